@@ -1,0 +1,13 @@
+//! rotator rotates the AWS access keys in a secret store, and survives a crash at any moment.
+//!
+//! The floors, from the ground up; imports go down only (`tests/it/tidy.rs` says so):
+//!
+//! | floor | modules | what lives there |
+//! |---|---|---|
+//! | 0 | [`rotation`], [`discovery`] | pure: the machine; finding and splicing keys |
+//! | 1 | [`journal`] | the write-ahead rule and its door |
+//! | 2 | [`ports`] | what the drive asks of IAM, STS and a store |
+//! | 3 | [`drive`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
+//! | 4 | [`cli`] | words, arguments, exit codes |
+
+pub mod rotation;

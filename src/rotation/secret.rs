@@ -1,0 +1,132 @@
+//! What must never be seen: secret access keys and the stored values that hold them.
+//!
+//! Nothing here implements `Serialize` or `Clone`, `Debug` tells nothing, and all of it is overwritten when dropped.
+//! A [`Fingerprint`] is what the journal may keep of a secret.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::name::{AccessKeyId, RotationId};
+
+/// A secret access key.
+pub struct SecretKey(Zeroizing<String>);
+
+impl SecretKey {
+    /// Takes the text over.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself, for the store and for a signature, nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A new secret's fingerprint within one rotation.
+    ///
+    /// The id is hashed in, so that equal fingerprints cannot be sought across rotations. A secret made by IAM has
+    /// 240 random bits: its hash gives nothing away. (An *old* secret may be anything a person typed; its hash is
+    /// never kept.)
+    #[must_use]
+    pub fn fingerprint(&self, rotation: RotationId) -> Fingerprint {
+        let mut hash = Sha256::new();
+        hash.update(b"rotator new secret v1\0");
+        hash.update(rotation.as_uuid().as_bytes());
+        hash.update(self.expose().as_bytes());
+        Fingerprint(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Whether both are the same secret. Not in constant time: nobody outside this process chooses either side.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(…)")
+    }
+}
+
+/// SHA-256 over a rotation's id and its new secret, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+/// A key that IAM has just made: the only moment its secret can be had.
+#[derive(Debug)]
+pub struct NewKey {
+    /// Its id.
+    pub id: AccessKeyId,
+    /// Its secret.
+    pub secret: SecretKey,
+}
+
+/// The bytes of a stored entry.
+#[derive(PartialEq, Eq)]
+pub struct SecretValue(Zeroizing<Vec<u8>>);
+
+impl SecretValue {
+    /// Takes the bytes over.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes as text, where they are UTF-8.
+    #[must_use]
+    pub fn expose_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// A second copy, made on purpose (there is no `Clone`).
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self(Zeroizing::new(self.0.to_vec()))
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretValue(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rotation(number: u128) -> RotationId {
+        RotationId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn debug_tells_nothing() {
+        let key = NewKey {
+            id: AccessKeyId::new("AKIAAAAAAAAAAAAAAAAA").expect("valid"),
+            secret: SecretKey::new("hunter2hunter2".to_owned()),
+        };
+        assert!(!format!("{key:?}").contains("hunter2"));
+        assert!(!format!("{:?}", SecretValue::new(b"hunter2".to_vec())).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_fingerprint_belongs_to_one_secret_in_one_rotation() {
+        let (one, two) = (SecretKey::new("one".to_owned()), SecretKey::new("two".to_owned()));
+        assert_eq!(one.fingerprint(rotation(1)), SecretKey::new("one".to_owned()).fingerprint(rotation(1)));
+        assert_ne!(one.fingerprint(rotation(1)), two.fingerprint(rotation(1)));
+        assert_ne!(one.fingerprint(rotation(1)), one.fingerprint(rotation(2)));
+    }
+}
