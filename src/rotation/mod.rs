@@ -1,4 +1,17 @@
 //! FLOOR 0: the machine. Pure: no async, no clock, no IO.
+//!
+//! Start with [`standing`] (where a rotation stands and what holds there), then [`apply`] (what may follow),
+//! [`plan`] (what to do next) and [`reconcile`] (what a crash meant). No function elsewhere knows any of that.
 
+pub mod apply;
+pub mod effect;
+pub mod event;
+pub mod failure;
+pub mod known;
 pub mod name;
+pub mod plan;
+pub mod policy;
+pub mod reason;
+pub mod reconcile;
 pub mod secret;
+pub mod standing;

@@ -1,0 +1,20 @@
+//! The clock port. Decisions go by AWS's own clock; this one dates journal lines and measures waits.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::rotation::policy::Timestamp;
+
+/// Time as this machine has it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The wall clock: may jump, so nothing is decided by it.
+    fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment of this process; never goes back.
+    fn monotonic(&self) -> Duration;
+
+    /// Returns after `span`.
+    async fn sleep(&self, span: Duration);
+}

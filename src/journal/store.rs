@@ -1,0 +1,119 @@
+//! The storage port: where lines are made durable.
+//!
+//! Two implementations pass one contract suite: SQLite (`adapters/sqlite_journal`) and memory (tests). The port is
+//! async and knows leases, so that a shared database can hold the journal of many workers later.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::entry::{Campaign, CampaignNotes, Line, Summary};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::Rotation;
+
+/// Why the journal could not be read or written. After a failed append nothing more may be done: the line may be
+/// durable or not, and only a replay tells.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The line does not follow the last one: somebody else wrote in between.
+    #[error(
+        "the journal of rotation {rotation} has moved on: line {seq} is there already, or the one before it is not"
+    )]
+    Conflict {
+        /// Whose line.
+        rotation: RotationId,
+        /// Its number.
+        seq: u64,
+    },
+    /// Another worker holds the rotation.
+    #[error("rotation {rotation} is held by {holder} until {until}")]
+    Leased {
+        /// Which.
+        rotation: RotationId,
+        /// By whom.
+        holder: String,
+        /// Until when, by the journal's clock.
+        until: Timestamp,
+    },
+    /// The medium failed, or what it holds cannot be understood. The message names the journal and says what to do.
+    #[error("{message}")]
+    Failed {
+        /// For people.
+        message: String,
+        /// The cause.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+impl StorageError {
+    /// A failure with this message and no further cause.
+    #[must_use]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), source: None }
+    }
+}
+
+/// Which rotations to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those not closed.
+    Open,
+    /// Those of one campaign.
+    Campaign(CampaignId),
+    /// Closed ones with a lost create that may be executed after this moment.
+    WatchedAfter(Timestamp),
+    /// All of them.
+    All,
+}
+
+/// Where the journal is kept.
+#[async_trait]
+pub trait JournalStore: Send + Sync {
+    /// Appends a line and keeps `after`, the rotation it leads to, in the same transaction. Returns only when both
+    /// are durable.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] unless `line.seq` is one more than the last; [`StorageError::Failed`] otherwise.
+    async fn append(&self, line: Line, after: &Rotation) -> Result<(), StorageError>;
+
+    /// All lines of one rotation, in order; empty if there is no such rotation.
+    async fn lines(&self, rotation: RotationId) -> Result<Vec<Line>, StorageError>;
+
+    /// Summaries, oldest first.
+    async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError>;
+
+    /// One summary.
+    async fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError>;
+
+    /// Begins a campaign, durably.
+    async fn begin_campaign(&self, id: CampaignId, at: Timestamp) -> Result<(), StorageError>;
+
+    /// Keeps what a run saw, durably.
+    async fn note_campaign(&self, id: CampaignId, notes: CampaignNotes) -> Result<(), StorageError>;
+
+    /// Closes a campaign, durably.
+    async fn close_campaign(&self, id: CampaignId) -> Result<(), StorageError>;
+
+    /// The youngest campaign, open or closed.
+    async fn last_campaign(&self) -> Result<Option<Campaign>, StorageError>;
+
+    /// The new keys of every rotation of one campaign.
+    async fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError>;
+
+    /// Takes or renews the right to drive a rotation until `until`.
+    ///
+    /// # Errors
+    /// [`StorageError::Leased`] while another holder has it.
+    async fn lease(
+        &self,
+        rotation: RotationId,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StorageError>;
+}
+
+/// A journal's storage, shared.
+pub type SharedStore = Arc<dyn JournalStore>;

@@ -1,0 +1,40 @@
+//! What the drive asks of IAM. Every answer carries AWS's own clock.
+
+use async_trait::async_trait;
+
+use super::call::CallError;
+use crate::journal::write_ahead::Journaled;
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
+use crate::rotation::failure::Failure;
+use crate::rotation::known::KeysSeen;
+use crate::rotation::name::{AccessKeyId, UserName};
+use crate::rotation::policy::Timestamp;
+
+/// What `GetAccessKeyLastUsed` answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastUsed {
+    /// Whose key it is, if IAM says so.
+    pub user: Option<UserName>,
+    /// When it was last used; `None`: never. Lags by an unpublished time.
+    pub at: Option<Timestamp>,
+}
+
+/// IAM. Never retries by itself: the drive's pacer stands above it.
+#[async_trait]
+pub trait Iam: Send + Sync {
+    /// `ListAccessKeys`, all pages. No such user is an answer, not an error.
+    async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError>;
+
+    /// `GetAccessKeyLastUsed`; `None`: no such key.
+    async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError>;
+
+    /// `CreateAccessKey`, once. Anything but a 4xx whose body parses to an AWS error code is [`Failure::Unknown`],
+    /// and so is a reply whose id or secret has not the right form or that names another user.
+    async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure>;
+
+    /// `UpdateAccessKey`; AWS's clock when it answered.
+    async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure>;
+
+    /// `DeleteAccessKey`; `NoSuchEntity` is success. AWS's clock when it answered.
+    async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure>;
+}

@@ -1,0 +1,56 @@
+//! Who a pair authenticates as: `sts:GetCallerIdentity`, which needs no permission
+//! (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
+
+use async_trait::async_trait;
+
+use super::call::CallError;
+use crate::rotation::name::{AccessKeyId, AccountId, UserName};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::SecretKey;
+
+/// Who rotator itself is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account of the credentials in use.
+    pub account: AccountId,
+    /// Their ARN.
+    pub arn: String,
+    /// The id of the key that rotator signs with.
+    pub key: Option<AccessKeyId>,
+    /// AWS's clock when it answered.
+    pub at: Timestamp,
+}
+
+/// What a pair answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhoIs {
+    /// An IAM user.
+    User {
+        /// Its account.
+        account: AccountId,
+        /// Its name, without the path.
+        user: UserName,
+        /// AWS's clock when it answered.
+        at: Timestamp,
+    },
+    /// Something else: an assumed role, the root user.
+    Other {
+        /// Its ARN.
+        arn: String,
+    },
+    /// The pair was not accepted: normal right after a create.
+    NotAccepted {
+        /// AWS's error code.
+        code: String,
+    },
+}
+
+/// STS.
+#[async_trait]
+pub trait Identity: Send + Sync {
+    /// Who the credentials in use are.
+    async fn caller(&self) -> Result<Caller, CallError>;
+
+    /// Who this pair is. Never called with an old pair: a canary key raises an alarm when it is tried.
+    async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
+}

@@ -1,0 +1,79 @@
+//! What the drive asks of a secret store: list, read, and write a batch with compare-and-set.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::call::CallError;
+use crate::journal::write_ahead::WriteOrder;
+use crate::rotation::failure::Failure;
+use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
+use crate::rotation::secret::SecretValue;
+
+/// A version of an entry, in the store's own words; equal versions are equal values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub String);
+
+/// What a store can promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether a batch is seen whole or not at all.
+    pub atomic: bool,
+    /// How long a write that was sent may still land after its version has been replaced. Zero: compare-and-set
+    /// refuses it.
+    pub late_writes: Duration,
+}
+
+/// What one entry holds.
+#[derive(Debug)]
+pub enum Reading {
+    /// Its value.
+    Value {
+        /// The version read.
+        version: Version,
+        /// The bytes.
+        value: SecretValue,
+    },
+    /// There is no such entry.
+    Missing,
+    /// It is there and cannot be read. The text says why, for people, and holds nothing of the value.
+    Unreadable(String),
+}
+
+/// One write of a batch.
+#[derive(Debug)]
+pub struct Write {
+    /// Which entry.
+    pub entry: EntryName,
+    /// The version it replaces; if the entry has another by then, the write is refused.
+    pub replaces: Version,
+    /// The new bytes.
+    pub value: SecretValue,
+}
+
+/// A secret store.
+#[async_trait]
+pub trait SecretStore: Send + Sync {
+    /// Its name: the URI it was configured by.
+    fn name(&self) -> &StoreName;
+
+    /// What it can promise.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Which store it is.
+    async fn identity(&self) -> Result<StoreIdentity, CallError>;
+
+    /// Every entry, in the order of names, with what it holds, from one pass that begins after the call.
+    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError>;
+
+    /// These entries, in this order.
+    async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError>;
+
+    /// Writes the batch: all of it where the store is atomic, else in the order given. A stale version is
+    /// `Failure::Refused` with `RefusalKind::Stale`, and then nothing of an atomic batch was written; a batch that
+    /// is not atomic and stopped half-way is `Failure::Unknown`.
+    async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure>;
+
+    /// The rotation that wrote these entries has closed: what the store keeps of their previous values may go.
+    async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError>;
+}

@@ -1,0 +1,383 @@
+//! The transition table: what may follow what. Pure and total.
+//!
+//! [`apply`] is the only code that changes a standing, live and in replay alike.
+
+use super::effect::{AfterDiscard, Intent};
+use super::event::{Asked, Ending, Event, NotDone, Outcome};
+use super::failure::RefusalKind;
+use super::name::AccessKeyId;
+use super::policy::Timestamp;
+use super::standing::{BrokenFact, Claim, FirstLook, Made, Phase, Rotation, Standing, Watched};
+
+/// An event that cannot follow: a defect in rotator, or a journal that was edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalEvent {
+    /// The table has no such transition.
+    #[error("a rotation in {standing}{doubt} cannot go on with {event:?}")]
+    NoSuchTransition {
+        /// The phase or ending.
+        standing: &'static str,
+        /// The intent in doubt, with a comma before it.
+        doubt: String,
+        /// What was to follow.
+        event: Box<Event>,
+    },
+    /// The transition leads to a state whose facts do not hold.
+    #[error("the facts do not hold {0}")]
+    Facts(#[from] BrokenFact),
+}
+
+/// What follows when `event` happens to `rotation`.
+///
+/// # Errors
+/// [`IllegalEvent`] if it cannot happen there.
+pub fn apply(rotation: &Rotation, event: &Event) -> Result<Rotation, IllegalEvent> {
+    let mut next = rotation.clone();
+    let standing = next_standing(rotation, event).ok_or_else(|| IllegalEvent::NoSuchTransition {
+        standing: rotation.standing.name(),
+        doubt: rotation.standing.intent().map(|intent| format!(", {} in doubt,", intent.name())).unwrap_or_default(),
+        event: Box::new(event.clone()),
+    })?;
+    record(&mut next, rotation, event);
+    next.standing = standing;
+    if let Some(made) = next.made() {
+        next.new_key = Some(made.key.clone());
+    } else if !next.is_closed() {
+        next.new_key = None;
+    }
+    next.check_facts()?;
+    Ok(next)
+}
+
+fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
+    match (&rotation.standing, event) {
+        (_, Event::Opened(_)) => None,
+        (Standing::Closed { .. }, Event::LateKeySeen { .. })
+        | (Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. }, Event::LateKeySeen { .. }) => {
+            Some(rotation.standing.clone())
+        }
+        (Standing::Closed { .. }, _) => None,
+
+        (Standing::Settled { phase }, Event::Intended(intent)) => may_intend(phase, intent)
+            .then(|| Standing::InDoubt { phase: intending(phase, intent), intent: intent.clone() }),
+        (Standing::Settled { phase }, Event::Ended { ending, .. }) => {
+            may_end(phase, *ending).then_some(Standing::Closed { ending: *ending })
+        }
+        (Standing::Settled { phase }, Event::Blocked(reason)) => {
+            Some(Standing::Blocked { phase: phase.clone(), intent: None, reason: reason.clone() })
+        }
+        (Standing::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked) => None,
+
+        (Standing::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
+        (Standing::InDoubt { phase, .. }, Event::NotDone(_)) => Some(Standing::Settled { phase: phase.clone() }),
+        (Standing::InDoubt { phase, intent }, Event::Blocked(reason)) => {
+            Some(Standing::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason: reason.clone() })
+        }
+        (Standing::InDoubt { .. }, Event::Intended(_) | Event::Unblocked | Event::Ended { .. }) => None,
+
+        (Standing::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
+            Some(Standing::InDoubt { phase: phase.clone(), intent: intent.clone() })
+        }
+        (Standing::Blocked { phase, intent: None, .. }, Event::Unblocked) => {
+            Some(Standing::Settled { phase: phase.clone() })
+        }
+        (Standing::Blocked { phase, intent, .. }, Event::Blocked(reason)) => {
+            Some(Standing::Blocked { phase: phase.clone(), intent: intent.clone(), reason: reason.clone() })
+        }
+        (Standing::Blocked { .. }, Event::Intended(_) | Event::Done(_) | Event::NotDone(_) | Event::Ended { .. }) => {
+            None
+        }
+
+        (
+            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. },
+            Event::Asked(_) | Event::Deferred { .. } | Event::LookedOnce { .. },
+        ) => Some(rotation.standing.clone()),
+    }
+}
+
+/// Which effects may be intended from which phase. What a destructive one must have proved first is `plan`'s to know;
+/// what may never be, whatever was proved, is here.
+fn may_intend(phase: &Phase, intent: &Intent) -> bool {
+    match (phase, intent) {
+        (_, Intent::DeleteNamed { .. }) => true,
+
+        (Phase::Opened, Intent::CreateNew { .. }) => true,
+        (
+            Phase::Opened,
+            Intent::StoreNew
+            | Intent::RestoreOld
+            | Intent::FenceStore
+            | Intent::DeactivateOld
+            | Intent::ReactivateOld
+            | Intent::DeleteOld
+            | Intent::DeactivateNew { .. }
+            | Intent::ReactivateNew { .. }
+            | Intent::DiscardNew { .. },
+        ) => false,
+
+        (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld) => made.fingerprint().is_some(),
+        (Phase::CreatedNew { .. }, Intent::FenceStore) => true,
+        (Phase::CreatedNew { made }, Intent::DeactivateNew { key } | Intent::ReactivateNew { key }) => {
+            made.claim == Claim::Evidence && made.key == *key
+        }
+        (Phase::CreatedNew { made }, Intent::DiscardNew { key, .. }) => {
+            // Evidence is not proof: such a key has been inactive, and the store fenced, before it may go.
+            made.key == *key
+                && match made.claim {
+                    Claim::Evidence => made.deactivated.is_some() && made.fenced.is_some(),
+                    Claim::Acknowledged { .. } => made.fenced.is_some() || !made.store_intended,
+                }
+        }
+        (
+            Phase::CreatedNew { .. },
+            Intent::CreateNew { .. } | Intent::DeactivateOld | Intent::ReactivateOld | Intent::DeleteOld,
+        ) => false,
+
+        (Phase::StoredNew { .. }, Intent::DeactivateOld | Intent::DeleteOld | Intent::FenceStore) => true,
+        (Phase::StoredNew { made, .. }, Intent::DiscardNew { key, then: AfterDiscard::Abort }) => {
+            made.key == *key && made.fenced.is_some()
+        }
+        (
+            Phase::StoredNew { .. },
+            Intent::CreateNew { .. }
+            | Intent::StoreNew
+            | Intent::RestoreOld
+            | Intent::ReactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::ReactivateNew { .. }
+            | Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. },
+        ) => false,
+
+        (Phase::DeactivatedOld { .. }, Intent::DeleteOld | Intent::ReactivateOld) => true,
+        (
+            Phase::DeactivatedOld { .. },
+            Intent::CreateNew { .. }
+            | Intent::StoreNew
+            | Intent::RestoreOld
+            | Intent::FenceStore
+            | Intent::DeactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::ReactivateNew { .. }
+            | Intent::DiscardNew { .. },
+        ) => false,
+    }
+}
+
+/// What an intent alone changes: once a store was to be written, a write may be under way.
+fn intending(phase: &Phase, intent: &Intent) -> Phase {
+    match (phase, intent) {
+        (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld) => {
+            Phase::CreatedNew { made: Made { store_intended: true, fenced: None, ..made.clone() } }
+        }
+        (Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, _) => {
+            phase.clone()
+        }
+    }
+}
+
+fn may_end(phase: &Phase, ending: Ending) -> bool {
+    match (phase, ending) {
+        (Phase::Opened, Ending::Aborted | Ending::Gone) => true,
+        // With the user, its keys are gone.
+        (Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, Ending::Gone) => true,
+        (Phase::Opened, Ending::DeletedOld)
+        | (
+            Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. },
+            Ending::DeletedOld | Ending::Aborted,
+        ) => false,
+    }
+}
+
+fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing> {
+    let settled = |phase| Some(Standing::Settled { phase });
+    match (intent, outcome) {
+        (Intent::CreateNew { listed, .. }, Outcome::Created { key, fingerprint, .. }) => {
+            (!listed.contains(key)).then(|| Standing::Settled {
+                phase: created(key, Claim::Acknowledged { fingerprint: fingerprint.clone() }),
+            })
+        }
+        (Intent::CreateNew { listed, .. }, Outcome::FoundCreated { key }) => {
+            (!listed.contains(key)).then(|| Standing::Settled { phase: created(key, Claim::Evidence) })
+        }
+        (Intent::StoreNew, Outcome::Stored { at }) => match phase {
+            Phase::CreatedNew { made } => settled(Phase::StoredNew { made: made.clone(), stored_at: *at }),
+            Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
+        },
+        (Intent::RestoreOld, Outcome::Restored) => settled(phase.clone()),
+        (Intent::FenceStore, Outcome::Fenced { at }) => fenced(phase, *at).and_then(settled),
+        (Intent::DeactivateOld, Outcome::OldDeactivated { at }) => match phase {
+            Phase::StoredNew { made, stored_at } => settled(Phase::DeactivatedOld {
+                made: made.clone(),
+                stored_at: *stored_at,
+                deactivated_at: (*at).max(*stored_at),
+            }),
+            Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. } => None,
+        },
+        (Intent::ReactivateOld, Outcome::OldReactivated { at }) => match phase {
+            // The overlap begins anew.
+            Phase::DeactivatedOld { made, .. } => settled(Phase::StoredNew { made: made.clone(), stored_at: *at }),
+            Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } => None,
+        },
+        (Intent::DeleteOld, Outcome::OldDeleted) => Some(Standing::Closed { ending: Ending::DeletedOld }),
+        (Intent::DeactivateNew { .. }, Outcome::NewDeactivated { at }) => match phase {
+            Phase::CreatedNew { made } => {
+                settled(Phase::CreatedNew { made: Made { deactivated: Some(*at), ..made.clone() } })
+            }
+            Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
+        },
+        // It is not ours after all: whoever uses it keeps it, and `plan` names it to a person.
+        (Intent::ReactivateNew { .. }, Outcome::NewReactivated) => settled(Phase::Opened),
+        (Intent::DiscardNew { then, .. }, Outcome::NewDiscarded { then: done }) if then == done => match then {
+            AfterDiscard::CreateAgain => settled(Phase::Opened),
+            AfterDiscard::Abort => Some(Standing::Closed { ending: Ending::Aborted }),
+        },
+        (Intent::DeleteNamed { key }, Outcome::NamedDeleted { key: done }) if key == done => settled(phase.clone()),
+        (
+            Intent::CreateNew { .. }
+            | Intent::StoreNew
+            | Intent::RestoreOld
+            | Intent::FenceStore
+            | Intent::DeactivateOld
+            | Intent::ReactivateOld
+            | Intent::DeleteOld
+            | Intent::DeactivateNew { .. }
+            | Intent::ReactivateNew { .. }
+            | Intent::DiscardNew { .. }
+            | Intent::DeleteNamed { .. },
+            Outcome::Created { .. }
+            | Outcome::FoundCreated { .. }
+            | Outcome::Stored { .. }
+            | Outcome::Restored
+            | Outcome::Fenced { .. }
+            | Outcome::OldDeactivated { .. }
+            | Outcome::OldReactivated { .. }
+            | Outcome::OldDeleted
+            | Outcome::NewDeactivated { .. }
+            | Outcome::NewReactivated
+            | Outcome::NewDiscarded { .. }
+            | Outcome::NamedDeleted { .. },
+        ) => None,
+    }
+}
+
+fn created(key: &AccessKeyId, claim: Claim) -> Phase {
+    Phase::CreatedNew { made: Made { key: key.clone(), claim, deactivated: None, fenced: None, store_intended: false } }
+}
+
+fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {
+    match phase {
+        Phase::CreatedNew { made } => Some(Phase::CreatedNew { made: Made { fenced: Some(at), ..made.clone() } }),
+        Phase::StoredNew { made, stored_at } => {
+            Some(Phase::StoredNew { made: Made { fenced: Some(at), ..made.clone() }, stored_at: *stored_at })
+        }
+        Phase::Opened | Phase::DeactivatedOld { .. } => None,
+    }
+}
+
+/// What an event leaves on record beside the standing.
+fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
+    match event {
+        Event::Opened(_) | Event::Unblocked | Event::Blocked(_) => {
+            next.waiting_until = None;
+        }
+        Event::Intended(intent) => {
+            next.attempts += 1;
+            next.first_look = None;
+            next.waiting_until = None;
+            if matches!(intent, Intent::CreateNew { .. }) {
+                next.creates += 1;
+            }
+        }
+        Event::Done(outcome) => {
+            next.first_look = None;
+            next.last_error = None;
+            next.waiting_until = None;
+            record_outcome(next, before, outcome);
+        }
+        Event::NotDone(why) => record_not_done(next, before, why),
+        Event::LookedOnce { at, seen } => {
+            next.first_look = Some(FirstLook { at: *at, seen: seen.clone() });
+        }
+        Event::Asked(Asked::Abort) => next.abort_asked = true,
+        Event::Asked(Asked::ReactivateOld) => next.reactivate_asked = true,
+        Event::Asked(Asked::DeleteKey { key }) => next.named = Some(key.clone()),
+        Event::Asked(Asked::KeepKey { key }) => {
+            next.kept.insert(key.clone());
+        }
+        Event::LateKeySeen { key } => {
+            next.late_keys.insert(key.clone());
+        }
+        Event::Deferred { why, until } => {
+            next.last_error = Some(why.clone());
+            next.waiting_until = *until;
+        }
+        Event::Ended { why, .. } => {
+            next.last_error = Some(why.clone());
+            next.waiting_until = None;
+        }
+    }
+}
+
+fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
+    match outcome {
+        Outcome::Stored { .. } | Outcome::Restored => next.refused_writes = 0,
+        Outcome::FoundCreated { key } => {
+            // It may be a stranger's after all, and ours still to come.
+            watch(next, before.standing.intent(), before);
+            if let Some(attempt) = next.watched.last_mut() {
+                attempt.listed.insert(key.clone());
+            }
+        }
+        Outcome::NamedDeleted { .. } => next.named = None,
+        Outcome::NewDiscarded { .. } => {
+            next.refused_writes = 0;
+            next.new_key = None;
+        }
+        Outcome::Created { .. }
+        | Outcome::Fenced { .. }
+        | Outcome::OldDeactivated { .. }
+        | Outcome::OldReactivated { .. }
+        | Outcome::OldDeleted
+        | Outcome::NewDeactivated { .. }
+        | Outcome::NewReactivated => {}
+    }
+}
+
+fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
+    next.first_look = None;
+    let intent = before.standing.intent();
+    match why {
+        NotDone::Refused(refusal) => {
+            next.last_error = Some(refusal.message.clone());
+            match intent {
+                // A create that was refused made nothing.
+                Some(Intent::CreateNew { .. }) => next.creates = next.creates.saturating_sub(1),
+                Some(Intent::StoreNew) if refusal.kind == RefusalKind::Stale => next.refused_writes += 1,
+                Some(
+                    Intent::StoreNew
+                    | Intent::RestoreOld
+                    | Intent::FenceStore
+                    | Intent::DeactivateOld
+                    | Intent::ReactivateOld
+                    | Intent::DeleteOld
+                    | Intent::DeactivateNew { .. }
+                    | Intent::ReactivateNew { .. }
+                    | Intent::DiscardNew { .. }
+                    | Intent::DeleteNamed { .. },
+                )
+                | None => {}
+            }
+        }
+        NotDone::Seen => watch(next, intent, before),
+    }
+}
+
+/// A lost create stays watched: see [`Watched`].
+fn watch(next: &mut Rotation, intent: Option<&Intent>, before: &Rotation) {
+    if let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = intent {
+        let mut listed = listed.clone();
+        // What a person has spoken for is accounted for.
+        listed.extend(before.kept.iter().cloned());
+        next.watched.push(Watched { listed, asked_at: *asked_at, give_up_at: *give_up_at });
+    }
+}

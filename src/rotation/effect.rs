@@ -1,0 +1,306 @@
+//! What rotator may do to the world, and the intent that must be durable before each of it.
+//!
+//! An [`Effect`] says its [`Intent`] (journaled before) and turns what came of it into an [`Outcome`] (journaled
+//! after). The trait is sealed: the effects below are all there are. Nothing here performs one.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Outcome;
+use super::name::{AccessKeyId, RotationId, StoreName, UserName};
+use super::policy::Timestamp;
+use super::secret::NewKey;
+
+/// What comes after a new key was discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterDiscard {
+    /// Its secret was lost: back to `opened`, create again.
+    CreateAgain,
+    /// The rotation is given up: `aborted`.
+    Abort,
+}
+
+/// The effect that the journal says we are about to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "kebab-case")]
+pub enum Intent {
+    /// Create a key for the user.
+    CreateNew {
+        /// The ids listed just before.
+        listed: BTreeSet<AccessKeyId>,
+        /// AWS's clock when that list was answered.
+        asked_at: Timestamp,
+        /// When the attempt times out, by the same clock.
+        give_up_at: Timestamp,
+    },
+    /// Write the new pair to every place.
+    StoreNew,
+    /// Write the old pair back where the new one went, because another place refused it for good.
+    RestoreOld,
+    /// Rewrite the old values so that a write still under way is refused.
+    FenceStore,
+    /// Make the old key inactive.
+    DeactivateOld,
+    /// Make the old key active again: a place names it.
+    ReactivateOld,
+    /// Delete the old key.
+    DeleteOld,
+    /// Make the new key, whose secret is lost, inactive.
+    DeactivateNew {
+        /// The new key.
+        key: AccessKeyId,
+    },
+    /// Make that key active again: somebody uses or names it, so it is not ours.
+    ReactivateNew {
+        /// The new key.
+        key: AccessKeyId,
+    },
+    /// Delete the new key.
+    DiscardNew {
+        /// The new key.
+        key: AccessKeyId,
+        /// What then.
+        then: AfterDiscard,
+    },
+    /// Delete a key that a person named to us, or an inactive spare that the policy names.
+    DeleteNamed {
+        /// That key.
+        key: AccessKeyId,
+    },
+}
+
+impl Intent {
+    /// The name in the JSON document and in messages.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CreateNew { .. } => "create-new",
+            Self::StoreNew => "store-new",
+            Self::RestoreOld => "restore-old",
+            Self::FenceStore => "fence-store",
+            Self::DeactivateOld => "deactivate-old",
+            Self::ReactivateOld => "reactivate-old",
+            Self::DeleteOld => "delete-old",
+            Self::DeactivateNew { .. } => "deactivate-new",
+            Self::ReactivateNew { .. } => "reactivate-new",
+            Self::DiscardNew { .. } => "discard-new",
+            Self::DeleteNamed { .. } => "delete-named",
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Something that changes IAM or a store.
+pub trait Effect: sealed::Sealed + Send {
+    /// What the effect yields when it certainly happened.
+    type Yield: Send;
+
+    /// What the journal must hold first.
+    fn intent(&self) -> Intent;
+
+    /// What the journal holds after; `intent` is the one that was journaled.
+    fn outcome(intent: &Intent, rotation: RotationId, yielded: &Self::Yield) -> Outcome;
+}
+
+/// Create a key for `user`.
+#[derive(Debug)]
+pub struct CreateNew {
+    /// Whose key.
+    pub user: UserName,
+    /// The ids listed just before.
+    pub listed: BTreeSet<AccessKeyId>,
+    /// AWS's clock then.
+    pub asked_at: Timestamp,
+    /// When the call times out.
+    pub give_up_at: Timestamp,
+}
+
+/// A key as `CreateAccessKey` answered it.
+#[derive(Debug)]
+pub struct Created {
+    /// The pair.
+    pub key: NewKey,
+    /// AWS's clock when it answered.
+    pub at: Timestamp,
+}
+
+impl sealed::Sealed for CreateNew {}
+impl Effect for CreateNew {
+    type Yield = Created;
+
+    fn intent(&self) -> Intent {
+        Intent::CreateNew { listed: self.listed.clone(), asked_at: self.asked_at, give_up_at: self.give_up_at }
+    }
+
+    fn outcome(_: &Intent, rotation: RotationId, created: &Created) -> Outcome {
+        Outcome::Created {
+            key: created.key.id.clone(),
+            fingerprint: created.key.secret.fingerprint(rotation),
+            at: created.at,
+        }
+    }
+}
+
+/// Why entries of stores are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// The new pair.
+    StoreNew,
+    /// The old pair, back again.
+    RestoreOld,
+    /// The values as they are, so that their versions change.
+    FenceStore,
+}
+
+/// Write entries of one or more stores.
+#[derive(Debug)]
+pub struct WriteEntries {
+    /// Why.
+    pub kind: WriteKind,
+    /// Which stores.
+    pub stores: BTreeSet<StoreName>,
+}
+
+impl sealed::Sealed for WriteEntries {}
+impl Effect for WriteEntries {
+    /// AWS's clock when every write had been read back.
+    type Yield = Timestamp;
+
+    fn intent(&self) -> Intent {
+        match self.kind {
+            WriteKind::StoreNew => Intent::StoreNew,
+            WriteKind::RestoreOld => Intent::RestoreOld,
+            WriteKind::FenceStore => Intent::FenceStore,
+        }
+    }
+
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+        Outcome::of_intent(intent, *at)
+    }
+}
+
+/// Make a key active or inactive.
+#[derive(Debug)]
+pub struct ChangeStatus {
+    user: UserName,
+    key: AccessKeyId,
+    intent: Intent,
+    active: bool,
+}
+
+impl ChangeStatus {
+    /// The old key, inactive.
+    #[must_use]
+    pub const fn deactivate_old(user: UserName, key: AccessKeyId) -> Self {
+        Self { user, key, intent: Intent::DeactivateOld, active: false }
+    }
+
+    /// The old key, active again.
+    #[must_use]
+    pub const fn reactivate_old(user: UserName, key: AccessKeyId) -> Self {
+        Self { user, key, intent: Intent::ReactivateOld, active: true }
+    }
+
+    /// The new key, inactive.
+    #[must_use]
+    pub fn deactivate_new(user: UserName, key: AccessKeyId) -> Self {
+        Self { user, intent: Intent::DeactivateNew { key: key.clone() }, key, active: false }
+    }
+
+    /// The new key, active again.
+    #[must_use]
+    pub fn reactivate_new(user: UserName, key: AccessKeyId) -> Self {
+        Self { user, intent: Intent::ReactivateNew { key: key.clone() }, key, active: true }
+    }
+
+    /// Whose key.
+    #[must_use]
+    pub const fn user(&self) -> &UserName {
+        &self.user
+    }
+
+    /// Which key.
+    #[must_use]
+    pub const fn key(&self) -> &AccessKeyId {
+        &self.key
+    }
+
+    /// Whether it shall be active.
+    #[must_use]
+    pub const fn active(&self) -> bool {
+        self.active
+    }
+}
+
+impl sealed::Sealed for ChangeStatus {}
+impl Effect for ChangeStatus {
+    /// AWS's clock when it answered.
+    type Yield = Timestamp;
+
+    fn intent(&self) -> Intent {
+        self.intent.clone()
+    }
+
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+        Outcome::of_intent(intent, *at)
+    }
+}
+
+/// Delete a key. `NoSuchEntity` is success.
+#[derive(Debug)]
+pub struct DeleteKey {
+    user: UserName,
+    key: AccessKeyId,
+    intent: Intent,
+}
+
+impl DeleteKey {
+    /// The old key.
+    #[must_use]
+    pub const fn old(user: UserName, key: AccessKeyId) -> Self {
+        Self { user, key, intent: Intent::DeleteOld }
+    }
+
+    /// The new key.
+    #[must_use]
+    pub fn new_key(user: UserName, key: AccessKeyId, then: AfterDiscard) -> Self {
+        Self { user, intent: Intent::DiscardNew { key: key.clone(), then }, key }
+    }
+
+    /// A key that a person, or the policy on spares, named.
+    #[must_use]
+    pub fn named(user: UserName, key: AccessKeyId) -> Self {
+        Self { user, intent: Intent::DeleteNamed { key: key.clone() }, key }
+    }
+
+    /// Whose key.
+    #[must_use]
+    pub const fn user(&self) -> &UserName {
+        &self.user
+    }
+
+    /// Which key.
+    #[must_use]
+    pub const fn key(&self) -> &AccessKeyId {
+        &self.key
+    }
+}
+
+impl sealed::Sealed for DeleteKey {}
+impl Effect for DeleteKey {
+    /// AWS's clock when it answered.
+    type Yield = Timestamp;
+
+    fn intent(&self) -> Intent {
+        self.intent.clone()
+    }
+
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+        Outcome::of_intent(intent, *at)
+    }
+}

@@ -1,0 +1,215 @@
+//! All that a line of the journal may say. Events are facts, in the past tense; none holds a secret.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::{AfterDiscard, Intent};
+use super::failure::Refusal;
+use super::name::{AccessKeyId, AccountId, CampaignId, StoreIdentity, StoreName, UserName};
+use super::policy::{Policy, Timestamp};
+use super::reason::Reason;
+use super::secret::Fingerprint;
+use crate::discovery::Place;
+
+/// The resolved plan, frozen: a configuration edited between crash and resume changes nothing in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The campaign that opened it.
+    pub campaign: CampaignId,
+    /// The account that the user lives in.
+    pub account: AccountId,
+    /// Whose key.
+    pub user: UserName,
+    /// The key to replace.
+    pub old_key: AccessKeyId,
+    /// When IAM says that key was created.
+    pub old_key_created: Timestamp,
+    /// Every place that holds the pair.
+    pub places: Vec<Place>,
+    /// What each of their stores said it was.
+    pub stores: BTreeMap<StoreName, StoreIdentity>,
+    /// The rules in force.
+    pub policy: Policy,
+}
+
+/// What came of an effect, or what a look at the world showed that must have come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// IAM's reply was read: this key is surely ours.
+    Created {
+        /// Its id.
+        key: AccessKeyId,
+        /// Of its secret.
+        fingerprint: Fingerprint,
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// The reply was lost, and this key bears every mark of having been created by it.
+    FoundCreated {
+        /// Its id.
+        key: AccessKeyId,
+    },
+    /// Every place holds the new pair, as read back.
+    Stored {
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// Every place holds the old pair again.
+    Restored,
+    /// No write from before can land any more once this moment has passed.
+    Fenced {
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// The old key is inactive.
+    OldDeactivated {
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// The old key is active again.
+    OldReactivated {
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// The old key is gone.
+    OldDeleted,
+    /// The new key is inactive.
+    NewDeactivated {
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// The new key is active again.
+    NewReactivated,
+    /// The new key is gone.
+    NewDiscarded {
+        /// What follows.
+        then: AfterDiscard,
+    },
+    /// The key that was named to us is gone.
+    NamedDeleted {
+        /// That key.
+        key: AccessKeyId,
+    },
+}
+
+impl Outcome {
+    /// What an intent that carries all its facts comes to at the moment `at`. `CreateNew`'s outcome needs the key
+    /// itself and is never made here.
+    #[must_use]
+    pub fn of_intent(intent: &Intent, at: Timestamp) -> Self {
+        match intent {
+            Intent::StoreNew | Intent::CreateNew { .. } => Self::Stored { at },
+            Intent::RestoreOld => Self::Restored,
+            Intent::FenceStore => Self::Fenced { at },
+            Intent::DeactivateOld => Self::OldDeactivated { at },
+            Intent::ReactivateOld => Self::OldReactivated { at },
+            Intent::DeleteOld => Self::OldDeleted,
+            Intent::DeactivateNew { .. } => Self::NewDeactivated { at },
+            Intent::ReactivateNew { .. } => Self::NewReactivated,
+            Intent::DiscardNew { then, .. } => Self::NewDiscarded { then: *then },
+            Intent::DeleteNamed { key } => Self::NamedDeleted { key: key.clone() },
+        }
+    }
+}
+
+/// Why an effect in doubt is known not to have happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+pub enum NotDone {
+    /// The other side said no.
+    Refused(Refusal),
+    /// A look at the world, long enough after, shows that nothing happened.
+    Seen,
+}
+
+/// What a person asked of one rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "asked", rename_all = "kebab-case")]
+pub enum Asked {
+    /// `rotator abort ID`.
+    Abort,
+    /// `rotator reactivate ID`.
+    ReactivateOld,
+    /// `rotator resolve ID --delete-key KEY`.
+    DeleteKey {
+        /// That key.
+        key: AccessKeyId,
+    },
+    /// `rotator resolve ID --keep-key KEY`: never ours.
+    KeepKey {
+        /// That key.
+        key: AccessKeyId,
+    },
+}
+
+/// How a rotation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Done: every place holds the new pair, the old key is gone.
+    DeletedOld,
+    /// The new key, if there was one, is discarded; the old one is untouched.
+    Aborted,
+    /// The user is gone, or the old key vanished before anything was done.
+    Gone,
+}
+
+impl Ending {
+    /// The name in the JSON document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DeletedOld => "deleted-old",
+            Self::Aborted => "aborted",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// One line of a rotation's journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The rotation began.
+    Opened(Box<Opened>),
+    /// We are about to have this effect.
+    Intended(Intent),
+    /// The effect in doubt happened.
+    Done(Outcome),
+    /// The effect in doubt did not happen.
+    NotDone(NotDone),
+    /// A first look, in doubt, contradicted what we did or showed nothing; the second must come `settle` later.
+    LookedOnce {
+        /// AWS's clock at that look.
+        at: Timestamp,
+        /// What was seen, in the words of [`super::reconcile`]: equal looks agree.
+        seen: String,
+    },
+    /// A person is needed.
+    Blocked(Reason),
+    /// The cause of the block is gone.
+    Unblocked,
+    /// A person asked for something.
+    Asked(Asked),
+    /// A key turned up that a lost `CreateAccessKey` may have made after all; reported, never taken.
+    LateKeySeen {
+        /// That key.
+        key: AccessKeyId,
+    },
+    /// Something failed for now, or waits until a stated time.
+    Deferred {
+        /// For people.
+        why: String,
+        /// When to look again, where a time can be said.
+        until: Option<Timestamp>,
+    },
+    /// The rotation closed without a further effect.
+    Ended {
+        /// How.
+        ending: Ending,
+        /// For people.
+        why: String,
+    },
+}

@@ -1,0 +1,50 @@
+//! How an effect can fail: it certainly did not happen, or it may have. In doubt it may have.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an effect has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It certainly did not happen: the other side understood the request and said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It may have happened, or may happen yet: no answer, or one that proves nothing.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A no that was heard. The message is made of error codes, statuses and request ids, never of a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What kind of no.
+    pub kind: RefusalKind,
+    /// For people.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal of this kind with a message for people.
+    #[must_use]
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+/// The kinds of no that the machine acts on differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// The user or the key is not there. For a delete that is success, and the adapter says so.
+    NoSuchEntity,
+    /// The user has two keys already.
+    LimitExceeded,
+    /// Too many calls; the same call may succeed later.
+    Throttled,
+    /// The credentials in use may not do this.
+    Denied,
+    /// The entry has changed since it was read (compare-and-set).
+    Stale,
+    /// Any other no.
+    Other,
+}

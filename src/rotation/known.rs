@@ -1,0 +1,169 @@
+//! What was seen of the world since the last event: the ground that `plan` and `reconcile` decide on.
+//!
+//! Every look is fresh: the drive forgets all of it whenever an event is journaled.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::name::AccessKeyId;
+use super::policy::Timestamp;
+
+/// A key's status. AWS knows `Active`, `Inactive` and `Expired`
+/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyMetadata.html>); what else it may say one day
+/// is kept as [`KeyStatus::Other`] and treated as not active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStatus {
+    /// It authenticates.
+    Active,
+    /// It does not, until it is made active.
+    Inactive,
+    /// It does not.
+    Expired,
+    /// A status that this version does not know.
+    Other,
+}
+
+impl KeyStatus {
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Expired => "expired",
+            Self::Other => "in a status that this version of rotator does not know",
+        }
+    }
+}
+
+/// One key as `ListAccessKeys` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySeen {
+    /// Its id.
+    pub id: AccessKeyId,
+    /// Its status.
+    pub status: KeyStatus,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// A user's keys as `ListAccessKeys` shows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeysSeen {
+    /// AWS's clock when it answered.
+    pub at: Timestamp,
+    /// The keys; `None`: there is no such user.
+    pub keys: Option<Vec<KeySeen>>,
+}
+
+impl KeysSeen {
+    /// The key with this id, if it is listed.
+    #[must_use]
+    pub fn find(&self, id: &AccessKeyId) -> Option<&KeySeen> {
+        self.keys.as_ref()?.iter().find(|key| key.id == *id)
+    }
+
+    /// The ids listed.
+    #[must_use]
+    pub fn ids(&self) -> BTreeSet<AccessKeyId> {
+        self.keys.iter().flatten().map(|key| key.id.clone()).collect()
+    }
+}
+
+/// What a place shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceShows {
+    /// The old id, with a secret that is not the new one.
+    Old,
+    /// The new id and the new secret.
+    New,
+    /// The old id and the new secret: a write of two entries was cut in half.
+    Torn,
+    /// Neither pair.
+    Foreign,
+    /// It cannot be read now.
+    Unreadable,
+}
+
+/// One reading of every place, in the plan's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacesSeen {
+    /// What each shows, with its name for people.
+    pub places: Vec<(String, PlaceShows)>,
+}
+
+impl PlacesSeen {
+    /// Whether every place shows this.
+    #[must_use]
+    pub fn all(&self, shows: PlaceShows) -> bool {
+        self.places.iter().all(|(_, seen)| *seen == shows)
+    }
+
+    /// Whether any place shows this.
+    #[must_use]
+    pub fn any(&self, shows: PlaceShows) -> bool {
+        self.places.iter().any(|(_, seen)| *seen == shows)
+    }
+
+    /// The places that show this, for people.
+    #[must_use]
+    pub fn which(&self, shows: PlaceShows) -> Vec<String> {
+        self.places.iter().filter(|(_, seen)| *seen == shows).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// One reading of every entry of every store, begun after the last event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanSeen {
+    /// Which entries name which of the keys asked about.
+    pub named: BTreeMap<AccessKeyId, Vec<String>>,
+    /// The entries that could not be read and that `unread_ok` does not cover.
+    pub unreadable: Vec<String>,
+}
+
+impl ScanSeen {
+    /// The entries that name the key.
+    #[must_use]
+    pub fn naming(&self, key: &AccessKeyId) -> &[String] {
+        self.named.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What came of proving a pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// It answered as the expected user and account, as often as was asked.
+    Passed,
+    /// It did not within the time allowed; what was answered last.
+    TimedOut(String),
+    /// It answered as somebody else.
+    SomebodyElse(String),
+}
+
+/// All that was seen since the last event.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The user's keys.
+    pub keys: Option<KeysSeen>,
+    /// The places.
+    pub places: Option<PlacesSeen>,
+    /// Every entry.
+    pub scan: Option<ScanSeen>,
+    /// The new pair in hand, tried at AWS.
+    pub new_pair: Option<Proof>,
+    /// The new pair as read back from each place, tried at AWS.
+    pub stored_pair: Option<Proof>,
+    /// When keys were last used; `None`: never.
+    pub last_used: BTreeMap<AccessKeyId, Option<Timestamp>>,
+}
+
+/// What this process has, beside what it sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Hand {
+    /// The new secret is in memory.
+    pub new_secret: bool,
+    /// The old values of places that we wrote are in memory.
+    pub old_values: bool,
+    /// How long a `CreateAccessKey` may take before its call is given up.
+    pub call_timeout: Duration,
+}

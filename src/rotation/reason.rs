@@ -1,0 +1,181 @@
+//! Why a rotation is blocked, in words for a person, each with the command that resolves it.
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{AccessKeyId, RotationId};
+
+/// Why a person is needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// The user has a second key that is not ours: there is no room for a new one.
+    SpareKey {
+        /// That key.
+        key: AccessKeyId,
+        /// Its status and age, for people.
+        described: String,
+    },
+    /// After a lost reply to `CreateAccessKey` there are keys that may or may not be ours.
+    UnclaimedKeys {
+        /// Those keys.
+        keys: Vec<AccessKeyId>,
+        /// Which mark is missing.
+        why: String,
+    },
+    /// A place holds neither the old pair nor the new one.
+    SomebodyWrote {
+        /// The places.
+        places: Vec<String>,
+    },
+    /// A place holds the old pair again after every place held the new one.
+    Reverted {
+        /// The places.
+        places: Vec<String>,
+    },
+    /// Entries that are no places of this rotation still name the key that is to be removed.
+    StillNamed {
+        /// The key.
+        key: AccessKeyId,
+        /// The entries.
+        entries: Vec<String>,
+    },
+    /// Entries that cannot be read may name the key that is to be removed.
+    Unreadable {
+        /// The entries.
+        entries: Vec<String>,
+    },
+    /// The new key, which every place holds, is missing or inactive in IAM.
+    NewKeyNotActive {
+        /// That key.
+        key: AccessKeyId,
+        /// How IAM shows it.
+        seen: String,
+    },
+    /// The pair as read back from the store does not authenticate as the user.
+    StoredPairFails {
+        /// That key.
+        key: AccessKeyId,
+        /// What was answered.
+        answer: String,
+    },
+    /// The new pair authenticates as somebody else.
+    WrongIdentity {
+        /// That key.
+        key: AccessKeyId,
+        /// Who answered.
+        answer: String,
+    },
+    /// A person made the old key active again after we had deactivated it.
+    OldKeyReactivated {
+        /// That key.
+        key: AccessKeyId,
+    },
+    /// This rotation has made as many keys as it may.
+    TooManyCreates,
+    /// An abort was asked for, but the places hold the new pair.
+    CannotAbort {
+        /// Which.
+        places: Vec<String>,
+    },
+}
+
+impl Reason {
+    /// The name in the JSON document.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SpareKey { .. } => "spare-key",
+            Self::UnclaimedKeys { .. } => "unclaimed-keys",
+            Self::SomebodyWrote { .. } => "somebody-wrote",
+            Self::Reverted { .. } => "reverted",
+            Self::StillNamed { .. } => "still-named",
+            Self::Unreadable { .. } => "unreadable",
+            Self::NewKeyNotActive { .. } => "new-key-not-active",
+            Self::StoredPairFails { .. } => "stored-pair-fails",
+            Self::WrongIdentity { .. } => "wrong-identity",
+            Self::OldKeyReactivated { .. } => "old-key-reactivated",
+            Self::TooManyCreates => "too-many-creates",
+            Self::CannotAbort { .. } => "cannot-abort",
+        }
+    }
+
+    /// What happened and what to do first, for people.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::SpareKey { key, described } => format!(
+                "the user has a second key, {key} ({described}), which is not ours, so IAM has no room for a new one; \
+                 delete it if nothing uses it"
+            ),
+            Self::UnclaimedKeys { keys, why } => format!(
+                "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so",
+                join(keys)
+            ),
+            Self::SomebodyWrote { places } => format!(
+                "{} holds neither the old pair nor the new one: somebody else wrote it; put the old pair back, then \
+                 abort, or the new one, then resume",
+                places.join(", ")
+            ),
+            Self::Reverted { places } => format!(
+                "{} holds the old pair again: somebody reverted it; put the new pair back and resume, or put the old \
+                 one back everywhere and abort",
+                places.join(", ")
+            ),
+            Self::StillNamed { key, entries } => {
+                format!("{} still names {key}; change it, then resume", entries.join(", "))
+            }
+            Self::Unreadable { entries } => format!(
+                "{} cannot be read and may name the key that is to be removed; repair it, or cover it by `[policy] \
+                 unread_ok`, then resume",
+                entries.join(", ")
+            ),
+            Self::NewKeyNotActive { key, seen } => format!(
+                "the store holds the new key {key}, but IAM shows it {seen}; activate it and resume, or put the old \
+                 pair back and abort"
+            ),
+            Self::StoredPairFails { key, answer } => format!(
+                "the pair of {key} as read back from the store does not authenticate: {answer}; mend the cause and \
+                 resume, or put the old pair back and abort"
+            ),
+            Self::WrongIdentity { key, answer } => {
+                format!("the new key {key} authenticates as {answer}, not as the user; abort discards it")
+            }
+            Self::OldKeyReactivated { key } => format!(
+                "the old key {key} was made active again after rotator had deactivated it; rotator does not \
+                 deactivate it a second time: say that it may be deleted, or put the old pair back and abort"
+            ),
+            Self::TooManyCreates => {
+                "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
+            }
+            Self::CannotAbort { places } => format!(
+                "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume",
+                places.join(", ")
+            ),
+        }
+    }
+
+    /// The command that resolves it, once the world is as the message asks.
+    #[must_use]
+    pub fn command(&self, id: RotationId) -> String {
+        match self {
+            Self::SpareKey { key, .. } => format!("rotator resolve {id} --delete-key {key}"),
+            Self::UnclaimedKeys { keys, .. } => match keys.first() {
+                Some(key) => format!("rotator resolve {id} --delete-key {key}   (or --keep-key {key})"),
+                None => format!("rotator resume {id}"),
+            },
+            Self::OldKeyReactivated { key } => format!("rotator resolve {id} --delete-key {key}"),
+            Self::WrongIdentity { .. } | Self::TooManyCreates => format!("rotator abort {id}"),
+            Self::SomebodyWrote { .. }
+            | Self::Reverted { .. }
+            | Self::StillNamed { .. }
+            | Self::Unreadable { .. }
+            | Self::NewKeyNotActive { .. }
+            | Self::StoredPairFails { .. }
+            | Self::CannotAbort { .. } => format!("rotator resume {id}"),
+        }
+    }
+}
+
+fn join(keys: &[AccessKeyId]) -> String {
+    keys.iter().map(AccessKeyId::as_str).collect::<Vec<_>>().join(", ")
+}

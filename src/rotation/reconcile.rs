@@ -1,0 +1,160 @@
+//! The recovery table (DESIGN 5): an effect in doubt and what was seen -> what must have happened. Pure and total.
+//!
+//! | in doubt | how we got here: a crash story | rows |
+//! |---|---|---|
+//! | `CreateNew` | the request went out and the reply never came | [`create_new`] |
+//! | `StoreNew`, `RestoreOld` | killed while the store was written; one place of three done | [`write`] |
+//! | `FenceStore` | killed while the old values were rewritten | back to the phase: it is asked for again |
+//! | a change of status | the reply to `UpdateAccessKey` was lost | [`status`] |
+//! | a delete | the reply to `DeleteAccessKey` was lost | [`delete`] |
+
+use std::collections::BTreeSet;
+
+use super::effect::Intent;
+use super::event::{Event, NotDone, Outcome};
+use super::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
+use super::name::AccessKeyId;
+use super::plan::{Look, Step, block, holds_new, places_of, scan_for, twice};
+use super::policy::{Timestamp, Unclaimed};
+use super::reason::Reason;
+use super::standing::{Phase, Rotation, in_window};
+
+fn done(outcome: Outcome) -> Step {
+    Step::Note(Event::Done(outcome))
+}
+
+const fn not_done() -> Step {
+    Step::Note(Event::NotDone(NotDone::Seen))
+}
+
+/// The next step towards knowing what became of `intent`.
+#[must_use]
+pub fn reconcile(
+    rotation: &Rotation,
+    phase: &Phase,
+    intent: &Intent,
+    hand: Hand,
+    known: &Known,
+    now: Timestamp,
+) -> Step {
+    let step = match intent {
+        Intent::CreateNew { listed, asked_at, give_up_at } => {
+            create_new(rotation, listed, *asked_at, *give_up_at, known)
+        }
+        Intent::StoreNew => write(phase, hand, known, now),
+        // Whether the old pair stands again, or half of it: `plan` looks at the places and goes on from there.
+        Intent::RestoreOld => places_of(known).map(|_| not_done()),
+        // A fence may be put up as often as one likes.
+        Intent::FenceStore => Ok(not_done()),
+        Intent::DeactivateOld => status(rotation, &rotation.opened.old_key, false, known)
+            .map(|step| step.unwrap_or_else(|at| done(Outcome::OldDeactivated { at }))),
+        Intent::ReactivateOld => status(rotation, &rotation.opened.old_key, true, known)
+            .map(|step| step.unwrap_or_else(|at| done(Outcome::OldReactivated { at }))),
+        Intent::DeactivateNew { key } => status(rotation, key, false, known)
+            .map(|step| step.unwrap_or_else(|at| done(Outcome::NewDeactivated { at }))),
+        Intent::ReactivateNew { key } => {
+            status(rotation, key, true, known).map(|step| step.unwrap_or_else(|_| done(Outcome::NewReactivated)))
+        }
+        Intent::DeleteOld => delete(rotation, &rotation.opened.old_key, Outcome::OldDeleted, known),
+        Intent::DiscardNew { key, then } => delete(rotation, key, Outcome::NewDiscarded { then: *then }, known),
+        Intent::DeleteNamed { key } => delete(rotation, key, Outcome::NamedDeleted { key: key.clone() }, known),
+    };
+    step.unwrap_or_else(|step| step)
+}
+
+/// Story: the create request was sent, and we died, or the line did, before the reply was on record.
+fn create_new(
+    rotation: &Rotation,
+    listed: &BTreeSet<AccessKeyId>,
+    asked_at: Timestamp,
+    give_up_at: Timestamp,
+    known: &Known,
+) -> Result<Step, Step> {
+    let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+    let accounted =
+        |id: &AccessKeyId| listed.contains(id) || rotation.kept.contains(id) || rotation.named.as_ref() == Some(id);
+    let unknown: Vec<_> = keys.keys.iter().flatten().filter(|key| !accounted(&key.id)).collect();
+    let seen = match &keys.keys {
+        None => "no such user".to_owned(),
+        Some(_) => unknown.iter().map(|key| key.id.as_str()).collect::<Vec<_>>().join(" "),
+    };
+    let settle = rotation.opened.policy.settle;
+    match &rotation.first_look {
+        Some(first) if first.seen == seen => {
+            let due = first.at.max(give_up_at).plus(settle);
+            if keys.at < due {
+                let why = "the reply to CreateAccessKey was lost; IAM may not show yet what it did".to_owned();
+                return Ok(Step::Wait { until: due, why });
+            }
+        }
+        Some(_) | None => return Ok(Step::Note(Event::LookedOnce { at: keys.at, seen })),
+    }
+    let ids = || unknown.iter().map(|key| key.id.clone()).collect::<Vec<_>>();
+    let unclaimed = |why: &str| Ok(block(Reason::UnclaimedKeys { keys: ids(), why: why.to_owned() }));
+    let [key] = unknown.as_slice() else {
+        return if unknown.is_empty() {
+            Ok(not_done())
+        } else {
+            unclaimed("one create makes one key, so at least one is not ours")
+        };
+    };
+    if !in_window(key.created, asked_at, give_up_at) {
+        return unclaimed("it was not created while the call was under way");
+    }
+    let used = known.last_used.get(&key.id).ok_or_else(|| Step::Look(Look::LastUsed(key.id.clone())))?;
+    if used.is_some() {
+        return unclaimed("it has been used, and ours was not");
+    }
+    let scan = scan_for(known, &key.id)?;
+    if !scan.naming(&key.id).is_empty() {
+        return unclaimed(&format!("{} names it, and ours was not stored", scan.naming(&key.id).join(", ")));
+    }
+    if !scan.unreadable.is_empty() {
+        return Ok(block(Reason::Unreadable { entries: scan.unreadable.clone() }));
+    }
+    match rotation.opened.policy.unclaimed {
+        Unclaimed::Reclaim => Ok(done(Outcome::FoundCreated { key: key.id.clone() })),
+        Unclaimed::Report => unclaimed("it bears every mark of ours, but its secret is lost"),
+    }
+}
+
+/// Story: killed while the places were written. A store that cannot be read leaves it in doubt.
+fn write(phase: &Phase, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
+    let places = places_of(known)?;
+    if places.all(PlaceShows::New) && phase.made().is_some() {
+        return Ok(done(Outcome::Stored { at: now }));
+    }
+    // Some hold it: the secret is in hand again, and `plan` rolls forward. None: `plan` fences and discards.
+    let can_restore = hand.new_secret && hand.old_values;
+    if places.any(PlaceShows::Foreign) && holds_new(places) && !can_restore {
+        return Ok(block(Reason::SomebodyWrote { places: places.which(PlaceShows::Foreign) }));
+    }
+    Ok(not_done())
+}
+
+/// Story: the reply to a change of status was lost. What agrees with us is believed at once; what contradicts us only
+/// when it is seen twice, `settle` apart. `Err(at)` inside: it happened, seen at that moment.
+fn status(
+    rotation: &Rotation,
+    key: &AccessKeyId,
+    active: bool,
+    known: &Known,
+) -> Result<Result<Step, Timestamp>, Step> {
+    let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+    let seen = match keys.find(key).map(|key| key.status) {
+        Some(KeyStatus::Active) if active => return Ok(Err(keys.at)),
+        Some(KeyStatus::Inactive | KeyStatus::Expired) if !active => return Ok(Err(keys.at)),
+        Some(status) => status.name(),
+        None => "not listed",
+    };
+    Ok(Ok(twice(rotation, keys.at, seen, |_| not_done())))
+}
+
+/// Story: the reply to a delete was lost. Listed: not done, and `plan` proves its ground afresh.
+fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Known) -> Result<Step, Step> {
+    let keys: &KeysSeen = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+    if keys.find(key).is_some() {
+        return Ok(not_done());
+    }
+    Ok(twice(rotation, keys.at, "not listed", |_| done(outcome)))
+}

@@ -1,0 +1,340 @@
+//! Where a rotation stands, and the facts that hold there.
+//!
+//! | standing | what it means |
+//! |---|---|
+//! | `Settled(phase)` | the facts of the phase hold and nothing is under way |
+//! | `InDoubt(phase, intent)` | they hold, but for what the intent's effect may have changed |
+//! | `Blocked(phase, intent, reason)` | as settled or in doubt, and a person is needed |
+//! | `Closed(ending)` | for good |
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::Intent;
+use super::event::{Ending, Opened};
+use super::name::{AccessKeyId, RotationId};
+use super::policy::{LATE_CREATE, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
+use super::reason::Reason;
+use super::secret::Fingerprint;
+
+/// How we know that the new key is ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "claim", rename_all = "kebab-case")]
+pub enum Claim {
+    /// IAM's reply named it: surely ours.
+    Acknowledged {
+        /// Of its secret.
+        fingerprint: Fingerprint,
+    },
+    /// It bears the marks of a lost reply: most likely ours. Its secret is lost.
+    Evidence,
+}
+
+/// The key that this rotation made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its id.
+    pub key: AccessKeyId,
+    /// How we know.
+    pub claim: Claim,
+    /// When it was made inactive, on mere evidence.
+    pub deactivated: Option<Timestamp>,
+    /// From when on no write of its pair can land any more.
+    pub fenced: Option<Timestamp>,
+    /// Whether a `StoreNew` was ever intended for it.
+    pub store_intended: bool,
+}
+
+impl Made {
+    /// The fingerprint of its secret, where its reply was read.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Option<&Fingerprint> {
+        match &self.claim {
+            Claim::Acknowledged { fingerprint } => Some(fingerprint),
+            Claim::Evidence => None,
+        }
+    }
+}
+
+/// How far a rotation has settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "kebab-case")]
+pub enum Phase {
+    /// The plan is frozen. Every place held the old pair when it was. No key of ours exists.
+    Opened,
+    /// IAM holds the new key. No place is known to hold it. The old key is as it was.
+    CreatedNew {
+        /// The new key.
+        made: Made,
+    },
+    /// Every place has been seen to hold the new pair. The old key is as it was.
+    StoredNew {
+        /// The new key, acknowledged.
+        made: Made,
+        /// Since when, by AWS's clock.
+        stored_at: Timestamp,
+    },
+    /// As `stored-new`, and we made the old key inactive.
+    DeactivatedOld {
+        /// The new key, acknowledged.
+        made: Made,
+        /// When the places had it, by AWS's clock.
+        stored_at: Timestamp,
+        /// Since when the old key is inactive, by AWS's clock.
+        deactivated_at: Timestamp,
+    },
+}
+
+impl Phase {
+    /// The name in the JSON document.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::CreatedNew { .. } => "created-new",
+            Self::StoredNew { .. } => "stored-new",
+            Self::DeactivatedOld { .. } => "deactivated-old",
+        }
+    }
+
+    /// The new key, where there is one.
+    #[must_use]
+    pub const fn made(&self) -> Option<&Made> {
+        match self {
+            Self::Opened => None,
+            Self::CreatedNew { made } | Self::StoredNew { made, .. } | Self::DeactivatedOld { made, .. } => Some(made),
+        }
+    }
+}
+
+/// Where a rotation stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "standing", rename_all = "kebab-case")]
+pub enum Standing {
+    /// Nothing is under way.
+    Settled {
+        /// What holds.
+        phase: Phase,
+    },
+    /// An effect may or may not have happened.
+    InDoubt {
+        /// What held before it.
+        phase: Phase,
+        /// The effect.
+        intent: Intent,
+    },
+    /// A person is needed.
+    Blocked {
+        /// What holds.
+        phase: Phase,
+        /// The effect in doubt, if any.
+        intent: Option<Intent>,
+        /// Why.
+        reason: Reason,
+    },
+    /// For good.
+    Closed {
+        /// How.
+        ending: Ending,
+    },
+}
+
+impl Standing {
+    /// The phase, while the rotation is open.
+    #[must_use]
+    pub const fn phase(&self) -> Option<&Phase> {
+        match self {
+            Self::Settled { phase } | Self::InDoubt { phase, .. } | Self::Blocked { phase, .. } => Some(phase),
+            Self::Closed { .. } => None,
+        }
+    }
+
+    /// The effect in doubt, if any.
+    #[must_use]
+    pub const fn intent(&self) -> Option<&Intent> {
+        match self {
+            Self::InDoubt { intent, .. } | Self::Blocked { intent: Some(intent), .. } => Some(intent),
+            Self::Settled { .. } | Self::Blocked { intent: None, .. } | Self::Closed { .. } => None,
+        }
+    }
+
+    /// The name of the phase or ending.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Settled { phase } | Self::InDoubt { phase, .. } | Self::Blocked { phase, .. } => phase.name(),
+            Self::Closed { ending } => ending.name(),
+        }
+    }
+}
+
+/// A `CreateAccessKey` whose reply was lost and which seems not to have happened: a request once signed may still be
+/// executed until [`LATE_CREATE`] after its intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The ids listed before it.
+    pub listed: BTreeSet<AccessKeyId>,
+    /// AWS's clock at its intent.
+    pub asked_at: Timestamp,
+    /// When it timed out.
+    pub give_up_at: Timestamp,
+}
+
+impl Watched {
+    /// Until when a key of this attempt may still turn up.
+    #[must_use]
+    pub fn until(&self) -> Timestamp {
+        self.asked_at.plus(LATE_CREATE)
+    }
+
+    /// Whether a key that was not there before, and created then, may be a late child of this attempt.
+    #[must_use]
+    pub fn may_have_made(&self, key: &AccessKeyId, created: Timestamp) -> bool {
+        !self.listed.contains(key) && created >= self.asked_at.minus(WINDOW_BEFORE) && created <= self.until()
+    }
+}
+
+/// Whether `created` lies inside an attempt's window (DESIGN 5).
+#[must_use]
+pub fn in_window(created: Timestamp, asked_at: Timestamp, give_up_at: Timestamp) -> bool {
+    created >= asked_at.minus(WINDOW_BEFORE) && created <= give_up_at.plus(WINDOW_AFTER)
+}
+
+/// A first look that has to be confirmed by a second, `settle` later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstLook {
+    /// AWS's clock at it.
+    pub at: Timestamp,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// One rotation as its journal tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// Its id.
+    pub id: RotationId,
+    /// The frozen plan.
+    pub opened: Opened,
+    /// Where it stands.
+    pub standing: Standing,
+    /// How many creates were sent and not refused.
+    pub creates: u32,
+    /// How many writes in a row were refused.
+    pub refused_writes: u32,
+    /// Lost creates that may be executed yet.
+    pub watched: Vec<Watched>,
+    /// Keys that a person said are not ours.
+    pub kept: BTreeSet<AccessKeyId>,
+    /// A key that a person named to be deleted.
+    pub named: Option<AccessKeyId>,
+    /// Whether a person asked to give up.
+    pub abort_asked: bool,
+    /// Whether a person asked that the old key be active again: it is never deactivated after that.
+    pub reactivate_asked: bool,
+    /// A first look at an effect in doubt.
+    pub first_look: Option<FirstLook>,
+    /// Keys that turned up late and were reported.
+    pub late_keys: BTreeSet<AccessKeyId>,
+    /// Why the last thing that failed or waits does so, for people.
+    pub last_error: Option<String>,
+    /// When it will be looked at again, where a time is known.
+    pub waiting_until: Option<Timestamp>,
+    /// How many intents were journaled.
+    pub attempts: u32,
+    /// The new key of this rotation, also after it closed; not one that was discarded.
+    pub new_key: Option<AccessKeyId>,
+}
+
+/// A fact that ought to hold and does not: a defect in rotator or a journal that somebody edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("in {standing}: {fact}")]
+pub struct BrokenFact {
+    standing: &'static str,
+    fact: &'static str,
+}
+
+impl Rotation {
+    /// A rotation as its first line says.
+    #[must_use]
+    pub fn open(id: RotationId, opened: Opened) -> Self {
+        Self {
+            id,
+            opened,
+            standing: Standing::Settled { phase: Phase::Opened },
+            creates: 0,
+            refused_writes: 0,
+            watched: Vec::new(),
+            kept: BTreeSet::new(),
+            named: None,
+            abort_asked: false,
+            reactivate_asked: false,
+            first_look: None,
+            late_keys: BTreeSet::new(),
+            last_error: None,
+            waiting_until: None,
+            attempts: 0,
+            new_key: None,
+        }
+    }
+
+    /// Whether it is closed.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.standing, Standing::Closed { .. })
+    }
+
+    /// The key that this rotation made, while it is open.
+    #[must_use]
+    pub fn made(&self) -> Option<&Made> {
+        self.standing.phase().and_then(Phase::made)
+    }
+
+    /// Until when a lost create of this rotation is watched; also after it closed.
+    #[must_use]
+    pub fn watched_until(&self) -> Option<Timestamp> {
+        self.watched.iter().map(Watched::until).max()
+    }
+
+    /// The wait that the policy asks for between `stored-new` and the removal of the old key.
+    #[must_use]
+    pub const fn overlap(&self) -> Duration {
+        self.opened.policy.overlap
+    }
+
+    /// Checks the facts of the standing.
+    ///
+    /// # Errors
+    /// [`BrokenFact`] names the first that does not hold.
+    pub fn check_facts(&self) -> Result<(), BrokenFact> {
+        let standing = self.standing.name();
+        let claim = |holds: bool, fact: &'static str| if holds { Ok(()) } else { Err(BrokenFact { standing, fact }) };
+        claim(!self.opened.places.is_empty(), "a rotation has at least one place")?;
+        claim(
+            self.opened.places.iter().all(|place| self.opened.stores.contains_key(&place.store)),
+            "every place's store has a recorded identity",
+        )?;
+        let Some(phase) = self.standing.phase() else { return Ok(()) };
+        if let Some(made) = phase.made() {
+            claim(made.key != self.opened.old_key, "the new key is not the old key")?;
+            claim(self.creates > 0, "there is no new key without a create")?;
+            claim(self.new_key.as_ref() == Some(&made.key), "the new key is on record")?;
+        }
+        match phase {
+            Phase::Opened => claim(self.new_key.is_none(), "no key of ours exists"),
+            Phase::CreatedNew { made } => claim(
+                made.deactivated.is_none() || made.claim == Claim::Evidence,
+                "only a key held on evidence is deactivated first",
+            ),
+            Phase::StoredNew { made, .. } => {
+                claim(made.fingerprint().is_some(), "what is stored was acknowledged by IAM")
+            }
+            Phase::DeactivatedOld { made, stored_at, deactivated_at } => {
+                claim(made.fingerprint().is_some(), "what is stored was acknowledged by IAM")?;
+                claim(stored_at <= deactivated_at, "the new pair was stored before the old key was deactivated")
+            }
+        }
+    }
+}
