@@ -10,4 +10,5 @@
 //! | 3 | [`drive`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
 //! | 4 | [`cli`] | words, arguments, exit codes |
 
+pub mod discovery;
 pub mod rotation;
