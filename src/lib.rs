@@ -11,6 +11,7 @@
 //! | 4 | [`cli`] | words, arguments, exit codes |
 
 pub mod discovery;
+pub mod drive;
 pub mod journal;
 pub mod ports;
 pub mod rotation;

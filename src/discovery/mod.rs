@@ -1,28 +1,25 @@
-//! FLOOR 0: finding keys. (Being written.)
-use serde::{Deserialize, Serialize};
+//! FLOOR 0: which entries hold access keys, how ids pair with secrets, how a new pair is spliced in, and whether a
+//! value names an id. Pure: no async, no clock, no IO.
+//!
+//! Finding is not believing: [`discover`] offers candidates, and IAM's own list confirms each before anything
+//! changes. What looks like a key and is not offered is reported with its reason, never passed over in silence.
+//!
+//! Nothing here puts stored text into a message, except key ids, entry names, and the names of keys and variables.
 
-use crate::rotation::name::{EntryName, StoreName};
-/// Where one half of a pair stands.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Spot {
-    /// The entry.
-    pub entry: EntryName,
-    /// Where in it.
-    pub location: Location,
-}
-/// Where in an entry.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Location {
-    /// All of it.
-    WholeValue,
-}
-/// Where a pair stands.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
-    /// The store.
-    pub store: StoreName,
-    /// The id.
-    pub id: Spot,
-    /// The secret.
-    pub secret: Spot,
-}
+mod discover;
+mod document;
+mod form;
+mod json;
+mod label;
+mod left_alone;
+mod lines;
+mod named;
+mod pairing;
+mod place;
+mod splice;
+
+pub use discover::{Candidate, Findings, StoredEntry, discover};
+pub use left_alone::{Ambiguity, LeftAlone, WhyLeftAlone};
+pub use named::{Haystack, Needle, names};
+pub use place::{Location, Place, Spot};
+pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, rehearse_splice, splice, splice_all};

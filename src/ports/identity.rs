@@ -28,8 +28,8 @@ pub enum WhoIs {
     User {
         /// Its account.
         account: AccountId,
-        /// Its name, without the path.
-        user: UserName,
+        /// Who.
+        user: UserResource,
         /// AWS's clock when it answered.
         at: Timestamp,
     },

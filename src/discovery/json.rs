@@ -1,0 +1,227 @@
+//! The strings of a JSON document (RFC 8259), each with its bytes and its pointer (RFC 6901).
+//!
+//! `serde_json` checks the text; the scanner only has to know where strings begin and end.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+use zeroize::Zeroizing;
+
+use super::document::{Field, Group, Writing};
+use super::place::Location;
+
+/// Deeper documents are not read: the scanner calls itself for each level.
+const DEEPEST: usize = 128;
+
+/// The strings of the document; none where the text is no JSON, or deeper than any document people write.
+pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
+    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    if !text[start..].trim_start().starts_with(['{', '[', '"']) {
+        return None;
+    }
+    serde_json::from_str::<IgnoredAny>(&text[start..]).ok()?;
+    let mut scanner = Scanner { text, at: start, fields: Vec::new(), twice: BTreeSet::new() };
+    scanner.value(&Around { pointer: String::new(), group: String::new(), name: None }, 0)?;
+    let Scanner { mut fields, twice, .. } = scanner;
+    if !twice.is_empty() {
+        for field in &mut fields {
+            let Location::Json { pointer } = &field.location else { continue };
+            let mut outer = pointer.as_str();
+            field.twice = twice.contains(outer);
+            while let (false, Some(end)) = (field.twice, outer.rfind('/')) {
+                outer = &outer[..end];
+                field.twice = twice.contains(outer);
+            }
+        }
+    }
+    Some(fields)
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    fields: Vec<Field>,
+    /// Pointers that more than one member has.
+    twice: BTreeSet<String>,
+}
+
+/// Where a value stands.
+struct Around {
+    pointer: String,
+    /// The pointer of the object or array around it.
+    group: String,
+    name: Option<String>,
+}
+
+impl Scanner<'_> {
+    /// Steps over one value. None: not JSON after all.
+    fn value(&mut self, around: &Around, depth: usize) -> Option<()> {
+        if depth > DEEPEST {
+            return None;
+        }
+        match self.peek()? {
+            b'{' => self.object(&around.pointer, depth),
+            b'[' => self.array(around, depth),
+            b'"' => {
+                let (span, text) = self.string()?;
+                self.fields.push(Field {
+                    location: Location::Json { pointer: around.pointer.clone() },
+                    name: around.name.clone(),
+                    group: Group::Json(around.group.clone()),
+                    span,
+                    text: Some(text),
+                    writing: Writing::JsonString,
+                    twice: false,
+                });
+                Some(())
+            }
+            _ => {
+                // A number, `true`, `false` or `null`.
+                let rest = &self.text[self.at..];
+                self.at += rest
+                    .find(|letter: char| !matches!(letter, 'a'..='z' | 'E' | '0'..='9' | '+' | '-' | '.'))
+                    .unwrap_or(rest.len());
+                Some(())
+            }
+        }
+    }
+
+    fn object(&mut self, pointer: &str, depth: usize) -> Option<()> {
+        let mut seen = BTreeSet::new();
+        self.at += 1;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            self.peek()?;
+            let (_, name) = self.string()?;
+            let member = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            if !seen.insert(member.clone()) {
+                self.twice.insert(member.clone());
+            }
+            self.expect(b':')?;
+            let around = Around { pointer: member, group: pointer.to_owned(), name: Some(name.to_string()) };
+            self.value(&around, depth + 1)?;
+            if self.ends(b'}')? {
+                return Some(());
+            }
+        }
+    }
+
+    fn array(&mut self, around: &Around, depth: usize) -> Option<()> {
+        self.at += 1;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(());
+        }
+        for index in 0_usize.. {
+            let pointer = format!("{}/{index}", around.pointer);
+            self.value(&Around { pointer, group: around.pointer.clone(), name: None }, depth + 1)?;
+            if self.ends(b']')? {
+                break;
+            }
+        }
+        Some(())
+    }
+
+    /// Steps over the blanks; the byte that follows.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Steps over `,` (false) or the end of an object or array (true).
+    fn ends(&mut self, end: u8) -> Option<bool> {
+        let byte = self.peek()?;
+        self.at += 1;
+        match byte {
+            b',' => Some(false),
+            byte if byte == end => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Steps over a string: its bytes with the quotes, and what they say.
+    fn string(&mut self) -> Option<(Range<usize>, Zeroizing<String>)> {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        if bytes.get(start) != Some(&b'"') {
+            return None;
+        }
+        let mut end = start + 1;
+        loop {
+            match bytes.get(end)? {
+                b'"' => break,
+                b'\\' => end += 2,
+                _ => end += 1,
+            }
+        }
+        self.at = end + 1;
+        let said = serde_json::from_str::<String>(self.text.get(start..self.at)?).ok()?;
+        Some((start..self.at, Zeroizing::new(said)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pointer, group, name, text and whether it is there twice, of each string.
+    fn told(text: &str) -> Option<Vec<(String, Group, Option<String>, String, bool)>> {
+        let fields = fields(text)?;
+        Some(
+            fields
+                .into_iter()
+                .map(|field| {
+                    let Location::Json { pointer } = field.location else { unreachable!("JSON only") };
+                    let said = field.text.expect("JSON strings have a text").to_string();
+                    assert_eq!(serde_json::from_str::<String>(&text[field.span]).expect("a string"), said);
+                    (pointer, field.group, field.name, said, field.twice)
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn every_string_has_its_pointer() {
+        let group = |pointer: &str| Group::Json(pointer.to_owned());
+        let text =
+            "\u{feff} { \"a/b\" : \"1\", \"n\": -1.5e+3, \"t\":[true,null,\"2\",{\"~\":\"\\u0041\\n\"}], \"é\":{} }\n";
+        assert_eq!(
+            told(text).expect("JSON"),
+            [
+                ("/a~1b".to_owned(), group(""), Some("a/b".to_owned()), "1".to_owned(), false),
+                ("/t/2".to_owned(), group("/t"), None, "2".to_owned(), false),
+                ("/t/3/~0".to_owned(), group("/t/3"), Some("~".to_owned()), "A\n".to_owned(), false),
+            ]
+        );
+        assert_eq!(told("\"x\"").expect("JSON")[0].0, "");
+        assert_eq!(told("[]").expect("JSON"), []);
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_marked_with_all_beneath_it() {
+        let twice = |text: &str| -> Vec<bool> { told(text).expect("JSON").into_iter().map(|field| field.4).collect() };
+        assert_eq!(twice(r#"{"a":"1","a":"2","b":"3"}"#), [true, true, false]);
+        assert_eq!(twice(r#"{"a":{"x":"1"},"\u0061":{"y":"2"},"ab":"3"}"#), [true, true, false]);
+        assert_eq!(twice(r#"[{"a":"1"},{"a":"2"}]"#), [false, false]);
+    }
+
+    #[test]
+    fn other_text_is_no_json() {
+        for text in
+            ["", "a", "1", "{", "{\"a\":}", "{\"a\":\"b\"} x", "{\"a\":\"b\"}{\"a\":\"b\"}", "\"\\ud800\"", "[1,]"]
+        {
+            assert!(fields(text).is_none(), "{text}");
+        }
+        assert!(fields(&"[".repeat(100_000)).is_none());
+        assert!(fields(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).is_none());
+    }
+}

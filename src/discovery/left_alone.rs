@@ -1,0 +1,165 @@
+//! What was seen and is not offered for rotation, and why.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::place::Spot;
+use crate::rotation::name::{AccessKeyId, StoreName};
+
+/// Something that looks like a key, or half of one, and is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeftAlone {
+    /// The id, where there is one; none where the text under an id's name is no id (it may be anybody's secret).
+    pub key_id: Option<AccessKeyId>,
+    /// Where it was seen.
+    pub places: Vec<(StoreName, Spot)>,
+    /// Why it is left alone.
+    #[serde(flatten)]
+    pub why: WhyLeftAlone,
+}
+
+/// Why something that looks like a key is not offered for rotation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum WhyLeftAlone {
+    /// A temporary key: `ASIA`, or an id with a session token beside it. STS lets it expire; nobody rotates it.
+    TemporaryKey,
+    /// No secret was found that belongs to the id.
+    IdWithoutSecret,
+    /// No id was found that belongs to the secret.
+    SecretWithoutId,
+    /// Two different secrets stand beside the same id: one of the copies is broken.
+    TwoSecrets,
+    /// What belongs together cannot be told.
+    Ambiguous {
+        /// In which way.
+        ambiguity: Ambiguity,
+    },
+    /// An id from AWS's documentation.
+    DocumentationExample,
+    /// What stands under an id's name is no access key id.
+    NotAKeyId,
+    /// What stands under a secret's name is no secret access key.
+    NotASecret,
+    /// The value is not UTF-8.
+    NotUtf8,
+    /// The id stands in text whose form rotator cannot splice: prose, a comment, a wrapped copy.
+    UnsupportedForm,
+    /// The splice was tried and failed.
+    CannotBeSpliced {
+        /// What failed, for people; no stored text.
+        why: String,
+    },
+}
+
+/// In which way it cannot be told what belongs together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ambiguity {
+    /// Several ids or several secrets stand together, and nothing tells which belong to which.
+    Several {
+        /// How many ids.
+        ids: usize,
+        /// How many possible secrets.
+        secrets: usize,
+    },
+    /// The same variable or JSON key is there twice: which of the two a reader takes depends on the reader.
+    DefinedTwice,
+    /// One id and one secret, whose names say that they do not belong together.
+    NamesDisagree,
+    /// Two entries that could be a pair, but neither name says so.
+    UnrelatedNames,
+}
+
+impl WhyLeftAlone {
+    /// The reason as one word for machines; never changed once released.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TemporaryKey => "temporary-key",
+            Self::IdWithoutSecret => "id-without-secret",
+            Self::SecretWithoutId => "secret-without-id",
+            Self::TwoSecrets => "two-secrets",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::DocumentationExample => "documentation-example",
+            Self::NotAKeyId => "not-a-key-id",
+            Self::NotASecret => "not-a-secret",
+            Self::NotUtf8 => "not-utf8",
+            Self::UnsupportedForm => "unsupported-form",
+            Self::CannotBeSpliced { .. } => "cannot-be-spliced",
+        }
+    }
+}
+
+impl fmt::Display for WhyLeftAlone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TemporaryKey => f.write_str("a temporary key: it expires by itself"),
+            Self::IdWithoutSecret => f.write_str("an id without a secret: none with a matching name is beside it"),
+            Self::SecretWithoutId => f.write_str("a secret without an id: none with a matching name is beside it"),
+            Self::TwoSecrets => {
+                f.write_str("different secrets stand beside this id: find out which is right, and mend the other copy")
+            }
+            Self::Ambiguous { ambiguity } => ambiguity.fmt(f),
+            Self::DocumentationExample => f.write_str("an example from AWS's documentation"),
+            Self::NotAKeyId => f.write_str("the name is that of an access key id, but the value is none"),
+            Self::NotASecret => f.write_str("the name is that of a secret access key, but the value is none"),
+            Self::NotUtf8 => f.write_str("the value is not UTF-8 text, so nothing can be replaced in it"),
+            Self::UnsupportedForm => {
+                f.write_str("the id stands in text that rotator cannot edit: use an entry of its own, JSON, or dotenv")
+            }
+            Self::CannotBeSpliced { why } => write!(f, "a new pair could not be written here: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Several { ids, secrets } => write!(
+                f,
+                "{ids} {} and {secrets} {} stand together, and their names do not tell which belong together",
+                if *ids == 1 { "id" } else { "ids" },
+                if *secrets == 1 { "possible secret" } else { "possible secrets" },
+            ),
+            Self::DefinedTwice => f.write_str("the same name is defined twice in this document: remove one of the two"),
+            Self::NamesDisagree => {
+                f.write_str("the names of the id and of the only secret beside it say that they do not belong together")
+            }
+            Self::UnrelatedNames => f.write_str(
+                "a value that could be its secret is beside it, but the names do not say so: \
+                 name them AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_serialised_tag() {
+        let all = [
+            WhyLeftAlone::TemporaryKey,
+            WhyLeftAlone::IdWithoutSecret,
+            WhyLeftAlone::SecretWithoutId,
+            WhyLeftAlone::TwoSecrets,
+            WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::Several { ids: 1, secrets: 2 } },
+            WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::DefinedTwice },
+            WhyLeftAlone::DocumentationExample,
+            WhyLeftAlone::NotAKeyId,
+            WhyLeftAlone::NotASecret,
+            WhyLeftAlone::NotUtf8,
+            WhyLeftAlone::UnsupportedForm,
+            WhyLeftAlone::CannotBeSpliced { why: "w".to_owned() },
+        ];
+        for why in all {
+            let json = serde_json::to_value(&why).expect("serialises");
+            assert_eq!(json["reason"], why.reason());
+            assert_eq!(serde_json::from_value::<WhyLeftAlone>(json).expect("reads back"), why);
+            assert!(!why.to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Which id belongs to which secret, among texts that stand together. Nothing is guessed: what more than one reading
+//! fits is left alone.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use super::document::Group;
+use super::form;
+use super::label::{Half, Label, Wording, is_about_another_secret};
+use super::left_alone::{Ambiguity, WhyLeftAlone};
+use super::place::Spot;
+use crate::rotation::name::AccessKeyId;
+
+/// One text that could be half of a pair.
+pub(super) struct Seen {
+    pub(super) spot: Spot,
+    /// The name it stands under.
+    pub(super) name: String,
+    pub(super) label: Option<Label>,
+    pub(super) group: Group,
+    /// What it says; none where that depends on the reader.
+    pub(super) text: Option<Zeroizing<String>>,
+    pub(super) twice: bool,
+}
+
+/// An id and a secret that belong together.
+pub(super) struct Pair {
+    pub(super) id: AccessKeyId,
+    pub(super) secret: Zeroizing<String>,
+    pub(super) id_spot: Spot,
+    pub(super) secret_spot: Spot,
+    /// Whether a session token stands beside them.
+    pub(super) has_token: bool,
+}
+
+/// What was made of the texts that stand together.
+#[derive(Default)]
+pub(super) struct Paired {
+    pub(super) pairs: Vec<Pair>,
+    /// Each with the spots it is about, that of an id first.
+    pub(super) left_alone: Vec<(Option<AccessKeyId>, Vec<Spot>, WhyLeftAlone)>,
+}
+
+/// Whether the value may decide where no name does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ByValue {
+    /// Within a document.
+    Yes,
+    /// Among entries: what happens to stand in the same environment need not belong together.
+    No,
+}
+
+/// Pairs what stands together, by name first.
+pub(super) fn pair(seen: Vec<Seen>, by_value: ByValue) -> Paired {
+    let mut pool = Pool { open: seen.iter().map(|_| true).collect(), seen, paired: Paired::default() };
+    pool.set_unreadable_aside();
+    for key in [exact_key, spelling_key, stem_key, loose_key] {
+        pool.pair_by_name(key);
+    }
+    match by_value {
+        ByValue::Yes => pool.pair_by_value(),
+        ByValue::No => pool.report_unrelated_names(),
+    }
+    pool.report_the_rest();
+    pool.paired
+}
+
+impl Seen {
+    fn text(&self) -> &str {
+        self.text.as_ref().map_or("", |text| text.as_str())
+    }
+
+    fn label_of(&self, half: Half) -> Option<&Label> {
+        self.label.as_ref().filter(|label| label.half == half)
+    }
+
+    /// The id that stands here by name: the less the name says, the more the value has to.
+    fn id_by_name(&self) -> Option<AccessKeyId> {
+        let label = self.label_of(Half::Id)?;
+        let fits = match label.wording {
+            Wording::Full | Wording::Short if label.is_certain() => true,
+            Wording::Full | Wording::Short => form::may_be_id(self.text()),
+            Wording::Bare => form::has_id_form(self.text()),
+        };
+        if fits { AccessKeyId::new(self.text()).ok() } else { None }
+    }
+
+    fn id(&self) -> Option<AccessKeyId> {
+        self.id_by_name().or_else(|| self.id_by_form())
+    }
+
+    fn id_by_form(&self) -> Option<AccessKeyId> {
+        if form::has_id_form(self.text()) { AccessKeyId::new(self.text()).ok() } else { None }
+    }
+
+    fn is_secret_by_name(&self) -> bool {
+        self.label_of(Half::Secret).is_some_and(|label| match label.wording {
+            Wording::Full | Wording::Short => is_one_word(self.text()),
+            Wording::Bare => form::has_secret_form(self.text()),
+        })
+    }
+
+    fn is_secret(&self) -> bool {
+        self.is_secret_by_name() || form::has_secret_form(self.text())
+    }
+
+    fn is_certain(&self) -> bool {
+        self.label.as_ref().is_some_and(Label::is_certain)
+    }
+}
+
+/// A secret is one word; what has blanks in it is prose or a document.
+fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+}
+
+/// What both halves of a pair have in common, from the strictest to the loosest. The loosest asks that both names are
+/// certain, lest `AWS_ACCESS_KEY_ID` take another program's `SECRET_KEY`.
+type Key = fn(&Label, bool) -> Option<String>;
+
+fn exact_key(label: &Label, _: bool) -> Option<String> {
+    Some(format!("{:?} {} {}", label.wording, label.spelling, label.stem.join(" ")))
+}
+
+fn spelling_key(label: &Label, _: bool) -> Option<String> {
+    Some(format!("{} {}", label.spelling, label.stem.join(" ")))
+}
+
+fn stem_key(label: &Label, _: bool) -> Option<String> {
+    Some(label.stem.join(" "))
+}
+
+fn loose_key(label: &Label, is_certain: bool) -> Option<String> {
+    is_certain.then(|| label.loose_stem().join(" "))
+}
+
+struct Pool {
+    seen: Vec<Seen>,
+    /// Which of `seen` nothing has been made of yet.
+    open: Vec<bool>,
+    paired: Paired,
+}
+
+impl Pool {
+    /// The indices of what is open and passes.
+    fn which(&self, passes: impl Fn(&Seen) -> bool) -> Vec<usize> {
+        self.seen
+            .iter()
+            .zip(&self.open)
+            .enumerate()
+            .filter(|(_, (seen, open))| **open && passes(seen))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn take(&mut self, id: usize, secret: usize) {
+        (self.open[id], self.open[secret]) = (false, false);
+        let (half, other) = (&self.seen[id], &self.seen[secret]);
+        let Some(key_id) = half.id() else { return };
+        let stem = half.label_of(Half::Id).map(|label| &label.stem);
+        let has_token = self.seen.iter().any(|seen| {
+            seen.group == half.group
+                && !seen.text().is_empty()
+                && seen.label_of(Half::Token).is_some_and(|label| stem.is_none_or(|stem| *stem == label.stem))
+        });
+        self.paired.pairs.push(Pair {
+            id: key_id,
+            secret: Zeroizing::new(other.text().to_owned()),
+            id_spot: half.spot.clone(),
+            secret_spot: other.spot.clone(),
+            has_token,
+        });
+    }
+
+    /// Leaves each of the ids alone, together with the secrets it might have had.
+    fn leave(&mut self, ids: &[usize], secrets: &[usize], why: &WhyLeftAlone) {
+        for id in ids {
+            self.open[*id] = false;
+            let seen = &self.seen[*id];
+            let mut spots = vec![seen.spot.clone()];
+            spots.extend(secrets.iter().map(|secret| self.seen[*secret].spot.clone()));
+            // What is no id by its form may be another service's secret: not told.
+            let key_id = seen.id().filter(|id| form::may_be_id(id.as_str()));
+            self.paired.left_alone.push((key_id, spots, why.clone()));
+        }
+    }
+
+    fn leave_one(&mut self, index: usize, why: WhyLeftAlone) {
+        self.leave(&[index], &[], &why);
+    }
+
+    /// What is there twice, or says different things to different readers.
+    fn set_unreadable_aside(&mut self) {
+        for index in self.which(|seen| seen.twice && (seen.id().is_some() || seen.is_secret_by_name())) {
+            self.leave_one(index, WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::DefinedTwice });
+        }
+        for index in self.which(|seen| seen.twice) {
+            self.open[index] = false;
+        }
+        for index in self.which(|seen| seen.text.is_none()) {
+            if self.seen[index].is_certain() {
+                let why = "it has shell escapes or expansions, and what it says depends on its reader".to_owned();
+                self.leave_one(index, WhyLeftAlone::CannotBeSpliced { why });
+            }
+            self.open[index] = false;
+        }
+    }
+
+    fn pair_by_name(&mut self, key: Key) {
+        let mut together: BTreeMap<(String, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        for index in self.which(|seen| seen.id_by_name().is_some() || seen.is_secret_by_name()) {
+            let seen = &self.seen[index];
+            let Some(label) = &seen.label else { continue };
+            let Some(name) = key(label, seen.is_certain()) else { continue };
+            let halves = together.entry((format!("{:?}", seen.group), name)).or_default();
+            match label.half {
+                Half::Id => halves.0.push(index),
+                Half::Secret => halves.1.push(index),
+                Half::Token => {}
+            }
+        }
+        for (ids, secrets) in together.into_values() {
+            match (ids.as_slice(), secrets.as_slice()) {
+                ([], _) | (_, []) => {}
+                ([id], [secret]) => {
+                    if self.may_pair(*id, *secret) {
+                        self.take(*id, *secret);
+                    }
+                }
+                _ => {
+                    let ambiguity = Ambiguity::Several { ids: ids.len(), secrets: secrets.len() };
+                    self.leave(&ids, &secrets, &WhyLeftAlone::Ambiguous { ambiguity });
+                    secrets.iter().for_each(|secret| self.open[*secret] = false);
+                }
+            }
+        }
+    }
+
+    /// `SECRET_KEY` is what many programs call something else: beside an id that is not named in the same way
+    /// (`ACCESS_KEY`) it has to look like a secret access key.
+    fn may_pair(&self, id: usize, secret: usize) -> bool {
+        let (id, secret) = (&self.seen[id], &self.seen[secret]);
+        let wording = |seen: &Seen| seen.label.as_ref().map(|label| label.wording);
+        secret.is_certain() || wording(id) == wording(secret) || form::has_secret_form(secret.text())
+    }
+
+    /// One id and one possible secret in the smallest group around the id that has a secret at all.
+    fn pair_by_value(&mut self) {
+        let is_id = |seen: &Seen| seen.id_by_form().is_some() || (seen.is_certain() && seen.id_by_name().is_some());
+        let mut ids = self.which(is_id);
+        ids.sort_by_key(|id| std::cmp::Reverse(self.seen[*id].group.depth()));
+        for id in ids {
+            if !self.open[id] {
+                continue;
+            }
+            let mut around = Some(self.seen[id].group.clone());
+            while let Some(group) = around {
+                let secrets = self.which(|seen| group.holds(&seen.group) && seen.is_secret());
+                if secrets.is_empty() {
+                    around = group.outer();
+                    continue;
+                }
+                let rivals = self.which(|seen| group.holds(&seen.group) && is_id(seen));
+                match (rivals.as_slice(), secrets.as_slice()) {
+                    ([_], [secret]) => self.pair_two(id, *secret),
+                    _ => {
+                        let ambiguity = Ambiguity::Several { ids: rivals.len(), secrets: secrets.len() };
+                        self.leave(&rivals, &secrets, &WhyLeftAlone::Ambiguous { ambiguity });
+                    }
+                }
+                break;
+            }
+        }
+    }
+
+    /// The only id and the only secret in a group.
+    fn pair_two(&mut self, id: usize, secret: usize) {
+        let (half, other) = (&self.seen[id], &self.seen[secret]);
+        if half.id_by_name().is_some() && other.is_secret_by_name() {
+            // Names that agree were paired before.
+            self.leave(&[id], &[secret], &WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::NamesDisagree });
+        } else if half.id_by_form().is_some() && (other.is_secret_by_name() || !is_about_another_secret(&other.name)) {
+            self.take(id, secret);
+        }
+    }
+
+    /// An id and a secret by form in entries of unrelated names: likely a pair, but not said to be.
+    fn report_unrelated_names(&mut self) {
+        let ids = self.which(|seen| seen.id_by_name().is_none() && seen.id_by_form().is_some());
+        let secrets = self.which(|seen| !seen.is_secret_by_name() && form::has_secret_form(seen.text()));
+        if secrets.len() == 1 {
+            self.leave(&ids, &secrets, &WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::UnrelatedNames });
+        }
+    }
+
+    fn report_the_rest(&mut self) {
+        let is_id = |seen: &Seen| seen.id_by_form().is_some() || (seen.is_certain() && seen.id_by_name().is_some());
+        for index in self.which(is_id) {
+            self.leave_one(index, WhyLeftAlone::IdWithoutSecret);
+        }
+        for index in self.which(|seen| seen.is_certain() && seen.label_of(Half::Id).is_some()) {
+            self.leave_one(index, WhyLeftAlone::NotAKeyId);
+        }
+        for index in self.which(|seen| seen.is_certain() && seen.label_of(Half::Secret).is_some()) {
+            let is_secret = self.seen[index].is_secret_by_name();
+            self.leave_one(index, if is_secret { WhyLeftAlone::SecretWithoutId } else { WhyLeftAlone::NotASecret });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

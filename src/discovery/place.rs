@@ -1,0 +1,143 @@
+//! Where a pair stands. Nothing of what stands there: a [`Place`] goes into the journal.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rotation::name::{EntryName, StoreName};
+
+/// Where a pair stands: a store and the two spots in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The store that holds both halves.
+    pub store: StoreName,
+    /// Where the access key id stands.
+    pub id: Spot,
+    /// Where its secret stands: in the same entry (a document), or in another.
+    pub secret: Spot,
+}
+
+impl Place {
+    /// The entries that hold this pair, in the order in which they are to be written: that of the secret first, that
+    /// of the id last; one, where a document holds both.
+    #[must_use]
+    pub fn entries(&self) -> Vec<&EntryName> {
+        if self.id.entry == self.secret.entry { vec![&self.id.entry] } else { vec![&self.secret.entry, &self.id.entry] }
+    }
+
+    /// `<app>` of the entry that holds the id: with [`Place::environment`] a hint at the owner.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        self.id.entry.app()
+    }
+
+    /// `<environment>` of the entry that holds the id.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        self.id.entry.environment()
+    }
+}
+
+/// Where one half of a pair stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Spot {
+    /// The entry.
+    pub entry: EntryName,
+    /// Where in the entry.
+    pub location: Location,
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.location {
+            Location::WholeValue => write!(f, "{}", self.entry),
+            location @ (Location::Json { .. } | Location::Variable { .. }) => write!(f, "{} at {location}", self.entry),
+        }
+    }
+}
+
+/// Where in an entry.
+///
+/// The serialised form stands in journals: variants and fields may be added, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// The whole value, without the blanks and line ends around it.
+    WholeValue,
+    /// A string in a JSON document.
+    Json {
+        /// An RFC 6901 pointer; `""` is the document itself, a lone string.
+        pointer: String,
+    },
+    /// A variable of a dotenv file, or a key in a section of an INI file.
+    Variable {
+        /// The INI section; none before the first one.
+        section: Option<String>,
+        /// The variable's name as it is written.
+        variable: String,
+    },
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WholeValue => f.write_str("whole value"),
+            Self::Json { pointer } if pointer.is_empty() => f.write_str("whole JSON string"),
+            Self::Json { pointer } => f.write_str(pointer),
+            Self::Variable { section: None, variable } => f.write_str(variable),
+            Self::Variable { section: Some(section), variable } => write!(f, "[{section}] {variable}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spot(entry: &str, location: Location) -> Spot {
+        Spot { entry: EntryName::new(entry).expect("valid"), location }
+    }
+
+    #[test]
+    fn the_serialised_form_is_that_of_the_first_journal() {
+        let place = Place {
+            store: StoreName::new("sqlite:a.db").expect("valid"),
+            id: spot("a/b/c", Location::Json { pointer: "/x~1y".to_owned() }),
+            secret: spot("a/b/d", Location::WholeValue),
+        };
+        let written = r#"{"store":"sqlite:a.db","id":{"entry":"a/b/c","location":{"json":{"pointer":"/x~1y"}}},"secret":{"entry":"a/b/d","location":"whole-value"}}"#;
+        assert_eq!(serde_json::to_string(&place).expect("serialises"), written);
+        assert_eq!(serde_json::from_str::<Place>(written).expect("reads back"), place);
+
+        let variable = Location::Variable { section: Some("default".to_owned()), variable: "K".to_owned() };
+        let written = r#"{"variable":{"section":"default","variable":"K"}}"#;
+        assert_eq!(serde_json::to_string(&variable).expect("serialises"), written);
+        assert_eq!(serde_json::from_str::<Location>(written).expect("reads back"), variable);
+    }
+
+    #[test]
+    fn the_secret_is_written_first_and_the_id_last() {
+        let store = StoreName::new("s").expect("valid");
+        let two = Place {
+            store: store.clone(),
+            id: spot("a/b/A_ID", Location::WholeValue),
+            secret: spot("a/b/Z_SECRET", Location::WholeValue),
+        };
+        assert_eq!(two.entries().iter().map(|name| name.secret_name()).collect::<Vec<_>>(), ["Z_SECRET", "A_ID"]);
+        let one = Place { id: spot("a/b/x", Location::WholeValue), secret: spot("a/b/x", Location::WholeValue), store };
+        assert_eq!(one.entries().len(), 1);
+    }
+
+    #[test]
+    fn people_read_where_it_stands() {
+        for (location, words) in [
+            (Location::WholeValue, "a/b/c"),
+            (Location::Json { pointer: "/aws/id".to_owned() }, "a/b/c at /aws/id"),
+            (Location::Json { pointer: String::new() }, "a/b/c at whole JSON string"),
+            (Location::Variable { section: None, variable: "V".to_owned() }, "a/b/c at V"),
+            (Location::Variable { section: Some("s".to_owned()), variable: "V".to_owned() }, "a/b/c at [s] V"),
+        ] {
+            assert_eq!(spot("a/b/c", location).to_string(), words);
+        }
+    }
+}

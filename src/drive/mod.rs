@@ -1,0 +1,17 @@
+//! FLOOR 3: the loop over one rotation ([`rotate`]) and the campaign over many ([`campaign`]); the same for `run` and
+//! `resume`, so that recovery is exercised every day.
+//!
+//! Knows the ports, never an adapter. Decides nothing about a rotation: that is `rotation::plan`'s.
+
+pub mod aws_clock;
+pub mod campaign;
+pub mod owner;
+pub mod pace;
+pub mod places;
+pub mod prove;
+pub mod rotate;
+pub mod scans;
+pub mod stop;
+pub mod survey;
+pub mod world;
+pub mod write;

@@ -1,0 +1,105 @@
+//! Reading every place of one rotation, and what each shows.
+
+use std::collections::BTreeMap;
+
+use super::pace::Operation;
+use super::world::World;
+use crate::discovery::{Place, read_pair};
+use crate::ports::secret_store::{Reading, Version};
+use crate::rotation::known::{PlaceShows, PlacesSeen};
+use crate::rotation::name::{EntryName, StoreName};
+use crate::rotation::secret::{SecretKey, SecretValue};
+use crate::rotation::standing::{Claim, Rotation};
+
+/// The entries of one store as read, with their versions: what a write will replace.
+pub type Entries = BTreeMap<EntryName, (Version, SecretValue)>;
+
+/// One reading of all places.
+#[derive(Default)]
+pub struct Readings {
+    /// The entries, by store.
+    pub stores: BTreeMap<StoreName, Entries>,
+    /// What each place shows, in the plan's order.
+    pub shows: Vec<PlaceShows>,
+    /// The new secret as a place holds it, where its fingerprint is the recorded one.
+    pub new_secret: Option<SecretKey>,
+}
+
+impl Readings {
+    /// What the machine needs to know of it.
+    #[must_use]
+    pub fn seen(&self, world: &World, rotation: &Rotation) -> PlacesSeen {
+        let places = &rotation.opened.places;
+        let named = places.iter().zip(&self.shows);
+        PlacesSeen { places: named.map(|(place, shows)| (world.describe(&place.store, &place.id), *shows)).collect() }
+    }
+
+    /// The value of an entry.
+    #[must_use]
+    pub fn value(&self, store: &StoreName, entry: &EntryName) -> Option<&SecretValue> {
+        self.stores.get(store)?.get(entry).map(|(_, value)| value)
+    }
+}
+
+/// Reads every place.
+pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
+    let mut readings = Readings::default();
+    let mut unreadable: Vec<(StoreName, EntryName)> = Vec::new();
+    let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
+    for place in &rotation.opened.places {
+        let entries = wanted.entry(&place.store).or_default();
+        for entry in place.entries() {
+            if !entries.contains(entry) {
+                entries.push(entry.clone());
+            }
+        }
+    }
+    for (name, entries) in wanted {
+        let answer = match world.store(name) {
+            Some(store) => world.pace.read(Operation::Store, || store.read(&entries)).await.ok(),
+            None => None,
+        };
+        let Some(answer) = answer else {
+            unreadable.extend(entries.into_iter().map(|entry| (name.clone(), entry)));
+            continue;
+        };
+        let kept = readings.stores.entry(name.clone()).or_default();
+        for (entry, reading) in entries.into_iter().zip(answer) {
+            match reading {
+                Reading::Value { version, value } => {
+                    kept.insert(entry, (version, value));
+                }
+                Reading::Missing => {}
+                Reading::Unreadable(_) => unreadable.push((name.clone(), entry)),
+            }
+        }
+    }
+    for place in &rotation.opened.places {
+        let cannot = place.entries().into_iter().any(|entry| unreadable.contains(&(place.store.clone(), entry.clone())));
+        let shows = if cannot { PlaceShows::Unreadable } else { look_at(rotation, place, &mut readings) };
+        readings.shows.push(shows);
+    }
+    readings
+}
+
+fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> PlaceShows {
+    let Ok(pair) = read_pair(place, |entry| readings.value(&place.store, entry)) else { return PlaceShows::Foreign };
+    let is_old = pair.id.as_ref() == Some(&rotation.opened.old_key);
+    let Some(made) = rotation.made() else {
+        return if is_old { PlaceShows::Old } else { PlaceShows::Foreign };
+    };
+    let is_new_secret = match &made.claim {
+        Claim::Acknowledged { fingerprint } => pair.secret.fingerprint(rotation.id) == *fingerprint,
+        Claim::Evidence => false,
+    };
+    let is_new_id = pair.id.as_ref() == Some(&made.key);
+    if is_new_secret && (is_new_id || is_old) {
+        readings.new_secret = Some(pair.secret);
+    }
+    match (is_new_id, is_old, is_new_secret) {
+        (true, _, true) => PlaceShows::New,
+        (false, true, true) => PlaceShows::Torn,
+        (false, true, false) => PlaceShows::Old,
+        (true, _, false) | (false, false, _) => PlaceShows::Foreign,
+    }
+}

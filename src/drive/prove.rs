@@ -1,0 +1,66 @@
+//! Proving a pair at AWS: it must answer as the expected user (DESIGN 7).
+
+use std::time::Duration;
+
+use super::pace::Operation;
+use super::world::World;
+use crate::ports::identity::WhoIs;
+use crate::rotation::event::Opened;
+use crate::rotation::known::Proof;
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::secret::SecretKey;
+
+/// The wait after an answer that was no proof; doubles up to [`LONGEST_BACKOFF`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+/// Two secrets tried on one id within about 5 s can give a false `SignatureDoesNotMatch`: the longest wait is as long.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// A bound above what any `proof_timeout` in use needs.
+const MOST_TRIES: usize = 100_000;
+
+/// Tries the pair until it has answered `confirmations` times in a row, spread over `span`.
+///
+/// `InvalidClientTokenId` right after a create is normal; a new key has been seen to answer, then fail, then answer.
+pub async fn prove(
+    world: &World,
+    opened: &Opened,
+    id: &AccessKeyId,
+    secret: &SecretKey,
+    confirmations: u32,
+    span: Duration,
+) -> Proof {
+    let clock = &world.ports.clock;
+    let began = clock.monotonic();
+    let confirmations = confirmations.max(1);
+    let gap = span / confirmations.saturating_sub(1).max(1);
+    let mut in_a_row = 0;
+    let mut backoff = FIRST_BACKOFF;
+    let mut last = "no answer".to_owned();
+    for _ in 0..MOST_TRIES {
+        let answer = world.pace.read(Operation::GetCallerIdentity, || world.ports.identity.who_is(id, secret)).await;
+        match answer {
+            Ok(WhoIs::User { account, user, at }) => {
+                world.saw_date(at);
+                if account != opened.account || !user.is_user(&opened.user) {
+                    return Proof::SomebodyElse(format!("user {user} of account {account}"));
+                }
+                in_a_row += 1;
+                if in_a_row >= confirmations {
+                    return Proof::Passed;
+                }
+                clock.sleep(gap).await;
+                continue;
+            }
+            Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
+            Ok(WhoIs::NotAccepted { code }) => last = code,
+            Err(error) => last = error.message,
+        }
+        in_a_row = 0;
+        if clock.monotonic().saturating_sub(began) >= opened.policy.proof_timeout || world.stop.overdue(clock.as_ref())
+        {
+            break;
+        }
+        clock.sleep(backoff).await;
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+    Proof::TimedOut(last)
+}

@@ -1,0 +1,42 @@
+//! Being asked to stop: nothing more is opened, keys in hand are brought to `stored-new` or discarded.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::journal::clock::Clock;
+
+/// How long a stop may take that finishes what is in hand.
+pub const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// Whether somebody asked to stop. Made once, shared by reference.
+#[derive(Debug, Default)]
+pub struct Stop {
+    /// When, on the monotonic clock in milliseconds, plus one; zero: nobody.
+    asked: AtomicU64,
+}
+
+impl Stop {
+    /// Asks. Only the first time counts.
+    pub fn ask(&self, clock: &dyn Clock) {
+        let at = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let _ = self.asked.compare_exchange(0, at, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether somebody asked and the time for what is in hand is nearly over.
+    #[must_use]
+    pub fn overdue(&self, clock: &dyn Clock) -> bool {
+        match self.asked.load(Ordering::SeqCst) {
+            0 => false,
+            at => {
+                let since = clock.monotonic().saturating_sub(Duration::from_millis(at - 1));
+                since > STOP_WITHIN - Duration::from_secs(10)
+            }
+        }
+    }
+}
