@@ -208,12 +208,12 @@ impl Pool {
     }
 
     fn pair_by_name(&mut self, key: Key) {
-        let mut together: BTreeMap<(String, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut together: BTreeMap<(Group, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
         for index in self.which(|seen| seen.id_by_name().is_some() || seen.is_secret_by_name()) {
             let seen = &self.seen[index];
             let Some(label) = &seen.label else { continue };
             let Some(name) = key(label, seen.is_certain()) else { continue };
-            let halves = together.entry((format!("{:?}", seen.group), name)).or_default();
+            let halves = together.entry((seen.group.clone(), name)).or_default();
             match label.half {
                 Half::Id => halves.0.push(index),
                 Half::Secret => halves.1.push(index),

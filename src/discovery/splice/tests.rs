@@ -178,6 +178,25 @@ fn what_cannot_be_written_safely_is_refused() {
 }
 
 #[test]
+fn a_result_that_differs_in_more_than_the_pair_is_noticed() {
+    let spot = |name| Spot { entry: entry("doc"), location: variable(None, name) };
+    let (id, secret) = (spot("A"), spot("B"));
+    let edits = [Edit { spot: &id, new: "x" }, Edit { spot: &secret, new: "y" }];
+    for (new, only_these) in [
+        ("A=x\nB='y'\nC=3", true),
+        ("A=x\nB='y'\nC=4", false),
+        ("A=x\nB='y'", false),
+        ("A=x\nB=y\nC=3", false),
+        ("A=x\nB='z'\nC=3", false),
+        ("B='y'\nA=x\nC=3", false),
+        ("A=x\nB='y\nC=3", false),
+    ] {
+        let new_value = SecretValue::new(new.as_bytes().to_vec());
+        assert_eq!(only_these_changed("A=1\nB='2'\nC=3", &new_value, &edits), only_these, "{new:?}");
+    }
+}
+
+#[test]
 fn a_copy_of_the_id_that_would_stay_is_found_before_any_create() {
     for document in [
         "A=AKIAOLDOLDOLDOLDOLD2\nB=old\n#A=AKIAOLDOLDOLDOLDOLD2",
