@@ -245,4 +245,6 @@ fn read(entry: &StoredEntry) -> Read {
 }
 
 #[cfg(test)]
+mod left_alone_tests;
+#[cfg(test)]
 mod tests;

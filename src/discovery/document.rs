@@ -26,7 +26,7 @@ pub(super) struct Field {
 }
 
 /// What stands together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
     /// A JSON object or array, by its pointer.
     Json(String),

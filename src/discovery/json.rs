@@ -173,8 +173,10 @@ impl Scanner<'_> {
 mod tests {
     use super::*;
 
-    /// Pointer, group, name, text and whether it is there twice, of each string.
-    fn told(text: &str) -> Option<Vec<(String, Group, Option<String>, String, bool)>> {
+    /// Pointer, group, name, text and whether it is there twice.
+    type Told = (String, Group, Option<String>, String, bool);
+
+    fn told(text: &str) -> Option<Vec<Told>> {
         let fields = fields(text)?;
         Some(
             fields

@@ -137,7 +137,9 @@ impl fmt::Display for Ambiguity {
 
 #[cfg(test)]
 mod tests {
+    use super::super::place::Location;
     use super::*;
+    use crate::rotation::name::EntryName;
 
     #[test]
     fn the_reason_is_the_serialised_tag() {
@@ -160,6 +162,12 @@ mod tests {
             assert_eq!(json["reason"], why.reason());
             assert_eq!(serde_json::from_value::<WhyLeftAlone>(json).expect("reads back"), why);
             assert!(!why.to_string().is_empty());
+
+            let spot = Spot { entry: EntryName::new("a/b/c").expect("valid"), location: Location::WholeValue };
+            let left = LeftAlone { key_id: None, places: vec![(StoreName::new("s").expect("valid"), spot)], why };
+            let json = serde_json::to_value(&left).expect("serialises");
+            assert_eq!(json["reason"], left.why.reason());
+            assert_eq!(serde_json::from_value::<LeftAlone>(json).expect("reads back"), left);
         }
     }
 }

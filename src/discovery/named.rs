@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use memchr::memmem::Finder;
 use zeroize::Zeroizing;
 
@@ -28,30 +28,77 @@ pub fn names(value: &SecretValue, id: &AccessKeyId) -> bool {
 #[derive(Debug, Clone)]
 pub struct Needle {
     plain: Finder<'static>,
-    wrapped: [Finder<'static>; 3],
+    wrapped: [Wrapped; 3],
 }
 
 impl Needle {
     /// Prepares the id.
     #[must_use]
     pub fn new(id: &AccessKeyId) -> Self {
-        Self {
-            plain: Finder::new(id.as_str()).into_owned(),
-            wrapped: [0, 1, 2].map(|before| Finder::new(&wrapped(id, before)).into_owned()),
-        }
+        Self { plain: Finder::new(id.as_str()).into_owned(), wrapped: [0, 1, 2].map(|before| Wrapped::new(id, before)) }
     }
 }
 
-/// What base 64 makes of the id when `before` (0 to 2) bytes precede it in its group of three: only the characters
-/// that no neighbour has a part in. These are the same in the standard and the URL-safe alphabet, since letters,
-/// digits and underscores give neither of the two characters in which the alphabets differ.
-fn wrapped(id: &AccessKeyId, before: usize) -> String {
-    let mut bytes = vec![0; before];
-    bytes.extend_from_slice(id.as_str().as_bytes());
-    let whole = STANDARD.encode(&bytes);
-    // 8 bits a byte, 6 bits a character.
-    let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
-    whole[first..last].to_owned()
+/// What base 64 makes of an id when 0, 1 or 2 bytes precede it in its group of three.
+#[derive(Debug, Clone)]
+struct Wrapped {
+    /// The characters that no neighbour has a part in. They are the same in the standard and the URL-safe alphabet:
+    /// letters, digits and underscores give neither of the two characters in which the alphabets differ.
+    own: Finder<'static>,
+    /// The id's bits in the character before, which it shares.
+    first: Option<Shared>,
+    /// The id's bits in the character after, which it shares.
+    last: Option<Shared>,
+}
+
+/// Some of the six bits of a character.
+#[derive(Debug, Clone, Copy)]
+struct Shared {
+    mask: u8,
+    bits: u8,
+}
+
+impl Wrapped {
+    fn new(id: &AccessKeyId, before: usize) -> Self {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(id.as_str().as_bytes());
+        let whole = STANDARD_NO_PAD.encode(&bytes);
+        // 8 bits a byte, 6 bits a character.
+        let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        let shared = |at: Option<usize>, mask: u8| {
+            let character = *whole.as_bytes().get(at?)?;
+            Some(Shared { mask, bits: sextet(character)? & mask })
+        };
+        Self {
+            own: Finder::new(&whole[first..last]).into_owned(),
+            first: shared(first.checked_sub(1), 0b11_1111 >> (before * 8 % 6)),
+            last: shared(Some(last), (0b11_1111_u8 << (6 - bytes.len() * 8 % 6)) & 0b11_1111),
+        }
+    }
+
+    fn stands_in(&self, bytes: &[u8]) -> bool {
+        let fits = |shared: Option<Shared>, character: Option<&u8>| {
+            shared.is_none_or(|shared| {
+                character.and_then(|character| sextet(*character)).is_some_and(|six| six & shared.mask == shared.bits)
+            })
+        };
+        self.own.find_iter(bytes).any(|at| {
+            fits(self.first, at.checked_sub(1).and_then(|before| bytes.get(before)))
+                && fits(self.last, bytes.get(at + self.own.needle().len()))
+        })
+    }
+}
+
+/// The six bits that a character of either base 64 alphabet stands for.
+const fn sextet(character: u8) -> Option<u8> {
+    match character {
+        b'A'..=b'Z' => Some(character - b'A'),
+        b'a'..=b'z' => Some(character - b'a' + 26),
+        b'0'..=b'9' => Some(character - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
 }
 
 /// A value, prepared to have many ids sought in it. Its copies are overwritten when it is dropped.
@@ -100,7 +147,7 @@ impl<'v> Haystack<'v> {
     /// Whether the value names the id.
     #[must_use]
     pub fn names(&self, id: &Needle) -> bool {
-        let has_wrapped = |bytes: &[u8]| id.wrapped.iter().any(|wrapped| wrapped.find(bytes).is_some());
+        let has_wrapped = |bytes: &[u8]| id.wrapped.iter().any(|wrapped| wrapped.stands_in(bytes));
         self.readings().any(|bytes| id.plain.find(bytes).is_some() || has_wrapped(bytes))
             || self.joined.iter().any(|bytes| has_wrapped(bytes))
     }
@@ -121,24 +168,17 @@ impl<'v> Haystack<'v> {
 
 /// Collects the ids within whatever in `bytes` may be base 64.
 fn unwrap_base64(bytes: &[u8], ids: &mut BTreeSet<AccessKeyId>) {
-    const SHORTEST: usize = 26; // characters, of 20 bytes
-    let in_alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
-    for run in bytes.split(|byte| !in_alphabet(byte)).filter(|run| run.len() >= SHORTEST) {
-        let standard: Zeroizing<Vec<u8>> = Zeroizing::new(
-            run.iter()
-                .map(|byte| match byte {
-                    b'-' => b'+',
-                    b'_' => b'/',
-                    other => *other,
-                })
-                .collect(),
-        );
+    const SHORTEST: usize = 27; // characters, of 20 bytes
+    for run in bytes.split(|byte| sextet(*byte).is_none()).filter(|run| run.len() >= SHORTEST) {
         // Where its groups of four begin is not known: something else may stand before it without a break.
         for begin in 0..4 {
-            let group = &standard[begin..begin + (standard.len() - begin) / 4 * 4];
-            if let Ok(plain) = STANDARD.decode(group).map(Zeroizing::new) {
-                ids.extend(form::ids_within(&plain));
+            let mut plain = Zeroizing::new(Vec::with_capacity(run.len()));
+            for group in run[begin..].chunks(4) {
+                let bits = group.iter().fold(0, |bits, byte| bits << 6 | u32::from(sextet(*byte).unwrap_or_default()));
+                let [_, three @ ..] = (bits << (6 * (4 - group.len()))).to_be_bytes();
+                plain.extend_from_slice(&three[..group.len() * 6 / 8]);
             }
+            ids.extend(form::ids_within(&plain));
         }
     }
 }

@@ -208,12 +208,12 @@ impl Pool {
     }
 
     fn pair_by_name(&mut self, key: Key) {
-        let mut together: BTreeMap<(String, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut together: BTreeMap<(Group, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
         for index in self.which(|seen| seen.id_by_name().is_some() || seen.is_secret_by_name()) {
             let seen = &self.seen[index];
             let Some(label) = &seen.label else { continue };
             let Some(name) = key(label, seen.is_certain()) else { continue };
-            let halves = together.entry((format!("{:?}", seen.group), name)).or_default();
+            let halves = together.entry((seen.group.clone(), name)).or_default();
             match label.half {
                 Half::Id => halves.0.push(index),
                 Half::Secret => halves.1.push(index),
@@ -295,6 +295,11 @@ impl Pool {
     }
 
     fn report_the_rest(&mut self) {
+        // A secret that was named as one of several has been told of.
+        let told: Vec<&Spot> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
+        for (seen, open) in self.seen.iter().zip(&mut self.open) {
+            *open = *open && !told.contains(&&seen.spot);
+        }
         let is_id = |seen: &Seen| seen.id_by_form().is_some() || (seen.is_certain() && seen.id_by_name().is_some());
         for index in self.which(is_id) {
             self.leave_one(index, WhyLeftAlone::IdWithoutSecret);
@@ -308,6 +313,3 @@ impl Pool {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

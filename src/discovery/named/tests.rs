@@ -1,1 +1,137 @@
+//! That no form in which an id may stand is missed.
 
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+
+use super::*;
+
+const ID: &str = "AKIAABCDEFGHIJ234567";
+
+fn value(text: impl AsRef<[u8]>) -> SecretValue {
+    SecretValue::new(text.as_ref().to_vec())
+}
+
+fn id() -> AccessKeyId {
+    AccessKeyId::new(ID).expect("valid")
+}
+
+fn json_escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()
+}
+
+fn url_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[test]
+fn every_form_is_seen() {
+    let wrapped = STANDARD.encode(format!("[default]\naws_access_key_id = {ID}\naws_secret_access_key = x\n"));
+    let lines: Vec<&str> =
+        wrapped.as_bytes().chunks(19).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    for text in [
+        ID.to_owned(),
+        format!("s3://{ID}:secret@bucket"),
+        json_escaped(ID),
+        format!("{{\"id\":\"\\u0041{}\"}}", &ID[1..]),
+        format!("\"{{\\\"id\\\":\\\"\\\\u0041{}\\\"}}\"", &ID[1..]),
+        format!("%41{}", &ID[1..]),
+        url_encoded(ID),
+        url_encoded(&url_encoded(ID)),
+        url_encoded(&json_escaped(ID)),
+        json_escaped(&url_encoded(ID)),
+        wrapped.clone(),
+        lines.join("\n"),
+        lines.join("\r\n  "),
+        lines.join("\\n"),
+        lines.join("%0A"),
+        url_encoded(&wrapped),
+        json_escaped(&wrapped),
+    ] {
+        assert!(names(&value(&text), &id()), "{text}");
+        assert_eq!(Haystack::new(&value(&text)).ids().into_iter().collect::<Vec<_>>(), [id()], "{text}");
+    }
+}
+
+#[test]
+fn another_id_is_another_id() {
+    let other = AccessKeyId::new("AKIAABCDEFGHIJ234566").expect("valid");
+    let wrapped = ["", "a", "ab"].map(|before| STANDARD.encode(format!("{before}{ID}")));
+    for text in [ID.to_owned(), json_escaped(ID), url_encoded(ID)].iter().chain(&wrapped) {
+        assert!(names(&value(text), &id()), "{text}");
+        assert!(!names(&value(text), &other), "{text}");
+        assert!(!names(&value(text), &AccessKeyId::new("BKIAABCDEFGHIJ234567").expect("valid")), "{text}");
+    }
+    assert!(!names(&value(""), &other) && !names(&value("AKIA ABCDEFGHIJ234567"), &id()));
+}
+
+#[test]
+fn copies_are_made_only_where_there_is_something_to_take_off() {
+    let copies = |text: &str| {
+        let value = value(text);
+        let haystack = Haystack::new(&value);
+        (haystack.unescaped.len(), haystack.joined.len())
+    };
+    assert_eq!(copies("AWS_ACCESS_KEY_ID=x\n"), (0, 0));
+    assert_eq!(copies("100%"), (0, 0));
+    assert_eq!(copies("a b"), (0, 1));
+    assert_eq!(copies("a%41b"), (1, 0));
+    // However many escapes are nested, the copies are few.
+    let nested = (0..10).fold("a b".to_owned(), |text, _| serde_json::to_string(&text).expect("a string"));
+    assert!(copies(&nested).0 <= 14, "{:?}", copies(&nested));
+}
+
+#[test]
+fn debug_tells_nothing() {
+    assert_eq!(format!("{:?}", Haystack::new(&value("hunter2"))), "Haystack(…)");
+}
+
+/// One character in the ways in which it may be written.
+fn mixed(text: &str, ways: &[u8], write: impl Fn(char) -> String) -> String {
+    let ways = ways.iter().cycle();
+    text.chars().zip(ways).map(|(letter, way)| if way % 2 == 0 { letter.to_string() } else { write(letter) }).collect()
+}
+
+proptest! {
+    #[test]
+    fn an_id_is_found_wherever_it_stands(
+        id in "[A-Za-z0-9_]{16,40}",
+        before in any::<Vec<u8>>(),
+        after in any::<Vec<u8>>(),
+        ways in proptest::collection::vec(any::<u8>(), 1..8),
+        width in 1_usize..80,
+    ) {
+        let needle = Needle::new(&AccessKeyId::new(id.as_str()).expect("valid"));
+        let around = |middle: &[u8]| [before.as_slice(), middle, after.as_slice()].concat();
+
+        // As it is, and base 64 over it and its neighbours.
+        let plain = around(id.as_bytes());
+        let found = |bytes: &[u8]| Haystack::new(&value(bytes)).names(&needle);
+        prop_assert!(found(&plain));
+        for wrapped in [
+            STANDARD.encode(&plain),
+            STANDARD_NO_PAD.encode(&plain),
+            URL_SAFE.encode(&plain),
+            URL_SAFE_NO_PAD.encode(&plain),
+        ] {
+            prop_assert!(found(wrapped.as_bytes()));
+            prop_assert!(found(&around(wrapped.as_bytes())));
+            let lines: Vec<&[u8]> = wrapped.as_bytes().chunks(width).collect();
+            prop_assert!(found(&lines.join(b"\n".as_slice())));
+            prop_assert!(found(&lines.join(b"\r\n\t".as_slice())));
+        }
+
+        // Escaped, in part or wholly. A backslash or percent sign just before would be part of another escape.
+        let escaped = mixed(&id, &ways, |letter| format!("\\u{:04X}", u32::from(letter)));
+        let quoted = format!("\"{escaped}\"");
+        prop_assert!(found(&around(quoted.as_bytes())));
+        let encoded = mixed(&id, &ways, |letter| format!("%{:02x}", u32::from(letter)));
+        let parameter = format!("={encoded}&");
+        prop_assert!(found(&around(parameter.as_bytes())));
+    }
+
+    #[test]
+    fn an_id_that_is_not_there_is_not_found(text in "[a-z \\\\%\n0-9]{0,200}") {
+        prop_assert!(!names(&value(&text), &id()));
+        prop_assert!(Haystack::new(&value(&text)).ids().is_empty());
+    }
+}
