@@ -65,7 +65,8 @@ impl Pace {
     /// At most `concurrency` calls in flight, and of one operation at most `rate` calls a second.
     #[must_use]
     pub fn new(concurrency: usize, rate: Option<f64>, clock: Arc<dyn Clock>) -> Self {
-        let least_gap = rate.filter(|rate| *rate > 0.0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+        let least_gap =
+            rate.filter(|rate| *rate > 0.0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
         Self { slots: Semaphore::new(concurrency.max(1)), lanes: Mutex::default(), clock, least_gap }
     }
 

@@ -75,7 +75,8 @@ pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
         }
     }
     for place in &rotation.opened.places {
-        let cannot = place.entries().into_iter().any(|entry| unreadable.contains(&(place.store.clone(), entry.clone())));
+        let cannot =
+            place.entries().into_iter().any(|entry| unreadable.contains(&(place.store.clone(), entry.clone())));
         let shows = if cannot { PlaceShows::Unreadable } else { look_at(rotation, place, &mut readings) };
         readings.shows.push(shows);
     }

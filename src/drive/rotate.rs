@@ -133,12 +133,16 @@ impl Visitor<'_> {
         if !stop.asked() {
             return false;
         }
-        let in_hand = self.hand.new_secret.is_some()
-            && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
+        let in_hand =
+            self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
         !in_hand
     }
 
-    async fn later(&mut self, journal: RotationJournal, why: String) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn later(
+        &mut self,
+        journal: RotationJournal,
+        why: String,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.failures += 1;
         self.known = Known::default();
         if self.failures >= MOST_TRIES {
@@ -205,7 +209,8 @@ impl Visitor<'_> {
                     return Err("the new pair could not be read back".to_owned());
                 };
                 let stored = look == Look::StoredPair;
-                let (times, span) = if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
+                let (times, span) =
+                    if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
                 let proof = prove(world, opened, &made.key, secret, times, span).await;
                 *(if stored { &mut self.known.stored_pair } else { &mut self.known.new_pair }) = Some(proof);
             }
@@ -218,7 +223,11 @@ impl Visitor<'_> {
         Ok(())
     }
 
-    async fn act(&mut self, journal: RotationJournal, intent: Intent) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn act(
+        &mut self,
+        journal: RotationJournal,
+        intent: Intent,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let user = journal.rotation().opened.user.clone();
         let old = journal.rotation().opened.old_key.clone();
         match intent {
@@ -272,7 +281,11 @@ impl Visitor<'_> {
         self.went_wrong(journal, attempt).await
     }
 
-    async fn change(&mut self, journal: RotationJournal, effect: ChangeStatus) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn change(
+        &mut self,
+        journal: RotationJournal,
+        effect: ChangeStatus,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let world = self.world;
         let turn = world.pace.turn(Operation::UpdateAccessKey).await;
         self.finish(journal, effect, |order| async move {
@@ -283,7 +296,11 @@ impl Visitor<'_> {
         .await
     }
 
-    async fn delete(&mut self, journal: RotationJournal, effect: DeleteKey) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn delete(
+        &mut self,
+        journal: RotationJournal,
+        effect: DeleteKey,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let world = self.world;
         let turn: Turn<'_> = world.pace.turn(Operation::DeleteAccessKey).await;
         self.finish(journal, effect, |order| async move {
@@ -294,7 +311,11 @@ impl Visitor<'_> {
         .await
     }
 
-    async fn store(&mut self, journal: RotationJournal, kind: WriteKind) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn store(
+        &mut self,
+        journal: RotationJournal,
+        kind: WriteKind,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let world = self.world;
         let rotation = journal.rotation().clone();
         let readings = match self.hand.readings.take() {
@@ -325,7 +346,10 @@ impl Visitor<'_> {
                 for (store, batch) in &batches {
                     for one in batch {
                         if let Some(value) = readings.value(store, &one.entry) {
-                            self.hand.old_values.entry((store.clone(), one.entry.clone())).or_insert_with(|| value.duplicate());
+                            self.hand
+                                .old_values
+                                .entry((store.clone(), one.entry.clone()))
+                                .or_insert_with(|| value.duplicate());
                         }
                     }
                 }
@@ -335,7 +359,12 @@ impl Visitor<'_> {
     }
 
     /// Every effect but the create goes through here.
-    async fn finish<E, A, F>(&mut self, journal: RotationJournal, effect: E, act: A) -> Result<(RotationJournal, Option<Left>), JournalError>
+    async fn finish<E, A, F>(
+        &mut self,
+        journal: RotationJournal,
+        effect: E,
+        act: A,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError>
     where
         E: Effect<Yield = Timestamp>,
         A: FnOnce(Journaled<E>) -> F + Send,
@@ -352,6 +381,7 @@ impl Visitor<'_> {
     }
 
     fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.failures = 0;
         self.known = Known::default();
         self.hand.readings = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
@@ -360,9 +390,18 @@ impl Visitor<'_> {
         Ok((journal, None))
     }
 
-    async fn went_wrong<Y>(&mut self, journal: RotationJournal, attempt: Attempt<Y>) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn went_wrong<Y>(
+        &mut self,
+        journal: RotationJournal,
+        attempt: Attempt<Y>,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.hand.readings = None;
         let why = match attempt {
+            Attempt::Refused(refusal) if refusal.kind == RefusalKind::Denied => {
+                // Asking again would change nothing.
+                self.failures = MOST_TRIES;
+                refusal.message
+            }
             Attempt::Refused(refusal) => refusal.message,
             Attempt::Unknown(why) => why,
             Attempt::Done(_) => String::new(),
@@ -373,7 +412,11 @@ impl Visitor<'_> {
 }
 
 /// Notes why a rotation is left as it is, unless its last line says so already.
-async fn defer(journal: RotationJournal, why: String, until: Option<Timestamp>) -> Result<RotationJournal, JournalError> {
+async fn defer(
+    journal: RotationJournal,
+    why: String,
+    until: Option<Timestamp>,
+) -> Result<RotationJournal, JournalError> {
     let rotation = journal.rotation();
     let said = rotation.last_error.as_deref() == Some(why.as_str()) && rotation.waiting_until == until;
     if said || matches!(rotation.standing, Standing::Closed { .. }) {

@@ -99,4 +99,3 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Outcome {
     tracing::debug!(keys = keys.len(), "read every entry of every store");
     Ok(seen)
 }
-

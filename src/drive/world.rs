@@ -83,10 +83,8 @@ impl World {
     /// [`ArriveError`] if AWS does not answer. A store that does not is no error: it harms only its own rotations.
     pub async fn arrive(ports: Ports, manner: Manner, stop: Arc<Stop>) -> Result<Self, ArriveError> {
         let pace = Pace::new(manner.concurrency, manner.rate, ports.clock.clone());
-        let caller = pace
-            .read(Operation::GetCallerIdentity, || ports.identity.caller())
-            .await
-            .map_err(ArriveError::Caller)?;
+        let caller =
+            pace.read(Operation::GetCallerIdentity, || ports.identity.caller()).await.map_err(ArriveError::Caller)?;
         let aws_clock = AwsClock::new(caller.at, ports.clock.monotonic());
         let mut stores = BTreeMap::new();
         for store in &ports.stores {

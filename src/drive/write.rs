@@ -25,7 +25,11 @@ pub type Batches = BTreeMap<StoreName, Vec<Write>>;
 pub type OldValues = BTreeMap<(StoreName, EntryName), SecretValue>;
 
 /// The places of one store that show one of `which`.
-fn places_showing<'a>(rotation: &'a Rotation, readings: &Readings, which: &[PlaceShows]) -> BTreeMap<StoreName, Vec<&'a Place>> {
+fn places_showing<'a>(
+    rotation: &'a Rotation,
+    readings: &Readings,
+    which: &[PlaceShows],
+) -> BTreeMap<StoreName, Vec<&'a Place>> {
     let mut by_store: BTreeMap<StoreName, Vec<&Place>> = BTreeMap::new();
     for (place, shows) in rotation.opened.places.iter().zip(&readings.shows) {
         if which.contains(shows) {
@@ -44,7 +48,12 @@ fn replacing(readings: &Readings, store: &StoreName, entry: EntryName, value: Se
 ///
 /// # Errors
 /// For people: a place that cannot take it.
-pub fn new_pair(rotation: &Rotation, readings: &Readings, id: &AccessKeyId, secret: &SecretKey) -> Result<Batches, String> {
+pub fn new_pair(
+    rotation: &Rotation,
+    readings: &Readings,
+    id: &AccessKeyId,
+    secret: &SecretKey,
+) -> Result<Batches, String> {
     let mut batches = Batches::new();
     for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old, PlaceShows::Torn]) {
         let spliced = splice_all(&places, |entry| readings.value(&store, entry), id, secret)
@@ -102,7 +111,10 @@ pub async fn write(
     for order in order.into_orders() {
         let Some(batch) = batches.remove(order.store()).filter(|batch| !batch.is_empty()) else { continue };
         let Some(store) = world.store(order.store()) else {
-            return half_done(written, Refusal::new(RefusalKind::Other, format!("store {} is not configured", order.store())));
+            return half_done(
+                written,
+                Refusal::new(RefusalKind::Other, format!("store {} is not configured", order.store())),
+            );
         };
         let turn = world.pace.turn(Operation::Store).await;
         let result = store.write(order, batch).await;
@@ -131,5 +143,9 @@ pub async fn write(
 
 /// A refusal after another store was written is no refusal of the whole.
 fn half_done(written: bool, refusal: Refusal) -> Result<Timestamp, Failure> {
-    if written { Err(Failure::Unknown(format!("one store was written, another refused: {refusal}"))) } else { Err(refusal.into()) }
+    if written {
+        Err(Failure::Unknown(format!("one store was written, another refused: {refusal}")))
+    } else {
+        Err(refusal.into())
+    }
 }

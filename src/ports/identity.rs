@@ -54,3 +54,29 @@ pub trait Identity: Send + Sync {
     /// Who this pair is. Never called with an old pair: a canary key raises an alarm when it is tried.
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
 }
+
+/// What follows `user/` in an IAM user's ARN: a path and a name that cannot be told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserResource(String);
+
+impl UserResource {
+    /// From the part of the ARN after `user/`.
+    #[must_use]
+    pub fn new(resource: impl Into<String>) -> Self {
+        Self(resource.into())
+    }
+
+    /// Whether this may be that user: the whole of it, or what follows its path. (Names are unique in an account
+    /// whatever their path, so with the account it is that user.)
+    #[must_use]
+    pub fn is_user(&self, user: &UserName) -> bool {
+        let name = user.as_str();
+        self.0 == name || self.0.strip_suffix(name).is_some_and(|path| path.ends_with('/'))
+    }
+}
+
+impl std::fmt::Display for UserResource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

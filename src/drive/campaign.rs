@@ -1,0 +1,357 @@
+//! Many rotations at once: `run`, which opens new ones, and `resume`, which only finishes.
+//!
+//! Each rotation is its own task; one that fails or blocks never stops the rest. A campaign is what one `run` set out
+//! to do; it stays open until each of its keys is rotated, so that `run` in a loop converges.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::rotate::{Left, Visit, visit};
+use super::survey::{Choice, Due, Survey, Taken, survey};
+use super::world::World;
+use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote};
+use crate::journal::store::{StorageError, Which};
+use crate::journal::write_ahead::{Journal, JournalError};
+use crate::ports::call::CallError;
+use crate::rotation::event::{Ending, Opened};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::standing::Standing;
+
+/// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
+/// `resume`), and a proof takes seconds in which nothing is in flight.
+const IN_HAND_PER_CALL: usize = 8;
+
+/// Why a run or resume failed outside any rotation.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] StorageError),
+    /// A store cannot be read at all.
+    #[error("{0}")]
+    Survey(#[from] CallError),
+}
+
+/// What a run or resume did and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The campaign, if there is one.
+    pub campaign: Option<CampaignId>,
+    /// The rotations that were driven, in the order they were opened.
+    pub touched: Vec<RotationId>,
+    /// Those that ended `aborted` by themselves.
+    pub aborted: usize,
+    /// What could not be done now and why, for people, by rotation.
+    pub troubles: Vec<(Option<RotationId>, String)>,
+    /// What was left alone.
+    pub left_alone: Vec<LeftAloneNote>,
+    /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
+    pub unopened: usize,
+    /// Due keys that a person has to see to first.
+    pub need_a_person: usize,
+    /// Whether somebody asked to stop.
+    pub stopped: bool,
+}
+
+/// What `plan` shows.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What `run` would rotate.
+    pub due: Vec<Due>,
+    /// What it would leave alone.
+    pub left_alone: Vec<LeftAloneNote>,
+}
+
+/// The drive over many rotations.
+pub struct Drive {
+    world: Arc<World>,
+    journal: Journal,
+}
+
+impl Drive {
+    /// A drive through this world, kept in this journal.
+    #[must_use]
+    pub const fn new(world: Arc<World>, journal: Journal) -> Self {
+        Self { world, journal }
+    }
+
+    /// Takes what is in flight as far as it goes now; opens nothing. `ids`: only these.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal fails outside any rotation.
+    pub async fn resume(&self, ids: &[RotationId]) -> Result<Report, CampaignError> {
+        let mut report = Report::default();
+        self.finish_in_flight(ids, &mut report).await?;
+        if let Some(campaign) = self.open_campaign().await? {
+            report.campaign = Some(campaign.id);
+            report.left_alone = campaign.notes.left_alone.clone();
+            let unopened = campaign.notes.unopened.clone();
+            self.settle_campaign(campaign.id, unopened, campaign.notes.left_alone).await?;
+        }
+        report.stopped = self.world.stop.asked();
+        Ok(report)
+    }
+
+    /// What `run` would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal or a store cannot be read.
+    pub async fn plan(&self, choice: &Choice) -> Result<Plan, CampaignError> {
+        let campaign = self.open_campaign().await?;
+        let Survey { due, left_alone } = self.survey(choice, campaign.as_ref()).await?;
+        Ok(Plan { due, left_alone })
+    }
+
+    /// Finishes what is in flight.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal fails outside any rotation.
+    pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
+        let open = self.journal.store().summaries(Which::Open).await?;
+        let wanted =
+            open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
+        let mut tasks = JoinSet::new();
+        for id in wanted {
+            let (world, journal) = (self.world.clone(), self.journal.clone());
+            tasks.spawn(async move {
+                let result = match journal.replay(id).await {
+                    Ok(journal) => Box::pin(visit(&world, journal)).await,
+                    Err(error) => Err(error),
+                };
+                (id, result)
+            });
+        }
+        collect(tasks, report).await;
+        Ok(())
+    }
+
+    /// Opens a rotation for each key that is due, and takes all as far as they go now.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal fails outside any rotation, or a store cannot be read.
+    pub async fn open_due(
+        &self,
+        choice: &Choice,
+        limit: Option<usize>,
+        report: &mut Report,
+    ) -> Result<(), CampaignError> {
+        let campaign = self.open_campaign().await?;
+        let Survey { due, left_alone } = self.survey(choice, campaign.as_ref()).await?;
+        report.left_alone.clone_from(&left_alone);
+        let waiting: Vec<AccessKeyId> =
+            left_alone.iter().filter(|note| note.due).filter_map(|note| note.key_id.clone()).collect();
+        report.need_a_person = left_alone.iter().filter(|note| note.due).count();
+        if due.is_empty() && campaign.is_none() && waiting.is_empty() {
+            return Ok(());
+        }
+        let id = match campaign {
+            Some(campaign) => campaign.id,
+            None => self.begin_campaign().await?,
+        };
+        report.campaign = Some(id);
+        let mut unopened: Vec<AccessKeyId> = due.iter().map(|due| due.key.id.clone()).chain(waiting.clone()).collect();
+        self.note(id, unopened.clone(), left_alone.clone()).await?;
+
+        let now_due = due.len();
+        let chosen: Vec<Due> = due.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
+        let rotated = self.open_each(id, chosen, choice, report).await;
+        report.unopened = now_due - rotated.len();
+        unopened.retain(|key| !rotated.contains(key));
+        self.settle_campaign(id, unopened, left_alone).await
+    }
+
+    async fn survey(&self, choice: &Choice, campaign: Option<&Campaign>) -> Result<Survey, CampaignError> {
+        let mut taken = Taken::default();
+        for summary in self.journal.store().summaries(Which::Open).await? {
+            taken.in_flight.insert(summary.rotation.opened.old_key.clone());
+            taken.in_flight.extend(summary.rotation.new_key.clone());
+            taken.users.insert(summary.rotation.opened.user.clone());
+        }
+        if let Some(campaign) = campaign {
+            taken.made_lately.extend(self.journal.store().keys_made_by(campaign.id).await?);
+        }
+        Ok(survey(&self.world, choice, &taken).await?)
+    }
+
+    /// Drives each; which keys have a rotation that did not end `aborted`.
+    async fn open_each(
+        &self,
+        campaign: CampaignId,
+        due: Vec<Due>,
+        choice: &Choice,
+        report: &mut Report,
+    ) -> BTreeSet<AccessKeyId> {
+        let in_hand = Arc::new(Semaphore::new(self.world.manner.concurrency.max(1) * IN_HAND_PER_CALL));
+        let mut tasks = JoinSet::new();
+        let mut keys = Vec::new();
+        for due in due {
+            let id = RotationId::from_uuid(Uuid::now_v7());
+            keys.push((id, due.key.id.clone()));
+            let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
+            let opened = self.opened(campaign, due, choice);
+            tasks.spawn(async move {
+                let _place = in_hand.acquire().await;
+                if world.stop.asked() {
+                    return (id, Ok(None));
+                }
+                let result = match opened {
+                    Ok(opened) => match journal.open(id, opened).await {
+                        Ok(journal) => Box::pin(visit(&world, journal)).await.map(Some),
+                        Err(error) => Err(error),
+                    },
+                    Err(error) => Err(JournalError::Storage(error)),
+                };
+                (id, result)
+            });
+        }
+        let opened = collect_opened(tasks, report).await;
+        keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect()
+    }
+
+    fn opened(&self, campaign: CampaignId, due: Due, choice: &Choice) -> Result<Opened, StorageError> {
+        let mut stores = std::collections::BTreeMap::new();
+        for place in &due.places {
+            match self.world.stores.get(&place.store) {
+                Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
+                Some(Err(error)) => return Err(StorageError::failed(error.message.clone())),
+                None => return Err(StorageError::failed(format!("store {} is not configured", place.store))),
+            };
+        }
+        Ok(Opened {
+            campaign,
+            account: self.world.caller.account.clone(),
+            user: due.user,
+            old_key: due.key.id,
+            old_key_created: due.key.created,
+            places: due.places,
+            stores,
+            policy: choice.policy.clone(),
+        })
+    }
+
+    async fn open_campaign(&self) -> Result<Option<Campaign>, StorageError> {
+        Ok(self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed))
+    }
+
+    async fn begin_campaign(&self) -> Result<CampaignId, StorageError> {
+        let id = CampaignId::from_uuid(Uuid::now_v7());
+        self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
+        Ok(id)
+    }
+
+    async fn note(
+        &self,
+        id: CampaignId,
+        unopened: Vec<AccessKeyId>,
+        left_alone: Vec<LeftAloneNote>,
+    ) -> Result<(), StorageError> {
+        self.journal.store().note_campaign(id, CampaignNotes { unopened, left_alone }).await
+    }
+
+    /// Keeps what is left to do, and closes the campaign where nothing is.
+    async fn settle_campaign(
+        &self,
+        id: CampaignId,
+        unopened: Vec<AccessKeyId>,
+        left_alone: Vec<LeftAloneNote>,
+    ) -> Result<(), CampaignError> {
+        let done = unopened.is_empty();
+        self.note(id, unopened, left_alone).await?;
+        let open = self.journal.store().summaries(Which::Open).await?;
+        if done && !open.iter().any(|summary| summary.rotation.opened.campaign == id) {
+            self.journal.store().close_campaign(id).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, JournalError>)>, report: &mut Report) {
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok((id, result)) => {
+                take_in(id, result, report);
+            }
+            Err(error) => report.troubles.push((None, task_died(&error))),
+        }
+    }
+    report.touched.sort();
+}
+
+async fn collect_opened(
+    mut tasks: JoinSet<(RotationId, Result<Option<Visit>, JournalError>)>,
+    report: &mut Report,
+) -> BTreeSet<RotationId> {
+    let mut opened = BTreeSet::new();
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok((_, Ok(None))) => report.stopped = true,
+            Ok((id, Ok(Some(visit)))) => {
+                if take_in(id, Ok(visit), report) {
+                    opened.insert(id);
+                }
+            }
+            Ok((id, Err(error))) => {
+                take_in(id, Err(error), report);
+            }
+            Err(error) => report.troubles.push((None, task_died(&error))),
+        }
+    }
+    report.touched.sort();
+    opened
+}
+
+/// The panic's own text may hold anything, and is not shown.
+fn task_died(error: &tokio::task::JoinError) -> String {
+    let how = if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was cut off" };
+    format!("{how}; `rotator resume` goes on with it")
+}
+
+/// Whether the rotation stands: it is open, or ended otherwise than `aborted`.
+fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Report) -> bool {
+    report.touched.push(id);
+    let visit = match result {
+        Ok(visit) => visit,
+        Err(error) => {
+            report.troubles.push((Some(id), with_causes(&error)));
+            return false;
+        }
+    };
+    match visit.left {
+        Left::Failing(why) | Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
+        Left::Stopped => report.stopped = true,
+        Left::AtRest | Left::Waiting(_) => {}
+    }
+    match visit.rotation.standing {
+        Standing::Closed { ending: Ending::Aborted } => {
+            if !visit.rotation.abort_asked {
+                report.aborted += 1;
+                let why = visit.rotation.last_error.unwrap_or_default();
+                report.troubles.push((Some(id), format!("aborted: {why}")));
+            }
+            visit.rotation.abort_asked
+        }
+        Standing::Closed { ending: Ending::DeletedOld | Ending::Gone }
+        | Standing::Settled { .. }
+        | Standing::InDoubt { .. }
+        | Standing::Blocked { .. } => true,
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

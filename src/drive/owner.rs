@@ -1,0 +1,92 @@
+//! Whose key it is: `<app>/<environment>` taken literally, a template, a table, or what AWS says.
+
+use std::collections::BTreeMap;
+
+use crate::discovery::Place;
+use crate::rotation::name::UserName;
+
+/// How a place leads to an IAM user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A template with `{app}` and `{environment}`; `"{app}/{environment}"` is the literal default. (Real IAM allows
+    /// no `/` in a user name.)
+    Template(String),
+    /// A table from `<app>/<environment>` to user names; what is not in it goes by the template.
+    Table(BTreeMap<String, String>, String),
+    /// `iam:GetAccessKeyLastUsed` says whose key it is.
+    Aws,
+}
+
+/// The default.
+pub const LITERAL: &str = "{app}/{environment}";
+
+impl Default for Owner {
+    fn default() -> Self {
+        Self::Template(LITERAL.to_owned())
+    }
+}
+
+impl Owner {
+    /// The user that a place names; `None`: AWS has to say, or the text is no user name.
+    #[must_use]
+    pub fn of(&self, place: &Place) -> Option<UserName> {
+        let by_template =
+            |template: &str| template.replace("{app}", place.app()).replace("{environment}", place.environment());
+        let text = match self {
+            Self::Template(template) => by_template(template),
+            Self::Table(table, template) => {
+                table.get(place.id.entry.scope()).cloned().unwrap_or_else(|| by_template(template))
+            }
+            Self::Aws => return None,
+        };
+        UserName::new(text).ok()
+    }
+
+    /// The line of the configuration that leads from this place to `user`, for a message.
+    #[must_use]
+    pub fn suggestion(place: &Place, user: Option<&UserName>) -> String {
+        let (app, environment) = (place.app(), place.environment());
+        match user {
+            Some(user) => {
+                let template = user.as_str().replace(app, "{app}").replace(environment, "{environment}");
+                if template.contains("{app}") && template.contains("{environment}") {
+                    format!("[owner] template = \"{template}\"")
+                } else {
+                    format!("[owner.table] \"{}\" = \"{user}\"", place.id.entry.scope())
+                }
+            }
+            None => "[owner] template = \"{app}-{environment}\"   (or: from = \"aws\")".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::{Location, Spot};
+    use crate::rotation::name::{EntryName, StoreName};
+
+    fn place() -> Place {
+        let spot = Spot { entry: EntryName::new("shop/prod/KEY").expect("valid"), location: Location::WholeValue };
+        Place { store: StoreName::new("s").expect("valid"), id: spot.clone(), secret: spot }
+    }
+
+    #[test]
+    fn a_place_leads_to_a_user() {
+        let name = |text: &str| UserName::new(text).ok();
+        assert_eq!(Owner::default().of(&place()), name("shop/prod"));
+        assert_eq!(Owner::Template("svc-{app}-{environment}".to_owned()).of(&place()), name("svc-shop-prod"));
+        let table = BTreeMap::from([("shop/prod".to_owned(), "till".to_owned())]);
+        assert_eq!(Owner::Table(table, LITERAL.to_owned()).of(&place()), name("till"));
+        assert_eq!(Owner::Table(BTreeMap::new(), LITERAL.to_owned()).of(&place()), name("shop/prod"));
+        assert_eq!(Owner::Aws.of(&place()), None);
+    }
+
+    #[test]
+    fn the_suggestion_is_the_line_to_set() {
+        let user = UserName::new("prod-shop").expect("valid");
+        assert_eq!(Owner::suggestion(&place(), Some(&user)), "[owner] template = \"{environment}-{app}\"");
+        let user = UserName::new("till").expect("valid");
+        assert_eq!(Owner::suggestion(&place(), Some(&user)), "[owner.table] \"shop/prod\" = \"till\"");
+    }
+}

@@ -1,0 +1,338 @@
+//! What there is to do: every entry is read, keys are found, IAM confirms each. Changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::owner::Owner;
+use super::pace::Operation;
+use super::world::World;
+use crate::discovery::{Candidate, Haystack, Needle, Place, Spot, StoredEntry, WhyLeftAlone, discover};
+use crate::journal::entry::{LeftAloneNote, PlaceNote};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::Reading;
+use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use crate::rotation::name::{AccessKeyId, StoreName, UserName};
+use crate::rotation::policy::{Policy, SpareKey};
+
+/// What the operator chose to rotate.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Whose keys.
+    pub owner: Owner,
+    /// Rotate only what matches one of these; `None`: everything.
+    pub only: Option<globset::GlobSet>,
+    /// Never what matches one of these.
+    pub exclude: globset::GlobSet,
+    /// How old a key must be.
+    pub older_than: Duration,
+    /// The rules for a rotation.
+    pub policy: Policy,
+}
+
+/// A key that IAM confirmed and that is due.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// Whose.
+    pub user: UserName,
+    /// The key.
+    pub key: KeySeen,
+    /// Where its pair stands.
+    pub places: Vec<Place>,
+}
+
+/// What a survey found.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Keys to rotate, by user.
+    pub due: Vec<Due>,
+    /// What is left alone, and why.
+    pub left_alone: Vec<LeftAloneNote>,
+}
+
+/// Keys that the journal knows.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Old and new keys of rotations in flight.
+    pub in_flight: BTreeSet<AccessKeyId>,
+    /// Users that have one.
+    pub users: BTreeSet<UserName>,
+    /// Keys that a campaign made which was open when this run began.
+    pub made_lately: BTreeSet<AccessKeyId>,
+}
+
+fn place_note(store: &StoreName, spot: &Spot) -> PlaceNote {
+    PlaceNote { store: store.to_string(), entry: spot.entry.to_string(), location: spot.location.to_string() }
+}
+
+/// A pair's place as the JSON document shows it: where its id stands, then where its secret does, if elsewhere.
+#[must_use]
+pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
+    let mut notes = Vec::new();
+    for place in places {
+        notes.push(place_note(&place.store, &place.id));
+        if place.secret != place.id {
+            notes.push(place_note(&place.store, &place.secret));
+        }
+    }
+    notes
+}
+
+/// A candidate that is not to be opened, and whether a person is needed.
+struct Not {
+    reason: &'static str,
+    message: String,
+    due: bool,
+}
+
+impl Not {
+    fn left(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: false }
+    }
+
+    fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: true }
+    }
+
+    fn about(self, candidate: &Candidate) -> LeftAloneNote {
+        LeftAloneNote {
+            key_id: Some(candidate.key_id.clone()),
+            places: place_notes(&candidate.places),
+            reason: self.reason.to_owned(),
+            message: self.message,
+            due: self.due,
+        }
+    }
+}
+
+/// Reads every entry, finds the keys and asks IAM about each.
+///
+/// # Errors
+/// A store that cannot be read at all: what is in it may be a copy of anything.
+pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
+    let mut survey = Survey::default();
+    let entries = read_everything(world, &mut survey).await?;
+    let findings = discover(&entries);
+    let elsewhere = named_elsewhere(world, &entries, &findings.candidates);
+    drop(entries);
+    for alone in findings.left_alone {
+        survey.left_alone.push(LeftAloneNote {
+            key_id: alone.key_id,
+            places: alone.places.iter().map(|(store, spot)| place_note(store, spot)).collect(),
+            reason: alone.why.reason().to_owned(),
+            message: alone.why.to_string(),
+            due: matches!(alone.why, WhyLeftAlone::TwoSecrets),
+        });
+    }
+    let asking = findings
+        .candidates
+        .iter()
+        .map(|candidate| consider(world, choice, taken, candidate, elsewhere.get(&candidate.key_id)));
+    let answers = futures_util::future::join_all(asking).await;
+    let mut by_user: BTreeMap<UserName, Vec<Due>> = BTreeMap::new();
+    for (candidate, answer) in findings.candidates.iter().zip(answers) {
+        match answer {
+            Ok(Some((user, key))) => {
+                let due = Due { user: user.clone(), key, places: candidate.places.clone() };
+                by_user.entry(user).or_default().push(due);
+            }
+            Ok(None) => {}
+            Err(not) => survey.left_alone.push(not.about(candidate)),
+        }
+    }
+    survey.due.extend(by_user.into_values().flatten());
+    Ok(survey)
+}
+
+async fn read_everything(world: &World, survey: &mut Survey) -> Result<Vec<StoredEntry>, CallError> {
+    let mut entries = Vec::new();
+    for store in &world.ports.stores {
+        for (name, reading) in world.pace.read(Operation::Store, || store.read_all()).await? {
+            match reading {
+                Reading::Value { value, .. } => entries.push(StoredEntry { store: store.name().clone(), name, value }),
+                Reading::Missing => {}
+                Reading::Unreadable(why) => {
+                    let place = PlaceNote {
+                        store: store.name().to_string(),
+                        entry: name.to_string(),
+                        location: "whole value".to_owned(),
+                    };
+                    survey.left_alone.push(LeftAloneNote {
+                        key_id: None,
+                        places: vec![place],
+                        reason: "unreadable".to_owned(),
+                        message: format!("it cannot be read ({why}), and counts as one that may name any key"),
+                        due: false,
+                    });
+                }
+            }
+        }
+    }
+    Ok(entries)
+}
+
+/// `Ok(None)`: a rotation in flight has it.
+async fn consider(
+    world: &World,
+    choice: &Choice,
+    taken: &Taken,
+    candidate: &Candidate,
+    elsewhere: Option<&Vec<String>>,
+) -> Result<Option<(UserName, KeySeen)>, Not> {
+    let id = &candidate.key_id;
+    if taken.in_flight.contains(id) {
+        return Ok(None);
+    }
+    let matches = |globs: &globset::GlobSet| {
+        globs.is_match(id.as_str())
+            || candidate.places.iter().any(|place| {
+                let scope = place.id.entry.scope();
+                let user = choice.owner.of(place);
+                globs.is_match(scope)
+                    || globs.is_match(place.id.entry.as_str())
+                    || globs.is_match(place.secret.entry.as_str())
+                    || user.is_some_and(|user| globs.is_match(user.as_str()))
+            })
+    };
+    if matches(&choice.exclude) || choice.only.as_ref().is_some_and(|only| !matches(only)) {
+        return Err(Not::left("excluded", "left out by --only or --exclude"));
+    }
+    if world.caller.key.as_ref() == Some(id) {
+        return Err(Not::left("own-key", "rotator itself signs with this key"));
+    }
+    if choice.older_than.is_zero() && taken.made_lately.contains(id) {
+        return Err(Not::left("made-lately", "a campaign that was not complete when this run began has made it"));
+    }
+    let (user, keys) = confirm(world, &choice.owner, candidate).await?;
+    let Some(key) = keys.find(id).cloned() else {
+        return Err(Not::left("not-confirmed", format!("IAM does not list it for user {user}")));
+    };
+    if key.status != KeyStatus::Active {
+        let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
+        return Err(Not::left("inactive", message));
+    }
+    let age = keys.at.since(key.created);
+    if age < choice.older_than {
+        let days = |span: Duration| humantime::format_duration(Duration::from_secs(span.as_secs() / 3600 * 3600));
+        let message = format!("it is {} old, and due at {}", days(age), days(choice.older_than));
+        return Err(Not::left("not-due", message));
+    }
+    if taken.users.contains(&user) {
+        let message = format!("a rotation of another key of {user} is in flight");
+        return Err(Not::needs_a_person("user-in-flight", message));
+    }
+    if let Some(entries) = elsewhere {
+        let message = format!(
+            "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
+             entry first",
+            entries.join(", ")
+        );
+        return Err(Not::needs_a_person("named-elsewhere", message));
+    }
+    room(world, choice, &user, &keys, id).await?;
+    Ok(Some((user, key)))
+}
+
+/// Entries that name a candidate's key and are none of its places. Better known before a create than after.
+fn named_elsewhere(
+    world: &World,
+    entries: &[StoredEntry],
+    candidates: &[Candidate],
+) -> BTreeMap<AccessKeyId, Vec<String>> {
+    let needles: Vec<(&Candidate, Needle)> =
+        candidates.iter().map(|candidate| (candidate, Needle::new(&candidate.key_id))).collect();
+    let mut elsewhere: BTreeMap<AccessKeyId, Vec<String>> = BTreeMap::new();
+    for entry in entries {
+        let haystack = Haystack::new(&entry.value);
+        for (candidate, needle) in &needles {
+            let is_place = || {
+                let mut places = candidate.places.iter().filter(|place| place.store == entry.store);
+                places.any(|place| place.id.entry == entry.name || place.secret.entry == entry.name)
+            };
+            if haystack.names(needle) && !is_place() {
+                let label = world.describe(&entry.store, &entry.name);
+                elsewhere.entry(candidate.key_id.clone()).or_default().push(label);
+            }
+        }
+    }
+    elsewhere
+}
+
+/// IAM allows a user two keys; the second place has to be free.
+async fn room(world: &World, choice: &Choice, user: &UserName, keys: &KeysSeen, id: &AccessKeyId) -> Result<(), Not> {
+    let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
+    let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
+    if deletable && keys.ids().len() == 2 {
+        return Ok(());
+    }
+    let used = world.pace.read(Operation::GetAccessKeyLastUsed, || world.ports.iam.last_used(&spare.id)).await;
+    let used = match used {
+        Ok(Some(used)) => used.at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}")),
+        Ok(None) | Err(_) => "last use unknown".to_owned(),
+    };
+    let message = format!(
+        "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): delete it \
+         if nothing needs it (aws iam delete-access-key --user-name {user} --access-key-id {}), or set `[policy] \
+         spare_key = \"delete-inactive\"` and deactivate it",
+        spare.id,
+        spare.status.name(),
+        spare.created,
+        spare.id
+    );
+    Err(Not::needs_a_person("two-keys", message))
+}
+
+/// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
+async fn confirm(world: &World, owner: &Owner, candidate: &Candidate) -> Result<(UserName, KeysSeen), Not> {
+    let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
+    let mut absent = None;
+    for user in &named {
+        match list(world, user).await {
+            Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
+            Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
+            Err(error) if error.kind == CallErrorKind::Invalid => {}
+            Err(error) => return Err(Not::needs_a_person("iam-failed", error.message)),
+        }
+    }
+    let whose = world.pace.read(Operation::GetAccessKeyLastUsed, || world.ports.iam.last_used(&candidate.key_id)).await;
+    let said = match whose {
+        Ok(Some(used)) => used.user,
+        Ok(None) => None,
+        Err(error) => return Err(unknown_owner(candidate, &named, None, &format!("; {}", error.message))),
+    };
+    match said {
+        Some(user) if named.is_empty() => match list(world, &user).await {
+            Ok(keys) => Ok((user, keys)),
+            Err(error) => Err(Not::needs_a_person("iam-failed", error.message)),
+        },
+        Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
+        None => match absent {
+            Some(confirmed) => Ok(confirmed),
+            None => Err(Not::left(
+                "unknown-to-iam",
+                format!(
+                    "account {} has no such key{}: it belongs to another account, or is gone",
+                    world.caller.account,
+                    named.first().map(|user| format!(", and no user {user}")).unwrap_or_default()
+                ),
+            )),
+        },
+    }
+}
+
+fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Not {
+    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(", ");
+    let line = candidate.places.first().map(|place| Owner::suggestion(place, said)).unwrap_or_default();
+    let message = match said {
+        Some(user) => format!(
+            "its entry names the owner {named}, but IAM says that the key is {user}'s; set `{line}` in rotator.toml{more}"
+        ),
+        None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
+    };
+    Not::needs_a_person("owner-unknown", message)
+}
+
+async fn list(world: &World, user: &UserName) -> Result<KeysSeen, CallError> {
+    let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(user)).await?;
+    world.saw_date(keys.at);
+    Ok(keys)
+}
