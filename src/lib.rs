@@ -11,3 +11,4 @@
 //! | 4 | [`cli`] | words, arguments, exit codes |
 
 pub mod rotation;
+pub mod sandbox;
