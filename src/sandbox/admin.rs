@@ -19,7 +19,8 @@ use super::account::{KeyStatus, KeySummary, random_key_id, random_secret, system
 use super::action::Action;
 use super::error::ApiError;
 use super::faults::{Fault, FaultId, FaultKind, When};
-use super::server::{Answer, Shared, State, reply};
+use super::reply::{Answer, reply};
+use super::server::{Shared, State};
 
 /// Every path of the admin API begins so.
 pub(super) const PREFIX: &str = "/_sandbox/";

@@ -34,6 +34,7 @@ mod answers;
 mod error;
 mod faults;
 mod query;
+mod reply;
 mod server;
 mod signature;
 mod world;

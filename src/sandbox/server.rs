@@ -5,17 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
+use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
@@ -27,6 +24,7 @@ use super::answers::answer;
 use super::error::ApiError;
 use super::faults::{FaultId, FaultKind, Faults};
 use super::query::{Params, failure};
+use super::reply::{Answer, Dropped, reply};
 use super::signature::{Signature, Window};
 use super::world::{Caller, World};
 
@@ -180,11 +178,6 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// The connection ends without the rest of the answer.
-#[derive(Debug, thiserror::Error)]
-#[error("connection dropped on purpose")]
-pub(super) struct Dropped;
-
 async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Answer>, Dropped> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else { return Err(Dropped) };
@@ -318,11 +311,7 @@ fn strike_after(kind: Option<&FaultKind>, mut body: Vec<u8>) -> Result<Answer, D
             body.truncate(*keep);
             Ok(body.into())
         }
-        Some(FaultKind::CutOff(keep)) => {
-            let announced = body.len();
-            body.truncate(*keep);
-            Ok(Answer { left: body.into(), breaks: Some(Break { announced, flushed: false }) })
-        }
+        Some(FaultKind::CutOff(keep)) => Ok(Answer::cut_off(body, *keep)),
         Some(FaultKind::Garbage200) => Ok(b"<html><body>It works!</bo".to_vec().into()),
         Some(
             FaultKind::LostReplyBefore
@@ -336,72 +325,5 @@ fn strike_after(kind: Option<&FaultKind>, mut body: Vec<u8>) -> Result<Answer, D
             | FaultKind::HoldForever,
         )
         | None => Ok(body.into()),
-    }
-}
-
-/// An answer with the headers that every answer of AWS has.
-pub(super) fn reply(
-    status: u16,
-    content_type: &'static str,
-    body: Answer,
-    request_id: &str,
-    now: SystemTime,
-) -> Response<Answer> {
-    let mut headers = HeaderMap::new();
-    let text = |text: &str| HeaderValue::from_str(text).expect("a date or a UUID is a header value");
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(DATE, text(&httpdate::fmt_http_date(now)));
-    headers.insert("x-amzn-requestid", text(request_id));
-    let announced = body.breaks.as_ref().map_or(body.left.len(), |breaks| breaks.announced);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(announced));
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    *response.headers_mut() = headers;
-    response
-}
-
-/// A body, which may break off.
-pub(super) struct Answer {
-    left: Bytes,
-    breaks: Option<Break>,
-}
-
-struct Break {
-    announced: usize,
-    flushed: bool,
-}
-
-impl From<Vec<u8>> for Answer {
-    fn from(body: Vec<u8>) -> Self {
-        Self { left: body.into(), breaks: None }
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Dropped;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
-        if !self.left.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.left)))));
-        }
-        match &mut self.breaks {
-            None => Poll::Ready(None),
-            Some(breaks) if breaks.flushed => Poll::Ready(Some(Err(Dropped))),
-            Some(breaks) => {
-                // hyper throws away what it has not written when a body fails: let it write first.
-                breaks.flushed = true;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left.is_empty() && self.breaks.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.breaks.as_ref().map_or_else(|| SizeHint::with_exact(self.left.len() as u64), |_| SizeHint::default())
     }
 }
