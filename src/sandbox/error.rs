@@ -1,4 +1,5 @@
-//! AWS's refusals, word for word where we know the words.
+//! AWS's refusals. Codes and statuses are those of its reference; the messages are AWS's own as far as we have seen
+//! them, and nothing may depend on them.
 
 use super::action::{Action, Service};
 
