@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rotator::journal::entry::{Campaign, CampaignNotes, Line, Summary};
 use rotator::journal::store::{JournalStore, SharedStore, StorageError, Which};
-use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::standing::Rotation;
 
@@ -95,6 +95,10 @@ impl JournalStore for Struck {
 
     async fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError> {
         self.inner.keys_made_by(id).await
+    }
+
+    async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
+        self.inner.keys_made_for(user).await
     }
 
     async fn lease(

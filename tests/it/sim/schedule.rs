@@ -160,9 +160,13 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         let told = match &outcome {
             None => "-- it died".to_owned(),
-            Some(Ok(report)) => format!("-- {} touched, troubles {:?}", report.touched.len(), report.troubles),
+    Some(Ok(report)) => {
+                let alone: Vec<_> = report.left_alone.iter().map(|note| note.message.clone()).collect();
+                format!("-- {} touched, troubles {:?}, left alone {alone:?}", report.touched.len(), report.troubles)
+            }
             Some(Err(error)) => format!("-- failed: {error}"),
         };
+        lock(&state).reported_late |= told.contains("turned up");
         lock(&state).told.push(told);
         replays(&storage, &state).await;
         let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }));
@@ -209,14 +213,18 @@ fn at_the_end(state: &mut State, setup: &Setup, all: &[rotator::journal::entry::
         let is_blocked = all.iter().any(|summary| {
             summary.rotation.opened.user.as_str() == user && matches!(summary.rotation.standing, Standing::Blocked { .. })
         });
+        let late = keys.iter().filter(|key| key.by == By::Late).count();
         if is_blocked {
             continue;
         }
-        if keys.len() != 1 + strangers {
+        if late > 0 && !state.reported_late {
+            broken.push(format!("the end: {user} has a late key that nobody was told of"));
+        }
+        if keys.len() != 1 + strangers + late {
             broken.push(format!("the end: {user} has {} keys", keys.len()));
         }
         let rotated = keys.iter().any(|key| key.by == By::Rotator);
-        if rotated == (strangers > 0) {
+        if rotated == (strangers > 0) && late == 0 {
             broken.push(format!("the end: {user} was {}rotated", if rotated { "" } else { "not " }));
         }
     }

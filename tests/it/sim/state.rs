@@ -15,6 +15,8 @@ pub(crate) enum By {
     Stored,
     /// Rotator made it.
     Rotator,
+    /// A request of rotator's made it long after rotator had given the request up.
+    Late,
     /// Somebody else's: not to be touched.
     Stranger,
 }
@@ -70,6 +72,8 @@ pub(crate) struct State {
     pub(crate) broken: Vec<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) creates: usize,
+    /// Whether a run told of a key that turned up late.
+    pub(crate) reported_late: bool,
     pub(crate) serial: u64,
 }
 
@@ -129,7 +133,13 @@ impl State {
         self.late = later;
         for (_, effect) in due {
             self.told.push(format!("  late: {effect:?}").chars().take(90).collect());
-            let _ = self.have(effect);
+            let keys = self.creates;
+            let made = self.have(effect);
+            if let (Ok(Some(key)), true) = (made, self.creates > keys)
+                && let Some(key) = self.users.values_mut().flatten().find(|seen| seen.id == key.id)
+            {
+                key.by = By::Late;
+            }
             self.check("a late request");
         }
     }

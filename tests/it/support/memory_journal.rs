@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use rotator::journal::entry::{Campaign, CampaignNotes, Line, Summary};
 use rotator::journal::store::{JournalStore, StorageError, Which};
-use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::standing::Rotation;
 
@@ -91,6 +91,12 @@ impl JournalStore for MemoryJournal {
     async fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError> {
         let kept = self.kept();
         let made = kept.summaries.values().filter(|summary| summary.rotation.opened.campaign == id);
+        Ok(made.filter_map(|summary| summary.rotation.new_key.clone()).collect())
+    }
+
+    async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
+        let kept = self.kept();
+        let made = kept.summaries.values().filter(|summary| summary.rotation.opened.user == *user);
         Ok(made.filter_map(|summary| summary.rotation.new_key.clone()).collect())
     }
 
