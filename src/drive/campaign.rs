@@ -270,7 +270,8 @@ impl Drive {
                 ));
                 if !rotation.late_keys.contains(&key.id) {
                     let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
-                    journal.note(Event::LateKeySeen { key: key.id.clone() }).await.map_err(late_error)?;
+                    let event = Event::LateKeySeen { key: key.id.clone() };
+                    let _noted = journal.note(event).await.map_err(late_error)?;
                 }
             }
         }

@@ -152,7 +152,7 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
     let mut settled = false;
     for round in 0..MOST_ROUNDS {
         if let Some(_folder) = &folder {
-            todo!()
+            storage = storage.clone();
         }
         // After the run, `resume` alone; then `run` again, for what was never opened or ended `aborted`.
         let opens = round == 0 || round > 12;
