@@ -161,7 +161,8 @@ impl Reason {
                  pair back and abort"
             ),
             Self::NewKeyGone { key } => format!(
-                "the store holds the new key {key}, but IAM does not list it any more; put the old pair back, then abort"
+                "the store holds the new key {key}, but IAM does not list it any more; put the old pair back if it \
+                 still works, then abort"
             ),
             Self::StoredPairFails { key, answer } => format!(
                 "the pair of {key} as read back from the store does not authenticate: {answer}; mend the cause and \

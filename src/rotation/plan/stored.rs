@@ -1,12 +1,13 @@
 //! `stored-new` and `deactivated-old`: the way to the old key's removal, and back if somebody reverts.
 
 use super::super::effect::{AfterDiscard, Intent};
+use super::super::event::Ending;
 use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::policy::{StillInUse, Timestamp};
 use super::super::reason::Reason;
 use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, delete_named, keys_of, last_used, places_of, unnamed};
-use super::{Look, Step, block};
+use super::{Look, Step, block, end};
 
 pub(super) fn next(
     rotation: &Rotation,
@@ -40,6 +41,7 @@ pub(super) fn next(
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
         return abort(rotation, made, old_seen, places, known, now);
     }
+    nothing_is_left(rotation, made, keys)?;
     every_place_is_new(made, keys, places)?;
     stored_pair_answers(made, known)?;
     let Some(old_seen) = old_seen else {
@@ -58,6 +60,15 @@ pub(super) fn next(
         return Ok(Step::Act(Intent::DeleteOld));
     }
     Ok(Step::Act(Intent::DeactivateOld))
+}
+
+/// Both keys were deleted by somebody else: whatever the places hold, an abort has nothing to wait for.
+fn nothing_is_left(rotation: &Rotation, made: &Made, keys: &KeysSeen) -> Result<(), Step> {
+    let listed = |key| keys.find(key).is_some();
+    if rotation.abort_asked && !listed(&rotation.opened.old_key) && !listed(&made.key) {
+        return Err(end(Ending::Gone, "IAM lists neither the old key nor the new one any more"));
+    }
+    Ok(())
 }
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
@@ -158,6 +169,7 @@ pub(super) fn next_deactivated(
     if keys.at < due && !at_a_persons_word {
         return Ok(quarantine());
     }
+    nothing_is_left(rotation, made, keys)?;
     every_place_is_new(made, keys, places)?;
     if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
