@@ -32,6 +32,13 @@ pub enum Reason {
         /// The places.
         places: Vec<String>,
     },
+    /// A place holds the old pair again, whose key IAM does not list any more: there is no way back.
+    OldKeyGone {
+        /// That key.
+        key: AccessKeyId,
+        /// The places.
+        places: Vec<String>,
+    },
     /// Entries that are no places of this rotation still name the key that is to be removed.
     StillNamed {
         /// The key.
@@ -100,6 +107,7 @@ impl Reason {
             Self::UnclaimedKeys { .. } => "unclaimed-keys",
             Self::SomebodyWrote { .. } => "somebody-wrote",
             Self::Reverted { .. } => "reverted",
+            Self::OldKeyGone { .. } => "old-key-gone",
             Self::StillNamed { .. } => "still-named",
             Self::Unreadable { .. } => "unreadable",
             Self::NewKeyNotActive { .. } => "new-key-not-active",
@@ -146,6 +154,10 @@ impl Reason {
             Self::Reverted { places } => format!(
                 "{} holds the old pair again: somebody reverted it; put the new pair back and resume, or put the old \
                  one back everywhere and abort",
+                places.join(", ")
+            ),
+            Self::OldKeyGone { key, places } => format!(
+                "{} holds the old pair again, but IAM does not list {key} any more; put the new pair back, then resume",
                 places.join(", ")
             ),
             Self::StillNamed { key, entries } => {
@@ -205,6 +217,7 @@ impl Reason {
             }
             Self::SomebodyWrote { .. }
             | Self::Reverted { .. }
+            | Self::OldKeyGone { .. }
             | Self::StillNamed { .. }
             | Self::Unreadable { .. }
             | Self::NewKeyNotActive { .. }

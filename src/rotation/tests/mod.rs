@@ -180,6 +180,7 @@ pub(super) fn reasons() -> Vec<Reason> {
         Reason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
         Reason::SomebodyWrote { places: texts() },
         Reason::Reverted { places: texts() },
+        Reason::OldKeyGone { key: old.clone(), places: texts() },
         Reason::StillNamed { key: old.clone(), entries: texts() },
         Reason::Unreadable { entries: texts() },
         Reason::NewKeyNotActive { key: new.clone(), seen: text() },
