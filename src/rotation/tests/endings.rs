@@ -2,6 +2,7 @@
 //! from `opened` through every fault, and every pair of faults, that its effects can meet.
 
 use super::super::known::{KeyStatus, PlaceShows};
+use super::super::plan::Step;
 use super::world::{Fault, Left, World};
 use super::*;
 
@@ -81,12 +82,10 @@ fn to_the_end(rotation: &mut Rotation, world: &mut World, back: bool) -> (Ending
             Left::Closed(ending) => return (ending, met),
             Left::Blocked(reason) => {
                 met.push(reason.name());
-                world.told.push(format!("  -- {}; {}", reason.message(), reason.command(rotation.id)));
                 obey(&reason, back, world, rotation);
             }
             // The next run, with nothing in memory.
-            Left::Failing(why) => {
-                world.told.push(format!("  -- fails: {why}"));
+            Left::Failing(_) => {
                 (world.in_hand, world.old_values) = (false, false);
                 world.replace_unreadable();
             }
@@ -150,7 +149,8 @@ fn worlds(rotation: &Rotation) -> Vec<World> {
 fn every_rotation_ends_wherever_it_stands_and_every_blocks_command_resolves_it() {
     let mut met = BTreeSet::new();
     let (mut played, mut endings) = (0, BTreeSet::new());
-    for policy in policies() {
+    // Without waits, and with all of them.
+    for policy in policies().into_iter().take(2) {
         for start in unblocked(&policy) {
             for world in worlds(&start) {
                 for back in [false, true] {
@@ -243,7 +243,10 @@ fn a_store_that_never_takes_the_new_pair_ends_the_rotation() {
         let (ending, met) = to_the_end(&mut rotation, &mut world, false);
         assert_eq!((ending, met.len()), (Ending::Aborted, 0), "{kind:?}");
         check_ending(ending, &rotation, &world);
-        assert!(!world.told.iter().any(|line| line.contains("FenceStore")), "a fence is a write, and would be refused");
+        assert!(
+            !world.told.iter().any(|(_, step)| *step == Step::Act(Intent::FenceStore)),
+            "a fence is a write, and would be refused"
+        );
     }
 }
 

@@ -264,8 +264,11 @@ pub(super) fn unblocked(policy: &Policy) -> Vec<Rotation> {
     rotations
 }
 
+/// Puts something on record.
+pub(super) type Record = fn(&mut Rotation);
+
 /// What else may be on record, one thing at a time.
-pub(super) fn records() -> Vec<(&'static str, fn(&mut Rotation))> {
+pub(super) fn records() -> Vec<(&'static str, Record)> {
     fn say(rotation: &mut Rotation, asked: Asked) {
         *rotation = apply(rotation, &Event::Asked(asked)).expect("a person may say anything");
     }

@@ -1,7 +1,7 @@
 //! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no drive: what is tested
 //! in it is the machine alone.
 
-use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::plan::{Look, Step, plan};
 use super::*;
 
@@ -44,7 +44,8 @@ pub(super) struct World {
     /// By the number of the effect.
     pub faults: BTreeMap<usize, Fault>,
     pub effects: usize,
-    pub told: Vec<String>,
+    /// Every step, with its time.
+    pub told: Vec<(i64, Step)>,
 }
 
 /// How a visit ended.
@@ -118,7 +119,7 @@ impl World {
             let call_timeout = Duration::from_secs(30);
             let hand = Hand { new_secret: self.in_hand, old_values: self.old_values, call_timeout };
             let step = plan(rotation, hand, &known, at(self.now));
-            self.told.push(format!("{} {}: {step:?}", self.now, rotation.standing.name()));
+            self.told.push((self.now, step.clone()));
             match step {
                 Step::Rest => match &rotation.standing {
                     Standing::Closed { ending } => return Left::Closed(*ending),
@@ -207,7 +208,6 @@ impl World {
             }
             None => Some(self.happen(rotation, intent)),
         };
-        self.told.push(format!("   {fault:?}: {reply:?}"));
         if crash || (fault.is_some() && matches!(intent, Intent::CreateNew { .. })) {
             (self.in_hand, self.old_values) = (false, false);
         }
@@ -232,7 +232,9 @@ impl World {
     /// The effect itself, and the promises checked around it.
     fn happen(&mut self, rotation: &Rotation, intent: &Intent) -> Result<Outcome, Refusal> {
         let made = rotation.made().map(|made| made.key.clone());
+        let told = std::mem::take(&mut self.told);
         let before = self.clone();
+        self.told = told;
         let reply = self.change(intent, made.as_ref());
         let made = if let Ok(Outcome::Created { key, .. }) = &reply { Some(key.clone()) } else { made };
         let worked = before.every_place_works(made.as_ref());
