@@ -251,6 +251,16 @@ fn a_store_that_never_takes_the_new_pair_ends_the_rotation() {
 }
 
 #[test]
+fn a_second_half_that_is_refused_for_good_undoes_the_first() {
+    let mut rotation = settled(Phase::Opened, &Policy::default());
+    let mut world = World { writes_half: true, ..World::new(&[PlaceShows::Old, PlaceShows::Old]) };
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
+    check_ending(Ending::Aborted, &rotation, &world);
+    let acts = |wanted: &Intent| world.told.iter().filter(|(_, step)| *step == Step::Act(wanted.clone())).count();
+    assert_eq!((acts(&Intent::StoreNew), acts(&Intent::RestoreOld)), (3, 1));
+}
+
+#[test]
 fn a_person_who_reactivated_the_old_key_is_never_overruled() {
     let policy = &policies()[3];
     let mut rotation = settled(phases()[11].clone(), policy);

@@ -39,6 +39,8 @@ pub(super) struct World {
     /// The secret of the new key is in memory.
     pub in_hand: bool,
     pub old_values: bool,
+    /// One store takes the new pair, the other refuses it: a failure that the door calls unknown.
+    pub writes_half: bool,
     /// Killed after every create.
     pub loses_creates: bool,
     /// By the number of the effect.
@@ -68,6 +70,7 @@ impl World {
             wrong_identity: false,
             in_hand: false,
             old_values: false,
+            writes_half: false,
             loses_creates: false,
             faults: BTreeMap::new(),
             effects: 0,
@@ -204,6 +207,11 @@ impl World {
             Some(Fault::Refused(kind)) => Some(Err(Refusal::new(kind, "no"))),
             Some(Fault::LostAfter | Fault::CrashAfter) => {
                 let _lost = self.happen(rotation, intent);
+                None
+            }
+            None if self.writes_half && *intent == Intent::StoreNew => {
+                self.places[0] = PlaceShows::New;
+                self.old_values = true;
                 None
             }
             None => Some(self.happen(rotation, intent)),
