@@ -15,3 +15,4 @@ pub mod drive;
 pub mod journal;
 pub mod ports;
 pub mod rotation;
+pub mod sandbox;

@@ -1,0 +1,122 @@
+//! The calls that the sandbox answers: their names, their services and the versions of their APIs.
+
+use std::fmt;
+
+/// The two services the sandbox stands in for. Both speak the AWS query protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Identity and Access Management.
+    Iam,
+    /// Security Token Service.
+    Sts,
+}
+
+impl Service {
+    /// The name in a signature's credential scope and in front of an action in a policy.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iam => "iam",
+            Self::Sts => "sts",
+        }
+    }
+
+    /// The `Version` parameter of the query protocol.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Iam => "2010-05-08",
+            Self::Sts => "2011-06-15",
+        }
+    }
+
+    /// The namespace of the service's XML.
+    #[must_use]
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+        }
+    }
+}
+
+/// A call that the sandbox answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the AWS action of that name")]
+pub enum Action {
+    CreateAccessKey,
+    ListAccessKeys,
+    UpdateAccessKey,
+    DeleteAccessKey,
+    GetAccessKeyLastUsed,
+    CreateUser,
+    GetUser,
+    DeleteUser,
+    ListUsers,
+    GetCallerIdentity,
+    GetAccessKeyInfo,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::CreateAccessKey,
+        Self::ListAccessKeys,
+        Self::UpdateAccessKey,
+        Self::DeleteAccessKey,
+        Self::GetAccessKeyLastUsed,
+        Self::CreateUser,
+        Self::GetUser,
+        Self::DeleteUser,
+        Self::ListUsers,
+        Self::GetCallerIdentity,
+        Self::GetAccessKeyInfo,
+    ];
+
+    /// AWS's name of the call.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateAccessKey => "CreateAccessKey",
+            Self::ListAccessKeys => "ListAccessKeys",
+            Self::UpdateAccessKey => "UpdateAccessKey",
+            Self::DeleteAccessKey => "DeleteAccessKey",
+            Self::GetAccessKeyLastUsed => "GetAccessKeyLastUsed",
+            Self::CreateUser => "CreateUser",
+            Self::GetUser => "GetUser",
+            Self::DeleteUser => "DeleteUser",
+            Self::ListUsers => "ListUsers",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::GetAccessKeyInfo => "GetAccessKeyInfo",
+        }
+    }
+
+    /// The call of that name, if the sandbox answers it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// The service it belongs to.
+    #[must_use]
+    pub fn service(self) -> Service {
+        match self {
+            Self::CreateAccessKey
+            | Self::ListAccessKeys
+            | Self::UpdateAccessKey
+            | Self::DeleteAccessKey
+            | Self::GetAccessKeyLastUsed
+            | Self::CreateUser
+            | Self::GetUser
+            | Self::DeleteUser
+            | Self::ListUsers => Service::Iam,
+            Self::GetCallerIdentity | Self::GetAccessKeyInfo => Service::Sts,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,236 @@
+//! One call carried out on the world and answered in XML: parameters checked, permission asked, the answer worded.
+//!
+//! No sockets and no faults: those lie around this.
+
+use jiff::Timestamp;
+
+use super::account::{KeyStatus, KeySummary, User};
+use super::action::Action;
+use super::error::ApiError;
+use super::query::{Params, Xml, success};
+use super::world::{Caller, World};
+
+/// IAM's default page, and the largest one
+/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>).
+const PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1000;
+
+/// Carries `action` out and gives the body of the answer.
+pub(super) fn answer(
+    world: &mut World,
+    caller: &Caller,
+    action: Action,
+    params: &Params,
+    request_id: &str,
+) -> Result<Vec<u8>, ApiError> {
+    let call = Call { caller, action, params, request_id };
+    match action {
+        Action::CreateAccessKey => call.create_access_key(world),
+        Action::ListAccessKeys => call.list_access_keys(world),
+        Action::UpdateAccessKey => call.update_access_key(world),
+        Action::DeleteAccessKey => call.delete_access_key(world),
+        Action::GetAccessKeyLastUsed => call.get_access_key_last_used(world),
+        Action::CreateUser => call.create_user(world),
+        Action::GetUser => call.get_user(world),
+        Action::DeleteUser => call.delete_user(world),
+        Action::ListUsers => call.list_users(world),
+        Action::GetCallerIdentity => call.get_caller_identity(world),
+        Action::GetAccessKeyInfo => call.get_access_key_info(world),
+    }
+}
+
+struct Call<'a> {
+    caller: &'a Caller,
+    action: Action,
+    params: &'a Params,
+    request_id: &'a str,
+}
+
+impl<'a> Call<'a> {
+    fn create_access_key(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(world)?;
+        let (key, created) = world.create_access_key(&user)?;
+        let user = world.user(&user)?.name.clone();
+        Ok(self.success(|xml| {
+            xml.element("AccessKey", |xml| {
+                xml.text("UserName", &user).text("AccessKeyId", key.id.as_str());
+                xml.text("Status", KeyStatus::Active.name()).text("SecretAccessKey", key.secret.expose());
+                xml.text("CreateDate", &date(created));
+            });
+        }))
+    }
+
+    fn list_access_keys(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(world)?;
+        let page = world.list_access_keys(&user, self.params.get("Marker"), self.max_items()?)?;
+        let metadata = |xml: &mut Xml, key: &KeySummary| {
+            xml.element("member", |xml| {
+                xml.text("UserName", &key.user).text("AccessKeyId", key.id.as_str());
+                xml.text("Status", key.status.name()).text("CreateDate", &date(key.created));
+            });
+        };
+        Ok(self.success(|xml| {
+            xml.element("AccessKeyMetadata", |xml| page.items.iter().for_each(|key| metadata(xml, key)));
+            paging(xml, page.marker.as_deref());
+        }))
+    }
+
+    fn update_access_key(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(world)?;
+        let status = match self.required("Status", "status")? {
+            "Active" => KeyStatus::Active,
+            "Inactive" => KeyStatus::Inactive,
+            other => {
+                let rule = "satisfy enum value set: [Active, Inactive]";
+                return Err(ApiError::constraint("status", Some(other), rule));
+            }
+        };
+        world.update_access_key(&user, self.key_id()?, status)?;
+        Ok(self.done())
+    }
+
+    fn delete_access_key(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(world)?;
+        world.delete_access_key(&user, self.key_id()?)?;
+        Ok(self.done())
+    }
+
+    /// A key that this account does not have is refused as `AccessDenied`. That is a choice, not a fact: AWS's reference
+    /// names no error for this call, and we have not measured it; moto answers `NoSuchEntity`.
+    fn get_access_key_last_used(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+        let id = self.key_id()?;
+        let resource = format!("access key {id}");
+        world.authorize(self.caller, self.action, &resource)?;
+        let key = world.key(id).ok_or_else(|| ApiError::access_denied(&self.caller.arn, self.action, &resource))?;
+        Ok(self.success(|xml| {
+            xml.text("UserName", &key.user).element("AccessKeyLastUsed", |xml| match &key.last_used {
+                Some(last_use) => {
+                    xml.text("Region", &last_use.region).text("ServiceName", last_use.service.name());
+                    xml.text("LastUsedDate", &date(last_use.at));
+                }
+                None => {
+                    xml.text("Region", "N/A").text("ServiceName", "N/A");
+                }
+            });
+        }))
+    }
+
+    fn create_user(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+        let name = self.required("UserName", "userName")?;
+        world.authorize(self.caller, self.action, &format!("user {name}"))?;
+        let path = self.params.get("Path").unwrap_or("/");
+        let name = world.create_user(name, path, false)?.name.clone();
+        self.tell_user(world, &name)
+    }
+
+    fn get_user(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+        let name = self.user_or_caller(world)?;
+        self.tell_user(world, &name)
+    }
+
+    fn delete_user(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+        let name = self.required("UserName", "userName")?;
+        world.authorize(self.caller, self.action, &format!("user {name}"))?;
+        world.delete_user(name)?;
+        Ok(self.done())
+    }
+
+    fn list_users(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+        world.authorize(self.caller, self.action, &format!("arn:aws:iam::{}:user/", world.account))?;
+        let page = world.list_users(self.params.get("Marker"), self.max_items()?);
+        Ok(self.success(|xml| {
+            xml.element("Users", |xml| {
+                for user in &page.items {
+                    xml.element("member", |xml| user_fields(xml, world, user));
+                }
+            });
+            paging(xml, page.marker.as_deref());
+        }))
+    }
+
+    fn get_caller_identity(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+        Ok(self.success(|xml| {
+            xml.text("Arn", &self.caller.arn).text("UserId", &self.caller.user_id);
+            xml.text("Account", world.account.as_str());
+        }))
+    }
+
+    /// A key that does not exist "might return an error"
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>): here it does.
+    fn get_access_key_info(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+        let id = self.key_id()?;
+        world.authorize(self.caller, self.action, &format!("access key {id}"))?;
+        world.key(id).ok_or_else(|| ApiError::no_such_key(id))?;
+        Ok(self.success(|xml| {
+            xml.text("Account", world.account.as_str());
+        }))
+    }
+
+    fn tell_user(&self, world: &World, name: &str) -> Result<Vec<u8>, ApiError> {
+        let user = world.user(name)?;
+        Ok(self.success(|xml| {
+            xml.element("User", |xml| user_fields(xml, world, user));
+        }))
+    }
+
+    /// The user that the call names, or else the one who signed it; permission is asked on the way.
+    fn user_or_caller(&self, world: &World) -> Result<String, ApiError> {
+        let name = self.params.get("UserName").unwrap_or(&self.caller.user);
+        world.authorize(self.caller, self.action, &format!("user {name}"))?;
+        Ok(name.to_owned())
+    }
+
+    fn key_id(&self) -> Result<&'a str, ApiError> {
+        let id = self.required("AccessKeyId", "accessKeyId")?;
+        if id.len() < 16 {
+            return Err(ApiError::constraint("accessKeyId", Some(id), "have length greater than or equal to 16"));
+        }
+        if id.len() > 128 {
+            return Err(ApiError::constraint("accessKeyId", Some(id), "have length less than or equal to 128"));
+        }
+        if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(ApiError::constraint("accessKeyId", Some(id), "satisfy regular expression pattern: [\\w]+"));
+        }
+        Ok(id)
+    }
+
+    fn required(&self, name: &str, member: &str) -> Result<&'a str, ApiError> {
+        self.params.get(name).ok_or_else(|| ApiError::constraint(member, None, "not be null"))
+    }
+
+    fn max_items(&self) -> Result<usize, ApiError> {
+        let Some(text) = self.params.get("MaxItems") else { return Ok(PAGE) };
+        match text.parse() {
+            Ok(items @ 1..=LARGEST_PAGE) => Ok(items),
+            Ok(0) | Err(_) => {
+                Err(ApiError::constraint("maxItems", Some(text), "have value greater than or equal to 1"))
+            }
+            Ok(_) => Err(ApiError::constraint("maxItems", Some(text), "have value less than or equal to 1000")),
+        }
+    }
+
+    fn success(&self, result: impl FnOnce(&mut Xml)) -> Vec<u8> {
+        success(self.action.service(), self.action.name(), self.request_id, Some(result))
+    }
+
+    fn done(&self) -> Vec<u8> {
+        success(self.action.service(), self.action.name(), self.request_id, None::<fn(&mut Xml)>)
+    }
+}
+
+fn user_fields(xml: &mut Xml, world: &World, user: &User) {
+    xml.text("Path", &user.path).text("UserName", &user.name).text("UserId", &user.id);
+    xml.text("Arn", &world.arn(user)).text("CreateDate", &date(user.created));
+}
+
+fn paging(xml: &mut Xml, marker: Option<&str>) {
+    xml.text("IsTruncated", if marker.is_some() { "true" } else { "false" });
+    if let Some(marker) = marker {
+        xml.text("Marker", marker);
+    }
+}
+
+/// Dates are told to the second.
+fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,318 @@
+//! A loopback look-alike of the AWS calls that rotator makes, with faults on demand.
+//!
+//! It speaks the AWS query protocol over HTTP/1.1 on 127.0.0.1 and behaves as IAM and STS do: signatures are checked,
+//! inactive keys are refused, a user has two keys at most, names are unique whatever their case, and who has no policy
+//! is denied. It never calls anywhere. Nothing here knows rotator's journal, stores or drive; what it shares with
+//! them is the words of `rotation`.
+//!
+//! # The admin API
+//!
+//! Another process drives it over the same port, below `/_sandbox/`. Bodies and answers are JSON; a `POST` must say
+//! `Content-Type: application/json` (no web page can send that here unasked). No answer holds a secret, except the
+//! one to `keys` that made it.
+//!
+//! | request | body | does |
+//! |---|---|---|
+//! | `GET /_sandbox/state` | | account, clock, users with their keys, counts of calls, armed faults, held calls |
+//! | `POST /_sandbox/users` | `{"name", "path"?, "administrator"?}` | makes a user |
+//! | `POST /_sandbox/keys` | `{"user", "id"?, "secret"?, "status"?, "created"?}` | makes a key; `{"id", "secret"}` |
+//! | `POST /_sandbox/faults` | `{"kind", "action"?, "user"?, "nth"?, "probability"?, "seed"?, "times"?}` | arms a fault; `{"fault": n}` |
+//! | `DELETE /_sandbox/faults` | | disarms all faults; calls already held stay held |
+//! | `POST /_sandbox/release` | `{"fault"?}` | lets held calls go on, of one fault or all; `{"released": n}` |
+//! | `POST /_sandbox/advance` | `{"seconds"}` | puts the clock forward |
+//!
+//! `kind` is one of `{"type": "lost-reply-before"}`, `lost-reply-after`, `throttle`, `service-unavailable`,
+//! `internal-failure`, `garbage-200`, `hold-until-released`, `hold-reply`, `hold-forever`,
+//! `{"type": "latency", "milliseconds": n}`, `{"type": "truncate", "bytes": n}`, `{"type": "cut-off", "bytes": n}`,
+//! `{"type": "refuse", "status": n, "code": "…", "message": "…"}`. `action` is AWS's name or `*`. `"times": 0` means
+//! until disarmed; without `times` a fault strikes once, or until disarmed where it has a `probability`.
+
+mod account;
+mod action;
+mod admin;
+mod answers;
+mod error;
+mod faults;
+mod query;
+mod reply;
+mod server;
+mod signature;
+mod world;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::rotation::name::{AccessKeyId, AccountId};
+use crate::rotation::secret::{NewKey, SecretKey};
+
+pub use account::{KeyStatus, KeySummary, LastUse};
+pub use action::{Action, Service};
+pub use error::ApiError;
+pub use faults::{Fault, FaultId, FaultKind, When};
+pub use server::CallSeen;
+pub use world::{Behaviour, KEYS_PER_USER};
+
+use server::Shared;
+use world::World;
+
+/// How a sandbox is to be.
+#[derive(Debug)]
+pub struct SandboxOptions {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The account.
+    pub account: AccountId,
+    /// The user that may do everything.
+    pub admin_user: String,
+    /// That user's key; made up if not given.
+    pub admin_key: Option<NewKey>,
+    /// How the account departs from one that is always consistent.
+    pub behaviour: Behaviour,
+    /// How many calls of each action a second, above which they are throttled.
+    pub rate_limit: Option<f64>,
+    /// Judge the date of signatures by the sandbox's clock alone, as AWS does. Without it, a client that has not
+    /// heard yet that the clock was put forward is still let in.
+    pub strict_signature_time: bool,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            account: AccountId::new("123456789012").expect("twelve digits"),
+            admin_user: "rotator-admin".to_owned(),
+            admin_key: None,
+            behaviour: Behaviour::default(),
+            rate_limit: None,
+            strict_signature_time: false,
+        }
+    }
+}
+
+/// A running sandbox. Clones are handles to the same one; it ends with [`shutdown`](Self::shutdown) or the last handle.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    admin: Arc<NewKey>,
+    address: SocketAddr,
+    server: Arc<Server>,
+}
+
+/// The server's thread, told to end when dropped.
+struct Server {
+    stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl Server {
+    fn stop(&self) -> Option<JoinHandle<()>> {
+        let (stop, thread) = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        // An error means that it has ended already.
+        let _ = stop.send(());
+        Some(thread)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Not joined: the last handle may be dropped on the server's own thread, by an observer.
+        self.stop();
+    }
+}
+
+impl Sandbox {
+    /// Starts a sandbox on a thread of its own, so that nothing a test does to its runtime stops it.
+    ///
+    /// # Errors
+    /// If the port cannot be had, or if the options name an administrator that IAM would not have.
+    pub fn start(options: SandboxOptions) -> io::Result<Self> {
+        let mut world = World::new(options.account, options.behaviour);
+        let admin = options
+            .admin_key
+            .unwrap_or_else(|| NewKey { id: account::random_key_id(), secret: account::random_secret() });
+        let secret = SecretKey::new(admin.secret.expose().to_owned());
+        let now = world.clock.now();
+        let seeded = world.create_user(&options.admin_user, "/", true).map(|_| ());
+        seeded
+            .and_then(|()| world.add_key(&options.admin_user, admin.id.clone(), secret, KeyStatus::Active, now))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        world.mature(&admin.id);
+
+        let shared = Arc::new(Shared::new(world, options.rate_limit, options.strict_signature_time));
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("sandbox".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+                tokio::select! {
+                    () = server::accept(listener, served) => {}
+                    // Told to stop, or nobody is left who could tell.
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        let server = Arc::new(Server { stop: Mutex::new(Some((stop, thread))) });
+        Ok(Self { shared, admin: Arc::new(admin), address, server })
+    }
+
+    /// Ends it: connections break, held calls are never carried out. What it held can still be inspected.
+    pub fn shutdown(&self) {
+        if let Some(thread) = self.server.stop()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // A panic of the server has been printed by now.
+            let _ = thread.join();
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// For `AWS_ENDPOINT_URL`.
+    #[must_use]
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The administrator's key, as it was at the start.
+    #[must_use]
+    pub fn admin(&self) -> &NewKey {
+        &self.admin
+    }
+
+    /// Makes a user, who may do no more than ask who it is.
+    ///
+    /// # Errors
+    /// As `CreateUser`.
+    pub fn add_user(&self, name: &str) -> Result<(), ApiError> {
+        self.shared.lock().world.create_user(name, "/", false).map(|_| ())
+    }
+
+    /// Puts a key in, of any status and age, past the quota too. `created` is now unless given.
+    ///
+    /// # Errors
+    /// `NoSuchEntity` for the user, `ValidationError` where the id is none or is taken.
+    pub fn add_key(
+        &self,
+        user: &str,
+        id: &str,
+        secret: &str,
+        status: KeyStatus,
+        created: Option<Timestamp>,
+    ) -> Result<(), ApiError> {
+        let id = AccessKeyId::new(id).map_err(|error| ApiError::validation(error.to_string()))?;
+        let world = &mut self.shared.lock().world;
+        let created = created.unwrap_or_else(|| world.clock.now());
+        world.add_key(user, id, SecretKey::new(secret.to_owned()), status, created)
+    }
+
+    /// Makes a key as `CreateAccessKey` does.
+    ///
+    /// # Errors
+    /// As `CreateAccessKey`.
+    pub fn create_key(&self, user: &str) -> Result<NewKey, ApiError> {
+        self.shared.lock().world.create_access_key(user).map(|(key, _)| key)
+    }
+
+    /// Sets a key's status behind everybody's back, `Expired` too.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`.
+    pub fn set_status(&self, user: &str, id: &str, status: KeyStatus) -> Result<(), ApiError> {
+        self.shared.lock().world.update_access_key(user, id, status)
+    }
+
+    /// Deletes a key behind everybody's back.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`.
+    pub fn delete_key(&self, user: &str, id: &str) -> Result<(), ApiError> {
+        self.shared.lock().world.delete_access_key(user, id)
+    }
+
+    /// Every key of `user`, whether listings show it or not; none if there is no such user.
+    #[must_use]
+    pub fn keys_of(&self, user: &str) -> Vec<KeySummary> {
+        self.shared.lock().world.keys_of(user)
+    }
+
+    /// Every key of the account, by user.
+    #[must_use]
+    pub fn all_keys(&self) -> Vec<KeySummary> {
+        let world = &self.shared.lock().world;
+        world.users().flat_map(|user| world.keys_of(&user.name)).collect()
+    }
+
+    /// Whether a request signed with this pair would be let in at this moment.
+    #[must_use]
+    pub fn accepts(&self, id: &str, secret: &str) -> bool {
+        self.shared.lock().world.accepts(id, &SecretKey::new(secret.to_owned()))
+    }
+
+    /// How often each action has been called, whatever became of the call.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<Action, u64> {
+        self.shared.lock().calls.clone()
+    }
+
+    /// Has `observer` called after every call, on the server's thread: it may ask the sandbox, and must not block.
+    pub fn observe(&self, observer: impl Fn(&CallSeen) + Send + Sync + 'static) {
+        self.shared.lock().observers.push(Arc::new(observer));
+    }
+
+    /// The sandbox's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.lock().world.clock.now()
+    }
+
+    /// Puts the sandbox's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.shared.lock().world.clock.advance(by);
+    }
+
+    /// Sets how the account behaves from now on.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        self.shared.lock().world.behaviour = behaviour;
+    }
+
+    /// Sets how many calls of each action a second are let through.
+    pub fn set_rate_limit(&self, per_second: Option<f64>) {
+        self.shared.lock().rate_limit = per_second;
+    }
+
+    /// Arms a fault.
+    pub fn arm(&self, fault: Fault) -> FaultId {
+        self.shared.lock().faults.arm(fault)
+    }
+
+    /// Disarms all faults. Calls that are held stay so until [`release`](Self::release).
+    pub fn disarm_all(&self) {
+        self.shared.lock().faults.disarm_all();
+    }
+
+    /// Lets the calls that `fault` holds go on, or all that are held; says how many.
+    pub fn release(&self, fault: Option<FaultId>) -> usize {
+        self.shared.release(fault)
+    }
+
+    /// Waits until at least `count` calls are held.
+    pub async fn held(&self, count: usize) {
+        let mut held = self.shared.held.subscribe();
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = held.wait_for(|now| *now >= count).await;
+    }
+}

@@ -1,0 +1,329 @@
+//! The server: a call taken in, the fault it meets, its signature, its effect, its answer.
+//!
+//! Rules of IAM are in `world`; what this file adds is the order in which a call goes through them, and every way in
+//! which an answer can get lost.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+use super::account::system_time;
+use super::action::{Action, Service};
+use super::admin;
+use super::answers::answer;
+use super::error::ApiError;
+use super::faults::{FaultId, FaultKind, Faults};
+use super::query::{Params, failure};
+use super::reply::{Answer, Dropped, reply};
+use super::signature::{Signature, Window};
+use super::world::{Caller, World};
+
+/// No call of ours is longer.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// What tests are told of each call once it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSeen {
+    /// The call.
+    pub action: Action,
+    /// Whose keys it was about: its `UserName`, else who signed it.
+    pub user: Option<String>,
+    /// Its effect: `Ok` means it was carried out (whether or not the answer arrives), else the error code.
+    pub outcome: Result<(), String>,
+}
+
+type Observer = Arc<dyn Fn(&CallSeen) + Send + Sync>;
+
+/// All that the server, the handle and the admin API share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// How many calls are held.
+    pub(super) held: watch::Sender<usize>,
+}
+
+/// The world, and what is around it.
+pub(super) struct State {
+    pub(super) world: World,
+    pub(super) faults: Faults,
+    pub(super) calls: BTreeMap<Action, u64>,
+    pub(super) observers: Vec<Observer>,
+    pub(super) rate_limit: Option<f64>,
+    pub(super) strict_signature_time: bool,
+    held: Vec<Held>,
+    buckets: HashMap<Action, Bucket>,
+}
+
+/// A call that waits to be released.
+pub(super) struct Held {
+    pub(super) fault: FaultId,
+    pub(super) action: Action,
+    pub(super) user: Option<String>,
+    release: oneshot::Sender<()>,
+}
+
+impl Shared {
+    pub(super) fn new(world: World, rate_limit: Option<f64>, strict_signature_time: bool) -> Self {
+        let state = State {
+            world,
+            faults: Faults::default(),
+            calls: BTreeMap::new(),
+            observers: Vec::new(),
+            rate_limit,
+            strict_signature_time,
+            held: Vec::new(),
+            buckets: HashMap::new(),
+        };
+        Self { state: Mutex::new(state), held: watch::Sender::new(0) }
+    }
+
+    /// The state. A panic elsewhere does not spoil it: each change is one call of a rule, whole or not at all.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the calls that `fault` holds go on, or all; says how many.
+    pub(super) fn release(&self, fault: Option<FaultId>) -> usize {
+        let mut state = self.lock();
+        let all = std::mem::take(&mut state.held);
+        let (released, kept): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|held| fault.is_none_or(|fault| held.fault == fault));
+        state.held = kept;
+        self.held.send_replace(state.held.len());
+        drop(state);
+        released.into_iter().filter_map(|held| held.release.send(()).ok()).count()
+    }
+
+    async fn hold(&self, fault: FaultId, call: &Call) {
+        let (release, released) = oneshot::channel();
+        {
+            let mut state = self.lock();
+            state.held.push(Held { fault, action: call.action, user: call.user.clone(), release });
+            self.held.send_replace(state.held.len());
+        }
+        // An error means that the sandbox is going down: nothing is left to hold back.
+        let _ = released.await;
+    }
+}
+
+impl State {
+    pub(super) fn held(&self) -> &[Held] {
+        &self.held
+    }
+
+    fn take_token(&mut self, action: Action) -> Result<(), ApiError> {
+        let Some(rate) = self.rate_limit else { return Ok(()) };
+        let now = Instant::now();
+        let full = rate.max(1.0);
+        let bucket = self.buckets.entry(action).or_insert(Bucket { tokens: full, filled: now });
+        bucket.tokens = (bucket.tokens + now.duration_since(bucket.filled).as_secs_f64() * rate).min(full);
+        bucket.filled = now;
+        if bucket.tokens < 1.0 {
+            return Err(ApiError::throttling());
+        }
+        bucket.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// The times a client may honestly believe it to be. The sandbox's clock may have been put forward since the
+    /// client last heard of it (the SDK signs by the `Date` of the answer before), so all times between the host's
+    /// clock and ours count, unless a test asks for AWS's own strictness.
+    fn signature_window(&self) -> Window {
+        let (host, now) = (self.world.clock.host(), self.world.clock.now());
+        Window { earliest: if self.strict_signature_time { now } else { host }, latest: now }
+    }
+}
+
+/// Tokens of one action's rate limit.
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+/// One call on its way through.
+struct Call {
+    action: Action,
+    params: Params,
+    user: Option<String>,
+    request_id: String,
+}
+
+/// Serves until the task is dropped.
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Small answers must not wait for more to send.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(serve_connection(stream, Arc::clone(&shared)));
+            }
+            // Out of file descriptors, most likely: others will be closed.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
+    let service = service_fn(move |request| serve(request, Arc::clone(&shared)));
+    // An error here is a client that went away, or a connection that we dropped on purpose.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Answer>, Dropped> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else { return Err(Dropped) };
+    let body = body.to_bytes();
+    if parts.uri.path().starts_with(admin::PREFIX) {
+        return Ok(admin::serve(&parts, &body, &shared));
+    }
+    // In a task of its own: when the client goes away hyper drops us, but a call that has arrived is carried out.
+    tokio::spawn(async move { take_in(&parts, &body, &shared).await }).await.unwrap_or(Err(Dropped))
+}
+
+async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response<Answer>, Dropped> {
+    let request_id = uuid::Uuid::now_v7().to_string();
+    let now = shared.lock().world.clock.now();
+    let stamp = |status, body: Answer| reply(status, "text/xml", body, &request_id, system_time(now));
+    let refuse = |service, error: &ApiError| stamp(error.status, failure(service, error, &request_id).into());
+    let (action, params) = match read_call(parts, body) {
+        Ok(call) => call,
+        Err(error) => return Ok(refuse(Service::Iam, &error)),
+    };
+    let signature = Signature::parse(&parts.headers);
+    let mut call = Call { action, params, user: None, request_id: request_id.clone() };
+    let fault = shared.lock().arrive(&mut call, signature.as_ref().ok());
+    let (fault, kind) = fault.map_or((None, None), |(fault, kind)| (Some(fault), Some(kind)));
+
+    let mut outcome = match &kind {
+        Some(kind) => strike_before(kind).await?,
+        None => Ok(()),
+    };
+    if outcome.is_ok() {
+        outcome = shared.lock().take_token(action);
+    }
+    let caller = match outcome.and(signature) {
+        Ok(signature) => shared.lock().authenticate(&call, &signature, parts, body),
+        Err(error) => Err(error),
+    };
+    if let (Some(fault), Some(FaultKind::HoldUntilReleased), Ok(_)) = (fault, &kind, &caller) {
+        shared.hold(fault, &call).await;
+    }
+    let result =
+        caller.and_then(|caller| answer(&mut shared.lock().world, &caller, action, &call.params, &call.request_id));
+    observe(shared, &call, &result);
+    if let (Some(fault), Some(FaultKind::HoldReply)) = (fault, &kind) {
+        shared.hold(fault, &call).await;
+    }
+    match result {
+        Ok(body) => Ok(stamp(200, strike_after(kind.as_ref(), body)?)),
+        // A lost reply is lost whatever it says.
+        Err(_) if kind == Some(FaultKind::LostReplyAfter) => Err(Dropped),
+        Err(error) => Ok(refuse(action.service(), &error)),
+    }
+}
+
+fn observe(shared: &Shared, call: &Call, result: &Result<Vec<u8>, ApiError>) {
+    let outcome = result.as_ref().map(|_| ()).map_err(|error| error.code.clone());
+    let seen = CallSeen { action: call.action, user: call.user.clone(), outcome };
+    // Called without the lock, so that an observer may ask the sandbox.
+    let observers = shared.lock().observers.clone();
+    observers.iter().for_each(|observer| observer(&seen));
+}
+
+/// Which call this is; calls that the sandbox does not know are refused as AWS refuses unknown ones.
+fn read_call(parts: &Parts, body: &[u8]) -> Result<(Action, Params), ApiError> {
+    if parts.method != Method::POST || parts.uri.path() != "/" || parts.uri.query().is_some() {
+        return Err(ApiError::validation("The sandbox answers POST / with the parameters in the body."));
+    }
+    let params = Params::parse(body)?;
+    let name = params.get("Action").unwrap_or_default();
+    let version = params.get("Version").unwrap_or_default();
+    match Action::named(name) {
+        Some(action) if action.service().version() == version => Ok((action, params)),
+        Some(_) | None => Err(ApiError::invalid_action(name, version)),
+    }
+}
+
+impl State {
+    /// Counts the call, finds out whom it is about, and chooses the fault it meets.
+    fn arrive(&mut self, call: &mut Call, signature: Option<&Signature>) -> Option<(FaultId, FaultKind)> {
+        *self.calls.entry(call.action).or_default() += 1;
+        let signer = signature.and_then(|signature| self.world.owner_of(&signature.key_id));
+        call.user = call.params.get("UserName").or(signer).map(str::to_owned);
+        self.faults.choose(call.action, call.user.as_deref())
+    }
+
+    fn authenticate(
+        &mut self,
+        call: &Call,
+        signature: &Signature,
+        parts: &Parts,
+        body: &[u8],
+    ) -> Result<Caller, ApiError> {
+        let service = call.action.service();
+        // No temporary credentials are issued here, so no session token is right.
+        if parts.headers.contains_key("x-amz-security-token") {
+            return Err(ApiError::invalid_client_token_id());
+        }
+        let secret = self.world.signing_secret(&signature.key_id)?;
+        signature.check_scope(service, self.signature_window())?;
+        signature.check(parts.uri.path(), &parts.headers, body, secret)?;
+        self.world.note_use(&signature.key_id, service, &signature.region)
+    }
+}
+
+/// What a fault does before the call is looked at: `Err` drops the connection, the inner error is the answer.
+async fn strike_before(kind: &FaultKind) -> Result<Result<(), ApiError>, Dropped> {
+    Ok(match kind {
+        FaultKind::LostReplyBefore => return Err(Dropped),
+        FaultKind::HoldForever => pending::<Result<(), ApiError>>().await,
+        FaultKind::Throttle => Err(ApiError::throttling()),
+        FaultKind::ServiceUnavailable => Err(ApiError::service_unavailable()),
+        FaultKind::InternalFailure => Err(ApiError::internal_failure()),
+        FaultKind::Refuse(error) => Err(error.clone()),
+        FaultKind::Latency(delay) => {
+            tokio::time::sleep(*delay).await;
+            Ok(())
+        }
+        FaultKind::LostReplyAfter
+        | FaultKind::Truncate(_)
+        | FaultKind::CutOff(_)
+        | FaultKind::Garbage200
+        | FaultKind::HoldUntilReleased
+        | FaultKind::HoldReply => Ok(()),
+    })
+}
+
+/// What a fault does to the answer of a call that was carried out.
+fn strike_after(kind: Option<&FaultKind>, mut body: Vec<u8>) -> Result<Answer, Dropped> {
+    match kind {
+        Some(FaultKind::LostReplyAfter) => Err(Dropped),
+        Some(FaultKind::Truncate(keep)) => {
+            body.truncate(*keep);
+            Ok(body.into())
+        }
+        Some(FaultKind::CutOff(keep)) => Ok(Answer::cut_off(body, *keep)),
+        Some(FaultKind::Garbage200) => Ok(b"<html><body>It works!</bo".to_vec().into()),
+        Some(
+            FaultKind::LostReplyBefore
+            | FaultKind::Throttle
+            | FaultKind::ServiceUnavailable
+            | FaultKind::InternalFailure
+            | FaultKind::Refuse(_)
+            | FaultKind::Latency(_)
+            | FaultKind::HoldUntilReleased
+            | FaultKind::HoldReply
+            | FaultKind::HoldForever,
+        )
+        | None => Ok(body.into()),
+    }
+}

@@ -1,0 +1,5 @@
+//! What several integration tests need. No test lives here.
+
+pub(crate) mod aws;
+pub(crate) mod http;
+pub(crate) mod moto;
