@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::pace::Operation;
 use super::rotate::{Left, Visit, visit};
 use super::survey::{Choice, Due, Survey, Taken, survey};
 use super::world::World;
@@ -17,13 +18,17 @@ use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote};
 use crate::journal::store::{StorageError, Which};
 use crate::journal::write_ahead::{Journal, JournalError};
 use crate::ports::call::CallError;
-use crate::rotation::event::{Ending, Opened};
+use crate::rotation::event::{Ending, Event, Opened};
+use crate::rotation::known::KeySeen;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::standing::Standing;
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
 const IN_HAND_PER_CALL: usize = 8;
+
+/// For how long after a lost create could last be executed its user is looked at for the key.
+const LOOK_FOR_LATE_KEYS: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// Why a run or resume failed outside any rotation.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +116,7 @@ impl Drive {
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
     pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
+        self.tell_late_keys(report).await?;
         let open = self.journal.store().summaries(Which::Open).await?;
         let wanted =
             open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
@@ -233,6 +239,44 @@ impl Drive {
         })
     }
 
+    /// A create whose reply was lost may be executed late, also after its rotation closed: such a key is reported,
+    /// never taken.
+    async fn tell_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
+        let world = &self.world;
+        let since = world.aws_now().minus(LOOK_FOR_LATE_KEYS);
+        for summary in self.journal.store().summaries(Which::WatchedAfter(since)).await? {
+            let rotation = summary.rotation;
+            let opened = &rotation.opened;
+            if world.is_home_of(&rotation).is_err() {
+                continue;
+            }
+            let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(&opened.user)).await;
+            let Ok(keys) = keys else { continue };
+            let made = self.journal.store().keys_made_for(&opened.user).await?;
+            let known = |key: &KeySeen| *key.id.as_str() == *opened.old_key.as_str() || made.contains(&key.id);
+            let late = keys.keys.iter().flatten().filter(|key| {
+                !known(key) && rotation.watched.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
+            });
+            for key in late {
+                let user = &opened.user;
+                report.troubles.push((
+                    Some(rotation.id),
+                    format!(
+                        "key {} of user {user} turned up late, and may be the child of a CreateAccessKey whose reply was \
+                         lost; rotator does not touch it: if nobody knows it, delete it (aws iam delete-access-key \
+                         --user-name {user} --access-key-id {})",
+                        key.id, key.id
+                    ),
+                ));
+                if !rotation.late_keys.contains(&key.id) {
+                    let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
+                    journal.note(Event::LateKeySeen { key: key.id.clone() }).await.map_err(late_error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn open_campaign(&self) -> Result<Option<Campaign>, StorageError> {
         Ok(self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed))
     }
@@ -338,6 +382,13 @@ fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Rep
         | Standing::Settled { .. }
         | Standing::InDoubt { .. }
         | Standing::Blocked { .. } => true,
+    }
+}
+
+fn late_error(error: JournalError) -> StorageError {
+    match error {
+        JournalError::Storage(error) => error,
+        JournalError::Illegal { .. } | JournalError::Incomplete { .. } => StorageError::failed(with_causes(&error)),
     }
 }
 

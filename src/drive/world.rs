@@ -94,10 +94,10 @@ impl World {
         Ok(Self { ports, manner, pace, aws_clock, scans: Scans::default(), stop, caller, stores })
     }
 
-    /// AWS's clock now.
+    /// AWS's clock now, in whole seconds as AWS itself tells it: an estimate compares with a `Date` only so.
     #[must_use]
     pub fn aws_now(&self) -> Timestamp {
-        self.aws_clock.now(self.ports.clock.monotonic())
+        Timestamp::from_unix_seconds(self.aws_clock.now(self.ports.clock.monotonic()).as_unix_seconds())
     }
 
     /// Takes the date of an answer in.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::entry::{Campaign, CampaignNotes, Line, Summary};
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Rotation;
 
@@ -101,6 +101,9 @@ pub trait JournalStore: Send + Sync {
 
     /// The new keys of every rotation of one campaign.
     async fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError>;
+
+    /// The new keys of every rotation of one user, open or closed.
+    async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError>;
 
     /// Takes or renews the right to drive a rotation until `until`.
     ///

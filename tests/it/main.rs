@@ -1,6 +1,6 @@
 //! All integration tests in one binary: each binary would link the whole SDK.
 
-mod moto_limits;
 mod sandbox_conformance;
 mod sandbox_faults;
+mod sim;
 mod support;

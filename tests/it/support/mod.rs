@@ -2,4 +2,5 @@
 
 pub(crate) mod aws;
 pub(crate) mod http;
+pub(crate) mod memory_journal;
 pub(crate) mod moto;
