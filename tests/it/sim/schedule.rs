@@ -71,10 +71,10 @@ impl Setup {
             }
             for store in 0..self.stores {
                 let name = format!("store{store}");
-                let entries = &mut state.stores.entry(name.clone()).or_insert_with(|| Store {
-                    atomic: self.atomic,
-                    ..Store::default()
-                });
+                let entries = &mut state
+                    .stores
+                    .entry(name.clone())
+                    .or_insert_with(|| Store { atomic: self.atomic, ..Store::default() });
                 let (ids, secrets) = (format!("{scope}/AWS_ACCESS_KEY_ID"), format!("{scope}/AWS_SECRET_ACCESS_KEY"));
                 entries.entries.insert(ids.clone(), (1, id.clone().into_bytes()));
                 entries.entries.insert(secrets.clone(), (1, format!("{secret}\n").into_bytes()));
@@ -117,7 +117,8 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
             Arc::new(StorePort { process: me.clone(), name }) as _
         });
         let clock: Arc<Process> = Arc::new(me.clone());
-        let ports = Ports { iam: clock.clone(), identity: clock.clone(), stores: stores.collect(), clock: clock.clone() };
+        let ports =
+            Ports { iam: clock.clone(), identity: clock.clone(), stores: stores.collect(), clock: clock.clone() };
         let manner = Manner {
             concurrency: 16,
             rate: None,
@@ -160,7 +161,7 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         let told = match &outcome {
             None => "-- it died".to_owned(),
-    Some(Ok(report)) => {
+            Some(Ok(report)) => {
                 let alone: Vec<_> = report.left_alone.iter().map(|note| note.message.clone()).collect();
                 format!("-- {} touched, troubles {:?}, left alone {alone:?}", report.touched.len(), report.troubles)
             }
@@ -211,7 +212,8 @@ fn at_the_end(state: &mut State, setup: &Setup, all: &[rotator::journal::entry::
     for (number, (user, keys)) in state.users.iter().enumerate() {
         let strangers = usize::from(setup.stranger == Some(number));
         let is_blocked = all.iter().any(|summary| {
-            summary.rotation.opened.user.as_str() == user && matches!(summary.rotation.standing, Standing::Blocked { .. })
+            summary.rotation.opened.user.as_str() == user
+                && matches!(summary.rotation.standing, Standing::Blocked { .. })
         });
         let late = keys.iter().filter(|key| key.by == By::Late).count();
         if is_blocked {

@@ -225,8 +225,8 @@ impl State {
                 continue;
             };
             let accepted = self.find(&id).is_some_and(|key| key.active && key.secret == secret);
-            let torn = !store.atomic
-                && self.users.values().flatten().any(|key| key.secret == secret && key.by == By::Rotator);
+            let torn =
+                !store.atomic && self.users.values().flatten().any(|key| key.secret == secret && key.by == By::Rotator);
             if !accepted && !torn {
                 broken.push(format!("P1: {id_entry} holds {id}, which does not authenticate, after {after}"));
             }
