@@ -113,7 +113,7 @@ fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), 
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&table::left_alone_in_short(&document.left_alone));
+        text.push_str(&table::left_alone_in_short(&report.left_alone));
     }
     if !text.is_empty() {
         text.push('\n');

@@ -3,17 +3,24 @@
 pub mod args;
 pub mod conclude;
 pub mod config;
+pub mod demo;
+pub mod doctor;
 pub mod error;
 pub mod exit;
+pub mod init;
 pub mod logs;
+pub mod manual;
 pub mod output;
 pub mod people;
 pub mod picture;
 pub mod plan;
+pub mod policy;
 pub mod progress;
 pub mod run;
+pub mod sandbox;
 pub mod signals;
 pub mod status;
+pub mod store;
 pub mod wire;
 
 use std::ffi::OsString;
@@ -81,6 +88,13 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Abort(one) => people::abort(context, one.id),
         Command::Reactivate(one) => people::reactivate(context, one.id),
         Command::Resolve(args) => people::resolve(context, args.id, &args.word),
-        _ => Err(CliError::usage("not yet", "")),
+        Command::Store(command) => store::store(context, command),
+        Command::Doctor => doctor::doctor(context),
+        Command::Policy(args) => policy::policy(context, args),
+        Command::Init(args) => init::init(context, args),
+        Command::Demo => demo::demo(context),
+        Command::Sandbox(args) => sandbox::sandbox(context, args),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man => manual::man(),
     }
 }

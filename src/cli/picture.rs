@@ -7,7 +7,7 @@ use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::journal::entry::{Campaign, LeftAloneNote, Summary};
 use crate::journal::store::{SharedStore, StorageError, Which};
-use crate::rotation::name::RotationId;
+use crate::rotation::name::{AccessKeyId, RotationId};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Standing;
 
@@ -62,10 +62,13 @@ impl Picture {
         self.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
     }
 
-    /// How many due keys the youngest campaign has not opened yet, those that need a person among them.
+    /// How many due keys the youngest campaign has not opened yet, those that need a person among them. (A run that was
+    /// killed has not taken off its list what it opened.)
     #[must_use]
     pub fn unopened(&self) -> usize {
-        self.campaign.as_ref().filter(|campaign| !campaign.closed).map_or(0, |campaign| campaign.notes.unopened.len())
+        let Some(campaign) = self.campaign.as_ref().filter(|campaign| !campaign.closed) else { return 0 };
+        let served = |key: &&AccessKeyId| self.of_campaign.iter().any(|summary| summary.rotation.serves(key));
+        campaign.notes.unopened.iter().filter(|key| !served(key)).count()
     }
 
     /// What is blocked and what is in flight. No keys without a rotation: those are the campaign's.

@@ -75,12 +75,9 @@ fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, picture: &Pic
     if !text.is_empty() {
         text.push('\n');
     }
-    let due: Vec<_> = document.left_alone.iter().zip(picture.left_alone()).filter(|(_, note)| note.due).collect();
-    if picture.unopened() > 0 && !due.is_empty() {
-        text.push_str("due but not rotated:\n");
-        for (left, _) in due {
-            text.push_str(&table::left_alone(std::slice::from_ref(left)));
-        }
+    if picture.unopened() > 0 {
+        let due: Vec<_> = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
+        text.push_str(&table::left_alone_in_short(&due));
     }
     text.push_str(&table::counts(document.counts));
     text.push_str(&advice(picture));

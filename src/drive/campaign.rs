@@ -94,7 +94,10 @@ impl Drive {
         if let Some(campaign) = self.open_campaign().await? {
             report.campaign = Some(campaign.id);
             report.left_alone = campaign.notes.left_alone.clone();
-            let unopened = campaign.notes.unopened.clone();
+            let mut unopened = campaign.notes.unopened.clone();
+            // A run that was killed has not taken off its list what it opened.
+            let opened = self.journal.store().summaries(Which::Campaign(campaign.id)).await?;
+            unopened.retain(|key| !opened.iter().any(|summary| summary.rotation.serves(key)));
             self.settle_campaign(campaign.id, unopened, campaign.notes.left_alone).await?;
         }
         report.stopped = self.world.stop.asked();

@@ -155,7 +155,9 @@ impl BlockShown {
 }
 
 impl LeftAloneShown {
-    fn of(note: &LeftAloneNote) -> Self {
+    /// What is shown of a note.
+    #[must_use]
+    pub fn of(note: &LeftAloneNote) -> Self {
         let LeftAloneNote { key_id, places, reason, message, due: _ } = note;
         Self { key_id: key_id.clone(), places: places.clone(), reason: reason.clone(), message: message.clone() }
     }

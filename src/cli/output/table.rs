@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Counts, Document, DueShown, LeftAloneShown, PlanDocument, RotationShown};
 use super::terminal::printable;
-use crate::journal::entry::PlaceNote;
-
-/// How many keys left alone are told one by one where nobody asked for them.
-const FEW: usize = 20;
+use crate::journal::entry::{LeftAloneNote, PlaceNote};
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -134,21 +131,24 @@ pub fn left_alone(left: &[LeftAloneShown]) -> String {
         .collect()
 }
 
-/// Those that a person has to see to, or how many there are of each reason.
+/// In full those that are due and that a person has to see to; of the others, how many there are of each reason.
 #[must_use]
-pub fn left_alone_in_short(left: &[LeftAloneShown]) -> String {
-    if left.is_empty() {
-        return String::new();
-    }
-    if left.len() <= FEW {
-        return format!("left alone:\n{}", left_alone(left));
+pub fn left_alone_in_short(left: &[LeftAloneNote]) -> String {
+    let (due, others): (Vec<_>, Vec<_>) = left.iter().partition(|note| note.due);
+    let mut text = String::new();
+    if !due.is_empty() {
+        let due: Vec<LeftAloneShown> = due.into_iter().map(LeftAloneShown::of).collect();
+        text.push_str(&format!("due but not rotated:\n{}", left_alone(&due)));
     }
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
-    for left in left {
-        *by_reason.entry(&left.reason).or_default() += 1;
+    for note in others {
+        *by_reason.entry(&note.reason).or_default() += 1;
     }
-    let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
-    format!("left alone: {} (`rotator plan` says which, and why)\n", reasons.join(", "))
+    if !by_reason.is_empty() {
+        let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+        text.push_str(&format!("left alone: {} (`rotator plan` says which, and why)\n", reasons.join(", ")));
+    }
+    text
 }
 
 fn entries(places: &[PlaceNote]) -> String {
