@@ -255,7 +255,9 @@ impl SecretStore for StorePort {
         self.process
             .call("store read all", |state| {
                 let entries = state.stores.get(&name).into_iter().flat_map(|store| store.entries.iter());
-                Ok(entries.map(|(name, entry)| (EntryName::new(name.clone()).expect("a name"), reading(entry))).collect())
+                Ok(entries
+                    .map(|(name, entry)| (EntryName::new(name.clone()).expect("a name"), reading(entry)))
+                    .collect())
             })
             .await
     }

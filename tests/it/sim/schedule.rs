@@ -8,13 +8,13 @@ use rotator::drive::owner::Owner;
 use rotator::drive::stop::Stop;
 use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};
-use rotator::journal::store::{JournalStore, SharedStore, Which};
+use rotator::journal::store::{SharedStore, Which};
 use rotator::journal::write_ahead::{Journal, replay};
 use rotator::rotation::name::StoreName;
 use rotator::rotation::policy::Policy;
 use rotator::rotation::standing::Standing;
 
-use super::faults::Faults;
+use super::faults::{Faults, Interference};
 use super::journal::Struck;
 use super::ports::{Process, Shared, StorePort, lock};
 use super::state::{By, State, Store};
@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     /// In milliseconds: lists, authentication.
     pub(crate) lag: (i64, i64),
     pub(crate) backing: Backing,
+    /// What a person does, and at which touch.
+    pub(crate) interference: Option<(usize, Interference)>,
 }
 
 impl Setup {
@@ -57,11 +59,13 @@ impl Setup {
             stranger: None,
             lag: (0, 0),
             backing: Backing::Memory,
+            interference: None,
         }
     }
 
     fn build(&self, faults: Faults) -> State {
         let mut state = State { now: 1_800_000_000_000, lag: self.lag, faults, ..State::default() };
+        state.interference = self.interference;
         let long_ago = state.now - 90 * 86_400_000;
         for number in 0..self.users {
             let scope = format!("app{number}/production");
@@ -71,10 +75,10 @@ impl Setup {
             }
             for store in 0..self.stores {
                 let name = format!("store{store}");
-                let entries = &mut state.stores.entry(name.clone()).or_insert_with(|| Store {
-                    atomic: self.atomic,
-                    ..Store::default()
-                });
+                let entries = &mut state
+                    .stores
+                    .entry(name.clone())
+                    .or_insert_with(|| Store { atomic: self.atomic, ..Store::default() });
                 let (ids, secrets) = (format!("{scope}/AWS_ACCESS_KEY_ID"), format!("{scope}/AWS_SECRET_ACCESS_KEY"));
                 entries.entries.insert(ids.clone(), (1, id.clone().into_bytes()));
                 entries.entries.insert(secrets.clone(), (1, format!("{secret}\n").into_bytes()));
@@ -117,7 +121,8 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
             Arc::new(StorePort { process: me.clone(), name }) as _
         });
         let clock: Arc<Process> = Arc::new(me.clone());
-        let ports = Ports { iam: clock.clone(), identity: clock.clone(), stores: stores.collect(), clock: clock.clone() };
+        let ports =
+            Ports { iam: clock.clone(), identity: clock.clone(), stores: stores.collect(), clock: clock.clone() };
         let manner = Manner {
             concurrency: 16,
             rate: None,
@@ -160,7 +165,7 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         let told = match &outcome {
             None => "-- it died".to_owned(),
-    Some(Ok(report)) => {
+            Some(Ok(report)) => {
                 let alone: Vec<_> = report.left_alone.iter().map(|note| note.message.clone()).collect();
                 format!("-- {} touched, troubles {:?}, left alone {alone:?}", report.touched.len(), report.troubles)
             }
@@ -211,10 +216,17 @@ fn at_the_end(state: &mut State, setup: &Setup, all: &[rotator::journal::entry::
     for (number, (user, keys)) in state.users.iter().enumerate() {
         let strangers = usize::from(setup.stranger == Some(number));
         let is_blocked = all.iter().any(|summary| {
-            summary.rotation.opened.user.as_str() == user && matches!(summary.rotation.standing, Standing::Blocked { .. })
+            summary.rotation.opened.user.as_str() == user
+                && matches!(summary.rotation.standing, Standing::Blocked { .. })
         });
         let late = keys.iter().filter(|key| key.by == By::Late).count();
         if is_blocked {
+            if strangers == 0 && late == 0 && setup.interference.is_none() {
+                broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
+            }
+            continue;
+        }
+        if setup.interference.is_some() {
             continue;
         }
         if late > 0 && !state.reported_late {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rotator::rotation::policy::Policy;
 
-use super::{Backing, Fault, Faults, Setup, play};
+use super::{Backing, Fault, Faults, Interference, Setup, play};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -135,6 +135,26 @@ fn a_strangers_key_is_left_alone_and_harms_nobody_else() {
     });
 }
 
+#[test]
+fn a_person_interferes_at_every_touch() {
+    runtime().block_on(async {
+        for setup in [&setups()[0], &setups()[1]] {
+            let touches = must_hold(setup, &Faults::default()).await;
+            for at in 0..touches {
+                for kind in Interference::ALL {
+                    let setup = Setup { interference: Some((at, kind)), ..setup.clone() };
+                    must_hold(&setup, &Faults::default()).await;
+                    for fault in SECOND {
+                        for second in [at.saturating_sub(1), at, at + 1, at + 2, at + 5] {
+                            must_hold(&setup, &Faults(BTreeMap::from([(second, fault)]))).await;
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
 mod random {
     use proptest::prelude::*;
 
@@ -156,7 +176,7 @@ mod random {
                     proof_span: Duration::from_secs(span * 10),
                     ..Policy::default()
                 };
-                Setup { users, stores, atomic, policy, stranger, lag, backing: Backing::Sqlite }
+                Setup { users, stores, atomic, policy, stranger, lag, backing: Backing::Sqlite, interference: None }
             },
         )
     }
