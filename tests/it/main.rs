@@ -1,1 +1,6 @@
-//! it
+//! One binary for all integration tests: each would link the whole SDK.
+
+mod support;
+
+mod journal_contract;
+mod sqlite_journal;

@@ -1,0 +1,1 @@
+//! Secret stores, one module each; none knows another.
