@@ -118,7 +118,7 @@ async fn lines_come_back_in_order_and_exactly(subject: impl Subject) {
     for (kept, line) in kept.iter_mut().zip(opened) {
         kept.extend(append_all(subject.store(), vec![line]).await);
     }
-    let rest: Vec<_> = stories.iter_mut().map(|story| story.to_the_end(7)).collect();
+    let rest: Vec<_> = stories.iter_mut().map(|story| story.finish(7)).collect();
     for (kept, lines) in kept.iter_mut().zip(rest) {
         kept.extend(append_all(subject.store(), lines).await);
     }
@@ -188,7 +188,7 @@ async fn summaries_say_where_each_rotation_stands(subject: impl Subject) {
     let mut story = Story::new(rotation_id(1), campaign_id(5), 1);
     append(subject.store(), story.open()).await.expect("appended");
     begun(subject.store(), 2).await;
-    for (line, after) in story.to_the_end(3) {
+    for (line, after) in story.finish(3) {
         let (seq, at) = (line.seq, line.at);
         append(subject.store(), (line, after.clone())).await.expect("appended");
         let summary = subject.store().summary(rotation_id(1)).await.expect("read").expect("is there");
@@ -211,7 +211,7 @@ async fn a_closed_rotation_is_watched_until_a_lost_create_is_over(subject: impl 
     append(subject.store(), ended).await.expect("appended");
     let mut story = begun(subject.store(), 2).await;
     let mut until = None;
-    for (line, after) in story.to_the_end(3) {
+    for (line, after) in story.finish(3) {
         until = after.watched_until().or(until);
         let (just_before, closed) = (until.map(|until| until.minus(Duration::from_nanos(1))), after.is_closed());
         append(subject.store(), (line, after)).await.expect("appended");
@@ -252,11 +252,11 @@ async fn campaigns_are_kept(subject: impl Subject) {
 
 async fn a_campaign_knows_the_keys_it_made(subject: impl Subject) {
     let mut story = begun(subject.store(), 1).await;
-    append_all(subject.store(), story.to_the_end(31)).await;
+    append_all(subject.store(), story.finish(31)).await;
     begun(subject.store(), 2).await;
     let mut other = Story::new(rotation_id(3), campaign_id(2), 3);
     append(subject.store(), other.open()).await.expect("appended");
-    append_all(subject.store(), other.to_the_end(33)).await;
+    append_all(subject.store(), other.finish(33)).await;
     let subject = subject.reopen();
     assert_eq!(subject.store().keys_made_by(campaign_id(1)).await.expect("read"), [key_id(31)]);
     assert_eq!(subject.store().keys_made_by(campaign_id(2)).await.expect("read"), [key_id(33)]);

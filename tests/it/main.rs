@@ -2,5 +2,6 @@
 
 mod support;
 
+mod embedded_store;
 mod journal_contract;
 mod sqlite_journal;

@@ -43,7 +43,7 @@ async fn written(path: &Path) {
     open_rotations(&journal, 2).await;
     let mut story = Story::new(rotation_id(1), campaign_id(1), 1);
     story.open();
-    for (line, after) in story.to_the_end(3) {
+    for (line, after) in story.finish(3) {
         journal.append(line, &after).await.expect("appended");
     }
 }
@@ -121,7 +121,7 @@ async fn counters_follow_every_line() {
     open_rotations(&journal, 3).await;
     let mut story = Story::new(rotation_id(2), campaign_id(1), 2);
     story.open();
-    for (line, after) in story.to_the_end(7) {
+    for (line, after) in story.finish(7) {
         journal.append(line, &after).await.expect("appended");
         let reader = SqliteJournal::open_read_only(&fixture.path).expect("opens").expect("is there");
         let mut expected = std::collections::BTreeMap::new();

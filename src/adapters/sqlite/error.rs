@@ -15,12 +15,14 @@ pub enum DatabaseError {
     #[error(transparent)]
     File(#[from] FileError),
     /// There is no such file.
-    #[error("the {what} {} does not exist: check the path", path.display())]
+    #[error("the {what} {} does not exist: {how_made}", path.display())]
     Missing {
         /// "journal" or "store".
         what: &'static str,
         /// The file.
         path: PathBuf,
+        /// What to do.
+        how_made: &'static str,
     },
     /// The file is gone and its write-ahead log is not.
     #[error("the {what} {} is missing, and {} which belongs to it is still there: {remedy}", path.display(), wal.display())]
@@ -136,6 +138,10 @@ impl DatabaseError {
             return Self::Busy { what: kind.what, path: path.to_owned() };
         }
         Self::Sqlite { what: kind.what, path: path.to_owned(), done, source }
+    }
+
+    pub(in crate::adapters) fn missing(path: &Path, kind: &Kind) -> Self {
+        Self::Missing { what: kind.what, path: path.to_owned(), how_made: kind.how_made }
     }
 
     pub(super) fn damaged(path: &Path, kind: &Kind, found: &str) -> Self {

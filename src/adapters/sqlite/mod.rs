@@ -22,6 +22,8 @@ pub(super) struct Kind {
     pub(super) what: &'static str,
     /// What to do when the file is lost or damaged, for people.
     pub(super) remedy: &'static str,
+    /// What to do when it is missing, for people.
+    pub(super) how_made: &'static str,
     /// SQLite's own mark of whose file it is, in bytes 68 to 71.
     pub(super) application_id: i32,
     /// SQL that leads from each version to the next, applied in order.
@@ -102,7 +104,7 @@ pub(super) fn create(
 /// Opens the file for reading and writing, brings it up to this version, and asserts every setting.
 pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
     if !exists(path, kind)? {
-        return Err(DatabaseError::Missing { what: kind.what, path: path.to_owned() });
+        return Err(DatabaseError::missing(path, kind));
     }
     let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -120,7 +122,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
 /// the folder cannot be written and there is nothing in a `-wal`, the file is taken as one that does not change.
 pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
     if !exists(path, kind)? {
-        return Err(DatabaseError::Missing { what: kind.what, path: path.to_owned() });
+        return Err(DatabaseError::missing(path, kind));
     }
     let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
     let log_is_empty = log.is_none_or(|log| log.len() == 0);

@@ -8,6 +8,7 @@ use super::*;
 const KIND: Kind = Kind {
     what: "journal",
     remedy: "restore it from a backup",
+    how_made: "check the path",
     application_id: 0x7465_7374,
     migrations: &["CREATE TABLE one (n INTEGER) STRICT", "CREATE TABLE two (n INTEGER) STRICT"],
     more_settings: &[],

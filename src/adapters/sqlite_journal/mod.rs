@@ -3,6 +3,7 @@
 //!
 //! [`SqliteJournal`] is for a process that holds the [`JournalLock`]; [`SyncReader`] is for everybody.
 
+mod changes;
 mod lock;
 mod queries;
 mod reader;
@@ -21,15 +22,17 @@ use crate::journal::store::{JournalStore, StorageError, Which};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Rotation;
+use changes::{Append, Change};
 pub use lock::{JournalLock, LockError};
 pub use reader::SyncReader;
-use writer::{Append, Change, Writer};
+use writer::Writer;
 
 /// What an SQLite file has to be to be a journal.
 const KIND: Kind = Kind {
     what: "journal",
     remedy: "restore it from a backup; if there is none, move it and the files beside it away, and look at what \
              `rotator plan` says of the keys that were in flight",
+    how_made: "check the path; `rotator run` makes one",
     // "rotJ"
     application_id: 0x726f_744a,
     migrations: &[include_str!("../../../migrations/0001_journal.sql")],

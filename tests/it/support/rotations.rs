@@ -87,7 +87,7 @@ impl Story {
     }
 
     /// Every line after the first of a rotation that loses a reply, is blocked once, and comes to its end.
-    pub(crate) fn to_the_end(&mut self, new_key: u64) -> Vec<(Line, Rotation)> {
+    pub(crate) fn finish(&mut self, new_key: u64) -> Vec<(Line, Rotation)> {
         let at = moment(60);
         let key = key_id(new_key);
         let fingerprint = SecretKey::new("a secret".to_owned()).fingerprint(self.rotation.id);
