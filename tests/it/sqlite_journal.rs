@@ -301,3 +301,43 @@ async fn a_row_that_rotator_did_not_write_is_an_error_and_not_a_guess() {
     let error = reader.summaries(Which::Open).expect_err("nonsense");
     assert!(error.to_string().contains("journal.db"), "{error}");
 }
+
+#[tokio::test]
+async fn a_hot_log_in_a_read_only_folder_is_said_and_not_left_out() {
+    const NAME: &str = "sqlite_journal::a_hot_log_in_a_read_only_folder_is_said_and_not_left_out";
+    if let Some(folder) = other_process::given_folder() {
+        let path = folder.join("journal.db");
+        if !path.exists() {
+            // The first is in the file, the second in its log only.
+            open_rotations(&SqliteJournal::open(&path).expect("opens"), 1).await;
+            let journal = SqliteJournal::open(&path).expect("opens");
+            let (line, after) = Story::new(rotation_id(2), campaign_id(1), 2).open();
+            journal.append(line, &after).await.expect("appended");
+            kill_this_process();
+        }
+        let opened = SqliteJournal::open_read_only(&path);
+        if with_suffix(&path, "-shm").exists() {
+            let reader = opened.expect("the index is there").expect("so is the journal");
+            assert_eq!(reader.summaries(Which::Open).expect("read").len(), 2);
+        } else {
+            let error = opened.err().expect("the log cannot be read without one");
+            assert!(matches!(error, DatabaseError::SealedFolder { .. }), "{error}");
+        }
+        return;
+    }
+    let fixture = fixture();
+    assert!(!other_process::run(NAME, fixture.folder.path()).status.success(), "killed");
+    for keep_index in [true, false] {
+        if !keep_index {
+            std::fs::remove_file(with_suffix(&fixture.path, "-shm")).expect("removed");
+        }
+        for suffix in if keep_index { &["", "-wal", "-shm"][..] } else { &["", "-wal"] } {
+            set_mode(&with_suffix(&fixture.path, suffix), 0o444);
+        }
+        set_mode(fixture.folder.path(), 0o555);
+        let other = other_process::run_without_rights(NAME, fixture.folder.path());
+        set_mode(fixture.folder.path(), 0o755);
+        assert!(other.status.success(), "{keep_index}: {}", String::from_utf8_lossy(&other.stderr));
+        assert!(String::from_utf8_lossy(&other.stdout).contains("1 passed"));
+    }
+}

@@ -97,7 +97,7 @@ pub(super) enum Change {
 
 /// Why a change did not go into the transaction.
 pub(super) enum Stopped {
-    /// It alone may not be: the others are not concerned.
+    /// It alone may not be: the others are not concerned. Said before anything of it is written, never after.
     No(StorageError),
     /// The medium failed: nobody knows what the others are worth.
     Broken(QueryError),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::{Connection, ErrorCode, Savepoint, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::changes::{Change, Stopped};
@@ -109,17 +109,17 @@ impl State {
         changes.iter().map(|_| Err(StorageError::failed(message.clone()))).collect()
     }
 
-    /// All changes in one transaction, each in a savepoint of its own.
+    /// All changes in one transaction. One that is refused has written nothing, so the others go on.
     fn commit(&mut self, changes: &[Change]) -> Result<Vec<Result<(), StorageError>>, Failed> {
         let path = Arc::clone(&self.path);
-        let mut transaction = self
+        let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             // Nothing has begun: a lock that somebody holds for long is no reason to give up for ever.
             .map_err(|source| Failed { lasting: !is_busy(&source), error: storage_error(&path, "written", source) })?;
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
-            let result = perform(&mut transaction, change);
+            let result = change.perform(&transaction);
             results.push(match result {
                 Ok(()) => Ok(()),
                 Err(Stopped::No(error)) => Err(error),
@@ -137,14 +137,6 @@ impl State {
 struct Failed {
     lasting: bool,
     error: StorageError,
-}
-
-fn perform(transaction: &mut Transaction<'_>, change: &Change) -> Result<(), Stopped> {
-    let savepoint: Savepoint<'_> = transaction.savepoint()?;
-    // Dropped, it is rolled back.
-    change.perform(&savepoint)?;
-    savepoint.commit()?;
-    Ok(())
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
