@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::drive::campaign::{Drive, Report};
 use rotator::drive::owner::Owner;
 use rotator::drive::stop::Stop;
@@ -90,6 +91,13 @@ impl Setup {
     }
 }
 
+/// A folder in memory where the system has one: fsync costs nothing there, and thousands of schedules are played.
+fn folder_without_syncs() -> tempfile::TempDir {
+    let shared_memory = std::path::Path::new("/dev/shm");
+    let folder = if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory) } else { tempfile::tempdir() };
+    folder.expect("a folder")
+}
+
 /// How a schedule ended.
 #[derive(Debug)]
 pub(crate) struct Played {
@@ -151,13 +159,14 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
 
 /// Plays a schedule to its end and says what was broken.
 pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
-    let folder = (setup.backing == Backing::Sqlite).then_some(());
+    let folder = (setup.backing == Backing::Sqlite).then(|| folder_without_syncs());
     let state: Shared = Arc::new(Mutex::new(setup.build(faults)));
     let mut storage: SharedStore = Arc::new(MemoryJournal::default());
     let mut settled = false;
     for round in 0..MOST_ROUNDS {
-        if let Some(_folder) = &folder {
-            storage = storage.clone();
+        if let Some(folder) = &folder {
+            drop(storage);
+            storage = Arc::new(SqliteJournal::open(&folder.path().join("journal.db")).expect("the journal opens"));
         }
         // After the run, `resume` alone; then `run` again, for what was never opened or ended `aborted`.
         let opens = round == 0 || round > 12;

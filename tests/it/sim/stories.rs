@@ -52,14 +52,19 @@ fn nothing_goes_wrong() {
 
 #[test]
 fn every_single_fault_over_memory() {
-    singles(Backing::Memory);
+    singles(Backing::Memory, &setups());
 }
 
-fn singles(backing: Backing) {
+#[test]
+fn every_single_fault_over_sqlite() {
+    singles(Backing::Sqlite, &setups()[1..3]);
+}
+
+fn singles(backing: Backing, setups: &[Setup]) {
     runtime().block_on(async {
         let mut played = 0;
-        for setup in setups() {
-            let setup = Setup { backing, ..setup };
+        for setup in setups {
+            let setup = Setup { backing, ..setup.clone() };
             let touches = must_hold(&setup, &Faults::default()).await;
             for touch in 0..touches {
                 for fault in Fault::ALL {
