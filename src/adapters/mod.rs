@@ -1,0 +1,3 @@
+//! FLOOR 3: the real world behind the ports. An adapter knows neither the drive nor another adapter.
+
+pub mod aws;
