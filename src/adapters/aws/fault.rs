@@ -102,7 +102,7 @@ impl Hindrance {
 /// A call that did not go well.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
-    call: Call,
+    call: Box<Call>,
     came: Came,
     status: Option<u16>,
     request_id: Option<String>,
@@ -117,7 +117,7 @@ impl Fault {
     }
 
     fn new(call: &Call, seen: Seen, came: Came) -> Self {
-        Self { call: call.clone(), came, status: seen.status, request_id: seen.request_id, at: seen.at }
+        Self { call: Box::new(call.clone()), came, status: seen.status, request_id: seen.request_id, at: seen.at }
     }
 
     /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
@@ -220,7 +220,7 @@ impl Witness {
     {
         let seen = self.seen();
         let error = match result {
-            Ok(output) => return self.judge_success(call, seen).map(|seen| (output, seen)),
+            Ok(output) => return believable(call, seen).map(|seen| (output, seen)),
             Err(error) => error,
         };
         let came = if !seen.sent {
@@ -232,15 +232,14 @@ impl Witness {
         };
         Err(Fault::new(call, seen, came))
     }
+}
 
-    fn judge_success(&self, call: &Call, seen: Seen) -> Result<Seen, Fault> {
-        let Some(root) = seen.root.as_deref() else {
-            return Err(Fault::unreadable(call, seen, "the answer is cut off or is not AWS's"));
-        };
-        if root.strip_suffix("Response") == Some(call.operation) {
-            return Ok(seen);
-        }
-        Err(Fault::unreadable(call, seen, "the answer is that of another call, or not AWS's"))
+/// An answer of success is believed if it is one whole document of the call's own kind.
+fn believable(call: &Call, seen: Seen) -> Result<Seen, Fault> {
+    match seen.root.as_deref() {
+        Some(root) if root.strip_suffix("Response") == Some(call.operation) => Ok(seen),
+        Some(_) => Err(Fault::unreadable(call, seen, "the answer is that of another call, or not AWS's")),
+        None => Err(Fault::unreadable(call, seen, "the answer is cut off, or not AWS's")),
     }
 }
 
@@ -264,7 +263,7 @@ fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) 
             Came::Unreadable("an error without a code that could be read")
         }
         SdkError::ResponseError(_) | SdkError::ServiceError(_) => Came::Unreadable("the answer could not be read"),
-        _ => Came::NoAnswer("it failed after it was sent".to_owned()),
+        SdkError::ConstructionFailure(_) | _ => Came::NoAnswer("it failed after it was sent".to_owned()),
     }
 }
 

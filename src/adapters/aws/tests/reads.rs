@@ -167,7 +167,7 @@ async fn last_use_is_a_moment_never_or_not_known() {
                 <Region>us-east-1</Region></AccessKeyLastUsed>";
     let name = "<UserName>bob</UserName>";
     let bob = || Some(UserName::new("bob").expect("valid"));
-    let rows: [(Vec<u8>, Result<Option<LastUsed>, CallErrorKind>); 11] = [
+    let rows = [
         (http(200, &used(name, never)), Ok(Some(LastUsed { user: bob(), at: None }))),
         (http(200, &used(name, once)), Ok(Some(LastUsed { user: bob(), at: Some(date()) }))),
         (http(200, &used("", once)), Ok(Some(LastUsed { user: None, at: Some(date()) }))),
