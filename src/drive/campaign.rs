@@ -198,7 +198,7 @@ impl Drive {
         let mut tasks = JoinSet::new();
         let mut keys = Vec::new();
         for due in due {
-            let id = RotationId::from_uuid(Uuid::now_v7());
+            let id = due.id;
             keys.push((id, due.key.id.clone()));
             let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
             let opened = self.opened(campaign, due, choice);
@@ -235,6 +235,7 @@ impl Drive {
             account: self.world.caller.account.clone(),
             user: due.user,
             old_key: due.key.id,
+            old_secret: due.old_secret,
             old_key_created: due.key.created,
             places: due.places,
             stores,
@@ -273,7 +274,8 @@ impl Drive {
                 ));
                 if !rotation.late_keys.contains(&key.id) {
                     let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
-                    journal.note(Event::LateKeySeen { key: key.id.clone() }).await.map_err(late_error)?;
+                    let event = Event::LateKeySeen { key: key.id.clone() };
+                    let _noted = journal.note(event).await.map_err(late_error)?;
                 }
             }
         }
