@@ -18,15 +18,17 @@ const TEMPLATE: &str = include_str!("init/rotator.toml");
 /// Exit code 2 if the file is there already, 1 if it or the store cannot be made.
 pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     let path = &args.file;
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => CliError::usage(
-            format!("{} is there already, and init overwrites nothing", path.display()),
-            "edit it, or name another file: rotator init FILE",
-        ),
-        _ => CliError::failed(
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return CliError::usage(
+                format!("{} is there already, and init overwrites nothing", path.display()),
+                "edit it, or name another file: rotator init FILE",
+            );
+        }
+        CliError::failed(
             format!("{} cannot be written: {error}", path.display()),
             "name another file: rotator init FILE",
-        ),
+        )
     })?;
     file.write_all(TEMPLATE.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
         CliError::failed(format!("{} cannot be written: {error}", path.display()), "remove it and try again")

@@ -121,22 +121,19 @@ impl Layers {
         })?;
         for (name, value) in table {
             let sections = SETTINGS.iter().filter(|(section, _)| *section == name).count();
-            match value {
-                toml::Value::Table(section) if sections > 0 => {
+            match value.as_table() {
+                Some(section) if sections > 0 => {
                     for (key, value) in section {
-                        self.file_key(path, &name, &key, value)?;
+                        self.file_key(path, &name, key, value)?;
                     }
                 }
-                value => self.file_key(path, "", &name, value)?,
+                Some(_) | None => self.file_key(path, "", &name, &value)?,
             }
         }
         Ok(())
     }
 
-    fn file_key(&mut self, path: &Path, section: &str, key: &str, value: toml::Value) -> Result<(), CliError> {
-        let in_words = |section: &str, key: &str| {
-            if section.is_empty() { key.to_owned() } else { format!("[{section}] {key}") }
-        };
+    fn file_key(&mut self, path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<(), CliError> {
         let Some(&(section, key)) = SETTINGS.iter().find(|setting| **setting == (section, key)) else {
             let name = in_words(section, key);
             let known = SETTINGS.iter().map(|(section, key)| in_words(section, key));
@@ -147,38 +144,34 @@ impl Layers {
                 did_you_mean(&name, known.into_iter(), "remove it"),
             ));
         };
-        let texts = match (section, key, value) {
-            ("owner", "table", toml::Value::Table(table)) => table
-                .into_iter()
-                .map(|(scope, user)| match user {
-                    toml::Value::String(user) => Ok(format!("{scope}={user}")),
-                    _ => Err(wrong_type(path, &format!("[owner.table] \"{scope}\""), "a user name in quotes")),
-                })
-                .collect::<Result<_, _>>()?,
-            ("owner", "table", _) => {
-                return Err(wrong_type(path, "[owner.table]", "lines \"app/environment\" = \"user\""));
-            }
-            ("policy", "unread_ok", toml::Value::Array(patterns)) => patterns
-                .into_iter()
-                .map(|pattern| match pattern {
-                    toml::Value::String(pattern) => Ok(pattern),
-                    _ => Err(wrong_type(path, "[policy] unread_ok", "a list of patterns in quotes")),
-                })
-                .collect::<Result<_, _>>()?,
-            (_, _, toml::Value::String(text)) => vec![text],
-            (_, _, toml::Value::Integer(number)) => vec![number.to_string()],
-            (_, _, toml::Value::Float(number)) => vec![number.to_string()],
-            (
-                section,
-                key,
-                toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_),
-            ) => {
-                return Err(wrong_type(path, &in_words(section, key), "one value"));
-            }
-        };
+        let texts = texts(path, section, key, value)?;
         self.given.insert((section, key), Given { texts, origin: Origin::File(path.to_owned()) });
         Ok(())
     }
+}
+
+fn in_words(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("[{section}] {key}") }
+}
+
+/// A value of the file as texts.
+fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<Vec<String>, CliError> {
+    let wrong = |wanted| wrong_type(path, &in_words(section, key), wanted);
+    if (section, key) == ("owner", "table") {
+        let table = value.as_table().ok_or_else(|| wrong("lines \"app/environment\" = \"user\""))?;
+        let line = |(scope, user): (&String, &toml::Value)| Some(format!("{scope}={}", user.as_str()?));
+        let lines: Option<Vec<String>> = table.iter().map(line).collect();
+        return lines.ok_or_else(|| wrong("lines \"app/environment\" = \"user\""));
+    }
+    if let Some(patterns) = value.as_array().filter(|_| key == "unread_ok") {
+        let patterns: Option<Vec<String>> =
+            patterns.iter().map(|pattern| pattern.as_str().map(str::to_owned)).collect();
+        return patterns.ok_or_else(|| wrong("a list of patterns in quotes"));
+    }
+    let text = value.as_str().map(str::to_owned);
+    let text = text.or_else(|| value.as_integer().map(|number| number.to_string()));
+    let text = text.or_else(|| value.as_float().map(|number| number.to_string()));
+    text.map(|text| vec![text]).ok_or_else(|| wrong("one value, in quotes where it is text"))
 }
 
 fn wrong_type(path: &Path, name: &str, wanted: &str) -> CliError {
