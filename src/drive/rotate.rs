@@ -133,9 +133,12 @@ impl Visitor<'_> {
         if !stop.asked() {
             return false;
         }
-        let in_hand =
-            self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
-        !in_hand
+        !self.has_a_key_in_hand(rotation)
+    }
+
+    /// A new key whose only secret is in memory: leaving it now would lose it.
+    fn has_a_key_in_hand(&self, rotation: &Rotation) -> bool {
+        self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }))
     }
 
     async fn later(
@@ -240,7 +243,9 @@ impl Visitor<'_> {
             Intent::DeactivateNew { key } => self.change(journal, ChangeStatus::deactivate_new(user, key)).await,
             Intent::ReactivateNew { key } => self.change(journal, ChangeStatus::reactivate_new(user, key)).await,
             Intent::DeleteOld => self.delete(journal, DeleteKey::old(user, old)).await,
-            Intent::DiscardNew { key, then } => self.delete(journal, DeleteKey::new_key(user, key, then)).await,
+            Intent::DiscardNew { key, then, why } => {
+                self.delete(journal, DeleteKey::new_key(user, key, then, why)).await
+            }
             Intent::DeleteNamed { key } => self.delete(journal, DeleteKey::named(user, key)).await,
         }
     }
@@ -397,8 +402,10 @@ impl Visitor<'_> {
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.hand.readings = None;
         let why = match attempt {
-            Attempt::Refused(refusal) if refusal.kind == RefusalKind::Denied => {
-                // Asking again would change nothing.
+            Attempt::Refused(refusal)
+                if refusal.kind == RefusalKind::Denied && !self.has_a_key_in_hand(journal.rotation()) =>
+            {
+                // Asking again would change nothing. (With a key in hand, `plan` discards it.)
                 self.failures = MOST_TRIES;
                 refusal.message
             }

@@ -91,7 +91,10 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Outcome {
                     }
                 }
                 Reading::Unreadable(_) if world.manner.unread_ok.is_match(entry.as_str()) => {}
-                Reading::Unreadable(why) => seen.unreadable.push(format!("{} ({why})", label())),
+                Reading::Unreadable(why) => {
+                    tracing::warn!("{} cannot be read: {why}", label());
+                    seen.unreadable.push(label());
+                }
                 Reading::Missing => {}
             }
         }

@@ -3,11 +3,11 @@
 //! [`apply`] is the only code that changes a standing, live and in replay alike.
 
 use super::effect::{AfterDiscard, Intent};
-use super::event::{Asked, Ending, Event, NotDone, Outcome};
-use super::failure::RefusalKind;
+use super::event::{Ending, Event, NotDone, Outcome};
 use super::name::AccessKeyId;
-use super::policy::Timestamp;
-use super::standing::{BrokenFact, Claim, FirstLook, Made, Phase, Rotation, Standing, Watched};
+use super::policy::{MOST_CREATES, Timestamp};
+use super::record::record;
+use super::standing::{BrokenFact, Claim, Made, Phase, Rotation, Standing};
 
 /// An event that cannot follow: a defect in rotator, or a journal that was edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,22 +58,30 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         }
         (Standing::Closed { .. }, _) => None,
 
-        (Standing::Settled { phase }, Event::Intended(intent)) => may_intend(phase, intent)
-            .then(|| Standing::InDoubt { phase: intending(phase, intent), intent: intent.clone() }),
+        (Standing::Settled { phase }, Event::Intended(intent)) => may_intend(rotation, phase, intent)
+            .then(|| Standing::InDoubt { phase: phase.clone(), intent: intent.clone() }),
         (Standing::Settled { phase }, Event::Ended { ending, .. }) => {
             may_end(phase, *ending).then_some(Standing::Closed { ending: *ending })
         }
         (Standing::Settled { phase }, Event::Blocked(reason)) => {
             Some(Standing::Blocked { phase: phase.clone(), intent: None, reason: reason.clone() })
         }
+        (Standing::Settled { phase }, Event::Disowned { key }) => {
+            is_held_on_evidence(phase, key).then_some(Standing::Settled { phase: Phase::Opened })
+        }
         (Standing::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked) => None,
 
         (Standing::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
-        (Standing::InDoubt { phase, .. }, Event::NotDone(_)) => Some(Standing::Settled { phase: phase.clone() }),
+        (Standing::InDoubt { phase, intent }, Event::NotDone(why)) => {
+            Some(Standing::Settled { phase: not_done(phase, intent, why) })
+        }
         (Standing::InDoubt { phase, intent }, Event::Blocked(reason)) => {
             Some(Standing::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason: reason.clone() })
         }
-        (Standing::InDoubt { .. }, Event::Intended(_) | Event::Unblocked | Event::Ended { .. }) => None,
+        (
+            Standing::InDoubt { .. },
+            Event::Intended(_) | Event::Unblocked | Event::Disowned { .. } | Event::Ended { .. },
+        ) => None,
 
         (Standing::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
             Some(Standing::InDoubt { phase: phase.clone(), intent: intent.clone() })
@@ -84,9 +92,10 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         (Standing::Blocked { phase, intent, .. }, Event::Blocked(reason)) => {
             Some(Standing::Blocked { phase: phase.clone(), intent: intent.clone(), reason: reason.clone() })
         }
-        (Standing::Blocked { .. }, Event::Intended(_) | Event::Done(_) | Event::NotDone(_) | Event::Ended { .. }) => {
-            None
-        }
+        (
+            Standing::Blocked { .. },
+            Event::Intended(_) | Event::Done(_) | Event::NotDone(_) | Event::Disowned { .. } | Event::Ended { .. },
+        ) => None,
 
         (
             Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. },
@@ -97,11 +106,12 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
 
 /// Which effects may be intended from which phase. What a destructive one must have proved first is `plan`'s to know;
 /// what may never be, whatever was proved, is here.
-fn may_intend(phase: &Phase, intent: &Intent) -> bool {
+fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
     match (phase, intent) {
-        (_, Intent::DeleteNamed { .. }) => true,
+        (_, Intent::DeleteNamed { key }) => rotation.is_strangers(key),
 
-        (Phase::Opened, Intent::CreateNew { .. }) => true,
+        // P4, and no loop of lost keys.
+        (Phase::Opened, Intent::CreateNew { listed, .. }) => listed.len() < 2 && rotation.creates < MOST_CREATES,
         (
             Phase::Opened,
             Intent::StoreNew
@@ -117,15 +127,16 @@ fn may_intend(phase: &Phase, intent: &Intent) -> bool {
 
         (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld) => made.fingerprint().is_some(),
         (Phase::CreatedNew { .. }, Intent::FenceStore) => true,
-        (Phase::CreatedNew { made }, Intent::DeactivateNew { key } | Intent::ReactivateNew { key }) => {
-            made.claim == Claim::Evidence && made.key == *key
+        (Phase::CreatedNew { .. }, Intent::DeactivateNew { key }) => is_held_on_evidence(phase, key),
+        (Phase::CreatedNew { made }, Intent::ReactivateNew { key }) => {
+            is_held_on_evidence(phase, key) && made.deactivated.is_some()
         }
         (Phase::CreatedNew { made }, Intent::DiscardNew { key, .. }) => {
             // Evidence is not proof: such a key has been inactive, and the store fenced, before it may go.
             made.key == *key
                 && match made.claim {
                     Claim::Evidence => made.deactivated.is_some() && made.fenced.is_some(),
-                    Claim::Acknowledged { .. } => made.fenced.is_some() || !made.store_intended,
+                    Claim::Acknowledged { .. } => made.fenced.is_some() || !made.write_may_land,
                 }
         }
         (
@@ -133,9 +144,10 @@ fn may_intend(phase: &Phase, intent: &Intent) -> bool {
             Intent::CreateNew { .. } | Intent::DeactivateOld | Intent::ReactivateOld | Intent::DeleteOld,
         ) => false,
 
-        (Phase::StoredNew { .. }, Intent::DeactivateOld | Intent::DeleteOld | Intent::FenceStore) => true,
-        (Phase::StoredNew { made, .. }, Intent::DiscardNew { key, then: AfterDiscard::Abort }) => {
-            made.key == *key && made.fenced.is_some()
+        (Phase::StoredNew { .. }, Intent::DeactivateOld) => !rotation.is_never_deactivated_again(),
+        (Phase::StoredNew { .. }, Intent::DeleteOld | Intent::FenceStore) => true,
+        (Phase::StoredNew { made, .. }, Intent::DiscardNew { key, then: AfterDiscard::Abort, .. }) => {
+            made.key == *key && made.fenced.is_some() && rotation.abort_asked
         }
         (
             Phase::StoredNew { .. },
@@ -163,15 +175,22 @@ fn may_intend(phase: &Phase, intent: &Intent) -> bool {
     }
 }
 
-/// What an intent alone changes: once a store was to be written, a write may be under way.
-fn intending(phase: &Phase, intent: &Intent) -> Phase {
-    match (phase, intent) {
-        (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld) => {
-            Phase::CreatedNew { made: Made { store_intended: true, fenced: None, ..made.clone() } }
+/// Evidence is not proof; what rests on it may be undone.
+fn is_held_on_evidence(phase: &Phase, key: &AccessKeyId) -> bool {
+    phase.made().is_some_and(|made| made.claim == Claim::Evidence && made.key == *key)
+}
+
+/// A write that was refused is over. One that was merely not seen may still land, behind any fence of before.
+fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
+    match (phase, intent, why) {
+        (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld, NotDone::Seen) => {
+            Phase::CreatedNew { made: Made { write_may_land: true, fenced: None, ..made.clone() } }
         }
-        (Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, _) => {
-            phase.clone()
-        }
+        (
+            Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. },
+            _,
+            NotDone::Refused(_) | NotDone::Seen,
+        ) => phase.clone(),
     }
 }
 
@@ -200,7 +219,9 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
             (!listed.contains(key)).then(|| Standing::Settled { phase: created(key, Claim::Evidence) })
         }
         (Intent::StoreNew, Outcome::Stored { at }) => match phase {
-            Phase::CreatedNew { made } => settled(Phase::StoredNew { made: made.clone(), stored_at: *at }),
+            Phase::CreatedNew { made } => {
+                settled(Phase::StoredNew { made: Made { fenced: None, ..made.clone() }, stored_at: *at })
+            }
             Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
         },
         (Intent::RestoreOld, Outcome::Restored) => settled(phase.clone()),
@@ -261,7 +282,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
 }
 
 fn created(key: &AccessKeyId, claim: Claim) -> Phase {
-    Phase::CreatedNew { made: Made { key: key.clone(), claim, deactivated: None, fenced: None, store_intended: false } }
+    Phase::CreatedNew { made: Made { key: key.clone(), claim, deactivated: None, fenced: None, write_may_land: false } }
 }
 
 fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {
@@ -271,113 +292,5 @@ fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {
             Some(Phase::StoredNew { made: Made { fenced: Some(at), ..made.clone() }, stored_at: *stored_at })
         }
         Phase::Opened | Phase::DeactivatedOld { .. } => None,
-    }
-}
-
-/// What an event leaves on record beside the standing.
-fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
-    match event {
-        Event::Opened(_) | Event::Unblocked | Event::Blocked(_) => {
-            next.waiting_until = None;
-        }
-        Event::Intended(intent) => {
-            next.attempts += 1;
-            next.first_look = None;
-            next.waiting_until = None;
-            if matches!(intent, Intent::CreateNew { .. }) {
-                next.creates += 1;
-            }
-        }
-        Event::Done(outcome) => {
-            next.first_look = None;
-            next.last_error = None;
-            next.waiting_until = None;
-            record_outcome(next, before, outcome);
-        }
-        Event::NotDone(why) => record_not_done(next, before, why),
-        Event::LookedOnce { at, seen } => {
-            next.first_look = Some(FirstLook { at: *at, seen: seen.clone() });
-        }
-        Event::Asked(Asked::Abort) => next.abort_asked = true,
-        Event::Asked(Asked::ReactivateOld) => next.reactivate_asked = true,
-        Event::Asked(Asked::DeleteKey { key }) => next.named = Some(key.clone()),
-        Event::Asked(Asked::KeepKey { key }) => {
-            next.kept.insert(key.clone());
-        }
-        Event::LateKeySeen { key } => {
-            next.late_keys.insert(key.clone());
-        }
-        Event::Deferred { why, until } => {
-            next.last_error = Some(why.clone());
-            next.waiting_until = *until;
-        }
-        Event::Ended { why, .. } => {
-            next.last_error = Some(why.clone());
-            next.waiting_until = None;
-        }
-    }
-}
-
-fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
-    match outcome {
-        Outcome::Stored { .. } | Outcome::Restored => next.refused_writes = 0,
-        Outcome::FoundCreated { key } => {
-            // It may be a stranger's after all, and ours still to come.
-            watch(next, before.standing.intent(), before);
-            if let Some(attempt) = next.watched.last_mut() {
-                attempt.listed.insert(key.clone());
-            }
-        }
-        Outcome::NamedDeleted { .. } => next.named = None,
-        Outcome::NewDiscarded { .. } => {
-            next.refused_writes = 0;
-            next.new_key = None;
-        }
-        Outcome::Created { .. }
-        | Outcome::Fenced { .. }
-        | Outcome::OldDeactivated { .. }
-        | Outcome::OldReactivated { .. }
-        | Outcome::OldDeleted
-        | Outcome::NewDeactivated { .. }
-        | Outcome::NewReactivated => {}
-    }
-}
-
-fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
-    next.first_look = None;
-    let intent = before.standing.intent();
-    match why {
-        NotDone::Refused(refusal) => {
-            next.last_error = Some(refusal.message.clone());
-            match intent {
-                // A create that was refused made nothing.
-                Some(Intent::CreateNew { .. }) => next.creates = next.creates.saturating_sub(1),
-                Some(Intent::StoreNew) if refusal.kind == RefusalKind::Stale => next.refused_writes += 1,
-                Some(
-                    Intent::StoreNew
-                    | Intent::RestoreOld
-                    | Intent::FenceStore
-                    | Intent::DeactivateOld
-                    | Intent::ReactivateOld
-                    | Intent::DeleteOld
-                    | Intent::DeactivateNew { .. }
-                    | Intent::ReactivateNew { .. }
-                    | Intent::DiscardNew { .. }
-                    | Intent::DeleteNamed { .. },
-                )
-                | None => {}
-            }
-        }
-        NotDone::Seen => watch(next, intent, before),
-    }
-}
-
-/// A lost create stays watched: see [`Watched`].
-fn watch(next: &mut Rotation, intent: Option<&Intent>, before: &Rotation) {
-    if let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = intent {
-        let mut listed = listed.clone();
-        // What a person has spoken for is accounted for.
-        listed.extend(before.kept.iter().cloned());
-        next.watched.push(Watched { listed, asked_at: *asked_at, give_up_at: *give_up_at });
     }
 }

@@ -63,6 +63,9 @@ pub enum Intent {
         key: AccessKeyId,
         /// What then.
         then: AfterDiscard,
+        /// Why, for people.
+        #[serde(default)]
+        why: String,
     },
     /// Delete a key that a person named to us, or an inactive spare that the policy names.
     DeleteNamed {
@@ -266,10 +269,10 @@ impl DeleteKey {
         Self { user, key, intent: Intent::DeleteOld }
     }
 
-    /// The new key.
+    /// The new key; `why` is for people.
     #[must_use]
-    pub fn new_key(user: UserName, key: AccessKeyId, then: AfterDiscard) -> Self {
-        Self { user, intent: Intent::DiscardNew { key: key.clone(), then }, key }
+    pub fn new_key(user: UserName, key: AccessKeyId, then: AfterDiscard, why: String) -> Self {
+        Self { user, intent: Intent::DiscardNew { key: key.clone(), then, why }, key }
     }
 
     /// A key that a person, or the policy on spares, named.

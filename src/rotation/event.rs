@@ -184,12 +184,17 @@ pub enum Event {
     Done(Outcome),
     /// The effect in doubt did not happen.
     NotDone(NotDone),
-    /// A first look, in doubt, contradicted what we did or showed nothing; the second must come `settle` later.
+    /// A look at IAM contradicted the record, or showed nothing; it is believed at an equal one `settle` later.
     LookedOnce {
         /// AWS's clock at that look.
         at: Timestamp,
-        /// What was seen, in the words of [`super::reconcile`]: equal looks agree.
+        /// What was seen, in words: equal looks agree.
         seen: String,
+    },
+    /// The key held on evidence is not ours, or is not there any more: nothing of ours is left. Without effect.
+    Disowned {
+        /// That key.
+        key: AccessKeyId,
     },
     /// A person is needed.
     Blocked(Reason),

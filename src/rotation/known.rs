@@ -105,6 +105,12 @@ impl PlacesSeen {
         self.places.iter().any(|(_, seen)| *seen == shows)
     }
 
+    /// The places that show anything else, for people.
+    #[must_use]
+    pub fn which_not(&self, shows: PlaceShows) -> Vec<String> {
+        self.places.iter().filter(|(_, seen)| *seen != shows).map(|(name, _)| name.clone()).collect()
+    }
+
     /// The places that show this, for people.
     #[must_use]
     pub fn which(&self, shows: PlaceShows) -> Vec<String> {
@@ -117,7 +123,8 @@ impl PlacesSeen {
 pub struct ScanSeen {
     /// Which entries name which of the keys asked about.
     pub named: BTreeMap<AccessKeyId, Vec<String>>,
-    /// The entries that could not be read and that `unread_ok` does not cover.
+    /// The names of the entries that could not be read and that `unread_ok` does not cover. Names only: what a store
+    /// answered is worded anew each time, and equal scans are to be equal.
     pub unreadable: Vec<String>,
 }
 

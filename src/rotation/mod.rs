@@ -13,5 +13,6 @@ pub mod plan;
 pub mod policy;
 pub mod reason;
 pub mod reconcile;
+mod record;
 pub mod secret;
 pub mod standing;

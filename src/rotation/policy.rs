@@ -101,8 +101,9 @@ pub enum StillInUse {
     Wait,
 }
 
-/// The rules for one rotation.
+/// The rules for one rotation. A journal from before a rule existed means its default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// How long both keys stay active after `stored-new`.
     pub overlap: Duration,
@@ -143,7 +144,7 @@ impl Default for Policy {
 /// How many creates one rotation may spend before it is blocked.
 pub const MOST_CREATES: u32 = 5;
 
-/// How many times a write that was refused is tried on the entry's new value.
+/// How many writes of the new pair may fail in a row before it is given up.
 pub const MOST_REFUSED_WRITES: u32 = 3;
 
 /// How long after its intent AWS may still execute a signed `CreateAccessKey`: a signature is good for 15 minutes

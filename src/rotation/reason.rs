@@ -51,6 +51,11 @@ pub enum Reason {
         /// How IAM shows it.
         seen: String,
     },
+    /// The new key, which every place holds, is not listed in IAM any more.
+    NewKeyGone {
+        /// That key.
+        key: AccessKeyId,
+    },
     /// The pair as read back from the store does not authenticate as the user.
     StoredPairFails {
         /// That key.
@@ -69,6 +74,13 @@ pub enum Reason {
     OldKeyReactivated {
         /// That key.
         key: AccessKeyId,
+    },
+    /// An abort was asked for and the places hold the old pair, but IAM has the old key switched off.
+    OldKeyNotActive {
+        /// That key.
+        key: AccessKeyId,
+        /// How IAM shows it.
+        seen: String,
     },
     /// This rotation has made as many keys as it may.
     TooManyCreates,
@@ -91,12 +103,26 @@ impl Reason {
             Self::StillNamed { .. } => "still-named",
             Self::Unreadable { .. } => "unreadable",
             Self::NewKeyNotActive { .. } => "new-key-not-active",
+            Self::NewKeyGone { .. } => "new-key-gone",
             Self::StoredPairFails { .. } => "stored-pair-fails",
             Self::WrongIdentity { .. } => "wrong-identity",
             Self::OldKeyReactivated { .. } => "old-key-reactivated",
+            Self::OldKeyNotActive { .. } => "old-key-not-active",
             Self::TooManyCreates => "too-many-creates",
             Self::CannotAbort { .. } => "cannot-abort",
         }
+    }
+
+    /// Whether this is the block `before` again. What AWS answered is worded anew each time (request ids) and does not
+    /// count: each new wording would be one more line in the journal.
+    #[must_use]
+    pub fn is_again(&self, before: &Self) -> bool {
+        if let (Self::StoredPairFails { key, .. }, Self::StoredPairFails { key: before, .. })
+        | (Self::WrongIdentity { key, .. }, Self::WrongIdentity { key: before, .. }) = (self, before)
+        {
+            return key == before;
+        }
+        self == before
     }
 
     /// What happened and what to do first, for people.
@@ -105,10 +131,11 @@ impl Reason {
         match self {
             Self::SpareKey { key, described } => format!(
                 "the user has a second key, {key} ({described}), which is not ours, so IAM has no room for a new one; \
-                 delete it if nothing uses it"
+                 delete it if nothing uses it, or abort"
             ),
             Self::UnclaimedKeys { keys, why } => format!(
-                "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so",
+                "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so: \
+                 --delete-key for one that nobody uses, --keep-key for any other",
                 join(keys)
             ),
             Self::SomebodyWrote { places } => format!(
@@ -133,17 +160,25 @@ impl Reason {
                 "the store holds the new key {key}, but IAM shows it {seen}; activate it and resume, or put the old \
                  pair back and abort"
             ),
+            Self::NewKeyGone { key } => format!(
+                "the store holds the new key {key}, but IAM does not list it any more; put the old pair back, then abort"
+            ),
             Self::StoredPairFails { key, answer } => format!(
                 "the pair of {key} as read back from the store does not authenticate: {answer}; mend the cause and \
                  resume, or put the old pair back and abort"
             ),
             Self::WrongIdentity { key, answer } => {
-                format!("the new key {key} authenticates as {answer}, not as the user; abort discards it")
+                format!(
+                    "the new key {key} authenticates as {answer}, not as the user; abort discards it, once no place holds it"
+                )
             }
             Self::OldKeyReactivated { key } => format!(
                 "the old key {key} was made active again after rotator had deactivated it; rotator does not \
                  deactivate it a second time: say that it may be deleted, or put the old pair back and abort"
             ),
+            Self::OldKeyNotActive { key, seen } => {
+                format!("an abort was asked for, but IAM shows the old key {key} {seen}; make it active, then resume")
+            }
             Self::TooManyCreates => {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
@@ -160,17 +195,20 @@ impl Reason {
         match self {
             Self::SpareKey { key, .. } => format!("rotator resolve {id} --delete-key {key}"),
             Self::UnclaimedKeys { keys, .. } => match keys.first() {
-                Some(key) => format!("rotator resolve {id} --delete-key {key}   (or --keep-key {key})"),
+                Some(key) => format!("rotator resolve {id} --delete-key {key}"),
                 None => format!("rotator resume {id}"),
             },
             Self::OldKeyReactivated { key } => format!("rotator resolve {id} --delete-key {key}"),
-            Self::WrongIdentity { .. } | Self::TooManyCreates => format!("rotator abort {id}"),
+            Self::WrongIdentity { .. } | Self::NewKeyGone { .. } | Self::TooManyCreates => {
+                format!("rotator abort {id}")
+            }
             Self::SomebodyWrote { .. }
             | Self::Reverted { .. }
             | Self::StillNamed { .. }
             | Self::Unreadable { .. }
             | Self::NewKeyNotActive { .. }
             | Self::StoredPairFails { .. }
+            | Self::OldKeyNotActive { .. }
             | Self::CannotAbort { .. } => format!("rotator resume {id}"),
         }
     }

@@ -14,7 +14,8 @@ use super::effect::Intent;
 use super::event::{Event, NotDone, Outcome};
 use super::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
 use super::name::AccessKeyId;
-use super::plan::{Look, Step, block, holds_new, places_of, scan_for, twice};
+use super::plan::ground::{holds_new, last_used, places_of, scan_for, twice};
+use super::plan::{Look, Step, block};
 use super::policy::{Timestamp, Unclaimed};
 use super::reason::Reason;
 use super::standing::{Phase, Rotation, in_window};
@@ -56,7 +57,7 @@ pub fn reconcile(
             status(rotation, key, true, known).map(|step| step.unwrap_or_else(|_| done(Outcome::NewReactivated)))
         }
         Intent::DeleteOld => delete(rotation, &rotation.opened.old_key, Outcome::OldDeleted, known),
-        Intent::DiscardNew { key, then } => delete(rotation, key, Outcome::NewDiscarded { then: *then }, known),
+        Intent::DiscardNew { key, then, .. } => delete(rotation, key, Outcome::NewDiscarded { then: *then }, known),
         Intent::DeleteNamed { key } => delete(rotation, key, Outcome::NamedDeleted { key: key.clone() }, known),
     };
     step.unwrap_or_else(|step| step)
@@ -71,8 +72,7 @@ fn create_new(
     known: &Known,
 ) -> Result<Step, Step> {
     let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
-    let accounted =
-        |id: &AccessKeyId| listed.contains(id) || rotation.kept.contains(id) || rotation.named.as_ref() == Some(id);
+    let accounted = |id: &AccessKeyId| listed.contains(id) || rotation.kept.contains(id) || rotation.named.contains(id);
     let unknown: Vec<_> = keys.keys.iter().flatten().filter(|key| !accounted(&key.id)).collect();
     let seen = match &keys.keys {
         None => "no such user".to_owned(),
@@ -101,8 +101,7 @@ fn create_new(
     if !in_window(key.created, asked_at, give_up_at) {
         return unclaimed("it was not created while the call was under way");
     }
-    let used = known.last_used.get(&key.id).ok_or_else(|| Step::Look(Look::LastUsed(key.id.clone())))?;
-    if used.is_some() {
+    if last_used(known, &key.id)?.is_some() {
         return unclaimed("it has been used, and ours was not");
     }
     let scan = scan_for(known, &key.id)?;
@@ -147,7 +146,8 @@ fn status(
         Some(status) => status.name(),
         None => "not listed",
     };
-    Ok(Ok(twice(rotation, keys.at, seen, |_| not_done())))
+    twice(rotation, keys.at, seen)?;
+    Ok(Ok(not_done()))
 }
 
 /// Story: the reply to a delete was lost. Listed: not done, and `plan` proves its ground afresh.
@@ -156,5 +156,6 @@ fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Know
     if keys.find(key).is_some() {
         return Ok(not_done());
     }
-    Ok(twice(rotation, keys.at, "not listed", |_| done(outcome)))
+    twice(rotation, keys.at, "not listed")?;
+    Ok(done(outcome))
 }

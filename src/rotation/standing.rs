@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::effect::Intent;
 use super::event::{Ending, Opened};
 use super::name::{AccessKeyId, RotationId};
-use super::policy::{LATE_CREATE, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
+use super::policy::{LATE_CREATE, MOST_CREATES, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
 use super::reason::Reason;
 use super::secret::Fingerprint;
 
@@ -43,8 +43,8 @@ pub struct Made {
     pub deactivated: Option<Timestamp>,
     /// From when on no write of its pair can land any more.
     pub fenced: Option<Timestamp>,
-    /// Whether a `StoreNew` was ever intended for it.
-    pub store_intended: bool,
+    /// Whether a write of its pair may land that nobody heard the end of.
+    pub write_may_land: bool,
 }
 
 impl Made {
@@ -222,19 +222,22 @@ pub struct Rotation {
     pub standing: Standing,
     /// How many creates were sent and not refused.
     pub creates: u32,
-    /// How many writes in a row were refused.
+    /// How many writes of the new pair in a row did not come to `stored-new`.
     pub refused_writes: u32,
     /// Lost creates that may be executed yet.
     pub watched: Vec<Watched>,
     /// Keys that a person said are not ours.
     pub kept: BTreeSet<AccessKeyId>,
-    /// A key that a person named to be deleted.
-    pub named: Option<AccessKeyId>,
+    /// Keys that a person named to be deleted, and that are not yet.
+    pub named: BTreeSet<AccessKeyId>,
     /// Whether a person asked to give up.
     pub abort_asked: bool,
-    /// Whether a person asked that the old key be active again: it is never deactivated after that.
+    /// Whether a person asked that the old key be active again.
     pub reactivate_asked: bool,
-    /// A first look at an effect in doubt.
+    /// Whether somebody made the old key active again after we had deactivated it.
+    #[serde(default)]
+    pub reactivated: bool,
+    /// A first look that waits for its second.
     pub first_look: Option<FirstLook>,
     /// Keys that turned up late and were reported.
     pub late_keys: BTreeSet<AccessKeyId>,
@@ -268,9 +271,10 @@ impl Rotation {
             refused_writes: 0,
             watched: Vec::new(),
             kept: BTreeSet::new(),
-            named: None,
+            named: BTreeSet::new(),
             abort_asked: false,
             reactivate_asked: false,
+            reactivated: false,
             first_look: None,
             late_keys: BTreeSet::new(),
             last_error: None,
@@ -297,6 +301,18 @@ impl Rotation {
     #[must_use]
     pub fn made(&self) -> Option<&Made> {
         self.standing.phase().and_then(Phase::made)
+    }
+
+    /// Whether this is neither the old key nor the new one.
+    #[must_use]
+    pub fn is_strangers(&self, key: &AccessKeyId) -> bool {
+        *key != self.opened.old_key && self.made().is_none_or(|made| made.key != *key)
+    }
+
+    /// Whether a person wants the old key active: rotator does not deactivate it again.
+    #[must_use]
+    pub const fn is_never_deactivated_again(&self) -> bool {
+        self.reactivate_asked || self.reactivated
     }
 
     /// Until when a lost create of this rotation is watched; also after it closed.
@@ -327,6 +343,7 @@ impl Rotation {
         if let Some(made) = phase.made() {
             claim(made.key != self.opened.old_key, "the new key is not the old key")?;
             claim(self.creates > 0, "there is no new key without a create")?;
+            claim(self.creates <= MOST_CREATES, "no rotation makes more keys than it may")?;
             claim(self.new_key.as_ref() == Some(&made.key), "the new key is on record")?;
         }
         match phase {

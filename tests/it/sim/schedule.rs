@@ -91,6 +91,15 @@ impl Setup {
     }
 }
 
+/// The journal as the next process finds it: the one before is dead, and writes no more.
+async fn reopened(storage: SharedStore, folder: &std::path::Path) -> SharedStore {
+    while Arc::strong_count(&storage) > 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(storage);
+    Arc::new(SqliteJournal::open(&folder.join("journal.db")).expect("the journal opens"))
+}
+
 /// A folder in memory where the system has one: fsync costs nothing there, and thousands of schedules are played.
 fn folder_without_syncs() -> tempfile::TempDir {
     let shared_memory = std::path::Path::new("/dev/shm");
@@ -163,14 +172,15 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
     let state: Shared = Arc::new(Mutex::new(setup.build(faults)));
     let mut storage: SharedStore = Arc::new(MemoryJournal::default());
     let mut settled = false;
+    let mut opens = true;
     for round in 0..MOST_ROUNDS {
         if let Some(folder) = &folder {
-            drop(storage);
-            storage = Arc::new(SqliteJournal::open(&folder.path().join("journal.db")).expect("the journal opens"));
+            storage = reopened(storage, folder.path()).await;
         }
-        // After the run, `resume` alone; then `run` again, for what was never opened or ended `aborted`.
-        let opens = round == 0 || round > 12;
         let outcome = process(&state, &storage, setup, opens).await;
+        if let Some(folder) = &folder {
+            storage = reopened(storage, folder.path()).await;
+        }
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         let told = match &outcome {
             None => "-- it died".to_owned(),
@@ -190,6 +200,8 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
             settled = true;
             break;
         }
+        // `resume` alone while anything is in flight; `run` for what was never opened or ended `aborted`.
+        opens = all_blocked || round > 12;
         lock(&state).advance(setup.policy.settle.as_millis().try_into().unwrap_or(i64::MAX / 8) + 17_000);
         let waits = open.iter().filter_map(|summary| summary.rotation.waiting_until).max();
         if let Some(until) = waits {

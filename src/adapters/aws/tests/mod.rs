@@ -96,6 +96,7 @@ async fn opened() -> RotationJournal {
         campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(1)),
         account: AccountId::new("123456789012").expect("valid"),
         user: user(),
+        old_secret: None,
         old_key: key(OLD_KEY),
         old_key_created: date(),
         places: vec![Place {
@@ -131,6 +132,10 @@ struct Forgetful;
 
 #[async_trait]
 impl JournalStore for Forgetful {
+    async fn keys_made_for(&self, _: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
+        Ok(Vec::new())
+    }
+
     async fn append(&self, _: Line, _: &Rotation) -> Result<(), StorageError> {
         Ok(())
     }

@@ -1,0 +1,87 @@
+//! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
+
+use super::super::effect::{AfterDiscard, Intent};
+use super::super::known::{Hand, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::policy::{MOST_REFUSED_WRITES, Timestamp};
+use super::super::reason::Reason;
+use super::super::standing::{Made, Rotation};
+use super::ground::{behind_the_fence, holds_new, keys_of, places_of, unnamed};
+use super::{Look, Step, block};
+
+pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
+    let places = places_of(known)?;
+    let unwritten = !holds_new(places);
+    let give_up = why_give_up(rotation, places);
+    if unwritten {
+        if let Some(why) = give_up {
+            return discard(rotation, made, hand, AfterDiscard::Abort, why, known, now);
+        }
+        if !hand.new_secret {
+            let why = "its secret was lost before any place held it".to_owned();
+            return discard(rotation, made, hand, AfterDiscard::CreateAgain, why, known, now);
+        }
+    } else {
+        if give_up.is_some() && hand.old_values {
+            return Ok(Step::Act(Intent::RestoreOld));
+        }
+        if places.any(PlaceShows::Foreign) {
+            return Ok(block(Reason::SomebodyWrote { places: places.which(PlaceShows::Foreign) }));
+        }
+        if !hand.new_secret {
+            let why = format!("{} holds the new secret, but it could not be read back", new(places).join(", "));
+            return Ok(Step::Later { why });
+        }
+        // Without the old values the only way out of a half-written store is forward, also for an abort.
+    }
+    match known.new_pair.as_ref().ok_or(Step::Look(Look::NewPair))? {
+        Proof::Passed => Ok(Step::Act(Intent::StoreNew)),
+        Proof::TimedOut(answer) if unwritten => {
+            let why = format!("the new key {} did not authenticate in time: {answer}", made.key);
+            discard(rotation, made, hand, AfterDiscard::Abort, why, known, now)
+        }
+        Proof::TimedOut(answer) => Ok(block(Reason::StoredPairFails { key: made.key.clone(), answer: answer.clone() })),
+        Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(Reason::CannotAbort { places: new(places) })),
+        Proof::SomebodyElse(answer) => {
+            Ok(block(Reason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
+        }
+    }
+}
+
+/// The places that hold the new pair, or half of it.
+fn new(places: &PlacesSeen) -> Vec<String> {
+    [places.which(PlaceShows::New), places.which(PlaceShows::Torn)].concat()
+}
+
+/// Why the old pair is to stand, for people.
+fn why_give_up(rotation: &Rotation, places: &PlacesSeen) -> Option<String> {
+    if rotation.abort_asked {
+        return Some("a person asked for it; the old key is as it was".to_owned());
+    }
+    if places.any(PlaceShows::Foreign) {
+        let which = places.which(PlaceShows::Foreign).join(", ");
+        return Some(format!("{which} does not hold the old pair any more"));
+    }
+    (rotation.refused_writes >= MOST_REFUSED_WRITES).then(|| {
+        let last = rotation.last_error.as_deref().unwrap_or("no reason given");
+        format!("the store did not take the new pair: {last}")
+    })
+}
+
+/// The way to `DiscardNew`: the fence, a look at the places after it, a scan, then the discard.
+fn discard(
+    rotation: &Rotation,
+    made: &Made,
+    hand: Hand,
+    then: AfterDiscard,
+    why: String,
+    known: &Known,
+    now: Timestamp,
+) -> Result<Step, Step> {
+    // A process that holds the secret, and heard the end of every write, has nothing to fence off.
+    if made.write_may_land || !hand.new_secret {
+        behind_the_fence(made, now)?;
+    }
+    keys_of(rotation, known)?;
+    unnamed(known, &made.key)?;
+    Ok(Step::Act(Intent::DiscardNew { key: made.key.clone(), then, why }))
+}

@@ -1,0 +1,140 @@
+//! The ground that decisions stand on. Each function gives what is known, or as `Err` the step that leads to it.
+
+use super::super::effect::Intent;
+use super::super::event::{Ending, Event};
+use super::super::known::{KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use super::super::name::AccessKeyId;
+use super::super::policy::Timestamp;
+use super::super::reason::Reason;
+use super::super::standing::{Claim, Made, Phase, Rotation};
+use super::{Look, Step, block, end};
+
+/// What a look saw that contradicts nothing, where one before it did.
+const AS_EXPECTED: &str = "as expected";
+
+/// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
+/// two equal looks, `settle` apart. With the user, all its keys are gone.
+pub(super) fn keys_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
+    let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+    match (amiss(rotation, keys), &rotation.first_look) {
+        (Some(seen), _) => twice(rotation, keys.at, &seen)?,
+        (None, Some(first)) if first.seen != AS_EXPECTED => {
+            return Err(Step::Note(Event::LookedOnce { at: keys.at, seen: AS_EXPECTED.to_owned() }));
+        }
+        (None, Some(_) | None) => {}
+    }
+    if keys.keys.is_none() {
+        return Err(end(Ending::Gone, format!("IAM has no user {}", rotation.opened.user)));
+    }
+    Ok(keys)
+}
+
+/// What in this list contradicts what the phase says. Equal texts are equal looks.
+fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
+    let Some(listed) = &keys.keys else { return Some("no such user".to_owned()) };
+    let status = |key: &AccessKeyId| keys.find(key).map(|seen| seen.status);
+    let old = status(&rotation.opened.old_key);
+    let mut amiss = Vec::new();
+    match rotation.standing.phase()? {
+        Phase::Opened => {
+            if old.is_none() {
+                amiss.push("old key not listed".to_owned());
+            }
+            // What was deleted a moment ago may still be listed: it is in nobody's way.
+            let others = listed.iter().filter(|key| rotation.attempts > 0 && key.id != rotation.opened.old_key);
+            amiss.extend(others.map(|key| format!("{} listed", key.id)));
+        }
+        Phase::CreatedNew { made } => match (&made.claim, status(&made.key)) {
+            (Claim::Evidence, None) => amiss.push("new key not listed".to_owned()),
+            (Claim::Evidence, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
+                amiss.push("new key active".to_owned());
+            }
+            // Deleting an acknowledged key needs no more than its id.
+            (Claim::Evidence | Claim::Acknowledged { .. }, _) => {}
+        },
+        phase @ (Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. }) => {
+            if status(&made.key).is_none() {
+                amiss.push("new key not listed".to_owned());
+            }
+            if old.is_none() {
+                amiss.push("old key not listed".to_owned());
+            }
+            if old == Some(KeyStatus::Active) && matches!(phase, Phase::DeactivatedOld { .. }) {
+                amiss.push("old key active".to_owned());
+            }
+        }
+    }
+    (!amiss.is_empty()).then(|| amiss.join(", "))
+}
+
+/// Passes at the second of two equal looks `settle` apart, the first of them journaled.
+pub(in super::super) fn twice(rotation: &Rotation, at: Timestamp, seen: &str) -> Result<(), Step> {
+    match &rotation.first_look {
+        Some(first) if first.seen == seen => {
+            let due = first.at.plus(rotation.opened.policy.settle);
+            if at < due {
+                let why = "IAM is eventually consistent: looking a second time before concluding".to_owned();
+                return Err(Step::Wait { until: due, why });
+            }
+            Ok(())
+        }
+        Some(_) | None => Err(Step::Note(Event::LookedOnce { at, seen: seen.to_owned() })),
+    }
+}
+
+/// The places. A store that cannot be read means: touch nothing.
+pub(in super::super) fn places_of(known: &Known) -> Result<&PlacesSeen, Step> {
+    let places = known.places.as_ref().ok_or(Step::Look(Look::Places))?;
+    if places.any(PlaceShows::Unreadable) {
+        let why = format!("{} cannot be read now", places.which(PlaceShows::Unreadable).join(", "));
+        return Err(Step::Later { why });
+    }
+    Ok(places)
+}
+
+/// Whether any place holds the new pair, or half of it.
+pub(in super::super) fn holds_new(places: &PlacesSeen) -> bool {
+    places.any(PlaceShows::New) || places.any(PlaceShows::Torn)
+}
+
+/// A fresh scan for the key.
+pub(in super::super) fn scan_for<'a>(known: &'a Known, key: &AccessKeyId) -> Result<&'a ScanSeen, Step> {
+    known.scan.as_ref().filter(|scan| scan.named.contains_key(key)).ok_or_else(|| Step::Look(Look::Scan(key.clone())))
+}
+
+/// P3: a fresh scan in which no entry names the key, nor may.
+pub(super) fn unnamed(known: &Known, key: &AccessKeyId) -> Result<(), Step> {
+    let scan = scan_for(known, key)?;
+    if !scan.unreadable.is_empty() {
+        return Err(block(Reason::Unreadable { entries: scan.unreadable.clone() }));
+    }
+    let entries = scan.naming(key);
+    if entries.is_empty() {
+        return Ok(());
+    }
+    Err(block(Reason::StillNamed { key: key.clone(), entries: entries.to_vec() }))
+}
+
+/// When the key was last used; `None`: never.
+pub(in super::super) fn last_used(known: &Known, key: &AccessKeyId) -> Result<Option<Timestamp>, Step> {
+    known.last_used.get(key).copied().ok_or_else(|| Step::Look(Look::LastUsed(key.clone())))
+}
+
+/// The fence: from its moment on, no write of the new pair from before can land.
+pub(super) fn behind_the_fence(made: &Made, now: Timestamp) -> Result<(), Step> {
+    match made.fenced {
+        None => Err(Step::Act(Intent::FenceStore)),
+        Some(until) if now < until => {
+            Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// A key that a person named is deleted once no entry names it; one after the other. The old key and ours have their
+/// own paths.
+pub(super) fn delete_named(rotation: &Rotation, known: &Known) -> Result<(), Step> {
+    let Some(key) = rotation.named.iter().find(|key| rotation.is_strangers(key)) else { return Ok(()) };
+    unnamed(known, key)?;
+    Err(Step::Act(Intent::DeleteNamed { key: key.clone() }))
+}

@@ -1,0 +1,63 @@
+//! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `settle`, fence, look
+//! once more, discard it. Whatever speaks against it being ours gives it back.
+
+use super::super::effect::{AfterDiscard, Intent};
+use super::super::event::Event;
+use super::super::known::{KeyStatus, Known};
+use super::super::policy::Timestamp;
+use super::super::reason::Reason;
+use super::super::standing::{Made, Rotation};
+use super::ground::{behind_the_fence, keys_of, last_used, places_of, scan_for, unnamed};
+use super::{Step, block};
+
+pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timestamp) -> Result<Step, Step> {
+    let key = &made.key;
+    let keys = keys_of(rotation, known)?;
+    let Some(seen) = keys.find(key) else { return Ok(disown(made)) };
+    if rotation.kept.contains(key) {
+        return Ok(give_back(made));
+    }
+    let Some(deactivated) = made.deactivated else {
+        nobody_has_it(rotation, made, known)?;
+        return Ok(Step::Act(Intent::DeactivateNew { key: key.clone() }));
+    };
+    let due = deactivated.plus(rotation.opened.policy.settle);
+    if keys.at < due {
+        let why = format!("{key} is inactive and is looked at once more before it is deleted");
+        return Ok(Step::Wait { until: due, why });
+    }
+    places_of(known)?;
+    behind_the_fence(made, now)?;
+    nobody_has_it(rotation, made, known)?;
+    if seen.status == KeyStatus::Active && !rotation.named.contains(key) {
+        let why = "it bore the marks of ours and was deactivated, and somebody made it active again".to_owned();
+        return Ok(block(Reason::UnclaimedKeys { keys: vec![key.clone()], why }));
+    }
+    let then = if rotation.abort_asked { AfterDiscard::Abort } else { AfterDiscard::CreateAgain };
+    let why = "the reply that held its secret was lost".to_owned();
+    Ok(Step::Act(Intent::DiscardNew { key: key.clone(), then, why }))
+}
+
+/// Our own key was never used and stands nowhere: its secret is lost. A person's word settles the first, not the
+/// second.
+fn nobody_has_it(rotation: &Rotation, made: &Made, known: &Known) -> Result<(), Step> {
+    let key = &made.key;
+    if !rotation.named.contains(key) {
+        let used = last_used(known, key)?;
+        if used.is_some() || !scan_for(known, key)?.naming(key).is_empty() {
+            return Err(give_back(made));
+        }
+    }
+    unnamed(known, key)
+}
+
+fn give_back(made: &Made) -> Step {
+    match made.deactivated {
+        Some(_) => Step::Act(Intent::ReactivateNew { key: made.key.clone() }),
+        None => disown(made),
+    }
+}
+
+fn disown(made: &Made) -> Step {
+    Step::Note(Event::Disowned { key: made.key.clone() })
+}

@@ -1,0 +1,168 @@
+//! `stored-new` and `deactivated-old`: the way to the old key's removal, and back if somebody reverts.
+
+use super::super::effect::{AfterDiscard, Intent};
+use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::policy::{StillInUse, Timestamp};
+use super::super::reason::Reason;
+use super::super::standing::{Made, Rotation};
+use super::ground::{behind_the_fence, delete_named, keys_of, last_used, places_of, unnamed};
+use super::{Look, Step, block};
+
+pub(super) fn next(
+    rotation: &Rotation,
+    made: &Made,
+    stored_at: Timestamp,
+    known: &Known,
+    now: Timestamp,
+) -> Result<Step, Step> {
+    let policy = &rotation.opened.policy;
+    let old = &rotation.opened.old_key;
+    delete_named(rotation, known)?;
+    let at_a_persons_word = rotation.named.contains(old);
+    let due = stored_at.plus(policy.overlap);
+    let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
+    let early = |at: Timestamp| at < due && !rotation.abort_asked && !at_a_persons_word;
+    if early(now) {
+        // A revert is told at once, not when the overlap is over.
+        let places = known.places.as_ref().ok_or(Step::Look(Look::Places))?;
+        if places.any(PlaceShows::Old) {
+            return Ok(block(Reason::Reverted { places: places.which(PlaceShows::Old) }));
+        }
+        return Ok(overlap());
+    }
+    let keys = keys_of(rotation, known)?;
+    if early(keys.at) {
+        return Ok(overlap());
+    }
+    let places = places_of(known)?;
+    let old_seen = keys.find(old);
+    // Without the old key there is no way back: an abort comes too late.
+    if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
+        return abort(rotation, made, old_seen, places, known, now);
+    }
+    every_place_is_new(made, keys, places)?;
+    stored_pair_answers(made, known)?;
+    let Some(old_seen) = old_seen else {
+        unnamed(known, old)?;
+        return Ok(Step::Act(Intent::DeleteOld));
+    };
+    if rotation.is_never_deactivated_again() && !at_a_persons_word {
+        return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
+    }
+    unnamed(known, old)?;
+    let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
+    if still_in_use && !at_a_persons_word {
+        old_key_is_quiet(rotation, keys.at, known)?;
+    }
+    if policy.quarantine.is_zero() || at_a_persons_word {
+        return Ok(Step::Act(Intent::DeleteOld));
+    }
+    Ok(Step::Act(Intent::DeactivateOld))
+}
+
+/// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
+fn every_place_is_new(made: &Made, keys: &KeysSeen, places: &PlacesSeen) -> Result<(), Step> {
+    if places.any(PlaceShows::Foreign) || places.any(PlaceShows::Torn) {
+        let which = [places.which(PlaceShows::Foreign), places.which(PlaceShows::Torn)].concat();
+        return Err(block(Reason::SomebodyWrote { places: which }));
+    }
+    if places.any(PlaceShows::Old) {
+        return Err(block(Reason::Reverted { places: places.which(PlaceShows::Old) }));
+    }
+    let key = made.key.clone();
+    match keys.find(&made.key).map(|seen| seen.status) {
+        Some(KeyStatus::Active) => Ok(()),
+        Some(status @ (KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other)) => {
+            Err(block(Reason::NewKeyNotActive { key, seen: status.name().to_owned() }))
+        }
+        None => Err(block(Reason::NewKeyGone { key })),
+    }
+}
+
+fn stored_pair_answers(made: &Made, known: &Known) -> Result<(), Step> {
+    match known.stored_pair.as_ref().ok_or(Step::Look(Look::StoredPair))? {
+        Proof::Passed => Ok(()),
+        Proof::TimedOut(answer) => {
+            Err(block(Reason::StoredPairFails { key: made.key.clone(), answer: answer.clone() }))
+        }
+        Proof::SomebodyElse(answer) => {
+            Err(block(Reason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
+        }
+    }
+}
+
+/// Quiet: not used for as long as the overlap. Last-use lags, so this errs towards waiting longer.
+fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, known: &Known) -> Result<(), Step> {
+    let old = &rotation.opened.old_key;
+    match last_used(known, old)? {
+        Some(used) if used > at.minus(rotation.overlap()) => Err(Step::Wait {
+            until: used.plus(rotation.overlap()),
+            why: format!("the old key {old} was still used at {used}"),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A person gave up after `stored-new`: only once the old pair stands everywhere again, and works.
+fn abort(
+    rotation: &Rotation,
+    made: &Made,
+    old_seen: &KeySeen,
+    places: &PlacesSeen,
+    known: &Known,
+    now: Timestamp,
+) -> Result<Step, Step> {
+    if !places.all(PlaceShows::Old) {
+        return Ok(block(Reason::CannotAbort { places: places.which_not(PlaceShows::Old) }));
+    }
+    if old_seen.status != KeyStatus::Active {
+        let seen = old_seen.status.name().to_owned();
+        return Ok(block(Reason::OldKeyNotActive { key: rotation.opened.old_key.clone(), seen }));
+    }
+    behind_the_fence(made, now)?;
+    unnamed(known, &made.key)?;
+    let why = "a person asked for it, and put the old pair back".to_owned();
+    Ok(Step::Act(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
+}
+
+pub(super) fn next_deactivated(
+    rotation: &Rotation,
+    made: &Made,
+    deactivated_at: Timestamp,
+    known: &Known,
+    now: Timestamp,
+) -> Result<Step, Step> {
+    let old = &rotation.opened.old_key;
+    // Looked at in every run, not at the end only: a service that reads the old pair is cut off now.
+    let places = places_of(known)?;
+    let reverted = [places.which(PlaceShows::Old), places.which(PlaceShows::Torn)].concat();
+    if !reverted.is_empty() || rotation.reactivate_asked || rotation.abort_asked {
+        // At once, whatever status a lagging list shows.
+        let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+        if keys.find(old).is_some() {
+            return Ok(Step::Act(Intent::ReactivateOld));
+        }
+        keys_of(rotation, known)?;
+        if !reverted.is_empty() {
+            return Ok(block(Reason::Reverted { places: reverted }));
+        }
+    }
+    delete_named(rotation, known)?;
+    let at_a_persons_word = rotation.named.contains(old);
+    let due = deactivated_at.plus(rotation.opened.policy.quarantine);
+    let quarantine = || Step::Wait { until: due, why: "the old key stays inactive for the quarantine".to_owned() };
+    if now < due && !at_a_persons_word {
+        return Ok(quarantine());
+    }
+    let keys = keys_of(rotation, known)?;
+    if keys.at < due && !at_a_persons_word {
+        return Ok(quarantine());
+    }
+    every_place_is_new(made, keys, places)?;
+    if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
+        return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
+    }
+    stored_pair_answers(made, known)?;
+    unnamed(known, old)?;
+    Ok(Step::Act(Intent::DeleteOld))
+}

@@ -1,0 +1,181 @@
+//! What an event leaves on record beside the standing: counters, first looks, the words of people. Part of
+//! [`super::apply`], and called from there only.
+
+use super::effect::Intent;
+use super::event::{Asked, Event, NotDone, Outcome};
+use super::failure::RefusalKind;
+use super::name::AccessKeyId;
+use super::policy::MOST_REFUSED_WRITES;
+use super::reason::Reason;
+use super::standing::{FirstLook, Rotation, Watched};
+
+/// What an event leaves on record beside the standing.
+pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
+    match event {
+        Event::Opened(_) | Event::Unblocked => next.waiting_until = None,
+        Event::Blocked(reason) => {
+            next.waiting_until = None;
+            if matches!(reason, Reason::OldKeyReactivated { .. }) {
+                next.reactivated = true;
+            }
+        }
+        Event::Disowned { .. } => {
+            next.first_look = None;
+            next.waiting_until = None;
+        }
+        Event::Intended(intent) => {
+            next.attempts += 1;
+            next.first_look = None;
+            next.waiting_until = None;
+            if matches!(intent, Intent::CreateNew { .. }) {
+                next.creates += 1;
+            }
+        }
+        Event::Done(outcome) => {
+            next.first_look = None;
+            next.last_error = None;
+            next.waiting_until = None;
+            record_outcome(next, before, outcome);
+        }
+        Event::NotDone(why) => record_not_done(next, before, why),
+        Event::LookedOnce { at, seen } => {
+            next.first_look = Some(FirstLook { at: *at, seen: seen.clone() });
+            next.waiting_until = None;
+        }
+        Event::Asked(asked) => {
+            next.waiting_until = None;
+            record_asked(next, asked);
+        }
+        Event::LateKeySeen { key } => {
+            next.late_keys.insert(key.clone());
+        }
+        Event::Deferred { why, until } => {
+            next.last_error = Some(why.clone());
+            next.waiting_until = *until;
+        }
+        Event::Ended { why, .. } => {
+            next.last_error = Some(why.clone());
+            next.waiting_until = None;
+        }
+    }
+}
+
+/// Of words that contradict each other the last counts.
+fn record_asked(next: &mut Rotation, asked: &Asked) {
+    match asked {
+        Asked::Abort => {
+            next.abort_asked = true;
+            next.named.remove(&next.opened.old_key);
+        }
+        Asked::ReactivateOld => {
+            next.reactivate_asked = true;
+            next.named.remove(&next.opened.old_key);
+        }
+        Asked::DeleteKey { key } => {
+            if *key == next.opened.old_key {
+                next.abort_asked = false;
+                next.reactivate_asked = false;
+            }
+            next.kept.remove(key);
+            next.named.insert(key.clone());
+        }
+        Asked::KeepKey { key } => {
+            next.named.remove(key);
+            next.kept.insert(key.clone());
+            account_for(next, key);
+        }
+    }
+}
+
+/// A key whose fate is known is nobody's late child.
+fn account_for(next: &mut Rotation, key: &AccessKeyId) {
+    for attempt in &mut next.watched {
+        attempt.listed.insert(key.clone());
+    }
+}
+
+fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
+    match outcome {
+        Outcome::Stored { .. } => next.refused_writes = 0,
+        Outcome::FoundCreated { key } => {
+            // It may be a stranger's after all, and ours still to come.
+            watch(next, before.standing.intent(), before);
+            account_for(next, key);
+        }
+        Outcome::NamedDeleted { key } => {
+            next.named.remove(key);
+            account_for(next, key);
+        }
+        Outcome::NewDiscarded { .. } => {
+            next.refused_writes = 0;
+            next.new_key = None;
+            if let Some(Intent::DiscardNew { key, why, .. }) = before.standing.intent() {
+                next.named.remove(key);
+                // It may be listed a while longer.
+                account_for(next, key);
+                next.last_error = Some(why.clone());
+            }
+        }
+        Outcome::Restored
+        | Outcome::Created { .. }
+        | Outcome::Fenced { .. }
+        | Outcome::OldDeactivated { .. }
+        | Outcome::OldReactivated { .. }
+        | Outcome::OldDeleted
+        | Outcome::NewDeactivated { .. }
+        | Outcome::NewReactivated => {}
+    }
+}
+
+fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
+    next.first_look = None;
+    next.waiting_until = None;
+    let intent = before.standing.intent();
+    match why {
+        NotDone::Refused(refusal) => {
+            next.last_error = Some(refusal.message.clone());
+            match intent {
+                // A create that was refused made nothing.
+                Some(Intent::CreateNew { .. }) => next.creates = next.creates.saturating_sub(1),
+                Some(Intent::StoreNew) => next.refused_writes += refusals_that_count(refusal.kind),
+                Some(
+                    Intent::RestoreOld
+                    | Intent::FenceStore
+                    | Intent::DeactivateOld
+                    | Intent::ReactivateOld
+                    | Intent::DeleteOld
+                    | Intent::DeactivateNew { .. }
+                    | Intent::ReactivateNew { .. }
+                    | Intent::DiscardNew { .. }
+                    | Intent::DeleteNamed { .. },
+                )
+                | None => {}
+            }
+        }
+        NotDone::Seen => {
+            if matches!(intent, Some(Intent::StoreNew)) {
+                next.refused_writes += 1;
+            }
+            watch(next, intent, before);
+        }
+    }
+}
+
+/// What may not be written now may not be written a moment later.
+const fn refusals_that_count(kind: RefusalKind) -> u32 {
+    match kind {
+        RefusalKind::Denied => MOST_REFUSED_WRITES,
+        RefusalKind::Throttled => 0,
+        RefusalKind::Stale | RefusalKind::NoSuchEntity | RefusalKind::LimitExceeded | RefusalKind::Other => 1,
+    }
+}
+
+/// A lost create stays watched: see [`Watched`].
+fn watch(next: &mut Rotation, intent: Option<&Intent>, before: &Rotation) {
+    if let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = intent {
+        let mut listed = listed.clone();
+        // What a person has spoken for is accounted for.
+        listed.extend(before.kept.union(&before.named).cloned());
+        next.watched.push(Watched { listed, asked_at: *asked_at, give_up_at: *give_up_at });
+    }
+}
