@@ -110,6 +110,8 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         | Reason::StillNamed { .. }
         | Reason::Unreadable { .. }
         | Reason::NewKeyNotActive { .. }
+        | Reason::NewKeyGone { .. }
+        | Reason::OldKeyNotActive { .. }
         | Reason::StoredPairFails { .. }
         | Reason::WrongIdentity { .. }
         | Reason::TooManyCreates
