@@ -10,6 +10,8 @@
 //! | 3 | [`drive`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
 //! | 4 | [`cli`] | words, arguments, exit codes |
 
+pub mod adapters;
+pub mod cli;
 pub mod discovery;
 pub mod drive;
 pub mod journal;

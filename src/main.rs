@@ -1,2 +1,53 @@
-//! bin
-fn main() {}
+//! The program: makes the process safe while it still has one thread, then hands over to [`rotator::cli`]. No logic.
+
+mod wiped;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use rotator::cli::wire::FromEnvironment;
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use zeroize::Zeroizing;
+
+#[global_allocator]
+static ALLOCATOR: wiped::WipedOnFree = wiped::WipedOnFree;
+
+/// With these the SDK logs the bodies of requests and answers, secrets included.
+const MAKES_THE_SDK_TELL: [&str; 2] = ["LOG_SENSITIVE_BODIES", "LOG_SIGNABLE_BODY"];
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(say_where_it_panicked));
+    let given = take_from_environment();
+    // Files that anybody makes from here on are for this user alone.
+    umask(Mode::RWXG | Mode::RWXO);
+    leave_no_core();
+    ExitCode::from(rotator::cli::main(std::env::args_os(), given))
+}
+
+/// A core dump would hold secrets. A system that refuses is not a reason to refuse to work.
+fn leave_no_core() {
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Takes what no library and no child process (a `credential_process`) may inherit.
+#[expect(unsafe_code, reason = "removing a variable is sound while the process has one thread, which is so here only")]
+fn take_from_environment() -> FromEnvironment {
+    let store_key = std::env::var("ROTATOR_STORE_KEY").ok().filter(|key| !key.is_empty()).map(Zeroizing::new);
+    for name in MAKES_THE_SDK_TELL.into_iter().chain(["ROTATOR_STORE_KEY"]) {
+        // SAFETY: called first thing in `main`; no other thread exists that could read the environment.
+        unsafe { std::env::remove_var(name) };
+    }
+    FromEnvironment { store_key }
+}
+
+/// The place of a panic, never its text: that may hold anything.
+fn say_where_it_panicked(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    let _ = writeln!(
+        std::io::stderr(),
+        "rotator: a defect{place}; what was in flight is in the journal: `rotator status` shows it, `rotator resume` goes on"
+    );
+}

@@ -94,7 +94,10 @@ impl Drive {
         if let Some(campaign) = self.open_campaign().await? {
             report.campaign = Some(campaign.id);
             report.left_alone = campaign.notes.left_alone.clone();
-            let unopened = campaign.notes.unopened.clone();
+            let mut unopened = campaign.notes.unopened.clone();
+            // A run that was killed has not taken off its list what it opened.
+            let opened = self.journal.store().summaries(Which::Campaign(campaign.id)).await?;
+            unopened.retain(|key| !opened.iter().any(|summary| summary.rotation.serves(key)));
             self.settle_campaign(campaign.id, unopened, campaign.notes.left_alone).await?;
         }
         report.stopped = self.world.stop.asked();
@@ -195,7 +198,7 @@ impl Drive {
         let mut tasks = JoinSet::new();
         let mut keys = Vec::new();
         for due in due {
-            let id = RotationId::from_uuid(Uuid::now_v7());
+            let id = due.id;
             keys.push((id, due.key.id.clone()));
             let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
             let opened = self.opened(campaign, due, choice);
@@ -232,6 +235,7 @@ impl Drive {
             account: self.world.caller.account.clone(),
             user: due.user,
             old_key: due.key.id,
+            old_secret: due.old_secret,
             old_key_created: due.key.created,
             places: due.places,
             stores,

@@ -85,22 +85,25 @@ pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
 
 fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> PlaceShows {
     let Ok(pair) = read_pair(place, |entry| readings.value(&place.store, entry)) else { return PlaceShows::Foreign };
-    let is_old = pair.id.as_ref() == Some(&rotation.opened.old_key);
+    let fingerprint = pair.secret.fingerprint(rotation.id);
+    let is_old_id = pair.id.as_ref() == Some(&rotation.opened.old_key);
+    let recorded = rotation.opened.old_secret.as_ref();
+    let is_old = is_old_id && recorded.is_none_or(|recorded| fingerprint.as_ref() == Some(recorded));
     let Some(made) = rotation.made() else {
         return if is_old { PlaceShows::Old } else { PlaceShows::Foreign };
     };
     let is_new_secret = match &made.claim {
-        Claim::Acknowledged { fingerprint } => pair.secret.fingerprint(rotation.id) == *fingerprint,
+        Claim::Acknowledged { fingerprint: recorded } => fingerprint.as_ref() == Some(recorded),
         Claim::Evidence => false,
     };
     let is_new_id = pair.id.as_ref() == Some(&made.key);
-    if is_new_secret && (is_new_id || is_old) {
+    if is_new_secret && (is_new_id || is_old_id) {
         readings.new_secret = Some(pair.secret);
     }
-    match (is_new_id, is_old, is_new_secret) {
-        (true, _, true) => PlaceShows::New,
-        (false, true, true) => PlaceShows::Torn,
-        (false, true, false) => PlaceShows::Old,
-        (true, _, false) | (false, false, _) => PlaceShows::Foreign,
+    match (is_new_secret, is_new_id, is_old_id) {
+        (true, true, _) => PlaceShows::New,
+        (true, false, true) => PlaceShows::Torn,
+        (false, false, true) if is_old => PlaceShows::Old,
+        (true, false, false) | (false, _, _) => PlaceShows::Foreign,
     }
 }

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::owner::Owner;
 use super::pace::Operation;
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needle, Place, Spot, StoredEntry, WhyLeftAlone, discover};
+use crate::discovery::{Candidate, Haystack, Needle, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
-use crate::rotation::name::{AccessKeyId, StoreName, UserName};
+use crate::rotation::name::{AccessKeyId, EntryName, RotationId, StoreName, UserName};
 use crate::rotation::policy::{Policy, SpareKey};
+use crate::rotation::secret::Fingerprint;
 
 /// What the operator chose to rotate.
 #[derive(Debug, Clone)]
@@ -32,6 +35,10 @@ pub struct Choice {
 /// A key that IAM confirmed and that is due.
 #[derive(Debug, Clone)]
 pub struct Due {
+    /// The id that its rotation will have.
+    pub id: RotationId,
+    /// Of its secret as it stands now.
+    pub old_secret: Option<Fingerprint>,
     /// Whose.
     pub user: UserName,
     /// The key.
@@ -113,6 +120,7 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let entries = read_everything(world, &mut survey).await?;
     let findings = discover(&entries);
     let elsewhere = named_elsewhere(world, &entries, &findings.candidates);
+    let secrets: Vec<_> = findings.candidates.iter().map(|candidate| fingerprint(&entries, candidate)).collect();
     drop(entries);
     for alone in findings.left_alone {
         survey.left_alone.push(LeftAloneNote {
@@ -129,10 +137,10 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
         .map(|candidate| consider(world, choice, taken, candidate, elsewhere.get(&candidate.key_id)));
     let answers = futures_util::future::join_all(asking).await;
     let mut by_user: BTreeMap<UserName, Vec<Due>> = BTreeMap::new();
-    for (candidate, answer) in findings.candidates.iter().zip(answers) {
+    for ((candidate, answer), (id, old_secret)) in findings.candidates.iter().zip(answers).zip(secrets) {
         match answer {
             Ok(Some((user, key))) => {
-                let due = Due { user: user.clone(), key, places: candidate.places.clone() };
+                let due = Due { id, old_secret, user: user.clone(), key, places: candidate.places.clone() };
                 by_user.entry(user).or_default().push(due);
             }
             Ok(None) => {}
@@ -230,6 +238,19 @@ async fn consider(
     }
     room(world, choice, &user, &keys, id).await?;
     Ok(Some((user, key)))
+}
+
+/// A rotation's id, and within it the fingerprint of the secret as it stands now.
+fn fingerprint(entries: &[StoredEntry], candidate: &Candidate) -> (RotationId, Option<Fingerprint>) {
+    let id = RotationId::from_uuid(Uuid::now_v7());
+    let secret = candidate.places.first().and_then(|place| {
+        let value_of = |name: &EntryName| {
+            let found = entries.iter().find(|entry| entry.store == place.store && entry.name == *name);
+            found.map(|entry| &entry.value)
+        };
+        read_pair(place, value_of).ok()
+    });
+    (id, secret.and_then(|pair| pair.secret.fingerprint(id)))
 }
 
 /// Entries that name a candidate's key and are none of its places. Better known before a create than after.

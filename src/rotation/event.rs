@@ -25,6 +25,10 @@ pub struct Opened {
     pub old_key: AccessKeyId,
     /// When IAM says that key was created.
     pub old_key_created: Timestamp,
+    /// Of the old secret, where it has the form that AWS gives a secret and so is beyond guessing: whoever changes it
+    /// later is not overwritten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_secret: Option<Fingerprint>,
     /// Every place that holds the pair.
     pub places: Vec<Place>,
     /// What each of their stores said it was.

@@ -27,18 +27,27 @@ impl SecretKey {
         &self.0
     }
 
-    /// A new secret's fingerprint within one rotation.
+    /// A secret's fingerprint within one rotation; `None` where it has not the form that AWS gives a secret.
     ///
-    /// The id is hashed in, so that equal fingerprints cannot be sought across rotations. A secret made by IAM has
-    /// 240 random bits: its hash gives nothing away. (An *old* secret may be anything a person typed; its hash is
-    /// never kept.)
+    /// The id is hashed in, so that equal fingerprints cannot be sought across rotations. A secret made by AWS is 40
+    /// characters of base-64, 240 random bits: its hash gives nothing away. What a person may have typed is never
+    /// hashed.
     #[must_use]
-    pub fn fingerprint(&self, rotation: RotationId) -> Fingerprint {
-        let mut hash = Sha256::new();
-        hash.update(b"rotator new secret v1\0");
-        hash.update(rotation.as_uuid().as_bytes());
-        hash.update(self.expose().as_bytes());
-        Fingerprint(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    pub fn fingerprint(&self, rotation: RotationId) -> Option<Fingerprint> {
+        self.is_like_aws().then(|| {
+            let mut hash = Sha256::new();
+            hash.update(b"rotator secret v1\0");
+            hash.update(rotation.as_uuid().as_bytes());
+            hash.update(self.expose().as_bytes());
+            Fingerprint(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        })
+    }
+
+    /// Whether it has the form that AWS gives a secret access key: 40 characters of base-64.
+    #[must_use]
+    pub fn is_like_aws(&self) -> bool {
+        let text = self.expose();
+        text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
     }
 
     /// Whether both are the same secret. Not in constant time: nobody outside this process chooses either side.
@@ -124,9 +133,12 @@ mod tests {
 
     #[test]
     fn a_fingerprint_belongs_to_one_secret_in_one_rotation() {
-        let (one, two) = (SecretKey::new("one".to_owned()), SecretKey::new("two".to_owned()));
-        assert_eq!(one.fingerprint(rotation(1)), SecretKey::new("one".to_owned()).fingerprint(rotation(1)));
+        let secret = |letter: &str| SecretKey::new(letter.repeat(40));
+        let (one, two) = (secret("1"), secret("2"));
+        assert!(one.fingerprint(rotation(1)).is_some());
+        assert_eq!(one.fingerprint(rotation(1)), secret("1").fingerprint(rotation(1)));
         assert_ne!(one.fingerprint(rotation(1)), two.fingerprint(rotation(1)));
         assert_ne!(one.fingerprint(rotation(1)), one.fingerprint(rotation(2)));
+        assert_eq!(SecretKey::new("hunter2".to_owned()).fingerprint(rotation(1)), None);
     }
 }

@@ -290,6 +290,13 @@ impl Rotation {
         matches!(self.standing, Standing::Closed { .. })
     }
 
+    /// Whether this rotation is all that `key` needs: it replaces it, and has not given up by itself.
+    #[must_use]
+    pub fn serves(&self, key: &AccessKeyId) -> bool {
+        let gave_up = matches!(self.standing, Standing::Closed { ending: Ending::Aborted }) && !self.abort_asked;
+        self.opened.old_key == *key && !gave_up
+    }
+
     /// The key that this rotation made, while it is open.
     #[must_use]
     pub fn made(&self) -> Option<&Made> {

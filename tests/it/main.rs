@@ -1,6 +1,9 @@
 //! All integration tests in one binary: each binary would link the whole SDK.
 
+mod embedded_store;
+mod journal_contract;
 mod sandbox_conformance;
 mod sandbox_faults;
 mod sim;
+mod sqlite_journal;
 mod support;

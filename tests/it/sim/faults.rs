@@ -35,3 +35,19 @@ impl Fault {
 /// Faults by the number of the touch they strike.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Faults(pub(crate) BTreeMap<usize, Fault>);
+
+/// What a person does to the entries while rotator works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interference {
+    /// Writes the first user's old id into an entry of its own.
+    CopiesOldKey,
+    /// Puts the first user's old pair back.
+    Reverts,
+    /// Writes something else over the first user's secret.
+    Overwrites,
+}
+
+impl Interference {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 3] = [Self::CopiesOldKey, Self::Reverts, Self::Overwrites];
+}

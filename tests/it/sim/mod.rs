@@ -10,5 +10,5 @@ mod schedule;
 mod state;
 mod stories;
 
-pub(crate) use faults::{Fault, Faults};
+pub(crate) use faults::{Fault, Faults, Interference};
 pub(crate) use schedule::{Backing, Setup, play};

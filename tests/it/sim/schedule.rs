@@ -3,18 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::drive::campaign::{Drive, Report};
 use rotator::drive::owner::Owner;
 use rotator::drive::stop::Stop;
 use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};
-use rotator::journal::store::{JournalStore, SharedStore, Which};
+use rotator::journal::store::{SharedStore, Which};
 use rotator::journal::write_ahead::{Journal, replay};
 use rotator::rotation::name::StoreName;
 use rotator::rotation::policy::Policy;
 use rotator::rotation::standing::Standing;
 
-use super::faults::Faults;
+use super::faults::{Faults, Interference};
 use super::journal::Struck;
 use super::ports::{Process, Shared, StorePort, lock};
 use super::state::{By, State, Store};
@@ -40,6 +41,8 @@ pub(crate) struct Setup {
     /// In milliseconds: lists, authentication.
     pub(crate) lag: (i64, i64),
     pub(crate) backing: Backing,
+    /// What a person does, and at which touch.
+    pub(crate) interference: Option<(usize, Interference)>,
 }
 
 impl Setup {
@@ -57,11 +60,13 @@ impl Setup {
             stranger: None,
             lag: (0, 0),
             backing: Backing::Memory,
+            interference: None,
         }
     }
 
     fn build(&self, faults: Faults) -> State {
         let mut state = State { now: 1_800_000_000_000, lag: self.lag, faults, ..State::default() };
+        state.interference = self.interference;
         let long_ago = state.now - 90 * 86_400_000;
         for number in 0..self.users {
             let scope = format!("app{number}/production");
@@ -84,6 +89,22 @@ impl Setup {
         }
         state
     }
+}
+
+/// The journal as the next process finds it: the one before is dead, and writes no more.
+async fn reopened(storage: SharedStore, folder: &std::path::Path) -> SharedStore {
+    while Arc::strong_count(&storage) > 1 {
+        tokio::task::yield_now().await;
+    }
+    drop(storage);
+    Arc::new(SqliteJournal::open(&folder.join("journal.db")).expect("the journal opens"))
+}
+
+/// A folder in memory where the system has one: fsync costs nothing there, and thousands of schedules are played.
+fn folder_without_syncs() -> tempfile::TempDir {
+    let shared_memory = std::path::Path::new("/dev/shm");
+    let folder = if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory) } else { tempfile::tempdir() };
+    folder.expect("a folder")
 }
 
 /// How a schedule ended.
@@ -147,17 +168,19 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
 
 /// Plays a schedule to its end and says what was broken.
 pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
-    let folder = (setup.backing == Backing::Sqlite).then_some(());
+    let folder = (setup.backing == Backing::Sqlite).then(|| folder_without_syncs());
     let state: Shared = Arc::new(Mutex::new(setup.build(faults)));
     let mut storage: SharedStore = Arc::new(MemoryJournal::default());
     let mut settled = false;
+    let mut opens = true;
     for round in 0..MOST_ROUNDS {
-        if let Some(_folder) = &folder {
-            storage = storage.clone();
+        if let Some(folder) = &folder {
+            storage = reopened(storage, folder.path()).await;
         }
-        // After the run, `resume` alone; then `run` again, for what was never opened or ended `aborted`.
-        let opens = round == 0 || round > 12;
         let outcome = process(&state, &storage, setup, opens).await;
+        if let Some(folder) = &folder {
+            storage = reopened(storage, folder.path()).await;
+        }
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         let told = match &outcome {
             None => "-- it died".to_owned(),
@@ -177,6 +200,8 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
             settled = true;
             break;
         }
+        // `resume` alone while anything is in flight; `run` for what was never opened or ended `aborted`.
+        opens = all_blocked || round > 12;
         lock(&state).advance(setup.policy.settle.as_millis().try_into().unwrap_or(i64::MAX / 8) + 17_000);
         let waits = open.iter().filter_map(|summary| summary.rotation.waiting_until).max();
         if let Some(until) = waits {
@@ -217,6 +242,12 @@ fn at_the_end(state: &mut State, setup: &Setup, all: &[rotator::journal::entry::
         });
         let late = keys.iter().filter(|key| key.by == By::Late).count();
         if is_blocked {
+            if strangers == 0 && late == 0 && setup.interference.is_none() {
+                broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
+            }
+            continue;
+        }
+        if setup.interference.is_some() {
             continue;
         }
         if late > 0 && !state.reported_late {

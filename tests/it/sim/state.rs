@@ -6,7 +6,7 @@ use rotator::discovery::names;
 use rotator::rotation::name::AccessKeyId;
 use rotator::rotation::secret::SecretValue;
 
-use super::faults::{Fault, Faults};
+use super::faults::{Fault, Faults, Interference};
 
 /// Whose key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,14 @@ pub(crate) struct State {
     pub(crate) told: Vec<String>,
     /// Raised by a crash: ports of an earlier epoch are dead.
     pub(crate) epoch: u64,
+    /// What a person does, and at which touch.
+    pub(crate) interference: Option<(usize, Interference)>,
+    /// Whether the person's write came after rotator's last look at every entry: no promise covers that.
+    pub(crate) excused: bool,
+    /// Whether a pair is broken because of such a write.
+    pub(crate) persons_fault: bool,
+    /// Whether a rotation was opened on what the person wrote: it takes the world as it finds it.
+    pub(crate) opened_on_it: bool,
     pub(crate) broken: Vec<String>,
     pub(crate) secrets: BTreeSet<String>,
     pub(crate) creates: usize,
@@ -119,6 +127,18 @@ impl State {
         let number = self.touches;
         self.touches += 1;
         let fault = self.faults.0.get(&number).copied();
+        if what.contains("\"event\":\"opened\"") && self.interference.is_some_and(|(at, _)| at < number) {
+            self.opened_on_it = true;
+        }
+        if what == "store read all" {
+            self.excused = false;
+        }
+        if let Some((at, interference)) = self.interference
+            && at == number
+        {
+            self.told.push(format!("  a person: {interference:?}"));
+            self.interfere(interference);
+        }
         self.told.push(match fault {
             Some(fault) => format!("{number} {what}  <-- {fault:?}"),
             None => format!("{number} {what}"),
@@ -169,17 +189,19 @@ impl State {
                     self.broken.push(format!("P2: a stranger's key {id} was deactivated"));
                 }
                 key.active = active;
+                self.persons_fault |= self.excused && !active;
                 Ok(None)
             }
             Effect::Delete { user, id } => {
                 let named: Vec<String> = self.naming(&id);
+                self.persons_fault |= self.excused;
                 let Some(keys) = self.users.get_mut(&user) else { return Err("NoSuchEntity") };
                 let Some(at) = keys.iter().position(|key| key.id == id) else { return Err("NoSuchEntity") };
                 let key = keys.remove(at);
                 if key.by == By::Stranger {
                     self.broken.push(format!("P2: a stranger's key {id} was deleted"));
                 }
-                if !named.is_empty() {
+                if !named.is_empty() && !self.excused {
                     self.broken.push(format!("P3: {id} was deleted while {named:?} named it"));
                 }
                 Ok(None)
@@ -196,12 +218,39 @@ impl State {
                     let Some((now, bytes)) = store.entries.get_mut(&entry).filter(|(now, _)| *now == version) else {
                         return Err("Stale");
                     };
+                    if bytes == b"something else\n" && *bytes != value && !self.opened_on_it {
+                        self.broken.push("P2: what a person wrote was overwritten".to_owned());
+                    }
                     *now += 1;
                     *bytes = value;
                 }
                 Ok(None)
             }
         }
+    }
+
+    fn interfere(&mut self, interference: Interference) {
+        let Some((store, ids, secrets)) = self.readers.first().cloned() else { return };
+        let keys = self.users.values().next().cloned().unwrap_or_default();
+        let Some(old) = keys.iter().find(|key| key.by == By::Stored) else {
+            self.persons_fault = true;
+            return;
+        };
+        let Some(store) = self.stores.get_mut(&store) else { return };
+        let mut put = |entry: &str, bytes: Vec<u8>| {
+            let slot = store.entries.entry(entry.to_owned()).or_default();
+            *slot = (slot.0 + 1, bytes);
+        };
+        match interference {
+            Interference::CopiesOldKey => put("notes/for/us", format!("the key is {}", old.id).into_bytes()),
+            Interference::Reverts => {
+                put(&ids, old.id.clone().into_bytes());
+                put(&secrets, format!("{}\n", old.secret).into_bytes());
+            }
+            Interference::Overwrites => put(&secrets, b"something else\n".to_vec()),
+        }
+        self.excused = true;
+        self.persons_fault |= !old.active;
     }
 
     /// Entries that name a key.
@@ -227,7 +276,9 @@ impl State {
             let accepted = self.find(&id).is_some_and(|key| key.active && key.secret == secret);
             let torn =
                 !store.atomic && self.users.values().flatten().any(|key| key.secret == secret && key.by == By::Rotator);
-            if !accepted && !torn {
+            // From here on it is the person's doing, not ours.
+            let persons = matches!(self.interference, Some((at, Interference::Overwrites)) if at < self.touches);
+            if !accepted && !torn && !persons && !self.excused && !self.persons_fault {
                 broken.push(format!("P1: {id_entry} holds {id}, which does not authenticate, after {after}"));
             }
         }

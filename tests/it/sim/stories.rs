@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rotator::rotation::policy::Policy;
 
-use super::{Backing, Fault, Faults, Setup, play};
+use super::{Backing, Fault, Faults, Interference, Setup, play};
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -52,14 +52,19 @@ fn nothing_goes_wrong() {
 
 #[test]
 fn every_single_fault_over_memory() {
-    singles(Backing::Memory);
+    singles(Backing::Memory, &setups());
 }
 
-fn singles(backing: Backing) {
+#[test]
+fn every_single_fault_over_sqlite() {
+    singles(Backing::Sqlite, &setups()[1..3]);
+}
+
+fn singles(backing: Backing, setups: &[Setup]) {
     runtime().block_on(async {
         let mut played = 0;
-        for setup in setups() {
-            let setup = Setup { backing, ..setup };
+        for setup in setups {
+            let setup = Setup { backing, ..setup.clone() };
             let touches = must_hold(&setup, &Faults::default()).await;
             for touch in 0..touches {
                 for fault in Fault::ALL {
@@ -135,6 +140,26 @@ fn a_strangers_key_is_left_alone_and_harms_nobody_else() {
     });
 }
 
+#[test]
+fn a_person_interferes_at_every_touch() {
+    runtime().block_on(async {
+        for setup in [&setups()[0], &setups()[1]] {
+            let touches = must_hold(setup, &Faults::default()).await;
+            for at in 0..touches {
+                for kind in Interference::ALL {
+                    let setup = Setup { interference: Some((at, kind)), ..setup.clone() };
+                    must_hold(&setup, &Faults::default()).await;
+                    for fault in SECOND {
+                        for second in [at.saturating_sub(1), at, at + 1, at + 2, at + 5] {
+                            must_hold(&setup, &Faults(BTreeMap::from([(second, fault)]))).await;
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
 mod random {
     use proptest::prelude::*;
 
@@ -156,7 +181,7 @@ mod random {
                     proof_span: Duration::from_secs(span * 10),
                     ..Policy::default()
                 };
-                Setup { users, stores, atomic, policy, stranger, lag, backing: Backing::Sqlite }
+                Setup { users, stores, atomic, policy, stranger, lag, backing: Backing::Sqlite, interference: None }
             },
         )
     }

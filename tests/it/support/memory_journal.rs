@@ -1,6 +1,6 @@
-//! A journal in memory, behind the same port as SQLite's; one contract suite holds both to the same behaviour.
+//! A journal in memory: what [`JournalStore`] promises, without a disk. It passes the same contract suite as SQLite.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -10,78 +10,104 @@ use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::standing::Rotation;
 
+/// The journal. Shared by reference (`Arc`), it outlives a simulated crash of whoever writes it.
 #[derive(Default)]
-struct Kept {
-    lines: BTreeMap<RotationId, Vec<Line>>,
-    summaries: BTreeMap<RotationId, Summary>,
-    campaigns: Vec<Campaign>,
-    leases: BTreeMap<RotationId, (String, Timestamp)>,
+pub(crate) struct MemoryJournal {
+    kept: Mutex<Kept>,
 }
 
-/// The journal.
 #[derive(Default)]
-pub(crate) struct MemoryJournal(Mutex<Kept>);
+struct Kept {
+    lines: Vec<Line>,
+    summaries: Vec<Summary>,
+    campaigns: Vec<Campaign>,
+    leases: HashMap<RotationId, (String, Timestamp)>,
+}
 
-impl MemoryJournal {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+impl Kept {
+    fn summary(&mut self, id: RotationId) -> Option<&mut Summary> {
+        self.summaries.iter_mut().find(|summary| summary.rotation.id == id)
     }
 
-    fn campaign(&self, id: CampaignId, change: impl FnOnce(&mut Campaign)) -> Result<(), StorageError> {
-        let mut kept = self.kept();
-        let campaign = kept.campaigns.iter_mut().find(|campaign| campaign.id == id);
-        change(campaign.ok_or_else(|| StorageError::failed(format!("there is no campaign {id}")))?);
-        Ok(())
+    fn campaign(&mut self, id: CampaignId) -> Result<&mut Campaign, StorageError> {
+        let found = self.campaigns.iter_mut().find(|campaign| campaign.id == id);
+        found.ok_or_else(|| StorageError::failed(format!("the journal has no campaign {id}")))
+    }
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no test panics while it holds the journal")
     }
 }
 
 #[async_trait]
 impl JournalStore for MemoryJournal {
     async fn append(&self, line: Line, after: &Rotation) -> Result<(), StorageError> {
+        if line.rotation != after.id {
+            return Err(StorageError::failed("a line came with another rotation"));
+        }
         let mut kept = self.kept();
-        let lines = kept.lines.entry(line.rotation).or_default();
-        if line.seq != lines.len() as u64 + 1 {
+        let last = kept.summary(line.rotation).map_or(0, |summary| summary.seq);
+        if line.seq != last + 1 {
             return Err(StorageError::Conflict { rotation: line.rotation, seq: line.seq });
         }
-        let opened_at = lines.first().map_or(line.at, |first| first.at);
-        let summary = Summary { rotation: after.clone(), seq: line.seq, opened_at, updated_at: line.at };
-        lines.push(line.clone());
-        kept.summaries.insert(line.rotation, summary);
+        let (seq, updated_at) = (line.seq, line.at);
+        match kept.summary(line.rotation) {
+            Some(summary) => {
+                *summary = Summary { rotation: after.clone(), seq, opened_at: summary.opened_at, updated_at };
+            }
+            None => kept.summaries.push(Summary { rotation: after.clone(), seq, opened_at: updated_at, updated_at }),
+        }
+        kept.lines.push(line);
         Ok(())
     }
 
     async fn lines(&self, rotation: RotationId) -> Result<Vec<Line>, StorageError> {
-        Ok(self.kept().lines.get(&rotation).cloned().unwrap_or_default())
+        Ok(self.kept().lines.iter().filter(|line| line.rotation == rotation).cloned().collect())
     }
 
     async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
-        let wanted = |summary: &&Summary| match which {
-            Which::Open => !summary.rotation.is_closed(),
-            Which::Campaign(id) => summary.rotation.opened.campaign == id,
-            Which::WatchedAfter(moment) => {
-                summary.rotation.is_closed() && summary.rotation.watched_until().is_some_and(|until| until > moment)
+        let wanted = |summary: &&Summary| {
+            let rotation = &summary.rotation;
+            match which {
+                Which::Open => !rotation.is_closed(),
+                Which::Campaign(id) => rotation.opened.campaign == id,
+                Which::WatchedAfter(moment) => {
+                    rotation.is_closed() && rotation.watched_until().is_some_and(|until| until > moment)
+                }
+                Which::All => true,
             }
-            Which::All => true,
         };
-        Ok(self.kept().summaries.values().filter(wanted).cloned().collect())
+        Ok(self.kept().summaries.iter().filter(wanted).cloned().collect())
     }
 
     async fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError> {
-        Ok(self.kept().summaries.get(&rotation).cloned())
+        Ok(self.kept().summary(rotation).map(|summary| summary.clone()))
     }
 
     async fn begin_campaign(&self, id: CampaignId, at: Timestamp) -> Result<(), StorageError> {
-        let notes = CampaignNotes::default();
-        self.kept().campaigns.push(Campaign { id, began_at: at, closed: false, notes });
+        let mut kept = self.kept();
+        if kept.campaign(id).is_ok() {
+            return Err(StorageError::failed(format!("campaign {id} has begun already")));
+        }
+        kept.campaigns.push(Campaign { id, began_at: at, closed: false, notes: CampaignNotes::default() });
         Ok(())
     }
 
     async fn note_campaign(&self, id: CampaignId, notes: CampaignNotes) -> Result<(), StorageError> {
-        self.campaign(id, |campaign| campaign.notes = notes)
+        self.kept().campaign(id)?.notes = notes;
+        Ok(())
     }
 
     async fn close_campaign(&self, id: CampaignId) -> Result<(), StorageError> {
-        self.campaign(id, |campaign| campaign.closed = true)
+        self.kept().campaign(id)?.closed = true;
+        Ok(())
     }
 
     async fn last_campaign(&self) -> Result<Option<Campaign>, StorageError> {
@@ -89,15 +115,13 @@ impl JournalStore for MemoryJournal {
     }
 
     async fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError> {
-        let kept = self.kept();
-        let made = kept.summaries.values().filter(|summary| summary.rotation.opened.campaign == id);
-        Ok(made.filter_map(|summary| summary.rotation.new_key.clone()).collect())
+        let of_campaign = |summary: &&Summary| summary.rotation.opened.campaign == id;
+        Ok(self.kept().summaries.iter().filter(of_campaign).filter_map(|s| s.rotation.new_key.clone()).collect())
     }
 
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
-        let kept = self.kept();
-        let made = kept.summaries.values().filter(|summary| summary.rotation.opened.user == *user);
-        Ok(made.filter_map(|summary| summary.rotation.new_key.clone()).collect())
+        let of_user = |summary: &&Summary| summary.rotation.opened.user == *user;
+        Ok(self.kept().summaries.iter().filter(of_user).filter_map(|s| s.rotation.new_key.clone()).collect())
     }
 
     async fn lease(
@@ -108,11 +132,11 @@ impl JournalStore for MemoryJournal {
         until: Timestamp,
     ) -> Result<(), StorageError> {
         let mut kept = self.kept();
-        if let Some((other, held)) = kept.leases.get(&rotation)
+        if let Some((other, theirs)) = kept.leases.get(&rotation)
             && other != holder
-            && *held > now
+            && *theirs > now
         {
-            return Err(StorageError::Leased { rotation, holder: other.clone(), until: *held });
+            return Err(StorageError::Leased { rotation, holder: other.clone(), until: *theirs });
         }
         kept.leases.insert(rotation, (holder.to_owned(), until));
         Ok(())

@@ -1,0 +1,241 @@
+//! From the SDK's default chain to two clients on one pool; every setting that we rely on is made here and read back.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use hyper::Uri;
+
+/// The region where the chain has none; IAM is global.
+const LAST_RESORT_REGION: &str = "us-east-1";
+
+/// How long an idle connection is kept. A request sent just as the other side closes it is in doubt, so it is short.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// How to call AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// How long one call may take from first to last, credentials included.
+    pub call_timeout: Duration,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+}
+
+impl Default for AwsSettings {
+    fn default() -> Self {
+        Self { call_timeout: Duration::from_secs(10), connect_timeout: Duration::from_millis(3100) }
+    }
+}
+
+/// Why AWS is not called at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The endpoint would get secrets in the clear.
+    #[error(
+        "call {service} at http://{host}: plain http is for this machine only (localhost, 127.0.0.1, [::1]); use https, \
+         or correct AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{service} or the profile's endpoint_url"
+    )]
+    PlainHttp {
+        /// `IAM` or `STS`.
+        service: &'static str,
+        /// The host that was configured.
+        host: String,
+    },
+    /// The SDK cannot make an endpoint of what is configured.
+    #[error(
+        "call {service}: its endpoint is not an http or https URL; correct AWS_ENDPOINT_URL, \
+         AWS_ENDPOINT_URL_{service}, the profile's endpoint_url, or the region"
+    )]
+    NoEndpoint {
+        /// `IAM` or `STS`.
+        service: &'static str,
+    },
+    /// A setting that we rely on did not take: a defect, or another version of the SDK.
+    #[error("call {service}: the SDK did not take the setting {setting}; this build of rotator must not be used")]
+    Setting {
+        /// `IAM` or `STS`.
+        service: &'static str,
+        /// Which.
+        setting: &'static str,
+    },
+}
+
+/// AWS: implements [`Iam`](crate::ports::iam::Iam) and [`Identity`](crate::ports::identity::Identity).
+#[derive(Debug, Clone)]
+pub struct Aws {
+    pub(super) iam: aws_sdk_iam::Client,
+    pub(super) sts: aws_sdk_sts::Client,
+}
+
+impl Aws {
+    /// Clients as the environment and the profile describe them. Makes no call to AWS's services; the chain itself
+    /// may ask the machine's metadata service for a region.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none, or a setting does not take.
+    pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
+        let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
+        let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
+        Self::with_chain(&chain, settings).await
+    }
+
+    /// Clients as `chain` describes them.
+    pub(super) async fn with_chain(chain: &SdkConfig, settings: AwsSettings) -> Result<Self, ConnectError> {
+        let endpoints = [("IAM", iam_uri(chain).await), ("STS", sts_uri(chain).await)];
+        let mut plain = false;
+        for (service, uri) in endpoints {
+            plain |= is_plain(service, uri)?;
+        }
+        let client = one_pool(settings, plain);
+        let (retries, time_outs) = (RetryConfig::disabled(), time_outs(settings));
+        let stalls = StalledStreamProtectionConfig::disabled();
+        let iam = aws_sdk_iam::config::Builder::from(chain)
+            .http_client(client.clone())
+            .retry_config(retries.clone())
+            .timeout_config(time_outs.clone())
+            .stalled_stream_protection(stalls.clone())
+            .build();
+        let sts = aws_sdk_sts::config::Builder::from(chain)
+            .http_client(client)
+            .retry_config(retries)
+            .timeout_config(time_outs)
+            .stalled_stream_protection(stalls)
+            .build();
+        let aws = Self { iam: aws_sdk_iam::Client::from_conf(iam), sts: aws_sdk_sts::Client::from_conf(sts) };
+        aws.check_settings(settings)?;
+        Ok(aws)
+    }
+
+    /// Reads back every setting that we rely on.
+    fn check_settings(&self, settings: AwsSettings) -> Result<(), ConnectError> {
+        let (iam, sts) = (self.iam.config(), self.sts.config());
+        let rows = [
+            ("IAM", iam.retry_config(), iam.timeout_config(), iam.stalled_stream_protection(), iam.identity_cache()),
+            ("STS", sts.retry_config(), sts.timeout_config(), sts.stalled_stream_protection(), sts.identity_cache()),
+        ];
+        for (service, retries, time_outs_set, stalls, cache) in rows {
+            let expect = |holds, setting| if holds { Ok(()) } else { Err(ConnectError::Setting { service, setting }) };
+            expect(retries.is_some_and(|retries| retries.max_attempts() == 1), "one attempt")?;
+            expect(time_outs_set == Some(&time_outs(settings)), "time-outs")?;
+            expect(stalls.is_some_and(|stalls| !stalls.is_enabled()), "no stalled-stream protection")?;
+            expect(cache.is_some(), "identity cache")?;
+        }
+        Ok(())
+    }
+}
+
+/// Every time-out that the SDK knows: the SDK itself sets no read time-out and no operation time-out (measured: a
+/// call was still hanging after 90 s).
+fn time_outs(settings: AwsSettings) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.call_timeout)
+        .operation_attempt_timeout(settings.call_timeout)
+        .operation_timeout(settings.call_timeout)
+        .build()
+}
+
+/// One connector for both services, so one pool and one set of root certificates. Proxies as in the environment; none
+/// when an endpoint is plain `http`, since a proxy would carry what is meant for this machine out of it.
+fn one_pool(settings: AwsSettings, plain: bool) -> SharedHttpClient {
+    let connector = Connector::builder()
+        .connector_settings(
+            HttpConnectorSettings::builder()
+                .connect_timeout(settings.connect_timeout)
+                .read_timeout(settings.call_timeout)
+                .build(),
+        )
+        .pool_idle_timeout(IDLE)
+        .proxy_config(if plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() })
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build();
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// Whether the endpoint is plain `http`, which only a loopback host may have.
+fn is_plain(service: &'static str, uri: Option<String>) -> Result<bool, ConnectError> {
+    let none = ConnectError::NoEndpoint { service };
+    let Some(Ok(uri)) = uri.map(|uri| uri.parse::<Uri>()) else { return Err(none) };
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(none) };
+    if scheme.eq_ignore_ascii_case("https") {
+        return Ok(false);
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(none);
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if loopback { Ok(true) } else { Err(ConnectError::PlainHttp { service, host: host.to_owned() }) }
+}
+
+/// Stops a call before it is signed and keeps where it would have gone: the only way to have the SDK's own answer,
+/// with every variable and profile key that it takes endpoints from.
+#[derive(Debug, Clone, Default)]
+struct Probe(Arc<Mutex<Option<String>>>);
+
+impl Probe {
+    fn uri(&self) -> Option<String> {
+        self.0.lock().ok()?.take()
+    }
+}
+
+impl Intercept for Probe {
+    fn name(&self) -> &'static str {
+        "Probe"
+    }
+
+    fn read_before_signing(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Ok(mut uri) = self.0.lock() {
+            *uri = Some(context.request().uri().to_owned());
+        }
+        Err("the endpoint is known; nothing is sent".into())
+    }
+}
+
+/// Stand-ins for credentials: the probe ends before they would sign anything.
+fn nobody() -> Credentials {
+    Credentials::new("AKIAAAAAAAAAAAAAAAAA", "nobody", None, None, "probe")
+}
+
+async fn iam_uri(chain: &SdkConfig) -> Option<String> {
+    let probe = Probe::default();
+    let config =
+        aws_sdk_iam::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
+    let call = aws_sdk_iam::Client::new(chain).list_access_keys().user_name("nobody").customize();
+    // It always fails, in the probe.
+    let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
+    probe.uri()
+}
+
+async fn sts_uri(chain: &SdkConfig) -> Option<String> {
+    let probe = Probe::default();
+    let config =
+        aws_sdk_sts::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
+    let call = aws_sdk_sts::Client::new(chain).get_caller_identity().customize();
+    // It always fails, in the probe.
+    let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
+    probe.uri()
+}

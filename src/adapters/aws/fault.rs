@@ -1,0 +1,285 @@
+//! A call that did not go well: what is certain about it, and words for people.
+//!
+//! Nothing here formats an SDK error or a body. An error code and a request id are quoted if they look like one; of
+//! a failure before any answer, the operating system's or TLS's own words.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::witness::{Seen, Witness, is_word};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::policy::Timestamp;
+
+/// How long a chain of causes is followed.
+const MOST_CAUSES: usize = 16;
+
+/// Codes that mean "too many calls", as the SDK's own retry classifier has them
+/// (<https://docs.rs/aws-runtime/latest/aws_runtime/retries/classifiers/constant.THROTTLING_ERRORS.html>); of those,
+/// the ones that IAM, STS or what stands before them can say.
+const THROTTLING: &[&str] = &[
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "SlowDown",
+    "PriorRequestNotComplete",
+];
+
+/// Codes that mean "not you" under another status than 401 and 403
+/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>).
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "IncompleteSignature",
+    "NotAuthorized",
+    "RequestExpired",
+    "ExpiredToken",
+    "ExpiredTokenException",
+];
+
+/// What was asked, for messages.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// The operation, as AWS names it.
+    pub(super) operation: &'static str,
+    /// About whom or what.
+    pub(super) about: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.operation, self.about)
+    }
+}
+
+/// How far the call came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Came {
+    /// It ended before the request left this process.
+    NotSent(Hindrance),
+    /// It was sent, and no answer was heard to its end.
+    NoAnswer(String),
+    /// An answer that proves nothing.
+    Unreadable(&'static str),
+    /// A whole error document with this code.
+    Error(String),
+}
+
+/// Why a request did not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hindrance {
+    NoCredentials,
+    BadCredentials,
+    CredentialsFailed,
+    TooLate,
+    Other,
+}
+
+impl Hindrance {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::NoCredentials => {
+                "there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            Self::BadCredentials => "the configuration of the AWS credentials is not valid; see ~/.aws/config",
+            Self::CredentialsFailed => "the source of the AWS credentials failed",
+            Self::TooLate => "the time-out passed before the request was sent",
+            Self::Other => "the request could not be made; check region, profile and endpoint",
+        }
+    }
+}
+
+/// A call that did not go well.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    call: Box<Call>,
+    came: Came,
+    status: Option<u16>,
+    request_id: Option<String>,
+    /// AWS's clock, if there was an answer.
+    pub(super) at: Option<Timestamp>,
+}
+
+impl Fault {
+    /// An answer of success that is not what it should be.
+    pub(super) fn unreadable(call: &Call, seen: Seen, why: &'static str) -> Self {
+        Self::new(call, seen, Came::Unreadable(why))
+    }
+
+    fn new(call: &Call, seen: Seen, came: Came) -> Self {
+        Self { call: Box::new(call.clone()), came, status: seen.status, request_id: seen.request_id, at: seen.at }
+    }
+
+    /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
+    pub(super) fn refusal_code(&self) -> Option<&str> {
+        match &self.came {
+            Came::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
+            Came::Error(_) | Came::NotSent(_) | Came::NoAnswer(_) | Came::Unreadable(_) => None,
+        }
+    }
+
+    /// Whether that no means "not with these credentials".
+    pub(super) fn is_denied(&self) -> bool {
+        self.refusal_code().is_some_and(|code| {
+            !THROTTLING.contains(&code) && (matches!(self.status, Some(401 | 403)) || DENIED.contains(&code))
+        })
+    }
+
+    /// As the failure of a call that changes nothing.
+    pub(super) fn into_call_error(self) -> CallError {
+        CallError::new(self.call_error_kind(), self.to_string())
+    }
+
+    /// As the failure of an effect: refused only if it certainly did not happen.
+    pub(super) fn into_failure(self) -> Failure {
+        let message = self.to_string();
+        match (&self.came, self.refusal_code()) {
+            (Came::NotSent(Hindrance::NoCredentials | Hindrance::BadCredentials), _) => {
+                Refusal::new(RefusalKind::Denied, message).into()
+            }
+            (Came::NotSent(Hindrance::CredentialsFailed | Hindrance::TooLate | Hindrance::Other), _) => {
+                Refusal::new(RefusalKind::Other, message).into()
+            }
+            (_, Some(code)) => Refusal::new(self.refusal_kind(code), message).into(),
+            (Came::NoAnswer(_) | Came::Unreadable(_) | Came::Error(_), None) => Failure::Unknown(message),
+        }
+    }
+
+    fn refusal_kind(&self, code: &str) -> RefusalKind {
+        match code {
+            "NoSuchEntity" => RefusalKind::NoSuchEntity,
+            "LimitExceeded" => RefusalKind::LimitExceeded,
+            code if THROTTLING.contains(&code) || self.status == Some(429) => RefusalKind::Throttled,
+            _ if self.is_denied() => RefusalKind::Denied,
+            _ => RefusalKind::Other,
+        }
+    }
+
+    fn call_error_kind(&self) -> CallErrorKind {
+        let code = match &self.came {
+            Came::NotSent(Hindrance::NoCredentials | Hindrance::BadCredentials) => return CallErrorKind::Denied,
+            Came::NotSent(Hindrance::CredentialsFailed | Hindrance::TooLate) => return CallErrorKind::Unavailable,
+            Came::NotSent(Hindrance::Other) => return CallErrorKind::Other,
+            Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
+            Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
+            Came::Error(code) => code.as_str(),
+        };
+        match (self.status, code) {
+            (Some(429), _) => CallErrorKind::Throttled,
+            (_, code) if THROTTLING.contains(&code) => CallErrorKind::Throttled,
+            (Some(408), _) | (_, "RequestTimeout" | "RequestTimeoutException") => CallErrorKind::Unavailable,
+            (Some(400..500), "NoSuchEntity") => CallErrorKind::NoSuchEntity,
+            (Some(400..500), "ValidationError" | "ValidationException") => CallErrorKind::Invalid,
+            (Some(400..500), _) if self.is_denied() => CallErrorKind::Denied,
+            (Some(400..500), _) => CallErrorKind::Other,
+            _ => CallErrorKind::Unavailable,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "call {}: ", self.call)?;
+        match &self.came {
+            Came::NotSent(hindrance) => write!(f, "{}, so nothing was sent", hindrance.words())?,
+            Came::NoAnswer(why) => write!(f, "no whole answer: {why}")?,
+            Came::Unreadable(why) => f.write_str(why)?,
+            Came::Error(code) => write!(f, "AWS answered {code}")?,
+        }
+        match (self.status, &self.request_id) {
+            (Some(status), Some(id)) => write!(f, " (HTTP {status}, request id {id})")?,
+            (Some(status), None) => write!(f, " (HTTP {status})")?,
+            (None, _) => {}
+        }
+        if self.is_denied() {
+            write!(f, "; check the credentials in use and that their policy allows {}", self.call.operation)?;
+        }
+        Ok(())
+    }
+}
+
+impl Witness {
+    /// What came of `call`: the SDK's result believed only if the wire bears it out.
+    pub(super) fn judge<T, E>(
+        self,
+        call: &Call,
+        result: Result<T, SdkError<E, HttpResponse>>,
+    ) -> Result<(T, Seen), Fault>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let seen = self.seen();
+        let error = match result {
+            Ok(output) => return believable(call, seen).map(|seen| (output, seen)),
+            Err(error) => error,
+        };
+        let came = if !seen.sent {
+            Came::NotSent(hindrance(&error))
+        } else if let Some(code) = error_code(&seen, &error) {
+            Came::Error(code)
+        } else {
+            unproven(&seen, &error)
+        };
+        Err(Fault::new(call, seen, came))
+    }
+}
+
+/// An answer of success is believed if it is one whole document of the call's own kind.
+fn believable(call: &Call, seen: Seen) -> Result<Seen, Fault> {
+    match seen.root.as_deref() {
+        Some(root) if root.strip_suffix("Response") == Some(call.operation) => Ok(seen),
+        Some(_) => Err(Fault::unreadable(call, seen, "the answer is that of another call, or not AWS's")),
+        None => Err(Fault::unreadable(call, seen, "the answer is cut off, or not AWS's")),
+    }
+}
+
+/// The code of a whole error document.
+fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let code = error.as_service_error()?.code()?;
+    (seen.root.is_some() && is_word(code)).then(|| code.to_owned())
+}
+
+fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Came {
+    match error {
+        SdkError::TimeoutError(_) => Came::NoAnswer("the time-out passed".to_owned()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Came::NoAnswer("the connection or the answer took too long".to_owned())
+        }
+        SdkError::DispatchFailure(_) => {
+            let why = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>().map(ToString::to_string));
+            Came::NoAnswer(why.unwrap_or_else(|| "the connection failed".to_owned()))
+        }
+        SdkError::ServiceError(_) if seen.status.is_some_and(|status| status >= 300) => {
+            Came::Unreadable("an error without a code that could be read")
+        }
+        SdkError::ResponseError(_) | SdkError::ServiceError(_) => Came::Unreadable("the answer could not be read"),
+        SdkError::ConstructionFailure(_) | _ => Came::NoAnswer("it failed after it was sent".to_owned()),
+    }
+}
+
+fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance {
+    if matches!(error, SdkError::TimeoutError(_)) {
+        return Hindrance::TooLate;
+    }
+    match causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => Hindrance::NoCredentials,
+        Some(CredentialsError::InvalidConfiguration(_)) => Hindrance::BadCredentials,
+        Some(_) => Hindrance::CredentialsFailed,
+        None => Hindrance::Other,
+    }
+}
+
+/// The chain of causes, the outermost first.
+fn causes<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source()).take(MOST_CAUSES)
+}

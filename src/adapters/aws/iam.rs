@@ -1,0 +1,192 @@
+//! `ports::iam::Iam`: ListAccessKeys, GetAccessKeyLastUsed, CreateAccessKey, UpdateAccessKey, DeleteAccessKey, each
+//! always with a user name: without one IAM acts on the caller's own user.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
+
+use super::connect::Aws;
+use super::fault::{Call, Fault};
+use super::witness::{Seen, Witness};
+use crate::journal::write_ahead::Journaled;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::iam::{Iam, LastUsed};
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
+use crate::rotation::failure::Failure;
+use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use crate::rotation::name::{AccessKeyId, UserName};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::{NewKey, SecretKey};
+
+/// How many pages of one user's keys are read. AWS's quota is two keys and its page a hundred
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>): one page in practice.
+const MOST_PAGES: usize = 20;
+
+/// How long a secret access key is at least: IAM's have 40 characters of the base-64 alphabet, without padding.
+const SHORTEST_SECRET: usize = 40;
+
+const NO_DATE: &str = "the answer has no Date header that can be read, and decisions go by AWS's clock";
+const NOT_UNDERSTOOD: &str = "the answer lists a key without an id or a date that can be read";
+
+#[async_trait]
+impl Iam for Aws {
+    async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError> {
+        let call = about_user("ListAccessKeys", user);
+        let mut keys: Vec<KeySeen> = Vec::new();
+        let mut first_page_at = None;
+        let mut marker = None;
+        for _ in 0..MOST_PAGES {
+            let witness = Witness::default();
+            let request = self.iam.list_access_keys().user_name(user.as_str()).set_marker(marker.take());
+            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+            let (page, seen) = match witness.judge(&call, result) {
+                Ok(page) => page,
+                Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => {
+                    let at = fault.at.ok_or_else(|| no_date(&fault))?;
+                    return Ok(KeysSeen { at, keys: None });
+                }
+                Err(fault) => return Err(fault.into_call_error()),
+            };
+            // The first page's clock: what follows was seen no earlier.
+            let Some(at) = first_page_at.or(seen.at) else { return Err(unreadable(&call, seen, NO_DATE)) };
+            first_page_at = Some(at);
+            for metadata in &page.access_key_metadata {
+                let Some(key) = key_seen(metadata) else { return Err(unreadable(&call, seen, NOT_UNDERSTOOD)) };
+                if keys.iter().all(|known| known.id != key.id) {
+                    keys.push(key);
+                }
+            }
+            if !page.is_truncated {
+                return Ok(KeysSeen { at, keys: Some(keys) });
+            }
+            marker = page.marker;
+            if marker.is_none() {
+                return Err(unreadable(&call, seen, "the answer says there is more, and not where"));
+            }
+        }
+        Err(CallError::new(
+            CallErrorKind::Other,
+            format!("call {call}: there are more than {MOST_PAGES} pages of keys"),
+        ))
+    }
+
+    /// Real IAM answers `AccessDenied` for a key that it does not know, as it does for want of permission: the two
+    /// cannot be told apart, and "no such key" must not be concluded from a missing permission. So that is
+    /// [`CallErrorKind::Denied`], and `None` is a look-alike's `NoSuchEntity`.
+    async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
+        let call = Call { operation: "GetAccessKeyLastUsed", about: format!("key {key}") };
+        let witness = Witness::default();
+        let request = self.iam.get_access_key_last_used().access_key_id(key.as_str());
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, seen) = match witness.judge(&call, result) {
+            Ok(answer) => answer,
+            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => return Ok(None),
+            Err(fault) => return Err(fault.into_call_error()),
+        };
+        // Without the element nothing is said of any use: that is not "never".
+        let Some(used) = output.access_key_last_used else {
+            return Err(unreadable(&call, seen, "the answer does not say when the key was last used"));
+        };
+        let at = used.last_used_date.map(|date| Timestamp::from_unix_seconds(date.secs()));
+        let Ok(user) = output.user_name.map(UserName::new).transpose() else {
+            return Err(unreadable(&call, seen, "the answer names a user by no possible name"));
+        };
+        Ok(Some(LastUsed { user, at }))
+    }
+
+    async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
+        let effect = order.effect();
+        let call = about_user("CreateAccessKey", &effect.user);
+        let witness = Witness::default();
+        let request = self.iam.create_access_key().user_name(effect.user.as_str());
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, seen) = witness.judge(&call, result).map_err(Fault::into_failure)?;
+        // A missing header is no reason to lose a secret: the clock of the list just before is nearly as good.
+        let at = seen.at.unwrap_or(effect.asked_at);
+        match new_key(output.access_key, &effect.user, &effect.listed) {
+            Ok(key) => Ok(Created { key, at }),
+            Err(why) => Err(Fault::unreadable(&call, seen, why).into_failure()),
+        }
+    }
+
+    async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure> {
+        let effect = order.effect();
+        let call = about_key("UpdateAccessKey", effect.key(), effect.user());
+        let witness = Witness::default();
+        let status = if effect.active() { StatusType::Active } else { StatusType::Inactive };
+        let request = self.iam.update_access_key().user_name(effect.user().as_str());
+        let request = request.access_key_id(effect.key().as_str()).status(status);
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (_, seen) = witness.judge(&call, result).map_err(Fault::into_failure)?;
+        seen.at.ok_or_else(|| Fault::unreadable(&call, seen, NO_DATE).into_failure())
+    }
+
+    async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
+        let effect = order.effect();
+        let call = about_key("DeleteAccessKey", effect.key(), effect.user());
+        let witness = Witness::default();
+        let request = self.iam.delete_access_key().user_name(effect.user().as_str());
+        let request = request.access_key_id(effect.key().as_str());
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        match witness.judge(&call, result) {
+            Ok((_, seen)) => seen.at.ok_or_else(|| Fault::unreadable(&call, seen, NO_DATE).into_failure()),
+            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => {
+                fault.at.ok_or_else(|| Failure::Unknown(no_date(&fault).message))
+            }
+            Err(fault) => Err(fault.into_failure()),
+        }
+    }
+}
+
+fn about_user(operation: &'static str, user: &UserName) -> Call {
+    Call { operation, about: format!("user {user}") }
+}
+
+fn about_key(operation: &'static str, key: &AccessKeyId, user: &UserName) -> Call {
+    Call { operation, about: format!("key {key} of user {user}") }
+}
+
+fn unreadable(call: &Call, seen: Seen, why: &'static str) -> CallError {
+    Fault::unreadable(call, seen, why).into_call_error()
+}
+
+fn no_date(fault: &Fault) -> CallError {
+    CallError::new(CallErrorKind::Unavailable, format!("{fault}, but {NO_DATE}"))
+}
+
+/// A listed key. One that cannot be read must not be passed over: a key that nobody sees may be deleted twice.
+fn key_seen(metadata: &AccessKeyMetadata) -> Option<KeySeen> {
+    let id = AccessKeyId::new(metadata.access_key_id()?).ok()?;
+    let status = match metadata.status().map(StatusType::as_str) {
+        Some("Active") => KeyStatus::Active,
+        Some("Inactive") => KeyStatus::Inactive,
+        Some("Expired") => KeyStatus::Expired,
+        Some(_) | None => KeyStatus::Other,
+    };
+    Some(KeySeen { id, status, created: Timestamp::from_unix_seconds(metadata.create_date()?.secs()) })
+}
+
+/// The key of a reply to `CreateAccessKey`, if the reply can be believed.
+fn new_key(key: Option<AccessKey>, user: &UserName, listed: &BTreeSet<AccessKeyId>) -> Result<NewKey, &'static str> {
+    let key = key.ok_or("the answer holds no key")?;
+    // Overwritten when dropped, from here on.
+    let secret = SecretKey::new(key.secret_access_key);
+    // Names are unique in an account whatever their case
+    // (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html>).
+    if !key.user_name.eq_ignore_ascii_case(user.as_str()) {
+        return Err("the answer holds the key of another user");
+    }
+    let id = AccessKeyId::new(key.access_key_id).map_err(|_| "the answer holds no key id of the right form")?;
+    if listed.contains(&id) {
+        return Err("the answer holds a key that was there before");
+    }
+    if key.status != StatusType::Active {
+        return Err("the answer holds a key that is not active");
+    }
+    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    if secret.expose().len() < SHORTEST_SECRET || !secret.expose().bytes().all(alphabet) {
+        return Err("the answer holds no secret of the right form");
+    }
+    Ok(NewKey { id, secret })
+}

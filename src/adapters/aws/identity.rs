@@ -1,0 +1,125 @@
+//! `ports::identity::Identity`: GetCallerIdentity with the credentials in use, and with a pair that is to prove
+//! itself. Both go over the same pool: a pair replaces the credentials of one operation, not the client.
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
+
+use super::connect::Aws;
+use super::fault::{Call, Fault};
+use super::witness::{Seen, Witness};
+use crate::ports::call::CallError;
+use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
+use crate::rotation::name::{AccessKeyId, AccountId};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::SecretKey;
+
+const OPERATION: &str = "GetCallerIdentity";
+
+#[async_trait]
+impl Identity for Aws {
+    async fn caller(&self) -> Result<Caller, CallError> {
+        let call = Call { operation: OPERATION, about: "the credentials in use".to_owned() };
+        let witness = Witness::default();
+        let request = self.sts.get_caller_identity().customize().interceptor(witness.clone());
+        let result = Box::pin(request.send()).await;
+        let (output, seen) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+        let key = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok());
+        let answer = Answer::of(output, &call, seen)?;
+        Ok(Caller { account: answer.account, arn: answer.arn, key, at: answer.at })
+    }
+
+    async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
+        let call = Call { operation: OPERATION, about: format!("key {id}") };
+        let witness = Witness::default();
+        let pair = Credentials::new(id.as_str(), secret.expose(), None, None, "rotator");
+        // The SDK gives an operation with credentials of its own a cache of its own, gone when the call is over.
+        let config = aws_sdk_sts::config::Builder::new().credentials_provider(pair);
+        let request = self.sts.get_caller_identity().customize().config_override(config).interceptor(witness.clone());
+        let result = Box::pin(request.send()).await;
+        let (output, seen) = match witness.judge(&call, result) {
+            Ok(answer) => answer,
+            // This call needs no permission, so a denial is about the pair.
+            Err(fault) if fault.is_denied() => {
+                return Ok(WhoIs::NotAccepted { code: fault.refusal_code().unwrap_or_default().to_owned() });
+            }
+            Err(fault) => return Err(fault.into_call_error()),
+        };
+        let answer = Answer::of(output, &call, seen)?;
+        Ok(match user_of(&answer.arn, &answer.account) {
+            Some(user) => WhoIs::User { user, account: answer.account, at: answer.at },
+            None => WhoIs::Other { arn: answer.arn },
+        })
+    }
+}
+
+struct Answer {
+    account: AccountId,
+    arn: String,
+    at: Timestamp,
+}
+
+impl Answer {
+    fn of(output: GetCallerIdentityOutput, call: &Call, seen: Seen) -> Result<Self, CallError> {
+        let unreadable = |why| Fault::unreadable(call, seen.clone(), why).into_call_error();
+        let account = output.account.and_then(|account| AccountId::new(account).ok());
+        let account = account.ok_or_else(|| unreadable("the answer names no account"))?;
+        let arn = output.arn.filter(|arn| is_arn(arn)).ok_or_else(|| unreadable("the answer holds no ARN"))?;
+        let at = seen.at.ok_or_else(|| unreadable("the answer has no Date header that can be read"))?;
+        Ok(Self { account, arn, at })
+    }
+}
+
+/// Six parts, and nothing that could break a line.
+fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:")
+        && text.splitn(6, ':').count() == 6
+        && text.len() <= 2048
+        && !text.contains(char::is_control)
+}
+
+/// The IAM user that an ARN names: `arn:<partition>:iam::<account>:user/<path><name>`
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>). The root user, roles and
+/// federated users are none.
+fn user_of(arn: &str, account: &AccountId) -> Option<UserResource> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [_, _, "iam", "", of, resource] = parts[..] else { return None };
+    let user = resource.strip_prefix("user/").filter(|user| !user.is_empty() && !user.ends_with('/'))?;
+    (of == account.as_str()).then(|| UserResource::new(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::name::UserName;
+
+    fn is_user(arn: &str, name: &str) -> Option<bool> {
+        let account = AccountId::new("123456789012").expect("valid");
+        user_of(arn, &account).map(|user| user.is_user(&UserName::new(name).expect("valid")))
+    }
+
+    #[test]
+    fn an_arn_names_a_user_with_its_path() {
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/bob", "bob"), Some(true));
+        assert_eq!(is_user("arn:aws-cn:iam::123456789012:user/a/b/bob", "bob"), Some(true));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/app1/production", "app1/production"), Some(true));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/app1/production", "production"), Some(true));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/app1/nonproduction", "production"), Some(false));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/bob", "rob"), Some(false));
+    }
+
+    #[test]
+    fn what_is_no_user_of_the_account_is_none() {
+        for arn in [
+            "arn:aws:iam::123456789012:root",
+            "arn:aws:sts::123456789012:assumed-role/admin/session",
+            "arn:aws:sts::123456789012:federated-user/bob",
+            "arn:aws:iam::210987654321:user/bob",
+            "arn:aws:iam::123456789012:user/",
+            "arn:aws:iam::123456789012:user/path/",
+            "user/bob",
+        ] {
+            assert_eq!(is_user(arn, "bob"), None, "{arn}");
+        }
+    }
+}

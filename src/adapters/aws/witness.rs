@@ -1,0 +1,163 @@
+//! What one call saw on the wire: whether it was sent, and of the answer its status, AWS's clock, the request's id
+//! and whether the body is one whole document.
+//!
+//! The SDK keeps headers from us on success, reads a truncated document as far as it goes, and does not read the body
+//! of a call that answers nothing: so an interceptor of ours looks at each answer.
+
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+
+use crate::rotation::policy::Timestamp;
+
+/// What was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The request was handed to the connection. Before that nothing can have happened.
+    pub(super) sent: bool,
+    /// The id of the key that signed it.
+    pub(super) signed_by: Option<String>,
+    /// The answer's HTTP status.
+    pub(super) status: Option<u16>,
+    /// The answer's `Date`.
+    pub(super) at: Option<Timestamp>,
+    /// The answer's `x-amzn-RequestId`.
+    pub(super) request_id: Option<String>,
+    /// The name of the body's root element, if the body is one whole document.
+    pub(super) root: Option<String>,
+}
+
+/// The interceptor; one for each call.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Witness(Arc<Mutex<Seen>>);
+
+impl Witness {
+    /// What was seen until now.
+    pub(super) fn seen(&self) -> Seen {
+        self.0.lock().map(|seen| seen.clone()).unwrap_or_else(|poisoned| poisoned.into_inner().clone())
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Seen)) {
+        match self.0.lock() {
+            Ok(mut seen) => note(&mut seen),
+            Err(poisoned) => note(&mut poisoned.into_inner()),
+        }
+    }
+}
+
+impl Intercept for Witness {
+    fn name(&self) -> &'static str {
+        "Witness"
+    }
+
+    /// The last hook before the request leaves.
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let signed_by = context.request().headers().get("authorization").and_then(signer).map(str::to_owned);
+        self.note(|seen| {
+            seen.sent = true;
+            seen.signed_by = signed_by;
+        });
+        Ok(())
+    }
+
+    /// Called whatever came of the attempt, with the body read if it could be.
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(response) = context.response() else { return Ok(()) };
+        let headers = response.headers();
+        let at = headers.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        let request_id = headers.get("x-amzn-requestid").filter(|id| is_word(id));
+        let root = response.body().bytes().and_then(root_of_whole);
+        self.note(|seen| {
+            seen.status = Some(response.status().as_u16());
+            seen.at = at.map(Timestamp::from_system);
+            seen.request_id = request_id.map(str::to_owned);
+            seen.root = root.map(str::to_owned);
+        });
+        Ok(())
+    }
+}
+
+/// The key id in an `Authorization` header: `AWS4-HMAC-SHA256 Credential=<id>/<date>/…`
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
+fn signer(authorization: &str) -> Option<&str> {
+    authorization.split_once("Credential=")?.1.split_once('/').map(|(id, _)| id)
+}
+
+/// Whether a text from outside may stand in a message: an error code or a request id, nothing that could hold a
+/// body or break a line.
+pub(super) fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+/// The name of the document's root element, if the document ends with that element's end: a body that was cut off
+/// anywhere has none, and neither has one that is no XML.
+fn root_of_whole(body: &[u8]) -> Option<&str> {
+    let mut text = std::str::from_utf8(body).ok()?.trim();
+    if let Some(declaration) = text.strip_prefix("<?xml") {
+        text = declaration.split_once("?>")?.1.trim_start();
+    }
+    let name = text.strip_prefix('<')?;
+    let name = &name[..name.find(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/')?];
+    let ends = text.strip_suffix('>')?.trim_end().strip_suffix(name)?.ends_with("</");
+    (is_word(name) && ends).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_whole_when_its_root_ends() {
+        for whole in [
+            "<AResponse></AResponse>",
+            "<?xml version=\"1.0\"?>\n<AResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><B/></AResponse>\n",
+        ] {
+            assert_eq!(root_of_whole(whole.as_bytes()), Some("AResponse"), "{whole}");
+        }
+        for broken in [
+            "",
+            "<",
+            "AResponse",
+            "<AResponse>",
+            "<AResponse/>",
+            "<AResponse></BResponse>",
+            "<AResponse></AResponse",
+            "<AResponse>AResponse>",
+            "<?xml version=\"1.0\"",
+            "{\"a\": 1}",
+            "<!DOCTYPE html><html></html>",
+        ] {
+            assert_eq!(root_of_whole(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_signer_stands_in_the_authorization_header() {
+        let header =
+            "AWS4-HMAC-SHA256 Credential=AKIAAAAAAAAAAAAAAAAA/20260101/us-east-1/sts/aws4_request, SignedHeaders=host";
+        assert_eq!(signer(header), Some("AKIAAAAAAAAAAAAAAAAA"));
+        assert_eq!(signer("Bearer xyz"), None);
+    }
+
+    #[test]
+    fn a_word_holds_no_body() {
+        assert!(is_word("NoSuchEntity") && is_word("7a62c49f-347e-4fc4-9331-6e8eEXAMPLE"));
+        assert!(!is_word("") && !is_word("a b") && !is_word("a\nb") && !is_word("<x>") && !is_word(&"x".repeat(65)));
+    }
+}

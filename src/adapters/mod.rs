@@ -1,0 +1,12 @@
+//! FLOOR 3: the real world behind the ports. An adapter knows neither the drive nor another adapter; what several
+//! need (private files, opening an SQLite file with care) stands beside them.
+
+pub mod aws;
+mod private_file;
+mod sqlite;
+pub mod sqlite_journal;
+pub mod stores;
+pub mod system_clock;
+
+pub use private_file::FileError;
+pub use sqlite::DatabaseError;

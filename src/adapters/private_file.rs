@@ -1,0 +1,301 @@
+//! Files that nobody else may write: made 0600 in a folder made 0700, never reached through a symlink, never taken
+//! from a folder in which somebody else could put another in their place.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Why a file is not trusted or cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A symlink stands where a file should.
+    #[error("{} is a symbolic link, which is not followed: name the file itself", path.display())]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// It is a folder, a device, a pipe; or the path ends in `..` or `/`.
+    #[error("{} is not a regular file: name another one", path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// Others may put another file in this one's place.
+    #[error("the folder {} can be written by others (mode {mode:04o}): run `chmod go-w` on it or use another", path.display())]
+    ExposedFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Others may write, or for a key read, this file.
+    #[error("{} is open to others (mode {mode:04o}): run `chmod 600` on it, once you know who has had it", path.display())]
+    ExposedFile {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The system says no.
+    #[error("{} could not be {done}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// "opened", "created", in the past tense.
+        done: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    pub(super) fn io(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, done, source }
+    }
+}
+
+/// What others must not be able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// They may read.
+    MayNotWrite,
+    /// Nothing at all: a key.
+    MayDoNothing,
+}
+
+/// The path with its folder resolved (links *to* a folder are followed, the file itself never) and the folder
+/// checked. `None` if the folder does not exist.
+pub(super) fn locate(path: &Path) -> Result<Option<PathBuf>, FileError> {
+    let name = path.file_name().ok_or_else(|| FileError::NotAFile { path: path.to_owned() })?;
+    let folder = match folder_of(path).canonicalize() {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::io(folder_of(path), "opened")(error)),
+    };
+    let mode = fs::metadata(&folder).map_err(FileError::io(&folder, "opened"))?.mode() & 0o7777;
+    // The owner's group is the owner's choice (many systems give each user one); in a sticky folder nobody can put
+    // another file in the place of ours.
+    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        return Err(FileError::ExposedFolder { path: folder, mode });
+    }
+    Ok(Some(folder.join(name)))
+}
+
+/// As [`locate`], making the folder with mode 0700 if it is missing.
+pub(super) fn locate_or_create_folder(path: &Path) -> Result<PathBuf, FileError> {
+    if let Some(path) = locate(path)? {
+        return Ok(path);
+    }
+    let folder = folder_of(path);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(FileError::io(folder, "created"))?;
+    locate(path)?
+        .ok_or_else(|| FileError::io(folder, "opened")(io::Error::new(ErrorKind::NotFound, "it has just vanished")))
+}
+
+/// What stands at `path`: a regular file that others cannot abuse, or nothing.
+pub(super) fn inspect(path: &Path, others: Others) -> Result<Option<Metadata>, FileError> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(FileError::io(path, "opened")(error)),
+    };
+    check(path, &metadata, others)?;
+    Ok(Some(metadata))
+}
+
+fn check(path: &Path, metadata: &Metadata, others: Others) -> Result<(), FileError> {
+    if metadata.file_type().is_symlink() {
+        return Err(FileError::Symlink { path: path.to_owned() });
+    }
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile { path: path.to_owned() });
+    }
+    let forbidden = match others {
+        Others::MayNotWrite => 0o022,
+        Others::MayDoNothing => 0o077,
+    };
+    let mode = metadata.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        return Err(FileError::ExposedFile { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+/// Opens an existing file for reading, checked after it was opened: nothing can be swapped in between.
+pub(super) fn open(path: &Path, others: Others) -> Result<Option<File>, FileError> {
+    open_with(OpenOptions::new().read(true), path, others)
+}
+
+/// Opens a file for reading and writing, made with mode 0600 if it is missing.
+pub(super) fn open_or_create(path: &Path) -> Result<File, FileError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    open_with(&mut options, path, Others::MayNotWrite)?
+        .ok_or_else(|| FileError::io(path, "created")(ErrorKind::NotFound.into()))
+}
+
+fn open_with(options: &mut OpenOptions, path: &Path, others: Others) -> Result<Option<File>, FileError> {
+    // NONBLOCK: opening a pipe that somebody put there must not hang.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = match options.custom_flags(flags.bits().cast_signed()).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // O_NOFOLLOW answers ELOOP, which `inspect` words better.
+        Err(error) => {
+            inspect(path, others)?;
+            return Err(FileError::io(path, "opened")(error));
+        }
+    };
+    check(path, &file.metadata().map_err(FileError::io(path, "opened"))?, others)?;
+    Ok(Some(file))
+}
+
+/// A file under construction beside `path`, mode 0600; removed when dropped.
+pub(super) struct Draft {
+    path: PathBuf,
+}
+
+impl Draft {
+    /// An empty one.
+    pub(super) fn beside(path: &Path) -> Result<(Self, File), FileError> {
+        let draft = with_suffix(path, &format!(".{}.new", uuid::Uuid::now_v7().simple()));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(FileError::io(&draft, "created"))?;
+        Ok((Self { path: draft }, file))
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it its name, durably: whoever sees the name sees all of the file. `false` if the name is taken; what
+    /// has it stays as it is.
+    pub(super) fn publish(self, path: &Path) -> Result<bool, FileError> {
+        File::open(&self.path).and_then(|file| file.sync_all()).map_err(FileError::io(&self.path, "synced"))?;
+        // A link, not a rename: it never replaces what another process has put there meanwhile.
+        match fs::hard_link(&self.path, path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(FileError::io(path, "created")(error)),
+        }
+        let folder = folder_of(path);
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder, "synced"))?;
+        Ok(true)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Nobody reads a draft; one that stays is only litter.
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+/// `path` with `suffix` after its last character.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The folder that `path` is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).expect("is there").mode() & 0o777
+    }
+
+    #[test]
+    fn folders_are_0700_and_files_0600() {
+        let root = folder();
+        let path = locate_or_create_folder(&root.path().join("a/b/file")).expect("made");
+        drop(open_or_create(&path).expect("made"));
+        assert_eq!(mode_of(&root.path().join("a")), 0o700);
+        assert_eq!(mode_of(&root.path().join("a/b")), 0o700);
+        assert_eq!(mode_of(&path), 0o600);
+    }
+
+    #[test]
+    fn a_symlink_is_refused_and_what_it_points_to_is_left_alone() {
+        let root = folder();
+        let (target, link) = (root.path().join("target"), root.path().join("link"));
+        symlink(&target, &link).expect("linked");
+        assert!(matches!(open_or_create(&link), Err(FileError::Symlink { .. })));
+        assert!(!target.exists());
+        fs::write(&target, "x").expect("written");
+        assert!(matches!(open(&link, Others::MayNotWrite), Err(FileError::Symlink { .. })));
+        assert!(matches!(inspect(&link, Others::MayNotWrite), Err(FileError::Symlink { .. })));
+    }
+
+    #[test]
+    fn what_others_can_write_is_refused() {
+        let root = folder();
+        let path = root.path().join("file");
+        fs::write(&path, "x").expect("written");
+        for (mode, write, read) in [
+            (0o600, true, true),
+            (0o640, true, false),
+            (0o644, true, false),
+            (0o620, false, false),
+            (0o602, false, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+            assert_eq!(open(&path, Others::MayNotWrite).is_ok(), write, "{mode:o}");
+            assert_eq!(open(&path, Others::MayDoNothing).is_ok(), read, "{mode:o}");
+        }
+        for mode in [0o770, 0o1777] {
+            fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).expect("set");
+            assert!(locate(&path).is_ok(), "{mode:o}");
+        }
+        for mode in [0o702, 0o777] {
+            fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).expect("set");
+            let error = locate(&path).expect_err("exposed");
+            assert!(error.to_string().contains(&format!("{mode:04o}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_or_a_folder_is_not_a_file() {
+        let root = folder();
+        assert!(matches!(open(root.path(), Others::MayNotWrite), Err(FileError::NotAFile { .. })));
+        assert!(matches!(locate(&root.path().join("..")), Err(FileError::NotAFile { .. })));
+    }
+
+    #[test]
+    fn a_draft_never_replaces() {
+        let root = folder();
+        let path = root.path().join("file");
+        let (first, _) = Draft::beside(&path).expect("made");
+        let (second, _) = Draft::beside(&path).expect("made");
+        fs::write(first.path(), "first").expect("written");
+        fs::write(second.path(), "second").expect("written");
+        assert!(first.publish(&path).expect("published"));
+        assert!(!second.publish(&path).expect("refused"));
+        assert_eq!(fs::read_to_string(&path).expect("read"), "first");
+        assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1, "no draft stays");
+    }
+}

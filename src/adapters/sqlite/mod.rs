@@ -1,0 +1,220 @@
+//! Opening an SQLite file with care, the same for the journal and the embedded store: it is ours, it is whole, its
+//! settings are what we rely on. Nothing of what the tables mean.
+//!
+//! A file is made elsewhere, complete, and then given its name: there is no moment at which an empty one stands in
+//! its place, so an empty or cut one is a loss and refused. Nothing is ever repaired.
+
+mod error;
+mod settings;
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::private_file::{self, Draft, Others, with_suffix};
+pub use error::DatabaseError;
+pub(super) use settings::{READER, Setting, WRITER};
+
+/// What kind of database a file shall be.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// For people: "journal".
+    pub(super) what: &'static str,
+    /// What to do when the file is lost or damaged, for people.
+    pub(super) remedy: &'static str,
+    /// What to do when it is missing, for people.
+    pub(super) how_made: &'static str,
+    /// SQLite's own mark of whose file it is, in bytes 68 to 71.
+    pub(super) application_id: i32,
+    /// SQL that leads from each version to the next, applied in order.
+    pub(super) migrations: &'static [&'static str],
+    /// What every writing connection sets beyond [`WRITER`].
+    pub(super) more_settings: &'static [Setting],
+}
+
+/// Up to this size a database is checked from end to end when it is opened for writing; a larger one page by page,
+/// as SQLite comes to them.
+const CHECKED_WHOLE: u64 = 64 * 1024 * 1024;
+
+/// The first release without the WAL-reset bug (<https://www.sqlite.org/wal.html#walresetbug>).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Whether the file is there, after a look at it and at what belongs to it; nothing is changed. `path` comes from
+/// [`private_file::locate`].
+pub(super) fn exists(path: &Path, kind: &Kind) -> Result<bool, DatabaseError> {
+    let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
+    private_file::inspect(&with_suffix(path, "-shm"), Others::MayNotWrite)?;
+    private_file::inspect(&with_suffix(path, "-journal"), Others::MayNotWrite)?;
+    let Some(file) = private_file::inspect(path, Others::MayNotWrite)? else {
+        return match log {
+            // A new file would take over what the log of the lost one holds.
+            Some(_) => Err(DatabaseError::lost(path, kind, with_suffix(path, "-wal"))),
+            None => Ok(false),
+        };
+    };
+    if file.len() == 0 {
+        return Err(DatabaseError::damaged(path, kind, "it is empty"));
+    }
+    check_head(path, kind, file.len(), log.is_some_and(|log| log.len() > 0))?;
+    Ok(true)
+}
+
+/// Looks at the file's head before it is opened for good, when a log would be taken in, or that of another program.
+///
+/// The look goes through SQLite, which reads nothing but the file itself when told that it is immutable. Reading it
+/// here with a `File` would, when that is closed, drop every POSIX lock this process has on the file
+/// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+fn check_head(path: &Path, kind: &Kind, size: u64, has_log: bool) -> Result<(), DatabaseError> {
+    let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
+    let looked = connect_immutable(path).map_err(failed).and_then(|connection| {
+        settings::assert_whose(&connection, path, kind)?;
+        connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map_err(failed)
+    });
+    match looked {
+        // SQLite takes the end of the file for a whole page.
+        Ok(page) if !has_log && size.checked_rem(page.unsigned_abs()) != Some(0) => {
+            Err(DatabaseError::damaged(path, kind, "its last page is cut short"))
+        }
+        Ok(_) => Ok(()),
+        // A crash while the log was being taken in: the file is whole only together with it.
+        Err(DatabaseError::Damaged { .. }) if has_log => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the file, unless somebody else was faster; `fill` adds the first rows.
+pub(super) fn create(
+    path: &Path,
+    kind: &Kind,
+    fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<(), DatabaseError> {
+    let (draft, _) = Draft::beside(path)?;
+    let failed = |source| DatabaseError::sqlite(path, kind, "created", source);
+    let mut connection = connect(draft.path(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    settings::apply(&connection, path, kind, WRITER)?;
+    connection.pragma_update(None, "application_id", kind.application_id).map_err(failed)?;
+    migrate(&mut connection, path, kind)?;
+    fill(&connection).map_err(failed)?;
+    // The last connection's end brings everything into the file itself.
+    connection.close().map_err(|(_, source)| failed(source))?;
+    draft.publish(path)?;
+    Ok(())
+}
+
+/// Opens the file for reading and writing, brings it up to this version, and asserts every setting.
+pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
+    if !exists(path, kind)? {
+        return Err(DatabaseError::missing(path, kind));
+    }
+    let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    // Before anything is set: a newer version may mean other settings.
+    settings::assert_whose(&connection, path, kind)?;
+    check_version(&connection, path, kind)?;
+    settings::apply(&connection, path, kind, WRITER)?;
+    settings::apply(&connection, path, kind, kind.more_settings)?;
+    check_whole(&connection, path, kind)?;
+    migrate(&mut connection, path, kind)?;
+    Ok(connection)
+}
+
+/// Opens the file for reading only; its bytes stay as they are. Beside it SQLite may make `-shm` and `-wal`; where
+/// the folder cannot be written and there is nothing in a `-wal`, the file is taken as one that does not change.
+pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
+    if !exists(path, kind)? {
+        return Err(DatabaseError::missing(path, kind));
+    }
+    let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
+    let log_is_empty = log.is_none_or(|log| log.len() == 0);
+    let sealed = rustix::fs::access(private_file::folder_of(path), rustix::fs::Access::WRITE_OK).is_err();
+    let opened =
+        if sealed && log_is_empty { connect_immutable(path) } else { connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) };
+    let connection = opened.map_err(|source| DatabaseError::sqlite(path, kind, "opened", source))?;
+    let looked = check_version(&connection, path, kind);
+    if sealed && !log_is_empty && matches!(looked, Err(DatabaseError::Sqlite { .. })) {
+        return Err(DatabaseError::SealedFolder { what: kind.what, path: path.to_owned() });
+    }
+    if looked? < kind.migrations.len() {
+        return Err(DatabaseError::Older { what: kind.what, path: path.to_owned() });
+    }
+    settings::apply(&connection, path, kind, READER)?;
+    settings::assert_whose(&connection, path, kind)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    // NO_MUTEX: Rust already keeps a connection to one thread at a time.
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    Connection::open_with_flags(path, flags)
+}
+
+fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str("?immutable=1");
+    connect(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// The version of the file, no newer than what we know.
+fn check_version(connection: &Connection, path: &Path, kind: &Kind) -> Result<usize, DatabaseError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(DatabaseError::SqliteTooOld { found: rusqlite::version() });
+    }
+    let version: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|source| DatabaseError::sqlite(path, kind, "read", source))?;
+    let known = kind.migrations.len();
+    match usize::try_from(version) {
+        Ok(found) if found <= known => Ok(found),
+        Ok(_) | Err(_) => Err(DatabaseError::Newer { what: kind.what, path: path.to_owned(), found: version, known }),
+    }
+}
+
+fn check_whole(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
+    let size = private_file::inspect(path, Others::MayNotWrite)?.map_or(0, |file| file.len());
+    if size > CHECKED_WHOLE {
+        return Ok(());
+    }
+    let found: String = connection
+        .pragma_query_value(None, "quick_check", |row| row.get(0))
+        .map_err(|source| DatabaseError::sqlite(path, kind, "checked", source))?;
+    if found == "ok" { Ok(()) } else { Err(DatabaseError::damaged(path, kind, &found)) }
+}
+
+/// Applies what is missing, each migration in a transaction of its own together with its number.
+fn migrate(connection: &mut Connection, path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
+    let failed = |source| DatabaseError::sqlite(path, kind, "brought up to date", source);
+    for (index, sql) in kind.migrations.iter().enumerate() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        // Read inside: another process may have applied it while we waited for the lock.
+        if check_version(&transaction, path, kind)? == index {
+            transaction.execute_batch(sql).map_err(failed)?;
+            transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// An error and its causes as one text, for ports whose errors are texts.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! What can be made durable: lines, campaigns, leases, each as SQL within a transaction that [`super::writer`] owns.
+
+use rusqlite::{Connection, named_params};
+
+use super::queries::{self, QueryError, to_json};
+use crate::journal::entry::{CampaignNotes, Line};
+use crate::journal::store::StorageError;
+use crate::rotation::name::{CampaignId, RotationId};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::{Rotation, Standing};
+
+/// A line and the rotation it leads to, as the tables keep them.
+pub(super) struct Append {
+    id: RotationId,
+    seq: u64,
+    at: String,
+    event: String,
+    campaign: String,
+    account: String,
+    user: String,
+    old_key: String,
+    new_key: Option<String>,
+    state: &'static str,
+    open: bool,
+    blocked: bool,
+    in_doubt: Option<&'static str>,
+    watched_until: Option<i64>,
+    summary: String,
+}
+
+impl Append {
+    /// # Errors
+    /// [`StorageError::Failed`] if line and rotation are not of each other.
+    pub(super) fn new(line: &Line, after: &Rotation) -> Result<Self, StorageError> {
+        if line.rotation != after.id {
+            let (line, after) = (line.rotation, after.id);
+            let message = format!("a line of rotation {line} came with rotation {after}, a defect of rotator");
+            return Err(StorageError::failed(message));
+        }
+        Ok(Self {
+            id: after.id,
+            seq: line.seq,
+            at: line.at.to_string(),
+            event: to_json(&line.event)?,
+            campaign: after.opened.campaign.to_string(),
+            account: after.opened.account.to_string(),
+            user: after.opened.user.to_string(),
+            old_key: after.opened.old_key.to_string(),
+            new_key: after.new_key.as_ref().map(ToString::to_string),
+            state: after.standing.name(),
+            open: !after.is_closed(),
+            blocked: matches!(after.standing, Standing::Blocked { .. }),
+            in_doubt: after.standing.intent().map(crate::rotation::effect::Intent::name),
+            watched_until: after.watched_until().map(Timestamp::as_unix_seconds),
+            summary: to_json(after)?,
+        })
+    }
+
+    fn perform(&self, connection: &Connection) -> Result<(), Stopped> {
+        let id = self.id.to_string();
+        let conflict = || Stopped::No(StorageError::Conflict { rotation: self.id, seq: self.seq });
+        if self.seq != queries::last_seq(connection, &id)? + 1 {
+            return Err(conflict());
+        }
+        let seq = i64::try_from(self.seq).map_err(|_| conflict())?;
+        connection.execute(
+            "INSERT INTO rotation (id, campaign, account, user, old_key_id, new_key_id, state, open, blocked, in_doubt,
+                                   watched_until, opened_at, updated_at, seq, summary)
+             VALUES (:id, :campaign, :account, :user, :old_key, :new_key, :state, :open, :blocked, :in_doubt,
+                     :watched_until, :at, :at, :seq, :summary)
+             ON CONFLICT (id) DO UPDATE SET new_key_id = :new_key, state = :state, open = :open, blocked = :blocked,
+                     in_doubt = :in_doubt, watched_until = :watched_until, updated_at = :at, seq = :seq,
+                     summary = :summary",
+            named_params! {
+                ":id": id, ":campaign": self.campaign, ":account": self.account, ":user": self.user,
+                ":old_key": self.old_key, ":new_key": self.new_key, ":state": self.state, ":open": self.open,
+                ":blocked": self.blocked, ":in_doubt": self.in_doubt, ":watched_until": self.watched_until,
+                ":at": self.at, ":seq": seq, ":summary": self.summary,
+            },
+        )?;
+        connection.execute(
+            "INSERT INTO entry (rotation, seq, at, event) VALUES (?1, ?2, ?3, ?4)",
+            (&id, seq, &self.at, &self.event),
+        )?;
+        Ok(())
+    }
+}
+
+/// One thing to make durable.
+pub(super) enum Change {
+    Append(Box<Append>),
+    BeginCampaign { id: CampaignId, at: Timestamp },
+    NoteCampaign { id: CampaignId, notes: String },
+    CloseCampaign { id: CampaignId },
+    Lease { rotation: RotationId, holder: String, now: Timestamp, until: Timestamp },
+}
+
+/// Why a change did not go into the transaction.
+pub(super) enum Stopped {
+    /// It alone may not be: the others are not concerned. Said before anything of it is written, never after.
+    No(StorageError),
+    /// The medium failed: nobody knows what the others are worth.
+    Broken(QueryError),
+}
+
+impl From<rusqlite::Error> for Stopped {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl From<QueryError> for Stopped {
+    fn from(error: QueryError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl Change {
+    /// # Errors
+    /// [`Stopped`] says whether this change alone is concerned.
+    pub(super) fn perform(&self, connection: &Connection) -> Result<(), Stopped> {
+        match self {
+            Self::Append(append) => append.perform(connection),
+            Self::BeginCampaign { id, at } => begin_campaign(connection, *id, *at),
+            Self::NoteCampaign { id, notes } => {
+                let sql = "UPDATE campaign SET notes = ?2 WHERE id = ?1";
+                changed_one(*id, connection.execute(sql, (id.to_string(), notes))?)
+            }
+            Self::CloseCampaign { id } => {
+                let sql = "UPDATE campaign SET closed = 1 WHERE id = ?1";
+                changed_one(*id, connection.execute(sql, [id.to_string()])?)
+            }
+            Self::Lease { rotation, holder, now, until } => lease(connection, *rotation, holder, *now, *until),
+        }
+    }
+}
+
+fn begin_campaign(connection: &Connection, id: CampaignId, at: Timestamp) -> Result<(), Stopped> {
+    let notes = to_json(&CampaignNotes::default()).map_err(Stopped::No)?;
+    let sql = "INSERT INTO campaign (id, began_at, notes) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING";
+    match connection.execute(sql, (id.to_string(), at.to_string(), notes))? {
+        0 => Err(Stopped::No(StorageError::failed(format!("campaign {id} has begun already")))),
+        _ => Ok(()),
+    }
+}
+
+fn changed_one(id: CampaignId, rows: usize) -> Result<(), Stopped> {
+    match rows {
+        0 => Err(Stopped::No(StorageError::failed(format!("the journal has no campaign {id}")))),
+        _ => Ok(()),
+    }
+}
+
+fn lease(
+    connection: &Connection,
+    rotation: RotationId,
+    holder: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), Stopped> {
+    let id = rotation.to_string();
+    if let Some((other, theirs)) = queries::lease(connection, &id)? {
+        let theirs: Timestamp = theirs
+            .parse()
+            .map_err(|source: jiff::Error| QueryError::Nonsense { column: "until", source: source.into() })?;
+        if other != holder && theirs > now {
+            return Err(Stopped::No(StorageError::Leased { rotation, holder: other, until: theirs }));
+        }
+    }
+    let sql = "INSERT INTO lease (rotation, holder, until) VALUES (?1, ?2, ?3)
+               ON CONFLICT (rotation) DO UPDATE SET holder = excluded.holder, until = excluded.until";
+    connection.execute(sql, (id, holder, until.to_string()))?;
+    Ok(())
+}

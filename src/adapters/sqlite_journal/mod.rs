@@ -1,0 +1,197 @@
+//! The journal in an SQLite file: one thread writes and commits what has queued up at once, another connection
+//! reads. No line is ever changed, no damaged file ever repaired.
+//!
+//! [`SqliteJournal`] is for a process that holds the [`JournalLock`]; [`SyncReader`] is for everybody.
+
+mod changes;
+mod lock;
+mod queries;
+mod reader;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::private_file;
+use super::sqlite::{self, DatabaseError, Kind};
+use crate::journal::entry::{Campaign, CampaignNotes, Line, Summary};
+use crate::journal::store::{JournalStore, StorageError, Which};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::Rotation;
+use changes::{Append, Change};
+pub use lock::{JournalLock, LockError};
+pub use reader::SyncReader;
+use writer::Writer;
+
+/// What an SQLite file has to be to be a journal.
+const KIND: Kind = Kind {
+    what: "journal",
+    remedy: "restore it from a backup; if there is none, move it and the files beside it away, and look at what \
+             `rotator plan` says of the keys that were in flight",
+    how_made: "check the path; `rotator run` makes one",
+    // "rotJ"
+    application_id: 0x726f_744a,
+    migrations: &[include_str!("../../../migrations/0001_journal.sql")],
+    more_settings: &[],
+};
+
+/// A journal, open for writing.
+pub struct SqliteJournal {
+    path: Arc<Path>,
+    // Dropped before the writer, whose connection then is the last and takes the log in.
+    reader: Arc<Mutex<Connection>>,
+    writer: Writer,
+}
+
+impl SqliteJournal {
+    /// Opens the journal, making it and its folder if they are missing. Take the [`JournalLock`] first.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if it cannot be trusted to keep what it is given.
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        let path = private_file::locate_or_create_folder(path)?;
+        if !sqlite::exists(&path, &KIND)? {
+            sqlite::create(&path, &KIND, |_| Ok(()))?;
+        }
+        let writer = sqlite::open(&path, &KIND)?;
+        let reader = sqlite::open_read_only(&path, &KIND)?;
+        let path: Arc<Path> = path.into();
+        let writer = Writer::start(Arc::clone(&path), writer)?;
+        Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
+    }
+
+    /// Opens the journal for reading; `None` if there is none. Changes and makes no journal.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if there is one that cannot be read.
+    pub fn open_read_only(path: &Path) -> Result<Option<SyncReader>, DatabaseError> {
+        let Some(path) = private_file::locate(path)? else { return Ok(None) };
+        if !sqlite::exists(&path, &KIND)? {
+            return Ok(None);
+        }
+        let connection = sqlite::open_read_only(&path, &KIND)?;
+        Ok(Some(SyncReader::new(path, connection)))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many transactions were committed; fewer than lines, where lines queued up.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    async fn read<T, Q>(&self, query: Q) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        Q: FnOnce(&Connection) -> Result<T, queries::QueryError> + Send + 'static,
+    {
+        let (reader, path) = (Arc::clone(&self.reader), Arc::clone(&self.path));
+        let reading = tokio::task::spawn_blocking(move || {
+            // A read that panicked has changed nothing.
+            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            query(&connection).map_err(|error| error.at(&path))
+        });
+        reading.await.unwrap_or_else(|_| Err(StorageError::failed("reading the journal was cut off; try again")))
+    }
+}
+
+#[async_trait]
+impl JournalStore for SqliteJournal {
+    async fn append(&self, line: Line, after: &Rotation) -> Result<(), StorageError> {
+        self.writer.write(Change::Append(Box::new(Append::new(&line, after)?))).await
+    }
+
+    async fn lines(&self, rotation: RotationId) -> Result<Vec<Line>, StorageError> {
+        self.read(move |connection| queries::lines(connection, rotation)).await
+    }
+
+    async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
+        self.read(move |connection| queries::summaries(connection, which)).await
+    }
+
+    async fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError> {
+        self.read(move |connection| queries::summary(connection, rotation)).await
+    }
+
+    async fn begin_campaign(&self, id: CampaignId, at: Timestamp) -> Result<(), StorageError> {
+        self.writer.write(Change::BeginCampaign { id, at }).await
+    }
+
+    async fn note_campaign(&self, id: CampaignId, notes: CampaignNotes) -> Result<(), StorageError> {
+        self.writer.write(Change::NoteCampaign { id, notes: queries::to_json(&notes)? }).await
+    }
+
+    async fn close_campaign(&self, id: CampaignId) -> Result<(), StorageError> {
+        self.writer.write(Change::CloseCampaign { id }).await
+    }
+
+    async fn last_campaign(&self) -> Result<Option<Campaign>, StorageError> {
+        self.read(queries::last_campaign).await
+    }
+
+    async fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError> {
+        self.read(move |connection| queries::keys_made_by(connection, id)).await
+    }
+
+    async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
+        let user = user.clone();
+        self.read(move |connection| queries::keys_made_for(connection, &user)).await
+    }
+
+    async fn lease(
+        &self,
+        rotation: RotationId,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StorageError> {
+        self.writer.write(Change::Lease { rotation, holder: holder.to_owned(), now, until }).await
+    }
+}
+
+/// A failure of the journal at `path`, worded as one.
+fn storage_error(path: &Path, done: &'static str, source: rusqlite::Error) -> StorageError {
+    DatabaseError::sqlite(path, &KIND, done, source).into()
+}
+
+impl From<DatabaseError> for StorageError {
+    fn from(error: DatabaseError) -> Self {
+        // The message as it is, and the cause below it.
+        let message = error.to_string();
+        let source = match error {
+            DatabaseError::Sqlite { source, .. } => Some(source.into()),
+            DatabaseError::File(super::FileError::Io { source, .. }) => Some(source.into()),
+            DatabaseError::File(
+                super::FileError::Symlink { .. }
+                | super::FileError::NotAFile { .. }
+                | super::FileError::ExposedFolder { .. }
+                | super::FileError::ExposedFile { .. },
+            )
+            | DatabaseError::Missing { .. }
+            | DatabaseError::Lost { .. }
+            | DatabaseError::Foreign { .. }
+            | DatabaseError::Damaged { .. }
+            | DatabaseError::Newer { .. }
+            | DatabaseError::Older { .. }
+            | DatabaseError::SealedFolder { .. }
+            | DatabaseError::Setting { .. }
+            | DatabaseError::SqliteTooOld { .. }
+            | DatabaseError::Busy { .. } => None,
+        };
+        Self::Failed { message, source }
+    }
+}
+
+/// The lock file of a journal.
+fn lock_path(journal: &Path) -> PathBuf {
+    private_file::with_suffix(journal, ".lock")
+}

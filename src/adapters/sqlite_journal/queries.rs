@@ -1,0 +1,186 @@
+//! What is asked of the journal's tables, by whichever connection. Nothing here writes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{KIND, storage_error};
+use crate::journal::entry::{Campaign, Line, Summary};
+use crate::journal::store::{StorageError, Which};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
+
+/// Why a question has no answer; which file it was becomes clear in [`Self::at`].
+#[derive(Debug)]
+pub(super) enum QueryError {
+    Sqlite(rusqlite::Error),
+    /// A row holds what we never wrote.
+    Nonsense {
+        column: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl From<rusqlite::Error> for QueryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl QueryError {
+    pub(super) fn at(self, path: &Path) -> StorageError {
+        match self {
+            Self::Sqlite(source) => storage_error(path, "read", source),
+            Self::Nonsense { column, source } => StorageError::Failed {
+                message: format!(
+                    "the journal {} holds something in `{column}` that rotator did not write: {}",
+                    path.display(),
+                    KIND.remedy
+                ),
+                source: Some(source),
+            },
+        }
+    }
+}
+
+/// JSON for a column.
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StorageError> {
+    serde_json::to_string(value).map_err(|source| StorageError::Failed {
+        message: "a line of the journal could not be worded, a defect of rotator: please report it".to_owned(),
+        source: Some(source.into()),
+    })
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|source| QueryError::Nonsense { column, source: source.into() })
+}
+
+fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|source: T::Err| QueryError::Nonsense { column, source: source.into() })
+}
+
+fn number(row: &Row<'_>, column: &'static str) -> Result<u64, QueryError> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|source| QueryError::Nonsense { column, source: source.into() })
+}
+
+fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, QueryError>,
+) -> Result<Vec<T>, QueryError> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+pub(super) fn lines(connection: &Connection, rotation: RotationId) -> Result<Vec<Line>, QueryError> {
+    let sql = "SELECT seq, at, event FROM entry WHERE rotation = ?1 ORDER BY seq";
+    all(connection, sql, [rotation.to_string()], |row| {
+        Ok(Line { rotation, seq: number(row, "seq")?, at: parse(row, "at")?, event: from_json(row, "event")? })
+    })
+}
+
+fn read_summary(row: &Row<'_>) -> Result<Summary, QueryError> {
+    Ok(Summary {
+        rotation: from_json(row, "summary")?,
+        seq: number(row, "seq")?,
+        opened_at: parse(row, "opened_at")?,
+        updated_at: parse(row, "updated_at")?,
+    })
+}
+
+/// The question behind [`summaries`]. The indexes are named because SQLite, which has no statistics here, would
+/// rather go through all rows in their order.
+pub(super) const fn summaries_sql(which: Which) -> &'static str {
+    match which {
+        Which::Open => {
+            "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_open
+             WHERE open = 1 ORDER BY number"
+        }
+        Which::Campaign(_) => {
+            "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_campaign
+             WHERE campaign = ?1 ORDER BY number"
+        }
+        Which::WatchedAfter(_) => {
+            "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_watched
+             WHERE open = 0 AND watched_until >= ?1 ORDER BY number"
+        }
+        Which::All => "SELECT seq, opened_at, updated_at, summary FROM rotation ORDER BY number",
+    }
+}
+
+pub(super) fn summaries(connection: &Connection, which: Which) -> Result<Vec<Summary>, QueryError> {
+    let sql = summaries_sql(which);
+    match which {
+        Which::Open | Which::All => all(connection, sql, [], read_summary),
+        Which::Campaign(id) => all(connection, sql, [id.to_string()], read_summary),
+        Which::WatchedAfter(moment) => {
+            // The column has whole seconds; the summary is exact.
+            let mut found = all(connection, sql, [moment.as_unix_seconds()], read_summary)?;
+            found.retain(|summary| summary.rotation.watched_until().is_some_and(|until| until > moment));
+            Ok(found)
+        }
+    }
+}
+
+pub(super) fn summary(connection: &Connection, rotation: RotationId) -> Result<Option<Summary>, QueryError> {
+    let sql = "SELECT seq, opened_at, updated_at, summary FROM rotation WHERE id = ?1";
+    Ok(all(connection, sql, [rotation.to_string()], read_summary)?.into_iter().next())
+}
+
+pub(super) fn last_campaign(connection: &Connection) -> Result<Option<Campaign>, QueryError> {
+    let sql = "SELECT id, began_at, closed, notes FROM campaign ORDER BY number DESC LIMIT 1";
+    let found = all(connection, sql, [], |row| {
+        Ok(Campaign {
+            id: parse(row, "id")?,
+            began_at: parse(row, "began_at")?,
+            closed: row.get("closed")?,
+            notes: from_json(row, "notes")?,
+        })
+    })?;
+    Ok(found.into_iter().next())
+}
+
+pub(super) fn keys_made_by(connection: &Connection, id: CampaignId) -> Result<Vec<AccessKeyId>, QueryError> {
+    let sql = "SELECT new_key_id FROM rotation WHERE campaign = ?1 AND new_key_id IS NOT NULL ORDER BY number";
+    all(connection, sql, [id.to_string()], |row| parse(row, "new_key_id"))
+}
+
+pub(super) fn keys_made_for(connection: &Connection, user: &UserName) -> Result<Vec<AccessKeyId>, QueryError> {
+    let sql = "SELECT new_key_id FROM rotation WHERE user = ?1 AND new_key_id IS NOT NULL ORDER BY number";
+    all(connection, sql, [user.as_str()], |row| parse(row, "new_key_id"))
+}
+
+pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<String, u64>, QueryError> {
+    let sql = "SELECT state, rotations FROM counter WHERE rotations > 0";
+    let found = all(connection, sql, [], |row| Ok((row.get("state")?, number(row, "rotations")?)))?;
+    Ok(found.into_iter().collect())
+}
+
+/// The number of a rotation's last line; 0 if there is no such rotation.
+pub(super) fn last_seq(connection: &Connection, rotation: &str) -> Result<u64, QueryError> {
+    let found = all(connection, "SELECT seq FROM rotation WHERE id = ?1", [rotation], |row| number(row, "seq"))?;
+    Ok(found.into_iter().next().unwrap_or(0))
+}
+
+/// Who has the lease of a rotation, and until when, as they were written.
+pub(super) fn lease(connection: &Connection, rotation: &str) -> Result<Option<(String, String)>, QueryError> {
+    let sql = "SELECT holder, until FROM lease WHERE rotation = ?1";
+    let mut statement = connection.prepare(sql)?;
+    Ok(statement.query_row([rotation], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}

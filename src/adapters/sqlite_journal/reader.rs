@@ -1,0 +1,70 @@
+//! Reading a journal without tokio and without the lock: what `status` needs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::queries;
+use crate::journal::entry::{Campaign, Line, Summary};
+use crate::journal::store::{StorageError, Which};
+use crate::rotation::name::RotationId;
+
+/// A journal, open for reading. Blocks; not for a task of an async runtime.
+pub struct SyncReader {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl SyncReader {
+    pub(super) const fn new(path: PathBuf, connection: Connection) -> Self {
+        Self { path, connection }
+    }
+
+    /// Summaries, oldest first.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
+        queries::summaries(&self.connection, which).map_err(|error| error.at(&self.path))
+    }
+
+    /// One summary.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError> {
+        queries::summary(&self.connection, rotation).map_err(|error| error.at(&self.path))
+    }
+
+    /// All lines of one rotation, in order; empty if there is no such rotation.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn lines(&self, rotation: RotationId) -> Result<Vec<Line>, StorageError> {
+        queries::lines(&self.connection, rotation).map_err(|error| error.at(&self.path))
+    }
+
+    /// The youngest campaign, open or closed.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn last_campaign(&self) -> Result<Option<Campaign>, StorageError> {
+        queries::last_campaign(&self.connection).map_err(|error| error.at(&self.path))
+    }
+
+    /// How many rotations there are in each state (a phase or an ending), kept by the journal itself: as fast among
+    /// a million as among ten.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn counts(&self) -> Result<BTreeMap<String, u64>, StorageError> {
+        queries::counts(&self.connection).map_err(|error| error.at(&self.path))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,279 @@
+//! The one thread that writes. What has queued up while it was committing goes into its next transaction; whoever
+//! waits hears of it after the commit and not before.
+//!
+//! A transaction that fails is the end: whether it reached the disk is unknown, and an fsync that is asked again
+//! may say yes to what is lost. Every later change is refused, and the next start reads what is really there.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::changes::{Change, Stopped};
+use super::storage_error;
+use crate::adapters::FileError;
+use crate::adapters::sqlite::DatabaseError;
+use crate::journal::store::StorageError;
+
+/// How many changes one transaction takes.
+const MOST_AT_ONCE: usize = 512;
+
+struct Job {
+    change: Change,
+    answer: oneshot::Sender<Result<(), StorageError>>,
+}
+
+/// The thread and the way to it.
+pub(super) struct Writer {
+    // `None` only while it is dropped.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Writer {
+    pub(super) fn start(path: Arc<Path>, connection: Connection) -> Result<Self, DatabaseError> {
+        let (jobs, queue) = mpsc::channel();
+        let commits = Arc::new(AtomicU64::new(0));
+        let mut state = State { path: Arc::clone(&path), connection, commits: Arc::clone(&commits), broken: None };
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || state.serve(&queue))
+            .map_err(FileError::io(&path, "given a thread"))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), commits })
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the change is durable, or will not be.
+    pub(super) async fn write(&self, change: Change) -> Result<(), StorageError> {
+        let ended = || StorageError::failed("the journal's writer has ended; start rotator again");
+        let (answer, heard) = oneshot::channel();
+        self.jobs.as_ref().ok_or_else(ended)?.send(Job { change, answer }).map_err(|_| ended())?;
+        heard.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until what has queued up is committed and the connection is closed.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has dropped its answers: whoever waited knows.
+            drop(thread.join());
+        }
+    }
+}
+
+struct State {
+    path: Arc<Path>,
+    connection: Connection,
+    commits: Arc<AtomicU64>,
+    /// Why nothing is written any more.
+    broken: Option<String>,
+}
+
+impl State {
+    fn serve(&mut self, queue: &Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            let mut jobs = vec![first];
+            jobs.extend(queue.try_iter().take(MOST_AT_ONCE - 1));
+            let (changes, answers): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.change, job.answer)).unzip();
+            let results = self.write(&changes);
+            for (answer, result) in answers.into_iter().zip(results) {
+                // Whoever asked may be gone; the line is there all the same.
+                drop(answer.send(result));
+            }
+        }
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Vec<Result<(), StorageError>> {
+        if let Some(why) = &self.broken {
+            let message = format!("{why}; nothing more was written after that");
+            return changes.iter().map(|_| Err(StorageError::failed(message.clone()))).collect();
+        }
+        let failure = match self.commit(changes) {
+            Ok(results) => return results,
+            Err(failure) => failure,
+        };
+        let message = crate::adapters::sqlite::chain(&failure.error);
+        if failure.lasting {
+            self.broken = Some(message.clone());
+        }
+        changes.iter().map(|_| Err(StorageError::failed(message.clone()))).collect()
+    }
+
+    /// All changes in one transaction. One that is refused has written nothing, so the others go on.
+    fn commit(&mut self, changes: &[Change]) -> Result<Vec<Result<(), StorageError>>, Failed> {
+        let path = Arc::clone(&self.path);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            // Nothing has begun: a lock that somebody holds for long is no reason to give up for ever.
+            .map_err(|source| Failed { lasting: !is_busy(&source), error: storage_error(&path, "written", source) })?;
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            let result = change.perform(&transaction);
+            results.push(match result {
+                Ok(()) => Ok(()),
+                Err(Stopped::No(error)) => Err(error),
+                Err(Stopped::Broken(error)) => return Err(Failed { lasting: true, error: error.at(&path) }),
+            });
+        }
+        transaction
+            .commit()
+            .map_err(|source| Failed { lasting: true, error: storage_error(&path, "committed", source) })?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(results)
+    }
+}
+
+struct Failed {
+    lasting: bool,
+    error: StorageError,
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::private_file;
+    use crate::adapters::sqlite;
+    use crate::adapters::sqlite_journal::KIND;
+    use crate::adapters::sqlite_journal::queries;
+    use crate::journal::store::Which;
+    use crate::rotation::name::CampaignId;
+    use crate::rotation::policy::Timestamp;
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        path: Arc<Path>,
+    }
+
+    /// A new journal's file and a connection that writes it.
+    fn fixture() -> (Fixture, Connection) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = private_file::locate(&folder.path().join("journal.db")).expect("private").expect("a folder");
+        sqlite::create(&path, &KIND, |_| Ok(())).expect("made");
+        let connection = sqlite::open(&path, &KIND).expect("opens");
+        (Fixture { _folder: folder, path: path.into() }, connection)
+    }
+
+    fn campaign(number: u128) -> CampaignId {
+        CampaignId::from_uuid(uuid::Uuid::from_u128(number))
+    }
+
+    fn begin(number: u128) -> Change {
+        Change::BeginCampaign { id: campaign(number), at: Timestamp::from_unix_seconds(0) }
+    }
+
+    fn campaigns(fixture: &Fixture) -> i64 {
+        let connection = sqlite::open_read_only(&fixture.path, &KIND).expect("opens");
+        connection.query_row("SELECT count(*) FROM campaign", [], |row| row.get(0)).expect("read")
+    }
+
+    #[test]
+    fn one_transaction_takes_what_may_be_and_leaves_out_what_may_not() {
+        let (fixture, connection) = fixture();
+        let path = Arc::clone(&fixture.path);
+        let mut state = State { path, connection, commits: Arc::default(), broken: None };
+        let results = state.write(&[begin(1), begin(1), begin(2), Change::CloseCampaign { id: campaign(9) }, begin(3)]);
+        let went: Vec<bool> = results.iter().map(Result::is_ok).collect();
+        assert_eq!(went, [true, false, true, false, true]);
+        assert_eq!((campaigns(&fixture), state.commits.load(Ordering::Relaxed)), (3, 1));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_final() {
+        let (fixture, connection) = fixture();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).expect("read");
+        connection.pragma_update(None, "max_page_count", pages).expect("set");
+        let writer = Writer::start(Arc::clone(&fixture.path), connection).expect("starts");
+        writer.write(begin(1)).await.expect("there is room");
+        let large = Change::NoteCampaign { id: campaign(1), notes: "x".repeat(100_000) };
+        let error = writer.write(large).await.expect_err("the disk is full");
+        assert!(error.to_string().contains("full") && error.to_string().contains("journal.db"), "{error}");
+        let later = writer.write(begin(2)).await.expect_err("it would fit, and yet");
+        assert!(later.to_string().contains("nothing more was written"), "{later}");
+        drop(writer);
+        assert_eq!(campaigns(&fixture), 1);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_is_final() {
+        let (fixture, connection) = fixture();
+        // A foreign key that is looked at in COMMIT and not before.
+        connection
+            .execute_batch(
+                "CREATE TABLE broken (n INTEGER REFERENCES broken_parent (n) DEFERRABLE INITIALLY DEFERRED);
+                 CREATE TABLE broken_parent (n INTEGER PRIMARY KEY);
+                 CREATE TRIGGER break_commit AFTER UPDATE OF closed ON campaign BEGIN INSERT INTO broken VALUES (1); END",
+            )
+            .expect("made");
+        let writer = Writer::start(Arc::clone(&fixture.path), connection).expect("starts");
+        writer.write(begin(1)).await.expect("written");
+        let (failed, together) =
+            tokio::join!(writer.write(Change::CloseCampaign { id: campaign(1) }), writer.write(begin(2)));
+        failed.expect_err("it was not committed");
+        drop(together);
+        writer.write(begin(3)).await.expect_err("nothing more after that");
+        assert_eq!(writer.commits(), u64::try_from(campaigns(&fixture)).expect("a count"));
+    }
+
+    #[tokio::test]
+    async fn a_lock_held_too_long_is_not_final() {
+        let (fixture, connection) = fixture();
+        connection.pragma_update(None, "busy_timeout", 20).expect("set");
+        let other = sqlite::open(&fixture.path, &KIND).expect("opens");
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        let writer = Writer::start(Arc::clone(&fixture.path), connection).expect("starts");
+        let error = writer.write(begin(1)).await.expect_err("locked");
+        assert!(error.to_string().contains("locked by another process"), "{error}");
+        other.execute_batch("ROLLBACK").expect("unlocked");
+        writer.write(begin(1)).await.expect("written");
+    }
+
+    #[tokio::test]
+    async fn what_has_queued_up_is_written_before_the_writer_ends() {
+        let (fixture, connection) = fixture();
+        let writer = Writer::start(Arc::clone(&fixture.path), connection).expect("starts");
+        let heard: Vec<_> = (0..50)
+            .map(|number| {
+                let (answer, heard) = oneshot::channel();
+                let job = Job { change: begin(number), answer };
+                writer.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).expect("sent");
+                heard
+            })
+            .collect();
+        drop(writer);
+        for heard in heard {
+            heard.await.expect("answered").expect("written");
+        }
+        assert_eq!(campaigns(&fixture), 50);
+    }
+
+    #[test]
+    fn status_asks_indexes_and_not_a_million_rows() {
+        let (_fixture, connection) = fixture();
+        for (which, index) in [
+            (Which::Open, "rotation_open"),
+            (Which::Campaign(campaign(1)), "rotation_campaign"),
+            (Which::WatchedAfter(Timestamp::from_unix_seconds(0)), "rotation_watched"),
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", queries::summaries_sql(which));
+            let mut statement = connection.prepare(&sql).expect("valid");
+            let plan: String =
+                statement.raw_query().next().expect("asked").expect("a row").get("detail").expect("read");
+            assert!(plan.contains(index), "{which:?}: {plan}");
+        }
+    }
+}

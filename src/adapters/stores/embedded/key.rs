@@ -1,0 +1,102 @@
+//! The key that seals a store: 32 random bytes in a file of mode 0600 beside it, or given by whoever starts rotator.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::OpenStoreError;
+use crate::adapters::FileError;
+use crate::adapters::private_file::{self, Draft, Others};
+
+/// Bytes in a key.
+pub(super) const LENGTH: usize = 32;
+
+/// A key file is 44 characters and a line's end; no more than this is read of one.
+const MOST: u64 = 1024;
+
+/// Why a text is no key. Holds nothing of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key is {LENGTH} bytes in base64, as `openssl rand -base64 {LENGTH}` makes them")]
+pub struct MalformedKey;
+
+/// A store's key.
+pub struct StoreKey(Zeroizing<[u8; LENGTH]>);
+
+impl StoreKey {
+    /// From 32 bytes in base64; white space around them does not count.
+    ///
+    /// # Errors
+    /// [`MalformedKey`] if they are not that.
+    pub fn from_base64(text: &str) -> Result<Self, MalformedKey> {
+        let decoded = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| MalformedKey)?);
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        if decoded.len() != LENGTH {
+            return Err(MalformedKey);
+        }
+        bytes.copy_from_slice(&decoded);
+        Ok(Self(bytes))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; LENGTH] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(…)")
+    }
+}
+
+/// Where a key came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// This file.
+    File(PathBuf),
+    /// Whoever started rotator.
+    Given,
+}
+
+impl fmt::Display for KeyOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the key file {}", path.display()),
+            Self::Given => f.write_str("ROTATOR_STORE_KEY"),
+        }
+    }
+}
+
+/// The key file of the store at `store`.
+pub(super) fn file_of(store: &Path) -> PathBuf {
+    private_file::with_suffix(store, ".key")
+}
+
+/// Reads a key file; `None` if there is none.
+pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, OpenStoreError> {
+    let Some(file) = private_file::open(path, Others::MayDoNothing)? else { return Ok(None) };
+    // Room for all of it: growing would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(MOST as usize));
+    let malformed = || OpenStoreError::MalformedKey { origin: KeyOrigin::File(path.to_owned()), source: MalformedKey };
+    match file.take(MOST).read_to_string(&mut text) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(malformed()),
+        Err(error) => return Err(FileError::io(path, "read")(error).into()),
+    }
+    StoreKey::from_base64(&text).map(Some).map_err(|_| malformed())
+}
+
+/// Makes a key file. If another process was faster its key is the one.
+pub(super) fn create(path: &Path) -> Result<(), OpenStoreError> {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
+    getrandom::fill(&mut *bytes).map_err(|_| OpenStoreError::NoRandomness)?;
+    let mut text = Zeroizing::new(STANDARD.encode(*bytes));
+    text.push('\n');
+    let (draft, mut file) = Draft::beside(path)?;
+    file.write_all(text.as_bytes()).map_err(FileError::io(path, "written"))?;
+    draft.publish(path)?;
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! The embedded store: an SQLite file of sealed values, with its key in a file beside it. Batches are atomic, every
+//! write is a compare-and-set, and the value from before a rotation is kept until that has closed.
+//!
+//! An application does not read this file; `rotator store get` does.
+
+mod key;
+mod operations;
+mod seal;
+mod table;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use super::super::private_file;
+use super::super::sqlite::{self, DatabaseError, Kind, chain};
+use super::super::{FileError, private_file::Others};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::{EntryName, InvalidName, StoreIdentity, StoreName};
+pub use key::{KeyOrigin, MalformedKey, StoreKey};
+pub use operations::{Listed, StoreError};
+use seal::Sealer;
+use table::WriteError;
+
+/// What an SQLite file has to be to be a store.
+const KIND: Kind = Kind {
+    what: "store",
+    remedy: "restore it from a backup, together with its key",
+    how_made: "check the path; `rotator init` or `rotator store import` makes one",
+    // "rotS"
+    application_id: 0x726f_7453,
+    migrations: &[include_str!("../../../../migrations/store/0001_store.sql")],
+    // A value that was replaced is overwritten with zeros, sealed as it was.
+    more_settings: &[("secure_delete", "ON", "1")],
+};
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenStoreError {
+    /// The file is not a store that can be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The key file is not to be trusted, or cannot be had.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The store is there, and its key is not.
+    #[error("the store {} has lost its key {}: put that back, or give the key in ROTATOR_STORE_KEY", path.display(), key.display())]
+    KeyMissing {
+        /// The store.
+        path: PathBuf,
+        /// Its key file.
+        key: PathBuf,
+    },
+    /// What should be a key is none.
+    #[error("{origin} holds no key: put the store's own key back")]
+    MalformedKey {
+        /// Where it came from.
+        origin: KeyOrigin,
+        /// What a key is.
+        source: MalformedKey,
+    },
+    /// The key is another store's.
+    #[error("{origin} does not open the store {}: use the key that the store was made with", path.display())]
+    WrongKey {
+        /// The store.
+        path: PathBuf,
+        /// Where the key came from.
+        origin: KeyOrigin,
+    },
+    /// The path cannot be a store's name.
+    #[error("the path of the store cannot be its name: choose another")]
+    Unnameable(#[from] InvalidName),
+    /// The system has no random numbers to give.
+    #[error("no key could be made: the system gives no random numbers; try again later")]
+    NoRandomness,
+}
+
+/// The embedded store.
+pub struct EmbeddedStore {
+    name: StoreName,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    /// Device and inode of the file that is open.
+    file: (u64, u64),
+    sealer: Sealer,
+    connection: Mutex<Connection>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store at `path`, making it, its folder and (unless `given` is one) its key file if they are
+    /// missing. Only for commands whose business that is: `store`, `init`, `demo`.
+    ///
+    /// # Errors
+    /// [`OpenStoreError`]. A store without its key is one: a new key would open nothing in it.
+    pub fn create_or_open(path: &Path, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
+        let name = name_of(path)?;
+        let path = private_file::locate_or_create_folder(path).map_err(DatabaseError::from)?;
+        if sqlite::exists(&path, &KIND)? {
+            return Self::open(name, path, given);
+        }
+        let key_file = key::file_of(&path);
+        // The key first: a key without a store harms nobody.
+        if given.is_none() && key::load(&key_file)?.is_none() {
+            key::create(&key_file)?;
+        }
+        let (key, origin) = find_key(&path, given)?;
+        create(&path, &key)?;
+        Self::open_with(name, path, &key, origin)
+    }
+
+    /// Opens the store at `path`, which has to be there with its key.
+    ///
+    /// # Errors
+    /// [`OpenStoreError`]: a missing store is one, never a new empty store.
+    pub fn open_existing(path: &Path, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
+        let name = name_of(path)?;
+        match private_file::locate(path).map_err(DatabaseError::from)? {
+            Some(path) if sqlite::exists(&path, &KIND)? => Self::open(name, path, given),
+            Some(_) | None => Err(DatabaseError::missing(path, &KIND).into()),
+        }
+    }
+
+    fn open(name: StoreName, path: PathBuf, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
+        let (key, origin) = find_key(&path, given)?;
+        Self::open_with(name, path, &key, origin)
+    }
+
+    fn open_with(name: StoreName, path: PathBuf, key: &StoreKey, origin: KeyOrigin) -> Result<Self, OpenStoreError> {
+        let connection = sqlite::open(&path, &KIND)?;
+        let (identity, key_check) =
+            table::meta(&connection).map_err(|source| DatabaseError::sqlite(&path, &KIND, "read", source))?;
+        let sealer = Sealer::new(key, StoreIdentity::new(identity)?);
+        if !sealer.is_right_for(&key_check) {
+            return Err(OpenStoreError::WrongKey { path, origin });
+        }
+        let file = file_at(&path)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
+        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection: Mutex::new(connection) }) })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let inner = Arc::clone(&self.inner);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), chain(&error))),
+            Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
+        }
+    }
+}
+
+fn name_of(path: &Path) -> Result<StoreName, InvalidName> {
+    StoreName::new(format!("sqlite:{}", path.display()))
+}
+
+fn find_key(path: &Path, given: Option<StoreKey>) -> Result<(StoreKey, KeyOrigin), OpenStoreError> {
+    if let Some(key) = given {
+        return Ok((key, KeyOrigin::Given));
+    }
+    let key_file = key::file_of(path);
+    match key::load(&key_file)? {
+        Some(key) => Ok((key, KeyOrigin::File(key_file))),
+        None => Err(OpenStoreError::KeyMissing { path: path.to_owned(), key: key_file }),
+    }
+}
+
+fn create(path: &Path, key: &StoreKey) -> Result<(), OpenStoreError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| OpenStoreError::NoRandomness)?;
+    let identity = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
+    let sealer = Sealer::new(key, StoreIdentity::new(identity)?);
+    let key_check = sealer.key_check().map_err(|_| OpenStoreError::NoRandomness)?;
+    sqlite::create(path, &KIND, |connection| table::begin(connection, sealer.identity(), &key_check))?;
+    Ok(())
+}
+
+/// Device and inode of the file at `path`.
+fn file_at(path: &Path) -> Result<Option<(u64, u64)>, FileError> {
+    Ok(private_file::inspect(path, Others::MayNotWrite)?.map(|file| (file.dev(), file.ino())))
+}
+
+fn call_kind(error: &StoreError) -> CallErrorKind {
+    match error {
+        StoreError::Database(DatabaseError::Busy { .. }) => CallErrorKind::Unavailable,
+        StoreError::Database(_)
+        | StoreError::Replaced { .. }
+        | StoreError::Unsealable { .. }
+        | StoreError::Unsealed { .. }
+        | StoreError::Nonsense { .. }
+        | StoreError::Poisoned { .. } => CallErrorKind::Other,
+    }
+}
+
+#[async_trait]
+impl SecretStore for EmbeddedStore {
+    fn name(&self) -> &StoreName {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: true, late_writes: std::time::Duration::ZERO }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.blocking(|inner| inner.check_still_there().map(|()| inner.sealer.identity().clone())).await
+    }
+
+    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+        self.blocking(Inner::read_all).await
+    }
+
+    async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
+        let entries = entries.to_vec();
+        self.blocking(move |inner| inner.read(&entries)).await
+    }
+
+    async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
+        let refused = |kind, message: String| Err(Failure::Refused(Refusal::new(kind, message)));
+        if order.store() != &self.name {
+            let message = format!("{} was given what is meant for {}, a defect of rotator", self.name, order.store());
+            return refused(RefusalKind::Other, message);
+        }
+        let inner = Arc::clone(&self.inner);
+        match tokio::task::spawn_blocking(move || inner.replace(&batch)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(WriteError::Stale(entry))) => {
+                refused(RefusalKind::Stale, format!("{entry} in {} has changed since it was read", self.name))
+            }
+            Ok(Err(WriteError::NotWritten(error))) => refused(RefusalKind::Other, chain(&error)),
+            Ok(Err(WriteError::Uncertain(error))) => Err(Failure::Unknown(chain(&error))),
+            Err(_) => Err(Failure::Unknown(format!("{} gave no answer to a write", self.name))),
+        }
+    }
+
+    async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
+        let entries = entries.to_vec();
+        self.blocking(move |inner| inner.forget_previous(&entries)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

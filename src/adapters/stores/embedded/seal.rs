@@ -1,0 +1,68 @@
+//! Sealing values: XChaCha20-Poly1305 under the store's key, a random nonce for each (192 bits: chance never repeats
+//! one), bound to the store, the entry's name and its version. A sealed value that is moved to another entry, another
+//! store or another version does not open.
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
+use super::key::StoreKey;
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
+
+/// Bytes in a nonce.
+const NONCE: usize = 24;
+
+/// Why a value was not sealed or does not open; which of the possible reasons it is cannot be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SealError;
+
+/// Seals and opens the values of one store.
+pub(super) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    identity: StoreIdentity,
+}
+
+impl Sealer {
+    pub(super) fn new(key: &StoreKey, identity: StoreIdentity) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(key.bytes().into()), identity }
+    }
+
+    pub(super) const fn identity(&self) -> &StoreIdentity {
+        &self.identity
+    }
+
+    /// What the value is bound to. The name comes last: nothing after it could be taken for a part of it.
+    fn bound_to(&self, name: &str, version: i64) -> Vec<u8> {
+        let mut bound = b"rotator store v1\0".to_vec();
+        bound.extend_from_slice(self.identity.as_str().as_bytes());
+        bound.push(0);
+        bound.extend_from_slice(&version.to_be_bytes());
+        bound.extend_from_slice(name.as_bytes());
+        bound
+    }
+
+    /// Nonce, ciphertext and tag.
+    pub(super) fn seal(&self, name: &str, version: i64, value: &[u8]) -> Result<Vec<u8>, SealError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(|_| SealError)?;
+        let payload = Payload { msg: value, aad: &self.bound_to(name, version) };
+        let ciphertext = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError)?;
+        Ok([nonce.as_slice(), &ciphertext].concat())
+    }
+
+    pub(super) fn open(&self, name: &str, version: i64, sealed: &[u8]) -> Result<SecretValue, SealError> {
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or(SealError)?;
+        let payload = Payload { msg: ciphertext, aad: &self.bound_to(name, version) };
+        self.cipher.decrypt(&XNonce::from(*nonce), payload).map(SecretValue::new).map_err(|_| SealError)
+    }
+
+    /// A sealed nothing, under a name that no entry can have.
+    pub(super) fn key_check(&self) -> Result<Vec<u8>, SealError> {
+        self.seal("", 0, b"")
+    }
+
+    /// Whether the key is the one that made this check.
+    pub(super) fn is_right_for(&self, key_check: &[u8]) -> bool {
+        self.open("", 0, key_check).is_ok()
+    }
+}

@@ -1,0 +1,99 @@
+//! The store's two tables: rows in, rows out. What is sealed stays sealed here.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::operations::StoreError;
+use crate::rotation::name::{EntryName, StoreIdentity};
+
+/// Why a write did not happen, or may not have.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// This entry has another version, or is gone. Nothing was written.
+    Stale(EntryName),
+    /// Nothing was written.
+    NotWritten(StoreError),
+    /// The commit failed: it was written or not.
+    Uncertain(StoreError),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        Self::NotWritten(error)
+    }
+}
+
+/// An entry's row.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) version: i64,
+    pub(super) sealed: Vec<u8>,
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row { name: row.get(0)?, version: row.get(1)?, sealed: row.get(2)? })
+}
+
+/// The first and only row of `meta`.
+pub(super) fn begin(connection: &Connection, identity: &StoreIdentity, key_check: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta (one, identity, key_check, last_version) VALUES (1, ?1, ?2, 0)";
+    connection.execute(sql, (identity.as_str(), key_check)).map(|_| ())
+}
+
+/// Identity and key check.
+pub(super) fn meta(connection: &Connection) -> rusqlite::Result<(String, Vec<u8>)> {
+    connection.query_row("SELECT identity, key_check FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// A version that no entry of this store has ever had.
+pub(super) fn next_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("UPDATE meta SET last_version = last_version + 1 RETURNING last_version", [], |row| row.get(0))
+}
+
+pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare("SELECT name, version, sealed FROM entry ORDER BY name")?;
+    statement.query_map([], read_row)?.collect()
+}
+
+pub(super) fn one(connection: &Connection, name: &EntryName) -> rusqlite::Result<Option<Row>> {
+    let mut statement = connection.prepare("SELECT name, version, sealed FROM entry WHERE name = ?1")?;
+    statement.query_row([name.as_str()], read_row).optional()
+}
+
+/// The value from before the rotation that is under way.
+pub(super) fn previous(connection: &Connection, name: &EntryName) -> rusqlite::Result<Option<Row>> {
+    let sql = "SELECT name, previous_version, previous FROM entry WHERE name = ?1 AND previous IS NOT NULL";
+    let mut statement = connection.prepare(sql)?;
+    statement.query_row([name.as_str()], read_row).optional()
+}
+
+/// Name, version, and when it was written.
+pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<(String, i64, String)>> {
+    let mut statement = connection.prepare("SELECT name, version, updated_at FROM entry ORDER BY name")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+}
+
+/// A rotation's write. Of several writes only what was there before the first is kept.
+pub(super) fn replace(connection: &Connection, row: &Row, at: &str) -> rusqlite::Result<()> {
+    let sql = "UPDATE entry SET previous = coalesce(previous, sealed),
+                                previous_version = coalesce(previous_version, version),
+                                version = ?2, sealed = ?3, updated_at = ?4
+               WHERE name = ?1";
+    connection.execute(sql, (&row.name, row.version, &row.sealed, at)).map(|_| ())
+}
+
+/// A person's write: nothing is kept of what was there, but what a rotation under way has kept.
+pub(super) fn set(connection: &Connection, row: &Row, at: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO entry (name, version, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (name) DO UPDATE SET version = ?2, sealed = ?3, updated_at = ?4";
+    connection.execute(sql, (&row.name, row.version, &row.sealed, at)).map(|_| ())
+}
+
+/// Whether it was there.
+pub(super) fn remove(connection: &Connection, name: &EntryName) -> rusqlite::Result<bool> {
+    connection.execute("DELETE FROM entry WHERE name = ?1", [name.as_str()]).map(|rows| rows > 0)
+}
+
+pub(super) fn forget_previous(connection: &Connection, name: &EntryName) -> rusqlite::Result<()> {
+    let sql = "UPDATE entry SET previous = NULL, previous_version = NULL WHERE name = ?1";
+    connection.execute(sql, [name.as_str()]).map(|_| ())
+}

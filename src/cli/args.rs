@@ -1,0 +1,336 @@
+//! The command line as clap sees it. No meaning: each command's own file has that.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId};
+
+/// Rotates the AWS access keys in a secret store, and survives a crash at any moment.
+#[derive(Debug, Parser)]
+#[command(name = "rotator", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done; 1 failed outside any rotation; 2 usage or configuration; 3 in flight, run it again;
+4 a person is needed; 5 another rotator holds the journal; 130 and 143 interrupted.
+
+Start with `rotator demo`, which needs nothing, or with `rotator init` and `rotator doctor`.";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Read this configuration file instead of rotator.toml here or in the XDG config folder
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep the journal here
+    #[arg(long, global = true, value_name = "FILE")]
+    pub journal: Option<String>,
+    /// The secret store, for example sqlite:secrets.db
+    #[arg(long, global = true, value_name = "URL")]
+    pub store: Option<String>,
+    /// How results are printed on stdout
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: OutputFormat,
+    /// How logs are printed on stderr
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// Log more: -v info, -vv debug
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Log errors only, and show no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Whether to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorWhen,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned columns and sentences.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Finish what is in flight, then rotate every key that is due
+    Run(RunArgs),
+    /// Go on with what is in flight; open nothing
+    Resume(ResumeArgs),
+    /// Show what is in flight, as the journal has it
+    Status(StatusArgs),
+    /// Show what `run` would do, and what it would leave alone and why; change nothing
+    Plan(PlanArgs),
+    /// The embedded secret store
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Give one rotation up: discard its new key, leave the old one as it is
+    Abort(OneRotation),
+    /// Make the old key of one rotation active again; rotator will not deactivate it a second time
+    Reactivate(OneRotation),
+    /// Say what is to become of a key that rotator may not judge by itself
+    Resolve(ResolveArgs),
+    /// Check configuration, store, journal, credentials, clock and permissions, before the first create
+    Doctor,
+    /// Print the least IAM policy that this configuration needs, as JSON
+    Policy(PolicyArgs),
+    /// Write a rotator.toml to start with
+    Init(InitArgs),
+    /// Watch rotator be killed between creating a key and storing it, and recover; needs and changes nothing of yours
+    Demo,
+    /// Run a look-alike of IAM and STS on 127.0.0.1, to try things out
+    Sandbox(SandboxArgs),
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Which keys, and by which rules.
+#[derive(Debug, Default, Args)]
+pub struct ChoiceArgs {
+    /// Rotate only keys whose entry, app/environment, user or id matches (repeatable; * and ? as in file names)
+    #[arg(long, value_name = "PATTERN")]
+    pub only: Vec<String>,
+    /// Rotate no key whose entry, app/environment, user or id matches (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Rotate only keys at least this old, such as 80d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// How an entry names its IAM user, such as {app}-{environment}
+    #[arg(long, value_name = "TEMPLATE")]
+    pub owner_template: Option<String>,
+    /// How long both keys stay active after the new one is stored
+    #[arg(long, value_name = "TIME")]
+    pub overlap: Option<String>,
+    /// How long the old key stays inactive before it is deleted
+    #[arg(long, value_name = "TIME")]
+    pub quarantine: Option<String>,
+    /// How long a key that IAM does not list may exist nevertheless
+    #[arg(long, value_name = "TIME")]
+    pub settle: Option<String>,
+    /// How often a new pair must prove itself in a row
+    #[arg(long, value_name = "N")]
+    pub confirmations: Option<String>,
+    /// Over how long these proofs are spread
+    #[arg(long, value_name = "TIME")]
+    pub proof_span: Option<String>,
+    /// When to give a new pair up that does not prove itself
+    #[arg(long, value_name = "TIME")]
+    pub proof_timeout: Option<String>,
+    /// How many calls may be in flight
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Which keys.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+    /// Open at most so many rotations
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Wait for overlaps and quarantines to end, instead of leaving rotations in flight
+    #[arg(long)]
+    pub wait: bool,
+    /// Only show the plan, as `rotator plan` does
+    #[arg(long)]
+    pub dry_run: bool,
+    /// On a terminal, do not ask first
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Only these rotations
+    #[arg(value_name = "ID")]
+    pub ids: Vec<RotationId>,
+    /// Wait for overlaps and quarantines to end
+    #[arg(long)]
+    pub wait: bool,
+    /// How many calls may be in flight
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<String>,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// This rotation, also when it is closed
+    #[arg(value_name = "ID", conflicts_with = "all")]
+    pub id: Option<RotationId>,
+    /// Closed rotations too
+    #[arg(long)]
+    pub all: bool,
+    /// Show it again every two seconds
+    #[arg(long)]
+    pub watch: bool,
+    /// End with the exit code that the state calls for
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Which keys.
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
+}
+
+/// `abort` and `reactivate`.
+#[derive(Debug, Args)]
+pub struct OneRotation {
+    /// The rotation, as `rotator status` shows it
+    #[arg(value_name = "ID")]
+    pub id: RotationId,
+}
+
+/// `resolve`.
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    /// The rotation, as `rotator status` shows it
+    #[arg(value_name = "ID")]
+    pub id: RotationId,
+    /// What is to become of the key.
+    #[command(flatten)]
+    pub word: Word,
+}
+
+/// A person's word on one key.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Word {
+    /// Nothing needs this key: delete it
+    #[arg(long, value_name = "KEY_ID")]
+    pub delete_key: Option<AccessKeyId>,
+    /// This key is somebody else's: leave it alone for good
+    #[arg(long, value_name = "KEY_ID")]
+    pub keep_key: Option<AccessKeyId>,
+}
+
+/// `store`.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List the entries' names
+    List,
+    /// Print one entry's value: its bytes and nothing else
+    Get {
+        /// The entry, <app>/<environment>/<secret-name>
+        name: EntryName,
+    },
+    /// Set one entry to what stdin holds, byte for byte (a final newline is kept; use printf, not echo)
+    Set {
+        /// The entry, <app>/<environment>/<secret-name>
+        name: EntryName,
+        /// Only there to say, without repeating it, that a value does not belong on a command line.
+        #[arg(hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
+        value: Vec<OsString>,
+    },
+    /// Set all entries of a JSON object of names and string values, or none
+    Import {
+        /// The file; - is stdin
+        file: PathBuf,
+    },
+    /// Remove one entry
+    Rm {
+        /// The entry, <app>/<environment>/<secret-name>
+        name: EntryName,
+    },
+}
+
+/// `policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// Restrict the policy to this account
+    #[arg(long, value_name = "DIGITS")]
+    pub account: Option<AccountId>,
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write it
+    #[arg(default_value = "rotator.toml", value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Accept / in user names, which IAM itself refuses
+    #[arg(long)]
+    pub allow_slash: bool,
+    /// Make these users, each with one key, and the entries for it in the embedded store of --store
+    #[arg(long, value_name = "APP/ENVIRONMENT")]
+    pub seed: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_word_is_one_of_two() {
+        let id = "0190b3a5-0000-7000-8000-000000000000";
+        assert!(Cli::try_parse_from(["rotator", "resolve", id]).is_err());
+        let both =
+            ["rotator", "resolve", id, "--delete-key", "AKIAAAAAAAAAAAAAAAAA", "--keep-key", "AKIAAAAAAAAAAAAAAAAB"];
+        assert!(Cli::try_parse_from(both).is_err());
+        assert!(Cli::try_parse_from(["rotator", "resolve", id, "--keep-key", "AKIAAAAAAAAAAAAAAAAA"]).is_ok());
+    }
+}

@@ -1,0 +1,198 @@
+//! Where a setting comes from: the file, above it the environment, above that the flags. Nothing here knows what a
+//! setting means, only which there are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::error::CliError;
+
+/// Every setting, as (section, key); the section of a key at the top is empty.
+const SETTINGS: [(&str, &str); 19] = [
+    ("", "journal"),
+    ("", "store"),
+    ("policy", "older_than"),
+    ("policy", "overlap"),
+    ("policy", "quarantine"),
+    ("policy", "settle"),
+    ("policy", "confirmations"),
+    ("policy", "proof_span"),
+    ("policy", "proof_timeout"),
+    ("policy", "spare_key"),
+    ("policy", "unclaimed"),
+    ("policy", "unread_ok"),
+    ("policy", "still_in_use"),
+    ("policy", "concurrency"),
+    ("policy", "rate"),
+    ("owner", "template"),
+    ("owner", "table"),
+    ("owner", "from"),
+    ("aws", "call_timeout"),
+];
+
+/// Names in the environment that are no settings of the file.
+const OTHER_VARIABLES: [&str; 3] = ["ROTATOR_CONFIG", "ROTATOR_STORE_KEY", "ROTATOR_LOG"];
+
+/// For tests of rotator itself.
+const TEST_VARIABLES: &str = "ROTATOR_TEST_";
+
+/// Who gave a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A key in this file.
+    File(PathBuf),
+    /// A variable.
+    Environment(String),
+    /// A flag.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "the environment ({name})"),
+            Self::Flag(flag) => write!(f, "the command line ({flag})"),
+        }
+    }
+}
+
+/// A value as it was given: one text, or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Given {
+    /// The texts.
+    pub(super) texts: Vec<String>,
+    /// By whom.
+    pub(super) origin: Origin,
+}
+
+/// All settings that were given, the highest layer of each.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    given: BTreeMap<(&'static str, &'static str), Given>,
+}
+
+impl Layers {
+    /// What was given for a setting.
+    pub(super) fn get(&self, section: &'static str, key: &'static str) -> Option<&Given> {
+        self.given.get(&(section, key))
+    }
+
+    /// Lays a flag above what is there.
+    pub(super) fn flag(&mut self, section: &'static str, key: &'static str, flag: &'static str, value: Option<&str>) {
+        if let Some(value) = value {
+            let given = Given { texts: vec![value.to_owned()], origin: Origin::Flag(flag) };
+            self.given.insert((section, key), given);
+        }
+    }
+
+    /// Lays the environment above what is there. A list is separated by commas.
+    pub(super) fn environment(&mut self, variables: &[(String, String)]) -> Result<(), CliError> {
+        for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("ROTATOR_")) {
+            if OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES) {
+                continue;
+            }
+            let Some(&(section, key)) = SETTINGS.iter().find(|setting| variable(**setting) == *name) else {
+                let known = SETTINGS.iter().map(|setting| variable(*setting));
+                let known = known.chain(OTHER_VARIABLES.map(str::to_owned));
+                return Err(CliError::usage(
+                    format!("the environment has {name}, which rotator does not know"),
+                    did_you_mean(name, known, "unset it"),
+                ));
+            };
+            let list = matches!((section, key), ("policy", "unread_ok") | ("owner", "table"));
+            let texts = if list {
+                value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+            } else {
+                vec![value.clone()]
+            };
+            self.given.insert((section, key), Given { texts, origin: Origin::Environment(name.clone()) });
+        }
+        Ok(())
+    }
+
+    /// Lays a file above what is there.
+    pub(super) fn file(&mut self, path: &Path, text: &str) -> Result<(), CliError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            CliError::usage(
+                format!("{} is not valid TOML: {}", path.display(), error.to_string().trim_end()),
+                "mend that line; `rotator init FILE` writes a valid file to compare with",
+            )
+        })?;
+        for (name, value) in table {
+            let sections = SETTINGS.iter().filter(|(section, _)| *section == name).count();
+            match value.as_table() {
+                Some(section) if sections > 0 => {
+                    for (key, value) in section {
+                        self.file_key(path, &name, key, value)?;
+                    }
+                }
+                Some(_) | None => self.file_key(path, "", &name, &value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn file_key(&mut self, path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<(), CliError> {
+        let Some(&(section, key)) = SETTINGS.iter().find(|setting| **setting == (section, key)) else {
+            let name = in_words(section, key);
+            let known = SETTINGS.iter().map(|(section, key)| in_words(section, key));
+            let sections = ["[policy]", "[owner]", "[aws]"].map(str::to_owned);
+            let known: Vec<String> = if section.is_empty() { known.chain(sections).collect() } else { known.collect() };
+            return Err(CliError::usage(
+                format!("{} has `{name}`, which rotator does not know", path.display()),
+                did_you_mean(&name, known.into_iter(), "remove it"),
+            ));
+        };
+        let texts = texts(path, section, key, value)?;
+        self.given.insert((section, key), Given { texts, origin: Origin::File(path.to_owned()) });
+        Ok(())
+    }
+}
+
+fn in_words(section: &str, key: &str) -> String {
+    if section.is_empty() { key.to_owned() } else { format!("[{section}] {key}") }
+}
+
+/// A value of the file as texts.
+fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<Vec<String>, CliError> {
+    let wrong = |wanted| wrong_type(path, &in_words(section, key), wanted);
+    if (section, key) == ("owner", "table") {
+        let table = value.as_table().ok_or_else(|| wrong("lines \"app/environment\" = \"user\""))?;
+        let line = |(scope, user): (&String, &toml::Value)| Some(format!("{scope}={}", user.as_str()?));
+        let lines: Option<Vec<String>> = table.iter().map(line).collect();
+        return lines.ok_or_else(|| wrong("lines \"app/environment\" = \"user\""));
+    }
+    if let Some(patterns) = value.as_array().filter(|_| key == "unread_ok") {
+        let patterns: Option<Vec<String>> =
+            patterns.iter().map(|pattern| pattern.as_str().map(str::to_owned)).collect();
+        return patterns.ok_or_else(|| wrong("a list of patterns in quotes"));
+    }
+    let text = value.as_str().map(str::to_owned);
+    let text = text.or_else(|| value.as_integer().map(|number| number.to_string()));
+    let text = text.or_else(|| value.as_float().map(|number| number.to_string()));
+    text.map(|text| vec![text]).ok_or_else(|| wrong("one value, in quotes where it is text"))
+}
+
+fn wrong_type(path: &Path, name: &str, wanted: &str) -> CliError {
+    CliError::usage(format!("`{name}` in {} has the wrong form", path.display()), format!("write {wanted}"))
+}
+
+/// `ROTATOR_<SECTION>_<KEY>`.
+fn variable((section, key): (&str, &str)) -> String {
+    let separator = if section.is_empty() { "" } else { "_" };
+    format!("ROTATOR_{section}{separator}{key}").to_ascii_uppercase()
+}
+
+fn did_you_mean(name: &str, known: impl Iterator<Item = String>, otherwise: &str) -> String {
+    let likeness = |other: &str| {
+        // The section alone is no likeness: `[policy] x` is not like `[policy] rate`.
+        let last = |text: &str| text.rsplit([' ', '_']).next().unwrap_or_default().to_owned();
+        strsim::jaro_winkler(name, other) + strsim::jaro_winkler(&last(name), &last(other))
+    };
+    let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match best {
+        Some(best) if likeness(&best) > 1.4 => format!("did you mean `{best}`? Otherwise {otherwise}"),
+        Some(_) | None => format!("{otherwise}; `rotator init FILE` writes a file with every setting"),
+    }
+}

@@ -1,0 +1,124 @@
+//! Where files are: the journal, the store, and the folders they are in by default.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::error::CliError;
+use crate::rotation::name::StoreName;
+
+/// Where root keeps both.
+const ROOT_FOLDER: &str = "/var/lib/rotator";
+
+/// What the configuration depends on and does not say itself.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The environment, as far as it is text.
+    pub variables: Vec<(String, String)>,
+    /// The working directory.
+    pub folder: PathBuf,
+    /// Whether the user is root.
+    pub root: bool,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self {
+            variables: variables.collect(),
+            folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            root: rustix::process::geteuid().is_root(),
+        }
+    }
+
+    /// A variable that is set and not empty.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A folder of the XDG base directories; what is not absolute is to be ignored
+    /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+    pub(super) fn xdg_folder(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
+        let absolute = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
+        self.variable(variable)
+            .and_then(absolute)
+            .or_else(|| Some(self.variable("HOME").and_then(absolute)?.join(below_home)))
+    }
+
+    fn default_folder(&self, variable: &str, below_home: &str, flag: &str) -> Result<PathBuf, CliError> {
+        if self.root {
+            return Ok(PathBuf::from(ROOT_FOLDER));
+        }
+        self.xdg_folder(variable, below_home).map(|folder| folder.join("rotator")).ok_or_else(|| {
+            CliError::usage(
+                format!("neither {variable} nor HOME says where to keep files"),
+                format!("set one of them, or name the file with {flag}"),
+            )
+        })
+    }
+
+    /// The journal where none is configured.
+    pub(super) fn default_journal(&self) -> Result<PathBuf, CliError> {
+        Ok(self.default_folder("XDG_STATE_HOME", ".local/state", "--journal")?.join("journal.db"))
+    }
+
+    /// The store where none is configured.
+    pub(super) fn default_store(&self) -> Result<StoreUri, CliError> {
+        let folder = self.default_folder("XDG_DATA_HOME", ".local/share", "--store")?;
+        StoreUri::at(folder.join("store.db"))
+    }
+}
+
+/// The embedded store: its file, and the name it has in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreUri {
+    /// `sqlite:` and the absolute path, so that it means the same from every folder.
+    pub name: StoreName,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl StoreUri {
+    /// Reads `sqlite:PATH`; a relative path begins at `base`.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] if it is none.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, CliError> {
+        let Some(path) = text.strip_prefix("sqlite:") else {
+            let hint = if text.contains(':') {
+                "this version of rotator knows sqlite:PATH".to_owned()
+            } else {
+                format!("did you mean `sqlite:{text}`?")
+            };
+            return Err(CliError::usage(format!("the store `{text}` has a form that rotator does not know"), hint));
+        };
+        let path = match path.strip_prefix("//") {
+            Some(path) if path.starts_with('/') => path,
+            Some(_) => {
+                return Err(CliError::usage(
+                    format!("the store `{text}` names a host, and sqlite is a file"),
+                    "write sqlite:PATH",
+                ));
+            }
+            None => path,
+        };
+        if path.is_empty() || path == ":memory:" {
+            return Err(CliError::usage(format!("the store `{text}` names no file"), "write sqlite:PATH"));
+        }
+        Self::at(absolute(base, Path::new(path)))
+    }
+
+    fn at(path: PathBuf) -> Result<Self, CliError> {
+        let name = StoreName::new(format!("sqlite:{}", path.display()))
+            .map_err(|error| CliError::usage(error.to_string(), "name another file with --store"))?;
+        Ok(Self { name, path })
+    }
+}
+
+/// `path` from `base`, without `.` and `..` resolved against links: the file need not exist yet.
+pub(super) fn absolute(base: &Path, path: &Path) -> PathBuf {
+    let joined = base.join(path);
+    std::path::absolute(&joined).unwrap_or(joined)
+}

@@ -1,0 +1,136 @@
+//! What rotator is to do, as configured: `rotator.toml`, the environment, the flags. Decides nothing by itself.
+
+mod layers;
+mod location;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use globset::GlobSet;
+
+use super::args::{ChoiceArgs, Global};
+use super::error::CliError;
+use crate::drive::owner::Owner;
+use crate::drive::survey::Choice;
+use crate::rotation::policy::Policy;
+
+use layers::Layers;
+pub use location::{StoreUri, Surroundings};
+
+/// The name of the file.
+pub const FILE_NAME: &str = "rotator.toml";
+
+/// All of the configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The file that was read, if there is one.
+    pub file: Option<PathBuf>,
+    /// The journal.
+    pub journal: PathBuf,
+    /// The store.
+    pub store: StoreUri,
+    /// Whose keys they are.
+    pub owner: Owner,
+    /// How old a key must be to be due.
+    pub older_than: Duration,
+    /// The rules for a rotation.
+    pub policy: Policy,
+    /// Entries that may stay unread.
+    pub unread_ok: GlobSet,
+    /// Calls in flight.
+    pub concurrency: usize,
+    /// Calls a second of one operation, at most.
+    pub rate: Option<f64>,
+    /// How long one call to AWS may take.
+    pub call_timeout: Duration,
+}
+
+impl Config {
+    /// Reads the configuration: the file, above it the environment, above that the flags.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] for whatever is not known or cannot be understood, with its origin.
+    pub fn load(global: &Global, choice: &ChoiceArgs, around: &Surroundings) -> Result<Self, CliError> {
+        let mut layers = Layers::default();
+        let file = find_file(global.config.as_deref(), around)?;
+        if let Some((path, text)) = &file {
+            layers.file(path, text)?;
+        }
+        layers.environment(&around.variables)?;
+        lay_flags(&mut layers, global, choice);
+        let mut config = values::read(&layers, around)?;
+        config.file = file.map(|(path, _)| path);
+        Ok(config)
+    }
+
+    /// What is to be rotated.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] for a pattern that is none.
+    pub fn choice(&self, args: &ChoiceArgs) -> Result<Choice, CliError> {
+        let only = if args.only.is_empty() { None } else { Some(values::globs(&args.only, "--only")?) };
+        Ok(Choice {
+            owner: self.owner.clone(),
+            only,
+            exclude: values::globs(&args.exclude, "--exclude")?,
+            older_than: self.older_than,
+            policy: self.policy.clone(),
+        })
+    }
+
+    /// Whether an old key is deleted as soon as its successor is in the store.
+    #[must_use]
+    pub const fn deletes_at_once(&self) -> bool {
+        self.policy.overlap.is_zero() && self.policy.quarantine.is_zero()
+    }
+}
+
+fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) {
+    layers.flag("", "journal", "--journal", global.journal.as_deref());
+    layers.flag("", "store", "--store", global.store.as_deref());
+    layers.flag("owner", "template", "--owner-template", choice.owner_template.as_deref());
+    let policy = [
+        ("older_than", "--older-than", &choice.older_than),
+        ("overlap", "--overlap", &choice.overlap),
+        ("quarantine", "--quarantine", &choice.quarantine),
+        ("settle", "--settle", &choice.settle),
+        ("confirmations", "--confirmations", &choice.confirmations),
+        ("proof_span", "--proof-span", &choice.proof_span),
+        ("proof_timeout", "--proof-timeout", &choice.proof_timeout),
+        ("concurrency", "--concurrency", &choice.concurrency),
+    ];
+    for (key, flag, value) in policy {
+        layers.flag("policy", key, flag, value.as_deref());
+    }
+}
+
+/// The file that was named, else the one here, else the one in the XDG folder; with its text.
+fn find_file(named: Option<&Path>, around: &Surroundings) -> Result<Option<(PathBuf, String)>, CliError> {
+    let named = named.map(Path::to_owned).or_else(|| around.variable("ROTATOR_CONFIG").map(PathBuf::from));
+    if let Some(path) = named {
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        return Ok(Some((path, text)));
+    }
+    let here = Some(around.folder.join(FILE_NAME));
+    let xdg = around.xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("rotator").join(FILE_NAME));
+    for path in [here, xdg].into_iter().flatten() {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(Some((path, text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
+            Err(error) => return Err(unreadable(&path, &error)),
+        }
+    }
+    Ok(None)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::usage(
+        format!("the configuration file {} cannot be read: {error}", path.display()),
+        "name an existing file with --config, or write one with `rotator init`",
+    )
+}

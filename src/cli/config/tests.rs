@@ -1,0 +1,238 @@
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::args::{Cli, Command};
+use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
+
+fn surroundings(folder: &Path, variables: &[(&str, &str)]) -> Surroundings {
+    let mut all = vec![("HOME".to_owned(), folder.join("home").display().to_string())];
+    all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Surroundings { variables: all, folder: folder.to_owned(), root: false }
+}
+
+/// The configuration of `rotator run FLAGS…` in a folder whose rotator.toml holds `file`.
+fn load(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, CliError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    if !file.is_empty() {
+        std::fs::write(folder.path().join(FILE_NAME), file).expect("written");
+    }
+    let cli = Cli::try_parse_from([&["rotator", "run"], flags].concat()).expect("valid flags");
+    let Command::Run(args) = cli.command else { unreachable!("it is run") };
+    Config::load(&cli.global, &args.choice, &surroundings(folder.path(), variables))
+}
+
+fn error(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> String {
+    let error = load(file, variables, flags).expect_err("an error");
+    assert_eq!(error.exit.code(), 2, "{error}");
+    error.to_string()
+}
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+#[test]
+fn without_anything_the_defaults_hold() {
+    let config = load("", &[], &[]).expect("valid");
+    assert_eq!(config.policy, Policy::default());
+    assert_eq!(config.owner, Owner::default());
+    assert_eq!((config.older_than, config.concurrency, config.rate), (Duration::ZERO, 16, None));
+    assert_eq!(config.call_timeout, S(10));
+    assert!(config.file.is_none() && config.deletes_at_once());
+    assert!(config.journal.ends_with("home/.local/state/rotator/journal.db"), "{:?}", config.journal);
+    assert!(config.store.path.ends_with("home/.local/share/rotator/store.db"), "{:?}", config.store);
+}
+
+#[test]
+fn files_are_in_the_xdg_folders_and_for_root_in_var_lib() {
+    let folder = Path::new("/nowhere");
+    let variables = [("XDG_STATE_HOME", "/state"), ("XDG_DATA_HOME", "relative"), ("HOME", "/home/me")];
+    let mut around = surroundings(folder, &variables);
+    around.variables.remove(0);
+    assert_eq!(around.default_journal().expect("a path"), Path::new("/state/rotator/journal.db"));
+    // A relative XDG folder is to be ignored.
+    assert_eq!(around.default_store().expect("a path").path, Path::new("/home/me/.local/share/rotator/store.db"));
+    around.root = true;
+    assert_eq!(around.default_journal().expect("a path"), Path::new("/var/lib/rotator/journal.db"));
+    assert_eq!(around.default_store().expect("a path").name.as_str(), "sqlite:/var/lib/rotator/store.db");
+    let nowhere = Surroundings { variables: Vec::new(), root: false, ..around };
+    assert_eq!(nowhere.default_journal().expect_err("no HOME").exit.code(), 2);
+}
+
+#[test]
+fn flags_stand_above_the_environment_and_that_above_the_file() {
+    let file = "[policy]\nsettle = \"1s\"\noverlap = \"1h\"\nquarantine = \"2d\"\nconfirmations = 7\n";
+    let variables = [("ROTATOR_POLICY_OVERLAP", "2h"), ("ROTATOR_POLICY_QUARANTINE", "3d")];
+    let config = load(file, &variables, &["--quarantine", "0"]).expect("valid");
+    assert_eq!((config.policy.settle, config.policy.overlap, config.policy.quarantine), (S(1), S(7200), S(0)));
+    assert_eq!(config.policy.confirmations, 7);
+    assert!(config.file.is_some() && !config.deletes_at_once());
+}
+
+#[test]
+fn every_key_can_be_set_in_the_file_and_in_the_environment() {
+    let file = r#"
+        store = "sqlite:s.db"
+        journal = "j.db"
+        [policy]
+        older_than = "80d"
+        overlap = "1h"
+        quarantine = "7d"
+        settle = "2m"
+        confirmations = 5
+        proof_span = "20s"
+        proof_timeout = "5m"
+        spare_key = "delete-inactive"
+        unclaimed = "report"
+        unread_ok = ["legacy/*", "a/b/c"]
+        still_in_use = "ignore"
+        concurrency = 3
+        rate = 2.5
+        [owner]
+        template = "svc-{app}"
+        [owner.table]
+        "shop/production" = "till"
+        [aws]
+        call_timeout = "3s"
+    "#;
+    let of_file = load(file, &[], &[]).expect("valid");
+    let variables = [
+        ("ROTATOR_STORE", "sqlite:s.db"),
+        ("ROTATOR_JOURNAL", "j.db"),
+        ("ROTATOR_POLICY_OLDER_THAN", "80d"),
+        ("ROTATOR_POLICY_OVERLAP", "1h"),
+        ("ROTATOR_POLICY_QUARANTINE", "7d"),
+        ("ROTATOR_POLICY_SETTLE", "2m"),
+        ("ROTATOR_POLICY_CONFIRMATIONS", "5"),
+        ("ROTATOR_POLICY_PROOF_SPAN", "20s"),
+        ("ROTATOR_POLICY_PROOF_TIMEOUT", "5m"),
+        ("ROTATOR_POLICY_SPARE_KEY", "delete-inactive"),
+        ("ROTATOR_POLICY_UNCLAIMED", "report"),
+        ("ROTATOR_POLICY_UNREAD_OK", "legacy/*, a/b/c"),
+        ("ROTATOR_POLICY_STILL_IN_USE", "ignore"),
+        ("ROTATOR_POLICY_CONCURRENCY", "3"),
+        ("ROTATOR_POLICY_RATE", "2.5"),
+        ("ROTATOR_OWNER_TEMPLATE", "svc-{app}"),
+        ("ROTATOR_OWNER_TABLE", "shop/production=till"),
+        ("ROTATOR_AWS_CALL_TIMEOUT", "3s"),
+        ("ROTATOR_STORE_KEY", "not a setting"),
+        ("ROTATOR_TEST_MOTO", "not a setting"),
+    ];
+    let of_environment = load("", &variables, &[]).expect("valid");
+    for config in [of_file, of_environment] {
+        assert!(config.store.path.ends_with("s.db") && config.store.path.is_absolute(), "{:?}", config.store);
+        assert!(config.journal.ends_with("j.db") && config.journal.is_absolute(), "{:?}", config.journal);
+        assert_eq!(config.older_than, S(80 * 24 * 3600));
+        let policy = Policy {
+            overlap: S(3600),
+            quarantine: S(7 * 24 * 3600),
+            settle: S(120),
+            confirmations: 5,
+            proof_span: S(20),
+            proof_timeout: S(300),
+            spare_key: SpareKey::DeleteInactive,
+            unclaimed: Unclaimed::Report,
+            still_in_use: StillInUse::Ignore,
+        };
+        assert_eq!(config.policy, policy);
+        assert!(config.unread_ok.is_match("legacy/x/y") && config.unread_ok.is_match("a/b/c"));
+        assert!(!config.unread_ok.is_match("a/b/d"));
+        assert_eq!((config.concurrency, config.rate, config.call_timeout), (3, Some(2.5), S(3)));
+        let table = [("shop/production".to_owned(), "till".to_owned())].into();
+        assert_eq!(config.owner, Owner::Table(table, "svc-{app}".to_owned()));
+    }
+}
+
+#[test]
+fn an_old_key_in_use_is_waited_for_only_where_there_is_an_overlap() {
+    assert_eq!(load("", &[], &[]).expect("valid").policy.still_in_use, StillInUse::Ignore);
+    assert_eq!(load("", &[], &["--overlap", "1h"]).expect("valid").policy.still_in_use, StillInUse::Wait);
+}
+
+#[test]
+fn aws_can_say_whose_a_key_is_and_then_nothing_else_does() {
+    assert_eq!(load("[owner]\nfrom = \"aws\"", &[], &[]).expect("valid").owner, Owner::Aws);
+    assert_eq!(load("[owner]\nfrom = \"literal\"", &[], &[]).expect("valid").owner, Owner::default());
+    assert!(error("[owner]\nfrom = \"aws\"", &[], &["--owner-template", "{app}"]).contains("does not go with"));
+}
+
+#[test]
+fn what_is_not_known_is_refused_with_the_likely_name() {
+    for (file, variables, wrong, likely) in [
+        ("[policy]\nolder_then = \"1d\"", None, "[policy] older_then", "`[policy] older_than`"),
+        ("[polcy]\noverlap = \"1d\"", None, "polcy", "`[policy]`"),
+        ("stor = \"sqlite:x\"", None, "stor", "`store`"),
+        ("", Some(("ROTATOR_POLICY_PROOFSPAN", "0s")), "ROTATOR_POLICY_PROOFSPAN", "`ROTATOR_POLICY_PROOF_SPAN`"),
+        ("", Some(("ROTATOR_SETTLE", "0s")), "ROTATOR_SETTLE", "`ROTATOR_POLICY_SETTLE`"),
+        ("", Some(("ROTATOR_STORE_KEYS", "x")), "ROTATOR_STORE_KEYS", "`ROTATOR_STORE_KEY`"),
+    ] {
+        let said = error(file, variables.as_slice(), &[]);
+        assert!(said.contains(wrong) && said.contains(likely), "{said}");
+    }
+    let said = error("[policy]\nzzz = 1", &[], &[]);
+    assert!(said.contains("zzz") && !said.contains("did you mean"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_with_its_origin() {
+    for (file, variables, flags, words) in [
+        ("[policy]\nsettle = \"soon\"", None, vec![], "rotator.toml"),
+        ("[policy]\nconfirmations = 0", None, vec![], "confirmations"),
+        ("[policy]\nconfirmations = true", None, vec![], "wrong form"),
+        ("[policy]\nunread_ok = [1]", None, vec![], "unread_ok"),
+        ("[policy]\nunread_ok = [\"[\"]", None, vec![], "pattern"),
+        ("[policy]\nspare_key = \"delete\"", None, vec![], "delete-inactive"),
+        ("[policy]\nrate = 0", None, vec![], "rate"),
+        ("[policy]\nproof_span = \"2m\"", None, vec![], "proof_timeout"),
+        ("[owner]\ntemplate = \"{env}\"", None, vec![], "{environment}"),
+        ("[owner.table]\nshop = \"till\"", None, vec![], "app/environment"),
+        ("[[store]]\nuri = \"sqlite:x\"", None, vec![], "store"),
+        ("store = ", None, vec![], "not valid TOML"),
+        ("", Some(("ROTATOR_POLICY_CONCURRENCY", "many")), vec![], "ROTATOR_POLICY_CONCURRENCY"),
+        ("", Some(("ROTATOR_AWS_CALL_TIMEOUT", "0s")), vec![], "ROTATOR_AWS_CALL_TIMEOUT"),
+        ("", None, vec!["--overlap=-1h"], "--overlap"),
+        ("", None, vec!["--store", "/x/store.db"], "did you mean `sqlite:/x/store.db`"),
+        ("", None, vec!["--store", "vault:x"], "sqlite:PATH"),
+        ("", None, vec!["--store", "sqlite:"], "names no file"),
+        ("", None, vec!["--store", "sqlite://host/x"], "names a host"),
+        ("", None, vec!["--config", "/nowhere/rotator.toml"], "/nowhere/rotator.toml"),
+    ] {
+        let said = error(file, variables.as_slice(), &flags);
+        assert!(said.contains(words), "{file}{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn a_file_means_its_paths_from_its_own_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let elsewhere = folder.path().join("etc");
+    std::fs::create_dir(&elsewhere).expect("made");
+    std::fs::write(elsewhere.join("r.toml"), "journal = \"j.db\"\nstore = \"sqlite:s.db\"").expect("written");
+    let around = surroundings(folder.path(), &[]);
+    let cli = Cli::try_parse_from(["rotator", "status", "--config", &elsewhere.join("r.toml").display().to_string()]);
+    let config = Config::load(&cli.expect("valid").global, &ChoiceArgs::default(), &around).expect("valid");
+    assert_eq!(config.journal, elsewhere.join("j.db"));
+    assert_eq!(config.store.path, elsewhere.join("s.db"));
+}
+
+#[test]
+fn the_file_that_init_writes_is_valid_as_it_is_and_uncommented() {
+    let template = include_str!("../init/rotator.toml");
+    let config = load(template, &[], &[]).expect("valid");
+    assert_eq!(
+        (config.older_than, config.policy.overlap, config.policy.quarantine),
+        (S(80 * 86400), S(3600), S(7 * 86400))
+    );
+    // Each setting in a comment is a real one, with its default where it says nothing else.
+    let is_setting = |line: &&str| line.contains(" = ") || line.starts_with('[');
+    let uncommented: String = template
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line))
+        .filter(|line| !line.starts_with("from = "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let all = load(&uncommented, &[], &[]).expect("valid");
+    let defaults = Policy { overlap: config.policy.overlap, quarantine: config.policy.quarantine, ..Policy::default() };
+    assert_eq!(all.policy, Policy { still_in_use: StillInUse::Wait, ..defaults });
+}

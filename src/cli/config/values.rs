@@ -1,0 +1,226 @@
+//! What a given text means: durations, numbers, patterns, choices of words, and which go together.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::Config;
+use super::layers::{Given, Layers, Origin};
+use super::location::{StoreUri, Surroundings, absolute};
+use crate::cli::error::CliError;
+use crate::drive::owner::{LITERAL, Owner};
+use crate::rotation::name::UserName;
+use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed};
+
+const DEFAULT_CONCURRENCY: usize = 16;
+/// Each call in flight is a connection, and IAM throttles long before.
+const MOST_CONCURRENCY: usize = 1024;
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads every setting.
+pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, CliError> {
+    let policy = policy(layers)?;
+    Ok(Config {
+        file: None,
+        journal: match layers.get("", "journal") {
+            Some(given) => absolute(base(given, around), Path::new(not_empty("journal", given)?)),
+            None => around.default_journal()?,
+        },
+        store: match layers.get("", "store") {
+            Some(given) => StoreUri::parse(not_empty("store", given)?, base(given, around))?,
+            None => around.default_store()?,
+        },
+        owner: owner(layers)?,
+        older_than: duration(layers, "policy", "older_than", Duration::ZERO)?,
+        policy,
+        unread_ok: match layers.get("policy", "unread_ok") {
+            Some(given) => globs(&given.texts, "unread_ok")?,
+            None => GlobSet::empty(),
+        },
+        concurrency: number(layers, "concurrency", DEFAULT_CONCURRENCY, |n| (1..=MOST_CONCURRENCY).contains(n))?,
+        rate: rate(layers)?,
+        call_timeout: positive_duration(layers, "aws", "call_timeout", DEFAULT_CALL_TIMEOUT)?,
+    })
+}
+
+fn policy(layers: &Layers) -> Result<Policy, CliError> {
+    let default = Policy::default();
+    let overlap = duration(layers, "policy", "overlap", default.overlap)?;
+    let quiet = if overlap.is_zero() { StillInUse::Ignore } else { StillInUse::Wait };
+    let policy = Policy {
+        overlap,
+        quarantine: duration(layers, "policy", "quarantine", default.quarantine)?,
+        settle: duration(layers, "policy", "settle", default.settle)?,
+        confirmations: number(layers, "confirmations", default.confirmations, |n| (1..=100).contains(n))?,
+        proof_span: duration(layers, "policy", "proof_span", default.proof_span)?,
+        proof_timeout: positive_duration(layers, "policy", "proof_timeout", default.proof_timeout)?,
+        spare_key: word(
+            layers,
+            "spare_key",
+            default.spare_key,
+            &[("block", SpareKey::Block), ("delete-inactive", SpareKey::DeleteInactive)],
+        )?,
+        unclaimed: word(
+            layers,
+            "unclaimed",
+            default.unclaimed,
+            &[("reclaim", Unclaimed::Reclaim), ("report", Unclaimed::Report)],
+        )?,
+        still_in_use: word(
+            layers,
+            "still_in_use",
+            quiet,
+            &[("ignore", StillInUse::Ignore), ("wait", StillInUse::Wait)],
+        )?,
+    };
+    if policy.proof_span >= policy.proof_timeout {
+        return Err(CliError::usage(
+            format!(
+                "[policy] proof_span ({}) leaves no time before proof_timeout ({}): no new pair could ever prove itself",
+                humantime::format_duration(policy.proof_span),
+                humantime::format_duration(policy.proof_timeout)
+            ),
+            "set proof_timeout well above proof_span",
+        ));
+    }
+    Ok(policy)
+}
+
+fn owner(layers: &Layers) -> Result<Owner, CliError> {
+    let (template, table, from) =
+        (layers.get("owner", "template"), layers.get("owner", "table"), layers.get("owner", "from"));
+    let aws = match from {
+        None => false,
+        Some(given) => match one(given) {
+            "aws" => true,
+            "literal" => false,
+            other => return Err(bad("[owner] from", given, other, "write \"aws\" or \"literal\"")),
+        },
+    };
+    if let (true, Some(other)) = (aws, template.or(table)) {
+        return Err(CliError::usage(
+            format!("[owner] from = \"aws\" does not go with a template or a table (from {})", other.origin),
+            "keep one of them",
+        ));
+    }
+    if aws {
+        return Ok(Owner::Aws);
+    }
+    let by_template = match template {
+        Some(given) => checked_template(given)?,
+        None => LITERAL.to_owned(),
+    };
+    let Some(given) = table else { return Ok(Owner::Template(by_template)) };
+    let mut users = BTreeMap::new();
+    for line in &given.texts {
+        let entry =
+            line.split_once('=').filter(|(scope, user)| scope.split('/').count() == 2 && UserName::new(*user).is_ok());
+        let Some((scope, user)) = entry else {
+            return Err(bad("[owner.table]", given, line, "write lines \"app/environment\" = \"user\""));
+        };
+        users.insert(scope.to_owned(), user.to_owned());
+    }
+    Ok(Owner::Table(users, by_template))
+}
+
+fn checked_template(given: &Given) -> Result<String, CliError> {
+    let template = one(given);
+    let rest = template.replace("{app}", "").replace("{environment}", "");
+    if template.is_empty() || rest.contains(['{', '}']) {
+        return Err(bad("[owner] template", given, template, "it may hold {app} and {environment}, and other text"));
+    }
+    Ok(template.to_owned())
+}
+
+/// A set of patterns.
+pub(super) fn globs(patterns: &[String], origin: &str) -> Result<GlobSet, CliError> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(|error| {
+            CliError::usage(
+                format!("the pattern `{pattern}` of {origin} is none: {}", error.kind()),
+                "write for example 'app1/*'",
+            )
+        })?);
+    }
+    set.build().map_err(|error| {
+        CliError::usage(format!("the patterns of {origin} are too many or too large: {}", error.kind()), "use fewer")
+    })
+}
+
+fn duration(
+    layers: &Layers,
+    section: &'static str,
+    key: &'static str,
+    default: Duration,
+) -> Result<Duration, CliError> {
+    let Some(given) = layers.get(section, key) else { return Ok(default) };
+    humantime::parse_duration(one(given))
+        .map_err(|_| bad(key, given, one(given), "write a time such as 0s, 90s, 1h or 80d"))
+}
+
+fn positive_duration(
+    layers: &Layers,
+    section: &'static str,
+    key: &'static str,
+    default: Duration,
+) -> Result<Duration, CliError> {
+    let found = duration(layers, section, key, default)?;
+    match layers.get(section, key) {
+        Some(given) if found.is_zero() => Err(bad(key, given, one(given), "write a time above 0, such as 10s")),
+        Some(_) | None => Ok(found),
+    }
+}
+
+fn number<N: std::str::FromStr>(
+    layers: &Layers,
+    key: &'static str,
+    default: N,
+    fits: impl Fn(&N) -> bool,
+) -> Result<N, CliError> {
+    let Some(given) = layers.get("policy", key) else { return Ok(default) };
+    let number = one(given).parse().ok().filter(fits);
+    number.ok_or_else(|| bad(key, given, one(given), "write a whole number above 0, and not a huge one"))
+}
+
+fn rate(layers: &Layers) -> Result<Option<f64>, CliError> {
+    let Some(given) = layers.get("policy", "rate") else { return Ok(None) };
+    let rate = one(given).parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.01);
+    rate.map(Some).ok_or_else(|| bad("rate", given, one(given), "write calls a second, such as 10"))
+}
+
+fn word<T: Copy>(layers: &Layers, key: &'static str, default: T, words: &[(&str, T)]) -> Result<T, CliError> {
+    let Some(given) = layers.get("policy", key) else { return Ok(default) };
+    match words.iter().find(|(word, _)| *word == one(given)) {
+        Some((_, value)) => Ok(*value),
+        None => {
+            let words = words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
+            Err(bad(key, given, one(given), &format!("write {words}")))
+        }
+    }
+}
+
+fn one(given: &Given) -> &str {
+    given.texts.first().map_or("", |text| text.trim())
+}
+
+fn not_empty<'a>(key: &str, given: &'a Given) -> Result<&'a str, CliError> {
+    match one(given) {
+        "" => Err(bad(key, given, "", "name a file")),
+        text => Ok(text),
+    }
+}
+
+fn bad(key: &str, given: &Given, text: &str, hint: &str) -> CliError {
+    CliError::usage(format!("{key} from {} cannot be \"{text}\"", given.origin), hint)
+}
+
+/// What a file says of paths is meant from its own folder.
+fn base<'a>(given: &'a Given, around: &'a Surroundings) -> &'a Path {
+    match &given.origin {
+        Origin::File(path) => path.parent().unwrap_or(&around.folder),
+        Origin::Environment(_) | Origin::Flag(_) => &around.folder,
+    }
+}

@@ -1,0 +1,170 @@
+//! `doctor`: everything that can be checked without changing anything, before the first create.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::Context;
+use super::conclude::to_stdout;
+use super::config::Config;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::document::to_bytes;
+use super::output::terminal::printable;
+use super::run::block_on;
+use super::wire::{self, storage_failed};
+use crate::adapters::system_clock::SystemClock;
+use crate::drive::stop::Stop;
+use crate::drive::survey::{Survey, Taken, survey};
+use crate::drive::world::World;
+use crate::journal::clock::Clock;
+use crate::journal::store::Which;
+use crate::rotation::policy::Timestamp;
+
+/// AWS refuses a signature that is older or younger than this
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
+const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// From here on it is worth a word.
+const NOTICEABLE: Duration = Duration::from_secs(60);
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    message: String,
+}
+
+impl Check {
+    fn of(name: &'static str, result: Result<String, CliError>) -> Self {
+        match result {
+            Ok(message) => Self { name, ok: true, message },
+            Err(error) => Self { name, ok: false, message: error.to_string() },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    version: u32,
+    checks: Vec<Check>,
+}
+
+/// `rotator doctor`.
+///
+/// # Errors
+/// Exit code 2 for the configuration, which nothing can be checked without; 1 if stdout takes nothing.
+pub fn doctor(context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    let mut checks = vec![
+        Check::of("config", Ok(describe(&config))),
+        Check::of("journal", journal(&config)),
+        Check::of("store", wire::open_store(&config, &context.given).map(|_| config.store.name.to_string())),
+    ];
+    checks.extend(block_on(Box::pin(async { Ok(world(context, &config).await) }))?);
+    let ok = checks.iter().all(|check| check.ok);
+    if context.terminal.is_json() {
+        to_stdout(&to_bytes(&Document { version: 1, checks }))?;
+    } else {
+        let lines = checks.iter().map(|check| {
+            let word = if check.ok { "ok  " } else { "FAIL" };
+            format!("{word}  {:<12} {}\n", check.name, printable(&check.message).replace('\n', "\n                  "))
+        });
+        let next = if ok { "`rotator plan` shows what would be rotated" } else { "mend what FAILs, then run it again" };
+        to_stdout(format!("{}\n{next}\n", lines.collect::<String>()).as_bytes())?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+fn describe(config: &Config) -> String {
+    let file = match &config.file {
+        Some(path) => path.display().to_string(),
+        None => "no rotator.toml: the defaults, the environment and the flags".to_owned(),
+    };
+    let at_once =
+        if config.deletes_at_once() { "; no overlap and no quarantine: old keys are deleted at once" } else { "" };
+    format!("{file}{at_once}")
+}
+
+fn journal(config: &Config) -> Result<String, CliError> {
+    let path = config.journal.display();
+    let Some(reader) = wire::read_journal(&config.journal)? else {
+        return writable_from(&config.journal).map(|()| format!("{path}: none yet, `rotator run` makes it"));
+    };
+    let open = reader.summaries(Which::Open).map_err(|error| storage_failed(&error))?.len();
+    Ok(format!("{path}: {open} in flight"))
+}
+
+/// Whether a file can be made there: in the first of its folders that exists.
+fn writable_from(path: &Path) -> Result<(), CliError> {
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
+        CliError::failed(
+            format!("no journal can be made at {}: {}: {error}", path.display(), folder.display()),
+            "name another with --journal",
+        )
+    })
+}
+
+async fn world(context: &Context, config: &Config) -> Vec<Check> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let stop = Arc::new(Stop::default());
+    let world = match wire::arrive(config, &context.given, &clock, &stop, false, context.terminal).await {
+        Ok(world) => world,
+        Err(error) => return vec![Check::of("credentials", Err(error))],
+    };
+    let caller = &world.caller;
+    let mut checks = vec![
+        Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))),
+        Check::of("clock", same_time(caller.at, Timestamp::from_system(SystemTime::now()))),
+    ];
+    checks.push(Check::of("permissions", permissions(config, &world).await));
+    checks
+}
+
+fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
+    let apart = aws.since(here).max(here.since(aws));
+    let words = format!("this machine's clock and AWS's are {} s apart", apart.as_secs());
+    if apart >= SIGNATURE_TOLERANCE {
+        return Err(CliError::failed(
+            words,
+            "AWS refuses what is signed so far off: set the clock, with NTP for example",
+        ));
+    }
+    Ok(if apart >= NOTICEABLE { format!("{words}: better set it, with NTP for example") } else { words })
+}
+
+/// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
+async fn permissions(config: &Config, world: &World) -> Result<String, CliError> {
+    let choice = config.choice(&Default::default())?;
+    let failed = |message: String| CliError::failed(message, "compare what is allowed with `rotator policy`");
+    let Survey { due, left_alone } =
+        survey(world, &choice, &Taken::default()).await.map_err(|error| failed(error.to_string()))?;
+    let refused = left_alone.iter().find(|note| ["iam-failed", "owner-unknown"].contains(&note.reason.as_str()));
+    if let Some(note) = refused {
+        return Err(failed(note.message.clone()));
+    }
+    Ok(format!(
+        "{} keys due, {} left alone; reading is allowed, and whether creating and deleting are shows only when it is \
+         done: compare with `rotator policy`",
+        due.len(),
+        left_alone.len()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_aws_would_refuse_fails() {
+        let now = Timestamp::from_unix_seconds(1_700_000_000);
+        assert!(same_time(now, now.plus(Duration::from_secs(10))).is_ok());
+        assert!(same_time(now, now.plus(Duration::from_secs(100))).is_ok_and(|words| words.contains("NTP")));
+        assert!(same_time(now, now.plus(Duration::from_secs(300))).is_err());
+        assert!(same_time(now.plus(Duration::from_secs(300)), now).is_err());
+    }
+}

@@ -1,0 +1,43 @@
+//! `init`: a rotator.toml to start with, and the embedded store if there is none. Never overwrites.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+
+use super::Context;
+use super::args::InitArgs;
+use super::error::CliError;
+use super::exit::Exit;
+use super::store::open_or_make;
+
+/// What it writes.
+const TEMPLATE: &str = include_str!("init/rotator.toml");
+
+/// `rotator init`.
+///
+/// # Errors
+/// Exit code 2 if the file is there already, 1 if it or the store cannot be made.
+pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
+    let path = &args.file;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return CliError::usage(
+                format!("{} is there already, and init overwrites nothing", path.display()),
+                "edit it, or name another file: rotator init FILE",
+            );
+        }
+        CliError::failed(
+            format!("{} cannot be written: {error}", path.display()),
+            "name another file: rotator init FILE",
+        )
+    })?;
+    file.write_all(TEMPLATE.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
+        CliError::failed(format!("{} cannot be written: {error}", path.display()), "remove it and try again")
+    })?;
+    let config = context.config(&Default::default())?;
+    open_or_make(context, &config)?;
+    context.terminal.say(&format!(
+        "wrote {}; next: set [owner] in it, fill the store with `rotator store import FILE`, then `rotator doctor`",
+        path.display()
+    ));
+    Ok(Exit::Done)
+}

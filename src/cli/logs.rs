@@ -1,0 +1,104 @@
+//! Logs on stderr. Only rotator's own may be verbose: what the SDK and its HTTP client log in detail can hold bodies,
+//! and bodies hold secrets.
+
+use std::io::{self, Write};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use super::args::{Global, LogFormat};
+use super::error::CliError;
+
+/// The only target whose level can be chosen.
+const OURS: &str = "rotator";
+
+/// Starts logging.
+///
+/// # Errors
+/// [`CliError::usage`] if `ROTATOR_LOG` is no filter. (A strange `RUST_LOG` is meant for somebody else.)
+pub fn start(global: &Global, color: bool) -> Result<(), CliError> {
+    let chosen = match std::env::var("ROTATOR_LOG") {
+        Ok(text) => Some(text.parse::<Targets>().map_err(|error| {
+            CliError::usage(format!("ROTATOR_LOG is no filter: {error}"), "write for example ROTATOR_LOG=debug")
+        })?),
+        Err(_) => std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok()),
+    };
+    let filter = filter(global, chosen);
+    // A reader of stderr that went away must not end a rotation: failed writes are swallowed, not panicked over.
+    let layer = fmt::layer().with_writer(|| Quiet(io::stderr())).with_ansi(color).log_internal_errors(false);
+    let layer = match global.log_format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().boxed(),
+    };
+    // An error means that there is a logger already: a test's.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    Ok(())
+}
+
+fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
+    let ours = match (global.quiet, global.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, 3..) => LevelFilter::TRACE,
+    };
+    let mut filter = Targets::new().with_default(LevelFilter::ERROR).with_target(OURS, ours);
+    if let Some(chosen) = chosen {
+        if let Some(level) = chosen.default_level() {
+            filter = filter.with_target(OURS, level);
+        }
+        let of_ours = |target: &str| target == OURS || target.starts_with("rotator::");
+        filter = filter.with_targets(chosen.into_iter().filter(|(target, _)| of_ours(target)));
+    }
+    filter
+}
+
+/// Stderr, whatever becomes of it.
+struct Quiet(io::Stderr);
+
+impl Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use tracing::Level;
+
+    fn global(args: &[&str]) -> Global {
+        let args = [&["rotator", "status"], args].concat();
+        super::super::args::Cli::try_parse_from(args).expect("valid").global
+    }
+
+    #[test]
+    fn only_our_own_logs_can_be_verbose() {
+        let chosen: Targets = "trace,aws_smithy_runtime=trace,hyper=debug,rotator::drive=info".parse().expect("valid");
+        let filter = filter(&global(&["-vv"]), Some(chosen));
+        for target in ["aws_smithy_runtime::client", "hyper::proto", "aws_config", "rustls"] {
+            assert!(!filter.would_enable(target, &Level::WARN), "{target}");
+        }
+        assert!(filter.would_enable("rotator::cli", &Level::TRACE));
+        assert!(!filter.would_enable("rotator::drive::rotate", &Level::DEBUG));
+    }
+
+    #[test]
+    fn v_says_how_much() {
+        let enabled = |args: &[&str], level| filter(&global(args), None).would_enable("rotator::drive", &level);
+        assert!(enabled(&[], Level::WARN) && !enabled(&[], Level::INFO));
+        assert!(enabled(&["-v"], Level::INFO) && !enabled(&["-v"], Level::DEBUG));
+        assert!(enabled(&["-q"], Level::ERROR) && !enabled(&["-q"], Level::WARN));
+    }
+}

@@ -1,0 +1,100 @@
+//! FLOOR 4: words, arguments, exit codes; joins the drive to the adapters. Decides nothing about a rotation.
+
+pub mod args;
+pub mod conclude;
+pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod error;
+pub mod exit;
+pub mod init;
+pub mod logs;
+pub mod manual;
+pub mod output;
+pub mod people;
+pub mod picture;
+pub mod plan;
+pub mod policy;
+pub mod progress;
+pub mod run;
+pub mod sandbox;
+pub mod signals;
+pub mod status;
+pub mod store;
+pub mod wire;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use args::{ChoiceArgs, Cli, Command, Global};
+use config::{Config, Surroundings};
+use error::CliError;
+use exit::Exit;
+use output::terminal::Terminal;
+use wire::FromEnvironment;
+
+/// What every command works in.
+pub struct Context {
+    /// The global options.
+    pub global: Global,
+    /// What the configuration depends on.
+    pub around: Surroundings,
+    /// What `main` took out of the environment.
+    pub given: FromEnvironment,
+    /// How to speak.
+    pub terminal: Terminal,
+}
+
+impl Context {
+    /// The configuration with these flags above it.
+    ///
+    /// # Errors
+    /// [`CliError::usage`].
+    pub fn config(&self, choice: &ChoiceArgs) -> Result<Config, CliError> {
+        Config::load(&self.global, choice, &self.around)
+    }
+}
+
+/// Parses, does and reports; the number is for the operating system.
+#[must_use]
+pub fn main(args: impl Iterator<Item = OsString>, given: FromEnvironment) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too. A closed stdout is no reason to fail.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
+        }
+    };
+    let terminal = Terminal::of_this_process(&cli.global);
+    let context = Context { global: cli.global, around: Surroundings::of_this_process(), given, terminal };
+    let result = logs::start(&context.global, terminal.color_on_stderr).and_then(|()| dispatch(&context, &cli.command));
+    match result {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            terminal.warn(&format!("rotator: {error}"));
+            error.exit.code()
+        }
+    }
+}
+
+fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
+    match command {
+        Command::Run(args) => run::run(context, args),
+        Command::Resume(args) => run::resume(context, args),
+        Command::Status(args) => status::status(context, args),
+        Command::Plan(args) => plan::plan(context, &args.choice),
+        Command::Abort(one) => people::abort(context, one.id),
+        Command::Reactivate(one) => people::reactivate(context, one.id),
+        Command::Resolve(args) => people::resolve(context, args.id, &args.word),
+        Command::Store(command) => store::store(context, command),
+        Command::Doctor => doctor::doctor(context),
+        Command::Policy(args) => policy::policy(context, args),
+        Command::Init(args) => init::init(context, args),
+        Command::Demo => demo::demo(context),
+        Command::Sandbox(args) => sandbox::sandbox(context, args),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man => manual::man(),
+    }
+}

@@ -1,0 +1,243 @@
+//! The JSON document that `run`, `resume` and `status` share. An interface: only ever extended.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::drive::survey::{Due, place_notes};
+use crate::journal::entry::{LeftAloneNote, PlaceNote, Summary};
+use crate::rotation::event::Ending;
+use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::{Rotation, Standing};
+
+/// The version of both documents.
+const VERSION: u32 = 1;
+
+/// What `run`, `resume` and `status` print.
+#[derive(Debug, Serialize)]
+pub struct Document {
+    version: u32,
+    /// The youngest campaign.
+    pub campaign: Option<CampaignId>,
+    /// Oldest first.
+    pub rotations: Vec<RotationShown>,
+    /// What was left alone by the last `run`.
+    pub left_alone: Vec<LeftAloneShown>,
+    /// How many there are of each kind.
+    pub counts: Counts,
+}
+
+/// One rotation.
+#[derive(Debug, Serialize)]
+pub struct RotationShown {
+    /// Its id.
+    pub id: RotationId,
+    /// The account.
+    pub account: AccountId,
+    /// Whose key.
+    pub user: UserName,
+    /// The key being replaced.
+    pub old_key_id: AccessKeyId,
+    /// Its successor, once it is known.
+    pub new_key_id: Option<AccessKeyId>,
+    /// The phase or ending.
+    pub state: &'static str,
+    /// The intent in doubt.
+    pub in_doubt: Option<&'static str>,
+    /// Why a person is needed.
+    pub blocked: Option<BlockShown>,
+    /// When it is looked at again, where a time is known.
+    pub waiting_until: Option<Timestamp>,
+    /// How many effects were attempted.
+    pub attempts: u32,
+    /// Why it waits, or what failed last.
+    pub last_error: Option<String>,
+    /// Where the pair stands.
+    pub places: Vec<PlaceNote>,
+    /// By the local clock.
+    pub opened_at: Timestamp,
+    /// By the local clock.
+    pub updated_at: Timestamp,
+}
+
+/// Why a person is needed.
+#[derive(Debug, Serialize)]
+pub struct BlockShown {
+    /// A name that does not change.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+    /// What resolves it.
+    pub command: String,
+}
+
+/// A key or entry that was left alone.
+#[derive(Debug, Serialize)]
+pub struct LeftAloneShown {
+    /// The key, where there is an id.
+    pub key_id: Option<AccessKeyId>,
+    /// Where it stands.
+    pub places: Vec<PlaceNote>,
+    /// A name that does not change.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// How many rotations: all that are open, and the closed ones of the youngest campaign or shown.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Not closed.
+    pub in_flight: usize,
+    /// Of those: nothing to do before a stated time.
+    pub waiting: usize,
+    /// Of those: a person is needed.
+    pub blocked: usize,
+    /// Closed, the old key deleted.
+    pub done: usize,
+    /// Closed, the old key untouched.
+    pub aborted: usize,
+    /// Closed, the user or the old key gone.
+    pub gone: usize,
+}
+
+impl Document {
+    /// The document that shows `shown`; the counts take `counted` in too.
+    #[must_use]
+    pub fn new(
+        campaign: Option<CampaignId>,
+        shown: &[Summary],
+        counted: &[Summary],
+        left_alone: &[LeftAloneNote],
+    ) -> Self {
+        Self {
+            version: VERSION,
+            campaign,
+            rotations: shown.iter().map(RotationShown::of).collect(),
+            left_alone: left_alone.iter().map(LeftAloneShown::of).collect(),
+            counts: Counts::of(shown.iter().chain(counted)),
+        }
+    }
+}
+
+impl RotationShown {
+    fn of(summary: &Summary) -> Self {
+        let Summary { rotation, opened_at, updated_at, .. } = summary;
+        Self {
+            id: rotation.id,
+            account: rotation.opened.account.clone(),
+            user: rotation.opened.user.clone(),
+            old_key_id: rotation.opened.old_key.clone(),
+            new_key_id: rotation.new_key.clone(),
+            state: rotation.standing.name(),
+            in_doubt: rotation.standing.intent().map(|intent| intent.name()),
+            blocked: BlockShown::of(rotation),
+            waiting_until: waiting_until(rotation),
+            attempts: rotation.attempts,
+            last_error: rotation.last_error.clone(),
+            places: place_notes(&rotation.opened.places),
+            opened_at: *opened_at,
+            updated_at: *updated_at,
+        }
+    }
+}
+
+impl BlockShown {
+    fn of(rotation: &Rotation) -> Option<Self> {
+        match &rotation.standing {
+            Standing::Blocked { reason, .. } => {
+                Some(Self { reason: reason.name(), message: reason.message(), command: reason.command(rotation.id) })
+            }
+            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => None,
+        }
+    }
+}
+
+impl LeftAloneShown {
+    /// What is shown of a note.
+    #[must_use]
+    pub fn of(note: &LeftAloneNote) -> Self {
+        let LeftAloneNote { key_id, places, reason, message, due: _ } = note;
+        Self { key_id: key_id.clone(), places: places.clone(), reason: reason.clone(), message: message.clone() }
+    }
+}
+
+/// A rotation that is blocked or closed waits for no time.
+fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
+    match rotation.standing {
+        Standing::Settled { .. } | Standing::InDoubt { .. } => rotation.waiting_until,
+        Standing::Blocked { .. } | Standing::Closed { .. } => None,
+    }
+}
+
+impl Counts {
+    fn of<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Self {
+        let each: BTreeMap<RotationId, &Rotation> =
+            summaries.map(|summary| (summary.rotation.id, &summary.rotation)).collect();
+        let mut counts = Self::default();
+        for rotation in each.values() {
+            match &rotation.standing {
+                Standing::Settled { .. } | Standing::InDoubt { .. } => {
+                    counts.in_flight += 1;
+                    counts.waiting += usize::from(waiting_until(rotation).is_some());
+                }
+                Standing::Blocked { .. } => {
+                    counts.in_flight += 1;
+                    counts.blocked += 1;
+                }
+                Standing::Closed { ending: Ending::DeletedOld } => counts.done += 1,
+                Standing::Closed { ending: Ending::Aborted } => counts.aborted += 1,
+                Standing::Closed { ending: Ending::Gone } => counts.gone += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// What `plan` prints.
+#[derive(Debug, Serialize)]
+pub struct PlanDocument {
+    version: u32,
+    /// What `run` would rotate.
+    pub due: Vec<DueShown>,
+    /// What it would leave alone.
+    pub left_alone: Vec<LeftAloneShown>,
+}
+
+/// A key that is due.
+#[derive(Debug, Serialize)]
+pub struct DueShown {
+    /// Whose.
+    pub user: UserName,
+    /// The key.
+    pub key_id: AccessKeyId,
+    /// When IAM says that it was created.
+    pub created: Timestamp,
+    /// Where its pair stands.
+    pub places: Vec<PlaceNote>,
+}
+
+impl PlanDocument {
+    /// Of what a survey found.
+    #[must_use]
+    pub fn new(due: &[Due], left_alone: &[LeftAloneNote]) -> Self {
+        let due = due.iter().map(|due| DueShown {
+            user: due.user.clone(),
+            key_id: due.key.id.clone(),
+            created: due.key.created,
+            places: place_notes(&due.places),
+        });
+        let left_alone = left_alone.iter().map(LeftAloneShown::of).collect();
+        Self { version: VERSION, due: due.collect(), left_alone }
+    }
+}
+
+/// A document as bytes for stdout: one, with a newline at its end.
+#[must_use]
+pub fn to_bytes(document: &impl Serialize) -> Vec<u8> {
+    // Text, numbers and maps with text for keys: nothing here can fail to be JSON.
+    let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}

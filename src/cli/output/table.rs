@@ -1,0 +1,210 @@
+//! What people read: columns, and below them a sentence for each rotation that needs one.
+
+use std::collections::BTreeMap;
+
+use super::document::{Counts, Document, DueShown, LeftAloneShown, PlanDocument, RotationShown};
+use super::terminal::printable;
+use crate::journal::entry::{LeftAloneNote, PlaceNote};
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct Paint(pub bool);
+
+impl Paint {
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn red(self, text: &str) -> String {
+        self.with("31", text)
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// The rotations in columns; a sentence below each that is blocked, waits or failed.
+#[must_use]
+pub fn rotations(document: &Document, paint: Paint) -> String {
+    if document.rotations.is_empty() {
+        return String::new();
+    }
+    let rows = document.rotations.iter().map(|rotation| {
+        [
+            rotation.id.to_string(),
+            rotation.user.to_string(),
+            rotation.old_key_id.to_string(),
+            rotation.new_key_id.as_ref().map_or("-", |key| key.as_str()).to_owned(),
+            state(rotation),
+        ]
+    });
+    let mut text = columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], rows, paint);
+    for rotation in &document.rotations {
+        text.push_str(&sentence(rotation, paint));
+    }
+    text
+}
+
+fn state(rotation: &RotationShown) -> String {
+    let mut state = rotation.state.to_owned();
+    if let Some(intent) = rotation.in_doubt {
+        state.push_str(&format!(", {intent} in doubt"));
+    }
+    if rotation.blocked.is_some() {
+        state.push_str(", blocked");
+    } else if let Some(until) = rotation.waiting_until {
+        state.push_str(&format!(", waits until {until}"));
+    }
+    state
+}
+
+fn sentence(rotation: &RotationShown, paint: Paint) -> String {
+    let user = printable(rotation.user.as_str());
+    if let Some(blocked) = &rotation.blocked {
+        let word = paint.red("blocked");
+        return format!("\n{word} {user}: {}\n  {}\n", printable(&blocked.message), printable(&blocked.command));
+    }
+    match (&rotation.last_error, rotation.waiting_until, rotation.state) {
+        (None, _, _) | (Some(_), None, "deleted-old") => String::new(),
+        (Some(why), Some(until), _) => format!("\nwaiting {user}: until {until}: {}\n", printable(why)),
+        (Some(why), None, state @ ("aborted" | "gone")) => format!("\n{state} {user}: {}\n", printable(why)),
+        (Some(why), None, _) => format!("\nlast error {user}: {}\n", printable(why)),
+    }
+}
+
+/// One line: how many of what.
+#[must_use]
+pub fn counts(counts: Counts) -> String {
+    let Counts { in_flight, waiting, blocked, done, aborted, gone } = counts;
+    let mut parts = Vec::new();
+    for (number, what) in [(done, "rotated"), (in_flight, "in flight"), (aborted, "aborted"), (gone, "gone")] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+        if what == "in flight" && (waiting > 0 || blocked > 0) {
+            let some = [(waiting, "waiting"), (blocked, "blocked")];
+            let some: Vec<_> = some.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+            if let Some(last) = parts.last_mut() {
+                last.push_str(&format!(" ({})", some.join(", ")));
+            }
+        }
+    }
+    if parts.is_empty() { "nothing in flight".to_owned() } else { parts.join(", ") }
+}
+
+/// The keys that `run` would rotate, and each that it would leave alone with its reason.
+#[must_use]
+pub fn plan(plan: &PlanDocument, paint: Paint) -> String {
+    let mut text = due(&plan.due, paint);
+    if !plan.left_alone.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&paint.bold("left alone:"));
+        text.push('\n');
+        text.push_str(&left_alone(&plan.left_alone));
+    }
+    text
+}
+
+/// The keys that are due, in columns.
+#[must_use]
+pub fn due(due: &[DueShown], paint: Paint) -> String {
+    if due.is_empty() {
+        return String::new();
+    }
+    let rows = due
+        .iter()
+        .map(|due| [due.user.to_string(), due.key_id.to_string(), due.created.to_string(), entries(&due.places)]);
+    columns(["USER", "KEY", "CREATED", "ENTRIES"], rows, paint)
+}
+
+/// Each with its reason.
+#[must_use]
+pub fn left_alone(left: &[LeftAloneShown]) -> String {
+    left.iter()
+        .map(|left| {
+            let key = left.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+            format!("  {}{key}: {}\n", printable(&entries(&left.places)), printable(&left.message))
+        })
+        .collect()
+}
+
+/// In full those that are due and that a person has to see to; of the others, how many there are of each reason.
+#[must_use]
+pub fn left_alone_in_short(left: &[LeftAloneNote]) -> String {
+    let (due, others): (Vec<_>, Vec<_>) = left.iter().partition(|note| note.due);
+    let mut text = String::new();
+    if !due.is_empty() {
+        let due: Vec<LeftAloneShown> = due.into_iter().map(LeftAloneShown::of).collect();
+        text.push_str(&format!("due but not rotated:\n{}", left_alone(&due)));
+    }
+    let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+    for note in others {
+        *by_reason.entry(&note.reason).or_default() += 1;
+    }
+    if !by_reason.is_empty() {
+        let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
+        text.push_str(&format!("left alone: {} (`rotator plan` says which, and why)\n", reasons.join(", ")));
+    }
+    text
+}
+
+fn entries(places: &[PlaceNote]) -> String {
+    let mut names: Vec<String> = places
+        .iter()
+        .map(|place| {
+            if place.location == "whole value" {
+                place.entry.clone()
+            } else {
+                format!("{} {}", place.entry, place.location)
+            }
+        })
+        .collect();
+    names.dedup();
+    names.join(", ")
+}
+
+fn columns<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>, paint: Paint) -> String {
+    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| printable(&cell).into_owned())).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].len()]).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |cells: [&str; N]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            let gap = " ".repeat(width.saturating_sub(cell.chars().count()) + 2);
+            line.push_str(cell);
+            line.push_str(&gap);
+        }
+        line.trim_end().to_owned()
+    };
+    let mut text = paint.bold(&line(head)) + "\n";
+    for row in &rows {
+        text.push_str(&line(row.each_ref().map(String::as_str)));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_harmless() {
+        let rows = [["a".to_owned(), "x\u{1b}y".to_owned()], ["longer".to_owned(), "z".to_owned()]];
+        let text = columns(["ONE", "TWO"], rows.into_iter(), Paint(false));
+        assert_eq!(text, "ONE     TWO\na       x\\u{1b}y\nlonger  z\n");
+    }
+
+    #[test]
+    fn counts_are_one_line() {
+        assert_eq!(counts(Counts::default()), "nothing in flight");
+        let some = Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0 };
+        assert_eq!(counts(some), "2 rotated, 3 in flight (1 waiting, 1 blocked)");
+    }
+}

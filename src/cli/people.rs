@@ -1,0 +1,158 @@
+//! A person's word on one rotation: `abort`, `reactivate`, `resolve`. It is journaled as a fact; what follows from it is
+//! for the machine to say.
+
+use std::sync::Arc;
+
+use super::Context;
+use super::args::Word;
+use super::error::CliError;
+use super::exit::Exit;
+use super::run::{block_on, drive_on};
+use super::wire::{self, storage_failed};
+use crate::adapters::system_clock::SystemClock;
+use crate::drive::campaign::with_causes;
+use crate::journal::clock::Clock;
+use crate::rotation::event::{Asked, Event};
+use crate::rotation::name::{AccessKeyId, RotationId};
+use crate::rotation::reason::Reason;
+use crate::rotation::standing::{Phase, Rotation, Standing};
+
+/// `rotator abort`.
+///
+/// # Errors
+/// Exit code 2 if there is no such open rotation; else as `resume`.
+pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
+    say(context, id, |_| Ok(Asked::Abort))
+}
+
+/// `rotator reactivate`.
+///
+/// # Errors
+/// Exit code 2 unless rotator has deactivated the old key of this rotation; else as `resume`.
+pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
+    say(context, id, |rotation| match rotation.standing.phase() {
+        Some(Phase::DeactivatedOld { .. }) => {
+            context.terminal.say(&format!(
+                "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
+                 only when it is told: rotator resolve {id} --delete-key {}",
+                rotation.opened.old_key, rotation.opened.user, rotation.opened.old_key
+            ));
+            Ok(Asked::ReactivateOld)
+        }
+        Some(Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. }) | None => Err(CliError::usage(
+            format!(
+                "rotator has not deactivated the old key {} of rotation {id}, which is {}",
+                rotation.opened.old_key,
+                rotation.standing.name()
+            ),
+            "there is nothing to reactivate; `rotator abort` gives a rotation up",
+        )),
+    })
+}
+
+/// `rotator resolve`.
+///
+/// # Errors
+/// Exit code 2 unless the rotation asks about that key; else as `resume`.
+pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, CliError> {
+    say(context, id, |rotation| match (&word.delete_key, &word.keep_key) {
+        (Some(key), None) => {
+            check_key(rotation, key)?;
+            Ok(Asked::DeleteKey { key: key.clone() })
+        }
+        (None, Some(key)) => {
+            check_key(rotation, key)?;
+            if *key == rotation.opened.old_key {
+                return Err(CliError::usage(
+                    format!("{key} is the key that rotation {id} replaces: keeping it means giving the rotation up"),
+                    format!("put the old pair back into every place, then `rotator abort {id}`"),
+                ));
+            }
+            Ok(Asked::KeepKey { key: key.clone() })
+        }
+        (None, None) | (Some(_), Some(_)) => {
+            Err(CliError::usage("one of --delete-key and --keep-key is needed", "see `rotator resolve --help`"))
+        }
+    })
+}
+
+/// Only a key that the rotation asks about: a slip of the pen must not delete another.
+fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
+    let id = rotation.id;
+    if rotation.new_key.as_ref() == Some(key) {
+        return Err(CliError::usage(
+            format!("{key} is the new key that rotation {id} itself made"),
+            format!("`rotator abort {id}` discards it, once no place holds it"),
+        ));
+    }
+    let in_question = in_question(rotation);
+    if in_question.contains(key) {
+        return Ok(());
+    }
+    if in_question.is_empty() {
+        return Err(CliError::usage(
+            format!("rotation {id} asks about no key"),
+            format!("`rotator status {id}` shows what it waits for"),
+        ));
+    }
+    let keys = in_question.iter().map(AccessKeyId::as_str).collect::<Vec<_>>().join(", ");
+    Err(CliError::usage(format!("rotation {id} does not ask about {key}, but about {keys}"), "name one of these"))
+}
+
+fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
+    let mut keys: Vec<AccessKeyId> = rotation.late_keys.iter().cloned().collect();
+    let Standing::Blocked { reason, .. } = &rotation.standing else { return keys };
+    match reason {
+        Reason::SpareKey { key, .. } | Reason::OldKeyReactivated { key } => keys.push(key.clone()),
+        Reason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
+        Reason::SomebodyWrote { .. }
+        | Reason::Reverted { .. }
+        | Reason::StillNamed { .. }
+        | Reason::Unreadable { .. }
+        | Reason::NewKeyNotActive { .. }
+        | Reason::NewKeyGone { .. }
+        | Reason::OldKeyNotActive { .. }
+        | Reason::StoredPairFails { .. }
+        | Reason::WrongIdentity { .. }
+        | Reason::TooManyCreates
+        | Reason::CannotAbort { .. } => {}
+    }
+    keys
+}
+
+/// Journals what `word` makes of the rotation, and drives it.
+fn say(
+    context: &Context,
+    id: RotationId,
+    word: impl FnOnce(&Rotation) -> Result<Asked, CliError>,
+) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    let unknown =
+        || CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status` lists those in flight");
+    if wire::read_journal(&config.journal)?.is_none() {
+        return Err(unknown());
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let held = wire::hold_journal(&config.journal, &clock)?;
+    block_on(Box::pin(async {
+        let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
+        let rotation = found.ok_or_else(unknown)?.rotation;
+        if rotation.is_closed() {
+            return Err(CliError::usage(
+                format!("rotation {id} is closed ({}): nothing can be asked of it", rotation.standing.name()),
+                "`rotator status` lists those in flight",
+            ));
+        }
+        let asked = word(&rotation)?;
+        let failed = |error| {
+            CliError::failed(
+                format!("the journal failed: {}", with_causes(&error)),
+                format!("look at `rotator status {id}`, then say it again"),
+            )
+        };
+        let journal = held.journal.replay(id).await.map_err(failed)?;
+        let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
+        Ok(())
+    }))?;
+    drive_on(context, &config, &clock, &held, &[id], false)
+}

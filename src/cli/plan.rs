@@ -1,0 +1,83 @@
+//! `plan`: what `run` would do. Changes nothing, and makes no journal where there is none.
+
+use std::sync::Arc;
+
+use super::Context;
+use super::args::ChoiceArgs;
+use super::conclude::to_stdout;
+use super::config::Config;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::document::{PlanDocument, to_bytes};
+use super::output::table::{self, Paint};
+use super::picture::Picture;
+use super::run::{AT_ONCE, block_on, campaign_failed};
+use super::wire::{self, storage_failed};
+use crate::adapters::system_clock::SystemClock;
+use crate::drive::campaign::CampaignError;
+use crate::drive::stop::Stop;
+use crate::drive::survey::{Taken, survey};
+use crate::journal::clock::Clock;
+
+/// `rotator plan`.
+///
+/// # Errors
+/// [`CliError`] if the journal, the store or AWS cannot be asked.
+pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
+    let config = context.config(args)?;
+    let choice = config.choice(args)?;
+    let picture = read_picture(&config)?;
+    let taken = taken(&picture);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let survey = block_on(Box::pin(async {
+        let stop = Arc::new(Stop::default());
+        let world = wire::arrive(&config, &context.given, &clock, &stop, false, context.terminal).await?;
+        survey(&world, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
+    }))?;
+    let document = PlanDocument::new(&survey.due, &survey.left_alone);
+    let number = document.due.len();
+    let in_flight = picture.open.len();
+    if context.terminal.is_json() {
+        to_stdout(&to_bytes(&document))?;
+    } else {
+        let mut text = table::plan(&document, Paint(context.terminal.color));
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if in_flight > 0 {
+            text.push_str(&format!("{in_flight} in flight, which `rotator run` finishes first\n"));
+        }
+        text.push_str(&match number {
+            0 => "no key is due\n".to_owned(),
+            1 => "1 key is due: `rotator run` rotates it\n".to_owned(),
+            _ => format!("{number} keys are due: `rotator run` rotates them\n"),
+        });
+        to_stdout(text.as_bytes())?;
+    }
+    if config.deletes_at_once() {
+        context.terminal.say(AT_ONCE);
+    }
+    Ok(Exit::Done)
+}
+
+fn read_picture(config: &Config) -> Result<Picture, CliError> {
+    match wire::read_journal(&config.journal)? {
+        Some(reader) => Picture::read(&reader).map_err(|error| storage_failed(&error)),
+        None => Ok(Picture::default()),
+    }
+}
+
+/// The keys that `run` would not open: the same that the drive takes from its journal.
+fn taken(picture: &Picture) -> Taken {
+    let mut taken = Taken::default();
+    for summary in &picture.open {
+        let rotation = &summary.rotation;
+        taken.in_flight.insert(rotation.opened.old_key.clone());
+        taken.in_flight.extend(rotation.new_key.clone());
+        taken.users.insert(rotation.opened.user.clone());
+    }
+    if picture.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
+        taken.made_lately.extend(picture.of_campaign.iter().filter_map(|summary| summary.rotation.new_key.clone()));
+    }
+    taken
+}

@@ -1,0 +1,60 @@
+//! Being told to stop: the first signal lets what is in hand be finished, the second ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::terminal::Terminal;
+use crate::drive::stop::Stop;
+use crate::journal::clock::Clock;
+
+/// The number of SIGXFSZ on Linux for x86-64, arm64 and most others, and on macOS.
+const SIGXFSZ: i32 = 25;
+
+/// Which signal came first, as the exit code that it calls for.
+#[derive(Debug, Clone, Default)]
+pub struct Signalled(Arc<AtomicU8>);
+
+impl Signalled {
+    /// The exit code, if a signal came.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        let code = self.0.load(Ordering::SeqCst);
+        [Exit::Interrupted, Exit::Terminated].into_iter().find(|exit| exit.code() == code)
+    }
+}
+
+/// Listens for SIGINT and SIGTERM from now on. Needs a runtime.
+///
+/// # Errors
+/// [`CliError::failed`] if the system does not let us.
+pub fn listen(stop: &Arc<Stop>, clock: &Arc<dyn Clock>, terminal: Terminal) -> Result<Signalled, CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("signals cannot be listened for: {error}"), "try again; nothing was changed")
+    };
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
+    // Its default is to kill, which is worse than the EFBIG that the write then answers; nobody needs to listen.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?);
+    let signalled = Signalled::default();
+    let (first, stop, clock) = (signalled.clone(), Arc::clone(stop), Arc::clone(clock));
+    tokio::spawn(async move {
+        loop {
+            let exit = tokio::select! {
+                _ = interrupts.recv() => Exit::Interrupted,
+                _ = terminations.recv() => Exit::Terminated,
+            };
+            if first.exit().is_some() {
+                // Whatever is in doubt is in the journal.
+                std::process::exit(i32::from(exit.code()));
+            }
+            first.0.store(exit.code(), Ordering::SeqCst);
+            stop.ask(clock.as_ref());
+            terminal.warn("stopping: keys in hand are brought to the store or discarded; once more ends at once");
+        }
+    });
+    Ok(signalled)
+}

@@ -1,0 +1,148 @@
+//! Joins the drive to the adapters: the only place that knows both.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::config::Config;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::terminal::Terminal;
+use super::progress;
+use crate::adapters::aws::{Aws, AwsSettings};
+use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
+use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
+use crate::drive::campaign::with_causes;
+use crate::drive::stop::Stop;
+use crate::drive::world::{Manner, Ports, World};
+use crate::journal::clock::Clock;
+use crate::journal::store::StorageError;
+use crate::journal::write_ahead::Journal;
+use crate::ports::secret_store::SecretStore;
+
+/// What `main` took out of the environment before anything could inherit it.
+#[derive(Default)]
+pub struct FromEnvironment {
+    /// `ROTATOR_STORE_KEY`.
+    pub store_key: Option<Zeroizing<String>>,
+}
+
+impl FromEnvironment {
+    /// The store's key, where one was given.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] if it is none.
+    pub fn key(&self) -> Result<Option<StoreKey>, CliError> {
+        let Some(text) = &self.store_key else { return Ok(None) };
+        let key = StoreKey::from_base64(text).map_err(|error| {
+            CliError::usage(
+                format!("ROTATOR_STORE_KEY holds no key: {error}"),
+                "put the store's own key there, or unset it",
+            )
+        })?;
+        Ok(Some(key))
+    }
+}
+
+/// The journal, held: no other rotator writes it while this lives.
+pub struct HeldJournal {
+    /// The journal.
+    pub journal: Journal,
+    _lock: JournalLock,
+}
+
+/// Takes the journal's lock and opens it, making it where there is none.
+///
+/// # Errors
+/// Exit code 5 if another process has it, 1 if it cannot be used.
+pub fn hold_journal(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError> {
+    let lock = JournalLock::acquire(path).map_err(|error| match &error {
+        LockError::HeldBy { .. } => CliError {
+            message: error.to_string(),
+            hint: "`rotator status` shows what it is doing".to_owned(),
+            exit: Exit::Busy,
+        },
+        LockError::File(_) => journal_failed(path, &error),
+    })?;
+    let journal = SqliteJournal::open(path).map_err(|error| journal_failed(path, &error))?;
+    Ok(HeldJournal { journal: Journal::new(Arc::new(journal), Arc::clone(clock)), _lock: lock })
+}
+
+/// The journal for reading only; `None` where there is none yet.
+///
+/// # Errors
+/// Exit code 1 if there is one that cannot be read.
+pub fn read_journal(path: &Path) -> Result<Option<SyncReader>, CliError> {
+    SqliteJournal::open_read_only(path).map_err(|error| journal_failed(path, &error))
+}
+
+fn journal_failed(path: &Path, error: &dyn std::error::Error) -> CliError {
+    CliError::failed(
+        format!("the journal {} cannot be used: {}", path.display(), with_causes(error)),
+        "nothing was changed; `rotator doctor` checks the rest",
+    )
+}
+
+/// What a failing read or write of the open journal means for the command.
+#[must_use]
+pub fn storage_failed(error: &StorageError) -> CliError {
+    CliError::failed(format!("the journal failed: {}", with_causes(error)), "mend the cause, then `rotator resume`")
+}
+
+/// The store for the drive: it has to be there.
+///
+/// # Errors
+/// Exit code 1 if it is not, or cannot be opened.
+pub fn open_store(config: &Config, given: &FromEnvironment) -> Result<Arc<dyn SecretStore>, CliError> {
+    Ok(Arc::new(open_embedded(config, given)?))
+}
+
+/// The embedded store as it is: a missing one is an error.
+///
+/// # Errors
+/// Exit code 1 if it is missing or cannot be opened.
+pub fn open_embedded(config: &Config, given: &FromEnvironment) -> Result<EmbeddedStore, CliError> {
+    EmbeddedStore::open_existing(&config.store.path, given.key()?).map_err(|error| {
+        CliError::failed(
+            format!("the store {} cannot be used: {}", config.store.name, with_causes(&error)),
+            "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
+        )
+    })
+}
+
+/// IAM, STS and the store, arrived in.
+///
+/// # Errors
+/// Exit code 1 if the store cannot be opened or AWS does not answer.
+pub async fn arrive(
+    config: &Config,
+    given: &FromEnvironment,
+    clock: &Arc<dyn Clock>,
+    stop: &Arc<Stop>,
+    wait: bool,
+    terminal: Terminal,
+) -> Result<Arc<World>, CliError> {
+    let store = open_store(config, given)?;
+    let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
+    let aws = Aws::connect(settings).await.map_err(|error| aws_failed(&error))?;
+    let aws = Arc::new(aws);
+    let ports = Ports { iam: aws.clone(), identity: aws, stores: vec![store], clock: Arc::clone(clock) };
+    let manner = Manner {
+        concurrency: config.concurrency,
+        rate: config.rate,
+        call_timeout: config.call_timeout,
+        wait,
+        unread_ok: config.unread_ok.clone(),
+        watcher: terminal.progress.then(progress::watcher),
+    };
+    let world = World::arrive(ports, manner, Arc::clone(stop)).await.map_err(|error| aws_failed(&error))?;
+    Ok(Arc::new(world))
+}
+
+fn aws_failed(error: &dyn std::error::Error) -> CliError {
+    CliError::failed(
+        format!("failed to {}", with_causes(error)),
+        "nothing was changed; check AWS_PROFILE, AWS_REGION and the credentials, or run `rotator doctor`",
+    )
+}

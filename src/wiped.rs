@@ -1,0 +1,35 @@
+//! An allocator that overwrites what it frees: the SDK leaves copies of a new secret on the heap (measured: with this
+//! there are none), and a swapped or dumped page must not hold them. Knows nothing else.
+
+#![expect(unsafe_code, reason = "a global allocator is unsafe by its nature; this one adds a memset to the system's")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+
+use zeroize::Zeroize;
+
+/// The system's allocator, wiping each block before it is freed.
+pub(crate) struct WipedOnFree;
+
+// SAFETY: every block comes from `System` with the caller's layout and goes back to it with the same one. The default
+// `realloc` is kept on purpose: it allocates, copies and frees through the methods here, so that the old block is wiped.
+unsafe impl GlobalAlloc for WipedOnFree {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the block is the caller's until it is freed, `layout.size()` bytes long. It may be partly
+        // uninitialised, which bytes that are only written do not mind.
+        unsafe {
+            let bytes = std::slice::from_raw_parts_mut(block.cast::<std::mem::MaybeUninit<u8>>(), layout.size());
+            bytes.zeroize();
+            System.dealloc(block, layout);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The embedded store as the drive uses it: through the journal's door, on an async runtime.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rotator::adapters::stores::embedded::EmbeddedStore;
+use rotator::adapters::system_clock::SystemClock;
+use rotator::journal::clock::Clock;
+use rotator::journal::write_ahead::{Attempt, Journal, RotationJournal};
+use rotator::ports::secret_store::{Reading, SecretStore, Version, Write};
+use rotator::rotation::effect::{CreateNew, Created, WriteEntries, WriteKind};
+use rotator::rotation::failure::RefusalKind;
+use rotator::rotation::name::{EntryName, StoreName};
+use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
+
+use crate::support::memory_journal::MemoryJournal;
+use crate::support::rotations::{campaign_id, key_id, moment, opened, rotation_id};
+
+const ID: &str = "app/production/AWS_ACCESS_KEY_ID";
+const SECRET: &str = "app/production/AWS_SECRET_ACCESS_KEY";
+
+struct Fixture {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    store: EmbeddedStore,
+}
+
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store.db");
+    let store = EmbeddedStore::create_or_open(&path, None).expect("made");
+    store.import(vec![(name(ID), value("old id")), (name(SECRET), value("old secret"))]).expect("imported");
+    Fixture { _folder: folder, path, store }
+}
+
+fn name(text: &str) -> EntryName {
+    EntryName::new(text).expect("valid")
+}
+
+fn value(text: &str) -> SecretValue {
+    SecretValue::new(text.as_bytes().to_vec())
+}
+
+/// A rotation that holds a new key and has to store it.
+async fn created_new() -> RotationJournal {
+    let journal = Journal::new(Arc::new(MemoryJournal::new()), Arc::new(SystemClock::new()));
+    let journal = journal.open(rotation_id(1), opened(campaign_id(1), 1)).await.expect("opened");
+    let effect = CreateNew {
+        user: journal.rotation().opened.user.clone(),
+        listed: BTreeSet::from([key_id(1)]),
+        asked_at: moment(0),
+        give_up_at: moment(30),
+    };
+    let create = async |_| {
+        let key = NewKey { id: key_id(2), secret: SecretKey::new("s".repeat(40)) };
+        Ok(Created { key, at: moment(1) })
+    };
+    let (journal, _) = journal.carry_out(effect, create).await.expect("journaled");
+    journal
+}
+
+/// Stores `id` and `secret` in place of these versions, by an order for the store `order_for`.
+async fn store_new(store: &EmbeddedStore, order_for: &StoreName, versions: &[Version; 2]) -> Attempt<()> {
+    let effect = WriteEntries { kind: WriteKind::StoreNew, stores: BTreeSet::from([order_for.clone()]) };
+    let [id, secret] = versions.clone();
+    let batch = vec![
+        Write { entry: name(SECRET), replaces: secret, value: value("new secret") },
+        Write { entry: name(ID), replaces: id, value: value("new id") },
+    ];
+    let act = |order: rotator::journal::write_ahead::Journaled<WriteEntries>| async move {
+        let order = order.into_orders().remove(0);
+        store.write(order, batch).await.map(|()| moment(2))
+    };
+    match created_new().await.carry_out(effect, act).await.expect("journaled").1 {
+        Attempt::Done(_) => Attempt::Done(()),
+        Attempt::Refused(refusal) => Attempt::Refused(refusal),
+        Attempt::Unknown(why) => Attempt::Unknown(why),
+    }
+}
+
+/// Id and secret with their versions, through the port.
+async fn held(store: &EmbeddedStore) -> ([String; 2], [Version; 2]) {
+    let readings = store.read(&[name(ID), name(SECRET)]).await.expect("read");
+    let mut pairs = readings.into_iter().map(|reading| match reading {
+        Reading::Value { version, value } => (value.expose_text().expect("text").to_owned(), version),
+        Reading::Missing | Reading::Unreadable(_) => panic!("it is there"),
+    });
+    let mut next = || pairs.next().expect("both");
+    let ((id, id_version), (secret, secret_version)) = (next(), next());
+    ([id, secret], [id_version, secret_version])
+}
+
+#[tokio::test]
+async fn a_pair_is_written_as_one_and_its_old_one_kept_until_forgotten() {
+    let Fixture { store, _folder, .. } = fixture();
+    assert!(store.capabilities().atomic);
+    let (_, versions) = held(&store).await;
+    let attempt = store_new(&store, store.name(), &versions).await;
+    assert!(matches!(attempt, Attempt::Done(())), "{attempt:?}");
+    assert_eq!(held(&store).await.0, ["new id", "new secret"]);
+    let previous = store.previous(&name(SECRET)).expect("read").expect("is kept");
+    assert_eq!(previous.expose_text(), Some("old secret"));
+    store.forget_previous(&[name(ID), name(SECRET)]).await.expect("forgotten");
+    assert!(store.previous(&name(SECRET)).expect("read").is_none());
+}
+
+#[tokio::test]
+async fn a_stale_version_is_refused_and_nothing_written() {
+    let Fixture { store, _folder, .. } = fixture();
+    let (_, versions) = held(&store).await;
+    store.set(name(ID), value("by hand")).expect("set");
+    let attempt = store_new(&store, store.name(), &versions).await;
+    let Attempt::Refused(refusal) = attempt else { panic!("{attempt:?}") };
+    assert_eq!(refusal.kind, RefusalKind::Stale);
+    assert!(refusal.message.contains(ID) && refusal.message.contains(store.name().as_str()), "{refusal}");
+    assert_eq!(held(&store).await.0, ["by hand", "old secret"]);
+}
+
+#[tokio::test]
+async fn an_order_for_another_store_is_refused() {
+    let Fixture { store, _folder, .. } = fixture();
+    let (before, versions) = held(&store).await;
+    let other = StoreName::new("sqlite:/elsewhere.db").expect("valid");
+    let attempt = store_new(&store, &other, &versions).await;
+    assert!(matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Other), "{attempt:?}");
+    assert_eq!(held(&store).await.0, before);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn waiting_for_a_lock_does_not_stop_the_runtime() {
+    let Fixture { store, path, _folder } = fixture();
+    let (_, versions) = held(&store).await;
+    let other = rusqlite::Connection::open(&path).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    // Were the runtime stopped, nobody would unlock before SQLite gives up.
+    let unlock = async {
+        SystemClock::new().sleep(Duration::from_millis(100)).await;
+        other.execute_batch("ROLLBACK").expect("unlocked");
+    };
+    let (attempt, ()) = tokio::join!(store_new(&store, store.name(), &versions), unlock);
+    assert!(matches!(attempt, Attempt::Done(())), "{attempt:?}");
+}
+
+#[tokio::test]
+async fn the_port_sees_what_rotator_store_sees() {
+    let Fixture { store, path, _folder } = fixture();
+    let all = store.read_all().await.expect("read");
+    let listed: Vec<_> = store.list().expect("read").into_iter().map(|listed| (listed.entry, listed.version)).collect();
+    let read: Vec<_> = all
+        .into_iter()
+        .map(|(entry, reading)| match reading {
+            Reading::Value { version, .. } => (entry, version),
+            Reading::Missing | Reading::Unreadable(_) => panic!("it is readable"),
+        })
+        .collect();
+    assert_eq!(read, listed);
+    let identity = store.identity().await.expect("known");
+    let readings = store.read(&[name("no/such/entry")]).await.expect("read");
+    assert!(matches!(readings[..], [Reading::Missing]));
+    drop(store);
+    let again = EmbeddedStore::open_existing(&path, None).expect("opens");
+    assert_eq!(again.identity().await.expect("known"), identity);
+    assert_eq!(again.name().as_str(), format!("sqlite:{}", path.display()));
+}
