@@ -54,7 +54,7 @@ pub(super) fn id() -> RotationId {
 }
 
 pub(super) fn fingerprint() -> Fingerprint {
-    SecretKey::new("the new secret".to_owned()).fingerprint(id())
+    SecretKey::new("n".repeat(40)).fingerprint(id()).expect("it is like AWS's")
 }
 
 pub(super) fn empty_hand() -> Hand {
@@ -68,6 +68,7 @@ pub(super) fn opened(policy: Policy) -> Opened {
         campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002)),
         account: AccountId::new("123456789012").expect("valid"),
         user: UserName::new("app/prod").expect("valid"),
+        old_secret: None,
         old_key: key(OLD),
         old_key_created: at(-1_000_000),
         places: vec![Place { store: store.clone(), id: spot("app/prod/ID"), secret: spot("app/prod/SECRET") }],
