@@ -16,3 +16,6 @@ pub mod reconcile;
 mod record;
 pub mod secret;
 pub mod standing;
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,13 @@ pub enum Reason {
         /// The places.
         places: Vec<String>,
     },
+    /// A place holds the old pair again, whose key IAM does not list any more: there is no way back.
+    OldKeyGone {
+        /// That key.
+        key: AccessKeyId,
+        /// The places.
+        places: Vec<String>,
+    },
     /// Entries that are no places of this rotation still name the key that is to be removed.
     StillNamed {
         /// The key.
@@ -100,6 +107,7 @@ impl Reason {
             Self::UnclaimedKeys { .. } => "unclaimed-keys",
             Self::SomebodyWrote { .. } => "somebody-wrote",
             Self::Reverted { .. } => "reverted",
+            Self::OldKeyGone { .. } => "old-key-gone",
             Self::StillNamed { .. } => "still-named",
             Self::Unreadable { .. } => "unreadable",
             Self::NewKeyNotActive { .. } => "new-key-not-active",
@@ -148,6 +156,10 @@ impl Reason {
                  one back everywhere and abort",
                 places.join(", ")
             ),
+            Self::OldKeyGone { key, places } => format!(
+                "{} holds the old pair again, but IAM does not list {key} any more; put the new pair back, then resume",
+                places.join(", ")
+            ),
             Self::StillNamed { key, entries } => {
                 format!("{} still names {key}; change it, then resume", entries.join(", "))
             }
@@ -161,7 +173,8 @@ impl Reason {
                  pair back and abort"
             ),
             Self::NewKeyGone { key } => format!(
-                "the store holds the new key {key}, but IAM does not list it any more; put the old pair back, then abort"
+                "the store holds the new key {key}, but IAM does not list it any more; put the old pair back if it \
+                 still works, then abort"
             ),
             Self::StoredPairFails { key, answer } => format!(
                 "the pair of {key} as read back from the store does not authenticate: {answer}; mend the cause and \
@@ -204,6 +217,7 @@ impl Reason {
             }
             Self::SomebodyWrote { .. }
             | Self::Reverted { .. }
+            | Self::OldKeyGone { .. }
             | Self::StillNamed { .. }
             | Self::Unreadable { .. }
             | Self::NewKeyNotActive { .. }

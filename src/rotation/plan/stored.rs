@@ -1,12 +1,13 @@
 //! `stored-new` and `deactivated-old`: the way to the old key's removal, and back if somebody reverts.
 
 use super::super::effect::{AfterDiscard, Intent};
+use super::super::event::Ending;
 use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::policy::{StillInUse, Timestamp};
 use super::super::reason::Reason;
 use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, delete_named, keys_of, last_used, places_of, unnamed};
-use super::{Look, Step, block};
+use super::{Look, Step, block, end};
 
 pub(super) fn next(
     rotation: &Rotation,
@@ -40,7 +41,8 @@ pub(super) fn next(
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
         return abort(rotation, made, old_seen, places, known, now);
     }
-    every_place_is_new(made, keys, places)?;
+    nothing_is_left(rotation, made, keys)?;
+    every_place_is_new(rotation, made, keys, places)?;
     stored_pair_answers(made, known)?;
     let Some(old_seen) = old_seen else {
         unnamed(known, old)?;
@@ -60,14 +62,23 @@ pub(super) fn next(
     Ok(Step::Act(Intent::DeactivateOld))
 }
 
+/// Both keys were deleted by somebody else: whatever the places hold, an abort has nothing to wait for.
+fn nothing_is_left(rotation: &Rotation, made: &Made, keys: &KeysSeen) -> Result<(), Step> {
+    let listed = |key| keys.find(key).is_some();
+    if rotation.abort_asked && !listed(&rotation.opened.old_key) && !listed(&made.key) {
+        return Err(end(Ending::Gone, "IAM lists neither the old key nor the new one any more"));
+    }
+    Ok(())
+}
+
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
-fn every_place_is_new(made: &Made, keys: &KeysSeen, places: &PlacesSeen) -> Result<(), Step> {
+fn every_place_is_new(rotation: &Rotation, made: &Made, keys: &KeysSeen, places: &PlacesSeen) -> Result<(), Step> {
     if places.any(PlaceShows::Foreign) || places.any(PlaceShows::Torn) {
         let which = [places.which(PlaceShows::Foreign), places.which(PlaceShows::Torn)].concat();
         return Err(block(Reason::SomebodyWrote { places: which }));
     }
     if places.any(PlaceShows::Old) {
-        return Err(block(Reason::Reverted { places: places.which(PlaceShows::Old) }));
+        return Err(reverted(rotation, keys, places.which(PlaceShows::Old)));
     }
     let key = made.key.clone();
     match keys.find(&made.key).map(|seen| seen.status) {
@@ -77,6 +88,14 @@ fn every_place_is_new(made: &Made, keys: &KeysSeen, places: &PlacesSeen) -> Resu
         }
         None => Err(block(Reason::NewKeyGone { key })),
     }
+}
+
+fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
+    let old = &rotation.opened.old_key;
+    block(match keys.find(old) {
+        Some(_) => Reason::Reverted { places },
+        None => Reason::OldKeyGone { key: old.clone(), places },
+    })
 }
 
 fn stored_pair_answers(made: &Made, known: &Known) -> Result<(), Step> {
@@ -135,16 +154,17 @@ pub(super) fn next_deactivated(
     let old = &rotation.opened.old_key;
     // Looked at in every run, not at the end only: a service that reads the old pair is cut off now.
     let places = places_of(known)?;
-    let reverted = [places.which(PlaceShows::Old), places.which(PlaceShows::Torn)].concat();
-    if !reverted.is_empty() || rotation.reactivate_asked || rotation.abort_asked {
+    let naming_old = [places.which(PlaceShows::Old), places.which(PlaceShows::Torn)].concat();
+    if !naming_old.is_empty() || rotation.reactivate_asked || rotation.abort_asked {
         // At once, whatever status a lagging list shows.
         let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
         if keys.find(old).is_some() {
             return Ok(Step::Act(Intent::ReactivateOld));
         }
-        keys_of(rotation, known)?;
-        if !reverted.is_empty() {
-            return Ok(block(Reason::Reverted { places: reverted }));
+        let keys = keys_of(rotation, known)?;
+        nothing_is_left(rotation, made, keys)?;
+        if !naming_old.is_empty() {
+            return Ok(reverted(rotation, keys, naming_old));
         }
     }
     delete_named(rotation, known)?;
@@ -158,7 +178,8 @@ pub(super) fn next_deactivated(
     if keys.at < due && !at_a_persons_word {
         return Ok(quarantine());
     }
-    every_place_is_new(made, keys, places)?;
+    nothing_is_left(rotation, made, keys)?;
+    every_place_is_new(rotation, made, keys, places)?;
     if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
     }

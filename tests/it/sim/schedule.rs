@@ -168,7 +168,7 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
 
 /// Plays a schedule to its end and says what was broken.
 pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
-    let folder = (setup.backing == Backing::Sqlite).then(|| folder_without_syncs());
+    let folder = (setup.backing == Backing::Sqlite).then(folder_without_syncs);
     let state: Shared = Arc::new(Mutex::new(setup.build(faults)));
     let mut storage: SharedStore = Arc::new(MemoryJournal::default());
     let mut settled = false;

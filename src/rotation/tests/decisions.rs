@@ -1,0 +1,264 @@
+//! `plan`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
+//! never a step without its ground.
+
+use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use super::super::plan::{Look, Step, plan};
+use super::ground::Ground;
+use super::*;
+
+/// More looks than these no decision needs.
+const MOST_LOOKS: usize = 8;
+
+#[derive(Default)]
+struct Tally {
+    decisions: usize,
+    acts: BTreeMap<&'static str, usize>,
+    blocks: BTreeMap<&'static str, usize>,
+}
+
+struct Explorer<'a> {
+    now: Timestamp,
+    tally: &'a mut Tally,
+}
+
+fn keys_answers(at_: Timestamp) -> Vec<KeysSeen> {
+    let statuses = [None, Some(KeyStatus::Active), Some(KeyStatus::Inactive)];
+    let key_seen = |id: &str, status: Option<KeyStatus>, created: i64| {
+        status.map(|status| KeySeen { id: key(id), status, created: at(created) })
+    };
+    let mut answers = vec![KeysSeen { at: at_, keys: None }];
+    for old in statuses {
+        for new in statuses {
+            // In the window of the create in doubt, out of it, or none.
+            for stranger in [None, Some((KeyStatus::Active, 10)), Some((KeyStatus::Inactive, -9_999))] {
+                let (status, created) = stranger.map_or((None, 0), |(status, created)| (Some(status), created));
+                let keys =
+                    [key_seen(OLD, old, -1_000_000), key_seen(NEW, new, 10), key_seen(STRANGER, status, created)];
+                answers.push(KeysSeen { at: at_, keys: Some(keys.into_iter().flatten().collect()) });
+            }
+        }
+    }
+    answers.push(KeysSeen {
+        at: at_,
+        keys: Some(vec![
+            KeySeen { id: key(OLD), status: KeyStatus::Expired, created: at(-1_000_000) },
+            KeySeen { id: key(NEW), status: KeyStatus::Other, created: at(10) },
+        ]),
+    });
+    answers
+}
+
+fn places_answers() -> Vec<PlacesSeen> {
+    use PlaceShows::{Foreign, New, Old, Torn, Unreadable};
+    let mixes: [&[PlaceShows]; 10] = [
+        &[Old],
+        &[New],
+        &[Torn],
+        &[Foreign],
+        &[Unreadable],
+        &[New, Old],
+        &[New, Foreign],
+        &[Old, Foreign],
+        &[Torn, Old],
+        &[New, Unreadable],
+    ];
+    let places = |mix: &[PlaceShows]| mix.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
+    mixes.into_iter().map(|mix| PlacesSeen { places: places(mix) }).collect()
+}
+
+fn scan_answers(id: &AccessKeyId) -> Vec<ScanSeen> {
+    let entries = || vec!["other/prod/COPY".to_owned()];
+    let scan = |named: Vec<String>, unreadable| ScanSeen { named: BTreeMap::from([(id.clone(), named)]), unreadable };
+    vec![scan(vec![], vec![]), scan(entries(), vec![]), scan(vec![], entries()), scan(entries(), entries())]
+}
+
+impl Explorer<'_> {
+    /// Every world that answers the look.
+    fn answers(&self, known: &Known, hand: Hand, rotation: &Rotation, look: &Look) -> Vec<(Known, Hand)> {
+        let proofs = || [Proof::Passed, Proof::TimedOut("denied".to_owned()), Proof::SomebodyElse("bob".to_owned())];
+        match look {
+            Look::Keys => {
+                assert!(known.keys.is_none(), "asked for the keys again");
+                let with = |keys| (Known { keys: Some(keys), ..known.clone() }, hand);
+                keys_answers(self.now).into_iter().map(with).collect()
+            }
+            Look::Places => {
+                assert!(known.places.is_none(), "asked for the places again");
+                let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
+                let with = |places: PlacesSeen| {
+                    let found = places.any(PlaceShows::New) || places.any(PlaceShows::Torn);
+                    let new_secret = hand.new_secret || found;
+                    (
+                        found && !acknowledged,
+                        (Known { places: Some(places), ..known.clone() }, Hand { new_secret, ..hand }),
+                    )
+                };
+                // Without a fingerprint no place can be seen to hold the new secret.
+                let possible = places_answers().into_iter().map(with).filter(|(impossible, _)| !impossible);
+                possible.map(|(_, answer)| answer).collect()
+            }
+            Look::Scan(id) => {
+                assert!(known.scan.as_ref().is_none_or(|scan| !scan.named.contains_key(id)), "asked to scan again");
+                let with = |scan| (Known { scan: Some(scan), ..known.clone() }, hand);
+                scan_answers(id).into_iter().map(with).collect()
+            }
+            Look::NewPair => {
+                assert!(known.new_pair.is_none() && hand.new_secret, "asked for a proof again, or for nothing in hand");
+                proofs().map(|proof| (Known { new_pair: Some(proof), ..known.clone() }, hand)).into()
+            }
+            Look::StoredPair => {
+                assert!(known.stored_pair.is_none() && hand.new_secret, "asked for a proof again, or of nothing");
+                proofs().map(|proof| (Known { stored_pair: Some(proof), ..known.clone() }, hand)).into()
+            }
+            Look::LastUsed(id) => {
+                assert!(!known.last_used.contains_key(id), "asked for the last use again");
+                let used = [None, Some(self.now.minus(Duration::from_secs(10))), Some(at(-9_999))];
+                let with = |used| {
+                    let mut known = known.clone();
+                    known.last_used.insert(id.clone(), used);
+                    (known, hand)
+                };
+                used.map(with).into()
+            }
+        }
+    }
+
+    fn explore(&mut self, rotation: &Rotation, hand: Hand, known: &Known, looks: usize) {
+        let step = plan(rotation, hand, known, self.now);
+        let Step::Look(look) = &step else { return self.decided(rotation, hand, known, &step) };
+        assert!(looks < MOST_LOOKS, "no end of looks: {look:?} in {:?}", rotation.standing);
+        for (known, hand) in self.answers(known, hand, rotation, look) {
+            self.explore(rotation, hand, &known, looks + 1);
+        }
+    }
+
+    fn decided(&mut self, rotation: &Rotation, hand: Hand, known: &Known, step: &Step) {
+        self.tally.decisions += 1;
+        let now = self.now;
+        let story = || format!("{step:?}\nby {rotation:#?}\nwith {hand:?}\nknowing {known:#?}\nat {now:?}");
+        let ground = Ground { rotation, hand, known, now: self.now };
+        match step {
+            Step::Act(intent) => {
+                *self.tally.acts.entry(intent.name()).or_default() += 1;
+                if let Err(fact) = ground.allows(intent) {
+                    panic!("not so: {fact}\n{}", story());
+                }
+                apply(rotation, &Event::Intended(intent.clone()))
+                    .unwrap_or_else(|error| panic!("{error}\n{}", story()));
+            }
+            Step::Note(event) => {
+                if let Err(fact) = ground.shows(event) {
+                    panic!("not so: {fact}\n{}", story());
+                }
+                let next = apply(rotation, event).unwrap_or_else(|error| panic!("{error}\n{}", story()));
+                self.noted(&next, hand, known, event, story);
+            }
+            Step::Wait { until, .. } => {
+                let listed = known.keys.as_ref().map_or(self.now, |keys| keys.at);
+                assert!(*until > self.now.min(listed), "a wait for nothing\n{}", story());
+                let longest = LONG + rotation.opened.policy.settle + Duration::from_secs(1);
+                assert!(*until <= self.now.plus(longest), "a wait without end\n{}", story());
+            }
+            Step::Look(_) => unreachable!("that is no decision"),
+            Step::Later { .. } => {
+                let unreadable = known.places.as_ref().is_some_and(|places| places.any(PlaceShows::Unreadable));
+                assert!(unreadable, "everything could be seen\n{}", story());
+            }
+            Step::Rest => {
+                let at_rest = matches!(rotation.standing, Standing::Blocked { .. } | Standing::Closed { .. });
+                assert!(at_rest, "there is something to do\n{}", story());
+            }
+        }
+    }
+
+    /// What is noted leads on: nothing is noted for ever in a world that stands still.
+    fn noted(&mut self, next: &Rotation, hand: Hand, known: &Known, event: &Event, story: impl Fn() -> String) {
+        match event {
+            Event::Blocked(reason) => {
+                *self.tally.blocks.entry(reason.name()).or_default() += 1;
+                assert_eq!(plan(next, hand, known, self.now), Step::Rest, "blocked, and not at rest\n{}", story());
+            }
+            Event::Unblocked => {
+                let then = plan(next, hand, known, self.now);
+                assert!(!matches!(then, Step::Note(Event::Blocked(_)) | Step::Rest), "ping-pong\n{}", story());
+            }
+            Event::LookedOnce { .. } => {
+                let first = next.first_look.as_ref().expect("it is on record");
+                let again = known.keys.clone().expect("keys are looked at twice, nothing else");
+                // Too early, then in time: the same look.
+                let mut explore = |at: Timestamp| {
+                    let known = Known { keys: Some(KeysSeen { at, ..again.clone() }), ..Known::default() };
+                    let mut later = Explorer { now: at.max(self.now), tally: self.tally };
+                    later.explore(next, hand, &known, 0);
+                };
+                explore(first.at.plus(next.opened.policy.settle).max(at(TIMED_OUT_AT).plus(next.opened.policy.settle)));
+                let step = plan(next, hand, known, self.now);
+                assert!(
+                    next.opened.policy.settle.is_zero() || !matches!(step, Step::Note(Event::LookedOnce { .. })),
+                    "one look is noted once\n{}",
+                    story()
+                );
+            }
+            Event::LateKeySeen { .. } => {
+                let then = plan(next, hand, known, self.now);
+                assert!(!matches!(then, Step::Note(Event::LateKeySeen { .. })), "told twice\n{}", story());
+            }
+            Event::Opened(_)
+            | Event::Intended(_)
+            | Event::Done(_)
+            | Event::NotDone(_)
+            | Event::Disowned { .. }
+            | Event::Asked(_)
+            | Event::Deferred { .. }
+            | Event::Ended { .. } => {}
+        }
+    }
+}
+
+fn hands(rotation: &Rotation) -> Vec<Hand> {
+    let hand = |new_secret, old_values| Hand { new_secret, old_values, ..empty_hand() };
+    match rotation.made() {
+        Some(made) if made.fingerprint().is_some() => vec![hand(false, false), hand(true, false), hand(true, true)],
+        Some(_) | None => vec![hand(false, false)],
+    }
+}
+
+/// Before, between and after the times at which something is due, but not before what is on record.
+fn nows(rotation: &Rotation) -> &'static [i64] {
+    if rotation.made().is_none() { &[50, 5_000] } else { &[250, 5_000] }
+}
+
+fn explore_all(policy: &Policy, tally: &mut Tally) {
+    for plain in unblocked(policy) {
+        for (what, record) in records() {
+            let mut rotation = plain.clone();
+            record(&mut rotation);
+            let mut rotations = vec![rotation];
+            // Of the block `plan` reads the reason only to compare it.
+            if ["nothing", "abort asked", "new key named"].contains(&what) {
+                rotations.push(blocked(&rotations[0], Reason::TooManyCreates));
+                rotations.push(blocked(&rotations[0], Reason::UnclaimedKeys { keys: vec![], why: String::new() }));
+            }
+            for rotation in rotations {
+                for hand in hands(&rotation) {
+                    for now in nows(&rotation) {
+                        Explorer { now: at(*now), tally }.explore(&rotation, hand, &Known::default(), 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_step_is_taken_without_its_ground_whatever_the_world_shows() {
+    let mut tally = Tally::default();
+    for policy in policies() {
+        explore_all(&policy, &mut tally);
+    }
+    assert!(tally.decisions > 100_000, "only {} decisions", tally.decisions);
+    let acts: BTreeSet<_> = tally.acts.keys().copied().collect();
+    assert_eq!(acts, intents().iter().map(Intent::name).collect(), "every effect is proposed somewhere");
+    let blocks: BTreeSet<_> = tally.blocks.keys().copied().collect();
+    assert_eq!(blocks, reasons().iter().map(Reason::name).collect(), "every block is found somewhere");
+}

@@ -1,0 +1,266 @@
+//! What must be known before a step may be taken, written from P1 to P4 of DESIGN, not from the code under test.
+
+use super::super::known::{KeyStatus, Known, PlaceShows, Proof};
+use super::*;
+
+pub(super) struct Ground<'a> {
+    pub rotation: &'a Rotation,
+    pub hand: Hand,
+    pub known: &'a Known,
+    pub now: Timestamp,
+}
+
+type Verdict = Result<(), &'static str>;
+
+fn must(holds: bool, fact: &'static str) -> Verdict {
+    if holds { Ok(()) } else { Err(fact) }
+}
+
+impl Ground<'_> {
+    fn policy(&self) -> &Policy {
+        &self.rotation.opened.policy
+    }
+
+    fn status(&self, id: &AccessKeyId) -> Option<KeyStatus> {
+        self.known.keys.as_ref()?.find(id).map(|seen| seen.status)
+    }
+
+    fn listed_at(&self) -> Option<Timestamp> {
+        self.known.keys.as_ref().map(|keys| keys.at)
+    }
+
+    /// This very list was seen before, `settle` or more earlier.
+    fn seen_twice(&self) -> bool {
+        let (Some(first), Some(at)) = (&self.rotation.first_look, self.listed_at()) else { return false };
+        at >= first.at.plus(self.policy().settle)
+    }
+
+    fn places_show(&self, shows: PlaceShows) -> bool {
+        self.known.places.as_ref().is_some_and(|places| !places.places.is_empty() && places.all(shows))
+    }
+
+    fn any_place_shows(&self, shows: PlaceShows) -> bool {
+        self.known.places.as_ref().is_none_or(|places| places.any(shows))
+    }
+
+    /// P3: a fresh scan in which no entry names the key, nor may.
+    fn nobody_names(&self, id: &AccessKeyId) -> bool {
+        self.known
+            .scan
+            .as_ref()
+            .is_some_and(|scan| scan.unreadable.is_empty() && scan.named.get(id).is_some_and(std::vec::Vec::is_empty))
+    }
+
+    fn never_used(&self, id: &AccessKeyId) -> bool {
+        self.known.last_used.get(id) == Some(&None)
+    }
+
+    fn old_may_go(&self) -> Verdict {
+        let made = self.rotation.made().ok_or("there is a new key")?;
+        must(self.places_show(PlaceShows::New), "P3: every place holds the new pair")?;
+        must(self.status(&made.key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
+        must(self.known.stored_pair == Some(Proof::Passed), "P3: the pair as read back authenticates")?;
+        must(self.nobody_names(&self.rotation.opened.old_key), "P3: no entry names the old key")
+    }
+
+    fn waited(&self, since: Timestamp, span: Duration) -> bool {
+        self.listed_at().is_some_and(|at| at >= since.plus(span)) && self.now >= since.plus(span)
+    }
+
+    /// Whether the promises allow this effect on what is known.
+    pub(super) fn allows(&self, intent: &Intent) -> Verdict {
+        let rotation = self.rotation;
+        let old = &rotation.opened.old_key;
+        let named = |id: &AccessKeyId| rotation.named.contains(id);
+        let phase = rotation.standing.phase().ok_or("it is open")?;
+        match intent {
+            Intent::CreateNew { listed, .. } => {
+                must(*listed == BTreeSet::from([old.clone()]), "P4: the old key is the only one")?;
+                must(self.known.keys.as_ref().is_some_and(|keys| keys.ids() == *listed), "the list is the fresh one")?;
+                must(self.status(old) == Some(KeyStatus::Active), "nothing switched off is enabled by a new key")?;
+                must(self.places_show(PlaceShows::Old), "P2: every place is as it was planned")?;
+                must(rotation.creates < 5, "at most five creates")?;
+                must(!rotation.abort_asked, "nobody asked to give up")
+            }
+            Intent::StoreNew => {
+                must(self.hand.new_secret, "the secret is in hand")?;
+                must(self.known.new_pair == Some(Proof::Passed), "P1: the new pair is proved")?;
+                must(!self.any_place_shows(PlaceShows::Foreign), "P2: nobody else's value is overwritten")?;
+                must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
+            }
+            Intent::RestoreOld => {
+                must(self.hand.old_values, "the old values are in memory")?;
+                must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
+            }
+            Intent::FenceStore => must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read"),
+            Intent::DeactivateOld => {
+                self.old_may_go()?;
+                let Phase::StoredNew { stored_at, .. } = phase else { return Err("the new pair is stored") };
+                must(self.waited(*stored_at, self.policy().overlap), "the overlap is over")?;
+                must(!self.policy().quarantine.is_zero(), "a quarantine is asked for")?;
+                must(!rotation.abort_asked && !rotation.reactivate_asked && !rotation.reactivated, "nobody objects")?;
+                self.old_is_quiet()
+            }
+            Intent::DeleteOld => {
+                self.old_may_go()?;
+                if named(old) {
+                    return Ok(());
+                }
+                if self.status(old).is_none() {
+                    return must(self.seen_twice(), "absence is seen twice");
+                }
+                must(!rotation.abort_asked && !rotation.reactivate_asked, "nobody objects")?;
+                match phase {
+                    Phase::StoredNew { stored_at, .. } => {
+                        must(!rotation.reactivated, "nobody objects")?;
+                        must(self.policy().quarantine.is_zero(), "no quarantine is asked for")?;
+                        must(self.waited(*stored_at, self.policy().overlap), "the overlap is over")?;
+                        self.old_is_quiet()
+                    }
+                    Phase::DeactivatedOld { deactivated_at, .. } => {
+                        must(self.waited(*deactivated_at, self.policy().quarantine), "the quarantine is over")?;
+                        must(self.status(old) != Some(KeyStatus::Active), "nobody made it active again")
+                    }
+                    Phase::Opened | Phase::CreatedNew { .. } => Err("the new pair is stored"),
+                }
+            }
+            Intent::ReactivateOld => must(
+                self.any_place_shows(PlaceShows::Old)
+                    || self.any_place_shows(PlaceShows::Torn)
+                    || rotation.reactivate_asked
+                    || rotation.abort_asked,
+                "a place names the old key, or a person asked",
+            ),
+            Intent::DeactivateNew { key } => {
+                must(self.status(key).is_some(), "it is there")?;
+                must(named(key) || self.never_used(key), "P2: nobody uses it")?;
+                must(self.nobody_names(key), "P2: nobody names it")?;
+                must(!rotation.kept.contains(key), "P2: nobody claims it")
+            }
+            Intent::ReactivateNew { key } => {
+                let used = self.known.last_used.get(key).is_some_and(Option::is_some);
+                let scan = self.known.scan.as_ref();
+                let entries = scan.is_some_and(|scan| !scan.naming(key).is_empty());
+                must(used || entries || rotation.kept.contains(key), "somebody has it")
+            }
+            Intent::DiscardNew { key, then, .. } => self.new_may_go(phase, key, *then),
+            Intent::DeleteNamed { key } => {
+                let spare = matches!(phase, Phase::Opened)
+                    && self.policy().spare_key == SpareKey::DeleteInactive
+                    && self.status(key) == Some(KeyStatus::Inactive)
+                    && !rotation.kept.contains(key);
+                must(named(key) || spare, "P2: a person or the policy named it")?;
+                must(rotation.is_strangers(key), "it is neither the old key nor the new")?;
+                must(self.nobody_names(key), "P3: no entry names it")
+            }
+        }
+    }
+
+    fn old_is_quiet(&self) -> Verdict {
+        let old = &self.rotation.opened.old_key;
+        if self.policy().still_in_use == StillInUse::Ignore || self.status(old) != Some(KeyStatus::Active) {
+            return Ok(());
+        }
+        let used = self.known.last_used.get(old).ok_or("it is known when the old key was last used")?;
+        must(used.is_none_or(|used| used.plus(self.policy().overlap) <= self.now), "the old key is quiet")
+    }
+
+    fn new_may_go(&self, phase: &Phase, id: &AccessKeyId, then: AfterDiscard) -> Verdict {
+        let rotation = self.rotation;
+        let made = rotation.made().filter(|made| made.key == *id).ok_or("P2: it is ours")?;
+        must(self.nobody_names(id), "P3: no entry names it")?;
+        let fenced = made.fenced.is_some_and(|until| until <= self.now);
+        match (&made.claim, phase) {
+            (Claim::Evidence, _) => {
+                let settle = self.policy().settle;
+                must(fenced, "P3: the fence")?;
+                must(made.deactivated.is_some_and(|since| self.waited(since, settle)), "P2: inactive for `settle`")?;
+                must(rotation.named.contains(id) || self.never_used(id), "P2: nobody uses it")?;
+                must(!rotation.kept.contains(id), "P2: nobody claims it")?;
+                let active = self.status(id) == Some(KeyStatus::Active);
+                must(!active || rotation.named.contains(id), "P2: nobody made it active again")
+            }
+            (Claim::Acknowledged { .. }, Phase::StoredNew { .. }) => {
+                must(fenced, "P3: the fence")?;
+                must(rotation.abort_asked && then == AfterDiscard::Abort, "a person asked for it")?;
+                must(self.places_show(PlaceShows::Old), "P1: every place holds the old pair again")?;
+                must(self.status(&rotation.opened.old_key) == Some(KeyStatus::Active), "P1: the old key works")
+            }
+            (Claim::Acknowledged { .. }, Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. }) => {
+                must(fenced || (self.hand.new_secret && !made.write_may_land), "P3: the fence")?;
+                for shows in [PlaceShows::New, PlaceShows::Torn, PlaceShows::Unreadable] {
+                    must(!self.any_place_shows(shows), "P1: no place holds the new pair, nor may")?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether what is known shows this to be a fact.
+    pub(super) fn shows(&self, event: &Event) -> Verdict {
+        let status = |id: &AccessKeyId| self.status(id);
+        let absent = |id: &AccessKeyId| must(status(id).is_none() && self.seen_twice(), "it is gone, seen twice");
+        let inactive =
+            |id| must(matches!(status(id), Some(KeyStatus::Inactive | KeyStatus::Expired)), "it is inactive");
+        let (old, rotation) = (&self.rotation.opened.old_key, self.rotation);
+        match event {
+            Event::Done(outcome) => match outcome {
+                Outcome::Created { .. } | Outcome::Restored | Outcome::Fenced { .. } => Err("only a reply shows that"),
+                Outcome::FoundCreated { key } => self.bears_the_marks(key),
+                Outcome::Stored { .. } => must(self.places_show(PlaceShows::New), "every place holds the new pair"),
+                Outcome::OldDeactivated { .. } => inactive(old),
+                Outcome::OldReactivated { .. } => must(status(old) == Some(KeyStatus::Active), "it is active"),
+                Outcome::OldDeleted => absent(old),
+                Outcome::NewDeactivated { .. } => inactive(&key(NEW)),
+                Outcome::NewReactivated => must(status(&key(NEW)) == Some(KeyStatus::Active), "it is active"),
+                Outcome::NewDiscarded { .. } => absent(&key(NEW)),
+                Outcome::NamedDeleted { key } => absent(key),
+            },
+            Event::Disowned { key } => {
+                let used = self.known.last_used.get(key).is_some_and(Option::is_some);
+                let named = self.known.scan.as_ref().is_some_and(|scan| !scan.naming(key).is_empty());
+                must(
+                    used || named || rotation.kept.contains(key) || absent(key).is_ok(),
+                    "it is gone, or somebody else's",
+                )
+            }
+            Event::Ended { ending: Ending::Gone, .. } => {
+                let no_user = self.known.keys.as_ref().is_some_and(|keys| keys.keys.is_none());
+                must((no_user || status(old).is_none()) && self.seen_twice(), "user or key is gone, seen twice")
+            }
+            Event::Ended { ending: Ending::Aborted, .. } => {
+                must(matches!(rotation.standing.phase(), Some(Phase::Opened)), "nothing of ours is there")
+            }
+            Event::Ended { ending: Ending::DeletedOld, .. } => Err("only a delete ends so"),
+            Event::NotDone(NotDone::Refused(_)) => Err("only a reply shows that"),
+            Event::NotDone(NotDone::Seen)
+            | Event::LookedOnce { .. }
+            | Event::Blocked(_)
+            | Event::Unblocked
+            | Event::LateKeySeen { .. } => Ok(()),
+            Event::Opened(_) | Event::Intended(_) | Event::Asked(_) | Event::Deferred { .. } => {
+                Err("`plan` does not say that")
+            }
+        }
+    }
+
+    /// The marks of DESIGN 5.
+    fn bears_the_marks(&self, id: &AccessKeyId) -> Verdict {
+        let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = self.rotation.standing.intent() else {
+            return Err("a create is in doubt");
+        };
+        let keys = self.known.keys.as_ref().ok_or("the keys were listed")?;
+        let seen = keys.find(id).ok_or("it is listed")?;
+        let accounted = |key: &AccessKeyId| {
+            listed.contains(key) || self.rotation.kept.contains(key) || self.rotation.named.contains(key)
+        };
+        must(keys.ids().iter().filter(|key| !accounted(key)).count() == 1, "it is the only one")?;
+        must(!accounted(id), "it was not there before")?;
+        let window = asked_at.minus(Duration::from_secs(2))..=give_up_at.plus(Duration::from_secs(60));
+        must(window.contains(&seen.created), "it was created inside the window")?;
+        must(self.never_used(id), "it was never used")?;
+        must(self.nobody_names(id), "no entry names it")?;
+        must(self.seen_twice() && keys.at >= give_up_at.plus(self.policy().settle), "two lists agree, settle over")?;
+        must(self.policy().unclaimed == Unclaimed::Reclaim, "the policy lets us take it")
+    }
+}

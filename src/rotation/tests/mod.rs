@@ -1,0 +1,296 @@
+//! The machine, tested by enumeration: every standing, every event, every answer the world can give.
+//!
+//! What is sampled here is used by all: `transitions` (apply), `decisions` (plan, against the `ground` that the
+//! promises ask for), `endings` (every rotation ends, every block's command resolves it, in the pure `world`),
+//! `recovery` (one crash story per row of the recovery table) and `journal_form` (what is written stays readable).
+
+mod decisions;
+mod endings;
+mod ground;
+mod journal_form;
+mod recovery;
+mod transitions;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::apply::apply;
+use super::effect::{AfterDiscard, Intent};
+use super::event::{Asked, Ending, Event, NotDone, Opened, Outcome};
+use super::failure::{Refusal, RefusalKind};
+use super::known::Hand;
+use super::name::{AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName};
+use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
+use super::reason::Reason;
+use super::secret::{Fingerprint, SecretKey};
+use super::standing::{Claim, Made, Phase, Rotation, Standing, Watched};
+use crate::discovery::{Location, Place, Spot};
+
+pub(super) const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
+pub(super) const NEW: &str = "AKIANEWNEWNEWNEWNEW0";
+pub(super) const STRANGER: &str = "AKIASTRANGERSTRANGER";
+
+/// When things happened, in seconds after the epoch of these tests.
+pub(super) const ASKED_AT: i64 = 0;
+pub(super) const TIMED_OUT_AT: i64 = 30;
+pub(super) const NEW_DEACTIVATED_AT: i64 = 100;
+pub(super) const FENCED_AT: i64 = 200;
+pub(super) const STORED_AT: i64 = 100;
+pub(super) const OLD_DEACTIVATED_AT: i64 = 200;
+/// Overlap and quarantine, where there is one.
+pub(super) const LONG: Duration = Duration::from_secs(1_000);
+
+pub(super) fn key(id: &str) -> AccessKeyId {
+    AccessKeyId::new(id).expect("a valid id")
+}
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(1_700_000_000 + seconds)
+}
+
+pub(super) fn id() -> RotationId {
+    RotationId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
+}
+
+pub(super) fn fingerprint() -> Fingerprint {
+    SecretKey::new("n".repeat(40)).fingerprint(id()).expect("it is like AWS's")
+}
+
+pub(super) fn empty_hand() -> Hand {
+    Hand { new_secret: false, old_values: false, call_timeout: Duration::from_secs(30) }
+}
+
+pub(super) fn opened(policy: Policy) -> Opened {
+    let store = StoreName::new("sqlite:store.db").expect("valid");
+    let spot = |entry: &str| Spot { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
+    Opened {
+        campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002)),
+        account: AccountId::new("123456789012").expect("valid"),
+        user: UserName::new("app/prod").expect("valid"),
+        old_secret: None,
+        old_key: key(OLD),
+        old_key_created: at(-1_000_000),
+        places: vec![Place { store: store.clone(), id: spot("app/prod/ID"), secret: spot("app/prod/SECRET") }],
+        stores: BTreeMap::from([(store, StoreIdentity::new("one").expect("valid"))]),
+        policy,
+    }
+}
+
+/// Waits of zero and above, and each rule at least once each way.
+pub(super) fn policies() -> Vec<Policy> {
+    let plain = Policy::default();
+    vec![
+        plain.clone(),
+        Policy {
+            overlap: LONG,
+            quarantine: LONG,
+            unclaimed: Unclaimed::Report,
+            spare_key: SpareKey::DeleteInactive,
+            still_in_use: StillInUse::Wait,
+            ..plain.clone()
+        },
+        Policy {
+            overlap: LONG,
+            settle: Duration::ZERO,
+            spare_key: SpareKey::DeleteInactive,
+            still_in_use: StillInUse::Wait,
+            ..plain.clone()
+        },
+        Policy { quarantine: LONG, settle: Duration::ZERO, ..plain },
+    ]
+}
+
+pub(super) fn phases() -> Vec<Phase> {
+    let made = |claim: &Claim| Made {
+        key: key(NEW),
+        claim: claim.clone(),
+        deactivated: None,
+        fenced: None,
+        write_may_land: false,
+    };
+    let acknowledged = made(&Claim::Acknowledged { fingerprint: fingerprint() });
+    let evidence = made(&Claim::Evidence);
+    let mut phases = vec![Phase::Opened];
+    for fenced in [None, Some(at(FENCED_AT))] {
+        for write_may_land in [false, true] {
+            phases.push(Phase::CreatedNew { made: Made { fenced, write_may_land, ..acknowledged.clone() } });
+        }
+        for deactivated in [None, Some(at(NEW_DEACTIVATED_AT))] {
+            phases.push(Phase::CreatedNew { made: Made { fenced, deactivated, ..evidence.clone() } });
+        }
+        phases.push(Phase::StoredNew { made: Made { fenced, ..acknowledged.clone() }, stored_at: at(STORED_AT) });
+    }
+    phases.push(Phase::DeactivatedOld {
+        made: acknowledged,
+        stored_at: at(STORED_AT),
+        deactivated_at: at(OLD_DEACTIVATED_AT),
+    });
+    phases
+}
+
+pub(super) fn intents() -> Vec<Intent> {
+    let create = |listed: &[&str]| Intent::CreateNew {
+        listed: listed.iter().map(|id| key(id)).collect(),
+        asked_at: at(ASKED_AT),
+        give_up_at: at(TIMED_OUT_AT),
+    };
+    let discard = |then| Intent::DiscardNew { key: key(NEW), then, why: "because".to_owned() };
+    vec![
+        create(&[OLD]),
+        create(&[OLD, STRANGER]),
+        Intent::StoreNew,
+        Intent::RestoreOld,
+        Intent::FenceStore,
+        Intent::DeactivateOld,
+        Intent::ReactivateOld,
+        Intent::DeleteOld,
+        Intent::DeactivateNew { key: key(NEW) },
+        Intent::ReactivateNew { key: key(NEW) },
+        discard(AfterDiscard::CreateAgain),
+        discard(AfterDiscard::Abort),
+        Intent::DeleteNamed { key: key(STRANGER) },
+    ]
+}
+
+pub(super) fn outcomes() -> Vec<Outcome> {
+    let at = at(3_000);
+    vec![
+        Outcome::Created { key: key(NEW), fingerprint: fingerprint(), at },
+        Outcome::FoundCreated { key: key(NEW) },
+        Outcome::Stored { at },
+        Outcome::Restored,
+        Outcome::Fenced { at },
+        Outcome::OldDeactivated { at },
+        Outcome::OldReactivated { at },
+        Outcome::OldDeleted,
+        Outcome::NewDeactivated { at },
+        Outcome::NewReactivated,
+        Outcome::NewDiscarded { then: AfterDiscard::CreateAgain },
+        Outcome::NewDiscarded { then: AfterDiscard::Abort },
+        Outcome::NamedDeleted { key: key(STRANGER) },
+    ]
+}
+
+pub(super) fn reasons() -> Vec<Reason> {
+    let texts = || vec!["app/prod/ID".to_owned()];
+    let (new, old) = (key(NEW), key(OLD));
+    let text = || "text".to_owned();
+    vec![
+        Reason::SpareKey { key: key(STRANGER), described: text() },
+        Reason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
+        Reason::SomebodyWrote { places: texts() },
+        Reason::Reverted { places: texts() },
+        Reason::OldKeyGone { key: old.clone(), places: texts() },
+        Reason::StillNamed { key: old.clone(), entries: texts() },
+        Reason::Unreadable { entries: texts() },
+        Reason::NewKeyNotActive { key: new.clone(), seen: text() },
+        Reason::NewKeyGone { key: new.clone() },
+        Reason::StoredPairFails { key: new.clone(), answer: text() },
+        Reason::WrongIdentity { key: new, answer: text() },
+        Reason::OldKeyReactivated { key: old.clone() },
+        Reason::OldKeyNotActive { key: old, seen: text() },
+        Reason::TooManyCreates,
+        Reason::CannotAbort { places: texts() },
+    ]
+}
+
+pub(super) fn events() -> Vec<Event> {
+    let refused = |kind| Event::NotDone(NotDone::Refused(Refusal::new(kind, "no")));
+    let asked = |ask| Event::Asked(ask);
+    let end = |ending| Event::Ended { ending, why: "over".to_owned() };
+    let mut events = vec![
+        Event::Opened(Box::new(opened(Policy::default()))),
+        Event::NotDone(NotDone::Seen),
+        Event::LookedOnce { at: at(10), seen: "not listed".to_owned() },
+        Event::Disowned { key: key(NEW) },
+        Event::Unblocked,
+        asked(Asked::Abort),
+        asked(Asked::ReactivateOld),
+        Event::LateKeySeen { key: key(STRANGER) },
+        Event::Deferred { why: "not now".to_owned(), until: None },
+        Event::Deferred { why: "not yet".to_owned(), until: Some(at(10)) },
+        end(Ending::DeletedOld),
+        end(Ending::Aborted),
+        end(Ending::Gone),
+    ];
+    events.extend(
+        [
+            RefusalKind::NoSuchEntity,
+            RefusalKind::LimitExceeded,
+            RefusalKind::Throttled,
+            RefusalKind::Denied,
+            RefusalKind::Stale,
+            RefusalKind::Other,
+        ]
+        .map(refused),
+    );
+    for id in [OLD, NEW, STRANGER] {
+        events.push(asked(Asked::DeleteKey { key: key(id) }));
+        events.push(asked(Asked::KeepKey { key: key(id) }));
+    }
+    events.extend(intents().into_iter().map(Event::Intended));
+    events.extend(outcomes().into_iter().map(Event::Done));
+    events.extend(reasons().into_iter().map(Event::Blocked));
+    events
+}
+
+pub(super) fn settled(phase: Phase, policy: &Policy) -> Rotation {
+    let mut rotation = Rotation::open(id(), opened(policy.clone()));
+    if let Some(made) = phase.made() {
+        rotation.creates = 1;
+        rotation.attempts = 1;
+        rotation.new_key = Some(made.key.clone());
+    }
+    rotation.standing = Standing::Settled { phase };
+    rotation
+}
+
+pub(super) fn in_doubt(settled: &Rotation, intent: &Intent) -> Option<Rotation> {
+    apply(settled, &Event::Intended(intent.clone())).ok()
+}
+
+pub(super) fn blocked(rotation: &Rotation, reason: Reason) -> Rotation {
+    apply(rotation, &Event::Blocked(reason)).expect("whatever is open may be blocked")
+}
+
+/// Every phase settled, and in doubt with every intent that may follow there.
+pub(super) fn unblocked(policy: &Policy) -> Vec<Rotation> {
+    let mut rotations = Vec::new();
+    for phase in phases() {
+        let settled = settled(phase, policy);
+        rotations.extend(intents().iter().filter_map(|intent| in_doubt(&settled, intent)));
+        rotations.push(settled);
+    }
+    rotations
+}
+
+/// Puts something on record.
+pub(super) type Record = fn(&mut Rotation);
+
+/// What else may be on record, one thing at a time.
+pub(super) fn records() -> Vec<(&'static str, Record)> {
+    fn say(rotation: &mut Rotation, asked: Asked) {
+        *rotation = apply(rotation, &Event::Asked(asked)).expect("a person may say anything");
+    }
+    vec![
+        ("nothing", |_| {}),
+        ("abort asked", |rotation| say(rotation, Asked::Abort)),
+        ("reactivation asked", |rotation| say(rotation, Asked::ReactivateOld)),
+        ("reactivated by somebody", |rotation| rotation.reactivated = true),
+        ("old key named", |rotation| say(rotation, Asked::DeleteKey { key: key(OLD) })),
+        ("new key named", |rotation| say(rotation, Asked::DeleteKey { key: key(NEW) })),
+        ("stranger named", |rotation| say(rotation, Asked::DeleteKey { key: key(STRANGER) })),
+        ("new key kept", |rotation| say(rotation, Asked::KeepKey { key: key(NEW) })),
+        ("stranger kept", |rotation| say(rotation, Asked::KeepKey { key: key(STRANGER) })),
+        ("five creates", |rotation| rotation.creates = 5),
+        ("three refused writes", |rotation| rotation.refused_writes = 3),
+        ("a watched create", |rotation| {
+            rotation.watched = vec![Watched {
+                listed: BTreeSet::from([key(OLD)]),
+                asked_at: at(ASKED_AT),
+                give_up_at: at(TIMED_OUT_AT),
+            }];
+        }),
+    ]
+}

@@ -1,0 +1,329 @@
+//! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no drive: what is tested
+//! in it is the machine alone.
+
+use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::plan::{Look, Step, plan};
+use super::*;
+
+/// More steps than these no visit needs.
+const MOST_STEPS: usize = 300;
+/// As the drive: then the rotation is left in flight until the next run.
+const MOST_FAILURES: u32 = 6;
+
+/// What may go wrong with one effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The other side says no.
+    Refused(RefusalKind),
+    /// The request is lost on its way.
+    LostBefore,
+    /// It is done, and the reply is lost.
+    LostAfter,
+    /// Killed before the request was sent.
+    CrashBefore,
+    /// Killed before the reply was on record.
+    CrashAfter,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub now: i64,
+    /// `None`: there is no such user.
+    pub keys: Option<BTreeMap<AccessKeyId, (KeyStatus, i64)>>,
+    pub used: BTreeMap<AccessKeyId, i64>,
+    pub places: Vec<PlaceShows>,
+    /// Keys that an entry names which is no place.
+    pub elsewhere: BTreeSet<AccessKeyId>,
+    pub unreadable: bool,
+    pub wrong_identity: bool,
+    /// The secret of the new key is in memory.
+    pub in_hand: bool,
+    pub old_values: bool,
+    /// One store takes the new pair, the other refuses it: a failure that the door calls unknown.
+    pub writes_half: bool,
+    /// Killed after every create.
+    pub loses_creates: bool,
+    /// By the number of the effect.
+    pub faults: BTreeMap<usize, Fault>,
+    pub effects: usize,
+    /// Every step, with its time.
+    pub told: Vec<(i64, Step)>,
+}
+
+/// How a visit ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    Closed(Ending),
+    Blocked(Reason),
+    Failing(String),
+}
+
+impl World {
+    pub(super) fn new(places: &[PlaceShows]) -> Self {
+        Self {
+            now: 10_000,
+            keys: Some(BTreeMap::from([(key(OLD), (KeyStatus::Active, -1_000_000))])),
+            used: BTreeMap::new(),
+            places: places.to_vec(),
+            elsewhere: BTreeSet::new(),
+            unreadable: false,
+            wrong_identity: false,
+            in_hand: false,
+            old_values: false,
+            writes_half: false,
+            loses_creates: false,
+            faults: BTreeMap::new(),
+            effects: 0,
+            told: Vec::new(),
+        }
+    }
+
+    pub(super) fn status(&self, id: &AccessKeyId) -> Option<KeyStatus> {
+        self.keys.as_ref()?.get(id).map(|(status, _)| *status)
+    }
+
+    pub(super) fn set(&mut self, id: &AccessKeyId, status: KeyStatus) {
+        if let Some(seen) = self.keys.as_mut().and_then(|keys| keys.get_mut(id)) {
+            seen.0 = status;
+        }
+    }
+
+    fn any(&self, shows: PlaceShows) -> bool {
+        self.places.contains(&shows)
+    }
+
+    /// P1, as far as whole pairs go.
+    fn every_place_works(&self, made: Option<&AccessKeyId>) -> bool {
+        self.places.iter().all(|shows| match shows {
+            PlaceShows::Old => self.status(&key(OLD)) == Some(KeyStatus::Active),
+            PlaceShows::New => made.is_some_and(|made| self.status(made) == Some(KeyStatus::Active)),
+            PlaceShows::Torn | PlaceShows::Foreign | PlaceShows::Unreadable => true,
+        })
+    }
+
+    fn names(&self, id: &AccessKeyId, made: Option<&AccessKeyId>) -> Vec<String> {
+        let in_place = self.places.iter().any(|shows| match shows {
+            PlaceShows::Old | PlaceShows::Torn => *id == key(OLD),
+            PlaceShows::New => Some(id) == made,
+            PlaceShows::Foreign | PlaceShows::Unreadable => false,
+        });
+        let here = in_place.then(|| "app/prod/ID".to_owned());
+        here.into_iter().chain(self.elsewhere.contains(id).then(|| "other/prod/COPY".to_owned())).collect()
+    }
+
+    /// Visits the rotation, again and again while it waits, until it is closed, blocked or fails.
+    pub(super) fn drive(&mut self, rotation: &mut Rotation) -> Left {
+        let mut known = Known::default();
+        let mut failures = 0;
+        for _ in 0..MOST_STEPS {
+            let made = rotation.made().map(|made| made.key.clone());
+            let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
+            self.in_hand &= acknowledged;
+            let call_timeout = Duration::from_secs(30);
+            let hand = Hand { new_secret: self.in_hand, old_values: self.old_values, call_timeout };
+            let step = plan(rotation, hand, &known, at(self.now));
+            self.told.push((self.now, step.clone()));
+            match step {
+                Step::Rest => match &rotation.standing {
+                    Standing::Closed { ending } => return Left::Closed(*ending),
+                    Standing::Blocked { reason, .. } => return Left::Blocked(reason.clone()),
+                    Standing::Settled { .. } | Standing::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),
+                },
+                Step::Look(look) => self.look(&look, made.as_ref(), acknowledged, &mut known),
+                Step::Note(event) => {
+                    known = Known::default();
+                    *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
+                }
+                Step::Wait { until, .. } => {
+                    known = Known::default();
+                    // Minutes may pass between two runs: what was in memory is gone.
+                    self.now = (self.now + 1).max(until.as_unix_seconds() - at(0).as_unix_seconds());
+                }
+                Step::Later { why } => {
+                    known = Known::default();
+                    failures += 1;
+                    if failures >= MOST_FAILURES {
+                        return Left::Failing(why);
+                    }
+                }
+                Step::Act(intent) => {
+                    known = Known::default();
+                    failures = if self.act(rotation, &intent) { 0 } else { failures + 1 };
+                    if failures >= MOST_FAILURES {
+                        return Left::Failing(format!("{} fails", intent.name()));
+                    }
+                }
+            }
+        }
+        panic!("this never ends: {self:#?}\n{rotation:#?}");
+    }
+
+    fn look(&mut self, look: &Look, made: Option<&AccessKeyId>, acknowledged: bool, known: &mut Known) {
+        match look {
+            Look::Keys => {
+                let seen = |(id, (status, created)): (&AccessKeyId, &(KeyStatus, i64))| KeySeen {
+                    id: id.clone(),
+                    status: *status,
+                    created: at(*created),
+                };
+                let keys = self.keys.as_ref().map(|keys| keys.iter().map(seen).collect());
+                known.keys = Some(KeysSeen { at: at(self.now), keys });
+            }
+            Look::Places => {
+                self.in_hand |= acknowledged && (self.any(PlaceShows::New) || self.any(PlaceShows::Torn));
+                let places = self.places.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
+                known.places = Some(PlacesSeen { places });
+            }
+            Look::Scan(id) => {
+                let scan = known.scan.get_or_insert_default();
+                scan.named.insert(id.clone(), self.names(id, made));
+                scan.unreadable = if self.unreadable { vec!["other/prod/BROKEN".to_owned()] } else { Vec::new() };
+            }
+            Look::NewPair | Look::StoredPair => {
+                let active = made.and_then(|made| self.status(made)) == Some(KeyStatus::Active);
+                let proof = match (self.wrong_identity, active) {
+                    (true, true) => Proof::SomebodyElse("bob".to_owned()),
+                    (false, true) => Proof::Passed,
+                    // Worded anew each time, as AWS does.
+                    (_, false) => Proof::TimedOut(format!("request {}: InvalidClientTokenId", self.told.len())),
+                };
+                *(if *look == Look::NewPair { &mut known.new_pair } else { &mut known.stored_pair }) = Some(proof);
+            }
+            Look::LastUsed(id) => {
+                known.last_used.insert(id.clone(), self.used.get(id).map(|used| at(*used)));
+            }
+        }
+    }
+
+    /// Carries out an effect, through the very events of the door. Whether it was done and heard of.
+    fn act(&mut self, rotation: &mut Rotation, intent: &Intent) -> bool {
+        let lost = self.loses_creates && matches!(intent, Intent::CreateNew { .. });
+        let fault = self.faults.get(&self.effects).copied().or(lost.then_some(Fault::CrashAfter));
+        self.effects += 1;
+        self.note(rotation, Event::Intended(intent.clone()));
+        let crash = matches!(fault, Some(Fault::CrashBefore | Fault::CrashAfter));
+        let reply = match fault {
+            Some(Fault::LostBefore | Fault::CrashBefore) => None,
+            Some(Fault::Refused(kind)) => Some(Err(Refusal::new(kind, "no"))),
+            Some(Fault::LostAfter | Fault::CrashAfter) => {
+                let _lost = self.happen(rotation, intent);
+                None
+            }
+            None if self.writes_half && *intent == Intent::StoreNew => {
+                self.places[0] = PlaceShows::New;
+                self.old_values = true;
+                None
+            }
+            None => Some(self.happen(rotation, intent)),
+        };
+        if crash || (fault.is_some() && matches!(intent, Intent::CreateNew { .. })) {
+            (self.in_hand, self.old_values) = (false, false);
+        }
+        match reply {
+            Some(Ok(outcome)) => {
+                self.note(rotation, Event::Done(outcome));
+                true
+            }
+            Some(Err(refusal)) => {
+                self.note(rotation, Event::NotDone(NotDone::Refused(refusal)));
+                false
+            }
+            // After a crash it is another process that goes on.
+            None => crash,
+        }
+    }
+
+    fn note(&self, rotation: &mut Rotation, event: Event) {
+        *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
+    }
+
+    /// The effect itself, and the promises checked around it.
+    fn happen(&mut self, rotation: &Rotation, intent: &Intent) -> Result<Outcome, Refusal> {
+        let made = rotation.made().map(|made| made.key.clone());
+        let told = std::mem::take(&mut self.told);
+        let before = self.clone();
+        self.told = told;
+        let reply = self.change(intent, made.as_ref());
+        let made = if let Ok(Outcome::Created { key, .. }) = &reply { Some(key.clone()) } else { made };
+        let worked = before.every_place_works(made.as_ref());
+        assert!(!worked || self.every_place_works(made.as_ref()), "P1: {intent:?} broke a place: {before:#?}");
+        for (id, _) in before.keys.iter().flatten() {
+            if self.status(id).is_none() {
+                let spare = rotation.opened.policy.spare_key == SpareKey::DeleteInactive;
+                let ours = *id == key(OLD)
+                    || Some(id) == made.as_ref()
+                    || rotation.named.contains(id)
+                    || (spare && before.status(id) == Some(KeyStatus::Inactive));
+                assert!(ours, "P2: {intent:?} deleted {id}: {before:#?}");
+                let named = before.names(id, made.as_ref());
+                assert!(named.is_empty() && !before.unreadable, "P3: {intent:?}, {named:?} name it: {before:#?}");
+            }
+        }
+        let count = |world: &Self| world.keys.as_ref().map_or(0, BTreeMap::len);
+        assert!(count(self) <= 2 || count(self) <= count(&before), "P4: {intent:?} made a third key");
+        reply
+    }
+
+    fn change(&mut self, intent: &Intent, made: Option<&AccessKeyId>) -> Result<Outcome, Refusal> {
+        let now = at(self.now);
+        match intent {
+            Intent::CreateNew { .. } => {
+                let fresh = key(&format!("AKIANEWNEWNEWNEWNEW{}", self.effects));
+                let Some(keys) = self.keys.as_mut() else { return Err(no(RefusalKind::NoSuchEntity)) };
+                if keys.len() >= 2 {
+                    return Err(no(RefusalKind::LimitExceeded));
+                }
+                keys.insert(fresh.clone(), (KeyStatus::Active, self.now));
+                self.in_hand = true;
+                return Ok(Outcome::Created { key: fresh, fingerprint: fingerprint(), at: now });
+            }
+            Intent::StoreNew => {
+                assert!(self.in_hand, "nothing to store");
+                self.replace(&[PlaceShows::Old, PlaceShows::Torn], PlaceShows::New);
+                self.old_values = true;
+            }
+            Intent::RestoreOld => self.replace(&[PlaceShows::New, PlaceShows::Torn], PlaceShows::Old),
+            Intent::FenceStore => {}
+            Intent::DeactivateOld | Intent::ReactivateOld => {
+                self.switch(&key(OLD), matches!(intent, Intent::ReactivateOld))?;
+            }
+            Intent::DeactivateNew { key } | Intent::ReactivateNew { key } => {
+                self.switch(key, matches!(intent, Intent::ReactivateNew { .. }))?;
+            }
+            Intent::DeleteOld => self.delete(&key(OLD)),
+            Intent::DiscardNew { key, .. } => {
+                assert_eq!(Some(key), made);
+                self.delete(key);
+            }
+            Intent::DeleteNamed { key } => self.delete(key),
+        }
+        Ok(Outcome::of_intent(intent, now))
+    }
+
+    fn replace(&mut self, from: &[PlaceShows], to: PlaceShows) {
+        for shows in &mut self.places {
+            if from.contains(shows) {
+                *shows = to;
+            }
+        }
+    }
+
+    fn switch(&mut self, id: &AccessKeyId, active: bool) -> Result<(), Refusal> {
+        if self.status(id).is_none() {
+            return Err(no(RefusalKind::NoSuchEntity));
+        }
+        self.set(id, if active { KeyStatus::Active } else { KeyStatus::Inactive });
+        Ok(())
+    }
+
+    /// `NoSuchEntity` is success.
+    fn delete(&mut self, id: &AccessKeyId) {
+        if let Some(keys) = self.keys.as_mut() {
+            keys.remove(id);
+        }
+    }
+}
+
+fn no(kind: RefusalKind) -> Refusal {
+    Refusal::new(kind, "no")
+}
