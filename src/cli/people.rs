@@ -101,6 +101,9 @@ fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
 
 fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     let mut keys: Vec<AccessKeyId> = rotation.late_keys.iter().cloned().collect();
+    if rotation.is_never_deactivated_again() {
+        keys.push(rotation.opened.old_key.clone());
+    }
     let Standing::Blocked { reason, .. } = &rotation.standing else { return keys };
     match reason {
         Reason::SpareKey { key, .. } | Reason::OldKeyReactivated { key } => keys.push(key.clone()),

@@ -1,5 +1,6 @@
 //! All integration tests in one binary: each binary would link the whole SDK.
 
+mod cli;
 mod embedded_store;
 mod journal_contract;
 mod sandbox_conformance;

@@ -184,15 +184,22 @@ fn variable((section, key): (&str, &str)) -> String {
     format!("ROTATOR_{section}{separator}{key}").to_ascii_uppercase()
 }
 
+/// How like two names must be to be taken for one another, of 1.
+const ALIKE: f64 = 0.75;
+
 fn did_you_mean(name: &str, known: impl Iterator<Item = String>, otherwise: &str) -> String {
-    let likeness = |other: &str| {
-        // The section alone is no likeness: `[policy] x` is not like `[policy] rate`.
-        let last = |text: &str| text.rsplit([' ', '_']).next().unwrap_or_default().to_owned();
-        strsim::jaro_winkler(name, other) + strsim::jaro_winkler(&last(name), &last(other))
+    // What all names share is no likeness; a section may have been left out.
+    let bare = |text: &str| text.rsplit("] ").next().unwrap_or(text).trim_matches(['[', ']']).replace("ROTATOR_", "");
+    let without_section = |text: &str| {
+        let sections = SETTINGS.iter().map(|(section, _)| format!("{}_", section.to_ascii_uppercase()));
+        let mut found = sections.filter(|section| section.len() > 1 && text.starts_with(section.as_str()));
+        found.next().map_or_else(|| text.to_owned(), |section| text[section.len()..].to_owned())
     };
+    let (name, like) = (bare(name), strsim::normalized_damerau_levenshtein);
+    let likeness = |other: &str| like(&name, &bare(other)).max(like(&name, &without_section(&bare(other))));
     let best = known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match best {
-        Some(best) if likeness(&best) > 1.4 => format!("did you mean `{best}`? Otherwise {otherwise}"),
+        Some(best) if likeness(&best) >= ALIKE => format!("did you mean `{best}`? Otherwise {otherwise}"),
         Some(_) | None => format!("{otherwise}; `rotator init FILE` writes a file with every setting"),
     }
 }

@@ -241,3 +241,6 @@ pub fn to_bytes(document: &impl Serialize) -> Vec<u8> {
     bytes.push(b'\n');
     bytes
 }
+
+#[cfg(test)]
+mod tests;

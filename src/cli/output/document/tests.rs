@@ -1,0 +1,159 @@
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::discovery::{Location, Place, Spot};
+use crate::rotation::effect::Intent;
+use crate::rotation::event::Opened;
+use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
+use crate::rotation::policy::Policy;
+use crate::rotation::reason::Reason;
+use crate::rotation::standing::Phase;
+
+const CAMPAIGN: CampaignId = CampaignId::from_uuid(Uuid::from_u128(1));
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(1_700_000_000 + seconds)
+}
+
+fn key(text: &str) -> AccessKeyId {
+    AccessKeyId::new(text).expect("valid")
+}
+
+fn summary(number: u128, standing: Standing) -> Summary {
+    let store = StoreName::new("sqlite:/s.db").expect("valid");
+    let spot = |name: &str| Spot { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
+    let opened = Opened {
+        campaign: CAMPAIGN,
+        account: AccountId::new("123456789012").expect("valid"),
+        user: UserName::new("app1/production").expect("valid"),
+        old_key: key("AKIAOLDOLDOLDOLDOLDO"),
+        old_key_created: at(-100),
+        old_secret: None,
+        places: vec![Place {
+            store: store.clone(),
+            id: spot("app1/production/ID"),
+            secret: spot("app1/production/SECRET"),
+        }],
+        stores: BTreeMap::from([(store, StoreIdentity::new("s").expect("valid"))]),
+        policy: Policy::default(),
+    };
+    let mut rotation = Rotation::open(RotationId::from_uuid(Uuid::from_u128(number)), opened);
+    rotation.standing = standing;
+    Summary { rotation, seq: 1, opened_at: at(0), updated_at: at(1) }
+}
+
+/// Programs read this: a change here must be an addition, in the manual too.
+#[test]
+fn the_document_is_what_programs_rely_on() {
+    let spare = Reason::SpareKey { key: key("AKIASPARESPARESPARES"), described: "inactive".to_owned() };
+    let mut blocked =
+        summary(16, Standing::Blocked { phase: Phase::Opened, intent: Some(Intent::StoreNew), reason: spare });
+    blocked.rotation.last_error = Some("why".to_owned());
+    blocked.rotation.new_key = Some(key("AKIANEWNEWNEWNEWNEWN"));
+    blocked.rotation.attempts = 2;
+    let note = LeftAloneNote {
+        key_id: None,
+        places: vec![PlaceNote {
+            store: "s".to_owned(),
+            entry: "a/b/c".to_owned(),
+            location: "whole value".to_owned(),
+        }],
+        reason: "two-keys".to_owned(),
+        message: "m".to_owned(),
+        due: true,
+    };
+    let document = Document::new(Some(CAMPAIGN), &[blocked], &[], &[note]);
+    let expected = r#"{
+  "version": 1,
+  "campaign": "00000000-0000-0000-0000-000000000001",
+  "rotations": [
+    {
+      "id": "00000000-0000-0000-0000-000000000010",
+      "account": "123456789012",
+      "user": "app1/production",
+      "old_key_id": "AKIAOLDOLDOLDOLDOLDO",
+      "new_key_id": "AKIANEWNEWNEWNEWNEWN",
+      "state": "opened",
+      "in_doubt": "store-new",
+      "blocked": {
+        "reason": "spare-key",
+        "message": "MESSAGE",
+        "command": "rotator resolve 00000000-0000-0000-0000-000000000010 --delete-key AKIASPARESPARESPARES"
+      },
+      "waiting_until": null,
+      "attempts": 2,
+      "last_error": "why",
+      "places": [
+        {
+          "store": "sqlite:/s.db",
+          "entry": "app1/production/ID",
+          "location": "whole value"
+        },
+        {
+          "store": "sqlite:/s.db",
+          "entry": "app1/production/SECRET",
+          "location": "whole value"
+        }
+      ],
+      "opened_at": "2023-11-14T22:13:20Z",
+      "updated_at": "2023-11-14T22:13:21Z"
+    }
+  ],
+  "left_alone": [
+    {
+      "key_id": null,
+      "places": [
+        {
+          "store": "s",
+          "entry": "a/b/c",
+          "location": "whole value"
+        }
+      ],
+      "reason": "two-keys",
+      "message": "m"
+    }
+  ],
+  "counts": {
+    "in_flight": 1,
+    "waiting": 0,
+    "blocked": 1,
+    "done": 0,
+    "aborted": 0,
+    "gone": 0
+  }
+}
+"#;
+    let message = document.rotations[0].blocked.as_ref().expect("blocked").message.clone();
+    let text = String::from_utf8(to_bytes(&document)).expect("text").replace(&message, "MESSAGE");
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn each_rotation_counts_once_and_in_one_kind() {
+    let open = |number| summary(number, Standing::Settled { phase: Phase::Opened });
+    let mut waiting = open(2);
+    waiting.rotation.waiting_until = Some(at(60));
+    let closed = |number, ending| summary(number, Standing::Closed { ending });
+    let shown = [open(1), waiting, closed(3, Ending::DeletedOld)];
+    let counted = [
+        open(1),
+        closed(3, Ending::DeletedOld),
+        closed(4, Ending::DeletedOld),
+        closed(5, Ending::Aborted),
+        closed(6, Ending::Gone),
+        summary(7, Standing::Blocked { phase: Phase::Opened, intent: None, reason: Reason::TooManyCreates }),
+    ];
+    let document = Document::new(None, &shown, &counted, &[]);
+    assert_eq!(document.counts, Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 1, gone: 1 });
+    assert_eq!(document.rotations.len(), 3);
+    assert_eq!(document.rotations[1].waiting_until, Some(at(60)));
+}
+
+#[test]
+fn what_is_closed_waits_for_nothing() {
+    let mut closed = summary(1, Standing::Closed { ending: Ending::Aborted });
+    closed.rotation.waiting_until = Some(at(60));
+    assert_eq!(Document::new(None, &[closed], &[], &[]).rotations[0].waiting_until, None);
+}

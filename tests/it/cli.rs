@@ -1,0 +1,7 @@
+//! The real binary against the sandbox: what it prints, what it ends with, what it refuses.
+
+mod bench;
+mod input;
+mod interrupted;
+mod rotating;
+mod words;

@@ -1,0 +1,101 @@
+//! What people type and feed in: refused where it is wrong, with a word on what to do, and never echoed where it may be
+//! a secret.
+
+use super::bench::Bench;
+
+#[test]
+fn values_come_and_go_byte_for_byte() {
+    let bench = Bench::new();
+    for value in ["plain", " spaces and\nlines\n\n", "ünïcode", "\u{0}binary\u{1}"] {
+        bench.run_with(&["store", "set", "a/b/c"], value).code(0).says("set a/b/c");
+        assert_eq!(bench.run(&["store", "get", "a/b/c"]).code(0).stdout, value);
+    }
+    assert_eq!(bench.run(&["store", "list"]).code(0).stdout, "a/b/c\n");
+    let list = bench.run(&["store", "list", "--output", "json"]).code(0).json();
+    assert_eq!(list["entries"][0]["name"], "a/b/c");
+    bench.run(&["store", "rm", "a/b/c"]).code(0);
+    bench.run(&["store", "get", "a/b/c"]).code(1).says("no entry a/b/c");
+    bench.run(&["store", "rm", "a/b/c"]).code(1).says("no entry a/b/c");
+    assert_eq!(bench.run(&["store", "list"]).code(0).stdout, "");
+}
+
+#[test]
+fn a_store_that_is_not_there_is_made_by_set_and_import_only() {
+    let bench = Bench::new();
+    for args in [&["store", "list"][..], &["store", "get", "a/b/c"], &["store", "rm", "a/b/c"], &["run"], &["plan"]] {
+        bench.run(args).code(1).says("store.db");
+        assert!(!bench.path("store.db").exists(), "{args:?}");
+    }
+    bench.run_with(&["store", "import", "-"], "{}").code(0).says("made the store");
+    assert_eq!(bench.run(&["store", "list"]).code(0).stdout, "");
+}
+
+#[test]
+fn a_bad_import_changes_nothing_and_echoes_no_value() {
+    let bench = Bench::new();
+    bench.run_with(&["store", "import", "-"], r#"{"a/b/kept": "as it is"}"#).code(0);
+    for (text, words) in [
+        ("", "ends too early"),
+        ("{\"a/b/c\": \"hunter2", "ends too early"),
+        ("{\"a/b/c\": \"hunter2\",}", "line 1"),
+        ("[\"hunter2\"]", "not a JSON object"),
+        ("{\"a/b/c\": \"hunter2\", \"a/b\": \"hunter2\"}", "\"a/b\""),
+        ("{\"a/b/c\": \"hunter2\", \"a/b/d\": [\"hunter2\"]}", "a/b/d"),
+        ("{\"a/b/c\": \"hunter2\", \"a/b/c\": \"hunter2\"}", "a/b/c is there twice"),
+    ] {
+        let refused = bench.run_with(&["store", "import", "-"], text).code(2).says(words).says("nothing was imported");
+        assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+        assert_eq!(bench.run(&["store", "list"]).code(0).stdout, "a/b/kept\n");
+    }
+    bench.run(&["store", "import", "none.json"]).code(2).says("none.json");
+}
+
+#[test]
+fn a_value_on_the_command_line_is_refused_and_not_repeated() {
+    let bench = Bench::new();
+    let refused = bench.run(&["store", "set", "a/b/c", "hunter2"]).code(2).says("stdin");
+    assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    bench.run(&["store", "set", "a/b/c"]).code(2).says("no value");
+    bench.run_with(&["store", "set", "a/b"], "x").code(2).says("three segments");
+    assert!(!bench.path("store.db").exists());
+}
+
+#[test]
+fn a_configuration_that_is_not_understood_is_two() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.run(&["run", "--config", "none.toml"]).code(2).says("none.toml");
+    bench.run(&["run", "--overlap", "soon"]).code(2).says("--overlap");
+    bench.run(&["run", "--only", "["]).code(2).says("--only");
+    bench.run(&["run", "--store", "vault:x"]).code(2).says("sqlite:PATH");
+    bench.run(&["frobnicate"]).code(2);
+    bench.run(&[]).code(2);
+    bench.run_in(("ROTATOR_POLICY_SETLE", "1s"), &["status"]).code(2).says("`ROTATOR_POLICY_SETTLE`");
+    bench.run_in(("ROTATOR_STORE_KEY", "nonsense"), &["store", "list"]).code(2).says("ROTATOR_STORE_KEY");
+    bench.write("rotator.toml", "[policy]\noverlapp = \"1h\"\n");
+    bench.run(&["status"]).code(2).says("did you mean `[policy] overlap`");
+    assert!(!bench.path("journal.db").exists());
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_refused_and_left_as_it_is() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.write("journal.db", "this is somebody's diary");
+    for args in [&["run"][..], &["status"], &["resume"], &["plan"]] {
+        bench.run(args).code(1).says("journal.db");
+    }
+    assert_eq!(std::fs::read_to_string(bench.path("journal.db")).expect("readable"), "this is somebody's diary");
+}
+
+#[test]
+fn the_environment_cannot_make_it_tell_secrets() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let mut command = bench.command(&["run", "-vvv"]);
+    command.env("LOG_SENSITIVE_BODIES", "1").env("LOG_SIGNABLE_BODY", "1").env("RUST_LOG", "trace");
+    let run = super::bench::Ended::from(command.output().expect("it starts")).code(0);
+    let secret = bench.run(&["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
+    assert!(!run.stderr.contains(&secret) && !run.stdout.contains(&secret));
+    assert!(run.stderr.contains("rotator"), "it does log: {}", run.stderr);
+    assert!(!run.stderr.contains("aws_smithy") && !run.stderr.contains("hyper"), "{}", run.stderr);
+    let journal = std::fs::read(bench.path("journal.db")).expect("readable");
+    assert!(memchr::memmem::find(&journal, secret.as_bytes()).is_none(), "the journal holds no secret");
+}

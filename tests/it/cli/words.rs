@@ -1,0 +1,152 @@
+//! A person's word: `abort`, `reactivate`, `resolve`; and the commands that only tell.
+
+use std::time::Duration;
+
+use rotator::sandbox::KeyStatus;
+
+use super::bench::Bench;
+
+#[test]
+fn an_abort_before_the_store_is_written_leaves_the_old_key() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.run(&["run", "--overlap", "1h"]).code(3);
+    let (id, _) = bench.rotation_of("app1/production");
+    // Every place holds the new pair: the abort has to wait for a person to put the old one back.
+    bench.run(&["abort", &id]).code(4).prints("cannot-abort").prints(&format!("rotator resume {id}"));
+}
+
+#[test]
+fn a_deactivated_key_can_be_made_active_again() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let old = bench.key_of("app1/production");
+    bench.run(&["run", "--quarantine", "7d"]).code(3).prints("deactivated-old");
+    let (id, _) = bench.rotation_of("app1/production");
+    bench.run(&["reactivate", &id]).code(4).says("made active again").prints("old-key-reactivated");
+    let status = |bench: &Bench| {
+        bench.sandbox.keys_of("app1/production").iter().find(|key| *key.id.as_str() == *old).map(|key| key.status)
+    };
+    assert_eq!(status(&bench), Some(KeyStatus::Active));
+    bench.run(&["reactivate", &id]).code(2).says("has not deactivated");
+    bench.sandbox.advance(Duration::from_secs(8 * 24 * 3600));
+    bench.run(&["resume"]).code(4);
+    assert_eq!(status(&bench), Some(KeyStatus::Active), "it is never deactivated or deleted unasked");
+    bench.run(&["resolve", &id, "--delete-key", &old]).code(0);
+    assert_eq!(status(&bench), None);
+    bench.run(&["reactivate", &id]).code(2).says("closed");
+}
+
+#[test]
+fn a_word_on_the_wrong_key_is_refused() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let old = bench.key_of("app1/production");
+    bench.run(&["run", "--quarantine", "7d"]).code(3);
+    let (id, _) = bench.rotation_of("app1/production");
+    let keys = bench.sandbox.keys_of("app1/production");
+    let new = keys.iter().map(|key| key.id.as_str()).find(|key| *key != old).expect("a new key");
+    bench.run(&["resolve", &id, "--delete-key", new]).code(2).says("the new key");
+    bench.run(&["resolve", &id, "--delete-key", &old]).code(2).says("asks about no key");
+    bench.run(&["resolve", &id, "--keep-key", "AKIAABCDEFGHIJKLMNOP"]).code(2).says("asks about no key");
+    bench.run(&["resolve", &id, "--delete-key", "short"]).code(2).says("access key id");
+    bench.run(&["resolve", &id]).code(2);
+    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 2, "nothing was deleted");
+}
+
+#[test]
+fn a_rotation_that_is_not_there_is_a_slip_of_the_pen() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let id = "01900000-0000-7000-8000-000000000000";
+    let every = [
+        vec!["resume", id],
+        vec!["abort", id],
+        vec!["reactivate", id],
+        vec!["resolve", id, "--keep-key", "AKIAABCDEFGHIJKLMNOP"],
+        vec!["status", id],
+    ];
+    for with_journal in [false, true] {
+        if with_journal {
+            bench.run(&["run"]).code(0);
+        }
+        for args in &every {
+            bench.run(args).code(2).says("no rotation 01900000");
+            assert_eq!(bench.path("journal.db").exists(), with_journal, "{args:?}");
+        }
+    }
+    bench.run(&["abort", "not-an-id"]).code(2);
+}
+
+#[test]
+fn without_a_journal_status_and_resume_say_so_and_make_none() {
+    let bench = Bench::new();
+    bench.run(&["status"]).code(0).says("there is no journal yet").prints("nothing in flight");
+    bench.run(&["resume"]).code(0).says("there is no journal yet");
+    let document = bench.run(&["status", "--output", "json", "--exit-code"]).code(0).json();
+    assert_eq!(
+        (&document["campaign"], document["rotations"].as_array().map(Vec::len)),
+        (&serde_json::Value::Null, Some(0))
+    );
+    assert!(!bench.path("journal.db").exists());
+}
+
+#[test]
+fn the_demo_keeps_its_promises() {
+    let bench = Bench::new();
+    let demo = bench
+        .run(&["demo"])
+        .code(0)
+        .prints("killed (SIGKILL)")
+        .prints("app1/production/MY_SECRET: not a byte has changed");
+    let demo = demo.prints("app1/staging: deleted-old");
+    assert!(!demo.stdout.contains("hunter2"), "no secret is printed");
+    let left: Vec<_> = std::fs::read_dir(bench.path("")).expect("readable").collect();
+    assert!(left.is_empty(), "nothing is left behind: {left:?}");
+}
+
+#[test]
+fn the_doctor_tells_what_is_well_and_what_is_not() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let well = bench.run(&["doctor"]).code(0).prints("account 123456789012").prints("1 keys due");
+    assert!(!well.stdout.contains("FAIL"), "{}", well.stdout);
+    assert!(!bench.path("journal.db").exists(), "it changes nothing");
+    bench.run_in(("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), &["doctor"]).code(1).prints("FAIL  credentials");
+    bench.run_in(("ROTATOR_STORE", "sqlite:none.db"), &["doctor"]).code(1).prints("FAIL  store");
+    let document = bench.run(&["doctor", "--output", "json"]).code(0).json();
+    let names: Vec<_> =
+        document["checks"].as_array().expect("a list").iter().map(|check| check["name"].clone()).collect();
+    assert_eq!(names, ["config", "journal", "store", "credentials", "clock", "permissions"]);
+}
+
+#[test]
+fn what_is_printed_to_be_used_is_usable() {
+    let bench = Bench::new();
+    let policy = bench.run(&["policy", "--account", "123456789012"]).code(0).json();
+    assert_eq!(policy["Statement"][0]["Resource"][0], "arn:aws:iam::123456789012:user/*");
+    for shell in ["bash", "zsh", "fish"] {
+        bench.run(&["completions", shell]).code(0).prints("reactivate");
+    }
+    bench.run(&["man"]).code(0).prints(".TH");
+    bench.run(&["init"]).code(0).says("wrote rotator.toml");
+    bench.run(&["init"]).code(2).says("overwrites nothing");
+    bench.run(&["status"]).code(0);
+    bench.run(&["--help"]).code(0).prints("Exit codes");
+    bench.run(&["--version"]).code(0).prints("rotator ");
+}
+
+#[test]
+fn a_sandbox_is_ready_when_it_says_where() {
+    use std::io::{BufRead, BufReader};
+    let bench = Bench::new();
+    let mut child = bench.start(&["sandbox", "--seed", "shop/production"]);
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut plan = bench.command(&["plan"]);
+    for _ in 0..6 {
+        let line = lines.next().expect("six lines").expect("text");
+        if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
+            plan.env(name, value.trim_matches('\''));
+        }
+    }
+    let plan = super::bench::Ended::from(plan.output().expect("it starts")).code(0);
+    plan.prints("shop-production").prints("1 key is due");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
