@@ -7,3 +7,4 @@ mod sandbox_faults;
 mod sim;
 mod sqlite_journal;
 mod support;
+mod tidy;
