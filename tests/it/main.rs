@@ -8,3 +8,4 @@ mod sandbox_faults;
 mod sim;
 mod sqlite_journal;
 mod support;
+mod tidy;

@@ -1,0 +1,172 @@
+//! Rules of form that neither the compiler nor clippy checks: floors, file heads, lengths, who may name what.
+//! Reads the source as text; formatted as `cargo fmt` leaves it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MOST_LINES: usize = 450;
+const MOST_FUNCTION_LINES: usize = 80;
+
+/// Each floor's modules; imports go down only, or stay within the module.
+const FLOORS: [(&str, u8); 8] = [
+    ("rotation", 0),
+    ("discovery", 0),
+    ("journal", 1),
+    ("ports", 2),
+    ("drive", 3),
+    ("adapters", 3),
+    ("sandbox", 3),
+    ("cli", 4),
+];
+
+struct Source {
+    /// Below `src`, with `/`.
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// Without tests, which may reach across.
+    fn product(&self) -> &str {
+        let is_test = self.name.ends_with("tests.rs") || self.name.contains("/tests/");
+        if is_test {
+            return "";
+        }
+        self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+    }
+
+    fn code(&self) -> impl Iterator<Item = &str> {
+        self.product().lines().filter(|line| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for item in fs::read_dir(&folder).expect("src can be read") {
+            let path: PathBuf = item.expect("src can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
+                found.push(Source { name, text: fs::read_to_string(&path).expect("UTF-8") });
+            }
+        }
+    }
+    assert!(found.len() > 80, "only {} files found: this test looks in the wrong place", found.len());
+    found
+}
+
+fn floor(module: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+fn first_word(text: &str) -> &str {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next().unwrap_or_default()
+}
+
+fn report(broken: &[String]) {
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn imports_go_down_only() {
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for source in sources() {
+        let module = first_word(&source.name);
+        let Some(own) = floor(module) else { continue };
+        for line in source.code() {
+            for (_, rest) in line.match_indices("crate::").map(|(at, found)| (at, &line[at + found.len()..])) {
+                let other = first_word(rest);
+                let Some(below) = floor(other) else {
+                    broken.push(format!("src/{}: `crate::{other}` is on no floor", source.name));
+                    continue;
+                };
+                seen += 1;
+                // The two pure modules know each other's words.
+                if other != module && (below > own || (below == own && own > 0)) {
+                    broken.push(format!("src/{} (floor {own}) imports crate::{other} (floor {below})", source.name));
+                }
+            }
+        }
+    }
+    report(&broken);
+    assert!(seen > 200, "only {seen} imports found: this test reads them wrongly");
+}
+
+#[test]
+fn a_file_opens_with_what_lives_there_and_is_short() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            broken.push(format!("src/{} does not open with `//!`", source.name));
+        }
+        let lines = source.text.lines().count();
+        if lines > MOST_LINES {
+            broken.push(format!("src/{} has {lines} lines, more than {MOST_LINES}", source.name));
+        }
+    }
+    report(&broken);
+}
+
+/// The lines from a function's head to the brace that closes it at the same depth.
+fn long_functions(source: &Source) -> Vec<String> {
+    let lines: Vec<&str> = source.text.lines().collect();
+    let is_head = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with("//") && (line.starts_with("fn ") || (line.contains(" fn ") && line.contains('(')))
+    };
+    let mut long = Vec::new();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| is_head(line)) {
+        let depth = line.len() - line.trim_start().len();
+        let end = format!("{}}}", " ".repeat(depth));
+        if line.ends_with(';') || line.ends_with('}') {
+            continue;
+        }
+        let length = lines[at..].iter().position(|line| *line == end).map_or(0, |more| more + 1);
+        if length > MOST_FUNCTION_LINES {
+            long.push(format!("src/{}:{}: {length} lines: {}", source.name, at + 1, line.trim()));
+        }
+    }
+    long
+}
+
+#[test]
+fn functions_are_short() {
+    report(&sources().iter().flat_map(long_functions).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_library_has_its_place() {
+    let rules: [(&str, &[&str]); 3] = [
+        ("aws_sdk_", &["adapters/aws/"]),
+        ("aws_config", &["adapters/aws/"]),
+        ("rusqlite", &["adapters/sqlite/", "adapters/sqlite_journal/", "adapters/stores/"]),
+    ];
+    let mut broken = Vec::new();
+    for source in sources() {
+        for (library, places) in rules {
+            let at_home = places.iter().any(|place| source.name.starts_with(place));
+            if !at_home && source.code().any(|line| line.contains(library)) {
+                broken.push(format!("src/{} names {library}, which belongs in {}", source.name, places.join(", ")));
+            }
+        }
+    }
+    report(&broken);
+}
+
+#[test]
+fn no_lint_is_silenced_and_nothing_is_printed_past_the_terminal() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        for word in ["#[allow(", "#![allow(", "println!", "eprintln!"] {
+            if source.code().any(|line| line.contains(word)) {
+                broken.push(format!("src/{} has {word}", source.name));
+            }
+        }
+    }
+    report(&broken);
+}
