@@ -79,15 +79,16 @@ pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, C
 /// Only a key that the rotation asks about: a slip of the pen must not delete another.
 fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
     let id = rotation.id;
+    let in_question = in_question(rotation);
+    // First: a key that was held on evidence may be the very one it asks about.
+    if in_question.contains(key) {
+        return Ok(());
+    }
     if rotation.new_key.as_ref() == Some(key) {
         return Err(CliError::usage(
             format!("{key} is the new key that rotation {id} itself made"),
             format!("`rotator abort {id}` discards it, once no place holds it"),
         ));
-    }
-    let in_question = in_question(rotation);
-    if in_question.contains(key) {
-        return Ok(());
     }
     if in_question.is_empty() {
         return Err(CliError::usage(
@@ -100,7 +101,8 @@ fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
 }
 
 fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
-    let mut keys: Vec<AccessKeyId> = rotation.late_keys.iter().cloned().collect();
+    // What a person said of a key can be taken back.
+    let mut keys: Vec<AccessKeyId> = rotation.late_keys.union(&rotation.named).cloned().collect();
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
     }
@@ -110,6 +112,7 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         Reason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
         Reason::SomebodyWrote { .. }
         | Reason::Reverted { .. }
+        | Reason::OldKeyGone { .. }
         | Reason::StillNamed { .. }
         | Reason::Unreadable { .. }
         | Reason::NewKeyNotActive { .. }

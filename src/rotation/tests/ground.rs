@@ -101,29 +101,7 @@ impl Ground<'_> {
                 must(!rotation.abort_asked && !rotation.reactivate_asked && !rotation.reactivated, "nobody objects")?;
                 self.old_is_quiet()
             }
-            Intent::DeleteOld => {
-                self.old_may_go()?;
-                if named(old) {
-                    return Ok(());
-                }
-                if self.status(old).is_none() {
-                    return must(self.seen_twice(), "absence is seen twice");
-                }
-                must(!rotation.abort_asked && !rotation.reactivate_asked, "nobody objects")?;
-                match phase {
-                    Phase::StoredNew { stored_at, .. } => {
-                        must(!rotation.reactivated, "nobody objects")?;
-                        must(self.policy().quarantine.is_zero(), "no quarantine is asked for")?;
-                        must(self.waited(*stored_at, self.policy().overlap), "the overlap is over")?;
-                        self.old_is_quiet()
-                    }
-                    Phase::DeactivatedOld { deactivated_at, .. } => {
-                        must(self.waited(*deactivated_at, self.policy().quarantine), "the quarantine is over")?;
-                        must(self.status(old) != Some(KeyStatus::Active), "nobody made it active again")
-                    }
-                    Phase::Opened | Phase::CreatedNew { .. } => Err("the new pair is stored"),
-                }
-            }
+            Intent::DeleteOld => self.old_may_be_deleted(phase),
             Intent::ReactivateOld => must(
                 self.any_place_shows(PlaceShows::Old)
                     || self.any_place_shows(PlaceShows::Torn)
@@ -153,6 +131,31 @@ impl Ground<'_> {
                 must(rotation.is_strangers(key), "it is neither the old key nor the new")?;
                 must(self.nobody_names(key), "P3: no entry names it")
             }
+        }
+    }
+
+    fn old_may_be_deleted(&self, phase: &Phase) -> Verdict {
+        let (rotation, old) = (self.rotation, &self.rotation.opened.old_key);
+        self.old_may_go()?;
+        if rotation.named.contains(old) {
+            return Ok(());
+        }
+        if self.status(old).is_none() {
+            return must(self.seen_twice(), "absence is seen twice");
+        }
+        must(!rotation.abort_asked && !rotation.reactivate_asked, "nobody objects")?;
+        match phase {
+            Phase::StoredNew { stored_at, .. } => {
+                must(!rotation.reactivated, "nobody objects")?;
+                must(self.policy().quarantine.is_zero(), "no quarantine is asked for")?;
+                must(self.waited(*stored_at, self.policy().overlap), "the overlap is over")?;
+                self.old_is_quiet()
+            }
+            Phase::DeactivatedOld { deactivated_at, .. } => {
+                must(self.waited(*deactivated_at, self.policy().quarantine), "the quarantine is over")?;
+                must(self.status(old) != Some(KeyStatus::Active), "nobody made it active again")
+            }
+            Phase::Opened | Phase::CreatedNew { .. } => Err("the new pair is stored"),
         }
     }
 

@@ -70,6 +70,6 @@ fn a_rule_that_a_journal_does_not_know_has_its_default() {
 #[test]
 fn no_line_holds_the_secret() {
     // Types forbid it (no `Serialize` on `SecretKey`); a fingerprint is all that is left of one.
-    assert!(!V1.contains("the new secret"));
+    assert!(!V1.contains(NEW_SECRET));
     assert!(V1.contains(&serde_json::to_string(&fingerprint()).expect("serialises")));
 }

@@ -53,8 +53,11 @@ pub(super) fn id() -> RotationId {
     RotationId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001))
 }
 
+/// The new secret, which no line of a journal may hold.
+pub(super) const NEW_SECRET: &str = "theNewSecretHasFortyCharactersOfBase64++";
+
 pub(super) fn fingerprint() -> Fingerprint {
-    SecretKey::new("n".repeat(40)).fingerprint(id()).expect("it is like AWS's")
+    SecretKey::new(NEW_SECRET.to_owned()).fingerprint(id()).expect("it is like AWS's")
 }
 
 pub(super) fn empty_hand() -> Hand {
@@ -68,9 +71,9 @@ pub(super) fn opened(policy: Policy) -> Opened {
         campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002)),
         account: AccountId::new("123456789012").expect("valid"),
         user: UserName::new("app/prod").expect("valid"),
-        old_secret: None,
         old_key: key(OLD),
         old_key_created: at(-1_000_000),
+        old_secret: None,
         places: vec![Place { store: store.clone(), id: spot("app/prod/ID"), secret: spot("app/prod/SECRET") }],
         stores: BTreeMap::from([(store, StoreIdentity::new("one").expect("valid"))]),
         policy,
@@ -201,6 +204,7 @@ pub(super) fn events() -> Vec<Event> {
     let end = |ending| Event::Ended { ending, why: "over".to_owned() };
     let mut events = vec![
         Event::Opened(Box::new(opened(Policy::default()))),
+        Event::Opened(Box::new(Opened { old_secret: Some(fingerprint()), ..opened(Policy::default()) })),
         Event::NotDone(NotDone::Seen),
         Event::LookedOnce { at: at(10), seen: "not listed".to_owned() },
         Event::Disowned { key: key(NEW) },

@@ -1,12 +1,12 @@
 //! UpdateAccessKey and DeleteAccessKey: done only if AWS says so in so many words.
 
 use super::responder::{DATE, Responder, error, error_body, http, http_without_date, raw};
-use super::{NEW_KEY, OLD_KEY, aws, date, key, opened, user};
+use super::{NEW_KEY, aws, date, key, opened, user};
 use crate::adapters::aws::Aws;
 use crate::journal::write_ahead::Attempt;
 use crate::ports::iam::Iam;
 use crate::rotation::effect::{ChangeStatus, DeleteKey};
-use crate::rotation::event::{Event, Outcome};
+use crate::rotation::event::{Asked, Event, Outcome};
 use crate::rotation::failure::{Failure, RefusalKind};
 use crate::rotation::policy::Timestamp;
 
@@ -30,8 +30,10 @@ fn came_to(attempt: Attempt<Timestamp>) -> Expect {
 }
 
 async fn delete(aws: &Aws) -> Expect {
-    let effect = DeleteKey::named(user(), key(OLD_KEY));
-    let (_, attempt) = opened().await.carry_out(effect, |order| aws.delete_key(order)).await.expect("journaled");
+    let effect = DeleteKey::named(user(), key(NEW_KEY));
+    let named = Event::Asked(Asked::DeleteKey { key: key(NEW_KEY) });
+    let journal = opened().await.note(named).await.expect("journaled");
+    let (_, attempt) = journal.carry_out(effect, |order| aws.delete_key(order)).await.expect("journaled");
     came_to(attempt)
 }
 
@@ -40,7 +42,11 @@ async fn change(aws: &Aws, active: bool) -> Expect {
     let lost = |_| async { Err(Failure::Unknown("lost".to_owned())) };
     let (journal, _) = opened().await.carry_out(super::create_new(), lost).await.expect("journaled");
     let found = Event::Done(Outcome::FoundCreated { key: key(NEW_KEY) });
-    let journal = journal.note(found).await.expect("journaled");
+    let mut journal = journal.note(found).await.expect("journaled");
+    if active {
+        let off = ChangeStatus::deactivate_new(user(), key(NEW_KEY));
+        (journal, _) = journal.carry_out(off, |_| async { Ok(date()) }).await.expect("journaled");
+    }
     let effect = if active {
         ChangeStatus::reactivate_new(user(), key(NEW_KEY))
     } else {
@@ -96,7 +102,7 @@ async fn a_delete_is_done_when_aws_says_so_or_the_key_is_not_there() {
         assert_eq!(delete(&aws(&responder).await).await, expected, "{told}");
         let requests = responder.requests();
         assert_eq!(requests.len(), 1, "{told}");
-        for part in ["Action=DeleteAccessKey", "UserName=app1-production", &format!("AccessKeyId={OLD_KEY}")] {
+        for part in ["Action=DeleteAccessKey", "UserName=app1-production", &format!("AccessKeyId={NEW_KEY}")] {
             assert!(requests[0].body.contains(part), "{}", requests[0].body);
         }
     }
