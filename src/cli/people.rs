@@ -118,7 +118,6 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         | Reason::NewKeyNotActive { .. }
         | Reason::NewKeyGone { .. }
         | Reason::OldKeyNotActive { .. }
-        | Reason::OldKeyGone { .. }
         | Reason::StoredPairFails { .. }
         | Reason::WrongIdentity { .. }
         | Reason::TooManyCreates
