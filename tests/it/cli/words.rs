@@ -7,12 +7,20 @@ use rotator::sandbox::KeyStatus;
 use super::bench::Bench;
 
 #[test]
-fn an_abort_before_the_store_is_written_leaves_the_old_key() {
+fn an_abort_waits_for_the_old_pair_and_then_discards_the_new_key() {
     let bench = Bench::with_users(&["app1/production"]);
+    let old = bench.key_of("app1/production");
+    let secret = bench.run(&["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
     bench.run(&["run", "--overlap", "1h"]).code(3);
     let (id, _) = bench.rotation_of("app1/production");
-    // Every place holds the new pair: the abort has to wait for a person to put the old one back.
-    bench.run(&["abort", &id]).code(4).prints("cannot-abort").prints(&format!("rotator resume {id}"));
+    bench.run(&["abort", &id]).code(4).prints("holds the new pair").prints(&format!("rotator resume {id}"));
+    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 2, "neither key may go yet");
+
+    bench.run_with(&["store", "set", "app1/production/AWS_ACCESS_KEY_ID"], &old).code(0);
+    bench.run_with(&["store", "set", "app1/production/AWS_SECRET_ACCESS_KEY"], &secret).code(0);
+    bench.run(&["resume", &id, "--wait"]).code(0).prints("aborted");
+    assert_eq!(bench.key_of("app1/production"), old);
+    assert_eq!(bench.rotation_of("app1/production").1, "aborted");
 }
 
 #[test]
@@ -21,7 +29,7 @@ fn a_deactivated_key_can_be_made_active_again() {
     let old = bench.key_of("app1/production");
     bench.run(&["run", "--quarantine", "7d"]).code(3).prints("deactivated-old");
     let (id, _) = bench.rotation_of("app1/production");
-    bench.run(&["reactivate", &id]).code(4).says("made active again").prints("old-key-reactivated");
+    bench.run(&["reactivate", &id]).code(4).says("made active again").prints("does not deactivate it a second time");
     let status = |bench: &Bench| {
         bench.sandbox.keys_of("app1/production").iter().find(|key| *key.id.as_str() == *old).map(|key| key.status)
     };
