@@ -1,8 +1,10 @@
 //! All integration tests in one binary: each binary would link the whole SDK.
 
+mod against_moto;
 mod cli;
 mod embedded_store;
 mod journal_contract;
+mod moto_limits;
 mod sandbox_conformance;
 mod sandbox_faults;
 mod sim;

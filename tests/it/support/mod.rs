@@ -5,4 +5,5 @@ pub(crate) mod http;
 pub(crate) mod memory_journal;
 pub(crate) mod moto;
 pub(crate) mod other_process;
+pub(crate) mod program;
 pub(crate) mod rotations;

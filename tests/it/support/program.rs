@@ -1,0 +1,219 @@
+//! The real binary, in a folder of its own, against a look-alike; and the store and the keys that it works on.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
+
+use super::aws::Pair;
+
+/// The binary under test.
+pub(crate) const ROTATOR: &str = env!("CARGO_BIN_EXE_rotator");
+
+/// How often `resume` or `run` may be repeated before a test gives up.
+const MOST_TRIES: usize = 60;
+
+/// A child that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
+    /// What it printed.
+    pub(crate) stdout: String,
+    /// What it said.
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// Its JSON document.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A child that runs; killed when dropped.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    /// Kills it with SIGKILL, against which it can do nothing. It may have ended before.
+    pub(crate) fn kill(mut self) -> Ended {
+        let mut child = self.0.take().expect("there until now");
+        // An error means that it has ended already.
+        let _ = child.kill();
+        wait(child)
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.as_mut().is_none_or(|child| child.try_wait().expect("a child can be asked").is_some())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn wait(child: Child) -> Ended {
+    let ended = child.wait_with_output().expect("waited for");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ended {
+        code: ended.status.code(),
+        signal: ended.status.signal(),
+        stdout: text(ended.stdout),
+        stderr: text(ended.stderr),
+    }
+}
+
+/// A folder, and what the binary is told by its environment. The folder is removed with this.
+pub(crate) struct Program {
+    folder: tempfile::TempDir,
+    environment: BTreeMap<String, String>,
+}
+
+impl Program {
+    /// Signs with `admin` at `endpoint`, and waits no longer than a look-alike needs.
+    pub(crate) fn new(endpoint: &str, admin: &Pair) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Self { folder, environment: BTreeMap::new() };
+        let home = program.folder.path().display().to_string();
+        program
+            .with("HOME", &home)
+            .with("TMPDIR", &home)
+            .with("AWS_ENDPOINT_URL", endpoint)
+            .with("AWS_REGION", "us-east-1")
+            .with("AWS_ACCESS_KEY_ID", &admin.id)
+            .with("AWS_SECRET_ACCESS_KEY", &admin.secret)
+            .with("AWS_EC2_METADATA_DISABLED", "true")
+            .with("ROTATOR_STORE", &format!("sqlite:{home}/store.db"))
+            .with("ROTATOR_JOURNAL", &format!("{home}/journal.db"))
+            .with("ROTATOR_POLICY_PROOF_SPAN", "0s")
+            .with("ROTATOR_POLICY_SETTLE", "0s")
+            .with("ROTATOR_AWS_CALL_TIMEOUT", "2s")
+    }
+
+    /// Signs as the administrator of `sandbox`.
+    pub(crate) fn at(sandbox: &Sandbox) -> Self {
+        Self::new(&sandbox.endpoint_url(), &Pair::new(sandbox.admin().id.as_str(), sandbox.admin().secret.expose()))
+    }
+
+    /// With this variable in the environment.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The binary's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The journal.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.folder().join("journal.db")
+    }
+
+    /// `program` with this environment and nothing of the caller's.
+    pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).env_clear().envs(&self.environment).current_dir(self.folder());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts rotator. What it prints must fit a pipe.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Running {
+        Running(Some(self.command(ROTATOR, args).spawn().expect("started")))
+    }
+
+    /// Runs rotator to its end.
+    pub(crate) fn rotator(&self, args: &[&str]) -> Ended {
+        wait(self.command(ROTATOR, args).spawn().expect("started"))
+    }
+
+    /// Runs rotator to its end, and `code` must be how it ends.
+    pub(crate) fn ends_with(&self, code: i32, args: &[&str]) -> Ended {
+        let ended = self.rotator(args);
+        assert_eq!(ended.code, Some(code), "rotator {args:?}: {ended:#?}");
+        ended
+    }
+
+    /// Fills the store.
+    pub(crate) fn import(&self, entries: &BTreeMap<String, String>) {
+        let text = serde_json::to_string(entries).expect("text");
+        let mut child =
+            self.command(ROTATOR, &["store", "import", "-"]).stdin(Stdio::piped()).spawn().expect("started");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+        let ended = wait(child);
+        assert_eq!(ended.code, Some(0), "store import: {ended:#?}");
+    }
+
+    /// The value of an entry.
+    pub(crate) fn value(&self, entry: &str) -> String {
+        self.ends_with(0, &["store", "get", entry]).stdout
+    }
+
+    /// The pair that stands in two entries of `<app>/<environment>`.
+    pub(crate) fn pair(&self, scope: &str) -> Pair {
+        Pair::new(
+            self.value(&format!("{scope}/AWS_ACCESS_KEY_ID")),
+            self.value(&format!("{scope}/AWS_SECRET_ACCESS_KEY")),
+        )
+    }
+
+    /// README's loop around `args`, with `pause` between; how it ended, and how many times it went round.
+    pub(crate) fn until_settled(&self, args: &[&str], pause: Duration) -> (Ended, usize) {
+        for tries in 1..=MOST_TRIES {
+            let ended = self.rotator(args);
+            if ended.code != Some(3) {
+                return (ended, tries);
+            }
+            std::thread::sleep(pause);
+        }
+        panic!("rotator {args:?} still ends with 3 after {MOST_TRIES} times: {:#?}", self.rotator(&["status"]));
+    }
+}
+
+/// A sandbox that takes user names with a slash, as the task's `<app>/<environment>`.
+pub(crate) fn sandbox_with_slashes() -> Sandbox {
+    let behaviour = Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() };
+    Sandbox::start(SandboxOptions { behaviour, ..SandboxOptions::default() }).expect("a sandbox")
+}
+
+/// A user of that name with a key, which is put into `entries` as the user's app would keep it, beside another secret.
+pub(crate) fn user_with_entries(sandbox: &Sandbox, user: &str, entries: &mut BTreeMap<String, String>) -> Pair {
+    sandbox.add_user(user).expect("a new user");
+    let key = sandbox.create_key(user).expect("a first key");
+    let pair = Pair::new(key.id.as_str(), key.secret.expose());
+    put_pair(entries, user, &pair);
+    entries.insert(format!("{user}/MY_SECRET"), my_secret(user));
+    pair
+}
+
+/// Puts a pair into two entries.
+pub(crate) fn put_pair(entries: &mut BTreeMap<String, String>, scope: &str, pair: &Pair) {
+    entries.insert(format!("{scope}/AWS_ACCESS_KEY_ID"), pair.id.clone());
+    entries.insert(format!("{scope}/AWS_SECRET_ACCESS_KEY"), pair.secret.clone());
+}
+
+/// What an app keeps beside its key: nothing may change a byte of it, the line feed included.
+pub(crate) fn my_secret(user: &str) -> String {
+    format!("  {user}'s = \"ünchanged\"\t\n")
+}
