@@ -9,3 +9,4 @@ mod sandbox_faults;
 mod sim;
 mod sqlite_journal;
 mod support;
+mod torture;
