@@ -1,3 +1,5 @@
+//! The configuration: layers, origins, suggestions.
+
 use std::path::Path;
 use std::time::Duration;
 
