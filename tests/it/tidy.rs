@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 const MOST_LINES: usize = 450;
 const MOST_FUNCTION_LINES: usize = 80;
 
+/// Longer, and better so: (file, function). One table of what each intent may do, an arm for each.
+const LONG_FUNCTIONS: [(&str, &str); 1] = [("rotation/tests/ground.rs", "fn allows(")];
+
 /// Each floor's modules; imports go down only, or stay within the module.
 const FLOORS: [(&str, u8); 8] = [
     ("rotation", 0),
@@ -127,7 +130,8 @@ fn long_functions(source: &Source) -> Vec<String> {
             continue;
         }
         let length = lines[at..].iter().position(|line| *line == end).map_or(0, |more| more + 1);
-        if length > MOST_FUNCTION_LINES {
+        let excepted = LONG_FUNCTIONS.iter().any(|(file, head)| source.name == *file && line.contains(head));
+        if length > MOST_FUNCTION_LINES && !excepted {
             long.push(format!("src/{}:{}: {length} lines: {}", source.name, at + 1, line.trim()));
         }
     }
