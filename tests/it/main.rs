@@ -14,3 +14,4 @@ mod sqlite_journal;
 mod support;
 mod tidy;
 mod torture;
+mod write_ahead;

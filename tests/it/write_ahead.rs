@@ -1,0 +1,37 @@
+//! The write-ahead rule as the kernel sees it: the journal's log is synced before each `CreateAccessKey` is sent, and
+//! again between its reply and the store's write.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use crate::support::program::{Program, ROTATOR, sandbox_with_slashes, user_with_entries};
+
+#[test]
+fn the_journal_is_synced_before_the_create_and_before_the_store() {
+    let has_strace = Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success());
+    assert!(has_strace, "strace is not installed: scripts/test installs what the tests need");
+    let sandbox = sandbox_with_slashes();
+    let mut entries = BTreeMap::new();
+    user_with_entries(&sandbox, "app1/production", &mut entries);
+    let program = Program::at(&sandbox);
+    program.import(&entries);
+    let trace = program.folder().join("trace");
+    let calls = "trace=fsync,fdatasync,sendto,write,writev,pwrite64";
+    let args = ["-f", "-y", "-s", "4000", "-e", calls, "-o", trace.to_str().expect("text"), ROTATOR, "run"];
+    let output = program.command("strace", &args).output().expect("strace runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let lines: Vec<String> =
+        String::from_utf8_lossy(&std::fs::read(&trace).expect("a trace")).lines().map(str::to_owned).collect();
+    let synced =
+        |line: &String| (line.contains("fsync(") || line.contains("fdatasync(")) && line.contains("journal.db-wal");
+    let sent = |line: &String, action: &str| line.contains(&format!("Action={action}"));
+    let create = lines.iter().position(|line| sent(line, "CreateAccessKey")).expect("a create was sent");
+    let decided = lines[..create].iter().rposition(|line| sent(line, "ListAccessKeys")).expect("keys were listed");
+    assert!(lines[decided..create].iter().any(synced), "no sync between deciding and the create");
+    let stored = lines[create..]
+        .iter()
+        .position(|line| line.contains("pwrite64(") && line.contains("store.db-wal"))
+        .expect("the store was written");
+    assert!(lines[create..create + stored].iter().any(synced), "no sync between the create and the store");
+}
