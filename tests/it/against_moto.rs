@@ -51,7 +51,11 @@ impl Scene {
         let mut now = BTreeMap::new();
         for user in USERS {
             let pair = self.program.pair(user);
-            assert_eq!(self.ids_of(user).await, [pair.id.clone()], "{user} has the stored key and no other");
+            assert_eq!(
+                self.ids_of(user).await,
+                *std::slice::from_ref(&pair.id),
+                "{user} has the stored key and no other"
+            );
             assert_ne!(pair.id, before[user].id, "{user} has another key than before");
             let identity = aws::sts(self.moto.addr(), &pair).get_caller_identity().send().await;
             assert_eq!(outcome(&identity), "ok", "the stored pair of {user} authenticates");
