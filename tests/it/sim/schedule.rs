@@ -177,6 +177,7 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
         if let Some(folder) = &folder {
             storage = reopened(storage, folder.path()).await;
         }
+        let all_shown = lock(&state).everything_is_shown();
         let outcome = process(&state, &storage, setup, opens).await;
         if let Some(folder) = &folder {
             storage = reopened(storage, folder.path()).await;
@@ -196,7 +197,8 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
         let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }));
         let all_blocked = blocked.count() == open.len();
         let finished = matches!(&outcome, Some(Ok(report)) if opens && report.unopened == 0 && report.aborted == 0);
-        if finished && all_blocked && round > 0 {
+        // A late key that no list shows yet can be told of by the next run at the earliest.
+        if finished && all_blocked && all_shown && round > 0 {
             settled = true;
             break;
         }

@@ -229,6 +229,11 @@ impl State {
         }
     }
 
+    /// Whether no request is still under way and lists show every key.
+    pub(crate) fn everything_is_shown(&self) -> bool {
+        self.late.is_empty() && self.users.values().flatten().all(|key| key.listed_from <= self.now)
+    }
+
     fn interfere(&mut self, interference: Interference) {
         let Some((store, ids, secrets)) = self.readers.first().cloned() else { return };
         let keys = self.users.values().next().cloned().unwrap_or_default();
