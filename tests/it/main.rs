@@ -2,8 +2,10 @@
 
 mod against_moto;
 mod cli;
+mod convergence;
 mod embedded_store;
 mod journal_contract;
+mod leaks;
 mod moto_limits;
 mod sandbox_conformance;
 mod sandbox_faults;
@@ -11,3 +13,4 @@ mod sim;
 mod sqlite_journal;
 mod support;
 mod tidy;
+mod torture;

@@ -1,3 +1,5 @@
+//! Layers, origins, suggestions: what the configuration makes of what it is given.
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -90,6 +90,13 @@ impl Moto {
         self.address
     }
 
+    /// Forgets all users and keys, and checks signatures no more.
+    pub(crate) fn reset(&self) {
+        self.check_signatures_after("inf");
+        let answer = http::send(self.address, "POST", "/moto-api/reset", &[], b"").expect("moto answers");
+        assert_eq!(answer.status, 200, "moto refused to reset: {}", answer.body);
+    }
+
     /// Makes [`ADMIN`] with a policy that allows everything, has moto check signatures and policies from now on, and
     /// gives the administrator's pair.
     pub(crate) async fn check_signatures(&self) -> Pair {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use rotator::adapters::stores::embedded::EmbeddedStore;
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
 
 use super::aws::Pair;
@@ -49,11 +50,6 @@ impl Running {
         // An error means that it has ended already.
         let _ = child.kill();
         wait(child)
-    }
-
-    /// Whether it has ended by itself.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.0.as_mut().is_none_or(|child| child.try_wait().expect("a child can be asked").is_some())
     }
 }
 
@@ -125,11 +121,6 @@ impl Program {
         self.folder.path()
     }
 
-    /// The journal.
-    pub(crate) fn journal(&self) -> PathBuf {
-        self.folder().join("journal.db")
-    }
-
     /// `program` with this environment and nothing of the caller's.
     pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
@@ -168,6 +159,18 @@ impl Program {
     /// The value of an entry.
     pub(crate) fn value(&self, entry: &str) -> String {
         self.ends_with(0, &["store", "get", entry]).stdout
+    }
+
+    /// All that the store holds, read through the library: a process for each entry would take long.
+    pub(crate) fn values(&self) -> BTreeMap<String, String> {
+        let store = EmbeddedStore::open_existing(&self.folder().join("store.db"), None).expect("opened");
+        let listed = store.list().expect("listed").into_iter().map(|listed| listed.entry);
+        listed
+            .map(|entry| {
+                let value = store.get(&entry).expect("read").expect("listed just now");
+                (entry.to_string(), String::from_utf8(value.expose().to_vec()).expect("text"))
+            })
+            .collect()
     }
 
     /// The pair that stands in two entries of `<app>/<environment>`.

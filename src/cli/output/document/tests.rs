@@ -1,3 +1,5 @@
+//! The document, field by field.
+
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
