@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     // Files that anybody makes from here on are for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
     leave_no_core();
+    outlive_a_file_size_limit();
     ExitCode::from(rotator::cli::main(std::env::args_os(), given))
 }
 
@@ -30,6 +31,13 @@ fn leave_no_core() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// The default answer to SIGXFSZ is to die, perhaps between a create and a store; ignored, the write fails with EFBIG.
+#[expect(unsafe_code, reason = "the standard library ignores SIGPIPE and nothing else; ignoring runs no handler")]
+fn outlive_a_file_size_limit() {
+    // SAFETY: `SIG_IGN` installs no code, and no other thread exists that could install a handler meanwhile.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Takes what no library and no child process (a `credential_process`) may inherit.

@@ -38,11 +38,11 @@ pub struct Global {
     /// The secret store, for example sqlite:secrets.db
     #[arg(long, global = true, value_name = "URL")]
     pub store: Option<String>,
-    /// How results are printed on stdout
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// How results are printed on stdout: table or json
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub output: OutputFormat,
-    /// How logs are printed on stderr
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// How logs are printed on stderr: text or json
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub log_format: LogFormat,
     /// Log more: -v info, -vv debug
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -50,8 +50,8 @@ pub struct Global {
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Whether to use colour
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    /// Whether to use colour: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     pub color: ColorWhen,
 }
 

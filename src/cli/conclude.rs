@@ -1,5 +1,7 @@
 //! The end of `run`, `resume` and a person's word: what became of it, on stdout, and the exit code.
 
+use std::collections::BTreeSet;
+
 use super::error::CliError;
 use super::exit::{Exit, Tally};
 use super::output::document::{self, Document};
@@ -11,6 +13,7 @@ use super::wire::storage_failed;
 use crate::drive::campaign::Report;
 use crate::journal::entry::Summary;
 use crate::journal::store::SharedStore;
+use crate::rotation::name::RotationId;
 
 /// Which command comes to its end: they judge keys that have no rotation differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +59,15 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
         };
     }
     say_troubles(&report, &document, terminal);
-    show(&document, &report, terminal)?;
+    show(&document, &report, terminal).map_err(|error| CliError { exit: above_failure(tally), ..error })?;
     if let Some(mut failure) = failure {
         if tally.in_flight > 0 {
             let open = tally.in_flight;
             let verb = if open == 1 { "rotation is" } else { "rotations are" };
             terminal.warn(&format!("{open} {verb} in flight: `rotator resume` goes on"));
-            failure.exit = Tally { troubles: 1, ..tally }.exit();
+            failure.exit = above_failure(tally);
         }
+        failure.exit = signalled.unwrap_or(failure.exit);
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit());
@@ -76,14 +80,20 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
     Ok(exit)
 }
 
+/// The code of a failure: what is in flight stands above it.
+const fn above_failure(tally: Tally) -> Exit {
+    if tally.in_flight > 0 { tally.exit() } else { Exit::Failed }
+}
+
 /// What was touched, then all else that is in flight.
 async fn shown(report: &Report, picture: &Picture, store: &SharedStore) -> Result<Vec<Summary>, CliError> {
     let (mut shown, elsewhere) = picture.find(&report.touched);
     for id in elsewhere {
         shown.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
     }
+    let touched: BTreeSet<RotationId> = report.touched.iter().copied().collect();
     for summary in &picture.open {
-        if !report.touched.contains(&summary.rotation.id) {
+        if !touched.contains(&summary.rotation.id) {
             shown.push(summary.clone());
         }
     }

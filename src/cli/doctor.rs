@@ -148,7 +148,7 @@ async fn permissions(config: &Config, world: &World) -> Result<String, CliError>
         return Err(failed(note.message.clone()));
     }
     Ok(format!(
-        "{} keys due, {} left alone; reading is allowed, and whether creating and deleting are shows only when it is \
+        "keys due: {}, left alone: {}; reading is allowed, and whether creating and deleting are shows only when it is \
          done: compare with `rotator policy`",
         due.len(),
         left_alone.len()

@@ -36,12 +36,6 @@ impl Exit {
             Self::Terminated => 143,
         }
     }
-
-    /// The code for a failure of the whole command: with a rotation open, 3 stands above 1.
-    #[must_use]
-    pub const fn of_failure(rotations_open: bool) -> Self {
-        if rotations_open { Self::InFlight } else { Self::Failed }
-    }
 }
 
 /// What counts towards the exit code of `run`, `resume` and `status --exit-code`.
@@ -110,7 +104,5 @@ mod tests {
             assert_eq!(Tally { blocked: 1, ..one }.exit(), Exit::NeedsPerson, "{one:?}");
             assert_eq!(Tally { need_a_person: 1, ..one }.exit(), Exit::NeedsPerson, "{one:?}");
         }
-        assert_eq!(Exit::of_failure(true), Exit::InFlight);
-        assert_eq!(Exit::of_failure(false), Exit::Failed);
     }
 }

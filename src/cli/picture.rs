@@ -67,8 +67,10 @@ impl Picture {
     #[must_use]
     pub fn unopened(&self) -> usize {
         let Some(campaign) = self.campaign.as_ref().filter(|campaign| !campaign.closed) else { return 0 };
-        let served = |key: &&AccessKeyId| self.of_campaign.iter().any(|summary| summary.rotation.serves(key));
-        campaign.notes.unopened.iter().filter(|key| !served(key)).count()
+        let rotations = self.of_campaign.iter().map(|summary| &summary.rotation);
+        let serving = rotations.filter(|rotation| rotation.serves(&rotation.opened.old_key));
+        let served: BTreeSet<&AccessKeyId> = serving.map(|rotation| &rotation.opened.old_key).collect();
+        campaign.notes.unopened.iter().filter(|key| !served.contains(key)).count()
     }
 
     /// What is blocked and what is in flight. No keys without a rotation: those are the campaign's.

@@ -37,7 +37,8 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     }
     let config = context.config(&args.choice)?;
     let choice = config.choice(&args.choice)?;
-    if config.deletes_at_once() {
+    let asks = context.terminal.can_ask && !args.yes;
+    if config.deletes_at_once() && !asks {
         context.terminal.say(AT_ONCE);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -46,16 +47,25 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         let stop = Arc::new(Stop::default());
         let signalled = signals::listen(&stop, &clock, context.terminal)?;
         let mut report = Report::default();
+        let mut declined = None;
         let done = async {
             let world = wire::arrive(&config, &context.given, &clock, &stop, args.wait, context.terminal).await?;
             let drive = Drive::new(world, held.journal.clone());
-            if context.terminal.can_ask && !args.yes {
-                ask_first(context, &config, &drive, &choice, args.limit, &stop).await?;
+            if asks {
+                declined = ask_first(context, &config, &drive, &choice, args.limit, &stop).await?;
+                if declined.is_some() {
+                    return Ok(());
+                }
             }
             drive.finish_in_flight(&[], &mut report).await.map_err(|error| campaign_failed(&error))?;
             drive.open_due(&choice, args.limit, &mut report).await.map_err(|error| campaign_failed(&error))
         };
         let failure = Box::pin(done).await.err();
+        if let Some(why) = declined {
+            let exit = signalled.exit().unwrap_or(Exit::Failed);
+            let hint = "`rotator plan` shows more".to_owned();
+            return Err(CliError { message: format!("nothing was changed: {why}"), hint, exit });
+        }
         finish(context, Ended::Run, report, failure, &signalled, &held).await
     }))
 }
@@ -143,7 +153,7 @@ pub(super) fn campaign_failed(error: &CampaignError) -> CliError {
     }
 }
 
-/// Shows the plan and asks. Finishing what is in flight needs no new yes.
+/// Shows the plan and asks; why the answer is no, if it is. Finishing what is in flight needs no new yes.
 async fn ask_first(
     context: &Context,
     config: &Config,
@@ -151,11 +161,11 @@ async fn ask_first(
     choice: &Choice,
     limit: Option<usize>,
     stop: &Stop,
-) -> Result<(), CliError> {
+) -> Result<Option<&'static str>, CliError> {
     let mut plan = drive.plan(choice).await.map_err(|error| campaign_failed(&error))?;
     plan.due.truncate(limit.unwrap_or(usize::MAX));
     if plan.due.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let shown = PlanDocument::new(&plan.due, &plan.left_alone);
     let terminal = context.terminal;
@@ -170,14 +180,13 @@ async fn ask_first(
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     });
-    let declined = || CliError::failed("nothing was changed: the answer was no", "`rotator plan` shows more");
-    tokio::select! {
+    Ok(tokio::select! {
         answer = answer => match answer {
-            Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => Ok(()),
-            Ok(_) | Err(_) => Err(declined()),
+            Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => None,
+            Ok(_) | Err(_) => Some("the answer was no"),
         },
-        () = asked_to_stop(stop) => Err(declined()),
-    }
+        () = asked_to_stop(stop) => Some("it was interrupted"),
+    })
 }
 
 async fn asked_to_stop(stop: &Stop) {

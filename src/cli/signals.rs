@@ -11,9 +11,6 @@ use super::output::terminal::Terminal;
 use crate::drive::stop::Stop;
 use crate::journal::clock::Clock;
 
-/// The number of SIGXFSZ on Linux for x86-64, arm64 and most others, and on macOS.
-const SIGXFSZ: i32 = 25;
-
 /// Which signal came first, as the exit code that it calls for.
 #[derive(Debug, Clone, Default)]
 pub struct Signalled(Arc<AtomicU8>);
@@ -37,8 +34,6 @@ pub fn listen(stop: &Arc<Stop>, clock: &Arc<dyn Clock>, terminal: Terminal) -> R
     };
     let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
-    // Its default is to kill, which is worse than the EFBIG that the write then answers; nobody needs to listen.
-    drop(signal(SignalKind::from_raw(SIGXFSZ)).map_err(failed)?);
     let signalled = Signalled::default();
     let (first, stop, clock) = (signalled.clone(), Arc::clone(stop), Arc::clone(clock));
     tokio::spawn(async move {
@@ -53,7 +48,7 @@ pub fn listen(stop: &Arc<Stop>, clock: &Arc<dyn Clock>, terminal: Terminal) -> R
             }
             first.0.store(exit.code(), Ordering::SeqCst);
             stop.ask(clock.as_ref());
-            terminal.warn("stopping: keys in hand are brought to the store or discarded; once more ends at once");
+            terminal.warn("stopping: whatever is in hand is brought to a safe place first; once more ends at once");
         }
     });
     Ok(signalled)

@@ -132,12 +132,8 @@ pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<Embedde
     let was_there = uri.path.exists();
     let key = context.given.key()?;
     let own_key = key.is_some();
-    let store = EmbeddedStore::create_or_open(&uri.path, key).map_err(|error| {
-        CliError::failed(
-            format!("the store {} cannot be used: {}", uri.name, with_causes(&error)),
-            "name another with --store, or mend this one",
-        )
-    })?;
+    let store = EmbeddedStore::create_or_open(&uri.path, key)
+        .map_err(|error| CliError::failed(with_causes(&error), "name another with --store, or mend this one"))?;
     if !was_there {
         let key = if own_key { "sealed under ROTATOR_STORE_KEY" } else { "and, beside it, the key that seals it" };
         context.terminal.say(&format!("made the store {}, {key}: back up both", uri.name));

@@ -63,9 +63,9 @@ pub fn hold_journal(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, 
             hint: "`rotator status` shows what it is doing".to_owned(),
             exit: Exit::Busy,
         },
-        LockError::File(_) => journal_failed(path, &error),
+        LockError::File(_) => journal_failed(&error),
     })?;
-    let journal = SqliteJournal::open(path).map_err(|error| journal_failed(path, &error))?;
+    let journal = SqliteJournal::open(path).map_err(|error| journal_failed(&error))?;
     Ok(HeldJournal { journal: Journal::new(Arc::new(journal), Arc::clone(clock)), _lock: lock })
 }
 
@@ -74,14 +74,11 @@ pub fn hold_journal(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, 
 /// # Errors
 /// Exit code 1 if there is one that cannot be read.
 pub fn read_journal(path: &Path) -> Result<Option<SyncReader>, CliError> {
-    SqliteJournal::open_read_only(path).map_err(|error| journal_failed(path, &error))
+    SqliteJournal::open_read_only(path).map_err(|error| journal_failed(&error))
 }
 
-fn journal_failed(path: &Path, error: &dyn std::error::Error) -> CliError {
-    CliError::failed(
-        format!("the journal {} cannot be used: {}", path.display(), with_causes(error)),
-        "nothing was changed; `rotator doctor` checks the rest",
-    )
+fn journal_failed(error: &dyn std::error::Error) -> CliError {
+    CliError::failed(with_causes(error), "nothing was changed; `rotator doctor` checks the rest")
 }
 
 /// What a failing read or write of the open journal means for the command.
@@ -105,7 +102,7 @@ pub fn open_store(config: &Config, given: &FromEnvironment) -> Result<Arc<dyn Se
 pub fn open_embedded(config: &Config, given: &FromEnvironment) -> Result<EmbeddedStore, CliError> {
     EmbeddedStore::open_existing(&config.store.path, given.key()?).map_err(|error| {
         CliError::failed(
-            format!("the store {} cannot be used: {}", config.store.name, with_causes(&error)),
+            with_causes(&error),
             "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
         )
     })

@@ -97,7 +97,10 @@ impl Drive {
             let mut unopened = campaign.notes.unopened.clone();
             // A run that was killed has not taken off its list what it opened.
             let opened = self.journal.store().summaries(Which::Campaign(campaign.id)).await?;
-            unopened.retain(|key| !opened.iter().any(|summary| summary.rotation.serves(key)));
+            let rotations = opened.iter().map(|summary| &summary.rotation);
+            let serving = rotations.filter(|rotation| rotation.serves(&rotation.opened.old_key));
+            let served: BTreeSet<&AccessKeyId> = serving.map(|rotation| &rotation.opened.old_key).collect();
+            unopened.retain(|key| !served.contains(key));
             self.settle_campaign(campaign.id, unopened, campaign.notes.left_alone).await?;
         }
         report.stopped = self.world.stop.asked();

@@ -112,7 +112,7 @@ fn the_demo_keeps_its_promises() {
 #[test]
 fn the_doctor_tells_what_is_well_and_what_is_not() {
     let bench = Bench::with_users(&["app1/production"]);
-    let well = bench.run(&["doctor"]).code(0).prints("account 123456789012").prints("1 keys due");
+    let well = bench.run(&["doctor"]).code(0).prints("account 123456789012").prints("keys due: 1");
     assert!(!well.stdout.contains("FAIL"), "{}", well.stdout);
     assert!(!bench.path("journal.db").exists(), "it changes nothing");
     bench.run_in(("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), &["doctor"]).code(1).prints("FAIL  credentials");
