@@ -265,6 +265,10 @@ impl Drive {
                 !known(key) && rotation.watched.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
             });
             for key in late {
+                // Told once: a key that nobody removes must not keep README's loop turning.
+                if rotation.late_keys.contains(&key.id) {
+                    continue;
+                }
                 let user = &opened.user;
                 report.troubles.push((
                     Some(rotation.id),
@@ -275,11 +279,9 @@ impl Drive {
                         key.id, key.id
                     ),
                 ));
-                if !rotation.late_keys.contains(&key.id) {
-                    let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
-                    let event = Event::LateKeySeen { key: key.id.clone() };
-                    let _noted = journal.note(event).await.map_err(late_error)?;
-                }
+                let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
+                let event = Event::LateKeySeen { key: key.id.clone() };
+                let _noted = journal.note(event).await.map_err(late_error)?;
             }
         }
         Ok(())
