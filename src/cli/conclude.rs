@@ -10,7 +10,7 @@ use super::output::terminal::{Terminal, print};
 use super::picture::Picture;
 use super::progress;
 use super::wire::storage_failed;
-use crate::drive::campaign::Report;
+use crate::drive::report::Report;
 use crate::journal::entry::Summary;
 use crate::journal::store::SharedStore;
 use crate::rotation::name::RotationId;
@@ -48,11 +48,10 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
     let picture = Picture::take(store).await.map_err(|error| storage_failed(&error))?;
     let shown = shown(&report, &picture, store).await?;
     let document = picture.document(&shown);
-    let mut tally = picture.tally();
+    let mut tally = Tally { aborted: report.aborted, ..picture.tally() };
     if ended == Ended::Run {
         tally = Tally {
             need_a_person: report.need_a_person,
-            aborted: report.aborted,
             unopened: report.unopened,
             troubles: report.troubles.len(),
             ..tally
@@ -143,8 +142,9 @@ pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
 
 fn last_line(ended: Ended, exit: Exit, document: &Document, report: &Report, picture: &Picture) -> String {
     let again = match ended {
-        Ended::Run => "`rotator run`",
-        Ended::Resume => "`rotator resume`",
+        Ended::Resume if picture.tally().in_flight > 0 => "`rotator resume`",
+        // What ended `aborted` is opened again by `run` only.
+        Ended::Run | Ended::Resume => "`rotator run`",
     };
     let mut line = table::counts(document.counts);
     let unopened = picture.unopened();

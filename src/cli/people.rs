@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::run::{block_on, drive_on};
 use super::wire::{self, storage_failed};
 use crate::adapters::system_clock::SystemClock;
-use crate::drive::campaign::with_causes;
+use crate::drive::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Asked, Event};
 use crate::rotation::name::{AccessKeyId, RotationId};
@@ -110,6 +110,8 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     match reason {
         Reason::SpareKey { key, .. } | Reason::OldKeyReactivated { key } => keys.push(key.clone()),
         Reason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
+        // Of words that contradict each other the last counts: so an abort is taken back.
+        Reason::CannotAbort { .. } | Reason::OldKeyNotActive { .. } => keys.push(rotation.opened.old_key.clone()),
         Reason::SomebodyWrote { .. }
         | Reason::Reverted { .. }
         | Reason::OldKeyGone { .. }
@@ -117,11 +119,9 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         | Reason::Unreadable { .. }
         | Reason::NewKeyNotActive { .. }
         | Reason::NewKeyGone { .. }
-        | Reason::OldKeyNotActive { .. }
         | Reason::StoredPairFails { .. }
         | Reason::WrongIdentity { .. }
-        | Reason::TooManyCreates
-        | Reason::CannotAbort { .. } => {}
+        | Reason::TooManyCreates => {}
     }
     keys
 }

@@ -16,7 +16,8 @@ use super::plan;
 use super::signals::{self, Signalled};
 use super::wire::{self, HeldJournal, storage_failed};
 use crate::adapters::system_clock::SystemClock;
-use crate::drive::campaign::{CampaignError, Drive, Report, with_causes};
+use crate::drive::campaign::{CampaignError, Drive};
+use crate::drive::report::{Report, with_causes};
 use crate::drive::stop::Stop;
 use crate::drive::survey::Choice;
 use crate::journal::clock::Clock;
@@ -185,14 +186,8 @@ async fn ask_first(
             Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => None,
             Ok(_) | Err(_) => Some("the answer was no"),
         },
-        () = asked_to_stop(stop) => Some("it was interrupted"),
+        () = stop.wait() => Some("it was interrupted"),
     })
-}
-
-async fn asked_to_stop(stop: &Stop) {
-    while !stop.asked() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }
 
 /// Runs a command that talks to AWS.

@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::output::document::to_bytes;
 use super::wire;
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreError};
-use crate::drive::campaign::with_causes;
+use crate::drive::report::with_causes;
 use crate::rotation::name::EntryName;
 use crate::rotation::secret::SecretValue;
 

@@ -13,7 +13,7 @@ use super::progress;
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
-use crate::drive::campaign::with_causes;
+use crate::drive::report::with_causes;
 use crate::drive::stop::Stop;
 use crate::drive::world::{Manner, Ports, World};
 use crate::journal::clock::Clock;

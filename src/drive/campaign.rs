@@ -11,17 +11,17 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::pace::Operation;
-use super::rotate::{Left, Visit, visit};
+use super::report::{Report, collect, collect_opened, with_causes};
+use super::rotate::visit;
 use super::survey::{Choice, Due, Survey, Taken, survey};
 use super::world::World;
 use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote};
 use crate::journal::store::{StorageError, Which};
 use crate::journal::write_ahead::{Journal, JournalError};
 use crate::ports::call::CallError;
-use crate::rotation::event::{Ending, Event, Opened};
+use crate::rotation::event::{Event, Opened};
 use crate::rotation::known::KeySeen;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
-use crate::rotation::standing::Standing;
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
@@ -39,27 +39,6 @@ pub enum CampaignError {
     /// A store cannot be read at all.
     #[error("{0}")]
     Survey(#[from] CallError),
-}
-
-/// What a run or resume did and found.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// The campaign, if there is one.
-    pub campaign: Option<CampaignId>,
-    /// The rotations that were driven, in the order they were opened.
-    pub touched: Vec<RotationId>,
-    /// Those that ended `aborted` by themselves.
-    pub aborted: usize,
-    /// What could not be done now and why, for people, by rotation.
-    pub troubles: Vec<(Option<RotationId>, String)>,
-    /// What was left alone.
-    pub left_alone: Vec<LeftAloneNote>,
-    /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
-    pub unopened: usize,
-    /// Due keys that a person has to see to first.
-    pub need_a_person: usize,
-    /// Whether somebody asked to stop.
-    pub stopped: bool,
 }
 
 /// What `plan` shows.
@@ -131,7 +110,7 @@ impl Drive {
             let (world, journal) = (self.world.clone(), self.journal.clone());
             tasks.spawn(async move {
                 let result = match journal.replay(id).await {
-                    Ok(journal) => Box::pin(visit(&world, journal)).await,
+                    Ok(journal) => Box::pin(visit(&world, journal, None)).await,
                     Err(error) => Err(error),
                 };
                 (id, result)
@@ -206,13 +185,13 @@ impl Drive {
             let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
             let opened = self.opened(campaign, due, choice);
             tasks.spawn(async move {
-                let _place = in_hand.acquire().await;
+                let place = in_hand.acquire_owned().await.ok();
                 if world.stop.asked() {
                     return (id, Ok(None));
                 }
                 let result = match opened {
                     Ok(opened) => match journal.open(id, opened).await {
-                        Ok(journal) => Box::pin(visit(&world, journal)).await.map(Some),
+                        Ok(journal) => Box::pin(visit(&world, journal, place)).await.map(Some),
                         Err(error) => Err(error),
                     },
                     Err(error) => Err(JournalError::Storage(error)),
@@ -323,96 +302,9 @@ impl Drive {
     }
 }
 
-async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, JournalError>)>, report: &mut Report) {
-    while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok((id, result)) => {
-                take_in(id, result, report);
-            }
-            Err(error) => report.troubles.push((None, task_died(&error))),
-        }
-    }
-    report.touched.sort();
-}
-
-async fn collect_opened(
-    mut tasks: JoinSet<(RotationId, Result<Option<Visit>, JournalError>)>,
-    report: &mut Report,
-) -> BTreeSet<RotationId> {
-    let mut opened = BTreeSet::new();
-    while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok((_, Ok(None))) => report.stopped = true,
-            Ok((id, Ok(Some(visit)))) => {
-                if take_in(id, Ok(visit), report) {
-                    opened.insert(id);
-                }
-            }
-            Ok((id, Err(error))) => {
-                take_in(id, Err(error), report);
-            }
-            Err(error) => report.troubles.push((None, task_died(&error))),
-        }
-    }
-    report.touched.sort();
-    opened
-}
-
-/// The panic's own text may hold anything, and is not shown.
-fn task_died(error: &tokio::task::JoinError) -> String {
-    let how = if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was cut off" };
-    format!("{how}; `rotator resume` goes on with it")
-}
-
-/// Whether the rotation stands: it is open, or ended otherwise than `aborted`.
-fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Report) -> bool {
-    report.touched.push(id);
-    let visit = match result {
-        Ok(visit) => visit,
-        Err(error) => {
-            report.troubles.push((Some(id), with_causes(&error)));
-            return false;
-        }
-    };
-    match visit.left {
-        Left::Failing(why) | Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
-        Left::Stopped => report.stopped = true,
-        Left::AtRest | Left::Waiting(_) => {}
-    }
-    match visit.rotation.standing {
-        Standing::Closed { ending: Ending::Aborted } => {
-            if !visit.rotation.abort_asked {
-                report.aborted += 1;
-                let why = visit.rotation.last_error.unwrap_or_default();
-                report.troubles.push((Some(id), format!("aborted: {why}")));
-            }
-            visit.rotation.abort_asked
-        }
-        Standing::Closed { ending: Ending::DeletedOld | Ending::Gone }
-        | Standing::Settled { .. }
-        | Standing::InDoubt { .. }
-        | Standing::Blocked { .. } => true,
-    }
-}
-
 fn late_error(error: JournalError) -> StorageError {
     match error {
         JournalError::Storage(error) => error,
         JournalError::Illegal { .. } | JournalError::Incomplete { .. } => StorageError::failed(with_causes(&error)),
     }
-}
-
-/// An error with its causes, on one line.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

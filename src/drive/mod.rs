@@ -3,12 +3,14 @@
 //!
 //! Knows the ports, never an adapter. Decides nothing about a rotation: that is `rotation::plan`'s.
 
+mod act;
 pub mod aws_clock;
 pub mod campaign;
 pub mod owner;
 pub mod pace;
 pub mod places;
 pub mod prove;
+pub mod report;
 pub mod rotate;
 pub mod scans;
 pub mod stop;

@@ -107,3 +107,16 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
         (true, false, false) | (false, _, _) => PlaceShows::Foreign,
     }
 }
+
+/// The rotation has closed: its stores need not keep what its places held before. Without effect on any reader, and
+/// not tried again: the next rotation of the same entry replaces what was kept.
+pub async fn forget_previous(world: &World, rotation: &Rotation) {
+    for name in rotation.opened.stores.keys() {
+        let Some(store) = world.store(name) else { continue };
+        let places = rotation.opened.places.iter().filter(|place| place.store == *name);
+        let entries: Vec<EntryName> = places.flat_map(Place::entries).cloned().collect();
+        if let Err(error) = world.pace.read(Operation::Store, || store.forget_previous(&entries)).await {
+            tracing::warn!(rotation = %rotation.id, "{name} keeps the previous values: {error}");
+        }
+    }
+}

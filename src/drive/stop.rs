@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::journal::clock::Clock;
 
 /// How long a stop may take that finishes what is in hand.
@@ -13,6 +15,7 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(30);
 pub struct Stop {
     /// When, on the monotonic clock in milliseconds, plus one; zero: nobody.
     asked: AtomicU64,
+    told: Notify,
 }
 
 impl Stop {
@@ -20,6 +23,15 @@ impl Stop {
     pub fn ask(&self, clock: &dyn Clock) {
         let at = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX - 1) + 1;
         let _ = self.asked.compare_exchange(0, at, Ordering::SeqCst, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Returns when somebody asks.
+    pub async fn wait(&self) {
+        let told = self.told.notified();
+        if !self.asked() {
+            told.await;
+        }
     }
 
     /// Whether somebody asked.

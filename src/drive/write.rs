@@ -79,6 +79,14 @@ pub fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
     batches
 }
 
+/// Whether the old value of every place where the new pair or half of it stands is in memory.
+#[must_use]
+pub fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -> bool {
+    places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]).iter().all(|(store, places)| {
+        places.iter().flat_map(|place| place.entries()).all(|entry| old.contains_key(&(store.clone(), entry.clone())))
+    })
+}
+
 /// The old values, of every place where the new pair or half of it stands.
 #[must_use]
 pub fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {

@@ -196,7 +196,8 @@ impl Reason {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
             Self::CannotAbort { places } => format!(
-                "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume",
+                "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume; or go on with \
+                 the rotation after all: `rotator resolve` with --delete-key and the old key",
                 places.join(", ")
             ),
         }

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rotator::adapters::stores::embedded::EmbeddedStore;
+use rotator::rotation::name::EntryName;
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 
@@ -156,6 +158,13 @@ impl Bench {
         assert_eq!(id, keys[0].id.as_str());
         assert_ne!(id, old, "a new key");
         assert!(self.sandbox.accepts(&id, &secret), "the stored pair works");
+    }
+
+    /// Whether the store keeps what this user's secret was before.
+    pub(super) fn keeps_previous(&self, user: &str) -> bool {
+        let store = EmbeddedStore::open_existing(&self.path("store.db"), None).expect("opened");
+        let entry = EntryName::new(format!("{user}/AWS_SECRET_ACCESS_KEY")).expect("a name");
+        store.previous(&entry).expect("read").is_some()
     }
 
     /// The id of the user's only key.

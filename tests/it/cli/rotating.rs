@@ -135,8 +135,10 @@ fn what_waits_is_three_and_said_until_when() {
 
     bench.sandbox.advance(Duration::from_secs(3 * 3600));
     bench.run(&["resume"]).code(3).prints("deactivated-old");
+    assert!(bench.keeps_previous("app1/production"), "the previous value is kept until the rotation closes");
     bench.sandbox.advance(Duration::from_secs(8 * 24 * 3600));
     bench.run(&["resume"]).code(0).prints("1 rotated");
+    assert!(!bench.keeps_previous("app1/production"), "and no longer");
     assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1);
 }
 
@@ -148,6 +150,22 @@ fn a_wait_can_be_waited_out() {
     bench.run(&["run", "--overlap", "2s", "--quarantine", "2s", "--wait"]).code(0);
     assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
     bench.assert_rotated("app1/production", &old);
+}
+
+#[test]
+fn a_wait_hears_a_signal() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let child = bench.start(&["run", "--overlap", "1h", "--wait"]);
+    while bench.sandbox.keys_of("app1/production").len() < 2 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    while bench.rotation_of("app1/production").1 != "stored-new" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it lives");
+    let ended = child.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(143), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 #[test]

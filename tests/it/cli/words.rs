@@ -24,6 +24,17 @@ fn an_abort_waits_for_the_old_pair_and_then_discards_the_new_key() {
 }
 
 #[test]
+fn an_abort_that_was_a_slip_can_be_taken_back() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let old = bench.key_of("app1/production");
+    bench.run(&["run", "--overlap", "1h"]).code(3);
+    let (id, _) = bench.rotation_of("app1/production");
+    bench.run(&["abort", &id]).code(4).prints("go on with the rotation after all");
+    bench.run(&["resolve", &id, "--delete-key", &old]).code(0);
+    bench.assert_rotated("app1/production", &old);
+}
+
+#[test]
 fn a_deactivated_key_can_be_made_active_again() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");

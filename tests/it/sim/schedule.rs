@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
-use rotator::drive::campaign::{Drive, Report};
+use rotator::drive::campaign::Drive;
 use rotator::drive::owner::Owner;
+use rotator::drive::report::Report;
 use rotator::drive::stop::Stop;
 use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};

@@ -1,0 +1,236 @@
+//! The effects of one visit: each is intended on record, had, and its outcome journaled. What is in memory meanwhile is
+//! here too; what to do is never decided here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::pace::Operation;
+use super::places::{Readings, read_places};
+use super::rotate::{Left, MOST_TRIES, Visitor};
+use super::world::World;
+use super::write::{self, Batches, OldValues};
+use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
+use crate::rotation::effect::{ChangeStatus, CreateNew, DeleteKey, Effect, Intent, WriteEntries, WriteKind};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::known::{Hand, Known};
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::SecretKey;
+use crate::rotation::standing::{Phase, Rotation};
+
+/// How old a list may be when the create that rests on it is intended.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// What this process has in memory of one rotation. Dropped, and so overwritten, when the visit ends.
+#[derive(Default)]
+pub(super) struct InHand {
+    pub(super) new_secret: Option<SecretKey>,
+    pub(super) old_values: OldValues,
+    pub(super) readings: Option<Readings>,
+    pub(super) keys_seen_at: Duration,
+}
+
+impl InHand {
+    /// What the machine needs to know of it.
+    pub(super) fn shown(&self, world: &World, rotation: &Rotation) -> Hand {
+        let readings = self.readings.as_ref();
+        Hand {
+            new_secret: self.new_secret.is_some(),
+            old_values: readings.is_some_and(|readings| write::can_put_back(rotation, readings, &self.old_values)),
+            call_timeout: world.manner.call_timeout,
+        }
+    }
+}
+
+impl Visitor<'_> {
+    pub(super) async fn act(
+        &mut self,
+        journal: RotationJournal,
+        intent: Intent,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let user = journal.rotation().opened.user.clone();
+        let old = journal.rotation().opened.old_key.clone();
+        match intent {
+            Intent::CreateNew { listed, .. } => self.create(journal, listed).await,
+            Intent::StoreNew => self.store(journal, WriteKind::StoreNew).await,
+            Intent::RestoreOld => self.store(journal, WriteKind::RestoreOld).await,
+            Intent::FenceStore => self.store(journal, WriteKind::FenceStore).await,
+            Intent::DeactivateOld => self.change(journal, ChangeStatus::deactivate_old(user, old)).await,
+            Intent::ReactivateOld => self.change(journal, ChangeStatus::reactivate_old(user, old)).await,
+            Intent::DeactivateNew { key } => self.change(journal, ChangeStatus::deactivate_new(user, key)).await,
+            Intent::ReactivateNew { key } => self.change(journal, ChangeStatus::reactivate_new(user, key)).await,
+            Intent::DeleteOld => self.delete(journal, DeleteKey::old(user, old)).await,
+            Intent::DiscardNew { key, then, why } => {
+                self.delete(journal, DeleteKey::new_key(user, key, then, why)).await
+            }
+            Intent::DeleteNamed { key } => self.delete(journal, DeleteKey::named(user, key)).await,
+        }
+    }
+
+    async fn create(
+        &mut self,
+        journal: RotationJournal,
+        listed: BTreeSet<AccessKeyId>,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let clock = &world.ports.clock;
+        // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
+        let turn = world.pace.turn(Operation::CreateAccessKey).await;
+        if clock.monotonic().saturating_sub(self.hand.keys_seen_at) > FRESH {
+            turn.over(false);
+            self.known.keys = None;
+            return Ok((journal, None));
+        }
+        let asked_at = world.aws_now();
+        let give_up_at = asked_at.plus(world.manner.call_timeout);
+        let effect = CreateNew { user: journal.rotation().opened.user.clone(), listed, asked_at, give_up_at };
+        let act = |order: Journaled<CreateNew>| async move {
+            let result = if world.aws_now() >= give_up_at {
+                let late = "the journal took longer than the call may take: nothing was sent";
+                Err(Refusal::new(RefusalKind::Other, late).into())
+            } else {
+                world.ports.iam.create_key(order).await
+            };
+            turn.over_with(&result);
+            result
+        };
+        let (journal, attempt) = journal.carry_out(effect, act).await?;
+        if let Attempt::Done(created) = attempt {
+            world.saw_date(created.at);
+            self.hand.new_secret = Some(created.key.secret);
+            return self.went_well(journal);
+        }
+        self.went_wrong(journal, attempt).await
+    }
+
+    async fn change(
+        &mut self,
+        journal: RotationJournal,
+        effect: ChangeStatus,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let turn = world.pace.turn(Operation::UpdateAccessKey).await;
+        self.finish(journal, effect, |order| async move {
+            let result = world.ports.iam.change_status(order).await;
+            turn.over_with(&result);
+            result
+        })
+        .await
+    }
+
+    async fn delete(
+        &mut self,
+        journal: RotationJournal,
+        effect: DeleteKey,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let turn = world.pace.turn(Operation::DeleteAccessKey).await;
+        self.finish(journal, effect, |order| async move {
+            let result = world.ports.iam.delete_key(order).await;
+            turn.over_with(&result);
+            result
+        })
+        .await
+    }
+
+    async fn store(
+        &mut self,
+        journal: RotationJournal,
+        kind: WriteKind,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let rotation = journal.rotation().clone();
+        let readings = match self.hand.readings.take() {
+            Some(readings) => readings,
+            None => read_places(world, &rotation).await,
+        };
+        let batches = match self.batches(&rotation, &readings, kind) {
+            Ok(batches) => batches,
+            Err(why) => return self.later(journal, why).await,
+        };
+        let stores = batches.keys().cloned().collect();
+        let seen_through = rotation.clone();
+        self.finish(journal, WriteEntries { kind, stores }, |order| async move {
+            write::write(world, &seen_through, order, batches).await
+        })
+        .await
+    }
+
+    fn batches(&mut self, rotation: &Rotation, readings: &Readings, kind: WriteKind) -> Result<Batches, String> {
+        match kind {
+            WriteKind::FenceStore => Ok(write::fence(rotation, readings)),
+            WriteKind::RestoreOld => Ok(write::old_pair(rotation, readings, &self.hand.old_values)),
+            WriteKind::StoreNew => {
+                let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
+                    return Err("the new secret is not in memory".to_owned());
+                };
+                let batches = write::new_pair(rotation, readings, &made.key, secret)?;
+                for (store, batch) in &batches {
+                    for one in batch {
+                        if let Some(value) = readings.value(store, &one.entry) {
+                            self.hand
+                                .old_values
+                                .entry((store.clone(), one.entry.clone()))
+                                .or_insert_with(|| value.duplicate());
+                        }
+                    }
+                }
+                Ok(batches)
+            }
+        }
+    }
+
+    /// Every effect but the create goes through here.
+    async fn finish<E, A, F>(
+        &mut self,
+        journal: RotationJournal,
+        effect: E,
+        act: A,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError>
+    where
+        E: Effect<Yield = Timestamp>,
+        A: FnOnce(Journaled<E>) -> F + Send,
+        F: Future<Output = Result<Timestamp, Failure>> + Send,
+    {
+        let (journal, attempt) = journal.carry_out(effect, act).await?;
+        match attempt {
+            Attempt::Done(at) => {
+                self.world.saw_date(at);
+                self.went_well(journal)
+            }
+            Attempt::Refused(_) | Attempt::Unknown(_) => self.went_wrong(journal, attempt).await,
+        }
+    }
+
+    fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.failures = 0;
+        self.known = Known::default();
+        self.hand.readings = None;
+        if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
+            self.hand.old_values.clear();
+        }
+        Ok((journal, None))
+    }
+
+    async fn went_wrong<Y>(
+        &mut self,
+        journal: RotationJournal,
+        attempt: Attempt<Y>,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.hand.readings = None;
+        let why = match attempt {
+            Attempt::Refused(refusal)
+                if refusal.kind == RefusalKind::Denied && !self.has_a_key_in_hand(journal.rotation()) =>
+            {
+                // Asking again would change nothing. (With a key in hand, `plan` discards it.)
+                self.failures = MOST_TRIES;
+                refusal.message
+            }
+            Attempt::Refused(refusal) => refusal.message,
+            Attempt::Unknown(why) => why,
+            Attempt::Done(_) => String::new(),
+        };
+        tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
+        self.later(journal, why).await
+    }
+}

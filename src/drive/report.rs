@@ -1,0 +1,122 @@
+//! What a run or resume did and found, gathered from its visits.
+
+use std::collections::BTreeSet;
+
+use tokio::task::JoinSet;
+
+use super::rotate::{Left, Visit};
+use crate::journal::entry::LeftAloneNote;
+use crate::journal::write_ahead::JournalError;
+use crate::rotation::event::Ending;
+use crate::rotation::name::{CampaignId, RotationId};
+use crate::rotation::standing::Standing;
+
+/// What a run or resume did and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The campaign, if there is one.
+    pub campaign: Option<CampaignId>,
+    /// The rotations that were driven, in the order they were opened.
+    pub touched: Vec<RotationId>,
+    /// Those that ended `aborted` by themselves.
+    pub aborted: usize,
+    /// What could not be done now and why, for people, by rotation.
+    pub troubles: Vec<(Option<RotationId>, String)>,
+    /// What was left alone.
+    pub left_alone: Vec<LeftAloneNote>,
+    /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
+    pub unopened: usize,
+    /// Due keys that a person has to see to first.
+    pub need_a_person: usize,
+    /// Whether somebody asked to stop.
+    pub stopped: bool,
+}
+
+/// Waits for every visit.
+pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, JournalError>)>, report: &mut Report) {
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok((id, result)) => {
+                take_in(id, result, report);
+            }
+            Err(error) => report.troubles.push((None, task_died(&error))),
+        }
+    }
+    report.touched.sort();
+}
+
+/// Waits for every visit; which rotations stand.
+pub(super) async fn collect_opened(
+    mut tasks: JoinSet<(RotationId, Result<Option<Visit>, JournalError>)>,
+    report: &mut Report,
+) -> BTreeSet<RotationId> {
+    let mut opened = BTreeSet::new();
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok((_, Ok(None))) => report.stopped = true,
+            Ok((id, Ok(Some(visit)))) => {
+                if take_in(id, Ok(visit), report) {
+                    opened.insert(id);
+                }
+            }
+            Ok((id, Err(error))) => {
+                take_in(id, Err(error), report);
+            }
+            Err(error) => report.troubles.push((None, task_died(&error))),
+        }
+    }
+    report.touched.sort();
+    opened
+}
+
+/// The panic's own text may hold anything, and is not shown.
+fn task_died(error: &tokio::task::JoinError) -> String {
+    let how = if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was cut off" };
+    format!("{how}; `rotator resume` goes on with it")
+}
+
+/// Whether the rotation stands: it is open, or ended otherwise than `aborted`.
+fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Report) -> bool {
+    report.touched.push(id);
+    let visit = match result {
+        Ok(visit) => visit,
+        Err(error) => {
+            report.troubles.push((Some(id), with_causes(&error)));
+            return false;
+        }
+    };
+    match visit.left {
+        Left::Failing(why) | Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
+        Left::Stopped => report.stopped = true,
+        Left::AtRest | Left::Waiting(_) => {}
+    }
+    match visit.rotation.standing {
+        Standing::Closed { ending: Ending::Aborted } => {
+            if !visit.rotation.abort_asked {
+                report.aborted += 1;
+                let why = visit.rotation.last_error.unwrap_or_default();
+                report.troubles.push((Some(id), format!("aborted: {why}")));
+            }
+            visit.rotation.abort_asked
+        }
+        Standing::Closed { ending: Ending::DeletedOld | Ending::Gone }
+        | Standing::Settled { .. }
+        | Standing::InDoubt { .. }
+        | Standing::Blocked { .. } => true,
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
