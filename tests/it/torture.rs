@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::support::aws::Pair;
 use crate::support::program::{Program, my_secret, sandbox_with_slashes, user_with_entries};
+use crate::support::proof::Draw;
 
 const USERS: usize = 50;
 const DEFAULT_KILLS: u64 = 10;
@@ -43,21 +44,6 @@ impl Met {
                 (_, Some(_) | None) => {}
             }
         }
-    }
-}
-
-/// A draw that is the same everywhere (SplitMix64).
-struct Draw(u64);
-
-impl Draw {
-    /// From 0 up to 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -160,13 +146,13 @@ fn setting(name: &str) -> Option<u64> {
 fn killed_at_any_moment_it_recovers() {
     let kills = setting("ROTATOR_TORTURE_KILLS").unwrap_or(DEFAULT_KILLS);
     let seed = setting("ROTATOR_TORTURE_SEED").unwrap_or(1);
-    let (rig, mut draw, mut met) = (Rig::build(), Draw(seed), Met::default());
+    let (rig, mut draw, mut met) = (Rig::build(), Draw::new(seed, 0), Met::default());
     let began = Instant::now();
     rig.program.ends_with(0, &["run", "-q"]);
     let typical = began.elapsed();
     println!("{kills} kills of {USERS} rotations at random moments within {typical:?}, seed {seed}");
     for round in 1..=kills {
-        let moment = typical.mul_f64(draw.next());
+        let moment = typical.mul_f64(draw.fraction());
         if let Err(broken) = rig.round(moment, &mut met) {
             let status = rig.program.rotator(&["status"]);
             panic!(

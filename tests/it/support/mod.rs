@@ -6,4 +6,5 @@ pub(crate) mod memory_journal;
 pub(crate) mod moto;
 pub(crate) mod other_process;
 pub(crate) mod program;
+pub(crate) mod proof;
 pub(crate) mod rotations;
