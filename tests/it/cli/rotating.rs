@@ -143,6 +143,15 @@ fn what_waits_is_three_and_said_until_when() {
 }
 
 #[test]
+fn there_is_one_line_for_all_that_wait_for_the_same() {
+    let bench = Bench::with_users(&["app1/production", "app2/production"]);
+    let ended = bench.run(&["run", "--overlap", "1h"]).code(3);
+    let told: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("waiting ")).collect();
+    assert_eq!(told.len(), 1, "{}", ended.stdout);
+    assert!(told[0].contains("app1/production") && told[0].contains("app2/production"), "{}", told[0]);
+}
+
+#[test]
 fn a_wait_can_be_waited_out() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
