@@ -2,8 +2,8 @@
 //! environment, nor in the process's own memory once its rotation has settled. And whatever is planted is found.
 
 //mod channels;
-//mod commands;
-//mod failures;
+mod commands;
+mod failures;
 mod forms;
 mod memory;
 mod trawl;

@@ -93,12 +93,25 @@ impl Trawl {
         self.keep(&format!("stderr of {args:?}"), ended.stderr.as_bytes());
     }
 
+    /// Whether something of that name was kept.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.found.keys().any(|kept| kept.ends_with(name))
+    }
+
     /// Keeps every file below a folder.
     pub(super) fn keep_folder(&mut self, folder: &Path) {
+        self.keep_folder_but(folder, &[]);
+    }
+
+    /// As [`Self::keep_folder`], without what the test itself put there.
+    pub(super) fn keep_folder_but(&mut self, folder: &Path, own: &[&str]) {
         for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
             let path = entry.path();
+            if own.iter().any(|name| path.ends_with(name)) {
+                continue;
+            }
             if path.is_dir() {
-                self.keep_folder(&path);
+                self.keep_folder_but(&path, own);
             } else if let Ok(bytes) = std::fs::read(&path) {
                 self.keep(&path.display().to_string(), bytes);
             }
