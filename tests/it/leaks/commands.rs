@@ -50,7 +50,7 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     std::fs::write(&file, &text).expect("written");
 
     run(&mut trawl, &["init"], 0);
-    run(&mut trawl, &["doctor"], 1);
+    run(&mut trawl, &["doctor"], 0);
     std::fs::remove_file(program.folder().join("rotator.toml")).expect("removed");
     trawl.run_with(&program, loudness, &["store", "import", "-"], text.as_bytes());
     run(&mut trawl, &["store", "import", &file.display().to_string()], 0);
@@ -68,17 +68,16 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     sandbox.arm(Fault::new(FaultKind::Throttle).on(Action::CreateAccessKey).times(2));
     run(&mut trawl, &["run", "--overlap", "1h", "--output", "json"], 3);
     guarded.guard_store(&program);
-    let ids = rotations(&program);
-    run(&mut trawl, &["status", &ids[0]], 0);
-    run(&mut trawl, &["abort", &ids[0]], 4);
-    let old = sandbox.keys_of(USERS[0])[0].id.to_string();
-    trawl.run(&program, loudness, &["resolve", &ids[0], "--delete-key", &old]);
+    let (id, old) = &rotations(&program)[0];
+    run(&mut trawl, &["status", id], 0);
+    run(&mut trawl, &["abort", id], 4);
+    run(&mut trawl, &["resolve", id, "--delete-key", old], 3);
     sandbox.advance(Duration::from_secs(2 * 3600));
     run(&mut trawl, &["resume"], 0);
     run(&mut trawl, &["run", "--quarantine", "1h"], 3);
     guarded.guard_store(&program);
     let waiting = rotations(&program);
-    run(&mut trawl, &["reactivate", &waiting[0]], 4);
+    run(&mut trawl, &["reactivate", &waiting[0].0], 4);
     trawl.run(&program, loudness, &["resume", "--output", "json"]);
     run(&mut trawl, &["status", "--all"], 0);
     run(&mut trawl, &["status", "--all", "--output", "json", "--exit-code"], 4);
@@ -106,10 +105,12 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     proof.count("secrets sought", guarded.len() as u64);
 }
 
-fn rotations(program: &Program) -> Vec<String> {
+/// The rotations in flight and their old keys.
+fn rotations(program: &Program) -> Vec<(String, String)> {
     let status = program.ends_with(0, &["status", "--output", "json"]).json();
-    let ids = status["rotations"].as_array().into_iter().flatten().filter_map(|rotation| rotation["id"].as_str());
-    ids.map(str::to_owned).collect()
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let rotations = status["rotations"].as_array().into_iter().flatten();
+    rotations.map(|rotation| (text(&rotation["id"]), text(&rotation["old_key_id"]))).collect()
 }
 
 /// `sandbox --seed` with a store of its own: its pair is printed by design, the seeded secrets never.
