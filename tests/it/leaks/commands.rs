@@ -140,7 +140,7 @@ fn sandbox_command(trawl: &mut Trawl, program: &Program, loudness: &[&str], guar
 fn secret_like(text: &str) -> Option<&str> {
     let outside = |letter: char| !letter.is_ascii_alphanumeric() && !"+/".contains(letter);
     text.split(outside).find(|word| {
-        let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(|byte| test(byte));
+        let has = |test: fn(&u8) -> bool| word.as_bytes().iter().any(test);
         word.len() == 40 && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
     })
 }

@@ -117,11 +117,6 @@ impl Secrets {
         Self { automaton, meaning, names }
     }
 
-    /// How many secrets.
-    pub(super) fn len(&self) -> usize {
-        self.names.len()
-    }
-
     /// What stands in `bytes`.
     pub(super) fn found_in(&self, bytes: &[u8]) -> Found {
         let mut found: Found = self

@@ -151,7 +151,7 @@ const PLANTED: &str = "nvVYkMZ+c0Zr5cI/3pQWmYq8tLzXgE7hA1sDfJ2B";
 #[test]
 fn what_is_planted_in_memory_is_found_as_root_sees_it() {
     if let Some(folder) = other_process::given_folder() {
-        let planted: Vec<String> = FORMS.iter().map(|form| form.of(PLANTED[..20].as_bytes())).collect();
+        let planted: Vec<String> = FORMS.iter().map(|form| form.of(&PLANTED.as_bytes()[..20])).collect();
         std::fs::write(folder.join("planted"), "").expect("written");
         until("searched", || folder.join("searched").exists());
         drop(planted);

@@ -122,6 +122,11 @@ impl Program {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Removes a variable from the environment.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     /// The binary's folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
