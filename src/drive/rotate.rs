@@ -166,6 +166,10 @@ impl Visitor<'_> {
         }
         self.place = None;
         self.known = Known::default();
+        if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
+            // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
+            self.hand = InHand::default();
+        }
         // AWS's dates are whole seconds.
         let span = until.since(self.world.aws_now()).clamp(Duration::from_millis(100), LOOK_AGAIN);
         tokio::select! {

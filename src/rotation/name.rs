@@ -18,8 +18,11 @@ pub struct InvalidName {
 
 impl InvalidName {
     fn new(text: &str, wanted: &'static str, why: &'static str) -> Self {
-        // A mistyped name may be a pasted secret: never echo more than a name's worth of it.
-        let text = if text.chars().count() > 200 { "…".to_owned() } else { text.to_owned() };
+        // A mistyped name may be a pasted secret: never echo more than a name's worth of it, nor what has the form of
+        // AWS's: 40 characters of base 64.
+        let is_of_base64 = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/');
+        let mut words = text.split(|letter| !is_of_base64(letter));
+        let text = if text.chars().count() > 200 || words.any(|word| word.len() == 40) { "…" } else { text }.to_owned();
         Self { text, wanted, why }
     }
 }
@@ -268,6 +271,16 @@ mod tests {
         for bad in ["", "a", "a/b", "a/b/c/d", "a//c", "/b/c", "a/b/", "a/ /c", "a/b/c\n"] {
             assert!(EntryName::new(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_may_be_a_pasted_secret_is_not_echoed() {
+        let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE";
+        for pasted in [secret.to_owned(), format!("id: {secret}"), "é".repeat(201)] {
+            let said = EntryName::new(pasted.clone()).expect_err("no name").to_string();
+            assert!(said.starts_with("\"…\" is not"), "{said}");
+        }
+        assert!(EntryName::new("app1/MY_SECRET").expect_err("no name").to_string().contains("app1/MY_SECRET"));
     }
 
     #[test]

@@ -114,8 +114,12 @@ impl Layers {
     /// Lays a file above what is there.
     pub(super) fn file(&mut self, path: &Path, text: &str) -> Result<(), CliError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            // Neither the line itself, which its `Display` shows, nor what it quotes of it: whoever pasted a secret
+            // there must not find it in a log.
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
             CliError::usage(
-                format!("{} is not valid TOML: {}", path.display(), error.to_string().trim_end()),
+                format!("{} is not valid TOML at line {line}", path.display()),
                 "mend that line; `rotator init FILE` writes a valid file to compare with",
             )
         })?;

@@ -206,6 +206,17 @@ fn what_cannot_be_meant_is_refused_with_its_origin() {
 }
 
 #[test]
+fn a_file_that_is_no_toml_is_not_quoted() {
+    for line in
+        ["secret = 'hunter2", "hunter2", "[hunter2", "a = 1\na = \"hunter2\"", "a = hunter2", "a = \"hunter2\\q\""]
+    {
+        let said = error(&format!("# a comment\n{line}\n"), &[], &[]);
+        assert!(said.contains("at line") && !said.contains("hunter2"), "{line}: {said}");
+    }
+    assert!(error("\n\nstore = ", &[], &[]).contains("at line 3"));
+}
+
+#[test]
 fn a_file_means_its_paths_from_its_own_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let elsewhere = folder.path().join("etc");

@@ -25,7 +25,8 @@ pub(crate) fn run_without_rights(name: &str, folder: &Path) -> Output {
     command.output().expect("started")
 }
 
-fn command(name: &str, folder: &Path) -> Command {
+/// The command of another process that runs the test `name`.
+pub(crate) fn command(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("known"));
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(FOLDER, folder);
     command

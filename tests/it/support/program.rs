@@ -34,6 +34,18 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
+    /// Waits for a child to end.
+    pub(crate) fn of(child: Child) -> Self {
+        let ended = child.wait_with_output().expect("waited for");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            code: ended.status.code(),
+            signal: ended.status.signal(),
+            stdout: text(ended.stdout),
+            stderr: text(ended.stderr),
+        }
+    }
+
     /// Its JSON document.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -44,12 +56,17 @@ impl Ended {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.as_ref().expect("there until it is killed").id()
+    }
+
     /// Kills it with SIGKILL, against which it can do nothing. It may have ended before.
     pub(crate) fn kill(mut self) -> Ended {
         let mut child = self.0.take().expect("there until now");
         // An error means that it has ended already.
         let _ = child.kill();
-        wait(child)
+        Ended::of(child)
     }
 }
 
@@ -59,17 +76,6 @@ impl Drop for Running {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-fn wait(child: Child) -> Ended {
-    let ended = child.wait_with_output().expect("waited for");
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ended {
-        code: ended.status.code(),
-        signal: ended.status.signal(),
-        stdout: text(ended.stdout),
-        stderr: text(ended.stderr),
     }
 }
 
@@ -116,6 +122,11 @@ impl Program {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Removes a variable from the environment.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     /// The binary's folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -136,7 +147,7 @@ impl Program {
 
     /// Runs rotator to its end.
     pub(crate) fn rotator(&self, args: &[&str]) -> Ended {
-        wait(self.command(ROTATOR, args).spawn().expect("started"))
+        Ended::of(self.command(ROTATOR, args).spawn().expect("started"))
     }
 
     /// Runs rotator to its end, and `code` must be how it ends.
@@ -152,7 +163,7 @@ impl Program {
         let mut child =
             self.command(ROTATOR, &["store", "import", "-"]).stdin(Stdio::piped()).spawn().expect("started");
         child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
-        let ended = wait(child);
+        let ended = Ended::of(child);
         assert_eq!(ended.code, Some(0), "store import: {ended:#?}");
     }
 
