@@ -2,7 +2,6 @@
 
 mod wiped;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use rotator::cli::wire::FromEnvironment;
@@ -17,7 +16,7 @@ static ALLOCATOR: wiped::WipedOnFree = wiped::WipedOnFree;
 const MAKES_THE_SDK_TELL: [&str; 2] = ["LOG_SENSITIVE_BODIES", "LOG_SIGNABLE_BODY"];
 
 fn main() -> ExitCode {
-    std::panic::set_hook(Box::new(say_where_it_panicked));
+    rotator::cli::defect::say_only_where();
     let given = take_from_environment();
     // Files that anybody makes from here on are for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
@@ -49,13 +48,4 @@ fn take_from_environment() -> FromEnvironment {
         unsafe { std::env::remove_var(name) };
     }
     FromEnvironment { store_key }
-}
-
-/// The place of a panic, never its text: that may hold anything.
-fn say_where_it_panicked(info: &std::panic::PanicHookInfo<'_>) {
-    let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
-    let _ = writeln!(
-        std::io::stderr(),
-        "rotator: a defect{place}; what was in flight is in the journal: `rotator status` shows it, `rotator resume` goes on"
-    );
 }

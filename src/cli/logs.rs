@@ -1,6 +1,7 @@
 //! Logs on stderr. Only rotator's own may be verbose: what the SDK and its HTTP client log in detail can hold bodies,
 //! and bodies hold secrets.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use tracing::level_filters::LevelFilter;
@@ -11,6 +12,7 @@ use tracing_subscriber::{Layer, fmt};
 
 use super::args::{Global, LogFormat};
 use super::error::CliError;
+use super::output::terminal::{printable, printable_json};
 
 /// The only target whose level can be chosen.
 const OURS: &str = "rotator";
@@ -28,7 +30,14 @@ pub fn start(global: &Global, color: bool) -> Result<(), CliError> {
     };
     let filter = filter(global, chosen);
     // A reader of stderr that went away must not end a rotation: failed writes are swallowed, not panicked over.
-    let layer = fmt::layer().with_writer(|| Quiet(io::stderr())).with_ansi(color).log_internal_errors(false);
+    let escape: Escape = match (global.log_format, color) {
+        (LogFormat::Json, _) => printable_json,
+        (LogFormat::Text, false) => printable,
+        // The colours are control characters, too; the layer itself escapes those of what is logged.
+        (LogFormat::Text, true) => |text| text.into(),
+    };
+    let layer = fmt::layer().with_writer(move || Quiet(io::stderr(), escape)).with_ansi(color);
+    let layer = layer.log_internal_errors(false);
     let layer = match global.log_format {
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().boxed(),
@@ -57,12 +66,15 @@ fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
     filter
 }
 
-/// Stderr, whatever becomes of it.
-struct Quiet(io::Stderr);
+type Escape = fn(&str) -> Cow<'_, str>;
+
+/// Stderr, whatever becomes of it; each line with its control characters written out.
+struct Quiet(io::Stderr, Escape);
 
 impl Write for Quiet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _ = self.0.write_all(bytes);
+        let text = String::from_utf8_lossy(bytes);
+        let _ = self.0.write_all((self.1)(&text).as_bytes());
         Ok(bytes.len())
     }
 

@@ -16,6 +16,7 @@ use super::config::Config;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
+use super::output::terminal::printable;
 use super::wire;
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreError};
 use crate::drive::report::with_causes;
@@ -69,7 +70,9 @@ fn list(context: &Context, config: &Config) -> Result<(), CliError> {
         return to_stdout(&to_bytes(&json!({ "version": 1, "store": config.store.name, "entries": entries })));
     }
     let names: String = entries.iter().map(|listed| format!("{}\n", listed.entry)).collect();
-    to_stdout(names.as_bytes())
+    // Programs get the names as they are.
+    let is_watched = std::io::stdout().is_terminal();
+    to_stdout(if is_watched { printable(&names) } else { names.into() }.as_bytes())
 }
 
 fn set(context: &Context, config: &Config, name: &EntryName) -> Result<(), CliError> {

@@ -4,6 +4,7 @@ mod against_moto;
 mod cli;
 mod convergence;
 mod embedded_store;
+mod hardening;
 mod journal_contract;
 mod leaks;
 mod moto_limits;

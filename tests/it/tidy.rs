@@ -174,3 +174,32 @@ fn no_lint_is_silenced_and_nothing_is_printed_past_the_terminal() {
     }
     report(&broken);
 }
+
+/// Where `unsafe` may stand, and how often. Each is explained where it is.
+const UNSAFE: [(&str, usize); 2] = [("main.rs", 2), ("wiped.rs", 7)];
+
+#[test]
+fn unsafe_stands_only_where_it_is_named_and_explained() {
+    let mut broken = Vec::new();
+    for source in sources() {
+        let is_unsafe = |line: &str| {
+            line.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == "unsafe")
+        };
+        let uses =
+            source.text.lines().filter(|line| !line.trim_start().starts_with("//")).filter(|line| is_unsafe(line));
+        // The attribute that expects it, and its reason, are no use of it.
+        let uses = uses.filter(|line| !line.contains("#[expect") && !line.contains("#![expect")).count();
+        let allowed = UNSAFE.iter().find(|(name, _)| *name == source.name).map_or(0, |(_, uses)| *uses);
+        if uses != allowed {
+            broken.push(format!("src/{} has {uses} `unsafe`, not {allowed}", source.name));
+        }
+        let blocks = source.text.matches("unsafe {").count() + source.text.matches("unsafe impl").count();
+        let explained = source.text.matches("// SAFETY: ").count();
+        if blocks > explained {
+            broken.push(format!("src/{}: {blocks} `unsafe` blocks, {explained} explained", source.name));
+        }
+    }
+    report(&broken);
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("read");
+    assert!(manifest.contains("unsafe_code = \"deny\""), "and nowhere else does it compile");
+}

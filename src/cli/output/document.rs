@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::terminal::printable_json;
 use crate::drive::survey::{Due, place_notes};
 use crate::journal::entry::{LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::event::Ending;
@@ -237,9 +238,10 @@ impl PlanDocument {
 #[must_use]
 pub fn to_bytes(document: &impl Serialize) -> Vec<u8> {
     // Text, numbers and maps with text for keys: nothing here can fail to be JSON.
-    let mut bytes = serde_json::to_vec_pretty(document).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes
+    let json = serde_json::to_string_pretty(document).unwrap_or_default();
+    let mut json = printable_json(&json).into_owned();
+    json.push('\n');
+    json.into_bytes()
 }
 
 #[cfg(test)]

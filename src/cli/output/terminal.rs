@@ -85,15 +85,26 @@ pub fn print(bytes: &[u8]) -> io::Result<()> {
 /// `text` with its control characters written out, lines kept: a stored name must not move the cursor.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| c.escape_unicode().collect())
+}
+
+/// The same for text that is JSON already: an escape of JSON's own, so that it says what it said. (JSON itself asks for
+/// escapes of the first 32 characters only, and terminals obey others.)
+#[must_use]
+pub fn printable_json(json: &str) -> Cow<'_, str> {
+    written_out(json, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+fn written_out(text: &str, write: impl Fn(char) -> String) -> Cow<'_, str> {
     // Marks of writing direction reorder what is displayed after them.
     let harmful = |c: char| {
         (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().flat_map(|c| if harmful(c) { c.escape_unicode().collect() } else { vec![c] }).collect())
+    Cow::Owned(text.chars().map(|c| if harmful(c) { write(c) } else { c.to_string() }).collect())
 }
 
 #[cfg(test)]
@@ -105,5 +116,15 @@ mod tests {
         assert_eq!(printable("plain ünïcode\nline"), "plain ünïcode\nline");
         assert_eq!(printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(printable("a\rb\u{202e}c"), "a\\u{d}b\\u{202e}c");
+        assert_eq!(printable("\u{9b}2J\u{7f}\u{61c}"), "\\u{9b}2J\\u{7f}\\u{61c}");
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let text = "a\u{9b}2J\u{202e}\u{7f}\u{1b}\n\"ü";
+        let json = serde_json::to_string(&[text]).expect("JSON");
+        let printable = printable_json(&json);
+        assert!(!printable.contains(['\u{9b}', '\u{202e}', '\u{7f}']), "{printable}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&printable).expect("JSON"), [text]);
     }
 }
