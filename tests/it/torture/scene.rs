@@ -13,6 +13,8 @@ use super::rig::Rig;
 use crate::support::aws::Pair;
 use crate::support::program::{Ended, Program, Running, sandbox_with_slashes};
 
+/// How long a loop sleeps before it runs rotator again.
+const A_WHILE: Duration = Duration::from_secs(10);
 /// How often a command may be repeated until it ends with 0 (P6).
 const MOST_TRIES: usize = 40;
 /// A call that a test waits for comes within this time, or not at all.
@@ -118,7 +120,8 @@ impl Scene {
         self.rig.program.ends_with(0, &["status", "--output", "json"]).json()
     }
 
-    /// `run` or `resume` once. Where rotations wait, AWS's clock is put forward to the first of their times.
+    /// `run` or `resume` once. Where rotations wait, AWS's clock is put forward to the first of their times; else by as
+    /// long as whoever runs it in a loop sleeps.
     pub(super) fn once(&self, command: &str) -> Ended {
         let ended = self.rig.program.rotator(&[command, "-q", "--output", "json"]);
         if ended.code == Some(3) {
@@ -126,10 +129,11 @@ impl Scene {
             let rotations = document["rotations"].as_array().expect("rotations");
             let times = rotations.iter().filter_map(|rotation| rotation["waiting_until"].as_str());
             let times = times.map(|time| time.parse::<jiff::Timestamp>().expect("a time"));
-            if let Some(first) = times.min() {
+            let wait = times.min().map_or(A_WHILE, |first| {
                 let seconds = (first.as_second() - self.sandbox.now().as_second() + 1).max(0);
-                self.sandbox.advance(Duration::from_secs(seconds.unsigned_abs()));
-            }
+                Duration::from_secs(seconds.unsigned_abs())
+            });
+            self.sandbox.advance(wait);
         }
         ended
     }
