@@ -3,6 +3,7 @@
 mod against_moto;
 mod cli;
 mod convergence;
+mod documents;
 mod embedded_store;
 mod hardening;
 mod journal_contract;

@@ -1,0 +1,100 @@
+//! Stored documents, arbitrary and as people write them: what is offered can be spliced, and nothing but the pair changes.
+
+mod check;
+mod tape;
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
+use rotator::discovery::StoredEntry;
+use rotator::rotation::name::{EntryName, StoreName};
+use rotator::rotation::secret::SecretValue;
+
+use crate::support::proof::{self, Proof};
+use check::{Shown, check};
+use tape::Tape;
+
+fn runner(cases: u64) -> TestRunner {
+    TestRunner::new(ProptestConfig {
+        cases: u32::try_from(cases).unwrap_or(u32::MAX),
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(proof::seed()),
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    })
+}
+
+fn one(name: &str, bytes: Vec<u8>) -> Vec<StoredEntry> {
+    let (store, name) = (StoreName::new("sqlite:x").expect("valid"), EntryName::new(name).expect("valid"));
+    vec![StoredEntry { store, name, value: SecretValue::new(bytes) }]
+}
+
+#[test]
+fn in_documents_as_people_write_them_only_the_pair_changes() {
+    let windows =
+        ["whole values spliced", "JSON spliced", "variables spliced", "variables in sections spliced", "left alone"];
+    let proof = RefCell::new(Proof::of("T18", "structured documents, some of them spoilt", &windows));
+    let tapes = proptest::collection::vec(any::<u8>(), 0..160);
+    let done = runner(proof::cases(25_000, 5_000_000)).run(&tapes, |tape| {
+        let Shown { whole, json, variable, section, left_alone } = check(&Tape::new(&tape).entries());
+        let mut proof = proof.borrow_mut();
+        proof.case();
+        for (window, times) in windows.into_iter().zip([whole, json, variable, section, left_alone]) {
+            proof.hit(window, times);
+        }
+        Ok(())
+    });
+    done.unwrap_or_else(|failure| panic!("seed {}: {failure}", proof::seed()));
+    proof.into_inner().conclude();
+}
+
+#[test]
+fn nothing_that_can_be_stored_makes_it_panic() {
+    let mut proof = Proof::of("T18", "arbitrary bytes and texts", &[]);
+    let bytes = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        any::<String>().prop_map(String::into_bytes),
+        "[\\[\\]{}\":,\\\\='#; \n\rAKISa-z0-9\u{e9}]{0,200}".prop_map(String::into_bytes),
+        "(export )?AWS_(SECRET_ACCESS_KEY|ACCESS_KEY_ID)[ =]{0,3}['\"]?[A-Z2-7a-z/+]{0,44}['\"]?[\n\r# ]{0,3}"
+            .prop_map(String::into_bytes),
+    ];
+    let names = prop_oneof![Just("a/b/AWS_SECRET_ACCESS_KEY"), Just("a/b/AWS_ACCESS_KEY_ID"), Just("a/b/doc")];
+    let cases = proof::cases(25_000, 5_000_000);
+    let done = runner(cases).run(&(names, bytes), |(name, bytes)| {
+        check(&one(name, bytes));
+        Ok(())
+    });
+    done.unwrap_or_else(|failure| panic!("seed {}: {failure}", proof::seed()));
+    for _ in 0..cases {
+        proof.case();
+    }
+    proof.conclude();
+}
+
+/// Sizes and depths that no generator reaches; in time that grows with the size, not with its square.
+#[test]
+fn huge_and_deep_documents_are_read_in_time() {
+    let began = std::time::Instant::now();
+    let pair =
+        "AWS_ACCESS_KEY_ID=AKIAABCDEFGHIJ234567\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE\n";
+    let json = r#"{"aws_access_key_id":"AKIAABCDEFGHIJ234567","aws_secret_access_key":"wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE"}"#;
+    let filler: String = (0..20_000).map(|number| format!("FILLER_{number}='{number}' # why\r\n")).collect();
+    let members: String = (0..20_000).map(|number| format!("\"m{number}\":[\"{number}\"],")).collect();
+    for (text, spliced) in [
+        (format!("{filler}{pair}{filler}").replace("FILLER_", "A_").replacen("A_", "B_", 20_000), 1),
+        (format!("{{{members}\"pair\":{json}}}"), 1),
+        (format!("{}{json}{}", "[".repeat(100), "]".repeat(100)), 1),
+        (format!("{}{json}{}", "[".repeat(100_000), "]".repeat(100_000)), 0),
+        ("{\"a\":".repeat(100_000), 0),
+        ("\\".repeat(200_000), 0),
+        ("%41".repeat(100_000), 0),
+        ("AKIA".repeat(50_000), 0),
+        ("x=\n".repeat(50_000), 0),
+        (format!("{{{}\"a\":1}}", "\"a\":{\"b\":\"c\"},".repeat(20_000)), 0),
+    ] {
+        let shown = check(&one("a/b/doc", text.into_bytes()));
+        assert_eq!(shown.json + shown.variable, spliced, "{shown:?}");
+    }
+    assert!(began.elapsed().as_secs() < 60, "it took {:?}", began.elapsed());
+}
