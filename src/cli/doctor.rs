@@ -141,7 +141,7 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
 async fn permissions(config: &Config, world: &World) -> Result<String, CliError> {
     let choice = config.choice(&Default::default())?;
     let failed = |message: String| CliError::failed(message, "compare what is allowed with `rotator policy`");
-    let Survey { due, left_alone } =
+    let Survey { due, left_alone, .. } =
         survey(world, &choice, &Taken::default()).await.map_err(|error| failed(error.to_string()))?;
     let refused = left_alone.iter().find(|note| ["iam-failed", "owner-unknown"].contains(&note.reason.as_str()));
     if let Some(note) = refused {

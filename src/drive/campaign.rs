@@ -92,7 +92,7 @@ impl Drive {
     /// [`CampaignError`] if the journal or a store cannot be read.
     pub async fn plan(&self, choice: &Choice) -> Result<Plan, CampaignError> {
         let campaign = self.open_campaign().await?;
-        let Survey { due, left_alone } = self.survey(choice, campaign.as_ref()).await?;
+        let Survey { due, left_alone, .. } = self.survey(choice, campaign.as_ref()).await?;
         Ok(Plan { due, left_alone })
     }
 
@@ -131,10 +131,10 @@ impl Drive {
         report: &mut Report,
     ) -> Result<(), CampaignError> {
         let campaign = self.open_campaign().await?;
-        let Survey { due, left_alone } = self.survey(choice, campaign.as_ref()).await?;
+        let Survey { due, left_alone, unconfirmed } = self.survey(choice, campaign.as_ref()).await?;
         report.left_alone.clone_from(&left_alone);
-        let waiting: Vec<AccessKeyId> =
-            left_alone.iter().filter(|note| note.due).filter_map(|note| note.key_id.clone()).collect();
+        let waiting = left_alone.iter().filter(|note| note.due).filter_map(|note| note.key_id.clone());
+        let waiting: Vec<AccessKeyId> = waiting.chain(unconfirmed.iter().cloned()).collect();
         report.need_a_person = left_alone.iter().filter(|note| note.due).count();
         if due.is_empty() && campaign.is_none() && waiting.is_empty() {
             return Ok(());
@@ -150,7 +150,7 @@ impl Drive {
         let now_due = due.len();
         let chosen: Vec<Due> = due.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
         let rotated = self.open_each(id, chosen, choice, report).await;
-        report.unopened = now_due - rotated.len();
+        report.unopened = now_due - rotated.len() + unconfirmed.len();
         unopened.retain(|key| !rotated.contains(key));
         self.settle_campaign(id, unopened, left_alone).await
     }

@@ -54,6 +54,8 @@ pub struct Survey {
     pub due: Vec<Due>,
     /// What is left alone, and why.
     pub left_alone: Vec<LeftAloneNote>,
+    /// Of these, the keys that the next run is to look at again: IAM contradicts itself about them.
+    pub unconfirmed: Vec<AccessKeyId>,
 }
 
 /// Keys that the journal knows.
@@ -89,15 +91,20 @@ struct Not {
     reason: &'static str,
     message: String,
     due: bool,
+    look_again: bool,
 }
 
 impl Not {
     fn left(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false }
+        Self { reason, message: message.into(), due: false, look_again: false }
+    }
+
+    fn look_again(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: false, look_again: true }
     }
 
     fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: true }
+        Self { reason, message: message.into(), due: true, look_again: false }
     }
 
     fn about(self, candidate: &Candidate) -> LeftAloneNote {
@@ -144,7 +151,12 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
                 by_user.entry(user).or_default().push(due);
             }
             Ok(None) => {}
-            Err(not) => survey.left_alone.push(not.about(candidate)),
+            Err(not) => {
+                if not.look_again {
+                    survey.unconfirmed.push(candidate.key_id.clone());
+                }
+                survey.left_alone.push(not.about(candidate));
+            }
         }
     }
     survey.due.extend(by_user.into_values().flatten());
@@ -325,6 +337,11 @@ async fn confirm(world: &World, owner: &Owner, candidate: &Candidate) -> Result<
             Ok(keys) => Ok((user, keys)),
             Err(error) => Err(Not::needs_a_person("iam-failed", error.message)),
         },
+        // IAM is eventually consistent: one of its two answers is behind.
+        Some(user) if named.contains(&user) => {
+            let message = format!("IAM says that it is {user}'s, and does not list it for {user} yet");
+            Err(Not::look_again("not-listed-yet", message))
+        }
         Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
         None => match absent {
             Some(confirmed) => Ok(confirmed),

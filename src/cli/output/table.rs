@@ -1,4 +1,4 @@
-//! What people read: columns, and below them a sentence for each rotation that needs one.
+//! What people read: columns, and below them what the rows cannot say.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ impl Paint {
     }
 }
 
-/// The rotations in columns; a sentence below each that is blocked, waits or failed.
+/// The rotations in columns; below them why some are blocked, wait or failed.
 #[must_use]
 pub fn rotations(document: &Document, paint: Paint) -> String {
     if document.rotations.is_empty() {
@@ -40,9 +40,7 @@ pub fn rotations(document: &Document, paint: Paint) -> String {
         ]
     });
     let mut text = columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], rows, paint);
-    for rotation in &document.rotations {
-        text.push_str(&sentence(rotation, paint));
-    }
+    text.push_str(&notes(&document.rotations, paint));
     text
 }
 
@@ -59,18 +57,40 @@ fn state(rotation: &RotationShown) -> String {
     state
 }
 
-fn sentence(rotation: &RotationShown, paint: Paint) -> String {
-    let user = printable(rotation.user.as_str());
-    if let Some(blocked) = &rotation.blocked {
-        let word = paint.red("blocked");
-        return format!("\n{word} {user}: {}\n  {}\n", printable(&blocked.message), printable(&blocked.command));
+/// How many users a line names before it counts the rest.
+const MOST_NAMED: usize = 5;
+
+/// What the table's rows cannot say: a paragraph for each block, then a line for each other reason, with its users.
+fn notes(rotations: &[RotationShown], paint: Paint) -> String {
+    let mut text = String::new();
+    let mut lines: Vec<(&str, &str, Vec<&RotationShown>)> = Vec::new();
+    for rotation in rotations {
+        if let Some(blocked) = &rotation.blocked {
+            let (word, user) = (paint.red("blocked"), printable(rotation.user.as_str()));
+            let (message, command) = (printable(&blocked.message), printable(&blocked.command));
+            text.push_str(&format!("\n{word} {user}: {message}\n  {command}\n"));
+            continue;
+        }
+        let Some(why) = &rotation.last_error else { continue };
+        let kind = match (rotation.waiting_until, rotation.state) {
+            (None, "deleted-old") => continue,
+            (Some(_), _) => "waiting",
+            (None, state @ ("aborted" | "gone")) => state,
+            (None, _) => "last error",
+        };
+        match lines.iter_mut().find(|(of, for_this, _)| *of == kind && *for_this == why) {
+            Some((_, _, rotations)) => rotations.push(rotation),
+            None => lines.push((kind, why, vec![rotation])),
+        }
     }
-    match (&rotation.last_error, rotation.waiting_until, rotation.state) {
-        (None, _, _) | (Some(_), None, "deleted-old") => String::new(),
-        (Some(why), Some(until), _) => format!("\nwaiting {user}: until {until}: {}\n", printable(why)),
-        (Some(why), None, state @ ("aborted" | "gone")) => format!("\n{state} {user}: {}\n", printable(why)),
-        (Some(why), None, _) => format!("\nlast error {user}: {}\n", printable(why)),
+    for (number, (kind, why, rotations)) in lines.into_iter().enumerate() {
+        let named: Vec<&str> = rotations.iter().take(MOST_NAMED).map(|rotation| rotation.user.as_str()).collect();
+        let more = rotations.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let space = if number == 0 { "\n" } else { "" };
+        text.push_str(&format!("{space}{kind} {}{more}: {}\n", printable(&named.join(", ")), printable(why)));
     }
+    text
 }
 
 /// One line: how many of what.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rotator::sandbox::{Action, Fault, FaultKind, KeyStatus};
+use rotator::sandbox::{Action, Behaviour, Fault, FaultKind, KeyStatus};
 use serde_json::json;
 
 use super::bench::Bench;
@@ -140,6 +140,34 @@ fn what_waits_is_three_and_said_until_when() {
     bench.run(&["resume"]).code(0).prints("1 rotated");
     assert!(!bench.keeps_previous("app1/production"), "and no longer");
     assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1);
+}
+
+#[test]
+fn there_is_one_line_for_all_that_wait_for_the_same() {
+    let bench = Bench::with_users(&["app1/production", "app2/production"]);
+    let ended = bench.run(&["run", "--overlap", "1h"]).code(3);
+    let told: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("waiting ")).collect();
+    assert_eq!(told.len(), 1, "{}", ended.stdout);
+    assert!(told[0].contains("app1/production") && told[0].contains("app2/production"), "{}", told[0]);
+}
+
+#[test]
+fn a_key_that_iam_does_not_list_yet_is_looked_at_again() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.run(&["run"]).code(0);
+    bench.sandbox.set_behaviour(Behaviour {
+        allow_slash_in_user_names: true,
+        new_keys_invisible_for: Duration::from_secs(30),
+        ..Behaviour::default()
+    });
+    let user = "app2/production";
+    bench.add(user);
+    let old = bench.run(&["store", "get", &format!("{user}/AWS_ACCESS_KEY_ID")]).code(0).stdout;
+    bench.run(&["run", "--only", user]).code(3).prints("does not list it");
+    bench.sandbox.advance(Duration::from_secs(31));
+    bench.sandbox.set_behaviour(Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() });
+    bench.run(&["run", "--only", user]).code(0);
+    bench.assert_rotated(user, &old);
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl Running {
         self.0.as_ref().expect("there until it is killed").id()
     }
 
+    /// Whether it has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.as_mut().expect("there until it is killed").try_wait().expect("a child can be asked").is_some()
+    }
+
     /// Kills it with SIGKILL, against which it can do nothing. It may have ended before.
     pub(crate) fn kill(mut self) -> Ended {
         let mut child = self.0.take().expect("there until now");
@@ -174,14 +179,7 @@ impl Program {
 
     /// All that the store holds, read through the library: a process for each entry would take long.
     pub(crate) fn values(&self) -> BTreeMap<String, String> {
-        let store = EmbeddedStore::open_existing(&self.folder().join("store.db"), None).expect("opened");
-        let listed = store.list().expect("listed").into_iter().map(|listed| listed.entry);
-        listed
-            .map(|entry| {
-                let value = store.get(&entry).expect("read").expect("listed just now");
-                (entry.to_string(), String::from_utf8(value.expose().to_vec()).expect("text"))
-            })
-            .collect()
+        values_in(self.folder())
     }
 
     /// The pair that stands in two entries of `<app>/<environment>`.
@@ -203,6 +201,18 @@ impl Program {
         }
         panic!("rotator {args:?} still ends with 3 after {MOST_TRIES} times: {:#?}", self.rotator(&["status"]));
     }
+}
+
+/// All that the store in this folder holds.
+pub(crate) fn values_in(folder: &Path) -> BTreeMap<String, String> {
+    let store = EmbeddedStore::open_existing(&folder.join("store.db"), None).expect("opened");
+    let listed = store.list().expect("listed").into_iter().map(|listed| listed.entry);
+    listed
+        .map(|entry| {
+            let value = store.get(&entry).expect("read").expect("listed just now");
+            (entry.to_string(), String::from_utf8(value.expose().to_vec()).expect("text"))
+        })
+        .collect()
 }
 
 /// A sandbox that takes user names with a slash, as the task's `<app>/<environment>`.

@@ -45,11 +45,6 @@ impl Proof {
         *self.counts.entry(what).or_default() += times;
     }
 
-    /// How often a window was hit so far.
-    pub(crate) fn hits(&self, window: &'static str) -> u64 {
-        self.windows.get(window).copied().unwrap_or_default()
-    }
-
     /// Prints and reports what was counted, and fails if a window was hit too rarely.
     #[track_caller]
     #[expect(clippy::print_stdout, reason = "the counts are what the proof is worth")]

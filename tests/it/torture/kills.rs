@@ -1,0 +1,257 @@
+//! T6: `kill -9` of `run` and `resume` against the sandbox, at random moments and in the windows that matter, while a
+//! reader authenticates with what stands in the store.
+//!
+//! The seed draws the moments, not what the scheduler does with them: the same seed meets nearly the same states.
+//! `ROTATOR_TEST_USERS` sets how many users there are (`scripts/torture` kills over fifty).
+
+use std::time::{Duration, Instant};
+
+use rotator::sandbox::{Action, Behaviour, Fault, FaultKind};
+use serde_json::Value;
+
+use super::reader::Reader;
+use super::scene::{Finished, Scene};
+use crate::support::program::{Ended, Running};
+use crate::support::proof::{self, Draw, Proof};
+
+const USERS: usize = 4;
+const LATE: &str = "late create after a resume";
+pub(super) const WINDOWS: [&str; 4] = ["create in doubt", "secret lost", "store in doubt", "delete in doubt"];
+pub(super) const RESUME_KILLED: &str = "killed while resuming";
+/// As an app would read: often, but not as the only thing that this machine does.
+const READER_PAUSE: Duration = Duration::from_millis(20);
+
+/// When to kill.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Moment {
+    /// After this fraction of a typical run.
+    Anytime(f64),
+    /// So long after the n-th success of a call.
+    After(Action, u64, Duration),
+    /// While the call of this user is held: before it is carried out, or before its reply is sent.
+    During(Action, usize, HeldEnd),
+}
+
+/// Which end of a call is held.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum HeldEnd {
+    Call,
+    Reply,
+}
+
+/// What one round is like.
+#[derive(Debug)]
+struct Round {
+    settle: u64,
+    invisible: Duration,
+    invalid: Duration,
+    overlap: &'static str,
+    quarantine: &'static str,
+    moment: Moment,
+    /// A held create is carried out only after so many resumes; 0: at once.
+    late: usize,
+    /// `resume` is killed so often, each time after this fraction of a typical run.
+    resumes_killed: Vec<f64>,
+}
+
+impl Round {
+    fn draw(draw: &mut Draw, users: usize) -> Self {
+        let user = usize::try_from(draw.below(users as u64)).expect("small");
+        let nth = 1 + draw.below(users as u64);
+        let delay = Duration::from_micros(draw.below(40_000));
+        let end = *draw.one_of(&[HeldEnd::Call, HeldEnd::Reply]);
+        let moment = match draw.below(20) {
+            0..8 => Moment::After(Action::CreateAccessKey, nth, delay),
+            8..13 => Moment::During(Action::CreateAccessKey, user, end),
+            13..15 => Moment::During(Action::DeleteAccessKey, user, end),
+            // Each new pair is proved three times before it is stored; the first call is rotator's own.
+            15..17 => Moment::After(Action::GetCallerIdentity, 3 * nth, delay),
+            _ => Moment::Anytime(draw.fraction()),
+        };
+        let held_call = matches!(moment, Moment::During(Action::CreateAccessKey, _, HeldEnd::Call));
+        let late = if held_call { *draw.one_of(&[0, 1, 2, 9]) } else { 0 };
+        // A run gets as far as a delete only where nothing makes it wait.
+        let slow = draw.below(2) == 1 && !matches!(moment, Moment::During(Action::DeleteAccessKey, ..));
+        let patient = draw.below(4) == 0 && !matches!(moment, Moment::During(..));
+        let settle = if slow { 1 + draw.below(60) } else { 0 };
+        Self {
+            settle,
+            invisible: Duration::from_secs_f64(settle as f64 * draw.fraction()),
+            invalid: if slow { Duration::from_millis(draw.below(300)) } else { Duration::ZERO },
+            overlap: if patient { "1h" } else { "0s" },
+            quarantine: if patient { *draw.one_of(&["0s", "1d"]) } else { "0s" },
+            moment,
+            late,
+            resumes_killed: (0..draw.below(3)).map(|_| draw.fraction()).collect(),
+        }
+    }
+}
+
+/// The scene and what was counted.
+struct Torture {
+    scene: Scene,
+    typical: Duration,
+    proof: Proof,
+}
+
+impl Torture {
+    fn begin(users: usize) -> Self {
+        let mut scene = Scene::with_users(users);
+        scene.rig.program.set("ROTATOR_POLICY_PROOF_TIMEOUT", "20s");
+        let began = Instant::now();
+        scene.rig.program.ends_with(0, &["run", "-q"]);
+        let windows = [&WINDOWS[..], &[LATE, RESUME_KILLED]].concat();
+        let what = "kill -9 of run and resume against the sandbox, a reader authenticating all the while";
+        Self { scene, typical: began.elapsed(), proof: Proof::of("T6", what, &windows) }
+    }
+
+    /// One kill and what follows, or how a promise was broken.
+    fn round(&mut self, round: &Round) -> Result<(), String> {
+        let program = &mut self.scene.rig.program;
+        program.set("ROTATOR_POLICY_SETTLE", &format!("{}s", round.settle));
+        program.set("ROTATOR_POLICY_OVERLAP", round.overlap);
+        program.set("ROTATOR_POLICY_QUARANTINE", round.quarantine);
+        self.scene.behave(Behaviour {
+            new_keys_invisible_for: round.invisible,
+            new_keys_invalid_for: round.invalid,
+            ..Behaviour::default()
+        });
+        self.scene.forget_calls();
+        let reader = Reader::of(&self.scene.rig, READER_PAUSE);
+        let ended = self.kill(self.scene.rig.program.spawn(&["run", "-q"]), round);
+        self.proof.count(if ended.signal.is_some() { "killed" } else { "ended before" }, 1);
+        self.look()?;
+        self.kill_resumes(round)?;
+        let finished = self.finish(round)?;
+        self.proof.count("blocks resolved by the command given", finished.resolved.len() as u64);
+        self.proof.count("resumes", finished.tries as u64);
+        // What the run was killed before it opened; and the next round's run is to find every key due.
+        if self.scene.rig.program.rotator(&["status", "--exit-code"]).code != Some(0) {
+            self.scene.finish("run")?;
+        }
+        // Whatever a list did not show yet, it shows in the next round.
+        self.scene.sandbox.advance(Duration::from_secs(round.settle + 1));
+        self.proof.count("pairs that the reader tried", reader.end()?);
+        self.scene.rig.all_settled()?;
+        self.scene.stranger_untouched()
+    }
+
+    fn kill(&self, mut running: Running, round: &Round) -> Ended {
+        match round.moment {
+            Moment::Anytime(fraction) => std::thread::sleep(self.typical.mul_f64(fraction)),
+            Moment::After(action, nth, delay) => {
+                if self.scene.wait_for(action, nth, &mut running) {
+                    std::thread::sleep(delay);
+                }
+            }
+            Moment::During(action, user, end) => {
+                let kind = match end {
+                    HeldEnd::Call => FaultKind::HoldUntilReleased,
+                    HeldEnd::Reply => FaultKind::HoldReply,
+                };
+                let user = &self.scene.rig.users[user];
+                self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(user));
+                self.scene.wait_until_held(&mut running);
+                let ended = running.kill();
+                self.scene.sandbox.disarm_all();
+                if round.late == 0 {
+                    self.scene.sandbox.release(None);
+                }
+                return ended;
+            }
+        }
+        running.kill()
+    }
+
+    /// The promises right after a kill, and what it caught.
+    fn look(&mut self) -> Result<(), String> {
+        self.scene.rig.all_accepted()?;
+        let status = self.scene.status();
+        let rotations = status["rotations"].as_array().expect("rotations");
+        for window in rotations.iter().filter_map(window_of) {
+            self.proof.hit(window, 1);
+        }
+        Ok(())
+    }
+
+    fn kill_resumes(&mut self, round: &Round) -> Result<(), String> {
+        for fraction in &round.resumes_killed {
+            if self.scene.status()["counts"]["in_flight"] == 0 {
+                return Ok(());
+            }
+            let resume = self.scene.rig.program.spawn(&["resume", "-q"]);
+            std::thread::sleep(self.typical.mul_f64(*fraction));
+            if resume.kill().signal.is_some() {
+                self.proof.hit(RESUME_KILLED, 1);
+                self.look()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Resumes until nothing is in flight. A create that is held since before the kill is carried out on the way, or
+    /// after all is over: such a key is told, and stays as it is until a person deletes it.
+    fn finish(&mut self, round: &Round) -> Result<Finished, String> {
+        let user = match round.moment {
+            Moment::During(_, user, _) if round.late > 0 => self.scene.rig.users[user].clone(),
+            Moment::During(..) | Moment::After(..) | Moment::Anytime(_) => return self.scene.finish("resume"),
+        };
+        let mut said = String::new();
+        for _ in 0..round.late {
+            let ended = self.scene.once("resume");
+            said.push_str(&ended.stderr);
+            if ended.code == Some(0) {
+                break;
+            }
+        }
+        self.scene.forget_calls();
+        self.scene.sandbox.release(None);
+        if self.scene.sees_create_for(&user) {
+            self.proof.hit(LATE, 1);
+        }
+        let mut finished = self.scene.finish("resume")?;
+        self.scene.sandbox.advance(Duration::from_secs(round.settle));
+        finished.said.push_str(&said);
+        self.delete_late_key(&user, &finished)?;
+        Ok(finished)
+    }
+
+    fn delete_late_key(&mut self, user: &str, finished: &Finished) -> Result<(), String> {
+        let stored = self.scene.rig.stored()?[user].id.clone();
+        let keys = self.scene.rig.iam.keys_of(user);
+        let Some(late) = keys.iter().find(|key| **key != stored) else { return Ok(()) };
+        let told = self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]);
+        let said = format!("{}{}", finished.said, told.stderr);
+        if !said.contains(&format!("key {late} of user {user} turned up late")) {
+            return Err(format!("{late} of {user} turned up late, and nobody was told: {said}"));
+        }
+        self.proof.count("late keys told and left alone", 1);
+        self.scene.sandbox.delete_key(user, late).map_err(|error| format!("{late} of {user} was touched: {error}"))
+    }
+}
+
+/// The window in which a kill caught this rotation.
+pub(super) fn window_of(rotation: &Value) -> Option<&'static str> {
+    match (rotation["state"].as_str(), rotation["in_doubt"].as_str()) {
+        (_, Some("create-new")) => Some("create in doubt"),
+        (_, Some("store-new")) => Some("store in doubt"),
+        (_, Some("delete-old")) => Some("delete in doubt"),
+        (Some("created-new"), None) => Some("secret lost"),
+        (_, Some(_) | None) => None,
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_recovers() {
+    let users = std::env::var("ROTATOR_TEST_USERS").map_or(USERS, |users| users.parse().expect("a number of users"));
+    let (seed, mut torture) = (proof::seed(), Torture::begin(users));
+    for number in 1..=proof::cases(300, 5_000) {
+        let round = Round::draw(&mut Draw::new(seed, number), users);
+        if let Err(broken) = torture.round(&round) {
+            let status = torture.scene.rig.program.rotator(&["status"]).stdout;
+            panic!("kill {number} of seed {seed}: {broken}\n{round:#?}\n{:#?}\n{status}", torture.proof);
+        }
+        torture.proof.case();
+    }
+    torture.proof.conclude();
+}

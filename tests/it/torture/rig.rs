@@ -1,0 +1,132 @@
+//! The world of these tests: a look-alike of IAM, users with a pair in the store each, and the promises, asked of both
+//! behind rotator's back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rotator::sandbox::Sandbox;
+
+use crate::support::aws::{Pair, signed_call};
+use crate::support::moto::Moto;
+use crate::support::program::{Program, my_secret, put_pair};
+
+/// What a test asks of IAM itself.
+pub(super) trait Iam: Send + Sync {
+    /// Whether a request signed with this pair is let in at this moment.
+    fn accepts(&self, pair: &Pair) -> bool;
+    /// The ids of all keys of this user.
+    fn keys_of(&self, user: &str) -> Vec<String>;
+}
+
+impl Iam for Sandbox {
+    fn accepts(&self, pair: &Pair) -> bool {
+        Self::accepts(self, &pair.id, &pair.secret)
+    }
+
+    fn keys_of(&self, user: &str) -> Vec<String> {
+        Self::keys_of(self, user).into_iter().map(|key| key.id.to_string()).collect()
+    }
+}
+
+/// moto, and its administrator.
+pub(super) struct CheckedMoto {
+    pub(super) moto: Moto,
+    pub(super) admin: Pair,
+}
+
+impl CheckedMoto {
+    /// The body of the answer to a call that this pair signs, if it is let in.
+    pub(super) fn call(&self, pair: &Pair, service: &str, body: &str) -> Option<String> {
+        let answer = signed_call(self.moto.addr(), pair, service, body, SystemTime::now()).expect("moto answers");
+        (answer.status == 200).then_some(answer.body)
+    }
+
+    /// As the administrator, about a user.
+    pub(super) fn administer(&self, action: &str, user: &str) -> String {
+        let user = user.replace('/', "%2F");
+        let body = format!("Action={action}&Version=2010-05-08&UserName={user}");
+        self.call(&self.admin, "iam", &body).unwrap_or_else(|| panic!("moto refused {action} of {user}"))
+    }
+}
+
+impl Iam for CheckedMoto {
+    fn accepts(&self, pair: &Pair) -> bool {
+        self.call(pair, "sts", "Action=GetCallerIdentity&Version=2011-06-15").is_some()
+    }
+
+    fn keys_of(&self, user: &str) -> Vec<String> {
+        let listed = self.administer("ListAccessKeys", user);
+        let ids = listed.split("<AccessKeyId>").skip(1).filter_map(|rest| rest.split('<').next());
+        ids.map(str::to_owned).collect()
+    }
+}
+
+/// Users whose pairs are in the store, each beside a secret that nobody may touch.
+pub(super) struct Rig {
+    pub(super) iam: Arc<dyn Iam>,
+    pub(super) program: Program,
+    pub(super) users: Vec<String>,
+}
+
+impl Rig {
+    /// Fills the store of `program` with the pairs of these users.
+    pub(super) fn new(iam: Arc<dyn Iam>, program: Program, pairs: &BTreeMap<String, Pair>) -> Self {
+        let mut entries = BTreeMap::new();
+        for (user, pair) in pairs {
+            put_pair(&mut entries, user, pair);
+            entries.insert(format!("{user}/MY_SECRET"), my_secret(user));
+        }
+        program.import(&entries);
+        Self { iam, program, users: pairs.keys().cloned().collect() }
+    }
+
+    /// All pairs in the store, and every other entry unchanged.
+    pub(super) fn stored(&self) -> Result<BTreeMap<String, Pair>, String> {
+        let values = self.program.values();
+        if values.len() != 3 * self.users.len() {
+            return Err(format!("the store has {} entries, not {}", values.len(), 3 * self.users.len()));
+        }
+        for user in &self.users {
+            if values.get(&format!("{user}/MY_SECRET")) != Some(&my_secret(user)) {
+                return Err(format!("MY_SECRET of {user} has changed"));
+            }
+        }
+        pairs_in(&values, &self.users)
+    }
+
+    /// P1 and P4 at this moment. (The embedded store is atomic: no pair is ever torn.)
+    pub(super) fn all_accepted(&self) -> Result<BTreeMap<String, Pair>, String> {
+        let pairs = self.stored()?;
+        for (user, pair) in &pairs {
+            if !self.iam.accepts(pair) {
+                return Err(format!("IAM refuses the stored pair {} of {user}", pair.id));
+            }
+            if self.iam.keys_of(user).len() > 2 {
+                return Err(format!("{user} has more than two keys"));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// One key for each user, the stored one.
+    pub(super) fn all_settled(&self) -> Result<(), String> {
+        for (user, pair) in self.all_accepted()? {
+            let keys = self.iam.keys_of(&user);
+            if keys != [pair.id.as_str()] {
+                return Err(format!("{user} has the keys {keys:?}, the store {}", pair.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pairs of these users among all that a store holds.
+pub(super) fn pairs_in(values: &BTreeMap<String, String>, users: &[String]) -> Result<BTreeMap<String, Pair>, String> {
+    let value = |entry: String| values.get(&entry).cloned().ok_or(format!("{entry} is lost"));
+    let pair = |user: &String| {
+        let id = value(format!("{user}/AWS_ACCESS_KEY_ID"))?;
+        Ok((user.clone(), Pair::new(id, value(format!("{user}/AWS_SECRET_ACCESS_KEY"))?)))
+    };
+    users.iter().map(pair).collect()
+}

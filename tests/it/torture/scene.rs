@@ -1,0 +1,182 @@
+//! A sandbox with a rig in it: its calls as they come, its clock put forward where rotator waits, and a person who
+//! does what rotator says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rotator::sandbox::{Action, Behaviour, CallSeen, KeyStatus, Sandbox};
+use serde_json::Value;
+
+use super::rig::Rig;
+use crate::support::aws::Pair;
+use crate::support::program::{Ended, Program, Running, sandbox_with_slashes};
+
+/// How long a loop sleeps before it runs rotator again.
+const A_WHILE: Duration = Duration::from_secs(10);
+/// How often a command may be repeated until it ends with 0 (P6).
+const MOST_TRIES: usize = 40;
+/// A call that a test waits for comes within this time, or not at all.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing in the store names this user's keys, an active and an inactive one: rotator has no business with them.
+const STRANGER: &str = "stranger/production";
+
+/// The sandbox and the rig.
+pub(super) struct Scene {
+    pub(super) sandbox: Sandbox,
+    pub(super) rig: Rig,
+    seen: Receiver<CallSeen>,
+    stranger: Vec<(String, KeyStatus)>,
+}
+
+/// How a rotation, or all of them, came to rest.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// How often it was repeated.
+    pub(super) tries: usize,
+    /// All that it said on stderr.
+    pub(super) said: String,
+    /// The reasons of the blocks that a person resolved, by the command that rotator gave.
+    pub(super) resolved: Vec<String>,
+}
+
+impl Scene {
+    /// As many users, each with a pair in the store, and a stranger.
+    pub(super) fn with_users(users: usize) -> Self {
+        let sandbox = sandbox_with_slashes();
+        let (sender, seen) = channel();
+        // An error means that the test is over.
+        sandbox.observe(move |call| drop(sender.send(call.clone())));
+        let mut pairs = BTreeMap::new();
+        for number in 0..users {
+            let user = format!("app{number}/production");
+            sandbox.add_user(&user).expect("a new user");
+            let key = sandbox.create_key(&user).expect("a first key");
+            pairs.insert(user, Pair::new(key.id.as_str(), key.secret.expose()));
+        }
+        sandbox.add_user(STRANGER).expect("a new user");
+        for status in [KeyStatus::Active, KeyStatus::Inactive] {
+            let key = sandbox.create_key(STRANGER).expect("a key");
+            sandbox.set_status(STRANGER, key.id.as_str(), status).expect("set");
+        }
+        let stranger = sandbox.keys_of(STRANGER).into_iter().map(|key| (key.id.to_string(), key.status)).collect();
+        let rig = Rig::new(Arc::new(sandbox.clone()), Program::at(&sandbox), &pairs);
+        Self { sandbox, rig, seen, stranger }
+    }
+
+    /// Sets how IAM behaves, beside the slashes in its users' names.
+    pub(super) fn behave(&self, behaviour: Behaviour) {
+        self.sandbox.set_behaviour(Behaviour { allow_slash_in_user_names: true, ..behaviour });
+    }
+
+    /// Forgets the calls that were seen so far.
+    pub(super) fn forget_calls(&self) {
+        while self.seen.try_recv().is_ok() {}
+    }
+
+    /// Waits for the `nth` success of `action`; whether it came before `running` ended.
+    pub(super) fn wait_for(&self, action: Action, nth: u64, running: &mut Running) -> bool {
+        let began = Instant::now();
+        let mut left = nth;
+        while left > 0 {
+            match self.seen.recv_timeout(Duration::from_millis(5)) {
+                Ok(call) => left -= u64::from(call.action == action && call.outcome.is_ok()),
+                Err(_) if running.is_over() || began.elapsed() > PATIENCE => return false,
+                Err(_) => {}
+            }
+        }
+        true
+    }
+
+    /// Waits until a call is held; whether one was before `running` ended.
+    pub(super) fn wait_until_held(&self, running: &mut Running) -> bool {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let began = Instant::now();
+        let moment = Duration::from_millis(5);
+        let held = || runtime.block_on(async { tokio::time::timeout(moment, self.sandbox.held(1)).await.is_ok() });
+        loop {
+            if held() {
+                return true;
+            }
+            if running.is_over() || began.elapsed() > PATIENCE {
+                return false;
+            }
+        }
+    }
+
+    /// Whether a key was made for `user` among the calls seen from now on within a moment.
+    pub(super) fn sees_create_for(&self, user: &str) -> bool {
+        while let Ok(call) = self.seen.recv_timeout(Duration::from_millis(200)) {
+            if call.action == Action::CreateAccessKey && call.user.as_deref() == Some(user) {
+                return call.outcome.is_ok();
+            }
+        }
+        false
+    }
+
+    /// What `status` shows.
+    pub(super) fn status(&self) -> Value {
+        self.rig.program.ends_with(0, &["status", "--output", "json"]).json()
+    }
+
+    /// `run` or `resume` once. Where rotations wait, AWS's clock is put forward to the first of their times; else by as
+    /// long as whoever runs it in a loop sleeps.
+    pub(super) fn once(&self, command: &str) -> Ended {
+        let ended = self.rig.program.rotator(&[command, "-q", "--output", "json"]);
+        if ended.code == Some(3) {
+            let document = ended.json();
+            let rotations = document["rotations"].as_array().expect("rotations");
+            let times = rotations.iter().filter_map(|rotation| rotation["waiting_until"].as_str());
+            let times = times.map(|time| time.parse::<jiff::Timestamp>().expect("a time"));
+            let wait = times.min().map_or(A_WHILE, |first| {
+                let seconds = (first.as_second() - self.sandbox.now().as_second() + 1).max(0);
+                Duration::from_secs(seconds.unsigned_abs())
+            });
+            self.sandbox.advance(wait);
+        }
+        ended
+    }
+
+    /// P6: repeats `run` or `resume` until it ends with 0, with a person who answers each block by the command that
+    /// rotator itself gives, and nothing else.
+    pub(super) fn finish(&self, command: &str) -> Result<Finished, String> {
+        let mut finished = Finished::default();
+        for _ in 0..MOST_TRIES {
+            let ended = self.once(command);
+            finished.tries += 1;
+            finished.said.push_str(&ended.stderr);
+            match ended.code {
+                Some(0) => return Ok(finished),
+                Some(3) => {}
+                Some(4) => self.resolve_each(&ended.json(), &mut finished)?,
+                _ => return Err(format!("{command} ends with {:?}: {}{}", ended.code, ended.stdout, ended.stderr)),
+            }
+        }
+        Err(format!("still in flight after {MOST_TRIES} times: {}", self.rig.program.rotator(&["status"]).stdout))
+    }
+
+    fn resolve_each(&self, document: &Value, finished: &mut Finished) -> Result<(), String> {
+        for rotation in document["rotations"].as_array().expect("rotations") {
+            let blocked = &rotation["blocked"];
+            let (Some(reason), Some(command)) = (blocked["reason"].as_str(), blocked["command"].as_str()) else {
+                continue;
+            };
+            let args: Vec<&str> = command.split_whitespace().skip(1).collect();
+            let ended = self.rig.program.rotator(&args);
+            if !matches!(ended.code, Some(0 | 3 | 4)) {
+                return Err(format!("`{command}` ends with {:?}: {}", ended.code, ended.stderr));
+            }
+            finished.said.push_str(&ended.stderr);
+            finished.resolved.push(reason.to_owned());
+        }
+        Ok(())
+    }
+
+    /// P2: the stranger's keys are as they were.
+    pub(super) fn stranger_untouched(&self) -> Result<(), String> {
+        let now: Vec<_> =
+            self.sandbox.keys_of(STRANGER).into_iter().map(|key| (key.id.to_string(), key.status)).collect();
+        if now == self.stranger { Ok(()) } else { Err(format!("the stranger's keys were touched: {now:?}")) }
+    }
+}
