@@ -72,6 +72,27 @@ fn nothing_that_can_be_stored_makes_it_panic() {
     proof.conclude();
 }
 
+/// What the fuzz targets begin with, and whatever they have found since; no nightly compiler needed.
+#[test]
+fn the_corpus_of_the_fuzz_targets_passes() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let files = |target: &str| -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(corpus.join(target)).expect("a corpus").flatten();
+        entries.map(|entry| std::fs::read(entry.path()).expect("read")).collect()
+    };
+    let (documents, bytes) = (files("documents"), files("bytes"));
+    assert!(documents.len() >= 12 && bytes.len() >= 12, "the seeds are there");
+    let mut spliced = 0;
+    for tape in &documents {
+        check(&Tape::new(tape).entries());
+    }
+    for value in &bytes {
+        let shown = check(&one("a/b/document", value[1..].to_vec()));
+        spliced += shown.json + shown.variable + shown.section;
+    }
+    assert!(spliced >= 5, "JSON, dotenv and INI seeds have a pair in them: {spliced}");
+}
+
 /// Sizes and depths that no generator reaches; in time that grows with the size, not with its square.
 #[test]
 fn huge_and_deep_documents_are_read_in_time() {
