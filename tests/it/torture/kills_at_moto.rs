@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::kills::{RESUME_KILLED, WINDOWS, window_of};
+use super::kills::{LINES_EACH, RESUME_KILLED, WINDOWS, window_of};
 use super::reader::Reader;
 use super::rig::{CheckedMoto, Iam, Rig};
 use crate::support::aws::{Pair, element};
@@ -41,29 +41,29 @@ fn rig(iam: &Arc<CheckedMoto>, number: u64) -> Rig {
 /// One kill and what follows, or how a promise was broken. `typical` is how long a run takes.
 fn round(rig: &Rig, typical: Duration, draw: &mut Draw, proof: &Mutex<Proof>) -> Result<(), String> {
     let reader = Reader::of(rig, READER_PAUSE);
-    let kill = |command, fraction| {
-        let running = rig.program.spawn(&[command, "-q"]);
-        std::thread::sleep(typical.mul_f64(fraction));
+    let kill = |command, draw: &mut Draw| {
+        let mut running = rig.program.spawn(&[command, "-q"]);
+        match draw.below(8) {
+            0 => std::thread::sleep(typical.mul_f64(draw.fraction())),
+            1..4 => rig.wait_for_store(1 + draw.below(USERS), &mut running),
+            _ => rig.wait_for_journal(1 + draw.below(LINES_EACH * USERS), &mut running),
+        }
         let killed = running.kill().signal.is_some();
         rig.all_accepted()?;
         let status = rig.program.ends_with(0, &["status", "--output", "json"]).json();
         let mut proof = proof.lock().expect("no thread panicked");
         for window in status["rotations"].as_array().expect("rotations").iter().filter_map(window_of) {
-            if WINDOWS.contains(&window) {
-                proof.hit(window, 1);
-            } else {
-                proof.count(window, 1);
-            }
+            proof.hit(window, 1);
         }
         Ok::<_, String>((killed, status["counts"]["in_flight"] != 0))
     };
-    let (killed, mut in_flight) = kill("run", draw.fraction())?;
+    let (killed, mut in_flight) = kill("run", draw)?;
     proof.lock().expect("no thread panicked").count(if killed { "killed" } else { "ended before" }, 1);
-    for _ in 0..draw.below(3) {
+    for _ in 0..1 + draw.below(6) {
         if in_flight {
-            let (killed, still) = kill("resume", draw.fraction())?;
+            let (killed, still) = kill("resume", draw)?;
             in_flight = still;
-            proof.lock().expect("no thread panicked").count(RESUME_KILLED, u64::from(killed));
+            proof.lock().expect("no thread panicked").hit(RESUME_KILLED, u64::from(killed));
         }
     }
     let (ended, _) = rig.program.until_settled(&["resume", "-q"], Duration::from_millis(500));

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rotator::sandbox::Sandbox;
 
 use crate::support::aws::{Pair, signed_call};
 use crate::support::moto::Moto;
-use crate::support::program::{Program, my_secret, put_pair};
+use crate::support::program::{Program, Running, my_secret, put_pair};
 
 /// What a test asks of IAM itself.
 pub(super) trait Iam: Send + Sync {
@@ -107,6 +107,28 @@ impl Rig {
             }
         }
         Ok(pairs)
+    }
+
+    /// Waits until the journal has grown `nth` times, or `running` has ended.
+    pub(super) fn wait_for_journal(&self, nth: u64, running: &mut Running) {
+        self.wait_for("journal.db-wal", nth, running);
+    }
+
+    /// Waits until the store was written `nth` times, or `running` has ended.
+    pub(super) fn wait_for_store(&self, nth: u64, running: &mut Running) {
+        self.wait_for("store.db-wal", nth, running);
+    }
+
+    fn wait_for(&self, log: &str, nth: u64, running: &mut Running) {
+        let log = self.program.folder().join(log);
+        let length = || std::fs::metadata(&log).map_or(0, |log| log.len());
+        let (mut last, mut grown) = (length(), 0);
+        while grown < nth && !running.is_over() {
+            std::thread::sleep(Duration::from_micros(200));
+            let now = length();
+            grown += u64::from(now > last);
+            last = now;
+        }
     }
 
     /// One key for each user, the stored one.
