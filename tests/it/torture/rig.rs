@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rotator::sandbox::Sandbox;
+use serde_json::Value;
 
 use crate::support::aws::{Pair, signed_call};
 use crate::support::moto::Moto;
@@ -60,6 +61,13 @@ impl Iam for CheckedMoto {
         let ids = listed.split("<AccessKeyId>").skip(1).filter_map(|rest| rest.split('<').next());
         ids.map(str::to_owned).collect()
     }
+}
+
+/// A block that a person answered by the command that rotator gave.
+pub(super) struct Answered {
+    pub(super) reason: String,
+    /// What that command said on stderr.
+    pub(super) said: String,
 }
 
 /// Users whose pairs are in the store, each beside a secret that nobody may touch.
@@ -129,6 +137,24 @@ impl Rig {
             grown += u64::from(now > last);
             last = now;
         }
+    }
+
+    /// A person does what a `run` or `resume` with this document says for each block, and nothing else.
+    pub(super) fn answer_blocks(&self, document: &Value) -> Result<Vec<Answered>, String> {
+        let mut answered = Vec::new();
+        for rotation in document["rotations"].as_array().expect("rotations") {
+            let blocked = &rotation["blocked"];
+            let (Some(reason), Some(command)) = (blocked["reason"].as_str(), blocked["command"].as_str()) else {
+                continue;
+            };
+            let args: Vec<&str> = command.split_whitespace().skip(1).collect();
+            let ended = self.program.rotator(&args);
+            if !matches!(ended.code, Some(0 | 3 | 4)) {
+                return Err(format!("`{command}` ends with {:?}: {}", ended.code, ended.stderr));
+            }
+            answered.push(Answered { reason: reason.to_owned(), said: ended.stderr });
+        }
+        Ok(answered)
     }
 
     /// One key for each user, the stored one.

@@ -149,28 +149,16 @@ impl Scene {
             match ended.code {
                 Some(0) => return Ok(finished),
                 Some(3) => {}
-                Some(4) => self.resolve_each(&ended.json(), &mut finished)?,
+                Some(4) => {
+                    for answered in self.rig.answer_blocks(&ended.json())? {
+                        finished.said.push_str(&answered.said);
+                        finished.resolved.push(answered.reason);
+                    }
+                }
                 _ => return Err(format!("{command} ends with {:?}: {}{}", ended.code, ended.stdout, ended.stderr)),
             }
         }
         Err(format!("still in flight after {MOST_TRIES} times: {}", self.rig.program.rotator(&["status"]).stdout))
-    }
-
-    fn resolve_each(&self, document: &Value, finished: &mut Finished) -> Result<(), String> {
-        for rotation in document["rotations"].as_array().expect("rotations") {
-            let blocked = &rotation["blocked"];
-            let (Some(reason), Some(command)) = (blocked["reason"].as_str(), blocked["command"].as_str()) else {
-                continue;
-            };
-            let args: Vec<&str> = command.split_whitespace().skip(1).collect();
-            let ended = self.rig.program.rotator(&args);
-            if !matches!(ended.code, Some(0 | 3 | 4)) {
-                return Err(format!("`{command}` ends with {:?}: {}", ended.code, ended.stderr));
-            }
-            finished.said.push_str(&ended.stderr);
-            finished.resolved.push(reason.to_owned());
-        }
-        Ok(())
     }
 
     /// P2: the stranger's keys are as they were.
