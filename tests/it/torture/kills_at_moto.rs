@@ -45,7 +45,12 @@ fn round(rig: &Rig, typical: Duration, draw: &mut Draw, proof: &Mutex<Proof>) ->
         let mut running = rig.program.spawn(&[command, "-q"]);
         match draw.below(8) {
             0 => std::thread::sleep(typical.mul_f64(draw.fraction())),
-            1..4 => rig.wait_for_store(1 + draw.below(USERS), &mut running),
+            1..3 => rig.wait_for_store(1 + draw.below(USERS), &mut running),
+            // What follows a store write: its outcome, the proofs and the delete.
+            3 => {
+                rig.wait_for_store(1 + draw.below(USERS), &mut running);
+                rig.wait_for_journal(1 + draw.below(LINES_EACH), &mut running);
+            }
             _ => rig.wait_for_journal(1 + draw.below(LINES_EACH * USERS), &mut running),
         }
         let killed = running.kill().signal.is_some();
@@ -86,7 +91,7 @@ async fn killed_at_any_moment_it_recovers_where_signatures_are_checked() {
     let moto = Moto::start();
     let admin = moto.check_signatures().await;
     let iam = Arc::new(CheckedMoto { moto, admin });
-    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(60, 1_000));
+    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(100, 1_000));
     let what = "kill -9 of run and resume against moto, signatures checked, a reader authenticating all the while";
     let proof = Mutex::new(Proof::of("T7", what, &WINDOWS));
     std::thread::scope(|threads| {
