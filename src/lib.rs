@@ -9,12 +9,15 @@
 //! | 2 | [`ports`] | what the drive asks of IAM, STS and a store |
 //! | 3 | [`drive`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
 //! | 4 | [`cli`] | words, arguments, exit codes |
+//!
+//! Beside them [`planted`]: faults for the tests to find, absent from every release.
 
 pub mod adapters;
 pub mod cli;
 pub mod discovery;
 pub mod drive;
 pub mod journal;
+pub mod planted;
 pub mod ports;
 pub mod rotation;
 pub mod sandbox;

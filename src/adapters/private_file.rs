@@ -195,8 +195,10 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Nobody reads a draft; one that stays is only litter.
-        drop(fs::remove_file(&self.path));
+        // Nobody reads a draft; one that stays is only litter. SQLite leaves the others where it fails.
+        for suffix in ["", "-wal", "-shm"] {
+            drop(fs::remove_file(with_suffix(&self.path, suffix)));
+        }
     }
 }
 

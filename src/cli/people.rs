@@ -119,6 +119,7 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         | Reason::Unreadable { .. }
         | Reason::NewKeyNotActive { .. }
         | Reason::NewKeyGone { .. }
+        | Reason::NewKeyDiscarded { .. }
         | Reason::StoredPairFails { .. }
         | Reason::WrongIdentity { .. }
         | Reason::TooManyCreates => {}

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::document::{self, Field};
 use super::named::names;
 use super::place::{Place, Spot};
+use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
 use crate::rotation::secret::{SecretKey, SecretValue};
 
@@ -192,6 +193,9 @@ fn splice_texts<'v>(
     }
     let mut entries: Vec<_> = entries.into_iter().collect();
     entries.sort_by_key(|(_, edits)| (edits.has_id, !edits.has_secret));
+    if planted::is(Planted::SecretWrittenLast) {
+        entries.reverse();
+    }
     entries
         .into_iter()
         .map(|(entry, edits)| {

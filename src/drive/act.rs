@@ -10,6 +10,7 @@ use super::rotate::{Left, MOST_TRIES, Visitor};
 use super::world::World;
 use super::write::{self, Batches, OldValues};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
+use crate::planted::{self, Planted};
 use crate::rotation::effect::{ChangeStatus, CreateNew, DeleteKey, Effect, Intent, WriteEntries, WriteKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::{Hand, Known};
@@ -92,7 +93,12 @@ impl Visitor<'_> {
                 world.ports.iam.create_key(order).await
             };
             turn.over_with(&result);
-            result
+            match result {
+                Err(Failure::Unknown(why)) if planted::is(Planted::UnknownIsRefused) => {
+                    Err(Refusal::new(RefusalKind::Other, why).into())
+                }
+                result => result,
+            }
         };
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         if let Attempt::Done(created) = attempt {
@@ -113,6 +119,10 @@ impl Visitor<'_> {
         self.finish(journal, effect, |order| async move {
             let result = world.ports.iam.change_status(order).await;
             turn.over_with(&result);
+            // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
+            if let Ok(at) = &result {
+                world.saw_date(*at);
+            }
             result
         })
         .await
@@ -128,6 +138,10 @@ impl Visitor<'_> {
         self.finish(journal, effect, |order| async move {
             let result = world.ports.iam.delete_key(order).await;
             turn.over_with(&result);
+            // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
+            if let Ok(at) = &result {
+                world.saw_date(*at);
+            }
             result
         })
         .await
@@ -150,8 +164,15 @@ impl Visitor<'_> {
         };
         let stores = batches.keys().cloned().collect();
         let seen_through = rotation.clone();
+        let told = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
+        let told = told.map(|secret| secret.expose().to_owned());
         self.finish(journal, WriteEntries { kind, stores }, |order| async move {
-            write::write(world, &seen_through, order, batches).await
+            match (write::write(world, &seen_through, order, batches).await, told) {
+                (Err(Failure::Refused(refusal)), Some(secret)) => {
+                    Err(Refusal::new(refusal.kind, format!("{refusal}: {secret}")).into())
+                }
+                (result, _) => result,
+            }
         })
         .await
     }
@@ -165,16 +186,7 @@ impl Visitor<'_> {
                     return Err("the new secret is not in memory".to_owned());
                 };
                 let batches = write::new_pair(rotation, readings, &made.key, secret)?;
-                for (store, batch) in &batches {
-                    for one in batch {
-                        if let Some(value) = readings.value(store, &one.entry) {
-                            self.hand
-                                .old_values
-                                .entry((store.clone(), one.entry.clone()))
-                                .or_insert_with(|| value.duplicate());
-                        }
-                    }
-                }
+                write::keep_old(rotation, readings, &mut self.hand.old_values);
                 Ok(batches)
             }
         }
@@ -194,10 +206,7 @@ impl Visitor<'_> {
     {
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         match attempt {
-            Attempt::Done(at) => {
-                self.world.saw_date(at);
-                self.went_well(journal)
-            }
+            Attempt::Done(_) => self.went_well(journal),
             Attempt::Refused(_) | Attempt::Unknown(_) => self.went_wrong(journal, attempt).await,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::pace::Operation;
 use super::world::World;
 use crate::discovery::{Place, read_pair};
+use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Reading, Version};
 use crate::rotation::known::{PlaceShows, PlacesSeen};
 use crate::rotation::name::{EntryName, StoreName};
@@ -88,7 +89,8 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
     let fingerprint = pair.secret.fingerprint(rotation.id);
     let is_old_id = pair.id.as_ref() == Some(&rotation.opened.old_key);
     let recorded = rotation.opened.old_secret.as_ref();
-    let is_old = is_old_id && recorded.is_none_or(|recorded| fingerprint.as_ref() == Some(recorded));
+    let is_old_secret = recorded.is_none_or(|recorded| fingerprint.as_ref() == Some(recorded));
+    let is_old = is_old_id && (is_old_secret || planted::is(Planted::ForeignOverwritten));
     let Some(made) = rotation.made() else {
         return if is_old { PlaceShows::Old } else { PlaceShows::Foreign };
     };

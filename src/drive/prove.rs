@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::pace::Operation;
 use super::world::World;
+use crate::planted::{self, Planted};
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::Opened;
 use crate::rotation::known::Proof;
@@ -28,6 +29,9 @@ pub async fn prove(
     confirmations: u32,
     span: Duration,
 ) -> Proof {
+    if planted::is(Planted::ProofSkipped) {
+        return Proof::Passed;
+    }
     let clock = &world.ports.clock;
     let began = clock.monotonic();
     let confirmations = confirmations.max(1);
@@ -40,7 +44,8 @@ pub async fn prove(
         match answer {
             Ok(WhoIs::User { account, user, at }) => {
                 world.saw_date(at);
-                if account != opened.account || !user.is_user(&opened.user) {
+                let is_expected = account == opened.account && user.is_user(&opened.user);
+                if !is_expected && !planted::is(Planted::WrongUserAccepted) {
                     return Proof::SomebodyElse(format!("user {user} of account {account}"));
                 }
                 in_a_row += 1;

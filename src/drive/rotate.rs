@@ -13,6 +13,7 @@ use super::prove::prove;
 use super::stop::Stop;
 use super::world::World;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
+use crate::planted::{self, Planted};
 use crate::rotation::event::Event;
 use crate::rotation::known::Known;
 use crate::rotation::plan::{Look, Step, plan};
@@ -192,8 +193,11 @@ impl Visitor<'_> {
         match look {
             Look::Keys => {
                 let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(&opened.user)).await;
-                let keys = keys.map_err(|error| error.message)?;
+                let mut keys = keys.map_err(|error| error.message)?;
                 world.saw_date(keys.at);
+                if planted::is(Planted::LocalClock) {
+                    keys.at = world.aws_now();
+                }
                 self.hand.keys_seen_at = world.ports.clock.monotonic();
                 self.known.keys = Some(keys);
             }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use super::pace::Operation;
 use super::world::World;
 use crate::discovery::{Haystack, Needle};
+use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
 use crate::rotation::known::ScanSeen;
@@ -91,6 +92,7 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Outcome {
                     }
                 }
                 Reading::Unreadable(_) if world.manner.unread_ok.is_match(entry.as_str()) => {}
+                Reading::Unreadable(_) if planted::is(Planted::UnreadableIgnored) => {}
                 Reading::Unreadable(why) => {
                     tracing::warn!("{} cannot be read: {why}", label());
                     seen.unreadable.push(label());

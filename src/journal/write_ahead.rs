@@ -49,6 +49,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::entry::Line;
 use super::store::{SharedStore, StorageError};
+use crate::planted::{self, Planted};
 use crate::rotation::apply::{IllegalEvent, apply};
 use crate::rotation::effect::{Effect, WriteEntries};
 use crate::rotation::event::{Event, NotDone, Opened};
@@ -240,8 +241,11 @@ impl RotationJournal {
     {
         let intent = effect.intent();
         let id = self.rotation.id;
-        let journal = self.append(Event::Intended(intent.clone())).await?;
-        match act(Journaled { effect }).await {
+        let late = planted::is(Planted::IntentNotDurable);
+        let journal = if late { self } else { self.append(Event::Intended(intent.clone())).await? };
+        let result = act(Journaled { effect }).await;
+        let journal = if late { journal.append(Event::Intended(intent.clone())).await? } else { journal };
+        match result {
             Ok(yielded) => {
                 let outcome = E::outcome(&intent, id, &yielded);
                 let journal = journal.append(Event::Done(outcome)).await?;

@@ -8,6 +8,7 @@ use super::name::AccessKeyId;
 use super::policy::{MOST_CREATES, Timestamp};
 use super::record::record;
 use super::standing::{BrokenFact, Claim, Made, Phase, Rotation, Standing};
+use crate::planted::{self, Planted};
 
 /// An event that cannot follow: a defect in rotator, or a journal that was edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,16 +126,22 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
             | Intent::DiscardNew { .. },
         ) => false,
 
-        (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld) => made.fingerprint().is_some(),
+        // A key that may be deleted at any moment is stored nowhere; nor what an earlier write may undo.
+        (Phase::CreatedNew { made }, Intent::StoreNew) => {
+            made.fingerprint().is_some() && !made.discard_may_land && (!made.old_may_land || made.fenced.is_some())
+        }
+        (Phase::CreatedNew { made }, Intent::RestoreOld) => made.fingerprint().is_some(),
         (Phase::CreatedNew { .. }, Intent::FenceStore) => true,
         (Phase::CreatedNew { .. }, Intent::DeactivateNew { key }) => is_held_on_evidence(phase, key),
         (Phase::CreatedNew { made }, Intent::ReactivateNew { key }) => {
             is_held_on_evidence(phase, key) && made.deactivated.is_some()
         }
         (Phase::CreatedNew { made }, Intent::DiscardNew { key, .. }) => {
+            let unguarded = planted::is(Planted::NoFence) || planted::is(Planted::ReapByDifference);
             // Evidence is not proof: such a key has been inactive, and the store fenced, before it may go.
             made.key == *key
                 && match made.claim {
+                    _ if unguarded => true,
                     Claim::Evidence => made.deactivated.is_some() && made.fenced.is_some(),
                     Claim::Acknowledged { .. } => made.fenced.is_some() || !made.write_may_land,
                 }
@@ -144,7 +151,9 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
             Intent::CreateNew { .. } | Intent::DeactivateOld | Intent::ReactivateOld | Intent::DeleteOld,
         ) => false,
 
-        (Phase::StoredNew { .. }, Intent::DeactivateOld) => !rotation.is_never_deactivated_again(),
+        (Phase::StoredNew { made, .. }, Intent::DeactivateOld) => {
+            !rotation.is_never_deactivated_again() && !made.discard_may_land
+        }
         (Phase::StoredNew { .. }, Intent::DeleteOld | Intent::FenceStore) => true,
         (Phase::StoredNew { made, .. }, Intent::DiscardNew { key, then: AfterDiscard::Abort, .. }) => {
             made.key == *key && made.fenced.is_some() && rotation.abort_asked
@@ -180,11 +189,19 @@ fn is_held_on_evidence(phase: &Phase, key: &AccessKeyId) -> bool {
     phase.made().is_some_and(|made| made.claim == Claim::Evidence && made.key == *key)
 }
 
-/// A write that was refused is over. One that was merely not seen may still land, behind any fence of before.
+/// What was refused is over. A write that was merely not seen may still land, behind any fence of before; and a delete
+/// after whose reply was lost the key is still listed may be executed yet, or be one that the list does not show.
 fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
     match (phase, intent, why) {
         (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld, NotDone::Seen) => {
-            Phase::CreatedNew { made: Made { write_may_land: true, fenced: None, ..made.clone() } }
+            let old_may_land = made.old_may_land || *intent == Intent::RestoreOld;
+            Phase::CreatedNew { made: Made { write_may_land: true, old_may_land, fenced: None, ..made.clone() } }
+        }
+        (Phase::CreatedNew { made }, Intent::DiscardNew { .. }, NotDone::Seen) => {
+            Phase::CreatedNew { made: Made { discard_may_land: true, ..made.clone() } }
+        }
+        (Phase::StoredNew { made, stored_at }, Intent::DiscardNew { .. }, NotDone::Seen) => {
+            Phase::StoredNew { made: Made { discard_may_land: true, ..made.clone() }, stored_at: *stored_at }
         }
         (
             Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. },
@@ -282,7 +299,17 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
 }
 
 fn created(key: &AccessKeyId, claim: Claim) -> Phase {
-    Phase::CreatedNew { made: Made { key: key.clone(), claim, deactivated: None, fenced: None, write_may_land: false } }
+    Phase::CreatedNew {
+        made: Made {
+            key: key.clone(),
+            claim,
+            deactivated: None,
+            fenced: None,
+            write_may_land: false,
+            old_may_land: false,
+            discard_may_land: false,
+        },
+    }
 }
 
 fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {

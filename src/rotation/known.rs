@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::name::AccessKeyId;
 use super::policy::Timestamp;
+use crate::planted::{self, Planted};
 
 /// A key's status. AWS knows `Active`, `Inactive` and `Expired`
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyMetadata.html>); what else it may say one day
@@ -96,6 +97,9 @@ impl PlacesSeen {
     /// Whether every place shows this.
     #[must_use]
     pub fn all(&self, shows: PlaceShows) -> bool {
+        if planted::is(Planted::OnePlaceIsEnough) {
+            return self.any(shows);
+        }
         self.places.iter().all(|(_, seen)| *seen == shows)
     }
 

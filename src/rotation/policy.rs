@@ -147,9 +147,9 @@ pub const MOST_CREATES: u32 = 5;
 /// How many writes of the new pair may fail in a row before it is given up.
 pub const MOST_REFUSED_WRITES: u32 = 3;
 
-/// How long after its intent AWS may still execute a signed `CreateAccessKey`: a signature is good for 15 minutes
+/// How long after its intent AWS may still execute a signed request: a signature is good for 15 minutes
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>), and one more.
-pub const LATE_CREATE: Duration = Duration::from_secs(16 * 60);
+pub const LATE_REQUEST: Duration = Duration::from_secs(16 * 60);
 
 /// How far AWS's clocks may differ at the early end of an attempt's window.
 pub const WINDOW_BEFORE: Duration = Duration::from_secs(2);

@@ -63,6 +63,11 @@ pub enum Reason {
         /// That key.
         key: AccessKeyId,
     },
+    /// Places hold the new pair, but a delete of its key was sent and nobody heard the end of it.
+    NewKeyDiscarded {
+        /// That key.
+        key: AccessKeyId,
+    },
     /// The pair as read back from the store does not authenticate as the user.
     StoredPairFails {
         /// That key.
@@ -112,6 +117,7 @@ impl Reason {
             Self::Unreadable { .. } => "unreadable",
             Self::NewKeyNotActive { .. } => "new-key-not-active",
             Self::NewKeyGone { .. } => "new-key-gone",
+            Self::NewKeyDiscarded { .. } => "new-key-discarded",
             Self::StoredPairFails { .. } => "stored-pair-fails",
             Self::WrongIdentity { .. } => "wrong-identity",
             Self::OldKeyReactivated { .. } => "old-key-reactivated",
@@ -176,6 +182,10 @@ impl Reason {
                 "the store holds the new key {key}, but IAM does not list it any more; put the old pair back if it \
                  still works, then abort"
             ),
+            Self::NewKeyDiscarded { key } => format!(
+                "the store holds the new key {key}, but rotator has asked IAM to delete that key and the reply was lost: \
+                 it may vanish yet; put the old pair back if it still works, then abort"
+            ),
             Self::StoredPairFails { key, answer } => format!(
                 "the pair of {key} as read back from the store does not authenticate: {answer}; mend the cause and \
                  resume, or put the old pair back and abort"
@@ -213,7 +223,10 @@ impl Reason {
                 None => format!("rotator resume {id}"),
             },
             Self::OldKeyReactivated { key } => format!("rotator resolve {id} --delete-key {key}"),
-            Self::WrongIdentity { .. } | Self::NewKeyGone { .. } | Self::TooManyCreates => {
+            Self::WrongIdentity { .. }
+            | Self::NewKeyGone { .. }
+            | Self::NewKeyDiscarded { .. }
+            | Self::TooManyCreates => {
                 format!("rotator abort {id}")
             }
             Self::SomebodyWrote { .. }

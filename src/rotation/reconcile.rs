@@ -19,6 +19,7 @@ use super::plan::{Look, Step, block};
 use super::policy::{Timestamp, Unclaimed};
 use super::reason::Reason;
 use super::standing::{Phase, Rotation, in_window};
+use crate::planted::{self, Planted};
 
 fn done(outcome: Outcome) -> Step {
     Step::Note(Event::Done(outcome))
@@ -78,11 +79,14 @@ fn create_new(
         None => "no such user".to_owned(),
         Some(_) => unknown.iter().map(|key| key.id.as_str()).collect::<Vec<_>>().join(" "),
     };
+    if let Some(key) = unknown.first().filter(|_| planted::is(Planted::ReapByDifference)) {
+        return Ok(done(Outcome::FoundCreated { key: key.id.clone() }));
+    }
     let settle = rotation.opened.policy.settle;
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
             let due = first.at.max(give_up_at).plus(settle);
-            if keys.at < due {
+            if keys.at < due && !planted::is(Planted::NoSettle) {
                 let why = "the reply to CreateAccessKey was lost; IAM may not show yet what it did".to_owned();
                 return Ok(Step::Wait { until: due, why });
             }

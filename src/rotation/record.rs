@@ -156,6 +156,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
             if matches!(intent, Some(Intent::StoreNew)) {
                 next.refused_writes += 1;
             }
+            next.old_delete_may_land |= matches!(intent, Some(Intent::DeleteOld));
             watch(next, intent, before);
         }
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::effect::Intent;
 use super::event::{Ending, Opened};
 use super::name::{AccessKeyId, RotationId};
-use super::policy::{LATE_CREATE, MOST_CREATES, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
+use super::policy::{LATE_REQUEST, MOST_CREATES, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
 use super::reason::Reason;
 use super::secret::Fingerprint;
 
@@ -45,6 +45,12 @@ pub struct Made {
     pub fenced: Option<Timestamp>,
     /// Whether a write of its pair may land that nobody heard the end of.
     pub write_may_land: bool,
+    /// Whether a write of the old pair may land that nobody heard the end of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub old_may_land: bool,
+    /// Whether a delete of it may be executed yet that nobody heard the end of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discard_may_land: bool,
 }
 
 impl Made {
@@ -171,7 +177,7 @@ impl Standing {
 }
 
 /// A `CreateAccessKey` whose reply was lost and which seems not to have happened: a request once signed may still be
-/// executed until [`LATE_CREATE`] after its intent.
+/// executed until [`LATE_REQUEST`] after its intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
     /// The ids listed before it.
@@ -186,7 +192,7 @@ impl Watched {
     /// Until when a key of this attempt may still turn up.
     #[must_use]
     pub fn until(&self) -> Timestamp {
-        self.asked_at.plus(LATE_CREATE)
+        self.asked_at.plus(LATE_REQUEST)
     }
 
     /// Whether a key that was not there before, and created then, may be a late child of this attempt.
@@ -237,6 +243,9 @@ pub struct Rotation {
     /// Whether somebody made the old key active again after we had deactivated it.
     #[serde(default)]
     pub reactivated: bool,
+    /// Whether a delete of the old key may be executed yet that nobody heard the end of.
+    #[serde(default)]
+    pub old_delete_may_land: bool,
     /// A first look that waits for its second.
     pub first_look: Option<FirstLook>,
     /// Keys that turned up late and were reported.
@@ -275,6 +284,7 @@ impl Rotation {
             abort_asked: false,
             reactivate_asked: false,
             reactivated: false,
+            old_delete_may_land: false,
             first_look: None,
             late_keys: BTreeSet::new(),
             last_error: None,

@@ -1,7 +1,7 @@
 //! From the SDK's default chain to two clients on one pool; every setting that we rely on is made here and read back.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_config::meta::region::RegionProviderChain;
@@ -10,12 +10,12 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
-    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
@@ -67,6 +67,12 @@ pub enum ConnectError {
         /// `IAM` or `STS`.
         service: &'static str,
     },
+    /// Nobody's word is taken for who AWS is.
+    #[error(
+        "call AWS: this machine has no certificate authorities to know it by; install them (the package \
+         ca-certificates), or name their file in SSL_CERT_FILE"
+    )]
+    NoAuthorities,
     /// A setting that we rely on did not take: a defect, or another version of the SDK.
     #[error("call {service}: the SDK did not take the setting {setting}; this build of rotator must not be used")]
     Setting {
@@ -92,18 +98,18 @@ impl Aws {
     /// [`ConnectError`] if the endpoint would get secrets in the clear or is none, or a setting does not take.
     pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
-        let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).load().await;
+        let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(late()).load().await;
         Self::with_chain(&chain, settings).await
     }
 
     /// Clients as `chain` describes them.
     pub(super) async fn with_chain(chain: &SdkConfig, settings: AwsSettings) -> Result<Self, ConnectError> {
         let endpoints = [("IAM", iam_uri(chain).await), ("STS", sts_uri(chain).await)];
-        let mut plain = false;
-        for (service, uri) in endpoints {
-            plain |= is_plain(service, uri)?;
+        let mut plain = 0;
+        for (service, uri) in &endpoints {
+            plain += usize::from(is_plain(service, uri.as_deref())?);
         }
-        let client = one_pool(settings, plain);
+        let client = one_pool(settings, plain > 0, plain < endpoints.len())?;
         let (retries, time_outs) = (RetryConfig::disabled(), time_outs(settings));
         let stalls = StalledStreamProtectionConfig::disabled();
         let iam = aws_sdk_iam::config::Builder::from(chain)
@@ -152,10 +158,22 @@ fn time_outs(settings: AwsSettings) -> TimeoutConfig {
         .build()
 }
 
+/// The SDK's default client for its own chain, made when a credential source first asks somebody. Its own would read
+/// every certificate of the machine even where nobody is asked.
+fn late() -> SharedHttpClient {
+    let made = OnceLock::new();
+    http_client_fn(move |settings, components| {
+        let make = || HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        made.get_or_init(make).http_connector(settings, components)
+    })
+}
+
 /// One connector for both services, so one pool and one set of root certificates. Proxies as in the environment; none
-/// when an endpoint is plain `http`, since a proxy would carry what is meant for this machine out of it.
-fn one_pool(settings: AwsSettings, plain: bool) -> SharedHttpClient {
-    let connector = Connector::builder()
+/// when an endpoint is plain `http`, since a proxy would carry what is meant for this machine out of it. Certificates
+/// are read only where an endpoint has one to show: a machine without any is asked for none by a look-alike, and the
+/// SDK takes none for a defect of its own.
+fn one_pool(settings: AwsSettings, some_plain: bool, some_tls: bool) -> Result<SharedHttpClient, ConnectError> {
+    let builder = Connector::builder()
         .connector_settings(
             HttpConnectorSettings::builder()
                 .connect_timeout(settings.connect_timeout)
@@ -163,15 +181,20 @@ fn one_pool(settings: AwsSettings, plain: bool) -> SharedHttpClient {
                 .build(),
         )
         .pool_idle_timeout(IDLE)
-        .proxy_config(if plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() })
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .build();
+        .proxy_config(if some_plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() });
+    let connector = if !some_tls {
+        builder.build_http()
+    } else if rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Err(ConnectError::NoAuthorities);
+    } else {
+        builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build()
+    };
     let connector = SharedHttpConnector::new(connector);
-    http_client_fn(move |_, _| connector.clone())
+    Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
 /// Whether the endpoint is plain `http`, which only a loopback host may have.
-fn is_plain(service: &'static str, uri: Option<String>) -> Result<bool, ConnectError> {
+fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool, ConnectError> {
     let none = ConnectError::NoEndpoint { service };
     let Some(Ok(uri)) = uri.map(|uri| uri.parse::<Uri>()) else { return Err(none) };
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(none) };

@@ -10,6 +10,7 @@ use super::connect::Aws;
 use super::fault::{Call, Fault};
 use super::witness::{Seen, Witness};
 use crate::journal::write_ahead::Journaled;
+use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
@@ -100,7 +101,12 @@ impl Iam for Aws {
         let call = about_user("CreateAccessKey", &effect.user);
         let witness = Witness::default();
         let request = self.iam.create_access_key().user_name(effect.user.as_str());
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let mut request = request.customize().interceptor(witness.clone());
+        if planted::is(Planted::SdkRetries) {
+            let retries = aws_sdk_iam::config::retry::RetryConfig::standard();
+            request = request.config_override(aws_sdk_iam::config::Builder::new().retry_config(retries));
+        }
+        let result = Box::pin(request.send()).await;
         let (output, seen) = witness.judge(&call, result).map_err(Fault::into_failure)?;
         // A missing header is no reason to lose a secret: the clock of the list just before is nearly as good.
         let at = seen.at.unwrap_or(effect.asked_at);
@@ -131,7 +137,9 @@ impl Iam for Aws {
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
         match witness.judge(&call, result) {
             Ok((_, seen)) => seen.at.ok_or_else(|| Fault::unreadable(&call, seen, NO_DATE).into_failure()),
-            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => {
+            Err(fault)
+                if fault.refusal_code() == Some("NoSuchEntity") && !planted::is(Planted::NoSuchEntityIsFailure) =>
+            {
                 fault.at.ok_or_else(|| Failure::Unknown(no_date(&fault).message))
             }
             Err(fault) => Err(fault.into_failure()),

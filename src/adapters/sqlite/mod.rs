@@ -12,6 +12,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::private_file::{self, Draft, Others, with_suffix};
+use crate::planted::{self, Planted};
 pub use error::DatabaseError;
 pub(super) use settings::{READER, Setting, WRITER};
 
@@ -95,10 +96,22 @@ pub(super) fn create(
     connection.pragma_update(None, "application_id", kind.application_id).map_err(failed)?;
     migrate(&mut connection, path, kind)?;
     fill(&connection).map_err(failed)?;
-    // The last connection's end brings everything into the file itself.
+    take_in_log(&connection).map_err(failed)?;
     connection.close().map_err(|(_, source)| failed(source))?;
     draft.publish(path)?;
     Ok(())
+}
+
+/// Brings everything into the file itself. The last connection's end would do so too, and not say where it failed: on a
+/// disk that is full just then the file would get its name without what its log holds.
+fn take_in_log(connection: &Connection) -> rusqlite::Result<()> {
+    let all =
+        |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?);
+    if connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], all)? {
+        return Ok(());
+    }
+    let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    Err(rusqlite::Error::SqliteFailure(busy, Some("its log could not be taken in".to_owned())))
 }
 
 /// Opens the file for reading and writing, brings it up to this version, and asserts every setting.
@@ -115,6 +128,9 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
     settings::apply(&connection, path, kind, kind.more_settings)?;
     check_whole(&connection, path, kind)?;
     migrate(&mut connection, path, kind)?;
+    if planted::is(Planted::SynchronousOff) {
+        connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+    }
     Ok(connection)
 }
 

@@ -53,6 +53,25 @@ fn every_migration_is_applied_once() {
 }
 
 #[test]
+fn a_file_gets_its_name_with_all_of_its_log_or_not_at_all() {
+    let fixture = fixture();
+    let mut reader = None;
+    let fill = |connection: &Connection| {
+        connection.pragma_update(None, "busy_timeout", 1)?;
+        // As where the disk is full just then: something keeps the log from being taken in.
+        let other = Connection::open(connection.path().expect("a file"))?;
+        other.execute_batch("BEGIN; SELECT n FROM one")?;
+        reader = Some(other);
+        Ok(())
+    };
+    let error = create(&fixture.path, &KIND, fill).expect_err("not whole");
+    assert!(error.to_string().contains("test.db"), "{error}");
+    drop(reader);
+    let left = std::fs::read_dir(private_file::folder_of(&fixture.path)).expect("listed").count();
+    assert_eq!(left, 0, "neither the file nor its draft");
+}
+
+#[test]
 fn a_setting_that_did_not_take_is_detected() {
     let Fixture { path, .. } = &made();
     let connection = open(path, &KIND).expect("opens");

@@ -1,7 +1,7 @@
 //! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
 
 use super::super::effect::{AfterDiscard, Intent};
-use super::super::known::{Hand, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::known::{Hand, KeyStatus, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::policy::{MOST_REFUSED_WRITES, Timestamp};
 use super::super::reason::Reason;
 use super::super::standing::{Made, Rotation};
@@ -11,7 +11,7 @@ use super::{Look, Step, block};
 pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
     let places = places_of(known)?;
     let unwritten = !holds_new(places);
-    let give_up = why_give_up(rotation, places);
+    let give_up = why_give_up(rotation, made, hand, places);
     if unwritten {
         if let Some(why) = give_up {
             return discard(rotation, made, hand, AfterDiscard::Abort, why, known, now);
@@ -21,17 +21,24 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
             return discard(rotation, made, hand, AfterDiscard::CreateAgain, why, known, now);
         }
     } else {
-        if give_up.is_some() && hand.old_values {
+        // Not to a pair that somebody switched off or deleted meanwhile.
+        if give_up.is_some() && hand.old_values && old_key_works(rotation, known)? {
             return Ok(Step::Act(Intent::RestoreOld));
         }
         if places.any(PlaceShows::Foreign) {
             return Ok(block(Reason::SomebodyWrote { places: places.which(PlaceShows::Foreign) }));
+        }
+        if made.discard_may_land {
+            return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
         }
         if !hand.new_secret {
             let why = format!("{} holds the new secret, but it could not be read back", new(places).join(", "));
             return Ok(Step::Later { why });
         }
         // Without the old values the only way out of a half-written store is forward, also for an abort.
+    }
+    if made.old_may_land {
+        behind_the_fence(made, now)?;
     }
     match known.new_pair.as_ref().ok_or(Step::Look(Look::NewPair))? {
         Proof::Passed => Ok(Step::Act(Intent::StoreNew)),
@@ -53,7 +60,11 @@ fn new(places: &PlacesSeen) -> Vec<String> {
 }
 
 /// Why the old pair is to stand, for people.
-fn why_give_up(rotation: &Rotation, places: &PlacesSeen) -> Option<String> {
+fn why_give_up(rotation: &Rotation, made: &Made, hand: Hand, places: &PlacesSeen) -> Option<String> {
+    // Without its secret in hand it cannot be stored anyway.
+    if made.discard_may_land && hand.new_secret {
+        return Some(format!("the deletion of {} was asked for and may be executed yet", made.key));
+    }
     if rotation.abort_asked {
         return Some("a person asked for it; the old key is as it was".to_owned());
     }
@@ -65,6 +76,11 @@ fn why_give_up(rotation: &Rotation, places: &PlacesSeen) -> Option<String> {
         let last = rotation.last_error.as_deref().unwrap_or("no reason given");
         format!("the store did not take the new pair: {last}")
     })
+}
+
+fn old_key_works(rotation: &Rotation, known: &Known) -> Result<bool, Step> {
+    let old = keys_of(rotation, known)?.find(&rotation.opened.old_key);
+    Ok(old.is_some_and(|old| old.status == KeyStatus::Active))
 }
 
 /// The way to `DiscardNew`: the fence, a look at the places after it, a scan, then the discard.

@@ -8,6 +8,7 @@ use super::super::reason::Reason;
 use super::super::standing::Rotation;
 use super::ground::{delete_named, keys_of, places_of, unnamed};
 use super::{Step, block, end};
+use crate::planted::{self, Planted};
 
 pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known) -> Result<Step, Step> {
     if rotation.abort_asked {
@@ -48,6 +49,9 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
     };
     let kept = rotation.kept.contains(&other.id);
     let late = rotation.watched.iter().any(|attempt| attempt.may_have_made(&other.id, other.created));
+    if late && planted::is(Planted::LateKeyTaken) {
+        return Err(Step::Act(Intent::DeleteNamed { key: other.id.clone() }));
+    }
     if late && !kept {
         if !rotation.late_keys.contains(&other.id) {
             return Err(Step::Note(Event::LateKeySeen { key: other.id.clone() }));

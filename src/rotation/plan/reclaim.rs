@@ -9,9 +9,14 @@ use super::super::reason::Reason;
 use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, keys_of, last_used, places_of, scan_for, unnamed};
 use super::{Step, block};
+use crate::planted::{self, Planted};
 
 pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timestamp) -> Result<Step, Step> {
     let key = &made.key;
+    if planted::is(Planted::ReapByDifference) {
+        let (then, why) = (AfterDiscard::CreateAgain, "it was not there before".to_owned());
+        return Ok(Step::Act(Intent::DiscardNew { key: key.clone(), then, why }));
+    }
     let keys = keys_of(rotation, known)?;
     let Some(seen) = keys.find(key) else { return Ok(disown(made)) };
     if rotation.kept.contains(key) {

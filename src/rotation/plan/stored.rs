@@ -1,13 +1,16 @@
 //! `stored-new` and `deactivated-old`: the way to the old key's removal, and back if somebody reverts.
 
+use std::time::Duration;
+
 use super::super::effect::{AfterDiscard, Intent};
 use super::super::event::Ending;
 use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
-use super::super::policy::{StillInUse, Timestamp};
+use super::super::policy::{LATE_REQUEST, StillInUse, Timestamp};
 use super::super::reason::Reason;
 use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, delete_named, keys_of, last_used, places_of, unnamed};
 use super::{Look, Step, block, end};
+use crate::planted::{self, Planted};
 
 pub(super) fn next(
     rotation: &Rotation,
@@ -20,7 +23,7 @@ pub(super) fn next(
     let old = &rotation.opened.old_key;
     delete_named(rotation, known)?;
     let at_a_persons_word = rotation.named.contains(old);
-    let due = stored_at.plus(policy.overlap);
+    let due = stored_at.plus(if planted::is(Planted::NoOverlap) { Duration::ZERO } else { policy.overlap });
     let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
     let early = |at: Timestamp| at < due && !rotation.abort_asked && !at_a_persons_word;
     if early(now) {
@@ -43,6 +46,9 @@ pub(super) fn next(
     }
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
+    if made.discard_may_land && old_seen.is_some() {
+        return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
+    }
     stored_pair_answers(made, known)?;
     let Some(old_seen) = old_seen else {
         unnamed(known, old)?;
@@ -73,6 +79,9 @@ fn nothing_is_left(rotation: &Rotation, made: &Made, keys: &KeysSeen) -> Result<
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
 fn every_place_is_new(rotation: &Rotation, made: &Made, keys: &KeysSeen, places: &PlacesSeen) -> Result<(), Step> {
+    if planted::is(Planted::NoReread) || places.all(PlaceShows::New) && planted::is(Planted::OnePlaceIsEnough) {
+        return Ok(());
+    }
     if places.any(PlaceShows::Foreign) || places.any(PlaceShows::Torn) {
         let which = [places.which(PlaceShows::Foreign), places.which(PlaceShows::Torn)].concat();
         return Err(block(Reason::SomebodyWrote { places: which }));
@@ -99,6 +108,9 @@ fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
 }
 
 fn stored_pair_answers(made: &Made, known: &Known) -> Result<(), Step> {
+    if planted::is(Planted::NoReread) {
+        return Ok(());
+    }
     match known.stored_pair.as_ref().ok_or(Step::Look(Look::StoredPair))? {
         Proof::Passed => Ok(()),
         Proof::TimedOut(answer) => {
@@ -139,9 +151,21 @@ fn abort(
         return Ok(block(Reason::OldKeyNotActive { key: rotation.opened.old_key.clone(), seen }));
     }
     behind_the_fence(made, now)?;
+    outlived_its_delete(rotation, keys_of(rotation, known)?)?;
     unnamed(known, &made.key)?;
     let why = "a person asked for it, and put the old pair back".to_owned();
     Ok(Step::Act(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
+}
+
+/// The old key is listed, and a delete of it that nobody heard the end of may yet be executed: then the new key is all
+/// there is. Listed as long after the first look as a request may be late, it stays.
+fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Result<(), Step> {
+    let Some(first) = rotation.first_look.as_ref().filter(|_| rotation.old_delete_may_land) else { return Ok(()) };
+    let until = first.at.plus(LATE_REQUEST);
+    if keys.at >= until {
+        return Ok(());
+    }
+    Err(Step::Wait { until, why: "a delete of the old key that was sent may still be executed".to_owned() })
 }
 
 pub(super) fn next_deactivated(
@@ -169,7 +193,8 @@ pub(super) fn next_deactivated(
     }
     delete_named(rotation, known)?;
     let at_a_persons_word = rotation.named.contains(old);
-    let due = deactivated_at.plus(rotation.opened.policy.quarantine);
+    let quarantine = rotation.opened.policy.quarantine;
+    let due = deactivated_at.plus(if planted::is(Planted::NoQuarantine) { Duration::ZERO } else { quarantine });
     let quarantine = || Step::Wait { until: due, why: "the old key stays inactive for the quarantine".to_owned() };
     if now < due && !at_a_persons_word {
         return Ok(quarantine());

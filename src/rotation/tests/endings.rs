@@ -55,7 +55,7 @@ fn obey(reason: &Reason, back: bool, world: &mut World, rotation: &mut Rotation)
                 ask(rotation, Asked::Abort);
             }
         }
-        Reason::NewKeyGone { .. } | Reason::CannotAbort { .. } => way_back(world),
+        Reason::NewKeyGone { .. } | Reason::NewKeyDiscarded { .. } | Reason::CannotAbort { .. } => way_back(world),
         Reason::OldKeyNotActive { key, .. } => world.set(key, KeyStatus::Active),
     }
     obey_command(&command, rotation);

@@ -35,6 +35,12 @@ impl Ground<'_> {
         at >= first.at.plus(self.policy().settle)
     }
 
+    /// What is listed was listed before, as long ago as a request may be executed after it was sent.
+    fn outlived_a_request(&self) -> bool {
+        let (Some(first), Some(at)) = (&self.rotation.first_look, self.listed_at()) else { return false };
+        at >= first.at.plus(Duration::from_secs(16 * 60))
+    }
+
     fn places_show(&self, shows: PlaceShows) -> bool {
         self.known.places.as_ref().is_some_and(|places| !places.places.is_empty() && places.all(shows))
     }
@@ -57,6 +63,8 @@ impl Ground<'_> {
 
     fn old_may_go(&self) -> Verdict {
         let made = self.rotation.made().ok_or("there is a new key")?;
+        let old_is_there = self.status(&self.rotation.opened.old_key).is_some();
+        must(!made.discard_may_land || !old_is_there, "P1: the new key will not vanish")?;
         must(self.places_show(PlaceShows::New), "P3: every place holds the new pair")?;
         must(self.status(&made.key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
         must(self.known.stored_pair == Some(Proof::Passed), "P3: the pair as read back authenticates")?;
@@ -85,11 +93,18 @@ impl Ground<'_> {
             Intent::StoreNew => {
                 must(self.hand.new_secret, "the secret is in hand")?;
                 must(self.known.new_pair == Some(Proof::Passed), "P1: the new pair is proved")?;
+                let made = self.rotation.made().ok_or("there is a new key")?;
+                must(!made.discard_may_land, "P1: it will not vanish")?;
+                must(
+                    !made.old_may_land || made.fenced.is_some_and(|until| until <= self.now),
+                    "P1: nothing undoes it",
+                )?;
                 must(!self.any_place_shows(PlaceShows::Foreign), "P2: nobody else's value is overwritten")?;
                 must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
             }
             Intent::RestoreOld => {
                 must(self.hand.old_values, "the old values are in memory")?;
+                must(self.status(old) == Some(KeyStatus::Active), "P1: the old key works")?;
                 must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
             }
             Intent::FenceStore => must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read"),
@@ -187,7 +202,8 @@ impl Ground<'_> {
                 must(fenced, "P3: the fence")?;
                 must(rotation.abort_asked && then == AfterDiscard::Abort, "a person asked for it")?;
                 must(self.places_show(PlaceShows::Old), "P1: every place holds the old pair again")?;
-                must(self.status(&rotation.opened.old_key) == Some(KeyStatus::Active), "P1: the old key works")
+                must(self.status(&rotation.opened.old_key) == Some(KeyStatus::Active), "P1: the old key works")?;
+                must(!rotation.old_delete_may_land || self.outlived_a_request(), "P1: it will not vanish")
             }
             (Claim::Acknowledged { .. }, Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. }) => {
                 must(fenced || (self.hand.new_secret && !made.write_may_land), "P3: the fence")?;

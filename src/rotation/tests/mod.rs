@@ -111,6 +111,8 @@ pub(super) fn phases() -> Vec<Phase> {
         deactivated: None,
         fenced: None,
         write_may_land: false,
+        old_may_land: false,
+        discard_may_land: false,
     };
     let acknowledged = made(&Claim::Acknowledged { fingerprint: fingerprint() });
     let evidence = made(&Claim::Evidence);
@@ -189,6 +191,7 @@ pub(super) fn reasons() -> Vec<Reason> {
         Reason::Unreadable { entries: texts() },
         Reason::NewKeyNotActive { key: new.clone(), seen: text() },
         Reason::NewKeyGone { key: new.clone() },
+        Reason::NewKeyDiscarded { key: new.clone() },
         Reason::StoredPairFails { key: new.clone(), answer: text() },
         Reason::WrongIdentity { key: new, answer: text() },
         Reason::OldKeyReactivated { key: old.clone() },
@@ -274,6 +277,15 @@ pub(super) type Record = fn(&mut Rotation);
 
 /// What else may be on record, one thing at a time.
 pub(super) fn records() -> Vec<(&'static str, Record)> {
+    fn change_made(rotation: &mut Rotation, change: fn(&mut Made)) {
+        match &mut rotation.standing {
+            Standing::Settled { phase: Phase::CreatedNew { made } | Phase::StoredNew { made, .. } } => change(made),
+            Standing::Settled { phase: Phase::Opened | Phase::DeactivatedOld { .. } }
+            | Standing::InDoubt { .. }
+            | Standing::Blocked { .. }
+            | Standing::Closed { .. } => {}
+        }
+    }
     fn say(rotation: &mut Rotation, asked: Asked) {
         *rotation = apply(rotation, &Event::Asked(asked)).expect("a person may say anything");
     }
@@ -282,6 +294,15 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("abort asked", |rotation| say(rotation, Asked::Abort)),
         ("reactivation asked", |rotation| say(rotation, Asked::ReactivateOld)),
         ("reactivated by somebody", |rotation| rotation.reactivated = true),
+        ("a lost delete of the old key", |rotation| rotation.old_delete_may_land = true),
+        ("abort asked after a lost delete of the old key", |rotation| {
+            rotation.old_delete_may_land = true;
+            say(rotation, Asked::Abort);
+        }),
+        ("a lost delete of the new key", |rotation| change_made(rotation, |made| made.discard_may_land = true)),
+        ("a lost write of the old pair", |rotation| {
+            change_made(rotation, |made| made.old_may_land = true);
+        }),
         ("old key named", |rotation| say(rotation, Asked::DeleteKey { key: key(OLD) })),
         ("new key named", |rotation| say(rotation, Asked::DeleteKey { key: key(NEW) })),
         ("stranger named", |rotation| say(rotation, Asked::DeleteKey { key: key(STRANGER) })),

@@ -1,5 +1,7 @@
 //! The recovery table (DESIGN 5), a crash story for each row: what was in doubt, what is seen, what is concluded.
 
+mod late;
+
 use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
 use super::super::plan::{Look, Step, plan};
 use super::*;
@@ -277,6 +279,8 @@ mod store_new {
         let story = story().hand(true, true).places(&[New, Foreign]);
         story.concludes(&not_done());
         let story = Story { rotation: apply(&story.rotation, &not_done()).expect("legal"), ..story };
+        assert_eq!(story.step(), Step::Look(Look::Keys), "the old key has to work still");
+        let story = story.listed(10_000, &[OLD_KEY, new_key(5)]);
         assert_eq!(story.step(), Step::Act(Intent::RestoreOld));
     }
 

@@ -46,6 +46,14 @@ fn in_a_child(variables: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
+fn a_machine_without_certificate_authorities_is_told_so_where_they_are_needed() {
+    let none = ("SSL_CERT_FILE", "/dev/null");
+    in_a_child(&[none], "this machine has no certificate authorities");
+    let here = Responder::always(http(200, IDENTITY));
+    in_a_child(&[none, ("AWS_ENDPOINT_URL", here.url.as_str())], "connected as arn:aws:iam::123456789012:user/me");
+}
+
+#[test]
 fn plain_http_is_for_this_machine_only() {
     let there = "http://192.0.2.1:5000";
     for (name, service) in

@@ -1,0 +1,89 @@
+//! What a batch holds, and in which order. The writing itself is the simulation's (`tests/it/sim`).
+
+use super::*;
+use crate::discovery::Location;
+use crate::ports::secret_store::Version;
+use crate::rotation::event::Opened;
+use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
+use crate::rotation::policy::Policy;
+
+fn store() -> StoreName {
+    StoreName::new("sqlite:store.db").expect("valid")
+}
+
+fn entry(name: &str) -> EntryName {
+    EntryName::new(name).expect("valid")
+}
+
+/// A pair in two entries, whose names sort the id's first.
+fn place(id: &str, secret: &str) -> Place {
+    let spot = |name| Spot { entry: entry(name), location: Location::WholeValue };
+    Place { store: store(), id: spot(id), secret: spot(secret) }
+}
+
+fn rotation(places: Vec<Place>) -> Rotation {
+    let opened = Opened {
+        campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(1)),
+        account: AccountId::new("123456789012").expect("valid"),
+        user: UserName::new("app/prod").expect("valid"),
+        old_key: AccessKeyId::new("AKIAOLDOLDOLDOLDOLD0").expect("valid"),
+        old_key_created: Timestamp::from_unix_seconds(0),
+        old_secret: None,
+        places,
+        stores: BTreeMap::from([(store(), StoreIdentity::new("one").expect("valid"))]),
+        policy: Policy::default(),
+    };
+    Rotation::open(RotationId::from_uuid(uuid::Uuid::from_u128(2)), opened)
+}
+
+fn readings(shows: &[PlaceShows], values: &[(&str, &str)]) -> Readings {
+    let value = |(name, value): &(&str, &str)| {
+        (entry(name), (Version("1".to_owned()), SecretValue::new(value.as_bytes().to_vec())))
+    };
+    let entries = values.iter().map(value).collect();
+    Readings { stores: BTreeMap::from([(store(), entries)]), shows: shows.to_vec(), new_secret: None }
+}
+
+fn told(batches: &Batches) -> Vec<(String, Vec<u8>)> {
+    let writes = batches.values().flatten();
+    writes.map(|write| (write.entry.to_string(), write.value.expose().to_vec())).collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    expected.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+#[test]
+fn half_of_a_new_pair_is_kept_as_no_old_value() {
+    let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET"), place("b/p/ID", "b/p/SECRET")]);
+    let values = [("a/p/ID", "old"), ("a/p/SECRET", "new"), ("b/p/ID", "old"), ("b/p/SECRET", "old")];
+    let torn = readings(&[PlaceShows::Torn, PlaceShows::Old], &values);
+    let mut kept = OldValues::new();
+    keep_old(&rotation, &torn, &mut kept);
+    let names: Vec<String> = kept.keys().map(|(_, entry)| entry.to_string()).collect();
+    assert_eq!(names, ["b/p/ID", "b/p/SECRET"]);
+    assert!(!can_put_back(&rotation, &torn, &kept), "there is no way back for the torn one");
+}
+
+#[test]
+fn the_fence_replaces_also_what_somebody_else_has_half_written() {
+    let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
+    let values = [("a/p/ID", "old"), ("a/p/SECRET", "somebody's")];
+    for shows in [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::Foreign] {
+        let fence = fence(&rotation, &readings(&[shows], &values));
+        assert_eq!(told(&fence), pairs(&values), "a late write of the id is refused: {shows:?}");
+    }
+    assert!(fence(&rotation, &readings(&[PlaceShows::Unreadable], &values)).is_empty());
+}
+
+#[test]
+fn the_id_goes_back_first_whatever_the_names() {
+    for (id, secret) in [("a/p/ID", "a/p/SECRET"), ("a/p/Z_ID", "a/p/SECRET")] {
+        let rotation = rotation(vec![place(id, secret)]);
+        let values = [(id, "old id"), (secret, "old secret")];
+        let mut kept = OldValues::new();
+        keep_old(&rotation, &readings(&[PlaceShows::Old], &values), &mut kept);
+        let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[(id, "new"), (secret, "new")]), &kept);
+        assert_eq!(told(&back), pairs(&values));
+    }
+}
