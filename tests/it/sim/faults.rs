@@ -1,6 +1,54 @@
-//! Which touch of the world goes wrong, and how.
+//! What can go wrong: a touch of the world that fails, something that is out of order for a while, a person.
 
 use std::collections::BTreeMap;
+
+/// What a touch of the world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Op {
+    Append,
+    Create,
+    ChangeStatus,
+    Delete,
+    Write,
+    ListKeys,
+    LastUsed,
+    Caller,
+    WhoIs,
+    StoreIdentity,
+    ReadAll,
+    ReadPlaces,
+}
+
+impl Op {
+    /// Whether it changes something, on record or in the world: a crash beside it leaves a state that no other leaves.
+    pub(crate) const fn is_effect(self) -> bool {
+        match self {
+            Self::Append | Self::Create | Self::ChangeStatus | Self::Delete | Self::Write => true,
+            Self::ListKeys
+            | Self::LastUsed
+            | Self::Caller
+            | Self::WhoIs
+            | Self::StoreIdentity
+            | Self::ReadAll
+            | Self::ReadPlaces => false,
+        }
+    }
+
+    /// Whether it is asked of a store.
+    pub(crate) const fn is_of_a_store(self) -> bool {
+        match self {
+            Self::Write | Self::StoreIdentity | Self::ReadAll | Self::ReadPlaces => true,
+            Self::Append
+            | Self::Create
+            | Self::ChangeStatus
+            | Self::Delete
+            | Self::ListKeys
+            | Self::LastUsed
+            | Self::Caller
+            | Self::WhoIs => false,
+        }
+    }
+}
 
 /// How a touch goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,33 +69,102 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::CrashBefore,
         Self::CrashAfter,
         Self::LostBefore,
         Self::LostAfter,
         Self::Late(5),
         Self::Late(400),
+        Self::Late(890),
         Self::Throttled,
     ];
 }
 
-/// Faults by the number of the touch they strike.
+/// Faults by the number of the touch they strike, and by the how-manieth touch of its kind it is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Faults(pub(crate) BTreeMap<usize, Fault>);
+pub(crate) struct Faults {
+    pub(crate) at: BTreeMap<usize, Fault>,
+    pub(crate) of: BTreeMap<(Op, usize), Fault>,
+}
 
-/// What a person does to the entries while rotator works.
+impl Faults {
+    /// Each of these touches goes wrong.
+    pub(crate) fn at<const N: usize>(faults: [(usize, Fault); N]) -> Self {
+        Self { at: BTreeMap::from(faults), of: BTreeMap::new() }
+    }
+}
+
+/// Something that is out of order for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The store of this number does not answer.
+    StoreDown(usize),
+    /// The first user's note cannot be read.
+    Unreadable,
+    /// STS says that a new pair is somebody else's.
+    SomebodyElse,
+    /// The store of this number says that it has written, and has not.
+    Lies(usize),
+}
+
+/// A trouble and how long it lasts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lasting {
+    pub(crate) trouble: Trouble,
+    /// The number of the first touch that meets it.
+    pub(crate) from: usize,
+    /// How many touches pass until it is over.
+    pub(crate) touches: usize,
+}
+
+impl Lasting {
+    pub(crate) const fn is_on(&self, touch: usize) -> bool {
+        self.from <= touch && !self.is_over(touch)
+    }
+
+    pub(crate) const fn is_over(&self, touch: usize) -> bool {
+        touch >= self.from + self.touches
+    }
+}
+
+/// What a person does to the first user while rotator works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interference {
-    /// Writes the first user's old id into an entry of its own.
+    /// Writes the old id into an entry of its own.
     CopiesOldKey,
-    /// Puts the first user's old pair back.
+    /// Puts the old pair back.
     Reverts,
-    /// Writes something else over the first user's secret.
+    /// Writes something else over the secret.
     Overwrites,
+    /// Makes a key and uses it at once.
+    CreatesAndUses,
+    /// Makes a key and notes its id in an entry of its own.
+    CreatesAndNotes,
+    /// Makes a key and does nothing with it.
+    CreatesIdle,
+    /// Deletes the old key.
+    DeletesOld,
+    /// Deletes the key that rotator made.
+    DeletesNew,
+    /// Makes the old key active again.
+    ReactivatesOld,
+    /// Deletes the user.
+    DeletesUser,
 }
 
 impl Interference {
     /// Every kind.
-    pub(crate) const ALL: [Self; 3] = [Self::CopiesOldKey, Self::Reverts, Self::Overwrites];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::CopiesOldKey,
+        Self::Reverts,
+        Self::Overwrites,
+        Self::CreatesAndUses,
+        Self::CreatesAndNotes,
+        Self::CreatesIdle,
+        Self::DeletesOld,
+        Self::DeletesNew,
+        Self::ReactivatesOld,
+        Self::DeletesUser,
+    ];
 }

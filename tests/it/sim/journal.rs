@@ -1,17 +1,21 @@
 //! The real storage port with faults: an append may be the last thing a process does, or fail before or after it is
-//! durable.
+//! durable. What goes on record says which dangerous moments were met.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rotator::journal::entry::{Campaign, CampaignNotes, Line, Summary};
 use rotator::journal::store::{JournalStore, SharedStore, StorageError, Which};
+use rotator::rotation::effect::{AfterDiscard, Intent};
+use rotator::rotation::event::{Event, NotDone, Outcome};
 use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
+use rotator::rotation::reason::Reason;
 use rotator::rotation::standing::Rotation;
 
-use super::faults::Fault;
-use super::ports::{Process, lock};
+use super::faults::{Fault, Op};
+use super::process::{Process, lock};
+use super::state::State;
 
 /// A journal that faults strike.
 pub(crate) struct Struck {
@@ -23,43 +27,96 @@ impl Struck {
     pub(crate) fn shared(inner: SharedStore, process: &Process) -> SharedStore {
         Arc::new(Self { inner, process: process.clone() })
     }
+}
 
-    async fn touch(&self, what: &str) -> Option<Fault> {
-        tokio::task::yield_now().await;
-        let (dead, fault) = {
-            let mut state = lock(&self.process.state);
-            if state.epoch == self.process.epoch { (false, state.touch(what)) } else { (true, None) }
-        };
-        if dead {
-            std::future::pending::<()>().await;
+impl State {
+    /// What this line says has come about.
+    fn noticed(&mut self, event: &Event, after: &Rotation) {
+        let user = after.opened.user.as_str();
+        match event {
+            Event::Opened(_) => {
+                self.opened_on_it |= self.interference.is_some_and(|(at, _)| at < self.touches);
+            }
+            Event::Intended(Intent::CreateNew { .. }) => {
+                self.doubted.insert(user.to_owned());
+            }
+            Event::Intended(Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. }) => self.hit("secret lost"),
+            Event::Done(outcome) => {
+                self.doubted.remove(user);
+                match outcome {
+                    Outcome::FoundCreated { .. } => self.hit("key on evidence"),
+                    Outcome::Fenced { .. } => self.hit("fence raised"),
+                    Outcome::OldReactivated { .. } => self.hit("old key reactivated"),
+                    Outcome::NewReactivated => self.hit("a stranger's key given back"),
+                    Outcome::Restored => self.hit("old pair restored"),
+                    Outcome::Created { .. }
+                    | Outcome::Stored { .. }
+                    | Outcome::OldDeactivated { .. }
+                    | Outcome::OldDeleted
+                    | Outcome::NewDeactivated { .. }
+                    | Outcome::NewDiscarded { .. }
+                    | Outcome::NamedDeleted { .. } => {}
+                }
+            }
+            Event::NotDone(NotDone::Seen | NotDone::Refused(_)) => {
+                self.doubted.remove(user);
+            }
+            Event::LateKeySeen { .. } => self.hit("late key told"),
+            Event::Blocked(reason) => self.noticed_block(reason),
+            Event::Intended(_)
+            | Event::LookedOnce { .. }
+            | Event::Disowned { .. }
+            | Event::Unblocked
+            | Event::Asked(_)
+            | Event::Deferred { .. }
+            | Event::Ended { .. } => {}
         }
-        fault
+    }
+
+    fn noticed_block(&mut self, reason: &Reason) {
+        match reason {
+            Reason::Unreadable { .. } => self.hit("an unreadable entry in the way"),
+            Reason::UnclaimedKeys { .. } => self.hit("unclaimed keys reported"),
+            Reason::SomebodyWrote { .. } | Reason::Reverted { .. } | Reason::StillNamed { .. } => {
+                self.hit("blocked by what a person wrote");
+            }
+            Reason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
+            Reason::SpareKey { .. }
+            | Reason::OldKeyGone { .. }
+            | Reason::NewKeyNotActive { .. }
+            | Reason::NewKeyGone { .. }
+            | Reason::NewKeyDiscarded { .. }
+            | Reason::StoredPairFails { .. }
+            | Reason::OldKeyReactivated { .. }
+            | Reason::OldKeyNotActive { .. }
+            | Reason::TooManyCreates
+            | Reason::CannotAbort { .. } => {}
+        }
     }
 }
 
 #[async_trait]
 impl JournalStore for Struck {
     async fn append(&self, line: Line, after: &Rotation) -> Result<(), StorageError> {
-        let text = serde_json::to_string(&line.event).expect("an event is JSON");
-        let summary = serde_json::to_string(after).expect("a rotation is JSON");
-        {
-            let mut state = lock(&self.process.state);
-            let leaked = state.secrets.iter().any(|secret| text.contains(secret) || summary.contains(secret));
-            if leaked {
-                state.broken.push(format!("P5: a secret in the journal: {}", line.seq));
+        let fault = self.process.begin(Op::Append, "").await;
+        let write = async || {
+            {
+                let mut state = lock(&self.process.state);
+                state.tell(|| format!("    {}", serde_json::to_string(&line.event).unwrap_or_default()));
+                state.noticed(&line.event, after);
             }
-        }
-        let what = format!("journal {}", text.chars().take(60).collect::<String>());
-        match self.touch(&what).await {
-            None | Some(Fault::Throttled | Fault::Late(_)) => self.inner.append(line, after).await,
+            self.inner.append(line.clone(), after).await
+        };
+        match fault {
+            None | Some(Fault::Throttled | Fault::Late(_)) => write().await,
             Some(Fault::CrashBefore) => self.process.die().await,
             Some(Fault::CrashAfter) => {
-                self.inner.append(line, after).await?;
+                write().await?;
                 self.process.die().await
             }
             Some(Fault::LostBefore) => Err(StorageError::failed("the disk is full")),
             Some(Fault::LostAfter) => {
-                self.inner.append(line, after).await?;
+                write().await?;
                 Err(StorageError::failed("the disk failed"))
             }
         }

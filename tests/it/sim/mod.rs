@@ -1,14 +1,23 @@
 //! A simulated world behind the real ports: fake IAM, STS, stores and clock, and faults at every touch of them.
 //!
-//! The machine, the door, the drive and discovery are the real ones. After every touch the promises of DESIGN
+//! The machine, the door, the drive and discovery are the real ones. After every change the promises of DESIGN
 //! section 1 are checked.
 
+mod crashes;
+mod drawn;
 mod faults;
 mod journal;
+mod person;
 mod ports;
+mod process;
+mod promises;
+mod random;
 mod schedule;
 mod state;
 mod stories;
+mod visibility;
+mod visible;
 
-pub(crate) use faults::{Fault, Faults, Interference};
-pub(crate) use schedule::{Backing, Setup, play};
+pub(crate) use faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
+pub(crate) use schedule::{Backing, Played, Setup, play};
+pub(crate) use visibility::{Spans, Visibility};

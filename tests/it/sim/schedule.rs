@@ -1,5 +1,6 @@
 //! One schedule: a setup, faults, then `run` and `resume` until nothing is left to do; and what must hold then.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,16 +11,19 @@ use rotator::drive::report::Report;
 use rotator::drive::stop::Stop;
 use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};
+use rotator::journal::entry::Summary;
 use rotator::journal::store::{SharedStore, Which};
 use rotator::journal::write_ahead::{Journal, replay};
 use rotator::rotation::name::StoreName;
-use rotator::rotation::policy::Policy;
+use rotator::rotation::policy::{Policy, Unclaimed};
 use rotator::rotation::standing::Standing;
 
-use super::faults::{Faults, Interference};
+use super::faults::{Faults, Interference, Lasting};
 use super::journal::Struck;
-use super::ports::{Process, Shared, StorePort, lock};
-use super::state::{By, State, Store};
+use super::ports::{NOTE, StorePort};
+use super::process::{Process, Shared, lock};
+use super::state::{By, Reader, SECRET_MARK, State, Store};
+use super::visibility::Visibility;
 use crate::support::memory_journal::MemoryJournal;
 
 /// Where the journal is kept.
@@ -36,14 +40,20 @@ pub(crate) struct Setup {
     /// How many stores hold each pair.
     pub(crate) stores: usize,
     pub(crate) atomic: bool,
+    pub(crate) compare_and_set: bool,
+    /// Whether the first store holds each pair in a document as well.
+    pub(crate) document: bool,
     pub(crate) policy: Policy,
     /// This user has a second key, which is a stranger's.
     pub(crate) stranger: Option<usize>,
-    /// In milliseconds: lists, authentication.
-    pub(crate) lag: (i64, i64),
+    pub(crate) visibility: Visibility,
     pub(crate) backing: Backing,
     /// What a person does, and at which touch.
     pub(crate) interference: Option<(usize, Interference)>,
+    /// What is out of order for a while.
+    pub(crate) troubles: Vec<Lasting>,
+    /// Whether an entry names the first user's old key, and cannot be read for as long as a trouble says so.
+    pub(crate) hidden_note: bool,
 }
 
 impl Setup {
@@ -52,6 +62,8 @@ impl Setup {
             users: 1,
             stores: 1,
             atomic: true,
+            compare_and_set: true,
+            document: false,
             policy: Policy {
                 settle: Duration::from_secs(60),
                 proof_span: Duration::ZERO,
@@ -59,37 +71,73 @@ impl Setup {
                 ..Policy::default()
             },
             stranger: None,
-            lag: (0, 0),
+            visibility: Visibility::default(),
             backing: Backing::Memory,
             interference: None,
+            troubles: Vec::new(),
+            hidden_note: false,
         }
     }
 
     fn build(&self, faults: Faults) -> State {
-        let mut state = State { now: 1_800_000_000_000, lag: self.lag, faults, ..State::default() };
-        state.interference = self.interference;
-        let long_ago = state.now - 90 * 86_400_000;
+        let mut state = State {
+            now: 1_800_000_000_000,
+            visibility: self.visibility.clone(),
+            faults,
+            troubles: self.troubles.clone(),
+            interference: self.interference,
+            confirmations: self.policy.confirmations,
+            reclaims: self.policy.unclaimed == Unclaimed::Reclaim,
+            first_user: user_name(0),
+            ..State::default()
+        };
+        for number in 0..self.stores {
+            let store = Store { atomic: self.atomic, compare_and_set: self.compare_and_set, ..Store::default() };
+            state.stores.insert(format!("store{number}"), store);
+        }
         for number in 0..self.users {
-            let scope = format!("app{number}/production");
-            let (id, secret) = state.add_key(&scope, By::Stored, true, long_ago);
-            if self.stranger == Some(number) {
-                state.add_key(&scope, By::Stranger, true, long_ago);
-            }
-            for store in 0..self.stores {
-                let name = format!("store{store}");
-                let entries = &mut state
-                    .stores
-                    .entry(name.clone())
-                    .or_insert_with(|| Store { atomic: self.atomic, ..Store::default() });
-                let (ids, secrets) = (format!("{scope}/AWS_ACCESS_KEY_ID"), format!("{scope}/AWS_SECRET_ACCESS_KEY"));
-                entries.entries.insert(ids.clone(), (1, id.clone().into_bytes()));
-                entries.entries.insert(secrets.clone(), (1, format!("{secret}\n").into_bytes()));
-                entries.entries.insert(format!("{scope}/MY_SECRET"), (1, b"keep me".to_vec()));
-                state.readers.push((name, ids, secrets));
-            }
+            self.add_user(&mut state, number);
+        }
+        if self.hidden_note
+            && let (Some(key), Some(store)) =
+                (state.users.values().flatten().next().cloned(), state.stores.get_mut("store0"))
+        {
+            store.entries.insert(NOTE.to_owned(), (1, format!("{{\"key\": \"{}\"}}", key.id).into_bytes()));
         }
         state
     }
+
+    fn add_user(&self, state: &mut State, number: usize) {
+        let long_ago = state.now - 90 * 86_400_000;
+        let user = user_name(number);
+        let key = state.add_key(&user, By::Stored, long_ago);
+        if self.stranger == Some(number) {
+            state.add_key(&user, By::Stranger, long_ago);
+        }
+        for (number, (store, Store { entries, .. })) in state.stores.iter_mut().enumerate() {
+            let mut reader = |id: String, secret: String| {
+                state.readers.push(Reader { user: user.clone(), store: store.clone(), id, secret });
+            };
+            let (id, secret) = (format!("{user}/AWS_ACCESS_KEY_ID"), format!("{user}/AWS_SECRET_ACCESS_KEY"));
+            entries.insert(id.clone(), (1, key.id.clone().into_bytes()));
+            entries.insert(secret.clone(), (1, format!("{}\n", key.secret).into_bytes()));
+            entries.insert(format!("{user}/MY_SECRET"), (1, b"keep me".to_vec()));
+            reader(id, secret);
+            if self.document && number == 0 {
+                let entry = format!("{user}/config.json");
+                let text = format!(
+                    "{{ \"aws_access_key_id\": \"{}\", \"aws_secret_access_key\": \"{}\" , \"more\": [1,2] }}",
+                    key.id, key.secret
+                );
+                entries.insert(entry.clone(), (1, text.into_bytes()));
+                reader(entry.clone(), entry);
+            }
+        }
+    }
+}
+
+pub(crate) fn user_name(number: usize) -> String {
+    format!("app{number}/production")
 }
 
 /// The journal as the next process finds it: the one before is dead, and writes no more.
@@ -112,7 +160,11 @@ fn folder_without_syncs() -> tempfile::TempDir {
 #[derive(Debug)]
 pub(crate) struct Played {
     pub(crate) touches: usize,
+    /// The touches at which something may have changed.
+    pub(crate) effects: Vec<usize>,
+    pub(crate) windows: BTreeMap<&'static str, u64>,
     pub(crate) broken: Vec<String>,
+    /// The story, where it was wanted.
     pub(crate) told: Vec<String>,
 }
 
@@ -167,10 +219,12 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
     }
 }
 
-/// Plays a schedule to its end and says what was broken.
-pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
+/// Plays a schedule to its end and says what was broken; `tells` its story, too, which costs more than to play it.
+pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played {
     let folder = (setup.backing == Backing::Sqlite).then(folder_without_syncs);
-    let state: Shared = Arc::new(Mutex::new(setup.build(faults)));
+    let mut world = setup.build(faults.clone());
+    world.told = tells.then(Vec::new);
+    let state: Shared = Arc::new(Mutex::new(world));
     let mut storage: SharedStore = Arc::new(MemoryJournal::default());
     let mut settled = false;
     let mut opens = true;
@@ -178,101 +232,77 @@ pub(crate) async fn play(setup: &Setup, faults: Faults) -> Played {
         if let Some(folder) = &folder {
             storage = reopened(storage, folder.path()).await;
         }
-        let all_shown = lock(&state).everything_is_shown();
+        let was_calm = lock(&state).has_calmed_down();
         let outcome = process(&state, &storage, setup, opens).await;
-        if let Some(folder) = &folder {
-            storage = reopened(storage, folder.path()).await;
-        }
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
-        let told = match &outcome {
-            None => "-- it died".to_owned(),
-            Some(Ok(report)) => {
-                let alone: Vec<_> = report.left_alone.iter().map(|note| note.message.clone()).collect();
-                format!("-- {} touched, troubles {:?}, left alone {alone:?}", report.touched.len(), report.troubles)
-            }
-            Some(Err(error)) => format!("-- failed: {error}"),
-        };
-        lock(&state).reported_late |= told.contains("turned up");
-        lock(&state).told.push(told);
-        replays(&storage, &state).await;
+        lock(&state).tell(|| end_of_process(outcome.as_ref()));
         let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }));
         let all_blocked = blocked.count() == open.len();
         let finished = matches!(&outcome, Some(Ok(report)) if opens && report.unopened == 0 && report.aborted == 0);
         // A late key that no list shows yet can be told of by the next run at the earliest.
-        if finished && all_blocked && all_shown && round > 0 {
+        if finished && all_blocked && was_calm && round > 0 {
             settled = true;
             break;
         }
         // `resume` alone while anything is in flight; `run` for what was never opened or ended `aborted`.
         opens = all_blocked || round > 12;
-        lock(&state).advance(setup.policy.settle.as_millis().try_into().unwrap_or(i64::MAX / 8) + 17_000);
-        let waits = open.iter().filter_map(|summary| summary.rotation.waiting_until).max();
-        if let Some(until) = waits {
-            let mut state = lock(&state);
-            let gap = (until.as_unix_seconds() * 1000 - state.now).max(0) + 1000;
-            state.advance(gap);
-        }
+        time_passes(&mut lock(&state), setup, &open, all_blocked);
     }
-    let open = storage.summaries(Which::All).await.expect("the journal reads");
+    let all = storage.summaries(Which::All).await.expect("the journal reads");
+    replays(&storage, &all, &state).await;
     let mut state = lock(&state);
     if !settled {
-        let standings: Vec<_> = open.iter().map(|summary| format!("{:?}", summary.rotation.standing)).collect();
+        let standings: Vec<_> = all.iter().map(|summary| format!("{:?}", summary.rotation.standing)).collect();
         state.broken.push(format!("P6: it does not end: {standings:?}"));
     }
-    at_the_end(&mut state, setup, &open);
-    Played { touches: state.touches, broken: state.broken.clone(), told: state.told.clone() }
+    state.check_the_end(setup, &all);
+    let state = std::mem::take(&mut *state);
+    Played {
+        touches: state.touches,
+        effects: state.effects,
+        windows: state.windows,
+        broken: state.broken,
+        told: state.told.unwrap_or_default(),
+    }
 }
 
-/// The journal's summary is what its lines say.
-async fn replays(storage: &SharedStore, state: &Shared) {
-    for summary in storage.summaries(Which::All).await.expect("the journal reads") {
+fn end_of_process(outcome: Option<&Result<Report, String>>) -> String {
+    match outcome {
+        None => "-- it died".to_owned(),
+        Some(Ok(report)) => {
+            let alone: Vec<_> = report.left_alone.iter().map(|note| note.message.clone()).collect();
+            format!("-- {} touched, troubles {:?}, left alone {alone:?}", report.touched.len(), report.troubles)
+        }
+        Some(Err(error)) => format!("-- failed: {error}"),
+    }
+}
+
+/// Until the next process: what is waited for comes.
+fn time_passes(state: &mut State, setup: &Setup, open: &[Summary], at_rest: bool) {
+    state.advance(i64::try_from(setup.policy.settle.as_millis()).expect("short") + 17_000);
+    if let Some(until) = open.iter().filter_map(|summary| summary.rotation.waiting_until).max() {
+        let gap = (until.as_unix_seconds() * 1000 - state.now).max(0) + 1000;
+        state.advance(gap);
+    }
+    if at_rest && let Some(due) = state.held.iter().map(|held| held.due).max() {
+        let gap = (due - state.now).max(0) + 1000;
+        state.advance(gap);
+    }
+}
+
+/// The journal's summary is what its lines say, and they say no secret.
+async fn replays(storage: &SharedStore, all: &[Summary], state: &Shared) {
+    for summary in all {
         let lines = storage.lines(summary.rotation.id).await.expect("the journal reads");
+        let text =
+            serde_json::to_string(&(lines.iter().map(|line| &line.event).collect::<Vec<_>>(), &summary.rotation));
+        if text.expect("lines are JSON").contains(SECRET_MARK) {
+            lock(state).broken.push("P5: a secret in the journal".to_owned());
+        }
         match replay(summary.rotation.id, &lines) {
             Ok(rotation) if rotation == summary.rotation => {}
             Ok(_) => lock(state).broken.push("the summary is not what the lines say".to_owned()),
             Err(error) => lock(state).broken.push(format!("the journal does not replay: {error}")),
         }
     }
-}
-
-fn at_the_end(state: &mut State, setup: &Setup, all: &[rotator::journal::entry::Summary]) {
-    let mut broken = Vec::new();
-    for (number, (user, keys)) in state.users.iter().enumerate() {
-        let strangers = usize::from(setup.stranger == Some(number));
-        let is_blocked = all.iter().any(|summary| {
-            summary.rotation.opened.user.as_str() == user
-                && matches!(summary.rotation.standing, Standing::Blocked { .. })
-        });
-        let late = keys.iter().filter(|key| key.by == By::Late).count();
-        if is_blocked {
-            if strangers == 0 && late == 0 && setup.interference.is_none() {
-                broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
-            }
-            continue;
-        }
-        if setup.interference.is_some() {
-            continue;
-        }
-        if late > 0 && !state.reported_late {
-            broken.push(format!("the end: {user} has a late key that nobody was told of"));
-        }
-        if keys.len() != 1 + strangers + late {
-            broken.push(format!("the end: {user} has {} keys", keys.len()));
-        }
-        let rotated = keys.iter().any(|key| key.by == By::Rotator);
-        if rotated == (strangers > 0) && late == 0 {
-            broken.push(format!("the end: {user} was {}rotated", if rotated { "" } else { "not " }));
-        }
-    }
-    for store in state.stores.values() {
-        for (entry, (version, bytes)) in &store.entries {
-            if entry.ends_with("MY_SECRET") && (bytes != b"keep me" || *version != 1) {
-                broken.push(format!("the end: {entry} was changed"));
-            }
-            if entry.ends_with("SECRET_ACCESS_KEY") && !bytes.ends_with(b"\n") {
-                broken.push(format!("the end: {entry} lost a byte"));
-            }
-        }
-    }
-    state.broken.extend(broken);
 }

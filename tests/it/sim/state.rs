@@ -1,12 +1,14 @@
-//! What the simulated world is: users with keys, stores with entries, a clock; and the promises about it.
+//! What the simulated world is: users with keys, stores with entries, a clock, and what has been asked of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rotator::discovery::names;
 use rotator::rotation::name::AccessKeyId;
-use rotator::rotation::secret::SecretValue;
 
-use super::faults::{Fault, Faults, Interference};
+use super::faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
+use super::visibility::Visibility;
+
+/// Every secret of the world begins so.
+pub(crate) const SECRET_MARK: &str = "Zx/+";
 
 /// Whose key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(crate) enum By {
     Late,
     /// Somebody else's: not to be touched.
     Stranger,
+    /// Somebody else's, but it bears every mark of a lost reply of ours: it may be taken for ours.
+    Lookalike,
 }
 
 #[derive(Debug, Clone)]
@@ -29,19 +33,23 @@ pub(crate) struct Key {
     pub(crate) created: i64,
     pub(crate) by: By,
     pub(crate) used: Option<i64>,
-    /// From when on lists show it.
-    pub(crate) listed_from: i64,
-    /// From when on it authenticates.
-    pub(crate) valid_from: i64,
+    /// When it was really made, or long ago: what visibility is counted from.
+    pub(crate) made: i64,
+    /// When its status was changed last.
+    pub(crate) changed: i64,
+    /// How often in a row STS said last that the pair is its user's.
+    pub(crate) proved: u32,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
     pub(crate) entries: BTreeMap<String, (u64, Vec<u8>)>,
     pub(crate) atomic: bool,
+    /// Without it, a write that is late lands whatever stands there by then.
+    pub(crate) compare_and_set: bool,
 }
 
-/// A request that is executed later.
+/// A request.
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
     Create { user: String },
@@ -50,8 +58,24 @@ pub(crate) enum Effect {
     Write { store: String, batch: Vec<(String, u64, Vec<u8>)> },
 }
 
-/// A pair that some service reads: store, id entry, secret entry.
-pub(crate) type Reader = (String, String, String);
+/// A request that is executed later.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) due: i64,
+    pub(crate) effect: Effect,
+    /// The process that sent it.
+    pub(crate) sender: u64,
+}
+
+/// A pair that some service reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub(crate) user: String,
+    pub(crate) store: String,
+    pub(crate) id: String,
+    /// The same entry as `id`: a document with both.
+    pub(crate) secret: String,
+}
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -60,17 +84,32 @@ pub(crate) struct State {
     pub(crate) users: BTreeMap<String, Vec<Key>>,
     pub(crate) stores: BTreeMap<String, Store>,
     pub(crate) readers: Vec<Reader>,
-    pub(crate) late: Vec<(i64, Effect)>,
-    /// How long lists do not show a new key, and how long it does not authenticate, in milliseconds.
-    pub(crate) lag: (i64, i64),
+    pub(crate) held: Vec<Held>,
+    pub(crate) visibility: Visibility,
+    /// Keys that are gone and that lists still show: user, key, until when.
+    pub(crate) ghosts: Vec<(String, Key, i64)>,
     pub(crate) faults: Faults,
+    pub(crate) troubles: Vec<Lasting>,
     pub(crate) touches: usize,
-    /// What each touch was, for a failing schedule's report.
-    pub(crate) told: Vec<String>,
+    pub(crate) of_op: BTreeMap<Op, usize>,
+    /// The touches at which something may have changed.
+    pub(crate) effects: Vec<usize>,
+    /// What each touch was, where the story is wanted.
+    pub(crate) told: Option<Vec<String>>,
     /// Raised by a crash: ports of an earlier epoch are dead.
     pub(crate) epoch: u64,
+    /// The process that runs now.
+    pub(crate) process: u64,
+    /// Users whose create is in doubt on record.
+    pub(crate) doubted: BTreeSet<String>,
+    /// How often the new pair has to answer before it is stored.
+    pub(crate) confirmations: u32,
+    /// Whether a key that bears every mark of ours may be taken for ours.
+    pub(crate) reclaims: bool,
     /// What a person does, and at which touch.
     pub(crate) interference: Option<(usize, Interference)>,
+    /// The user whom persons and unreadable notes concern.
+    pub(crate) first_user: String,
     /// Whether the person's write came after rotator's last look at every entry: no promise covers that.
     pub(crate) excused: bool,
     /// Whether a pair is broken because of such a write.
@@ -78,16 +117,25 @@ pub(crate) struct State {
     /// Whether a rotation was opened on what the person wrote: it takes the world as it finds it.
     pub(crate) opened_on_it: bool,
     pub(crate) broken: Vec<String>,
-    pub(crate) secrets: BTreeSet<String>,
-    pub(crate) creates: usize,
-    /// Whether a run told of a key that turned up late.
-    pub(crate) reported_late: bool,
+    pub(crate) windows: BTreeMap<&'static str, u64>,
     pub(crate) serial: u64,
 }
 
 impl State {
+    /// Adds to the story, if there is to be one.
+    pub(crate) fn tell(&mut self, what: impl FnOnce() -> String) {
+        if let Some(told) = &mut self.told {
+            told.push(what());
+        }
+    }
+
+    /// A dangerous moment was met.
+    pub(crate) fn hit(&mut self, window: &'static str) {
+        *self.windows.entry(window).or_default() += 1;
+    }
+
     /// A new pair that nothing else has.
-    pub(crate) fn mint(&mut self) -> (String, String) {
+    fn mint(&mut self) -> (String, String) {
         self.serial += 1;
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let mut number = self.serial * 7_919;
@@ -96,202 +144,221 @@ impl State {
             tail.push(alphabet[usize::try_from(number % 32).expect("small")] as char);
             number = number / 32 + self.serial * 31;
         }
-        let id = format!("AKIA{tail}");
-        let secret = format!("Zx/+{:036}", self.serial).replace('0', "q");
-        self.secrets.insert(secret.clone());
-        (id, secret)
+        (format!("AKIA{tail}"), format!("{SECRET_MARK}{:036}", self.serial).replace('0', "q"))
     }
 
-    pub(crate) fn add_key(&mut self, user: &str, by: By, active: bool, created: i64) -> (String, String) {
+    /// A key that has been there for so long that everything shows it.
+    pub(crate) fn add_key(&mut self, user: &str, by: By, created: i64) -> Key {
         let (id, secret) = self.mint();
-        let key = Key {
-            id: id.clone(),
-            secret: secret.clone(),
-            active,
-            created,
-            by,
-            used: None,
-            listed_from: i64::MIN,
-            valid_from: i64::MIN,
-        };
-        self.users.entry(user.to_owned()).or_default().push(key);
-        (id, secret)
+        let (active, made, changed) = (true, i64::MIN / 2, i64::MIN / 2);
+        let key = Key { id, secret, active, created, by, used: None, made, changed, proved: 0 };
+        self.users.entry(user.to_owned()).or_default().push(key.clone());
+        key
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<&Key> {
-        self.users.values().flatten().find(|key| key.id == id)
+    pub(crate) fn find(&mut self, id: &str) -> Option<&mut Key> {
+        self.users.values_mut().flatten().find(|key| key.id == id)
     }
 
-    /// Counts a touch and says what is to go wrong with it.
-    pub(crate) fn touch(&mut self, what: &str) -> Option<Fault> {
+    /// Whether this is out of order now.
+    pub(crate) fn has(&self, trouble: Trouble) -> bool {
+        let now = self.touches.saturating_sub(1);
+        self.troubles.iter().any(|lasting| lasting.trouble == trouble && lasting.is_on(now))
+    }
+
+    /// Counts a touch and says what is to go wrong with it. `where_to`: which store, where it is asked of one.
+    pub(crate) fn touch(&mut self, op: Op, where_to: &str) -> Option<Fault> {
         let number = self.touches;
         self.touches += 1;
-        let fault = self.faults.0.get(&number).copied();
-        if what.contains("\"event\":\"opened\"") && self.interference.is_some_and(|(at, _)| at < number) {
-            self.opened_on_it = true;
+        if op.is_effect() {
+            self.effects.push(number);
         }
-        if what == "store read all" {
+        let nth = self.of_op.entry(op).or_default();
+        let of_op = *nth;
+        *nth += 1;
+        let mut fault = self.faults.at.get(&number).or_else(|| self.faults.of.get(&(op, of_op))).copied();
+        if op.is_of_a_store() && fault.is_none() && self.is_down(where_to) {
+            self.hit("a store down");
+            fault = Some(Fault::LostBefore);
+        }
+        if fault.is_some_and(|fault| fault != Fault::Throttled)
+            && let Some(window) = in_doubt(op)
+        {
+            self.hit(window);
+        }
+        if op == Op::ReadAll && self.readers.first().is_some_and(|reader| reader.store == where_to) {
             self.excused = false;
         }
         if let Some((at, interference)) = self.interference
             && at == number
         {
-            self.told.push(format!("  a person: {interference:?}"));
+            self.tell(|| format!("  a person: {interference:?}"));
             self.interfere(interference);
         }
-        self.told.push(match fault {
-            Some(fault) => format!("{number} {what}  <-- {fault:?}"),
-            None => format!("{number} {what}"),
+        self.tell(|| match fault {
+            Some(fault) => format!("{number} {op:?} {where_to}  <-- {fault:?}"),
+            None => format!("{number} {op:?} {where_to}"),
         });
         fault
     }
 
+    fn is_down(&self, store: &str) -> bool {
+        self.stores.keys().position(|name| name == store).is_some_and(|number| self.has(Trouble::StoreDown(number)))
+    }
+
+    /// It loses whole batches only: what a store makes of half a batch is not rotator's doing.
+    fn lies(&self, store: &str) -> bool {
+        self.stores.get(store).is_some_and(|store| store.atomic)
+            && self.stores.keys().position(|name| name == store).is_some_and(|number| self.has(Trouble::Lies(number)))
+    }
+
+    /// Time passes, and what was held is executed, each at its own moment.
     pub(crate) fn advance(&mut self, millis: i64) {
-        self.now += millis;
-        let now = self.now;
-        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late).into_iter().partition(|(at, _)| *at <= now);
-        self.late = later;
-        for (_, effect) in due {
-            self.told.push(format!("  late: {effect:?}").chars().take(90).collect());
-            let keys = self.creates;
-            let made = self.have(effect);
-            if let (Ok(Some(key)), true) = (made, self.creates > keys)
-                && let Some(key) = self.users.values_mut().flatten().find(|seen| seen.id == key.id)
-            {
+        let then = self.now + millis;
+        while let Some(next) = self.next_held(then) {
+            let held = self.held.remove(next);
+            self.now = self.now.max(held.due);
+            self.execute(held);
+        }
+        self.now = then;
+    }
+
+    /// Which of what is held is due first, if any is by `then`.
+    fn next_held(&self, then: i64) -> Option<usize> {
+        let due = self.held.iter().enumerate().filter(|(_, held)| held.due <= then);
+        due.min_by_key(|(_, held)| held.due).map(|(number, _)| number)
+    }
+
+    fn execute(&mut self, Held { effect, sender, .. }: Held) {
+        self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
+        let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);
+        let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
+        let result = self.have(effect, true);
+        if let (Some(user), Ok(Some(key))) = (creating, &result) {
+            if !self.doubted.contains(&user) {
+                self.hit("late create after reconcile");
+            }
+            if let Some(key) = self.find(&key.id) {
                 key.by = By::Late;
             }
-            self.check("a late request");
         }
+        if is_write && gone_on {
+            self.hit(if result.is_ok() { "late write after resume" } else { "late write refused after resume" });
+        }
+        self.check("a late request");
     }
 
     /// Has an effect as the real service would; the error is the service's code.
-    pub(crate) fn have(&mut self, effect: Effect) -> Result<Option<Key>, &'static str> {
+    pub(crate) fn have(&mut self, effect: Effect, late: bool) -> Result<Option<Key>, &'static str> {
         match effect {
             Effect::Create { user } => {
                 let Some(keys) = self.users.get(&user) else { return Err("NoSuchEntity") };
                 if keys.len() >= 2 {
                     return Err("LimitExceeded");
                 }
-                let created = self.now / 1000 * 1000;
-                self.creates += 1;
-                self.add_key(&user, By::Rotator, true, created);
-                let (listed, valid) = self.lag;
-                let now = self.now;
-                let key = self.users.get_mut(&user).and_then(|keys| keys.last_mut()).expect("just added");
-                key.listed_from = now + listed;
-                key.valid_from = now + valid;
+                let (now, created) = (self.now, self.now / 1000 * 1000);
+                let id = self.add_key(&user, By::Rotator, created).id;
+                let key = self.find(&id).expect("just added");
+                (key.made, key.changed) = (now, i64::MIN / 2);
                 Ok(Some(key.clone()))
             }
             Effect::Status { id, active } => {
-                let found = self.users.values_mut().flatten().find(|key| key.id == id);
-                let Some(key) = found else { return Err("NoSuchEntity") };
-                if key.by == By::Stranger && !active {
+                let (now, theirs) = (self.now, self.is_the_persons(&id));
+                let Some(key) = self.find(&id) else { return Err("NoSuchEntity") };
+                let strangers = key.by == By::Stranger;
+                key.changed = if key.active == active { key.changed } else { now };
+                key.active = active;
+                if strangers && !active {
                     self.broken.push(format!("P2: a stranger's key {id} was deactivated"));
                 }
-                key.active = active;
-                self.persons_fault |= self.excused && !active;
+                self.persons_fault |= theirs && self.excused && !active;
                 Ok(None)
             }
-            Effect::Delete { user, id } => {
-                let named: Vec<String> = self.naming(&id);
-                self.persons_fault |= self.excused;
-                let Some(keys) = self.users.get_mut(&user) else { return Err("NoSuchEntity") };
-                let Some(at) = keys.iter().position(|key| key.id == id) else { return Err("NoSuchEntity") };
-                let key = keys.remove(at);
-                if key.by == By::Stranger {
-                    self.broken.push(format!("P2: a stranger's key {id} was deleted"));
-                }
-                if !named.is_empty() && !self.excused {
-                    self.broken.push(format!("P3: {id} was deleted while {named:?} named it"));
-                }
-                Ok(None)
-            }
-            Effect::Write { store, batch } => {
-                let store = self.stores.get_mut(&store).expect("a store of the setup");
-                let stale = |(entry, version, _): &(String, u64, Vec<u8>)| {
-                    store.entries.get(entry).is_none_or(|(now, _)| now != version)
-                };
-                if store.atomic && batch.iter().any(stale) {
-                    return Err("Stale");
-                }
-                for (entry, version, value) in batch {
-                    let Some((now, bytes)) = store.entries.get_mut(&entry).filter(|(now, _)| *now == version) else {
-                        return Err("Stale");
-                    };
-                    if bytes == b"something else\n" && *bytes != value && !self.opened_on_it {
-                        self.broken.push("P2: what a person wrote was overwritten".to_owned());
-                    }
-                    *now += 1;
-                    *bytes = value;
-                }
-                Ok(None)
-            }
+            Effect::Delete { user, id } => self.delete(&user, &id),
+            Effect::Write { store, batch } => self.write(&store, batch, late).map(|()| None),
         }
     }
 
-    /// Whether no request is still under way and lists show every key.
-    pub(crate) fn everything_is_shown(&self) -> bool {
-        self.late.is_empty() && self.users.values().flatten().all(|key| key.listed_from <= self.now)
+    fn delete(&mut self, user: &str, id: &str) -> Result<Option<Key>, &'static str> {
+        let named = self.naming(id);
+        let theirs = self.is_the_persons(id);
+        let until = self.now + self.visibility.ghost;
+        let Some(keys) = self.users.get_mut(user) else { return Err("NoSuchEntity") };
+        let Some(at) = keys.iter().position(|key| key.id == id) else { return Err("NoSuchEntity") };
+        let key = keys.remove(at);
+        self.persons_fault |= theirs && self.excused;
+        if key.by == By::Stranger {
+            self.broken.push(format!("P2: a stranger's key {id} was deleted"));
+        }
+        let excused = theirs && self.excused;
+        if !named.is_empty() && !excused {
+            self.broken.push(format!("P3: {id} was deleted while {named:?} named it"));
+        }
+        self.ghosts.push((user.to_owned(), key, until));
+        Ok(None)
     }
 
-    fn interfere(&mut self, interference: Interference) {
-        let Some((store, ids, secrets)) = self.readers.first().cloned() else { return };
-        let keys = self.users.values().next().cloned().unwrap_or_default();
-        let Some(old) = keys.iter().find(|key| key.by == By::Stored) else {
-            self.persons_fault = true;
-            return;
-        };
-        let Some(store) = self.stores.get_mut(&store) else { return };
-        let mut put = |entry: &str, bytes: Vec<u8>| {
-            let slot = store.entries.entry(entry.to_owned()).or_default();
-            *slot = (slot.0 + 1, bytes);
-        };
-        match interference {
-            Interference::CopiesOldKey => put("notes/for/us", format!("the key is {}", old.id).into_bytes()),
-            Interference::Reverts => {
-                put(&ids, old.id.clone().into_bytes());
-                put(&secrets, format!("{}\n", old.secret).into_bytes());
-            }
-            Interference::Overwrites => put(&secrets, b"something else\n".to_vec()),
+    fn write(&mut self, name: &str, batch: Vec<(String, u64, Vec<u8>)>, late: bool) -> Result<(), &'static str> {
+        if self.lies(name) {
+            self.hit("a store that lies");
+            return Ok(());
         }
-        self.excused = true;
-        self.persons_fault |= !old.active;
+        let opened_on_it = self.opened_on_it;
+        let store = self.stores.get_mut(name).expect("a store of the setup");
+        // A request for which the version does not count was checked by its sender, when it was sent.
+        let unchecked = late && !store.compare_and_set;
+        let stale = |(entry, version, _): &(String, u64, Vec<u8>)| {
+            store.entries.get(entry).is_none_or(|(now, _)| now != version)
+        };
+        if !unchecked && store.atomic && batch.iter().any(stale) {
+            return Err("Stale");
+        }
+        for (entry, version, value) in batch {
+            let slot = store.entries.get_mut(&entry).filter(|(now, _)| unchecked || *now == version);
+            let Some((now, bytes)) = slot else { return Err("Stale") };
+            if bytes == b"something else\n" && *bytes != value && !opened_on_it && !unchecked {
+                self.broken.push("P2: what a person wrote was overwritten".to_owned());
+            }
+            *now += 1;
+            *bytes = value;
+        }
+        Ok(())
+    }
+
+    fn is_the_persons(&self, id: &str) -> bool {
+        self.users.get(&self.first_user).into_iter().flatten().any(|key| key.id == id)
+    }
+
+    /// Whether no request is still under way, no trouble lasts, and lists show what is.
+    pub(crate) fn has_calmed_down(&self) -> bool {
+        let shown = |key: &Key| self.now - key.made >= self.visibility.unlisted.end();
+        self.held.is_empty()
+            && self.troubles.iter().all(|lasting| lasting.is_over(self.touches))
+            && self.users.values().flatten().all(shown)
     }
 
     /// Entries that name a key.
     pub(crate) fn naming(&self, id: &str) -> Vec<String> {
-        let id = AccessKeyId::new(id).expect("a key id");
-        let entries = self.stores.values().flat_map(|store| store.entries.iter());
-        let hit = entries.filter(|(_, (_, bytes))| names(&SecretValue::new(bytes.clone()), &id));
-        hit.map(|(name, _)| name.clone()).collect()
+        let needle = rotator::discovery::Needle::new(&AccessKeyId::new(id).expect("a key id"));
+        let mut naming = Vec::new();
+        for (name, (_, bytes)) in self.stores.values().flat_map(|store| store.entries.iter()) {
+            let value = rotator::rotation::secret::SecretValue::new(bytes.clone());
+            if rotator::discovery::Haystack::new(&value).names(&needle) {
+                naming.push(name.clone());
+            }
+        }
+        naming
     }
+}
 
-    /// The promises that can be seen in the world itself.
-    pub(crate) fn check(&mut self, after: &str) {
-        let mut broken = Vec::new();
-        for (store, id_entry, secret_entry) in &self.readers {
-            let Some(store) = self.stores.get(store) else { continue };
-            let text = |entry: &str| {
-                store.entries.get(entry).map(|(_, bytes)| String::from_utf8_lossy(bytes).trim().to_owned())
-            };
-            let (Some(id), Some(secret)) = (text(id_entry), text(secret_entry)) else {
-                broken.push(format!("P1: {id_entry} is gone"));
-                continue;
-            };
-            let accepted = self.find(&id).is_some_and(|key| key.active && key.secret == secret);
-            let torn =
-                !store.atomic && self.users.values().flatten().any(|key| key.secret == secret && key.by == By::Rotator);
-            // From here on it is the person's doing, not ours.
-            let persons = matches!(self.interference, Some((at, Interference::Overwrites)) if at < self.touches);
-            if !accepted && !torn && !persons && !self.excused && !self.persons_fault {
-                broken.push(format!("P1: {id_entry} holds {id}, which does not authenticate, after {after}"));
-            }
-        }
-        for (user, keys) in &self.users {
-            if keys.len() > 2 {
-                broken.push(format!("P4: {user} has {} keys after {after}", keys.len()));
-            }
-        }
-        self.broken.append(&mut broken);
+/// The window that a fault at such a touch opens.
+const fn in_doubt(op: Op) -> Option<&'static str> {
+    match op {
+        Op::Append => Some("append in doubt"),
+        Op::Create => Some("create in doubt"),
+        Op::ChangeStatus => Some("status in doubt"),
+        Op::Delete => Some("delete in doubt"),
+        Op::Write => Some("write in doubt"),
+        Op::ListKeys | Op::LastUsed | Op::Caller | Op::WhoIs | Op::StoreIdentity | Op::ReadAll | Op::ReadPlaces => None,
     }
 }

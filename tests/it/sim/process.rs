@@ -1,0 +1,174 @@
+//! One process of rotator's in the simulated world: how each of its touches comes out, its clock, its death.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rotator::journal::clock::Clock;
+use rotator::ports::call::{CallError, CallErrorKind};
+use rotator::rotation::failure::{Failure, Refusal, RefusalKind};
+use rotator::rotation::policy::Timestamp;
+
+use super::faults::{Fault, Op};
+use super::state::{Effect, Held, Key, State};
+
+/// The world's state, shared by all ports.
+pub(crate) type Shared = Arc<Mutex<State>>;
+
+pub(crate) fn lock(state: &Shared) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// One process's view of the world: dead after its crash.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) state: Shared,
+    pub(crate) epoch: u64,
+    pub(crate) crashed: Arc<tokio::sync::Notify>,
+}
+
+/// How a touch came out, before the port words it.
+enum Touched<T> {
+    Answered(T),
+    Lost,
+    Throttled,
+}
+
+impl Process {
+    pub(crate) fn new(state: &Shared) -> Self {
+        let mut world = lock(state);
+        world.process += 1;
+        Self { state: state.clone(), epoch: world.epoch, crashed: Arc::default() }
+    }
+
+    pub(crate) fn at(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(lock(&self.state).now / 1000)
+    }
+
+    /// Dies: nothing of this process touches the world again.
+    pub(crate) async fn die(&self) -> ! {
+        {
+            let mut state = lock(&self.state);
+            if state.epoch == self.epoch {
+                state.epoch += 1;
+            }
+        }
+        self.crashed.notify_one();
+        std::future::pending::<()>().await;
+        unreachable!("a dead process does not go on")
+    }
+
+    /// Gives others their turn; then: what goes wrong with this touch. A dead process never comes back from here.
+    pub(crate) async fn begin(&self, op: Op, where_to: &str) -> Option<Fault> {
+        tokio::task::yield_now().await;
+        {
+            let mut state = lock(&self.state);
+            if state.epoch == self.epoch {
+                return state.touch(op, where_to);
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// One touch: `late` is what a held request will do.
+    async fn touch<T>(
+        &self,
+        op: Op,
+        where_to: &str,
+        late: Option<Effect>,
+        act: impl FnOnce(&mut State) -> T,
+    ) -> Touched<T> {
+        let fault = self.begin(op, where_to).await;
+        let done = |act: &mut dyn FnMut(&mut State) -> T| {
+            let mut state = lock(&self.state);
+            state.advance(20);
+            let answer = act(&mut state);
+            if op.is_effect() {
+                state.check(where_to);
+            }
+            answer
+        };
+        let mut act = Some(act);
+        let mut act = |state: &mut State| (act.take().expect("acts once"))(state);
+        match fault {
+            None => Touched::Answered(done(&mut act)),
+            Some(Fault::CrashBefore) => self.die().await,
+            Some(Fault::CrashAfter) => {
+                let _ = done(&mut act);
+                self.die().await
+            }
+            Some(Fault::LostBefore) => Touched::Lost,
+            Some(Fault::LostAfter) => {
+                let _ = done(&mut act);
+                Touched::Lost
+            }
+            Some(Fault::Late(seconds)) => {
+                let mut state = lock(&self.state);
+                if let Some(effect) = late {
+                    let (due, sender) = (state.now + i64::from(seconds) * 1000, state.process);
+                    state.held.push(Held { due, effect, sender });
+                }
+                Touched::Lost
+            }
+            Some(Fault::Throttled) => Touched::Throttled,
+        }
+    }
+
+    /// A call that changes nothing.
+    pub(crate) async fn call<T>(
+        &self,
+        op: Op,
+        where_to: &str,
+        act: impl FnOnce(&mut State) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        match self.touch(op, where_to, None, act).await {
+            Touched::Answered(answer) => answer,
+            Touched::Lost => Err(CallError::new(CallErrorKind::Unavailable, format!("{op:?}: no answer"))),
+            Touched::Throttled => Err(CallError::new(CallErrorKind::Throttled, format!("{op:?}: Throttling"))),
+        }
+    }
+
+    pub(crate) async fn effect(&self, op: Op, where_to: &str, effect: Effect) -> Result<Option<Key>, Failure> {
+        lock(&self.state).check_ground(&effect);
+        let late = effect.clone();
+        match self.touch(op, where_to, Some(late), |state| state.have(effect, false)).await {
+            Touched::Answered(Ok(key)) => Ok(key),
+            Touched::Answered(Err(code)) => {
+                let kind = match code {
+                    "NoSuchEntity" => RefusalKind::NoSuchEntity,
+                    "LimitExceeded" => RefusalKind::LimitExceeded,
+                    _ => RefusalKind::Stale,
+                };
+                Err(Refusal::new(kind, format!("{op:?}: {code}")).into())
+            }
+            Touched::Lost => Err(Failure::Unknown(format!("{op:?}: no answer"))),
+            Touched::Throttled => Err(Refusal::new(RefusalKind::Throttled, format!("{op:?}: Throttling")).into()),
+        }
+    }
+}
+
+#[async_trait]
+impl Clock for Process {
+    fn now(&self) -> Timestamp {
+        self.at()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(lock(&self.state).now).unwrap_or_default())
+    }
+
+    async fn sleep(&self, span: Duration) {
+        tokio::task::yield_now().await;
+        let dead = {
+            let mut state = lock(&self.state);
+            let dead = state.epoch != self.epoch;
+            if !dead {
+                state.advance(i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4).max(1));
+            }
+            dead
+        };
+        if dead {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The promises of DESIGN section 1, as far as they can be seen in the world itself.
+
+use rotator::journal::entry::Summary;
+use rotator::rotation::policy::Unclaimed;
+use rotator::rotation::standing::Standing;
+
+use super::schedule::{Setup, user_name};
+use super::state::{By, Effect, Key, Reader, State};
+
+impl State {
+    /// The pair that a reader finds; `None`: there is none.
+    fn pair(&self, reader: &Reader) -> Option<(&str, &str)> {
+        let store = self.stores.get(&reader.store)?;
+        let text = |entry: &str| {
+            let (_, bytes) = store.entries.get(entry)?;
+            std::str::from_utf8(bytes).ok()
+        };
+        if reader.id != reader.secret {
+            return Some((text(&reader.id)?.trim(), text(&reader.secret)?.trim()));
+        }
+        let mut words = text(&reader.id)?.split('"').skip(3).step_by(4);
+        Some((words.next()?, words.next()?))
+    }
+
+    /// Whose fault a broken pair is.
+    fn is_excused(&self, reader: &Reader) -> bool {
+        reader.user == self.first_user && (self.persons_fault || self.excused)
+    }
+
+    /// After every change.
+    pub(crate) fn check(&mut self, after: &str) {
+        let mut broken = Vec::new();
+        let (mut torn, mut unready) = (0, 0);
+        for reader in &self.readers {
+            let Some((id, secret)) = self.pair(reader) else {
+                broken.push(format!("P1: {} holds no pair, after {after}", reader.id));
+                continue;
+            };
+            let keys = || self.users.get(&reader.user).into_iter().flatten();
+            if let Some(key) = keys().find(|key| key.active && key.id == id && key.secret == secret) {
+                unready += u64::from(self.visibility.unaccepted.hold(self.now - key.made));
+                continue;
+            }
+            let half = keys().any(|key| key.secret == secret && key.by == By::Rotator);
+            if half && self.stores.get(&reader.store).is_some_and(|store| !store.atomic) {
+                torn += 1;
+            } else if !self.is_excused(reader) {
+                broken.push(format!("P1: {} holds {id}, which does not authenticate, after {after}", reader.id));
+            }
+        }
+        for (user, keys) in &self.users {
+            if keys.len() > 2 {
+                broken.push(format!("P4: {user} has {} keys after {after}", keys.len()));
+            }
+        }
+        self.broken.append(&mut broken);
+        if torn > 0 {
+            self.hit("torn pair");
+        }
+        if unready > 0 {
+            self.hit("stored, active, and not accepted for a moment");
+        }
+    }
+
+    /// Before an effect of rotator's own: what it must have proved by now.
+    pub(crate) fn check_ground(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Write { store, batch } => {
+                let before = |entry: &str| self.stores.get(store).and_then(|store| store.entries.get(entry));
+                let brings = |key: &&Key, text: &str| text.contains(&key.secret) || text.contains(&key.id);
+                let mut broken = Vec::new();
+                for (entry, _, value) in batch {
+                    let after = String::from_utf8_lossy(value);
+                    let before = before(entry).map(|(_, bytes)| String::from_utf8_lossy(bytes)).unwrap_or_default();
+                    let new = self.users.values().flatten().filter(|key| key.by == By::Rotator);
+                    let unproved = new.filter(|key| brings(key, &after) && !brings(key, &before));
+                    for key in unproved.filter(|key| key.proved < self.confirmations) {
+                        broken.push(format!("section 7: {} was stored before it had answered", key.id));
+                    }
+                }
+                self.broken.append(&mut broken);
+            }
+            Effect::Delete { id, .. } | Effect::Status { id, active: false } => self.check_removal(&id.clone()),
+            Effect::Create { .. } | Effect::Status { active: true, .. } => {}
+        }
+    }
+
+    /// P3: the old key goes only after the pair that every place holds has answered as the user.
+    fn check_removal(&mut self, id: &str) {
+        let is_old = self.users.values().flatten().any(|key| key.id == id && key.by == By::Stored);
+        let Some((user, _)) = self.users.iter().find(|(_, keys)| is_old && keys.iter().any(|key| key.id == id)) else {
+            return;
+        };
+        let readers = self.readers.iter().filter(|reader| reader.user == *user && !self.is_excused(reader));
+        let unproved = |reader: &&Reader| {
+            let stored = self.pair(reader).map(|(id, _)| id.to_owned());
+            !self.users.values().flatten().any(|key| Some(&key.id) == stored.as_ref() && key.proved > 0)
+        };
+        if let Some(reader) = readers.clone().find(unproved) {
+            let broken = format!("P3: {id} was to go before what {} holds had answered", reader.id);
+            self.broken.push(broken);
+        }
+    }
+
+    /// When everything has calmed down.
+    pub(crate) fn check_the_end(&mut self, setup: &Setup, all: &[Summary]) {
+        let mut broken = Vec::new();
+        for (user, keys) in &self.users {
+            // By its name: a person may have deleted the users before it.
+            let strangers = usize::from(setup.stranger.is_some_and(|number| *user == user_name(number)));
+            let disturbed = *user == self.first_user && (setup.interference.is_some() || setup.hidden_note);
+            let of_user = || all.iter().filter(|summary| summary.rotation.opened.user.as_str() == user);
+            let late: Vec<_> = keys.iter().filter(|key| key.by == By::Late).collect();
+            if of_user().any(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. })) {
+                let reports = setup.policy.unclaimed == Unclaimed::Report;
+                if strangers == 0 && late.is_empty() && !disturbed && !reports {
+                    broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
+                }
+                continue;
+            }
+            if disturbed {
+                continue;
+            }
+            let told = |key: &&&Key| {
+                of_user().any(|rotation| rotation.rotation.late_keys.iter().any(|seen| seen.as_str() == key.id))
+            };
+            if let Some(key) = late.iter().find(|key| !told(key)) {
+                broken.push(format!("the end: {user} has the late key {}, and nobody was told of it", key.id));
+            }
+            if keys.len() != 1 + strangers + late.len() {
+                broken.push(format!("the end: {user} has {} keys", keys.len()));
+            }
+            let rotated = keys.iter().any(|key| key.by == By::Rotator);
+            if rotated == (strangers > 0) && late.is_empty() {
+                broken.push(format!("the end: {user} was {}rotated", if rotated { "" } else { "not " }));
+            }
+        }
+        for store in self.stores.values() {
+            for (entry, (version, bytes)) in &store.entries {
+                if entry.ends_with("MY_SECRET") && (bytes != b"keep me" || *version != 1) {
+                    broken.push(format!("the end: {entry} was changed"));
+                }
+                let last: &[u8] = if entry.ends_with("config.json") { b" , \"more\": [1,2] }" } else { b"\n" };
+                let spliced = entry.ends_with("SECRET_ACCESS_KEY") || entry.ends_with("config.json");
+                if spliced && !bytes.ends_with(last) {
+                    broken.push(format!("the end: {entry} lost a byte"));
+                }
+            }
+        }
+        self.broken.extend(broken);
+    }
+}

@@ -1,0 +1,45 @@
+//! How late, and how unsteadily, IAM shows what has been done to it.
+
+/// Spans of time after a key was made, in milliseconds, in which something does not hold yet, or not any more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spans(pub(crate) Vec<(i64, i64)>);
+
+impl Spans {
+    /// From the beginning until `end`.
+    pub(crate) fn until(end: i64) -> Self {
+        Self(if end > 0 { vec![(0, end)] } else { Vec::new() })
+    }
+
+    pub(crate) fn hold(&self, age: i64) -> bool {
+        self.0.iter().any(|(from, to)| (*from..*to).contains(&age))
+    }
+
+    pub(crate) fn end(&self) -> i64 {
+        self.0.iter().map(|(_, to)| *to).max().unwrap_or_default()
+    }
+}
+
+/// What IAM and STS show of new keys and of changes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Visibility {
+    /// When lists do not show a new key.
+    pub(crate) unlisted: Spans,
+    /// When a new key does not authenticate.
+    pub(crate) unaccepted: Spans,
+    /// How long lists show a key that is gone, in milliseconds.
+    pub(crate) ghost: i64,
+    /// How long lists show a status that has changed, in milliseconds.
+    pub(crate) stale_status: i64,
+}
+
+impl Visibility {
+    /// Lists that lag, authentication that lags: by so many milliseconds.
+    pub(crate) fn lagging(listed: i64, accepted: i64) -> Self {
+        Self { unlisted: Spans::until(listed), unaccepted: Spans::until(accepted), ..Self::default() }
+    }
+
+    /// Whether lists are ever behind.
+    pub(crate) fn lists_lag(&self) -> bool {
+        self.unlisted.end() > 0 || self.ghost > 0 || self.stale_status > 0
+    }
+}
