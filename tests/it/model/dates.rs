@@ -1,0 +1,99 @@
+//! A rotation seen from a later moment: the model counts every moment from now.
+
+use std::time::Duration;
+
+use rotator::rotation::effect::Intent;
+use rotator::rotation::policy::Timestamp;
+use rotator::rotation::reason::Reason;
+use rotator::rotation::standing::{Made, Phase, Rotation, Standing};
+
+use super::machine::at;
+use super::world::LATE;
+
+/// Moves every moment of a rotation into the past.
+pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
+    let back = |moment: &mut Timestamp| *moment = moment.minus(by);
+    let made_back = |made: &mut Made| {
+        made.deactivated.iter_mut().for_each(back);
+        made.fenced.iter_mut().for_each(back);
+    };
+    let phase_back = |phase: &mut Phase| match phase {
+        Phase::Opened => {}
+        Phase::CreatedNew { made } => made_back(made),
+        Phase::StoredNew { made, stored_at } => {
+            made_back(made);
+            back(stored_at);
+        }
+        Phase::DeactivatedOld { made, stored_at, deactivated_at } => {
+            made_back(made);
+            back(stored_at);
+            back(deactivated_at);
+        }
+    };
+    let intent_back = |intent: &mut Intent| {
+        if let Intent::CreateNew { asked_at, give_up_at, .. } = intent {
+            back(asked_at);
+            back(give_up_at);
+        }
+    };
+    match &mut rotation.standing {
+        Standing::Settled { phase } => phase_back(phase),
+        Standing::InDoubt { phase, intent } => {
+            phase_back(phase);
+            intent_back(intent);
+        }
+        Standing::Blocked { phase, intent, reason } => {
+            phase_back(phase);
+            intent.iter_mut().for_each(intent_back);
+            reason_back(reason, by);
+        }
+        Standing::Closed { .. } => {}
+    }
+    for attempt in &mut rotation.watched {
+        back(&mut attempt.asked_at);
+        back(&mut attempt.give_up_at);
+    }
+    rotation.first_look.iter_mut().for_each(|look| back(&mut look.at));
+}
+
+/// A wait that is over is over: by how much decides nothing, but where a list may be as old as `stall`.
+pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
+    let policy = rotation.opened.policy.clone();
+    let since = |moment: &mut Timestamp, wait: Duration| {
+        *moment = (*moment).max(at(0).minus(wait + stall + Duration::from_secs(1)));
+    };
+    if let Some(look) = &mut rotation.first_look {
+        since(&mut look.at, policy.settle.max(Duration::from_secs(LATE.unsigned_abs())));
+    }
+    let (Standing::Settled { phase } | Standing::InDoubt { phase, .. } | Standing::Blocked { phase, .. }) =
+        &mut rotation.standing
+    else {
+        return;
+    };
+    match phase {
+        Phase::Opened => {}
+        Phase::CreatedNew { made } => {
+            made.deactivated.iter_mut().for_each(|moment| since(moment, policy.settle));
+            made.fenced.iter_mut().for_each(|moment| since(moment, Duration::ZERO));
+        }
+        Phase::StoredNew { made, stored_at } => {
+            since(stored_at, policy.overlap);
+            made.fenced.iter_mut().for_each(|moment| since(moment, Duration::ZERO));
+        }
+        Phase::DeactivatedOld { stored_at, deactivated_at, .. } => {
+            since(deactivated_at, policy.quarantine);
+            // It decides nothing any more.
+            *stored_at = *deactivated_at;
+        }
+    }
+}
+
+/// The one reason that tells a date.
+fn reason_back(reason: &mut Reason, by: Duration) {
+    if let Reason::SpareKey { described, .. } = reason
+        && let Some((status, created)) = described.split_once("created ")
+    {
+        let created: Timestamp = created.parse().expect("a date");
+        *described = format!("{status}created {}", created.minus(by));
+    }
+}

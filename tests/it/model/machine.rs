@@ -1,0 +1,360 @@
+//! The machine under test, asked once for each question: the real `plan` and `apply` on real rotations, each kept under a
+//! number. Nothing here decides anything.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rotator::rotation::apply::apply;
+use rotator::rotation::effect::Intent;
+use rotator::rotation::event::{Asked, Event, NotDone, Opened, Outcome};
+use rotator::rotation::failure::{Refusal, RefusalKind};
+use rotator::rotation::known::Hand;
+use rotator::rotation::name::AccessKeyId;
+use rotator::rotation::plan::{Look, Step, plan};
+use rotator::rotation::policy::{Policy, Timestamp};
+use rotator::rotation::secret::{Fingerprint, SecretKey};
+use rotator::rotation::standing::{Phase, Rotation, Standing};
+
+use super::dates::{forget_dates, move_back};
+use super::seen::{Seen, known};
+use super::world::IDS;
+use crate::support::rotations::{campaign_id, key_id, opened, rotation_id};
+
+pub(super) type KeyId = u8;
+
+/// As the drive: how long a call may take, and how old a list may be when a create rests on it.
+const CALL: i64 = 30;
+const FRESH: i64 = 5;
+
+/// What a rotator holds beside what it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Holds {
+    pub(super) secret: bool,
+    pub(super) old_values: bool,
+}
+
+/// An effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Doing {
+    Create,
+    Store(KeyId),
+    Restore,
+    Fence,
+    Status(KeyId, bool),
+    Delete(KeyId),
+}
+
+impl Doing {
+    pub(super) fn keys(self) -> impl Iterator<Item = KeyId> {
+        match self {
+            Self::Store(key) | Self::Status(key, _) | Self::Delete(key) => Some(key),
+            Self::Create | Self::Restore | Self::Fence => None,
+        }
+        .into_iter()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum LookAt {
+    Keys,
+    Places,
+    Scan(KeyId),
+    NewPair,
+    StoredPair,
+    Used(KeyId),
+}
+
+/// What the machine wants next, and where a note or an intent leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Look(LookAt),
+    Act(Doing, u32),
+    Note(u32),
+    Wait(i64),
+    Later,
+    Rest,
+}
+
+/// What came of an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Reply {
+    Created(KeyId),
+    Done,
+    Refused(RefusalKindHashed),
+}
+
+/// [`RefusalKind`], hashable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RefusalKindHashed {
+    NoSuchEntity,
+    LimitExceeded,
+    Denied,
+    Stale,
+}
+
+/// What a person says of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Says {
+    Abort,
+    Reactivate,
+    DeleteKey(KeyId),
+    KeepKey(KeyId),
+}
+
+/// What the world has to know of a rotation.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) number: u8,
+    pub(super) old: KeyId,
+    /// The new key, and whether its reply was read.
+    pub(super) made: Option<(KeyId, bool)>,
+    pub(super) phase: Option<PhaseIs>,
+    pub(super) creates_in_doubt: bool,
+    pub(super) is_blocked: bool,
+    pub(super) is_fenced: bool,
+    /// A bit for each key id that it mentions.
+    pub(super) remembered: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PhaseIs {
+    Opened,
+    CreatedNew,
+    StoredNew,
+    DeactivatedOld,
+}
+
+/// Every rotation met so far, and every answer.
+pub(super) struct Machine {
+    policy: Policy,
+    longest_stall: Duration,
+    rotations: Vec<Rotation>,
+    facts: Vec<Facts>,
+    numbers: HashMap<String, u32>,
+    plans: HashMap<(u32, Holds, Seen), Next>,
+    replies: HashMap<(u32, Reply), u32>,
+    later: HashMap<(u32, i64), u32>,
+    said: HashMap<(u32, Says), u32>,
+}
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(1_700_000_000 + seconds)
+}
+
+pub(super) fn name(id: KeyId) -> AccessKeyId {
+    key_id(u64::from(id))
+}
+
+fn number(id: &AccessKeyId) -> KeyId {
+    id.as_str()[4..].parse().expect("a key of the model")
+}
+
+fn fingerprint(rotation: u8, key: KeyId) -> Fingerprint {
+    let secret = SecretKey::new(format!("secret/of/key{key:027}"));
+    secret.fingerprint(rotation_id(u128::from(rotation) + 1)).expect("it is like AWS's")
+}
+
+impl Machine {
+    /// `longest_stall`: how old what a process has seen may be when it acts on it.
+    pub(super) fn new(policy: Policy, longest_stall: Duration) -> Self {
+        Self {
+            policy,
+            longest_stall,
+            rotations: Vec::new(),
+            facts: Vec::new(),
+            numbers: HashMap::new(),
+            plans: HashMap::new(),
+            replies: HashMap::new(),
+            later: HashMap::new(),
+            said: HashMap::new(),
+        }
+    }
+
+    pub(super) fn facts(&self, rotation: u32) -> &Facts {
+        &self.facts[rotation as usize]
+    }
+
+    pub(super) fn rotation(&self, rotation: u32) -> &Rotation {
+        &self.rotations[rotation as usize]
+    }
+
+    /// Questions put to the real machine.
+    pub(super) fn questions(&self) -> usize {
+        self.plans.len() + self.replies.len() + self.said.len()
+    }
+
+    /// Keeps a rotation. What is for people only, and decides nothing, is left out.
+    fn keep(&mut self, mut rotation: Rotation) -> u32 {
+        rotation.last_error = None;
+        rotation.waiting_until = None;
+        rotation.attempts = rotation.attempts.min(1);
+        if rotation.is_closed() {
+            let standing = rotation.standing.clone();
+            rotation = Rotation { standing, ..Rotation::open(rotation.id, rotation.opened) };
+        }
+        let text = serde_json::to_string(&rotation).expect("JSON");
+        if let Some(number) = self.numbers.get(&text) {
+            return *number;
+        }
+        let number = u32::try_from(self.rotations.len()).expect("few rotations");
+        self.facts.push(facts(&rotation, &text));
+        self.numbers.insert(text, number);
+        self.rotations.push(rotation);
+        number
+    }
+
+    /// Opens a rotation of `old` under this number.
+    pub(super) fn open(&mut self, number: u8, old: KeyId) -> u32 {
+        let frozen = opened(campaign_id(1), u64::from(old));
+        let frozen = Opened {
+            old_key: name(old),
+            old_secret: Some(fingerprint(number, old)),
+            policy: self.policy.clone(),
+            ..frozen
+        };
+        self.keep(Rotation::open(rotation_id(u128::from(number) + 1), frozen))
+    }
+
+    fn apply(&mut self, rotation: u32, event: &Event) -> u32 {
+        let before = &self.rotations[rotation as usize];
+        let next = apply(before, event).unwrap_or_else(|error| panic!("`plan` proposes what `apply` forbids: {error}"));
+        self.keep(next)
+    }
+
+    pub(super) fn says(&mut self, rotation: u32, says: Says) -> u32 {
+        if let Some(next) = self.said.get(&(rotation, says)) {
+            return *next;
+        }
+        let asked = match says {
+            Says::Abort => Asked::Abort,
+            Says::Reactivate => Asked::ReactivateOld,
+            Says::DeleteKey(key) => Asked::DeleteKey { key: name(key) },
+            Says::KeepKey(key) => Asked::KeepKey { key: name(key) },
+        };
+        let next = self.apply(rotation, &Event::Asked(asked));
+        self.said.insert((rotation, says), next);
+        next
+    }
+
+    /// What comes after the reply to the effect in doubt.
+    pub(super) fn hears(&mut self, rotation: u32, reply: Reply) -> u32 {
+        if let Some(next) = self.replies.get(&(rotation, reply)) {
+            return *next;
+        }
+        let before = self.rotation(rotation);
+        let event = match reply {
+            Reply::Created(key) => Event::Done(Outcome::Created {
+                key: name(key),
+                fingerprint: fingerprint(self.facts(rotation).number, key),
+                at: at(0),
+            }),
+            Reply::Done => {
+                let intent = before.standing.intent().expect("an effect is in doubt");
+                Event::Done(Outcome::of_intent(intent, at(0)))
+            }
+            Reply::Refused(kind) => {
+                let kind = match kind {
+                    RefusalKindHashed::NoSuchEntity => RefusalKind::NoSuchEntity,
+                    RefusalKindHashed::LimitExceeded => RefusalKind::LimitExceeded,
+                    RefusalKindHashed::Denied => RefusalKind::Denied,
+                    RefusalKindHashed::Stale => RefusalKind::Stale,
+                };
+                Event::NotDone(NotDone::Refused(Refusal::new(kind, "no")))
+            }
+        };
+        let next = self.apply(rotation, &event);
+        self.replies.insert((rotation, reply), next);
+        next
+    }
+
+    /// The next step.
+    pub(super) fn next(&mut self, rotation: u32, holds: Holds, seen: &Seen) -> Next {
+        let question = (rotation, holds, seen.clone());
+        if let Some(next) = self.plans.get(&question) {
+            return *next;
+        }
+        let hand = Hand {
+            new_secret: holds.secret,
+            old_values: holds.old_values,
+            call_timeout: Duration::from_secs(CALL.unsigned_abs()),
+        };
+        let step = plan(self.rotation(rotation), hand, &known(seen), at(0));
+        assert_eq!(step, plan(self.rotation(rotation), hand, &known(seen), at(0)), "`plan` is deterministic");
+        let next = match step {
+            Step::Look(look) => Next::Look(match look {
+                Look::Keys => LookAt::Keys,
+                Look::Places => LookAt::Places,
+                Look::Scan(key) => LookAt::Scan(number(&key)),
+                Look::NewPair => LookAt::NewPair,
+                Look::StoredPair => LookAt::StoredPair,
+                Look::LastUsed(key) => LookAt::Used(number(&key)),
+            }),
+            Step::Act(intent) => self.act(rotation, intent, seen),
+            Step::Note(event) => Next::Note(self.apply(rotation, &event)),
+            Step::Wait { until, .. } => Next::Wait(until.as_unix_seconds() - at(0).as_unix_seconds()),
+            Step::Later { .. } => Next::Later,
+            Step::Rest => Next::Rest,
+        };
+        self.plans.insert(question, next);
+        next
+    }
+
+    fn act(&mut self, rotation: u32, mut intent: Intent, seen: &Seen) -> Next {
+        let old = self.facts(rotation).old;
+        // As the drive: the attempt is dated by its own moment, and rests on a fresh list only.
+        if let Intent::CreateNew { asked_at, give_up_at, .. } = &mut intent {
+            if seen.keys.as_ref().is_none_or(|listed| listed.at < -FRESH) {
+                return Next::Look(LookAt::Keys);
+            }
+            (*asked_at, *give_up_at) = (at(0), at(CALL));
+        }
+        let doing = match &intent {
+            Intent::CreateNew { .. } => Doing::Create,
+            Intent::StoreNew => Doing::Store(self.facts(rotation).made.expect("a new key").0),
+            Intent::RestoreOld => Doing::Restore,
+            Intent::FenceStore => Doing::Fence,
+            Intent::DeactivateOld => Doing::Status(old, false),
+            Intent::ReactivateOld => Doing::Status(old, true),
+            Intent::DeactivateNew { key } => Doing::Status(number(key), false),
+            Intent::ReactivateNew { key } => Doing::Status(number(key), true),
+            Intent::DeleteOld => Doing::Delete(old),
+            Intent::DiscardNew { key, .. } | Intent::DeleteNamed { key } => Doing::Delete(number(key)),
+        };
+        Next::Act(doing, self.apply(rotation, &Event::Intended(intent)))
+    }
+
+    /// The same rotation, seen from `seconds` later.
+    pub(super) fn later(&mut self, rotation: u32, seconds: i64) -> u32 {
+        if let Some(next) = self.later.get(&(rotation, seconds)) {
+            return *next;
+        }
+        let mut moved = self.rotation(rotation).clone();
+        move_back(&mut moved, Duration::from_secs(seconds.unsigned_abs()));
+        forget_dates(&mut moved, self.longest_stall);
+        let next = self.keep(moved);
+        self.later.insert((rotation, seconds), next);
+        next
+    }
+}
+
+fn facts(rotation: &Rotation, text: &str) -> Facts {
+    let old = number(&rotation.opened.old_key);
+    let made = rotation.made();
+    let mentions = |id: &u8| text.contains(name(*id).as_str());
+    let phase = rotation.standing.phase().map(|phase| match phase {
+        Phase::Opened => PhaseIs::Opened,
+        Phase::CreatedNew { .. } => PhaseIs::CreatedNew,
+        Phase::StoredNew { .. } => PhaseIs::StoredNew,
+        Phase::DeactivatedOld { .. } => PhaseIs::DeactivatedOld,
+    });
+    Facts {
+        number: u8::try_from(rotation.id.as_uuid().as_u128() - 1).expect("few rotations"),
+        old,
+        made: made.map(|made| (number(&made.key), made.fingerprint().is_some())),
+        phase,
+        creates_in_doubt: matches!(rotation.standing.intent(), Some(Intent::CreateNew { .. })),
+        is_blocked: matches!(rotation.standing, Standing::Blocked { .. }),
+        is_fenced: made.is_some_and(|made| made.fenced.is_some()),
+        remembered: (0..2 * IDS).filter(mentions).map(|id| 1 << id).sum(),
+    }
+}

@@ -1,0 +1,84 @@
+//! The promises of DESIGN section 1, checked over every step: what was true before it, what is true after.
+
+use super::machine::{Doing, KeyId};
+use super::search::Model;
+use super::world::{NO_KEY, Request, Right, State};
+
+impl Model {
+    pub(super) fn break_promise(&mut self, which: String) {
+        self.broken.get_or_insert(which);
+    }
+
+    /// P2: no value that somebody else wrote is overwritten.
+    pub(super) fn overwrites(&mut self, before: KeyId, value: KeyId, request: &Request) {
+        if before == NO_KEY && value != NO_KEY {
+            self.break_promise(format!("P2: {:?} overwrites what a person wrote", request.doing));
+        }
+    }
+
+    /// An effect was executed, or a part of it; `request` is what is left of it.
+    pub(super) fn check_effect(&mut self, before: &State, after: &mut State, request: &Request) {
+        let number = usize::from(request.user);
+        let told = format!("{:?} of rotator {}", request.doing, request.rotator);
+        self.check_key(before, after, request, &told);
+        let (was, is) = (&before.users[number], &after.users[number]);
+        if request.doing == Doing::Create && is.alive() > 2 {
+            self.break_promise(format!("P4: {told} makes {} keys", is.alive()));
+        }
+        let writes = matches!(request.doing, Doing::Store(_) | Doing::Restore);
+        let mut excused = false;
+        for place in 0..is.places.len() {
+            let goes_on = request.batches.todo.iter().flatten().any(|(entry, _)| usize::from(*entry) / 2 == place);
+            let written = writes && was.places[place] != is.places[place];
+            if is.works(place) || goes_on || was.excused || !(was.works(place) || written) {
+                continue;
+            }
+            if request.overtaken {
+                excused = true;
+            } else {
+                self.break_promise(format!("P1: {told} leaves a place with a pair that AWS refuses"));
+            }
+        }
+        if excused {
+            self.hit("an effect that somebody overtook breaks a pair", 1);
+            after.users[number].excused = true;
+        }
+    }
+
+    /// P2 and P3: whose key is switched off or deleted, and whether an entry names it.
+    fn check_key(&mut self, before: &State, after: &State, request: &Request, told: &str) {
+        let number = usize::from(request.user);
+        let (was, is) = (&before.users[number], &after.users[number]);
+        let (Doing::Delete(id) | Doing::Status(id, false)) = request.doing else { return };
+        let Some(key) = was.find(id).filter(|key| key.active.is_some()) else { return };
+        if is.find(id).and_then(|key| key.active) == key.active {
+            return;
+        }
+        match request.right {
+            Right::Plain => {}
+            // Evidence is not proof: a stranger's key with every mark is outside the promise.
+            Right::Marks if request.overtaken || !(key.used || was.names(id)) => {
+                self.hit("a stranger's key that bears every mark", 1);
+            }
+            Right::Marks => self.break_promise(format!("P2: {told} touches a stranger's key that is used or named")),
+            Right::None => self.break_promise(format!("P2: {told} touches a key of {:?}", key.by)),
+        }
+        let named = before.users.iter().any(|user| user.names(id));
+        let unreadable = before.users.iter().any(|user| user.unreadable);
+        if (named || unreadable) && !request.overtaken {
+            self.break_promise(format!("P3: {told}, and an entry names it or may"));
+        }
+    }
+
+    /// A person broke a place, or a place works again.
+    pub(super) fn excuse(before: &State, after: &mut State, is_person: bool) {
+        for (was, is) in before.users.iter().zip(&mut after.users) {
+            let mut places = 0..is.places.len();
+            if places.clone().all(|place| is.works(place)) {
+                is.excused = false;
+            } else if is_person && was != is && places.any(|place| !is.works(place)) {
+                is.excused = true;
+            }
+        }
+    }
+}

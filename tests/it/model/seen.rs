@@ -1,0 +1,74 @@
+//! What a visit has seen, in a form that can be hashed, and as the machine wants it.
+
+use rotator::rotation::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+
+use super::machine::{KeyId, at, name};
+
+/// A list of keys: when, and each key's id, whether it is active, and when it was created.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Listed {
+    pub(super) at: i64,
+    pub(super) keys: Option<Vec<(KeyId, bool, i64)>>,
+}
+
+/// What a visit knows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Seen {
+    pub(super) keys: Option<Listed>,
+    pub(super) places: Option<Vec<Shows>>,
+    pub(super) scan: Vec<(KeyId, bool)>,
+    pub(super) unreadable: bool,
+    pub(super) new_pair: Option<bool>,
+    pub(super) stored_pair: Option<bool>,
+    pub(super) used: Vec<(KeyId, bool)>,
+}
+
+impl Seen {
+    pub(super) fn ids(&self) -> impl Iterator<Item = KeyId> {
+        let listed = self.keys.iter().flat_map(|listed| listed.keys.iter().flatten().map(|(id, ..)| *id));
+        let asked = self.scan.iter().chain(&self.used).map(|(id, _)| *id);
+        listed.chain(asked).collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// [`PlaceShows`], hashable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Shows {
+    Old,
+    New,
+    Torn,
+    Foreign,
+}
+
+pub(super) fn known(seen: &Seen) -> Known {
+    let proof = |passed: bool| if passed { Proof::Passed } else { Proof::TimedOut("denied".to_owned()) };
+    let status = |active| if active { KeyStatus::Active } else { KeyStatus::Inactive };
+    let key = |(id, active, created): &(KeyId, bool, i64)| KeySeen {
+        id: name(*id),
+        status: status(*active),
+        created: at(*created),
+    };
+    let shows = |shows: &Shows| match shows {
+        Shows::Old => PlaceShows::Old,
+        Shows::New => PlaceShows::New,
+        Shows::Torn => PlaceShows::Torn,
+        Shows::Foreign => PlaceShows::Foreign,
+    };
+    let entries = |named: bool| if named { vec!["an entry".to_owned()] } else { Vec::new() };
+    Known {
+        keys: seen.keys.as_ref().map(|listed| KeysSeen {
+            at: at(listed.at),
+            keys: listed.keys.as_ref().map(|keys| keys.iter().map(key).collect()),
+        }),
+        places: seen.places.as_ref().map(|places| PlacesSeen {
+            places: places.iter().enumerate().map(|(place, seen)| (format!("place {place}"), shows(seen))).collect(),
+        }),
+        scan: (!seen.scan.is_empty()).then(|| ScanSeen {
+            named: seen.scan.iter().map(|(id, named)| (name(*id), entries(*named))).collect(),
+            unreadable: if seen.unreadable { vec!["a broken entry".to_owned()] } else { Vec::new() },
+        }),
+        new_pair: seen.new_pair.map(proof),
+        stored_pair: seen.stored_pair.map(proof),
+        last_used: seen.used.iter().map(|(id, used)| (name(*id), used.then(|| at(0)))).collect(),
+    }
+}

@@ -1,0 +1,84 @@
+//! What is explored: how many users and rotators, how the pair is stored, which rules, and how much may go wrong.
+
+use std::time::Duration;
+
+use rotator::rotation::policy::{Policy, Unclaimed};
+
+/// How a user's pair is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One place, both halves written at once.
+    Atomic,
+    /// One place of two entries that cannot be written at once.
+    TwoEntries,
+    /// That, and a place in another store.
+    TwoStores,
+}
+
+impl Layout {
+    pub(super) const fn places(self) -> usize {
+        match self {
+            Self::Atomic | Self::TwoEntries => 1,
+            Self::TwoStores => 2,
+        }
+    }
+
+    /// The entries as they are written: together, in order. An even number is a secret's.
+    pub(super) const fn batches(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Atomic => &[&[0, 1]],
+            Self::TwoEntries => &[&[0], &[1]],
+            Self::TwoStores => &[&[0], &[1], &[2, 3]],
+        }
+    }
+
+    /// The same as they are put back.
+    pub(super) const fn batches_back(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Atomic => &[&[1, 0]],
+            Self::TwoEntries => &[&[1], &[0]],
+            Self::TwoStores => &[&[1], &[0], &[2, 3]],
+        }
+    }
+}
+
+/// How the second rotator, with a journal of its own, comes to work on the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Second {
+    None,
+    /// It opens a rotation itself.
+    Opens,
+    /// Its journal is a copy of the first one's, taken at any moment.
+    Copies,
+}
+
+/// How much may go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Budget {
+    pub(super) crashes: u8,
+    /// Replies lost (the request executed at once, late or never), and proofs that fail though the key is good.
+    pub(super) losses: u8,
+    /// Times that a list does not show at once what was done.
+    pub(super) lags: u8,
+    /// Times that a process stands still between a look and what it does.
+    pub(super) stalls: u8,
+    /// Acts of a person.
+    pub(super) acts: u8,
+}
+
+/// One exploration.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) users: usize,
+    pub(super) second: Second,
+    pub(super) layout: Layout,
+    pub(super) policy: Policy,
+    pub(super) budget: Budget,
+}
+
+pub(super) const SETTLE: Duration = Duration::from_secs(60);
+
+/// The rules: everything at once, or with an overlap and a quarantine.
+pub(super) fn policy(unclaimed: Unclaimed, waits: Duration) -> Policy {
+    Policy { overlap: waits, quarantine: waits, settle: SETTLE, unclaimed, ..Policy::default() }
+}

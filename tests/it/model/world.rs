@@ -1,0 +1,308 @@
+//! The world of the model: users with keys, the places of their pairs, requests under way. A state holds no clock: every
+//! moment in it is counted in seconds from now, so that states which differ in their date only are one.
+
+use super::machine::{Doing, KeyId};
+use super::seen::Seen;
+use super::setup::{Budget, Layout};
+
+/// What stands in an entry that somebody wrote and that is no key.
+pub(super) const NO_KEY: KeyId = KeyId::MAX;
+/// How many ids each user has: more than may be alive or remembered at once.
+pub(super) const IDS: u8 = 16;
+/// When the keys were made that stood there before we came.
+pub(super) const LONG_AGO: i64 = -1_000_000;
+/// How long a list may not show what was done; below `settle`.
+const LAG: i64 = 30;
+/// For how long a request once sent may still be executed.
+pub(super) const LATE: i64 = 960;
+/// Two entries for each place, the secret's first.
+pub(super) const MOST_ENTRIES: usize = 4;
+
+/// Who made a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum By {
+    Before,
+    /// The rotation of this number.
+    Rotation(u8),
+    Person,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) id: KeyId,
+    pub(super) by: By,
+    /// `None`: deleted.
+    pub(super) active: Option<bool>,
+    /// What lists show instead, and until when.
+    pub(super) shown: Option<(Option<bool>, i64)>,
+    pub(super) created: i64,
+    pub(super) used: bool,
+}
+
+impl Key {
+    pub(super) fn listed(&self) -> Option<bool> {
+        self.shown.map_or(self.active, |(shown, _)| shown)
+    }
+}
+
+/// A pair as it stands: the id, and whose secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Pair {
+    pub(super) secret: KeyId,
+    pub(super) id: KeyId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct User {
+    pub(super) exists: bool,
+    pub(super) keys: Vec<Key>,
+    pub(super) places: Vec<Pair>,
+    /// A key that another entry names.
+    pub(super) note: Option<KeyId>,
+    /// That entry cannot be read.
+    pub(super) unreadable: bool,
+    /// How often the last place will refuse to be written.
+    pub(super) denials: u8,
+    /// A place was broken by somebody else, or by an effect whose ground somebody changed after the look.
+    pub(super) excused: bool,
+}
+
+impl User {
+    pub(super) fn find(&self, id: KeyId) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id == id)
+    }
+
+    pub(super) fn is_active(&self, id: KeyId) -> bool {
+        self.find(id).is_some_and(|key| key.active == Some(true))
+    }
+
+    pub(super) fn alive(&self) -> usize {
+        self.keys.iter().filter(|key| key.active.is_some()).count()
+    }
+
+    /// Whether AWS accepts the pair of a place.
+    pub(super) fn works(&self, place: usize) -> bool {
+        let pair = self.places[place];
+        pair.id == pair.secret && self.is_active(pair.id)
+    }
+
+    /// Whether an entry names the key.
+    pub(super) fn names(&self, id: KeyId) -> bool {
+        self.note == Some(id) || self.places.iter().any(|pair| pair.id == id)
+    }
+
+    pub(super) fn entry(&mut self, entry: usize) -> &mut KeyId {
+        let place = &mut self.places[entry / 2];
+        if entry.is_multiple_of(2) { &mut place.secret } else { &mut place.id }
+    }
+
+    pub(super) fn values(&self) -> [KeyId; MOST_ENTRIES] {
+        let mut values = [NO_KEY; MOST_ENTRIES];
+        for (number, pair) in self.places.iter().enumerate() {
+            values[number * 2] = pair.secret;
+            values[number * 2 + 1] = pair.id;
+        }
+        values
+    }
+
+    /// Changes what a key is; lists may lag behind.
+    pub(super) fn set(&mut self, id: KeyId, active: Option<bool>, lags: bool) {
+        for key in self.keys.iter_mut().filter(|key| key.id == id) {
+            if lags && key.active != active {
+                key.shown = Some((key.listed(), LAG));
+            }
+            key.active = active;
+        }
+        self.forget_deleted();
+    }
+
+    pub(super) fn add(&mut self, id: KeyId, by: By, lags: bool) {
+        let shown = lags.then_some((None, LAG));
+        self.keys.push(Key { id, by, active: Some(true), shown, created: 0, used: false });
+        self.keys.sort_by_key(|key| key.id);
+    }
+
+    pub(super) fn forget_deleted(&mut self) {
+        self.keys.retain(|key| key.active.is_some() || key.shown.is_some());
+    }
+}
+
+/// What was read of the entries, and which of them nobody has written since (a bit for each).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Readings {
+    pub(super) values: [KeyId; MOST_ENTRIES],
+    pub(super) fresh: u8,
+}
+
+/// A process at work on one rotation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Visit {
+    pub(super) seen: Seen,
+    pub(super) secret: bool,
+    pub(super) old_values: [Option<KeyId>; MOST_ENTRIES],
+    pub(super) readings: Option<Readings>,
+    /// An effect was sent off, and its reply is awaited.
+    pub(super) awaits: bool,
+    pub(super) failures: u8,
+    /// Somebody else changed something after a look that `seen` rests on.
+    pub(super) overtaken: bool,
+    /// Time went by after such a look.
+    pub(super) stalled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum At {
+    /// No rotation was opened.
+    Nothing,
+    Resting {
+        /// When to look again.
+        until: Option<i64>,
+        /// Something changed since.
+        changed: bool,
+    },
+    Visiting(Visit),
+}
+
+/// One rotation of one process, as its journal has it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Work {
+    pub(super) rotation: Option<u32>,
+    pub(super) at: At,
+}
+
+/// By what right a key is touched, as it stood when the intent was journaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Right {
+    /// The old key as recorded, our own, or one that a person or the policy named.
+    Plain,
+    /// It is not ours, and was created inside the window of a lost create of ours.
+    Marks,
+    None,
+}
+
+/// One order to write: these entries together, in the order of their batches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub(super) struct Batches {
+    pub(super) todo: Vec<Vec<(u8, KeyId)>>,
+    pub(super) fresh: u8,
+    pub(super) written: bool,
+}
+
+/// An effect on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Request {
+    pub(super) user: u8,
+    pub(super) rotator: u8,
+    /// The number of its rotation.
+    pub(super) rotation: u8,
+    pub(super) doing: Doing,
+    /// Whether anybody hears the reply.
+    pub(super) heard: bool,
+    pub(super) right: Right,
+    pub(super) overtaken: bool,
+    pub(super) deadline: i64,
+    pub(super) batches: Batches,
+}
+
+/// All there is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct State {
+    pub(super) users: Vec<User>,
+    /// By rotator, then by user.
+    pub(super) works: Vec<Vec<Work>>,
+    pub(super) requests: Vec<Request>,
+    pub(super) left: Budget,
+}
+
+/// Who does something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Actor {
+    Rotator(usize),
+    Person,
+}
+
+impl State {
+    pub(super) fn new(users: usize, rotators: usize, layout: Layout, left: Budget) -> Self {
+        let user = |number: usize| {
+            let id = u8::try_from(number).expect("few users") * IDS;
+            let key = Key { id, by: By::Before, active: Some(true), shown: None, created: LONG_AGO, used: true };
+            User {
+                exists: true,
+                keys: vec![key],
+                places: vec![Pair { secret: id, id }; layout.places()],
+                note: None,
+                unreadable: false,
+                denials: 0,
+                excused: false,
+            }
+        };
+        let work = Work { rotation: None, at: At::Nothing };
+        Self {
+            users: (0..users).map(user).collect(),
+            works: vec![vec![work; users]; rotators],
+            requests: Vec::new(),
+            left,
+        }
+    }
+
+    pub(super) fn visit(&mut self, rotator: usize, user: usize) -> &mut Visit {
+        match &mut self.works[rotator][user].at {
+            At::Visiting(visit) => visit,
+            at @ (At::Nothing | At::Resting { .. }) => panic!("no visit: {at:?}"),
+        }
+    }
+
+    /// Something of this user's has changed: whoever rests may have to look again, and what was seen may be outdated.
+    pub(super) fn changed(&mut self, user: usize, by: Actor) {
+        for (number, works) in self.works.iter_mut().enumerate() {
+            match &mut works[user].at {
+                At::Nothing => {}
+                At::Resting { changed, .. } => *changed = true,
+                At::Visiting(visit) => visit.overtaken |= by != Actor::Rotator(number) && visit.seen != Seen::default(),
+            }
+        }
+        for request in self.requests.iter_mut().filter(|request| usize::from(request.user) == user) {
+            request.overtaken |= by != Actor::Rotator(usize::from(request.rotator));
+        }
+    }
+
+    /// An entry is written: what was read of it is out of date.
+    pub(super) fn write(&mut self, user: usize, entry: usize, value: KeyId) {
+        *self.users[user].entry(entry) = value;
+        let stale = !(1_u8 << entry);
+        for works in &mut self.works {
+            if let At::Visiting(Visit { readings: Some(readings), .. }) = &mut works[user].at {
+                readings.fresh &= stale;
+            }
+        }
+        for request in self.requests.iter_mut().filter(|request| usize::from(request.user) == user) {
+            request.batches.fresh &= stale;
+        }
+    }
+
+    /// An id that nobody remembers. (AWS never gives one twice; whoever remembers none cannot tell.)
+    pub(super) fn fresh_id(&self, user: usize, remembered: u64) -> KeyId {
+        let mut taken = remembered;
+        let mut take = |id: KeyId| {
+            if id != NO_KEY {
+                taken |= 1 << id;
+            }
+        };
+        let world = &self.users[user];
+        world.keys.iter().for_each(|key| take(key.id));
+        world.values().into_iter().chain(world.note).for_each(&mut take);
+        for request in &self.requests {
+            request.doing.keys().for_each(&mut take);
+            request.batches.todo.iter().flatten().for_each(|(_, value)| take(*value));
+        }
+        for work in self.works.iter().map(|works| &works[user]) {
+            if let At::Visiting(visit) = &work.at {
+                visit.seen.ids().for_each(&mut take);
+                visit.old_values.into_iter().flatten().for_each(&mut take);
+                visit.readings.into_iter().flat_map(|readings| readings.values).for_each(&mut take);
+            }
+        }
+        let first = u8::try_from(user).expect("few users") * IDS;
+        (first..first + IDS).find(|id| taken & (1 << id) == 0).expect("an id is free")
+    }
+}
