@@ -9,6 +9,8 @@ use rotator::rotation::name::EntryName;
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 
+use crate::support::program::planted_fault;
+
 /// One test's world.
 pub(super) struct Bench {
     /// IAM and STS.
@@ -106,7 +108,7 @@ impl Bench {
         let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_rotator")));
         let folder = self.folder.path();
         let admin = self.sandbox.admin();
-        command.args(args).env_clear().current_dir(folder).env("HOME", folder);
+        command.args(args).env_clear().envs(planted_fault()).current_dir(folder).env("HOME", folder);
         command.env("AWS_ENDPOINT_URL", self.sandbox.endpoint_url()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("AWS_ACCESS_KEY_ID", admin.id.as_str()).env("AWS_SECRET_ACCESS_KEY", admin.secret.expose());
         command.env("ROTATOR_STORE", "sqlite:store.db").env("ROTATOR_JOURNAL", "journal.db");

@@ -25,6 +25,14 @@ pub(crate) fn run_without_rights(name: &str, folder: &Path) -> Output {
     command.output().expect("started")
 }
 
+/// As [`run`], under a tracer with these arguments.
+pub(crate) fn run_under(tracer: &[&str], name: &str, folder: &Path) -> Output {
+    let mut under = Command::new(tracer[0]);
+    let command = command(name, folder);
+    under.args(&tracer[1..]).arg(command.get_program()).args(command.get_args()).env(FOLDER, folder);
+    under.output().expect("started")
+}
+
 /// The command of another process that runs the test `name`.
 pub(crate) fn command(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("known"));

@@ -2,20 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use rotator::adapters::stores::embedded::EmbeddedStore;
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
+use rustix::process::{Pid, Signal};
 
 use super::aws::Pair;
 
 /// The binary under test.
 pub(crate) const ROTATOR: &str = env!("CARGO_BIN_EXE_rotator");
+
+/// The fault that this run of the tests is to find (`tests/it/planted.rs`), for a child that inherits nothing else.
+pub(crate) fn planted_fault() -> Option<(&'static str, std::ffi::OsString)> {
+    const VARIABLE: &str = "ROTATOR_TEST_PLANTED_FAULT";
+    std::env::var_os(VARIABLE).map(|fault| (VARIABLE, fault))
+}
 
 /// How often `resume` or `run` may be repeated before a test gives up.
 const MOST_TRIES: usize = 60;
@@ -56,6 +63,11 @@ impl Ended {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    /// Starts it. What it prints must fit a pipe.
+    pub(crate) fn start(mut command: Command) -> Self {
+        Self(Some(command.process_group(0).spawn().expect("started")))
+    }
+
     /// The process's id.
     pub(crate) fn id(&self) -> u32 {
         self.0.as_ref().expect("there until it is killed").id()
@@ -73,12 +85,32 @@ impl Running {
         let _ = child.kill();
         Ended::of(child)
     }
+
+    /// How it ended, if that was within this time; else it is killed, with all that it started.
+    pub(crate) fn within(mut self, limit: Duration) -> Result<Ended, Ended> {
+        let mut child = self.0.take().expect("there until now");
+        let began = Instant::now();
+        while child.try_wait().expect("waited for").is_none() {
+            if began.elapsed() > limit {
+                kill_group(&child);
+                return Err(Ended::of(child));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(Ended::of(child))
+    }
+}
+
+/// A tracer that is killed would let go of what it traces, so each child leads a process group.
+fn kill_group(child: &Child) {
+    // An error means that it has ended already.
+    let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
+            kill_group(&child);
             let _ = child.wait();
         }
     }
@@ -140,14 +172,14 @@ impl Program {
     /// `program` with this environment and nothing of the caller's.
     pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(args).env_clear().envs(&self.environment).current_dir(self.folder());
+        command.args(args).env_clear().envs(planted_fault()).envs(&self.environment).current_dir(self.folder());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Starts rotator. What it prints must fit a pipe.
     pub(crate) fn spawn(&self, args: &[&str]) -> Running {
-        Running(Some(self.command(ROTATOR, args).spawn().expect("started")))
+        Running::start(self.command(ROTATOR, args))
     }
 
     /// Runs rotator to its end.

@@ -84,6 +84,11 @@ pub(crate) fn cases(in_ci: u64, in_full: u64) -> u64 {
     number("ROTATOR_TEST_COUNT").unwrap_or(if is_full() { in_full } else { in_ci })
 }
 
+/// Whether this case of a list that is too long for CI is played: in full all of them, else one in `often`.
+pub(crate) fn plays(case: u64, often: u64) -> bool {
+    is_full() || Draw::new(seed(), case).below(often) == 0
+}
+
 /// The seed that cases are drawn from.
 pub(crate) fn seed() -> u64 {
     number("ROTATOR_TEST_SEED").unwrap_or(20_261_123)

@@ -1,0 +1,257 @@
+//! T12, the disk: full, limited, closed, or with something else where the journal should be. Each ends in a clear error
+//! and harms nothing; once the obstacle is gone, `resume` or `run` finishes.
+
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use super::world::{Kept, World, sound};
+use crate::support::program::{Ended, ROTATOR, Running, sandbox_with_slashes};
+use crate::support::proof::{Proof, is_full};
+
+/// Larger than anything that one rotation writes.
+const ENOUGH: u64 = 1024 * 1024;
+
+/// The user without rights.
+const NOBODY: u32 = 65_534;
+
+/// A run that could not write ended by our own doing, and said why if it did not finish.
+fn ended_clearly(ended: &Ended) -> Result<(), String> {
+    let told = ended.code == Some(0) || !(ended.stderr.is_empty() && ended.stdout.is_empty());
+    let sensible = matches!(ended.code, Some(0 | 1 | 3));
+    if told && sensible { Ok(()) } else { Err(format!("not to end like this: {ended:?}")) }
+}
+
+/// Sizes from `from` in steps until `play` says that it was enough.
+fn every_size(proof: &mut Proof, from: u64, step: u64, play: impl Fn(u64) -> Result<Ended, String>) {
+    let mut size = from;
+    loop {
+        let ended = play(size).unwrap_or_else(|how| panic!("{size} bytes: {how}"));
+        proof.case();
+        proof.count(if ended.code == Some(0) { "there was room" } else { "there was no room" }, 1);
+        if ended.code == Some(0) {
+            return;
+        }
+        size += step;
+        assert!(size < ENOUGH, "{size} bytes are not enough: {ended:?}");
+    }
+}
+
+#[test]
+fn whatever_the_largest_file_may_be_it_recovers() {
+    let sandbox = sandbox_with_slashes();
+    let mut proof = Proof::of("T12 limit", "RLIMIT_FSIZE at every size until a run fits", &[]);
+    every_size(&mut proof, 0, if is_full() { 512 } else { 4096 }, |size| {
+        let world = World::new(&sandbox, Kept::TwoEntries);
+        let limit = format!("--fsize={size}");
+        let ended = sound(Running::start(world.program.command("prlimit", &[&limit, ROTATOR, "run", "-q"])))?;
+        ended_clearly(&ended)?;
+        world.recovers()?;
+        Ok(ended)
+    });
+    proof.conclude();
+}
+
+/// `run` in a tmpfs of `$1` bytes that only these processes see, then, with room, `resume` until it is settled.
+const FULL_DISK: &str = r#"
+mount -t tmpfs -o size="$1",mode=700 tmpfs "$2" || exit 90
+"$3" run -q; ran=$?
+mount -o remount,size=8m "$2" || exit 91
+tries=0
+"$3" resume -q; resumed=$?
+while [ $resumed -eq 3 ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.1; "$3" resume -q; resumed=$?; done
+[ $resumed -eq 0 ] || { echo "resume ended with $resumed" >&2; exit 92; }
+exit $ran
+"#;
+
+/// Needs the right to mount in a namespace of its own: root, or user namespaces.
+#[test]
+fn whenever_the_disk_is_full_it_recovers_needs_mount() {
+    let sandbox = sandbox_with_slashes();
+    let mut proof = Proof::of("T12 full disk", "the journal on a tmpfs of 64 KiB and more", &[]);
+    every_size(&mut proof, 64 * 1024, if is_full() { 4 * 1024 } else { 12 * 1024 }, |size| {
+        let mut world = World::new(&sandbox, Kept::TwoEntries);
+        let small = world.path("small");
+        std::fs::create_dir(&small).expect("made");
+        world.program.set("ROTATOR_JOURNAL", &small.join("journal.db").display().to_string());
+        let mut args = vec!["--mount"];
+        if !rustix::process::geteuid().is_root() {
+            args.extend(["--user", "--map-root-user"]);
+        }
+        let (size, small) = (size.to_string(), small.display().to_string());
+        args.extend(["sh", "-c", FULL_DISK, "sh", &size, &small, ROTATOR]);
+        world.program.set("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let ended = sound(Running::start(world.program.command("unshare", &args)))?;
+        let no_mount = "a tmpfs cannot be mounted: run this as root, or allow user namespaces";
+        assert!(!(ended.code == Some(90) || ended.stderr.contains("unshare failed")), "{no_mount}: {ended:?}");
+        ended_clearly(&ended)?;
+        world.settled()?;
+        Ok(ended)
+    });
+    proof.conclude();
+}
+
+/// Runs rotator as somebody who is not root, whom permissions do not bind.
+fn without_rights(world: &World, args: &[&str]) -> Result<Ended, String> {
+    let mut command = world.program.command(ROTATOR, args);
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    sound(Running::start(command))
+}
+
+fn give_away(folder: &Path) {
+    if rustix::process::geteuid().is_root() {
+        for file in std::fs::read_dir(folder).expect("listed") {
+            chown(file.expect("listed").path(), Some(NOBODY), Some(NOBODY)).expect("given");
+        }
+        chown(folder, Some(NOBODY), Some(NOBODY)).expect("given");
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+}
+
+#[test]
+fn in_a_folder_that_is_read_only_it_changes_nothing_and_says_so() {
+    let sandbox = sandbox_with_slashes();
+    let mut proof =
+        Proof::of("T12 read-only", "the journal's folder is read-only, before a run and in the middle", &[]);
+    for in_flight in [false, true] {
+        let mut world = World::new(&sandbox, Kept::TwoEntries);
+        let state = world.path("state");
+        std::fs::create_dir(&state).expect("made");
+        world.program.set("ROTATOR_JOURNAL", &state.join("journal.db").display().to_string());
+        give_away(world.program.folder());
+        give_away(&state);
+        if in_flight {
+            // The reply to the create is lost; nobody knows what became of it.
+            let fault = rotator::sandbox::Fault::new(rotator::sandbox::FaultKind::LostReplyAfter);
+            sandbox.arm(fault.on(rotator::sandbox::Action::CreateAccessKey));
+            assert_eq!(without_rights(&world, &["run", "-q"]).expect("sound").code, Some(3));
+        }
+        let before = (world.keys(), world.stored().expect("stored").id);
+        set_mode(&state, 0o500);
+        for args in [&["run", "-q"][..], &["resume", "-q"]] {
+            let ended = without_rights(&world, args).expect("sound");
+            assert!(matches!(ended.code, Some(1 | 3)) || (!in_flight && args[0] == "resume"), "{args:?}: {ended:?}");
+            assert!(ended.code == Some(0) || ended.stderr.contains("state"), "it names the folder: {ended:?}");
+            assert_eq!((world.keys(), world.stored().expect("stored").id), before, "{args:?} changed something");
+            proof.case();
+        }
+        assert_eq!(without_rights(&world, &["status"]).expect("sound").code, Some(0));
+        set_mode(&state, 0o700);
+        // Root may open what it does not own.
+        world.recovers().expect("it recovers");
+    }
+    proof.conclude();
+}
+
+/// Something that stands in the way, how to put it there, and how to take it away again.
+type Obstacle = (&'static str, fn(&World), fn(&World));
+
+fn remove(path: &Path) {
+    std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path)).expect("removed");
+}
+
+fn link(world: &World, name: &str, target: &str) {
+    symlink(world.path(target), world.path(name)).expect("linked");
+}
+
+const OBSTACLES: [Obstacle; 11] = [
+    (
+        "the journal is a link to a file",
+        |world| {
+            std::fs::write(world.path("elsewhere"), "somebody's").expect("written");
+            link(world, "journal.db", "elsewhere");
+        },
+        |world| remove(&world.path("journal.db")),
+    ),
+    (
+        "the journal is a link to nothing",
+        |world| link(world, "journal.db", "none"),
+        |world| {
+            remove(&world.path("journal.db"));
+        },
+    ),
+    ("its log is a link", |world| link(world, "journal.db-wal", "none"), |world| remove(&world.path("journal.db-wal"))),
+    (
+        "its index is a link",
+        |world| link(world, "journal.db-shm", "none"),
+        |world| remove(&world.path("journal.db-shm")),
+    ),
+    (
+        "its lock is a link",
+        |world| link(world, "journal.db.lock", "none"),
+        |world| {
+            remove(&world.path("journal.db.lock"));
+        },
+    ),
+    (
+        "it is a folder",
+        |world| std::fs::create_dir(world.path("journal.db")).expect("made"),
+        |world| remove(&world.path("journal.db")),
+    ),
+    ("it is a pipe", |world| make_pipe(&world.path("journal.db")), |world| remove(&world.path("journal.db"))),
+    (
+        "its lock is a pipe",
+        |world| make_pipe(&world.path("journal.db.lock")),
+        |world| {
+            remove(&world.path("journal.db.lock"));
+        },
+    ),
+    (
+        "anybody may write in the folder",
+        |world| set_mode(world.program.folder(), 0o777),
+        |world| {
+            set_mode(world.program.folder(), 0o700);
+        },
+    ),
+    (
+        "anybody may write the store",
+        |world| set_mode(&world.path("store.db"), 0o666),
+        |world| {
+            set_mode(&world.path("store.db"), 0o600);
+        },
+    ),
+    (
+        "anybody may read the store's key",
+        |world| set_mode(&world.path("store.db.key"), 0o644),
+        |world| {
+            set_mode(&world.path("store.db.key"), 0o600);
+        },
+    ),
+];
+
+fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo runs");
+    assert!(made.success(), "mkfifo {}", path.display());
+}
+
+#[test]
+fn what_stands_in_the_way_is_refused_by_name_and_left_as_it_is() {
+    let sandbox = sandbox_with_slashes();
+    let mut proof =
+        Proof::of("T12 obstacles", "links, pipes, folders and modes where the journal or the store is", &[]);
+    for (what, put, take) in OBSTACLES {
+        let world = World::new(&sandbox, Kept::TwoEntries);
+        let before = world.keys();
+        put(&world);
+        let ended = world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));
+        assert_eq!(ended.code, Some(1), "{what}: {ended:?}");
+        assert!(ended.stderr.contains(&world.program.folder().display().to_string()), "{what}: {ended:?}");
+        assert_eq!(world.keys(), before, "{what}");
+        for file in ["elsewhere", "none"] {
+            let content = std::fs::read_to_string(world.path(file)).ok();
+            assert!(content.is_none_or(|content| content == "somebody's"), "{what}: {file} was written through a link");
+        }
+        take(&world);
+        let ended = world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));
+        assert_eq!(ended.code, Some(0), "{what}, gone: {ended:?}");
+        world.settled().unwrap_or_else(|how| panic!("{what}: {how}"));
+        assert!(world.is_rotated(), "{what}");
+        proof.case();
+    }
+    proof.conclude();
+}

@@ -1,0 +1,249 @@
+//! T12, the journal's files: foreign, newer, cut, corrupt, or older than what happened since. Each is refused with a
+//! message, or leads to a question, or to the right end; never to a panic, an outage, or a deletion without ground.
+
+use std::path::Path;
+
+use rotator::sandbox::Sandbox;
+use rusqlite::Connection;
+
+use super::power::{Recorded, record, sends_of_a_run};
+use super::replay::Op;
+use super::world::{Kept, World};
+use crate::support::program::{Ended, sandbox_with_slashes};
+use crate::support::proof::{self, Draw, Proof};
+
+/// A rotation that waits for something is given so many tries: a damaged time may lie a thousand years ahead.
+const TRIES: usize = 5;
+
+/// A run that was killed at some point, and the journal's files as they were then.
+struct Killed {
+    world: World,
+    files: Vec<(String, Vec<u8>)>,
+    keys: Vec<String>,
+    stored: String,
+}
+
+impl Killed {
+    /// Killed just before the `until`-th call is sent.
+    fn before(sandbox: &Sandbox, until: u64) -> Self {
+        let world = World::new(sandbox, Kept::TwoEntries);
+        record(&world, Some(until)).unwrap_or_else(|how| panic!("{how}"));
+        let read = |name: &str| std::fs::read(world.path(name)).ok().map(|content| (name.to_owned(), content));
+        let files = ["journal.db", "journal.db-wal"].into_iter().filter_map(read).collect();
+        let (keys, stored) = (world.keys(), world.stored().expect("stored").id);
+        Self { world, files, keys, stored }
+    }
+
+    fn content(&self, name: &str) -> &[u8] {
+        &self.files.iter().find(|(other, _)| other == name).expect("it was there").1
+    }
+
+    fn put_back(&self) {
+        remove_journal(&self.world);
+        for (name, content) in &self.files {
+            put(&self.world.path(name), content);
+        }
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.world.keys() == self.keys && self.world.stored().is_ok_and(|pair| pair.id == self.stored)
+    }
+}
+
+fn put(path: &Path, content: &[u8]) {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let mut options = std::fs::File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).expect("opens");
+    std::io::Write::write_all(&mut file, content).expect("written");
+}
+
+fn remove_journal(world: &World) {
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+        // It need not be there.
+        drop(std::fs::remove_file(world.path(name)));
+    }
+}
+
+/// What `resume` made of it, nobody harmed: finished, refused, in question, or waiting.
+fn harmless(world: &World) -> Result<(&'static str, Ended), String> {
+    let mut ended = world.rotator(&["resume", "-q"])?;
+    for _ in 1..TRIES {
+        if ended.code == Some(3) {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            ended = world.rotator(&["resume", "-q"])?;
+        }
+    }
+    world.accepted().map_err(|how| format!("{how}; resume: {ended:?}"))?;
+    Ok((outcome(&ended)?, ended))
+}
+
+fn outcome(ended: &Ended) -> Result<&'static str, String> {
+    match ended.code {
+        Some(0) => Ok("finished"),
+        Some(1) if !ended.stderr.is_empty() => Ok("refused"),
+        Some(3) if !ended.stdout.is_empty() => Ok("waits"),
+        Some(4) if ended.stdout.contains("rotator ") => Ok("in question"),
+        _ => Err(format!("not to end like this: {ended:?}")),
+    }
+}
+
+#[test]
+fn a_file_that_is_no_journal_of_ours_is_refused_and_left_as_it_is() {
+    let sandbox = sandbox_with_slashes();
+    let world = World::new(&sandbox, Kept::TwoEntries);
+    assert_eq!(world.rotator(&["run", "-q"]).expect("sound").code, Some(0));
+    let before = world.keys();
+    let path = world.path("journal.db");
+    let version = |version: i64| {
+        let connection = Connection::open(&path).expect("opens");
+        connection.pragma_update(None, "user_version", version).expect("set");
+        drop(connection);
+        std::fs::read(&path).expect("read")
+    };
+    let foreign = || {
+        let other = world.path("other.db");
+        Connection::open(&other).expect("opens").execute_batch("CREATE TABLE one (n)").expect("made");
+        std::fs::read(other).expect("read")
+    };
+    let mut proof = Proof::of("T12 foreign", "files that are no journal of ours", &[]);
+    for (what, content, words) in [
+        ("empty", Vec::new(), "damaged"),
+        ("a diary", b"dear diary".to_vec(), "not a journal"),
+        ("another program's", foreign(), "not a journal"),
+        ("the store", std::fs::read(world.path("store.db")).expect("read"), "not a journal"),
+        ("newer", version(99), "use the newer one"),
+        ("of no version", version(-1), "use the newer one"),
+    ] {
+        remove_journal(&world);
+        put(&path, &content);
+        for args in [&["run", "-q"][..], &["resume", "-q"], &["status"], &["plan"]] {
+            let ended = world.rotator(args).unwrap_or_else(|how| panic!("{what}: {how}"));
+            assert_eq!(ended.code, Some(1), "{what}, {args:?}: {ended:?}");
+            assert!(ended.stderr.contains(words), "{what}, {args:?}: {ended:?}");
+            assert_eq!(std::fs::read(&path).expect("read"), content, "{what}: {args:?} changed it");
+            assert_eq!(world.keys(), before, "{what}, {args:?}");
+            proof.case();
+        }
+    }
+    proof.conclude();
+}
+
+/// Puts each damaged form of a killed run's journal in place, resumes, and puts it back; where that finished the
+/// rotation, the next form gets a run of its own.
+fn each_damage(proof: &mut Proof, sandbox: &Sandbox, cases: u64, damage: impl Fn(&Killed, u64) -> Option<String>) {
+    let [create, delete] = sends_of_a_run(sandbox, false);
+    for until in [create + 1, delete] {
+        let mut killed = Killed::before(sandbox, until);
+        for case in 0..cases {
+            killed.put_back();
+            let Some(what) = damage(&killed, case) else { break };
+            let outcome = harmless(&killed.world);
+            let (outcome, ended) = outcome.unwrap_or_else(|how| panic!("killed before call {until}, {what}: {how}"));
+            if outcome == "refused" && !killed.is_untouched() {
+                // What is damaged was come upon late; until then all went as it should.
+                killed.world.settled().unwrap_or_else(|how| panic!("{what}: refused half way, {how}: {ended:?}"));
+            }
+            proof.case();
+            proof.count(outcome, 1);
+            if !killed.is_untouched() {
+                killed = Killed::before(sandbox, until);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_was_cut_harms_nobody() {
+    let sandbox = sandbox_with_slashes();
+    let step = if proof::is_full() { 512 } else { 4 * 1024 + 512 };
+    let mut proof = Proof::of("T12 cut", "the journal or its log cut at many lengths", &[]);
+    for name in ["journal.db", "journal.db-wal"] {
+        each_damage(&mut proof, &sandbox, u64::MAX, |killed, case| {
+            let content = killed.content(name);
+            let length = case as usize * step;
+            put(&killed.world.path(name), content.get(..length)?);
+            Some(format!("{name} cut at {length} of {}", content.len()))
+        });
+    }
+    proof.conclude();
+}
+
+#[test]
+fn a_journal_with_a_byte_flipped_harms_nobody() {
+    let sandbox = sandbox_with_slashes();
+    let mut proof = Proof::of("T12 flipped", "a byte of the journal or its log flipped", &[]);
+    let cases = proof::cases(40, 200);
+    for name in ["journal.db", "journal.db-wal"] {
+        each_damage(&mut proof, &sandbox, cases, |killed, case| {
+            let mut content = killed.content(name).to_vec();
+            let draw = &mut Draw::new(proof::seed(), case);
+            // Half of them in the head, where each byte has a meaning.
+            let length = if case % 2 == 0 { 256.min(content.len()) } else { content.len() };
+            let at = draw.below(length as u64) as usize;
+            content[at] ^= 1 << draw.below(8);
+            put(&killed.world.path(name), &content);
+            Some(format!("{name}, byte {at} flipped to {:#04x}, case {case}", content[at]))
+        });
+    }
+    // The same where the log has been taken in: pages of the file itself, which no checksum guards.
+    each_damage(&mut proof, &sandbox, cases, |killed, case| {
+        let path = killed.world.path("journal.db");
+        let connection = Connection::open(&path).expect("opens");
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("taken in");
+        drop(connection);
+        let mut content = std::fs::read(&path).expect("read");
+        let draw = &mut Draw::new(proof::seed(), case);
+        // Only bytes that hold something: most of a page is empty.
+        let full: Vec<usize> = (0..content.len()).filter(|at| content[*at] != 0).collect();
+        let at = *draw.one_of(&full);
+        content[at] ^= 1 << draw.below(8);
+        put(&path, &content);
+        Some(format!("journal.db without its log, byte {at} flipped to {:#04x}, case {case}", content[at]))
+    });
+    proof.conclude();
+}
+
+/// The journal's files as they were after the first `ops` calls, with or without the log.
+fn older(recorded: &Recorded, ops: usize, with_log: bool, world: &World) {
+    let mut disk = recorded.before.clone();
+    recorded.ops[..ops].iter().for_each(|op| disk.play(op));
+    let copy = tempfile::tempdir().expect("a folder");
+    disk.write_all(copy.path());
+    remove_journal(world);
+    let wanted = |name: &str| name == "journal.db" || (with_log && name == "journal.db-wal");
+    super::world::copy_files(copy.path(), world.program.folder(), wanted);
+}
+
+/// After which calls of a run the journal had a form of its own, with its log or without: each sync, and the end.
+fn forms(recorded: &Recorded, with_log: bool) -> Vec<usize> {
+    let is_form = |path: &Path| path.ends_with("journal.db") || (with_log && path.ends_with("journal.db-wal"));
+    let synced = |op: &Op| matches!(op, Op::Sync(path) | Op::Link { to: path, .. } if is_form(path));
+    let forms = (0..recorded.ops.len()).filter(|at| synced(&recorded.ops[*at])).map(|at| at + 1);
+    forms.chain([recorded.ops.len()]).collect()
+}
+
+#[test]
+fn a_journal_restored_from_any_older_copy_harms_nobody() {
+    let sandbox = sandbox_with_slashes();
+    let [create, delete] = sends_of_a_run(&sandbox, false);
+    let mut proof = Proof::of("T12 older", "every prefix of a run's journal restored, with and without its log", &[]);
+    for until in [Some(create + 1), Some(delete), None] {
+        for with_log in [true, false] {
+            for number in 0.. {
+                let world = World::new(&sandbox, Kept::TwoEntries);
+                let recorded = record(&world, until).unwrap_or_else(|how| panic!("{how}"));
+                let Some(ops) = forms(&recorded, with_log).get(number).copied() else { break };
+                older(&recorded, ops, with_log, &world);
+                let told = format!("killed before {until:?}, form {number}, with its log: {with_log}");
+                let (outcome, _) = harmless(&world).unwrap_or_else(|how| panic!("{told}: {how}"));
+                proof.count(outcome, 1);
+                // A later `run` may find what the journal does not know of; it does no harm either.
+                world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{told}, then run: {how}"));
+                world.accepted().unwrap_or_else(|how| panic!("{told}, then run: {how}"));
+                proof.case();
+            }
+        }
+    }
+    proof.conclude();
+}
