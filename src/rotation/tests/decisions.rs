@@ -4,6 +4,7 @@
 use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
 use super::super::plan::{Look, Step, plan};
 use super::ground::Ground;
+use super::proof::Proof as Counted;
 use super::*;
 
 /// More looks than these no decision needs.
@@ -252,13 +253,21 @@ fn explore_all(policy: &Policy, tally: &mut Tally) {
 
 #[test]
 fn no_step_is_taken_without_its_ground_whatever_the_world_shows() {
+    // T1. Each effect is decided on often enough to mean something; of blocks there are no more than ways to them.
+    let acts: BTreeSet<_> = intents().iter().map(Intent::name).collect();
+    let windows: Vec<_> = acts.iter().copied().collect();
+    let mut counted =
+        Counted::of("T1", "every standing by all that may be seen: each decision has its ground", &windows);
     let mut tally = Tally::default();
     for policy in policies() {
         explore_all(&policy, &mut tally);
     }
     assert!(tally.decisions > 100_000, "only {} decisions", tally.decisions);
-    let acts: BTreeSet<_> = tally.acts.keys().copied().collect();
-    assert_eq!(acts, intents().iter().map(Intent::name).collect(), "every effect is proposed somewhere");
+    assert_eq!(tally.acts.keys().copied().collect::<BTreeSet<_>>(), acts, "every effect is proposed somewhere");
     let blocks: BTreeSet<_> = tally.blocks.keys().copied().collect();
     assert_eq!(blocks, reasons().iter().map(Reason::name).collect(), "every block is found somewhere");
+    tally.acts.iter().for_each(|(act, times)| counted.hit(act, *times as u64));
+    tally.blocks.iter().for_each(|(block, times)| counted.count(block, *times as u64));
+    (0..tally.decisions).for_each(|_| counted.case());
+    counted.conclude();
 }

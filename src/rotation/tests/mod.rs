@@ -8,6 +8,9 @@ mod decisions;
 mod endings;
 mod ground;
 mod journal_form;
+#[path = "../../../tests/it/support/proof.rs"]
+#[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]
+mod proof;
 mod recovery;
 mod transitions;
 mod world;
