@@ -55,6 +55,7 @@ impl State {
             put("notes/for/us", format!("the key is {}", old.id).into_bytes());
         }
         self.excused = true;
+        self.held.iter_mut().for_each(|held| held.overtaken = true);
         self.persons_fault |= !old.active;
     }
 

@@ -106,7 +106,8 @@ impl Process {
                 let mut state = lock(&self.state);
                 if let Some(effect) = late {
                     let (due, sender) = (state.now + i64::from(seconds) * 1000, state.process);
-                    state.held.push(Held { due, effect, sender });
+                    let overtaken = state.excused;
+                    state.held.push(Held { due, effect, sender, overtaken });
                 }
                 Touched::Lost
             }

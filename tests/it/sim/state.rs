@@ -65,6 +65,8 @@ pub(crate) struct Held {
     pub(crate) effect: Effect,
     /// The process that sent it.
     pub(crate) sender: u64,
+    /// Whether a person wrote after the last look before it was sent, or since: a later look takes nothing back.
+    pub(crate) overtaken: bool,
 }
 
 /// A pair that some service reads.
@@ -229,11 +231,13 @@ impl State {
         due.min_by_key(|(_, held)| held.due).map(|(number, _)| number)
     }
 
-    fn execute(&mut self, Held { effect, sender, .. }: Held) {
+    fn execute(&mut self, Held { effect, sender, overtaken, .. }: Held) {
         self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
         let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);
         let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
+        let excused = std::mem::replace(&mut self.excused, self.excused || overtaken);
         let result = self.have(effect, true);
+        self.excused = excused;
         if let (Some(user), Ok(Some(key))) = (creating, &result) {
             if !self.doubted.contains(&user) {
                 self.hit("late create after reconcile");

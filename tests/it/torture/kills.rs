@@ -4,6 +4,8 @@
 //! The seed draws the moments, not what the scheduler does with them: the same seed meets nearly the same states.
 //! `ROTATOR_TEST_USERS` sets how many users there are (`scripts/torture` kills over fifty).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rotator::sandbox::{Action, Behaviour, Fault, FaultKind};
@@ -15,6 +17,8 @@ use crate::support::program::{Ended, Running};
 use crate::support::proof::{self, Draw, Proof};
 
 const USERS: usize = 4;
+/// So many sandboxes at once: while one round waits for a moment, another works.
+const SCENES: usize = 3;
 const LATE: &str = "late create after a resume";
 pub(super) const RESUME_KILLED: &str = "killed while resuming";
 /// The windows that a kill has to catch.
@@ -95,15 +99,15 @@ impl Round {
     }
 }
 
-/// The scene and what was counted.
-struct Torture {
+/// A scene, and what was counted in all of them.
+struct Torture<'p> {
     scene: Scene,
     typical: Duration,
-    proof: Proof,
+    proof: &'p Mutex<Proof>,
 }
 
-impl Torture {
-    fn begin(users: usize) -> Self {
+impl<'p> Torture<'p> {
+    fn begin(users: usize, proof: &'p Mutex<Proof>) -> Self {
         let mut scene = Scene::with_users(users);
         scene.rig.program.set("ROTATOR_POLICY_PROOF_TIMEOUT", "20s");
         let began = Instant::now();
@@ -111,9 +115,11 @@ impl Torture {
         let typical = began.elapsed();
         // The keys of this run are not new to IAM when the first round makes new keys invalid for a moment.
         scene.sandbox.advance(Duration::from_secs(60));
-        let what = "kill -9 of run and resume against the sandbox, a reader authenticating all the while";
-        let windows: Vec<_> = WINDOWS.into_iter().chain([LATE]).collect();
-        Self { scene, typical, proof: Proof::of("T6", what, &windows) }
+        Self { scene, typical, proof }
+    }
+
+    fn proof(&self) -> MutexGuard<'p, Proof> {
+        self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One kill and what follows, or how a promise was broken.
@@ -130,19 +136,20 @@ impl Torture {
         self.scene.forget_calls();
         let reader = Reader::of(&self.scene.rig, READER_PAUSE);
         let ended = self.kill(self.scene.rig.program.spawn(&["run", "-q"]), round);
-        self.proof.count(if ended.signal.is_some() { "killed" } else { "ended before" }, 1);
+        self.proof().count(if ended.signal.is_some() { "killed" } else { "ended before" }, 1);
         self.look()?;
         self.kill_resumes(round)?;
         let finished = self.finish(round)?;
-        self.proof.count("blocks resolved by the command given", finished.resolved.len() as u64);
-        self.proof.count("resumes", finished.tries as u64);
+        self.proof().count("blocks resolved by the command given", finished.resolved.len() as u64);
+        self.proof().count("resumes", finished.tries as u64);
         // What the run was killed before it opened; and the next round's run is to find every key due.
         if self.scene.rig.program.rotator(&["status", "--exit-code"]).code != Some(0) {
             self.scene.finish("run")?;
         }
         // Whatever a list did not show yet, it shows in the next round.
         self.scene.sandbox.advance(Duration::from_secs(round.settle + 1));
-        self.proof.count("pairs that the reader tried", reader.end()?);
+        let tried = reader.end()?;
+        self.proof().count("pairs that the reader tried", tried);
         self.scene.rig.all_settled()?;
         self.scene.stranger_untouched()
     }
@@ -181,7 +188,7 @@ impl Torture {
         let status = self.scene.status();
         let rotations = status["rotations"].as_array().expect("rotations");
         for window in rotations.iter().filter_map(window_of) {
-            self.proof.hit(window, 1);
+            self.proof().hit(window, 1);
         }
         Ok(())
     }
@@ -194,7 +201,7 @@ impl Torture {
             let resume = self.scene.rig.program.spawn(&["resume", "-q"]);
             std::thread::sleep(self.typical.mul_f64(*fraction));
             if resume.kill().signal.is_some() {
-                self.proof.hit(RESUME_KILLED, 1);
+                self.proof().hit(RESUME_KILLED, 1);
                 self.look()?;
             }
         }
@@ -221,7 +228,7 @@ impl Torture {
         self.scene.forget_calls();
         self.scene.sandbox.release(None);
         if self.scene.sees_create_for(&user) {
-            self.proof.hit(LATE, 1);
+            self.proof().hit(LATE, 1);
         }
         let mut finished = self.scene.finish("resume")?;
         self.scene.sandbox.advance(Duration::from_secs(round.settle));
@@ -239,7 +246,7 @@ impl Torture {
         if !said.contains(&format!("key {late} of user {user} turned up late")) {
             return Err(format!("{late} of {user} turned up late, and nobody was told: {said}"));
         }
-        self.proof.count("late keys told and left alone", 1);
+        self.proof().count("late keys told and left alone", 1);
         self.scene.sandbox.delete_key(user, late).map_err(|error| format!("{late} of {user} was touched: {error}"))
     }
 }
@@ -258,14 +265,30 @@ pub(super) fn window_of(rotation: &Value) -> Option<&'static str> {
 #[test]
 fn killed_at_any_moment_it_recovers() {
     let users = std::env::var("ROTATOR_TEST_USERS").map_or(USERS, |users| users.parse().expect("a number of users"));
-    let (seed, mut torture) = (proof::seed(), Torture::begin(users));
-    for number in 1..=proof::cases(300, 5_000) {
-        let round = Round::draw(&mut Draw::new(seed, number), users);
-        if let Err(broken) = torture.round(&round) {
-            let status = torture.scene.rig.program.rotator(&["status"]).stdout;
-            panic!("kill {number} of seed {seed}: {broken}\n{round:#?}\n{:#?}\n{status}", torture.proof);
+    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(300, 5_000));
+    let what = "kill -9 of run and resume against the sandbox, a reader authenticating all the while";
+    let windows: Vec<_> = WINDOWS.into_iter().chain([LATE]).collect();
+    let proof = Mutex::new(Proof::of("T6", what, &windows));
+    std::thread::scope(|scenes| {
+        for _ in 0..SCENES {
+            scenes.spawn(|| {
+                let mut torture = Torture::begin(users, &proof);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number > cases {
+                        return;
+                    }
+                    let round = Round::draw(&mut Draw::new(seed, number), users);
+                    if let Err(broken) = torture.round(&round) {
+                        // The other scenes end with the round in hand.
+                        next.store(cases + 1, Ordering::Relaxed);
+                        let status = torture.scene.rig.program.rotator(&["status"]).stdout;
+                        panic!("kill {number} of seed {seed}: {broken}\n{round:#?}\n{status}");
+                    }
+                    torture.proof().case();
+                }
+            });
         }
-        torture.proof.case();
-    }
-    torture.proof.conclude();
+    });
+    proof.into_inner().expect("no scene panicked").conclude();
 }
