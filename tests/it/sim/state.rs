@@ -235,7 +235,8 @@ impl State {
         self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
         let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);
         let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
-        let excused = std::mem::replace(&mut self.excused, self.excused || overtaken);
+        let excused = self.excused;
+        self.excused |= overtaken;
         let result = self.have(effect, true);
         self.excused = excused;
         if let (Some(user), Ok(Some(key))) = (creating, &result) {
