@@ -54,8 +54,10 @@ fn take_from_environment() -> FromEnvironment {
 #[expect(unsafe_code, reason = "the standard library cannot say how a signal is answered; asking changes nothing")]
 fn ignores_hangup() -> bool {
     let mut answer = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null pointer for the new answer only asks, and the old one is written to memory of its own size.
-    let asked = unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), answer.as_mut_ptr()) };
-    // SAFETY: the call succeeded, so it has written the answer.
-    asked == 0 && unsafe { answer.assume_init() }.sa_sigaction == libc::SIG_IGN
+    // SAFETY: a null pointer for the new answer only asks; the old one is written to memory of its own size, and read
+    // only where the call succeeded, so that it is there.
+    unsafe {
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), answer.as_mut_ptr()) == 0
+            && answer.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }
