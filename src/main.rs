@@ -47,5 +47,17 @@ fn take_from_environment() -> FromEnvironment {
         // SAFETY: called first thing in `main`; no other thread exists that could read the environment.
         unsafe { std::env::remove_var(name) };
     }
-    FromEnvironment { store_key }
+    FromEnvironment { store_key, ignores_hangup: ignores_hangup() }
+}
+
+/// Whether whoever started this process had SIGHUP ignored, as `nohup` does.
+#[expect(unsafe_code, reason = "the standard library cannot say how a signal is answered; asking changes nothing")]
+fn ignores_hangup() -> bool {
+    let mut answer = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null pointer for the new answer only asks; the old one is written to memory of its own size, and read
+    // only where the call succeeded, so that it is there.
+    unsafe {
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), answer.as_mut_ptr()) == 0
+            && answer.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }

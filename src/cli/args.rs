@@ -21,7 +21,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 failed outside any rotation; 2 usage or configuration; 3 in flight, run it again;
-4 a person is needed; 5 another rotator holds the journal; 130 and 143 interrupted.
+4 a person is needed; 5 another rotator holds the journal; 129, 130 and 143 interrupted.
 
 Start with `rotator demo`, which needs nothing, or with `rotator init` and `rotator doctor`.";
 

@@ -149,7 +149,7 @@ fn last_line(ended: Ended, exit: Exit, document: &Document, report: &Report, pic
     let mut line = table::counts(document.counts);
     let unopened = picture.unopened();
     match exit {
-        Exit::Interrupted | Exit::Terminated => {
+        Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
             line.push_str(&format!("; interrupted: {again} goes on"));
         }
         Exit::NeedsPerson => {

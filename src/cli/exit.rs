@@ -15,7 +15,9 @@ pub enum Exit {
     NeedsPerson,
     /// Another rotator holds the journal.
     Busy,
-    /// SIGINT; the step in hand was finished or is in doubt.
+    /// SIGHUP, as where an ssh session drops; the step in hand was finished or is in doubt.
+    HungUp,
+    /// SIGINT; likewise.
     Interrupted,
     /// SIGTERM; likewise.
     Terminated,
@@ -32,6 +34,7 @@ impl Exit {
             Self::InFlight => 3,
             Self::NeedsPerson => 4,
             Self::Busy => 5,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -82,6 +85,7 @@ mod tests {
             (Exit::InFlight, 3),
             (Exit::NeedsPerson, 4),
             (Exit::Busy, 5),
+            (Exit::HungUp, 129),
             (Exit::Interrupted, 130),
             (Exit::Terminated, 143),
         ];

@@ -46,7 +46,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let held = wire::hold_journal(&config.journal, &clock)?;
     block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
-        let signalled = signals::listen(&stop, &clock, context.terminal)?;
+        let signalled = signals::listen(context, &stop, &clock)?;
         let mut report = Report::default();
         let mut declined = None;
         let done = async {
@@ -109,7 +109,7 @@ pub(super) fn drive_on(
         let open = store.summaries(Which::Open).await.map_err(|error| storage_failed(&error))?;
         let to_do = open.iter().filter(|summary| ids.is_empty() || ids.contains(&summary.rotation.id)).count();
         let stop = Arc::new(Stop::default());
-        let signalled = signals::listen(&stop, clock, context.terminal)?;
+        let signalled = signals::listen(context, &stop, clock)?;
         if to_do == 0 {
             // Nothing to ask AWS about. What was asked for is shown as it is.
             let report = Report { touched: ids.to_vec(), ..Report::default() };

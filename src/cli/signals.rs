@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use super::output::terminal::Terminal;
 use crate::drive::stop::Stop;
 use crate::journal::clock::Clock;
 
@@ -20,25 +20,31 @@ impl Signalled {
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
         let code = self.0.load(Ordering::SeqCst);
-        [Exit::Interrupted, Exit::Terminated].into_iter().find(|exit| exit.code() == code)
+        [Exit::HungUp, Exit::Interrupted, Exit::Terminated].into_iter().find(|exit| exit.code() == code)
     }
 }
 
-/// Listens for SIGINT and SIGTERM from now on. Needs a runtime.
+/// Listens for SIGINT, SIGTERM and, unless it is to be ignored, SIGHUP from now on. Needs a runtime.
 ///
 /// # Errors
 /// [`CliError::failed`] if the system does not let us.
-pub fn listen(stop: &Arc<Stop>, clock: &Arc<dyn Clock>, terminal: Terminal) -> Result<Signalled, CliError> {
+pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Result<Signalled, CliError> {
+    let terminal = context.terminal;
     let failed = |error: std::io::Error| {
         CliError::failed(format!("signals cannot be listened for: {error}"), "try again; nothing was changed")
     };
     let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hangups = match context.given.ignores_hangup {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).map_err(failed)?),
+    };
     let signalled = Signalled::default();
     let (first, stop, clock) = (signalled.clone(), Arc::clone(stop), Arc::clone(clock));
     tokio::spawn(async move {
         loop {
             let exit = tokio::select! {
+                () = next(&mut hangups) => Exit::HungUp,
                 _ = interrupts.recv() => Exit::Interrupted,
                 _ = terminations.recv() => Exit::Terminated,
             };
@@ -52,4 +58,12 @@ pub fn listen(stop: &Arc<Stop>, clock: &Arc<dyn Clock>, terminal: Terminal) -> R
         }
     });
     Ok(signalled)
+}
+
+/// Returns at the next of them; never where they are ignored.
+async fn next(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => drop(signals.recv().await),
+        None => std::future::pending().await,
+    }
 }

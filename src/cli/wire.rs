@@ -21,11 +21,13 @@ use crate::journal::store::StorageError;
 use crate::journal::write_ahead::Journal;
 use crate::ports::secret_store::SecretStore;
 
-/// What `main` took out of the environment before anything could inherit it.
+/// What `main` took out of the environment before anything could inherit it, and what it was started with.
 #[derive(Default)]
 pub struct FromEnvironment {
     /// `ROTATOR_STORE_KEY`.
     pub store_key: Option<Zeroizing<String>>,
+    /// Whether SIGHUP is to be ignored, as under `nohup`.
+    pub ignores_hangup: bool,
 }
 
 impl FromEnvironment {

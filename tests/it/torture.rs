@@ -1,8 +1,12 @@
 //! The real binary killed, signalled, stopped and interfered with at any moment, and resumed. What the binary does
 //! when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
 
+mod clocks;
 mod kills;
 mod kills_at_moto;
+mod outputs;
 mod reader;
 mod rig;
 mod scene;
+mod signals;
+mod stopped;

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -46,6 +47,20 @@ const DENIED: &[&str] = &[
     "ExpiredToken",
     "ExpiredTokenException",
 ];
+
+/// Codes that may mean "signed for another time", as the SDK's own classifier has them
+/// (<https://docs.rs/aws-runtime/latest/src/aws_runtime/service_clock_skew.rs.html>).
+const SKEWED: &[&str] = &[
+    "SignatureDoesNotMatch",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "InvalidSignatureException",
+    "AuthFailure",
+    "AccessDeniedException",
+];
+
+/// A signature this far from AWS's clock is refused for its time; AWS itself allows 5 or 15 minutes.
+const LEAST_SKEW: Duration = Duration::from_secs(4 * 60);
 
 /// What was asked, for messages.
 #[derive(Debug, Clone)]
@@ -108,6 +123,8 @@ pub(super) struct Fault {
     request_id: Option<String>,
     /// AWS's clock, if there was an answer.
     pub(super) at: Option<Timestamp>,
+    /// How far the time that the request was signed for is from that clock.
+    skew: Duration,
 }
 
 impl Fault {
@@ -117,7 +134,10 @@ impl Fault {
     }
 
     fn new(call: &Call, seen: Seen, came: Came) -> Self {
-        Self { call: Box::new(call.clone()), came, status: seen.status, request_id: seen.request_id, at: seen.at }
+        let skew =
+            seen.at.zip(seen.signed_at).map_or(Duration::ZERO, |(at, signed)| at.since(signed).max(signed.since(at)));
+        let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
+        Self { call: Box::new(call.clone()), came, status, request_id, at, skew }
     }
 
     /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
@@ -128,11 +148,18 @@ impl Fault {
         }
     }
 
+    /// Whether that no is about the clock that the request was signed by, and not about the credentials. The SDK has
+    /// learnt AWS's time from the answer, so the same call may succeed now.
+    fn is_skewed(&self) -> bool {
+        self.skew >= LEAST_SKEW && self.refusal_code().is_some_and(|code| SKEWED.contains(&code))
+    }
+
     /// Whether that no means "not with these credentials".
     pub(super) fn is_denied(&self) -> bool {
-        self.refusal_code().is_some_and(|code| {
-            !THROTTLING.contains(&code) && (matches!(self.status, Some(401 | 403)) || DENIED.contains(&code))
-        })
+        !self.is_skewed()
+            && self.refusal_code().is_some_and(|code| {
+                !THROTTLING.contains(&code) && (matches!(self.status, Some(401 | 403)) || DENIED.contains(&code))
+            })
     }
 
     /// As the failure of a call that changes nothing.
@@ -178,6 +205,7 @@ impl Fault {
             (Some(429), _) => CallErrorKind::Throttled,
             (_, code) if THROTTLING.contains(&code) => CallErrorKind::Throttled,
             (Some(408), _) | (_, "RequestTimeout" | "RequestTimeoutException") => CallErrorKind::Unavailable,
+            (Some(400..500), _) if self.is_skewed() => CallErrorKind::Unavailable,
             (Some(400..500), "NoSuchEntity") => CallErrorKind::NoSuchEntity,
             (Some(400..500), "ValidationError" | "ValidationException") => CallErrorKind::Invalid,
             (Some(400..500), _) if self.is_denied() => CallErrorKind::Denied,
@@ -200,6 +228,10 @@ impl fmt::Display for Fault {
             (Some(status), Some(id)) => write!(f, " (HTTP {status}, request id {id})")?,
             (Some(status), None) => write!(f, " (HTTP {status})")?,
             (None, _) => {}
+        }
+        if self.is_skewed() {
+            let off = self.skew.as_secs();
+            write!(f, "; it was signed for a time {off} s off AWS's: set this machine's clock, with NTP for example")?;
         }
         if self.is_denied() {
             write!(f, "; check the credentials in use and that their policy allows {}", self.call.operation)?;

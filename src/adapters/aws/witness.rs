@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub(super) sent: bool,
     /// The id of the key that signed it.
     pub(super) signed_by: Option<String>,
+    /// The time that it was signed for.
+    pub(super) signed_at: Option<Timestamp>,
     /// The answer's HTTP status.
     pub(super) status: Option<u16>,
     /// The answer's `Date`.
@@ -63,10 +65,13 @@ impl Intercept for Witness {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let signed_by = context.request().headers().get("authorization").and_then(signer).map(str::to_owned);
+        let headers = context.request().headers();
+        let signed_by = headers.get("authorization").and_then(signer).map(str::to_owned);
+        let signed_at = headers.get("x-amz-date").and_then(amz_date);
         self.note(|seen| {
             seen.sent = true;
             seen.signed_by = signed_by;
+            seen.signed_at = signed_at;
         });
         Ok(())
     }
@@ -97,6 +102,12 @@ impl Intercept for Witness {
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 fn signer(authorization: &str) -> Option<&str> {
     authorization.split_once("Credential=")?.1.split_once('/').map(|(id, _)| id)
+}
+
+/// The time in an `X-Amz-Date` header: `20260102T030405Z`.
+fn amz_date(text: &str) -> Option<Timestamp> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    Some(Timestamp::from_unix_seconds(jiff::tz::Offset::UTC.to_timestamp(time).ok()?.as_second()))
 }
 
 /// Whether a text from outside may stand in a message: an error code or a request id, nothing that could hold a
@@ -153,6 +164,12 @@ mod tests {
             "AWS4-HMAC-SHA256 Credential=AKIAAAAAAAAAAAAAAAAA/20260101/us-east-1/sts/aws4_request, SignedHeaders=host";
         assert_eq!(signer(header), Some("AKIAAAAAAAAAAAAAAAAA"));
         assert_eq!(signer("Bearer xyz"), None);
+    }
+
+    #[test]
+    fn the_time_of_a_signature_stands_in_its_own_header() {
+        assert_eq!(amz_date("20231114T221320Z"), Some(Timestamp::from_unix_seconds(1_700_000_000)));
+        assert_eq!(amz_date("2023-11-14T22:13:20Z"), None);
     }
 
     #[test]

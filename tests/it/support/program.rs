@@ -78,6 +78,16 @@ impl Running {
         self.0.as_mut().expect("there until it is killed").try_wait().expect("a child can be asked").is_some()
     }
 
+    /// Sends it a signal; whether it was still there to get it.
+    pub(crate) fn signal(&mut self, signal: Signal) -> bool {
+        let child = self.0.as_mut().expect("there until it is killed");
+        let there = child.try_wait().expect("a child can be asked").is_none();
+        if there {
+            rustix::process::kill_process(Pid::from_child(child), signal).expect("a child can be signalled");
+        }
+        there
+    }
+
     /// Kills it with SIGKILL, against which it can do nothing. It may have ended before.
     pub(crate) fn kill(mut self) -> Ended {
         let mut child = self.0.take().expect("there until now");

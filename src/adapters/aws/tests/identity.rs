@@ -1,6 +1,6 @@
 //! GetCallerIdentity: who rotator is, and who a new pair is.
 
-use super::responder::{Reply, Responder, error, http, http_without_date};
+use super::responder::{Reply, Responder, error, error_body, http, http_without_date, raw};
 use super::{NEW_KEY, SECRET, aws, date, key, user};
 use crate::ports::call::CallErrorKind;
 use crate::ports::iam::Iam;
@@ -84,6 +84,28 @@ async fn somebody_else_is_told_by_arn() {
     }
 }
 
+/// An error dated by a clock that agrees with ours.
+fn error_now(status: u16, code: &str) -> Vec<u8> {
+    let (date, body) = (httpdate::fmt_http_date(std::time::SystemTime::now()), error_body(code));
+    raw(status, &format!("Date: {date}\r\nContent-Length: {}\r\n", body.len()), &body)
+}
+
+/// The responder's clock stands at 2023, as this machine's would that is years off.
+#[tokio::test]
+async fn a_signature_for_another_time_is_refused_once_and_says_nothing_of_the_pair() {
+    let responder = Responder::start(|request| {
+        let in_time = request.head.to_ascii_lowercase().contains("x-amz-date: 20231114t");
+        let whole = http(200, &body("arn:aws:iam::123456789012:user/app1-production", ACCOUNT));
+        Reply::Bytes(if in_time { whole } else { error(403, "SignatureDoesNotMatch") })
+    });
+    let aws = aws(&responder).await;
+    let error = aws.who_is(&key(NEW_KEY), &secret()).await.expect_err("signed by the wrong clock");
+    assert_eq!(error.kind, CallErrorKind::Unavailable, "so that it is tried again");
+    assert!(error.message.contains("set this machine's clock"), "{error}");
+    let answer = aws.who_is(&key(NEW_KEY), &secret()).await.expect("AWS's time is known now");
+    assert!(matches!(answer, WhoIs::User { .. }), "{answer:?}");
+}
+
 #[tokio::test]
 async fn not_accepted_is_an_answer_and_out_of_reach_is_not() {
     for (status, code) in [
@@ -93,7 +115,7 @@ async fn not_accepted_is_an_answer_and_out_of_reach_is_not() {
         (401, "AuthFailure"),
         (400, "IncompleteSignature"),
     ] {
-        let responder = Responder::always(error(status, code));
+        let responder = Responder::always(error_now(status, code));
         let answer = aws(&responder).await.who_is(&key(NEW_KEY), &secret()).await.expect("answered");
         assert_eq!(answer, WhoIs::NotAccepted { code: code.to_owned() });
         assert_eq!(responder.requests().len(), 1);
