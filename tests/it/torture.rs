@@ -1,8 +1,13 @@
 //! The real binary killed, signalled, stopped and interfered with at any moment, and resumed. What the binary does
 //! when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
 
+mod elsewhere;
 mod kills;
 mod kills_at_moto;
+mod lookalikes;
+mod people;
+mod person;
 mod reader;
 mod rig;
 mod scene;
+mod standing;
