@@ -201,6 +201,18 @@ impl Sandbox {
         self.shared.lock().world.create_user(name, "/", false).map(|_| ())
     }
 
+    /// Deletes a user with all keys, behind everybody's back. The name may be given to another user then.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`.
+    pub fn delete_user(&self, name: &str) -> Result<(), ApiError> {
+        let world = &mut self.shared.lock().world;
+        for key in world.keys_of(name) {
+            world.delete_access_key(name, key.id.as_str())?;
+        }
+        world.delete_user(name)
+    }
+
     /// Puts a key in, of any status and age, past the quota too. `created` is now unless given.
     ///
     /// # Errors

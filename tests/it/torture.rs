@@ -2,11 +2,16 @@
 //! when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
 
 mod clocks;
+mod elsewhere;
 mod kills;
 mod kills_at_moto;
+mod lookalikes;
 mod outputs;
+mod people;
+mod person;
 mod reader;
 mod rig;
 mod scene;
 mod signals;
+mod standing;
 mod stopped;

@@ -44,9 +44,19 @@ enum Moment {
 
 /// Which end of a call is held.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum HeldEnd {
+pub(super) enum HeldEnd {
     Call,
     Reply,
+}
+
+impl HeldEnd {
+    /// The fault that holds it.
+    pub(super) fn fault(self) -> FaultKind {
+        match self {
+            Self::Call => FaultKind::HoldUntilReleased,
+            Self::Reply => FaultKind::HoldReply,
+        }
+    }
 }
 
 /// What one round is like.
@@ -164,12 +174,8 @@ impl<'p> Torture<'p> {
             }
             Moment::Written(nth) => self.scene.rig.wait_for_journal(nth, &mut running),
             Moment::During(action, user, end) => {
-                let kind = match end {
-                    HeldEnd::Call => FaultKind::HoldUntilReleased,
-                    HeldEnd::Reply => FaultKind::HoldReply,
-                };
                 let user = &self.scene.rig.users[user];
-                self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(user));
+                self.scene.sandbox.arm(Fault::new(end.fault()).on(action).for_user(user));
                 self.scene.wait_until_held(&mut running);
                 let ended = running.kill();
                 self.scene.sandbox.disarm_all();

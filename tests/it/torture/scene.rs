@@ -91,10 +91,15 @@ impl Scene {
 
     /// Waits until a call is held; whether one was before `running` ended.
     pub(super) fn wait_until_held(&self, running: &mut Running) -> bool {
+        self.wait_until_so_many_are_held(1, running)
+    }
+
+    /// Waits until so many calls are held; whether they were before `running` ended.
+    pub(super) fn wait_until_so_many_are_held(&self, calls: usize, running: &mut Running) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let began = Instant::now();
         let moment = Duration::from_millis(5);
-        let held = || runtime.block_on(async { tokio::time::timeout(moment, self.sandbox.held(1)).await.is_ok() });
+        let held = || runtime.block_on(async { tokio::time::timeout(moment, self.sandbox.held(calls)).await.is_ok() });
         loop {
             if held() {
                 return true;
@@ -124,18 +129,27 @@ impl Scene {
     /// long as whoever runs it in a loop sleeps.
     pub(super) fn once(&self, command: &str) -> Ended {
         let ended = self.rig.program.rotator(&[command, "-q", "--output", "json"]);
-        if ended.code == Some(3) {
-            let document = ended.json();
-            let rotations = document["rotations"].as_array().expect("rotations");
-            let times = rotations.iter().filter_map(|rotation| rotation["waiting_until"].as_str());
-            let times = times.map(|time| time.parse::<jiff::Timestamp>().expect("a time"));
-            let wait = times.min().map_or(A_WHILE, |first| {
-                let seconds = (first.as_second() - self.sandbox.now().as_second() + 1).max(0);
-                Duration::from_secs(seconds.unsigned_abs())
-            });
-            self.sandbox.advance(wait);
-        }
+        self.sleep_after(&ended);
         ended
+    }
+
+    /// Where something is in flight, puts AWS's clock forward to where whoever runs rotator in a loop runs it again.
+    pub(super) fn sleep_after(&self, ended: &Ended) {
+        if ended.code == Some(3) {
+            self.sleep(&ended.json());
+        }
+    }
+
+    /// Puts AWS's clock forward to the first of the times in this document.
+    pub(super) fn sleep(&self, document: &Value) {
+        let rotations = document["rotations"].as_array().expect("rotations");
+        let times = rotations.iter().filter_map(|rotation| rotation["waiting_until"].as_str());
+        let times = times.map(|time| time.parse::<jiff::Timestamp>().expect("a time"));
+        let wait = times.min().map_or(A_WHILE, |first| {
+            let seconds = (first.as_second() - self.sandbox.now().as_second() + 1).max(0);
+            Duration::from_secs(seconds.unsigned_abs())
+        });
+        self.sandbox.advance(wait);
     }
 
     /// P6: repeats `run` or `resume` until it ends with 0, with a person who answers each block by the command that
