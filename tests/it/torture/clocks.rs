@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use rotator::sandbox::{Action, Fault, FaultKind, KeyStatus};
@@ -22,6 +23,8 @@ const SETTLE: Duration = Duration::from_secs(60);
 /// What a case may take on the machine, in AWS's time too.
 const SLACK: Duration = Duration::from_secs(50);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// So many rounds are played at once.
+const AT_A_TIME: usize = 4;
 /// The machine's clock before and after the middle of the run; the last is one that is set right.
 const CLOCKS: [(&str, &str); 5] = [("+1y", "+1y"), ("-1y", "-1y"), ("+0", "+1y"), ("+0", "-1y"), ("+1y", "+0")];
 
@@ -185,7 +188,8 @@ fn rotation_of<'a>(document: &'a Value, user: &str) -> Result<&'a Value, String>
     rotations.find(|rotation| rotation["user"] == user).ok_or(format!("nothing of {user} is in flight: {document}"))
 }
 
-fn play(round: &Round, proof: &mut Proof) -> Result<(), String> {
+fn play(round: &Round, counted: &Mutex<Proof>) -> Result<(), String> {
+    let proof = || counted.lock().expect("no other round failed");
     let mut clocks = Clocks::begin(1);
     match round.wait {
         Wait::Nothing | Wait::LostReply => {}
@@ -197,22 +201,22 @@ fn play(round: &Round, proof: &mut Proof) -> Result<(), String> {
     let old = clocks.scene.rig.stored()?.remove(&user).expect("stored");
     if round.resuming {
         clocks.leave_a_key_lost()?;
-        proof.hit(RESUMED, 1);
+        proof().hit(RESUMED, 1);
     }
     let before = clocks.keys();
     let (mut ended, jumped) = clocks.drive(round)?;
-    proof.hit(JUMP, u64::from(jumped));
+    proof().hit(JUMP, u64::from(jumped));
     clocks.scene.rig.all_accepted()?;
     if jumped && ended.code == Some(3) && rotation_of(&ended.json(), &user)?["waiting_until"].is_null() {
         // A jump may cost the call that it met, and no more.
-        proof.count("a jump cost a call", 1);
+        proof().count("a jump cost a call", 1);
         ended = clocks.scene.rig.program.rotator(&["resume", "-q", "--output", "json"]);
     }
     let lost = clocks.keys().into_keys().find(|key| !before.contains_key(key));
     if round.wait != Wait::Nothing && ended.code == Some(3) {
         clocks.waits(round.wait, &old, lost.as_ref())?;
-        proof.hit(WAITS, 1);
-        proof.count(RECLAIMED, u64::from(round.wait == Wait::LostReply));
+        proof().hit(WAITS, 1);
+        proof().count(RECLAIMED, u64::from(round.wait == Wait::LostReply));
     } else if round.wait != Wait::Nothing {
         return Err(format!("it did not wait: {}{}", ended.stdout, ended.stderr));
     }
@@ -224,7 +228,7 @@ fn play(round: &Round, proof: &mut Proof) -> Result<(), String> {
     clocks.scene.rig.all_settled()?;
     if clocks.scene.rig.stored()?[&user].id == old.id {
         clocks.scene.finish("run")?;
-        proof.count("aborted, and rotated by the next run", 1);
+        proof().count("aborted, and rotated by the next run", 1);
     }
     clocks.scene.rig.all_settled()?;
     let rotated = clocks.scene.rig.stored()?[&user].id != old.id;
@@ -234,16 +238,23 @@ fn play(round: &Round, proof: &mut Proof) -> Result<(), String> {
 #[test]
 fn a_clock_that_is_wrong_or_jumps_neither_deletes_early_nor_hangs() {
     let what = "run and resume with the clock a year off, jumping, and set right, in every wait";
-    let (seed, mut proof) = (proof::seed(), Proof::of("T16", what, &[WAITS, JUMP, RESUMED]));
-    for turn in 0..proof::cases(2, 8) {
-        for round in rounds(seed, turn) {
-            if let Err(broken) = play(&round, &mut proof) {
-                panic!("turn {turn} of seed {seed}: {broken}\n{round:#?}\n{proof:#?}");
-            }
-            proof.case();
+    let (seed, proof) = (proof::seed(), Mutex::new(Proof::of("T16", what, &[WAITS, JUMP, RESUMED])));
+    let rounds: Vec<_> = (0..proof::cases(2, 8)).flat_map(|turn| rounds(seed, turn)).collect();
+    // A refused signature is tried again after a pause, so most of the time nothing is done.
+    std::thread::scope(|scope| {
+        for first in 0..AT_A_TIME {
+            let (rounds, proof) = (&rounds, &proof);
+            scope.spawn(move || {
+                for (number, round) in rounds.iter().enumerate().skip(first).step_by(AT_A_TIME) {
+                    if let Err(broken) = play(round, proof) {
+                        panic!("round {number} of seed {seed}: {broken}\n{round:#?}");
+                    }
+                    proof.lock().expect("no other round failed").case();
+                }
+            });
         }
-    }
-    proof.conclude();
+    });
+    proof.into_inner().expect("no round failed").conclude();
 }
 
 #[test]
