@@ -1,8 +1,10 @@
-//! The real binary killed, signalled, stopped and interfered with at any moment, and resumed. What the binary does
-//! when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
+//! The real binary killed, signalled, stopped, answered badly and interfered with at any moment, and resumed. What the
+//! binary does when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
 
 mod kills;
 mod kills_at_moto;
 mod reader;
+mod replies;
 mod rig;
 mod scene;
+mod throttled;
