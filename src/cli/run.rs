@@ -16,7 +16,7 @@ use super::plan;
 use super::signals::{self, Signalled};
 use super::wire::{self, HeldJournal, storage_failed};
 use crate::adapters::system_clock::SystemClock;
-use crate::drive::campaign::{CampaignError, Drive};
+use crate::drive::campaign::{CampaignError, Drive, LOOK_FOR_LATE_KEYS};
 use crate::drive::report::{Report, with_causes};
 use crate::drive::stop::Stop;
 use crate::drive::survey::Choice;
@@ -110,7 +110,10 @@ pub(super) fn drive_on(
         let to_do = open.iter().filter(|summary| ids.is_empty() || ids.contains(&summary.rotation.id)).count();
         let stop = Arc::new(Stop::default());
         let signalled = signals::listen(context, &stop, clock)?;
-        if to_do == 0 {
+        // Only whether AWS is asked is decided by the local clock.
+        let watched = Which::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
+        let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
+        if to_do == 0 && (watched.is_empty() || !ids.is_empty()) {
             // Nothing to ask AWS about. What was asked for is shown as it is.
             let report = Report { touched: ids.to_vec(), ..Report::default() };
             return finish(context, Ended::Resume, report, None, &signalled, held).await;

@@ -29,6 +29,8 @@ pub(super) struct InHand {
     pub(super) old_values: OldValues,
     pub(super) readings: Option<Readings>,
     pub(super) keys_seen_at: Duration,
+    /// The turn for a create was had, and the list it rests on has grown too old meanwhile.
+    kept_turn: bool,
 }
 
 impl InHand {
@@ -76,9 +78,16 @@ impl Visitor<'_> {
         let world = self.world;
         let clock = &world.ports.clock;
         // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
-        let turn = world.pace.turn(Operation::CreateAccessKey).await;
+        let kept = std::mem::take(&mut self.hand.kept_turn);
+        let turn = if kept {
+            world.pace.kept_turn(Operation::CreateAccessKey).await
+        } else {
+            world.pace.turn(Operation::CreateAccessKey).await
+        };
         if clock.monotonic().saturating_sub(self.hand.keys_seen_at) > FRESH {
-            turn.over(false);
+            // It counts as had: behind a long queue the next one would come as late, and the list be as old.
+            drop(turn);
+            self.hand.kept_turn = true;
             self.known.keys = None;
             return Ok((journal, None));
         }
@@ -100,13 +109,20 @@ impl Visitor<'_> {
                 result => result,
             }
         };
+        let keys = self.known.keys.take();
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         if let Attempt::Done(created) = attempt {
             world.saw_date(created.at);
             self.hand.new_secret = Some(created.key.secret);
             return self.went_well(journal);
         }
-        self.went_wrong(journal, attempt).await
+        let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
+        let (journal, left) = self.went_wrong(journal, attempt).await?;
+        if throttled {
+            // Nothing happened, so the list is still good while it is fresh: one call less where calls are scarce.
+            self.known.keys = keys;
+        }
+        Ok((journal, left))
     }
 
     async fn change(
@@ -227,6 +243,10 @@ impl Visitor<'_> {
         attempt: Attempt<Y>,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.hand.readings = None;
+        // Whether keys and places are as before is looked at again; but while they are, the proof of this very pair
+        // stands, and where calls are scarce it is not to cost another one.
+        let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
+        let proof = self.known.stored_pair.take().filter(|_| throttled);
         let why = match attempt {
             Attempt::Refused(refusal)
                 if refusal.kind == RefusalKind::Denied && !self.has_a_key_in_hand(journal.rotation()) =>
@@ -240,6 +260,8 @@ impl Visitor<'_> {
             Attempt::Done(_) => String::new(),
         };
         tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
-        self.later(journal, why).await
+        let (journal, left) = self.later(journal, why).await?;
+        self.known.stored_pair = proof;
+        Ok((journal, left))
     }
 }

@@ -28,7 +28,7 @@ use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 const IN_HAND_PER_CALL: usize = 8;
 
 /// For how long after a lost create could last be executed its user is looked at for the key.
-const LOOK_FOR_LATE_KEYS: std::time::Duration = std::time::Duration::from_secs(86_400);
+pub const LOOK_FOR_LATE_KEYS: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// Why a run or resume failed outside any rotation.
 #[derive(Debug, thiserror::Error)]

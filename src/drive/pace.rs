@@ -3,6 +3,11 @@
 //! It bounds the calls in flight and, per operation, spaces them out as soon as one is throttled: IAM's quota belongs
 //! to everything in the account, and its rates are unpublished
 //! (<https://repost.aws/knowledge-center/iam-sts-throttling-error>).
+//!
+//! A throttled call cuts the rate by a third, and every other one adds a fixed step, as TCP does it
+//! (<https://www.rfc-editor.org/rfc/rfc5681#section-3.1>): whatever share of the calls is throttled, the rate settles
+//! somewhere, and from the widest gap it is back within seconds. (Steps in proportion to the rate run away to the
+//! widest gap where more than a few calls of a hundred are throttled.)
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,8 +24,12 @@ use crate::rotation::failure::{Failure, RefusalKind};
 const FIRST_GAP: Duration = Duration::from_millis(50);
 /// The widest gap.
 const WIDEST_GAP: Duration = Duration::from_secs(5);
-/// How much each call that is not throttled takes off the gap: a twentieth.
-const SPEED_UP: u32 = 20;
+/// By how many calls a second each call that is not throttled speeds its lane up.
+const SPEED_UP: f64 = 3.0;
+/// How much longer a throttled call makes the gap.
+const SLOW_DOWN: f64 = 1.5;
+/// A gap that is smaller is none.
+const SMALLEST_GAP: Duration = Duration::from_millis(2);
 /// How often a call that changes nothing is tried.
 const MOST_TRIES: u32 = 6;
 /// The wait before the second try; doubles.
@@ -43,6 +52,26 @@ pub enum Operation {
 struct Lane {
     gap: Duration,
     next: Duration,
+    /// When it was slowed last. Calls that were sent before say nothing about the rate since then.
+    slowed: Option<Duration>,
+}
+
+impl Lane {
+    fn slow_down(&mut self, now: Duration, sent: Duration) {
+        if self.slowed.is_none_or(|slowed| sent >= slowed) {
+            self.gap = self.gap.mul_f64(SLOW_DOWN).clamp(FIRST_GAP, WIDEST_GAP);
+            self.slowed = Some(now);
+        }
+        self.next = self.next.max(now + self.gap);
+    }
+
+    fn speed_up(&mut self) {
+        if self.gap.is_zero() {
+            return;
+        }
+        let gap = Duration::from_secs_f64(1.0 / (1.0 / self.gap.as_secs_f64() + SPEED_UP));
+        self.gap = if gap < SMALLEST_GAP { Duration::ZERO } else { gap };
+    }
 }
 
 /// The pacer. One per account.
@@ -58,6 +87,7 @@ pub struct Pace {
 pub struct Turn<'a> {
     pace: &'a Pace,
     operation: Operation,
+    sent: Duration,
     _slot: Option<SemaphorePermit<'a>>,
 }
 
@@ -76,7 +106,7 @@ impl Pace {
 
     /// Waits for a turn. The wait for the lane's gap holds no slot.
     pub async fn turn(&self, operation: Operation) -> Turn<'_> {
-        let slot = loop {
+        loop {
             let wait = {
                 let now = self.clock.monotonic();
                 let mut lanes = self.lanes();
@@ -88,11 +118,16 @@ impl Pace {
                 wait
             };
             if wait.is_zero() {
-                break self.slots.acquire().await.ok();
+                return self.kept_turn(operation).await;
             }
             self.clock.sleep(wait).await;
-        };
-        Turn { pace: self, operation, _slot: slot }
+        }
+    }
+
+    /// A slot for a call whose turn was had, and given back because something else had to be done first.
+    pub async fn kept_turn(&self, operation: Operation) -> Turn<'_> {
+        let slot = self.slots.acquire().await.ok();
+        Turn { pace: self, operation, sent: self.clock.monotonic(), _slot: slot }
     }
 
     /// Makes a call that changes nothing, and tries again with backoff while that may help.
@@ -131,15 +166,64 @@ impl Turn<'_> {
         let mut lanes = self.pace.lanes();
         let lane = lanes.entry(self.operation).or_default();
         if throttled {
-            lane.gap = (lane.gap * 2).clamp(FIRST_GAP, WIDEST_GAP);
-            lane.next = lane.next.max(now + lane.gap);
+            lane.slow_down(now, self.sent);
         } else {
-            lane.gap = lane.gap.saturating_sub((lane.gap / SPEED_UP).max(Duration::from_micros(500)));
+            lane.speed_up();
         }
     }
 
     /// The call is over: an effect.
     pub fn over_with<T>(self, result: &Result<T, Failure>) {
         self.over(matches!(result, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Throttled));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_burst_that_is_throttled_slows_the_lane_once() {
+        let mut lane = Lane::default();
+        for answer in 1..=16 {
+            lane.slow_down(MOMENT * answer, Duration::ZERO);
+        }
+        assert_eq!(lane.gap, FIRST_GAP);
+        assert_eq!(lane.next, MOMENT * 16 + FIRST_GAP, "but all wait for the last of it");
+        lane.slow_down(MOMENT * 100, MOMENT * 99);
+        assert_eq!(lane.gap, FIRST_GAP.mul_f64(SLOW_DOWN), "what was sent since then counts");
+    }
+
+    #[test]
+    fn from_the_widest_gap_it_is_back_within_seconds() {
+        let mut lane = Lane { gap: WIDEST_GAP, ..Lane::default() };
+        let mut taken = Duration::ZERO;
+        while lane.gap > FIRST_GAP {
+            taken += lane.gap;
+            lane.speed_up();
+        }
+        assert!(taken < Duration::from_secs(20), "{taken:?}");
+        for _ in 0..300 {
+            lane.speed_up();
+        }
+        assert_eq!(lane.gap, Duration::ZERO, "after a while without throttling there is no gap at all");
+    }
+
+    /// Three of ten: throttled whatever the rate. The lane must go on at a few calls a second.
+    #[test]
+    fn a_constant_share_of_throttled_calls_does_not_stop_the_lane() {
+        let mut lane = Lane::default();
+        let (mut now, calls) = (Duration::ZERO, 3_000_u32);
+        for call in 0..calls {
+            now += lane.gap + MOMENT;
+            if call.wrapping_mul(2_654_435_761) % 10 < 3 {
+                lane.slow_down(now, now);
+            } else {
+                lane.speed_up();
+            }
+        }
+        assert!(now < FIRST_GAP * 2 * calls, "{calls} calls took {now:?}");
     }
 }

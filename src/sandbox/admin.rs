@@ -18,7 +18,7 @@ use crate::rotation::secret::SecretKey;
 use super::account::{KeyStatus, KeySummary, random_key_id, random_secret, system_time};
 use super::action::Action;
 use super::error::ApiError;
-use super::faults::{Fault, FaultId, FaultKind, When};
+use super::faults::{Fault, FaultId, FaultKind, Told, When};
 use super::reply::{Answer, reply};
 use super::server::{Shared, State};
 
@@ -86,9 +86,19 @@ enum Kind {
     },
     #[serde(rename = "garbage-200")]
     Garbage200,
+    Twice {
+        told: ToldAnswer,
+    },
     HoldUntilReleased,
     HoldReply,
     HoldForever,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ToldAnswer {
+    First,
+    Second,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +210,8 @@ fn arm(state: &mut State, new: NewFault) -> Result<Value, ApiError> {
         Kind::Truncate { bytes } => FaultKind::Truncate(bytes),
         Kind::CutOff { bytes } => FaultKind::CutOff(bytes),
         Kind::Garbage200 => FaultKind::Garbage200,
+        Kind::Twice { told: ToldAnswer::First } => FaultKind::Twice(Told::First),
+        Kind::Twice { told: ToldAnswer::Second } => FaultKind::Twice(Told::Second),
         Kind::HoldUntilReleased => FaultKind::HoldUntilReleased,
         Kind::HoldReply => FaultKind::HoldReply,
         Kind::HoldForever => FaultKind::HoldForever,

@@ -32,12 +32,24 @@ pub enum FaultKind {
     CutOff(usize),
     /// The call is carried out; the body of a success is no XML.
     Garbage200,
+    /// The request arrives twice, as behind something that sends it again: it is carried out twice, and one of the two
+    /// answers is sent.
+    Twice(Told),
     /// The call waits until it is released, and then is carried out even if nobody waits for the answer any more.
     HoldUntilReleased,
     /// The call is carried out; its answer waits until it is released.
     HoldReply,
     /// The call is never carried out and never answered.
     HoldForever,
+}
+
+/// Which answer to a call that was carried out twice is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// What the first time came to.
+    First,
+    /// What the second time came to.
+    Second,
 }
 
 /// Something that goes wrong on demand. As made, it meets the first call of any action for any user, once.

@@ -24,7 +24,8 @@
 //! `kind` is one of `{"type": "lost-reply-before"}`, `lost-reply-after`, `throttle`, `service-unavailable`,
 //! `internal-failure`, `garbage-200`, `hold-until-released`, `hold-reply`, `hold-forever`,
 //! `{"type": "latency", "milliseconds": n}`, `{"type": "truncate", "bytes": n}`, `{"type": "cut-off", "bytes": n}`,
-//! `{"type": "refuse", "status": n, "code": "…", "message": "…"}`. `action` is AWS's name or `*`. `"times": 0` means
+//! `{"type": "refuse", "status": n, "code": "…", "message": "…"}`, `{"type": "twice", "told": "first"}` (or `"second"`:
+//! which of the two answers is sent). `action` is AWS's name or `*`. `"times": 0` means
 //! until disarmed; without `times` a fault strikes once, or until disarmed where it has a `probability`.
 
 mod account;
@@ -55,7 +56,7 @@ use crate::rotation::secret::{NewKey, SecretKey};
 pub use account::{KeyStatus, KeySummary, LastUse};
 pub use action::{Action, Service};
 pub use error::ApiError;
-pub use faults::{Fault, FaultId, FaultKind, When};
+pub use faults::{Fault, FaultId, FaultKind, Told, When};
 pub use server::CallSeen;
 pub use world::{Behaviour, KEYS_PER_USER};
 

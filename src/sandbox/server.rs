@@ -22,7 +22,7 @@ use super::action::{Action, Service};
 use super::admin;
 use super::answers::answer;
 use super::error::ApiError;
-use super::faults::{FaultId, FaultKind, Faults};
+use super::faults::{FaultId, FaultKind, Faults, Told};
 use super::query::{Params, failure};
 use super::reply::{Answer, Dropped, reply};
 use super::signature::{Signature, Window};
@@ -217,9 +217,13 @@ async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response
     if let (Some(fault), Some(FaultKind::HoldUntilReleased), Ok(_)) = (fault, &kind, &caller) {
         shared.hold(fault, &call).await;
     }
-    let result =
-        caller.and_then(|caller| answer(&mut shared.lock().world, &caller, action, &call.params, &call.request_id));
-    observe(shared, &call, &result);
+    let mut result = carry_out(shared, &call, caller.as_ref());
+    if let (Some(FaultKind::Twice(told)), Ok(_)) = (&kind, &caller) {
+        let second = carry_out(shared, &call, caller.as_ref());
+        if *told == Told::Second {
+            result = second;
+        }
+    }
     if let (Some(fault), Some(FaultKind::HoldReply)) = (fault, &kind) {
         shared.hold(fault, &call).await;
     }
@@ -229,6 +233,15 @@ async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response
         Err(_) if kind == Some(FaultKind::LostReplyAfter) => Err(Dropped),
         Err(error) => Ok(refuse(action.service(), &error)),
     }
+}
+
+/// Has the effect of a call that was let in, and tells the observers what came of it.
+fn carry_out(shared: &Shared, call: &Call, caller: Result<&Caller, &ApiError>) -> Result<Vec<u8>, ApiError> {
+    let result = caller
+        .map_err(Clone::clone)
+        .and_then(|caller| answer(&mut shared.lock().world, caller, call.action, &call.params, &call.request_id));
+    observe(shared, call, &result);
+    result
 }
 
 fn observe(shared: &Shared, call: &Call, result: &Result<Vec<u8>, ApiError>) {
@@ -298,6 +311,7 @@ async fn strike_before(kind: &FaultKind) -> Result<Result<(), ApiError>, Dropped
         | FaultKind::Truncate(_)
         | FaultKind::CutOff(_)
         | FaultKind::Garbage200
+        | FaultKind::Twice(_)
         | FaultKind::HoldUntilReleased
         | FaultKind::HoldReply => Ok(()),
     })
@@ -320,6 +334,7 @@ fn strike_after(kind: Option<&FaultKind>, mut body: Vec<u8>) -> Result<Answer, D
             | FaultKind::InternalFailure
             | FaultKind::Refuse(_)
             | FaultKind::Latency(_)
+            | FaultKind::Twice(_)
             | FaultKind::HoldUntilReleased
             | FaultKind::HoldReply
             | FaultKind::HoldForever,

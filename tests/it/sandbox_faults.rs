@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_iam::types::StatusType;
 use rotator::rotation::name::AccessKeyId;
 use rotator::rotation::secret::{NewKey, SecretKey};
-use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, Sandbox, SandboxOptions};
+use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, Sandbox, SandboxOptions, Told};
 use serde_json::{Value, json};
 
 use crate::support::aws::{self, Pair, outcome};
@@ -69,6 +69,24 @@ async fn a_body_that_breaks_off_is_seen_and_one_that_is_announced_short_is_not()
     // The SDK's own weakness, which DESIGN 7 is about: half an answer passes for a success.
     assert_eq!(created_under(FaultKind::Truncate(420)).await, is("ok", 1));
     assert_eq!(created_under(FaultKind::Garbage200).await, is("200 without a code", 1));
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_twice_is_carried_out_twice_and_answered_once() {
+    assert_eq!(created_twice(Told::First).await, ("ok".to_owned(), 2));
+    assert_eq!(created_twice(Told::Second).await, ("409 LimitExceeded".to_owned(), 2));
+    let sandbox = sandbox();
+    sandbox.arm(Fault::new(FaultKind::Twice(Told::Second)).on(Action::CreateAccessKey));
+    assert_eq!(create(&sandbox).await, "ok", "there was room for both");
+    assert_eq!((sandbox.keys_of("alice").len(), sandbox.calls()[&Action::CreateAccessKey]), (2, 1));
+}
+
+/// A create for a user who has a key already.
+async fn created_twice(told: Told) -> (String, usize) {
+    let sandbox = sandbox();
+    sandbox.create_key("alice").expect("a first key");
+    sandbox.arm(Fault::new(FaultKind::Twice(told)).on(Action::CreateAccessKey).for_user("alice"));
+    (create(&sandbox).await, sandbox.keys_of("alice").len())
 }
 
 #[tokio::test]
@@ -326,6 +344,8 @@ async fn the_admin_api_takes_every_kind_of_fault_and_refuses_nonsense() {
     assert_eq!(arm(json!({"kind": {"type": "latency", "milliseconds": 5}, "action": "*", "times": 0})), 200);
     assert_eq!(arm(json!({"kind": {"type": "truncate", "bytes": 5}, "probability": 0.5, "seed": 3})), 200);
     assert_eq!(arm(json!({"kind": {"type": "cut-off", "bytes": 5}})), 200);
+    assert_eq!(arm(json!({"kind": {"type": "twice", "told": "first"}})), 200);
+    assert_eq!(arm(json!({"kind": {"type": "twice", "told": "second"}})), 200);
     assert_eq!(arm(json!({"kind": {"type": "refuse", "status": 403, "code": "AccessDenied", "message": "no"}})), 200);
     for nonsense in [
         json!({"kind": {"type": "explode"}}),

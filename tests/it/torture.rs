@@ -1,5 +1,5 @@
-//! The real binary killed, signalled, stopped and interfered with at any moment, and resumed. What the binary does
-//! when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
+//! The real binary killed, signalled, stopped, answered badly and interfered with at any moment, and resumed. What the
+//! binary does when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
 
 mod clocks;
 mod elsewhere;
@@ -10,8 +10,10 @@ mod outputs;
 mod people;
 mod person;
 mod reader;
+mod replies;
 mod rig;
 mod scene;
 mod signals;
 mod standing;
 mod stopped;
+mod throttled;

@@ -81,6 +81,25 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_create_that_is_executed_after_all_is_told_of_by_resume_with_nothing_in_flight() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::CreateAccessKey));
+    bench.run_in(("ROTATOR_AWS_CALL_TIMEOUT", "500ms"), &["run", "--wait"]).code(0).prints("deleted-old");
+    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1);
+    let_go(&bench);
+    for _ in 0..500 {
+        if bench.sandbox.keys_of("app1/production").len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.run(&["resume"]).code(0).says("turned up late");
+    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 2, "it is left as it is");
+    let again = bench.run(&["resume"]).code(0);
+    assert!(!again.stderr.contains("turned up late"), "told once is enough: {}", again.stderr);
+}
+
+#[tokio::test]
 async fn a_second_rotator_is_kept_out_and_told_by_whom() {
     let bench = Bench::with_users(&["app1/production"]);
     hold_proofs(&bench);

@@ -120,6 +120,28 @@ impl Scene {
         false
     }
 
+    /// Lets every held call go on, and gives those that were carried out then: nothing else may be calling.
+    pub(super) fn release_all(&self) -> Vec<CallSeen> {
+        self.forget_calls();
+        let released = self.sandbox.release(None);
+        let next = || self.seen.recv_timeout(Duration::from_millis(500)).ok();
+        std::iter::from_fn(next).take(released).collect()
+    }
+
+    /// If `user` has a key beside the stored one, rotator must have said of it that it turned up late, and left it as
+    /// it is; then it is deleted as a person would. Whether there was one.
+    pub(super) fn delete_late_key(&self, user: &str, said: &str) -> Result<bool, String> {
+        let stored = self.rig.stored()?[user].id.clone();
+        let keys = self.rig.iam.keys_of(user);
+        let Some(late) = keys.iter().find(|key| **key != stored) else { return Ok(false) };
+        if !said.contains(&format!("key {late} of user {user} turned up late")) {
+            return Err(format!("{late} of {user} turned up late, and nobody was told: {said}"));
+        }
+        let gone = |error| format!("{late} of {user} was touched: {error}");
+        self.sandbox.delete_key(user, late).map_err(gone)?;
+        Ok(true)
+    }
+
     /// What `status` shows.
     pub(super) fn status(&self) -> Value {
         self.rig.program.ends_with(0, &["status", "--output", "json"]).json()
