@@ -1,4 +1,4 @@
-//! Faults planted on purpose, one at a time, to see that the general tests find them (`tests/it/planted.rs`). Without
+//! Faults planted on purpose, one at a time, to see that the general tests find them (`scripts/planted`). Without
 //! the feature `planted-faults`, as in every release, [`is`] is `false` to the compiler and nothing of this is left.
 //! No knowledge of the product lives here: each fault is one `if` where the product would go wrong.
 

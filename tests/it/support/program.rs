@@ -18,7 +18,7 @@ use super::aws::Pair;
 /// The binary under test.
 pub(crate) const ROTATOR: &str = env!("CARGO_BIN_EXE_rotator");
 
-/// The fault that this run of the tests is to find (`tests/it/planted.rs`), for a child that inherits nothing else.
+/// The fault that this run of the tests is to find (`scripts/planted`), for a child that inherits nothing else.
 pub(crate) fn planted_fault() -> Option<(&'static str, std::ffi::OsString)> {
     const VARIABLE: &str = "ROTATOR_TEST_PLANTED_FAULT";
     std::env::var_os(VARIABLE).map(|fault| (VARIABLE, fault))
