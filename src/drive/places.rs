@@ -40,6 +40,12 @@ impl Readings {
     pub fn value(&self, store: &StoreName, entry: &EntryName) -> Option<&SecretValue> {
         self.stores.get(store)?.get(entry).map(|(_, value)| value)
     }
+
+    /// The version of an entry.
+    #[must_use]
+    pub fn version(&self, store: &StoreName, entry: &EntryName) -> Option<&Version> {
+        self.stores.get(store)?.get(entry).map(|(version, _)| version)
+    }
 }
 
 /// Reads every place.

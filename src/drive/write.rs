@@ -10,7 +10,7 @@ use super::world::World;
 use crate::discovery::{Place, Spot, splice_all};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
-use crate::ports::secret_store::Write;
+use crate::ports::secret_store::{Version, Write};
 use crate::rotation::effect::{WriteEntries, WriteKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::PlaceShows;
@@ -136,6 +136,7 @@ pub async fn write(
     mut batches: Batches,
 ) -> Result<Timestamp, Failure> {
     let kind = order.effect().kind;
+    let replaced = replaced_by(&batches);
     let mut written = false;
     for order in order.into_orders() {
         let Some(batch) = batches.remove(order.store()).filter(|batch| !batch.is_empty()) else { continue };
@@ -158,11 +159,7 @@ pub async fn write(
     let wanted = match kind {
         WriteKind::StoreNew => PlaceShows::New,
         WriteKind::RestoreOld => PlaceShows::Old,
-        WriteKind::FenceStore => {
-            let late = rotation.opened.stores.keys().filter_map(|name| world.store(name));
-            let late = late.map(|store| store.capabilities().late_writes).max().unwrap_or_default();
-            return Ok(world.aws_now().plus(late));
-        }
+        WriteKind::FenceStore => return fenced(world, rotation, &replaced).await,
     };
     if planted::is(Planted::WriteBelieved) {
         return Ok(world.aws_now());
@@ -172,6 +169,34 @@ pub async fn write(
         return Ok(world.aws_now());
     }
     Err(Failure::Unknown("the store accepted the write, but it does not read back".to_owned()))
+}
+
+/// The versions that these batches replace.
+fn replaced_by(batches: &Batches) -> Vec<(StoreName, EntryName, Version)> {
+    let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
+    writes.map(|(store, write)| (store.clone(), write.entry.clone(), write.replaces.clone())).collect()
+}
+
+/// From when on no write of before can land. Where compare-and-set is to refuse it, the versions must have changed: a
+/// fence that the store accepted and did not raise is none.
+async fn fenced(
+    world: &World,
+    rotation: &Rotation,
+    replaced: &[(StoreName, EntryName, Version)],
+) -> Result<Timestamp, Failure> {
+    let late_writes = |name: &StoreName| world.store(name).map(|store| store.capabilities().late_writes);
+    let readings = read_places(world, rotation).await;
+    for (store, entry, before) in
+        replaced.iter().filter(|(store, ..)| late_writes(store).is_some_and(|late| late.is_zero()))
+    {
+        if readings.version(store, entry).is_none_or(|now| now == before) {
+            return Err(Failure::Unknown(format!(
+                "{store} accepted the fence, but the version of {entry} is as before"
+            )));
+        }
+    }
+    let late = rotation.opened.stores.keys().filter_map(late_writes).max().unwrap_or_default();
+    Ok(world.aws_now().plus(late))
 }
 
 /// A refusal after another store was written is no refusal of the whole.

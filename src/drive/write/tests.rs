@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::discovery::Location;
-use crate::ports::secret_store::Version;
 use crate::rotation::event::Opened;
 use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
 use crate::rotation::policy::Policy;

@@ -6,8 +6,9 @@ use super::stories::{must_hold, runtime};
 use super::{Backing, Faults, Setup};
 use crate::support::proof::{self, Draw, Proof};
 
-/// What these schedules have to meet.
-const WINDOWS: [&str; 26] = [
+/// What these schedules have to meet. What chance brings too seldom is counted, and met by design elsewhere: T2 and the
+/// stories of T5.
+const WINDOWS: [&str; 22] = [
     "create in doubt",
     "write in doubt",
     "status in doubt",
@@ -26,13 +27,9 @@ const WINDOWS: [&str; 26] = [
     "answered as somebody else",
     "an unreadable entry in the way",
     "a person interfered",
-    "a stranger's key beside a create in doubt",
-    "a stranger's key given back",
     "unclaimed keys reported",
     "blocked by what a person wrote",
     "blocked by a wrong identity",
-    "old pair restored",
-    "old key reactivated",
     "stored, active, and not accepted for a moment",
 ];
 
@@ -47,9 +44,7 @@ fn schedules(what: &'static str, windows: &[&'static str], backing: Backing, cas
         let played = runtime.block_on(must_hold(&setup, &faults, || format!("case {case}")));
         proof.case();
         for (window, times) in played.windows {
-            if windows.contains(&window) {
-                proof.hit(window, times);
-            }
+            if windows.contains(&window) { proof.hit(window, times) } else { proof.count(window, times) }
         }
         proof.count("touches of the world", played.touches as u64);
     }

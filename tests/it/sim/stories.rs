@@ -77,6 +77,23 @@ fn a_lost_fence_is_waited_for() {
     assert!(met("write in doubt") && met("fence raised"), "{:?}", played.windows);
 }
 
+/// A fence that the store accepts and does not raise is none: the first write is under way still, and lands behind it.
+#[test]
+fn a_fence_that_a_store_only_claims_is_no_fence() {
+    let runtime = runtime();
+    let faults = Faults { of: [((Op::Write, 0), Fault::Late(358))].into(), ..Faults::default() };
+    let mut met = std::collections::BTreeMap::new();
+    for (from, touches) in (0..60).flat_map(|from| [6, 10, 16, 24].map(|touches| (from, touches))) {
+        let lies = Lasting { trouble: Trouble::Lies(0), from, touches };
+        let setup = Setup { document: true, troubles: vec![lies], ..Setup::simple() };
+        let played = runtime.block_on(must_hold(&setup, &faults, || format!("lies from {from}, {touches} touches")));
+        for (window, times) in played.windows {
+            *met.entry(window).or_insert(0) += times;
+        }
+    }
+    assert!(met["fence raised"] > 30 && met["a store that lies"] > 30, "{met:?}");
+}
+
 /// Under `reclaim` and `report`, with and without a fault near what the person does.
 #[test]
 fn a_person_interferes_at_every_touch() {
