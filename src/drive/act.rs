@@ -19,7 +19,7 @@ use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretKey;
 use crate::rotation::standing::{Phase, Rotation};
 
-/// How old a list may be when the create that rests on it is intended.
+/// How old a list may be when the create that rests on it is intended, or an effect that was throttled is tried again.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// What this process has in memory of one rotation. Dropped, and so overwritten, when the visit ends.
@@ -109,20 +109,13 @@ impl Visitor<'_> {
                 result => result,
             }
         };
-        let keys = self.known.keys.take();
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         if let Attempt::Done(created) = attempt {
             world.saw_date(created.at);
             self.hand.new_secret = Some(created.key.secret);
             return self.went_well(journal);
         }
-        let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
-        let (journal, left) = self.went_wrong(journal, attempt).await?;
-        if throttled {
-            // Nothing happened, so the list is still good while it is fresh: one call less where calls are scarce.
-            self.known.keys = keys;
-        }
-        Ok((journal, left))
+        self.went_wrong(journal, attempt).await
     }
 
     async fn change(
@@ -243,10 +236,8 @@ impl Visitor<'_> {
         attempt: Attempt<Y>,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.hand.readings = None;
-        // Whether keys and places are as before is looked at again; but while they are, the proof of this very pair
-        // stands, and where calls are scarce it is not to cost another one.
+        let known = std::mem::take(&mut self.known);
         let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
-        let proof = self.known.stored_pair.take().filter(|_| throttled);
         let why = match attempt {
             Attempt::Refused(refusal)
                 if refusal.kind == RefusalKind::Denied && !self.has_a_key_in_hand(journal.rotation()) =>
@@ -261,7 +252,13 @@ impl Visitor<'_> {
         };
         tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
         let (journal, left) = self.later(journal, why).await?;
-        self.known.stored_pair = proof;
+        if throttled {
+            // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all
+            // entries are read afresh, and the proof is of the pair that they must still hold.
+            let age = self.world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
+            self.known.keys = known.keys.filter(|_| age <= FRESH);
+            self.known.stored_pair = known.stored_pair;
+        }
         Ok((journal, left))
     }
 }
