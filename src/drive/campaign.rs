@@ -3,7 +3,7 @@
 //! Each rotation is its own task; one that fails or blocks never stops the rest. A campaign is what one `run` set out
 //! to do; it stays open until each of its keys is rotated, so that `run` in a loop converges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -20,8 +20,8 @@ use crate::journal::store::{StorageError, Which};
 use crate::journal::write_ahead::{Journal, JournalError};
 use crate::ports::call::CallError;
 use crate::rotation::event::{Event, Opened};
-use crate::rotation::known::KeySeen;
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::known::{KeySeen, KeysSeen};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
@@ -230,22 +230,30 @@ impl Drive {
     async fn tell_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
         let world = &self.world;
         let since = world.aws_now().minus(LOOK_FOR_LATE_KEYS);
-        for summary in self.journal.store().summaries(Which::WatchedAfter(since)).await? {
+        let watched = self.journal.store().summaries(Which::WatchedAfter(since)).await?;
+        // Told once, however many creates may have made it: a key that nobody removes must not keep README's loop
+        // turning.
+        let mut told: BTreeSet<AccessKeyId> =
+            watched.iter().flat_map(|summary| summary.rotation.late_keys.iter().cloned()).collect();
+        let mut lists: BTreeMap<UserName, Option<KeysSeen>> = BTreeMap::new();
+        for summary in watched {
             let rotation = summary.rotation;
             let opened = &rotation.opened;
             if world.is_home_of(&rotation).is_err() {
                 continue;
             }
-            let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(&opened.user)).await;
-            let Ok(keys) = keys else { continue };
+            if !lists.contains_key(&opened.user) {
+                let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(&opened.user)).await;
+                lists.insert(opened.user.clone(), keys.ok());
+            }
+            let Some(Some(keys)) = lists.get(&opened.user) else { continue };
             let made = self.journal.store().keys_made_for(&opened.user).await?;
             let known = |key: &KeySeen| *key.id.as_str() == *opened.old_key.as_str() || made.contains(&key.id);
             let late = keys.keys.iter().flatten().filter(|key| {
                 !known(key) && rotation.watched.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
             });
             for key in late {
-                // Told once: a key that nobody removes must not keep README's loop turning.
-                if rotation.late_keys.contains(&key.id) {
+                if !told.insert(key.id.clone()) {
                     continue;
                 }
                 let user = &opened.user;
