@@ -201,12 +201,12 @@ impl Signals {
             return if early { Ok(()) } else { Err(format!("it died of signal {signal}")) };
         }
         let by_signal = sent_ones.iter().any(|sent| ended.code == Some(code_of(*sent)));
-        // A signal that comes as it ends changes nothing.
-        let ordinary = !in_hand && matches!(ended.code, Some(0 | 3));
+        // A signal that is heard only as all is done changes nothing; nor does one that comes as it ends.
+        let ordinary = ended.code == Some(0) || (!in_hand && ended.code == Some(3));
         if !by_signal && !ordinary {
             return Err(format!("it ended with {:?}: {}", ended.code, ended.stderr));
         }
-        if *in_hand && *sent > 0 {
+        if *in_hand && by_signal {
             self.proof.hit(IN_HAND, 1);
         }
         if round.resuming && by_signal {
