@@ -83,7 +83,7 @@ faults! {
     NoOverlap = "no-overlap",
     /// The quarantine is not waited for.
     NoQuarantine = "no-quarantine",
-    /// The new pair may be written that found nobody's old one: a write is believed without reading it back.
+    /// A write is believed without reading it back.
     WriteBelieved = "write-believed",
 }
 
