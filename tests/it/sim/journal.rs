@@ -102,6 +102,9 @@ impl JournalStore for Struck {
         let write = async || {
             {
                 let mut state = lock(&self.process.state);
+                if let Some(task) = tokio::task::try_id() {
+                    state.driven.insert(task, after.opened.user.to_string());
+                }
                 state.tell(|| format!("    {}", serde_json::to_string(&line.event).unwrap_or_default()));
                 state.noticed(&line.event, after);
             }

@@ -114,6 +114,8 @@ pub(crate) struct State {
     pub(crate) first_user: String,
     /// Whether the person's write came after rotator's last look at every entry: no promise covers that.
     pub(crate) excused: bool,
+    /// Which user's rotation each task drives.
+    pub(crate) driven: BTreeMap<tokio::task::Id, String>,
     /// Whether a pair is broken because of such a write.
     pub(crate) persons_fault: bool,
     /// Whether a rotation was opened on what the person wrote: it takes the world as it finds it.
@@ -188,7 +190,10 @@ impl State {
         {
             self.hit(window);
         }
-        if op == Op::ReadAll && self.readers.first().is_some_and(|reader| reader.store == where_to) {
+        if op == Op::ReadAll
+            && self.readers.first().is_some_and(|reader| reader.store == where_to)
+            && self.is_their_look()
+        {
             self.excused = false;
         }
         if let Some((at, interference)) = self.interference
@@ -202,6 +207,14 @@ impl State {
             None => format!("{number} {op:?} {where_to}"),
         });
         fault
+    }
+
+    /// Whether whoever touches the world now looks for the first user's sake. What another user's rotation sees does
+    /// not tell the first user's of anything, unless they share the scan: that excuses more than it has to, and only
+    /// where there are several users.
+    fn is_their_look(&self) -> bool {
+        let whose = tokio::task::try_id().and_then(|task| self.driven.get(&task));
+        whose.is_none_or(|user| *user == self.first_user)
     }
 
     fn is_down(&self, store: &str) -> bool {

@@ -164,3 +164,21 @@ fn troubles_that_last_a_while() {
         }
     }
 }
+
+/// Two rotations side by side, one of them held up: a person's revert falls between the look of the one and its effect,
+/// while the other looks. (That look was once counted as the first one's.)
+#[test]
+fn a_person_reverts_while_another_users_rotation_looks() {
+    let simple = Setup::simple();
+    let policy = Policy { overlap: Duration::ZERO, quarantine: Duration::from_secs(5), ..simple.policy.clone() };
+    let setup = Setup { users: 2, stores: 2, policy, ..simple };
+    let runtime = runtime();
+    let touches = runtime.block_on(must_hold(&setup, &Faults::default(), String::new)).touches;
+
+    for held_up in 30..touches.min(60) {
+        for person in held_up..(held_up + 16) {
+            let setup = Setup { interference: Some((person, Interference::Reverts)), ..setup.clone() };
+            runtime.block_on(must_hold(&setup, &Faults::at([(held_up, Fault::Throttled)]), String::new));
+        }
+    }
+}
