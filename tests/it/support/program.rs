@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -96,31 +96,30 @@ impl Running {
         Ended::of(child)
     }
 
-    /// How it ended, if that was within this time; else it is killed, with all that it started.
+    /// How it ended, if that was within this time; else it is killed, with all that it started. What it prints is read
+    /// meanwhile: nobody waits for room in a pipe.
     pub(crate) fn within(mut self, limit: Duration) -> Result<Ended, Ended> {
-        let mut child = self.0.take().expect("there until now");
-        let began = Instant::now();
-        while child.try_wait().expect("waited for").is_none() {
-            if began.elapsed() > limit {
-                kill_group(&child);
-                return Err(Ended::of(child));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Ok(Ended::of(child))
+        let child = self.0.take().expect("there until now");
+        let group = Pid::from_child(&child);
+        let (sender, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(Ended::of(child)));
+        ended.recv_timeout(limit).map_err(|_| {
+            kill_group(group);
+            ended.recv().expect("it ends once it is killed")
+        })
     }
 }
 
 /// A tracer that is killed would let go of what it traces, so each child leads a process group.
-fn kill_group(child: &Child) {
+fn kill_group(leader: Pid) {
     // An error means that it has ended already.
-    let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _ = rustix::process::kill_process_group(leader, Signal::KILL);
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
-            kill_group(&child);
+            kill_group(Pid::from_child(&child));
             let _ = child.wait();
         }
     }
