@@ -53,9 +53,7 @@ impl State {
         };
         let user = user.0.clone();
         let key = self.find(id).expect("just seen");
-        key.proved = if somebody_else { 0 } else { key.proved };
         if !key.active || spans.hold(now - key.made) || key.secret != secret {
-            key.proved = 0;
             return not_accepted;
         }
         key.used = Some(now);
@@ -64,8 +62,17 @@ impl State {
             self.hit("answered as somebody else");
             return WhoIs::User { account, user: UserResource::new("somebody/else"), at };
         }
-        key.proved += 1;
         WhoIs::User { account, user: UserResource::new(user), at }
+    }
+
+    /// Counts how often in a row a pair was heard to be its user's. An answer that was lost says nothing.
+    fn heard(&mut self, id: &str, answer: &WhoIs) {
+        let whose = self.users.iter().find(|(_, keys)| keys.iter().any(|key| key.id == id));
+        let whose = whose.map(|(user, _)| UserResource::new(user.clone()));
+        if let Some(key) = self.find(id) {
+            let is_whose = matches!(answer, WhoIs::User { user, .. } if Some(user) == whose.as_ref());
+            key.proved = if is_whose { key.proved + 1 } else { 0 };
+        }
     }
 }
 
@@ -123,14 +130,17 @@ impl Identity for Process {
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
         let at = self.at();
-        self.call(Op::WhoIs, "", |state| {
-            let stored = |key: &Key| key.id == id.as_str() && key.by == By::Stored;
-            if state.users.values().flatten().any(stored) {
-                state.broken.push(format!("section 7: the old pair {id} was tried"));
-            }
-            Ok(state.who_is(id.as_str(), secret.expose(), at))
-        })
-        .await
+        let answer = self
+            .call(Op::WhoIs, "", |state| {
+                let stored = |key: &Key| key.id == id.as_str() && key.by == By::Stored;
+                if state.users.values().flatten().any(stored) {
+                    state.broken.push(format!("section 7: the old pair {id} was tried"));
+                }
+                Ok(state.who_is(id.as_str(), secret.expose(), at))
+            })
+            .await?;
+        lock(&self.state).heard(id.as_str(), &answer);
+        Ok(answer)
     }
 }
 

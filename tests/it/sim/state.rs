@@ -37,7 +37,7 @@ pub(crate) struct Key {
     pub(crate) made: i64,
     /// When its status was changed last.
     pub(crate) changed: i64,
-    /// How often in a row STS said last that the pair is its user's.
+    /// How often in a row STS was heard to say that the pair is its user's.
     pub(crate) proved: u32,
 }
 
