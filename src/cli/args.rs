@@ -35,9 +35,9 @@ pub struct Global {
     /// Keep the journal here
     #[arg(long, global = true, value_name = "FILE")]
     pub journal: Option<String>,
-    /// The secret store, for example sqlite:secrets.db
-    #[arg(long, global = true, value_name = "URL")]
-    pub store: Option<String>,
+    /// A secret store, for example sqlite:secrets.db or file:.env; may be given several times
+    #[arg(long, global = true, value_name = "URI")]
+    pub store: Vec<String>,
     /// How results are printed on stdout: table or json
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub output: OutputFormat,

@@ -59,11 +59,11 @@ struct Document {
 /// Exit code 2 for the configuration, which nothing can be checked without; 1 if stdout takes nothing.
 pub fn doctor(context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
-    let mut checks = vec![
-        Check::of("config", Ok(describe(&config))),
-        Check::of("journal", journal(&config)),
-        Check::of("store", wire::open_store(&config, &context.given).map(|_| config.store.name.to_string())),
-    ];
+    let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
+    checks.extend(config.stores.iter().map(|settings| {
+        let opened = wire::open_store(settings, &context.given);
+        Check::of("store", opened.map(|_| settings.uri.name.to_string()))
+    }));
     checks.extend(block_on(Box::pin(async { Ok(world(context, &config).await) }))?);
     let ok = checks.iter().all(|check| check.ok);
     if context.terminal.is_json() {

@@ -67,7 +67,7 @@ fn list(context: &Context, config: &Config) -> Result<(), CliError> {
             .iter()
             .map(|listed| json!({ "name": listed.entry, "version": listed.version.0, "updated_at": listed.updated_at }))
             .collect();
-        return to_stdout(&to_bytes(&json!({ "version": 1, "store": config.store.name, "entries": entries })));
+        return to_stdout(&to_bytes(&json!({ "version": 1, "store": config.embedded()?.0.name, "entries": entries })));
     }
     let names: String = entries.iter().map(|listed| format!("{}\n", listed.entry)).collect();
     // Programs get the names as they are.
@@ -131,11 +131,11 @@ fn read_all(mut from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
 /// # Errors
 /// Exit code 1 if it can be neither opened nor made.
 pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<EmbeddedStore, CliError> {
-    let uri = &config.store;
-    let was_there = uri.path.exists();
+    let (uri, path) = config.embedded()?;
+    let was_there = path.exists();
     let key = context.given.key()?;
     let own_key = key.is_some();
-    let store = EmbeddedStore::create_or_open(&uri.path, key)
+    let store = EmbeddedStore::create_or_open(path, key)
         .map_err(|error| CliError::failed(with_causes(&error), "name another with --store, or mend this one"))?;
     if !was_there {
         let key = if own_key { "sealed under ROTATOR_STORE_KEY" } else { "and, beside it, the key that seals it" };
@@ -145,10 +145,8 @@ pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<Embedde
 }
 
 fn missing(config: &Config, name: &EntryName) -> CliError {
-    CliError::failed(
-        format!("the store {} has no entry {name}", config.store.name),
-        "`rotator store list` shows what it has",
-    )
+    let store = config.embedded().map(|(uri, _)| uri.name.to_string()).unwrap_or_default();
+    CliError::failed(format!("the store {store} has no entry {name}"), "`rotator store list` shows what it has")
 }
 
 fn failed(error: &StoreError) -> CliError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::config::Config;
+use super::config::{Config, StoreKind, StoreSettings};
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
@@ -13,6 +13,8 @@ use super::progress;
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
+use crate::adapters::stores::file::FileStore;
+use crate::adapters::stores::{Chosen, Named};
 use crate::drive::report::with_causes;
 use crate::drive::stop::Stop;
 use crate::drive::world::{Manner, Ports, World};
@@ -89,20 +91,46 @@ pub fn storage_failed(error: &StorageError) -> CliError {
     CliError::failed(format!("the journal failed: {}", with_causes(error)), "mend the cause, then `rotator resume`")
 }
 
-/// The store for the drive: it has to be there.
+/// The stores for the drive: each has to be there.
 ///
 /// # Errors
-/// Exit code 1 if it is not, or cannot be opened.
-pub fn open_store(config: &Config, given: &FromEnvironment) -> Result<Arc<dyn SecretStore>, CliError> {
-    Ok(Arc::new(open_embedded(config, given)?))
+/// Exit code 1 if one is not, or cannot be opened.
+pub fn open_stores(config: &Config, given: &FromEnvironment) -> Result<Vec<Arc<dyn SecretStore>>, CliError> {
+    config.stores.iter().map(|settings| open_store(settings, given)).collect()
+}
+
+/// One store.
+///
+/// # Errors
+/// As [`open_stores`].
+pub fn open_store(settings: &StoreSettings, given: &FromEnvironment) -> Result<Arc<dyn SecretStore>, CliError> {
+    let name = &settings.uri.name;
+    let store: Arc<dyn SecretStore> = match &settings.uri.kind {
+        StoreKind::Sqlite(path) => Arc::new(open_embedded_at(path, given)?.named(name.clone())),
+        StoreKind::File(path) => {
+            let file = FileStore::open(path).map_err(|error| {
+                CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
+            })?;
+            Arc::new(Named::new(name.clone(), settings.naming.clone(), Arc::new(file)))
+        }
+    };
+    if !settings.is_narrowed() {
+        return Ok(store);
+    }
+    let (include, exclude) = (settings.include.clone(), settings.exclude.clone());
+    Ok(Arc::new(Chosen { store, include, exclude, read_only: settings.read_only }))
 }
 
 /// The embedded store as it is: a missing one is an error.
 ///
 /// # Errors
-/// Exit code 1 if it is missing or cannot be opened.
+/// Exit code 1 if it is missing or cannot be opened; 2 if none is configured.
 pub fn open_embedded(config: &Config, given: &FromEnvironment) -> Result<EmbeddedStore, CliError> {
-    EmbeddedStore::open_existing(&config.store.path, given.key()?).map_err(|error| {
+    open_embedded_at(config.embedded()?.1, given)
+}
+
+fn open_embedded_at(path: &Path, given: &FromEnvironment) -> Result<EmbeddedStore, CliError> {
+    EmbeddedStore::open_existing(path, given.key()?).map_err(|error| {
         CliError::failed(
             with_causes(&error),
             "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
@@ -122,11 +150,11 @@ pub async fn arrive(
     wait: bool,
     terminal: Terminal,
 ) -> Result<Arc<World>, CliError> {
-    let store = open_store(config, given)?;
+    let stores = open_stores(config, given)?;
     let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
     let aws = Aws::connect(settings).await.map_err(|error| aws_failed(&error))?;
     let aws = Arc::new(aws);
-    let ports = Ports { iam: aws.clone(), identity: aws, stores: vec![store], clock: Arc::clone(clock) };
+    let ports = Ports { iam: aws.clone(), identity: aws, stores, clock: Arc::clone(clock) };
     let manner = Manner {
         concurrency: config.concurrency,
         rate: config.rate,

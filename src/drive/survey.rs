@@ -248,8 +248,19 @@ async fn consider(
         );
         return Err(Not::needs_a_person("named-elsewhere", message));
     }
+    if let Some(place) = candidate.places.iter().find(|place| is_read_only(world, place)) {
+        let message = format!(
+            "{} stands in {}, which rotator may only read: rotate it there by hand, or take read_only from that store",
+            place.id, place.store
+        );
+        return Err(Not::needs_a_person("read-only", message));
+    }
     room(world, choice, &user, &keys, id).await?;
     Ok(Some((user, key)))
+}
+
+fn is_read_only(world: &World, place: &Place) -> bool {
+    world.store(&place.store).is_some_and(|store| store.capabilities().read_only)
 }
 
 /// A rotation's id, and within it the fingerprint of the secret as it stands now.

@@ -22,6 +22,8 @@ pub struct Capabilities {
     /// How long a write that was sent may still land after its version has been replaced. Zero: compare-and-set
     /// refuses it, also where the value was replaced by an equal one.
     pub late_writes: Duration,
+    /// Whether nothing can be written to it: what it holds is read in every scan and never rotated.
+    pub read_only: bool,
 }
 
 /// What one entry holds.

@@ -1,3 +1,14 @@
-//! Secret stores, one module each; none knows another.
+//! Secret stores, one module each; none knows another. What all have in common stands beside them: how a store's own
+//! names become entries, and what of a store the configuration leaves out.
 
+mod backend;
+mod chosen;
 pub mod embedded;
+pub mod file;
+mod named;
+mod naming;
+
+pub use backend::{Backend, NativeWrite};
+pub use chosen::Chosen;
+pub use named::Named;
+pub use naming::Naming;

@@ -66,10 +66,49 @@ pub(super) struct Given {
     pub(super) origin: Origin,
 }
 
+/// What a `[[store]]` table may say.
+const OF_A_STORE: [&str; 6] = ["uri", "name", "scope", "include", "exclude", "read_only"];
+
+/// A `[[store]]` table of the file.
+#[derive(Debug)]
+pub(super) struct StoreTable {
+    /// The file.
+    pub(super) file: PathBuf,
+    values: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl StoreTable {
+    /// The texts of a key; none where it is not there.
+    pub(super) fn texts(&self, key: &str) -> &[String] {
+        self.values.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The one text of a key.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.texts(key).first().map(|text| text.trim())
+    }
+
+    fn of(path: &Path, table: &toml::Table) -> Result<Self, CliError> {
+        let mut values = BTreeMap::new();
+        for (key, value) in table {
+            let Some(known) = OF_A_STORE.iter().find(|known| *known == key) else {
+                return Err(CliError::usage(
+                    format!("a [[store]] in {} has `{key}`, which rotator does not know", path.display()),
+                    did_you_mean(key, OF_A_STORE.iter().map(|known| (*known).to_owned()), "remove it"),
+                ));
+            };
+            values.insert(*known, texts(path, "store", known, value)?);
+        }
+        Ok(Self { file: path.to_owned(), values })
+    }
+}
+
 /// All settings that were given, the highest layer of each.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
     given: BTreeMap<(&'static str, &'static str), Given>,
+    /// The `[[store]]` tables, where nothing above the file says which stores there are.
+    stores: Vec<StoreTable>,
 }
 
 impl Layers {
@@ -78,11 +117,30 @@ impl Layers {
         self.given.get(&(section, key))
     }
 
+    /// The `[[store]]` tables, if they say which stores there are.
+    pub(super) fn stores(&self) -> &[StoreTable] {
+        &self.stores
+    }
+
+    fn insert(&mut self, setting: (&'static str, &'static str), given: Given) {
+        if setting == ("", "store") {
+            self.stores.clear();
+        }
+        self.given.insert(setting, given);
+    }
+
+    /// Lays a flag that may be given several times above what is there.
+    pub(super) fn flags(&mut self, section: &'static str, key: &'static str, flag: &'static str, values: &[String]) {
+        if !values.is_empty() {
+            self.insert((section, key), Given { texts: values.to_vec(), origin: Origin::Flag(flag) });
+        }
+    }
+
     /// Lays a flag above what is there.
     pub(super) fn flag(&mut self, section: &'static str, key: &'static str, flag: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             let given = Given { texts: vec![value.to_owned()], origin: Origin::Flag(flag) };
-            self.given.insert((section, key), given);
+            self.insert((section, key), given);
         }
     }
 
@@ -101,12 +159,15 @@ impl Layers {
                 ));
             };
             let list = matches!((section, key), ("policy", "unread_ok") | ("owner", "table"));
-            let texts = if list {
+            let texts = if (section, key) == ("", "store") {
+                // A URI may have commas and blanks, and no line ends.
+                value.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
+            } else if list {
                 value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
             } else {
                 vec![value.clone()]
             };
-            self.given.insert((section, key), Given { texts, origin: Origin::Environment(name.clone()) });
+            self.insert((section, key), Given { texts, origin: Origin::Environment(name.clone()) });
         }
         Ok(())
     }
@@ -124,6 +185,10 @@ impl Layers {
             )
         })?;
         for (name, value) in table {
+            if name == "store" && value.as_array().is_some_and(|array| array.iter().any(toml::Value::is_table)) {
+                self.store_tables(path, value.as_array().map_or(&[], Vec::as_slice))?;
+                continue;
+            }
             let sections = SETTINGS.iter().filter(|(section, _)| *section == name).count();
             match value.as_table() {
                 Some(section) if sections > 0 => {
@@ -134,6 +199,18 @@ impl Layers {
                 Some(_) | None => self.file_key(path, "", &name, &value)?,
             }
         }
+        Ok(())
+    }
+
+    fn store_tables(&mut self, path: &Path, tables: &[toml::Value]) -> Result<(), CliError> {
+        let of = |table: &toml::Value| {
+            let wrong = || wrong_type(path, "store", "[[store]] tables, or one list of URIs");
+            StoreTable::of(path, table.as_table().ok_or_else(wrong)?)
+        };
+        let stores: Result<Vec<_>, CliError> = tables.iter().map(of).collect();
+        let texts = vec!["[[store]]".to_owned()];
+        self.insert(("", "store"), Given { texts, origin: Origin::File(path.to_owned()) });
+        self.stores = stores?;
         Ok(())
     }
 
@@ -149,7 +226,7 @@ impl Layers {
             ));
         };
         let texts = texts(path, section, key, value)?;
-        self.given.insert((section, key), Given { texts, origin: Origin::File(path.to_owned()) });
+        self.insert((section, key), Given { texts, origin: Origin::File(path.to_owned()) });
         Ok(())
     }
 }
@@ -167,10 +244,12 @@ fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<V
         let lines: Option<Vec<String>> = table.iter().map(line).collect();
         return lines.ok_or_else(|| wrong("lines \"app/environment\" = \"user\""));
     }
-    if let Some(patterns) = value.as_array().filter(|_| key == "unread_ok") {
-        let patterns: Option<Vec<String>> =
-            patterns.iter().map(|pattern| pattern.as_str().map(str::to_owned)).collect();
-        return patterns.ok_or_else(|| wrong("a list of patterns in quotes"));
+    if let Some(list) = value.as_array().filter(|_| ["unread_ok", "include", "exclude", "store"].contains(&key)) {
+        let list: Option<Vec<String>> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
+        return list.ok_or_else(|| wrong("a list of texts in quotes"));
+    }
+    if let Some(word) = value.as_bool().filter(|_| key == "read_only") {
+        return Ok(vec![word.to_string()]);
     }
     let text = value.as_str().map(str::to_owned);
     let text = text.or_else(|| value.as_integer().map(|number| number.to_string()));

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::stores::StoreUri;
 use crate::cli::error::CliError;
-use crate::rotation::name::StoreName;
 
 /// Where root keeps both.
 const ROOT_FOLDER: &str = "/var/lib/rotator";
@@ -67,53 +67,7 @@ impl Surroundings {
     /// The store where none is configured.
     pub(super) fn default_store(&self) -> Result<StoreUri, CliError> {
         let folder = self.default_folder("XDG_DATA_HOME", ".local/share", "--store")?;
-        StoreUri::at(folder.join("store.db"))
-    }
-}
-
-/// The embedded store: its file, and the name it has in the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreUri {
-    /// `sqlite:` and the absolute path, so that it means the same from every folder.
-    pub name: StoreName,
-    /// The file.
-    pub path: PathBuf,
-}
-
-impl StoreUri {
-    /// Reads `sqlite:PATH`; a relative path begins at `base`.
-    ///
-    /// # Errors
-    /// [`CliError::usage`] if it is none.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, CliError> {
-        let Some(path) = text.strip_prefix("sqlite:") else {
-            let hint = if text.contains(':') {
-                "this version of rotator knows sqlite:PATH".to_owned()
-            } else {
-                format!("did you mean `sqlite:{text}`?")
-            };
-            return Err(CliError::usage(format!("the store `{text}` has a form that rotator does not know"), hint));
-        };
-        let path = match path.strip_prefix("//") {
-            Some(path) if path.starts_with('/') => path,
-            Some(_) => {
-                return Err(CliError::usage(
-                    format!("the store `{text}` names a host, and sqlite is a file"),
-                    "write sqlite:PATH",
-                ));
-            }
-            None => path,
-        };
-        if path.is_empty() || path == ":memory:" {
-            return Err(CliError::usage(format!("the store `{text}` names no file"), "write sqlite:PATH"));
-        }
-        Self::at(absolute(base, Path::new(path)))
-    }
-
-    fn at(path: PathBuf) -> Result<Self, CliError> {
-        let name = StoreName::new(format!("sqlite:{}", path.display()))
-            .map_err(|error| CliError::usage(error.to_string(), "name another file with --store"))?;
-        Ok(Self { name, path })
+        StoreUri::embedded(folder.join("store.db"))
     }
 }
 

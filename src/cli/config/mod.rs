@@ -2,6 +2,7 @@
 
 mod layers;
 mod location;
+mod stores;
 mod values;
 
 #[cfg(test)]
@@ -19,7 +20,8 @@ use crate::drive::survey::Choice;
 use crate::rotation::policy::Policy;
 
 use layers::Layers;
-pub use location::{StoreUri, Surroundings};
+pub use location::Surroundings;
+pub use stores::{StoreKind, StoreSettings, StoreUri};
 
 /// The name of the file.
 pub const FILE_NAME: &str = "rotator.toml";
@@ -31,8 +33,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// The journal.
     pub journal: PathBuf,
-    /// The store.
-    pub store: StoreUri,
+    /// The stores; at least one.
+    pub stores: Vec<StoreSettings>,
     /// Whose keys they are.
     pub owner: Owner,
     /// How old a key must be to be due.
@@ -82,6 +84,20 @@ impl Config {
         })
     }
 
+    /// The embedded store, which `rotator store` works on: the first there is.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] if there is none.
+    pub fn embedded(&self) -> Result<(&StoreUri, &Path), CliError> {
+        let mut embedded = self.stores.iter().filter_map(|store| Some((&store.uri, store.uri.embedded_path()?)));
+        embedded.next().ok_or_else(|| {
+            CliError::usage(
+                "no embedded store is configured, and `rotator store` works on no other",
+                "name one with --store sqlite:PATH; other stores have tools of their own",
+            )
+        })
+    }
+
     /// Whether an old key is deleted as soon as its successor is in the store.
     #[must_use]
     pub const fn deletes_at_once(&self) -> bool {
@@ -91,7 +107,7 @@ impl Config {
 
 fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) {
     layers.flag("", "journal", "--journal", global.journal.as_deref());
-    layers.flag("", "store", "--store", global.store.as_deref());
+    layers.flags("", "store", "--store", &global.store);
     layers.flag("owner", "template", "--owner-template", choice.owner_template.as_deref());
     let policy = [
         ("older_than", "--older-than", &choice.older_than),

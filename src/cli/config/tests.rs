@@ -32,6 +32,10 @@ fn error(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> String {
     error.to_string()
 }
 
+fn embedded(config: &Config) -> &Path {
+    config.embedded().expect("an embedded store").1
+}
+
 const S: fn(u64) -> Duration = Duration::from_secs;
 
 #[test]
@@ -43,7 +47,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.call_timeout, S(10));
     assert!(config.file.is_none() && config.deletes_at_once());
     assert!(config.journal.ends_with("home/.local/state/rotator/journal.db"), "{:?}", config.journal);
-    assert!(config.store.path.ends_with("home/.local/share/rotator/store.db"), "{:?}", config.store);
+    assert!(embedded(&config).ends_with("home/.local/share/rotator/store.db"), "{:?}", config.stores);
 }
 
 #[test]
@@ -54,7 +58,10 @@ fn files_are_in_the_xdg_folders_and_for_root_in_var_lib() {
     around.variables.remove(0);
     assert_eq!(around.default_journal().expect("a path"), Path::new("/state/rotator/journal.db"));
     // A relative XDG folder is to be ignored.
-    assert_eq!(around.default_store().expect("a path").path, Path::new("/home/me/.local/share/rotator/store.db"));
+    assert_eq!(
+        around.default_store().expect("a path").embedded_path(),
+        Some(Path::new("/home/me/.local/share/rotator/store.db"))
+    );
     around.root = true;
     assert_eq!(around.default_journal().expect("a path"), Path::new("/var/lib/rotator/journal.db"));
     assert_eq!(around.default_store().expect("a path").name.as_str(), "sqlite:/var/lib/rotator/store.db");
@@ -123,7 +130,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
     ];
     let of_environment = load("", &variables, &[]).expect("valid");
     for config in [of_file, of_environment] {
-        assert!(config.store.path.ends_with("s.db") && config.store.path.is_absolute(), "{:?}", config.store);
+        assert!(embedded(&config).ends_with("s.db") && embedded(&config).is_absolute(), "{:?}", config.stores);
         assert!(config.journal.ends_with("j.db") && config.journal.is_absolute(), "{:?}", config.journal);
         assert_eq!(config.older_than, S(80 * 24 * 3600));
         let policy = Policy {
@@ -189,13 +196,18 @@ fn what_cannot_be_meant_is_refused_with_its_origin() {
         ("[policy]\nproof_span = \"2m\"", None, vec![], "proof_timeout"),
         ("[owner]\ntemplate = \"{env}\"", None, vec![], "{environment}"),
         ("[owner.table]\nshop = \"till\"", None, vec![], "app/environment"),
-        ("[[store]]\nuri = \"sqlite:x\"", None, vec![], "store"),
+        ("[[store]]\nname = \"x\"", None, vec![], "no uri"),
+        ("[[store]]\nuri = \"sqlite:x\"\nreadonly = true", None, vec![], "did you mean `read_only`"),
+        ("[[store]]\nuri = \"file:x\"\nscope = \"shop\"", None, vec![], "<app>/<environment>"),
+        ("[[store]]\nuri = \"sqlite:x\"\nscope = \"shop/live\"", None, vec![], "of its own"),
+        ("[[store]]\nuri = \"file:x\"\n[[store]]\nuri = \"file:x\"", None, vec![], "twice"),
+        ("store = [\"file:x\", 1]", None, vec![], "store"),
         ("store = ", None, vec![], "not valid TOML"),
         ("", Some(("ROTATOR_POLICY_CONCURRENCY", "many")), vec![], "ROTATOR_POLICY_CONCURRENCY"),
         ("", Some(("ROTATOR_AWS_CALL_TIMEOUT", "0s")), vec![], "ROTATOR_AWS_CALL_TIMEOUT"),
         ("", None, vec!["--overlap=-1h"], "--overlap"),
         ("", None, vec!["--store", "/x/store.db"], "did you mean `sqlite:/x/store.db`"),
-        ("", None, vec!["--store", "vault:x"], "sqlite:PATH"),
+        ("", None, vec!["--store", "floppy:x"], "sqlite:PATH"),
         ("", None, vec!["--store", "sqlite:"], "names no file"),
         ("", None, vec!["--store", "sqlite://host/x"], "names a host"),
         ("", None, vec!["--config", "/nowhere/rotator.toml"], "/nowhere/rotator.toml"),
@@ -226,7 +238,7 @@ fn a_file_means_its_paths_from_its_own_folder() {
     let cli = Cli::try_parse_from(["rotator", "status", "--config", &elsewhere.join("r.toml").display().to_string()]);
     let config = Config::load(&cli.expect("valid").global, &ChoiceArgs::default(), &around).expect("valid");
     assert_eq!(config.journal, elsewhere.join("j.db"));
-    assert_eq!(config.store.path, elsewhere.join("s.db"));
+    assert_eq!(embedded(&config), elsewhere.join("s.db"));
 }
 
 #[test]
@@ -248,4 +260,22 @@ fn the_file_that_init_writes_is_valid_as_it_is_and_uncommented() {
     let all = load(&uncommented, &[], &[]).expect("valid");
     let defaults = Policy { overlap: config.policy.overlap, quarantine: config.policy.quarantine, ..Policy::default() };
     assert_eq!(all.policy, Policy { still_in_use: StillInUse::Wait, ..defaults });
+}
+
+#[test]
+fn there_may_be_several_stores_and_the_highest_layer_names_them_all() {
+    let names = |config: Config| config.stores.iter().map(|store| store.uri.name.to_string()).collect::<Vec<_>>();
+    let file = "[[store]]\nuri = \"sqlite:/a.db\"\n[[store]]\nuri = \"file:/b\"\nname = \"b\"\nscope = \"shop/live\"\n\
+                exclude = [\"shop/live/x*\"]\nread_only = true";
+    let config = load(file, &[], &[]).expect("valid");
+    let second = &config.stores[1];
+    assert!(second.read_only && second.exclude.is_match("shop/live/x1") && second.include.is_none());
+    assert_eq!(second.naming.entry(".env").expect("a name").as_str(), "shop/live/.env");
+    assert_eq!(names(config), ["sqlite:/a.db", "b"]);
+    let list = load("store = [\"sqlite:/a.db\", \"file:/b\"]", &[], &[]).expect("valid");
+    assert_eq!(names(list), ["sqlite:/a.db", "file:/b"]);
+    let variables = [("ROTATOR_STORE", "file:/c,d\nfile:/e")];
+    assert_eq!(names(load(file, &variables, &[]).expect("valid")), ["file:/c,d", "file:/e"]);
+    let flags = ["--store", "file:/f", "--store", "file:/g"];
+    assert_eq!(names(load(file, &variables, &flags).expect("valid")), ["file:/f", "file:/g"]);
 }

@@ -8,7 +8,8 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::Config;
 use super::layers::{Given, Layers, Origin};
-use super::location::{StoreUri, Surroundings, absolute};
+use super::location::{Surroundings, absolute};
+use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
 use crate::drive::owner::{LITERAL, Owner};
 use crate::rotation::name::UserName;
@@ -28,10 +29,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
             Some(given) => absolute(base(given, around), Path::new(not_empty("journal", given)?)),
             None => around.default_journal()?,
         },
-        store: match layers.get("", "store") {
-            Some(given) => StoreUri::parse(not_empty("store", given)?, base(given, around))?,
-            None => around.default_store()?,
-        },
+        stores: stores(layers, around)?,
         owner: owner(layers)?,
         older_than: duration(layers, "policy", "older_than", Duration::ZERO)?,
         policy,
@@ -43,6 +41,23 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
         rate: rate(layers)?,
         call_timeout: positive_duration(layers, "aws", "call_timeout", DEFAULT_CALL_TIMEOUT)?,
     })
+}
+
+/// Those that were given highest: by flags, by the environment, or by the file, as URIs or as tables.
+fn stores(layers: &Layers, around: &Surroundings) -> Result<Vec<StoreSettings>, CliError> {
+    let Some(given) = layers.get("", "store") else {
+        return Ok(vec![StoreSettings::whole(around.default_store()?)]);
+    };
+    not_empty("store", given)?;
+    let stores: Result<Vec<_>, CliError> = if layers.stores().is_empty() {
+        let uris = given.texts.iter().map(|text| StoreUri::parse(text.trim(), base(given, around)));
+        uris.map(|uri| uri.map(StoreSettings::whole)).collect()
+    } else {
+        layers.stores().iter().map(StoreSettings::read).collect()
+    };
+    let stores = stores?;
+    check_names(&stores, &given.origin)?;
+    Ok(stores)
 }
 
 fn policy(layers: &Layers) -> Result<Policy, CliError> {

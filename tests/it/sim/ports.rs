@@ -162,6 +162,7 @@ impl SecretStore for StorePort {
         Capabilities {
             atomic: store.atomic,
             late_writes: if store.compare_and_set { Duration::ZERO } else { LATE_REQUEST },
+            read_only: false,
         }
     }
 

@@ -146,6 +146,13 @@ impl EmbeddedStore {
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection: Mutex::new(connection) }) })
     }
 
+    /// The same store under another name.
+    #[must_use]
+    pub fn named(mut self, name: StoreName) -> Self {
+        self.name = name;
+        self
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -213,7 +220,7 @@ impl SecretStore for EmbeddedStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: true, late_writes: std::time::Duration::ZERO }
+        Capabilities { atomic: true, late_writes: std::time::Duration::ZERO, read_only: false }
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

@@ -1,0 +1,66 @@
+//! What of a store the configuration leaves out: entries that are not to be seen, and the right to write.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use globset::GlobSet;
+
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::CallError;
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
+
+/// A store of which not everything is used.
+pub struct Chosen {
+    /// The store.
+    pub store: Arc<dyn SecretStore>,
+    /// Only these entries are seen; all, where there is no pattern.
+    pub include: Option<GlobSet>,
+    /// These are not.
+    pub exclude: GlobSet,
+    /// Whether nothing is ever written to it.
+    pub read_only: bool,
+}
+
+#[async_trait]
+impl SecretStore for Chosen {
+    fn name(&self) -> &StoreName {
+        self.store.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let capabilities = self.store.capabilities();
+        Capabilities { read_only: self.read_only || capabilities.read_only, ..capabilities }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.store.identity().await
+    }
+
+    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+        let mut entries = self.store.read_all().await?;
+        entries.retain(|(entry, _)| {
+            let included = self.include.as_ref().is_none_or(|patterns| patterns.is_match(entry.as_str()));
+            included && !self.exclude.is_match(entry.as_str())
+        });
+        Ok(entries)
+    }
+
+    // By name everything can be read: a rotation that was opened before the configuration was changed goes on.
+    async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
+        self.store.read(entries).await
+    }
+
+    async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
+        if self.read_only {
+            let message = format!("{} is configured as read_only", self.name());
+            return Err(Failure::Refused(Refusal::new(RefusalKind::Other, message)));
+        }
+        self.store.write(order, batch).await
+    }
+
+    async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
+        self.store.forget_previous(entries).await
+    }
+}

@@ -1,0 +1,236 @@
+//! `file:PATH`: a document, or every file of a folder. An entry is a whole file; the pair within it is found and
+//! replaced as in any other value, so that comments, order, line ends and quoting stay.
+//!
+//! A file is written beside itself, synced and renamed: a reader sees the old document or the new one. What a writer
+//! expects is compared under a lock on the file. Programs that do not ask for that lock can come between the last look
+//! and the rename, which lie microseconds apart.
+
+mod replace;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::backend::{Backend, NativeWrite, after};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading};
+use crate::rotation::failure::Failure;
+use crate::rotation::name::StoreIdentity;
+
+/// No document of secrets is as large; what is larger is said to be unreadable, not read by halves.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Folders in a folder are read so deep.
+const DEEPEST: usize = 16;
+
+/// Why there is no such store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFileError {
+    /// There is nothing.
+    #[error("there is no file or folder {}", path.display())]
+    Missing {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// A link, a device, a pipe.
+    #[error("{} is neither a file nor a folder: name what it points to", path.display())]
+    Neither {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The system says no.
+    #[error("{} could not be opened", path.display())]
+    Io {
+        /// What was named.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// One file, or all files of a folder.
+pub struct FileStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// The folder that all names begin at.
+    folder: PathBuf,
+    /// The one file in it, if the store is a file.
+    only: Option<String>,
+}
+
+impl FileStore {
+    /// The file or folder at `path`, and what a writer that died left beside its files is removed.
+    ///
+    /// # Errors
+    /// [`OpenFileError`]; a missing one is never made.
+    pub fn open(path: &Path) -> Result<Self, OpenFileError> {
+        let io = |source| OpenFileError::Io { path: path.to_owned(), source };
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(OpenFileError::Missing { path: path.to_owned() });
+            }
+            Err(error) => return Err(io(error)),
+        };
+        let inner = if metadata.is_dir() {
+            Inner { folder: path.canonicalize().map_err(io)?, only: None }
+        } else if let (true, Some(name)) = (metadata.is_file(), path.file_name().and_then(|name| name.to_str())) {
+            let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+            Inner { folder: folder.canonicalize().map_err(io)?, only: Some(name.to_owned()) }
+        } else {
+            return Err(OpenFileError::Neither { path: path.to_owned() });
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let inner = Arc::clone(&self.inner);
+        let gone = |_| CallError::new(CallErrorKind::Unavailable, "the file gave no answer");
+        tokio::task::spawn_blocking(move || work(&inner)).await.map_err(gone)?
+    }
+}
+
+#[async_trait]
+impl Backend for FileStore {
+    fn capabilities(&self) -> Capabilities {
+        // Nothing is under way once a writer is dead, and one that only stands still holds the file's lock.
+        Capabilities { atomic: self.inner.only.is_some(), late_writes: Duration::ZERO, read_only: false }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.blocking(Inner::identity).await
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        self.blocking(Inner::read_all).await
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let names = names.to_vec();
+        self.blocking(move |inner| {
+            inner.check_still_there()?;
+            Ok(names.iter().map(|name| inner.read(name)).collect())
+        })
+        .await
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        for (written, write) in batch.into_iter().enumerate() {
+            let inner = Arc::clone(&self.inner);
+            let replaced =
+                tokio::task::spawn_blocking(move || replace::replace(&inner.path_of(&write.name)?, &write)).await;
+            let replaced = replaced.unwrap_or_else(|_| Err(Failure::Unknown("the file gave no answer".to_owned())));
+            replaced.map_err(|failure| after(written, failure))?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The folder's file system and number, and the file's name: a file gets a new number with each write.
+    fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.check_still_there()?;
+        let metadata = fs::metadata(&self.folder).map_err(|error| failed(&self.folder, &error))?;
+        let name = self.only.as_deref().unwrap_or("*");
+        StoreIdentity::new(format!("file {}:{} {name}", metadata.dev(), metadata.ino()))
+            .map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
+    }
+
+    fn check_still_there(&self) -> Result<(), CallError> {
+        let path = self.only.as_ref().map_or_else(|| self.folder.clone(), |name| self.folder.join(name));
+        fs::symlink_metadata(&path).map(|_| ()).map_err(|error| failed(&path, &error))
+    }
+
+    /// Where a name stands; refused where it would lead out of the folder.
+    fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
+        use crate::rotation::failure::{Refusal, RefusalKind};
+        let inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
+        let is_ours = inside && self.only.as_ref().is_none_or(|only| only == name);
+        if is_ours {
+            return Ok(self.folder.join(name));
+        }
+        Err(Failure::Refused(Refusal::new(RefusalKind::Other, format!("{name} is no file of this store"))))
+    }
+
+    fn read(&self, name: &str) -> Reading {
+        let Ok(path) = self.path_of(name) else { return Reading::Missing };
+        match replace::read(&path) {
+            Ok(Some((version, value))) => Reading::Value { version, value },
+            Ok(None) => Reading::Missing,
+            Err(why) => Reading::Unreadable(why),
+        }
+    }
+
+    fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        self.check_still_there()?;
+        let mut names = Vec::new();
+        match &self.only {
+            Some(name) => names.push((name.clone(), None)),
+            None => self.walk(&self.folder, DEEPEST, &mut names)?,
+        }
+        if self.only.is_some() {
+            replace::remove_leftovers(&self.folder);
+        }
+        let read = names.into_iter().filter_map(|(name, trouble)| {
+            let reading = trouble.map_or_else(|| self.read(&name), Reading::Unreadable);
+            // What was removed since it was listed is not there.
+            (!matches!(reading, Reading::Missing)).then_some((name, reading))
+        });
+        Ok(read.collect())
+    }
+
+    /// Every file below `folder` by its name from the store's folder, and why it cannot be read where that is known.
+    fn walk(&self, folder: &Path, deeper: usize, names: &mut Vec<(String, Option<String>)>) -> Result<(), CallError> {
+        replace::remove_leftovers(folder);
+        let listed = fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
+        for entry in listed {
+            let path = entry.map_err(|error| failed(folder, &error))?.path();
+            let Some(name) = path.strip_prefix(&self.folder).ok().and_then(Path::to_str) else {
+                let name = path.to_string_lossy().into_owned();
+                names.push((name, Some("its name is not UTF-8".to_owned())));
+                continue;
+            };
+            let name = name.to_owned();
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            if metadata.is_dir() && path.file_name().is_some_and(|name| name == ".git") {
+                continue;
+            } else if metadata.is_dir() && deeper == 0 {
+                names.push((name, Some(format!("it lies deeper than {DEEPEST} folders"))));
+            } else if metadata.is_dir() {
+                self.walk(&path, deeper - 1, names)?;
+            } else if metadata.is_symlink() && !self.leads_inside(&path) {
+                names.push((name, Some("it is a symbolic link to another folder, which is not followed".to_owned())));
+            } else if metadata.is_file() && !replace::is_leftover(&path) {
+                names.push((name, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a link leads to what this store reads anyway, or to nothing.
+    fn leads_inside(&self, link: &Path) -> bool {
+        link.canonicalize()
+            .map_or_else(|error| error.kind() == ErrorKind::NotFound, |target| target.starts_with(&self.folder))
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> CallError {
+    let kind = match error.kind() {
+        ErrorKind::PermissionDenied => CallErrorKind::Denied,
+        _ => CallErrorKind::Other,
+    };
+    CallError::new(kind, format!("{} could not be read: {error}", path.display()))
+}

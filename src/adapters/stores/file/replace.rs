@@ -1,0 +1,182 @@
+//! One file: read with its version, and replaced where it still has that version.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use sha2::{Digest, Sha256};
+
+use super::super::NativeWrite;
+use super::LARGEST;
+use crate::ports::secret_store::Version;
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::secret::SecretValue;
+
+/// In the name of a file that is to replace another: `.NAME.rotator-RANDOM`.
+const MARK: &str = ".rotator-";
+
+/// How long somebody else may hold the file's lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The file at `path`; `None` if there is none. The error is for people and says nothing of the content.
+pub(super) fn read(path: &Path) -> Result<Option<(Version, SecretValue)>, String> {
+    match open(path) {
+        Ok(mut file) => content(&mut file).map(Some).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // NONBLOCK: opening a pipe that somebody put there must not hang.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// The bytes of an open file, and what changes whenever it is written: the digest of the bytes, the file's number and
+/// the time of its last change, so that a value that was replaced by an equal one has another version.
+fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
+    let metadata = file.metadata()?;
+    if metadata.len() > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST / 1024 / 1024)));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    let value = SecretValue::new(bytes);
+    let digest = Sha256::digest(value.expose());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let version = format!("{digest} {} {}.{:09}", metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
+    Ok((Version(version), value))
+}
+
+fn refused(kind: RefusalKind, path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::Refused(Refusal::new(kind, format!("{}: {why}", path.display())))
+}
+
+/// Puts the new bytes in the place of the old, if these are still there.
+pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
+    let other = |error: io::Error| refused(RefusalKind::Other, path, error);
+    let stale = || refused(RefusalKind::Stale, path, "it has changed since it was read");
+    let mut file = match lock(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(stale()),
+        Err(error) => return Err(other(error)),
+    };
+    let (version, _) = content(&mut file).map_err(other)?;
+    if version != write.replaces {
+        return Err(stale());
+    }
+    let metadata = file.metadata().map_err(other)?;
+    if metadata.nlink() > 1 {
+        let why = "it has several hard links, and a reader of another one would keep the old pair: remove those";
+        return Err(refused(RefusalKind::Other, path, why));
+    }
+    let beside = Beside::write(path, &metadata, write.value.expose()).map_err(other)?;
+    // Once more, with nothing left to do but to rename.
+    let (version, _) = open(path).and_then(|mut now| content(&mut now)).map_err(other)?;
+    if version != write.replaces {
+        return Err(stale());
+    }
+    beside.put_in_place(path).map_err(other)?;
+    // From here on a reader has it; whether a power cut leaves it there is not certain before the folder is synced.
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| Failure::Unknown(format!("{} was written and may not be durable: {error}", path.display())))
+}
+
+/// The file, locked; what stood at `path` when the lock was given.
+fn lock(path: &Path) -> io::Result<File> {
+    let began = Instant::now();
+    loop {
+        let file = open(path)?;
+        match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
+            // Whoever held the lock may have put another file in this one's place.
+            Ok(()) if is_at(&file, path)? => return Ok(file),
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(io::Error::other("another program holds its lock")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (open, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+    Ok(open.dev() == there.dev() && open.ino() == there.ino())
+}
+
+/// A file that is to replace another; removed when dropped.
+struct Beside {
+    path: PathBuf,
+    /// Locked while its writer lives.
+    _file: File,
+    in_place: bool,
+}
+
+impl Beside {
+    fn write(target: &Path, like: &fs::Metadata, bytes: &[u8]) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let path = target.with_file_name(format!(".{name}{MARK}{random}"));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let beside = Self { path, _file: file.try_clone()?, in_place: false };
+        flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive)?;
+        file.write_all(bytes)?;
+        let there = file.metadata()?;
+        if (there.uid(), there.gid()) != (like.uid(), like.gid()) {
+            std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid())).map_err(|error| {
+                io::Error::other(format!("its owner {}:{} cannot be kept: {error}", like.uid(), like.gid()))
+            })?;
+        }
+        // After the owner: a change of owner takes the set-id bits away.
+        file.set_permissions(like.permissions())?;
+        file.sync_all()?;
+        Ok(beside)
+    }
+
+    fn put_in_place(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.in_place = true;
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.in_place {
+            // Whatever stays is removed by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+pub(super) fn is_leftover(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let random = name.rsplit_once(MARK).map(|(before, random)| (before.starts_with('.'), random));
+    random.is_some_and(|(hidden, random)| {
+        hidden && random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Removes what a writer that died left in `folder`. A writer that lives holds its file's lock.
+pub(super) fn remove_leftovers(folder: &Path) {
+    let Ok(listed) = fs::read_dir(folder) else { return };
+    for path in listed.flatten().map(|entry| entry.path()).filter(|path| is_leftover(path)) {
+        let Ok(file) = open(&path) else { continue };
+        if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}

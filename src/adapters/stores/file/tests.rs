@@ -1,0 +1,132 @@
+//! Files as they are: replaced only where they are what was read, with owner, mode and neighbours kept.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::ports::secret_store::Version;
+use crate::rotation::failure::RefusalKind;
+use crate::rotation::secret::SecretValue;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, text).expect("written");
+    }
+    folder
+}
+
+fn version(path: &Path) -> Version {
+    replace::read(path).expect("readable").expect("there").0
+}
+
+fn write(replaces: Version, text: &str) -> NativeWrite {
+    NativeWrite { name: "x".to_owned(), replaces, value: SecretValue::new(text.as_bytes().to_vec()) }
+}
+
+fn kind(result: Result<(), Failure>) -> RefusalKind {
+    match result {
+        Err(Failure::Refused(refusal)) => refusal.kind,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_file_is_replaced_whole_with_its_mode_and_only_once() {
+    let folder = folder(&[("x", "old")]);
+    let path = folder.path().join("x");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
+    let before = version(&path);
+    replace::replace(&path, &write(before.clone(), "new")).expect("written");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "new");
+    assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o640);
+    assert_eq!(kind(replace::replace(&path, &write(before, "newer"))), RefusalKind::Stale);
+    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "something was left beside it");
+}
+
+#[test]
+fn a_value_replaced_by_an_equal_one_has_another_version() {
+    let folder = folder(&[("x", "same")]);
+    let path = folder.path().join("x");
+    let mut versions = vec![version(&path)];
+    for _ in 0..5 {
+        replace::replace(&path, &write(versions[versions.len() - 1].clone(), "same")).expect("written");
+        let now = version(&path);
+        assert!(!versions.contains(&now), "{now:?} came back");
+        versions.push(now);
+    }
+}
+
+#[test]
+fn what_is_not_a_file_of_its_own_is_not_written() {
+    let folder = folder(&[("x", "old"), ("y", "old")]);
+    let path = folder.path().join("x");
+    let there = version(&path);
+    fs::hard_link(&path, folder.path().join("z")).expect("linked");
+    let linked = write(version(&path), "new");
+    assert_eq!(kind(replace::replace(&path, &linked)), RefusalKind::Other);
+    fs::remove_file(folder.path().join("z")).expect("removed");
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(kind(replace::replace(&path, &write(there.clone(), "new"))), RefusalKind::Stale);
+    std::os::unix::fs::symlink(folder.path().join("y"), &path).expect("linked");
+    assert_eq!(kind(replace::replace(&path, &write(there, "new"))), RefusalKind::Other);
+    assert_eq!(fs::read_to_string(folder.path().join("y")).expect("there"), "old");
+}
+
+#[test]
+fn whoever_holds_the_lock_is_waited_for() {
+    let folder = folder(&[("x", "old")]);
+    let path = folder.path().join("x");
+    let held = fs::File::open(&path).expect("there");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    let waits = std::thread::spawn({
+        let (path, write) = (path.clone(), write(version(&path), "new"));
+        move || replace::replace(&path, &write)
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(fs::read_to_string(&path).expect("there"), "old");
+    drop(held);
+    waits.join().expect("ends").expect("written");
+    assert_eq!(fs::read_to_string(&path).expect("there"), "new");
+}
+
+#[tokio::test]
+async fn a_folder_is_read_with_all_that_is_in_it() {
+    let elsewhere = folder(&[("secret", "x")]);
+    let folder = folder(&[
+        (".env", "a"),
+        ("shop/live/aws.json", "b"),
+        (".git/config", "no"),
+        (".x.rotator-0123456789abcdef", "left by a writer that died"),
+        (".x.rotator-mine", "c"),
+    ]);
+    std::os::unix::fs::symlink(folder.path().join(".env"), folder.path().join("inside")).expect("linked");
+    std::os::unix::fs::symlink(elsewhere.path().join("secret"), folder.path().join("outside")).expect("linked");
+    let store = FileStore::open(folder.path()).expect("a folder");
+    let mut all = store.read_all().await.expect("read");
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, [".env", ".x.rotator-mine", "outside", "shop/live/aws.json"]);
+    assert!(matches!(&all[2].1, Reading::Unreadable(why) if why.contains("symbolic link")));
+    assert!(!folder.path().join(".x.rotator-0123456789abcdef").exists(), "a leftover stays");
+    for outside in ["../secret", "/etc/passwd", "shop/../.env"] {
+        let read = store.read(&[outside.to_owned()]).await.expect("asked");
+        assert!(matches!(read.as_slice(), [Reading::Missing]), "{outside}");
+    }
+}
+
+#[tokio::test]
+async fn one_file_is_a_store_of_one_entry() {
+    let folder = folder(&[("credentials", "a"), ("config", "b")]);
+    let store = FileStore::open(&folder.path().join("credentials")).expect("a file");
+    let all = store.read_all().await.expect("read");
+    assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["credentials"]);
+    assert!(store.capabilities().atomic);
+    let identity = store.identity().await.expect("there");
+    fs::remove_file(folder.path().join("credentials")).expect("removed");
+    assert!(store.identity().await.is_err() && store.read_all().await.is_err(), "a missing file is no empty store");
+    fs::write(folder.path().join("credentials"), "again").expect("written");
+    assert_eq!(store.identity().await.expect("there"), identity);
+    assert!(matches!(FileStore::open(&folder.path().join("nothing")), Err(OpenFileError::Missing { .. })));
+}

@@ -1,0 +1,89 @@
+//! A backend as the drive knows it: entries for its own names.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::backend::{Backend, NativeWrite};
+use super::naming::Naming;
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
+
+/// A store with names of its own.
+pub struct Named {
+    name: StoreName,
+    naming: Naming,
+    backend: Arc<dyn Backend>,
+}
+
+impl Named {
+    /// `backend` under the name `name`.
+    #[must_use]
+    pub fn new(name: StoreName, naming: Naming, backend: Arc<dyn Backend>) -> Self {
+        Self { name, naming, backend }
+    }
+}
+
+#[async_trait]
+impl SecretStore for Named {
+    fn name(&self) -> &StoreName {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.backend.capabilities()
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.backend.identity().await
+    }
+
+    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+        let mut entries = Vec::new();
+        for (native, reading) in self.backend.read_all().await? {
+            let entry = self.naming.entry(&native).map_err(|error| {
+                CallError::new(
+                    CallErrorKind::Other,
+                    format!("{} has an entry with a name that is none: {error}", self.name),
+                )
+            })?;
+            entries.push((entry, reading));
+        }
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(entries)
+    }
+
+    async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
+        let natives: Vec<Option<String>> = entries.iter().map(|entry| self.naming.native(entry)).collect();
+        let names: Vec<String> = natives.iter().flatten().cloned().collect();
+        let mut read = self.backend.read(&names).await?.into_iter();
+        let reading = |native: &Option<String>| match native {
+            Some(_) => read.next().unwrap_or(Reading::Missing),
+            None => Reading::Missing,
+        };
+        Ok(natives.iter().map(reading).collect())
+    }
+
+    async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
+        let refused = |kind, message: String| Err(Failure::Refused(Refusal::new(kind, message)));
+        if order.store() != &self.name {
+            let message = format!("{} was given what is meant for {}, a defect of rotator", self.name, order.store());
+            return refused(RefusalKind::Other, message);
+        }
+        let mut natives = Vec::new();
+        for Write { entry, replaces, value } in batch {
+            let Some(name) = self.naming.native(&entry) else {
+                return refused(RefusalKind::Other, format!("{} can have no entry {entry}", self.name));
+            };
+            natives.push(NativeWrite { name, replaces, value });
+        }
+        self.backend.write(order, natives).await
+    }
+
+    async fn forget_previous(&self, _: &[EntryName]) -> Result<(), CallError> {
+        Ok(())
+    }
+}

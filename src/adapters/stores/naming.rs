@@ -1,0 +1,147 @@
+//! How a store's own names become entries `<app>/<environment>/<secret-name>`, and back. No two names become the same.
+//!
+//! A name of three segments is taken as it is. One with more keeps its first two, and the slashes of the rest are
+//! written `%2F`; one with fewer is filled up with `-` from the left. With a scope (`[[store]] scope = "shop/live"`)
+//! every name of the store is one secret of that app and environment.
+
+use crate::rotation::name::{EntryName, InvalidName};
+
+/// What stands for a segment that is not there.
+const NONE: &str = "-";
+
+/// The naming of one store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Naming {
+    /// `<app>/<environment>` that all entries belong to.
+    scope: Option<String>,
+}
+
+impl Naming {
+    /// Everything belongs to this `<app>/<environment>`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if it is not two segments.
+    pub fn within(scope: &str) -> Result<Self, InvalidName> {
+        let entry = EntryName::new(format!("{scope}/x"))?;
+        Ok(Self { scope: Some(entry.scope().to_owned()) })
+    }
+
+    /// The entry that stands for `native`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] if it is too long to be one.
+    pub fn entry(&self, native: &str) -> Result<EntryName, InvalidName> {
+        if let Some(scope) = &self.scope {
+            return EntryName::new(format!("{scope}/{}", written(native)));
+        }
+        let mut parts = native.splitn(3, '/');
+        let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+        let outer = |text: &str| if text == NONE { "%2D".to_owned() } else { written(text) };
+        EntryName::new(match (second, third) {
+            (Some(second), Some(rest)) => format!("{}/{}/{}", outer(first), outer(second), written(rest)),
+            (Some(second), None) => format!("{NONE}/{}/{}", outer(first), written(second)),
+            (None, _) => format!("{NONE}/{NONE}/{}", written(first)),
+        })
+    }
+
+    /// The store's own name of `entry`; none where this store cannot have such an entry.
+    #[must_use]
+    pub fn native(&self, entry: &EntryName) -> Option<String> {
+        let native = if let Some(scope) = &self.scope {
+            (entry.scope() == scope).then(|| read(entry.secret_name()))??
+        } else {
+            let outer = [entry.app(), entry.environment()].into_iter().filter(|segment| *segment != NONE);
+            let segments: Option<Vec<String>> = outer.chain([entry.secret_name()]).map(read).collect();
+            segments?.join("/")
+        };
+        // Only what this naming writes itself is its own: one entry has one name.
+        (self.entry(&native).as_ref() == Ok(entry)).then_some(native)
+    }
+}
+
+/// A text as one segment.
+fn written(text: &str) -> String {
+    if text.is_empty() {
+        return "%".to_owned();
+    }
+    let blank = text.trim().is_empty();
+    let mut segment = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter == '%' || letter == '/' || letter.is_control() || blank {
+            let mut bytes = [0; 4];
+            for byte in letter.encode_utf8(&mut bytes).bytes() {
+                segment.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            segment.push(letter);
+        }
+    }
+    segment
+}
+
+/// The text of a segment.
+fn read(segment: &str) -> Option<String> {
+    if segment == "%" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte == b'%' {
+            let (code, after) = rest.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(*byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_of_every_length_become_entries() {
+        let naming = Naming::default();
+        for (native, entry) in [
+            ("shop/live/AWS_ACCESS_KEY_ID", "shop/live/AWS_ACCESS_KEY_ID"),
+            ("shop/live/eu/aws", "shop/live/eu%2Faws"),
+            ("live/aws", "-/live/aws"),
+            ("aws", "-/-/aws"),
+            (".env", "-/-/.env"),
+            ("-/x", "-/%2D/x"),
+            ("a//b", "a/%/b"),
+            ("100%", "-/-/100%25"),
+            ("", "-/-/%"),
+            ("a/ /b", "a/%20/b"),
+        ] {
+            assert_eq!(naming.entry(native).expect("an entry").as_str(), entry);
+            assert_eq!(naming.native(&EntryName::new(entry).expect("valid")).as_deref(), Some(native), "{entry}");
+        }
+        let scoped = Naming::within("shop/live").expect("two segments");
+        assert_eq!(scoped.entry("a/b").expect("an entry").as_str(), "shop/live/a%2Fb");
+        assert_eq!(scoped.native(&EntryName::new("shop/test/a").expect("valid")), None);
+        assert!(Naming::within("shop").is_err() && Naming::within("shop/live/x").is_err());
+    }
+
+    #[test]
+    fn an_entry_that_no_name_becomes_has_none() {
+        for entry in ["a/b/%zz", "a/b/c%2", "a/b/%41", "a/b/%ff", "a/-/b"] {
+            assert_eq!(Naming::default().native(&EntryName::new(entry).expect("valid")), None, "{entry}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back(native in "[-a-c/% \u{e9}\n]{0,12}", scoped in any::<bool>()) {
+            let naming = if scoped { Naming::within("shop/live").expect("two segments") } else { Naming::default() };
+            let entry = naming.entry(&native).expect("short enough");
+            prop_assert_eq!(naming.native(&entry), Some(native));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Which stores there are: each by its URI, with what the configuration makes of it.
+
+use std::path::{Path, PathBuf};
+
+use globset::GlobSet;
+
+use super::layers::{Origin, StoreTable};
+use super::location::absolute;
+use super::values::globs;
+use crate::adapters::stores::Naming;
+use crate::cli::error::CliError;
+use crate::rotation::name::StoreName;
+
+/// The forms a store's URI may have.
+const FORMS: &str = "sqlite:PATH, file:PATH";
+
+/// What kind of store, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The embedded store: an SQLite file.
+    Sqlite(PathBuf),
+    /// A document, or a folder of them.
+    File(PathBuf),
+}
+
+/// A store and the name it has in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreUri {
+    /// The URI with an absolute path, so that it means the same from every folder.
+    pub name: StoreName,
+    /// What it says.
+    pub kind: StoreKind,
+}
+
+impl StoreUri {
+    /// Reads a URI; a relative path begins at `base`.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] if it is none.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, CliError> {
+        let unknown =
+            |hint: String| CliError::usage(format!("the store `{text}` has a form that rotator does not know"), hint);
+        match text.split_once(':') {
+            Some((scheme @ ("sqlite" | "file"), path)) => {
+                let path = path_of(text, scheme, path, base)?;
+                if scheme == "sqlite" { Self::embedded(path) } else { Self::new("file", path, StoreKind::File) }
+            }
+            Some(_) => Err(unknown(format!("this version of rotator knows {FORMS}"))),
+            None => Err(unknown(format!("did you mean `sqlite:{text}`, or `file:{text}`?"))),
+        }
+    }
+
+    /// The embedded store at this path.
+    pub(super) fn embedded(path: PathBuf) -> Result<Self, CliError> {
+        Self::new("sqlite", path, StoreKind::Sqlite)
+    }
+
+    fn new(scheme: &str, path: PathBuf, kind: impl FnOnce(PathBuf) -> StoreKind) -> Result<Self, CliError> {
+        let name = StoreName::new(format!("{scheme}:{}", path.display()))
+            .map_err(|error| CliError::usage(error.to_string(), "name another file with --store"))?;
+        Ok(Self { name, kind: kind(path) })
+    }
+
+    /// The file of an embedded store.
+    #[must_use]
+    pub fn embedded_path(&self) -> Option<&Path> {
+        match &self.kind {
+            StoreKind::Sqlite(path) => Some(path),
+            StoreKind::File(_) => None,
+        }
+    }
+}
+
+/// The absolute path that a URI names.
+fn path_of(text: &str, scheme: &str, path: &str, base: &Path) -> Result<PathBuf, CliError> {
+    let hint = || format!("write {scheme}:PATH");
+    let path = match path.strip_prefix("//") {
+        Some(path) if path.starts_with('/') => path,
+        Some(_) => {
+            return Err(CliError::usage(format!("the store `{text}` names a host, and {scheme} is a file"), hint()));
+        }
+        None => path,
+    };
+    if path.is_empty() || path == ":memory:" {
+        return Err(CliError::usage(format!("the store `{text}` names no file"), hint()));
+    }
+    Ok(absolute(base, Path::new(path)))
+}
+
+/// A store as configured.
+#[derive(Debug)]
+pub struct StoreSettings {
+    /// Which.
+    pub uri: StoreUri,
+    /// How its own names become entries.
+    pub naming: Naming,
+    /// The entries that are seen; all, where nothing is said.
+    pub include: Option<GlobSet>,
+    /// The entries that are not.
+    pub exclude: GlobSet,
+    /// Whether nothing is ever written to it.
+    pub read_only: bool,
+}
+
+impl StoreSettings {
+    /// The store of a URI, all of it.
+    #[must_use]
+    pub fn whole(uri: StoreUri) -> Self {
+        Self { uri, naming: Naming::default(), include: None, exclude: GlobSet::empty(), read_only: false }
+    }
+
+    /// Whether something of it is left out.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        self.read_only || self.include.is_some() || !self.exclude.is_empty()
+    }
+
+    /// Reads a `[[store]]` table.
+    pub(super) fn read(table: &StoreTable) -> Result<Self, CliError> {
+        let base = table.file.parent().unwrap_or(Path::new("."));
+        let bad = |key: &str, text: &str, hint: &str| {
+            CliError::usage(format!("{key} of [[store]] in {} cannot be \"{text}\"", table.file.display()), hint)
+        };
+        let Some(uri) = table.text("uri") else {
+            return Err(CliError::usage(
+                format!("a [[store]] in {} has no uri", table.file.display()),
+                format!("write uri = \"…\" with one of {FORMS}"),
+            ));
+        };
+        let mut uri = StoreUri::parse(uri, base)?;
+        if let Some(name) = table.text("name") {
+            uri.name = StoreName::new(name).map_err(|error| bad("name", name, &error.to_string()))?;
+        }
+        let naming = match table.text("scope") {
+            None => Naming::default(),
+            Some(scope) if uri.embedded_path().is_some() => {
+                return Err(bad("scope", scope, "the embedded store has <app>/<environment>/<secret-name> of its own"));
+            }
+            Some(scope) => Naming::within(scope).map_err(|_| bad("scope", scope, "write \"<app>/<environment>\""))?,
+        };
+        let patterns = |key: &str| globs(table.texts(key), key);
+        Ok(Self {
+            uri,
+            naming,
+            include: if table.texts("include").is_empty() { None } else { Some(patterns("include")?) },
+            exclude: patterns("exclude")?,
+            read_only: match table.text("read_only") {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(other) => return Err(bad("read_only", other, "write true or false")),
+            },
+        })
+    }
+}
+
+/// No two stores may have one name: the journal tells them apart by it.
+pub(super) fn check_names(stores: &[StoreSettings], origin: &Origin) -> Result<(), CliError> {
+    for (at, store) in stores.iter().enumerate() {
+        if stores[..at].iter().any(|other| other.uri.name == store.uri.name) {
+            return Err(CliError::usage(
+                format!("the store {} is configured twice (from {origin})", store.uri.name),
+                "remove one of them; a place is written once",
+            ));
+        }
+    }
+    Ok(())
+}
