@@ -15,6 +15,7 @@ use super::output::document::to_bytes;
 use super::output::terminal::printable;
 use super::run::block_on;
 use super::wire::{self, storage_failed};
+use crate::adapters::aws::Aws;
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::stop::Stop;
 use crate::drive::survey::{Survey, Taken, survey};
@@ -60,10 +61,6 @@ struct Document {
 pub fn doctor(context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
-    checks.extend(config.stores.iter().map(|settings| {
-        let opened = wire::open_store(settings, &context.given);
-        Check::of("store", opened.map(|_| settings.uri.name.to_string()))
-    }));
     checks.extend(block_on(Box::pin(async { Ok(world(context, &config).await) }))?);
     let ok = checks.iter().all(|check| check.ok);
     if context.terminal.is_json() {
@@ -110,18 +107,33 @@ fn writable_from(path: &Path) -> Result<(), CliError> {
 }
 
 async fn world(context: &Context, config: &Config) -> Vec<Check> {
+    let mut checks = match wire::connect(config).await {
+        Ok(aws) => stores(context, config, &aws).await,
+        Err(error) => return vec![Check::of("credentials", Err(error))],
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
     let world = match wire::arrive(config, &context.given, &clock, &stop, false, context.terminal).await {
         Ok(world) => world,
-        Err(error) => return vec![Check::of("credentials", Err(error))],
+        Err(error) => {
+            checks.push(Check::of("credentials", Err(error)));
+            return checks;
+        }
     };
     let caller = &world.caller;
-    let mut checks = vec![
-        Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))),
-        Check::of("clock", same_time(caller.at, Timestamp::from_system(SystemTime::now()))),
-    ];
+    checks.push(Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))));
+    checks.push(Check::of("clock", same_time(caller.at, Timestamp::from_system(SystemTime::now()))));
     checks.push(Check::of("permissions", permissions(config, &world).await));
+    checks
+}
+
+/// Whether each store is there.
+async fn stores(context: &Context, config: &Config, aws: &Aws) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for settings in &config.stores {
+        let opened = wire::open_store(config, settings, &context.given, aws).await;
+        checks.push(Check::of("store", opened.map(|_| settings.uri.name.to_string())));
+    }
     checks
 }
 

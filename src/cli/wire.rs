@@ -14,7 +14,8 @@ use crate::adapters::aws::{Aws, AwsSettings};
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::file::FileStore;
-use crate::adapters::stores::{Chosen, Named};
+use crate::adapters::stores::vault::{Vault, VaultError, VaultSettings};
+use crate::adapters::stores::{Backend, Chosen, Named};
 use crate::drive::report::with_causes;
 use crate::drive::stop::Stop;
 use crate::drive::world::{Manner, Ports, World};
@@ -95,30 +96,63 @@ pub fn storage_failed(error: &StorageError) -> CliError {
 ///
 /// # Errors
 /// Exit code 1 if one is not, or cannot be opened.
-pub fn open_stores(config: &Config, given: &FromEnvironment) -> Result<Vec<Arc<dyn SecretStore>>, CliError> {
-    config.stores.iter().map(|settings| open_store(settings, given)).collect()
+pub async fn open_stores(
+    config: &Config,
+    given: &FromEnvironment,
+    aws: &Aws,
+) -> Result<Vec<Arc<dyn SecretStore>>, CliError> {
+    let mut stores = Vec::new();
+    for settings in &config.stores {
+        stores.push(open_store(config, settings, given, aws).await?);
+    }
+    Ok(stores)
 }
 
-/// One store.
+/// One store. Nothing is asked of a server yet.
 ///
 /// # Errors
 /// As [`open_stores`].
-pub fn open_store(settings: &StoreSettings, given: &FromEnvironment) -> Result<Arc<dyn SecretStore>, CliError> {
+pub async fn open_store(
+    config: &Config,
+    settings: &StoreSettings,
+    given: &FromEnvironment,
+    aws: &Aws,
+) -> Result<Arc<dyn SecretStore>, CliError> {
     let name = &settings.uri.name;
-    let store: Arc<dyn SecretStore> = match &settings.uri.kind {
-        StoreKind::Sqlite(path) => Arc::new(open_embedded_at(path, given)?.named(name.clone())),
-        StoreKind::File(path) => {
-            let file = FileStore::open(path).map_err(|error| {
-                CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
-            })?;
-            Arc::new(Named::new(name.clone(), settings.naming.clone(), Arc::new(file)))
+    let region = settings.region.as_deref();
+    let backend: Arc<dyn Backend> = match &settings.uri.kind {
+        StoreKind::Sqlite(path) => {
+            let embedded = open_embedded_at(path, given)?.named(name.clone());
+            return Ok(narrowed(settings, Arc::new(embedded)));
+        }
+        StoreKind::File(path) => Arc::new(FileStore::open(path).map_err(|error| {
+            CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
+        })?),
+        StoreKind::SecretsManager(prefix) => {
+            Arc::new(aws.secrets_manager_store(region, prefix).await.map_err(|error| aws_failed(&error))?)
+        }
+        StoreKind::ParameterStore(path) => {
+            Arc::new(aws.parameter_store_at(region, path).await.map_err(|error| aws_failed(&error))?)
+        }
+        StoreKind::Vault(rest) => {
+            let table = |key: &str| settings.of_vault.get(key).cloned();
+            let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+            let failed = |error: VaultError| {
+                CliError::failed(format!("failed to {error}"), "nothing was changed; `rotator doctor` checks the rest")
+            };
+            let vault = VaultSettings::of(rest, &table, &environment, config.call_timeout).map_err(failed)?;
+            Arc::new(Vault::open(vault).await.map_err(failed)?)
         }
     };
+    Ok(narrowed(settings, Arc::new(Named::new(name.clone(), settings.naming.clone(), backend))))
+}
+
+fn narrowed(settings: &StoreSettings, store: Arc<dyn SecretStore>) -> Arc<dyn SecretStore> {
     if !settings.is_narrowed() {
-        return Ok(store);
+        return store;
     }
     let (include, exclude) = (settings.include.clone(), settings.exclude.clone());
-    Ok(Arc::new(Chosen { store, include, exclude, read_only: settings.read_only }))
+    Arc::new(Chosen { store, include, exclude, read_only: settings.read_only })
 }
 
 /// The embedded store as it is: a missing one is an error.
@@ -138,7 +172,16 @@ fn open_embedded_at(path: &Path, given: &FromEnvironment) -> Result<EmbeddedStor
     })
 }
 
-/// IAM, STS and the store, arrived in.
+/// AWS as the SDK's default chain has it. Makes no call yet.
+///
+/// # Errors
+/// Exit code 1 if an endpoint cannot be used.
+pub async fn connect(config: &Config) -> Result<Aws, CliError> {
+    let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
+    Aws::connect(settings).await.map_err(|error| aws_failed(&error))
+}
+
+/// IAM, STS and the stores, arrived in.
 ///
 /// # Errors
 /// Exit code 1 if the store cannot be opened or AWS does not answer.
@@ -150,9 +193,8 @@ pub async fn arrive(
     wait: bool,
     terminal: Terminal,
 ) -> Result<Arc<World>, CliError> {
-    let stores = open_stores(config, given)?;
-    let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
-    let aws = Aws::connect(settings).await.map_err(|error| aws_failed(&error))?;
+    let aws = connect(config).await?;
+    let stores = open_stores(config, given, &aws).await?;
     let aws = Arc::new(aws);
     let ports = Ports { iam: aws.clone(), identity: aws, stores, clock: Arc::clone(clock) };
     let manner = Manner {

@@ -83,7 +83,7 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Outcome {
         for (entry, reading) in world.pace.read(Operation::Store, || store.read_all()).await? {
             let label = || world.describe(store.name(), &entry);
             match reading {
-                Reading::Value { value, .. } => {
+                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => {
                     let haystack = Haystack::new(&value);
                     for (key, needle) in &needles {
                         if haystack.names(needle) {

@@ -124,7 +124,7 @@ impl Not {
 /// A store that cannot be read at all: what is in it may be a copy of anything.
 pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
     let mut survey = Survey::default();
-    let entries = read_everything(world, &mut survey).await?;
+    let (entries, not_ours) = read_everything(world, &mut survey).await?;
     let findings = discover(&entries);
     let elsewhere = named_elsewhere(world, &entries, &findings.candidates);
     let secrets: Vec<_> = findings.candidates.iter().map(|candidate| fingerprint(&entries, candidate)).collect();
@@ -138,10 +138,10 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
             due: matches!(alone.why, WhyLeftAlone::TwoSecrets),
         });
     }
-    let asking = findings
-        .candidates
-        .iter()
-        .map(|candidate| consider(world, choice, taken, candidate, elsewhere.get(&candidate.key_id)));
+    let asking = findings.candidates.iter().map(|candidate| {
+        let bars = Bars { elsewhere: elsewhere.get(&candidate.key_id), fixed: fixed(world, &not_ours, candidate) };
+        consider(world, choice, taken, candidate, bars)
+    });
     let answers = futures_util::future::join_all(asking).await;
     let mut by_user: BTreeMap<UserName, Vec<Due>> = BTreeMap::new();
     for ((candidate, answer), (id, old_secret)) in findings.candidates.iter().zip(answers).zip(secrets) {
@@ -163,12 +163,19 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     Ok(survey)
 }
 
-async fn read_everything(world: &World, survey: &mut Survey) -> Result<Vec<StoredEntry>, CallError> {
-    let mut entries = Vec::new();
+/// Entries that something else rewrites, and what.
+type NotOurs = BTreeMap<(StoreName, EntryName), String>;
+
+async fn read_everything(world: &World, survey: &mut Survey) -> Result<(Vec<StoredEntry>, NotOurs), CallError> {
+    let (mut entries, mut not_ours) = (Vec::new(), NotOurs::new());
     for store in &world.ports.stores {
         for (name, reading) in world.pace.read(Operation::Store, || store.read_all()).await? {
             match reading {
                 Reading::Value { value, .. } => entries.push(StoredEntry { store: store.name().clone(), name, value }),
+                Reading::NotOurs { value, why, .. } => {
+                    not_ours.insert((store.name().clone(), name.clone()), why);
+                    entries.push(StoredEntry { store: store.name().clone(), name, value });
+                }
                 Reading::Missing => {}
                 Reading::Unreadable(why) => {
                     let place = PlaceNote {
@@ -187,7 +194,26 @@ async fn read_everything(world: &World, survey: &mut Survey) -> Result<Vec<Store
             }
         }
     }
-    Ok(entries)
+    Ok((entries, not_ours))
+}
+
+/// What of the stores stands in the way of a rotation.
+struct Bars<'a> {
+    /// Entries that name the key and are none of its places.
+    elsewhere: Option<&'a Vec<String>>,
+    /// A place that must not be written, and why.
+    fixed: Option<String>,
+}
+
+/// A place of the candidate's that must not be written, and why.
+fn fixed(world: &World, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
+    candidate.places.iter().find_map(|place| {
+        if world.store(&place.store).is_some_and(|store| store.capabilities().read_only) {
+            return Some(format!("{} stands in {}, which rotator may only read", place.id, place.store));
+        }
+        let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
+        why.map(|why| format!("{} is not rotator's to write: {why}", world.describe(&place.store, &place.id)))
+    })
 }
 
 /// `Ok(None)`: a rotation in flight has it.
@@ -196,7 +222,7 @@ async fn consider(
     choice: &Choice,
     taken: &Taken,
     candidate: &Candidate,
-    elsewhere: Option<&Vec<String>>,
+    bars: Bars<'_>,
 ) -> Result<Option<(UserName, KeySeen)>, Not> {
     let id = &candidate.key_id;
     if taken.in_flight.contains(id) {
@@ -240,7 +266,7 @@ async fn consider(
         let message = format!("a rotation of another key of {user} is in flight");
         return Err(Not::needs_a_person("user-in-flight", message));
     }
-    if let Some(entries) = elsewhere {
+    if let Some(entries) = bars.elsewhere {
         let message = format!(
             "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
              entry first",
@@ -248,19 +274,12 @@ async fn consider(
         );
         return Err(Not::needs_a_person("named-elsewhere", message));
     }
-    if let Some(place) = candidate.places.iter().find(|place| is_read_only(world, place)) {
-        let message = format!(
-            "{} stands in {}, which rotator may only read: rotate it there by hand, or take read_only from that store",
-            place.id, place.store
-        );
+    if let Some(why) = bars.fixed {
+        let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
         return Err(Not::needs_a_person("read-only", message));
     }
     room(world, choice, &user, &keys, id).await?;
     Ok(Some((user, key)))
-}
-
-fn is_read_only(world: &World, place: &Place) -> bool {
-    world.store(&place.store).is_some_and(|store| store.capabilities().read_only)
 }
 
 /// A rotation's id, and within it the fingerprint of the secret as it stands now.

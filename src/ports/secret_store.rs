@@ -36,6 +36,15 @@ pub enum Reading {
         /// The bytes.
         value: SecretValue,
     },
+    /// Its value, which is read and searched like any other, and which something else rewrites: it is not to be written.
+    NotOurs {
+        /// The version read.
+        version: Version,
+        /// The bytes.
+        value: SecretValue,
+        /// Whose it is, for people.
+        why: String,
+    },
     /// There is no such entry.
     Missing,
     /// It is there and cannot be read. The text says why, for people, and holds nothing of the value.

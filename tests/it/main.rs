@@ -15,6 +15,7 @@ mod sandbox_faults;
 mod sim;
 mod sqlite_journal;
 mod storage_faults;
+mod stores;
 mod support;
 mod tidy;
 mod torture;

@@ -88,6 +88,9 @@ pub enum ConnectError {
 pub struct Aws {
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) sts: aws_sdk_sts::Client,
+    /// What further clients are made of.
+    pub(super) chain: SdkConfig,
+    pub(super) settings: AwsSettings,
 }
 
 impl Aws {
@@ -103,7 +106,10 @@ impl Aws {
     }
 
     /// Clients as `chain` describes them.
-    pub(super) async fn with_chain(chain: &SdkConfig, settings: AwsSettings) -> Result<Self, ConnectError> {
+    ///
+    /// # Errors
+    /// As [`Aws::connect`].
+    pub async fn with_chain(chain: &SdkConfig, settings: AwsSettings) -> Result<Self, ConnectError> {
         let endpoints = [("IAM", iam_uri(chain).await), ("STS", sts_uri(chain).await)];
         let mut plain = 0;
         for (service, uri) in &endpoints {
@@ -124,7 +130,8 @@ impl Aws {
             .timeout_config(time_outs)
             .stalled_stream_protection(stalls)
             .build();
-        let aws = Self { iam: aws_sdk_iam::Client::from_conf(iam), sts: aws_sdk_sts::Client::from_conf(sts) };
+        let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
+        let aws = Self { iam, sts, chain: chain.clone(), settings };
         aws.check_settings(settings)?;
         Ok(aws)
     }
@@ -149,7 +156,7 @@ impl Aws {
 
 /// Every time-out that the SDK knows: the SDK itself sets no read time-out and no operation time-out (measured: a
 /// call was still hanging after 90 s).
-fn time_outs(settings: AwsSettings) -> TimeoutConfig {
+pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.call_timeout)
@@ -172,7 +179,11 @@ fn late() -> SharedHttpClient {
 /// when an endpoint is plain `http`, since a proxy would carry what is meant for this machine out of it. Certificates
 /// are read only where an endpoint has one to show: a machine without any is asked for none by a look-alike, and the
 /// SDK takes none for a defect of its own.
-fn one_pool(settings: AwsSettings, some_plain: bool, some_tls: bool) -> Result<SharedHttpClient, ConnectError> {
+pub(super) fn one_pool(
+    settings: AwsSettings,
+    some_plain: bool,
+    some_tls: bool,
+) -> Result<SharedHttpClient, ConnectError> {
     let builder = Connector::builder()
         .connector_settings(
             HttpConnectorSettings::builder()
@@ -194,7 +205,7 @@ fn one_pool(settings: AwsSettings, some_plain: bool, some_tls: bool) -> Result<S
 }
 
 /// Whether the endpoint is plain `http`, which only a loopback host may have.
-fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool, ConnectError> {
+pub(super) fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool, ConnectError> {
     let none = ConnectError::NoEndpoint { service };
     let Some(Ok(uri)) = uri.map(|uri| uri.parse::<Uri>()) else { return Err(none) };
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(none) };
@@ -212,10 +223,10 @@ fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool, ConnectErr
 /// Stops a call before it is signed and keeps where it would have gone: the only way to have the SDK's own answer,
 /// with every variable and profile key that it takes endpoints from.
 #[derive(Debug, Clone, Default)]
-struct Probe(Arc<Mutex<Option<String>>>);
+pub(super) struct Probe(Arc<Mutex<Option<String>>>);
 
 impl Probe {
-    fn uri(&self) -> Option<String> {
+    pub(super) fn uri(&self) -> Option<String> {
         self.0.lock().ok()?.take()
     }
 }
@@ -239,7 +250,7 @@ impl Intercept for Probe {
 }
 
 /// Stand-ins for credentials: the probe ends before they would sign anything.
-fn nobody() -> Credentials {
+pub(super) fn nobody() -> Credentials {
     Credentials::new("AKIAAAAAAAAAAAAAAAAA", "nobody", None, None, "probe")
 }
 

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::witness::{Seen, Witness, is_word};
+use super::witness::{Seen, WHOLE_JSON, Witness, is_word};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::policy::Timestamp;
@@ -69,6 +69,20 @@ pub(super) struct Call {
     pub(super) operation: &'static str,
     /// About whom or what.
     pub(super) about: String,
+    /// Whether its answers are JSON; else XML.
+    pub(super) is_json: bool,
+}
+
+impl Call {
+    /// A call of the query protocol.
+    pub(super) fn xml(operation: &'static str, about: String) -> Self {
+        Self { operation, about, is_json: false }
+    }
+
+    /// A call of the JSON protocol.
+    pub(super) fn json(operation: &'static str, about: String) -> Self {
+        Self { operation, about, is_json: true }
+    }
 }
 
 impl fmt::Display for Call {
@@ -269,6 +283,7 @@ impl Witness {
 /// An answer of success is believed if it is one whole document of the call's own kind.
 fn believable(call: &Call, seen: Seen) -> Result<Seen, Fault> {
     match seen.root.as_deref() {
+        Some(WHOLE_JSON) if call.is_json => Ok(seen),
         Some(root) if root.strip_suffix("Response") == Some(call.operation) => Ok(seen),
         Some(_) => Err(Fault::unreadable(call, seen, "the answer is that of another call, or not AWS's")),
         None => Err(Fault::unreadable(call, seen, "the answer is cut off, or not AWS's")),

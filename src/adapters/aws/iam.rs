@@ -76,7 +76,7 @@ impl Iam for Aws {
     /// cannot be told apart, and "no such key" must not be concluded from a missing permission. So that is
     /// [`CallErrorKind::Denied`], and `None` is a look-alike's `NoSuchEntity`.
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
-        let call = Call { operation: "GetAccessKeyLastUsed", about: format!("key {key}") };
+        let call = Call::xml("GetAccessKeyLastUsed", format!("key {key}"));
         let witness = Witness::default();
         let request = self.iam.get_access_key_last_used().access_key_id(key.as_str());
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
@@ -148,11 +148,11 @@ impl Iam for Aws {
 }
 
 fn about_user(operation: &'static str, user: &UserName) -> Call {
-    Call { operation, about: format!("user {user}") }
+    Call::xml(operation, format!("user {user}"))
 }
 
 fn about_key(operation: &'static str, key: &AccessKeyId, user: &UserName) -> Call {
-    Call { operation, about: format!("key {key} of user {user}") }
+    Call::xml(operation, format!("key {key} of user {user}"))
 }
 
 fn unreadable(call: &Call, seen: Seen, why: &'static str) -> CallError {

@@ -19,7 +19,7 @@ const OPERATION: &str = "GetCallerIdentity";
 #[async_trait]
 impl Identity for Aws {
     async fn caller(&self) -> Result<Caller, CallError> {
-        let call = Call { operation: OPERATION, about: "the credentials in use".to_owned() };
+        let call = Call::xml(OPERATION, "the credentials in use".to_owned());
         let witness = Witness::default();
         let request = self.sts.get_caller_identity().customize().interceptor(witness.clone());
         let result = Box::pin(request.send()).await;
@@ -30,7 +30,7 @@ impl Identity for Aws {
     }
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
-        let call = Call { operation: OPERATION, about: format!("key {id}") };
+        let call = Call::xml(OPERATION, format!("key {id}"));
         let witness = Witness::default();
         let pair = Credentials::new(id.as_str(), secret.expose(), None, None, "rotator");
         // The SDK gives an operation with credentials of its own a cache of its own, gone when the call is over.

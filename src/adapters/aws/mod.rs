@@ -1,4 +1,4 @@
-//! IAM and STS through AWS's own SDK: the only module that names an `aws_*` crate's service types.
+//! IAM and STS, and the AWS services that hold secrets, through AWS's own SDK: the only module that names an `aws_*` crate's service types.
 //!
 //! - **Once.** The SDK retries three times by default, time-outs included, and `CreateAccessKey` has no idempotency
 //!   token: its retries are off for every call, the drive's pacer retries what may be retried.
@@ -17,13 +17,18 @@
 //! only safe while the process has one thread, so that is for `main` to do, before it starts the runtime; here it
 //! would be too late.
 
+mod clients;
 mod connect;
 mod fault;
 mod iam;
 mod identity;
+mod parameter_store;
+mod secrets_manager;
 mod witness;
 
 pub use connect::{Aws, AwsSettings, ConnectError};
+pub use parameter_store::ParameterStore;
+pub use secrets_manager::SecretsManager;
 
 #[cfg(test)]
 mod tests;

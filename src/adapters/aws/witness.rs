@@ -87,7 +87,7 @@ impl Intercept for Witness {
         let headers = response.headers();
         let at = headers.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         let request_id = headers.get("x-amzn-requestid").filter(|id| is_word(id));
-        let root = response.body().bytes().and_then(root_of_whole);
+        let root = response.body().bytes().and_then(|body| root_of_whole(body).or_else(|| whole_json(body)));
         self.note(|seen| {
             seen.status = Some(response.status().as_u16());
             seen.at = at.map(Timestamp::from_system);
@@ -116,6 +116,14 @@ pub(super) fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
 
+/// The root of a body that is one whole JSON object.
+pub(super) const WHOLE_JSON: &str = "{}";
+
+fn whole_json(body: &[u8]) -> Option<&'static str> {
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    (is_object && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()).then_some(WHOLE_JSON)
+}
+
 /// The name of the document's root element, if the document ends with that element's end: a body that was cut off
 /// anywhere has none, and neither has one that is no XML.
 fn root_of_whole(body: &[u8]) -> Option<&str> {
@@ -132,6 +140,15 @@ fn root_of_whole(body: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_json_body_is_whole_when_its_object_is() {
+        assert_eq!(whole_json(b"{}"), Some(WHOLE_JSON));
+        assert_eq!(whole_json(b" {\"a\":[1]}\n"), Some(WHOLE_JSON));
+        for broken in ["", "{", "{\"a\":1", "[]", "null", "{}{}", "<html>"] {
+            assert_eq!(whole_json(broken.as_bytes()), None, "{broken}");
+        }
+    }
 
     #[test]
     fn a_document_is_whole_when_its_root_ends() {

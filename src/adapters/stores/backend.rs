@@ -45,7 +45,7 @@ pub trait Backend: Send + Sync {
 
 /// What the failure of one write means for a batch that is written one entry after the other: with some of it
 /// `written`, a refusal leaves a batch that stopped half-way.
-pub(super) fn after(written: usize, failure: Failure) -> Failure {
+pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
     match failure {
         Failure::Refused(refusal) if written > 0 => {
             Failure::Unknown(format!("entries written: {written}; the next was refused: {refusal}"))

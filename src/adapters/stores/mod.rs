@@ -7,7 +7,9 @@ pub mod embedded;
 pub mod file;
 mod named;
 mod naming;
+pub mod vault;
 
+pub(in crate::adapters) use backend::after;
 pub use backend::{Backend, NativeWrite};
 pub use chosen::Chosen;
 pub use named::Named;

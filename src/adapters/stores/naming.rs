@@ -1,13 +1,16 @@
 //! How a store's own names become entries `<app>/<environment>/<secret-name>`, and back. No two names become the same.
 //!
 //! A name of three segments is taken as it is. One with more keeps its first two, and the slashes of the rest are
-//! written `%2F`; one with fewer is filled up with `-` from the left. With a scope (`[[store]] scope = "shop/live"`)
+//! written `%2F`; one with fewer is filled up with `-` from the left, and an empty segment is `_`. With a scope (`[[store]] scope = "shop/live"`)
 //! every name of the store is one secret of that app and environment.
 
 use crate::rotation::name::{EntryName, InvalidName};
 
 /// What stands for a segment that is not there.
 const NONE: &str = "-";
+
+/// What stands for an empty segment.
+const EMPTY: &str = "_";
 
 /// The naming of one store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,8 +64,8 @@ impl Naming {
 
 /// A text as one segment.
 fn written(text: &str) -> String {
-    if text.is_empty() {
-        return "%".to_owned();
+    if text.is_empty() || text == EMPTY {
+        return if text.is_empty() { EMPTY } else { "%5F" }.to_owned();
     }
     let blank = text.trim().is_empty();
     let mut segment = String::with_capacity(text.len());
@@ -81,7 +84,7 @@ fn written(text: &str) -> String {
 
 /// The text of a segment.
 fn read(segment: &str) -> Option<String> {
-    if segment == "%" {
+    if segment == EMPTY {
         return Some(String::new());
     }
     let mut bytes = Vec::with_capacity(segment.len());
@@ -115,9 +118,11 @@ mod tests {
             ("aws", "-/-/aws"),
             (".env", "-/-/.env"),
             ("-/x", "-/%2D/x"),
-            ("a//b", "a/%/b"),
+            ("a//b", "a/_/b"),
+            ("a/b/", "a/b/_"),
+            ("a/b/_", "a/b/%5F"),
             ("100%", "-/-/100%25"),
-            ("", "-/-/%"),
+            ("", "-/-/_"),
             ("a/ /b", "a/%20/b"),
         ] {
             assert_eq!(naming.entry(native).expect("an entry").as_str(), entry);
@@ -138,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn there_and_back(native in "[-a-c/% \u{e9}\n]{0,12}", scoped in any::<bool>()) {
+        fn there_and_back(native in "[-_a-c/% \u{e9}\n]{0,12}", scoped in any::<bool>()) {
             let naming = if scoped { Naming::within("shop/live").expect("two segments") } else { Naming::default() };
             let entry = naming.entry(&native).expect("short enough");
             prop_assert_eq!(naming.native(&entry), Some(native));

@@ -67,7 +67,23 @@ pub(super) struct Given {
 }
 
 /// What a `[[store]]` table may say.
-const OF_A_STORE: [&str; 6] = ["uri", "name", "scope", "include", "exclude", "read_only"];
+const OF_A_STORE: [&str; 15] = [
+    "uri",
+    "name",
+    "scope",
+    "include",
+    "exclude",
+    "read_only",
+    "region",
+    "address",
+    "namespace",
+    "auth",
+    "auth_mount",
+    "role",
+    "token_file",
+    "secret_id_file",
+    "ca_file",
+];
 
 /// A `[[store]]` table of the file.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Which stores there are: each by its URI, with what the configuration makes of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
@@ -12,7 +13,7 @@ use crate::cli::error::CliError;
 use crate::rotation::name::StoreName;
 
 /// The forms a store's URI may have.
-const FORMS: &str = "sqlite:PATH, file:PATH";
+const FORMS: &str = "sqlite:PATH, file:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH]";
 
 /// What kind of store, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,17 @@ pub enum StoreKind {
     Sqlite(PathBuf),
     /// A document, or a folder of them.
     File(PathBuf),
+    /// AWS Secrets Manager: secrets whose names begin so.
+    SecretsManager(String),
+    /// AWS Systems Manager Parameter Store: parameters below this path.
+    ParameterStore(String),
+    /// A KV engine of Vault or OpenBao: its mount, and a path below it.
+    Vault(String),
 }
+
+/// What only Vault has a use for.
+const OF_VAULT: [&str; 8] =
+    ["address", "namespace", "auth", "auth_mount", "role", "token_file", "secret_id_file", "ca_file"];
 
 /// A store and the name it has in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +56,20 @@ impl StoreUri {
                 let path = path_of(text, scheme, path, base)?;
                 if scheme == "sqlite" { Self::embedded(path) } else { Self::new("file", path, StoreKind::File) }
             }
+            Some((scheme @ ("aws-secretsmanager" | "aws-ssm"), rest)) => {
+                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
+                let is_secrets = scheme == "aws-secretsmanager";
+                let kind = if is_secrets { StoreKind::SecretsManager } else { StoreKind::ParameterStore };
+                Ok(Self { name, kind: kind(rest.to_owned()) })
+            }
+            Some(("vault", rest)) if rest.trim_matches('/').is_empty() => Err(CliError::usage(
+                format!("the store `{text}` names no mount"),
+                "write vault:MOUNT, for example vault:secret",
+            )),
+            Some(("vault", rest)) => {
+                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
+                Ok(Self { name, kind: StoreKind::Vault(rest.to_owned()) })
+            }
             Some(_) => Err(unknown(format!("this version of rotator knows {FORMS}"))),
             None => Err(unknown(format!("did you mean `sqlite:{text}`, or `file:{text}`?"))),
         }
@@ -66,7 +91,9 @@ impl StoreUri {
     pub fn embedded_path(&self) -> Option<&Path> {
         match &self.kind {
             StoreKind::Sqlite(path) => Some(path),
-            StoreKind::File(_) => None,
+            StoreKind::File(_) | StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_) | StoreKind::Vault(_) => {
+                None
+            }
         }
     }
 }
@@ -100,13 +127,25 @@ pub struct StoreSettings {
     pub exclude: GlobSet,
     /// Whether nothing is ever written to it.
     pub read_only: bool,
+    /// The AWS region it is in; none: that of the SDK's default chain.
+    pub region: Option<String>,
+    /// What only Vault has a use for, by key.
+    pub of_vault: BTreeMap<&'static str, String>,
 }
 
 impl StoreSettings {
     /// The store of a URI, all of it.
     #[must_use]
     pub fn whole(uri: StoreUri) -> Self {
-        Self { uri, naming: Naming::default(), include: None, exclude: GlobSet::empty(), read_only: false }
+        Self {
+            uri,
+            naming: Naming::default(),
+            include: None,
+            exclude: GlobSet::empty(),
+            read_only: false,
+            region: None,
+            of_vault: BTreeMap::new(),
+        }
     }
 
     /// Whether something of it is left out.
@@ -140,17 +179,43 @@ impl StoreSettings {
         };
         let patterns = |key: &str| globs(table.texts(key), key);
         Ok(Self {
-            uri,
             naming,
             include: if table.texts("include").is_empty() { None } else { Some(patterns("include")?) },
             exclude: patterns("exclude")?,
+            region: match (table.text("region"), &uri.kind) {
+                (Some(region), StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_)) => Some(region.to_owned()),
+                (Some(region), _) => return Err(bad("region", region, "only a store of AWS's is in a region")),
+                (None, _) => None,
+            },
+            of_vault: of_vault(table, &uri, base, bad)?,
             read_only: match table.text("read_only") {
                 None | Some("false") => false,
                 Some("true") => true,
                 Some(other) => return Err(bad("read_only", other, "write true or false")),
             },
+            uri,
         })
     }
+}
+
+/// What only Vault has a use for; a file's path begins at `base`.
+fn of_vault(
+    table: &StoreTable,
+    uri: &StoreUri,
+    base: &Path,
+    bad: impl Fn(&str, &str, &str) -> CliError,
+) -> Result<BTreeMap<&'static str, String>, CliError> {
+    let mut given = BTreeMap::new();
+    for key in OF_VAULT {
+        let Some(text) = table.text(key) else { continue };
+        if !matches!(uri.kind, StoreKind::Vault(_)) {
+            return Err(bad(key, text, "only a vault: store has a use for it"));
+        }
+        let is_path = key.ends_with("_file");
+        given
+            .insert(key, if is_path { absolute(base, Path::new(text)).display().to_string() } else { text.to_owned() });
+    }
+    Ok(given)
 }
 
 /// No two stores may have one name: the journal tells them apart by it.

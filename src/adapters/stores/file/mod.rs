@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::backend::{Backend, NativeWrite, after};
+use super::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading};

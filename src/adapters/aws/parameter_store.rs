@@ -1,0 +1,196 @@
+//! `aws-ssm:[/PATH]`: each parameter of Systems Manager below the path is an entry, by its name behind it.
+//!
+//! Parameter Store has no compare-and-set: a version is read just before it is replaced, and the version that the write
+//! got says whether somebody came between. A request that was signed may be executed until its signature is too old.
+
+use async_trait::async_trait;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::{Parameter, ParameterMetadata, ParameterStringFilter, ParameterTier};
+
+use super::connect::{Aws, ConnectError};
+use super::fault::{Call, Fault};
+use super::witness::Witness;
+use crate::adapters::stores::{Backend, NativeWrite, after};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::identity::Identity;
+use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::policy::LATE_REQUEST;
+use crate::rotation::secret::SecretValue;
+
+/// The most that AWS gives on one page, and takes in one `GetParameters`
+/// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>).
+const PAGE: usize = 10;
+
+/// The parameters of one region below a path.
+pub struct ParameterStore {
+    client: Client,
+    /// With a slash at both ends.
+    path: String,
+    region: String,
+    /// Who says which account this is.
+    aws: Aws,
+}
+
+impl Aws {
+    /// Parameter Store in `region` (else the chain's), below `path`.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none.
+    pub async fn parameter_store_at(&self, region: Option<&str>, path: &str) -> Result<ParameterStore, ConnectError> {
+        let client = self.parameter_store(region).await?;
+        let region = client.config().region().map_or_else(String::new, ToString::to_string);
+        let inner = path.trim_matches('/');
+        let path = if inner.is_empty() { "/".to_owned() } else { format!("/{inner}/") };
+        Ok(ParameterStore { client, path, region, aws: self.clone() })
+    }
+}
+
+impl ParameterStore {
+    /// A parameter's own name. One that stands at the top may have none of the slashes.
+    fn full(&self, name: &str) -> String {
+        if self.path == "/" && !name.contains('/') { name.to_owned() } else { format!("{}{name}", self.path) }
+    }
+
+    fn reading(&self, parameter: Parameter) -> Option<(String, Reading)> {
+        let name = parameter.name?;
+        let name = name.strip_prefix(self.path.as_str()).unwrap_or(&name).to_owned();
+        let version = Version(parameter.version.to_string());
+        let value = SecretValue::new(parameter.value?.into_bytes());
+        Some((name, Reading::Value { version, value }))
+    }
+
+    async fn get(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let call = Call::json("GetParameters", format!("parameters of {}", self.path));
+        let witness = Witness::default();
+        let full = names.iter().map(|name| self.full(name)).collect();
+        let request = self.client.get_parameters().set_names(Some(full)).with_decryption(true);
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, _) = match witness.judge(&call, result) {
+            Ok(answer) => answer,
+            Err(fault) if fault.is_denied() => {
+                let why = fault.into_call_error().message;
+                return Ok(names.iter().map(|_| Reading::Unreadable(why.clone())).collect());
+            }
+            Err(fault) => return Err(fault.into_call_error()),
+        };
+        let parameters = output.parameters.unwrap_or_default();
+        let mut read: Vec<(String, Reading)> =
+            parameters.into_iter().filter_map(|parameter| self.reading(parameter)).collect();
+        let mut of = |name: &String| {
+            let at = read.iter().position(|(other, _)| other == name);
+            at.map_or(Reading::Missing, |at| read.swap_remove(at).1)
+        };
+        Ok(names.iter().map(&mut of).collect())
+    }
+
+    /// Type, key, tier and description, which a new version does not take over by itself.
+    async fn metadata(&self, name: &str) -> Result<ParameterMetadata, CallError> {
+        let call = Call::json("DescribeParameters", format!("parameter {name}"));
+        let witness = Witness::default();
+        let filter = ParameterStringFilter::builder().key("Name").option("Equals").values(name).build();
+        let filter = filter.map_err(|_| CallError::new(CallErrorKind::Other, format!("call {call}: no filter")))?;
+        let mut token = None;
+        loop {
+            let request =
+                self.client.describe_parameters().parameter_filters(filter.clone()).set_next_token(token.take());
+            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+            let (page, _) = witness.clone().judge(&call, result).map_err(Fault::into_call_error)?;
+            let found = page.parameters.unwrap_or_default().into_iter().find(|found| found.name() == Some(name));
+            // AWS gives empty pages with more behind them.
+            match (found, page.next_token) {
+                (Some(found), _) => return Ok(found),
+                (None, None) => {
+                    return Err(CallError::new(CallErrorKind::NoSuchEntity, format!("there is no parameter {name}")));
+                }
+                (None, more) => token = more,
+            }
+        }
+    }
+
+    async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
+        let name = self.full(&write.name);
+        let not_sent = |error: CallError| -> Failure {
+            let kind = match error.kind {
+                CallErrorKind::Throttled => RefusalKind::Throttled,
+                CallErrorKind::Denied => RefusalKind::Denied,
+                CallErrorKind::NoSuchEntity => RefusalKind::Stale,
+                CallErrorKind::Unavailable | CallErrorKind::Invalid | CallErrorKind::Other => RefusalKind::Other,
+            };
+            Refusal::new(kind, error.message).into()
+        };
+        let stale = || Failure::from(Refusal::new(RefusalKind::Stale, format!("{name} has changed since it was read")));
+        let other = |why: &str| Failure::from(Refusal::new(RefusalKind::Other, format!("{name}: {why}")));
+        let Some(text) = write.value.expose_text() else { return Err(other("a parameter can only be text")) };
+        let kept = self.metadata(&name).await.map_err(not_sent)?;
+        let now = self.get(std::slice::from_ref(&write.name)).await.map_err(not_sent)?;
+        if !matches!(now.as_slice(), [Reading::Value { version, .. }] if *version == write.replaces) {
+            return Err(stale());
+        }
+        let call = Call::json("PutParameter", format!("parameter {name}"));
+        let witness = Witness::default();
+        let request = self.client.put_parameter().name(&name).value(text).overwrite(true);
+        let request = request.set_type(kept.r#type).set_key_id(kept.key_id).set_description(kept.description);
+        let request = request.set_allowed_pattern(kept.allowed_pattern).set_data_type(kept.data_type);
+        // A tier can only be raised, and left out it would be the account's default.
+        let request = request.set_tier(kept.tier.filter(|tier| *tier != ParameterTier::Standard));
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, _) = witness.judge(&call, result).map_err(Fault::into_failure)?;
+        if write.replaces.0.parse() == Ok(output.version - 1) {
+            return Ok(());
+        }
+        Err(Failure::Unknown(format!(
+            "{name} was written as version {}, and version {} was expected to be the last: somebody wrote between, and \
+             their value is in its history",
+            output.version, write.replaces.0
+        )))
+    }
+}
+
+#[async_trait]
+impl Backend for ParameterStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: false, late_writes: LATE_REQUEST, read_only: false }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        let account = self.aws.caller().await?.account;
+        StoreIdentity::new(format!("ssm {account} {} {}", self.region, self.path))
+            .map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        let call = Call::json("GetParametersByPath", format!("parameters below {}", self.path));
+        let mut all = Vec::new();
+        let mut token = None;
+        loop {
+            let witness = Witness::default();
+            let request = self.client.get_parameters_by_path().path(&self.path).recursive(true).with_decryption(true);
+            let request = request.max_results(i32::try_from(PAGE).unwrap_or(1)).set_next_token(token.take());
+            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+            let (page, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+            all.extend(page.parameters.unwrap_or_default().into_iter().filter_map(|parameter| self.reading(parameter)));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let mut all = Vec::new();
+        for page in names.chunks(PAGE) {
+            all.extend(self.get(page).await?);
+        }
+        Ok(all)
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        for (written, write) in batch.iter().enumerate() {
+            self.replace(write).await.map_err(|failure| after(written, failure))?;
+        }
+        Ok(())
+    }
+}

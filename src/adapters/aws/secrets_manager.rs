@@ -1,0 +1,222 @@
+//! `aws-secretsmanager:[PREFIX]`: each secret is an entry, by its name behind the prefix.
+//!
+//! A new value is put under a label of our own first, and then `AWSCURRENT` is moved to it from the version that was
+//! read: AWS refuses that move once another version is current, so it is a compare-and-set
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>). Readers ask for
+//! `AWSCURRENT` and never see what is only staged.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::primitives::Blob;
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
+use futures_util::StreamExt;
+
+use super::connect::{Aws, ConnectError};
+use super::fault::{Call, Fault};
+use super::witness::Witness;
+use crate::adapters::stores::{Backend, NativeWrite, after};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::identity::Identity;
+use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
+
+/// The label under which a new value waits to become current.
+const STAGED: &str = "ROTATOR_STAGED";
+const CURRENT: &str = "AWSCURRENT";
+
+/// Values read at once. `GetSecretValue` may be called 10,000 times a second
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
+const AT_ONCE: usize = 16;
+
+/// The most that AWS lists on one page.
+const PAGE: i32 = 100;
+
+const ITS_OWN_ROTATION: &str = "Secrets Manager rotates it itself";
+
+/// The secrets of one region whose names begin with a prefix.
+pub struct SecretsManager {
+    client: Client,
+    prefix: String,
+    region: String,
+    /// Who says which account this is.
+    aws: Aws,
+}
+
+impl Aws {
+    /// Secrets Manager in `region` (else the chain's), below `prefix`.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none.
+    pub async fn secrets_manager_store(
+        &self,
+        region: Option<&str>,
+        prefix: &str,
+    ) -> Result<SecretsManager, ConnectError> {
+        let client = self.secrets_manager(region).await?;
+        let region = client.config().region().map_or_else(String::new, ToString::to_string);
+        Ok(SecretsManager { client, prefix: prefix.to_owned(), region, aws: self.clone() })
+    }
+}
+
+/// What a list says of one secret.
+struct Listed {
+    name: String,
+    rotates_itself: bool,
+}
+
+impl SecretsManager {
+    async fn list(&self) -> Result<Vec<Listed>, CallError> {
+        let call = Call::json("ListSecrets", format!("secrets below \"{}\"", self.prefix));
+        let mut secrets = Vec::new();
+        let mut token = None;
+        loop {
+            let witness = Witness::default();
+            let mut request = self.client.list_secrets().max_results(PAGE).set_next_token(token.take());
+            if !self.prefix.is_empty() {
+                let filter = Filter::builder().key(FilterNameStringType::Name).values(&self.prefix);
+                request = request.filters(filter.build());
+            }
+            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+            let (page, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+            secrets.extend(page.secret_list().iter().filter_map(|secret| self.listed(secret)));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(secrets);
+            }
+        }
+    }
+
+    /// None for what is on its way out, or begins with the prefix in another case only.
+    fn listed(&self, secret: &SecretListEntry) -> Option<Listed> {
+        let name = secret.name()?.strip_prefix(self.prefix.as_str())?.to_owned();
+        let there = secret.deleted_date().is_none();
+        there.then(|| Listed { name, rotates_itself: secret.rotation_enabled().unwrap_or_default() })
+    }
+
+    async fn value(&self, name: &str) -> Result<Option<(Version, SecretValue)>, CallError> {
+        let name = format!("{}{name}", self.prefix);
+        let call = Call::json("GetSecretValue", format!("secret {name}"));
+        let witness = Witness::default();
+        let request = self.client.get_secret_value().secret_id(&name).version_stage(CURRENT);
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let output = match witness.judge(&call, result) {
+            Ok((output, _)) => output,
+            // The last is said of a secret that is pending deletion.
+            Err(fault)
+                if matches!(fault.refusal_code(), Some("ResourceNotFoundException" | "InvalidRequestException")) =>
+            {
+                return Ok(None);
+            }
+            Err(fault) => return Err(fault.into_call_error()),
+        };
+        let incomplete =
+            || CallError::new(CallErrorKind::Unavailable, format!("call {call}: the answer has no version"));
+        let id = output.version_id.ok_or_else(incomplete)?;
+        let (kind, bytes) = match (output.secret_string, output.secret_binary) {
+            (Some(text), _) => ("text", text.into_bytes()),
+            (None, Some(blob)) => ("binary", blob.into_inner()),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some((Version(format!("{kind} {id}")), SecretValue::new(bytes))))
+    }
+
+    async fn reading(&self, name: &str, rotates_itself: bool) -> Result<Reading, CallError> {
+        match self.value(name).await {
+            Ok(Some((version, value))) if rotates_itself => {
+                Ok(Reading::NotOurs { version, value, why: ITS_OWN_ROTATION.to_owned() })
+            }
+            Ok(Some((version, value))) => Ok(Reading::Value { version, value }),
+            Ok(None) => Ok(Reading::Missing),
+            Err(error) if error.kind == CallErrorKind::Denied => Ok(Reading::Unreadable(error.message)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
+        let name = format!("{}{}", self.prefix, write.name);
+        let Some((kind, replaced)) = write.replaces.0.split_once(' ') else {
+            let message = format!("{} is no version of {name}", write.replaces.0);
+            return Err(Refusal::new(RefusalKind::Other, message).into());
+        };
+        let staged = self.stage(&name, kind, &write.value).await?;
+        let call = Call::json("UpdateSecretVersionStage", format!("secret {name}"));
+        let witness = Witness::default();
+        let request = self.client.update_secret_version_stage().secret_id(&name).version_stage(CURRENT);
+        let request = request.move_to_version_id(staged).remove_from_version_id(replaced);
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        match witness.judge(&call, result) {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.refusal_code() == Some("InvalidParameterException") => {
+                Err(Refusal::new(RefusalKind::Stale, format!("{name} has changed since it was read")).into())
+            }
+            Err(fault) => Err(fault.into_failure()),
+        }
+    }
+
+    /// Puts the value where no reader looks; the version it has there. Whatever comes of this, nothing that is read has
+    /// changed, so every failure is a refusal.
+    async fn stage(&self, name: &str, kind: &str, value: &SecretValue) -> Result<String, Failure> {
+        let call = Call::json("PutSecretValue", format!("secret {name}"));
+        let witness = Witness::default();
+        let request = self.client.put_secret_value().secret_id(name).version_stages(STAGED);
+        // Also what makes the request a new one: AWS takes a second one with the same token for the first.
+        let request = request.client_request_token(uuid::Uuid::now_v7().to_string());
+        let request = match value.expose_text() {
+            Some(text) if kind == "text" => request.secret_string(text),
+            Some(_) | None => request.secret_binary(Blob::new(value.expose())),
+        };
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let nothing_read_it = |failure| match failure {
+            Failure::Unknown(why) => {
+                Refusal::new(RefusalKind::Other, format!("{why}; nothing current was changed")).into()
+            }
+            refused @ Failure::Refused(_) => refused,
+        };
+        let (output, _) = witness.judge(&call, result).map_err(Fault::into_failure).map_err(nothing_read_it)?;
+        output
+            .version_id
+            .ok_or_else(|| Refusal::new(RefusalKind::Other, format!("call {call}: the answer has no version")).into())
+    }
+}
+
+#[async_trait]
+impl Backend for SecretsManager {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        let account = self.aws.caller().await?.account;
+        StoreIdentity::new(format!("secretsmanager {account} {} {}", self.region, self.prefix))
+            .map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        let listed = self.list().await?;
+        let read = listed.into_iter().map(async |Listed { name, rotates_itself }| {
+            let reading = self.reading(&name, rotates_itself).await?;
+            Ok((name, reading))
+        });
+        let all: Vec<Result<_, CallError>> = futures_util::stream::iter(read).buffer_unordered(AT_ONCE).collect().await;
+        let all: Result<Vec<_>, CallError> = all.into_iter().collect();
+        Ok(all?.into_iter().filter(|(_, reading)| !matches!(reading, Reading::Missing)).collect())
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let read = names.iter().cloned().map(async |name| self.reading(&name, false).await);
+        let all: Vec<_> = futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
+        all.into_iter().collect()
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        for (written, write) in batch.iter().enumerate() {
+            self.replace(write).await.map_err(|failure| after(written, failure))?;
+        }
+        Ok(())
+    }
+}

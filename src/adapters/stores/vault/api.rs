@@ -1,0 +1,191 @@
+//! Requests to Vault's HTTP API, and what its answers mean in general. No body is ever put into words but the server's
+//! own `errors`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::{Client, Method, Url};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::settings::{Auth, VaultError, VaultSettings};
+use crate::ports::call::{CallError, CallErrorKind};
+
+const CONNECT: Duration = Duration::from_millis(3100);
+
+/// A server's words are cut off here.
+const MOST_WORDS: usize = 300;
+
+/// A server, and who we are there.
+pub(super) struct Api {
+    client: Client,
+    address: Url,
+    namespace: Option<String>,
+    token: Zeroizing<String>,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Null where there was none.
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// What the server says is wrong.
+    pub(super) fn words(&self) -> String {
+        let errors = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let words = errors.filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
+        let plain = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+        plain.take(MOST_WORDS).collect::<String>().trim().to_owned()
+    }
+
+    /// As the failure of a call that was to `do_what`.
+    pub(super) fn error(&self, do_what: &str) -> CallError {
+        let (kind, meaning) = match self.status {
+            403 => (CallErrorKind::Denied, "the token in use may not do this"),
+            404 => (CallErrorKind::Other, "there is no such path"),
+            429 => (CallErrorKind::Throttled, "too many requests"),
+            472 | 473 => (CallErrorKind::Unavailable, "this server is a standby that serves no requests"),
+            501 => (CallErrorKind::Other, "the server is not initialized"),
+            503 => (CallErrorKind::Unavailable, "the server is sealed, or down for maintenance"),
+            500..=599 => (CallErrorKind::Unavailable, "the server failed"),
+            _ => (CallErrorKind::Other, "the server refused"),
+        };
+        let words = self.words();
+        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+        CallError::new(kind, format!("Vault could not {do_what}: {meaning} (HTTP {}){words}", self.status))
+    }
+}
+
+impl Api {
+    pub(super) async fn connect(settings: VaultSettings) -> Result<Self, VaultError> {
+        let (address, is_local) = address(&settings.address)?;
+        let mut builder = Client::builder().connect_timeout(CONNECT).timeout(settings.call_timeout).referer(false);
+        // A secret does not follow where a server points.
+        builder = builder.redirect(reqwest::redirect::Policy::none());
+        if is_local {
+            // A proxy would carry what is meant for this machine out of it.
+            builder = builder.no_proxy();
+        }
+        if let Some(path) = settings.authorities {
+            let wrong = |why: String| VaultError::Authorities { path: path.clone(), why };
+            let pem = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| wrong("no PEM".to_owned()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|_| VaultError::Login("no HTTP client could be made".to_owned()))?;
+        let mut api = Self { client, address, namespace: settings.namespace, token: Zeroizing::default() };
+        api.token = api.login(settings.auth).await?;
+        Ok(api)
+    }
+
+    async fn login(&self, auth: Auth) -> Result<Zeroizing<String>, VaultError> {
+        let (mount, body) = match auth {
+            Auth::Token(token) => return Ok(token),
+            Auth::AppRole { mount, role_id, secret_id } => {
+                (mount, json!({ "role_id": role_id, "secret_id": secret_id.as_str() }))
+            }
+            Auth::Kubernetes { mount, role, token } => {
+                let jwt = std::fs::read_to_string(&token)
+                    .map(Zeroizing::new)
+                    .map_err(|error| VaultError::Login(format!("{}: {error}", token.display())))?;
+                (mount, json!({ "role": role, "jwt": jwt.trim() }))
+            }
+        };
+        let answer = self.call(Method::POST, &["auth", &mount, "login"], Some(&body)).await;
+        let answer = answer.map_err(|error| VaultError::Login(error.message))?;
+        match answer.body.pointer("/auth/client_token").and_then(Value::as_str) {
+            Some(token) if answer.status == 200 => Ok(Zeroizing::new(token.to_owned())),
+            Some(_) | None => Err(VaultError::Login(answer.error("log in").message)),
+        }
+    }
+
+    /// One request. The error is that there was no whole answer.
+    pub(super) async fn call(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, CallError> {
+        let unavailable = |why: &str| {
+            CallError::new(CallErrorKind::Unavailable, format!("Vault at {} gave no answer: {why}", self.address))
+        };
+        let mut url = self.address.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("v1");
+            path.iter().flat_map(|part| part.split('/')).filter(|part| !part.is_empty()).for_each(|part| {
+                segments.push(part);
+            });
+        }
+        let mut request = self.client.request(method, url).header("X-Vault-Request", "true");
+        if !self.token.is_empty() {
+            request = request.header("X-Vault-Token", self.token.as_str());
+        }
+        if let Some(namespace) = &self.namespace {
+            request = request.header("X-Vault-Namespace", namespace);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(|error| unavailable(cause(&error)))?;
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.map_err(|error| unavailable(cause(&error)))?;
+        let body = if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
+        match body {
+            Some(body) => Ok(Answer { status, body }),
+            None if status >= 300 => Ok(Answer { status, body: Value::Null }),
+            None => Err(unavailable("what it said is cut off, or not Vault's")),
+        }
+    }
+}
+
+/// In words of ours: the library's own may quote a URL.
+fn cause(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "the time-out passed"
+    } else if error.is_connect() {
+        "the connection failed"
+    } else if error.is_builder() {
+        "the request could not be made"
+    } else {
+        "the connection broke"
+    }
+}
+
+/// The URL, and whether it is this machine's.
+fn address(text: &str) -> Result<(Url, bool), VaultError> {
+    let none = || VaultError::NoUrl { address: text.to_owned() };
+    let url = Url::parse(text).map_err(|_| none())?;
+    let host = url.host_str().ok_or_else(none)?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_local = bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match url.scheme() {
+        "https" => Ok((url, is_local)),
+        "http" if is_local => Ok((url, true)),
+        "http" => Err(VaultError::PlainHttp { address: text.to_owned() }),
+        _ => Err(none()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_in_the_clear_to_this_machine_only() {
+        for local in ["http://localhost:8200", "http://127.0.0.1:8200", "http://[::1]:8200/", "https://127.0.0.1"] {
+            assert!(address(local).is_ok_and(|(_, is_local)| is_local), "{local}");
+        }
+        assert!(address("https://vault.example.com").is_ok_and(|(_, is_local)| !is_local));
+        assert!(matches!(address("http://vault.example.com"), Err(VaultError::PlainHttp { .. })));
+        for none in ["", "vault", "vault.example.com:8200", "ftp://localhost"] {
+            assert!(matches!(address(none), Err(VaultError::NoUrl { .. })), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_servers_words_are_cut_and_plain() {
+        let answer = |status, errors: &[&str]| Answer { status, body: json!({ "errors": errors }) };
+        let long = "x".repeat(1000);
+        assert_eq!(answer(400, &["a\nb", "c"]).words(), "a b; c");
+        assert_eq!(answer(400, &[&long]).words().len(), MOST_WORDS);
+        assert_eq!(answer(403, &["permission denied"]).error("read it").kind, CallErrorKind::Denied);
+        assert!(answer(503, &["Vault is sealed"]).error("read it").message.contains("sealed"));
+    }
+}

@@ -1,0 +1,213 @@
+//! `vault:MOUNT[/PATH]`: secrets of a KV engine of version 2, in Vault or OpenBao. Each secret is an entry: all of its
+//! data as one JSON document, so that both halves of a pair change in one write. A secret at `app/environment` is the
+//! entry `app/environment/_`.
+//!
+//! Every write names the version that it replaces (`cas`), and the server refuses it once that is not the latest
+//! (<https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#create-update-secret>).
+
+mod api;
+mod settings;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Backend, NativeWrite, after};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
+use api::{Answer, Api};
+pub use settings::{Auth, VaultError, VaultSettings};
+
+/// Requests at once.
+const AT_ONCE: usize = 8;
+
+/// Folders are listed so deep.
+const DEEPEST: usize = 16;
+
+/// The secrets of one mount below a path.
+pub struct Vault {
+    api: Api,
+    mount: String,
+    /// Without slashes around it; empty: all of the mount.
+    root: String,
+}
+
+impl Vault {
+    /// The store; logs in where the settings say so.
+    ///
+    /// # Errors
+    /// [`VaultError`] if the address cannot be used, or the login is refused.
+    pub async fn open(settings: VaultSettings) -> Result<Self, VaultError> {
+        let (mount, root) = (settings.mount.clone(), settings.root.clone());
+        Ok(Self { api: Api::connect(settings).await?, mount, root })
+    }
+
+    /// The path of a secret within the mount, by the name that this store gives it.
+    fn path(&self, name: &str) -> String {
+        let name = name.trim_end_matches('/');
+        if self.root.is_empty() { name.to_owned() } else { format!("{}/{name}", self.root) }
+    }
+
+    async fn get(&self, name: &str) -> Result<Reading, CallError> {
+        let answer = self.api.call(Method::GET, &[&self.mount, "data", &self.path(name)], None).await?;
+        let data = match answer {
+            Answer { status: 200, body } => body,
+            // Missing, or its latest version is deleted: the body then holds that version's metadata.
+            Answer { status: 404, .. } => return Ok(Reading::Missing),
+            answer @ Answer { status: 403, .. } => return Ok(Reading::Unreadable(answer.error("read it").message)),
+            answer => return Err(answer.error("read a secret")),
+        };
+        let version = data.pointer("/data/metadata/version").and_then(Value::as_u64);
+        let (Some(version), Some(secret @ Value::Object(_))) = (version, data.pointer("/data/data")) else {
+            return Ok(Reading::Missing);
+        };
+        let text = serde_json::to_vec(secret)
+            .map_err(|_| CallError::new(CallErrorKind::Unavailable, "the answer could not be read"))?;
+        let (version, value) = (Version(version.to_string()), SecretValue::new(text));
+        if has_rounded_number(secret) {
+            let why = "it holds a number with so many digits that it would be written back as another".to_owned();
+            return Ok(Reading::NotOurs { version, value, why });
+        }
+        Ok(Reading::Value { version, value })
+    }
+
+    /// The names of all secrets.
+    async fn list(&self) -> Result<Vec<String>, CallError> {
+        let (mut names, mut folders) = (Vec::new(), vec![(String::new(), DEEPEST)]);
+        while let Some((folder, deeper)) = folders.pop() {
+            let path = self.path(&folder);
+            let answer = self.api.call(list(), &[&self.mount, "metadata", &path], None).await?;
+            let keys = match answer {
+                Answer { status: 200, body } => body.pointer("/data/keys").cloned().unwrap_or_default(),
+                // Nothing there; where there is no such mount, the server says so.
+                Answer { status: 404, body } if says_nothing(&body) => continue,
+                answer => return Err(answer.error(&format!("list {}/{path}", self.mount))),
+            };
+            for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let name = format!("{folder}{key}");
+                if !key.ends_with('/') {
+                    // Nothing can stand beside it under that name: a path does not end in a slash.
+                    let is_pair = name.split('/').count() == 2;
+                    names.push(if is_pair { format!("{name}/") } else { name });
+                } else if deeper == 0 {
+                    let message = format!("{}/{name} lies deeper than {DEEPEST} folders", self.mount);
+                    return Err(CallError::new(CallErrorKind::Other, message));
+                } else {
+                    folders.push((name, deeper - 1));
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
+        let refused = |kind, why: String| Err(Failure::Refused(Refusal::new(kind, format!("{}: {why}", write.name))));
+        let version: Option<u64> = write.replaces.0.parse().ok();
+        let data = serde_json::from_slice::<Value>(write.value.expose()).ok().filter(Value::is_object);
+        let (Some(version), Some(data)) = (version, data) else {
+            return refused(RefusalKind::Other, "what a secret holds is a JSON object, and this is none".to_owned());
+        };
+        // A version that was deleted is the latest still, and `cas` would accept it: what somebody deletes is not
+        // brought back.
+        if let Ok(Reading::Missing) = self.get(&write.name).await {
+            return refused(RefusalKind::Stale, "it has been deleted since it was read".to_owned());
+        }
+        let body = json!({ "options": { "cas": version }, "data": data });
+        let sent = self.api.call(Method::POST, &[&self.mount, "data", &self.path(&write.name)], Some(&body)).await;
+        match sent {
+            Ok(Answer { status: 200 | 204, .. }) => Ok(()),
+            Ok(answer) if answer.status == 400 && answer.words().contains("check-and-set") => {
+                refused(RefusalKind::Stale, "it has changed since it was read".to_owned())
+            }
+            Ok(answer @ Answer { status: 403, .. }) => refused(RefusalKind::Denied, answer.error("write it").message),
+            Ok(answer @ Answer { status: 429, .. }) => {
+                refused(RefusalKind::Throttled, answer.error("write it").message)
+            }
+            Ok(answer) if (400..500).contains(&answer.status) => {
+                refused(RefusalKind::Other, answer.error("write it").message)
+            }
+            Ok(answer) => Err(Failure::Unknown(answer.error("write a secret").message)),
+            Err(error) => Err(Failure::Unknown(error.message)),
+        }
+    }
+}
+
+/// `LIST` is a method of its own there.
+fn list() -> Method {
+    Method::from_bytes(b"LIST").unwrap_or(Method::GET)
+}
+
+fn says_nothing(body: &Value) -> bool {
+    body.get("errors").and_then(Value::as_array).is_none_or(Vec::is_empty)
+}
+
+/// Whether an integer in it is beyond 64 bits: read as a floating-point number, it is no longer what it was.
+fn has_rounded_number(value: &Value) -> bool {
+    const BEYOND: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|number| number.abs() >= BEYOND),
+        Value::Array(values) => values.iter().any(has_rounded_number),
+        Value::Object(fields) => fields.values().any(has_rounded_number),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+#[async_trait]
+impl Backend for Vault {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
+    }
+
+    /// The mount's own number, which a mount made anew under the same path does not have.
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        let answer = self.api.call(Method::GET, &["sys", "internal", "ui", "mounts", &self.mount], None).await?;
+        let Answer { status: 200, body } = answer else {
+            return Err(answer.error(&format!("ask what is mounted at {}", self.mount)));
+        };
+        let other = |message: String| CallError::new(CallErrorKind::Other, message);
+        let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
+        if text("/data/type") != Some("kv") || text("/data/options/version") != Some("2") {
+            let message = format!(
+                "{} is no KV engine of version 2, and only that has compare-and-set: `vault kv enable-versioning {}` \
+                 makes it one",
+                self.mount, self.mount
+            );
+            return Err(other(message));
+        }
+        let Some(uuid) = text("/data/uuid") else {
+            return Err(other("the server does not say which mount it is".to_owned()));
+        };
+        StoreIdentity::new(format!("vault {uuid} {}", self.root)).map_err(|error| other(error.to_string()))
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        let names = self.list().await?;
+        let read = names.into_iter().map(async |name| {
+            let reading = self.get(&name).await?;
+            Ok((name, reading))
+        });
+        let all: Vec<Result<_, CallError>> = futures_util::stream::iter(read).buffer_unordered(AT_ONCE).collect().await;
+        let all: Result<Vec<_>, CallError> = all.into_iter().collect();
+        Ok(all?.into_iter().filter(|(_, reading)| !matches!(reading, Reading::Missing)).collect())
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let read = names.iter().cloned().map(async |name| self.get(&name).await);
+        let all: Vec<_> = futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
+        all.into_iter().collect()
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        for (written, write) in batch.iter().enumerate() {
+            self.replace(write).await.map_err(|failure| after(written, failure))?;
+        }
+        Ok(())
+    }
+}
