@@ -85,7 +85,7 @@ impl Bao {
 
 /// A path as a URL has it.
 fn url(entry: &str) -> String {
-    let entry = entry.trim_end_matches("/_");
+    let entry = entry.trim_end_matches("/_").trim_start_matches("-/");
     let escaped = |byte: u8| {
         if byte.is_ascii_alphanumeric() || b"/-._".contains(&byte) {
             char::from(byte).to_string()

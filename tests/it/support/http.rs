@@ -53,5 +53,23 @@ fn parse(answer: &str) -> Option<Answer> {
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-    Some(Answer { status, headers, body: body.to_owned() })
+    let mut answer = Answer { status, headers, body: body.to_owned() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = of_chunks(body)?;
+    }
+    Some(answer)
+}
+
+/// The body that came in chunks, each with its length before it.
+fn of_chunks(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (length, after) = rest.split_once("\r\n")?;
+        let length = usize::from_str_radix(length.split(';').next()?, 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.push_str(after.get(..length)?);
+        rest = after.get(length..)?.strip_prefix("\r\n")?;
+    }
 }
