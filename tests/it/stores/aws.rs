@@ -47,7 +47,7 @@ impl At {
 }
 
 /// Waits for a future where no runtime runs it: the suite's own thread is inside of one.
-fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
+pub(super) fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| {
         let work = scope.spawn(|| {
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)

@@ -4,6 +4,7 @@
 mod aws;
 mod local;
 mod subject;
+mod together;
 mod vault;
 
 use std::collections::BTreeMap;

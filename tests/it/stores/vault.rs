@@ -1,8 +1,7 @@
 //! Vault's API, at a real OpenBao server.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rotator::adapters::stores::vault::{Auth, Vault, VaultError, VaultSettings};
 use rotator::adapters::stores::{Named, Naming};
@@ -13,73 +12,17 @@ use serde_json::{Value, json};
 
 use super::subject::Subject;
 use super::{conforms, name};
-use crate::support::http;
+use crate::support::bao::{Bao, ROOT};
 
-const ROOT: &str = "root-token-of-the-test";
-
-/// A server of one's own, killed when dropped.
-struct Bao {
-    child: Child,
-    address: std::net::SocketAddr,
-}
-
-impl Drop for Bao {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Bao {
-    fn start() -> Self {
-        let program = std::env::var_os("ROTATOR_TEST_BAO").unwrap_or_else(|| {
-            panic!("this test needs OpenBao: run scripts/test, which installs it, or set ROTATOR_TEST_BAO to bao")
-        });
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        drop(listener);
-        let child = Command::new(&program)
-            .args(["server", "-dev", "-dev-no-store-token", &format!("-dev-root-token-id={ROOT}")])
-            .arg(format!("-dev-listen-address={address}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("failed to start {program:?} (from ROTATOR_TEST_BAO): {error}"));
-        let bao = Self { child, address };
-        let began = Instant::now();
-        while !http::send(address, "GET", "/v1/sys/health", &[], b"").is_ok_and(|answer| answer.status == 200) {
-            assert!(began.elapsed() < Duration::from_secs(60), "OpenBao did not come up");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bao
-    }
-
-    /// A request with the root token; the status and the answer.
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let body = body.map(Value::to_string).unwrap_or_default();
-        let headers = [("X-Vault-Token", ROOT), ("content-type", "application/json")];
-        let answer = http::send(self.address, method, path, &headers, body.as_bytes()).expect("OpenBao answers");
-        (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
-    }
-
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let (status, answer) = self.call(method, path, body);
-        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
-        answer
-    }
-
-    fn settings(&self, token: &str) -> VaultSettings {
-        VaultSettings {
-            address: format!("http://{}", self.address),
-            namespace: None,
-            auth: Auth::Token(token.to_owned().into()),
-            authorities: None,
-            mount: "kv".to_owned(),
-            root: String::new(),
-            call_timeout: Duration::from_secs(10),
-        }
+fn settings(bao: &Bao, token: &str) -> VaultSettings {
+    VaultSettings {
+        address: bao.url(),
+        namespace: None,
+        auth: Auth::Token(token.to_owned().into()),
+        authorities: None,
+        mount: "kv".to_owned(),
+        root: String::new(),
+        call_timeout: Duration::from_secs(10),
     }
 }
 
@@ -133,19 +76,10 @@ const EVERYTHING: &str = r#"
 
 impl Subject for Kv {
     fn fresh(&self) -> Arc<dyn SecretStore> {
-        self.with(|bao| {
-            bao.call("DELETE", "/v1/sys/mounts/kv", None);
-            bao.ask("POST", "/v1/sys/mounts/kv", Some(&json!({ "type": "kv", "options": { "version": "2" } })));
-            // A new mount takes a moment to be one of version 2.
-            let began = Instant::now();
-            while bao.call("GET", "/v1/kv/config", None).0 != 200 {
-                assert!(began.elapsed() < Duration::from_secs(30), "the mount is not ready");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let settings = |token: &str| self.with(|bao| bao.settings(token));
+        self.with(Bao::mount_kv);
         let token = self.token(EVERYTHING);
-        futures_util::FutureExt::now_or_never(opened(settings(&token))).expect("a token asks nobody")
+        let settings = self.with(|bao| settings(bao, &token));
+        futures_util::FutureExt::now_or_never(opened(settings)).expect("a token asks nobody")
     }
 
     fn put(&self, entry: &str, value: &[u8]) {
@@ -208,13 +142,11 @@ async fn what_is_wrong_with_vault_is_told_apart() {
     assert!(matches!(store.read(&[name("shop/live/aws")]).await.expect("asked").as_slice(), [Reading::Missing]));
     assert!(store.read_all().await.expect("listed").is_empty());
     // A token that is none.
-    let nobody = opened(kv.with(|bao| bao.settings("nobody"))).await;
+    let nobody = opened(kv.with(|bao| settings(bao, "nobody"))).await;
     assert_eq!(nobody.read_all().await.expect_err("refused").kind, CallErrorKind::Denied);
     // No such mount, and one of version 1.
     let at = async |mount: &str| {
-        let mut settings = kv.with(|bao| bao.settings(ROOT));
-        settings.mount = mount.to_owned();
-        opened(settings).await
+        opened(VaultSettings { mount: mount.to_owned(), ..kv.with(|bao| settings(bao, ROOT)) }).await
     };
     assert!(at("nothing").await.read_all().await.is_err(), "a mount that is not there is no empty store");
     kv.with(|bao| bao.ask("POST", "/v1/sys/mounts/old", Some(&json!({ "type": "kv", "options": { "version": "1" } }))));
@@ -244,7 +176,7 @@ async fn an_app_role_logs_in() {
     let with = |secret_id: &str| {
         let mount = "approle".to_owned();
         let auth = Auth::AppRole { mount, role_id: role_id.clone(), secret_id: secret_id.to_owned().into() };
-        VaultSettings { auth, ..kv.with(|bao| bao.settings("")) }
+        VaultSettings { auth, ..kv.with(|bao| settings(bao, "")) }
     };
     let store = opened(with(&secret_id)).await;
     assert_eq!(store.read_all().await.expect("listed").len(), 1);

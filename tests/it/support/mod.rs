@@ -1,6 +1,8 @@
 //! What several integration tests need. No test lives here.
 
 pub(crate) mod aws;
+pub(crate) mod bao;
+pub(crate) mod faketime;
 pub(crate) mod http;
 pub(crate) mod memory_journal;
 pub(crate) mod moto;

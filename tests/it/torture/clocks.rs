@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::scene::Scene;
 use crate::support::aws::Pair;
+use crate::support::faketime;
 use crate::support::program::{Ended, Running};
 use crate::support::proof::{self, Draw, Proof};
 
@@ -66,14 +67,6 @@ fn rounds(seed: u64, turn: u64) -> Vec<Round> {
     rounds
 }
 
-/// The library that tells a program another time; scripts/test installs it.
-fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("Linux").flatten().map(|folder| folder.path());
-    let places = folders.chain(["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from));
-    let mut libraries = places.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
-    libraries.find(|library| library.exists()).expect("libfaketime is not installed: scripts/test does that")
-}
-
 /// A scene whose program believes what a file says the time is.
 struct Clocks {
     scene: Scene,
@@ -85,12 +78,9 @@ impl Clocks {
         let mut scene = Scene::with_users(users);
         let file = scene.rig.program.folder().join("clock");
         let program = &mut scene.rig.program;
-        program.set("LD_PRELOAD", &library().display().to_string());
-        program.set("FAKETIME_TIMESTAMP_FILE", &file.display().to_string());
-        program.set("FAKETIME_NO_CACHE", "1");
-        // Only the wall clock can be set.
-        program.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        program.set("DONT_FAKE_MONOTONIC", "1");
+        for (name, value) in faketime::environment(&file) {
+            program.set(name, &value);
+        }
         program.set("ROTATOR_POLICY_SETTLE", "60s");
         let clocks = Self { scene, file };
         clocks.set("+0");
