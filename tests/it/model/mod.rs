@@ -47,7 +47,17 @@ fn in_ci() -> Vec<Row> {
         (1, None, Atomic, Report, 100, [1, 1, 1, 1, 0]),
         (1, Opens, Atomic, Report, 0, [0, 1, 0, 0, 0]),
         (1, Copies, Atomic, Report, 0, [0, 1, 0, 0, 0]),
+        (1, Opens, Atomic, Report, 0, [1, 0, 0, 0, 0]),
+        (1, Opens, Atomic, Report, 0, [0, 0, 1, 1, 0]),
+        (1, Opens, Atomic, Report, 0, [0, 0, 0, 0, 1]),
+        (1, Opens, Atomic, Reclaim, 0, [1, 1, 0, 0, 0]),
+        (1, Opens, TwoEntries, Report, 0, [1, 0, 0, 0, 0]),
+        (1, Copies, Atomic, Report, 0, [1, 0, 0, 0, 0]),
+        (1, Copies, Atomic, Report, 0, [0, 0, 1, 1, 0]),
+        (1, Copies, Atomic, Report, 0, [0, 0, 0, 0, 1]),
         (2, None, Atomic, Reclaim, 0, [1, 0, 0, 0, 0]),
+        (2, None, Atomic, Report, 0, [0, 1, 0, 0, 0]),
+        (2, None, TwoEntries, Report, 0, [0, 0, 1, 1, 0]),
     ]
 }
 
@@ -64,6 +74,10 @@ fn in_full() -> Vec<Row> {
         (1, Copies, TwoEntries, Report, 0, [1, 1, 0, 0, 0]),
         (2, None, Atomic, Report, 0, [1, 1, 0, 0, 0]),
         (1, None, Atomic, Report, 0, [3, 0, 0, 0, 0]),
+        (1, Opens, Atomic, Report, 0, [2, 0, 0, 0, 0]),
+        (1, Opens, Atomic, Report, 0, [1, 0, 0, 0, 1]),
+        (1, Copies, Atomic, Report, 0, [2, 0, 0, 0, 0]),
+        (1, Copies, Atomic, Report, 0, [1, 0, 0, 0, 1]),
     ]
 }
 

@@ -1,32 +1,28 @@
 //! One run over five stores that share keys: the embedded one, a folder of files, Secrets Manager and Parameter Store at
-//! moto, Vault's API at OpenBao.
+//! moto, Vault's API at OpenBao; IAM and its clock are the sandbox's.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rotator::sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use super::aws::wait;
 use crate::support::aws::{self, Pair, outcome};
 use crate::support::bao::{Bao, ROOT};
-use crate::support::faketime;
 use crate::support::moto::Moto;
-use crate::support::program::{Program, put_pair};
+use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 use crate::support::proof::{self, Draw, Proof};
 
 /// Users, their pairs in five stores, and the servers.
 struct Scene {
-    moto: Moto,
+    sandbox: Sandbox,
+    _moto: Moto,
     bao: Bao,
-    admin: Pair,
     program: Program,
     secrets: aws_sdk_secretsmanager::Client,
     parameters: aws_sdk_ssm::Client,
     users: Vec<String>,
-    /// What the time is at moto.
-    clock: PathBuf,
-    _clock: tempfile::TempDir,
 }
 
 const CONFIG: &str = r#"
@@ -57,21 +53,25 @@ fn secret(pair: &Pair) -> String {
 
 impl Scene {
     async fn with_users(number: usize) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = folder.path().join("clock");
-        std::fs::write(&clock, "+0").expect("written");
-        let moto = Moto::start_with(&faketime::environment(&clock));
-        let admin = moto.check_signatures().await;
-        let (bao, iam) = (Bao::start(), aws::iam(moto.addr(), &admin));
+        let (sandbox, moto, bao) = (sandbox_with_slashes(), Moto::start(), Bao::start());
         bao.mount_kv();
-        let mut program = Program::new(&format!("http://{}", moto.addr()), &admin);
+        let mut program = Program::at(&sandbox);
+        let at_moto = format!("http://{}", moto.addr());
+        program.set("AWS_ENDPOINT_URL_SECRETS_MANAGER", &at_moto);
+        program.set("AWS_ENDPOINT_URL_SSM", &at_moto);
         program.set("VAULT_ADDR", &bao.url());
         program.set("VAULT_TOKEN", ROOT);
         std::fs::write(program.folder().join("rotator.toml"), CONFIG).expect("written");
         let chain = aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region(aws_config::Region::new("eu-central-1"))
-            .endpoint_url(format!("http://{}", moto.addr()))
-            .credentials_provider(aws_credential_types::Credentials::new(&admin.id, &admin.secret, None, None, "test"))
+            .endpoint_url(&at_moto)
+            .credentials_provider(aws_credential_types::Credentials::new(
+                "AKIAAAAAAAAAAAAAAAAA",
+                "x",
+                None,
+                None,
+                "test",
+            ))
             .load()
             .await;
         let secrets = aws_sdk_secretsmanager::Client::new(&chain);
@@ -80,11 +80,7 @@ impl Scene {
         let users: Vec<String> = (0..number).map(|number| format!("team{number}/live")).collect();
         let mut entries = BTreeMap::new();
         for user in &users {
-            iam.create_user().user_name(user).send().await.expect("moto takes a slash");
-            let made = iam.create_access_key().user_name(user).send().await.expect("a key");
-            let key = made.access_key().expect("a key");
-            let pair = Pair::new(key.access_key_id(), key.secret_access_key());
-            put_pair(&mut entries, user, &pair);
+            let pair = user_with_entries(&sandbox, user, &mut entries);
             let file = program.folder().join(format!("files/{user}/.env"));
             std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
             std::fs::write(file, env_file(&pair)).expect("written");
@@ -104,7 +100,7 @@ impl Scene {
         }
         program.import(&entries);
         program.unset("ROTATOR_STORE");
-        Self { moto, bao, admin, program, secrets, parameters, users, clock, _clock: folder }
+        Self { sandbox, _moto: moto, bao, program, secrets, parameters, users }
     }
 
     /// The pair of a user in each of the five, with all around it as it was.
@@ -140,16 +136,14 @@ impl Scene {
 
     /// Each user has one key, which all five hold and which authenticates.
     fn all_hold_the_one_key(&self) -> Result<(), String> {
-        let iam = aws::iam(self.moto.addr(), &self.admin);
         for user in &self.users {
-            let listed = wait(iam.list_access_keys().user_name(user).send()).expect("moto lists");
-            let ids: Vec<_> = listed.access_key_metadata().iter().filter_map(|key| key.access_key_id()).collect();
+            let ids: Vec<String> = self.sandbox.keys_of(user).iter().map(|key| key.id.to_string()).collect();
             let pairs = self.pairs(user);
-            if pairs.iter().any(|pair| ids != [pair.id.as_str()] || pair.secret != pairs[0].secret) {
+            if pairs.iter().any(|pair| ids != [pair.id.clone()] || pair.secret != pairs[0].secret) {
                 let held: Vec<_> = pairs.iter().map(|pair| &pair.id).collect();
                 return Err(format!("{user} has {ids:?}, and the stores hold {held:?}"));
             }
-            let answered = outcome(&wait(aws::sts(self.moto.addr(), &pairs[0]).get_caller_identity().send()));
+            let answered = outcome(&wait(aws::sts(self.sandbox.addr(), &pairs[0]).get_caller_identity().send()));
             if answered != "ok" {
                 return Err(format!("the stored pair of {user} does not authenticate: {answered}"));
             }
@@ -157,7 +151,7 @@ impl Scene {
         Ok(())
     }
 
-    /// `run` and `resume` again and again, an hour later each time where something waits.
+    /// `run` again and again, twenty minutes later each time where something waits.
     fn finish(&self, jumped: &mut u64) -> Result<(), String> {
         for _ in 0..40 {
             let ended = self.program.rotator(&["run", "-q"]);
@@ -166,7 +160,7 @@ impl Scene {
                 // A write to Parameter Store may land until its signature is too old.
                 Some(3) => {
                     *jumped += 20;
-                    std::fs::write(&self.clock, format!("+{jumped}m")).expect("written");
+                    self.sandbox.advance(Duration::from_secs(20 * 60));
                 }
                 _ => return Err(format!("run ends with {:?}: {}", ended.code, ended.stderr)),
             }
@@ -212,7 +206,7 @@ async fn while_one_of_the_stores_is_down_no_key_is_touched() {
 #[tokio::test]
 async fn killed_at_any_moment_every_store_ends_with_the_one_key() {
     let users = usize::try_from(proof::cases(4, 100)).expect("few");
-    let kills = if proof::is_full() { 100 } else { 8 };
+    let kills = if proof::is_full() { 100 } else { 20 };
     let what = "kill -9 of run over five stores that share keys, then runs until all is done";
     let mut proof = Proof::of("S1", what, &[]);
     let scene = Scene::with_users(users).await;
@@ -235,7 +229,7 @@ async fn killed_at_any_moment_every_store_ends_with_the_one_key() {
         proof.case();
     }
     scene.finish(&mut jumped).and_then(|()| scene.all_hold_the_one_key()).expect("every place holds the one key");
-    proof.count("minutes that moto's clock was set forward", jumped);
+    proof.count("minutes that AWS's clock was set forward", jumped);
     proof.case();
     proof.conclude();
 }

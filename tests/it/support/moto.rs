@@ -47,17 +47,12 @@ impl Moto {
     /// # Panics
     /// If there is no moto: a test that needs it must fail, never pass by being skipped.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    /// As [`Self::start`], with these variables in its environment.
-    pub(crate) fn start_with(environment: &[(&str, String)]) -> Self {
         let program = std::env::var_os("ROTATOR_TEST_MOTO").unwrap_or_else(|| {
             panic!("this test needs moto: run scripts/test, which installs it, or set ROTATOR_TEST_MOTO to moto_server")
         });
         let mut last_words = String::new();
         for _ in 0..TRIES {
-            match Self::try_start(&program, environment) {
+            match Self::try_start(&program) {
                 Ok(moto) => return moto,
                 Err(words) => last_words = words,
             }
@@ -65,13 +60,12 @@ impl Moto {
         panic!("moto did not come up in {TRIES} tries; it last said: {last_words}");
     }
 
-    fn try_start(program: &OsString, environment: &[(&str, String)]) -> Result<Self, String> {
+    fn try_start(program: &OsString) -> Result<Self, String> {
         let address = free_address();
         let log = tempfile::NamedTempFile::new().expect("a file for moto's log");
         let output = || Stdio::from(File::options().append(true).open(log.path()).expect("moto's log opens"));
         let child = Command::new(program)
             .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
-            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output())
