@@ -290,6 +290,9 @@ pub struct PolicyArgs {
     /// Restrict the policy to this account
     #[arg(long, value_name = "DIGITS")]
     pub account: Option<AccountId>,
+    /// Print a policy of Vault's for its stores instead
+    #[arg(long)]
+    pub vault: bool,
 }
 
 /// `init`.

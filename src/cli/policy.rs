@@ -1,11 +1,11 @@
-//! `policy`: the least IAM policy that a configuration needs.
+//! `policy`: the least that a configuration needs: an IAM policy for IAM and AWS's stores, or a policy of Vault's.
 
 use serde_json::{Value, json};
 
 use super::Context;
 use super::args::PolicyArgs;
 use super::conclude::to_stdout;
-use super::config::Config;
+use super::config::{Config, StoreKind, StoreSettings};
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
@@ -19,7 +19,8 @@ use crate::rotation::policy::Unclaimed;
 /// [`CliError::usage`] for the configuration.
 pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
-    to_stdout(&to_bytes(&least(&config, args.account.as_ref())))?;
+    let policy = if args.vault { of_vault(&config)? } else { least(&config, args.account.as_ref()) };
+    to_stdout(&to_bytes(&policy))?;
     Ok(Exit::Done)
 }
 
@@ -31,15 +32,72 @@ fn least(config: &Config, account: Option<&AccountId>) -> Value {
     if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
         on_users.push("iam:UpdateAccessKey");
     }
-    let users = users(&config.owner, account.map_or("*", AccountId::as_str));
-    json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            { "Sid": "RotateKeys", "Effect": "Allow", "Action": on_users, "Resource": users },
-            // The call names a key and no user, so it cannot be narrowed to users by name.
-            { "Sid": "WhoseAndLastUsed", "Effect": "Allow", "Action": ["iam:GetAccessKeyLastUsed"], "Resource": "*" },
-        ],
-    })
+    let account = account.map_or("*", AccountId::as_str);
+    let mut statements = vec![
+        allow("RotateKeys", &on_users, &json!(users(&config.owner, account))),
+        // The call names a key and no user, so it cannot be narrowed to users by name.
+        allow("WhoseAndLastUsed", &["iam:GetAccessKeyLastUsed"], &json!("*")),
+    ];
+    statements.extend(config.stores.iter().enumerate().flat_map(|(number, store)| of_store(number, store, account)));
+    json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+fn allow(sid: &str, actions: &[&str], resource: &Value) -> Value {
+    json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource })
+}
+
+/// What a store of AWS's needs
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html>,
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). Where values are
+/// sealed with a KMS key of the account's own, that key has to allow `kms:Decrypt` and `kms:GenerateDataKey`, too.
+fn of_store(number: usize, store: &StoreSettings, account: &str) -> Vec<Value> {
+    let region = store.region.as_deref().unwrap_or("*");
+    let (list, read, write, resource): (_, Vec<&str>, Vec<&str>, _) = match &store.uri.kind {
+        StoreKind::SecretsManager(prefix) => (
+            "secretsmanager:ListSecrets",
+            vec!["secretsmanager:GetSecretValue"],
+            vec!["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"],
+            format!("arn:aws:secretsmanager:{region}:{account}:secret:{prefix}*"),
+        ),
+        StoreKind::ParameterStore(path) => {
+            let path = path.trim_matches('/');
+            let below = if path.is_empty() { "*".to_owned() } else { format!("{path}/*") };
+            (
+                "ssm:DescribeParameters",
+                vec!["ssm:GetParameters", "ssm:GetParametersByPath"],
+                vec!["ssm:PutParameter"],
+                format!("arn:aws:ssm:{region}:{account}:parameter/{below}"),
+            )
+        }
+        StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Vault(_) => return Vec::new(),
+    };
+    let on_entries = if store.read_only { read } else { [read, write].concat() };
+    vec![
+        allow(&format!("Store{number}List"), &[list], &json!("*")),
+        allow(&format!("Store{number}"), &on_entries, &json!(resource)),
+    ]
+}
+
+/// Vault's policy for the stores that are its
+/// (<https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2/upgrade#acl-rules>).
+fn of_vault(config: &Config) -> Result<Value, CliError> {
+    let mut paths = serde_json::Map::new();
+    for store in &config.stores {
+        let StoreKind::Vault(rest) = &store.uri.kind else { continue };
+        let rest = rest.trim_matches('/');
+        let (mount, below) =
+            rest.split_once('/').map_or((rest, String::new()), |(mount, path)| (mount, format!("{path}/")));
+        let data: &[&str] = if store.read_only { &["read"] } else { &["read", "update"] };
+        paths.insert(format!("{mount}/data/{below}*"), json!({ "capabilities": data }));
+        paths.insert(format!("{mount}/metadata/{below}*"), json!({ "capabilities": ["list"] }));
+    }
+    if paths.is_empty() {
+        return Err(CliError::usage(
+            "no store of Vault's is configured",
+            "name it with --store vault:MOUNT, or leave --vault out for IAM's policy",
+        ));
+    }
+    Ok(json!({ "path": paths }))
 }
 
 /// The users' ARNs; a user may stand below a path, which no entry tells.
@@ -73,7 +131,28 @@ fn wildcard(template: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::config::StoreUri;
     use std::collections::BTreeMap;
+
+    fn store(uri: &str) -> StoreSettings {
+        StoreSettings::whole(StoreUri::parse(uri, std::path::Path::new("/")).expect("valid"))
+    }
+
+    #[test]
+    fn a_store_of_awss_needs_its_own_entries_and_the_list() {
+        let told = |store: &StoreSettings| serde_json::to_string(&of_store(1, store, "123456789012")).expect("JSON");
+        let mut secrets = store("aws-secretsmanager:team/");
+        secrets.region = Some("eu-west-1".to_owned());
+        let all = told(&secrets);
+        assert!(all.contains(r#""Resource":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/*""#), "{all}");
+        assert!(all.contains("UpdateSecretVersionStage") && all.contains("ListSecrets"), "{all}");
+        secrets.read_only = true;
+        assert!(!told(&secrets).contains("Put"));
+        let parameters = told(&store("aws-ssm:/team"));
+        assert!(parameters.contains(r#""Resource":"arn:aws:ssm:*:123456789012:parameter/team/*""#), "{parameters}");
+        assert!(told(&store("aws-ssm:")).contains(r#"parameter/*""#));
+        assert!(of_store(1, &store("file:/x"), "*").is_empty());
+    }
 
     #[test]
     fn users_are_as_narrow_as_the_owner_allows() {
