@@ -69,7 +69,7 @@ fn of_store(number: usize, store: &StoreSettings, account: &str) -> Vec<Value> {
                 format!("arn:aws:ssm:{region}:{account}:parameter/{below}"),
             )
         }
-        StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Vault(_) => return Vec::new(),
+        StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Vault(_) | StoreKind::Exec(_) => return Vec::new(),
     };
     let on_entries = if store.read_only { read } else { [read, write].concat() };
     vec![

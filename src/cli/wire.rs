@@ -13,6 +13,7 @@ use super::progress;
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
+use crate::adapters::stores::exec::ExecStore;
 use crate::adapters::stores::file::FileStore;
 use crate::adapters::stores::vault::{Vault, VaultError, VaultSettings};
 use crate::adapters::stores::{Backend, Chosen, Named};
@@ -142,6 +143,12 @@ pub async fn open_store(
             };
             let vault = VaultSettings::of(rest, &table, &environment, config.call_timeout).map_err(failed)?;
             Arc::new(Vault::open(vault).await.map_err(failed)?)
+        }
+        StoreKind::Exec(command) => {
+            let opened = ExecStore::open(command, config.call_timeout).await;
+            Arc::new(opened.map_err(|error| {
+                CliError::failed(error.message, "nothing was changed; docs/stores.md has the protocol of exec: stores")
+            })?)
         }
     };
     Ok(narrowed(settings, Arc::new(Named::new(name.clone(), settings.naming.clone(), backend))))

@@ -208,7 +208,10 @@ impl Backend for SecretsManager {
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let read = names.iter().cloned().map(async |name| self.reading(&name, false).await);
+        let mut read = Vec::new();
+        for name in names {
+            read.push(self.reading(name, false));
+        }
         let all: Vec<_> = futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
         all.into_iter().collect()
     }

@@ -50,6 +50,6 @@ pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
         Failure::Refused(refusal) if written > 0 => {
             Failure::Unknown(format!("entries written: {written}; the next was refused: {refusal}"))
         }
-        failure => failure,
+        failure @ (Failure::Refused(_) | Failure::Unknown(_)) => failure,
     }
 }

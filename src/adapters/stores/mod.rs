@@ -4,6 +4,7 @@
 mod backend;
 mod chosen;
 pub mod embedded;
+pub mod exec;
 pub mod file;
 mod named;
 mod naming;

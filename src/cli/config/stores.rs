@@ -13,7 +13,8 @@ use crate::cli::error::CliError;
 use crate::rotation::name::StoreName;
 
 /// The forms a store's URI may have.
-const FORMS: &str = "sqlite:PATH, file:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH]";
+const FORMS: &str =
+    "sqlite:PATH, file:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], exec:COMMAND";
 
 /// What kind of store, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum StoreKind {
     ParameterStore(String),
     /// A KV engine of Vault or OpenBao: its mount, and a path below it.
     Vault(String),
+    /// Whatever a program reads and writes: its words.
+    Exec(String),
 }
 
 /// What only Vault has a use for.
@@ -62,6 +65,13 @@ impl StoreUri {
                 let kind = if is_secrets { StoreKind::SecretsManager } else { StoreKind::ParameterStore };
                 Ok(Self { name, kind: kind(rest.to_owned()) })
             }
+            Some(("exec", rest)) if rest.trim().is_empty() => {
+                Err(CliError::usage(format!("the store `{text}` names no program"), "write exec:COMMAND"))
+            }
+            Some(("exec", rest)) => {
+                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
+                Ok(Self { name, kind: StoreKind::Exec(rest.to_owned()) })
+            }
             Some(("vault", rest)) if rest.trim_matches('/').is_empty() => Err(CliError::usage(
                 format!("the store `{text}` names no mount"),
                 "write vault:MOUNT, for example vault:secret",
@@ -91,9 +101,11 @@ impl StoreUri {
     pub fn embedded_path(&self) -> Option<&Path> {
         match &self.kind {
             StoreKind::Sqlite(path) => Some(path),
-            StoreKind::File(_) | StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_) | StoreKind::Vault(_) => {
-                None
-            }
+            StoreKind::File(_)
+            | StoreKind::SecretsManager(_)
+            | StoreKind::ParameterStore(_)
+            | StoreKind::Vault(_)
+            | StoreKind::Exec(_) => None,
         }
     }
 }

@@ -127,7 +127,7 @@ impl Subject for Parameters {
     fn put(&self, entry: &str, value: &[u8]) {
         use aws_sdk_ssm::types::{ParameterTier, ParameterType};
         let mut types = self.types.lock().expect("one thread");
-        let next = if types.len() % 2 == 0 { ParameterType::SecureString } else { ParameterType::String };
+        let next = if types.len().is_multiple_of(2) { ParameterType::SecureString } else { ParameterType::String };
         let kind = types.entry(entry.to_owned()).or_insert(next).clone();
         let text = std::str::from_utf8(value).expect("text");
         let put = self.client.put_parameter().name(format!("/{entry}")).value(text).r#type(kind);

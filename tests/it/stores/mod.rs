@@ -2,6 +2,7 @@
 //! a [`Subject`] and a line in [`conforms`]'s callers.
 
 mod aws;
+mod exec;
 mod local;
 mod subject;
 mod together;
@@ -119,9 +120,9 @@ async fn lists_everything(subject: &dyn Subject) {
     let all = store.read_all().await.expect("reads");
     let all: Vec<(String, Vec<u8>)> = all
         .into_iter()
-        .map(|(entry, reading)| match reading {
+        .map(|(entry, reading)| match &reading {
             Reading::Value { value, .. } => (entry.to_string(), value.expose().to_vec()),
-            other => panic!("{entry}: {other:?}"),
+            Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => panic!("{entry}: {reading:?}"),
         })
         .collect();
     let put: Vec<_> = many.into_iter().map(|(entry, text)| (entry, subject.stored(&text))).collect();
@@ -137,7 +138,7 @@ async fn reads_by_name(subject: &dyn Subject) {
         .map(|reading| match reading {
             Reading::Value { value, .. } => Some(value.expose().to_vec()),
             Reading::Missing => None,
-            other => panic!("{other:?}"),
+            Reading::NotOurs { .. } | Reading::Unreadable(_) => panic!("{reading:?}"),
         })
         .collect();
     assert_eq!(values, [Some(subject.stored("secret\n")), None, Some(subject.stored("id"))]);

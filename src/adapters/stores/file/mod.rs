@@ -228,9 +228,7 @@ impl Inner {
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> CallError {
-    let kind = match error.kind() {
-        ErrorKind::PermissionDenied => CallErrorKind::Denied,
-        _ => CallErrorKind::Other,
-    };
+    let is_denied = error.kind() == ErrorKind::PermissionDenied;
+    let kind = if is_denied { CallErrorKind::Denied } else { CallErrorKind::Other };
     CallError::new(kind, format!("{} could not be read: {error}", path.display()))
 }

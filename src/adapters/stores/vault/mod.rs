@@ -199,7 +199,10 @@ impl Backend for Vault {
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let read = names.iter().cloned().map(async |name| self.get(&name).await);
+        let mut read = Vec::new();
+        for name in names {
+            read.push(self.get(name));
+        }
         let all: Vec<_> = futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
         all.into_iter().collect()
     }

@@ -1,0 +1,315 @@
+//! `exec:COMMAND`: a store behind a program of a few lines, one JSON object a line on its stdin and stdout
+//! (`docs/stores.md` has the protocol, `examples/` two programs). It is started once for each question and is killed
+//! with rotator, so that no write is under way once rotator is gone.
+
+#![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::{Backend, NativeWrite, after};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
+
+/// The protocol's version, in every request.
+const VERSION: u32 = 1;
+
+/// A program has at least this long: it may have to ask a server of its own.
+const LEAST_TIME: Duration = Duration::from_secs(30);
+
+/// No more than this is read of one answer.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// A program's words are cut off here.
+const MOST_WORDS: usize = 300;
+
+/// Nothing of rotator's own rights is a program's business.
+const NOT_INHERITED: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"];
+
+/// A line of an answer; each kind of answer has some of it.
+#[derive(Debug, Default, Deserialize)]
+struct Line {
+    identity: Option<String>,
+    #[serde(default)]
+    late_writes_seconds: u64,
+    #[serde(default)]
+    read_only: bool,
+    name: Option<String>,
+    version: Option<String>,
+    value: Option<String>,
+    value_base64: Option<String>,
+    #[serde(default)]
+    missing: bool,
+    #[serde(default)]
+    done: bool,
+    #[serde(default)]
+    ok: bool,
+    #[serde(default)]
+    stale: bool,
+    #[serde(default)]
+    refused: bool,
+    error: Option<String>,
+}
+
+impl Line {
+    /// What it says that an entry holds; none where it says nothing of its value.
+    fn reading(&mut self) -> Option<Reading> {
+        if self.missing {
+            return Some(Reading::Missing);
+        }
+        if let Some(why) = &self.error {
+            return Some(Reading::Unreadable(plain(why)));
+        }
+        let bytes = match (self.value.take(), self.value_base64.take()) {
+            (Some(text), _) => text.as_bytes().to_vec(),
+            (None, Some(text)) => match STANDARD.decode(text.as_bytes()) {
+                Ok(bytes) => bytes,
+                Err(_) => return Some(Reading::Unreadable("its value_base64 is none".to_owned())),
+            },
+            (None, None) => return None,
+        };
+        let Some(version) = self.version.take() else {
+            return Some(Reading::Unreadable("the program gives no version of it".to_owned()));
+        };
+        Some(Reading::Value { version: Version(version), value: SecretValue::new(bytes) })
+    }
+}
+
+/// Words of another program: printable, and not too many.
+fn plain(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MOST_WORDS).collect()
+}
+
+/// What came of a question.
+enum Told {
+    /// Every line of a program that ended well.
+    Lines(Vec<Line>),
+    /// The program never ran.
+    NotStarted(String),
+    /// It may have done anything.
+    Failed(String),
+}
+
+/// A store behind a program.
+pub struct ExecStore {
+    command: Vec<String>,
+    limit: Duration,
+    identity: StoreIdentity,
+    late_writes: Duration,
+    read_only: bool,
+}
+
+impl ExecStore {
+    /// Asks the program (its words, separated by blanks; no shell) which store it is.
+    ///
+    /// # Errors
+    /// For people: it cannot be started, or does not answer as the protocol says.
+    pub async fn open(command: &str, call_timeout: Duration) -> Result<Self, CallError> {
+        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let limit = call_timeout.max(LEAST_TIME);
+        let failed = |why: String| CallError::new(CallErrorKind::Other, why);
+        let hello = match ask(&command, limit, json!({ "op": "hello" })).await {
+            Told::Lines(lines) => lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()),
+            Told::NotStarted(why) | Told::Failed(why) => return Err(failed(why)),
+        };
+        let Some(Line { identity: Some(identity), late_writes_seconds, read_only, .. }) = hello else {
+            return Err(failed(format!("{} does not say which store it is", command.join(" "))));
+        };
+        let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { command, limit, identity, late_writes: Duration::from_secs(late_writes_seconds), read_only })
+    }
+
+    async fn get(&self, name: &str) -> Result<Reading, CallError> {
+        match ask(&self.command, self.limit, json!({ "op": "get", "name": name })).await {
+            Told::Lines(lines) => {
+                let reading = lines.into_iter().find_map(|mut line| line.reading());
+                reading.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.command.join(" "))))
+            }
+            Told::NotStarted(why) | Told::Failed(why) => Err(unavailable(why)),
+        }
+    }
+
+    async fn put(&self, write: &NativeWrite) -> Result<(), Failure> {
+        let refused = |kind, why: String| Err(Failure::Refused(Refusal::new(kind, why)));
+        let mut request = json!({ "op": "put", "name": write.name, "expects": write.replaces.0 });
+        match write.value.expose_text() {
+            Some(text) => request["value"] = text.into(),
+            None => request["value_base64"] = STANDARD.encode(write.value.expose()).into(),
+        }
+        let lines = match ask(&self.command, self.limit, request).await {
+            Told::Lines(lines) => lines,
+            Told::NotStarted(why) => return refused(RefusalKind::Other, why),
+            Told::Failed(why) => return Err(Failure::Unknown(why)),
+        };
+        let about = format!("{} in {}", write.name, self.command.join(" "));
+        match lines.into_iter().find(|line| line.ok || line.stale || line.error.is_some()) {
+            Some(Line { stale: true, .. }) => {
+                refused(RefusalKind::Stale, format!("{about} has changed since it was read"))
+            }
+            Some(Line { ok: true, .. }) => Ok(()),
+            Some(Line { refused: true, error, .. }) => {
+                refused(RefusalKind::Other, format!("{about}: {}", without(error, &write.value)))
+            }
+            Some(Line { error, .. }) => Err(Failure::Unknown(format!("{about}: {}", without(error, &write.value)))),
+            None => Err(Failure::Unknown(format!("{about}: the program does not say what it did"))),
+        }
+    }
+}
+
+/// A program's words, unless they quote what it was given.
+fn without(words: Option<String>, value: &SecretValue) -> String {
+    let words = words.unwrap_or_default();
+    let quotes = value.expose_text().is_some_and(|value| {
+        value
+            .split(|letter: char| letter.is_whitespace() || "\"'=,:{}".contains(letter))
+            .any(|word| word.len() >= 8 && words.contains(word))
+    });
+    if quotes { "its error quotes the value, and is not shown".to_owned() } else { plain(&words) }
+}
+
+fn unavailable(why: String) -> CallError {
+    CallError::new(CallErrorKind::Unavailable, why)
+}
+
+async fn ask(command: &[String], limit: Duration, mut request: Value) -> Told {
+    request["version"] = VERSION.into();
+    let mut line = Zeroizing::new(request.to_string().into_bytes());
+    line.push(b'\n');
+    let words = command.to_vec();
+    let told = tokio::task::spawn_blocking(move || talk(&words, line, limit)).await;
+    told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", command.join(" "))))
+}
+
+/// Starts the program, gives it the request and reads all that it says.
+fn talk(words: &[String], request: Zeroizing<Vec<u8>>, limit: Duration) -> Told {
+    let called = words.join(" ");
+    let Some((program, arguments)) = words.split_first() else {
+        return Told::NotStarted("exec: names no program".to_owned());
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    NOT_INHERITED.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    // SAFETY: between fork and exec only this one system call is made, which allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
+        });
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Told::NotStarted(format!("{called} could not be started: {error}")),
+    };
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    let (sender, said) = mpsc::channel();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            // A program that does not read to the end says so by its answer.
+            let _ = input.map(|mut input| input.write_all(&request));
+        });
+        threads.spawn(move || {
+            let mut bytes = Zeroizing::new(Vec::new());
+            let read = output.map(|output| output.take(LARGEST).read_to_end(&mut bytes));
+            let _ = sender.send(matches!(read, Some(Ok(_))).then_some(bytes));
+        });
+        let began = Instant::now();
+        let bytes = said.recv_timeout(limit).ok().flatten();
+        let ended = bytes.is_some() && ends_well(&mut child, limit.saturating_sub(began.elapsed()));
+        if !ended {
+            let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
+            let _ = child.wait();
+        }
+        match bytes {
+            Some(bytes) if ended => parse(&called, &bytes),
+            Some(_) => Told::Failed(format!("{called} failed; run it by hand to see what it says")),
+            None => Told::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
+        }
+    })
+}
+
+fn ends_well(child: &mut Child, limit: Duration) -> bool {
+    let began = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(2)),
+            Ok(None) | Err(_) => return false,
+        }
+    }
+}
+
+fn parse(called: &str, bytes: &[u8]) -> Told {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let lines: Result<Vec<Line>, _> = lines.map(serde_json::from_slice).collect();
+    lines.map_or_else(|_| Told::Failed(format!("{called} says what is no JSON object on a line")), Told::Lines)
+}
+
+#[async_trait]
+impl Backend for ExecStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: false, late_writes: self.late_writes, read_only: self.read_only }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        Ok(self.identity.clone())
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        let called = self.command.join(" ");
+        let lines = match ask(&self.command, self.limit, json!({ "op": "list" })).await {
+            Told::Lines(lines) => lines,
+            Told::NotStarted(why) | Told::Failed(why) => return Err(unavailable(why)),
+        };
+        if let Some(why) = lines.iter().find(|line| line.name.is_none()).and_then(|line| line.error.as_ref()) {
+            return Err(unavailable(format!("{called}: {}", plain(why))));
+        }
+        // Without it a list that was cut off would be taken for the whole.
+        if !lines.last().is_some_and(|line| line.done) {
+            return Err(unavailable(format!("{called} did not say that its list is done")));
+        }
+        let mut entries = Vec::new();
+        for mut line in lines {
+            let Some(name) = line.name.take() else { continue };
+            let reading = match line.reading() {
+                Some(reading) => reading,
+                None => self.get(&name).await?,
+            };
+            if !matches!(reading, Reading::Missing) {
+                entries.push((name, reading));
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let mut readings = Vec::new();
+        for name in names {
+            readings.push(self.get(name).await?);
+        }
+        Ok(readings)
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        for (written, write) in batch.iter().enumerate() {
+            self.put(write).await.map_err(|failure| after(written, failure))?;
+        }
+        Ok(())
+    }
+}
