@@ -138,11 +138,12 @@ pub async fn open_store(
         StoreKind::Vault(rest) => {
             let table = |key: &str| settings.of_vault.get(key).cloned();
             let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-            let failed = |error: VaultError| {
-                CliError::failed(format!("failed to {error}"), "nothing was changed; `rotator doctor` checks the rest")
-            };
-            let vault = VaultSettings::of(rest, &table, &environment, config.call_timeout).map_err(failed)?;
-            Arc::new(Vault::open(vault).await.map_err(failed)?)
+            let vault = VaultSettings::of(rest, &table, &environment, config.call_timeout);
+            Arc::new(
+                Vault::open(vault.map_err(|error| vault_failed(&error))?)
+                    .await
+                    .map_err(|error| vault_failed(&error))?,
+            )
         }
         StoreKind::Exec(command) => {
             let opened = ExecStore::open(command, config.call_timeout).await;
@@ -152,6 +153,19 @@ pub async fn open_store(
         }
     };
     Ok(narrowed(settings, Arc::new(Named::new(name.clone(), settings.naming.clone(), backend))))
+}
+
+fn vault_failed(error: &VaultError) -> CliError {
+    let (message, hint) =
+        (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of vault:");
+    match error {
+        VaultError::Login(_) => CliError::failed(message, hint),
+        VaultError::NoAddress
+        | VaultError::PlainHttp { .. }
+        | VaultError::NoUrl { .. }
+        | VaultError::NoAuth { .. }
+        | VaultError::Authorities { .. } => CliError::usage(message, hint),
+    }
 }
 
 fn narrowed(settings: &StoreSettings, store: Arc<dyn SecretStore>) -> Arc<dyn SecretStore> {

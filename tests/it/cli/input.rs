@@ -66,7 +66,7 @@ fn a_configuration_that_is_not_understood_is_two() {
     bench.run(&["run", "--config", "none.toml"]).code(2).says("none.toml");
     bench.run(&["run", "--overlap", "soon"]).code(2).says("--overlap");
     bench.run(&["run", "--only", "["]).code(2).says("--only");
-    bench.run(&["run", "--store", "vault:x"]).code(2).says("sqlite:PATH");
+    bench.run(&["run", "--store", "floppy:x"]).code(2).says("sqlite:PATH");
     bench.run(&["frobnicate"]).code(2);
     bench.run(&[]).code(2);
     bench.run_in(("ROTATOR_POLICY_SETLE", "1s"), &["status"]).code(2).says("`ROTATOR_POLICY_SETTLE`");
@@ -74,6 +74,8 @@ fn a_configuration_that_is_not_understood_is_two() {
     bench.write("rotator.toml", "[policy]\noverlapp = \"1h\"\n");
     bench.run(&["status"]).code(2).says("did you mean `[policy] overlap`");
     assert!(!bench.path("journal.db").exists());
+    bench.write("rotator.toml", "");
+    bench.run(&["run", "--store", "vault:x"]).code(2).says("VAULT_ADDR");
 }
 
 #[test]

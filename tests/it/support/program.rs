@@ -99,7 +99,11 @@ impl Running {
     /// How it ended, if that was within this time; else it is killed, with all that it started. What it prints is read
     /// meanwhile: nobody waits for room in a pipe.
     pub(crate) fn within(mut self, limit: Duration) -> Result<Ended, Ended> {
+        let is_over = self.is_over();
         let child = self.0.take().expect("there until now");
+        if is_over {
+            return Ok(Ended::of(child));
+        }
         let group = Pid::from_child(&child);
         let (sender, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(Ended::of(child)));

@@ -21,6 +21,8 @@ const PAST_THE_TIME_OUT: Duration = Duration::from_millis(2_200);
 /// How often a journal is resumed until nothing of it is in flight.
 const MOST_TRIES: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A request that was sent is executed within this time.
+const UNDER_WAY: Duration = Duration::from_millis(200);
 
 /// Where the run is stopped.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +113,19 @@ impl Stopped {
     /// The journal is held: every other rotator is told by whom, and changes nothing.
     fn kept_out(&self, pid: u32) -> Result<(), String> {
         let keys = || self.scene.sandbox.all_keys().into_iter().map(|key| (key.id.to_string(), key.status));
-        let (before, values) = (keys().collect::<Vec<_>>(), self.scene.rig.program.values());
+        let now = || (keys().collect::<Vec<_>>(), self.scene.rig.program.values());
+        // What the run had asked for when it was stopped is carried out yet.
+        let mut seen = now();
+        loop {
+            std::thread::sleep(UNDER_WAY);
+            let later = now();
+            let is_quiet = seen == later;
+            seen = later;
+            if is_quiet {
+                break;
+            }
+        }
+        let (before, values) = seen;
         for command in ["run", "resume"] {
             let ended = self.scene.rig.program.rotator(&[command]);
             if ended.code != Some(5) || !ended.stderr.contains(&format!("pid {pid}")) {
