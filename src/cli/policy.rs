@@ -52,21 +52,23 @@ fn allow(sid: &str, actions: &[&str], resource: &Value) -> Value {
 /// sealed with a KMS key of the account's own, that key has to allow `kms:Decrypt` and `kms:GenerateDataKey`, too.
 fn of_store(number: usize, store: &StoreSettings, account: &str) -> Vec<Value> {
     let region = store.region.as_deref().unwrap_or("*");
-    let (list, read, write, resource): (_, Vec<&str>, Vec<&str>, _) = match &store.uri.kind {
+    let (list, read, write, resources): (_, Vec<&str>, Vec<&str>, Vec<String>) = match &store.uri.kind {
         StoreKind::SecretsManager(prefix) => (
             "secretsmanager:ListSecrets",
             vec!["secretsmanager:GetSecretValue"],
             vec!["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"],
-            format!("arn:aws:secretsmanager:{region}:{account}:secret:{prefix}*"),
+            vec![format!("arn:aws:secretsmanager:{region}:{account}:secret:{prefix}*")],
         ),
         StoreKind::ParameterStore(path) => {
             let path = path.trim_matches('/');
-            let below = if path.is_empty() { "*".to_owned() } else { format!("{path}/*") };
+            // Listing is allowed on the path itself, reading on what is below it.
+            let below: Vec<String> =
+                if path.is_empty() { vec!["*".to_owned()] } else { vec![path.to_owned(), format!("{path}/*")] };
             (
                 "ssm:DescribeParameters",
                 vec!["ssm:GetParameters", "ssm:GetParametersByPath"],
                 vec!["ssm:PutParameter"],
-                format!("arn:aws:ssm:{region}:{account}:parameter/{below}"),
+                below.iter().map(|below| format!("arn:aws:ssm:{region}:{account}:parameter/{below}")).collect(),
             )
         }
         StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Vault(_) | StoreKind::Exec(_) => return Vec::new(),
@@ -74,7 +76,7 @@ fn of_store(number: usize, store: &StoreSettings, account: &str) -> Vec<Value> {
     let on_entries = if store.read_only { read } else { [read, write].concat() };
     vec![
         allow(&format!("Store{number}List"), &[list], &json!("*")),
-        allow(&format!("Store{number}"), &on_entries, &json!(resource)),
+        allow(&format!("Store{number}"), &on_entries, &json!(resources)),
     ]
 }
 
@@ -144,12 +146,17 @@ mod tests {
         let mut secrets = store("aws-secretsmanager:team/");
         secrets.region = Some("eu-west-1".to_owned());
         let all = told(&secrets);
-        assert!(all.contains(r#""Resource":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/*""#), "{all}");
+        assert!(all.contains(r#""Resource":["arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/*"]"#), "{all}");
         assert!(all.contains("UpdateSecretVersionStage") && all.contains("ListSecrets"), "{all}");
         secrets.read_only = true;
         assert!(!told(&secrets).contains("Put"));
         let parameters = told(&store("aws-ssm:/team"));
-        assert!(parameters.contains(r#""Resource":"arn:aws:ssm:*:123456789012:parameter/team/*""#), "{parameters}");
+        assert!(
+            parameters.contains(
+                r#""arn:aws:ssm:*:123456789012:parameter/team","arn:aws:ssm:*:123456789012:parameter/team/*""#
+            ),
+            "{parameters}"
+        );
         assert!(told(&store("aws-ssm:")).contains(r#"parameter/*""#));
         assert!(of_store(1, &store("file:/x"), "*").is_empty());
     }

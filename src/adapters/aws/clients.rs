@@ -1,15 +1,10 @@
 //! Clients of the services that hold secrets, on the same terms as IAM's: no retries, every time-out, https or loopback.
 
-use std::time::Duration;
-
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{Region, SdkConfig};
 
-use super::connect::{Aws, AwsSettings, ConnectError, Probe, is_plain, nobody, one_pool, time_outs};
-
-/// One of these calls may carry many values; a page of IAM's is small beside it.
-const LEAST_TIME: Duration = Duration::from_secs(10);
+use super::connect::{Aws, ConnectError, Probe, is_plain, nobody, one_pool, time_outs};
 
 impl Aws {
     /// A client of Secrets Manager.
@@ -17,7 +12,7 @@ impl Aws {
         &self,
         region: Option<&str>,
     ) -> Result<aws_sdk_secretsmanager::Client, ConnectError> {
-        let settings = self.for_stores();
+        let settings = self.settings;
         let (retries, time_outs) = (RetryConfig::disabled(), time_outs(settings));
         let chain = in_region(&self.chain, region);
         let probe = Probe::default();
@@ -38,7 +33,7 @@ impl Aws {
 
     /// A client of Parameter Store.
     pub(super) async fn parameter_store(&self, region: Option<&str>) -> Result<aws_sdk_ssm::Client, ConnectError> {
-        let settings = self.for_stores();
+        let settings = self.settings;
         let (retries, time_outs) = (RetryConfig::disabled(), time_outs(settings));
         let chain = in_region(&self.chain, region);
         let probe = Probe::default();
@@ -54,10 +49,6 @@ impl Aws {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         Ok(aws_sdk_ssm::Client::from_conf(config))
-    }
-
-    fn for_stores(&self) -> AwsSettings {
-        AwsSettings { call_timeout: self.settings.call_timeout.max(LEAST_TIME), ..self.settings }
     }
 }
 

@@ -38,9 +38,14 @@ const THROTTLING: &[&str] = &[
 ];
 
 /// Codes that mean "not you" under another status than 401 and 403
-/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>).
+/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>,
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>); services of the JSON protocol say
+/// all of theirs with a 400, and Secrets Manager that a value's own KMS key is not for us.
 const DENIED: &[&str] = &[
     "AccessDenied",
+    "AccessDeniedException",
+    "DecryptionFailure",
+    "UnrecognizedClientException",
     "IncompleteSignature",
     "NotAuthorized",
     "RequestExpired",

@@ -5,18 +5,19 @@
 //! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>). Readers ask for
 //! `AWSCURRENT` and never see what is only staged.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
-use futures_util::StreamExt;
+use futures_util::FutureExt;
 
 use super::connect::{Aws, ConnectError};
 use super::fault::{Call, Fault};
 use super::witness::Witness;
-use crate::adapters::stores::{Backend, NativeWrite, after};
+use crate::adapters::stores::{Backend, NativeWrite, after, read_each};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Identity;
@@ -35,8 +36,6 @@ const AT_ONCE: usize = 16;
 
 /// The most that AWS lists on one page.
 const PAGE: i32 = 100;
-
-const ITS_OWN_ROTATION: &str = "Secrets Manager rotates it itself";
 
 /// The secrets of one region whose names begin with a prefix.
 pub struct SecretsManager {
@@ -63,16 +62,13 @@ impl Aws {
     }
 }
 
-/// What a list says of one secret.
-struct Listed {
-    name: String,
-    rotates_itself: bool,
-}
+/// Every secret's name behind the prefix, and why it is not ours to write where it is not.
+type Listed = BTreeMap<String, Option<&'static str>>;
 
 impl SecretsManager {
-    async fn list(&self) -> Result<Vec<Listed>, CallError> {
+    async fn list(&self) -> Result<Listed, CallError> {
         let call = Call::json("ListSecrets", format!("secrets below \"{}\"", self.prefix));
-        let mut secrets = Vec::new();
+        let mut secrets = Listed::new();
         let mut token = None;
         loop {
             let witness = Witness::default();
@@ -92,10 +88,18 @@ impl SecretsManager {
     }
 
     /// None for what is on its way out, or begins with the prefix in another case only.
-    fn listed(&self, secret: &SecretListEntry) -> Option<Listed> {
+    fn listed(&self, secret: &SecretListEntry) -> Option<(String, Option<&'static str>)> {
         let name = secret.name()?.strip_prefix(self.prefix.as_str())?.to_owned();
-        let there = secret.deleted_date().is_none();
-        there.then(|| Listed { name, rotates_itself: secret.rotation_enabled().unwrap_or_default() })
+        let why = if secret.rotation_enabled().unwrap_or_default() {
+            Some("Secrets Manager rotates it itself")
+        } else if secret.owning_service().is_some() {
+            Some("another service of AWS's manages it")
+        } else if secret.primary_region().is_some_and(|region| region != self.region) {
+            Some("it is a replica; the secret in its primary region is the one to write")
+        } else {
+            None
+        };
+        secret.deleted_date().is_none().then_some((name, why))
     }
 
     async fn value(&self, name: &str) -> Result<Option<(Version, SecretValue)>, CallError> {
@@ -125,11 +129,8 @@ impl SecretsManager {
         Ok(Some((Version(format!("{kind} {id}")), SecretValue::new(bytes))))
     }
 
-    async fn reading(&self, name: &str, rotates_itself: bool) -> Result<Reading, CallError> {
-        match self.value(name).await {
-            Ok(Some((version, value))) if rotates_itself => {
-                Ok(Reading::NotOurs { version, value, why: ITS_OWN_ROTATION.to_owned() })
-            }
+    async fn reading(&self, name: String) -> Result<Reading, CallError> {
+        match self.value(&name).await {
             Ok(Some((version, value))) => Ok(Reading::Value { version, value }),
             Ok(None) => Ok(Reading::Missing),
             Err(error) if error.kind == CallErrorKind::Denied => Ok(Reading::Unreadable(error.message)),
@@ -198,22 +199,20 @@ impl Backend for SecretsManager {
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
         let listed = self.list().await?;
-        let read = listed.into_iter().map(async |Listed { name, rotates_itself }| {
-            let reading = self.reading(&name, rotates_itself).await?;
-            Ok((name, reading))
-        });
-        let all: Vec<Result<_, CallError>> = futures_util::stream::iter(read).buffer_unordered(AT_ONCE).collect().await;
-        let all: Result<Vec<_>, CallError> = all.into_iter().collect();
-        Ok(all?.into_iter().filter(|(_, reading)| !matches!(reading, Reading::Missing)).collect())
+        let mut all = read_each(listed.keys().cloned(), AT_ONCE, |name| self.reading(name).boxed()).await?;
+        all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
+        let ours = |(name, reading): (String, Reading)| match (listed.get(&name), reading) {
+            (Some(Some(why)), Reading::Value { version, value }) => {
+                (name, Reading::NotOurs { version, value, why: (*why).to_owned() })
+            }
+            (_, reading) => (name, reading),
+        };
+        Ok(all.into_iter().map(ours).collect())
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let mut read = Vec::new();
-        for name in names {
-            read.push(self.reading(name, false));
-        }
-        let all: Vec<_> = futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
-        all.into_iter().collect()
+        let all = read_each(names.to_vec(), AT_ONCE, |name| self.reading(name).boxed()).await?;
+        Ok(all.into_iter().map(|(_, reading)| reading).collect())
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {

@@ -1,10 +1,14 @@
 //! What a store that has names of its own must do to be one of rotator's (`docs/stores.md` says how to add one).
 //! [`super::Named`] makes a [`crate::ports::secret_store::SecretStore`] of it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 
 use crate::journal::write_ahead::WriteOrder;
-use crate::ports::call::CallError;
+use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
 use crate::rotation::failure::Failure;
 use crate::rotation::name::StoreIdentity;
@@ -52,4 +56,37 @@ pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
         }
         failure @ (Failure::Refused(_) | Failure::Unknown(_)) => failure,
     }
+}
+
+/// How often an entry is asked for again where the store says that it is asked too much: with thousands of entries, to
+/// begin the whole pass again would end nowhere.
+const MOST_TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Reads entries one by one, so many `at_once`, in their order.
+///
+/// # Errors
+/// The first that a store gave for what is not about one entry.
+pub(in crate::adapters) async fn read_each<'a>(
+    names: impl IntoIterator<Item = String>,
+    at_once: usize,
+    read: impl Fn(String) -> BoxFuture<'a, Result<Reading, CallError>>,
+) -> Result<Vec<(String, Reading)>, CallError> {
+    let mut pending = Vec::new();
+    for name in names {
+        let read = &read;
+        pending.push(async move {
+            let mut pause = FIRST_PAUSE;
+            for _ in 1..MOST_TRIES {
+                match read(name.clone()).await {
+                    Err(error) if error.kind == CallErrorKind::Throttled => tokio::time::sleep(pause).await,
+                    other => return other.map(|reading| (name, reading)),
+                }
+                pause *= 2;
+            }
+            read(name.clone()).await.map(|reading| (name, reading))
+        });
+    }
+    let all: Vec<_> = futures_util::stream::iter(pending).buffered(at_once.max(1)).collect().await;
+    all.into_iter().collect()
 }

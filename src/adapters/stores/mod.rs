@@ -10,8 +10,8 @@ mod named;
 mod naming;
 pub mod vault;
 
-pub(in crate::adapters) use backend::after;
 pub use backend::{Backend, NativeWrite};
+pub(in crate::adapters) use backend::{after, read_each};
 pub use chosen::Chosen;
 pub use named::Named;
 pub use naming::Naming;

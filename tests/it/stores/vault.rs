@@ -181,4 +181,11 @@ async fn an_app_role_logs_in() {
     let store = opened(with(&secret_id)).await;
     assert_eq!(store.read_all().await.expect("listed").len(), 1);
     assert!(matches!(Vault::open(with("wrong")).await, Err(VaultError::Login(_))));
+    // A run that waits outlives its token.
+    kv.with(|bao| {
+        bao.ask("POST", "/v1/auth/approle/role/rotator", Some(&json!({ "token_ttl": "2s", "token_max_ttl": "2s" })))
+    });
+    let short = opened(with(&secret_id)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(short.read_all().await.expect("logged in again").len(), 1);
 }

@@ -5,6 +5,7 @@ mod effects;
 mod identity;
 mod reads;
 mod responder;
+mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! own `errors`.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
@@ -21,7 +21,15 @@ pub(super) struct Api {
     client: Client,
     address: Url,
     namespace: Option<String>,
+    auth: Auth,
+    session: tokio::sync::Mutex<Option<Session>>,
+}
+
+/// A token in use.
+struct Session {
     token: Zeroizing<String>,
+    /// When another is to be asked for, where it does not last.
+    ends: Option<Instant>,
 }
 
 /// An answer.
@@ -75,34 +83,58 @@ impl Api {
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|_| VaultError::Login("no HTTP client could be made".to_owned()))?;
-        let mut api = Self { client, address, namespace: settings.namespace, token: Zeroizing::default() };
-        api.token = api.login(settings.auth).await?;
+        let session = tokio::sync::Mutex::default();
+        let api = Self { client, address, namespace: settings.namespace, auth: settings.auth, session };
+        api.token().await.map_err(|error| VaultError::Login(error.message))?;
         Ok(api)
     }
 
-    async fn login(&self, auth: Auth) -> Result<Zeroizing<String>, VaultError> {
-        let (mount, body) = match auth {
-            Auth::Token(token) => return Ok(token),
+    /// The token, after a login where there was none yet or its time is nearly over: a run that waits outlives it.
+    async fn token(&self) -> Result<Zeroizing<String>, CallError> {
+        let mut session = self.session.lock().await;
+        if session.as_ref().is_none_or(|session| session.ends.is_some_and(|ends| Instant::now() >= ends)) {
+            *session = Some(self.log_in().await?);
+        }
+        Ok(session.as_ref().map(|session| session.token.clone()).unwrap_or_default())
+    }
+
+    async fn log_in(&self) -> Result<Session, CallError> {
+        let failed = |why: String| CallError::new(CallErrorKind::Denied, why);
+        let (mount, body) = match &self.auth {
+            Auth::Token(token) => return Ok(Session { token: token.clone(), ends: None }),
             Auth::AppRole { mount, role_id, secret_id } => {
                 (mount, json!({ "role_id": role_id, "secret_id": secret_id.as_str() }))
             }
             Auth::Kubernetes { mount, role, token } => {
-                let jwt = std::fs::read_to_string(&token)
-                    .map(Zeroizing::new)
-                    .map_err(|error| VaultError::Login(format!("{}: {error}", token.display())))?;
+                let jwt = std::fs::read_to_string(token).map(Zeroizing::new);
+                let jwt = jwt.map_err(|error| failed(format!("{}: {error}", token.display())))?;
                 (mount, json!({ "role": role, "jwt": jwt.trim() }))
             }
         };
-        let answer = self.call(Method::POST, &["auth", &mount, "login"], Some(&body)).await;
-        let answer = answer.map_err(|error| VaultError::Login(error.message))?;
+        let answer = self.send(Method::POST, &["auth", mount, "login"], Some(&body), "").await?;
+        let lease = answer.body.pointer("/auth/lease_duration").and_then(Value::as_u64).filter(|seconds| *seconds > 0);
         match answer.body.pointer("/auth/client_token").and_then(Value::as_str) {
-            Some(token) if answer.status == 200 => Ok(Zeroizing::new(token.to_owned())),
-            Some(_) | None => Err(VaultError::Login(answer.error("log in").message)),
+            Some(token) if answer.status == 200 => Ok(Session {
+                token: Zeroizing::new(token.to_owned()),
+                ends: lease.map(|seconds| Instant::now() + Duration::from_secs(seconds) * 2 / 3),
+            }),
+            Some(_) | None => Err(answer.error("log in")),
         }
     }
 
-    /// One request. The error is that there was no whole answer.
+    /// One request. The error is that there was no whole answer, or that a login before it failed and nothing was sent.
     pub(super) async fn call(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, CallError> {
+        let token = self.token().await?;
+        self.send(method, path, body, &token).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        token: &str,
+    ) -> Result<Answer, CallError> {
         let unavailable = |why: &str| {
             CallError::new(CallErrorKind::Unavailable, format!("Vault at {} gave no answer: {why}", self.address))
         };
@@ -114,8 +146,8 @@ impl Api {
             });
         }
         let mut request = self.client.request(method, url).header("X-Vault-Request", "true");
-        if !self.token.is_empty() {
-            request = request.header("X-Vault-Token", self.token.as_str());
+        if !token.is_empty() {
+            request = request.header("X-Vault-Token", token);
         }
         if let Some(namespace) = &self.namespace {
             request = request.header("X-Vault-Namespace", namespace);

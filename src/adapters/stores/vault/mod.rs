@@ -11,11 +11,11 @@ mod settings;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::FutureExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Backend, NativeWrite, after};
+use super::{Backend, NativeWrite, after, read_each};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
@@ -55,8 +55,8 @@ impl Vault {
         if self.root.is_empty() { name.to_owned() } else { format!("{}/{name}", self.root) }
     }
 
-    async fn get(&self, name: &str) -> Result<Reading, CallError> {
-        let answer = self.api.call(Method::GET, &[&self.mount, "data", &self.path(name)], None).await?;
+    async fn get(&self, name: String) -> Result<Reading, CallError> {
+        let answer = self.api.call(Method::GET, &[&self.mount, "data", &self.path(&name)], None).await?;
         let data = match answer {
             Answer { status: 200, body } => body,
             // Missing, or its latest version is deleted: the body then holds that version's metadata.
@@ -116,7 +116,7 @@ impl Vault {
         };
         // A version that was deleted is the latest still, and `cas` would accept it: what somebody deletes is not
         // brought back.
-        if let Ok(Reading::Missing) = self.get(&write.name).await {
+        if let Ok(Reading::Missing) = self.get(write.name.clone()).await {
             return refused(RefusalKind::Stale, "it has been deleted since it was read".to_owned());
         }
         let body = json!({ "options": { "cas": version }, "data": data });
@@ -134,6 +134,8 @@ impl Vault {
                 refused(RefusalKind::Other, answer.error("write it").message)
             }
             Ok(answer) => Err(Failure::Unknown(answer.error("write a secret").message)),
+            // The login before it failed: nothing was sent.
+            Err(error) if error.kind == CallErrorKind::Denied => refused(RefusalKind::Denied, error.message),
             Err(error) => Err(Failure::Unknown(error.message)),
         }
     }
@@ -188,23 +190,14 @@ impl Backend for Vault {
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
-        let names = self.list().await?;
-        let read = names.into_iter().map(async |name| {
-            let reading = self.get(&name).await?;
-            Ok((name, reading))
-        });
-        let all: Vec<Result<_, CallError>> = futures_util::stream::iter(read).buffer_unordered(AT_ONCE).collect().await;
-        let all: Result<Vec<_>, CallError> = all.into_iter().collect();
-        Ok(all?.into_iter().filter(|(_, reading)| !matches!(reading, Reading::Missing)).collect())
+        let mut all = read_each(self.list().await?, AT_ONCE, |name| self.get(name).boxed()).await?;
+        all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
+        Ok(all)
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let mut read = Vec::new();
-        for name in names {
-            read.push(self.get(name));
-        }
-        let all: Vec<_> = futures_util::stream::iter(read).buffered(AT_ONCE).collect().await;
-        all.into_iter().collect()
+        let all = read_each(names.to_vec(), AT_ONCE, |name| self.get(name).boxed()).await?;
+        Ok(all.into_iter().map(|(_, reading)| reading).collect())
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
