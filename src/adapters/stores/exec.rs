@@ -1,6 +1,7 @@
 //! `exec:COMMAND`: a store behind a program of a few lines, one JSON object a line on its stdin and stdout
 //! (`docs/stores.md` has the protocol, `examples/` two programs). It is started once for each question and is killed
-//! with rotator, so that no write is under way once rotator is gone.
+//! with rotator. What it has started itself, and what it has asked of a server, is not: for how long that may still land
+//! only the program can say, and where it does not, the longest time is taken.
 
 #![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
 
@@ -24,6 +25,7 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
+use crate::rotation::policy::LATE_REQUEST;
 use crate::rotation::secret::SecretValue;
 
 /// The protocol's version, in every request.
@@ -46,8 +48,7 @@ const NOT_INHERITED: [&str; 4] =
 #[derive(Debug, Default, Deserialize)]
 struct Line {
     identity: Option<String>,
-    #[serde(default)]
-    late_writes_seconds: u64,
+    late_writes_seconds: Option<u64>,
     #[serde(default)]
     read_only: bool,
     name: Option<String>,
@@ -132,7 +133,13 @@ impl ExecStore {
             return Err(failed(format!("{} does not say which store it is", command.join(" "))));
         };
         let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { command, limit, identity, late_writes: Duration::from_secs(late_writes_seconds), read_only })
+        Ok(Self {
+            command,
+            limit,
+            identity,
+            late_writes: late_writes_seconds.map_or(LATE_REQUEST, Duration::from_secs),
+            read_only,
+        })
     }
 
     async fn get(&self, name: &str) -> Result<Reading, CallError> {

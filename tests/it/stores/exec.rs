@@ -12,6 +12,7 @@ use rotator::adapters::stores::{Backend, Named, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Version};
 use rotator::rotation::failure::Failure;
 use rotator::rotation::name::StoreName;
+use rotator::rotation::policy::LATE_REQUEST;
 
 use super::subject::Subject;
 use super::{conforms, is_stale, name, over, write};
@@ -137,7 +138,7 @@ async fn the_example_for_pass_conforms_with_the_real_one() {
 fn program(folder: &Path, then: &str) -> String {
     let path = folder.join("program");
     let script = format!(
-        "#!/bin/sh\nread -r line\ncase \"$line\" in *hello*) echo '{{\"identity\":\"x\"}}' ;; *) {then} ;; esac\n"
+        "#!/bin/sh\nread -r line\ncase \"$line\" in *hello*) echo '{{\"identity\":\"x\",\"late_writes_seconds\":0}}' ;; *) {then} ;; esac\n"
     );
     std::fs::write(&path, script).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).expect("set");
@@ -174,6 +175,12 @@ async fn what_is_not_said_is_not_believed() {
         };
         assert_eq!(told, writes, "{then}");
     }
+    // Whoever does not say for how long its writes may land is taken to be slow.
+    let silent = program(folder.path(), "true");
+    let script = std::fs::read_to_string(&silent).expect("written").replace(",\"late_writes_seconds\":0", "");
+    std::fs::write(&silent, script).expect("written");
+    let silent = ExecStore::open(&silent, LIMIT).await.expect("it says which it is");
+    assert_eq!(silent.capabilities().late_writes, LATE_REQUEST);
     assert!(ExecStore::open("/nowhere/program", LIMIT).await.is_err());
     assert!(ExecStore::open("", LIMIT).await.is_err());
 }
