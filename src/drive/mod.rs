@@ -5,6 +5,7 @@
 
 mod act;
 pub mod aws_clock;
+mod bars;
 pub mod campaign;
 pub mod owner;
 pub mod pace;

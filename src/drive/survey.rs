@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::bars::{Bars, NotOurs, fixed, named_elsewhere};
 use super::owner::Owner;
 use super::pace::Operation;
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needle, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
+use crate::discovery::{Candidate, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
@@ -163,9 +164,6 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     Ok(survey)
 }
 
-/// Entries that something else rewrites, and what.
-type NotOurs = BTreeMap<(StoreName, EntryName), String>;
-
 async fn read_everything(world: &World, survey: &mut Survey) -> Result<(Vec<StoredEntry>, NotOurs), CallError> {
     let (mut entries, mut not_ours) = (Vec::new(), NotOurs::new());
     for store in &world.ports.stores {
@@ -195,25 +193,6 @@ async fn read_everything(world: &World, survey: &mut Survey) -> Result<(Vec<Stor
         }
     }
     Ok((entries, not_ours))
-}
-
-/// What of the stores stands in the way of a rotation.
-struct Bars<'a> {
-    /// Entries that name the key and are none of its places.
-    elsewhere: Option<&'a Vec<String>>,
-    /// A place that must not be written, and why.
-    fixed: Option<String>,
-}
-
-/// A place of the candidate's that must not be written, and why.
-fn fixed(world: &World, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
-    candidate.places.iter().find_map(|place| {
-        if world.store(&place.store).is_some_and(|store| store.capabilities().read_only) {
-            return Some(format!("{} stands in {}, which rotator may only read", place.id, place.store));
-        }
-        let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
-        why.map(|why| format!("{} is not rotator's to write: {why}", world.describe(&place.store, &place.id)))
-    })
 }
 
 /// `Ok(None)`: a rotation in flight has it.
@@ -293,31 +272,6 @@ fn fingerprint(entries: &[StoredEntry], candidate: &Candidate) -> (RotationId, O
         read_pair(place, value_of).ok()
     });
     (id, secret.and_then(|pair| pair.secret.fingerprint(id)))
-}
-
-/// Entries that name a candidate's key and are none of its places. Better known before a create than after.
-fn named_elsewhere(
-    world: &World,
-    entries: &[StoredEntry],
-    candidates: &[Candidate],
-) -> BTreeMap<AccessKeyId, Vec<String>> {
-    let needles: Vec<(&Candidate, Needle)> =
-        candidates.iter().map(|candidate| (candidate, Needle::new(&candidate.key_id))).collect();
-    let mut elsewhere: BTreeMap<AccessKeyId, Vec<String>> = BTreeMap::new();
-    for entry in entries {
-        let haystack = Haystack::new(&entry.value);
-        for (candidate, needle) in &needles {
-            let is_place = || {
-                let mut places = candidate.places.iter().filter(|place| place.store == entry.store);
-                places.any(|place| place.id.entry == entry.name || place.secret.entry == entry.name)
-            };
-            if haystack.names(needle) && !is_place() {
-                let label = world.describe(&entry.store, &entry.name);
-                elsewhere.entry(candidate.key_id.clone()).or_default().push(label);
-            }
-        }
-    }
-    elsewhere
 }
 
 /// IAM allows a user two keys; the second place has to be free.
