@@ -127,12 +127,18 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
     checks
 }
 
-/// Whether each store is there.
+/// Whether each store is there and says which it is.
 async fn stores(context: &Context, config: &Config, aws: &Aws) -> Vec<Check> {
     let mut checks = Vec::new();
     for settings in &config.stores {
-        let opened = wire::open_store(config, settings, &context.given, aws).await;
-        checks.push(Check::of("store", opened.map(|_| settings.uri.name.to_string())));
+        let name = &settings.uri.name;
+        let asked = match wire::open_store(config, settings, &context.given, aws).await {
+            Ok(store) => store.identity().await.map(|_| name.to_string()).map_err(|error| {
+                CliError::failed(format!("{name}: {}", error.message), "docs/stores.md says what each store needs")
+            }),
+            Err(error) => Err(error),
+        };
+        checks.push(Check::of("store", asked));
     }
     checks
 }
