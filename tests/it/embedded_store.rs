@@ -1,22 +1,19 @@
 //! The embedded store as the drive uses it: through the journal's door, on an async runtime.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rotator::adapters::stores::embedded::EmbeddedStore;
 use rotator::adapters::system_clock::SystemClock;
 use rotator::journal::clock::Clock;
-use rotator::journal::write_ahead::{Attempt, Journal, RotationJournal};
+use rotator::journal::write_ahead::Attempt;
 use rotator::ports::secret_store::{Reading, SecretStore, Version, Write};
-use rotator::rotation::effect::{CreateNew, Created, WriteEntries, WriteKind};
 use rotator::rotation::failure::RefusalKind;
 use rotator::rotation::name::{EntryName, StoreName};
-use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
+use rotator::rotation::policy::Timestamp;
+use rotator::rotation::secret::SecretValue;
 
-use crate::support::memory_journal::MemoryJournal;
-use crate::support::rotations::{campaign_id, key_id, moment, opened, rotation_id};
+use crate::support::orders;
 
 const ID: &str = "app/production/AWS_ACCESS_KEY_ID";
 const SECRET: &str = "app/production/AWS_SECRET_ACCESS_KEY";
@@ -43,41 +40,14 @@ fn value(text: &str) -> SecretValue {
     SecretValue::new(text.as_bytes().to_vec())
 }
 
-/// A rotation that holds a new key and has to store it.
-async fn created_new() -> RotationJournal {
-    let journal = Journal::new(Arc::new(MemoryJournal::new()), Arc::new(SystemClock::new()));
-    let journal = journal.open(rotation_id(1), opened(campaign_id(1), 1)).await.expect("opened");
-    let effect = CreateNew {
-        user: journal.rotation().opened.user.clone(),
-        listed: BTreeSet::from([key_id(1)]),
-        asked_at: moment(0),
-        give_up_at: moment(30),
-    };
-    let create = async |_| {
-        let key = NewKey { id: key_id(2), secret: SecretKey::new("s".repeat(40)) };
-        Ok(Created { key, at: moment(1) })
-    };
-    let (journal, _) = journal.carry_out(effect, create).await.expect("journaled");
-    journal
-}
-
-/// Stores `id` and `secret` in place of these versions, by an order for the store `order_for`.
-async fn store_new(store: &EmbeddedStore, order_for: &StoreName, versions: &[Version; 2]) -> Attempt<()> {
-    let effect = WriteEntries { kind: WriteKind::StoreNew, stores: BTreeSet::from([order_for.clone()]) };
+/// Stores a new pair in place of these versions, by an order for the store `order_for`.
+async fn store_new(store: &EmbeddedStore, order_for: &StoreName, versions: &[Version; 2]) -> Attempt<Timestamp> {
     let [id, secret] = versions.clone();
     let batch = vec![
         Write { entry: name(SECRET), replaces: secret, value: value("new secret") },
         Write { entry: name(ID), replaces: id, value: value("new id") },
     ];
-    let act = |order: rotator::journal::write_ahead::Journaled<WriteEntries>| async move {
-        let order = order.into_orders().remove(0);
-        store.write(order, batch).await.map(|()| moment(2))
-    };
-    match created_new().await.carry_out(effect, act).await.expect("journaled").1 {
-        Attempt::Done(_) => Attempt::Done(()),
-        Attempt::Refused(refusal) => Attempt::Refused(refusal),
-        Attempt::Unknown(why) => Attempt::Unknown(why),
-    }
+    orders::store_new(store, order_for, batch).await
 }
 
 /// Id and secret with their versions, through the port.
@@ -98,7 +68,7 @@ async fn a_pair_is_written_as_one_and_its_old_one_kept_until_forgotten() {
     assert!(store.capabilities().atomic);
     let (_, versions) = held(&store).await;
     let attempt = store_new(&store, store.name(), &versions).await;
-    assert!(matches!(attempt, Attempt::Done(())), "{attempt:?}");
+    assert!(matches!(attempt, Attempt::Done(_)), "{attempt:?}");
     assert_eq!(held(&store).await.0, ["new id", "new secret"]);
     let previous = store.previous(&name(SECRET)).expect("read").expect("is kept");
     assert_eq!(previous.expose_text(), Some("old secret"));
@@ -140,7 +110,7 @@ async fn waiting_for_a_lock_does_not_stop_the_runtime() {
         other.execute_batch("ROLLBACK").expect("unlocked");
     };
     let (attempt, ()) = tokio::join!(store_new(&store, store.name(), &versions), unlock);
-    assert!(matches!(attempt, Attempt::Done(())), "{attempt:?}");
+    assert!(matches!(attempt, Attempt::Done(_)), "{attempt:?}");
 }
 
 #[tokio::test]

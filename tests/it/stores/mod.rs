@@ -12,16 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rotator::adapters::system_clock::SystemClock;
-use rotator::journal::write_ahead::{Attempt, Journal};
+use rotator::journal::write_ahead::Attempt;
 use rotator::ports::secret_store::{Reading, SecretStore, Version, Write};
-use rotator::rotation::effect::{CreateNew, Created, WriteEntries, WriteKind};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::name::EntryName;
-use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
+use rotator::rotation::secret::SecretValue;
 
-use crate::support::memory_journal::MemoryJournal;
-use crate::support::rotations::{campaign_id, key_id, moment, opened, rotation_id};
+use crate::support::orders;
 use subject::Subject;
 
 const ID: &str = "shop/live/AWS_ACCESS_KEY_ID";
@@ -50,27 +47,8 @@ async fn conforms(subject: &dyn Subject) {
     says_that_it_is_gone(subject).await;
 }
 
-/// Puts the batch through the journal's door, as the drive does.
 async fn write(store: &Arc<dyn SecretStore>, batch: Vec<Write>) -> Result<(), Failure> {
-    let journal = Journal::new(Arc::new(MemoryJournal::new()), Arc::new(SystemClock::new()));
-    let journal = journal.open(rotation_id(1), opened(campaign_id(1), 1)).await.expect("opened");
-    let effect = CreateNew {
-        user: journal.rotation().opened.user.clone(),
-        listed: [key_id(1)].into(),
-        asked_at: moment(0),
-        give_up_at: moment(30),
-    };
-    let create = async |_| {
-        let key = NewKey { id: key_id(2), secret: SecretKey::new("s".repeat(40)) };
-        Ok(Created { key, at: moment(1) })
-    };
-    let (journal, _) = journal.carry_out(effect, create).await.expect("journaled");
-    let effect = WriteEntries { kind: WriteKind::StoreNew, stores: [store.name().clone()].into() };
-    let act = |order: rotator::journal::write_ahead::Journaled<WriteEntries>| async move {
-        let order = order.into_orders().remove(0);
-        store.write(order, batch).await.map(|()| moment(2))
-    };
-    match journal.carry_out(effect, act).await.expect("journaled").1 {
+    match orders::store_new(store.as_ref(), store.name(), batch).await {
         Attempt::Done(_) => Ok(()),
         Attempt::Refused(refusal) => Err(Failure::Refused(refusal)),
         Attempt::Unknown(why) => Err(Failure::Unknown(why)),

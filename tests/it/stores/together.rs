@@ -173,7 +173,7 @@ impl Scene {
 async fn a_key_in_five_stores_is_one_rotation() {
     let scene = Scene::with_users(3).await;
     let before: Vec<Pair> = scene.users.iter().map(|user| scene.pairs(user).remove(0)).collect();
-    let ended = scene.program.ends_with(0, &["run", "--output", "json"]);
+    let ended = scene.program.ends_with(0, &["run", "-vvv", "--output", "json"]);
     let rotations = ended.json()["rotations"].as_array().expect("rotations").clone();
     assert_eq!(rotations.len(), scene.users.len(), "{rotations:#?}");
     for rotation in &rotations {
@@ -182,8 +182,19 @@ async fn a_key_in_five_stores_is_one_rotation() {
         assert_eq!(stores.len(), 5, "{rotation:#}");
     }
     scene.all_hold_the_one_key().expect("each place holds the one key");
+    let mut secrets = vec![ROOT.to_owned()];
     for (user, old) in scene.users.iter().zip(before) {
-        assert_ne!(scene.pairs(user)[0].id, old.id, "{user} was not rotated");
+        let now = scene.pairs(user).remove(0);
+        assert_ne!(now.id, old.id, "{user} was not rotated");
+        secrets.extend([old.secret, now.secret]);
+    }
+    let journal = ["journal.db", "journal.db-wal"].map(|name| std::fs::read(scene.program.folder().join(name)));
+    let journal: Vec<u8> = journal.into_iter().flatten().flatten().collect();
+    let told = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), &journal];
+    assert!(told.iter().all(|told| told.len() > 500), "there is something to search");
+    for secret in secrets {
+        let leaks = told.iter().any(|told| memchr::memmem::find(told, secret.as_bytes()).is_some());
+        assert!(!leaks, "a secret or a token in what was said, or in the journal");
     }
 }
 

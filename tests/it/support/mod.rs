@@ -6,6 +6,7 @@ pub(crate) mod faketime;
 pub(crate) mod http;
 pub(crate) mod memory_journal;
 pub(crate) mod moto;
+pub(crate) mod orders;
 pub(crate) mod other_process;
 pub(crate) mod program;
 pub(crate) mod proof;
