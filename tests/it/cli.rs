@@ -4,4 +4,5 @@ mod bench;
 mod input;
 mod interrupted;
 mod rotating;
+mod stores;
 mod words;

@@ -1,0 +1,57 @@
+//! What `[[store]]` tables mean for a run: stores that may only be read, entries that are not to be seen.
+
+use super::bench::{Bench, Ended};
+
+const BOTH: &str = "[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"file:copies\"\nscope = \"app1/copies\"\n";
+
+/// Two users; the pair of the first stands in a file of another store, too.
+fn bench(more: &str) -> Bench {
+    let bench = Bench::with_users(&["app1/production", "app2/production"]);
+    let get = |name: &str| bench.run(&["store", "get", &format!("app1/production/{name}")]).code(0).stdout;
+    let text = format!(
+        "AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n",
+        get("AWS_ACCESS_KEY_ID"),
+        get("AWS_SECRET_ACCESS_KEY")
+    );
+    std::fs::create_dir(bench.path("copies")).expect("made");
+    bench.write("copies/.env", &text);
+    bench.write("rotator.toml", &format!("{BOTH}{more}"));
+    bench
+}
+
+fn run(bench: &Bench, args: &[&str]) -> Ended {
+    // The environment would stand above the file.
+    bench.command(args).env_remove("ROTATOR_STORE").output().expect("it starts").into()
+}
+
+#[test]
+fn a_key_in_a_store_that_may_only_be_read_is_told_and_not_touched() {
+    let bench = bench("read_only = true\n");
+    let (first, second) = (bench.key_of("app1/production"), bench.key_of("app2/production"));
+    let file = std::fs::read(bench.path("copies/.env")).expect("there");
+    run(&bench, &["plan"]).code(0).prints("which rotator may only read");
+    run(&bench, &["run"]).code(4).prints("which rotator may only read");
+    assert_eq!(bench.key_of("app1/production"), first, "it has no second key, and the first is the same");
+    assert_eq!(std::fs::read(bench.path("copies/.env")).expect("there"), file);
+    bench.assert_rotated("app2/production", &second);
+}
+
+#[test]
+fn what_is_excluded_from_a_store_is_not_seen() {
+    let bench = bench("exclude = [\"app1/copies/.env\"]\n");
+    let (first, file) = (bench.key_of("app1/production"), std::fs::read(bench.path("copies/.env")).expect("there"));
+    run(&bench, &["run"]).code(0).prints("2 rotated");
+    bench.assert_rotated("app1/production", &first);
+    assert_eq!(std::fs::read(bench.path("copies/.env")).expect("there"), file, "the operator's word");
+}
+
+#[test]
+fn a_store_that_is_gone_stops_the_run_before_any_create() {
+    let bench = bench("");
+    let first = bench.key_of("app1/production");
+    std::fs::remove_dir_all(bench.path("copies")).expect("removed");
+    run(&bench, &["run"]).code(1).says("there is no file or folder");
+    let doctor = run(&bench, &["doctor"]).code(1).prints("FAIL  store");
+    assert!(doctor.stdout.contains("ok    store"), "the other is there: {}", doctor.stdout);
+    assert_eq!(bench.key_of("app1/production"), first);
+}
