@@ -112,6 +112,9 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
         (true, true, _) => PlaceShows::New,
         (true, false, true) => PlaceShows::Torn,
         (false, false, true) if is_old => PlaceShows::Old,
+        (false, true, false) if recorded.is_some() && is_old_secret && made.fingerprint().is_some() => {
+            PlaceShows::IdOnly
+        }
         (true, false, false) | (false, _, _) => PlaceShows::Foreign,
     }
 }

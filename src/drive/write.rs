@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pace::Operation;
 use super::places::{Readings, read_places};
 use super::world::World;
-use crate::discovery::{Place, Spot, splice_all};
+use crate::discovery::{Place, Spot, read_pair, splice_all};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
@@ -68,7 +68,8 @@ pub fn new_pair(
     secret: &SecretKey,
 ) -> Result<Batches, String> {
     let mut batches = Batches::new();
-    for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old, PlaceShows::Torn]) {
+    for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old, PlaceShows::Torn, PlaceShows::IdOnly])
+    {
         let spliced = splice_all(&places, |entry| readings.value(&store, entry), id, secret)
             .map_err(|error| format!("failed to {error}"))?;
         let batch = spliced.into_iter().filter_map(|(entry, value)| replacing(readings, &store, entry, value));
@@ -82,7 +83,7 @@ pub fn new_pair(
 #[must_use]
 pub fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
     let mut batches = Batches::new();
-    let read = [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::Foreign];
+    let read = [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Foreign];
     for (store, places) in places_showing(rotation, readings, &read) {
         let entries: BTreeSet<&EntryName> = places.iter().flat_map(|place| place.entries()).collect();
         let as_it_is = |entry: &EntryName| {
@@ -94,7 +95,8 @@ pub fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
     batches
 }
 
-/// Whether the old value of every place where the new pair or half of it stands is in memory.
+/// Whether the old value of every place where the new pair or half of it stands is in memory, or only the id is to be
+/// put back.
 #[must_use]
 pub fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -> bool {
     places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]).iter().all(|(store, places)| {
@@ -102,7 +104,7 @@ pub fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -
     })
 }
 
-/// The old values, of every place where the new pair or half of it stands.
+/// The old values, of every place where the new pair or half of it stands. Beside the old secret, the old id is enough.
 #[must_use]
 pub fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {
     let mut batches = Batches::new();
@@ -122,7 +124,21 @@ pub fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Ba
         };
         batches.insert(store.clone(), entries.into_iter().filter_map(back).collect());
     }
+    for (store, places) in places_showing(rotation, readings, &[PlaceShows::IdOnly]) {
+        for place in places {
+            batches.entry(store.clone()).or_default().extend(old_id(rotation, readings, &store, place));
+        }
+    }
     batches
+}
+
+/// The old id beside the old secret that stands there.
+fn old_id(rotation: &Rotation, readings: &Readings, store: &StoreName, place: &Place) -> Option<Write> {
+    let value = |entry: &EntryName| readings.value(store, entry);
+    let secret = read_pair(place, value).ok()?.secret;
+    let spliced = splice_all(&[place], value, &rotation.opened.old_key, &secret).ok()?;
+    let (entry, value) = spliced.into_iter().find(|(entry, _)| *entry == place.id.entry)?;
+    replacing(readings, store, entry, value)
 }
 
 /// Writes the batches, one order for each store, and reads every place back.

@@ -80,6 +80,9 @@ pub enum PlaceShows {
     New,
     /// The old id and the new secret: a write of two entries was cut in half.
     Torn,
+    /// The new id and the old secret: the old pair was put back, and a write of the new id landed after that, in a store
+    /// that cannot refuse it.
+    IdOnly,
     /// Neither pair.
     Foreign,
     /// It cannot be read now.

@@ -68,7 +68,7 @@ fn half_of_a_new_pair_is_kept_as_no_old_value() {
 fn the_fence_replaces_also_what_somebody_else_has_half_written() {
     let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
     let values = [("a/p/ID", "old"), ("a/p/SECRET", "somebody's")];
-    for shows in [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::Foreign] {
+    for shows in [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Foreign] {
         let fence = fence(&rotation, &readings(&[shows], &values));
         assert_eq!(told(&fence), pairs(&values), "a late write of the id is refused: {shows:?}");
     }
@@ -85,4 +85,13 @@ fn the_id_goes_back_first_whatever_the_names() {
         let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[(id, "new"), (secret, "new")]), &kept);
         assert_eq!(told(&back), pairs(&values));
     }
+}
+
+#[test]
+fn beside_the_old_secret_the_old_id_goes_back_without_anything_in_memory() {
+    let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
+    let half = readings(&[PlaceShows::IdOnly], &[("a/p/ID", "AKIANEWNEWNEWNEWNEW0\n"), ("a/p/SECRET", "old/secret")]);
+    assert!(can_put_back(&rotation, &half, &OldValues::new()));
+    let back = old_pair(&rotation, &half, &OldValues::new());
+    assert_eq!(told(&back), pairs(&[("a/p/ID", "AKIAOLDOLDOLDOLDOLD0\n")]));
 }

@@ -22,11 +22,15 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
         }
     } else {
         // Not to a pair that somebody switched off or deleted meanwhile.
-        if give_up.is_some() && hand.old_values && old_key_works(rotation, known)? {
+        // Where nobody has its secret any more, there is no way forward: the old id goes back beside the old secret.
+        let lost = !hand.new_secret && !places.any(PlaceShows::New) && !places.any(PlaceShows::Torn);
+        let can_go_back = lost || (give_up.is_some() && hand.old_values);
+        if can_go_back && old_key_works(rotation, known)? {
             return Ok(Step::Act(Intent::RestoreOld));
         }
-        if places.any(PlaceShows::Foreign) {
-            return Ok(block(Reason::SomebodyWrote { places: places.which(PlaceShows::Foreign) }));
+        if places.any(PlaceShows::Foreign) || lost {
+            let which = [places.which(PlaceShows::Foreign), places.which(PlaceShows::IdOnly)].concat();
+            return Ok(block(Reason::SomebodyWrote { places: which }));
         }
         if made.discard_may_land {
             return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
@@ -56,7 +60,7 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
 
 /// The places that hold the new pair, or half of it.
 fn new(places: &PlacesSeen) -> Vec<String> {
-    [places.which(PlaceShows::New), places.which(PlaceShows::Torn)].concat()
+    [places.which(PlaceShows::New), places.which(PlaceShows::Torn), places.which(PlaceShows::IdOnly)].concat()
 }
 
 /// Why the old pair is to stand, for people.

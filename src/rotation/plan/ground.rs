@@ -99,7 +99,7 @@ pub(in super::super) fn places_of(known: &Known) -> Result<&PlacesSeen, Step> {
 
 /// Whether any place holds the new pair, or half of it.
 pub(in super::super) fn holds_new(places: &PlacesSeen) -> bool {
-    places.any(PlaceShows::New) || places.any(PlaceShows::Torn)
+    places.any(PlaceShows::New) || places.any(PlaceShows::Torn) || places.any(PlaceShows::IdOnly)
 }
 
 /// A fresh scan for the key.

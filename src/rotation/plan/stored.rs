@@ -82,9 +82,9 @@ fn every_place_is_new(rotation: &Rotation, made: &Made, keys: &KeysSeen, places:
     if planted::is(Planted::NoReread) || places.all(PlaceShows::New) && planted::is(Planted::OnePlaceIsEnough) {
         return Ok(());
     }
-    if places.any(PlaceShows::Foreign) || places.any(PlaceShows::Torn) {
-        let which = [places.which(PlaceShows::Foreign), places.which(PlaceShows::Torn)].concat();
-        return Err(block(Reason::SomebodyWrote { places: which }));
+    let neither = [PlaceShows::Foreign, PlaceShows::Torn, PlaceShows::IdOnly].map(|shows| places.which(shows)).concat();
+    if !neither.is_empty() {
+        return Err(block(Reason::SomebodyWrote { places: neither }));
     }
     if places.any(PlaceShows::Old) {
         return Err(reverted(rotation, keys, places.which(PlaceShows::Old)));

@@ -50,8 +50,8 @@ fn keys_answers(at_: Timestamp) -> Vec<KeysSeen> {
 }
 
 fn places_answers() -> Vec<PlacesSeen> {
-    use PlaceShows::{Foreign, New, Old, Torn, Unreadable};
-    let mixes: [&[PlaceShows]; 10] = [
+    use PlaceShows::{Foreign, IdOnly, New, Old, Torn, Unreadable};
+    let mixes: [&[PlaceShows]; 14] = [
         &[Old],
         &[New],
         &[Torn],
@@ -62,6 +62,10 @@ fn places_answers() -> Vec<PlacesSeen> {
         &[Old, Foreign],
         &[Torn, Old],
         &[New, Unreadable],
+        &[IdOnly],
+        &[IdOnly, Old],
+        &[IdOnly, New],
+        &[IdOnly, Foreign],
     ];
     let places = |mix: &[PlaceShows]| mix.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
     mixes.into_iter().map(|mix| PlacesSeen { places: places(mix) }).collect()
@@ -90,7 +94,7 @@ impl Explorer<'_> {
                     let found = places.any(PlaceShows::New) || places.any(PlaceShows::Torn);
                     let new_secret = hand.new_secret || found;
                     (
-                        found && !acknowledged,
+                        (found || places.any(PlaceShows::IdOnly)) && !acknowledged,
                         (Known { places: Some(places), ..known.clone() }, Hand { new_secret, ..hand }),
                     )
                 };

@@ -106,10 +106,20 @@ impl World {
 }
 
 fn worlds(rotation: &Rotation) -> Vec<World> {
-    use PlaceShows::{Foreign, New, Old, Torn, Unreadable};
+    use PlaceShows::{Foreign, IdOnly, New, Old, Torn, Unreadable};
     let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
     let mixes: &[&[PlaceShows]] = if acknowledged {
-        &[&[Old, Old], &[New, New], &[Torn, Old], &[New, Old], &[New, Foreign], &[Old, Foreign], &[Unreadable, New]]
+        &[
+            &[Old, Old],
+            &[New, New],
+            &[Torn, Old],
+            &[New, Old],
+            &[New, Foreign],
+            &[Old, Foreign],
+            &[Unreadable, New],
+            &[IdOnly, Old],
+            &[IdOnly, New],
+        ]
     } else {
         &[&[Old, Old], &[Old, Foreign], &[Unreadable, Old]]
     };

@@ -103,7 +103,8 @@ impl Ground<'_> {
                 must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
             }
             Intent::RestoreOld => {
-                must(self.hand.old_values, "the old values are in memory")?;
+                let whole = [PlaceShows::New, PlaceShows::Torn].into_iter().any(|shows| self.any_place_shows(shows));
+                must(self.hand.old_values || !whole, "the old values are in memory, or stand there but for the id")?;
                 must(self.status(old) == Some(KeyStatus::Active), "P1: the old key works")?;
                 must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
             }
@@ -207,7 +208,7 @@ impl Ground<'_> {
             }
             (Claim::Acknowledged { .. }, Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. }) => {
                 must(fenced || (self.hand.new_secret && !made.write_may_land), "P3: the fence")?;
-                for shows in [PlaceShows::New, PlaceShows::Torn, PlaceShows::Unreadable] {
+                for shows in [PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Unreadable] {
                     must(!self.any_place_shows(shows), "P1: no place holds the new pair, nor may")?;
                 }
                 Ok(())

@@ -97,14 +97,14 @@ impl World {
         self.places.iter().all(|shows| match shows {
             PlaceShows::Old => self.status(&key(OLD)) == Some(KeyStatus::Active),
             PlaceShows::New => made.is_some_and(|made| self.status(made) == Some(KeyStatus::Active)),
-            PlaceShows::Torn | PlaceShows::Foreign | PlaceShows::Unreadable => true,
+            PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign | PlaceShows::Unreadable => true,
         })
     }
 
     fn names(&self, id: &AccessKeyId, made: Option<&AccessKeyId>) -> Vec<String> {
         let in_place = self.places.iter().any(|shows| match shows {
             PlaceShows::Old | PlaceShows::Torn => *id == key(OLD),
-            PlaceShows::New => Some(id) == made,
+            PlaceShows::New | PlaceShows::IdOnly => Some(id) == made,
             PlaceShows::Foreign | PlaceShows::Unreadable => false,
         });
         let here = in_place.then(|| "app/prod/ID".to_owned());
@@ -279,10 +279,12 @@ impl World {
             }
             Intent::StoreNew => {
                 assert!(self.in_hand, "nothing to store");
-                self.replace(&[PlaceShows::Old, PlaceShows::Torn], PlaceShows::New);
+                self.replace(&[PlaceShows::Old, PlaceShows::Torn, PlaceShows::IdOnly], PlaceShows::New);
                 self.old_values = true;
             }
-            Intent::RestoreOld => self.replace(&[PlaceShows::New, PlaceShows::Torn], PlaceShows::Old),
+            Intent::RestoreOld => {
+                self.replace(&[PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly], PlaceShows::Old);
+            }
             Intent::FenceStore => {}
             Intent::DeactivateOld | Intent::ReactivateOld => {
                 self.switch(&key(OLD), matches!(intent, Intent::ReactivateOld))?;

@@ -37,6 +37,7 @@ pub(super) enum Shows {
     Old,
     New,
     Torn,
+    IdOnly,
     Foreign,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn known(seen: &Seen) -> Known {
         Shows::Old => PlaceShows::Old,
         Shows::New => PlaceShows::New,
         Shows::Torn => PlaceShows::Torn,
+        Shows::IdOnly => PlaceShows::IdOnly,
         Shows::Foreign => PlaceShows::Foreign,
     };
     let entries = |named: bool| if named { vec!["an entry".to_owned()] } else { Vec::new() };

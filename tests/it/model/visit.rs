@@ -16,6 +16,7 @@ fn shows(pair: Pair, old: u8, made: Option<(u8, bool)>) -> Shows {
     match made {
         Some((new, true)) if pair.secret == new && pair.id == new => Shows::New,
         Some((new, true)) if pair.secret == new && pair.id == old => Shows::Torn,
+        Some((new, true)) if pair.secret == old && pair.id == new => Shows::IdOnly,
         _ if pair.id == old && pair.secret == old => Shows::Old,
         _ => Shows::Foreign,
     }
@@ -149,8 +150,8 @@ impl Model {
             let place = places[usize::from(entry) / 2];
             let old = visit.old_values[usize::from(entry)];
             match doing {
-                Doing::Store(key) => matches!(place, Shows::Old | Shows::Torn).then_some(key),
-                Doing::Restore => matches!(place, Shows::New | Shows::Torn).then_some(old).flatten(),
+                Doing::Store(key) => matches!(place, Shows::Old | Shows::Torn | Shows::IdOnly).then_some(key),
+                Doing::Restore => matches!(place, Shows::New | Shows::Torn | Shows::IdOnly).then_some(old).flatten(),
                 Doing::Fence => Some(readings.values[usize::from(entry)]),
                 Doing::Create | Doing::Status(..) | Doing::Delete(_) => None,
             }

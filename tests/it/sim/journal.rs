@@ -27,6 +27,13 @@ impl Struck {
     pub(crate) fn shared(inner: SharedStore, process: &Process) -> SharedStore {
         Arc::new(Self { inner, process: process.clone() })
     }
+
+    /// Whoever asks now has this user's rotation in hand.
+    fn drives(&self, user: &UserName) {
+        if let Some(task) = tokio::task::try_id() {
+            lock(&self.process.state).driven.insert(task, user.to_string());
+        }
+    }
 }
 
 impl State {
@@ -101,10 +108,8 @@ impl JournalStore for Struck {
         let fault = self.process.begin(Op::Append, "").await;
         let write = async || {
             {
+                self.drives(&after.opened.user);
                 let mut state = lock(&self.process.state);
-                if let Some(task) = tokio::task::try_id() {
-                    state.driven.insert(task, after.opened.user.to_string());
-                }
                 state.tell(|| format!("    {}", serde_json::to_string(&line.event).unwrap_or_default()));
                 state.noticed(&line.event, after);
             }
@@ -126,7 +131,11 @@ impl JournalStore for Struck {
     }
 
     async fn lines(&self, rotation: RotationId) -> Result<Vec<Line>, StorageError> {
-        self.inner.lines(rotation).await
+        let lines = self.inner.lines(rotation).await?;
+        if let Some(Event::Opened(opened)) = lines.first().map(|line| &line.event) {
+            self.drives(&opened.user);
+        }
+        Ok(lines)
     }
 
     async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {

@@ -5,7 +5,7 @@ use rotator::rotation::policy::Unclaimed;
 use rotator::rotation::standing::Standing;
 
 use super::schedule::{Setup, user_name};
-use super::state::{By, Effect, Key, Reader, State};
+use super::state::{By, Effect, Key, Reader, State, Store};
 
 impl State {
     /// The pair that a reader finds; `None`: there is none.
@@ -30,7 +30,7 @@ impl State {
     /// After every change.
     pub(crate) fn check(&mut self, after: &str) {
         let mut broken = Vec::new();
-        let (mut torn, mut unready) = (0, 0);
+        let (mut torn, mut unready, mut late_ids) = (0, 0, 0);
         for reader in &self.readers {
             let Some((id, secret)) = self.pair(reader) else {
                 broken.push(format!("P1: {} holds no pair, after {after}", reader.id));
@@ -41,9 +41,15 @@ impl State {
                 unready += u64::from(self.visibility.unaccepted.hold(self.now - key.made));
                 continue;
             }
-            let half = keys().any(|key| key.secret == secret && key.by == By::Rotator);
-            if half && self.stores.get(&reader.store).is_some_and(|store| !store.atomic) {
+            let ours =
+                |what: fn(&Key) -> &str, text: &str| keys().any(|key| what(key) == text && key.by == By::Rotator);
+            let half = ours(|key| &key.secret, secret);
+            // A write of the id that landed after the old secret was put back: no store without compare-and-set refuses it.
+            let late_id = ours(|key| &key.id, id) && keys().any(|key| key.secret == secret && key.by == By::Stored);
+            let is_torn = |store: &Store| !store.atomic && (half || late_id && !store.compare_and_set);
+            if self.stores.get(&reader.store).is_some_and(is_torn) {
                 torn += 1;
+                late_ids += u64::from(!half);
             } else if !self.is_excused(reader) {
                 broken.push(format!("P1: {} holds {id}, which does not authenticate, after {after}", reader.id));
             }
@@ -56,6 +62,9 @@ impl State {
         self.broken.append(&mut broken);
         if torn > 0 {
             self.hit("torn pair");
+        }
+        if late_ids > 0 {
+            self.hit("a late id beside the old secret");
         }
         if unready > 0 {
             self.hit("stored, active, and not accepted for a moment");
@@ -133,6 +142,18 @@ impl State {
             let rotated = keys.iter().any(|key| key.by == By::Rotator);
             if rotated == (strangers > 0) && late.is_empty() {
                 broken.push(format!("the end: {user} was {}rotated", if rotated { "" } else { "not " }));
+            }
+        }
+        let blocked: Vec<&str> = all
+            .iter()
+            .filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }))
+            .map(|summary| summary.rotation.opened.user.as_str())
+            .collect();
+        for reader in self.readers.iter().filter(|reader| !self.is_excused(reader)) {
+            let keys = || self.users.get(&reader.user).into_iter().flatten();
+            let whole = |(id, secret)| keys().any(|key| key.id == id && key.secret == secret);
+            if !blocked.contains(&reader.user.as_str()) && !self.pair(reader).is_some_and(whole) {
+                broken.push(format!("the end: {} holds half a pair", reader.id));
             }
         }
         for store in self.stores.values() {

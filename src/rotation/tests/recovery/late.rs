@@ -1,6 +1,6 @@
 //! What a request may do yet whose reply was lost: it was seen not to be done, and is executed after all.
 
-use PlaceShows::{New, Old, Torn};
+use PlaceShows::{IdOnly, New, Old, Torn};
 
 use super::*;
 
@@ -65,6 +65,16 @@ fn nothing_is_put_back_to_an_old_pair_that_works_no_more() {
     for keys in [&[(OLD, KeyStatus::Inactive, -1_000_000), new_key(5)][..], &[new_key(5)]] {
         assert_eq!(story().listed(10_000, keys).step(), Step::Look(Look::NewPair), "forward is the only way");
     }
+}
+
+#[test]
+fn an_id_that_landed_beside_the_old_secret_goes_back_where_nobody_has_the_new_one() {
+    let story = || lost(1, &Intent::StoreNew).hand(false, false).places(&[IdOnly, Old]);
+    assert_eq!(story().listed(10_000, &[OLD_KEY, new_key(5)]).step(), Step::Act(Intent::RestoreOld));
+    let gone = story().listed(10_000, &[(OLD, KeyStatus::Inactive, -1_000_000), new_key(5)]);
+    assert!(matches!(gone.step(), Step::Note(Event::Blocked(Reason::SomebodyWrote { .. }))), "{:?}", gone.step());
+    let in_hand = story().hand(true, false).listed(10_000, &[OLD_KEY, new_key(5)]);
+    assert_eq!(in_hand.step(), Step::Look(Look::NewPair), "with the secret the way is forward");
 }
 
 #[test]
