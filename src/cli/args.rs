@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId};
+use crate::rotation::name::{AccessKeyId, EntryName, RotationId};
 
 /// Rotates the AWS access keys in a secret store, and survives a crash at any moment.
 #[derive(Debug, Parser)]
@@ -287,9 +287,9 @@ pub enum StoreCommand {
 /// `policy`.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
-    /// Restrict the policy to this account
-    #[arg(long, value_name = "DIGITS")]
-    pub account: Option<AccountId>,
+    /// The policy for this account: its number, or the name of an [[account]]
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
     /// Print a policy of Vault's for its stores instead
     #[arg(long)]
     pub vault: bool,

@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::Context;
 use super::conclude::to_stdout;
 use super::config::Config;
+use super::connect::Connected;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
 use super::output::terminal::printable;
 use super::run::block_on;
 use super::wire::{self, storage_failed};
-use crate::adapters::aws::Aws;
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::stop::Stop;
 use crate::drive::survey::{Survey, Taken, survey};
@@ -107,7 +107,7 @@ fn writable_from(path: &Path) -> Result<(), CliError> {
 }
 
 async fn world(context: &Context, config: &Config) -> Vec<Check> {
-    let mut checks = match wire::connect(config).await {
+    let mut checks = match Connected::by(config).await {
         Ok(aws) => stores(context, config, &aws).await,
         Err(error) => return vec![Check::of("credentials", Err(error))],
     };
@@ -120,15 +120,22 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
             return checks;
         }
     };
-    let caller = &world.caller;
-    checks.push(Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))));
-    checks.push(Check::of("clock", same_time(caller.at, Timestamp::from_system(SystemTime::now()))));
+    for (label, error) in world.accounts.absent() {
+        let hint = "mend its [[account]]: keys of this account are not rotated until then";
+        checks.push(Check::of("credentials", Err(CliError::failed(format!("account {label}: {error}"), hint))));
+    }
+    for account in world.accounts.arrived() {
+        let caller = &account.caller;
+        checks.push(Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))));
+    }
+    let newest = world.accounts.arrived().iter().map(|account| account.caller.at).max();
+    checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
     checks.push(Check::of("permissions", permissions(config, &world).await));
     checks
 }
 
 /// Whether each store is there and says which it is.
-async fn stores(context: &Context, config: &Config, aws: &Aws) -> Vec<Check> {
+async fn stores(context: &Context, config: &Config, aws: &Connected) -> Vec<Check> {
     let mut checks = Vec::new();
     for settings in &config.stores {
         let name = &settings.uri.name;
@@ -161,7 +168,8 @@ async fn permissions(config: &Config, world: &World) -> Result<String, CliError>
     let failed = |message: String| CliError::failed(message, "compare what is allowed with `rotator policy`");
     let Survey { due, left_alone, .. } =
         survey(world, &choice, &Taken::default()).await.map_err(|error| failed(error.to_string()))?;
-    let refused = left_alone.iter().find(|note| ["iam-failed", "owner-unknown"].contains(&note.reason.as_str()));
+    let of_iam = ["iam-failed", "owner-unknown", "account-unknown"];
+    let refused = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str()));
     if let Some(note) = refused {
         return Err(failed(note.message.clone()));
     }

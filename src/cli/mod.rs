@@ -3,6 +3,7 @@
 pub mod args;
 pub mod conclude;
 pub mod config;
+pub mod connect;
 pub mod defect;
 pub mod demo;
 pub mod doctor;

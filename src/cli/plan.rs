@@ -74,7 +74,7 @@ fn taken(picture: &Picture) -> Taken {
         let rotation = &summary.rotation;
         taken.in_flight.insert(rotation.opened.old_key.clone());
         taken.in_flight.extend(rotation.new_key.clone());
-        taken.users.insert(rotation.opened.user.clone());
+        taken.users.insert((rotation.opened.account.clone(), rotation.opened.user.clone()));
     }
     if picture.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
         taken.made_lately.extend(picture.of_campaign.iter().filter_map(|summary| summary.rotation.new_key.clone()));

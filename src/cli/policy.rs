@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::args::PolicyArgs;
 use super::conclude::to_stdout;
-use super::config::{Config, StoreKind, StoreSettings};
+use super::config::{AccountSettings, Config, StoreKind, StoreSettings};
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
@@ -19,27 +19,90 @@ use crate::rotation::policy::Unclaimed;
 /// [`CliError::usage`] for the configuration.
 pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
-    let policy = if args.vault { of_vault(&config)? } else { least(&config, args.account.as_ref()) };
+    let policy = if args.vault { of_vault(&config)? } else { of_aws(&config, args.account.as_deref())? };
     to_stdout(&to_bytes(&policy))?;
     Ok(Exit::Done)
+}
+
+/// Where a policy is to hold.
+struct Where<'a> {
+    /// AWS's partition.
+    partition: &'a str,
+    /// The account's number, or `*`.
+    account: &'a str,
+    /// Its table, where there are any.
+    configured: Option<&'a AccountSettings>,
+}
+
+/// What `account` needs; with several and none named, what the credentials in use need to get into each.
+fn of_aws(config: &Config, account: Option<&str>) -> Result<Value, CliError> {
+    let Some(named) = account else {
+        if config.accounts.is_empty() {
+            return Ok(least(config, &Where { partition: "aws", account: "*", configured: None }));
+        }
+        return Ok(policy_of(own(config)));
+    };
+    if let Some(configured) = config.accounts.iter().find(|known| known.is_called(named)) {
+        let account = configured.label.id.as_ref().map_or("*", AccountId::as_str);
+        return Ok(least(config, &Where { partition: configured.partition(), account, configured: Some(configured) }));
+    }
+    if AccountId::new(named).is_err() || !config.accounts.is_empty() {
+        return Err(CliError::usage(
+            format!("there is no account {named}"),
+            "write the twelve digits of one, or the name or the id of an [[account]]",
+        ));
+    }
+    Ok(least(config, &Where { partition: "aws", account: named, configured: None }))
+}
+
+/// What the credentials in use need where accounts are named: the way into each, and the stores that are in none of them.
+fn own(config: &Config) -> Vec<Value> {
+    let roles = config.accounts.iter().filter(|account| account.access.profile.is_none());
+    let roles: Vec<&str> =
+        roles.filter_map(|account| account.access.role.as_ref()).map(|role| role.arn.as_str()).collect();
+    let mut statements = Vec::new();
+    if !roles.is_empty() {
+        statements.push(allow("AssumeRoles", &["sts:AssumeRole"], &json!(roles)));
+    }
+    let own = Where { partition: "aws", account: "*", configured: None };
+    statements.extend(stores_in(config, &own));
+    statements
+}
+
+/// The statements for AWS's stores of this account.
+fn stores_in<'a>(config: &'a Config, place: &'a Where<'a>) -> impl Iterator<Item = Value> + 'a {
+    let is_there = |store: &StoreSettings| match (&store.account, place.configured) {
+        (Some(account), Some(configured)) => configured.is_called(account),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let stores = config.stores.iter().enumerate().filter(move |(_, store)| is_there(store));
+    stores.flat_map(|(number, store)| of_store(number, store, place))
+}
+
+fn policy_of(statements: Vec<Value>) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
 /// The actions and what they are allowed on
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html>).
 /// `sts:GetCallerIdentity` needs no permission.
-fn least(config: &Config, account: Option<&AccountId>) -> Value {
+fn least(config: &Config, place: &Where<'_>) -> Value {
     let mut on_users = vec!["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"];
     if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
         on_users.push("iam:UpdateAccessKey");
     }
-    let account = account.map_or("*", AccountId::as_str);
     let mut statements = vec![
-        allow("RotateKeys", &on_users, &json!(users(&config.owner, account))),
+        allow("RotateKeys", &on_users, &json!(users(&config.owner, place))),
         // The call names a key and no user, so it cannot be narrowed to users by name.
         allow("WhoseAndLastUsed", &["iam:GetAccessKeyLastUsed"], &json!("*")),
     ];
-    statements.extend(config.stores.iter().enumerate().flat_map(|(number, store)| of_store(number, store, account)));
-    json!({ "Version": "2012-10-17", "Statement": statements })
+    if config.accounts.len() > 1 {
+        // It names a key of any account, and so cannot be narrowed.
+        statements.push(allow("WhichAccount", &["sts:GetAccessKeyInfo"], &json!("*")));
+    }
+    statements.extend(stores_in(config, place));
+    policy_of(statements)
 }
 
 fn allow(sid: &str, actions: &[&str], resource: &Value) -> Value {
@@ -50,14 +113,15 @@ fn allow(sid: &str, actions: &[&str], resource: &Value) -> Value {
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html>,
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). Where values are
 /// sealed with a KMS key of the account's own, that key has to allow `kms:Decrypt` and `kms:GenerateDataKey`, too.
-fn of_store(number: usize, store: &StoreSettings, account: &str) -> Vec<Value> {
+fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>) -> Vec<Value> {
+    let Where { partition, account, .. } = place;
     let region = store.region.as_deref().unwrap_or("*");
     let (list, read, write, resources): (_, Vec<&str>, Vec<&str>, Vec<String>) = match &store.uri.kind {
         StoreKind::SecretsManager(prefix) => (
             "secretsmanager:ListSecrets",
             vec!["secretsmanager:GetSecretValue"],
             vec!["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"],
-            vec![format!("arn:aws:secretsmanager:{region}:{account}:secret:{prefix}*")],
+            vec![format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{prefix}*")],
         ),
         StoreKind::ParameterStore(path) => {
             let path = path.trim_matches('/');
@@ -68,7 +132,7 @@ fn of_store(number: usize, store: &StoreSettings, account: &str) -> Vec<Value> {
                 "ssm:DescribeParameters",
                 vec!["ssm:GetParameters", "ssm:GetParametersByPath"],
                 vec!["ssm:PutParameter"],
-                below.iter().map(|below| format!("arn:aws:ssm:{region}:{account}:parameter/{below}")).collect(),
+                below.iter().map(|below| format!("arn:{partition}:ssm:{region}:{account}:parameter/{below}")).collect(),
             )
         }
         StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Vault(_) | StoreKind::Exec(_) => return Vec::new(),
@@ -103,7 +167,8 @@ fn of_vault(config: &Config) -> Result<Value, CliError> {
 }
 
 /// The users' ARNs; a user may stand below a path, which no entry tells.
-fn users(owner: &Owner, account: &str) -> Vec<String> {
+fn users(owner: &Owner, place: &Where<'_>) -> Vec<String> {
+    let Where { partition, account, .. } = place;
     let mut names: Vec<String> = match owner {
         Owner::Aws => vec!["*".to_owned()],
         Owner::Template(template) => vec![wildcard(template)],
@@ -116,9 +181,9 @@ fn users(owner: &Owner, account: &str) -> Vec<String> {
     }
     let mut arns = Vec::new();
     for name in names {
-        arns.push(format!("arn:aws:iam::{account}:user/{name}"));
+        arns.push(format!("arn:{partition}:iam::{account}:user/{name}"));
         if name != "*" {
-            arns.push(format!("arn:aws:iam::{account}:user/*/{name}"));
+            arns.push(format!("arn:{partition}:iam::{account}:user/*/{name}"));
         }
     }
     arns
@@ -136,13 +201,16 @@ mod tests {
     use crate::cli::config::StoreUri;
     use std::collections::BTreeMap;
 
+    const ANYWHERE: Where<'static> = Where { partition: "aws", account: "*", configured: None };
+    const ACCOUNT: Where<'static> = Where { partition: "aws", account: "123456789012", configured: None };
+
     fn store(uri: &str) -> StoreSettings {
         StoreSettings::whole(StoreUri::parse(uri, std::path::Path::new("/")).expect("valid"))
     }
 
     #[test]
     fn a_store_of_awss_needs_its_own_entries_and_the_list() {
-        let told = |store: &StoreSettings| serde_json::to_string(&of_store(1, store, "123456789012")).expect("JSON");
+        let told = |store: &StoreSettings| serde_json::to_string(&of_store(1, store, &ACCOUNT)).expect("JSON");
         let mut secrets = store("aws-secretsmanager:team/");
         secrets.region = Some("eu-west-1".to_owned());
         let all = told(&secrets);
@@ -158,20 +226,20 @@ mod tests {
             "{parameters}"
         );
         assert!(told(&store("aws-ssm:")).contains(r#"parameter/*""#));
-        assert!(of_store(1, &store("file:/x"), "*").is_empty());
+        assert!(of_store(1, &store("file:/x"), &ANYWHERE).is_empty());
     }
 
     #[test]
     fn users_are_as_narrow_as_the_owner_allows() {
-        assert_eq!(users(&Owner::Aws, "*"), ["arn:aws:iam::*:user/*"]);
-        assert_eq!(users(&Owner::default(), "123456789012"), ["arn:aws:iam::123456789012:user/*"]);
+        assert_eq!(users(&Owner::Aws, &ANYWHERE), ["arn:aws:iam::*:user/*"]);
+        assert_eq!(users(&Owner::default(), &ACCOUNT), ["arn:aws:iam::123456789012:user/*"]);
         assert_eq!(
-            users(&Owner::Template("svc-{app}-{environment}".to_owned()), "*"),
+            users(&Owner::Template("svc-{app}-{environment}".to_owned()), &ANYWHERE),
             ["arn:aws:iam::*:user/svc-*-*", "arn:aws:iam::*:user/*/svc-*-*"]
         );
         let table = BTreeMap::from([("a/b".to_owned(), "till".to_owned())]);
         assert_eq!(
-            users(&Owner::Table(table, "x-{app}".to_owned()), "*"),
+            users(&Owner::Table(table, "x-{app}".to_owned()), &ANYWHERE),
             [
                 "arn:aws:iam::*:user/till",
                 "arn:aws:iam::*:user/*/till",

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::config::{Config, StoreKind, StoreSettings};
+use super::connect::Connected;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
 use super::progress;
-use crate::adapters::aws::{Aws, AwsSettings};
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::exec::ExecStore;
@@ -100,7 +100,7 @@ pub fn storage_failed(error: &StorageError) -> CliError {
 pub async fn open_stores(
     config: &Config,
     given: &FromEnvironment,
-    aws: &Aws,
+    aws: &Connected,
 ) -> Result<Vec<Arc<dyn SecretStore>>, CliError> {
     let mut stores = Vec::new();
     for settings in &config.stores {
@@ -117,10 +117,10 @@ pub async fn open_store(
     config: &Config,
     settings: &StoreSettings,
     given: &FromEnvironment,
-    aws: &Aws,
+    aws: &Connected,
 ) -> Result<Arc<dyn SecretStore>, CliError> {
     let name = &settings.uri.name;
-    let region = settings.region.as_deref();
+    let (aws, region) = (aws.of_store(settings), settings.region.as_deref());
     let backend: Arc<dyn Backend> = match &settings.uri.kind {
         StoreKind::Sqlite(path) => {
             let embedded = open_embedded_at(path, given)?.named(name.clone());
@@ -193,15 +193,6 @@ fn open_embedded_at(path: &Path, given: &FromEnvironment) -> Result<EmbeddedStor
     })
 }
 
-/// AWS as the SDK's default chain has it. Makes no call yet.
-///
-/// # Errors
-/// Exit code 1 if an endpoint cannot be used.
-pub async fn connect(config: &Config) -> Result<Aws, CliError> {
-    let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
-    Aws::connect(settings).await.map_err(|error| aws_failed(&error))
-}
-
 /// IAM, STS and the stores, arrived in.
 ///
 /// # Errors
@@ -214,10 +205,9 @@ pub async fn arrive(
     wait: bool,
     terminal: Terminal,
 ) -> Result<Arc<World>, CliError> {
-    let aws = connect(config).await?;
+    let aws = Connected::by(config).await?;
     let stores = open_stores(config, given, &aws).await?;
-    let aws = Arc::new(aws);
-    let ports = Ports { iam: aws.clone(), identity: aws, stores, clock: Arc::clone(clock) };
+    let ports = Ports { accounts: aws.ports(), stores, clock: Arc::clone(clock) };
     let manner = Manner {
         concurrency: config.concurrency,
         rate: config.rate,
@@ -230,7 +220,7 @@ pub async fn arrive(
     Ok(Arc::new(world))
 }
 
-fn aws_failed(error: &dyn std::error::Error) -> CliError {
+pub(super) fn aws_failed(error: &dyn std::error::Error) -> CliError {
     CliError::failed(
         format!("failed to {}", with_causes(error)),
         "nothing was changed; check AWS_PROFILE, AWS_REGION and the credentials, or run `rotator doctor`",

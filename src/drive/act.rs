@@ -75,14 +75,14 @@ impl Visitor<'_> {
         journal: RotationJournal,
         listed: BTreeSet<AccessKeyId>,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let world = self.world;
+        let (world, account) = (self.world, self.account);
         let clock = &world.ports.clock;
         // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
         let kept = std::mem::take(&mut self.hand.kept_turn);
         let turn = if kept {
-            world.pace.kept_turn(Operation::CreateAccessKey).await
+            account.pace.kept_turn(Operation::CreateAccessKey).await
         } else {
-            world.pace.turn(Operation::CreateAccessKey).await
+            account.pace.turn(Operation::CreateAccessKey).await
         };
         if clock.monotonic().saturating_sub(self.hand.keys_seen_at) > FRESH {
             // It counts as had: behind a long queue the next one would come as late, and the list be as old.
@@ -99,7 +99,7 @@ impl Visitor<'_> {
                 let late = "the journal took longer than the call may take: nothing was sent";
                 Err(Refusal::new(RefusalKind::Other, late).into())
             } else {
-                world.ports.iam.create_key(order).await
+                account.ports.iam.create_key(order).await
             };
             turn.over_with(&result);
             match result {
@@ -123,10 +123,10 @@ impl Visitor<'_> {
         journal: RotationJournal,
         effect: ChangeStatus,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let world = self.world;
-        let turn = world.pace.turn(Operation::UpdateAccessKey).await;
+        let (world, account) = (self.world, self.account);
+        let turn = account.pace.turn(Operation::UpdateAccessKey).await;
         self.finish(journal, effect, |order| async move {
-            let result = world.ports.iam.change_status(order).await;
+            let result = account.ports.iam.change_status(order).await;
             turn.over_with(&result);
             // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
             if let Ok(at) = &result {
@@ -142,10 +142,10 @@ impl Visitor<'_> {
         journal: RotationJournal,
         effect: DeleteKey,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let world = self.world;
-        let turn = world.pace.turn(Operation::DeleteAccessKey).await;
+        let (world, account) = (self.world, self.account);
+        let turn = account.pace.turn(Operation::DeleteAccessKey).await;
         self.finish(journal, effect, |order| async move {
-            let result = world.ports.iam.delete_key(order).await;
+            let result = account.ports.iam.delete_key(order).await;
             turn.over_with(&result);
             // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
             if let Ok(at) = &result {

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::accounts::Account;
 use super::pace::Operation;
 use super::report::{Report, collect, collect_opened, with_causes};
 use super::rotate::visit;
@@ -21,7 +22,7 @@ use crate::journal::write_ahead::{Journal, JournalError};
 use crate::ports::call::CallError;
 use crate::rotation::event::{Event, Opened};
 use crate::rotation::known::{KeySeen, KeysSeen};
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
@@ -160,7 +161,8 @@ impl Drive {
         for summary in self.journal.store().summaries(Which::Open).await? {
             taken.in_flight.insert(summary.rotation.opened.old_key.clone());
             taken.in_flight.extend(summary.rotation.new_key.clone());
-            taken.users.insert(summary.rotation.opened.user.clone());
+            let Opened { account, user, .. } = summary.rotation.opened;
+            taken.users.insert((account, user));
         }
         if let Some(campaign) = campaign {
             taken.made_lately.extend(self.journal.store().keys_made_by(campaign.id).await?);
@@ -214,7 +216,7 @@ impl Drive {
         }
         Ok(Opened {
             campaign,
-            account: self.world.caller.account.clone(),
+            account: due.account,
             user: due.user,
             old_key: due.key.id,
             old_secret: due.old_secret,
@@ -235,18 +237,17 @@ impl Drive {
         // turning.
         let mut told: BTreeSet<AccessKeyId> =
             watched.iter().flat_map(|summary| summary.rotation.late_keys.iter().cloned()).collect();
-        let mut lists: BTreeMap<UserName, Option<KeysSeen>> = BTreeMap::new();
+        let mut lists: BTreeMap<(AccountId, UserName), Option<KeysSeen>> = BTreeMap::new();
         for summary in watched {
             let rotation = summary.rotation;
             let opened = &rotation.opened;
-            if world.is_home_of(&rotation).is_err() {
-                continue;
+            let Ok(Account { ports, pace, .. }) = world.home_of(&rotation) else { continue };
+            let whose = (opened.account.clone(), opened.user.clone());
+            if !lists.contains_key(&whose) {
+                let keys = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user)).await;
+                lists.insert(whose.clone(), keys.ok());
             }
-            if !lists.contains_key(&opened.user) {
-                let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(&opened.user)).await;
-                lists.insert(opened.user.clone(), keys.ok());
-            }
-            let Some(Some(keys)) = lists.get(&opened.user) else { continue };
+            let Some(Some(keys)) = lists.get(&whose) else { continue };
             let made = self.journal.store().keys_made_for(&opened.user).await?;
             let known = |key: &KeySeen| *key.id.as_str() == *opened.old_key.as_str() || made.contains(&key.id);
             let late = keys.keys.iter().flatten().filter(|key| {

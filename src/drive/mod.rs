@@ -3,10 +3,12 @@
 //!
 //! Knows the ports, never an adapter. Decides nothing about a rotation: that is `rotation::plan`'s.
 
+pub mod accounts;
 mod act;
 pub mod aws_clock;
 mod bars;
 pub mod campaign;
+mod confirm;
 pub mod owner;
 pub mod pace;
 pub mod places;

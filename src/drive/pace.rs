@@ -45,6 +45,7 @@ pub enum Operation {
     UpdateAccessKey,
     DeleteAccessKey,
     GetCallerIdentity,
+    GetAccessKeyInfo,
     Store,
 }
 
@@ -74,9 +75,9 @@ impl Lane {
     }
 }
 
-/// The pacer. One per account.
+/// The pacer. One per account, and one for the stores; all share their slots.
 pub struct Pace {
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     lanes: Mutex<HashMap<Operation, Lane>>,
     clock: Arc<dyn Clock>,
     least_gap: Duration,
@@ -92,12 +93,12 @@ pub struct Turn<'a> {
 }
 
 impl Pace {
-    /// At most `concurrency` calls in flight, and of one operation at most `rate` calls a second.
+    /// As many calls in flight as there are `slots`, and of one operation at most `rate` calls a second.
     #[must_use]
-    pub fn new(concurrency: usize, rate: Option<f64>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(slots: Arc<Semaphore>, rate: Option<f64>, clock: Arc<dyn Clock>) -> Self {
         let least_gap =
             rate.filter(|rate| *rate > 0.0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-        Self { slots: Semaphore::new(concurrency.max(1)), lanes: Mutex::default(), clock, least_gap }
+        Self { slots, lanes: Mutex::default(), clock, least_gap }
     }
 
     fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<Operation, Lane>> {

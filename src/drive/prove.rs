@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::accounts::Account;
 use super::pace::Operation;
 use super::world::World;
 use crate::planted::{self, Planted};
@@ -23,6 +24,7 @@ const MOST_TRIES: usize = 100_000;
 /// `InvalidClientTokenId` right after a create is normal; a new key has been seen to answer, then fail, then answer.
 pub async fn prove(
     world: &World,
+    account: &Account,
     opened: &Opened,
     id: &AccessKeyId,
     secret: &SecretKey,
@@ -40,7 +42,8 @@ pub async fn prove(
     let mut backoff = FIRST_BACKOFF;
     let mut last = "no answer".to_owned();
     for _ in 0..MOST_TRIES {
-        let answer = world.pace.read(Operation::GetCallerIdentity, || world.ports.identity.who_is(id, secret)).await;
+        let answer =
+            account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
         match answer {
             Ok(WhoIs::User { account, user, at }) => {
                 world.saw_date(at);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::accounts::Account;
 use super::act::InHand;
 use super::pace::Operation;
 use super::places::{forget_previous, read_places};
@@ -56,6 +57,7 @@ pub struct Visit {
 /// One visit under way.
 pub(super) struct Visitor<'a> {
     pub(super) world: &'a World,
+    pub(super) account: &'a Account,
     pub(super) hand: InHand,
     pub(super) known: Known,
     pub(super) failures: u32,
@@ -72,10 +74,11 @@ pub async fn visit(
     journal: RotationJournal,
     place: Option<OwnedSemaphorePermit>,
 ) -> Result<Visit, JournalError> {
-    if let Err(why) = world.is_home_of(journal.rotation()) {
-        return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) });
-    }
-    let mut visitor = Visitor { world, hand: InHand::default(), known: Known::default(), failures: 0, place };
+    let account = match world.home_of(journal.rotation()) {
+        Ok(account) => account,
+        Err(why) => return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) }),
+    };
+    let mut visitor = Visitor { world, account, hand: InHand::default(), known: Known::default(), failures: 0, place };
     let mut journal = journal;
     let mut left = Left::Failing("it took more steps than any rotation should".to_owned());
     for _ in 0..MOST_STEPS {
@@ -188,11 +191,11 @@ impl Visitor<'_> {
     }
 
     async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), String> {
-        let world = self.world;
+        let (world, Account { ports, pace, .. }) = (self.world, self.account);
         let opened = &rotation.opened;
         match look {
             Look::Keys => {
-                let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(&opened.user)).await;
+                let keys = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user)).await;
                 let mut keys = keys.map_err(|error| error.message)?;
                 world.saw_date(keys.at);
                 if planted::is(Planted::LocalClock) {
@@ -223,11 +226,11 @@ impl Visitor<'_> {
                 let stored = look == Look::StoredPair;
                 let (times, span) =
                     if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
-                let proof = prove(world, opened, &made.key, secret, times, span).await;
+                let proof = prove(world, self.account, opened, &made.key, secret, times, span).await;
                 *(if stored { &mut self.known.stored_pair } else { &mut self.known.new_pair }) = Some(proof);
             }
             Look::LastUsed(key) => {
-                let used = world.pace.read(Operation::GetAccessKeyLastUsed, || world.ports.iam.last_used(&key)).await;
+                let used = pace.read(Operation::GetAccessKeyLastUsed, || ports.iam.last_used(&key)).await;
                 let used = used.map_err(|error| error.message)?;
                 self.known.last_used.insert(key, used.and_then(|used| used.at));
             }

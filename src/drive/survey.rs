@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::accounts::Account;
 use super::bars::{Bars, NotOurs, fixed, named_elsewhere};
+use super::confirm::{Confirmed, confirm};
 use super::owner::Owner;
 use super::pace::Operation;
 use super::world::World;
 use crate::discovery::{Candidate, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
-use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
 use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
-use crate::rotation::name::{AccessKeyId, EntryName, RotationId, StoreName, UserName};
+use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
 use crate::rotation::policy::{Policy, SpareKey};
 use crate::rotation::secret::Fingerprint;
 
@@ -40,6 +42,8 @@ pub struct Due {
     pub id: RotationId,
     /// Of its secret as it stands now.
     pub old_secret: Option<Fingerprint>,
+    /// Of which account.
+    pub account: AccountId,
     /// Whose.
     pub user: UserName,
     /// The key.
@@ -64,8 +68,8 @@ pub struct Survey {
 pub struct Taken {
     /// Old and new keys of rotations in flight.
     pub in_flight: BTreeSet<AccessKeyId>,
-    /// Users that have one.
-    pub users: BTreeSet<UserName>,
+    /// Users that have one, by account.
+    pub users: BTreeSet<(AccountId, UserName)>,
     /// Keys that a campaign made which was open when this run began.
     pub made_lately: BTreeSet<AccessKeyId>,
 }
@@ -88,7 +92,7 @@ pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
 }
 
 /// A candidate that is not to be opened, and whether a person is needed.
-struct Not {
+pub(super) struct Not {
     reason: &'static str,
     message: String,
     due: bool,
@@ -96,15 +100,15 @@ struct Not {
 }
 
 impl Not {
-    fn left(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn left(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), due: false, look_again: false }
     }
 
-    fn look_again(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn look_again(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), due: false, look_again: true }
     }
 
-    fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), due: true, look_again: false }
     }
 
@@ -144,12 +148,12 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
         consider(world, choice, taken, candidate, bars)
     });
     let answers = futures_util::future::join_all(asking).await;
-    let mut by_user: BTreeMap<UserName, Vec<Due>> = BTreeMap::new();
+    let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     for ((candidate, answer), (id, old_secret)) in findings.candidates.iter().zip(answers).zip(secrets) {
         match answer {
-            Ok(Some((user, key))) => {
-                let due = Due { id, old_secret, user: user.clone(), key, places: candidate.places.clone() };
-                by_user.entry(user).or_default().push(due);
+            Ok(Some(Confirmed { account, user, key, .. })) => {
+                let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
+                by_user.entry(whose).or_default().push(Due { id, old_secret, account, user, key, places });
             }
             Ok(None) => {}
             Err(not) => {
@@ -202,7 +206,7 @@ async fn consider(
     taken: &Taken,
     candidate: &Candidate,
     bars: Bars<'_>,
-) -> Result<Option<(UserName, KeySeen)>, Not> {
+) -> Result<Option<Confirmed>, Not> {
     let id = &candidate.key_id;
     if taken.in_flight.contains(id) {
         return Ok(None);
@@ -221,16 +225,14 @@ async fn consider(
     if matches(&choice.exclude) || choice.only.as_ref().is_some_and(|only| !matches(only)) {
         return Err(Not::left("excluded", "left out by --only or --exclude"));
     }
-    if world.caller.key.as_ref() == Some(id) {
+    if world.accounts.sign_with(id) {
         return Err(Not::left("own-key", "rotator itself signs with this key"));
     }
     if choice.older_than.is_zero() && taken.made_lately.contains(id) {
         return Err(Not::left("made-lately", "a campaign that was not complete when this run began has made it"));
     }
-    let (user, keys) = confirm(world, &choice.owner, candidate).await?;
-    let Some(key) = keys.find(id).cloned() else {
-        return Err(Not::left("not-confirmed", format!("IAM does not list it for user {user}")));
-    };
+    let (account, confirmed) = confirm(world, &choice.owner, candidate).await?;
+    let Confirmed { user, key, keys, .. } = &confirmed;
     if key.status != KeyStatus::Active {
         let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
         return Err(Not::left("inactive", message));
@@ -241,7 +243,7 @@ async fn consider(
         let message = format!("it is {} old, and due at {}", days(age), days(choice.older_than));
         return Err(Not::left("not-due", message));
     }
-    if taken.users.contains(&user) {
+    if taken.users.contains(&(confirmed.account.clone(), user.clone())) {
         let message = format!("a rotation of another key of {user} is in flight");
         return Err(Not::needs_a_person("user-in-flight", message));
     }
@@ -257,8 +259,8 @@ async fn consider(
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
         return Err(Not::needs_a_person("read-only", message));
     }
-    room(world, choice, &user, &keys, id).await?;
-    Ok(Some((user, key)))
+    room(account, choice, user, keys, id).await?;
+    Ok(Some(confirmed))
 }
 
 /// A rotation's id, and within it the fingerprint of the secret as it stands now.
@@ -275,13 +277,20 @@ fn fingerprint(entries: &[StoredEntry], candidate: &Candidate) -> (RotationId, O
 }
 
 /// IAM allows a user two keys; the second place has to be free.
-async fn room(world: &World, choice: &Choice, user: &UserName, keys: &KeysSeen, id: &AccessKeyId) -> Result<(), Not> {
+async fn room(
+    account: &Account,
+    choice: &Choice,
+    user: &UserName,
+    keys: &KeysSeen,
+    id: &AccessKeyId,
+) -> Result<(), Not> {
     let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
     let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
     if deletable && keys.ids().len() == 2 {
         return Ok(());
     }
-    let used = world.pace.read(Operation::GetAccessKeyLastUsed, || world.ports.iam.last_used(&spare.id)).await;
+    let last_used = || account.ports.iam.last_used(&spare.id);
+    let used = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
     let used = match used {
         Ok(Some(used)) => used.at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}")),
         Ok(None) | Err(_) => "last use unknown".to_owned(),
@@ -296,65 +305,4 @@ async fn room(world: &World, choice: &Choice, user: &UserName, keys: &KeysSeen, 
         spare.id
     );
     Err(Not::needs_a_person("two-keys", message))
-}
-
-/// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
-async fn confirm(world: &World, owner: &Owner, candidate: &Candidate) -> Result<(UserName, KeysSeen), Not> {
-    let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
-    let mut absent = None;
-    for user in &named {
-        match list(world, user).await {
-            Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
-            Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
-            Err(error) if error.kind == CallErrorKind::Invalid => {}
-            Err(error) => return Err(Not::needs_a_person("iam-failed", error.message)),
-        }
-    }
-    let whose = world.pace.read(Operation::GetAccessKeyLastUsed, || world.ports.iam.last_used(&candidate.key_id)).await;
-    let said = match whose {
-        Ok(Some(used)) => used.user,
-        Ok(None) => None,
-        Err(error) => return Err(unknown_owner(candidate, &named, None, &format!("; {}", error.message))),
-    };
-    match said {
-        Some(user) if named.is_empty() => match list(world, &user).await {
-            Ok(keys) => Ok((user, keys)),
-            Err(error) => Err(Not::needs_a_person("iam-failed", error.message)),
-        },
-        // IAM is eventually consistent: one of its two answers is behind.
-        Some(user) if named.contains(&user) => {
-            let message = format!("IAM says that it is {user}'s, and does not list it for {user} yet");
-            Err(Not::look_again("not-listed-yet", message))
-        }
-        Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
-        None => match absent {
-            Some(confirmed) => Ok(confirmed),
-            None => Err(Not::left(
-                "unknown-to-iam",
-                format!(
-                    "account {} has no such key{}: it belongs to another account, or is gone",
-                    world.caller.account,
-                    named.first().map(|user| format!(", and no user {user}")).unwrap_or_default()
-                ),
-            )),
-        },
-    }
-}
-
-fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Not {
-    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(", ");
-    let line = candidate.places.first().map(|place| Owner::suggestion(place, said)).unwrap_or_default();
-    let message = match said {
-        Some(user) => format!(
-            "its entry names the owner {named}, but IAM says that the key is {user}'s; set `{line}` in rotator.toml{more}"
-        ),
-        None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
-    };
-    Not::needs_a_person("owner-unknown", message)
-}
-
-async fn list(world: &World, user: &UserName) -> Result<KeysSeen, CallError> {
-    let keys = world.pace.read(Operation::ListAccessKeys, || world.ports.iam.list_keys(user)).await?;
-    world.saw_date(keys.at);
-    Ok(keys)
 }

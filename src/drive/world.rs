@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
+use super::accounts::{Account, AccountPorts, Accounts};
 use super::aws_clock::AwsClock;
 use super::pace::{Operation, Pace};
 use super::scans::Scans;
@@ -11,10 +14,9 @@ use super::stop::Stop;
 use crate::journal::clock::Clock;
 use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
-use crate::ports::iam::Iam;
-use crate::ports::identity::{Caller, Identity};
+use crate::ports::identity::Caller;
 use crate::ports::secret_store::SecretStore;
-use crate::rotation::name::{StoreIdentity, StoreName};
+use crate::rotation::name::{AccountId, StoreIdentity, StoreName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Rotation;
 
@@ -23,10 +25,8 @@ pub type Watcher = Arc<dyn Fn(&Rotation) + Send + Sync>;
 
 /// The outside world as configured.
 pub struct Ports {
-    /// IAM.
-    pub iam: Arc<dyn Iam>,
-    /// STS.
-    pub identity: Arc<dyn Identity>,
+    /// Every configured account; at least one.
+    pub accounts: Vec<AccountPorts>,
     /// Every configured store.
     pub stores: Vec<Arc<dyn SecretStore>>,
     /// This machine's clock.
@@ -55,6 +55,16 @@ pub enum ArriveError {
     /// STS did not say who we are.
     #[error("find out whose credentials are in use: {0}")]
     Caller(#[source] CallError),
+    /// Two tables of the configuration are one account.
+    #[error("tell the accounts apart: {one} and {other} are both account {account}; configure it once")]
+    Twice {
+        /// One of them.
+        one: String,
+        /// The other.
+        other: String,
+        /// What both are.
+        account: AccountId,
+    },
 }
 
 /// The world, arrived in: who we are and which stores answer is known.
@@ -63,7 +73,9 @@ pub struct World {
     pub ports: Ports,
     /// How to behave.
     pub manner: Manner,
-    /// The pacer.
+    /// Every account.
+    pub accounts: Accounts,
+    /// The pacer of the stores.
     pub pace: Pace,
     /// AWS's clock.
     pub aws_clock: AwsClock,
@@ -71,28 +83,29 @@ pub struct World {
     pub scans: Scans,
     /// Whether to stop.
     pub stop: Arc<Stop>,
-    /// Who we are.
-    pub caller: Caller,
     /// What each configured store says it is, or why it does not.
     pub stores: BTreeMap<StoreName, Result<StoreIdentity, CallError>>,
 }
 
 impl World {
-    /// Asks who we are and what each store is.
+    /// Asks who we are in each account and what each store is.
     ///
     /// # Errors
-    /// [`ArriveError`] if AWS does not answer. A store that does not is no error: it harms only its own rotations.
-    pub async fn arrive(ports: Ports, manner: Manner, stop: Arc<Stop>) -> Result<Self, ArriveError> {
-        let pace = Pace::new(manner.concurrency, manner.rate, ports.clock.clone());
-        let caller =
-            pace.read(Operation::GetCallerIdentity, || ports.identity.caller()).await.map_err(ArriveError::Caller)?;
-        let aws_clock = AwsClock::new(caller.at, ports.clock.monotonic());
+    /// [`ArriveError`] if AWS does not answer for any account. A store that does not, or one account of several, is no
+    /// error: it harms only its own rotations.
+    pub async fn arrive(mut ports: Ports, manner: Manner, stop: Arc<Stop>) -> Result<Self, ArriveError> {
+        let slots = Arc::new(Semaphore::new(manner.concurrency.max(1)));
+        let configured = std::mem::take(&mut ports.accounts);
+        let accounts = Accounts::arrive(configured, &manner, &slots, &ports.clock).await?;
+        let pace = Pace::new(slots, manner.rate, ports.clock.clone());
+        let newest = accounts.arrived().iter().map(|account| account.caller.at).max();
+        let aws_clock = AwsClock::new(newest.unwrap_or_else(|| ports.clock.now()), ports.clock.monotonic());
         let mut stores = BTreeMap::new();
         for store in &ports.stores {
             let identity = pace.read(Operation::Store, || store.identity()).await;
             stores.insert(store.name().clone(), identity);
         }
-        Ok(Self { ports, manner, pace, aws_clock, scans: Scans::default(), stop, caller, stores })
+        Ok(Self { ports, manner, accounts, pace, aws_clock, scans: Scans::default(), stop, stores })
     }
 
     /// AWS's clock now, in whole seconds as AWS itself tells it: an estimate compares with a `Date` only so.
@@ -121,19 +134,13 @@ impl World {
         if self.ports.stores.len() > 1 { format!("{entry} in {store}") } else { entry.to_string() }
     }
 
-    /// Whether this is the world the rotation was opened in: "absent", seen from elsewhere, says nothing.
+    /// Whether this is the world the rotation was opened in: "absent", seen from elsewhere, says nothing. Its account.
     ///
     /// # Errors
     /// For people: what differs, both values named.
-    pub fn is_home_of(&self, rotation: &Rotation) -> Result<(), String> {
+    pub fn home_of(&self, rotation: &Rotation) -> Result<&Account, String> {
         let opened = &rotation.opened;
-        if self.caller.account != opened.account && !planted::is(Planted::AccountNotChecked) {
-            return Err(format!(
-                "the credentials in use are of account {} ({}), but rotation {} is of account {}: nothing was \
-                 changed; use credentials of {} and run `rotator resume`",
-                self.caller.account, self.caller.arn, rotation.id, opened.account, opened.account
-            ));
-        }
+        let account = self.account_of(rotation)?;
         for (name, recorded) in &opened.stores {
             let here = match self.stores.get(name) {
                 Some(Ok(identity)) if identity == recorded => continue,
@@ -147,6 +154,31 @@ impl World {
                 rotation.id
             ));
         }
-        Ok(())
+        Ok(account)
+    }
+
+    fn account_of(&self, rotation: &Rotation) -> Result<&Account, String> {
+        let (id, wanted) = (rotation.id, &rotation.opened.account);
+        if let Some(account) = self.accounts.of(wanted) {
+            return Ok(account);
+        }
+        let changed_nothing = format!("nothing was changed; use credentials of {wanted} and run `rotator resume`");
+        let [first, others @ ..] = self.accounts.arrived() else {
+            return Err(format!("no account answers, and rotation {id} is of account {wanted}: {changed_nothing}"));
+        };
+        if planted::is(Planted::AccountNotChecked) {
+            return Ok(first);
+        }
+        if let Some(why) = self.accounts.why_absent(wanted) {
+            return Err(format!(
+                "rotation {id} is of account {wanted}, which cannot be used ({why}): {changed_nothing}"
+            ));
+        }
+        let others = others.iter().map(|other| format!(" and {}", other.caller.account)).collect::<String>();
+        let Caller { account, arn, .. } = &first.caller;
+        Err(format!(
+            "the credentials in use are of account {account} ({arn}){others}, but rotation {id} is of account {wanted}: \
+             {changed_nothing}"
+        ))
     }
 }

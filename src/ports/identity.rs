@@ -15,10 +15,19 @@ pub struct Caller {
     pub account: AccountId,
     /// Their ARN.
     pub arn: String,
-    /// The id of the key that rotator signs with.
-    pub key: Option<AccessKeyId>,
+    /// The ids of the keys that rotator signs with: these credentials', and those by which it came to them.
+    pub keys: Vec<AccessKeyId>,
     /// AWS's clock when it answered.
     pub at: Timestamp,
+}
+
+impl Caller {
+    /// AWS's partition: `aws`, `aws-cn`, `aws-us-gov`
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>).
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        self.arn.split(':').nth(1).unwrap_or("aws")
+    }
 }
 
 /// What a pair answered.
@@ -51,6 +60,10 @@ pub trait Identity: Send + Sync {
     /// Who the credentials in use are.
     async fn caller(&self) -> Result<Caller, CallError>;
 
+    /// The account that a key is of: `sts:GetAccessKeyInfo`, which uses nothing of the key but its id
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>). `None`: AWS knows no such key.
+    async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError>;
+
     /// Who this pair is. Never called with an old pair: a canary key raises an alarm when it is tried.
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
 }
@@ -67,11 +80,12 @@ impl UserResource {
     }
 
     /// Whether this may be that user: the whole of it, or what follows its path. (Names are unique in an account
-    /// whatever their path, so with the account it is that user.)
+    /// whatever their path and case, so with the account it is that user.)
     #[must_use]
     pub fn is_user(&self, user: &UserName) -> bool {
-        let name = user.as_str();
-        self.0 == name || self.0.strip_suffix(name).is_some_and(|path| path.ends_with('/'))
+        let (whole, name) = (self.0.as_bytes(), user.as_str().as_bytes());
+        let Some((path, last)) = whole.split_at_checked(whole.len().wrapping_sub(name.len())) else { return false };
+        last.eq_ignore_ascii_case(name) && (path.is_empty() || path.ends_with(b"/"))
     }
 }
 

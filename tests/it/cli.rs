@@ -1,5 +1,6 @@
 //! The real binary against the sandbox: what it prints, what it ends with, what it refuses.
 
+mod accounts;
 mod bench;
 mod input;
 mod interrupted;

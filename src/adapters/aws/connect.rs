@@ -10,6 +10,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
@@ -24,7 +25,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use hyper::Uri;
 
 /// The region where the chain has none; IAM is global.
-const LAST_RESORT_REGION: &str = "us-east-1";
+pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
 
 /// How long an idle connection is kept. A request sent just as the other side closes it is in doubt, so it is short.
 const IDLE: Duration = Duration::from_secs(15);
@@ -91,6 +92,8 @@ pub struct Aws {
     /// What further clients are made of.
     pub(super) chain: SdkConfig,
     pub(super) settings: AwsSettings,
+    /// The credentials that its role was assumed with, if it has one.
+    pub(super) assumed_with: Option<SharedCredentialsProvider>,
 }
 
 impl Aws {
@@ -131,7 +134,7 @@ impl Aws {
             .stalled_stream_protection(stalls)
             .build();
         let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
-        let aws = Self { iam, sts, chain: chain.clone(), settings };
+        let aws = Self { iam, sts, chain: chain.clone(), settings, assumed_with: None };
         aws.check_settings(settings)?;
         Ok(aws)
     }
@@ -167,7 +170,7 @@ pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
 
 /// The SDK's default client for its own chain, made when a credential source first asks somebody. Its own would read
 /// every certificate of the machine even where nobody is asked.
-fn late() -> SharedHttpClient {
+pub(super) fn late() -> SharedHttpClient {
     let made = OnceLock::new();
     http_client_fn(move |settings, components| {
         let make = || HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();

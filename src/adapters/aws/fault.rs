@@ -9,6 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -101,6 +102,8 @@ impl fmt::Display for Call {
 enum Came {
     /// It ended before the request left this process.
     NotSent(Hindrance),
+    /// The role that signs could not be assumed: AWS's code.
+    NoRole(String),
     /// It was sent, and no answer was heard to its end.
     NoAnswer(String),
     /// An answer that proves nothing.
@@ -163,7 +166,7 @@ impl Fault {
     pub(super) fn refusal_code(&self) -> Option<&str> {
         match &self.came {
             Came::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
-            Came::Error(_) | Came::NotSent(_) | Came::NoAnswer(_) | Came::Unreadable(_) => None,
+            Came::Error(_) | Came::NotSent(_) | Came::NoRole(_) | Came::NoAnswer(_) | Came::Unreadable(_) => None,
         }
     }
 
@@ -193,6 +196,10 @@ impl Fault {
             (Came::NotSent(Hindrance::NoCredentials | Hindrance::BadCredentials), _) => {
                 Refusal::new(RefusalKind::Denied, message).into()
             }
+            (Came::NoRole(code), _) if THROTTLING.contains(&code.as_str()) => {
+                Refusal::new(RefusalKind::Throttled, message).into()
+            }
+            (Came::NoRole(_), _) => Refusal::new(RefusalKind::Denied, message).into(),
             (Came::NotSent(Hindrance::CredentialsFailed | Hindrance::TooLate | Hindrance::Other), _) => {
                 Refusal::new(RefusalKind::Other, message).into()
             }
@@ -216,6 +223,8 @@ impl Fault {
             Came::NotSent(Hindrance::NoCredentials | Hindrance::BadCredentials) => return CallErrorKind::Denied,
             Came::NotSent(Hindrance::CredentialsFailed | Hindrance::TooLate) => return CallErrorKind::Unavailable,
             Came::NotSent(Hindrance::Other) => return CallErrorKind::Other,
+            Came::NoRole(code) if THROTTLING.contains(&code.as_str()) => return CallErrorKind::Throttled,
+            Came::NoRole(_) => return CallErrorKind::Denied,
             Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
             Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
             Came::Error(code) => code.as_str(),
@@ -239,6 +248,11 @@ impl fmt::Display for Fault {
         write!(f, "call {}: ", self.call)?;
         match &self.came {
             Came::NotSent(hindrance) => write!(f, "{}, so nothing was sent", hindrance.words())?,
+            Came::NoRole(code) => write!(
+                f,
+                "the role could not be assumed (AWS answered {code}), so nothing was sent; check its ARN, and that its \
+                 trust policy lets these credentials in"
+            )?,
             Came::NoAnswer(why) => write!(f, "no whole answer: {why}")?,
             Came::Unreadable(why) => f.write_str(why)?,
             Came::Error(code) => write!(f, "AWS answered {code}")?,
@@ -275,7 +289,10 @@ impl Witness {
             Err(error) => error,
         };
         let came = if !seen.sent {
-            Came::NotSent(hindrance(&error))
+            match role_refused(&error) {
+                Some(code) => Came::NoRole(code),
+                None => Came::NotSent(hindrance(&error)),
+            }
         } else if let Some(code) = error_code(&seen, &error) {
             Came::Error(code)
         } else {
@@ -329,6 +346,12 @@ fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance
         Some(_) => Hindrance::CredentialsFailed,
         None => Hindrance::Other,
     }
+}
+
+/// AWS's code where the role was refused that was to sign.
+fn role_refused<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let refused = causes(error).find_map(|cause| cause.downcast_ref::<AssumeRoleError>())?;
+    refused.code().filter(|code| is_word(code)).map(str::to_owned)
 }
 
 /// The chain of causes, the outermost first.

@@ -3,12 +3,13 @@
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 
 use super::connect::Aws;
 use super::fault::{Call, Fault};
 use super::witness::{Seen, Witness};
-use crate::ports::call::CallError;
+use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use crate::rotation::name::{AccessKeyId, AccountId};
 use crate::rotation::policy::Timestamp;
@@ -24,9 +25,31 @@ impl Identity for Aws {
         let request = self.sts.get_caller_identity().customize().interceptor(witness.clone());
         let result = Box::pin(request.send()).await;
         let (output, seen) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
-        let key = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok());
+        let mut keys: Vec<_> = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok()).into_iter().collect();
         let answer = Answer::of(output, &call, seen)?;
-        Ok(Caller { account: answer.account, arn: answer.arn, key, at: answer.at })
+        if let Some(source) = &self.assumed_with {
+            // They have just been used, or the role's would not have been had.
+            let source = source.provide_credentials().await.ok();
+            keys.extend(source.and_then(|source| AccessKeyId::new(source.access_key_id()).ok()));
+        }
+        Ok(Caller { account: answer.account, arn: answer.arn, keys, at: answer.at })
+    }
+
+    async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
+        let call = Call::xml("GetAccessKeyInfo", format!("key {id}"));
+        let witness = Witness::default();
+        let request = self.sts.get_access_key_info().access_key_id(id.as_str());
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, seen) = match witness.judge(&call, result) {
+            Ok(answer) => answer,
+            Err(fault) => {
+                let error = fault.into_call_error();
+                return if error.kind == CallErrorKind::NoSuchEntity { Ok(None) } else { Err(error) };
+            }
+        };
+        let account = output.account.and_then(|account| AccountId::new(account).ok());
+        let unreadable = || Fault::unreadable(&call, seen, "the answer names no account").into_call_error();
+        account.map(Some).ok_or_else(unreadable)
     }
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {

@@ -17,6 +17,7 @@
 //! only safe while the process has one thread, so that is for `main` to do, before it starts the runtime; here it
 //! would be too late.
 
+mod account;
 mod clients;
 mod connect;
 mod fault;
@@ -26,6 +27,7 @@ mod parameter_store;
 mod secrets_manager;
 mod witness;
 
+pub use account::{Access, Role};
 pub use connect::{Aws, AwsSettings, ConnectError};
 pub use parameter_store::ParameterStore;
 pub use secrets_manager::SecretsManager;

@@ -67,7 +67,7 @@ pub(super) struct Given {
 }
 
 /// What a `[[store]]` table may say.
-const OF_A_STORE: [&str; 15] = [
+const OF_A_STORE: [&str; 16] = [
     "uri",
     "name",
     "scope",
@@ -75,6 +75,7 @@ const OF_A_STORE: [&str; 15] = [
     "exclude",
     "read_only",
     "region",
+    "account",
     "address",
     "namespace",
     "auth",
@@ -85,15 +86,19 @@ const OF_A_STORE: [&str; 15] = [
     "ca_file",
 ];
 
-/// A `[[store]]` table of the file.
+/// What an `[[account]]` table may say.
+const OF_AN_ACCOUNT: [&str; 9] =
+    ["id", "name", "profile", "region", "role", "external_id", "session_name", "environments", "stores"];
+
+/// A `[[store]]` or `[[account]]` table of the file.
 #[derive(Debug)]
-pub(super) struct StoreTable {
+pub(super) struct Table {
     /// The file.
     pub(super) file: PathBuf,
     values: BTreeMap<&'static str, Vec<String>>,
 }
 
-impl StoreTable {
+impl Table {
     /// The texts of a key; none where it is not there.
     pub(super) fn texts(&self, key: &str) -> &[String] {
         self.values.get(key).map_or(&[], Vec::as_slice)
@@ -104,16 +109,16 @@ impl StoreTable {
         self.texts(key).first().map(|text| text.trim())
     }
 
-    fn of(path: &Path, table: &toml::Table) -> Result<Self, CliError> {
+    fn of(path: &Path, what: &str, keys: &[&'static str], table: &toml::Table) -> Result<Self, CliError> {
         let mut values = BTreeMap::new();
         for (key, value) in table {
-            let Some(known) = OF_A_STORE.iter().find(|known| *known == key) else {
+            let Some(known) = keys.iter().find(|known| *known == key) else {
                 return Err(CliError::usage(
-                    format!("a [[store]] in {} has `{key}`, which rotator does not know", path.display()),
-                    did_you_mean(key, OF_A_STORE.iter().map(|known| (*known).to_owned()), "remove it"),
+                    format!("[[{what}]] in {} has `{key}`, which rotator does not know", path.display()),
+                    did_you_mean(key, keys.iter().map(|known| (*known).to_owned()), "remove it"),
                 ));
             };
-            values.insert(*known, texts(path, "store", known, value)?);
+            values.insert(*known, texts(path, what, known, value)?);
         }
         Ok(Self { file: path.to_owned(), values })
     }
@@ -124,7 +129,9 @@ impl StoreTable {
 pub(super) struct Layers {
     given: BTreeMap<(&'static str, &'static str), Given>,
     /// The `[[store]]` tables, where nothing above the file says which stores there are.
-    stores: Vec<StoreTable>,
+    stores: Vec<Table>,
+    /// The `[[account]]` tables.
+    accounts: Vec<Table>,
 }
 
 impl Layers {
@@ -134,8 +141,13 @@ impl Layers {
     }
 
     /// The `[[store]]` tables, if they say which stores there are.
-    pub(super) fn stores(&self) -> &[StoreTable] {
+    pub(super) fn stores(&self) -> &[Table] {
         &self.stores
+    }
+
+    /// The `[[account]]` tables.
+    pub(super) fn accounts(&self) -> &[Table] {
+        &self.accounts
     }
 
     fn insert(&mut self, setting: (&'static str, &'static str), given: Given) {
@@ -202,7 +214,13 @@ impl Layers {
         })?;
         for (name, value) in table {
             if name == "store" && value.as_array().is_some_and(|array| array.iter().any(toml::Value::is_table)) {
-                self.store_tables(path, value.as_array().map_or(&[], Vec::as_slice))?;
+                let texts = vec!["[[store]]".to_owned()];
+                self.insert(("", "store"), Given { texts, origin: Origin::File(path.to_owned()) });
+                self.stores = tables(path, "store", &OF_A_STORE, &value, "[[store]] tables, or one list of URIs")?;
+                continue;
+            }
+            if name == "account" {
+                self.accounts = tables(path, "account", &OF_AN_ACCOUNT, &value, "[[account]] tables")?;
                 continue;
             }
             let sections = SETTINGS.iter().filter(|(section, _)| *section == name).count();
@@ -218,23 +236,11 @@ impl Layers {
         Ok(())
     }
 
-    fn store_tables(&mut self, path: &Path, tables: &[toml::Value]) -> Result<(), CliError> {
-        let of = |table: &toml::Value| {
-            let wrong = || wrong_type(path, "store", "[[store]] tables, or one list of URIs");
-            StoreTable::of(path, table.as_table().ok_or_else(wrong)?)
-        };
-        let stores: Result<Vec<_>, CliError> = tables.iter().map(of).collect();
-        let texts = vec!["[[store]]".to_owned()];
-        self.insert(("", "store"), Given { texts, origin: Origin::File(path.to_owned()) });
-        self.stores = stores?;
-        Ok(())
-    }
-
     fn file_key(&mut self, path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<(), CliError> {
         let Some(&(section, key)) = SETTINGS.iter().find(|setting| **setting == (section, key)) else {
             let name = in_words(section, key);
             let known = SETTINGS.iter().map(|(section, key)| in_words(section, key));
-            let sections = ["[policy]", "[owner]", "[aws]"].map(str::to_owned);
+            let sections = ["[policy]", "[owner]", "[aws]", "[[account]]"].map(str::to_owned);
             let known: Vec<String> = if section.is_empty() { known.chain(sections).collect() } else { known.collect() };
             return Err(CliError::usage(
                 format!("{} has `{name}`, which rotator does not know", path.display()),
@@ -245,6 +251,19 @@ impl Layers {
         self.insert((section, key), Given { texts, origin: Origin::File(path.to_owned()) });
         Ok(())
     }
+}
+
+/// All tables of one kind.
+fn tables(
+    path: &Path,
+    what: &str,
+    keys: &[&'static str],
+    value: &toml::Value,
+    wanted: &str,
+) -> Result<Vec<Table>, CliError> {
+    let wrong = || wrong_type(path, what, wanted);
+    let of = |table: &toml::Value| Table::of(path, what, keys, table.as_table().ok_or_else(wrong)?);
+    value.as_array().ok_or_else(wrong)?.iter().map(of).collect()
 }
 
 fn in_words(section: &str, key: &str) -> String {
@@ -260,7 +279,10 @@ fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<V
         let lines: Option<Vec<String>> = table.iter().map(line).collect();
         return lines.ok_or_else(|| wrong("lines \"app/environment\" = \"user\""));
     }
-    if let Some(list) = value.as_array().filter(|_| ["unread_ok", "include", "exclude", "store"].contains(&key)) {
+    if let Some(list) = value
+        .as_array()
+        .filter(|_| ["unread_ok", "include", "exclude", "store", "environments", "stores"].contains(&key))
+    {
         let list: Option<Vec<String>> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
         return list.ok_or_else(|| wrong("a list of texts in quotes"));
     }

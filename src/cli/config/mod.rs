@@ -1,5 +1,6 @@
 //! What rotator is to do, as configured: `rotator.toml`, the environment, the flags. Decides nothing by itself.
 
+mod accounts;
 mod layers;
 mod location;
 mod stores;
@@ -19,6 +20,7 @@ use crate::drive::owner::Owner;
 use crate::drive::survey::Choice;
 use crate::rotation::policy::Policy;
 
+pub use accounts::AccountSettings;
 use layers::Layers;
 pub use location::Surroundings;
 pub use stores::{StoreKind, StoreSettings, StoreUri};
@@ -35,6 +37,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// The stores; at least one.
     pub stores: Vec<StoreSettings>,
+    /// The accounts; none: that of the credentials in use.
+    pub accounts: Vec<AccountSettings>,
     /// Whose keys they are.
     pub owner: Owner,
     /// How old a key must be to be due.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
 
-use super::layers::{Origin, StoreTable};
+use super::layers::{Origin, Table};
 use super::location::absolute;
 use super::values::globs;
 use crate::adapters::stores::Naming;
@@ -141,6 +141,8 @@ pub struct StoreSettings {
     pub read_only: bool,
     /// The AWS region it is in; none: that of the SDK's default chain.
     pub region: Option<String>,
+    /// The `[[account]]` it is in, by name or number; none: that of the credentials in use.
+    pub account: Option<String>,
     /// What only Vault has a use for, by key.
     pub of_vault: BTreeMap<&'static str, String>,
 }
@@ -156,6 +158,7 @@ impl StoreSettings {
             exclude: GlobSet::empty(),
             read_only: false,
             region: None,
+            account: None,
             of_vault: BTreeMap::new(),
         }
     }
@@ -167,7 +170,7 @@ impl StoreSettings {
     }
 
     /// Reads a `[[store]]` table.
-    pub(super) fn read(table: &StoreTable) -> Result<Self, CliError> {
+    pub(super) fn read(table: &Table) -> Result<Self, CliError> {
         let base = table.file.parent().unwrap_or(Path::new("."));
         let bad = |key: &str, text: &str, hint: &str| {
             CliError::usage(format!("{key} of [[store]] in {} cannot be \"{text}\"", table.file.display()), hint)
@@ -189,16 +192,18 @@ impl StoreSettings {
             }
             Some(scope) => Naming::within(scope).map_err(|_| bad("scope", scope, "write \"<app>/<environment>\""))?,
         };
+        let of_aws = |key: &str| match (table.text(key), &uri.kind) {
+            (Some(text), StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_)) => Ok(Some(text.to_owned())),
+            (Some(text), _) => Err(bad(key, text, "only a store of AWS's is in a region and an account")),
+            (None, _) => Ok(None),
+        };
         let patterns = |key: &str| globs(table.texts(key), key);
         Ok(Self {
             naming,
             include: if table.texts("include").is_empty() { None } else { Some(patterns("include")?) },
             exclude: patterns("exclude")?,
-            region: match (table.text("region"), &uri.kind) {
-                (Some(region), StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_)) => Some(region.to_owned()),
-                (Some(region), _) => return Err(bad("region", region, "only a store of AWS's is in a region")),
-                (None, _) => None,
-            },
+            region: of_aws("region")?,
+            account: of_aws("account")?,
             of_vault: of_vault(table, &uri, base, bad)?,
             read_only: match table.text("read_only") {
                 None | Some("false") => false,
@@ -212,7 +217,7 @@ impl StoreSettings {
 
 /// What only Vault has a use for; a file's path begins at `base`.
 fn of_vault(
-    table: &StoreTable,
+    table: &Table,
     uri: &StoreUri,
     base: &Path,
     bad: impl Fn(&str, &str, &str) -> CliError,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::Config;
+use super::accounts;
 use super::layers::{Given, Layers, Origin};
 use super::location::{Surroundings, absolute};
 use super::stores::{StoreSettings, StoreUri, check_names};
@@ -23,13 +24,15 @@ const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reads every setting.
 pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, CliError> {
     let policy = policy(layers)?;
+    let stores = stores(layers, around)?;
     Ok(Config {
         file: None,
         journal: match layers.get("", "journal") {
             Some(given) => absolute(base(given, around), Path::new(not_empty("journal", given)?)),
             None => around.default_journal()?,
         },
-        stores: stores(layers, around)?,
+        accounts: accounts::read(layers.accounts(), &stores)?,
+        stores,
         owner: owner(layers)?,
         older_than: duration(layers, "policy", "older_than", Duration::ZERO)?,
         policy,

@@ -123,9 +123,13 @@ impl Identity for Process {
         let at = self.at();
         self.call(Op::Caller, "", |_| {
             let account = AccountId::new(ACCOUNT).expect("an account");
-            Ok(Caller { account, arn: "arn:aws:iam::123456789012:user/rotator".to_owned(), key: None, at })
+            Ok(Caller { account, arn: "arn:aws:iam::123456789012:user/rotator".to_owned(), keys: Vec::new(), at })
         })
         .await
+    }
+
+    async fn account_of(&self, _: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
+        Ok(AccountId::new(ACCOUNT).ok())
     }
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
+use rotator::drive::accounts::AccountPorts;
 use rotator::drive::campaign::Drive;
 use rotator::drive::owner::Owner;
 use rotator::drive::report::Report;
@@ -191,8 +192,8 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
             Arc::new(StorePort { process: me.clone(), name }) as _
         });
         let clock: Arc<Process> = Arc::new(me.clone());
-        let ports =
-            Ports { iam: clock.clone(), identity: clock.clone(), stores: stores.collect(), clock: clock.clone() };
+        let accounts = vec![AccountPorts::of_credentials(clock.clone(), clock.clone())];
+        let ports = Ports { accounts, stores: stores.collect(), clock: clock.clone() };
         let manner = Manner {
             concurrency: 16,
             rate: None,

@@ -1,0 +1,136 @@
+//! `[[account]]`: the AWS accounts that keys may be of, how each is reached, and where its keys stand.
+
+use std::collections::BTreeSet;
+
+use super::layers::Table;
+use super::stores::StoreSettings;
+use super::values::globs;
+use crate::adapters::aws::{Access, Role};
+use crate::cli::error::CliError;
+use crate::drive::accounts::{Covers, Label};
+use crate::rotation::name::AccountId;
+
+/// An account as configured.
+#[derive(Debug, Clone)]
+pub struct AccountSettings {
+    /// Its number and what people call it.
+    pub label: Label,
+    /// How it is reached.
+    pub access: Access,
+    /// Where its keys stand.
+    pub covers: Covers,
+}
+
+impl AccountSettings {
+    /// Whether `text` is its name or its number.
+    #[must_use]
+    pub fn is_called(&self, text: &str) -> bool {
+        self.label.name.as_deref() == Some(text) || self.label.id.as_ref().is_some_and(|id| id.as_str() == text)
+    }
+
+    /// AWS's partition, as the role or the region tells it.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        match (&self.access.role, self.access.region.as_deref().unwrap_or_default()) {
+            (Some(role), _) => role.arn.split(':').nth(1).unwrap_or("aws"),
+            (None, region) if region.starts_with("cn-") => "aws-cn",
+            (None, region) if region.starts_with("us-gov-") => "aws-us-gov",
+            (None, _) => "aws",
+        }
+    }
+}
+
+/// Reads every `[[account]]` table; what stores say of accounts has to go with it.
+pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<AccountSettings>, CliError> {
+    let mut accounts: Vec<AccountSettings> = Vec::new();
+    for table in tables {
+        let account = one(table, stores)?;
+        let called = [account.label.name.as_deref(), account.label.id.as_ref().map(AccountId::as_str)];
+        let twice = called.into_iter().flatten().find(|text| accounts.iter().any(|other| other.is_called(text)));
+        if let Some(text) = twice {
+            return Err(CliError::usage(
+                format!("two [[account]] tables in {} are called {text}", table.file.display()),
+                "configure an account once; it may have several environments and stores",
+            ));
+        }
+        accounts.push(account);
+    }
+    for store in stores {
+        let Some(account) = &store.account else { continue };
+        if !accounts.iter().any(|known| known.is_called(account)) {
+            return Err(CliError::usage(
+                format!(
+                    "the store {} is said to be in account {account}, and there is no such [[account]]",
+                    store.uri.name
+                ),
+                "write the id or the name of one that is configured",
+            ));
+        }
+    }
+    Ok(accounts)
+}
+
+fn one(table: &Table, stores: &[StoreSettings]) -> Result<AccountSettings, CliError> {
+    let file = table.file.display();
+    let bad = |key: &str, text: &str, hint: &str| {
+        CliError::usage(format!("{key} of [[account]] in {file} cannot be \"{text}\""), hint)
+    };
+    let text = |key: &str| table.text(key).map(str::to_owned);
+    let given = table.text("id").map(|id| AccountId::new(id).map_err(|_| bad("id", id, "write its twelve digits")));
+    let given = given.transpose()?;
+    let role = match table.text("role") {
+        None => None,
+        Some(arn) => {
+            Some((arn, account_of(arn).ok_or_else(|| bad("role", arn, "write arn:aws:iam::DIGITS:role/NAME"))?))
+        }
+    };
+    let id = match (given, &role) {
+        (Some(id), Some((arn, of_role))) if id != *of_role => {
+            return Err(bad("role", arn, &format!("its id is {id}: a role of that account is needed")));
+        }
+        (Some(id), _) => id,
+        (None, Some((_, id))) => id.clone(),
+        (None, None) => {
+            return Err(CliError::usage(
+                format!("an [[account]] in {file} has neither an id nor a role"),
+                "write id = \"…\" with its twelve digits: rotator works in no account that it was not told of",
+            ));
+        }
+    };
+    for key in ["external_id", "session_name"] {
+        if let (Some(text), None) = (table.text(key), &role) {
+            return Err(bad(key, text, "only a role has a use for it"));
+        }
+    }
+    let mut covered = BTreeSet::new();
+    for name in table.texts("stores") {
+        let store = stores.iter().find(|store| store.uri.name.as_str() == name);
+        let store = store.ok_or_else(|| bad("stores", name, "write the names of configured stores, or their URIs"))?;
+        covered.insert(store.uri.name.clone());
+    }
+    let environments = table.texts("environments");
+    Ok(AccountSettings {
+        label: Label { name: text("name"), id: Some(id) },
+        access: Access {
+            profile: text("profile"),
+            region: text("region"),
+            role: role.map(|(arn, _)| Role {
+                arn: arn.to_owned(),
+                external_id: text("external_id"),
+                session_name: text("session_name"),
+            }),
+        },
+        covers: Covers {
+            environments: if environments.is_empty() { None } else { Some(globs(environments, "environments")?) },
+            stores: (!covered.is_empty()).then_some(covered),
+        },
+    })
+}
+
+/// The account in a role's ARN: `arn:<partition>:iam::<account>:role/<path><name>`.
+fn account_of(arn: &str) -> Option<AccountId> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", "aws" | "aws-cn" | "aws-us-gov", "iam", "", account, role] = parts[..] else { return None };
+    let name = role.strip_prefix("role/").filter(|name| !name.is_empty())?;
+    (!name.contains(char::is_whitespace)).then(|| AccountId::new(account).ok())?
+}

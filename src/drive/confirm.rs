@@ -1,0 +1,159 @@
+//! Whose key it is: of which account, and of which user, confirmed by IAM's own list before anything changes.
+
+use std::collections::BTreeSet;
+
+use super::accounts::Account;
+use super::owner::Owner;
+use super::pace::Operation;
+use super::survey::Not;
+use super::world::World;
+use crate::discovery::{Candidate, Place};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::known::{KeySeen, KeysSeen};
+use crate::rotation::name::{AccountId, UserName};
+
+/// A key that IAM lists for a user.
+pub(super) struct Confirmed {
+    /// The user's account.
+    pub(super) account: AccountId,
+    /// Whose it is.
+    pub(super) user: UserName,
+    /// The key.
+    pub(super) key: KeySeen,
+    /// All keys of the user.
+    pub(super) keys: KeysSeen,
+}
+
+/// Asks whose key it is.
+pub(super) async fn confirm<'a>(
+    world: &'a World,
+    owner: &Owner,
+    candidate: &Candidate,
+) -> Result<(&'a Account, Confirmed), Not> {
+    let account = account_of(world, candidate).await?;
+    let (user, keys) = user_of(world, account, owner, candidate).await?;
+    let Some(key) = keys.find(&candidate.key_id).cloned() else {
+        return Err(Not::left("not-confirmed", format!("IAM does not list it for user {user}")));
+    };
+    Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys }))
+}
+
+/// The account that the key is of. Where only one is configured, its list of keys tells.
+async fn account_of<'a>(world: &'a World, candidate: &Candidate) -> Result<&'a Account, Not> {
+    let (accounts, key) = (&world.accounts, &candidate.key_id);
+    let account = match accounts.arrived() {
+        [only] if !accounts.are_several() => only,
+        _ => match accounts.account_of(key).await {
+            Ok(Some(id)) => accounts.of(&id).ok_or_else(|| not_ours(world, &id))?,
+            Ok(None) => return Err(Not::left("unknown-to-iam", "AWS does not know to which account it belongs")),
+            Err(error) => {
+                let message = format!("AWS did not say to which account it belongs: {}", error.message);
+                return Err(Not::needs_a_person("account-unknown", message));
+            }
+        },
+    };
+    if let Some(place) = candidate.places.iter().find(|place| !account.ports.covers.holds(place)) {
+        return Err(elsewhere(world, account, place));
+    }
+    Ok(account)
+}
+
+fn not_ours(world: &World, id: &AccountId) -> Not {
+    match world.accounts.why_absent(id) {
+        Some(error) => {
+            Not::needs_a_person("account-failed", format!("it belongs to account {id}, which cannot be used: {error}"))
+        }
+        None => Not::left(
+            "other-account",
+            format!("it belongs to account {id}, which is not configured; an [[account]] with id = \"{id}\" would be"),
+        ),
+    }
+}
+
+fn elsewhere(world: &World, account: &Account, place: &Place) -> Not {
+    let where_ = world.describe(&place.store, &place.id);
+    if !world.accounts.are_several() {
+        let message = format!("{where_} is not among the environments and stores of account {}", account.ports.label);
+        return Not::left("not-covered", message);
+    }
+    let message = format!(
+        "{where_} names a key of account {}, which is not configured to have keys there: correct the entry, or the \
+         environments and stores of that [[account]]",
+        account.ports.label
+    );
+    Not::needs_a_person("not-covered", message)
+}
+
+/// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
+async fn user_of(
+    world: &World,
+    account: &Account,
+    owner: &Owner,
+    candidate: &Candidate,
+) -> Result<(UserName, KeysSeen), Not> {
+    let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
+    let mut absent = None;
+    for user in &named {
+        match list(world, account, user).await {
+            Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
+            Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
+            Err(error) if error.kind == CallErrorKind::Invalid => {}
+            Err(error) => return Err(Not::needs_a_person("iam-failed", error.message)),
+        }
+    }
+    let last_used = || account.ports.iam.last_used(&candidate.key_id);
+    let whose = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
+    let said = match whose {
+        Ok(Some(used)) => used.user,
+        Ok(None) => None,
+        Err(error) => return Err(unknown_owner(candidate, &named, None, &format!("; {}", error.message))),
+    };
+    match said {
+        // Names of users are unique whatever their case, and how it is written is IAM's to say.
+        Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
+            match list(world, account, &user).await {
+                Ok(keys) => Ok((user, keys)),
+                Err(error) => Err(Not::needs_a_person("iam-failed", error.message)),
+            }
+        }
+        // IAM is eventually consistent: one of its two answers is behind.
+        Some(user) if named.contains(&user) => {
+            let message = format!("IAM says that it is {user}'s, and does not list it for {user} yet");
+            Err(Not::look_again("not-listed-yet", message))
+        }
+        Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
+        None => match absent {
+            Some(confirmed) => Ok(confirmed),
+            None => Err(Not::left(
+                "unknown-to-iam",
+                format!(
+                    "account {} has no such key{}: it belongs to another account, or is gone",
+                    account.caller.account,
+                    named.first().map(|user| format!(", and no user {user}")).unwrap_or_default()
+                ),
+            )),
+        },
+    }
+}
+
+fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Not {
+    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(", ");
+    let line = candidate.places.first().map(|place| Owner::suggestion(place, said)).unwrap_or_default();
+    let message = match said {
+        Some(user) => format!(
+            "its entry names the owner {named}, but IAM says that the key is {user}'s; set `{line}` in rotator.toml{more}"
+        ),
+        None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
+    };
+    Not::needs_a_person("owner-unknown", message)
+}
+
+async fn list(world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+    let keys = account.pace.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
+    world.saw_date(keys.at);
+    Ok(keys)
+}
+
+fn is_spelt_otherwise(user: &UserName, named: &BTreeSet<UserName>) -> bool {
+    !named.contains(user) && named.iter().any(|name| name.as_str().eq_ignore_ascii_case(user.as_str()))
+}

@@ -1,0 +1,234 @@
+//! `[[account]]`: several accounts in one run, at moto, where an assumed role is in an account of its own.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::json;
+
+use super::bench::{Bench, Ended};
+use crate::support::aws::{self, Pair};
+use crate::support::moto::Moto;
+
+/// moto's own account, and two that only a role leads to.
+const HOME: &str = "123456789012";
+const SHOP: &str = "111122223333";
+const BANK: &str = "444455556666";
+
+/// A user in each of some accounts, their pairs in one store.
+struct Scene {
+    moto: Moto,
+    bench: Bench,
+    /// Whose credentials work in which account.
+    inside: BTreeMap<&'static str, Pair>,
+}
+
+impl Scene {
+    async fn with(users: &[(&'static str, &'static str)]) -> Self {
+        let (moto, bench) = (Moto::start(), Bench::new());
+        let home = Pair::new(bench.sandbox.admin().id.as_str(), bench.sandbox.admin().secret.expose());
+        let mut inside = BTreeMap::from([(HOME, home.clone())]);
+        for account in [SHOP, BANK] {
+            inside.insert(account, assumed(&moto, &home, account).await);
+        }
+        let scene = Self { moto, bench, inside };
+        for (account, user) in users {
+            let iam = scene.iam(account);
+            iam.create_user().user_name(*user).send().await.expect("a user");
+            let made = iam.create_access_key().user_name(*user).send().await.expect("a key");
+            let key = made.access_key().expect("a key");
+            let app = user.replace('-', "/");
+            let entries = json!({
+                format!("{app}/AWS_ACCESS_KEY_ID"): key.access_key_id(),
+                format!("{app}/AWS_SECRET_ACCESS_KEY"): key.secret_access_key(),
+            });
+            scene.bench.run_with(&["store", "import", "-"], &entries.to_string()).code(0);
+        }
+        scene
+    }
+
+    fn iam(&self, account: &str) -> aws_sdk_iam::Client {
+        aws::iam(self.moto.addr(), &self.inside[account])
+    }
+
+    async fn keys_of(&self, account: &str, user: &str) -> Vec<String> {
+        let listed = self.iam(account).list_access_keys().user_name(user).send().await.expect("moto lists");
+        listed.access_key_metadata().iter().filter_map(|key| key.access_key_id().map(str::to_owned)).collect()
+    }
+
+    fn stored(&self, user: &str) -> String {
+        self.bench.run(&["store", "get", &format!("{}/AWS_ACCESS_KEY_ID", user.replace('-', "/"))]).code(0).stdout
+    }
+
+    async fn assert_rotated(&self, account: &str, user: &str, before: &str) {
+        let stored = self.stored(user);
+        assert_ne!(stored, before, "{user} has another key than before");
+        assert_eq!(self.keys_of(account, user).await, [stored], "{user} has the stored key and no other");
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.bench.command(args);
+        command.env("AWS_ENDPOINT_URL", format!("http://{}", self.moto.addr()));
+        command.env("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ended {
+        self.command(args).output().expect("it starts").into()
+    }
+
+    fn configure(&self, text: &str) {
+        self.bench.write("rotator.toml", text);
+    }
+}
+
+/// Credentials of a role, as any tool gets them.
+async fn assumed(moto: &Moto, home: &Pair, account: &str) -> Pair {
+    let role = format!("arn:aws:iam::{account}:role/admin");
+    let answer = aws::sts(moto.addr(), home).assume_role().role_arn(role).role_session_name("test").send().await;
+    let answer = answer.expect("moto lets anybody in");
+    let credentials = answer.credentials().expect("credentials");
+    Pair::new(credentials.access_key_id(), credentials.secret_access_key())
+}
+
+fn account(id: &str, name: &str, more: &str) -> String {
+    let role = format!("role = \"arn:aws:iam::{id}:role/rotator\"\nexternal_id = \"ours\"");
+    format!("[[account]]\nname = \"{name}\"\n{role}\n{more}\n")
+}
+
+#[tokio::test]
+async fn keys_of_three_accounts_are_rotated_each_in_its_own() {
+    // The same user twice, in accounts of their own.
+    let users =
+        [(HOME, "till-live"), (SHOP, "cart-live"), (BANK, "book-live"), (BANK, "cart-test"), (SHOP, "cart-test2")];
+    let scene = Scene::with(&users).await;
+    scene.configure(&format!(
+        "[[account]]\nid = \"{HOME}\"\n{}{}",
+        account(SHOP, "shop", ""),
+        account(BANK, "bank", "")
+    ));
+    let before = users.map(|(_, user)| scene.stored(user));
+    scene.run(&["doctor"]).code(0).prints(SHOP).prints(BANK);
+    let plan = scene.run(&["plan", "--output", "json"]).code(0);
+    let ended = scene.run(&["run", "--output", "json"]).code(0);
+    let document = ended.json();
+    let of = |user: &str| {
+        let rotations = document["rotations"].as_array().expect("a list");
+        let found = rotations.iter().find(|rotation| rotation["user"] == user);
+        found.unwrap_or_else(|| panic!("no {user}: {document:#}\n{}", plan.stdout))["account"].clone()
+    };
+    for ((account, user), before) in users.iter().zip(&before) {
+        assert_eq!(of(user), *account);
+        scene.assert_rotated(account, user, before).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_an_account_that_is_not_configured_is_told_and_left_alone() {
+    let scene = Scene::with(&[(HOME, "till-live"), (SHOP, "cart-live"), (BANK, "book-live")]).await;
+    scene.configure(&format!("[[account]]\nid = \"{HOME}\"\n{}", account(SHOP, "shop", "")));
+    let before = ["till-live", "cart-live", "book-live"].map(|user| scene.stored(user));
+    let ended = scene.run(&["run", "--output", "json"]).code(0);
+    let alone = ended.json()["left_alone"].as_array().expect("a list").clone();
+    assert_eq!(alone.len(), 1, "{alone:#?}");
+    assert_eq!((&alone[0]["reason"], &alone[0]["key_id"]), (&json!("other-account"), &json!(before[2])));
+    assert!(alone[0]["message"].as_str().is_some_and(|message| message.contains(BANK)), "{alone:#?}");
+    scene.assert_rotated(HOME, "till-live", &before[0]).await;
+    scene.assert_rotated(SHOP, "cart-live", &before[1]).await;
+    assert_eq!(scene.keys_of(BANK, "book-live").await, [before[2].clone()]);
+}
+
+#[tokio::test]
+async fn a_key_where_its_account_is_not_to_have_any_needs_a_person() {
+    let scene = Scene::with(&[(SHOP, "cart-live"), (SHOP, "cart-test"), (BANK, "book-live")]).await;
+    let shop = account(SHOP, "shop", "environments = [\"*/live\"]");
+    scene.configure(&format!("{shop}{}", account(BANK, "bank", "stores = [\"sqlite:store.db\"]")));
+    // A store is named by its URI, whose path is absolute.
+    scene.run(&["plan"]).code(2).says("stores of [[account]]");
+    let path = scene.bench.path("store.db");
+    scene.configure(&format!("{shop}{}", account(BANK, "bank", &format!("stores = [\"sqlite:{}\"]", path.display()))));
+    let before = ["cart-live", "cart-test", "book-live"].map(|user| scene.stored(user));
+    let ended = scene.run(&["run"]).code(4).prints("not configured to have keys there");
+    assert!(ended.stdout.contains(&before[1]), "{}", ended.stdout);
+    scene.assert_rotated(SHOP, "cart-live", &before[0]).await;
+    assert_eq!(scene.keys_of(SHOP, "cart-test").await, [before[1].clone()]);
+    scene.assert_rotated(BANK, "book-live", &before[2]).await;
+}
+
+/// What is in flight in an account that cannot be reached waits, and harms no other.
+#[tokio::test]
+async fn an_account_that_cannot_be_used_harms_no_other() {
+    let scene = Scene::with(&[(SHOP, "cart-live"), (BANK, "book-live")]).await;
+    let reached = format!("{}{}", account(SHOP, "shop", ""), account(BANK, "bank", ""));
+    scene.configure(&reached);
+    let old = scene.stored("book-live");
+    let first = scene.command(&["run", "--only", "book/live"]).env("ROTATOR_POLICY_QUARANTINE", "1s").output();
+    Ended::from(first.expect("it starts")).code(3);
+    assert_eq!(scene.keys_of(BANK, "book-live").await.len(), 2, "in its quarantine");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+
+    // A profile that is not there: nobody can sign for that account.
+    let lost =
+        format!("{}[[account]]\nid = \"{BANK}\"\nname = \"bank\"\nprofile = \"nobody\"\n", account(SHOP, "shop", ""));
+    scene.configure(&lost);
+    let cart = scene.stored("cart-live");
+    scene.run(&["doctor"]).code(1).prints("FAIL  credentials").prints("bank (444455556666)");
+    let ended = scene.run(&["run"]);
+    assert!([3, 4].contains(&ended.code), "{}\n{}", ended.stdout, ended.stderr);
+    let told = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(told.contains(BANK), "{told}");
+    scene.assert_rotated(SHOP, "cart-live", &cart).await;
+    assert_eq!(scene.keys_of(BANK, "book-live").await.len(), 2, "nothing was changed there");
+
+    scene.configure(&reached);
+    scene.run(&["resume"]).code(0);
+    scene.assert_rotated(BANK, "book-live", &old).await;
+}
+
+#[test]
+fn what_an_account_cannot_be_is_refused_with_its_reason() {
+    let bench = Bench::new();
+    let role = "arn:aws:iam::111122223333:role/rotator";
+    for (text, says) in [
+        ("[[account]]\nname = \"shop\"\n".to_owned(), "neither an id nor a role"),
+        ("[[account]]\nid = \"1234\"\n".to_owned(), "twelve digits"),
+        (format!("[[account]]\nid = \"444455556666\"\nrole = \"{role}\"\n"), "a role of that account"),
+        ("[[account]]\nid = \"111122223333\"\nexternal_id = \"x\"\n".to_owned(), "only a role"),
+        ("[[account]]\nrole = \"arn:aws:iam::111122223333:user/rotator\"\n".to_owned(), "role/NAME"),
+        (format!("[[account]]\nrole = \"{role}\"\n[[account]]\nid = \"111122223333\"\n"), "are called 111122223333"),
+        (format!("[[account]]\nrol = \"{role}\"\n"), "did you mean `role`"),
+        ("account = \"111122223333\"\n".to_owned(), "[[account]] tables"),
+        ("[[store]]\nuri = \"aws-ssm:/x\"\naccount = \"shop\"\n".to_owned(), "there is no such [[account]]"),
+    ] {
+        bench.write("rotator.toml", &text);
+        let ended: Ended = bench.command(&["plan"]).env_remove("ROTATOR_STORE").output().expect("it starts").into();
+        ended.code(2).says(says);
+    }
+}
+
+#[test]
+fn each_account_has_a_policy_of_its_own() {
+    let bench = Bench::new();
+    let role = "arn:aws-us-gov:iam::111122223333:role/rotator";
+    bench.write(
+        "rotator.toml",
+        &format!(
+            "[[store]]\nuri = \"aws-ssm:/shop\"\naccount = \"shop\"\n[[account]]\nname = \"shop\"\nrole = \"{role}\"\n\
+             [[account]]\nid = \"444455556666\"\n"
+        ),
+    );
+    let policy = |args: &[&str]| -> Ended {
+        bench.command(args).env_remove("ROTATOR_STORE").output().expect("it starts").into()
+    };
+    let own = policy(&["policy"]).code(0);
+    assert_eq!(
+        own.json()["Statement"],
+        json!([{"Sid": "AssumeRoles", "Effect": "Allow", "Action": ["sts:AssumeRole"],
+        "Resource": [role]}])
+    );
+    let shop = policy(&["policy", "--account", "shop"]).code(0).prints("arn:aws-us-gov:iam::111122223333:user/");
+    let shop = shop.prints("sts:GetAccessKeyInfo").prints("arn:aws-us-gov:ssm:*:111122223333:parameter/shop");
+    drop(shop);
+    let other = policy(&["policy", "--account", "444455556666"]).code(0).prints("arn:aws:iam::444455556666:user/");
+    assert!(!other.stdout.contains("ssm"), "that store is another's: {}", other.stdout);
+    policy(&["policy", "--account", "999999999999"]).code(2).says("there is no account");
+}
