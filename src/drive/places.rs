@@ -119,6 +119,27 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
     }
 }
 
+/// The new secret where a store has it waiting: a write was cut off after it had been put there, and before any reader
+/// saw it. Known by its fingerprint.
+pub async fn staged_secret(world: &World, rotation: &Rotation, readings: &Readings) -> Option<SecretKey> {
+    let recorded = rotation.made()?.fingerprint()?;
+    for place in &rotation.opened.places {
+        let Some(store) = world.store(&place.store) else { continue };
+        let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
+        // Whoever cannot be asked has nothing: the key is then discarded, as any whose secret is lost.
+        let staged = world.pace.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
+        let staged: BTreeMap<EntryName, SecretValue> =
+            names.into_iter().zip(staged).filter_map(|(name, value)| Some((name, value?))).collect();
+        let value = |entry: &EntryName| staged.get(entry).or_else(|| readings.value(&place.store, entry));
+        if let Ok(pair) = read_pair(place, value)
+            && pair.secret.fingerprint(rotation.id).as_ref() == Some(recorded)
+        {
+            return Some(pair.secret);
+        }
+    }
+    None
+}
+
 /// The rotation has closed: its stores need not keep what its places held before. Without effect on any reader, and
 /// not tried again: the next rotation of the same entry replaces what was kept.
 pub async fn forget_previous(world: &World, rotation: &Rotation) {

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::accounts::Account;
 use super::act::InHand;
 use super::pace::Operation;
-use super::places::{forget_previous, read_places};
+use super::places::{forget_previous, read_places, staged_secret};
 use super::prove::prove;
 use super::stop::Stop;
 use super::world::World;
@@ -206,6 +206,10 @@ impl Visitor<'_> {
             }
             Look::Places => {
                 let mut readings = read_places(world, rotation).await;
+                let is_lost = self.hand.new_secret.is_none() && readings.new_secret.is_none();
+                if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
+                    readings.new_secret = staged_secret(world, rotation, &readings).await;
+                }
                 if let Some(secret) = readings.new_secret.take() {
                     self.hand.new_secret = Some(secret);
                 }

@@ -7,7 +7,7 @@
 //! use rotator::journal::write_ahead::Journaled;
 //! use rotator::rotation::effect::DeleteKey;
 //! fn forge(effect: DeleteKey) -> Journaled<DeleteKey> {
-//!     Journaled { effect }
+//!     Journaled { effect, intent: todo!() }
 //! }
 //! ```
 //!
@@ -87,6 +87,16 @@ pub enum JournalError {
 #[derive(Debug)]
 pub struct Journaled<E: Effect> {
     effect: E,
+    intent: IntentLine,
+}
+
+/// The line that an intent has in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntentLine {
+    /// Whose.
+    pub rotation: RotationId,
+    /// Its number in that rotation.
+    pub seq: u64,
 }
 
 impl<E: Effect> Journaled<E> {
@@ -101,7 +111,8 @@ impl Journaled<WriteEntries> {
     /// One order for each of the effect's stores: a pair may stand in several.
     #[must_use]
     pub fn into_orders(self) -> Vec<WriteOrder> {
-        self.effect.stores.into_iter().map(|store| WriteOrder { store }).collect()
+        let intent = self.intent;
+        self.effect.stores.into_iter().map(|store| WriteOrder { store, intent }).collect()
     }
 }
 
@@ -110,6 +121,7 @@ impl Journaled<WriteEntries> {
 #[derive(Debug)]
 pub struct WriteOrder {
     store: StoreName,
+    intent: IntentLine,
 }
 
 impl WriteOrder {
@@ -117,6 +129,12 @@ impl WriteOrder {
     #[must_use]
     pub const fn store(&self) -> &StoreName {
         &self.store
+    }
+
+    /// The journal's line that it stands on: another for each attempt.
+    #[must_use]
+    pub const fn intent(&self) -> IntentLine {
+        self.intent
     }
 }
 
@@ -243,7 +261,8 @@ impl RotationJournal {
         let id = self.rotation.id;
         let late = planted::is(Planted::IntentNotDurable);
         let journal = if late { self } else { self.append(Event::Intended(intent.clone())).await? };
-        let result = act(Journaled { effect }).await;
+        let line = IntentLine { rotation: id, seq: journal.seq };
+        let result = act(Journaled { effect, intent: line }).await;
         let journal = if late { journal.append(Event::Intended(intent.clone())).await? } else { journal };
         match result {
             Ok(yielded) => {

@@ -80,6 +80,12 @@ pub trait SecretStore: Send + Sync {
     /// These entries, in this order.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError>;
 
+    /// What waits in these entries to become their value, in their order: written by a batch that was cut off, and seen by
+    /// no reader. Nothing, where the store has no such thing.
+    async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        Ok(entries.iter().map(|_| None).collect())
+    }
+
     /// Writes the batch: all of it where the store is atomic, else in the order given. A stale version is
     /// `Failure::Refused` with `RefusalKind::Stale`, and then nothing of an atomic batch was written; a batch that
     /// is not atomic and stopped half-way is `Failure::Unknown`.

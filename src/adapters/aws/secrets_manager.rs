@@ -3,7 +3,7 @@
 //! A new value is put under a label of our own first, and then `AWSCURRENT` is moved to it from the version that was
 //! read: AWS refuses that move once another version is current, so it is a compare-and-set
 //! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>). Readers ask for
-//! `AWSCURRENT` and never see what is only staged.
+//! `AWSCURRENT` and never see what is only staged; after a crash in between, rotator finds the new pair there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,12 +13,14 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::primitives::Blob;
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
 use futures_util::FutureExt;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::connect::{Aws, ConnectError};
 use super::fault::{Call, Fault};
 use super::witness::Witness;
 use crate::adapters::stores::{Backend, NativeWrite, after, read_each};
-use crate::journal::write_ahead::WriteOrder;
+use crate::journal::write_ahead::{IntentLine, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Identity;
 use crate::ports::secret_store::{Capabilities, Reading, Version};
@@ -102,11 +104,11 @@ impl SecretsManager {
         secret.deleted_date().is_none().then_some((name, why))
     }
 
-    async fn value(&self, name: &str) -> Result<Option<(Version, SecretValue)>, CallError> {
+    async fn value(&self, name: &str, label: &str) -> Result<Option<(Version, SecretValue)>, CallError> {
         let name = format!("{}{name}", self.prefix);
         let call = Call::json("GetSecretValue", format!("secret {name}"));
         let witness = Witness::default();
-        let request = self.client.get_secret_value().secret_id(&name).version_stage(CURRENT);
+        let request = self.client.get_secret_value().secret_id(&name).version_stage(label);
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
         let output = match witness.judge(&call, result) {
             Ok((output, _)) => output,
@@ -130,7 +132,7 @@ impl SecretsManager {
     }
 
     async fn reading(&self, name: String) -> Result<Reading, CallError> {
-        match self.value(&name).await {
+        match self.value(&name, CURRENT).await {
             Ok(Some((version, value))) => Ok(Reading::Value { version, value }),
             Ok(None) => Ok(Reading::Missing),
             Err(error) if error.kind == CallErrorKind::Denied => Ok(Reading::Unreadable(error.message)),
@@ -138,13 +140,13 @@ impl SecretsManager {
         }
     }
 
-    async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
+    async fn replace(&self, intent: IntentLine, write: &NativeWrite) -> Result<(), Failure> {
         let name = format!("{}{}", self.prefix, write.name);
         let Some((kind, replaced)) = write.replaces.0.split_once(' ') else {
             let message = format!("{} is no version of {name}", write.replaces.0);
             return Err(Refusal::new(RefusalKind::Other, message).into());
         };
-        let staged = self.stage(&name, kind, &write.value).await?;
+        let staged = self.stage(&name, kind, &write.value, token(intent, &name)).await?;
         let call = Call::json("UpdateSecretVersionStage", format!("secret {name}"));
         let witness = Witness::default();
         let request = self.client.update_secret_version_stage().secret_id(&name).version_stage(CURRENT);
@@ -161,12 +163,11 @@ impl SecretsManager {
 
     /// Puts the value where no reader looks; the version it has there. Whatever comes of this, nothing that is read has
     /// changed, so every failure is a refusal.
-    async fn stage(&self, name: &str, kind: &str, value: &SecretValue) -> Result<String, Failure> {
+    async fn stage(&self, name: &str, kind: &str, value: &SecretValue, token: Uuid) -> Result<String, Failure> {
         let call = Call::json("PutSecretValue", format!("secret {name}"));
         let witness = Witness::default();
         let request = self.client.put_secret_value().secret_id(name).version_stages(STAGED);
-        // Also what makes the request a new one: AWS takes a second one with the same token for the first.
-        let request = request.client_request_token(uuid::Uuid::now_v7().to_string());
+        let request = request.client_request_token(token.to_string());
         let request = match value.expose_text() {
             Some(text) if kind == "text" => request.secret_string(text),
             Some(_) | None => request.secret_binary(Blob::new(value.expose())),
@@ -183,6 +184,13 @@ impl SecretsManager {
             .version_id
             .ok_or_else(|| Refusal::new(RefusalKind::Other, format!("call {call}: the answer has no version")).into())
     }
+}
+
+/// The token of a request: AWS takes a second one with the same for the first, so each line of the journal has its own.
+fn token(intent: IntentLine, name: &str) -> Uuid {
+    let line = Sha256::new().chain_update(intent.rotation.to_string()).chain_update(intent.seq.to_be_bytes());
+    let digest = line.chain_update(name).finalize();
+    uuid::Builder::from_custom_bytes(std::array::from_fn(|at| digest[at])).into_uuid()
 }
 
 #[async_trait]
@@ -215,9 +223,17 @@ impl Backend for SecretsManager {
         Ok(all.into_iter().map(|(_, reading)| reading).collect())
     }
 
-    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+    async fn staged(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        let mut staged = Vec::new();
+        for name in names {
+            staged.push(self.value(name, STAGED).await?.map(|(_, value)| value));
+        }
+        Ok(staged)
+    }
+
+    async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
         for (written, write) in batch.iter().enumerate() {
-            self.replace(write).await.map_err(|failure| after(written, failure))?;
+            self.replace(order.intent(), write).await.map_err(|failure| after(written, failure))?;
         }
         Ok(())
     }

@@ -41,6 +41,12 @@ pub trait Backend: Send + Sync {
     /// These entries, in this order.
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError>;
 
+    /// What waits in these entries to become their value, in their order: put there by a write that was cut off, and seen
+    /// by no reader. Nothing, where the store has no such thing.
+    async fn staged(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        Ok(names.iter().map(|_| None).collect())
+    }
+
     /// Writes the batch in the order given, each only over the version that it names. What was certainly not written
     /// is `Refused` (`Stale` where the version is another by now); all else, and a batch that stopped half-way, is
     /// `Unknown`. The order was checked to be for this store.

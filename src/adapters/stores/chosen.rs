@@ -10,6 +10,7 @@ use crate::ports::call::CallError;
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
+use crate::rotation::secret::SecretValue;
 
 /// A store of which not everything is used.
 pub struct Chosen {
@@ -50,6 +51,10 @@ impl SecretStore for Chosen {
     // By name everything can be read: a rotation that was opened before the configuration was changed goes on.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
         self.store.read(entries).await
+    }
+
+    async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        self.store.staged(entries).await
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
+use crate::rotation::secret::SecretValue;
 
 /// A store with names of its own.
 pub struct Named {
@@ -25,6 +26,15 @@ impl Named {
     pub fn new(name: StoreName, naming: Naming, backend: Arc<dyn Backend>) -> Self {
         Self { name, naming, backend }
     }
+
+    /// The store's own names of these entries; none for one that it cannot have.
+    fn natives(&self, entries: &[EntryName]) -> Vec<Option<String>> {
+        entries.iter().map(|entry| self.naming.native(entry)).collect()
+    }
+}
+
+fn there(natives: &[Option<String>]) -> Vec<String> {
+    natives.iter().flatten().cloned().collect()
 }
 
 #[async_trait]
@@ -57,14 +67,19 @@ impl SecretStore for Named {
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
-        let natives: Vec<Option<String>> = entries.iter().map(|entry| self.naming.native(entry)).collect();
-        let names: Vec<String> = natives.iter().flatten().cloned().collect();
-        let mut read = self.backend.read(&names).await?.into_iter();
+        let natives = self.natives(entries);
+        let mut read = self.backend.read(&there(&natives)).await?.into_iter();
         let reading = |native: &Option<String>| match native {
             Some(_) => read.next().unwrap_or(Reading::Missing),
             None => Reading::Missing,
         };
         Ok(natives.iter().map(reading).collect())
+    }
+
+    async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        let natives = self.natives(entries);
+        let mut staged = self.backend.staged(&there(&natives)).await?.into_iter();
+        Ok(natives.iter().map(|native| native.as_ref().and_then(|_| staged.next().flatten())).collect())
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 mod aws;
 mod exec;
 mod local;
+mod staged;
 mod subject;
 mod together;
 mod vault;

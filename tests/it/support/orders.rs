@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rotator::adapters::system_clock::SystemClock;
 use rotator::journal::write_ahead::{Attempt, Journal, Journaled};
@@ -14,10 +15,14 @@ use rotator::rotation::secret::{NewKey, SecretKey};
 use super::memory_journal::MemoryJournal;
 use super::rotations::{campaign_id, key_id, moment, opened, rotation_id};
 
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// A rotation that holds a new key stores it: `batch` is written by an order for the store `order_for`.
 pub(crate) async fn store_new(store: &dyn SecretStore, order_for: &StoreName, batch: Vec<Write>) -> Attempt<Timestamp> {
     let journal = Journal::new(Arc::new(MemoryJournal::new()), Arc::new(SystemClock::new()));
-    let journal = journal.open(rotation_id(1), opened(campaign_id(1), 1)).await.expect("opened");
+    // Each in a rotation of its own: no two writes stand on the same line of a journal.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let journal = journal.open(rotation_id(number.into()), opened(campaign_id(1), 1)).await.expect("opened");
     let effect = CreateNew {
         user: journal.rotation().opened.user.clone(),
         listed: BTreeSet::from([key_id(1)]),
