@@ -102,7 +102,6 @@ impl Drive {
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
     pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
-        self.tell_late_keys(report).await?;
         let open = self.journal.store().summaries(Which::Open).await?;
         let wanted =
             open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
@@ -118,7 +117,8 @@ impl Drive {
             });
         }
         collect(tasks, report).await;
-        Ok(())
+        // Also those of rotations that have just closed: the next run may be far off.
+        if self.world.stop.asked() { Ok(()) } else { self.tell_late_keys(report).await }
     }
 
     /// Opens a rotation for each key that is due, and takes all as far as they go now.

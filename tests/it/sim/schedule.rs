@@ -234,6 +234,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
             storage = reopened(storage, folder.path()).await;
         }
         let was_calm = lock(&state).has_calmed_down();
+        lock(&state).struck = false;
         let outcome = process(&state, &storage, setup, opens).await;
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         lock(&state).tell(|| end_of_process(outcome.as_ref()));
@@ -241,7 +242,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         let all_blocked = blocked.count() == open.len();
         let finished = matches!(&outcome, Some(Ok(report)) if opens && report.unopened == 0 && report.aborted == 0);
         // A late key that no list shows yet can be told of by the next run at the earliest.
-        if finished && all_blocked && was_calm && round > 0 {
+        if finished && all_blocked && was_calm && !lock(&state).struck && round > 0 {
             settled = true;
             break;
         }

@@ -100,6 +100,8 @@ pub(crate) struct State {
     pub(crate) told: Option<Vec<String>>,
     /// Raised by a crash: ports of an earlier epoch are dead.
     pub(crate) epoch: u64,
+    /// Whether anything has gone wrong in the process that runs now.
+    pub(crate) struck: bool,
     /// The process that runs now.
     pub(crate) process: u64,
     /// Users whose create is in doubt on record.
@@ -185,6 +187,7 @@ impl State {
             self.hit("a store down");
             fault = Some(Fault::LostBefore);
         }
+        self.struck |= fault.is_some();
         if fault.is_some_and(|fault| fault != Fault::Throttled)
             && let Some(window) = in_doubt(op)
         {
