@@ -9,6 +9,7 @@ pub mod exec;
 pub mod file;
 mod named;
 mod naming;
+pub mod sops;
 pub mod vault;
 
 pub use backend::{Backend, NativeWrite};
