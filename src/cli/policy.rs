@@ -135,7 +135,9 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>) -> Vec<Valu
                 below.iter().map(|below| format!("arn:{partition}:ssm:{region}:{account}:parameter/{below}")).collect(),
             )
         }
-        StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Vault(_) | StoreKind::Exec(_) => return Vec::new(),
+        StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Sops(_) | StoreKind::Vault(_) | StoreKind::Exec(_) => {
+            return Vec::new();
+        }
     };
     let on_entries = if store.read_only { read } else { [read, write].concat() };
     vec![

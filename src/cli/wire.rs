@@ -15,6 +15,7 @@ use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, Syn
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::exec::ExecStore;
 use crate::adapters::stores::file::FileStore;
+use crate::adapters::stores::sops::{OpenSopsError, SopsStore};
 use crate::adapters::stores::vault::{Vault, VaultError, VaultSettings};
 use crate::adapters::stores::{Backend, Chosen, Named};
 use crate::drive::report::with_causes;
@@ -129,6 +130,10 @@ pub async fn open_store(
         StoreKind::File(path) => Arc::new(FileStore::open(path).map_err(|error| {
             CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
         })?),
+        StoreKind::Sops(path) => {
+            let opened = SopsStore::open(path, "sops", config.call_timeout).await;
+            Arc::new(opened.map_err(|error| sops_failed(&error))?)
+        }
         StoreKind::SecretsManager(prefix) => {
             Arc::new(aws.secrets_manager_store(region, prefix).await.map_err(|error| aws_failed(&error))?)
         }
@@ -153,6 +158,18 @@ pub async fn open_store(
         }
     };
     Ok(narrowed(settings, Arc::new(Named::new(name.clone(), settings.naming.clone(), backend))))
+}
+
+fn sops_failed(error: &OpenSopsError) -> CliError {
+    match error {
+        OpenSopsError::File(_) => {
+            CliError::failed(with_causes(error), "name an existing file or folder with --store sops:PATH")
+        }
+        OpenSopsError::Program(_) => CliError::failed(
+            format!("failed to {}", with_causes(error)),
+            "nothing was changed; install sops 3.11 or a later one, so that it is found in PATH",
+        ),
+    }
 }
 
 fn vault_failed(error: &VaultError) -> CliError {

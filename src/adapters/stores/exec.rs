@@ -3,22 +3,17 @@
 //! with rotator. What it has started itself, and what it has asked of a server, is not: for how long that may still land
 //! only the program can say, and where it does not, the longest time is taken.
 
-#![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
-
-use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::child::{self, LEAST_TIME, Ran};
 use super::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -30,12 +25,6 @@ use crate::rotation::secret::SecretValue;
 
 /// The protocol's version, in every request.
 const VERSION: u32 = 1;
-
-/// A program has at least this long: it may have to ask a server of its own.
-const LEAST_TIME: Duration = Duration::from_secs(30);
-
-/// No more than this is read of one answer.
-const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// A program's words are cut off here.
 const MOST_WORDS: usize = 300;
@@ -199,66 +188,26 @@ async fn ask(command: &[String], limit: Duration, mut request: Value) -> Told {
     let mut line = Zeroizing::new(request.to_string().into_bytes());
     line.push(b'\n');
     let words = command.to_vec();
-    let told = tokio::task::spawn_blocking(move || talk(&words, line, limit)).await;
+    let told = tokio::task::spawn_blocking(move || talk(&words, &line, limit)).await;
     told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", command.join(" "))))
 }
 
 /// Starts the program, gives it the request and reads all that it says.
-fn talk(words: &[String], request: Zeroizing<Vec<u8>>, limit: Duration) -> Told {
+fn talk(words: &[String], request: &[u8], limit: Duration) -> Told {
     let called = words.join(" ");
     let Some((program, arguments)) = words.split_first() else {
         return Told::NotStarted("exec: names no program".to_owned());
     };
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    command.args(arguments);
     NOT_INHERITED.iter().for_each(|name| {
         command.env_remove(name);
     });
-    // SAFETY: between fork and exec only this one system call is made, which allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
-        });
-    }
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return Told::NotStarted(format!("{called} could not be started: {error}")),
-    };
-    let (input, output) = (child.stdin.take(), child.stdout.take());
-    let (sender, said) = mpsc::channel();
-    std::thread::scope(|threads| {
-        threads.spawn(move || {
-            // A program that does not read to the end says so by its answer.
-            let _ = input.map(|mut input| input.write_all(&request));
-        });
-        threads.spawn(move || {
-            let mut bytes = Zeroizing::new(Vec::new());
-            let read = output.map(|output| output.take(LARGEST).read_to_end(&mut bytes));
-            let _ = sender.send(matches!(read, Some(Ok(_))).then_some(bytes));
-        });
-        let began = Instant::now();
-        let bytes = said.recv_timeout(limit).ok().flatten();
-        let ended = bytes.is_some() && ends_well(&mut child, limit.saturating_sub(began.elapsed()));
-        if !ended {
-            let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
-            let _ = child.wait();
-        }
-        match bytes {
-            Some(bytes) if ended => parse(&called, &bytes),
-            Some(_) => Told::Failed(format!("{called} failed; run it by hand to see what it says")),
-            None => Told::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
-        }
-    })
-}
-
-fn ends_well(child: &mut Child, limit: Duration) -> bool {
-    let began = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.success(),
-            Ok(None) if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(2)),
-            Ok(None) | Err(_) => return false,
-        }
+    match child::run(&mut command, request, limit) {
+        Ran::Ended { status, said } if status.success() => parse(&called, &said),
+        Ran::Ended { .. } => Told::Failed(format!("{called} failed; run it by hand to see what it says")),
+        Ran::NotStarted(error) => Told::NotStarted(format!("{called} could not be started: {error}")),
+        Ran::Killed => Told::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
     }
 }
 

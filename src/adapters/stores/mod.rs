@@ -2,12 +2,14 @@
 //! names become entries, and what of a store the configuration leaves out.
 
 mod backend;
+mod child;
 mod chosen;
 pub mod embedded;
 pub mod exec;
 pub mod file;
 mod named;
 mod naming;
+pub mod sops;
 pub mod vault;
 
 pub use backend::{Backend, NativeWrite};

@@ -14,7 +14,7 @@ use crate::rotation::name::StoreName;
 
 /// The forms a store's URI may have.
 const FORMS: &str =
-    "sqlite:PATH, file:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], exec:COMMAND";
+    "sqlite:PATH, file:PATH, sops:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], exec:COMMAND";
 
 /// What kind of store, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum StoreKind {
     Sqlite(PathBuf),
     /// A document, or a folder of them.
     File(PathBuf),
+    /// A file encrypted with sops, or a folder with such files.
+    Sops(PathBuf),
     /// AWS Secrets Manager: secrets whose names begin so.
     SecretsManager(String),
     /// AWS Systems Manager Parameter Store: parameters below this path.
@@ -55,9 +57,13 @@ impl StoreUri {
         let unknown =
             |hint: String| CliError::usage(format!("the store `{text}` has a form that rotator does not know"), hint);
         match text.split_once(':') {
-            Some((scheme @ ("sqlite" | "file"), path)) => {
+            Some((scheme @ ("sqlite" | "file" | "sops"), path)) => {
                 let path = path_of(text, scheme, path, base)?;
-                if scheme == "sqlite" { Self::embedded(path) } else { Self::new("file", path, StoreKind::File) }
+                match scheme {
+                    "sqlite" => Self::embedded(path),
+                    "sops" => Self::new("sops", path, StoreKind::Sops),
+                    _ => Self::new("file", path, StoreKind::File),
+                }
             }
             Some((scheme @ ("aws-secretsmanager" | "aws-ssm"), rest)) => {
                 let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
@@ -102,6 +108,7 @@ impl StoreUri {
         match &self.kind {
             StoreKind::Sqlite(path) => Some(path),
             StoreKind::File(_)
+            | StoreKind::Sops(_)
             | StoreKind::SecretsManager(_)
             | StoreKind::ParameterStore(_)
             | StoreKind::Vault(_)

@@ -11,3 +11,4 @@ pub(crate) mod other_process;
 pub(crate) mod program;
 pub(crate) mod proof;
 pub(crate) mod rotations;
+pub(crate) mod sops;

@@ -5,7 +5,7 @@
 //! expects is compared under a lock on the file. Programs that do not ask for that lock can come between the last look
 //! and the rename, which lie microseconds apart.
 
-mod replace;
+pub(super) mod replace;
 #[cfg(test)]
 mod tests;
 
@@ -91,6 +91,16 @@ impl FileStore {
             return Err(OpenFileError::Neither { path: path.to_owned() });
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where the file of this name stands; refused where it would lead out of the store.
+    pub(super) fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
+        self.inner.path_of(name)
+    }
+
+    /// Whether it is one file.
+    pub(super) fn is_one_file(&self) -> bool {
+        self.inner.only.is_some()
     }
 
     async fn blocking<T: Send + 'static>(

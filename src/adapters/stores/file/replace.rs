@@ -23,7 +23,7 @@ const MARK: &str = ".rotator-";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The file at `path`; `None` if there is none. The error is for people and says nothing of the content.
-pub(super) fn read(path: &Path) -> Result<Option<(Version, SecretValue)>, String> {
+pub(in crate::adapters::stores) fn read(path: &Path) -> Result<Option<(Version, SecretValue)>, String> {
     match open(path) {
         Ok(mut file) => content(&mut file).map(Some).map_err(|error| error.to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -79,7 +79,8 @@ pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
         let why = "it has several hard links, and a reader of another one would keep the old pair: remove those";
         return Err(refused(RefusalKind::Other, path, why));
     }
-    let beside = Beside::write(path, &metadata, write.value.expose()).map_err(other)?;
+    let beside = Beside::new(path, write.value.expose()).and_then(|beside| beside.made_like(&metadata));
+    let beside = beside.map_err(other)?;
     // Once more, with nothing left to do but to rename.
     let (version, _) = open(path).and_then(|mut now| content(&mut now)).map_err(other)?;
     if version != write.replaces {
@@ -115,35 +116,47 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok(open.dev() == there.dev() && open.ino() == there.ino())
 }
 
-/// A file that is to replace another; removed when dropped.
-struct Beside {
+/// A file that is to replace another, or one to work on; removed when dropped.
+pub(in crate::adapters::stores) struct Beside {
     path: PathBuf,
     /// Locked while its writer lives.
-    _file: File,
+    file: File,
     in_place: bool,
 }
 
 impl Beside {
-    fn write(target: &Path, like: &fs::Metadata, bytes: &[u8]) -> io::Result<Self> {
+    /// These bytes in a new file that only its owner can read.
+    pub(in crate::adapters::stores) fn new(target: &Path, bytes: &[u8]) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random numbers"))?;
         let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}{MARK}{random}"));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let beside = Self { path, _file: file.try_clone()?, in_place: false };
+        let beside = Self { path, file: file.try_clone()?, in_place: false };
         flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive)?;
         file.write_all(bytes)?;
+        Ok(beside)
+    }
+
+    /// Where it is.
+    pub(in crate::adapters::stores) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// As the file that it is to replace, and on the disk.
+    fn made_like(self, like: &fs::Metadata) -> io::Result<Self> {
+        let file = &self.file;
         let there = file.metadata()?;
         if (there.uid(), there.gid()) != (like.uid(), like.gid()) {
-            std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid())).map_err(|error| {
+            std::os::unix::fs::fchown(file, Some(like.uid()), Some(like.gid())).map_err(|error| {
                 io::Error::other(format!("its owner {}:{} cannot be kept: {error}", like.uid(), like.gid()))
             })?;
         }
         // After the owner: a change of owner takes the set-id bits away.
         file.set_permissions(like.permissions())?;
         file.sync_all()?;
-        Ok(beside)
+        Ok(self)
     }
 
     fn put_in_place(mut self, target: &Path) -> io::Result<()> {

@@ -1,0 +1,82 @@
+//! A program that is asked one thing: it gets its input on stdin, says its answer on stdout, ends within a time, and is
+//! killed with rotator. What it has started itself is not. Its stderr is not read: it may quote what it was given.
+
+#![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
+
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use zeroize::Zeroizing;
+
+/// A program has at least this long: it may have to ask a server of its own.
+pub(super) const LEAST_TIME: Duration = Duration::from_secs(30);
+
+/// No more than this is read of one answer.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// What came of it.
+pub(super) enum Ran {
+    /// It ended by itself.
+    Ended {
+        /// How.
+        status: ExitStatus,
+        /// All that it said.
+        said: Zeroizing<Vec<u8>>,
+    },
+    /// It never ran.
+    NotStarted(std::io::Error),
+    /// It did not end in time, and was killed.
+    Killed,
+}
+
+/// Starts the program, gives it the input and reads all that it says.
+pub(super) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Ran {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    // SAFETY: between fork and exec only this one system call is made, which allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
+        });
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ran::NotStarted(error),
+    };
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    let (sender, answer) = mpsc::channel();
+    std::thread::scope(|threads| {
+        threads.spawn(move || {
+            // A program that does not read to the end says so by its answer.
+            let _ = stdin.map(|mut stdin| stdin.write_all(input));
+        });
+        threads.spawn(move || {
+            let mut said = Zeroizing::new(Vec::new());
+            let read = stdout.map(|stdout| stdout.take(LARGEST).read_to_end(&mut said));
+            let _ = sender.send(matches!(read, Some(Ok(_))).then_some(said));
+        });
+        let began = Instant::now();
+        let said = answer.recv_timeout(limit).ok().flatten();
+        let ended = said.and_then(|said| Some((ends(&mut child, limit.saturating_sub(began.elapsed()))?, said)));
+        if let Some((status, said)) = ended {
+            return Ran::Ended { status, said };
+        }
+        let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
+        let _ = child.wait();
+        Ran::Killed
+    })
+}
+
+fn ends(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(2)),
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}

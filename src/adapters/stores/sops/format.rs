@@ -1,0 +1,167 @@
+//! What rotator has to know of sops files: which of sops' formats a file has, whether it is encrypted, and what differs
+//! between two documents, as sops reads them.
+
+use memchr::memmem;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+/// How every value that sops has encrypted begins, the checksum over all of them included.
+const SEALED: &[u8] = b"ENC[AES256_GCM,";
+
+/// What sops adds to a document.
+const METADATA: &str = "sops";
+
+/// The formats of sops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Yaml,
+    Dotenv,
+    Ini,
+    /// Anything else: one value.
+    Binary,
+}
+
+impl Format {
+    /// The format that sops takes a file of this name to have.
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            name if name.ends_with(".yaml") || name.ends_with(".yml") => Self::Yaml,
+            name if name.ends_with(".json") => Self::Json,
+            name if name.ends_with(".env") => Self::Dotenv,
+            name if name.ends_with(".ini") => Self::Ini,
+            _ => Self::Binary,
+        }
+    }
+
+    /// As sops calls it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Dotenv => "dotenv",
+            Self::Ini => "ini",
+            Self::Binary => "binary",
+        }
+    }
+}
+
+/// Whether sops has written these bytes. What is cut off or was changed counts as well: it cannot be decrypted, and that
+/// is to be said.
+pub(super) fn is_encrypted(bytes: &[u8]) -> bool {
+    memmem::find(bytes, SEALED).is_some()
+}
+
+/// A text of a document and what it is to be.
+pub(super) struct Change {
+    /// Where, as `sops set` takes it.
+    pub(super) index: String,
+    /// The new text.
+    pub(super) text: Zeroizing<String>,
+}
+
+/// Why one document cannot be made of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ChangeError {
+    /// Names, numbers, or how many there are of something.
+    #[error("more than texts would change")]
+    MoreThanTexts,
+    /// `sops set` has no way to write such a name.
+    #[error("a `[` stands in the name of what would change, or of what it is in, and `sops set` cannot take that")]
+    Bracket,
+}
+
+/// The texts in which `new` differs from `old`; both as sops tells a document in JSON.
+pub(super) fn changes(mut old: Value, mut new: Value) -> Result<Vec<Change>, ChangeError> {
+    for document in [&mut old, &mut new] {
+        document.as_object_mut().map(|members| members.remove(METADATA));
+    }
+    let mut changes = Vec::new();
+    compare(&old, &new, String::new(), &mut changes)?;
+    Ok(changes)
+}
+
+fn compare(old: &Value, new: &Value, index: String, changes: &mut Vec<Change>) -> Result<(), ChangeError> {
+    if old == new {
+        return Ok(());
+    }
+    if let (Value::Object(old), Value::Object(new)) = (old, new)
+        && old.len() == new.len()
+    {
+        for (name, old) in old {
+            let new = new.get(name).ok_or(ChangeError::MoreThanTexts)?;
+            if old != new && name.contains('[') {
+                return Err(ChangeError::Bracket);
+            }
+            compare(old, new, format!("{index}[\"{name}\"]"), changes)?;
+        }
+        return Ok(());
+    }
+    if let (Value::Array(old), Value::Array(new)) = (old, new)
+        && old.len() == new.len()
+    {
+        for (at, (old, new)) in old.iter().zip(new).enumerate() {
+            compare(old, new, format!("{index}[{at}]"), changes)?;
+        }
+        return Ok(());
+    }
+    let (Value::String(_), Value::String(new)) = (old, new) else { return Err(ChangeError::MoreThanTexts) };
+    changes.push(Change { index, text: Zeroizing::new(new.clone()) });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The index and the text of each change.
+    fn told(old: Value, new: Value) -> Result<Vec<(String, String)>, ChangeError> {
+        let told = changes(old, new)?.into_iter().map(|change| (change.index, change.text.to_string()));
+        Ok(told.collect())
+    }
+
+    #[test]
+    fn the_format_is_what_sops_takes_it_for() {
+        for (name, format) in [
+            ("a/b.json", Format::Json),
+            ("a.yaml", Format::Yaml),
+            ("a.yml", Format::Yaml),
+            ("shop/.env", Format::Dotenv),
+            ("live.env", Format::Dotenv),
+            ("a.ini", Format::Ini),
+            ("credentials", Format::Binary),
+            ("a.json.enc", Format::Binary),
+            ("A.JSON", Format::Binary),
+        ] {
+            assert_eq!(Format::of(name), format, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_texts_change_and_each_has_its_index() {
+        let old = json!({"a": {"id": "1", "n": 1.5, "l": ["x", {"secret": "2"}]}, "same": "s", "sops": {"mac": "1"}});
+        let new = json!({"a": {"l": ["x", {"secret": "é\n"}], "id": "3", "n": 1.5}, "same": "s", "sops": {"mac": "2"}});
+        let index = |index: &str, text: &str| (index.to_owned(), text.to_owned());
+        let changed = [index(r#"["a"]["id"]"#, "3"), index(r#"["a"]["l"][1]["secret"]"#, "é\n")];
+        assert_eq!(told(old.clone(), new).expect("texts"), changed);
+        assert_eq!(told(old.clone(), old).expect("nothing"), []);
+    }
+
+    #[test]
+    fn whatever_else_would_change_is_refused() {
+        for (old, new) in [
+            (json!({"a": "1"}), json!({"b": "1"})),
+            (json!({"a": "1"}), json!({"a": "1", "b": "2"})),
+            (json!({"a": ["1"]}), json!({"a": ["1", "2"]})),
+            (json!({"a": 1}), json!({"a": 2})),
+            (json!({"a": "1"}), json!({"a": 1})),
+            (json!({"a": "1"}), json!({"a": {"b": "1"}})),
+        ] {
+            assert_eq!(told(old.clone(), new.clone()), Err(ChangeError::MoreThanTexts), "{old} {new}");
+        }
+        assert_eq!(told(json!({"a[0]": {"b": "1"}}), json!({"a[0]": {"b": "2"}})), Err(ChangeError::Bracket));
+        assert_eq!(told(json!({"a[0]": "1", "b": "1"}), json!({"a[0]": "1", "b": "2"})).expect("texts").len(), 1);
+    }
+}

@@ -1,0 +1,220 @@
+//! `sops:PATH`: a file that is encrypted with sops, or every such file of a folder. An entry is the whole decrypted
+//! document, in the file's own format.
+//!
+//! To write, rotator lets `sops set` change the texts that differ in a copy beside the file, decrypts the copy to see
+//! that they are all that differs, and puts its bytes in the file's place as `file:` does. So a reader sees the old
+//! document or the new one; recipients, key groups, comments and order are sops' own and stay. What a sops that outlives
+//! rotator may write is the copy.
+
+mod format;
+mod program;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use zeroize::Zeroizing;
+
+use super::child::LEAST_TIME;
+use super::file::replace::{self, Beside};
+use super::file::{FileStore, OpenFileError};
+use super::{Backend, NativeWrite};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
+use format::{Change, Format};
+pub use program::NoSopsError;
+use program::{Sops, SopsError};
+
+/// So many files are decrypted at once.
+const AT_ONCE: usize = 8;
+
+/// What stands for the document in a file of which sops makes one value.
+const WHOLE: &str = "[\"data\"]";
+
+/// Why there is no such store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenSopsError {
+    /// There is no such file or folder.
+    #[error(transparent)]
+    File(#[from] OpenFileError),
+    /// There is no program.
+    #[error(transparent)]
+    Program(#[from] NoSopsError),
+}
+
+/// One file, or the encrypted files of a folder.
+pub struct SopsStore {
+    files: FileStore,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sops: Sops,
+    /// Whether what is not encrypted is left out, not said to be unreadable.
+    is_folder: bool,
+}
+
+impl SopsStore {
+    /// The file or folder at `path`, and the program, which must be new enough.
+    ///
+    /// # Errors
+    /// [`OpenSopsError`]; nothing is ever made.
+    pub async fn open(path: &Path, program: &str, call_timeout: Duration) -> Result<Self, OpenSopsError> {
+        let files = FileStore::open(path)?;
+        let (program, limit) = (program.to_owned(), call_timeout.max(LEAST_TIME));
+        let no_answer = NoSopsError::NoVersion { program: program.clone() };
+        let found = tokio::task::spawn_blocking(move || Sops::find(&program, limit)).await;
+        let sops = found.unwrap_or(Err(no_answer))?;
+        let is_folder = !files.is_one_file();
+        Ok(Self { files, inner: Arc::new(Inner { sops, is_folder }) })
+    }
+
+    /// What a file's bytes say when they are decrypted.
+    async fn decrypted(&self, name: &str, reading: Reading) -> Reading {
+        let (version, value) = match reading {
+            Reading::Value { version, value } => (version, value),
+            other @ (Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_)) => return other,
+        };
+        if !format::is_encrypted(value.expose()) {
+            return Reading::Unreadable("it is not encrypted with sops".to_owned());
+        }
+        let Ok(path) = self.files.path_of(name) else { return Reading::Missing };
+        let (inner, format) = (Arc::clone(&self.inner), Format::of(name));
+        let decrypted = tokio::task::spawn_blocking(move || inner.sops.decrypt(&path, format, value.expose())).await;
+        match decrypted {
+            Ok(Ok(value)) => Reading::Value { version, value },
+            Ok(Err(error)) => Reading::Unreadable(error.to_string()),
+            Err(_) => Reading::Unreadable("sops gave no answer".to_owned()),
+        }
+    }
+
+    async fn all_decrypted(&self, read: Vec<(String, Reading)>) -> Vec<(String, Reading)> {
+        let mut decrypting = Vec::with_capacity(read.len());
+        for (name, reading) in read {
+            decrypting.push(async move {
+                let reading = self.decrypted(&name, reading).await;
+                (name, reading)
+            });
+        }
+        futures_util::stream::iter(decrypting).buffered(AT_ONCE).collect().await
+    }
+}
+
+#[async_trait]
+impl Backend for SopsStore {
+    fn capabilities(&self) -> Capabilities {
+        self.files.capabilities()
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        let files = self.files.identity().await?;
+        StoreIdentity::new(format!("sops in {files}"))
+            .map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        let mut read = self.files.read_all().await?;
+        if self.inner.is_folder {
+            read.retain(|(_, reading)| match reading {
+                Reading::Value { value, .. } => format::is_encrypted(value.expose()),
+                Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => true,
+            });
+        }
+        Ok(self.all_decrypted(read).await)
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let read = names.iter().cloned().zip(self.files.read(names).await?).collect();
+        Ok(self.all_decrypted(read).await.into_iter().map(|(_, reading)| reading).collect())
+    }
+
+    async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        // All of it before the first file is touched: between two renames a pair is torn for an instant only.
+        let mut encrypted = Vec::with_capacity(batch.len());
+        for write in batch {
+            let (inner, path) = (Arc::clone(&self.inner), self.files.path_of(&write.name)?);
+            let made = tokio::task::spawn_blocking(move || inner.encrypt(&path, write)).await;
+            encrypted.push(made.unwrap_or_else(|_| Err(refused(RefusalKind::Other, "sops gave no answer")))?);
+        }
+        self.files.write(order, encrypted).await
+    }
+}
+
+impl Inner {
+    /// The bytes to write so that the file, decrypted, is what is wanted. Changes nothing but a copy of it.
+    fn encrypt(&self, path: &Path, write: NativeWrite) -> Result<NativeWrite, Failure> {
+        let about = |why: &dyn std::fmt::Display| refused(RefusalKind::Other, &format!("{}: {why}", path.display()));
+        let read = replace::read(path).map_err(|why| about(&why))?;
+        let Some((_, encrypted)) = read.filter(|(version, _)| *version == write.replaces) else {
+            let why = format!("{}: it has changed since it was read", path.display());
+            return Err(refused(RefusalKind::Stale, &why));
+        };
+        let format = Format::of(&write.name);
+        let (name, replaces, wanted) = (write.name, write.replaces, write.value);
+        let document = self.sops.decrypt(path, format, encrypted.expose()).map_err(|error| about(&error))?;
+        if document == wanted {
+            return Ok(NativeWrite { name, replaces, value: encrypted });
+        }
+        let changes = self.changes(path, format, &document, &wanted).map_err(|why| about(&why))?;
+        if changes.is_empty() {
+            return Err(about(
+                &"what would change in it is no text of the first document, and `sops set` cannot do that",
+            ));
+        }
+        let copy = Beside::new(path, encrypted.expose()).map_err(|error| about(&error))?;
+        for change in &changes {
+            self.sops.set(copy.path(), path, format, change).map_err(|error| about(&error))?;
+        }
+        let Some((_, value)) = replace::read(copy.path()).map_err(|why| about(&why))? else {
+            return Err(about(&"the copy that sops was to change is gone"));
+        };
+        let now = self.sops.decrypt(path, format, value.expose()).map_err(|error| about(&error))?;
+        if self.is_same(path, format, &now, &wanted).map_err(|error| about(&error))? {
+            return Ok(NativeWrite { name, replaces, value });
+        }
+        Err(about(&"more than the pair would change in it"))
+    }
+
+    /// The texts that make `wanted` of `document`.
+    fn changes(
+        &self,
+        path: &Path,
+        format: Format,
+        document: &SecretValue,
+        wanted: &SecretValue,
+    ) -> Result<Vec<Change>, String> {
+        if format == Format::Binary {
+            let text = wanted.expose_text().ok_or("what is not UTF-8 cannot be given to `sops set`")?;
+            return Ok(vec![Change { index: WHOLE.to_owned(), text: Zeroizing::new(text.to_owned()) }]);
+        }
+        let tree = |text| self.sops.tree(path, format, text).map_err(|error| error.to_string());
+        format::changes(tree(document)?, tree(wanted)?).map_err(|error| error.to_string())
+    }
+
+    /// Whether both are the same document: to the byte, or as sops reads them, since it has ways of its own to quote a
+    /// text. (Comments are not compared then; `sops set` touches none, and no write of rotator's means to.) Of several documents in one file it says only the first, so these must be the same to the byte.
+    fn is_same(&self, path: &Path, format: Format, one: &SecretValue, other: &SecretValue) -> Result<bool, SopsError> {
+        if one == other {
+            return Ok(true);
+        }
+        let is_several = |value: &SecretValue| memchr::memmem::find(value.expose(), b"\n---").is_some();
+        match format {
+            Format::Binary => Ok(false),
+            Format::Yaml if is_several(one) || is_several(other) => Ok(false),
+            Format::Json | Format::Yaml | Format::Dotenv | Format::Ini => {
+                let changes = format::changes(self.sops.tree(path, format, one)?, self.sops.tree(path, format, other)?);
+                Ok(changes.is_ok_and(|changes| changes.is_empty()))
+            }
+        }
+    }
+}
+
+fn refused(kind: RefusalKind, why: &str) -> Failure {
+    Failure::Refused(Refusal::new(kind, why))
+}

@@ -1,0 +1,196 @@
+//! The `sops` program: what it is asked and what its exit codes mean. Values go through pipes only. It keeps rotator's
+//! environment, AWS credentials included: it may need them to decrypt.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::format::{Change, Format};
+use crate::adapters::stores::child::{self, Ran};
+use crate::rotation::secret::SecretValue;
+
+/// The first version that takes a value on stdin.
+const LEAST: (u32, u32) = (3, 11);
+
+/// Where the settings of how sops writes a document stand, and another place for them.
+const CONFIG: &str = ".sops.yaml";
+const CONFIG_VARIABLE: &str = "SOPS_CONFIG";
+
+/// For whom a document is encrypted of which nothing is encrypted: sops asks for somebody. Nobody has the other half.
+const NOBODY: &str = "age1twa22en0667nrclpvqn788sg063fyxgylur2ssrd3reh9489cfqqs4l8pr";
+
+/// What went wrong. It quotes nothing of what sops was given or said.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SopsError {
+    /// It never ran.
+    #[error("sops could not be started: {0}")]
+    NotStarted(std::io::Error),
+    /// It was killed.
+    #[error("sops did not end within {} s", limit.as_secs())]
+    Late {
+        /// How long it had.
+        limit: Duration,
+    },
+    /// Its code.
+    #[error("{} (sops ended with {code}; run `sops {verb} {}` to see what it says)", meaning(*code), file.display())]
+    Code {
+        /// What it was to do.
+        verb: &'static str,
+        /// To what.
+        file: PathBuf,
+        /// How it ended.
+        code: i32,
+    },
+    /// A signal ended it.
+    #[error("something has killed sops")]
+    Signal,
+    /// The answer is none.
+    #[error("sops says what it should not")]
+    Answer,
+}
+
+/// In sops' own documentation of its exit codes.
+fn meaning(code: i32) -> &'static str {
+    match code {
+        3 => "the file could not be written",
+        24 | 25 => "a value of it cannot be decrypted: it was changed by something else than sops",
+        51 => "its checksum (MAC) is another: it was changed by something else than sops",
+        52 => "it has no checksum (MAC)",
+        128 => "no key that it is encrypted for could be used",
+        _ => "sops cannot take it for a document of its own",
+    }
+}
+
+/// Why the program cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSopsError {
+    /// It is not there.
+    #[error("start `{program}`")]
+    NotStarted {
+        /// What was started.
+        program: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It says no version.
+    #[error("learn which version `{program}` is")]
+    NoVersion {
+        /// What was started.
+        program: String,
+    },
+    /// It is too old.
+    #[error("use sops {found}: {}.{} is the first that takes a value on stdin", LEAST.0, LEAST.1)]
+    Old {
+        /// What it says of itself.
+        found: String,
+    },
+}
+
+/// The program, and how long it may take.
+pub(super) struct Sops {
+    program: String,
+    limit: Duration,
+}
+
+impl Sops {
+    /// Asks the program which version it is.
+    pub(super) fn find(program: &str, limit: Duration) -> Result<Self, NoSopsError> {
+        let mut command = Command::new(program);
+        command.args(["--disable-version-check", "--version"]);
+        let no_version = || NoSopsError::NoVersion { program: program.to_owned() };
+        let said = match child::run(&mut command, &[], limit) {
+            Ran::Ended { status, said } if status.success() => said,
+            Ran::Ended { .. } | Ran::Killed => return Err(no_version()),
+            Ran::NotStarted(source) => return Err(NoSopsError::NotStarted { program: program.to_owned(), source }),
+        };
+        let said = String::from_utf8_lossy(&said);
+        let found = said.split_whitespace().nth(1).filter(|_| said.starts_with("sops ")).ok_or_else(no_version)?;
+        if version(found).ok_or_else(no_version)? < LEAST {
+            return Err(NoSopsError::Old { found: found.to_owned() });
+        }
+        Ok(Self { program: program.to_owned(), limit })
+    }
+
+    /// The document in the encrypted bytes of `file`, in the file's own format.
+    pub(super) fn decrypt(&self, file: &Path, format: Format, encrypted: &[u8]) -> Result<SecretValue, SopsError> {
+        let mut command = self.at(file);
+        command.args(["decrypt", "--input-type", format.word(), "--output-type", format.word()]);
+        let said = self.ask(&mut command, "decrypt", file, encrypted)?;
+        Ok(SecretValue::new(said.to_vec()))
+    }
+
+    /// Changes one text in `copy`, a copy of the encrypted `file`, in place.
+    pub(super) fn set(&self, copy: &Path, file: &Path, format: Format, change: &Change) -> Result<(), SopsError> {
+        let value = serde_json::to_string(change.text.as_str()).map_err(|_| SopsError::Answer)?;
+        let value = Zeroizing::new(value);
+        let mut command = self.at(file);
+        command.args(["set", "--input-type", format.word(), "--output-type", format.word(), "--value-stdin"]);
+        command.arg(copy).arg(&change.index);
+        self.ask(&mut command, "set", file, value.as_bytes()).map(|_| ())
+    }
+
+    /// The document in `text` as sops reads it, in JSON: it is encrypted for nobody, with nothing in it encrypted. That
+    /// needs no key, and says of every format exactly which texts `set` has to change.
+    pub(super) fn tree(&self, file: &Path, format: Format, text: &SecretValue) -> Result<Value, SopsError> {
+        let mut command = Command::new(&self.program);
+        // Keys that are named there would be asked to encrypt it, too.
+        let of_sops = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("SOPS_");
+        std::env::vars_os().map(|(name, _)| name).filter(of_sops).for_each(|name| {
+            command.env_remove(name);
+        });
+        command.args(["--config", "/dev/null", "encrypt", "--age", NOBODY, "--unencrypted-regex", "^"]);
+        command.args(["--input-type", format.word(), "--output-type", "json", "--filename-override", "document"]);
+        let said = self.ask(&mut command, "encrypt", file, text.expose())?;
+        serde_json::from_slice(&said).map_err(|_| SopsError::Answer)
+    }
+
+    /// The program with the settings that hold for `file`, as if it were started there.
+    fn at(&self, file: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        if std::env::var_os(CONFIG_VARIABLE).is_none() {
+            let folders = file.ancestors().skip(1);
+            let config = folders.map(|folder| folder.join(CONFIG)).find(|config| config.is_file());
+            command.arg("--config").arg(config.unwrap_or_else(|| PathBuf::from("/dev/null")));
+        }
+        command
+    }
+
+    fn ask(
+        &self,
+        command: &mut Command,
+        verb: &'static str,
+        file: &Path,
+        input: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SopsError> {
+        match child::run(command, input, self.limit) {
+            Ran::Ended { status, said } if status.success() => Ok(said),
+            Ran::Ended { status, .. } => Err(match status.code() {
+                Some(code) => SopsError::Code { verb, file: file.to_owned(), code },
+                None => SopsError::Signal,
+            }),
+            Ran::NotStarted(error) => Err(SopsError::NotStarted(error)),
+            Ran::Killed => Err(SopsError::Late { limit: self.limit }),
+        }
+    }
+}
+
+/// The first two numbers.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart() {
+        assert_eq!(version("3.11.0"), Some((3, 11)));
+        assert!(version("3.9.4") < Some(LEAST) && version("4.0.0") > Some(LEAST));
+        assert_eq!(version("latest"), None);
+    }
+}
