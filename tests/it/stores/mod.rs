@@ -8,6 +8,7 @@ mod sops;
 mod staged;
 mod subject;
 mod together;
+mod under_policy;
 mod vault;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,169 @@
+//! rotator under exactly what `rotator policy` prints, with moto's authorisation on: all of it is enough, and each of it
+//! is needed. moto 5.2.5 holds a policy's `Resource` against `*` alone, so which keys and secrets it reaches is not judged.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use serde_json::{Value, json};
+
+use crate::support::aws::{self, Pair};
+use crate::support::moto::Moto;
+use crate::support::program::{Ended, Program};
+
+const ROTATOR: &str = "rotator";
+const USER: &str = "shop-live";
+
+/// What a run does not come to do while all goes well: nothing is reclaimed, and every owner is known by name.
+const IN_NEED_ONLY: [&str; 2] = ["iam:UpdateAccessKey", "iam:GetAccessKeyLastUsed"];
+
+/// How a store is written.
+const WRITES: [&str; 3] =
+    ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage", "ssm:PutParameter"];
+
+struct Scene {
+    moto: Moto,
+    admin: Pair,
+    program: Program,
+    policy: Value,
+}
+
+fn chain(moto: &Moto, pair: &Pair) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(format!("http://{}", moto.addr()))
+        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(Credentials::new(
+            &pair.id,
+            &pair.secret,
+            None,
+            None,
+            "test",
+        )))
+        .build()
+}
+
+impl Scene {
+    /// One user, whose pair stands in Secrets Manager and in Parameter Store; and rotator, who may do nothing yet.
+    async fn build() -> Self {
+        let moto = Moto::start();
+        let admin = moto.check_signatures().await;
+        let iam = aws::iam(moto.addr(), &admin);
+        let mut pairs = BTreeMap::new();
+        for user in [ROTATOR, USER] {
+            iam.create_user().user_name(user).send().await.expect("a user");
+            let made = iam.create_access_key().user_name(user).send().await.expect("a key");
+            let key = made.access_key().expect("a key");
+            pairs.insert(user, Pair::new(key.access_key_id(), key.secret_access_key()));
+        }
+        let chain = chain(&moto, &admin);
+        let (secrets, parameters) = (aws_sdk_secretsmanager::Client::new(&chain), aws_sdk_ssm::Client::new(&chain));
+        let Pair { id, secret } = &pairs[USER];
+        let text = json!({ "accessKeyId": id, "secretAccessKey": secret }).to_string();
+        secrets.create_secret().name("shop/live/aws").secret_string(text).send().await.expect("a secret");
+        for (name, value) in [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)] {
+            let put = parameters.put_parameter().name(format!("/apps/shop/live/{name}")).value(value);
+            put.r#type(aws_sdk_ssm::types::ParameterType::SecureString).send().await.expect("a parameter");
+        }
+        let mut program = Program::new(&format!("http://{}", moto.addr()), &pairs[ROTATOR]);
+        program.set("ROTATOR_STORE", "aws-secretsmanager:\naws-ssm:/apps");
+        program.set("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}");
+        let policy = program.ends_with(0, &["policy"]).json();
+        Self { moto, admin, program, policy }
+    }
+
+    /// Every action of the policy.
+    fn actions(&self) -> Vec<String> {
+        let statements = self.policy["Statement"].as_array().expect("a list").iter();
+        let actions = statements.flat_map(|statement| statement["Action"].as_array().expect("a list"));
+        actions.map(|action| action.as_str().expect("text").to_owned()).collect()
+    }
+
+    /// Gives rotator its policy without one of the actions.
+    async fn allow_all_but(&self, denied: Option<&str>) {
+        let mut policy = self.policy.clone();
+        for statement in policy["Statement"].as_array_mut().expect("a list") {
+            statement["Resource"] = json!("*");
+            statement["Action"]
+                .as_array_mut()
+                .expect("a list")
+                .retain(|action| Some(action.as_str().unwrap_or("")) != denied);
+        }
+        policy["Statement"]
+            .as_array_mut()
+            .expect("a list")
+            .retain(|statement| statement["Action"].as_array().is_some_and(|actions| !actions.is_empty()));
+        let put = aws::iam(self.moto.addr(), &self.admin).put_user_policy().user_name(ROTATOR).policy_name("least");
+        put.policy_document(policy.to_string()).send().await.expect("moto takes a policy");
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        let listed = aws::iam(self.moto.addr(), &self.admin).list_access_keys().user_name(USER).send().await;
+        let listed = listed.expect("moto lists");
+        listed.access_key_metadata().iter().filter_map(|key| key.access_key_id().map(str::to_owned)).collect()
+    }
+
+    /// The id in each of the two stores.
+    async fn stored(&self) -> [String; 2] {
+        let chain = chain(&self.moto, &self.admin);
+        let (secrets, parameters) = (aws_sdk_secretsmanager::Client::new(&chain), aws_sdk_ssm::Client::new(&chain));
+        let secret = secrets.get_secret_value().secret_id("shop/live/aws").version_stage("AWSCURRENT").send().await;
+        let text = secret.expect("a secret").secret_string.expect("text");
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        let id =
+            parameters.get_parameter().name("/apps/shop/live/AWS_ACCESS_KEY_ID").with_decryption(true).send().await;
+        let id = id.expect("a parameter").parameter.expect("a parameter").value.expect("text");
+        [document["accessKeyId"].as_str().expect("text").to_owned(), id]
+    }
+
+    fn run(&self) -> Ended {
+        self.program.rotator(&["run"])
+    }
+
+    /// Without this action it does not get through, and names it.
+    async fn is_refused_without(&self, action: &str) {
+        self.allow_all_but(Some(action)).await;
+        let ended = self.run();
+        assert_ne!(ended.code, Some(0), "without {action} it got through: {ended:#?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        let name = action.split(':').nth(1).expect("a name");
+        assert!(said.contains(name), "{action} is not named: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_policy_is_enough_and_each_action_of_it_is_needed() {
+    let scene = Scene::build().await;
+    let before = scene.keys().await;
+    scene.allow_all_but(None).await;
+    let ended = scene.run();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let after = scene.keys().await;
+    assert!(after.len() == 1 && after != before, "{after:?}");
+
+    let actions = scene.actions();
+    assert!(actions.len() >= 10, "{actions:?}");
+    let needed = |action: &&String| !IN_NEED_ONLY.contains(&action.as_str()) && !WRITES.contains(&action.as_str());
+    for action in actions.iter().filter(needed) {
+        scene.is_refused_without(action).await;
+        scene.allow_all_but(None).await;
+        let (ended, _) = scene.program.until_settled(&["run"], Duration::from_millis(300));
+        assert_eq!(ended.code, Some(0), "after {action} was given back: {ended:#?}");
+        assert_eq!(scene.keys().await.len(), 1, "after {action}");
+    }
+}
+
+/// moto's refusal of a write has no code that the SDK can read, so it may have been carried out; and a write to Parameter
+/// Store may land for 16 minutes. Until then the new key stays.
+#[tokio::test]
+async fn without_the_right_to_write_the_old_pair_stays() {
+    for action in WRITES {
+        let scene = Scene::build().await;
+        let before = scene.keys().await;
+        scene.is_refused_without(action).await;
+        let keys = scene.keys().await;
+        assert!(keys.len() == 2 && keys.contains(&before[0]), "{action}: {keys:?}");
+        assert_eq!(scene.stored().await, [before[0].clone(), before[0].clone()], "{action}");
+    }
+}
