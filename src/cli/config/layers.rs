@@ -67,7 +67,7 @@ pub(super) struct Given {
 }
 
 /// What a `[[store]]` table may say.
-const OF_A_STORE: [&str; 15] = [
+const OF_A_STORE: [&str; 18] = [
     "uri",
     "name",
     "scope",
@@ -83,6 +83,9 @@ const OF_A_STORE: [&str; 15] = [
     "token_file",
     "secret_id_file",
     "ca_file",
+    "kubeconfig",
+    "context",
+    "selector",
 ];
 
 /// A `[[store]]` table of the file.
