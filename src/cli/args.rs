@@ -293,6 +293,9 @@ pub struct PolicyArgs {
     /// Print a policy of Vault's for its stores instead
     #[arg(long)]
     pub vault: bool,
+    /// Print the roles for Kubernetes's stores instead, for `kubectl apply -f -`
+    #[arg(long, conflicts_with = "vault")]
+    pub kubernetes: bool,
 }
 
 /// `init`.

@@ -56,6 +56,8 @@ fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
         (false, 3..) => LevelFilter::TRACE,
     };
     let mut filter = Targets::new().with_default(LevelFilter::ERROR).with_target(OURS, ours);
+    // What fails there is told by its store.
+    filter = filter.with_target("kube_client", LevelFilter::OFF);
     if let Some(chosen) = chosen {
         if let Some(level) = chosen.default_level() {
             filter = filter.with_target(OURS, level);
@@ -102,6 +104,7 @@ mod tests {
         for target in ["aws_smithy_runtime::client", "hyper::proto", "aws_config", "rustls"] {
             assert!(!filter.would_enable(target, &Level::WARN), "{target}");
         }
+        assert!(!filter.would_enable("kube_client::client", &Level::ERROR));
         assert!(filter.would_enable("rotator::cli", &Level::TRACE));
         assert!(!filter.would_enable("rotator::drive::rotate", &Level::DEBUG));
     }

@@ -1,4 +1,7 @@
-//! `policy`: the least that a configuration needs: an IAM policy for IAM and AWS's stores, or a policy of Vault's.
+//! `policy`: the least that a configuration needs: an IAM policy for IAM and AWS's stores, a policy of Vault's, or the roles
+//! of a Kubernetes cluster.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -19,7 +22,11 @@ use crate::rotation::policy::Unclaimed;
 /// [`CliError::usage`] for the configuration.
 pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
-    let policy = if args.vault { of_vault(&config)? } else { of_aws(&config, args.account.as_deref())? };
+    let policy = match (args.vault, args.kubernetes) {
+        (true, _) => of_vault(&config)?,
+        (_, true) => of_kubernetes(&config)?,
+        (false, false) => of_aws(&config, args.account.as_deref())?,
+    };
     to_stdout(&to_bytes(&policy))?;
     Ok(Exit::Done)
 }
@@ -135,7 +142,12 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>) -> Vec<Valu
                 below.iter().map(|below| format!("arn:{partition}:ssm:{region}:{account}:parameter/{below}")).collect(),
             )
         }
-        StoreKind::Sqlite(_) | StoreKind::File(_) | StoreKind::Sops(_) | StoreKind::Vault(_) | StoreKind::Exec(_) => {
+        StoreKind::Sqlite(_)
+        | StoreKind::File(_)
+        | StoreKind::Sops(_)
+        | StoreKind::Vault(_)
+        | StoreKind::Kubernetes(_)
+        | StoreKind::Exec(_) => {
             return Vec::new();
         }
     };
@@ -166,6 +178,44 @@ fn of_vault(config: &Config) -> Result<Value, CliError> {
         ));
     }
     Ok(json!({ "path": paths }))
+}
+
+/// Kubernetes's roles (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>), one for each namespace, and one of
+/// the cluster's where all namespaces are a store. They name no Secrets: a list cannot be narrowed so, and every Secret is
+/// read before a key goes.
+fn of_kubernetes(config: &Config) -> Result<Value, CliError> {
+    let mut writes: BTreeMap<&str, bool> = BTreeMap::new();
+    for store in &config.stores {
+        let StoreKind::Kubernetes(namespace) = &store.uri.kind else { continue };
+        *writes.entry(namespace).or_default() |= !store.read_only;
+    }
+    if writes.is_empty() {
+        return Err(CliError::usage(
+            "no store of Kubernetes's is configured",
+            "name it with --store kubernetes:NAMESPACE, or leave --kubernetes out for IAM's policy",
+        ));
+    }
+    let roles: Vec<Value> = writes.into_iter().map(|(namespace, writes)| role(namespace, writes)).collect();
+    Ok(json!({ "apiVersion": "v1", "kind": "List", "items": roles }))
+}
+
+fn role(namespace: &str, writes: bool) -> Value {
+    let verbs: &[&str] = if writes { &["list", "get", "patch"] } else { &["list", "get"] };
+    let (kind, metadata, says_which) = if namespace.is_empty() {
+        ("ClusterRole", json!({ "name": "rotator" }), "kube-system")
+    } else {
+        ("Role", json!({ "name": "rotator", "namespace": namespace }), namespace)
+    };
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": metadata,
+        "rules": [
+            { "apiGroups": [""], "resources": ["secrets"], "verbs": verbs },
+            // Its uid tells which store this is.
+            { "apiGroups": [""], "resources": ["namespaces"], "resourceNames": [says_which], "verbs": ["get"] },
+        ],
+    })
 }
 
 /// The users' ARNs; a user may stand below a path, which no entry tells.
@@ -201,7 +251,6 @@ fn wildcard(template: &str) -> String {
 mod tests {
     use super::*;
     use crate::cli::config::StoreUri;
-    use std::collections::BTreeMap;
 
     const ANYWHERE: Where<'static> = Where { partition: "aws", account: "*", configured: None };
     const ACCOUNT: Where<'static> = Where { partition: "aws", account: "123456789012", configured: None };

@@ -15,6 +15,8 @@ use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, Syn
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::exec::ExecStore;
 use crate::adapters::stores::file::FileStore;
+#[cfg(feature = "kubernetes")]
+use crate::adapters::stores::kubernetes::{Kubernetes, KubernetesError, KubernetesSettings};
 use crate::adapters::stores::sops::{OpenSopsError, SopsStore};
 use crate::adapters::stores::vault::{Vault, VaultError, VaultSettings};
 use crate::adapters::stores::{Backend, Chosen, Named};
@@ -150,6 +152,7 @@ pub async fn open_store(
                     .map_err(|error| vault_failed(&error))?,
             )
         }
+        StoreKind::Kubernetes(namespace) => open_kubernetes(config, settings, namespace).await?,
         StoreKind::Exec(command) => {
             let opened = ExecStore::open(command, config.call_timeout).await;
             Arc::new(opened.map_err(|error| {
@@ -170,6 +173,37 @@ fn sops_failed(error: &OpenSopsError) -> CliError {
             "nothing was changed; install sops 3.11 or a later one, so that it is found in PATH",
         ),
     }
+}
+
+#[cfg(feature = "kubernetes")]
+async fn open_kubernetes(
+    config: &Config,
+    settings: &StoreSettings,
+    namespace: &str,
+) -> Result<Arc<dyn Backend>, CliError> {
+    let table = |key: &str| settings.of_kubernetes.get(key).cloned();
+    let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let settings = KubernetesSettings::of(namespace, &table, &environment, config.call_timeout);
+    let opened = Kubernetes::open(settings).await.map_err(|error| {
+        let (message, hint) =
+            (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of kubernetes:");
+        match error {
+            KubernetesError::Credentials(_) => CliError::failed(message, hint),
+            KubernetesError::NoCluster
+            | KubernetesError::Kubeconfig { .. }
+            | KubernetesError::PlainHttp { .. }
+            | KubernetesError::NoUrl { .. } => CliError::usage(message, hint),
+        }
+    })?;
+    Ok(Arc::new(opened))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+async fn open_kubernetes(_: &Config, settings: &StoreSettings, _: &str) -> Result<Arc<dyn Backend>, CliError> {
+    Err(CliError::usage(
+        format!("{} cannot be used: this rotator was built without kubernetes", settings.uri.name),
+        "build it with the feature `kubernetes`, which is on by default",
+    ))
 }
 
 fn vault_failed(error: &VaultError) -> CliError {

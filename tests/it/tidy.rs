@@ -146,9 +146,11 @@ fn functions_are_short() {
 
 #[test]
 fn each_library_has_its_place() {
-    let rules: [(&str, &[&str]); 3] = [
+    let rules: [(&str, &[&str]); 5] = [
         ("aws_sdk_", &["adapters/aws/"]),
         ("aws_config", &["adapters/aws/"]),
+        ("kube::", &["adapters/stores/kubernetes/"]),
+        ("k8s_openapi", &["adapters/stores/kubernetes/"]),
         ("rusqlite", &["adapters/sqlite/", "adapters/sqlite_journal/", "adapters/stores/"]),
     ];
     let mut broken = Vec::new();

@@ -7,6 +7,8 @@ mod chosen;
 pub mod embedded;
 pub mod exec;
 pub mod file;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod named;
 mod naming;
 pub mod sops;

@@ -67,7 +67,7 @@ pub(super) struct Given {
 }
 
 /// What a `[[store]]` table may say.
-const OF_A_STORE: [&str; 16] = [
+const OF_A_STORE: [&str; 19] = [
     "uri",
     "name",
     "scope",
@@ -84,6 +84,9 @@ const OF_A_STORE: [&str; 16] = [
     "token_file",
     "secret_id_file",
     "ca_file",
+    "kubeconfig",
+    "context",
+    "selector",
 ];
 
 /// What an `[[account]]` table may say.

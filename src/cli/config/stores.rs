@@ -13,8 +13,8 @@ use crate::cli::error::CliError;
 use crate::rotation::name::StoreName;
 
 /// The forms a store's URI may have.
-const FORMS: &str =
-    "sqlite:PATH, file:PATH, sops:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], exec:COMMAND";
+const FORMS: &str = "sqlite:PATH, file:PATH, sops:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], \
+     kubernetes:[NAMESPACE], exec:COMMAND";
 
 /// What kind of store, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum StoreKind {
     ParameterStore(String),
     /// A KV engine of Vault or OpenBao: its mount, and a path below it.
     Vault(String),
+    /// The Secrets of a namespace of a Kubernetes cluster; empty: of all.
+    Kubernetes(String),
     /// Whatever a program reads and writes: its words.
     Exec(String),
 }
@@ -38,6 +40,9 @@ pub enum StoreKind {
 /// What only Vault has a use for.
 const OF_VAULT: [&str; 8] =
     ["address", "namespace", "auth", "auth_mount", "role", "token_file", "secret_id_file", "ca_file"];
+
+/// What only Kubernetes has a use for.
+const OF_KUBERNETES: [&str; 3] = ["kubeconfig", "context", "selector"];
 
 /// A store and the name it has in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +91,16 @@ impl StoreUri {
                 let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
                 Ok(Self { name, kind: StoreKind::Vault(rest.to_owned()) })
             }
+            Some(("kubernetes", rest)) if !rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
+                Err(CliError::usage(
+                    format!("the store `{text}` names no namespace"),
+                    "write kubernetes:NAMESPACE, or kubernetes: for all of them; context of the [[store]] names the cluster",
+                ))
+            }
+            Some(("kubernetes", rest)) => {
+                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
+                Ok(Self { name, kind: StoreKind::Kubernetes(rest.to_owned()) })
+            }
             Some(_) => Err(unknown(format!("this version of rotator knows {FORMS}"))),
             None => Err(unknown(format!("did you mean `sqlite:{text}`, or `file:{text}`?"))),
         }
@@ -112,6 +127,7 @@ impl StoreUri {
             | StoreKind::SecretsManager(_)
             | StoreKind::ParameterStore(_)
             | StoreKind::Vault(_)
+            | StoreKind::Kubernetes(_)
             | StoreKind::Exec(_) => None,
         }
     }
@@ -152,6 +168,8 @@ pub struct StoreSettings {
     pub account: Option<String>,
     /// What only Vault has a use for, by key.
     pub of_vault: BTreeMap<&'static str, String>,
+    /// What only Kubernetes has a use for, by key.
+    pub of_kubernetes: BTreeMap<&'static str, String>,
 }
 
 impl StoreSettings {
@@ -167,6 +185,7 @@ impl StoreSettings {
             region: None,
             account: None,
             of_vault: BTreeMap::new(),
+            of_kubernetes: BTreeMap::new(),
         }
     }
 
@@ -211,7 +230,16 @@ impl StoreSettings {
             exclude: patterns("exclude")?,
             region: of_aws("region")?,
             account: of_aws("account")?,
-            of_vault: of_vault(table, &uri, base, bad)?,
+            of_vault: of_one_kind(table, &OF_VAULT, matches!(uri.kind, StoreKind::Vault(_)), base, |key, text| {
+                bad(key, text, "only a vault: store has a use for it")
+            })?,
+            of_kubernetes: of_one_kind(
+                table,
+                &OF_KUBERNETES,
+                matches!(uri.kind, StoreKind::Kubernetes(_)),
+                base,
+                |key, text| bad(key, text, "only a kubernetes: store has a use for it"),
+            )?,
             read_only: match table.text("read_only") {
                 None | Some("false") => false,
                 Some("true") => true,
@@ -222,20 +250,21 @@ impl StoreSettings {
     }
 }
 
-/// What only Vault has a use for; a file's path begins at `base`.
-fn of_vault(
+/// What only one kind of store has a use for; a file's path begins at `base`.
+fn of_one_kind(
     table: &Table,
-    uri: &StoreUri,
+    keys: &[&'static str],
+    is_that_kind: bool,
     base: &Path,
-    bad: impl Fn(&str, &str, &str) -> CliError,
+    bad: impl Fn(&str, &str) -> CliError,
 ) -> Result<BTreeMap<&'static str, String>, CliError> {
     let mut given = BTreeMap::new();
-    for key in OF_VAULT {
+    for key in keys.iter().copied() {
         let Some(text) = table.text(key) else { continue };
-        if !matches!(uri.kind, StoreKind::Vault(_)) {
-            return Err(bad(key, text, "only a vault: store has a use for it"));
+        if !is_that_kind {
+            return Err(bad(key, text));
         }
-        let is_path = key.ends_with("_file");
+        let is_path = key.ends_with("_file") || key == "kubeconfig";
         given
             .insert(key, if is_path { absolute(base, Path::new(text)).display().to_string() } else { text.to_owned() });
     }

@@ -201,6 +201,8 @@ fn what_cannot_be_meant_is_refused_with_its_origin() {
         ("[[store]]\nuri = \"file:x\"\nscope = \"shop\"", None, vec![], "<app>/<environment>"),
         ("[[store]]\nuri = \"sqlite:x\"\nscope = \"shop/live\"", None, vec![], "of its own"),
         ("[[store]]\nuri = \"file:x\"\n[[store]]\nuri = \"file:x\"", None, vec![], "twice"),
+        ("[[store]]\nuri = \"file:x\"\ncontext = \"live\"", None, vec![], "only a kubernetes: store"),
+        ("[[store]]\nuri = \"kubernetes:x\"\nauth = \"token\"", None, vec![], "only a vault: store"),
         ("store = [\"file:x\", 1]", None, vec![], "store"),
         ("store = ", None, vec![], "not valid TOML"),
         ("", Some(("ROTATOR_POLICY_CONCURRENCY", "many")), vec![], "ROTATOR_POLICY_CONCURRENCY"),
@@ -210,6 +212,7 @@ fn what_cannot_be_meant_is_refused_with_its_origin() {
         ("", None, vec!["--store", "floppy:x"], "sqlite:PATH"),
         ("", None, vec!["--store", "sqlite:"], "names no file"),
         ("", None, vec!["--store", "sqlite://host/x"], "names a host"),
+        ("", None, vec!["--store", "kubernetes:live/shop"], "names no namespace"),
         ("", None, vec!["--config", "/nowhere/rotator.toml"], "/nowhere/rotator.toml"),
     ] {
         let said = error(file, variables.as_slice(), &flags);
@@ -274,6 +277,13 @@ fn there_may_be_several_stores_and_the_highest_layer_names_them_all() {
     assert_eq!(names(config), ["sqlite:/a.db", "b"]);
     let list = load("store = [\"sqlite:/a.db\", \"file:/b\"]", &[], &[]).expect("valid");
     assert_eq!(names(list), ["sqlite:/a.db", "file:/b"]);
+    let cluster = "[[store]]\nuri = \"kubernetes:shop\"\ncontext = \"live\"\nkubeconfig = \"/k\"\n[[store]]\nuri = \"kubernetes:\"";
+    let cluster = load(cluster, &[], &[]).expect("valid");
+    assert_eq!(
+        cluster.stores[0].of_kubernetes,
+        [("context", "live"), ("kubeconfig", "/k")].map(|(k, v)| (k, v.to_owned())).into()
+    );
+    assert_eq!(names(cluster), ["kubernetes:shop", "kubernetes:"]);
     let variables = [("ROTATOR_STORE", "file:/c,d\nfile:/e")];
     assert_eq!(names(load(file, &variables, &[]).expect("valid")), ["file:/c,d", "file:/e"]);
     let flags = ["--store", "file:/f", "--store", "file:/g"];

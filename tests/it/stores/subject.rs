@@ -23,6 +23,12 @@ pub(super) trait Subject {
     /// As some other program removes an entry; whether that is a thing there.
     fn remove(&self, entry: &str) -> bool;
 
+    /// Whether the entries of one `<app>/<environment>` are one thing: they have one version, and what is written to
+    /// several of them is written together or not at all.
+    fn shares_versions(&self) -> bool {
+        false
+    }
+
     /// How many entries make several pages.
     fn many(&self) -> usize {
         250

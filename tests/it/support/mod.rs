@@ -4,6 +4,8 @@ pub(crate) mod aws;
 pub(crate) mod bao;
 pub(crate) mod faketime;
 pub(crate) mod http;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod kubernetes;
 pub(crate) mod memory_journal;
 pub(crate) mod moto;
 pub(crate) mod orders;

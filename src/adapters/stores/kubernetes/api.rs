@@ -1,0 +1,251 @@
+//! Requests to the API server, and what its answers mean in general
+//! (<https://kubernetes.io/docs/reference/using-api/api-concepts/>).
+//!
+//! The client library carries requests and nothing more: its typed calls put a body that does not parse into the log, and
+//! a body here is Secrets.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::Request;
+use hyper::body::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::api::{GetParams, ListParams, Patch, PatchParams};
+use kube::{Client, Config};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::RwLock;
+
+use super::settings::{self, KubernetesError};
+use crate::ports::call::{CallError, CallErrorKind};
+
+/// How often something is asked for again where the server is asked too much.
+const MOST_TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// A server that wants a longer pause has something else to do than to answer us.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A server's words are cut off here.
+const MOST_WORDS: usize = 300;
+
+/// Causes of causes are looked at so deep.
+const DEEPEST_CAUSE: usize = 16;
+
+/// Who a change is said to be from (`metadata.managedFields`).
+const MANAGER: &str = "rotator";
+
+/// A server, and who we are there.
+pub(super) struct Api {
+    config: Config,
+    session: RwLock<Session>,
+    limit: Duration,
+}
+
+/// A client with the credentials that it was made with.
+#[derive(Clone)]
+struct Session {
+    number: u64,
+    client: Client,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    retry_after: Option<Duration>,
+    body: Bytes,
+}
+
+/// A request that can be sent again.
+type Ready = Request<Vec<u8>>;
+
+impl Answer {
+    /// What was asked for.
+    pub(super) fn parsed<T: DeserializeOwned>(&self) -> Result<T, CallError> {
+        // The parser's own words quote what it read.
+        serde_json::from_slice(&self.body).map_err(|_| {
+            CallError::new(CallErrorKind::Unavailable, "what the API server said is cut off, or not Kubernetes's")
+        })
+    }
+
+    /// What the server says is wrong.
+    pub(super) fn words(&self) -> String {
+        let status: Status = serde_json::from_slice(&self.body).unwrap_or_default();
+        let words = status.message.or(status.reason).unwrap_or_default();
+        let plain = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+        plain.take(MOST_WORDS).collect::<String>().trim().to_owned()
+    }
+
+    /// As the failure of a call that was to `do_what`.
+    pub(super) fn error(&self, do_what: &str) -> CallError {
+        let (kind, meaning) = match self.status {
+            401 => (CallErrorKind::Denied, "the credentials in use are none, or their time is over"),
+            403 => (CallErrorKind::Denied, "the credentials in use may not do this"),
+            404 => (CallErrorKind::Other, "there is no such thing"),
+            429 => (CallErrorKind::Throttled, "too many requests"),
+            500..=599 => (CallErrorKind::Unavailable, "the API server failed"),
+            _ => (CallErrorKind::Other, "the API server refused"),
+        };
+        let words = self.words();
+        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
+        CallError::new(kind, format!("Kubernetes could not {do_what}: {meaning} (HTTP {}){words}", self.status))
+    }
+}
+
+impl Api {
+    pub(super) async fn connect(config: Config, limit: Duration) -> Result<Self, KubernetesError> {
+        let client = settings::client(&config).await?;
+        Ok(Self { config, session: RwLock::new(Session { number: 0, client }), limit })
+    }
+
+    /// Where the API server is.
+    pub(super) fn address(&self) -> String {
+        self.config.cluster_url.to_string()
+    }
+
+    /// Some Secrets of a namespace, or of all; `next` is where the page before said to go on.
+    pub(super) async fn list(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+        next: Option<&str>,
+        limit: u32,
+    ) -> Result<Answer, CallError> {
+        let mut params = ListParams::default().limit(limit);
+        params.label_selector = selector.map(str::to_owned);
+        params.continue_token = next.map(str::to_owned);
+        self.read(&built(kube::core::Request::new(secrets(namespace)).list(&params))?).await
+    }
+
+    /// One Secret.
+    pub(super) async fn get(&self, namespace: &str, name: &str) -> Result<Answer, CallError> {
+        let request = kube::core::Request::new(secrets(Some(namespace))).get(name, &GetParams::default());
+        self.read(&built(request)?).await
+    }
+
+    /// One namespace.
+    pub(super) async fn namespace(&self, name: &str) -> Result<Answer, CallError> {
+        self.read(&built(kube::core::Request::new("/api/v1/namespaces").get(name, &GetParams::default()))?).await
+    }
+
+    /// Changes what `patch` names of a Secret, and nothing else
+    /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>). Sent once.
+    pub(super) async fn patch(&self, namespace: &str, name: &str, patch: Value) -> Result<Answer, CallError> {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let request = kube::core::Request::new(secrets(Some(namespace))).patch(name, &params, &Patch::Merge(patch));
+        self.send(&built(request)?).await
+    }
+
+    /// Asks for what changes nothing, again where the server is asked too much.
+    async fn read(&self, request: &Ready) -> Result<Answer, CallError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..MOST_TRIES {
+            let answer = self.send(request).await?;
+            if answer.status != 429 {
+                return Ok(answer);
+            }
+            tokio::time::sleep(answer.retry_after.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+            pause *= 2;
+        }
+        self.send(request).await
+    }
+
+    /// One request; the error is that there was no whole answer. A request that was refused for credentials whose time was
+    /// over has had no effect, and is sent again with new ones.
+    async fn send(&self, request: &Ready) -> Result<Answer, CallError> {
+        let session = self.session.read().await.clone();
+        let answer = self.send_as(session.client, request).await?;
+        if answer.status != 401 || self.config.auth_info.exec.is_none() {
+            return Ok(answer);
+        }
+        match self.renewed(session.number).await {
+            Ok(client) => self.send_as(client, request).await,
+            Err(error) => {
+                tracing::warn!("failed to {error}");
+                Ok(answer)
+            }
+        }
+    }
+
+    async fn send_as(&self, client: Client, request: &Ready) -> Result<Answer, CallError> {
+        let unavailable = |why: &str| {
+            CallError::new(
+                CallErrorKind::Unavailable,
+                format!("Kubernetes at {} gave no answer: {why}", self.config.cluster_url),
+            )
+        };
+        let request = request.clone().map(kube::client::Body::from);
+        let whole = async {
+            let response = client.send(request).await.map_err(|error| unavailable(cause(&error)))?;
+            let status = response.status().as_u16();
+            let after = response.headers().get(hyper::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let retry_after = after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+            let body = response.into_body().collect().await.map_err(|_| unavailable("the connection broke"))?;
+            Ok(Answer { status, retry_after, body: body.to_bytes() })
+        };
+        tokio::time::timeout(self.limit, whole).await.unwrap_or_else(|_| Err(unavailable("the time-out passed")))
+    }
+
+    /// A client with credentials that are newer than those of the session `number`.
+    async fn renewed(&self, number: u64) -> Result<Client, KubernetesError> {
+        let mut session = self.session.write().await;
+        if session.number == number {
+            let client = settings::client(&self.config).await?;
+            *session = Session { number: number + 1, client };
+        }
+        Ok(session.client.clone())
+    }
+}
+
+fn secrets(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("/api/v1/namespaces/{namespace}/secrets"),
+        None => "/api/v1/secrets".to_owned(),
+    }
+}
+
+fn built<E>(request: Result<Ready, E>) -> Result<Ready, CallError> {
+    request.map_err(|_| CallError::new(CallErrorKind::Other, "the request could not be made"))
+}
+
+/// In words of ours: the library's own may quote what a credential plugin printed.
+fn cause(error: &kube::Error) -> &'static str {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's own; the connection is what most of them are about"
+    )]
+    match error {
+        kube::Error::Auth(_) => "the credentials could not be renewed",
+        kube::Error::Service(error) if error.is::<kube::client::AuthError>() => "the credentials could not be renewed",
+        error if is_about_a_certificate(error) => "its certificate is not one that is trusted",
+        _ => "the connection failed",
+    }
+}
+
+fn is_about_a_certificate(error: &kube::Error) -> bool {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    chain.take(DEEPEST_CAUSE).any(|error| error.to_string().contains("certificate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_are_cut_and_plain() {
+        let answer = |status, message: &str| {
+            let body = serde_json::json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "message": message });
+            Answer { status, retry_after: None, body: Bytes::from(body.to_string()) }
+        };
+        assert_eq!(answer(400, "a\nb").words(), "a b");
+        assert_eq!(answer(400, &"x".repeat(1000)).words().len(), MOST_WORDS);
+        let kinds = [401, 403, 404, 409, 410, 429, 500, 504].map(|status| answer(status, "").error("ask").kind);
+        use CallErrorKind::{Denied, Other, Throttled, Unavailable};
+        assert_eq!(kinds, [Denied, Denied, Other, Other, Other, Throttled, Unavailable, Unavailable]);
+        let untrusted = std::io::Error::other("invalid peer certificate: UnknownIssuer");
+        assert!(cause(&kube::Error::Service(Box::new(untrusted))).contains("certificate"));
+        assert_eq!(cause(&kube::Error::Service("refused".into())), "the connection failed");
+        let broken = Answer { status: 200, retry_after: None, body: Bytes::from("{\"data\": {\"KEY\": \"c2Vj") };
+        assert!(!broken.parsed::<Value>().expect_err("cut off").message.contains("c2Vj"));
+        assert_eq!(broken.words(), "");
+    }
+}

@@ -1,0 +1,322 @@
+//! `kubernetes:[NAMESPACE]`: the Secrets of a namespace, or of all. Each key of a Secret's `data` is an entry,
+//! `<namespace>/<secret>/<key>`: a key may hold a whole document (`.env`, `credentials`), which would not be looked into
+//! within another one.
+//!
+//! All that one batch changes in a Secret is one request, and it names the `resourceVersion` that it replaces: the server
+//! refuses it once that is not the Secret's own
+//! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>). Only the keys that change are sent.
+
+mod api;
+mod settings;
+mod whose;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use k8s_openapi::List;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use serde_json::{Map, Value, json};
+
+use super::{Backend, NativeWrite, after};
+use crate::journal::write_ahead::WriteOrder;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
+use api::{Answer, Api};
+pub use settings::{KubernetesError, KubernetesSettings};
+use whose::why_not_ours;
+
+/// Secrets read at once, where they are read by name.
+const AT_ONCE: usize = 8;
+
+/// Secrets on a page. One may have 1 MiB, and a page has to come within one call's time.
+const PAGE: u32 = 100;
+
+/// A list that took so long that its pages are no longer kept is begun again so often.
+const MOST_LISTS: usize = 3;
+
+/// A write of what is there already changes no `resourceVersion`, and would not fence off a write that is under way: it
+/// changes this annotation, which goes with the next write that changes something.
+const FENCE: &str = "rotator-rs.github.io/fence";
+
+/// The namespace whose uid stands for the cluster's, by convention.
+const OF_THE_CLUSTER: &str = "kube-system";
+
+/// The Secrets of one cluster, or of one namespace of it.
+pub struct Kubernetes {
+    api: Api,
+    namespace: Option<String>,
+    selector: Option<String>,
+}
+
+/// Which Secret: its namespace and its name.
+type Target = (String, String);
+
+impl Kubernetes {
+    /// The store. Asks the server nothing yet; runs the kubeconfig's credential plugin, where it has one.
+    ///
+    /// # Errors
+    /// [`KubernetesError`] if there is no configuration, or the credentials cannot be had.
+    pub async fn open(settings: KubernetesSettings) -> Result<Self, KubernetesError> {
+        let api = Api::connect(settings.config().await?, settings.call_timeout).await?;
+        Ok(Self { api, namespace: settings.namespace, selector: settings.selector })
+    }
+
+    /// The Secret and the key that a name of this store's stands for; none where it can have no such entry.
+    fn target<'n>(&self, name: &'n str) -> Option<(Target, &'n str)> {
+        let mut parts = name.splitn(3, '/');
+        let (namespace, secret, key) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_name = |text: &str| {
+            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+            !text.is_empty()
+                && text.bytes().all(allowed)
+                && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        };
+        let is_ours = self.namespace.as_ref().is_none_or(|ours| ours == namespace);
+        (is_ours && is_name(namespace) && is_name(secret)).then(|| ((namespace.to_owned(), secret.to_owned()), key))
+    }
+
+    async fn secret(&self, (namespace, name): &Target) -> Result<Option<Secret>, CallError> {
+        let answer = self.api.get(namespace, name).await?;
+        match answer.status {
+            200 => answer.parsed().map(Some),
+            404 => Ok(None),
+            _ => Err(answer.error(&format!("read {namespace}/{name}"))),
+        }
+    }
+
+    /// Every Secret, by pages that are of one moment.
+    async fn list(&self) -> Result<Vec<Secret>, CallError> {
+        for _ in 1..MOST_LISTS {
+            if let Some(secrets) = self.list_once().await? {
+                return Ok(secrets);
+            }
+        }
+        let expired = || CallError::new(CallErrorKind::Unavailable, "the list of Secrets expires before it is read");
+        self.list_once().await?.ok_or_else(expired)
+    }
+
+    /// None if the server no longer has the moment that the first page was of.
+    async fn list_once(&self) -> Result<Option<Vec<Secret>>, CallError> {
+        let (mut secrets, mut next) = (Vec::new(), None::<String>);
+        loop {
+            let (namespace, selector) = (self.namespace.as_deref(), self.selector.as_deref());
+            let answer = self.api.list(namespace, selector, next.as_deref(), PAGE).await?;
+            match (answer.status, &next) {
+                (200, _) => {}
+                (410, Some(_)) => return Ok(None),
+                _ => return Err(self.cannot_list(&answer)),
+            }
+            let page: List<Secret> = answer.parsed()?;
+            secrets.extend(page.items);
+            next = page.metadata.continue_.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(Some(secrets));
+            }
+        }
+    }
+
+    fn cannot_list(&self, answer: &Answer) -> CallError {
+        let Some(namespace) = &self.namespace else {
+            let mut error = answer.error("list the Secrets of all namespaces");
+            if answer.status == 403 {
+                error.message.push_str("; name the namespaces that it may list, one store each: kubernetes:NAMESPACE");
+            }
+            return error;
+        };
+        answer.error(&format!("list the Secrets of namespace {namespace}"))
+    }
+
+    /// A list of a namespace that is not there is as empty as one of a namespace without Secrets.
+    async fn is_there(&self, namespace: &str) -> Result<(), CallError> {
+        let answer = self.api.namespace(namespace).await?;
+        if answer.status == 404 { Err(no_namespace(namespace)) } else { Ok(()) }
+    }
+
+    /// Writes what the batch has for one Secret, all of it or nothing.
+    async fn replace(&self, target: &Target, writes: &[(&str, &NativeWrite)]) -> Result<(), Failure> {
+        let (namespace, name) = target;
+        let refused = |kind, why: &str| Err(Failure::Refused(Refusal::new(kind, format!("{namespace}/{name}: {why}"))));
+        let stale = || refused(RefusalKind::Stale, "it has changed since it was read");
+        // Nothing was sent to be written yet: whatever comes of this, it was not written.
+        let secret = match self.secret(target).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return refused(RefusalKind::Stale, "it has been deleted since it was read"),
+            Err(error) if error.kind == CallErrorKind::Throttled => {
+                return refused(RefusalKind::Throttled, &error.message);
+            }
+            Err(error) if error.kind == CallErrorKind::Denied => return refused(RefusalKind::Denied, &error.message),
+            Err(error) => return refused(RefusalKind::Other, &error.message),
+        };
+        let version = secret.metadata.resource_version.clone().unwrap_or_default();
+        if version.is_empty() || writes.iter().any(|(_, write)| write.replaces.0 != version) {
+            return stale();
+        }
+        if let Some(why) = why_not_ours(&secret) {
+            return refused(RefusalKind::Other, &why);
+        }
+        let Some(patch) = patch(&secret, &version, writes) else { return stale() };
+        let answer = match self.api.patch(namespace, name, patch).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(Failure::Unknown(error.message)),
+        };
+        let said = || without(&answer.error("write it").message, writes);
+        match answer.status {
+            200..=299 => Ok(()),
+            409 => stale(),
+            404 => refused(RefusalKind::Stale, "it has been deleted since it was read"),
+            401 | 403 => refused(RefusalKind::Denied, &said()),
+            429 => refused(RefusalKind::Throttled, &said()),
+            400..=499 => refused(RefusalKind::Other, &said()),
+            _ => Err(Failure::Unknown(format!("{namespace}/{name}: {}", said()))),
+        }
+    }
+}
+
+/// What changes in the Secret; none where one of the keys is no longer there.
+fn patch(secret: &Secret, version: &str, writes: &[(&str, &NativeWrite)]) -> Option<Value> {
+    let mut changed = Map::new();
+    for (key, write) in writes {
+        let before = secret.data.as_ref()?.get(*key)?;
+        if before.0 != write.value.expose() {
+            changed.insert((*key).to_owned(), STANDARD.encode(write.value.expose()).into());
+        }
+    }
+    let mut patch = json!({ "metadata": { "resourceVersion": version } });
+    let is_fenced = secret.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(FENCE));
+    if changed.is_empty() {
+        patch["metadata"]["annotations"] = json!({ FENCE: uuid::Uuid::now_v7().to_string() });
+        return Some(patch);
+    }
+    if is_fenced {
+        patch["metadata"]["annotations"] = json!({ FENCE: Value::Null });
+    }
+    patch["data"] = Value::Object(changed);
+    Some(patch)
+}
+
+/// A server's words, unless they quote what it was to write: an admission webhook may say whatever it likes.
+fn without(words: &str, writes: &[(&str, &NativeWrite)]) -> String {
+    let quoted = |text: &str| {
+        let of_a_value = |letter: char| letter.is_whitespace() || "\"'=,:{}".contains(letter);
+        text.split(of_a_value).any(|word| word.len() >= 8 && words.contains(word))
+    };
+    let quotes = writes.iter().any(|(_, write)| {
+        write.value.expose_text().is_some_and(quoted) || words.contains(&STANDARD.encode(write.value.expose()))
+    });
+    if quotes { "the server's answer quotes the value, and is not shown".to_owned() } else { words.to_owned() }
+}
+
+fn no_namespace(name: &str) -> CallError {
+    CallError::new(CallErrorKind::Other, format!("Kubernetes has no namespace {name}"))
+}
+
+/// One key of a Secret.
+fn reading(secret: &Secret, key: &str) -> Reading {
+    let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Reading::Missing };
+    let Some(version) = secret.metadata.resource_version.clone().filter(|version| !version.is_empty()) else {
+        return Reading::Unreadable("the API server does not say which version it is".to_owned());
+    };
+    let (version, value) = (Version(version), SecretValue::new(value.0.clone()));
+    match why_not_ours(secret) {
+        Some(why) => Reading::NotOurs { version, value, why },
+        None => Reading::Value { version, value },
+    }
+}
+
+#[async_trait]
+impl Backend for Kubernetes {
+    // A batch that stays within one Secret is seen whole or not at all; this is said of every batch.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
+    }
+
+    /// The namespace's own uid, which one that is made anew under the same name does not have; that of `kube-system` for
+    /// the whole cluster. Where it may not be read, the server's address has to do.
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        let name = self.namespace.as_deref().unwrap_or(OF_THE_CLUSTER);
+        let kind = if self.namespace.is_some() { "namespace" } else { "cluster" };
+        let answer = self.api.namespace(name).await?;
+        let identity = match answer.status {
+            200 => {
+                let uid = answer.parsed::<Namespace>()?.metadata.uid.unwrap_or_default();
+                format!("kubernetes {kind} {uid}")
+            }
+            403 => format!("kubernetes {kind} {name} at {}", self.api.address()),
+            404 => return Err(no_namespace(name)),
+            _ => return Err(answer.error(&format!("say which namespace {name} is"))),
+        };
+        StoreIdentity::new(identity).map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
+    }
+
+    async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+        let secrets = self.list().await?;
+        if let (true, Some(namespace)) = (secrets.is_empty(), &self.namespace) {
+            self.is_there(namespace).await?;
+        }
+        let mut entries = Vec::new();
+        for secret in &secrets {
+            let (Some(namespace), Some(name)) = (&secret.metadata.namespace, &secret.metadata.name) else {
+                return Err(CallError::new(CallErrorKind::Unavailable, "the API server lists a Secret without a name"));
+            };
+            for key in secret.data.iter().flat_map(BTreeMap::keys) {
+                entries.push((format!("{namespace}/{name}/{key}"), reading(secret, key)));
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+        let mut wanted: Vec<Target> = names.iter().filter_map(|name| Some(self.target(name)?.0)).collect();
+        wanted.sort();
+        wanted.dedup();
+        let asked = wanted.into_iter().map(|target| async move {
+            let secret = self.secret(&target).await;
+            (target, secret)
+        });
+        let mut secrets: BTreeMap<Target, Result<Option<Secret>, String>> = BTreeMap::new();
+        let answers: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
+        for (target, answer) in answers {
+            let told = match answer {
+                Ok(secret) => Ok(secret),
+                Err(error) if error.kind == CallErrorKind::Denied => Err(error.message),
+                Err(error) => return Err(error),
+            };
+            secrets.insert(target, told);
+        }
+        let read = |name: &String| match self.target(name).and_then(|(target, key)| Some((secrets.get(&target)?, key)))
+        {
+            Some((Ok(Some(secret)), key)) => reading(secret, key),
+            Some((Ok(None), _)) | None => Reading::Missing,
+            Some((Err(why), _)) => Reading::Unreadable(why.clone()),
+        };
+        Ok(names.iter().map(read).collect())
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        // In the order in which the Secrets come up first: a pair's secret comes before its id.
+        let mut by_secret: Vec<(Target, Vec<(&str, &NativeWrite)>)> = Vec::new();
+        for write in &batch {
+            let Some((target, key)) = self.target(&write.name) else {
+                let message = format!("{}: there can be no such key", write.name);
+                return Err(Refusal::new(RefusalKind::Other, message).into());
+            };
+            match by_secret.iter_mut().find(|(known, _)| *known == target) {
+                Some((_, writes)) => writes.push((key, write)),
+                None => by_secret.push((target, vec![(key, write)])),
+            }
+        }
+        let mut written = 0;
+        for (target, writes) in &by_secret {
+            self.replace(target, writes).await.map_err(|failure| after(written, failure))?;
+            written += writes.len();
+        }
+        Ok(())
+    }
+}

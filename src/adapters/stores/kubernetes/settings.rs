@@ -1,0 +1,290 @@
+//! Which cluster, and how to be known there: by a kubeconfig or by a pod's service account, as `kubectl` finds them.
+//!
+//! What the libraries say of a broken kubeconfig or of a credential plugin quotes them, tokens included, so all words
+//! here are our own.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use kube::client::AuthError;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+/// Where a pod has its service account.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+const CONNECT: Duration = Duration::from_millis(3100);
+
+/// How long a credential plugin may take, a person who logs in included.
+const PLUGIN: Duration = Duration::from_secs(120);
+
+/// Why there is no such store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KubernetesError {
+    /// Nothing says where it is.
+    #[error("find a cluster: there is no kubeconfig, and this is no pod with a service account")]
+    NoCluster,
+    /// The kubeconfig cannot be used.
+    #[error("use the kubeconfig{}: {why}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
+    Kubeconfig {
+        /// The file, where one was named.
+        path: Option<PathBuf>,
+        /// What is wrong.
+        why: String,
+    },
+    /// The token and the Secrets would go in the clear.
+    #[error("call Kubernetes at {address}: plain http is for this machine only (localhost, 127.0.0.1, [::1])")]
+    PlainHttp {
+        /// The address.
+        address: String,
+    },
+    /// It is no URL.
+    #[error("call Kubernetes at {address}: that is not an http or https URL")]
+    NoUrl {
+        /// The address.
+        address: String,
+    },
+    /// The credentials cannot be had.
+    #[error("be known to Kubernetes: {0}")]
+    Credentials(String),
+}
+
+/// All that it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesSettings {
+    /// The namespace; none: all of them.
+    pub namespace: Option<String>,
+    /// A label selector; none: every Secret.
+    pub selector: Option<String>,
+    /// The kubeconfig; none: `KUBECONFIG`, `~/.kube/config`, or the service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context; none: its current one.
+    pub context: Option<String>,
+    /// The API server's host and port, as a pod's environment has them.
+    pub service: Option<(String, String)>,
+    /// The folder with a pod's token and the cluster's certificate authority.
+    pub service_account: PathBuf,
+    /// How long one request may take.
+    pub call_timeout: Duration,
+}
+
+/// Text of the configuration by key; of the environment by name.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl KubernetesSettings {
+    /// As the URI's rest (`[NAMESPACE]`), a `[[store]]` table and the environment say.
+    #[must_use]
+    pub fn of(rest: &str, table: Lookup<'_>, environment: Lookup<'_>, call_timeout: Duration) -> Self {
+        Self {
+            namespace: (!rest.is_empty()).then(|| rest.to_owned()),
+            selector: table("selector"),
+            kubeconfig: table("kubeconfig").map(PathBuf::from),
+            context: table("context"),
+            service: environment("KUBERNETES_SERVICE_HOST").zip(environment("KUBERNETES_SERVICE_PORT")),
+            service_account: PathBuf::from(SERVICE_ACCOUNT),
+            call_timeout,
+        }
+    }
+
+    /// The client's configuration.
+    pub(super) async fn config(&self) -> Result<Config, KubernetesError> {
+        let mut config = match self.kubeconfig()? {
+            Some(kubeconfig) => self.of_kubeconfig(kubeconfig).await?,
+            None => self.of_service_account()?,
+        };
+        let address = config.cluster_url.to_string();
+        let is_local = is_local(&config.cluster_url);
+        match config.cluster_url.scheme_str() {
+            Some("https") => {}
+            Some("http") if is_local => {}
+            Some("http") => return Err(KubernetesError::PlainHttp { address }),
+            Some(_) | None => return Err(KubernetesError::NoUrl { address }),
+        }
+        config.connect_timeout = Some(CONNECT);
+        // It would repeat a write that was answered with a 503 or a 504, and may have been carried out.
+        config.default_retry = false;
+        Ok(config)
+    }
+
+    fn kubeconfig(&self) -> Result<Option<Kubeconfig>, KubernetesError> {
+        let wrong = |path: Option<&Path>, error: &KubeconfigError| KubernetesError::Kubeconfig {
+            path: path.map(Path::to_owned),
+            why: what_is_wrong(error),
+        };
+        if let Some(path) = &self.kubeconfig {
+            return Kubeconfig::read_from(path).map(Some).map_err(|error| wrong(Some(path), &error));
+        }
+        match Kubeconfig::read() {
+            Ok(kubeconfig) => Ok(Some(kubeconfig)),
+            // None was named, and none is where it would be.
+            Err(KubeconfigError::ReadConfig(error, _))
+                if error.kind() == std::io::ErrorKind::NotFound && std::env::var_os("KUBECONFIG").is_none() =>
+            {
+                Ok(None)
+            }
+            Err(KubeconfigError::FindPath) => Ok(None),
+            Err(error) => Err(wrong(None, &error)),
+        }
+    }
+
+    async fn of_kubeconfig(&self, kubeconfig: Kubeconfig) -> Result<Config, KubernetesError> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let names_proxy = names_proxy(&kubeconfig, self.context.as_ref());
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
+            KubernetesError::Kubeconfig { path: self.kubeconfig.clone(), why: what_is_wrong(&error) }
+        })?;
+        if !names_proxy {
+            config.proxy_url = proxy_for(&config.cluster_url);
+        }
+        Ok(config)
+    }
+
+    fn of_service_account(&self) -> Result<Config, KubernetesError> {
+        let Some((host, port)) = self.service.as_ref().filter(|_| self.context.is_none()) else {
+            return Err(KubernetesError::NoCluster);
+        };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let address = format!("https://{host}:{port}");
+        let url: Uri = address.parse().map_err(|_| KubernetesError::NoUrl { address })?;
+        let mut config = Config::new(url);
+        let file = |name: &str| {
+            let path = self.service_account.join(name);
+            let there = std::fs::File::open(&path).map(|_| path.clone());
+            there.map_err(|error| KubernetesError::Credentials(format!("{}: {error}", path.display())))
+        };
+        // Both are read again as time goes by: tokens of service accounts last an hour.
+        config.root_cert_file = Some(file("ca.crt")?);
+        config.auth_info = AuthInfo { token_file: Some(file("token")?.display().to_string()), ..AuthInfo::default() };
+        config.proxy_url = proxy_for(&config.cluster_url);
+        Ok(config)
+    }
+}
+
+/// The client; runs the kubeconfig's credential plugin, where it has one.
+pub(super) async fn client(config: &Config) -> Result<Client, KubernetesError> {
+    let credentials = |why: &str| KubernetesError::Credentials(why.to_owned());
+    let config = config.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+        Client::try_from(config).map_err(|error| KubernetesError::Credentials(no_client(&error, plugin.as_deref())))
+    });
+    match tokio::time::timeout(PLUGIN, made).await {
+        Ok(Ok(client)) => client,
+        Ok(Err(_)) => Err(credentials("the client could not be made")),
+        Err(_) => Err(credentials("the credential plugin of the kubeconfig does not end")),
+    }
+}
+
+fn no_client(error: &kube::Error, plugin: Option<&str>) -> String {
+    let plugin = plugin.unwrap_or("the credential plugin of the kubeconfig");
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's own, of which these are the likely ones")]
+    match error {
+        kube::Error::Auth(AuthError::AuthExecStart(error)) => format!("{plugin} could not be started: {error}"),
+        kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
+            format!("{plugin} failed ({}): run it by hand to see what it says", out.status)
+        }
+        kube::Error::Auth(AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed) => {
+            format!("{plugin} did not print a credential")
+        }
+        kube::Error::Auth(AuthError::ReadTokenFile(error, path)) => format!("{}: {error}", path.display()),
+        kube::Error::Auth(_) => "what the kubeconfig says of its user cannot be used".to_owned(),
+        kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
+            "the proxy is none of http and https".to_owned()
+        }
+        _ => "the certificates cannot be used".to_owned(),
+    }
+}
+
+fn what_is_wrong(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::CurrentContextNotSet => "it has no current context: set context of the [[store]]".to_owned(),
+        KubeconfigError::LoadContext(name) => format!("it has no context \"{name}\""),
+        KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster \"{name}\""),
+        KubeconfigError::FindPath => "there is no home folder".to_owned(),
+        KubeconfigError::ReadConfig(error, path) => format!("{}: {error}", path.display()),
+        KubeconfigError::Parse(_) => "it is none".to_owned(),
+        KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => {
+            "the files that KUBECONFIG names do not go together".to_owned()
+        }
+        KubeconfigError::MissingClusterUrl | KubeconfigError::ParseClusterUrl(_) => {
+            "the cluster's server is no URL".to_owned()
+        }
+        KubeconfigError::ParseProxyUrl(_) | KubeconfigError::ParseNoProxy(_) => "its proxy is no URL".to_owned(),
+        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
+            "its certificate authority cannot be read".to_owned()
+        }
+        KubeconfigError::LoadClientCertificate(_) | KubeconfigError::LoadClientKey(_) => {
+            "its client certificate or key cannot be read".to_owned()
+        }
+    }
+}
+
+/// Whether the kubeconfig itself names a proxy for this context.
+fn names_proxy(kubeconfig: &Kubeconfig, context: Option<&String>) -> bool {
+    let name = context.or(kubeconfig.current_context.as_ref());
+    let context = kubeconfig.contexts.iter().find(|context| Some(&context.name) == name);
+    let cluster = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|named| Some(&named.name) == cluster);
+    let proxy = cluster.and_then(|named| named.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_ref());
+    proxy.is_some_and(|proxy| !proxy.is_empty())
+}
+
+/// The proxy that the environment has for this address, `NO_PROXY` considered; never for this machine itself.
+fn proxy_for(address: &Uri) -> Option<Uri> {
+    if is_local(address) {
+        return None;
+    }
+    Matcher::from_env().intercept(address).map(|proxy| proxy.uri().clone())
+}
+
+fn is_local(address: &Uri) -> bool {
+    let host = address.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(folder: &Path) -> KubernetesSettings {
+        let environment = |name: &str| match name {
+            "KUBERNETES_SERVICE_HOST" => Some("fd00::1".to_owned()),
+            "KUBERNETES_SERVICE_PORT" => Some("443".to_owned()),
+            _ => None,
+        };
+        let settings = KubernetesSettings::of("", &|_| None, &environment, Duration::from_secs(1));
+        KubernetesSettings { service_account: folder.to_owned(), ..settings }
+    }
+
+    #[test]
+    fn a_pod_is_known_by_its_service_account() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings(folder.path());
+        assert_eq!(settings.namespace, None);
+        let missing = settings.of_service_account().expect_err("the files are missing");
+        assert!(missing.to_string().contains("ca.crt"), "{missing}");
+        for name in ["ca.crt", "token"] {
+            std::fs::write(folder.path().join(name), "x").expect("written");
+        }
+        let config = settings.of_service_account().expect("configured");
+        assert_eq!(config.cluster_url.to_string(), "https://[fd00::1]:443/");
+        assert_eq!(config.root_cert_file, Some(folder.path().join("ca.crt")));
+        assert_eq!(config.auth_info.token_file, Some(folder.path().join("token").display().to_string()));
+        assert!(config.auth_info.token.is_none(), "read from its file, which is kept fresh");
+        // A context is a kubeconfig's.
+        let named = KubernetesSettings { context: Some("test".to_owned()), ..settings.clone() };
+        assert_eq!(named.of_service_account().err(), Some(KubernetesError::NoCluster));
+        let nowhere = KubernetesSettings { service: None, ..settings };
+        assert_eq!(nowhere.of_service_account().err(), Some(KubernetesError::NoCluster));
+    }
+
+    #[test]
+    fn this_machine_is_asked_without_a_proxy() {
+        let is_local = |address: &str| is_local(&address.parse().expect("a URL"));
+        assert!(["http://localhost:8001", "http://127.0.0.1:1", "https://[::1]:6443"].into_iter().all(is_local));
+        assert!(!["http://kubernetes.default.svc", "https://10.0.0.1"].into_iter().any(is_local));
+    }
+}

@@ -1,0 +1,140 @@
+//! The real binary over Secrets, with IAM and its clock the sandbox's, and no more rights in the cluster than
+//! `rotator policy --kubernetes` asks for.
+
+use rotator::sandbox::Sandbox;
+
+use super::*;
+use crate::support::aws::{self, Pair, outcome};
+use crate::support::kubernetes::TOKEN;
+use crate::support::program::{Program, sandbox_with_slashes};
+
+struct Scene {
+    sandbox: Sandbox,
+    cluster: Cluster,
+    program: Program,
+}
+
+fn env_file(pair: &Pair) -> String {
+    format!("# mail\r\nAWS_ACCESS_KEY_ID={}\r\nexport AWS_SECRET_ACCESS_KEY='{}' \r\n", pair.id, pair.secret)
+}
+
+impl Scene {
+    /// `shop/live` has a pair in two keys of one Secret, and another Secret has it in an `.env` file.
+    fn new() -> (Self, Pair) {
+        let (sandbox, cluster) = (sandbox_with_slashes(), Cluster::start());
+        sandbox.add_user("shop/live").expect("a new user");
+        let key = sandbox.create_key("shop/live").expect("a first key");
+        let pair = Pair::new(key.id.as_str(), key.secret.expose());
+        let mut program = Program::at(&sandbox);
+        let kubeconfig = cluster.kubeconfig(program.folder());
+        program.set("KUBECONFIG", &kubeconfig.display().to_string());
+        program.set("ROTATOR_STORE", "kubernetes:shop");
+        cluster.change("shop", "live", &surroundings());
+        cluster.put("shop", "live", "AWS_ACCESS_KEY_ID", pair.id.as_bytes());
+        cluster.put("shop", "live", "AWS_SECRET_ACCESS_KEY", pair.secret.as_bytes());
+        cluster.put("shop", "mail", ".env", env_file(&pair).as_bytes());
+        let scene = Self { sandbox, cluster, program };
+        scene.cluster.allows(scene.roles());
+        (scene, pair)
+    }
+
+    fn roles(&self) -> Vec<Value> {
+        let policy = self.program.ends_with(0, &["policy", "--kubernetes"]).json();
+        assert_eq!(policy["kind"], "List");
+        policy["items"].as_array().expect("roles").clone()
+    }
+
+    fn text(&self, secret: &str, key: &str) -> String {
+        String::from_utf8(self.cluster.get("shop", secret, key).expect("there")).expect("text")
+    }
+
+    fn pair(&self) -> Pair {
+        Pair::new(self.text("live", "AWS_ACCESS_KEY_ID"), self.text("live", "AWS_SECRET_ACCESS_KEY"))
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_two_secrets_is_rotated_with_the_rights_that_policy_asks_for() {
+    let (scene, old) = Scene::new();
+    let around = scene.cluster.object("shop", "live").expect("there");
+    let doctor = scene.program.ends_with(0, &["doctor"]);
+    assert!(doctor.stdout.contains("kubernetes:shop"), "{doctor:#?}");
+    let ended = scene.program.ends_with(0, &["run", "-vvv", "--output", "json"]);
+    let rotations = ended.json()["rotations"].as_array().expect("rotations").clone();
+    assert_eq!((rotations.len(), &rotations[0]["state"]), (1, &json!("deleted-old")), "{rotations:#?}");
+    let new = scene.pair();
+    assert_ne!(new.id, old.id);
+    assert_eq!(scene.text("mail", ".env"), env_file(&new), "each byte around the pair is as it was");
+    let keys: Vec<String> = scene.sandbox.keys_of("shop/live").iter().map(|key| key.id.to_string()).collect();
+    assert_eq!(keys, [new.id.as_str()]);
+    assert_eq!(outcome(&aws::sts(scene.sandbox.addr(), &new).get_caller_identity().send().await), "ok");
+    let now = scene.cluster.object("shop", "live").expect("there");
+    for path in ["/type", "/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/data/keystore.p12"] {
+        assert_eq!(now.pointer(path), around.pointer(path), "{path}");
+    }
+    let journal = ["journal.db", "journal.db-wal"].map(|name| std::fs::read(scene.program.folder().join(name)));
+    let journal: Vec<u8> = journal.into_iter().flatten().flatten().collect();
+    for secret in [TOKEN, &old.secret, &new.secret] {
+        let told = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), doctor.stderr.as_bytes(), &journal];
+        assert!(told.iter().all(|told| memchr::memmem::find(told, secret.as_bytes()).is_none()), "a secret is told");
+    }
+}
+
+#[test]
+fn a_key_that_a_controller_keeps_is_reported_and_a_right_that_is_missing_is_named() {
+    let (scene, old) = Scene::new();
+    scene.cluster.change(
+        "shop",
+        "mail",
+        &json!({ "metadata": { "labels": { "kustomize.toolkit.fluxcd.io/name": "x" } } }),
+    );
+    let plan = scene.program.ends_with(0, &["plan", "--output", "json"]);
+    assert!(plan.stdout.contains("\"read-only\"") && plan.stdout.contains("Flux"), "{plan:#?}");
+    assert_eq!(scene.program.rotator(&["run", "-q"]).code, Some(4), "a person is needed");
+    assert_eq!(scene.pair().id, old.id);
+    scene.cluster.allows(Vec::new());
+    let ended = scene.program.rotator(&["run", "-q"]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("cannot list resource \"secrets\""), "{ended:#?}");
+    scene.cluster.go();
+    let ended = scene.program.rotator(&["run", "-q"]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("gave no answer"), "{ended:#?}");
+    assert_eq!(scene.sandbox.keys_of("shop/live").len(), 1, "no key was made");
+}
+
+/// The write is carried out and its answer lost: the pair is found where it was written.
+#[test]
+fn an_answer_that_is_lost_costs_no_key() {
+    let (scene, old) = Scene::new();
+    scene.cluster.plant("PATCH", Fault::LostReply);
+    let (ended, _) = scene.program.until_settled(&["run", "-q"], Duration::ZERO);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let keys: Vec<String> = scene.sandbox.keys_of("shop/live").iter().map(|key| key.id.to_string()).collect();
+    assert_eq!(keys, [scene.pair().id]);
+    assert_ne!(keys[0], old.id);
+    assert_eq!(scene.text("mail", ".env"), env_file(&scene.pair()));
+}
+
+#[test]
+fn policy_has_a_role_for_each_namespace_and_less_where_nothing_is_written() {
+    let (scene, _) = Scene::new();
+    std::fs::write(
+        scene.program.folder().join("rotator.toml"),
+        "[[store]]\nuri = \"kubernetes:\"\nread_only = true\ncontext = \"test\"\n[[store]]\nuri = \"kubernetes:shop\"\n",
+    )
+    .expect("written");
+    let mut program = scene.program;
+    program.unset("ROTATOR_STORE");
+    let policy = program.ends_with(0, &["policy", "--kubernetes"]).json();
+    let told = |index: usize| {
+        let role = &policy["items"][index];
+        (role["kind"].clone(), role["metadata"].clone(), role["rules"][0]["verbs"].clone())
+    };
+    assert_eq!(told(0), (json!("ClusterRole"), json!({ "name": "rotator" }), json!(["list", "get"])));
+    let shop = json!({ "name": "rotator", "namespace": "shop" });
+    assert_eq!(told(1), (json!("Role"), shop, json!(["list", "get", "patch"])));
+    for (store, words) in [("vault:kv", "no store of Kubernetes's"), ("kubernetes:a/b", "names no namespace")] {
+        program.set("ROTATOR_STORE", store);
+        let ended = program.ends_with(2, &["policy", "--kubernetes"]);
+        assert!(ended.stderr.contains(words), "{ended:#?}");
+    }
+}
