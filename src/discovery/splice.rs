@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{self, Field};
+use super::connection;
+use super::document::{self, Field, Unclear};
 use super::named::names;
 use super::place::{Place, Spot};
 use crate::planted::{self, Planted};
@@ -54,11 +55,13 @@ pub enum ReadPairError {
         /// What was sought.
         spot: Spot,
     },
-    /// The text is written with escapes that each reader may take differently.
-    #[error("read {spot}: it has shell escapes or expansions, and what it says depends on its reader")]
+    /// What the text says cannot be told.
+    #[error("read {spot}: {why}")]
     NotPlain {
         /// What was sought.
         spot: Spot,
+        /// Why not.
+        why: Unclear,
     },
     /// There is nothing in it.
     #[error("read {spot}: it is empty")]
@@ -84,6 +87,12 @@ pub enum SpliceError {
     #[error("write {spot}: another half of a pair stands in the same text")]
     SameText {
         /// The text.
+        spot: Spot,
+    },
+    /// An anchor repeats one half where the other is not.
+    #[error("write {spot}: an anchor also makes it stand where the other half of its pair does not")]
+    Shared {
+        /// The half that was found second.
         spot: Spot,
     },
     /// The result, read again, differs in more than the pair.
@@ -166,6 +175,8 @@ pub fn rehearse_splice<'v>(
 struct Edit<'a> {
     spot: &'a Spot,
     new: &'a str,
+    /// Of which place it is.
+    place: usize,
 }
 
 /// What is to be replaced in one entry.
@@ -183,13 +194,13 @@ fn splice_texts<'v>(
     new_secret: &str,
 ) -> Result<Vec<(EntryName, SecretValue)>, SpliceError> {
     let mut entries: BTreeMap<&EntryName, Edits<'_>> = BTreeMap::new();
-    for place in places {
+    for (index, place) in places.iter().enumerate() {
         let secret = entries.entry(&place.secret.entry).or_default();
         secret.has_secret = true;
-        secret.edits.push(Edit { spot: &place.secret, new: new_secret });
+        secret.edits.push(Edit { spot: &place.secret, new: new_secret, place: index });
         let id = entries.entry(&place.id.entry).or_default();
         id.has_id = true;
-        id.edits.push(Edit { spot: &place.id, new: new_id });
+        id.edits.push(Edit { spot: &place.id, new: new_id, place: index });
     }
     let mut entries: Vec<_> = entries.into_iter().collect();
     entries.sort_by_key(|(_, edits)| (edits.has_id, !edits.has_secret));
@@ -207,8 +218,12 @@ fn splice_texts<'v>(
 
 fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<SecretValue, SpliceError> {
     let mut changes: Vec<(Range<usize>, Zeroizing<String>, &Edit<'_>)> = Vec::new();
+    let mut ties: BTreeMap<usize, usize> = BTreeMap::new();
     for edit in edits {
         let field = find(edit.spot, old)?;
+        if *ties.entry(edit.place).or_insert(field.ties) != field.ties {
+            return Err(SpliceError::Shared { spot: edit.spot.clone() });
+        }
         let written =
             field.writing.encode(edit.new).ok_or_else(|| SpliceError::CannotHold { spot: edit.spot.clone() })?;
         changes.push((field.span, written, edit));
@@ -234,7 +249,7 @@ fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<Secr
 /// they were.
 fn only_these_changed(old: &str, new: &SecretValue, edits: &[Edit<'_>]) -> bool {
     let (Some(new), Some(first)) = (new.expose_text(), edits.first()) else { return false };
-    let location = &first.spot.location;
+    let location = first.spot.location.outermost();
     let (Some(before), Some(after)) = (document::fields_as(old, location), document::fields_as(new, location)) else {
         return false;
     };
@@ -242,9 +257,29 @@ fn only_these_changed(old: &str, new: &SecretValue, edits: &[Edit<'_>]) -> bool 
         && before.iter().zip(&after).all(|(before, after)| {
             before.location == after.location
                 && before.writing == after.writing
-                && match edits.iter().find(|edit| edit.spot.location == before.location) {
-                    Some(edit) => after.text.as_ref().is_some_and(|text| text.as_str() == edit.new),
+                && match edits.iter().find(|edit| *edit.spot.location.outermost() == before.location) {
+                    Some(edit) if edit.spot.location == before.location => is_now(after, edit.new),
+                    Some(_) => only_these_parts_changed((old, before), (new, after), edits),
                     None => old[before.span.clone()] == new[after.span.clone()],
+                }
+        })
+}
+
+fn is_now(after: &Field, new: &str) -> bool {
+    after.text.as_ref().is_ok_and(|text| text.as_str() == new)
+}
+
+/// The same of the parts of a connection string. (How a part is encoded may differ: `%2F` where there was none.)
+fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[Edit<'_>]) -> bool {
+    let (Some(before), Some(after)) = (connection::fields(old.0, old.1), connection::fields(new.0, new.1)) else {
+        return false;
+    };
+    before.len() == after.len()
+        && before.iter().zip(&after).all(|(before, after)| {
+            before.location == after.location
+                && match edits.iter().find(|edit| edit.spot.location == before.location) {
+                    Some(edit) => is_now(after, edit.new),
+                    None => old.0[before.span.clone()] == new.0[after.span.clone()],
                 }
         })
 }
@@ -254,7 +289,7 @@ fn read<'v>(
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
 ) -> Result<Zeroizing<String>, ReadPairError> {
     let text = text_of(&spot.entry, value_of)?;
-    find(spot, text)?.text.ok_or_else(|| ReadPairError::NotPlain { spot: spot.clone() })
+    find(spot, text)?.text.map_err(|why| ReadPairError::NotPlain { spot: spot.clone(), why })
 }
 
 fn text_of<'v>(
@@ -276,9 +311,9 @@ fn find(spot: &Spot, text: &str) -> Result<Field, ReadPairError> {
         return Err(ReadPairError::DefinedTwice { spot: spot.clone() });
     }
     match &field.text {
-        None => Err(ReadPairError::NotPlain { spot: spot.clone() }),
-        Some(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
-        Some(_) => Ok(field),
+        Err(why) => Err(ReadPairError::NotPlain { spot: spot.clone(), why: *why }),
+        Ok(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
+        Ok(_) => Ok(field),
     }
 }
 

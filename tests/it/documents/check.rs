@@ -21,6 +21,9 @@ pub(crate) struct Shown {
     pub(crate) json: u64,
     pub(crate) variable: u64,
     pub(crate) section: u64,
+    pub(crate) toml: u64,
+    pub(crate) yaml: u64,
+    pub(crate) connection: u64,
     /// Reported and left as it is.
     pub(crate) left_alone: u64,
 }
@@ -41,6 +44,9 @@ pub(crate) fn check(entries: &[StoredEntry]) -> Shown {
                 Location::Json { .. } => shown.json += 1,
                 Location::Variable { section: None, .. } => shown.variable += 1,
                 Location::Variable { section: Some(_), .. } => shown.section += 1,
+                Location::Toml { .. } => shown.toml += 1,
+                Location::Yaml { .. } => shown.yaml += 1,
+                Location::Connection { .. } => shown.connection += 1,
             }
         }
     }
