@@ -138,8 +138,9 @@ pub(super) fn fields(document: &str, string: &Field) -> Option<Vec<Field>> {
         *times.entry(&piece.part).or_default() += 1;
     }
     let interpolates = matches!(&string.location, Location::Variable { section: Some(_), .. });
+    let offsets = offsets(document, string, said);
     let fields = pieces.iter().map(|piece| {
-        let written = within(document, string, said, &piece.span);
+        let written = offsets.as_ref().and_then(|offsets| offsets.of(&piece.span));
         Field {
             location: Location::Connection { within: Box::new(string.location.clone()), part: piece.part.clone() },
             name: None,
@@ -224,40 +225,38 @@ fn list(string: &str) -> Option<Vec<Piece>> {
     (pieces.len() > 1).then_some(pieces)
 }
 
-/// Which bytes of the document say `span` of what the field says.
-fn within(document: &str, field: &Field, said: &str, span: &Range<usize>) -> Option<Range<usize>> {
+/// Which bytes of a document say which bytes of a text in it.
+struct Offsets {
+    start: usize,
+    /// Where each byte of the text is written, from `start`; none where it is written as it is.
+    escaped: Option<Vec<usize>>,
+}
+
+impl Offsets {
+    fn of(&self, said: &Range<usize>) -> Option<Range<usize>> {
+        let at = |byte: usize| match &self.escaped {
+            None => Some(self.start + byte),
+            Some(escaped) => Some(self.start + escaped.get(byte)?),
+        };
+        Some(at(said.start)?..at(said.end)?)
+    }
+}
+
+fn offsets(document: &str, field: &Field, said: &str) -> Option<Offsets> {
     let quote = usize::from(field.writing == Writing::JsonString);
     let start = field.span.start + quote;
     let written = document.get(start..field.span.end.checked_sub(quote)?)?;
-    let has_escapes = match field.writing {
-        Writing::JsonString | Writing::DoubleQuoted => true,
-        Writing::Whole
-        | Writing::Bare
-        | Writing::SingleQuoted
-        | Writing::YamlPlain
-        | Writing::YamlLiteral
-        | Writing::Fixed
-        | Writing::Part(_) => false,
-    };
-    let range = if written == said {
-        span.clone()
-    } else if has_escapes {
-        escaped(written, said, span)?
-    } else {
-        return None;
-    };
-    Some(start + range.start..start + range.end)
+    let may_escape = matches!(field.writing, Writing::JsonString | Writing::DoubleQuoted);
+    let escaped = if written == said { None } else { Some(escaped(written, said).filter(|_| may_escape)?) };
+    Some(Offsets { start, escaped })
 }
 
-/// Which bytes of `written` say `span` of `said`, where `written` has the escapes that JSON, YAML and TOML share.
-fn escaped(written: &str, said: &str, span: &Range<usize>) -> Option<Range<usize>> {
-    let (mut at, mut told) = (0, 0);
-    let (mut start, mut end) = (None, None);
-    loop {
-        start = start.or((told == span.start).then_some(at));
-        end = end.or((told == span.end).then_some(at));
+/// Where each byte of `said` stands in `written`, which has the escapes that JSON, YAML and TOML share.
+fn escaped(written: &str, said: &str) -> Option<Vec<usize>> {
+    let mut offsets = Vec::with_capacity(said.len() + 1);
+    let mut at = 0;
+    while let Some(first) = written[at..].chars().next() {
         let rest = &written[at..];
-        let Some(first) = rest.chars().next() else { break };
         let (letter, length) = match (first, rest.as_bytes().get(1)) {
             ('\\', Some(b'u')) => (char::from_u32(u32::from_str_radix(rest.get(2..6)?, 16).ok()?)?, 6),
             ('\\', Some(b'n')) => ('\n', 2),
@@ -269,13 +268,17 @@ fn escaped(written: &str, said: &str, span: &Range<usize>) -> Option<Range<usize
             ('\\', _) => return None,
             _ => (first, first.len_utf8()),
         };
-        if !said.get(told..)?.starts_with(letter) {
+        if !said.get(offsets.len()..)?.starts_with(letter) {
             return None;
         }
-        told += letter.len_utf8();
+        offsets.resize(offsets.len() + letter.len_utf8(), at);
         at += length;
     }
-    if told == said.len() { Some(start?..end?) } else { None }
+    if offsets.len() != said.len() {
+        return None;
+    }
+    offsets.push(at);
+    Some(offsets)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::place::Location;
 use super::{connection, json, lines, toml, yaml};
 
 /// One text in a document.
+#[derive(Clone)]
 pub(super) struct Field {
     pub(super) location: Location,
     /// The key or variable it stands under; none for an element of an array.
@@ -209,7 +210,7 @@ fn is_around(letter: char) -> bool {
     letter.is_whitespace() || letter == '\u{feff}'
 }
 
-/// The fields of `text` as the document that `location` belongs to.
+/// The fields of `text` as the document that `location` belongs to; of a connection string, what it stands in.
 pub(super) fn fields_as(text: &str, location: &Location) -> Option<Vec<Field>> {
     match location {
         Location::WholeValue => Some(vec![whole(text)]),
@@ -217,10 +218,7 @@ pub(super) fn fields_as(text: &str, location: &Location) -> Option<Vec<Field>> {
         Location::Variable { .. } => lines::fields(text),
         Location::Toml { .. } => toml::fields(text),
         Location::Yaml { .. } => yaml::fields(text),
-        Location::Connection { within, .. } => {
-            let string = fields_as(text, within)?.into_iter().find(|field| field.location == **within)?;
-            connection::fields(text, &string)
-        }
+        Location::Connection { within, .. } => fields_as(text, within),
     }
 }
 

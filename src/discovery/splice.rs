@@ -1,6 +1,7 @@
 //! Reading the pair at a place, and writing a new one there with every other byte left as it is.
 
 use std::collections::BTreeMap;
+use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -8,7 +9,7 @@ use zeroize::Zeroizing;
 use super::connection;
 use super::document::{self, Field, Unclear};
 use super::named::names;
-use super::place::{Place, Spot};
+use super::place::{Location, Place, Spot};
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
 use crate::rotation::secret::{SecretKey, SecretValue};
@@ -117,8 +118,13 @@ pub fn read_pair<'v>(
     place: &Place,
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
 ) -> Result<PairSeen, ReadPairError> {
-    let id = read(&place.id, &value_of)?;
-    let secret = read(&place.secret, &value_of)?;
+    let mut document = Document::new(text_of(&place.id.entry, &value_of)?);
+    let id = document.says(&place.id)?;
+    let secret = if place.secret.entry == place.id.entry {
+        document.says(&place.secret)?
+    } else {
+        Document::new(text_of(&place.secret.entry, &value_of)?).says(&place.secret)?
+    };
     Ok(PairSeen { id: AccessKeyId::new(id.as_str()).ok(), secret: SecretKey::new(secret.as_str().to_owned()) })
 }
 
@@ -162,13 +168,12 @@ pub fn rehearse_splice<'v>(
     const ID: &str = "AKIAREHEARSALABC4567";
     const SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
     let values = splice_texts(places, &value_of, ID, SECRET)?;
-    for place in places {
-        let Some(old_id) = read_pair(place, &value_of)?.id else { continue };
-        if let Some((entry, _)) = values.iter().find(|(_, value)| names(value, &old_id)) {
-            return Err(SpliceError::StillNamed { entry: entry.clone() });
-        }
+    let Some(first) = places.first() else { return Ok(()) };
+    let Some(old_id) = read_pair(first, &value_of)?.id else { return Ok(()) };
+    match values.into_iter().find(|(_, value)| names(value, &old_id)) {
+        Some((entry, _)) => Err(SpliceError::StillNamed { entry }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// One text to be replaced.
@@ -219,8 +224,9 @@ fn splice_texts<'v>(
 fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<SecretValue, SpliceError> {
     let mut changes: Vec<(Range<usize>, Zeroizing<String>, &Edit<'_>)> = Vec::new();
     let mut ties: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut document = Document::new(old);
     for edit in edits {
-        let field = find(edit.spot, old)?;
+        let field = document.find(edit.spot)?;
         if *ties.entry(edit.place).or_insert(field.ties) != field.ties {
             return Err(SpliceError::Shared { spot: edit.spot.clone() });
         }
@@ -242,15 +248,19 @@ fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<Secr
     }
     new.extend_from_slice(&old.as_bytes()[done..]);
     let new = SecretValue::new(new);
-    if only_these_changed(old, &new, edits) { Ok(new) } else { Err(SpliceError::ChangesMore { entry: entry.clone() }) }
+    if only_these_changed(&mut document, &new, edits) {
+        Ok(new)
+    } else {
+        Err(SpliceError::ChangesMore { entry: entry.clone() })
+    }
 }
 
 /// Reads the result as anybody would: the same fields in the same order, these with their new texts, all others as
 /// they were.
-fn only_these_changed(old: &str, new: &SecretValue, edits: &[Edit<'_>]) -> bool {
+fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[Edit<'_>]) -> bool {
     let (Some(new), Some(first)) = (new.expose_text(), edits.first()) else { return false };
-    let location = first.spot.location.outermost();
-    let (Some(before), Some(after)) = (document::fields_as(old, location), document::fields_as(new, location)) else {
+    let (old_text, location) = (old.text, first.spot.location.outermost());
+    let (Some(before), Some(after)) = (old.fields(location), document::fields_as(new, location)) else {
         return false;
     };
     before.len() == after.len()
@@ -259,8 +269,8 @@ fn only_these_changed(old: &str, new: &SecretValue, edits: &[Edit<'_>]) -> bool 
                 && before.writing == after.writing
                 && match edits.iter().find(|edit| *edit.spot.location.outermost() == before.location) {
                     Some(edit) if edit.spot.location == before.location => is_now(after, edit.new),
-                    Some(_) => only_these_parts_changed((old, before), (new, after), edits),
-                    None => old[before.span.clone()] == new[after.span.clone()],
+                    Some(_) => only_these_parts_changed((old_text, before), (new, after), edits),
+                    None => old_text[before.span.clone()] == new[after.span.clone()],
                 }
         })
 }
@@ -284,14 +294,6 @@ fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[E
         })
 }
 
-fn read<'v>(
-    spot: &Spot,
-    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
-) -> Result<Zeroizing<String>, ReadPairError> {
-    let text = text_of(&spot.entry, value_of)?;
-    find(spot, text)?.text.map_err(|why| ReadPairError::NotPlain { spot: spot.clone(), why })
-}
-
 fn text_of<'v>(
     entry: &EntryName,
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
@@ -300,22 +302,55 @@ fn text_of<'v>(
     value.expose_text().ok_or_else(|| ReadPairError::NotUtf8 { entry: entry.clone() })
 }
 
-/// The one field that stands at `spot`.
-fn find(spot: &Spot, text: &str) -> Result<Field, ReadPairError> {
-    let field = document::fields_as(text, &spot.location)
-        .ok_or_else(|| ReadPairError::AnotherForm { spot: spot.clone() })?
-        .into_iter()
-        .find(|field| field.location == spot.location)
-        .ok_or_else(|| ReadPairError::NotThere { spot: spot.clone() })?;
-    if field.twice {
-        return Err(ReadPairError::DefinedTwice { spot: spot.clone() });
+/// A stored text, read once as each kind of document that is asked for.
+struct Document<'t> {
+    text: &'t str,
+    read: Vec<(Discriminant<Location>, Option<Vec<Field>>)>,
+}
+
+impl<'t> Document<'t> {
+    const fn new(text: &'t str) -> Self {
+        Self { text, read: Vec::new() }
     }
-    match &field.text {
-        Err(why) => Err(ReadPairError::NotPlain { spot: spot.clone(), why: *why }),
-        Ok(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
-        Ok(_) => Ok(field),
+
+    /// Its fields as the kind of document that `location`, no part of a connection string, is in.
+    fn fields(&mut self, location: &Location) -> Option<&[Field]> {
+        let kind = discriminant(location);
+        let at = self.read.iter().position(|(read, _)| *read == kind).unwrap_or_else(|| {
+            self.read.push((kind, document::fields_as(self.text, location)));
+            self.read.len() - 1
+        });
+        self.read.get(at)?.1.as_deref()
+    }
+
+    /// The one field that stands at `spot`.
+    fn find(&mut self, spot: &Spot) -> Result<Field, ReadPairError> {
+        let text = self.text;
+        let another_form = || ReadPairError::AnotherForm { spot: spot.clone() };
+        let not_there = || ReadPairError::NotThere { spot: spot.clone() };
+        let outermost = spot.location.outermost();
+        let fields = self.fields(outermost).ok_or_else(another_form)?;
+        let mut field = fields.iter().find(|field| field.location == *outermost).ok_or_else(not_there)?.clone();
+        if *outermost != spot.location && !field.twice {
+            let parts = connection::fields(text, &field).ok_or_else(another_form)?;
+            field = parts.into_iter().find(|part| part.location == spot.location).ok_or_else(not_there)?;
+        }
+        if field.twice {
+            return Err(ReadPairError::DefinedTwice { spot: spot.clone() });
+        }
+        match &field.text {
+            Err(why) => Err(ReadPairError::NotPlain { spot: spot.clone(), why: *why }),
+            Ok(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
+            Ok(_) => Ok(field),
+        }
+    }
+
+    fn says(&mut self, spot: &Spot) -> Result<Zeroizing<String>, ReadPairError> {
+        self.find(spot)?.text.map_err(|why| ReadPairError::NotPlain { spot: spot.clone(), why })
     }
 }
 
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

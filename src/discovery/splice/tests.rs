@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 
-use super::super::place::Location;
 use super::*;
 use crate::rotation::name::StoreName;
 
@@ -192,7 +191,11 @@ fn a_result_that_differs_in_more_than_the_pair_is_noticed() {
         ("A=x\nB='y\nC=3", false),
     ] {
         let new_value = SecretValue::new(new.as_bytes().to_vec());
-        assert_eq!(only_these_changed("A=1\nB='2'\nC=3", &new_value, &edits), only_these, "{new:?}");
+        assert_eq!(
+            only_these_changed(&mut Document::new("A=1\nB='2'\nC=3"), &new_value, &edits),
+            only_these,
+            "{new:?}"
+        );
     }
 }
 
