@@ -23,13 +23,16 @@ pub(super) struct Field {
     /// The bytes that a splice replaces.
     pub(super) span: Range<usize>,
     /// What a reader gets, where that does not depend on the reader.
-    pub(super) text: Result<Zeroizing<String>, Unclear>,
+    pub(super) text: Said,
     pub(super) writing: Writing,
     /// Whether its name is there twice: which one counts depends on the reader.
     pub(super) twice: bool,
     /// Where else an anchor makes it stand: two fields with the same number stand together everywhere. 0: nowhere else.
     pub(super) ties: usize,
 }
+
+/// What a text says, or why that cannot be told.
+pub(super) type Said = Result<Zeroizing<String>, Unclear>;
 
 /// Why it cannot be told what a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Unclear, Writing};
+use super::document::{Field, Group, Said, Unclear, Writing};
 use super::place::Location;
 
 /// The assignments in the text; none where it is neither dotenv nor INI, or has no assignment.
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value and the end of its line: the bytes within any quotes, and what they say to every reader.
-    fn value(&mut self) -> Option<(Range<usize>, Result<Zeroizing<String>, Unclear>, Writing)> {
+    fn value(&mut self) -> Option<(Range<usize>, Said, Writing)> {
         let first = self.peek();
         let (span, writing) = match first {
             Some(quote @ (b'\'' | b'"')) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::document::{Group, Unclear};
+use super::document::{Group, Said};
 use super::form;
 use super::label::{Half, Label, Wording, is_about_another_secret};
 use super::left_alone::{Ambiguity, WhyLeftAlone};
@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub(super) label: Option<Label>,
     pub(super) group: Group,
     /// What it says, where that can be told.
-    pub(super) text: Result<Zeroizing<String>, Unclear>,
+    pub(super) text: Said,
     pub(super) twice: bool,
 }
 

@@ -2,8 +2,11 @@
 
 use super::*;
 
-/// Pointer, group, name and what it says; checks that the bytes within the quotes say it.
-fn told(text: &str) -> Option<Vec<(String, String, Option<String>, String)>> {
+/// Pointer, group, name and what it says.
+type Told = (String, String, Option<String>, String);
+
+/// What is found; checks that the bytes within the quotes say it.
+fn told(text: &str) -> Option<Vec<Told>> {
     let fields = fields(text)?;
     Some(
         fields

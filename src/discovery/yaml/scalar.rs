@@ -5,13 +5,13 @@ use std::ops::Range;
 use saphyr_parser::ScalarStyle;
 use zeroize::Zeroizing;
 
-use super::super::document::{Unclear, Writing};
+use super::super::document::{Said, Unclear, Writing};
 
 /// A scalar as it was read.
 pub(super) struct Scalar {
     /// Within what the parser said is the scalar.
     pub(super) span: Range<usize>,
-    pub(super) text: Result<Zeroizing<String>, Unclear>,
+    pub(super) text: Said,
     pub(super) writing: Writing,
 }
 

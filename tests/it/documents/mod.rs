@@ -117,18 +117,18 @@ fn huge_and_deep_documents_are_read_in_time() {
     let filler: String = (0..20_000).map(|number| format!("FILLER_{number}='{number}' # why\r\n")).collect();
     let members: String = (0..20_000).map(|number| format!("\"m{number}\":[\"{number}\"],")).collect();
     let yaml: String =
-        (0..20_000).map(|number| format!("- k{number}: 'v' # why\r\n  \u{e9}: [x, &a{number} y]\r\n")).collect();
+        (0..8_000).map(|number| format!("- k{number}: 'v' # why\r\n  \u{e9}: [x, &a{number} y]\r\n")).collect();
     let toml: String =
-        (0..20_000).map(|number| format!("[t{number}] # why\r\na.b = ['\u{e9}', {{c = 1}}]\r\n")).collect();
+        (0..8_000).map(|number| format!("[t{number}] # why\r\na.b = ['\u{e9}', {{c = 1}}]\r\n")).collect();
     let bomb: String =
         (1..5_000).map(|n| format!("b{n}: &b{n} {{<<: [*b{0}, *b{0}], k{n}: *b{0}}}\n", n - 1)).collect();
-    let wide = "z: {<<: *x, a: b}\n".repeat(20_000);
+    let wide = "z: {<<: *x, a: b}\n".repeat(8_000);
     let url = "s3://b?access_key=AKIAABCDEFGHIJ234567&secret_key=wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE";
     for (text, spliced) in [
         (format!("{yaml}- {json}\n{yaml}"), 1),
         (
             format!("{toml}[pair]\n{}\n{toml}", pair.replace('=', "='").replace('\n', "'\n"))
-                .replacen("[t", "[s", 20_000),
+                .replacen("[t", "[s", 8_000),
             1,
         ),
         (format!("b0: &b0 {json}\n{bomb}"), 0),
