@@ -91,8 +91,10 @@ fn check_splice(entries: &[StoredEntry], before: &Findings, candidate: &Candidat
     assert_eq!(found.places, candidate.places, "at the same places");
     let pair = read_pair(places[0], |name| value(&after, name)).expect("it can be read");
     assert!(pair.id.as_ref() == Some(&id) && pair.secret.is_same_as(&secret), "it is the new pair");
+    // A spoilt id may begin with another key's: that one counted as named by it, and is free now.
+    let is_within = |other: &Candidate| candidate.key_id.as_str().contains(other.key_id.as_str());
     let others = |findings: &Findings, but: &AccessKeyId| -> Vec<Candidate> {
-        findings.candidates.iter().filter(|other| other.key_id != *but).cloned().collect()
+        findings.candidates.iter().filter(|other| other.key_id != *but && !is_within(other)).cloned().collect()
     };
     assert_eq!(others(&again, &id), others(before, &candidate.key_id), "every other key is found as before");
 }
