@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
+use super::connection;
 use super::document::{self, Field, Group};
 use super::form;
 use super::label::Label;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
 use super::named::Haystack;
 use super::pairing::{ByValue, Pair, Paired, Seen, pair};
-use super::place::{Location, Place, Spot};
+use super::place::{Location, Part, Place, Spot};
 use super::splice::{SpliceError, rehearse_splice};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::SecretValue;
@@ -78,7 +79,9 @@ impl Scan {
     fn environment(&mut self, entries: &[&StoredEntry]) {
         let mut whole = Vec::new();
         for entry in entries {
-            match read(entry) {
+            let (read, strings) = read(entry);
+            self.collect(&entry.store, Paired { pairs: strings, left_alone: Vec::new() });
+            match read {
                 Read::Document(fields) => self.collect(&entry.store, pair(fields, ByValue::Yes)),
                 Read::Whole(seen) => whole.push(seen),
                 Read::NotText => {
@@ -209,7 +212,38 @@ enum Read {
     NotText,
 }
 
-fn read(entry: &StoredEntry) -> Read {
+/// The pairs in connection strings, and all else.
+fn read(entry: &StoredEntry) -> (Read, Vec<Pair>) {
+    let mut strings = Vec::new();
+    let mut is_string = |seen: &Seen| {
+        let pair = seen.text.as_ref().ok().filter(|_| !seen.twice).and_then(|text| pair_within(&seen.spot, text));
+        let is_string = pair.is_some();
+        strings.extend(pair);
+        is_string
+    };
+    let read = match read_document(entry) {
+        Read::Whole(seen) if is_string(&seen) => Read::Document(Vec::new()),
+        Read::Document(mut fields) => {
+            fields.retain(|seen| !is_string(seen));
+            Read::Document(fields)
+        }
+        other @ (Read::Whole(_) | Read::NotText) => other,
+    };
+    (read, strings)
+}
+
+/// The pair in a connection string that stands at `spot`.
+fn pair_within(spot: &Spot, text: &str) -> Option<Pair> {
+    let ((id_part, id), (secret_part, secret)) = connection::pair(text)?;
+    let spot = |part: Part| Spot {
+        entry: spot.entry.clone(),
+        location: Location::Connection { within: Box::new(spot.location.clone()), part },
+    };
+    let id = AccessKeyId::new(id.as_str()).ok()?;
+    Some(Pair { id, secret, id_spot: spot(id_part), secret_spot: spot(secret_part), has_token: false })
+}
+
+fn read_document(entry: &StoredEntry) -> Read {
     let Some(text) = entry.value.expose_text() else { return Read::NotText };
     let label = Label::of(entry.name.secret_name());
     let whole = |field: Field| Seen {
@@ -221,11 +255,14 @@ fn read(entry: &StoredEntry) -> Read {
         twice: false,
     };
     let Some(mut fields) = document::fields(text) else { return Read::Whole(whole(document::whole(text))) };
-    // A secret with `=` at its end looks like a variable without a value: the entry's name knows better, unless a
-    // variable's name says the same.
-    let is_named_within = |field: &Field| field.name.as_deref().is_some_and(|name| Label::of(name).is_some());
-    let is_variables = fields.iter().any(|field| matches!(field.location, Location::Variable { .. }));
-    if label.is_some() && is_variables && !fields.iter().any(is_named_within) {
+    // A secret with `=` at its end looks like a variable without a value, and most texts look like YAML: the entry's name
+    // knows better, unless something within says the same.
+    let is_named_within = |field: &Field| {
+        field.name.as_deref().is_some_and(|name| Label::of(name).is_some())
+            || field.text.as_ref().is_ok_and(|text| form::ids_within(text.as_bytes()).next().is_some())
+    };
+    let is_json = fields.iter().any(|field| matches!(field.location, Location::Json { .. }));
+    if label.is_some() && !is_json && !fields.is_empty() && !fields.iter().any(is_named_within) {
         return Read::Whole(whole(document::whole(text)));
     }
     if matches!(fields.as_slice(), [Field { location: Location::Json { pointer }, .. }] if pointer.is_empty())

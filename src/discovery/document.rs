@@ -2,14 +2,18 @@
 //!
 //! What the fields mean is not decided here.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
+use super::connection::Encoding;
 use super::place::Location;
-use super::{json, lines};
+use super::{connection, json, lines, toml, yaml};
 
 /// One text in a document.
+#[derive(Clone)]
 pub(super) struct Field {
     pub(super) location: Location,
     /// The key or variable it stands under; none for an element of an array.
@@ -18,38 +22,81 @@ pub(super) struct Field {
     pub(super) group: Group,
     /// The bytes that a splice replaces.
     pub(super) span: Range<usize>,
-    /// What a reader gets; none where that depends on the reader (shell escapes and expansions).
-    pub(super) text: Option<Zeroizing<String>>,
+    /// What a reader gets, where that does not depend on the reader.
+    pub(super) text: Said,
     pub(super) writing: Writing,
     /// Whether its name is there twice: which one counts depends on the reader.
     pub(super) twice: bool,
+    /// Where else an anchor makes it stand: two fields with the same number stand together everywhere. 0: nowhere else.
+    pub(super) ties: usize,
+}
+
+/// What a text says, or why that cannot be told.
+pub(super) type Said = Result<Zeroizing<String>, Unclear>;
+
+/// Why it cannot be told what a text says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unclear {
+    /// A shell or a dotenv library may replace parts of it.
+    Shell,
+    /// Its lines are joined, and its bytes are not what it says.
+    Folded,
+    /// A tag, which its reader makes something of.
+    Tagged,
+    /// Escapes within a connection string that are not those of JSON.
+    Escaped,
+}
+
+impl fmt::Display for Unclear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shell => "it has shell escapes or expansions, and what it says depends on its reader",
+            Self::Folded => "it is folded over lines, which rotator does not edit",
+            Self::Tagged => "it has a tag, and what it says depends on its reader",
+            Self::Escaped => "it is written with escapes that rotator does not take apart",
+        })
+    }
 }
 
 /// What stands together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
-    /// A JSON object or array, by its pointer.
-    Json(String),
+    /// An object, array, mapping, sequence or table, by its pointer.
+    Tree {
+        /// Which of the documents in a stream.
+        document: usize,
+        /// As in RFC 6901.
+        pointer: String,
+    },
     /// A section of an INI file, or what stands before the first (all of a dotenv file).
     Section(Option<String>),
 }
 
 impl Group {
+    /// What the only document of a text has at `pointer`.
+    pub(super) const fn at(pointer: String) -> Self {
+        Self::Tree { document: 0, pointer }
+    }
+
     /// Whether `other` is this group or lies within it. Sections do not lie within each other.
     pub(super) fn holds(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Json(outer), Self::Json(inner)) => {
-                inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            (Self::Tree { document: one, pointer: outer }, Self::Tree { document: other, pointer: inner }) => {
+                one == other
+                    && inner.strip_prefix(outer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             (Self::Section(one), Self::Section(other)) => one == other,
-            (Self::Json(_), Self::Section(_)) | (Self::Section(_), Self::Json(_)) => false,
+            (Self::Tree { .. }, Self::Section(_)) | (Self::Section(_), Self::Tree { .. }) => false,
         }
     }
 
     /// The group around this one.
     pub(super) fn outer(&self) -> Option<Self> {
         match self {
-            Self::Json(pointer) => pointer.rfind('/').map(|end| Self::Json(pointer[..end].to_owned())),
+            Self::Tree { document, pointer } => {
+                let end = pointer.rfind('/')?;
+                Some(Self::Tree { document: *document, pointer: pointer[..end].to_owned() })
+            }
             Self::Section(_) => None,
         }
     }
@@ -57,7 +104,7 @@ impl Group {
     /// How many groups are around this one.
     pub(super) fn depth(&self) -> usize {
         match self {
-            Self::Json(pointer) => pointer.bytes().filter(|byte| *byte == b'/').count(),
+            Self::Tree { pointer, .. } => pointer.bytes().filter(|byte| *byte == b'/').count(),
             Self::Section(_) => 0,
         }
     }
@@ -76,6 +123,14 @@ pub(super) enum Writing {
     SingleQuoted,
     /// Within `"…"`; the span is without them.
     DoubleQuoted,
+    /// A YAML scalar without quotes, on one line.
+    YamlPlain,
+    /// The only line of a YAML scalar that begins with `|`.
+    YamlLiteral,
+    /// Over several lines: read, never written.
+    Fixed,
+    /// Part of a connection string.
+    Part(Encoding),
 }
 
 impl Writing {
@@ -83,7 +138,10 @@ impl Writing {
     pub(super) fn encode(self, text: &str) -> Option<Zeroizing<String>> {
         let as_it_is = match self {
             Self::JsonString => return serde_json::to_string(text).ok().map(Zeroizing::new),
-            Self::Whole | Self::Bare => text.bytes().all(is_plain),
+            Self::Fixed => return None,
+            Self::Part(encoding) => return encoding.encode(text),
+            Self::YamlPlain => is_yaml_string(text),
+            Self::Whole | Self::Bare | Self::YamlLiteral => text.bytes().all(is_plain),
             Self::SingleQuoted | Self::DoubleQuoted => text.bytes().all(|byte| is_plain(byte) || byte == b' '),
         };
         (as_it_is && !text.is_empty()).then(|| Zeroizing::new(text.to_owned()))
@@ -95,9 +153,44 @@ const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b':' | b',' | b'@' | b'%')
 }
 
-/// The fields of a JSON document, a dotenv file or an INI file; none where the text is something else.
+/// Whether a YAML scalar without quotes, in braces or not, is this text to every reader, and no number.
+fn is_yaml_string(text: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let in_numbers = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'+' | b'x' | b'X' | b'o' | b'O');
+    text.len() > 5 && text.bytes().all(is_word) && !text.bytes().all(in_numbers)
+}
+
+/// The fields of the document that `text` is; none where it is something else. Many texts are of several kinds: JSON is
+/// JSON; a line that is a connection string with a pair in it is that; what reads as dotenv or INI is that, unless it has
+/// the arrays and inline tables of TOML; then TOML; and YAML, which most texts are, comes last.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
-    json::fields(text).or_else(|| lines::fields(text))
+    if let Some(fields) = json::fields(text) {
+        return Some(fields);
+    }
+    let alone = whole(text);
+    if alone.text.is_ok_and(|alone| connection::pair(&alone).is_some()) {
+        return None;
+    }
+    lines_or_toml(text).or_else(|| yaml::fields(text))
+}
+
+/// Dotenv or INI, else TOML. Text may be both, and means the same then, but for TOML's nested values.
+fn lines_or_toml(text: &str) -> Option<Vec<Field>> {
+    let Some(fields) = lines::fields(text) else { return toml::fields(text) };
+    let nests = |field: &Field| field.writing == Writing::Bare && text[field.span.clone()].starts_with(['{', '[']);
+    let has_nested = fields.iter().any(nests) && fields.iter().all(|field| field.text.is_ok() || nests(field));
+    if has_nested { toml::fields(text).or(Some(fields)) } else { Some(fields) }
+}
+
+/// Whether `pointer`, or what it lies beneath, is among `pointers`.
+pub(super) fn lies_beneath(pointers: &BTreeSet<String>, pointer: &str) -> bool {
+    let outer = |inner: &&'_ str| inner.rfind('/').map(|end| &pointer[..end]);
+    std::iter::successors(Some(pointer), outer).any(|outer| pointers.contains(outer))
+}
+
+/// A segment of a pointer (RFC 6901).
+pub(super) fn segment(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// The whole value as one field: all but the blanks, line ends and byte order mark around it.
@@ -109,9 +202,10 @@ pub(super) fn whole(text: &str) -> Field {
         name: None,
         group: Group::Section(None),
         span: start..start + trimmed.len(),
-        text: Some(Zeroizing::new(trimmed.to_owned())),
+        text: Ok(Zeroizing::new(trimmed.to_owned())),
         writing: Writing::Whole,
         twice: false,
+        ties: 0,
     }
 }
 
@@ -119,12 +213,15 @@ fn is_around(letter: char) -> bool {
     letter.is_whitespace() || letter == '\u{feff}'
 }
 
-/// The fields of `text` as the document that `location` belongs to.
+/// The fields of `text` as the document that `location` belongs to; of a connection string, what it stands in.
 pub(super) fn fields_as(text: &str, location: &Location) -> Option<Vec<Field>> {
     match location {
         Location::WholeValue => Some(vec![whole(text)]),
         Location::Json { .. } => json::fields(text),
         Location::Variable { .. } => lines::fields(text),
+        Location::Toml { .. } => toml::fields(text),
+        Location::Yaml { .. } => yaml::fields(text),
+        Location::Connection { within, .. } => fields_as(text, within),
     }
 }
 
@@ -143,11 +240,13 @@ mod tests {
 
     #[test]
     fn an_object_holds_what_lies_within() {
-        let json = |pointer: &str| Group::Json(pointer.to_owned());
+        let json = |pointer: &str| Group::at(pointer.to_owned());
         assert!(json("").holds(&json("/a")) && json("/a").holds(&json("/a/b")) && json("/a").holds(&json("/a")));
         assert!(!json("/a").holds(&json("/ab")) && !json("/a/b").holds(&json("/a")));
         assert_eq!(json("/a/b").outer(), Some(json("/a")));
         assert_eq!((json("/a").outer(), json("").outer()), (Some(json("")), None));
+        let second = |pointer: &str| Group::Tree { document: 1, pointer: pointer.to_owned() };
+        assert!(!json("").holds(&second("/a")) && second("").holds(&second("/a")));
         let section = |name: &str| Group::Section(Some(name.to_owned()));
         assert!(section("a").holds(&section("a")) && !Group::Section(None).holds(&section("a")));
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Writing};
+use super::document::{Field, Group, Writing, lies_beneath, segment};
 use super::place::Location;
 
 /// Deeper documents are not read: the scanner calls itself for each level.
@@ -27,12 +27,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     if !twice.is_empty() {
         for field in &mut fields {
             let Location::Json { pointer } = &field.location else { continue };
-            let mut outer = pointer.as_str();
-            field.twice = twice.contains(outer);
-            while let (false, Some(end)) = (field.twice, outer.rfind('/')) {
-                outer = &outer[..end];
-                field.twice = twice.contains(outer);
-            }
+            field.twice = lies_beneath(&twice, pointer);
         }
     }
     Some(fields)
@@ -68,11 +63,12 @@ impl Scanner<'_> {
                 self.fields.push(Field {
                     location: Location::Json { pointer: around.pointer.clone() },
                     name: around.name.clone(),
-                    group: Group::Json(around.group.clone()),
+                    group: Group::at(around.group.clone()),
                     span,
-                    text: Some(text),
+                    text: Ok(text),
                     writing: Writing::JsonString,
                     twice: false,
+                    ties: 0,
                 });
                 Some(())
             }
@@ -97,7 +93,7 @@ impl Scanner<'_> {
         loop {
             self.peek()?;
             let (_, name) = self.string()?;
-            let member = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            let member = format!("{pointer}/{}", segment(&name));
             if !seen.insert(member.clone()) {
                 self.twice.insert(member.clone());
             }
@@ -193,7 +189,7 @@ mod tests {
 
     #[test]
     fn every_string_has_its_pointer() {
-        let group = |pointer: &str| Group::Json(pointer.to_owned());
+        let group = |pointer: &str| Group::at(pointer.to_owned());
         let text =
             "\u{feff} { \"a/b\" : \"1\", \"n\": -1.5e+3, \"t\":[true,null,\"2\",{\"~\":\"\\u0041\\n\"}], \"é\":{} }\n";
         assert_eq!(

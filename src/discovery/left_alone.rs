@@ -106,9 +106,9 @@ impl fmt::Display for WhyLeftAlone {
             Self::NotAKeyId => f.write_str("the name is that of an access key id, but the value is none"),
             Self::NotASecret => f.write_str("the name is that of a secret access key, but the value is none"),
             Self::NotUtf8 => f.write_str("the value is not UTF-8 text, so nothing can be replaced in it"),
-            Self::UnsupportedForm => {
-                f.write_str("the id stands in text that rotator cannot edit: use an entry of its own, JSON, or dotenv")
-            }
+            Self::UnsupportedForm => f.write_str(
+                "the id stands in text that rotator cannot edit: use an entry of its own, JSON, YAML, or dotenv",
+            ),
             Self::CannotBeSpliced { why } => write!(f, "a new pair could not be written here: {why}"),
         }
     }

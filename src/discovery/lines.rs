@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Writing};
+use super::document::{Field, Group, Said, Unclear, Writing};
 use super::place::Location;
 
 /// The assignments in the text; none where it is neither dotenv nor INI, or has no assignment.
@@ -34,7 +34,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
                     false
                 };
                 let group = Group::Section(section.clone());
-                fields.push(Field { location, name: Some(variable), group, span, text, writing, twice });
+                fields.push(Field { location, name: Some(variable), group, span, text, writing, twice, ties: 0 });
             }
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value and the end of its line: the bytes within any quotes, and what they say to every reader.
-    fn value(&mut self) -> Option<(Range<usize>, Option<Zeroizing<String>>, Writing)> {
+    fn value(&mut self) -> Option<(Range<usize>, Said, Writing)> {
         let first = self.peek();
         let (span, writing) = match first {
             Some(quote @ (b'\'' | b'"')) => {
@@ -121,12 +121,13 @@ impl<'a> Reader<'a> {
         };
         self.end_line()?;
         let said = &self.text[span.clone()];
-        let plain = match writing {
-            Writing::Bare => !said.contains(['\'', '"', '\\', '$', '`']),
-            Writing::DoubleQuoted => !said.contains(['\\', '$', '`']),
-            Writing::SingleQuoted | Writing::Whole | Writing::JsonString => !said.contains('\\'),
+        let unclear: &[char] = match first {
+            Some(b'\'') => &['\\'],
+            Some(b'"') => &['\\', '$', '`'],
+            _ => &['\'', '"', '\\', '$', '`'],
         };
-        Some((span, plain.then(|| Zeroizing::new(said.to_owned())), writing))
+        let text = if said.contains(unclear) { Err(Unclear::Shell) } else { Ok(Zeroizing::new(said.to_owned())) };
+        Some((span, text, writing))
     }
 
     /// Where the quote closes; a quoted value may go over several lines.
@@ -163,7 +164,7 @@ mod tests {
             fields
                 .into_iter()
                 .map(|field| {
-                    let said = field.text.map(|said| said.to_string());
+                    let said = field.text.ok().map(|said| said.to_string());
                     if let Some(said) = &said {
                         assert_eq!(said, &text[field.span]);
                     }

@@ -6,6 +6,7 @@
 //!
 //! Nothing here puts stored text into a message, except key ids, entry names, and the names of keys and variables.
 
+mod connection;
 mod discover;
 mod document;
 mod form;
@@ -17,9 +18,12 @@ mod named;
 mod pairing;
 mod place;
 mod splice;
+mod toml;
+mod yaml;
 
 pub use discover::{Candidate, Findings, StoredEntry, discover};
+pub use document::Unclear;
 pub use left_alone::{Ambiguity, LeftAlone, WhyLeftAlone};
 pub use named::{Haystack, Needle, names};
-pub use place::{Location, Place, Spot};
+pub use place::{Location, Part, Place, Spot};
 pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, rehearse_splice, splice, splice_all};

@@ -206,7 +206,7 @@ fn without_backslashes(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// The bytes with `%XX` taken off; none where there is none.
-fn without_percents(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn without_percents(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     memchr::memchr(b'%', bytes)?;
     let mut plain = Zeroizing::new(Vec::with_capacity(bytes.len()));
     let mut rest = bytes;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::document::Group;
+use super::document::{Group, Said};
 use super::form;
 use super::label::{Half, Label, Wording, is_about_another_secret};
 use super::left_alone::{Ambiguity, WhyLeftAlone};
@@ -19,8 +19,8 @@ pub(super) struct Seen {
     pub(super) name: String,
     pub(super) label: Option<Label>,
     pub(super) group: Group,
-    /// What it says; none where that depends on the reader.
-    pub(super) text: Option<Zeroizing<String>>,
+    /// What it says, where that can be told.
+    pub(super) text: Said,
     pub(super) twice: bool,
 }
 
@@ -198,9 +198,10 @@ impl Pool {
         for index in self.which(|seen| seen.twice) {
             self.open[index] = false;
         }
-        for index in self.which(|seen| seen.text.is_none()) {
-            if self.seen[index].is_certain() {
-                let why = "it has shell escapes or expansions, and what it says depends on its reader".to_owned();
+        for index in self.which(|seen| seen.text.is_err()) {
+            let seen = &self.seen[index];
+            if let (true, Err(unclear)) = (seen.is_certain(), &seen.text) {
+                let why = unclear.to_string();
                 self.leave_one(index, WhyLeftAlone::CannotBeSpliced { why });
             }
             self.open[index] = false;

@@ -51,7 +51,11 @@ impl fmt::Display for Spot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.location {
             Location::WholeValue => write!(f, "{}", self.entry),
-            location @ (Location::Json { .. } | Location::Variable { .. }) => write!(f, "{} at {location}", self.entry),
+            location @ (Location::Json { .. }
+            | Location::Variable { .. }
+            | Location::Toml { .. }
+            | Location::Yaml { .. }
+            | Location::Connection { .. }) => write!(f, "{} at {location}", self.entry),
         }
     }
 }
@@ -76,6 +80,68 @@ pub enum Location {
         /// The variable's name as it is written.
         variable: String,
     },
+    /// A string in a TOML document.
+    Toml {
+        /// An RFC 6901 pointer, through tables and arrays alike.
+        pointer: String,
+    },
+    /// A scalar in a stream of YAML documents, where it is written: not where an alias repeats it.
+    Yaml {
+        /// Which document of the stream, from 0.
+        document: usize,
+        /// An RFC 6901 pointer.
+        pointer: String,
+    },
+    /// Part of a connection string: of a URL, or of a list like `Key=Value;Key=Value`.
+    Connection {
+        /// Where the string stands.
+        within: Box<Location>,
+        /// Which part of it.
+        part: Part,
+    },
+}
+
+/// A part of a connection string.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// What is before the colon in a URL's user information.
+    User,
+    /// What is after it.
+    Password,
+    /// The value of a parameter in a URL's query.
+    Parameter {
+        /// The parameter's name as it is written.
+        name: String,
+    },
+    /// A value in a list.
+    Item {
+        /// The name before it as it is written.
+        name: String,
+    },
+}
+
+impl Location {
+    /// Of a part of a connection string: where the string stands. Of all else: itself.
+    pub(super) fn outermost(&self) -> &Self {
+        match self {
+            Self::Connection { within, .. } => within.outermost(),
+            Self::WholeValue | Self::Json { .. } | Self::Variable { .. } | Self::Toml { .. } | Self::Yaml { .. } => {
+                self
+            }
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("user"),
+            Self::Password => f.write_str("password"),
+            Self::Parameter { name } => write!(f, "?{name}"),
+            Self::Item { name } => f.write_str(name),
+        }
+    }
 }
 
 impl fmt::Display for Location {
@@ -83,7 +149,12 @@ impl fmt::Display for Location {
         match self {
             Self::WholeValue => f.write_str("whole value"),
             Self::Json { pointer } if pointer.is_empty() => f.write_str("whole JSON string"),
-            Self::Json { pointer } => f.write_str(pointer),
+            Self::Json { pointer } | Self::Toml { pointer } | Self::Yaml { document: 0, pointer } => {
+                f.write_str(pointer)
+            }
+            Self::Yaml { document, pointer } => write!(f, "{pointer} of document {}", document.saturating_add(1)),
+            Self::Connection { within, part } if **within == Self::WholeValue => part.fmt(f),
+            Self::Connection { within, part } => write!(f, "{within} {part}"),
             Self::Variable { section: None, variable } => f.write_str(variable),
             Self::Variable { section: Some(section), variable } => write!(f, "[{section}] {variable}"),
         }
@@ -96,6 +167,10 @@ mod tests {
 
     fn spot(entry: &str, location: Location) -> Spot {
         Spot { entry: EntryName::new(entry).expect("valid"), location }
+    }
+
+    fn in_string(within: Location, part: Part) -> Location {
+        Location::Connection { within: Box::new(within), part }
     }
 
     #[test]
@@ -113,6 +188,19 @@ mod tests {
         let written = r#"{"variable":{"section":"default","variable":"K"}}"#;
         assert_eq!(serde_json::to_string(&variable).expect("serialises"), written);
         assert_eq!(serde_json::from_str::<Location>(written).expect("reads back"), variable);
+
+        for (location, written) in [
+            (Location::Toml { pointer: "/a".to_owned() }, r#"{"toml":{"pointer":"/a"}}"#),
+            (Location::Yaml { document: 1, pointer: "/a".to_owned() }, r#"{"yaml":{"document":1,"pointer":"/a"}}"#),
+            (in_string(Location::WholeValue, Part::User), r#"{"connection":{"within":"whole-value","part":"user"}}"#),
+            (
+                in_string(variable, Part::Parameter { name: "k".to_owned() }),
+                r#"{"connection":{"within":{"variable":{"section":"default","variable":"K"}},"part":{"parameter":{"name":"k"}}}}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&location).expect("serialises"), written);
+            assert_eq!(serde_json::from_str::<Location>(written).expect("reads back"), location);
+        }
     }
 
     #[test]
@@ -136,6 +224,15 @@ mod tests {
             (Location::Json { pointer: String::new() }, "a/b/c at whole JSON string"),
             (Location::Variable { section: None, variable: "V".to_owned() }, "a/b/c at V"),
             (Location::Variable { section: Some("s".to_owned()), variable: "V".to_owned() }, "a/b/c at [s] V"),
+            (Location::Toml { pointer: "/aws/id".to_owned() }, "a/b/c at /aws/id"),
+            (Location::Yaml { document: 0, pointer: "/aws/id".to_owned() }, "a/b/c at /aws/id"),
+            (Location::Yaml { document: 1, pointer: "/id".to_owned() }, "a/b/c at /id of document 2"),
+            (in_string(Location::WholeValue, Part::Password), "a/b/c at password"),
+            (
+                in_string(Location::Json { pointer: "/url".to_owned() }, Part::Parameter { name: "key".to_owned() }),
+                "a/b/c at /url ?key",
+            ),
+            (in_string(Location::WholeValue, Part::Item { name: "Key".to_owned() }), "a/b/c at Key"),
         ] {
             assert_eq!(spot("a/b/c", location).to_string(), words);
         }

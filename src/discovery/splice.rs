@@ -1,13 +1,15 @@
 //! Reading the pair at a place, and writing a new one there with every other byte left as it is.
 
 use std::collections::BTreeMap;
+use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{self, Field};
+use super::connection;
+use super::document::{self, Field, Unclear};
 use super::named::names;
-use super::place::{Place, Spot};
+use super::place::{Location, Place, Spot};
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
 use crate::rotation::secret::{SecretKey, SecretValue};
@@ -54,11 +56,13 @@ pub enum ReadPairError {
         /// What was sought.
         spot: Spot,
     },
-    /// The text is written with escapes that each reader may take differently.
-    #[error("read {spot}: it has shell escapes or expansions, and what it says depends on its reader")]
+    /// What the text says cannot be told.
+    #[error("read {spot}: {why}")]
     NotPlain {
         /// What was sought.
         spot: Spot,
+        /// Why not.
+        why: Unclear,
     },
     /// There is nothing in it.
     #[error("read {spot}: it is empty")]
@@ -86,6 +90,12 @@ pub enum SpliceError {
         /// The text.
         spot: Spot,
     },
+    /// An anchor repeats one half where the other is not.
+    #[error("write {spot}: an anchor also makes it stand where the other half of its pair does not")]
+    Shared {
+        /// The half that was found second.
+        spot: Spot,
+    },
     /// The result, read again, differs in more than the pair.
     #[error("write {entry}: read again, more than the pair would have changed")]
     ChangesMore {
@@ -108,8 +118,13 @@ pub fn read_pair<'v>(
     place: &Place,
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
 ) -> Result<PairSeen, ReadPairError> {
-    let id = read(&place.id, &value_of)?;
-    let secret = read(&place.secret, &value_of)?;
+    let mut document = Document::new(text_of(&place.id.entry, &value_of)?);
+    let id = document.says(&place.id)?;
+    let secret = if place.secret.entry == place.id.entry {
+        document.says(&place.secret)?
+    } else {
+        Document::new(text_of(&place.secret.entry, &value_of)?).says(&place.secret)?
+    };
     Ok(PairSeen { id: AccessKeyId::new(id.as_str()).ok(), secret: SecretKey::new(secret.as_str().to_owned()) })
 }
 
@@ -153,19 +168,20 @@ pub fn rehearse_splice<'v>(
     const ID: &str = "AKIAREHEARSALABC4567";
     const SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
     let values = splice_texts(places, &value_of, ID, SECRET)?;
-    for place in places {
-        let Some(old_id) = read_pair(place, &value_of)?.id else { continue };
-        if let Some((entry, _)) = values.iter().find(|(_, value)| names(value, &old_id)) {
-            return Err(SpliceError::StillNamed { entry: entry.clone() });
-        }
+    let Some(first) = places.first() else { return Ok(()) };
+    let Some(old_id) = read_pair(first, &value_of)?.id else { return Ok(()) };
+    match values.into_iter().find(|(_, value)| names(value, &old_id)) {
+        Some((entry, _)) => Err(SpliceError::StillNamed { entry }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// One text to be replaced.
 struct Edit<'a> {
     spot: &'a Spot,
     new: &'a str,
+    /// Of which place it is.
+    place: usize,
 }
 
 /// What is to be replaced in one entry.
@@ -183,13 +199,13 @@ fn splice_texts<'v>(
     new_secret: &str,
 ) -> Result<Vec<(EntryName, SecretValue)>, SpliceError> {
     let mut entries: BTreeMap<&EntryName, Edits<'_>> = BTreeMap::new();
-    for place in places {
+    for (index, place) in places.iter().enumerate() {
         let secret = entries.entry(&place.secret.entry).or_default();
         secret.has_secret = true;
-        secret.edits.push(Edit { spot: &place.secret, new: new_secret });
+        secret.edits.push(Edit { spot: &place.secret, new: new_secret, place: index });
         let id = entries.entry(&place.id.entry).or_default();
         id.has_id = true;
-        id.edits.push(Edit { spot: &place.id, new: new_id });
+        id.edits.push(Edit { spot: &place.id, new: new_id, place: index });
     }
     let mut entries: Vec<_> = entries.into_iter().collect();
     entries.sort_by_key(|(_, edits)| (edits.has_id, !edits.has_secret));
@@ -207,8 +223,13 @@ fn splice_texts<'v>(
 
 fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<SecretValue, SpliceError> {
     let mut changes: Vec<(Range<usize>, Zeroizing<String>, &Edit<'_>)> = Vec::new();
+    let mut ties: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut document = Document::new(old);
     for edit in edits {
-        let field = find(edit.spot, old)?;
+        let field = document.find(edit.spot)?;
+        if *ties.entry(edit.place).or_insert(field.ties) != field.ties {
+            return Err(SpliceError::Shared { spot: edit.spot.clone() });
+        }
         let written =
             field.writing.encode(edit.new).ok_or_else(|| SpliceError::CannotHold { spot: edit.spot.clone() })?;
         changes.push((field.span, written, edit));
@@ -227,34 +248,50 @@ fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<Secr
     }
     new.extend_from_slice(&old.as_bytes()[done..]);
     let new = SecretValue::new(new);
-    if only_these_changed(old, &new, edits) { Ok(new) } else { Err(SpliceError::ChangesMore { entry: entry.clone() }) }
+    if only_these_changed(&mut document, &new, edits) {
+        Ok(new)
+    } else {
+        Err(SpliceError::ChangesMore { entry: entry.clone() })
+    }
 }
 
 /// Reads the result as anybody would: the same fields in the same order, these with their new texts, all others as
 /// they were.
-fn only_these_changed(old: &str, new: &SecretValue, edits: &[Edit<'_>]) -> bool {
+fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[Edit<'_>]) -> bool {
     let (Some(new), Some(first)) = (new.expose_text(), edits.first()) else { return false };
-    let location = &first.spot.location;
-    let (Some(before), Some(after)) = (document::fields_as(old, location), document::fields_as(new, location)) else {
+    let (old_text, location) = (old.text, first.spot.location.outermost());
+    let (Some(before), Some(after)) = (old.fields(location), document::fields_as(new, location)) else {
         return false;
     };
     before.len() == after.len()
         && before.iter().zip(&after).all(|(before, after)| {
             before.location == after.location
                 && before.writing == after.writing
-                && match edits.iter().find(|edit| edit.spot.location == before.location) {
-                    Some(edit) => after.text.as_ref().is_some_and(|text| text.as_str() == edit.new),
-                    None => old[before.span.clone()] == new[after.span.clone()],
+                && match edits.iter().find(|edit| *edit.spot.location.outermost() == before.location) {
+                    Some(edit) if edit.spot.location == before.location => is_now(after, edit.new),
+                    Some(_) => only_these_parts_changed((old_text, before), (new, after), edits),
+                    None => old_text[before.span.clone()] == new[after.span.clone()],
                 }
         })
 }
 
-fn read<'v>(
-    spot: &Spot,
-    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
-) -> Result<Zeroizing<String>, ReadPairError> {
-    let text = text_of(&spot.entry, value_of)?;
-    find(spot, text)?.text.ok_or_else(|| ReadPairError::NotPlain { spot: spot.clone() })
+fn is_now(after: &Field, new: &str) -> bool {
+    after.text.as_ref().is_ok_and(|text| text.as_str() == new)
+}
+
+/// The same of the parts of a connection string. (How a part is encoded may differ: `%2F` where there was none.)
+fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[Edit<'_>]) -> bool {
+    let (Some(before), Some(after)) = (connection::fields(old.0, old.1), connection::fields(new.0, new.1)) else {
+        return false;
+    };
+    before.len() == after.len()
+        && before.iter().zip(&after).all(|(before, after)| {
+            before.location == after.location
+                && match edits.iter().find(|edit| edit.spot.location == before.location) {
+                    Some(edit) => is_now(after, edit.new),
+                    None => old.0[before.span.clone()] == new.0[after.span.clone()],
+                }
+        })
 }
 
 fn text_of<'v>(
@@ -265,22 +302,55 @@ fn text_of<'v>(
     value.expose_text().ok_or_else(|| ReadPairError::NotUtf8 { entry: entry.clone() })
 }
 
-/// The one field that stands at `spot`.
-fn find(spot: &Spot, text: &str) -> Result<Field, ReadPairError> {
-    let field = document::fields_as(text, &spot.location)
-        .ok_or_else(|| ReadPairError::AnotherForm { spot: spot.clone() })?
-        .into_iter()
-        .find(|field| field.location == spot.location)
-        .ok_or_else(|| ReadPairError::NotThere { spot: spot.clone() })?;
-    if field.twice {
-        return Err(ReadPairError::DefinedTwice { spot: spot.clone() });
+/// A stored text, read once as each kind of document that is asked for.
+struct Document<'t> {
+    text: &'t str,
+    read: Vec<(Discriminant<Location>, Option<Vec<Field>>)>,
+}
+
+impl<'t> Document<'t> {
+    const fn new(text: &'t str) -> Self {
+        Self { text, read: Vec::new() }
     }
-    match &field.text {
-        None => Err(ReadPairError::NotPlain { spot: spot.clone() }),
-        Some(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
-        Some(_) => Ok(field),
+
+    /// Its fields as the kind of document that `location`, no part of a connection string, is in.
+    fn fields(&mut self, location: &Location) -> Option<&[Field]> {
+        let kind = discriminant(location);
+        let at = self.read.iter().position(|(read, _)| *read == kind).unwrap_or_else(|| {
+            self.read.push((kind, document::fields_as(self.text, location)));
+            self.read.len() - 1
+        });
+        self.read.get(at)?.1.as_deref()
+    }
+
+    /// The one field that stands at `spot`.
+    fn find(&mut self, spot: &Spot) -> Result<Field, ReadPairError> {
+        let text = self.text;
+        let another_form = || ReadPairError::AnotherForm { spot: spot.clone() };
+        let not_there = || ReadPairError::NotThere { spot: spot.clone() };
+        let outermost = spot.location.outermost();
+        let fields = self.fields(outermost).ok_or_else(another_form)?;
+        let mut field = fields.iter().find(|field| field.location == *outermost).ok_or_else(not_there)?.clone();
+        if *outermost != spot.location && !field.twice {
+            let parts = connection::fields(text, &field).ok_or_else(another_form)?;
+            field = parts.into_iter().find(|part| part.location == spot.location).ok_or_else(not_there)?;
+        }
+        if field.twice {
+            return Err(ReadPairError::DefinedTwice { spot: spot.clone() });
+        }
+        match &field.text {
+            Err(why) => Err(ReadPairError::NotPlain { spot: spot.clone(), why: *why }),
+            Ok(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
+            Ok(_) => Ok(field),
+        }
+    }
+
+    fn says(&mut self, spot: &Spot) -> Result<Zeroizing<String>, ReadPairError> {
+        self.find(spot)?.text.map_err(|why| ReadPairError::NotPlain { spot: spot.clone(), why })
     }
 }
 
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 
 use proptest::prelude::*;
 
-use super::super::place::Location;
 use super::*;
 use crate::rotation::name::StoreName;
 
@@ -147,7 +146,7 @@ fn what_cannot_be_read_in_one_way_only_is_refused() {
         (b"A=1\nB=2", json("/A"), AnotherForm { spot: spot(json("/A")) }),
         (b"B=2", a.clone(), NotThere { spot: spot(a.clone()) }),
         (b"A=1\nA=1\nB=2", a.clone(), DefinedTwice { spot: spot(a.clone()) }),
-        (b"A=$X\nB=2", a.clone(), NotPlain { spot: spot(a.clone()) }),
+        (b"A=$X\nB=2", a.clone(), NotPlain { spot: spot(a.clone()), why: Unclear::Shell }),
         (b"A=\nB=2", a.clone(), Empty { spot: spot(a.clone()) }),
         (b" \n", Location::WholeValue, Empty { spot: spot(Location::WholeValue) }),
     ] {
@@ -181,7 +180,7 @@ fn what_cannot_be_written_safely_is_refused() {
 fn a_result_that_differs_in_more_than_the_pair_is_noticed() {
     let spot = |name| Spot { entry: entry("doc"), location: variable(None, name) };
     let (id, secret) = (spot("A"), spot("B"));
-    let edits = [Edit { spot: &id, new: "x" }, Edit { spot: &secret, new: "y" }];
+    let edits = [Edit { spot: &id, new: "x", place: 0 }, Edit { spot: &secret, new: "y", place: 0 }];
     for (new, only_these) in [
         ("A=x\nB='y'\nC=3", true),
         ("A=x\nB='y'\nC=4", false),
@@ -192,7 +191,11 @@ fn a_result_that_differs_in_more_than_the_pair_is_noticed() {
         ("A=x\nB='y\nC=3", false),
     ] {
         let new_value = SecretValue::new(new.as_bytes().to_vec());
-        assert_eq!(only_these_changed("A=1\nB='2'\nC=3", &new_value, &edits), only_these, "{new:?}");
+        assert_eq!(
+            only_these_changed(&mut Document::new("A=1\nB='2'\nC=3"), &new_value, &edits),
+            only_these,
+            "{new:?}"
+        );
     }
 }
 

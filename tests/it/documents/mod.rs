@@ -32,15 +32,26 @@ fn one(name: &str, bytes: Vec<u8>) -> Vec<StoredEntry> {
 
 #[test]
 fn in_documents_as_people_write_them_only_the_pair_changes() {
-    let windows =
-        ["whole values spliced", "JSON spliced", "variables spliced", "variables in sections spliced", "left alone"];
+    let windows = [
+        "whole values spliced",
+        "JSON spliced",
+        "variables spliced",
+        "variables in sections spliced",
+        "TOML spliced",
+        "YAML spliced",
+        "connection strings spliced",
+        "left alone",
+    ];
     let proof = RefCell::new(Proof::of("T18", "structured documents, some of them spoilt", &windows));
     let tapes = proptest::collection::vec(any::<u8>(), 0..160);
     let done = runner(proof::cases(25_000, 5_000_000)).run(&tapes, |tape| {
-        let Shown { whole, json, variable, section, left_alone } = check(&Tape::new(&tape).entries());
+        let Shown { whole, json, variable, section, toml, yaml, connection, left_alone } =
+            check(&Tape::new(&tape).entries());
         let mut proof = proof.borrow_mut();
         proof.case();
-        for (window, times) in windows.into_iter().zip([whole, json, variable, section, left_alone]) {
+        for (window, times) in
+            windows.into_iter().zip([whole, json, variable, section, toml, yaml, connection, left_alone])
+        {
             proof.hit(window, times);
         }
         Ok(())
@@ -56,6 +67,9 @@ fn nothing_that_can_be_stored_makes_it_panic() {
         proptest::collection::vec(any::<u8>(), 0..300),
         any::<String>().prop_map(String::into_bytes),
         "[\\[\\]{}\":,\\\\='#; \n\rAKISa-z0-9\u{e9}]{0,200}".prop_map(String::into_bytes),
+        "[a-c&*<!|>'\"\\[\\]{}:,?#%@` \n\r\t-]{0,100}".prop_map(String::into_bytes),
+        "[a-c.=\"'\\[\\]{}# \n\r,1\\\\u0-]{0,100}".prop_map(String::into_bytes),
+        "(s3|x):(//)?AKIA[A-Z2-7]{16}:[a-z%2F+/@]{38,44}@[a-z/?&=;#]{0,20}".prop_map(String::into_bytes),
         "(export )?AWS_(SECRET_ACCESS_KEY|ACCESS_KEY_ID)[ =]{0,3}['\"]?[A-Z2-7a-z/+]{0,44}['\"]?[\n\r# ]{0,3}"
             .prop_map(String::into_bytes),
     ];
@@ -81,16 +95,16 @@ fn the_corpus_of_the_fuzz_targets_passes() {
         entries.map(|entry| std::fs::read(entry.path()).expect("read")).collect()
     };
     let (documents, bytes) = (files("documents"), files("bytes"));
-    assert!(documents.len() >= 12 && bytes.len() >= 12, "the seeds are there");
+    assert!(documents.len() >= 12 && bytes.len() >= 24, "the seeds are there");
     let mut spliced = 0;
     for tape in &documents {
         check(&Tape::new(tape).entries());
     }
     for value in &bytes {
         let shown = check(&one("a/b/document", value[1..].to_vec()));
-        spliced += shown.json + shown.variable + shown.section;
+        spliced += shown.json + shown.variable + shown.section + shown.toml + shown.yaml + shown.connection;
     }
-    assert!(spliced >= 5, "JSON, dotenv and INI seeds have a pair in them: {spliced}");
+    assert!(spliced >= 16, "most seeds have a pair in them: {spliced}");
 }
 
 /// Sizes and depths that no generator reaches; in time that grows with the size, not with its square.
@@ -102,7 +116,33 @@ fn huge_and_deep_documents_are_read_in_time() {
     let json = r#"{"aws_access_key_id":"AKIAABCDEFGHIJ234567","aws_secret_access_key":"wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE"}"#;
     let filler: String = (0..20_000).map(|number| format!("FILLER_{number}='{number}' # why\r\n")).collect();
     let members: String = (0..20_000).map(|number| format!("\"m{number}\":[\"{number}\"],")).collect();
+    let yaml: String =
+        (0..8_000).map(|number| format!("- k{number}: 'v' # why\r\n  \u{e9}: [x, &a{number} y]\r\n")).collect();
+    let toml: String =
+        (0..8_000).map(|number| format!("[t{number}] # why\r\na.b = ['\u{e9}', {{c = 1}}]\r\n")).collect();
+    let bomb: String =
+        (1..5_000).map(|n| format!("b{n}: &b{n} {{<<: [*b{0}, *b{0}], k{n}: *b{0}}}\n", n - 1)).collect();
+    let wide = "z: {<<: *x, a: b}\n".repeat(8_000);
+    let url = "s3://b?access_key=AKIAABCDEFGHIJ234567&secret_key=wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE";
     for (text, spliced) in [
+        (format!("{yaml}- {json}\n{yaml}"), 1),
+        (
+            format!("{toml}[pair]\n{}\n{toml}", pair.replace('=', "='").replace('\n', "'\n"))
+                .replacen("[t", "[s", 8_000),
+            1,
+        ),
+        (format!("b0: &b0 {json}\n{bomb}"), 0),
+        (format!("x: &x {json}\n{wide}"), 1),
+        (format!("{}{json}", "a:\n ".repeat(50_000)), 0),
+        (format!("{}a: b", "- ".repeat(100_000)), 0),
+        (format!("{{{}", "? ".repeat(100_000)), 0),
+        (format!("a: {}", "&".repeat(200_000)), 0),
+        (format!("a: \"{}", "\\\n".repeat(100_000)), 0),
+        (format!("{}: x", "k".repeat(200_000)), 0),
+        (format!("a = {}", "[".repeat(200_000)), 0),
+        (format!("{}a = '{url}'", "[[x]]\n".repeat(50_000)), 1),
+        (format!("{url}{}", "&a=b".repeat(50_000)), 1),
+        (format!("a=b;{}", "AKIA=;".repeat(50_000)), 0),
         (format!("{filler}{pair}{filler}").replace("FILLER_", "A_").replacen("A_", "B_", 20_000), 1),
         (format!("{{{members}\"pair\":{json}}}"), 1),
         (format!("{}{json}{}", "[".repeat(100), "]".repeat(100)), 1),
@@ -115,7 +155,8 @@ fn huge_and_deep_documents_are_read_in_time() {
         (format!("{{{}\"a\":1}}", "\"a\":{\"b\":\"c\"},".repeat(20_000)), 0),
     ] {
         let shown = check(&one("a/b/doc", text.into_bytes()));
-        assert_eq!(shown.json + shown.variable, spliced, "{shown:?}");
+        let all = shown.json + shown.variable + shown.section + shown.toml + shown.yaml + shown.connection;
+        assert_eq!(all, spliced, "{shown:?}");
     }
     assert!(began.elapsed().as_secs() < 60, "it took {:?}", began.elapsed());
 }

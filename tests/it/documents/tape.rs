@@ -108,11 +108,14 @@ impl<'t> Tape<'t> {
                 pair = (self.id(), self.secret());
             }
             let scope = self.one_of(&["app/production", "app/production", "app/staging"]);
-            let named: Vec<(String, String)> = match self.below(5) {
+            let named: Vec<(String, String)> = match self.below(9) {
                 0 => vec![(format!("doc{number}.json"), self.json(&pair))],
                 1 => vec![(format!("env{number}"), self.lines(&pair, false))],
                 2 => vec![(format!("ini{number}"), self.lines(&pair, true))],
                 3 => self.two(&pair),
+                4 | 5 => vec![(format!("doc{number}.yaml"), self.yaml(&pair))],
+                6 => vec![(format!("doc{number}.toml"), self.toml(&pair))],
+                7 => vec![(format!("url{number}"), self.connection(&pair))],
                 _ => vec![(format!("any{number}"), self.prose(&pair))],
             };
             for (name, text) in named {
@@ -165,8 +168,8 @@ impl<'t> Tape<'t> {
                 2 => "{\"a\\u0000b\": [[]]}".to_owned(),
                 3 => self.string(&pair.0),
                 _ => {
-                    let text = self.one_of(&ODD);
-                    self.string(text)
+                    let text = self.other(pair);
+                    self.string(&text)
                 }
             };
             let at = self.below(members.len() + 1);
@@ -214,8 +217,8 @@ impl<'t> Tape<'t> {
                 1 => "[other]".to_owned(),
                 2 => lines[self.below(lines.len())].clone(),
                 _ => {
-                    let (name, text) = (self.one_of(&["PATH", "x.y-z", "_", "ÜBER", "two words"]), self.one_of(&ODD));
-                    self.line(name, text)
+                    let (name, text) = (self.one_of(&["PATH", "x.y-z", "_", "ÜBER", "two words"]), self.other(pair));
+                    self.line(name, &text)
                 }
             };
             lines.insert(at, other);
@@ -235,11 +238,154 @@ impl<'t> Tape<'t> {
         format!("{before}{name}{equals}{quote}{text}{quote}{after}")
     }
 
+    /// A text that stands beside a pair: now and then a connection string, of the same pair or of another.
+    fn other(&mut self, pair: &(String, String)) -> String {
+        match self.below(6) {
+            5 => {
+                let another = (self.id(), self.secret());
+                self.connection(&another)
+            }
+            4 => self.connection(pair),
+            _ => self.one_of(&ODD).to_owned(),
+        }
+    }
+
+    fn connection(&mut self, pair: &(String, String)) -> String {
+        let encode = |text: &str| text.replace('+', "%2B").replace('/', "%2f").replace('=', "%3D");
+        let (id, mut secret) = (&pair.0, pair.1.clone());
+        if self.now_and_then(4) {
+            secret = secret.replace('/', "x");
+        } else if !self.now_and_then(4) {
+            secret = encode(&secret);
+        }
+        match self.below(6) {
+            0 => format!("s3://{id}:{secret}@bucket/path"),
+            1 => format!("sqs://{id}:{secret}@"),
+            2 => format!("https://host/p?x=y%2F&access_key={id}&secret_key={secret}#z"),
+            3 => {
+                format!("s3::https://host?AWS_SECRET_ACCESS_KEY={secret}&AWS_ACCESS_KEY_ID={id}&AWS_ACCESS_KEY_ID_2=z")
+            }
+            4 => format!("Endpoint=x;AccessKeyId={id};SecretAccessKey={};", pair.1),
+            _ => format!("User = {id} ; Password = {} ; Other=a=b", pair.1),
+        }
+    }
+
+    /// A YAML scalar of the text, as a value beneath a key that is not indented.
+    fn scalar(&mut self, text: &str) -> String {
+        let properties = self.one_of(&["", "", "", "", "", "&s ", "!!str ", "!t "]);
+        let body = match self.below(7) {
+            0 | 6 => text.to_owned(),
+            1 => format!("'{}'", text.replace('\'', "''")),
+            2 => format!("\"{text}\""),
+            3 => self.string(text),
+            4 => format!("{}\n    {text}", self.one_of(&["|", "|-", "|+", "| # why"])),
+            _ => format!("{}\n    {text}", self.one_of(&[">", ">-", ""])),
+        };
+        format!("{properties}{body}")
+    }
+
+    fn yaml(&mut self, pair: &(String, String)) -> String {
+        let which = self.below(ID_NAMES.len());
+        let mut members = Vec::new();
+        for (name, text) in [(ID_NAMES[which], &pair.0), (SECRET_NAMES[which], &pair.1)] {
+            let after = self.one_of(&["", "", "  ", " # why", "\t"]);
+            members.push(format!("{name}: {}{after}", self.scalar(text)));
+        }
+        for _ in 0..self.below(4) {
+            let other = match self.below(9) {
+                0 => format!("# was {}", pair.0),
+                1 => "empty:".to_owned(),
+                2 => "z: *s".to_owned(),
+                3 => members[self.below(members.len())].clone(),
+                4 => format!("list: [a, {{b: {}}}, \"c\"]", self.one_of(&ODD)),
+                5 => format!("{}: &s {}", self.one_of(&["w", "password"]), pair.1),
+                _ => {
+                    let text = self.other(pair);
+                    format!("{}: {}", self.one_of(&["o", "url", "'p q'", "? r"]), self.scalar(&text))
+                }
+            };
+            let at = self.below(members.len() + 1);
+            members.insert(at, other);
+        }
+        let mut text = if self.now_and_then(5) {
+            format!("{{{}}}", members.join(", ").replace('\n', " "))
+        } else {
+            members.join("\n")
+        };
+        for _ in 0..self.below(5) {
+            text = self.yaml_around(&text);
+        }
+        let end = self.one_of(&["\n", "\n", "\r\n", "\r"]);
+        let before = self.one_of(&["", "", "\u{feff}", "%YAML 1.2\n---\n"]);
+        format!("{before}{}{}", text.replace('\n', end), self.one_of(&[end, ""]))
+    }
+
+    /// What people put around YAML: mappings, sequences, anchors with their uses, further documents.
+    fn yaml_around(&mut self, text: &str) -> String {
+        let indented = text.replace('\n', "\n  ");
+        match self.below(8) {
+            0 => format!("deeper:\n  {indented}"),
+            1 => format!("- {indented}\n-   x"),
+            2 => format!("a: &a\n  {indented}\nb: *a\nc: [*a, *a]"),
+            3 => format!("a: &a\n  {indented}\nb:\n  <<: *a\n  {}: other", self.one_of(&ID_NAMES)),
+            4 => format!("a: &a\n  {indented}\nb: {{<<: [*a], y: 1}}"),
+            5 => format!("{text}\n--- # next\n{}", self.one_of(&["x: y", "- z", "...", "{}", "w"])),
+            6 => format!("# \u{e9}\n--- \n{text}\n..."),
+            _ => format!("? {indented}\n: x"),
+        }
+    }
+
+    /// A TOML string of the text.
+    fn toml_string(&mut self, text: &str) -> String {
+        match self.below(7) {
+            0 | 6 => format!("\"{text}\""),
+            1 => format!("'{text}'"),
+            2 => self.string(text),
+            3 => format!("'''{text}'''"),
+            4 => format!("\"\"\"{}{text}\"\"\"", self.one_of(&["", "\n", "\\\n  "])),
+            _ => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+        }
+    }
+
+    fn toml(&mut self, pair: &(String, String)) -> String {
+        let which = self.below(ID_NAMES.len());
+        let dotted = self.one_of(&["", "", "a.", "\"\u{e9}/~\". b ."]);
+        let mut members = Vec::new();
+        for (name, text) in [(ID_NAMES[which], &pair.0), (SECRET_NAMES[which], &pair.1)] {
+            members.push(format!("{dotted}{name} = {}", self.toml_string(text)));
+        }
+        let before = self.one_of(&["", "t = \"x\"", "n = [1, [\"a\"]]", "d = 1979-05-27 # \u{e9}", "# why\n\n"]);
+        let mut text = if self.now_and_then(3) {
+            format!("{before}\ninline = {{ {} }}", members.join(" , "))
+        } else {
+            for _ in 0..self.below(4) {
+                let other = match self.below(6) {
+                    0 => format!("# was {}", pair.0),
+                    1 => members[self.below(members.len())].clone(),
+                    2 => "list = [\n  \"a\", # b\n]".to_owned(),
+                    _ => {
+                        let (name, text) = (self.one_of(&["x", "y.z", "'p q'", "url"]), self.other(pair));
+                        format!("{name} = {}", self.toml_string(&text))
+                    }
+                };
+                let at = self.below(members.len() + 1);
+                members.insert(at, other);
+            }
+            let header = self.one_of(&["", "[t]", "[ t . \"u v\" ] # why", "[[v]]\nw = 1\n[[v]]"]);
+            format!("{before}\n{header}\n{}", members.join(self.one_of(&["\n", " # why\n", "\t\n\n"])))
+        };
+        if self.now_and_then(3) {
+            text.push_str("\n[last]\nm = '''\n'''");
+        }
+        let end = self.one_of(&["\n", "\r\n"]);
+        format!("{}{}", text.replace('\n', end), self.one_of(&[end, ""]))
+    }
+
     fn prose(&mut self, pair: &(String, String)) -> String {
         match self.below(5) {
             0 => format!("user {} has {}", pair.0, pair.1),
-            1 => format!("s3://{}:{}@bucket/path", pair.0, pair.1.replace('/', "%2F")),
-            2 => format!("aws:\n  access_key_id: {}\n  secret_access_key: {}\n", pair.0, pair.1),
+            1 => format!("smtp://{}:{}@host", pair.0, pair.1.replace('/', "%2F")),
+            2 => format!("note: the key is {}\n  and so on: {}\n", pair.0, pair.1),
             3 => self.string(&pair.0),
             _ => self.one_of(&ODD).to_owned(),
         }
