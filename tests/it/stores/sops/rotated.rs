@@ -118,6 +118,27 @@ fn a_run_rotates_it_and_neither_arguments_nor_environment_nor_a_file_holds_the_s
 }
 
 #[test]
+fn a_yaml_file_keeps_its_comments() {
+    let (scene, old) = Scene::new();
+    let file = scene.program.folder().join("live.yaml");
+    let document = |pair: &Pair| {
+        format!(
+            "# head\naws:\n    # the pair\n    accessKeyId: {}\n    list:\n        - 1\n    secretAccessKey: {}\nsize: big\n",
+            pair.id, pair.secret
+        )
+    };
+    std::fs::write(&file, scene.sops.encrypt("a.yaml", document(&old).as_bytes(), &[])).expect("written");
+    // The other file names the key, too: one rotation with two places.
+    let mut both = RUN.to_vec();
+    both.extend(["--store", "sops:live.yaml"]);
+    scene.program.ends_with(0, &both);
+    let new = scene.pair();
+    assert!(new.id != old.id && new.secret != old.secret);
+    assert_eq!(scene.sops.decrypt(&file).expect("decrypts"), document(&new));
+    scene.is_settled(&new);
+}
+
+#[test]
 fn killed_at_any_call_of_sops_it_leaves_the_old_file_or_the_new_one() {
     let (scene, mut before) = Scene::new();
     let folder = scene.sops.folder().to_owned();
