@@ -18,9 +18,8 @@ const USER: &str = "shop-live";
 /// What a run does not come to do while all goes well: nothing is reclaimed, and every owner is known by name.
 const IN_NEED_ONLY: [&str; 2] = ["iam:UpdateAccessKey", "iam:GetAccessKeyLastUsed"];
 
-/// How a store is written.
-const WRITES: [&str; 3] =
-    ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage", "ssm:PutParameter"];
+/// What the writing of a store takes: Parameter Store is asked for a parameter's type before it is written.
+const WRITES: [&str; 3] = ["secretsmanager:UpdateSecretVersionStage", "ssm:DescribeParameters", "ssm:PutParameter"];
 
 struct Scene {
     moto: Moto,
@@ -148,7 +147,13 @@ async fn the_policy_is_enough_and_each_action_of_it_is_needed() {
     for action in actions.iter().filter(needed) {
         scene.is_refused_without(action).await;
         scene.allow_all_but(None).await;
-        let (ended, _) = scene.program.until_settled(&["run"], Duration::from_millis(300));
+        let mut ended = scene.run();
+        for _ in 0..10 {
+            if ended.code == Some(3) {
+                std::thread::sleep(Duration::from_millis(300));
+                ended = scene.run();
+            }
+        }
         assert_eq!(ended.code, Some(0), "after {action} was given back: {ended:#?}");
         assert_eq!(scene.keys().await.len(), 1, "after {action}");
     }
