@@ -22,6 +22,8 @@ pub struct Readings {
     pub stores: BTreeMap<StoreName, Entries>,
     /// What each place shows, in the plan's order.
     pub shows: Vec<PlaceShows>,
+    /// Why what could not be read could not, by store and entry; for people.
+    pub unreadable: BTreeMap<(StoreName, EntryName), String>,
     /// The new secret as a place holds it, where its fingerprint is the recorded one.
     pub new_secret: Option<SecretKey>,
 }
@@ -31,8 +33,16 @@ impl Readings {
     #[must_use]
     pub fn seen(&self, world: &World, rotation: &Rotation) -> PlacesSeen {
         let places = &rotation.opened.places;
-        let named = places.iter().zip(&self.shows);
-        PlacesSeen { places: named.map(|(place, shows)| (world.describe(&place.store, &place.id), *shows)).collect() }
+        let name = |place: &Place| {
+            let name = world.describe(&place.store, &place.id);
+            let why = place.entries().into_iter().find_map(|entry| self.why_unreadable(&place.store, entry));
+            why.map_or_else(|| name.clone(), |why| format!("{name} ({why})"))
+        };
+        PlacesSeen { places: places.iter().zip(&self.shows).map(|(place, shows)| (name(place), *shows)).collect() }
+    }
+
+    fn why_unreadable(&self, store: &StoreName, entry: &EntryName) -> Option<&str> {
+        self.unreadable.get(&(store.clone(), entry.clone())).map(String::as_str)
     }
 
     /// The value of an entry.
@@ -51,7 +61,6 @@ impl Readings {
 /// Reads every place.
 pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
     let mut readings = Readings::default();
-    let mut unreadable: Vec<(StoreName, EntryName)> = Vec::new();
     let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
     for place in &rotation.opened.places {
         let entries = wanted.entry(&place.store).or_default();
@@ -63,12 +72,18 @@ pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
     }
     for (name, entries) in wanted {
         let answer = match world.store(name) {
-            Some(store) => world.pace.read(Operation::Store, || store.read(&entries)).await.ok(),
-            None => None,
+            Some(store) => {
+                world.pace.read(Operation::Store, || store.read(&entries)).await.map_err(|error| error.message)
+            }
+            None => Err("it is not configured".to_owned()),
         };
-        let Some(answer) = answer else {
-            unreadable.extend(entries.into_iter().map(|entry| (name.clone(), entry)));
-            continue;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why) => {
+                let each = entries.into_iter().map(|entry| ((name.clone(), entry), why.clone()));
+                readings.unreadable.extend(each);
+                continue;
+            }
         };
         let kept = readings.stores.entry(name.clone()).or_default();
         for (entry, reading) in entries.into_iter().zip(answer) {
@@ -77,13 +92,15 @@ pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
                     kept.insert(entry, (version, value));
                 }
                 Reading::Missing => {}
-                Reading::Unreadable(_) => unreadable.push((name.clone(), entry)),
+                Reading::Unreadable(why) => {
+                    readings.unreadable.insert((name.clone(), entry), why);
+                }
             }
         }
     }
     for place in &rotation.opened.places {
-        let cannot =
-            place.entries().into_iter().any(|entry| unreadable.contains(&(place.store.clone(), entry.clone())));
+        let entries = place.entries();
+        let cannot = entries.into_iter().any(|entry| readings.why_unreadable(&place.store, entry).is_some());
         let shows = if cannot { PlaceShows::Unreadable } else { look_at(rotation, place, &mut readings) };
         readings.shows.push(shows);
     }

@@ -40,7 +40,7 @@ fn readings(shows: &[PlaceShows], values: &[(&str, &str)]) -> Readings {
         (entry(name), (Version("1".to_owned()), SecretValue::new(value.as_bytes().to_vec())))
     };
     let entries = values.iter().map(value).collect();
-    Readings { stores: BTreeMap::from([(store(), entries)]), shows: shows.to_vec(), new_secret: None }
+    Readings { stores: BTreeMap::from([(store(), entries)]), shows: shows.to_vec(), ..Readings::default() }
 }
 
 fn told(batches: &Batches) -> Vec<(String, Vec<u8>)> {
