@@ -163,9 +163,18 @@ impl Visitor<'_> {
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let world = self.world;
         let rotation = journal.rotation().clone();
+        let turn = world.writers.turn(world, &rotation).await;
         let readings = match self.hand.readings.take() {
-            Some(readings) => readings,
-            None => read_places(world, &rotation).await,
+            Some(readings) if readings.writes == world.writers.times(world, &rotation) => readings,
+            before => {
+                let now = read_places(world, &rotation).await;
+                if before.is_some_and(|before| before.shows != now.shows) {
+                    // Not what was planned on.
+                    self.known = Known::default();
+                    return Ok((journal, None));
+                }
+                now
+            }
         };
         let batches = match self.batches(&rotation, &readings, kind) {
             Ok(batches) => batches,
@@ -176,6 +185,7 @@ impl Visitor<'_> {
         let told = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
         let told = told.map(|secret| secret.expose().to_owned());
         self.finish(journal, WriteEntries { kind, stores }, |order| async move {
+            world.writers.write(&turn);
             match (write::write(world, &seen_through, order, batches).await, told) {
                 (Err(Failure::Refused(refusal)), Some(secret)) => {
                     Err(Refusal::new(refusal.kind, format!("{refusal}: {secret}")).into())

@@ -20,3 +20,4 @@ pub mod stop;
 pub mod survey;
 pub mod world;
 pub mod write;
+pub mod writers;

@@ -22,6 +22,8 @@ pub struct Readings {
     pub stores: BTreeMap<StoreName, Entries>,
     /// What each place shows, in the plan's order.
     pub shows: Vec<PlaceShows>,
+    /// How often this process had written what the places stand in.
+    pub writes: u64,
     /// Why what could not be read could not, by store and entry; for people.
     pub unreadable: BTreeMap<(StoreName, EntryName), String>,
     /// The new secret as a place holds it, where its fingerprint is the recorded one.
@@ -60,7 +62,8 @@ impl Readings {
 
 /// Reads every place.
 pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
-    let mut readings = Readings::default();
+    let writes = world.writers.times(world, rotation);
+    let mut readings = Readings { writes, ..Readings::default() };
     let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
     for place in &rotation.opened.places {
         let entries = wanted.entry(&place.store).or_default();

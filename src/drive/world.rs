@@ -11,6 +11,7 @@ use super::aws_clock::AwsClock;
 use super::pace::{Operation, Pace};
 use super::scans::Scans;
 use super::stop::Stop;
+use super::writers::Writers;
 use crate::journal::clock::Clock;
 use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
@@ -81,6 +82,8 @@ pub struct World {
     pub aws_clock: AwsClock,
     /// Scans of every entry.
     pub scans: Scans,
+    /// Whose turn it is to write.
+    pub writers: Writers,
     /// Whether to stop.
     pub stop: Arc<Stop>,
     /// What each configured store says it is, or why it does not.
@@ -105,7 +108,17 @@ impl World {
             let identity = pace.read(Operation::Store, || store.identity()).await;
             stores.insert(store.name().clone(), identity);
         }
-        Ok(Self { ports, manner, accounts, pace, aws_clock, scans: Scans::default(), stop, stores })
+        Ok(Self {
+            ports,
+            manner,
+            accounts,
+            pace,
+            aws_clock,
+            scans: Scans::default(),
+            writers: Writers::default(),
+            stop,
+            stores,
+        })
     }
 
     /// AWS's clock now, in whole seconds as AWS itself tells it: an estimate compares with a `Date` only so.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pace::Operation;
 use super::places::{Readings, read_places};
 use super::world::World;
-use crate::discovery::{Place, Spot, read_pair, splice_all};
+use crate::discovery::{Place, read_pair, splice_all};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
@@ -104,25 +104,20 @@ pub fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -
     })
 }
 
-/// The old values, of every place where the new pair or half of it stands. Beside the old secret, the old id is enough.
+/// The old pair, spliced into every place where the new one or half of it stands: of a document that others have changed
+/// meanwhile, nothing else goes back. Beside the old secret, the old id is enough.
 #[must_use]
 pub fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {
     let mut batches = Batches::new();
     for (store, places) in places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]) {
+        let kept = |entry: &EntryName| old.get(&(store.clone(), entry.clone()));
+        let Some(pair) = places.iter().find_map(|place| read_pair(place, kept).ok()) else { continue };
+        let now = |entry: &EntryName| readings.value(&store, entry);
+        let spliced = splice_all(&places, now, &rotation.opened.old_key, &pair.secret).unwrap_or_default();
         // The id goes back first, as the secret came first: cut in half, both are the old id beside the new secret, and
         // that is known for what it is.
-        let holds = |entry: &EntryName| {
-            let of = |spot: fn(&Place) -> &Spot| places.iter().any(|place| spot(place).entry == *entry);
-            (of(|place| &place.secret), !of(|place| &place.id))
-        };
-        let entries: BTreeSet<&EntryName> = places.iter().flat_map(|place| place.entries()).collect();
-        let mut entries: Vec<&EntryName> = entries.into_iter().collect();
-        entries.sort_by_key(|entry| holds(entry));
-        let back = |entry: &EntryName| {
-            let value = old.get(&(store.clone(), entry.clone()))?.duplicate();
-            replacing(readings, &store, entry.clone(), value)
-        };
-        batches.insert(store.clone(), entries.into_iter().filter_map(back).collect());
+        let back = spliced.into_iter().rev().filter_map(|(entry, value)| replacing(readings, &store, entry, value));
+        batches.insert(store.clone(), back.collect());
     }
     for (store, places) in places_showing(rotation, readings, &[PlaceShows::IdOnly]) {
         for place in places {

@@ -71,6 +71,12 @@ pub trait SecretStore: Send + Sync {
     /// What it can promise.
     fn capabilities(&self) -> Capabilities;
 
+    /// What the store versions together with this entry, in its own word: a write of any of it gives all of it another
+    /// version.
+    fn unit(&self, entry: &EntryName) -> String {
+        entry.to_string()
+    }
+
     /// Which store it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 

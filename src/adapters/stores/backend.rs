@@ -31,6 +31,11 @@ pub trait Backend: Send + Sync {
     /// What it can promise.
     fn capabilities(&self) -> Capabilities;
 
+    /// What is versioned together with the entry of this name: a write of any of it gives all of it another version.
+    fn unit<'n>(&self, name: &'n str) -> &'n str {
+        name
+    }
+
     /// Which store it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 

@@ -35,6 +35,10 @@ impl SecretStore for Chosen {
         Capabilities { read_only: self.read_only || capabilities.read_only, ..capabilities }
     }
 
+    fn unit(&self, entry: &EntryName) -> String {
+        self.store.unit(entry)
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.store.identity().await
     }

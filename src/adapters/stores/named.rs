@@ -47,6 +47,10 @@ impl SecretStore for Named {
         self.backend.capabilities()
     }
 
+    fn unit(&self, entry: &EntryName) -> String {
+        self.naming.native(entry).map_or_else(String::new, |native| self.backend.unit(&native).to_owned())
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.backend.identity().await
     }

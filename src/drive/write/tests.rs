@@ -1,7 +1,7 @@
 //! What a batch holds, and in which order. The writing itself is the simulation's (`tests/it/sim`).
 
 use super::*;
-use crate::discovery::Location;
+use crate::discovery::{Location, Spot};
 use crate::rotation::event::Opened;
 use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
 use crate::rotation::policy::Policy;
@@ -75,16 +75,39 @@ fn the_fence_replaces_also_what_somebody_else_has_half_written() {
     assert!(fence(&rotation, &readings(&[PlaceShows::Unreadable], &values)).is_empty());
 }
 
+const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
+const NEW: &str = "AKIANEWNEWNEWNEWNEW0";
+
 #[test]
 fn the_id_goes_back_first_whatever_the_names() {
     for (id, secret) in [("a/p/ID", "a/p/SECRET"), ("a/p/Z_ID", "a/p/SECRET")] {
         let rotation = rotation(vec![place(id, secret)]);
-        let values = [(id, "old id"), (secret, "old secret")];
+        let values = [(id, OLD), (secret, "old/secret")];
         let mut kept = OldValues::new();
         keep_old(&rotation, &readings(&[PlaceShows::Old], &values), &mut kept);
-        let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[(id, "new"), (secret, "new")]), &kept);
+        let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[(id, NEW), (secret, "new/secret")]), &kept);
         assert_eq!(told(&back), pairs(&values));
     }
+}
+
+/// Another user's pair in the same document, rotated meanwhile, stays as it is.
+#[test]
+fn of_a_document_only_the_pair_goes_back() {
+    let at = |pointer: &str| Spot {
+        entry: entry("a/p/config.json"),
+        location: Location::Json { pointer: pointer.to_owned() },
+    };
+    let ours = Place { store: store(), id: at("/ours/id"), secret: at("/ours/secret") };
+    let document = |ours: &str, theirs: &str| {
+        format!("{{\"ours\": {{\"id\": \"{ours}\", \"secret\": \"{ours}/x\"}}, \"theirs\": \"{theirs}\"}}")
+    };
+    let rotation = rotation(vec![ours]);
+    let mut kept = OldValues::new();
+    let before = document(OLD, "their old key");
+    keep_old(&rotation, &readings(&[PlaceShows::Old], &[("a/p/config.json", &before)]), &mut kept);
+    let now = document(NEW, "their new key");
+    let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[("a/p/config.json", &now)]), &kept);
+    assert_eq!(told(&back), pairs(&[("a/p/config.json", &document(OLD, "their new key"))]));
 }
 
 #[test]

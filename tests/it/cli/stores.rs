@@ -1,5 +1,7 @@
 //! What `[[store]]` tables mean for a run: stores that may only be read, entries that are not to be seen.
 
+use rotator::sandbox::Action;
+
 use super::bench::{Bench, Ended};
 
 const BOTH: &str = "[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"file:copies\"\nscope = \"app1/copies\"\n";
@@ -54,4 +56,33 @@ fn a_store_that_is_gone_stops_the_run_before_any_create() {
     let doctor = run(&bench, &["doctor"]).code(1).prints("FAIL  store");
     assert!(doctor.stdout.contains("ok    store"), "the other is there: {}", doctor.stdout);
     assert_eq!(bench.key_of("app1/production"), first);
+}
+
+/// As in `~/.aws/credentials`: they all change one file, one after the other, and none of them is in another's way.
+#[test]
+fn many_pairs_in_one_document_are_rotated_in_one_run() {
+    let bench = Bench::new();
+    let users: Vec<String> = (0..12).map(|number| format!("app{number}/live")).collect();
+    let mut file = String::from("# all of ours\n");
+    for user in &users {
+        bench.sandbox.add_user(user).expect("a user");
+        let key = bench.sandbox.create_key(user).expect("a key");
+        let profile = user.replace('/', "-");
+        file +=
+            &format!("[{profile}]\naws_access_key_id = {}\naws_secret_access_key = {}\n", key.id, key.secret.expose());
+    }
+    bench.write("credentials", &file);
+    bench.write("rotator.toml", "[[store]]\nuri = \"file:credentials\"\n[owner]\nfrom = \"aws\"\n");
+    let ended = run(&bench, &["run", "--output", "json"]).code(0);
+    let done = ended.json()["counts"]["done"].clone();
+    assert_eq!(done, users.len(), "{}", ended.stdout);
+    assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), Some(&12), "no key was made in vain");
+    let after = std::fs::read_to_string(bench.path("credentials")).expect("there");
+    for user in &users {
+        let keys = bench.sandbox.keys_of(user);
+        assert!(
+            keys.len() == 1 && after.contains(keys[0].id.as_str()) && !file.contains(keys[0].id.as_str()),
+            "{user}"
+        );
+    }
 }

@@ -237,6 +237,11 @@ impl Backend for Kubernetes {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
     }
 
+    /// A Secret: each of its keys has its version.
+    fn unit<'n>(&self, name: &'n str) -> &'n str {
+        name.match_indices('/').nth(1).map_or(name, |(end, _)| &name[..end])
+    }
+
     /// The namespace's own uid, which one that is made anew under the same name does not have; that of `kube-system` for
     /// the whole cluster. Where it may not be read, the server's address has to do.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
