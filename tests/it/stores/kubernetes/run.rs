@@ -1,7 +1,7 @@
 //! The real binary over Secrets, with IAM and its clock the sandbox's, and no more rights in the cluster than
 //! `rotator policy --kubernetes` asks for.
 
-use rotator::sandbox::Sandbox;
+use rotator::sandbox::{Action, Sandbox};
 
 use super::*;
 use crate::support::aws::{self, Pair, outcome};
@@ -99,6 +99,28 @@ fn a_key_that_a_controller_keeps_is_reported_and_a_right_that_is_missing_is_name
     let ended = scene.program.rotator(&["run", "-q"]);
     assert!(ended.code == Some(1) && ended.stderr.contains("gave no answer"), "{ended:#?}");
     assert_eq!(scene.sandbox.keys_of("shop/live").len(), 1, "no key was made");
+}
+
+/// Each in a key of its own, and all of one version: they take turns.
+#[test]
+fn pairs_of_several_users_in_one_secret_are_rotated_in_one_run() {
+    let (mut scene, _) = Scene::new();
+    scene.program.set("ROTATOR_OWNER_FROM", "aws");
+    let users: Vec<String> = (0..6).map(|number| format!("user{number}")).collect();
+    for user in &users {
+        scene.sandbox.add_user(user).expect("a new user");
+        let key = scene.sandbox.create_key(user).expect("a first key");
+        let text = env_file(&Pair::new(key.id.as_str(), key.secret.expose()));
+        scene.cluster.put("shop", "mail", &format!("{user}.env"), text.as_bytes());
+    }
+    scene.program.ends_with(0, &["run", "-q"]);
+    let made = scene.sandbox.calls().get(&Action::CreateAccessKey).copied();
+    assert_eq!(made, Some(1 + users.len() as u64), "no key was made in vain");
+    for user in &users {
+        let keys = scene.sandbox.keys_of(user);
+        let text = scene.text("mail", &format!("{user}.env"));
+        assert!(keys.len() == 1 && text.contains(keys[0].id.as_str()), "{user}: {text}");
+    }
 }
 
 /// The write is carried out and its answer lost: the pair is found where it was written.
