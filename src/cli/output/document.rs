@@ -209,6 +209,8 @@ pub struct PlanDocument {
 /// A key that is due.
 #[derive(Debug, Serialize)]
 pub struct DueShown {
+    /// Of which account.
+    pub account: AccountId,
     /// Whose.
     pub user: UserName,
     /// The key.
@@ -224,6 +226,7 @@ impl PlanDocument {
     #[must_use]
     pub fn new(due: &[Due], left_alone: &[LeftAloneNote]) -> Self {
         let due = due.iter().map(|due| DueShown {
+            account: due.account.clone(),
             user: due.user.clone(),
             key_id: due.key.id.clone(),
             created: due.key.created,

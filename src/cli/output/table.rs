@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Counts, Document, DueShown, LeftAloneShown, PlanDocument, RotationShown};
 use super::terminal::printable;
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
+use crate::rotation::name::{AccountId, UserName};
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -24,23 +25,41 @@ impl Paint {
     }
 }
 
+/// Names users: with their account where there are several.
+#[derive(Clone, Copy)]
+struct Whose {
+    several: bool,
+}
+
+impl Whose {
+    fn of<'a>(mut accounts: impl Iterator<Item = &'a AccountId>) -> Self {
+        let first = accounts.next();
+        Self { several: accounts.any(|other| Some(other) != first) }
+    }
+
+    fn name(self, user: &UserName, account: &AccountId) -> String {
+        if self.several { format!("{user} in {account}") } else { user.to_string() }
+    }
+}
+
 /// The rotations in columns; below them why some are blocked, wait or failed.
 #[must_use]
 pub fn rotations(document: &Document, paint: Paint) -> String {
     if document.rotations.is_empty() {
         return String::new();
     }
+    let whose = Whose::of(document.rotations.iter().map(|rotation| &rotation.account));
     let rows = document.rotations.iter().map(|rotation| {
         [
             rotation.id.to_string(),
-            rotation.user.to_string(),
+            whose.name(&rotation.user, &rotation.account),
             rotation.old_key_id.to_string(),
             rotation.new_key_id.as_ref().map_or("-", |key| key.as_str()).to_owned(),
             state(rotation),
         ]
     });
     let mut text = columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], rows, paint);
-    text.push_str(&notes(&document.rotations, paint));
+    text.push_str(&notes(&document.rotations, whose, paint));
     text
 }
 
@@ -61,12 +80,13 @@ fn state(rotation: &RotationShown) -> String {
 const MOST_NAMED: usize = 5;
 
 /// What the table's rows cannot say: a paragraph for each block, then a line for each other reason, with its users.
-fn notes(rotations: &[RotationShown], paint: Paint) -> String {
+fn notes(rotations: &[RotationShown], whose: Whose, paint: Paint) -> String {
     let mut text = String::new();
     let mut lines: Vec<(&str, &str, Vec<&RotationShown>)> = Vec::new();
     for rotation in rotations {
         if let Some(blocked) = &rotation.blocked {
-            let (word, user) = (paint.red("blocked"), printable(rotation.user.as_str()));
+            let user = whose.name(&rotation.user, &rotation.account);
+            let (word, user) = (paint.red("blocked"), printable(&user));
             let (message, command) = (printable(&blocked.message), printable(&blocked.command));
             text.push_str(&format!("\n{word} {user}: {message}\n  {command}\n"));
             continue;
@@ -84,7 +104,8 @@ fn notes(rotations: &[RotationShown], paint: Paint) -> String {
         }
     }
     for (number, (kind, why, rotations)) in lines.into_iter().enumerate() {
-        let named: Vec<&str> = rotations.iter().take(MOST_NAMED).map(|rotation| rotation.user.as_str()).collect();
+        let name = |rotation: &&RotationShown| whose.name(&rotation.user, &rotation.account);
+        let named: Vec<String> = rotations.iter().take(MOST_NAMED).map(name).collect();
         let more = rotations.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let space = if number == 0 { "\n" } else { "" };
@@ -134,9 +155,10 @@ pub fn due(due: &[DueShown], paint: Paint) -> String {
     if due.is_empty() {
         return String::new();
     }
-    let rows = due
-        .iter()
-        .map(|due| [due.user.to_string(), due.key_id.to_string(), due.created.to_string(), entries(&due.places)]);
+    let whose = Whose::of(due.iter().map(|due| &due.account));
+    let rows = due.iter().map(|due| {
+        [whose.name(&due.user, &due.account), due.key_id.to_string(), due.created.to_string(), entries(&due.places)]
+    });
     columns(["USER", "KEY", "CREATED", "ENTRIES"], rows, paint)
 }
 

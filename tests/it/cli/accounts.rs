@@ -109,6 +109,7 @@ async fn keys_of_three_accounts_are_rotated_each_in_its_own() {
     let before = users.map(|(_, user)| scene.stored(user));
     scene.run(&["doctor"]).code(0).prints(SHOP).prints(BANK);
     let plan = scene.run(&["plan", "--output", "json"]).code(0);
+    scene.run(&["plan"]).code(0).prints("cart-live in 111122223333").prints("book-live in 444455556666");
     let ended = scene.run(&["run", "--output", "json"]).code(0);
     let document = ended.json();
     let of = |user: &str| {
