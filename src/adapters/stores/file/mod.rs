@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::sops::is_encrypted;
 use super::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -27,6 +28,9 @@ use crate::rotation::name::StoreIdentity;
 
 /// No document of secrets is as large; what is larger is said to be unreadable, not read by halves.
 const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Why a file that is encrypted with sops is not written as it is, whatever of it is in the clear.
+const SEALED: &str = "it is encrypted with sops, which would not open it any more; the store sops:PATH writes it";
 
 /// Folders in a folder are read so deep.
 const DEEPEST: usize = 16;
@@ -66,6 +70,8 @@ struct Inner {
     folder: PathBuf,
     /// The one file in it, if the store is a file.
     only: Option<String>,
+    /// Whether files that sops has encrypted may be written, too.
+    also_sealed: bool,
 }
 
 impl FileStore {
@@ -74,6 +80,15 @@ impl FileStore {
     /// # Errors
     /// [`OpenFileError`]; a missing one is never made.
     pub fn open(path: &Path) -> Result<Self, OpenFileError> {
+        Self::open_as(path, false)
+    }
+
+    /// The same for whoever knows how to write what sops has encrypted.
+    pub(super) fn open_sealed(path: &Path) -> Result<Self, OpenFileError> {
+        Self::open_as(path, true)
+    }
+
+    fn open_as(path: &Path, also_sealed: bool) -> Result<Self, OpenFileError> {
         let io = |source| OpenFileError::Io { path: path.to_owned(), source };
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
@@ -83,10 +98,10 @@ impl FileStore {
             Err(error) => return Err(io(error)),
         };
         let inner = if metadata.is_dir() {
-            Inner { folder: path.canonicalize().map_err(io)?, only: None }
+            Inner { folder: path.canonicalize().map_err(io)?, only: None, also_sealed }
         } else if let (true, Some(name)) = (metadata.is_file(), path.file_name().and_then(|name| name.to_str())) {
             let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-            Inner { folder: folder.canonicalize().map_err(io)?, only: Some(name.to_owned()) }
+            Inner { folder: folder.canonicalize().map_err(io)?, only: Some(name.to_owned()), also_sealed }
         } else {
             return Err(OpenFileError::Neither { path: path.to_owned() });
         };
@@ -178,6 +193,9 @@ impl Inner {
     fn read(&self, name: &str) -> Reading {
         let Ok(path) = self.path_of(name) else { return Reading::Missing };
         match replace::read(&path) {
+            Ok(Some((version, value))) if !self.also_sealed && is_encrypted(value.expose()) => {
+                Reading::NotOurs { version, value, why: SEALED.to_owned() }
+            }
             Ok(Some((version, value))) => Reading::Value { version, value },
             Ok(None) => Reading::Missing,
             Err(why) => Reading::Unreadable(why),

@@ -130,3 +130,13 @@ async fn one_file_is_a_store_of_one_entry() {
     assert_eq!(store.identity().await.expect("there"), identity);
     assert!(matches!(FileStore::open(&folder.path().join("nothing")), Err(OpenFileError::Missing { .. })));
 }
+
+#[tokio::test]
+async fn what_sops_has_encrypted_is_read_and_not_ours() {
+    let folder = folder(&[("plain", "a: 1\n"), ("sealed", "a: ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]\nid: 1\n")]);
+    let mut all = FileStore::open(folder.path()).expect("opens").read_all().await.expect("reads");
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let told: Vec<_> =
+        all.iter().map(|(name, reading)| (name.as_str(), matches!(reading, Reading::NotOurs { .. }))).collect();
+    assert_eq!(told, [("plain", false), ("sealed", true)]);
+}

@@ -48,7 +48,7 @@ impl Format {
 
 /// Whether sops has written these bytes. What is cut off or was changed counts as well: it cannot be decrypted, and that
 /// is to be said.
-pub(super) fn is_encrypted(bytes: &[u8]) -> bool {
+pub(in crate::adapters::stores) fn is_encrypted(bytes: &[u8]) -> bool {
     memmem::find(bytes, SEALED).is_some()
 }
 

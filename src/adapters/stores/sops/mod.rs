@@ -27,6 +27,7 @@ use crate::ports::secret_store::{Capabilities, Reading};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
+pub(super) use format::is_encrypted;
 use format::{Change, Format};
 pub use program::NoSopsError;
 use program::{Sops, SopsError};
@@ -66,7 +67,7 @@ impl SopsStore {
     /// # Errors
     /// [`OpenSopsError`]; nothing is ever made.
     pub async fn open(path: &Path, program: &str, call_timeout: Duration) -> Result<Self, OpenSopsError> {
-        let files = FileStore::open(path)?;
+        let files = FileStore::open_sealed(path)?;
         let (program, limit) = (program.to_owned(), call_timeout.max(LEAST_TIME));
         let no_answer = NoSopsError::NoVersion { program: program.clone() };
         let found = tokio::task::spawn_blocking(move || Sops::find(&program, limit)).await;
@@ -81,7 +82,7 @@ impl SopsStore {
             Reading::Value { version, value } => (version, value),
             other @ (Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_)) => return other,
         };
-        if !format::is_encrypted(value.expose()) {
+        if !is_encrypted(value.expose()) {
             return Reading::Unreadable("it is not encrypted with sops".to_owned());
         }
         let Ok(path) = self.files.path_of(name) else { return Reading::Missing };
@@ -122,7 +123,7 @@ impl Backend for SopsStore {
         let mut read = self.files.read_all().await?;
         if self.inner.is_folder {
             read.retain(|(_, reading)| match reading {
-                Reading::Value { value, .. } => format::is_encrypted(value.expose()),
+                Reading::Value { value, .. } => is_encrypted(value.expose()),
                 Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => true,
             });
         }
