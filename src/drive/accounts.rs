@@ -126,6 +126,9 @@ impl Accounts {
                 Err(error) => accounts.absent.push((ports.label, error)),
             }
         }
+        if !accounts.arrived.is_empty() {
+            accounts.absent.iter().for_each(|(label, error)| tracing::warn!("account {label} cannot be used: {error}"));
+        }
         match accounts.absent.first() {
             Some((_, error)) if accounts.arrived.is_empty() => Err(ArriveError::Caller(error.clone())),
             Some(_) | None => Ok(accounts),
