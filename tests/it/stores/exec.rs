@@ -1,9 +1,8 @@
 //! `exec:` with the example for the real `pass` (Debian), and programs that do not keep to the protocol.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use rotator::rotation::policy::LATE_REQUEST;
 
 use super::subject::Subject;
 use super::{conforms, is_stale, name, over, write};
+use crate::support::program::answer;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -64,18 +64,9 @@ impl Pass {
     }
 
     fn pass(&self, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {
-        let mut child = Command::new("pass")
-            .args(args)
-            .env("GNUPGHOME", self.home.path())
-            .env("PASSWORD_STORE_DIR", self.folder())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("pass is there: scripts/test installs it");
-        child.stdin.take().expect("a pipe").write_all(input).expect("written");
-        let output = child.wait_with_output().expect("waited for");
-        output.status.success().then_some(output.stdout)
+        let mut command = Command::new("pass");
+        command.args(args).env("GNUPGHOME", self.home.path()).env("PASSWORD_STORE_DIR", self.folder());
+        answer(&mut command, input)
     }
 
     /// A password store's own name.

@@ -248,6 +248,15 @@ impl Program {
     }
 }
 
+/// What a program answers to this on stdin, if it ends well. Its stderr is dropped.
+pub(crate) fn answer(command: &mut Command, input: &[u8]) -> Option<Vec<u8>> {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("it is there: scripts/test installs it");
+    child.stdin.take().expect("a pipe").write_all(input).expect("written");
+    let output = child.wait_with_output().expect("waited for");
+    output.status.success().then_some(output.stdout)
+}
+
 /// All that the store in this folder holds.
 pub(crate) fn values_in(folder: &Path) -> BTreeMap<String, String> {
     let store = EmbeddedStore::open_existing(&folder.join("store.db"), None).expect("opened");

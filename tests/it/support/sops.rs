@@ -1,9 +1,10 @@
 //! sops (<https://getsops.io>) and age, the real ones, with keys of one's own.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use super::program::answer;
 
 /// Two keys, of which the first can be used; a folder for files; and a `sops` that has the key and can be hindered.
 pub(crate) struct Sops {
@@ -80,17 +81,9 @@ impl Sops {
     }
 
     fn run(&self, args: &[&str], input: &[u8]) -> Option<Vec<u8>> {
-        let mut child = Command::new(real())
-            .args(args)
-            .env("SOPS_AGE_KEY_FILE", self.folder.path().join("mine"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sops starts");
-        child.stdin.take().expect("a pipe").write_all(input).expect("written");
-        let output = child.wait_with_output().expect("waited for");
-        output.status.success().then_some(output.stdout)
+        let mut command = Command::new(real());
+        command.args(args).env("SOPS_AGE_KEY_FILE", self.folder.path().join("mine"));
+        answer(&mut command, input)
     }
 }
 
