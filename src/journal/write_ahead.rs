@@ -4,10 +4,10 @@
 //! [`RotationJournal::carry_out`] makes one. It cannot be made elsewhere:
 //!
 //! ```compile_fail,E0451
-//! use rotator::journal::write_ahead::Journaled;
+//! use rotator::journal::write_ahead::{IntentLine, Journaled};
 //! use rotator::rotation::effect::DeleteKey;
-//! fn forge(effect: DeleteKey) -> Journaled<DeleteKey> {
-//!     Journaled { effect, intent: todo!() }
+//! fn forge(effect: DeleteKey, intent: IntentLine) -> Journaled<DeleteKey> {
+//!     Journaled { effect, intent }
 //! }
 //! ```
 //!
