@@ -1,5 +1,6 @@
 //! AWS as configured: the credentials in use, and the accounts that are named.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::config::{AccountSettings, Config, StoreSettings};
@@ -7,6 +8,7 @@ use super::error::CliError;
 use super::wire::aws_failed;
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::drive::accounts::AccountPorts;
+use crate::rotation::name::AccessKeyId;
 
 /// Clients of every account. None has been called yet.
 pub struct Connected {
@@ -37,6 +39,15 @@ impl Connected {
         let named = store.account.as_deref();
         let account = self.accounts.iter().find(|(account, _)| named.is_some_and(|named| account.is_called(named)));
         account.map_or(&self.own, |(_, aws)| aws)
+    }
+
+    /// The keys that rotator signs with: for every account, whether it can be used now or not, and for AWS's own stores.
+    pub async fn own_keys(&self, config: &Config) -> BTreeSet<AccessKeyId> {
+        let of_aws = |store: &&StoreSettings| store.uri.is_of_aws();
+        let stores = config.stores.iter().filter(of_aws).map(|store| self.of_store(store));
+        let of_accounts = self.accounts.iter().map(|(_, aws)| aws);
+        let signing = stores.chain(of_accounts).map(Aws::signing_key);
+        futures_util::future::join_all(signing).await.into_iter().flatten().collect()
     }
 
     /// The accounts that keys may be of: those that are named, else that of the credentials in use.

@@ -41,17 +41,23 @@ struct Where<'a> {
     configured: Option<&'a AccountSettings>,
 }
 
+impl<'a> Where<'a> {
+    fn of(configured: &'a AccountSettings) -> Self {
+        let account = configured.label.id.as_ref().map_or("*", AccountId::as_str);
+        Where { partition: configured.partition(), account, configured: Some(configured) }
+    }
+}
+
 /// What `account` needs; with several and none named, what the credentials in use need to get into each.
 fn of_aws(config: &Config, account: Option<&str>) -> Result<Value, CliError> {
     let Some(named) = account else {
         if config.accounts.is_empty() {
-            return Ok(least(config, &Where { partition: "aws", account: "*", configured: None }));
+            return Ok(policy_of(in_account(config, &Where { partition: "aws", account: "*", configured: None })));
         }
-        return Ok(policy_of(own(config)));
+        return own(config);
     };
     if let Some(configured) = config.accounts.iter().find(|known| known.is_called(named)) {
-        let account = configured.label.id.as_ref().map_or("*", AccountId::as_str);
-        return Ok(least(config, &Where { partition: configured.partition(), account, configured: Some(configured) }));
+        return Ok(policy_of(in_account(config, &Where::of(configured))));
     }
     if AccountId::new(named).is_err() || !config.accounts.is_empty() {
         return Err(CliError::usage(
@@ -59,11 +65,12 @@ fn of_aws(config: &Config, account: Option<&str>) -> Result<Value, CliError> {
             "write the twelve digits of one, or the name or the id of an [[account]]",
         ));
     }
-    Ok(least(config, &Where { partition: "aws", account: named, configured: None }))
+    Ok(policy_of(in_account(config, &Where { partition: "aws", account: named, configured: None })))
 }
 
-/// What the credentials in use need where accounts are named: the way into each, and the stores that are in none of them.
-fn own(config: &Config) -> Vec<Value> {
+/// What the credentials in use need where accounts are named: the way into each, all of an account that has neither a role
+/// nor a profile, and the stores that are in none of them.
+fn own(config: &Config) -> Result<Value, CliError> {
     let roles = config.accounts.iter().filter(|account| account.access.profile.is_none());
     let roles: Vec<&str> =
         roles.filter_map(|account| account.access.role.as_ref()).map(|role| role.arn.as_str()).collect();
@@ -71,9 +78,18 @@ fn own(config: &Config) -> Vec<Value> {
     if !roles.is_empty() {
         statements.push(allow("AssumeRoles", &["sts:AssumeRole"], &json!(roles)));
     }
+    for account in config.accounts.iter().filter(|account| account.uses_own_credentials()) {
+        statements.extend(in_account(config, &Where::of(account)));
+    }
     let own = Where { partition: "aws", account: "*", configured: None };
     statements.extend(stores_in(config, &own));
-    statements
+    if statements.is_empty() {
+        return Err(CliError::usage(
+            "the credentials in use need no policy: each account has a profile of its own",
+            "`rotator policy --account NAME` prints what those of an account need",
+        ));
+    }
+    Ok(policy_of(statements))
 }
 
 /// The statements for AWS's stores of this account.
@@ -94,7 +110,7 @@ fn policy_of(statements: Vec<Value>) -> Value {
 /// The actions and what they are allowed on
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html>).
 /// `sts:GetCallerIdentity` needs no permission.
-fn least(config: &Config, place: &Where<'_>) -> Value {
+fn in_account(config: &Config, place: &Where<'_>) -> Vec<Value> {
     let mut on_users = vec!["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"];
     if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
         on_users.push("iam:UpdateAccessKey");
@@ -109,7 +125,7 @@ fn least(config: &Config, place: &Where<'_>) -> Value {
         statements.push(allow("WhichAccount", &["sts:GetAccessKeyInfo"], &json!("*")));
     }
     statements.extend(stores_in(config, place));
-    policy_of(statements)
+    statements
 }
 
 fn allow(sid: &str, actions: &[&str], resource: &Value) -> Value {

@@ -258,7 +258,8 @@ pub async fn arrive(
 ) -> Result<Arc<World>, CliError> {
     let aws = Connected::by(config).await?;
     let stores = open_stores(config, given, &aws).await?;
-    let ports = Ports { accounts: aws.ports(), stores, clock: Arc::clone(clock) };
+    let own_keys = aws.own_keys(config).await;
+    let ports = Ports { accounts: aws.ports(), own_keys, stores, clock: Arc::clone(clock) };
     let manner = Manner {
         concurrency: config.concurrency,
         rate: config.rate,

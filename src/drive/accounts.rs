@@ -159,12 +159,6 @@ impl Accounts {
         self.arrived.iter().find(|account| account.caller.account == *id)
     }
 
-    /// Whether rotator signs with this key anywhere.
-    #[must_use]
-    pub fn sign_with(&self, key: &AccessKeyId) -> bool {
-        self.arrived.iter().any(|account| account.caller.keys.contains(key))
-    }
-
     /// Whose key it is, by its number: `sts:GetAccessKeyInfo`, asked once for each of AWS's partitions, which know nothing
     /// of one another. `None`: nobody knows it.
     ///
@@ -179,7 +173,7 @@ impl Accounts {
             }
             let ask = || account.ports.identity.account_of(key);
             match account.pace.read(Operation::GetAccessKeyInfo, ask).await {
-                Ok(Some(id)) if self.of(&id).is_some() || self.is_absent(&id) => return Ok(Some(id)),
+                Ok(Some(id)) if self.of(&id).is_some() || self.why_absent(&id).is_some() => return Ok(Some(id)),
                 Ok(Some(id)) => told = Ok(Some(id)),
                 Ok(None) => {}
                 Err(error) if !matches!(told, Ok(Some(_))) => told = Err(error),
@@ -187,10 +181,6 @@ impl Accounts {
             }
         }
         told
-    }
-
-    fn is_absent(&self, id: &AccountId) -> bool {
-        self.absent.iter().any(|(label, _)| label.id.as_ref() == Some(id))
     }
 
     /// Why this account cannot be used, if it is configured and did not answer.

@@ -225,7 +225,7 @@ async fn consider(
     if matches(&choice.exclude) || choice.only.as_ref().is_some_and(|only| !matches(only)) {
         return Err(Not::left("excluded", "left out by --only or --exclude"));
     }
-    if world.accounts.sign_with(id) {
+    if world.signs_with(id) {
         return Err(Not::left("own-key", "rotator itself signs with this key"));
     }
     if choice.older_than.is_zero() && taken.made_lately.contains(id) {

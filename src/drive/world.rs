@@ -1,6 +1,6 @@
 //! All that the drive works with, put together by whoever calls it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
 use crate::ports::identity::Caller;
 use crate::ports::secret_store::SecretStore;
-use crate::rotation::name::{AccountId, StoreIdentity, StoreName};
+use crate::rotation::name::{AccessKeyId, AccountId, StoreIdentity, StoreName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Rotation;
 
@@ -28,6 +28,8 @@ pub type Watcher = Arc<dyn Fn(&Rotation) + Send + Sync>;
 pub struct Ports {
     /// Every configured account; at least one.
     pub accounts: Vec<AccountPorts>,
+    /// The keys that rotator signs with, wherever it does: it never rotates one of them.
+    pub own_keys: BTreeSet<AccessKeyId>,
     /// Every configured store.
     pub stores: Vec<Arc<dyn SecretStore>>,
     /// This machine's clock.
@@ -145,6 +147,13 @@ impl World {
     #[must_use]
     pub fn describe(&self, store: &StoreName, entry: &impl std::fmt::Display) -> String {
         if self.ports.stores.len() > 1 { format!("{entry} in {store}") } else { entry.to_string() }
+    }
+
+    /// Whether rotator signs with this key anywhere.
+    #[must_use]
+    pub fn signs_with(&self, key: &AccessKeyId) -> bool {
+        let mut callers = self.accounts.arrived().iter().map(|account| &account.caller);
+        self.ports.own_keys.contains(key) || callers.any(|caller| caller.key.as_ref() == Some(key))
     }
 
     /// Whether this is the world the rotation was opened in: "absent", seen from elsewhere, says nothing. Its account.

@@ -15,8 +15,8 @@ pub struct Caller {
     pub account: AccountId,
     /// Their ARN.
     pub arn: String,
-    /// The ids of the keys that rotator signs with: these credentials', and those by which it came to them.
-    pub keys: Vec<AccessKeyId>,
+    /// The id of the key that rotator signs with.
+    pub key: Option<AccessKeyId>,
     /// AWS's clock when it answered.
     pub at: Timestamp,
 }

@@ -1,10 +1,14 @@
 //! The accounts that the configuration names: each with the credentials of a profile, and a role assumed with them.
 
-use aws_config::default_provider::region::DefaultRegionChain;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
+use crate::rotation::name::AccessKeyId;
 
 use super::connect::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, late};
 
@@ -34,12 +38,24 @@ pub struct Access {
 }
 
 impl Access {
-    /// The region that is used where neither this nor the chain names one. IAM is global within a partition.
-    fn last_resort(&self) -> &'static str {
+    /// Its own, the profile's, or one of the role's partition; else the chain's. IAM is global within a partition.
+    async fn region(&self) -> Region {
+        if let Some(region) = &self.region {
+            return Region::new(region.clone());
+        }
+        if let Some(profile) = &self.profile {
+            let of_profile = ProfileFileRegionProvider::builder().profile_name(profile).build();
+            if let Some(region) = of_profile.region().await {
+                return region;
+            }
+        }
         match self.role.as_ref().and_then(|role| role.arn.split(':').nth(1)) {
-            Some("aws-cn") => "cn-north-1",
-            Some("aws-us-gov") => "us-gov-west-1",
-            Some(_) | None => LAST_RESORT_REGION,
+            Some("aws-cn") => Region::from_static("cn-north-1"),
+            Some("aws-us-gov") => Region::from_static("us-gov-west-1"),
+            Some(_) | None => {
+                let chain = RegionProviderChain::default_provider().region().await;
+                chain.unwrap_or(Region::from_static(LAST_RESORT_REGION))
+            }
         }
     }
 }
@@ -51,14 +67,13 @@ impl Aws {
     /// # Errors
     /// As [`Aws::connect`].
     pub async fn of_account(access: &Access, settings: AwsSettings) -> Result<Self, ConnectError> {
-        let of_profile = |profile: &String| DefaultRegionChain::builder().profile_name(profile).build();
-        let default = access.profile.as_ref().map_or_else(|| DefaultRegionChain::builder().build(), of_profile);
-        let region = RegionProviderChain::first_try(access.region.clone().map(Region::new))
-            .or_else(default)
-            .or_else(Region::from_static(access.last_resort()));
-        let mut chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(late());
+        let region = access.region().await;
+        let mut chain = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(late());
         if let Some(profile) = &access.profile {
-            chain = chain.profile_name(profile);
+            // The SDK's chain would ask the environment first, whatever the profile is called.
+            let own = ProviderConfig::default().with_region(Some(region)).with_http_client(late());
+            let of_profile = ProfileFileCredentialsProvider::builder().configure(&own).profile_name(profile).build();
+            chain = chain.profile_name(profile).credentials_provider(of_profile);
         }
         let source = chain.load().await;
         // Also where a role is assumed: its credentials come from the same endpoint.
@@ -74,5 +89,12 @@ impl Aws {
         let chain = source.to_builder().credentials_provider(assumed).build();
         let aws = Self::with_chain(&chain, settings).await?;
         Ok(Self { assumed_with: source.credentials_provider(), ..aws })
+    }
+
+    /// The key that rotator signs with here: of its credentials, or of those that its role is assumed with. None, where the
+    /// credentials cannot be had: nothing is signed then.
+    pub async fn signing_key(&self) -> Option<AccessKeyId> {
+        let source = self.assumed_with.clone().or_else(|| self.chain.credentials_provider())?;
+        AccessKeyId::new(source.provide_credentials().await.ok()?.access_key_id()).ok()
     }
 }

@@ -3,7 +3,6 @@
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 
 use super::connect::Aws;
@@ -25,14 +24,9 @@ impl Identity for Aws {
         let request = self.sts.get_caller_identity().customize().interceptor(witness.clone());
         let result = Box::pin(request.send()).await;
         let (output, seen) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
-        let mut keys: Vec<_> = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok()).into_iter().collect();
+        let key = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok());
         let answer = Answer::of(output, &call, seen)?;
-        if let Some(source) = &self.assumed_with {
-            // They have just been used, or the role's would not have been had.
-            let source = source.provide_credentials().await.ok();
-            keys.extend(source.and_then(|source| AccessKeyId::new(source.access_key_id()).ok()));
-        }
-        Ok(Caller { account: answer.account, arn: answer.arn, keys, at: answer.at })
+        Ok(Caller { account: answer.account, arn: answer.arn, key, at: answer.at })
     }
 
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {

@@ -28,6 +28,12 @@ impl AccountSettings {
         self.label.name.as_deref() == Some(text) || self.label.id.as_ref().is_some_and(|id| id.as_str() == text)
     }
 
+    /// Whether it is the account of the credentials in use: no role leads to it, and no profile.
+    #[must_use]
+    pub const fn uses_own_credentials(&self) -> bool {
+        self.access.role.is_none() && self.access.profile.is_none()
+    }
+
     /// AWS's partition, as the role or the region tells it.
     #[must_use]
     pub fn partition(&self) -> &str {

@@ -117,6 +117,12 @@ impl StoreUri {
         Ok(Self { name, kind: kind(path) })
     }
 
+    /// Whether it is one of AWS's own, in a region and an account.
+    #[must_use]
+    pub const fn is_of_aws(&self) -> bool {
+        matches!(self.kind, StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_))
+    }
+
     /// The file of an embedded store.
     #[must_use]
     pub fn embedded_path(&self) -> Option<&Path> {
@@ -218,10 +224,10 @@ impl StoreSettings {
             }
             Some(scope) => Naming::within(scope).map_err(|_| bad("scope", scope, "write \"<app>/<environment>\""))?,
         };
-        let of_aws = |key: &str| match (table.text(key), &uri.kind) {
-            (Some(text), StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_)) => Ok(Some(text.to_owned())),
-            (Some(text), _) => Err(bad(key, text, "only a store of AWS's is in a region and an account")),
-            (None, _) => Ok(None),
+        let of_aws = |key: &str| match table.text(key) {
+            Some(text) if uri.is_of_aws() => Ok(Some(text.to_owned())),
+            Some(text) => Err(bad(key, text, "only a store of AWS's is in a region and an account")),
+            None => Ok(None),
         };
         let patterns = |key: &str| globs(table.texts(key), key);
         Ok(Self {

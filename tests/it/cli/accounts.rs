@@ -185,6 +185,38 @@ async fn an_account_that_cannot_be_used_harms_no_other() {
     scene.assert_rotated(BANK, "book-live", &old).await;
 }
 
+/// A profile is what it says, also where the environment holds other credentials; and these, which only a store is read
+/// with, are never rotated themselves.
+#[tokio::test]
+async fn a_profile_is_used_and_the_key_that_only_reads_a_store_is_left_alone() {
+    let scene = Scene::with(&[(HOME, "till-live"), (HOME, "robot-live")]).await;
+    let secret = |user: &str| {
+        let entry = format!("{}/AWS_SECRET_ACCESS_KEY", user.replace('-', "/"));
+        scene.bench.run(&["store", "get", &entry]).code(0).stdout
+    };
+    let (robot, till) = (scene.stored("robot-live"), scene.stored("till-live"));
+    let admin = &scene.inside[HOME];
+    std::fs::create_dir(scene.bench.path(".aws")).expect("made");
+    let profile = format!("[admin]\naws_access_key_id = {}\naws_secret_access_key = {}\n", admin.id, admin.secret);
+    scene.bench.write(".aws/credentials", &profile);
+    let stores = "[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"aws-ssm:/nothing\"\n";
+    scene.configure(&format!("{stores}[[account]]\nid = \"{HOME}\"\nprofile = \"admin\"\n"));
+    let as_robot = |args: &[&str]| -> Ended {
+        let mut command = scene.command(args);
+        command.env_remove("ROTATOR_STORE");
+        command.env("AWS_ACCESS_KEY_ID", &robot).env("AWS_SECRET_ACCESS_KEY", secret("robot-live"));
+        command.output().expect("it starts").into()
+    };
+    // moto knows the profile's key for nobody's, and the environment's for a user's.
+    let doctor = as_robot(&["doctor"]).code(0).prints("user/moto");
+    assert!(!doctor.stdout.contains("user/robot-live"), "{}", doctor.stdout);
+    let ended = as_robot(&["run", "--output", "json"]).code(0);
+    let alone = ended.json()["left_alone"].as_array().expect("a list").clone();
+    assert!(alone.iter().any(|left| left["key_id"] == robot && left["reason"] == "own-key"), "{alone:#?}");
+    assert_eq!(scene.keys_of(HOME, "robot-live").await, [robot]);
+    scene.assert_rotated(HOME, "till-live", &till).await;
+}
+
 #[test]
 fn what_an_account_cannot_be_is_refused_with_its_reason() {
     let bench = Bench::new();
@@ -222,10 +254,12 @@ fn each_account_has_a_policy_of_its_own() {
     };
     let own = policy(&["policy"]).code(0);
     assert_eq!(
-        own.json()["Statement"],
-        json!([{"Sid": "AssumeRoles", "Effect": "Allow", "Action": ["sts:AssumeRole"],
-        "Resource": [role]}])
+        own.json()["Statement"][0],
+        json!({"Sid": "AssumeRoles", "Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": [role]})
     );
+    // The second account has neither a role nor a profile: it is that of the credentials in use.
+    let own = own.prints("arn:aws:iam::444455556666:user/").prints("iam:CreateAccessKey");
+    assert!(!own.stdout.contains("ssm"), "that store is another's: {}", own.stdout);
     let shop = policy(&["policy", "--account", "shop"]).code(0).prints("arn:aws-us-gov:iam::111122223333:user/");
     let shop = shop.prints("sts:GetAccessKeyInfo").prints("arn:aws-us-gov:ssm:*:111122223333:parameter/shop");
     drop(shop);

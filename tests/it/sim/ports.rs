@@ -123,7 +123,7 @@ impl Identity for Process {
         let at = self.at();
         self.call(Op::Caller, "", |_| {
             let account = AccountId::new(ACCOUNT).expect("an account");
-            Ok(Caller { account, arn: "arn:aws:iam::123456789012:user/rotator".to_owned(), keys: Vec::new(), at })
+            Ok(Caller { account, arn: "arn:aws:iam::123456789012:user/rotator".to_owned(), key: None, at })
         })
         .await
     }

@@ -193,7 +193,7 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
         });
         let clock: Arc<Process> = Arc::new(me.clone());
         let accounts = vec![AccountPorts::of_credentials(clock.clone(), clock.clone())];
-        let ports = Ports { accounts, stores: stores.collect(), clock: clock.clone() };
+        let ports = Ports { accounts, own_keys: Default::default(), stores: stores.collect(), clock: clock.clone() };
         let manner = Manner {
             concurrency: 16,
             rate: None,

@@ -28,7 +28,7 @@ async fn the_caller_is_told_with_the_key_that_signed() {
     let expected = Caller {
         account: AccountId::new(ACCOUNT).expect("valid"),
         arn: "arn:aws:iam::123456789012:user/rotator".to_owned(),
-        keys: vec![key("AKIAROTATORROTATORRO")],
+        key: Some(key("AKIAROTATORROTATORRO")),
         at: date(),
     };
     assert_eq!(aws(&responder).await.caller().await.expect("told"), expected);
