@@ -85,6 +85,10 @@ faults! {
     NoQuarantine = "no-quarantine",
     /// A write is believed without reading it back.
     WriteBelieved = "write-believed",
+    /// The old key goes although a sink may still hold it.
+    SinkNotAwaited = "sink-not-awaited",
+    /// Another pair is written to a sink while the one before may still land there.
+    SinkWrittenEarly = "sink-written-early",
 }
 
 /// Whether this fault is planted: never, but in a test that asks for it.

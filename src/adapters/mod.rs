@@ -1,8 +1,11 @@
 //! FLOOR 3: the real world behind the ports. An adapter knows neither the drive nor another adapter; what several
-//! need (private files, opening an SQLite file with care) stands beside them.
+//! need (private files, opening an SQLite file with care, asking a program) stands beside them.
 
 pub mod aws;
+mod child;
 mod private_file;
+mod program;
+pub mod sinks;
 mod sqlite;
 pub mod sqlite_journal;
 pub mod stores;

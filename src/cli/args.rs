@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::rotation::name::{AccessKeyId, EntryName, RotationId};
+use crate::rotation::name::{AccessKeyId, EntryName, RotationId, SinkName};
 
 /// Rotates the AWS access keys in a secret store, and survives a crash at any moment.
 #[derive(Debug, Parser)]
@@ -242,7 +242,7 @@ pub struct ResolveArgs {
     pub word: Word,
 }
 
-/// A person's word on one key.
+/// A person's word on one key, or one sink.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Word {
@@ -252,6 +252,9 @@ pub struct Word {
     /// This key is somebody else's: leave it alone for good
     #[arg(long, value_name = "KEY_ID")]
     pub keep_key: Option<AccessKeyId>,
+    /// Nothing reads this sink any more, or a person has brought the new key there: do not wait for it
+    #[arg(long, value_name = "SINK")]
+    pub leave_sink: Option<SinkName>,
 }
 
 /// `store`.

@@ -120,6 +120,17 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
             return checks;
         }
     };
+    checks.extend(world.sinks.iter().map(|(sink, identity)| {
+        Check::of(
+            "sink",
+            match identity {
+                Ok(_) => Ok(sink.to_string()),
+                Err(error) => {
+                    Err(CliError::failed(format!("{sink}: {error}"), "docs/sinks.md says what each sink needs"))
+                }
+            },
+        )
+    }));
     for (label, error) in world.accounts.absent() {
         let hint = "mend its [[account]]: keys of this account are not rotated until then";
         checks.push(Check::of("credentials", Err(CliError::failed(format!("account {label}: {error}"), hint))));

@@ -13,7 +13,7 @@ use crate::adapters::system_clock::SystemClock;
 use crate::drive::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Asked, Event};
-use crate::rotation::name::{AccessKeyId, RotationId};
+use crate::rotation::name::{AccessKeyId, RotationId, SinkName};
 use crate::rotation::reason::Reason;
 use crate::rotation::standing::{Phase, Rotation, Standing};
 
@@ -55,12 +55,12 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
 /// # Errors
 /// Exit code 2 unless the rotation asks about that key; else as `resume`.
 pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, CliError> {
-    say(context, id, |rotation| match (&word.delete_key, &word.keep_key) {
-        (Some(key), None) => {
+    say(context, id, |rotation| match (&word.delete_key, &word.keep_key, &word.leave_sink) {
+        (Some(key), None, None) => {
             check_key(rotation, key)?;
             Ok(Asked::DeleteKey { key: key.clone() })
         }
-        (None, Some(key)) => {
+        (None, Some(key), None) => {
             check_key(rotation, key)?;
             if *key == rotation.opened.old_key {
                 return Err(CliError::usage(
@@ -70,10 +70,28 @@ pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, C
             }
             Ok(Asked::KeepKey { key: key.clone() })
         }
-        (None, None) | (Some(_), Some(_)) => {
-            Err(CliError::usage("one of --delete-key and --keep-key is needed", "see `rotator resolve --help`"))
+        (None, None, Some(sink)) => {
+            check_sink(rotation, sink)?;
+            Ok(Asked::LeaveSink { sink: sink.clone() })
         }
+        _ => Err(CliError::usage(
+            "one of --delete-key, --keep-key and --leave-sink is needed",
+            "see `rotator resolve --help`",
+        )),
     })
+}
+
+/// Only a sink that the rotation writes.
+fn check_sink(rotation: &Rotation, sink: &SinkName) -> Result<(), CliError> {
+    let sinks: Vec<&str> = rotation.opened.sinks.iter().map(|follower| follower.sink.as_str()).collect();
+    if sinks.contains(&sink.as_str()) {
+        return Ok(());
+    }
+    let hint = match sinks.as_slice() {
+        [] => "no sink follows its places".to_owned(),
+        sinks => format!("name one of these: {}", sinks.join(", ")),
+    };
+    Err(CliError::usage(format!("rotation {} writes no sink {sink}", rotation.id), hint))
 }
 
 /// Only a key that the rotation asks about: a slip of the pen must not delete another.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::exit::Tally;
 use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
+use crate::drive::sinks::{InSinks, in_sinks};
 use crate::journal::entry::{Campaign, LeftAloneNote, Summary};
 use crate::journal::store::{SharedStore, StorageError, Which};
 use crate::rotation::name::{AccessKeyId, RotationId};
@@ -20,6 +21,14 @@ pub struct Picture {
     pub open: Vec<Summary>,
     /// Every rotation of the youngest campaign.
     pub of_campaign: Vec<Summary>,
+}
+
+/// Keys that sinks were given last, from a journal that is only read.
+///
+/// # Errors
+/// [`StorageError`] if the journal cannot be read.
+pub fn read_in_sinks(reader: &SyncReader) -> Result<InSinks, StorageError> {
+    Ok(in_sinks(reader.summaries(Which::All)?.iter().map(|summary| &summary.rotation)))
 }
 
 impl Picture {

@@ -10,14 +10,16 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::{PlanDocument, to_bytes};
 use super::output::table::{self, Paint};
-use super::picture::Picture;
+use super::picture::{Picture, read_in_sinks};
 use super::run::{AT_ONCE, block_on, campaign_failed};
 use super::wire::{self, storage_failed};
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::campaign::CampaignError;
+use crate::drive::sinks::InSinks;
 use crate::drive::stop::Stop;
 use crate::drive::survey::{Taken, survey};
 use crate::journal::clock::Clock;
+use crate::journal::store::StorageError;
 
 /// `rotator plan`.
 ///
@@ -26,8 +28,8 @@ use crate::journal::clock::Clock;
 pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let config = context.config(args)?;
     let choice = config.choice(args)?;
-    let picture = read_picture(&config)?;
-    let taken = taken(&picture);
+    let (picture, in_sinks) = read_picture(&config)?;
+    let taken = Taken { in_sinks, ..taken(&picture) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
@@ -60,11 +62,13 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn read_picture(config: &Config) -> Result<Picture, CliError> {
-    match wire::read_journal(&config.journal)? {
-        Some(reader) => Picture::read(&reader).map_err(|error| storage_failed(&error)),
-        None => Ok(Picture::default()),
-    }
+fn read_picture(config: &Config) -> Result<(Picture, InSinks), CliError> {
+    let Some(reader) = wire::read_journal(&config.journal)? else { return Ok(Default::default()) };
+    let read = || {
+        let in_sinks = if config.sinks.is_empty() { InSinks::new() } else { read_in_sinks(&reader)? };
+        Ok((Picture::read(&reader)?, in_sinks))
+    };
+    read().map_err(|error: StorageError| storage_failed(&error))
 }
 
 /// The keys that `run` would not open: the same that the drive takes from its journal.

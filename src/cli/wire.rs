@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::config::{Config, StoreKind, StoreSettings};
+use super::config::{Config, SinkKind, StoreKind, StoreSettings};
 use super::connect::Connected;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
 use super::progress;
+use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::exec::ExecStore;
@@ -21,12 +22,14 @@ use crate::adapters::stores::sops::{OpenSopsError, SopsStore};
 use crate::adapters::stores::vault::{Vault, VaultError, VaultSettings};
 use crate::adapters::stores::{Backend, Chosen, Named};
 use crate::drive::report::with_causes;
+use crate::drive::sinks::SinkPorts;
 use crate::drive::stop::Stop;
 use crate::drive::world::{Manner, Ports, World};
 use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
 use crate::journal::write_ahead::Journal;
 use crate::ports::secret_store::SecretStore;
+use crate::ports::sink::Sink;
 
 /// What `main` took out of the environment before anything could inherit it, and what it was started with.
 #[derive(Default)]
@@ -206,6 +209,20 @@ async fn open_kubernetes(_: &Config, settings: &StoreSettings, _: &str) -> Resul
     ))
 }
 
+/// The sinks. One that does not answer harms only the keys that it follows.
+async fn open_sinks(config: &Config) -> Vec<SinkPorts> {
+    let mut sinks = Vec::new();
+    for settings in &config.sinks {
+        let sink: Arc<dyn Sink> = match &settings.kind {
+            SinkKind::Exec(command) => {
+                Arc::new(ExecSink::open(settings.name.clone(), command, config.call_timeout).await)
+            }
+        };
+        sinks.push(SinkPorts { sink, follows: settings.follows.clone(), of_store: settings.of_store.clone() });
+    }
+    sinks
+}
+
 fn vault_failed(error: &VaultError) -> CliError {
     let (message, hint) =
         (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of vault:");
@@ -259,7 +276,8 @@ pub async fn arrive(
     let aws = Connected::by(config).await?;
     let stores = open_stores(config, given, &aws).await?;
     let own_keys = aws.own_keys(config).await;
-    let ports = Ports { accounts: aws.ports(), own_keys, stores, clock: Arc::clone(clock) };
+    let ports =
+        Ports { accounts: aws.ports(), own_keys, stores, sinks: open_sinks(config).await, clock: Arc::clone(clock) };
     let manner = Manner {
         concurrency: config.concurrency,
         rate: config.rate,

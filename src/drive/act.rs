@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::pace::Operation;
 use super::places::{Readings, read_places};
 use super::rotate::{Left, MOST_TRIES, Visitor};
+use super::sinks::{secret_for, sink_of, way_out};
 use super::world::World;
 use super::write::{self, Batches, OldValues};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
-use crate::rotation::effect::{ChangeStatus, CreateNew, DeleteKey, Effect, Intent, WriteEntries, WriteKind};
+use crate::ports::sink::SinkWrite;
+use crate::rotation::effect::{ChangeStatus, CreateNew, DeleteKey, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::{Hand, Known};
 use crate::rotation::name::AccessKeyId;
@@ -58,6 +60,7 @@ impl Visitor<'_> {
             Intent::StoreNew => self.store(journal, WriteKind::StoreNew).await,
             Intent::RestoreOld => self.store(journal, WriteKind::RestoreOld).await,
             Intent::FenceStore => self.store(journal, WriteKind::FenceStore).await,
+            Intent::WriteSink { sink, key, .. } => self.write_sink(journal, sink, key).await,
             Intent::DeactivateOld => self.change(journal, ChangeStatus::deactivate_old(user, old)).await,
             Intent::ReactivateOld => self.change(journal, ChangeStatus::reactivate_old(user, old)).await,
             Intent::DeactivateNew { key } => self.change(journal, ChangeStatus::deactivate_new(user, key)).await,
@@ -209,6 +212,37 @@ impl Visitor<'_> {
                 Ok(batches)
             }
         }
+    }
+
+    async fn write_sink(
+        &mut self,
+        journal: RotationJournal,
+        sink: usize,
+        key: AccessKeyId,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let rotation = journal.rotation().clone();
+        let follower = &rotation.opened.sinks[sink];
+        let port = match sink_of(world, follower) {
+            Ok(port) => port,
+            Err(why) => return self.later(journal, format!("{why}; {}", way_out(&rotation, &follower.sink))).await,
+        };
+        let readings = self.hand.readings.as_ref();
+        let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
+            return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
+        };
+        let _turn = world.pace.turn(Operation::Store).await;
+        let asked_at = world.aws_now();
+        let until = asked_at.plus(world.manner.call_timeout).plus(follower.late_writes);
+        let follows = &rotation.opened.places[follower.place].id.entry;
+        let hint = way_out(&rotation, &follower.sink);
+        let effect = WriteSink { sink, key, asked_at, until };
+        self.finish(journal, effect, |order| async move {
+            let write = SinkWrite { follows, secret: &secret };
+            port.write(order, write).await.map_err(|failure| failure.with_hint(&hint))?;
+            Ok(world.aws_now())
+        })
+        .await
     }
 
     /// Every effect but the create goes through here.

@@ -14,6 +14,7 @@ use super::accounts::Account;
 use super::pace::Operation;
 use super::report::{Report, collect, collect_opened, with_causes};
 use super::rotate::visit;
+use super::sinks::in_sinks;
 use super::survey::{Choice, Due, Survey, Taken, survey};
 use super::world::World;
 use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote};
@@ -164,6 +165,10 @@ impl Drive {
             let Opened { account, user, .. } = summary.rotation.opened;
             taken.users.insert((account, user));
         }
+        if !self.world.ports.sinks.is_empty() {
+            let all = self.journal.store().summaries(Which::All).await?;
+            taken.in_sinks = in_sinks(all.iter().map(|summary| &summary.rotation));
+        }
         if let Some(campaign) = campaign {
             taken.made_lately.extend(self.journal.store().keys_made_by(campaign.id).await?);
         }
@@ -223,6 +228,7 @@ impl Drive {
             old_key_created: due.key.created,
             places: due.places,
             stores,
+            sinks: due.sinks,
             policy: choice.policy.clone(),
         })
     }

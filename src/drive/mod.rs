@@ -16,6 +16,7 @@ pub mod prove;
 pub mod report;
 pub mod rotate;
 pub mod scans;
+pub mod sinks;
 pub mod stop;
 pub mod survey;
 pub mod world;

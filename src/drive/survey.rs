@@ -10,6 +10,7 @@ use super::bars::{Bars, NotOurs, fixed, named_elsewhere};
 use super::confirm::{Confirmed, confirm};
 use super::owner::Owner;
 use super::pace::Operation;
+use super::sinks::{InSinks, followers, forsaken};
 use super::world::World;
 use crate::discovery::{Candidate, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
@@ -19,6 +20,7 @@ use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
 use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
 use crate::rotation::policy::{Policy, SpareKey};
 use crate::rotation::secret::Fingerprint;
+use crate::rotation::sink::Follower;
 
 /// What the operator chose to rotate.
 #[derive(Debug, Clone)]
@@ -50,6 +52,8 @@ pub struct Due {
     pub key: KeySeen,
     /// Where its pair stands.
     pub places: Vec<Place>,
+    /// The sinks that follow these places.
+    pub sinks: Vec<Follower>,
 }
 
 /// What a survey found.
@@ -70,6 +74,8 @@ pub struct Taken {
     pub in_flight: BTreeSet<AccessKeyId>,
     /// Users that have one, by account.
     pub users: BTreeSet<(AccountId, UserName)>,
+    /// Keys that sinks were given last.
+    pub in_sinks: InSinks,
     /// Keys that a campaign made which was open when this run began.
     pub made_lately: BTreeSet<AccessKeyId>,
 }
@@ -151,9 +157,9 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     for ((candidate, answer), (id, old_secret)) in findings.candidates.iter().zip(answers).zip(secrets) {
         match answer {
-            Ok(Some(Confirmed { account, user, key, .. })) => {
+            Ok(Some((Confirmed { account, user, key, .. }, sinks))) => {
                 let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
-                by_user.entry(whose).or_default().push(Due { id, old_secret, account, user, key, places });
+                by_user.entry(whose).or_default().push(Due { id, old_secret, account, user, key, places, sinks });
             }
             Ok(None) => {}
             Err(not) => {
@@ -206,7 +212,7 @@ async fn consider(
     taken: &Taken,
     candidate: &Candidate,
     bars: Bars<'_>,
-) -> Result<Option<Confirmed>, Not> {
+) -> Result<Option<(Confirmed, Vec<Follower>)>, Not> {
     let id = &candidate.key_id;
     if taken.in_flight.contains(id) {
         return Ok(None);
@@ -259,8 +265,15 @@ async fn consider(
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
         return Err(Not::needs_a_person("read-only", message));
     }
+    let sinks = followers(world, &candidate.places).map_err(|why| {
+        let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
+        Not::needs_a_person("sink-unavailable", message)
+    })?;
+    if let Some(why) = forsaken(world, &taken.in_sinks, id, &candidate.places) {
+        return Err(Not::needs_a_person("sink-forsaken", why));
+    }
     room(account, choice, user, keys, id).await?;
-    Ok(Some(confirmed))
+    Ok(Some((confirmed, sinks)))
 }
 
 /// A rotation's id, and within it the fingerprint of the secret as it stands now.

@@ -10,6 +10,7 @@ use super::accounts::{Account, AccountPorts, Accounts};
 use super::aws_clock::AwsClock;
 use super::pace::{Operation, Pace};
 use super::scans::Scans;
+use super::sinks::{Identities, SinkPorts};
 use super::stop::Stop;
 use super::writers::Writers;
 use crate::journal::clock::Clock;
@@ -32,6 +33,8 @@ pub struct Ports {
     pub own_keys: BTreeSet<AccessKeyId>,
     /// Every configured store.
     pub stores: Vec<Arc<dyn SecretStore>>,
+    /// Every configured sink.
+    pub sinks: Vec<SinkPorts>,
     /// This machine's clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -90,6 +93,8 @@ pub struct World {
     pub stop: Arc<Stop>,
     /// What each configured store says it is, or why it does not.
     pub stores: BTreeMap<StoreName, Result<StoreIdentity, CallError>>,
+    /// What each configured sink says it is, or why it does not.
+    pub sinks: Identities,
 }
 
 impl World {
@@ -110,6 +115,11 @@ impl World {
             let identity = pace.read(Operation::Store, || store.identity()).await;
             stores.insert(store.name().clone(), identity);
         }
+        let mut sinks = Identities::new();
+        for SinkPorts { sink, .. } in &ports.sinks {
+            let identity = pace.read(Operation::Store, || sink.identity()).await;
+            sinks.insert(sink.name().clone(), identity);
+        }
         Ok(Self {
             ports,
             manner,
@@ -120,6 +130,7 @@ impl World {
             writers: Writers::default(),
             stop,
             stores,
+            sinks,
         })
     }
 

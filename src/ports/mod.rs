@@ -6,3 +6,4 @@ pub mod call;
 pub mod iam;
 pub mod identity;
 pub mod secret_store;
+pub mod sink;

@@ -118,6 +118,7 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
             Intent::StoreNew
             | Intent::RestoreOld
             | Intent::FenceStore
+            | Intent::WriteSink { .. }
             | Intent::DeactivateOld
             | Intent::ReactivateOld
             | Intent::DeleteOld
@@ -148,26 +149,14 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
         }
         (
             Phase::CreatedNew { .. },
-            Intent::CreateNew { .. } | Intent::DeactivateOld | Intent::ReactivateOld | Intent::DeleteOld,
+            Intent::CreateNew { .. }
+            | Intent::WriteSink { .. }
+            | Intent::DeactivateOld
+            | Intent::ReactivateOld
+            | Intent::DeleteOld,
         ) => false,
 
-        (Phase::StoredNew { made, .. }, Intent::DeactivateOld) => {
-            !rotation.is_never_deactivated_again() && !made.discard_may_land
-        }
-        (Phase::StoredNew { .. }, Intent::DeleteOld | Intent::FenceStore) => true,
-        (Phase::StoredNew { made, .. }, Intent::DiscardNew { key, then: AfterDiscard::Abort, .. }) => {
-            made.key == *key && made.fenced.is_some() && rotation.abort_asked
-        }
-        (
-            Phase::StoredNew { .. },
-            Intent::CreateNew { .. }
-            | Intent::StoreNew
-            | Intent::RestoreOld
-            | Intent::ReactivateOld
-            | Intent::DeactivateNew { .. }
-            | Intent::ReactivateNew { .. }
-            | Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. },
-        ) => false,
+        (Phase::StoredNew { made, .. }, intent) => may_intend_when_stored(rotation, made, intent),
 
         (Phase::DeactivatedOld { .. }, Intent::DeleteOld | Intent::ReactivateOld) => true,
         (
@@ -176,12 +165,48 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
             | Intent::StoreNew
             | Intent::RestoreOld
             | Intent::FenceStore
+            | Intent::WriteSink { .. }
             | Intent::DeactivateOld
             | Intent::DeactivateNew { .. }
             | Intent::ReactivateNew { .. }
             | Intent::DiscardNew { .. },
         ) => false,
     }
+}
+
+/// The same in `stored-new`.
+fn may_intend_when_stored(rotation: &Rotation, made: &Made, intent: &Intent) -> bool {
+    match intent {
+        Intent::DeactivateOld => {
+            let may_be = !rotation.is_never_deactivated_again() && !made.discard_may_land;
+            may_be && nothing_lands_any_more(made) && every_sink_follows(rotation, made)
+        }
+        Intent::DeleteOld => nothing_lands_any_more(made) && every_sink_follows(rotation, made),
+        Intent::FenceStore => true,
+        Intent::WriteSink { sink, key, asked_at, .. } => rotation.may_write_sink(made, *sink, key, *asked_at),
+        Intent::DiscardNew { key, then: AfterDiscard::Abort, .. } => {
+            let gave_up = rotation.abort_asked && rotation.not_back().is_none();
+            made.key == *key && made.fenced.is_some() && gave_up
+        }
+        Intent::DeleteNamed { key } => rotation.is_strangers(key),
+        Intent::CreateNew { .. }
+        | Intent::StoreNew
+        | Intent::RestoreOld
+        | Intent::ReactivateOld
+        | Intent::DeactivateNew { .. }
+        | Intent::ReactivateNew { .. }
+        | Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. } => false,
+    }
+}
+
+/// Once the old key is gone the rotation closes, and the user's next one knows of no write of this one's.
+fn nothing_lands_any_more(made: &Made) -> bool {
+    !made.write_may_land || made.fenced.is_some() || planted::is(Planted::NoFence)
+}
+
+/// P3, as far as a sink can be known: its API acknowledged the new pair, or a person said not to wait for it.
+fn every_sink_follows(rotation: &Rotation, made: &Made) -> bool {
+    rotation.without_new(made).is_none() || planted::is(Planted::SinkNotAwaited)
 }
 
 /// Evidence is not proof; what rests on it may be undone.
@@ -243,6 +268,11 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
         },
         (Intent::RestoreOld, Outcome::Restored) => settled(phase.clone()),
         (Intent::FenceStore, Outcome::Fenced { at }) => fenced(phase, *at).and_then(settled),
+        (Intent::WriteSink { sink, key, .. }, Outcome::SinkAcknowledged { sink: to, key: done, .. })
+            if sink == to && key == done =>
+        {
+            settled(phase.clone())
+        }
         (Intent::DeactivateOld, Outcome::OldDeactivated { at }) => match phase {
             Phase::StoredNew { made, stored_at } => settled(Phase::DeactivatedOld {
                 made: made.clone(),
@@ -275,6 +305,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
             | Intent::StoreNew
             | Intent::RestoreOld
             | Intent::FenceStore
+            | Intent::WriteSink { .. }
             | Intent::DeactivateOld
             | Intent::ReactivateOld
             | Intent::DeleteOld
@@ -287,6 +318,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
             | Outcome::Stored { .. }
             | Outcome::Restored
             | Outcome::Fenced { .. }
+            | Outcome::SinkAcknowledged { .. }
             | Outcome::OldDeactivated { .. }
             | Outcome::OldReactivated { .. }
             | Outcome::OldDeleted

@@ -41,6 +41,17 @@ pub enum Intent {
     RestoreOld,
     /// Rewrite the old values so that a write still under way is refused.
     FenceStore,
+    /// Write a pair to a sink: the new one, or the old one after a person gave the new one up.
+    WriteSink {
+        /// Which of the plan's sinks.
+        sink: usize,
+        /// The pair of this key.
+        key: AccessKeyId,
+        /// AWS's clock when it was asked for.
+        asked_at: Timestamp,
+        /// Until when it may land, by the same clock.
+        until: Timestamp,
+    },
     /// Make the old key inactive.
     DeactivateOld,
     /// Make the old key active again: a place names it.
@@ -83,6 +94,7 @@ impl Intent {
             Self::StoreNew => "store-new",
             Self::RestoreOld => "restore-old",
             Self::FenceStore => "fence-store",
+            Self::WriteSink { .. } => "write-sink",
             Self::DeactivateOld => "deactivate-old",
             Self::ReactivateOld => "reactivate-old",
             Self::DeleteOld => "delete-old",
@@ -180,6 +192,34 @@ impl Effect for WriteEntries {
             WriteKind::RestoreOld => Intent::RestoreOld,
             WriteKind::FenceStore => Intent::FenceStore,
         }
+    }
+
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+        Outcome::of_intent(intent, *at)
+    }
+}
+
+/// Write a pair to a sink.
+#[derive(Debug)]
+pub struct WriteSink {
+    /// Which of the plan's sinks.
+    pub sink: usize,
+    /// The pair of this key.
+    pub key: AccessKeyId,
+    /// AWS's clock when it is asked for.
+    pub asked_at: Timestamp,
+    /// Until when it may land, by the same clock.
+    pub until: Timestamp,
+}
+
+impl sealed::Sealed for WriteSink {}
+impl Effect for WriteSink {
+    /// AWS's clock when it was acknowledged.
+    type Yield = Timestamp;
+
+    fn intent(&self) -> Intent {
+        let Self { sink, key, asked_at, until } = self;
+        Intent::WriteSink { sink: *sink, key: key.clone(), asked_at: *asked_at, until: *until }
     }
 
     fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {

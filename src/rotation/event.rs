@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::{AfterDiscard, Intent};
 use super::failure::Refusal;
-use super::name::{AccessKeyId, AccountId, CampaignId, StoreIdentity, StoreName, UserName};
+use super::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserName};
 use super::policy::{Policy, Timestamp};
 use super::reason::Reason;
 use super::secret::Fingerprint;
+use super::sink::Follower;
 use crate::discovery::Place;
 
 /// The resolved plan, frozen: a configuration edited between crash and resume changes nothing in flight.
@@ -33,6 +34,9 @@ pub struct Opened {
     pub places: Vec<Place>,
     /// What each of their stores said it was.
     pub stores: BTreeMap<StoreName, StoreIdentity>,
+    /// The sinks that follow these places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<Follower>,
     /// The rules in force.
     pub policy: Policy,
 }
@@ -64,6 +68,15 @@ pub enum Outcome {
     Restored,
     /// No write from before can land any more once this moment has passed.
     Fenced {
+        /// AWS's clock.
+        at: Timestamp,
+    },
+    /// A sink's API acknowledged a pair.
+    SinkAcknowledged {
+        /// Which of the plan's sinks.
+        sink: usize,
+        /// The pair of this key.
+        key: AccessKeyId,
         /// AWS's clock.
         at: Timestamp,
     },
@@ -107,6 +120,7 @@ impl Outcome {
             Intent::StoreNew | Intent::CreateNew { .. } => Self::Stored { at },
             Intent::RestoreOld => Self::Restored,
             Intent::FenceStore => Self::Fenced { at },
+            Intent::WriteSink { sink, key, .. } => Self::SinkAcknowledged { sink: *sink, key: key.clone(), at },
             Intent::DeactivateOld => Self::OldDeactivated { at },
             Intent::ReactivateOld => Self::OldReactivated { at },
             Intent::DeleteOld => Self::OldDeleted,
@@ -145,6 +159,11 @@ pub enum Asked {
     KeepKey {
         /// That key.
         key: AccessKeyId,
+    },
+    /// `rotator resolve ID --leave-sink SINK`: whatever it holds, nobody waits for it.
+    LeaveSink {
+        /// That sink.
+        sink: SinkName,
     },
 }
 

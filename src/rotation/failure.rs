@@ -13,6 +13,17 @@ pub enum Failure {
     Unknown(String),
 }
 
+impl Failure {
+    /// The same, with what a person may do about it.
+    #[must_use]
+    pub fn with_hint(self, hint: &str) -> Self {
+        match self {
+            Self::Refused(Refusal { kind, message }) => Self::Refused(Refusal::new(kind, format!("{message}; {hint}"))),
+            Self::Unknown(why) => Self::Unknown(format!("{why}; {hint}")),
+        }
+    }
+}
+
 /// A no that was heard. The message is made of error codes, statuses and request ids, never of a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]

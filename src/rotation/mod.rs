@@ -15,6 +15,7 @@ pub mod reason;
 pub mod reconcile;
 mod record;
 pub mod secret;
+pub mod sink;
 pub mod standing;
 
 #[cfg(test)]

@@ -201,6 +201,17 @@ checked_text!(
 );
 
 checked_text!(
+    /// Which sink is written, for people and for the journal: the name it was configured by.
+    SinkName,
+    |text| {
+        if text.is_empty() || text.chars().any(char::is_control) {
+            return Err(InvalidName::new(text, "a sink's name", "it is empty or has a control character"));
+        }
+        Ok(())
+    }
+);
+
+checked_text!(
     /// What a store says of itself that no other store says: two stores with the same name but another identity
     /// are different stores (another file put in the place of the first).
     StoreIdentity,

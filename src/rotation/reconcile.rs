@@ -5,6 +5,7 @@
 //! | `CreateNew` | the request went out and the reply never came | [`create_new`] |
 //! | `StoreNew`, `RestoreOld` | killed while the store was written; one place of three done | [`write`] |
 //! | `FenceStore` | killed while the old values were rewritten | back to the phase: it is asked for again |
+//! | `WriteSink` | killed while a sink was written, which nobody can read | the same: it is written again |
 //! | a change of status | the reply to `UpdateAccessKey` was lost | [`status`] |
 //! | a delete | the reply to `DeleteAccessKey` was lost | [`delete`] |
 
@@ -48,6 +49,9 @@ pub fn reconcile(
         Intent::RestoreOld => places_of(known).map(|_| not_done()),
         // A fence may be put up as often as one likes.
         Intent::FenceStore => Ok(not_done()),
+        // Nothing shows what a sink holds. The same pair may be written to it as often as one likes; what that waits for
+        // before it writes another is on record.
+        Intent::WriteSink { .. } => Ok(not_done()),
         Intent::DeactivateOld => status(rotation, &rotation.opened.old_key, false, known)
             .map(|step| step.unwrap_or_else(|at| done(Outcome::OldDeactivated { at }))),
         Intent::ReactivateOld => status(rotation, &rotation.opened.old_key, true, known)

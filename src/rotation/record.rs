@@ -7,6 +7,7 @@ use super::failure::RefusalKind;
 use super::name::AccessKeyId;
 use super::policy::MOST_REFUSED_WRITES;
 use super::reason::Reason;
+use super::sink::Acknowledged;
 use super::standing::{FirstLook, Rotation, Watched};
 
 /// What an event leaves on record beside the standing.
@@ -84,6 +85,11 @@ fn record_asked(next: &mut Rotation, asked: &Asked) {
             next.kept.insert(key.clone());
             account_for(next, key);
         }
+        Asked::LeaveSink { sink } => {
+            for (follower, state) in next.opened.sinks.iter().zip(&mut next.sinks) {
+                state.left |= follower.sink == *sink;
+            }
+        }
     }
 }
 
@@ -116,6 +122,11 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
                 next.last_error = Some(why.clone());
             }
         }
+        Outcome::SinkAcknowledged { sink, key, at } => {
+            if let Some(state) = next.sinks.get_mut(*sink) {
+                state.acknowledged = Some(Acknowledged { key: key.clone(), at: *at });
+            }
+        }
         Outcome::Restored
         | Outcome::Created { .. }
         | Outcome::Fenced { .. }
@@ -141,6 +152,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
                 Some(
                     Intent::RestoreOld
                     | Intent::FenceStore
+                    | Intent::WriteSink { .. }
                     | Intent::DeactivateOld
                     | Intent::ReactivateOld
                     | Intent::DeleteOld
@@ -157,6 +169,11 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
                 next.refused_writes += 1;
             }
             next.old_delete_may_land |= matches!(intent, Some(Intent::DeleteOld));
+            if let Some(Intent::WriteSink { sink, key, until, .. }) = intent
+                && let Some(state) = next.sinks.get_mut(*sink)
+            {
+                state.lost(key, *until);
+            }
             watch(next, intent, before);
         }
     }

@@ -18,6 +18,7 @@ use super::name::{AccessKeyId, RotationId};
 use super::policy::{LATE_REQUEST, MOST_CREATES, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
 use super::reason::Reason;
 use super::secret::Fingerprint;
+use super::sink::SinkState;
 
 /// How we know that the new key is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,6 +247,9 @@ pub struct Rotation {
     /// Whether a delete of the old key may be executed yet that nobody heard the end of.
     #[serde(default)]
     pub old_delete_may_land: bool,
+    /// What became of each of the plan's sinks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkState>,
     /// A first look that waits for its second.
     pub first_look: Option<FirstLook>,
     /// Keys that turned up late and were reported.
@@ -274,6 +278,7 @@ impl Rotation {
     pub fn open(id: RotationId, opened: Opened) -> Self {
         Self {
             id,
+            sinks: vec![SinkState::default(); opened.sinks.len()],
             opened,
             standing: Standing::Settled { phase: Phase::Opened },
             creates: 0,
@@ -349,6 +354,11 @@ impl Rotation {
             self.opened.places.iter().all(|place| self.opened.stores.contains_key(&place.store)),
             "every place's store has a recorded identity",
         )?;
+        claim(
+            self.opened.sinks.iter().all(|follower| follower.place < self.opened.places.len()),
+            "every sink follows a place",
+        )?;
+        claim(self.sinks.len() == self.opened.sinks.len(), "every sink's state is on record")?;
         let Some(phase) = self.standing.phase() else { return Ok(()) };
         if let Some(made) = phase.made() {
             claim(made.key != self.opened.old_key, "the new key is not the old key")?;
@@ -366,6 +376,7 @@ impl Rotation {
                 claim(made.fingerprint().is_some(), "what is stored was acknowledged by IAM")
             }
             Phase::DeactivatedOld { made, stored_at, deactivated_at } => {
+                claim(self.without_new(made).is_none(), "every sink has the new pair")?;
                 claim(made.fingerprint().is_some(), "what is stored was acknowledged by IAM")?;
                 claim(stored_at <= deactivated_at, "the new pair was stored before the old key was deactivated")
             }

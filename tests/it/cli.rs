@@ -5,5 +5,6 @@ mod bench;
 mod input;
 mod interrupted;
 mod rotating;
+mod sinks;
 mod stores;
 mod words;

@@ -3,18 +3,17 @@
 //! with rotator. What it has started itself, and what it has asked of a server, is not: for how long that may still land
 //! only the program can say, and where it does not, the longest time is taken.
 
-use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use zeroize::Zeroizing;
+use serde_json::json;
 
-use super::child::{self, LEAST_TIME, Ran};
 use super::{Backend, NativeWrite, after};
+use crate::adapters::child::LEAST_TIME;
+use crate::adapters::program::{Told, ask, plain, without};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
@@ -22,16 +21,6 @@ use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::policy::LATE_REQUEST;
 use crate::rotation::secret::SecretValue;
-
-/// The protocol's version, in every request.
-const VERSION: u32 = 1;
-
-/// A program's words are cut off here.
-const MOST_WORDS: usize = 300;
-
-/// Nothing of rotator's own rights is a program's business.
-const NOT_INHERITED: [&str; 4] =
-    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"];
 
 /// A line of an answer; each kind of answer has some of it.
 #[derive(Debug, Default, Deserialize)]
@@ -81,21 +70,6 @@ impl Line {
     }
 }
 
-/// Words of another program: printable, and not too many.
-fn plain(words: &str) -> String {
-    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MOST_WORDS).collect()
-}
-
-/// What came of a question.
-enum Told {
-    /// Every line of a program that ended well.
-    Lines(Vec<Line>),
-    /// The program never ran.
-    NotStarted(String),
-    /// It may have done anything.
-    Failed(String),
-}
-
 /// A store behind a program.
 pub struct ExecStore {
     command: Vec<String>,
@@ -114,7 +88,7 @@ impl ExecStore {
         let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let limit = call_timeout.max(LEAST_TIME);
         let failed = |why: String| CallError::new(CallErrorKind::Other, why);
-        let hello = match ask(&command, limit, json!({ "op": "hello" })).await {
+        let hello = match ask::<Line>(&command, limit, json!({ "op": "hello" })).await {
             Told::Lines(lines) => lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()),
             Told::NotStarted(why) | Told::Failed(why) => return Err(failed(why)),
         };
@@ -132,7 +106,7 @@ impl ExecStore {
     }
 
     async fn get(&self, name: &str) -> Result<Reading, CallError> {
-        match ask(&self.command, self.limit, json!({ "op": "get", "name": name })).await {
+        match ask::<Line>(&self.command, self.limit, json!({ "op": "get", "name": name })).await {
             Told::Lines(lines) => {
                 let reading = lines.into_iter().find_map(|mut line| line.reading());
                 reading.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.command.join(" "))))
@@ -148,7 +122,7 @@ impl ExecStore {
             Some(text) => request["value"] = text.into(),
             None => request["value_base64"] = STANDARD.encode(write.value.expose()).into(),
         }
-        let lines = match ask(&self.command, self.limit, request).await {
+        let lines = match ask::<Line>(&self.command, self.limit, request).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) => return refused(RefusalKind::Other, why),
             Told::Failed(why) => return Err(Failure::Unknown(why)),
@@ -160,61 +134,18 @@ impl ExecStore {
             }
             Some(Line { ok: true, .. }) => Ok(()),
             Some(Line { refused: true, error, .. }) => {
-                refused(RefusalKind::Other, format!("{about}: {}", without(error, &write.value)))
+                refused(RefusalKind::Other, format!("{about}: {}", without(error, write.value.expose_text())))
             }
-            Some(Line { error, .. }) => Err(Failure::Unknown(format!("{about}: {}", without(error, &write.value)))),
+            Some(Line { error, .. }) => {
+                Err(Failure::Unknown(format!("{about}: {}", without(error, write.value.expose_text()))))
+            }
             None => Err(Failure::Unknown(format!("{about}: the program does not say what it did"))),
         }
     }
 }
 
-/// A program's words, unless they quote what it was given.
-fn without(words: Option<String>, value: &SecretValue) -> String {
-    let words = words.unwrap_or_default();
-    let quotes = value.expose_text().is_some_and(|value| {
-        value
-            .split(|letter: char| letter.is_whitespace() || "\"'=,:{}".contains(letter))
-            .any(|word| word.len() >= 8 && words.contains(word))
-    });
-    if quotes { "its error quotes the value, and is not shown".to_owned() } else { plain(&words) }
-}
-
 fn unavailable(why: String) -> CallError {
     CallError::new(CallErrorKind::Unavailable, why)
-}
-
-async fn ask(command: &[String], limit: Duration, mut request: Value) -> Told {
-    request["version"] = VERSION.into();
-    let mut line = Zeroizing::new(request.to_string().into_bytes());
-    line.push(b'\n');
-    let words = command.to_vec();
-    let told = tokio::task::spawn_blocking(move || talk(&words, &line, limit)).await;
-    told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", command.join(" "))))
-}
-
-/// Starts the program, gives it the request and reads all that it says.
-fn talk(words: &[String], request: &[u8], limit: Duration) -> Told {
-    let called = words.join(" ");
-    let Some((program, arguments)) = words.split_first() else {
-        return Told::NotStarted("exec: names no program".to_owned());
-    };
-    let mut command = Command::new(program);
-    command.args(arguments);
-    NOT_INHERITED.iter().for_each(|name| {
-        command.env_remove(name);
-    });
-    match child::run(&mut command, request, limit) {
-        Ran::Ended { status, said } if status.success() => parse(&called, &said),
-        Ran::Ended { .. } => Told::Failed(format!("{called} failed; run it by hand to see what it says")),
-        Ran::NotStarted(error) => Told::NotStarted(format!("{called} could not be started: {error}")),
-        Ran::Killed => Told::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
-    }
-}
-
-fn parse(called: &str, bytes: &[u8]) -> Told {
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let lines: Result<Vec<Line>, _> = lines.map(serde_json::from_slice).collect();
-    lines.map_or_else(|_| Told::Failed(format!("{called} says what is no JSON object on a line")), Told::Lines)
 }
 
 #[async_trait]
@@ -229,7 +160,7 @@ impl Backend for ExecStore {
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
         let called = self.command.join(" ");
-        let lines = match ask(&self.command, self.limit, json!({ "op": "list" })).await {
+        let lines = match ask::<Line>(&self.command, self.limit, json!({ "op": "list" })).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) | Told::Failed(why) => return Err(unavailable(why)),
         };

@@ -2,7 +2,6 @@
 //! names become entries, and what of a store the configuration leaves out.
 
 mod backend;
-mod child;
 mod chosen;
 pub mod embedded;
 pub mod exec;

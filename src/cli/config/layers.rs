@@ -93,7 +93,10 @@ const OF_A_STORE: [&str; 19] = [
 const OF_AN_ACCOUNT: [&str; 9] =
     ["id", "name", "profile", "region", "role", "external_id", "session_name", "environments", "stores"];
 
-/// A `[[store]]` or `[[account]]` table of the file.
+/// What a `[[sink]]` table may say.
+const OF_A_SINK: [&str; 4] = ["uri", "name", "follows", "store"];
+
+/// A `[[store]]`, `[[account]]` or `[[sink]]` table of the file.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The file.
@@ -135,6 +138,8 @@ pub(super) struct Layers {
     stores: Vec<Table>,
     /// The `[[account]]` tables.
     accounts: Vec<Table>,
+    /// The `[[sink]]` tables.
+    sinks: Vec<Table>,
 }
 
 impl Layers {
@@ -151,6 +156,11 @@ impl Layers {
     /// The `[[account]]` tables.
     pub(super) fn accounts(&self) -> &[Table] {
         &self.accounts
+    }
+
+    /// The `[[sink]]` tables.
+    pub(super) fn sinks(&self) -> &[Table] {
+        &self.sinks
     }
 
     fn insert(&mut self, setting: (&'static str, &'static str), given: Given) {
@@ -226,6 +236,10 @@ impl Layers {
                 self.accounts = tables(path, "account", &OF_AN_ACCOUNT, &value, "[[account]] tables")?;
                 continue;
             }
+            if name == "sink" {
+                self.sinks = tables(path, "sink", &OF_A_SINK, &value, "[[sink]] tables")?;
+                continue;
+            }
             let sections = SETTINGS.iter().filter(|(section, _)| *section == name).count();
             match value.as_table() {
                 Some(section) if sections > 0 => {
@@ -243,7 +257,7 @@ impl Layers {
         let Some(&(section, key)) = SETTINGS.iter().find(|setting| **setting == (section, key)) else {
             let name = in_words(section, key);
             let known = SETTINGS.iter().map(|(section, key)| in_words(section, key));
-            let sections = ["[policy]", "[owner]", "[aws]", "[[account]]"].map(str::to_owned);
+            let sections = ["[policy]", "[owner]", "[aws]", "[[account]]", "[[sink]]"].map(str::to_owned);
             let known: Vec<String> = if section.is_empty() { known.chain(sections).collect() } else { known.collect() };
             return Err(CliError::usage(
                 format!("{} has `{name}`, which rotator does not know", path.display()),
@@ -284,7 +298,7 @@ fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<V
     }
     if let Some(list) = value
         .as_array()
-        .filter(|_| ["unread_ok", "include", "exclude", "store", "environments", "stores"].contains(&key))
+        .filter(|_| ["unread_ok", "include", "exclude", "store", "environments", "stores", "follows"].contains(&key))
     {
         let list: Option<Vec<String>> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
         return list.ok_or_else(|| wrong("a list of texts in quotes"));

@@ -3,6 +3,7 @@
 mod accounts;
 mod layers;
 mod location;
+mod sinks;
 mod stores;
 mod values;
 
@@ -23,6 +24,7 @@ use crate::rotation::policy::Policy;
 pub use accounts::AccountSettings;
 use layers::Layers;
 pub use location::Surroundings;
+pub use sinks::{SinkKind, SinkSettings};
 pub use stores::{StoreKind, StoreSettings, StoreUri};
 
 /// The name of the file.
@@ -39,6 +41,8 @@ pub struct Config {
     pub stores: Vec<StoreSettings>,
     /// The accounts; none: that of the credentials in use.
     pub accounts: Vec<AccountSettings>,
+    /// The sinks.
+    pub sinks: Vec<SinkSettings>,
     /// Whose keys they are.
     pub owner: Owner,
     /// How old a key must be to be due.

@@ -10,6 +10,7 @@ use super::Config;
 use super::accounts;
 use super::layers::{Given, Layers, Origin};
 use super::location::{Surroundings, absolute};
+use super::sinks;
 use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
 use crate::drive::owner::{LITERAL, Owner};
@@ -32,6 +33,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
             None => around.default_journal()?,
         },
         accounts: accounts::read(layers.accounts(), &stores)?,
+        sinks: sinks::read(layers.sinks(), &stores)?,
         stores,
         owner: owner(layers)?,
         older_than: duration(layers, "policy", "older_than", Duration::ZERO)?,

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::terminal::printable_json;
+use crate::discovery::Place;
 use crate::drive::survey::{Due, place_notes};
 use crate::journal::entry::{LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::event::Ending;
-use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
+use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};
 use crate::rotation::policy::Timestamp;
+use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::standing::{Rotation, Standing};
 
 /// The version of both documents.
@@ -56,10 +58,39 @@ pub struct RotationShown {
     pub last_error: Option<String>,
     /// Where the pair stands.
     pub places: Vec<PlaceNote>,
+    /// The sinks that follow these places, and cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkShown>,
     /// By the local clock.
     pub opened_at: Timestamp,
     /// By the local clock.
     pub updated_at: Timestamp,
+}
+
+/// What a sink is known to hold: what its API acknowledged last.
+#[derive(Debug, Serialize)]
+pub struct SinkShown {
+    /// Which, and what it follows.
+    #[serde(flatten)]
+    pub follower: FollowerShown,
+    /// The key that was acknowledged last in this rotation.
+    pub acknowledged_key_id: Option<AccessKeyId>,
+    /// When, by AWS's clock.
+    pub acknowledged_at: Option<Timestamp>,
+    /// Whether a person said not to wait for it.
+    pub left: bool,
+}
+
+impl SinkShown {
+    fn of(rotation: &Rotation) -> Vec<Self> {
+        let shown = |(follower, state): (&Follower, &SinkState)| Self {
+            follower: FollowerShown::of(follower, &rotation.opened.places),
+            acknowledged_key_id: state.acknowledged.as_ref().map(|last| last.key.clone()),
+            acknowledged_at: state.acknowledged.as_ref().map(|last| last.at),
+            left: state.left,
+        };
+        rotation.followers().map(shown).collect()
+    }
 }
 
 /// Why a person is needed.
@@ -138,6 +169,7 @@ impl RotationShown {
             attempts: rotation.attempts,
             last_error: rotation.last_error.clone(),
             places: place_notes(&rotation.opened.places),
+            sinks: SinkShown::of(rotation),
             opened_at: *opened_at,
             updated_at: *updated_at,
         }
@@ -219,6 +251,25 @@ pub struct DueShown {
     pub created: Timestamp,
     /// Where its pair stands.
     pub places: Vec<PlaceNote>,
+    /// The sinks that follow these places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<FollowerShown>,
+}
+
+/// A sink, and the entry that it follows.
+#[derive(Debug, Serialize)]
+pub struct FollowerShown {
+    /// Its name.
+    pub sink: SinkName,
+    /// That entry.
+    pub follows: String,
+}
+
+impl FollowerShown {
+    fn of(follower: &Follower, places: &[Place]) -> Self {
+        let follows = places.get(follower.place).map_or_else(String::new, |place| place.id.entry.to_string());
+        Self { sink: follower.sink.clone(), follows }
+    }
 }
 
 impl PlanDocument {
@@ -231,6 +282,7 @@ impl PlanDocument {
             key_id: due.key.id.clone(),
             created: due.key.created,
             places: place_notes(&due.places),
+            sinks: due.sinks.iter().map(|follower| FollowerShown::of(follower, &due.places)).collect(),
         });
         let left_alone = left_alone.iter().map(LeftAloneShown::of).collect();
         Self { version: VERSION, due: due.collect(), left_alone }

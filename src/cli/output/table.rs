@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Counts, Document, DueShown, LeftAloneShown, PlanDocument, RotationShown};
+use super::document::{Counts, Document, DueShown, FollowerShown, LeftAloneShown, PlanDocument, RotationShown};
 use super::terminal::printable;
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
-use crate::rotation::name::{AccountId, UserName};
+use crate::rotation::name::{AccountId, SinkName, UserName};
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,41 @@ pub fn rotations(document: &Document, paint: Paint) -> String {
     });
     let mut text = columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], rows, paint);
     text.push_str(&notes(&document.rotations, whose, paint));
+    text.push_str(&sinks(&document.rotations, whose));
     text
+}
+
+/// What is known of each sink: what it took.
+fn sinks(rotations: &[RotationShown], whose: Whose) -> String {
+    let mut lines: BTreeMap<(&SinkName, &str), Vec<String>> = BTreeMap::new();
+    for (rotation, sink) in
+        rotations.iter().flat_map(|rotation| rotation.sinks.iter().map(move |sink| (rotation, sink)))
+    {
+        let has_new = sink.acknowledged_key_id.is_some() && sink.acknowledged_key_id == rotation.new_key_id;
+        let what = match (sink.left, has_new, rotation.state) {
+            (true, ..) => "is not waited for any more, for",
+            (false, true, _) => "took the new pair of",
+            (false, false, "aborted" | "gone") if sink.acknowledged_key_id.is_some() => "took the old pair back of",
+            (false, false, "stored-new" | "deactivated-old") => "has not taken the new pair of",
+            (false, false, _) => continue,
+        };
+        let user = whose.name(&rotation.user, &rotation.account);
+        lines.entry((&sink.follower.sink, what)).or_default().push(user);
+    }
+    let mut text = String::new();
+    for (number, ((sink, what), users)) in lines.into_iter().enumerate() {
+        let space = if number == 0 { "\n" } else { "" };
+        text.push_str(&format!("{space}sink {} {what} {}\n", printable(sink.as_str()), printable(&in_short(users))));
+    }
+    text
+}
+
+/// The first few, and how many more there are.
+fn in_short(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(MOST_NAMED);
+    names.truncate(MOST_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 fn state(rotation: &RotationShown) -> String {
@@ -105,11 +139,9 @@ fn notes(rotations: &[RotationShown], whose: Whose, paint: Paint) -> String {
     }
     for (number, (kind, why, rotations)) in lines.into_iter().enumerate() {
         let name = |rotation: &&RotationShown| whose.name(&rotation.user, &rotation.account);
-        let named: Vec<String> = rotations.iter().take(MOST_NAMED).map(name).collect();
-        let more = rotations.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = in_short(rotations.iter().map(name).collect());
         let space = if number == 0 { "\n" } else { "" };
-        text.push_str(&format!("{space}{kind} {}{more}: {}\n", printable(&named.join(", ")), printable(why)));
+        text.push_str(&format!("{space}{kind} {}: {}\n", printable(&named), printable(why)));
     }
     text
 }
@@ -159,7 +191,11 @@ pub fn due(due: &[DueShown], paint: Paint) -> String {
     let rows = due.iter().map(|due| {
         [whose.name(&due.user, &due.account), due.key_id.to_string(), due.created.to_string(), entries(&due.places)]
     });
-    columns(["USER", "KEY", "CREATED", "ENTRIES"], rows, paint)
+    let mut text = columns(["USER", "KEY", "CREATED", "ENTRIES"], rows, paint);
+    for FollowerShown { sink, follows } in due.iter().flat_map(|due| &due.sinks) {
+        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(follows)));
+    }
+    text
 }
 
 /// Each with its reason.

@@ -30,6 +30,7 @@ fn rotation(places: Vec<Place>) -> Rotation {
         old_secret: None,
         places,
         stores: BTreeMap::from([(store(), StoreIdentity::new("one").expect("valid"))]),
+        sinks: Vec::new(),
         policy: Policy::default(),
     };
     Rotation::open(RotationId::from_uuid(uuid::Uuid::from_u128(2)), opened)

@@ -101,7 +101,7 @@ fn settled(rotation: &Rotation, phase: &Phase, hand: Hand, known: &Known, now: T
             Claim::Evidence => reclaim::next(rotation, made, known, now),
             Claim::Acknowledged { .. } => created::next(rotation, made, hand, known, now),
         },
-        Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, known, now),
+        Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, hand, known, now),
         Phase::DeactivatedOld { made, deactivated_at, .. } => {
             stored::next_deactivated(rotation, made, *deactivated_at, known, now)
         }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::super::effect::{AfterDiscard, Intent};
 use super::super::event::Ending;
-use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::name::AccessKeyId;
 use super::super::policy::{LATE_REQUEST, StillInUse, Timestamp};
 use super::super::reason::Reason;
+use super::super::sink::SinkState;
 use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, delete_named, keys_of, last_used, places_of, unnamed};
 use super::{Look, Step, block, end};
@@ -16,6 +18,7 @@ pub(super) fn next(
     rotation: &Rotation,
     made: &Made,
     stored_at: Timestamp,
+    hand: Hand,
     known: &Known,
     now: Timestamp,
 ) -> Result<Step, Step> {
@@ -23,9 +26,14 @@ pub(super) fn next(
     let old = &rotation.opened.old_key;
     delete_named(rotation, known)?;
     let at_a_persons_word = rotation.named.contains(old);
-    let due = stored_at.plus(if planted::is(Planted::NoOverlap) { Duration::ZERO } else { policy.overlap });
+    let unfollowed = rotation.without_new(made).filter(|_| !planted::is(Planted::SinkNotAwaited));
+    let due = rotation.followed_since(stored_at).plus(if planted::is(Planted::NoOverlap) {
+        Duration::ZERO
+    } else {
+        policy.overlap
+    });
     let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
-    let early = |at: Timestamp| at < due && !rotation.abort_asked && !at_a_persons_word;
+    let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_a_persons_word;
     if early(now) {
         // A revert is told at once, not when the overlap is over.
         let places = known.places.as_ref().ok_or(Step::Look(Look::Places))?;
@@ -42,7 +50,7 @@ pub(super) fn next(
     let old_seen = keys.find(old);
     // Without the old key there is no way back: an abort comes too late.
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
-        return abort(rotation, made, old_seen, places, known, now);
+        return abort(rotation, made, old_seen, places, hand, known, now);
     }
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
@@ -50,6 +58,14 @@ pub(super) fn next(
         return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
     }
     stored_pair_answers(made, known)?;
+    if let Some(sink) = unfollowed {
+        return Ok(write_sink(rotation, sink, &made.key, hand, now));
+    }
+    sinks_are_quiet(rotation, now)?;
+    // A write of this pair that lands later would undo what the user's next rotation stores.
+    if made.write_may_land {
+        behind_the_fence(made, now)?;
+    }
     let Some(old_seen) = old_seen else {
         unnamed(known, old)?;
         return Ok(Step::Act(Intent::DeleteOld));
@@ -66,6 +82,32 @@ pub(super) fn next(
         return Ok(Step::Act(Intent::DeleteOld));
     }
     Ok(Step::Act(Intent::DeactivateOld))
+}
+
+/// The pair goes to a sink as soon as nothing else may land there any more.
+fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: Hand, now: Timestamp) -> Step {
+    let (follower, state) = (&rotation.opened.sinks[sink], &rotation.sinks[sink]);
+    match state.others_may_land_until(key) {
+        Some(until) if until > now => {
+            let why = format!("a write of another pair that was sent to {} may still land there", follower.sink);
+            Step::Wait { until, why }
+        }
+        Some(_) | None => {
+            let until = now.plus(hand.call_timeout).plus(follower.late_writes);
+            Step::Act(Intent::WriteSink { sink, key: key.clone(), asked_at: now, until })
+        }
+    }
+}
+
+/// A rotation closes only when nothing of it can land in a sink any more: the next one of the same user would not know.
+fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
+    let latest = rotation.sinks.iter().filter_map(SinkState::may_land_until).max();
+    match latest.filter(|until| *until > now) {
+        Some(until) => {
+            Err(Step::Wait { until, why: "a write that was sent to a sink may still land there".to_owned() })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Both keys were deleted by somebody else: whatever the places hold, an abort has nothing to wait for.
@@ -140,6 +182,7 @@ fn abort(
     made: &Made,
     old_seen: &KeySeen,
     places: &PlacesSeen,
+    hand: Hand,
     known: &Known,
     now: Timestamp,
 ) -> Result<Step, Step> {
@@ -151,6 +194,10 @@ fn abort(
         return Ok(block(Reason::OldKeyNotActive { key: rotation.opened.old_key.clone(), seen }));
     }
     behind_the_fence(made, now)?;
+    if let Some(sink) = rotation.not_back() {
+        return Ok(write_sink(rotation, sink, &rotation.opened.old_key, hand, now));
+    }
+    sinks_are_quiet(rotation, now)?;
     outlived_its_delete(rotation, keys_of(rotation, known)?)?;
     unnamed(known, &made.key)?;
     let why = "a person asked for it, and put the old pair back".to_owned();

@@ -238,6 +238,9 @@ fn explore_all(policy: &Policy, tally: &mut Tally) {
         for (what, record) in records() {
             let mut rotation = plain.clone();
             record(&mut rotation);
+            if what != "nothing" && rotation == plain {
+                continue;
+            }
             let mut rotations = vec![rotation];
             // Of the block `plan` reads the reason only to compare it.
             if ["nothing", "abort asked", "new key named"].contains(&what) {

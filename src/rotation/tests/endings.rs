@@ -75,7 +75,7 @@ fn obey_command(command: &str, rotation: &mut Rotation) {
 }
 
 /// Drives a rotation to its end; which blocks were met on the way.
-fn to_the_end(rotation: &mut Rotation, world: &mut World, back: bool) -> (Ending, Vec<&'static str>) {
+pub(super) fn to_the_end(rotation: &mut Rotation, world: &mut World, back: bool) -> (Ending, Vec<&'static str>) {
     let mut met = Vec::new();
     for _ in 0..MOST_BLOCKS {
         match world.drive(rotation) {
@@ -124,6 +124,7 @@ fn worlds(rotation: &Rotation) -> Vec<World> {
         &[&[Old, Old], &[Old, Foreign], &[Unreadable, Old]]
     };
     let statuses = [None, Some(KeyStatus::Active), Some(KeyStatus::Inactive)];
+    let sinks = vec![key(OLD); rotation.sinks.len()];
     let mut worlds = Vec::new();
     for mix in mixes {
         for old in statuses {
@@ -131,6 +132,7 @@ fn worlds(rotation: &Rotation) -> Vec<World> {
                 for variant in 0..7 {
                     let mut world = World::new(mix);
                     world.in_hand = acknowledged && variant == 0;
+                    world.sinks.clone_from(&sinks);
                     let keys = [(OLD, old, -1_000_000), (NEW, new, 10)];
                     let there = keys.into_iter().filter_map(|(id, status, made)| Some((key(id), (status?, made))));
                     world.keys = (variant != 1).then(|| there.collect());
@@ -192,7 +194,7 @@ fn five_lost_secrets_end_in_a_block_that_abort_resolves() {
 }
 
 /// Where the rotation ended, the world is as that ending says.
-fn check_ending(ending: Ending, rotation: &Rotation, world: &World) {
+pub(super) fn check_ending(ending: Ending, rotation: &Rotation, world: &World) {
     let keys: Vec<_> = world.keys.iter().flatten().map(|(id, (status, _))| (id.clone(), *status)).collect();
     let expected = match ending {
         Ending::DeletedOld => rotation.new_key.clone().expect("its new key is on record"),
@@ -200,13 +202,17 @@ fn check_ending(ending: Ending, rotation: &Rotation, world: &World) {
         Ending::Gone => panic!("nothing was gone: {world:#?}"),
     };
     let shows = if ending == Ending::DeletedOld { PlaceShows::New } else { PlaceShows::Old };
+    let has_it = |(sink, state): (&AccessKeyId, &SinkState)| state.left || *sink == expected;
+    assert!(world.sinks.iter().zip(&rotation.sinks).all(has_it), "{world:#?}");
     assert_eq!(keys, [(expected, KeyStatus::Active)], "no orphan, no outage: {world:#?}");
     assert!(world.places.iter().all(|place| *place == shows), "{world:#?}");
 }
 
-fn play(policy: &Policy, faults: BTreeMap<usize, Fault>) -> usize {
-    let mut rotation = settled(Phase::Opened, policy);
-    let mut world = World { faults, ..World::new(&[PlaceShows::Old, PlaceShows::Old]) };
+fn play(policy: &Policy, sinks: usize, faults: BTreeMap<usize, Fault>) -> usize {
+    let followers = vec![follower(); sinks];
+    let mut rotation = Rotation::open(id(), Opened { sinks: followers, ..opened(policy.clone()) });
+    let sinks = vec![key(OLD); sinks];
+    let mut world = World { faults, sinks, ..World::new(&[PlaceShows::Old, PlaceShows::Old]) };
     let (ending, met) = to_the_end(&mut rotation, &mut world, false);
     let may_block = policy.unclaimed == Unclaimed::Report;
     assert!(met.is_empty() || may_block, "faults alone block nothing: {met:?} {world:#?}");
@@ -226,15 +232,18 @@ fn every_fault_and_every_pair_of_faults_is_survived() {
         Fault::CrashAfter,
     ];
     let mut played = 0;
-    for policy in policies() {
-        let effects = play(&policy, BTreeMap::new());
-        assert!((3..=4).contains(&effects), "create, store, perhaps deactivate, delete: {effects}");
+    for (policy, sinks) in policies().into_iter().flat_map(|policy| [0, 2].map(|sinks| (policy.clone(), sinks))) {
+        let effects = play(&policy, sinks, BTreeMap::new());
+        assert!(
+            (3 + sinks..=4 + sinks).contains(&effects),
+            "create, store, sinks, perhaps deactivate, delete: {effects}"
+        );
         for first in 0..effects {
             for one in faults {
-                let effects = play(&policy, BTreeMap::from([(first, one)]));
+                let effects = play(&policy, sinks, BTreeMap::from([(first, one)]));
                 for second in first + 1..effects {
                     for two in faults {
-                        play(&policy, BTreeMap::from([(first, one), (second, two)]));
+                        play(&policy, sinks, BTreeMap::from([(first, one), (second, two)]));
                         played += 1;
                     }
                 }

@@ -65,14 +65,54 @@ impl Ground<'_> {
         let made = self.rotation.made().ok_or("there is a new key")?;
         let old_is_there = self.status(&self.rotation.opened.old_key).is_some();
         must(!made.discard_may_land || !old_is_there, "P1: the new key will not vanish")?;
+        let is_stored = matches!(self.rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+        let fenced = made.fenced.is_some_and(|until| until <= self.now);
+        must(!is_stored || !made.write_may_land || fenced, "P1: no write of it lands in the user's next rotation")?;
         must(self.places_show(PlaceShows::New), "P3: every place holds the new pair")?;
         must(self.status(&made.key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
         must(self.known.stored_pair == Some(Proof::Passed), "P3: the pair as read back authenticates")?;
+        let has_new = |sink: &SinkState| sink.acknowledged.as_ref().is_some_and(|last| last.key == made.key);
+        must(self.rotation.sinks.iter().all(|sink| sink.left || has_new(sink)), "P3: every sink took the new pair")?;
+        must(self.sinks_are_quiet(), "P1: nothing lands in a sink after the rotation is over")?;
         must(self.nobody_names(&self.rotation.opened.old_key), "P3: no entry names the old key")
     }
 
     fn waited(&self, since: Timestamp, span: Duration) -> bool {
         self.listed_at().is_some_and(|at| at >= since.plus(span)) && self.now >= since.plus(span)
+    }
+
+    fn sinks_are_quiet(&self) -> bool {
+        let waited_for = self.rotation.sinks.iter().filter(|sink| !sink.left);
+        waited_for.flat_map(|sink| sink.may_land.values()).all(|until| *until <= self.now)
+    }
+
+    /// It begins when the last of places and sinks has the new pair.
+    fn overlap_is_over(&self, stored_at: Timestamp) -> bool {
+        let last = self.rotation.sinks.iter().filter_map(|sink| sink.acknowledged.as_ref()).map(|last| last.at).max();
+        self.waited(stored_at.max(last.unwrap_or(stored_at)), self.policy().overlap)
+    }
+
+    /// What a sink takes can never be looked at: it is written on the ground on which a key is removed.
+    fn sink_may_take(&self, sink: usize, key: &AccessKeyId, asked_at: Timestamp, until: Timestamp) -> Verdict {
+        let (rotation, state) = (self.rotation, &self.rotation.sinks[sink]);
+        must(matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. })), "every place came first")?;
+        must(!state.left, "somebody waits for it")?;
+        must(asked_at == self.now, "it is asked for now")?;
+        must(until >= asked_at.plus(self.hand.call_timeout).plus(LATE_WRITES), "it may land as late as that")?;
+        let others = state.may_land.iter().filter(|(other, _)| *other != key);
+        must(others.into_iter().all(|(_, until)| *until <= self.now), "P1: no other pair lands after it")?;
+        let old = &rotation.opened.old_key;
+        if key == old {
+            must(rotation.abort_asked, "a person asked for it")?;
+            must(self.places_show(PlaceShows::Old), "every place holds the old pair again")?;
+            return must(self.status(old) == Some(KeyStatus::Active), "P1: the old key works");
+        }
+        let made = rotation.made().filter(|made| made.key == *key).ok_or("it is our new key")?;
+        must(!made.discard_may_land || self.status(old).is_none(), "P1: the new key will not vanish")?;
+        must(!rotation.abort_asked || self.status(old).is_none(), "nobody gave it up, or too late")?;
+        must(self.places_show(PlaceShows::New), "every place holds the new pair")?;
+        must(self.status(key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
+        must(self.known.stored_pair == Some(Proof::Passed), "P1: the pair as read back authenticates")
     }
 
     /// Whether the promises allow this effect on what is known.
@@ -109,10 +149,11 @@ impl Ground<'_> {
                 must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
             }
             Intent::FenceStore => must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read"),
+            Intent::WriteSink { sink, key, asked_at, until } => self.sink_may_take(*sink, key, *asked_at, *until),
             Intent::DeactivateOld => {
                 self.old_may_go()?;
                 let Phase::StoredNew { stored_at, .. } = phase else { return Err("the new pair is stored") };
-                must(self.waited(*stored_at, self.policy().overlap), "the overlap is over")?;
+                must(self.overlap_is_over(*stored_at), "the overlap is over")?;
                 must(!self.policy().quarantine.is_zero(), "a quarantine is asked for")?;
                 must(!rotation.abort_asked && !rotation.reactivate_asked && !rotation.reactivated, "nobody objects")?;
                 self.old_is_quiet()
@@ -164,7 +205,7 @@ impl Ground<'_> {
             Phase::StoredNew { stored_at, .. } => {
                 must(!rotation.reactivated, "nobody objects")?;
                 must(self.policy().quarantine.is_zero(), "no quarantine is asked for")?;
-                must(self.waited(*stored_at, self.policy().overlap), "the overlap is over")?;
+                must(self.overlap_is_over(*stored_at), "the overlap is over")?;
                 self.old_is_quiet()
             }
             Phase::DeactivatedOld { deactivated_at, .. } => {
@@ -202,6 +243,12 @@ impl Ground<'_> {
             (Claim::Acknowledged { .. }, Phase::StoredNew { .. }) => {
                 must(fenced, "P3: the fence")?;
                 must(rotation.abort_asked && then == AfterDiscard::Abort, "a person asked for it")?;
+                let has_old = |sink: &SinkState| match &sink.acknowledged {
+                    Some(last) => last.key == rotation.opened.old_key,
+                    None => sink.may_land.is_empty(),
+                };
+                must(rotation.sinks.iter().all(|sink| sink.left || has_old(sink)), "P1: no sink holds the new pair")?;
+                must(self.sinks_are_quiet(), "P1: nothing lands in a sink after the rotation is over")?;
                 must(self.places_show(PlaceShows::Old), "P1: every place holds the old pair again")?;
                 must(self.status(&rotation.opened.old_key) == Some(KeyStatus::Active), "P1: the old key works")?;
                 must(!rotation.old_delete_may_land || self.outlived_a_request(), "P1: it will not vanish")
@@ -225,7 +272,10 @@ impl Ground<'_> {
         let (old, rotation) = (&self.rotation.opened.old_key, self.rotation);
         match event {
             Event::Done(outcome) => match outcome {
-                Outcome::Created { .. } | Outcome::Restored | Outcome::Fenced { .. } => Err("only a reply shows that"),
+                Outcome::Created { .. }
+                | Outcome::Restored
+                | Outcome::Fenced { .. }
+                | Outcome::SinkAcknowledged { .. } => Err("only a reply shows that"),
                 Outcome::FoundCreated { key } => self.bears_the_marks(key),
                 Outcome::Stored { .. } => must(self.places_show(PlaceShows::New), "every place holds the new pair"),
                 Outcome::OldDeactivated { .. } => inactive(old),

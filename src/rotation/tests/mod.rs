@@ -12,6 +12,7 @@ mod journal_form;
 #[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]
 mod proof;
 mod recovery;
+mod sinks;
 mod transitions;
 mod world;
 
@@ -23,10 +24,13 @@ use super::effect::{AfterDiscard, Intent};
 use super::event::{Asked, Ending, Event, NotDone, Opened, Outcome};
 use super::failure::{Refusal, RefusalKind};
 use super::known::Hand;
-use super::name::{AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName};
+use super::name::{
+    AccessKeyId, AccountId, CampaignId, EntryName, RotationId, SinkName, StoreIdentity, StoreName, UserName,
+};
 use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
 use super::reason::Reason;
 use super::secret::{Fingerprint, SecretKey};
+use super::sink::{Acknowledged, Follower, SinkState};
 use super::standing::{Claim, Made, Phase, Rotation, Standing, Watched};
 use crate::discovery::{Location, Place, Spot};
 
@@ -79,8 +83,40 @@ pub(super) fn opened(policy: Policy) -> Opened {
         old_secret: None,
         places: vec![Place { store: store.clone(), id: spot("app/prod/ID"), secret: spot("app/prod/SECRET") }],
         stores: BTreeMap::from([(store, StoreIdentity::new("one").expect("valid"))]),
+        sinks: Vec::new(),
         policy,
     }
+}
+
+/// For how long after it was given up a write to the sink of these tests may land.
+pub(super) const LATE_WRITES: Duration = Duration::from_secs(100);
+/// Until when one may that is on record as lost.
+pub(super) const LANDS_BY: i64 = 1_000;
+
+pub(super) fn follower() -> Follower {
+    Follower {
+        sink: SinkName::new("actions").expect("valid"),
+        identity: StoreIdentity::new("exec actions").expect("valid"),
+        place: 0,
+        late_writes: LATE_WRITES,
+    }
+}
+
+/// What a sink acknowledged last, and whose pair may land there yet.
+pub(super) fn sink(acknowledged: Option<&str>, may_land: Option<&str>) -> SinkState {
+    SinkState {
+        acknowledged: acknowledged.map(|id| Acknowledged { key: key(id), at: at(STORED_AT) }),
+        may_land: may_land.map(|id| (key(id), at(LANDS_BY))).into_iter().collect(),
+        left: false,
+    }
+}
+
+/// The same rotation with a sink that follows its place.
+pub(super) fn followed(rotation: &Rotation, state: SinkState) -> Rotation {
+    let mut rotation = rotation.clone();
+    rotation.opened.sinks = vec![follower()];
+    rotation.sinks = vec![state];
+    rotation
 }
 
 /// Waits of zero and above, and each rule at least once each way.
@@ -150,6 +186,8 @@ pub(super) fn intents() -> Vec<Intent> {
         Intent::StoreNew,
         Intent::RestoreOld,
         Intent::FenceStore,
+        Intent::WriteSink { sink: 0, key: key(NEW), asked_at: at(LANDS_BY), until: at(LANDS_BY + 130) },
+        Intent::WriteSink { sink: 0, key: key(OLD), asked_at: at(LANDS_BY), until: at(LANDS_BY + 130) },
         Intent::DeactivateOld,
         Intent::ReactivateOld,
         Intent::DeleteOld,
@@ -169,6 +207,7 @@ pub(super) fn outcomes() -> Vec<Outcome> {
         Outcome::Stored { at },
         Outcome::Restored,
         Outcome::Fenced { at },
+        Outcome::SinkAcknowledged { sink: 0, key: key(NEW), at },
         Outcome::OldDeactivated { at },
         Outcome::OldReactivated { at },
         Outcome::OldDeleted,
@@ -211,12 +250,14 @@ pub(super) fn events() -> Vec<Event> {
     let mut events = vec![
         Event::Opened(Box::new(opened(Policy::default()))),
         Event::Opened(Box::new(Opened { old_secret: Some(fingerprint()), ..opened(Policy::default()) })),
+        Event::Opened(Box::new(Opened { sinks: vec![follower()], ..opened(Policy::default()) })),
         Event::NotDone(NotDone::Seen),
         Event::LookedOnce { at: at(10), seen: "not listed".to_owned() },
         Event::Disowned { key: key(NEW) },
         Event::Unblocked,
         asked(Asked::Abort),
         asked(Asked::ReactivateOld),
+        asked(Asked::LeaveSink { sink: follower().sink }),
         Event::LateKeySeen { key: key(STRANGER) },
         Event::Deferred { why: "not now".to_owned(), until: None },
         Event::Deferred { why: "not yet".to_owned(), until: Some(at(10)) },
@@ -270,6 +311,8 @@ pub(super) fn unblocked(policy: &Policy) -> Vec<Rotation> {
     for phase in phases() {
         let settled = settled(phase, policy);
         rotations.extend(intents().iter().filter_map(|intent| in_doubt(&settled, intent)));
+        let writes = intents().into_iter().filter(|intent| matches!(intent, Intent::WriteSink { .. }));
+        rotations.extend(writes.filter_map(|intent| in_doubt(&followed(&settled, sink(None, None)), &intent)));
         rotations.push(settled);
     }
     rotations
@@ -292,6 +335,15 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
     fn say(rotation: &mut Rotation, asked: Asked) {
         *rotation = apply(rotation, &Event::Asked(asked)).expect("a person may say anything");
     }
+    fn follow(rotation: &mut Rotation, state: SinkState) {
+        if let Standing::Settled { phase: Phase::StoredNew { .. } } = &rotation.standing {
+            *rotation = followed(rotation, state);
+        }
+    }
+    fn follow_and_abort(rotation: &mut Rotation, state: SinkState) {
+        follow(rotation, state);
+        say(rotation, Asked::Abort);
+    }
     vec![
         ("nothing", |_| {}),
         ("abort asked", |rotation| say(rotation, Asked::Abort)),
@@ -303,6 +355,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
             say(rotation, Asked::Abort);
         }),
         ("a lost delete of the new key", |rotation| change_made(rotation, |made| made.discard_may_land = true)),
+        ("a lost write of the new pair", |rotation| change_made(rotation, |made| made.write_may_land = true)),
         ("a lost write of the old pair", |rotation| {
             change_made(rotation, |made| made.old_may_land = true);
         }),
@@ -319,6 +372,19 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
                 asked_at: at(ASKED_AT),
                 give_up_at: at(TIMED_OUT_AT),
             }];
+        }),
+        ("a sink that has nothing yet", |rotation| follow(rotation, sink(None, None))),
+        ("a sink that has the new pair", |rotation| follow(rotation, sink(Some(NEW), None))),
+        ("a lost write of the new pair to a sink", |rotation| follow(rotation, sink(None, Some(NEW)))),
+        ("a lost write of the old pair to a sink", |rotation| follow(rotation, sink(Some(OLD), Some(OLD)))),
+        ("a sink that nobody waits for", |rotation| {
+            follow(rotation, SinkState { left: true, ..sink(None, Some(NEW)) });
+        }),
+        ("abort asked, and a sink untouched", |rotation| follow_and_abort(rotation, sink(None, None))),
+        ("abort asked, and a sink has the new pair", |rotation| follow_and_abort(rotation, sink(Some(NEW), None))),
+        ("abort asked after a lost write to a sink", |rotation| follow_and_abort(rotation, sink(None, Some(NEW)))),
+        ("abort asked, and a sink has the old pair again", |rotation| {
+            follow_and_abort(rotation, sink(Some(OLD), Some(NEW)));
         }),
     ]
 }

@@ -105,6 +105,7 @@ fn an_effect_is_intended_only_in_its_phases() {
         store-new       . xx... xx... .
         restore-old     . xx... xx... .
         fence-store     . xxxxx xxxxx .
+        write-sink      . ....x ....x .
         deactivate-old  . ....x ....x .
         reactivate-old  . ..... ..... x
         delete-old      . ....x ....x x
@@ -119,7 +120,7 @@ fn an_effect_is_intended_only_in_its_phases() {
         let marks: Vec<bool> = marks.chars().filter(|mark| *mark != ' ').map(|mark| mark == 'x').collect();
         assert_eq!(marks.len(), phases().len());
         for (phase, allowed) in phases().into_iter().zip(marks) {
-            let rotation = settled(phase, &Policy::default());
+            let rotation = followed(&settled(phase, &Policy::default()), sink(Some(NEW), None));
             let any = intents()
                 .iter()
                 .filter(|intent| intent.name() == name)

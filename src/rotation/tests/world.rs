@@ -32,6 +32,10 @@ pub(super) struct World {
     pub keys: Option<BTreeMap<AccessKeyId, (KeyStatus, i64)>>,
     pub used: BTreeMap<AccessKeyId, i64>,
     pub places: Vec<PlaceShows>,
+    /// What each sink holds.
+    pub sinks: Vec<AccessKeyId>,
+    /// Writes of sinks that nobody heard the end of: which sink, whose pair, until when each may land.
+    pub on_their_way: Vec<(usize, AccessKeyId, i64)>,
     /// Keys that an entry names which is no place.
     pub elsewhere: BTreeSet<AccessKeyId>,
     pub unreadable: bool,
@@ -65,6 +69,8 @@ impl World {
             keys: Some(BTreeMap::from([(key(OLD), (KeyStatus::Active, -1_000_000))])),
             used: BTreeMap::new(),
             places: places.to_vec(),
+            sinks: Vec::new(),
+            on_their_way: Vec::new(),
             elsewhere: BTreeSet::new(),
             unreadable: false,
             wrong_identity: false,
@@ -113,9 +119,17 @@ impl World {
 
     /// Visits the rotation, again and again while it waits, until it is closed, blocked or fails.
     pub(super) fn drive(&mut self, rotation: &mut Rotation) -> Left {
+        self.drive_until(rotation, |_| false).expect("no end but its own")
+    }
+
+    /// The same, until it has gone far enough.
+    pub(super) fn drive_until(&mut self, rotation: &mut Rotation, enough: impl Fn(&Rotation) -> bool) -> Option<Left> {
         let mut known = Known::default();
         let mut failures = 0;
         for _ in 0..MOST_STEPS {
+            if enough(rotation) {
+                return None;
+            }
             let made = rotation.made().map(|made| made.key.clone());
             let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
             self.in_hand &= acknowledged;
@@ -125,8 +139,8 @@ impl World {
             self.told.push((self.now, step.clone()));
             match step {
                 Step::Rest => match &rotation.standing {
-                    Standing::Closed { ending } => return Left::Closed(*ending),
-                    Standing::Blocked { reason, .. } => return Left::Blocked(reason.clone()),
+                    Standing::Closed { ending } => return Some(Left::Closed(*ending)),
+                    Standing::Blocked { reason, .. } => return Some(Left::Blocked(reason.clone())),
                     Standing::Settled { .. } | Standing::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),
                 },
                 Step::Look(look) => self.look(&look, made.as_ref(), acknowledged, &mut known),
@@ -138,19 +152,20 @@ impl World {
                     known = Known::default();
                     // Minutes may pass between two runs: what was in memory is gone.
                     self.now = (self.now + 1).max(until.as_unix_seconds() - at(0).as_unix_seconds());
+                    self.land();
                 }
                 Step::Later { why } => {
                     known = Known::default();
                     failures += 1;
                     if failures >= MOST_FAILURES {
-                        return Left::Failing(why);
+                        return Some(Left::Failing(why));
                     }
                 }
                 Step::Act(intent) => {
                     known = Known::default();
                     failures = if self.act(rotation, &intent) { 0 } else { failures + 1 };
                     if failures >= MOST_FAILURES {
-                        return Left::Failing(format!("{} fails", intent.name()));
+                        return Some(Left::Failing(format!("{} fails", intent.name())));
                     }
                 }
             }
@@ -203,7 +218,13 @@ impl World {
         self.note(rotation, Event::Intended(intent.clone()));
         let crash = matches!(fault, Some(Fault::CrashBefore | Fault::CrashAfter));
         let reply = match fault {
-            Some(Fault::LostBefore | Fault::CrashBefore) => None,
+            Some(Fault::LostBefore | Fault::CrashBefore) => {
+                if let Intent::WriteSink { sink, key, until, .. } = intent {
+                    let until = until.as_unix_seconds() - at(0).as_unix_seconds();
+                    self.on_their_way.push((*sink, key.clone(), until));
+                }
+                None
+            }
             Some(Fault::Refused(kind)) => Some(Err(Refusal::new(kind, "no"))),
             Some(Fault::LostAfter | Fault::CrashAfter) => {
                 let _lost = self.happen(rotation, intent);
@@ -233,6 +254,23 @@ impl World {
         }
     }
 
+    /// A write of a sink lands as late as it may.
+    fn land(&mut self) {
+        for (sink, id, until) in std::mem::take(&mut self.on_their_way) {
+            if until > self.now {
+                self.on_their_way.push((sink, id, until));
+                continue;
+            }
+            let works = self.status(&id) == Some(KeyStatus::Active);
+            assert!(works || !self.sink_works(sink), "P1: the pair of {id} landed late in a sink: {self:#?}");
+            self.sinks[sink] = id;
+        }
+    }
+
+    fn sink_works(&self, sink: usize) -> bool {
+        self.status(&self.sinks[sink]) == Some(KeyStatus::Active)
+    }
+
     fn note(&self, rotation: &mut Rotation, event: Event) {
         *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
     }
@@ -247,6 +285,10 @@ impl World {
         let made = if let Ok(Outcome::Created { key, .. }) = &reply { Some(key.clone()) } else { made };
         let worked = before.every_place_works(made.as_ref());
         assert!(!worked || self.every_place_works(made.as_ref()), "P1: {intent:?} broke a place: {before:#?}");
+        for (number, state) in rotation.sinks.iter().enumerate().filter(|(_, state)| !state.left) {
+            let worked = before.sink_works(number);
+            assert!(!worked || self.sink_works(number), "P1: {intent:?} broke the sink {state:?}: {before:#?}");
+        }
         for (id, _) in before.keys.iter().flatten() {
             if self.status(id).is_none() {
                 let spare = rotation.opened.policy.spare_key == SpareKey::DeleteInactive;
@@ -286,6 +328,7 @@ impl World {
                 self.replace(&[PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly], PlaceShows::Old);
             }
             Intent::FenceStore => {}
+            Intent::WriteSink { sink, key, .. } => self.sinks[*sink] = key.clone(),
             Intent::DeactivateOld | Intent::ReactivateOld => {
                 self.switch(&key(OLD), matches!(intent, Intent::ReactivateOld))?;
             }

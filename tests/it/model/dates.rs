@@ -31,9 +31,11 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
         }
     };
     let intent_back = |intent: &mut Intent| {
-        if let Intent::CreateNew { asked_at, give_up_at, .. } = intent {
+        if let Intent::CreateNew { asked_at, give_up_at: until, .. } | Intent::WriteSink { asked_at, until, .. } =
+            intent
+        {
             back(asked_at);
-            back(give_up_at);
+            back(until);
         }
     };
     match &mut rotation.standing {
@@ -54,6 +56,10 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
         back(&mut attempt.give_up_at);
     }
     rotation.first_look.iter_mut().for_each(|look| back(&mut look.at));
+    for sink in &mut rotation.sinks {
+        sink.acknowledged.iter_mut().for_each(|last| back(&mut last.at));
+        sink.may_land.values_mut().for_each(back);
+    }
 }
 
 /// A wait that is over is over: by how much decides nothing, but where a list may be as old as `stall`.
@@ -64,6 +70,10 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
     };
     if let Some(look) = &mut rotation.first_look {
         since(&mut look.at, policy.settle.max(Duration::from_secs(LATE.unsigned_abs())));
+    }
+    for sink in &mut rotation.sinks {
+        sink.acknowledged.iter_mut().for_each(|last| since(&mut last.at, policy.overlap));
+        sink.may_land.values_mut().for_each(|until| since(until, Duration::ZERO));
     }
     let (Standing::Settled { phase } | Standing::InDoubt { phase, .. } | Standing::Blocked { phase, .. }) =
         &mut rotation.standing

@@ -9,15 +9,16 @@ use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Asked, Event, NotDone, Opened, Outcome};
 use rotator::rotation::failure::{Refusal, RefusalKind};
 use rotator::rotation::known::Hand;
-use rotator::rotation::name::AccessKeyId;
+use rotator::rotation::name::{AccessKeyId, SinkName, StoreIdentity};
 use rotator::rotation::plan::{Look, Step, plan};
 use rotator::rotation::policy::{Policy, Timestamp};
 use rotator::rotation::secret::{Fingerprint, SecretKey};
+use rotator::rotation::sink::Follower;
 use rotator::rotation::standing::{Phase, Rotation, Standing};
 
 use super::dates::{forget_dates, move_back};
 use super::seen::{Seen, known};
-use super::world::IDS;
+use super::world::{IDS, LATE};
 use crate::support::rotations::{campaign_id, key_id, opened, rotation_id};
 
 pub(super) type KeyId = u8;
@@ -40,6 +41,7 @@ pub(super) enum Doing {
     Store(KeyId),
     Restore,
     Fence,
+    Sink(KeyId),
     Status(KeyId, bool),
     Delete(KeyId),
 }
@@ -47,7 +49,7 @@ pub(super) enum Doing {
 impl Doing {
     pub(super) fn keys(self) -> impl Iterator<Item = KeyId> {
         match self {
-            Self::Store(key) | Self::Status(key, _) | Self::Delete(key) => Some(key),
+            Self::Store(key) | Self::Sink(key) | Self::Status(key, _) | Self::Delete(key) => Some(key),
             Self::Create | Self::Restore | Self::Fence => None,
         }
         .into_iter()
@@ -127,6 +129,7 @@ pub(super) enum PhaseIs {
 /// Every rotation met so far, and every answer.
 pub(super) struct Machine {
     policy: Policy,
+    sinks: Vec<Follower>,
     longest_stall: Duration,
     rotations: Vec<Rotation>,
     facts: Vec<Facts>,
@@ -156,9 +159,16 @@ fn fingerprint(rotation: u8, key: KeyId) -> Fingerprint {
 
 impl Machine {
     /// `longest_stall`: how old what a process has seen may be when it acts on it.
-    pub(super) fn new(policy: Policy, longest_stall: Duration) -> Self {
+    pub(super) fn new(policy: Policy, has_sink: bool, longest_stall: Duration) -> Self {
+        let sink = || Follower {
+            sink: SinkName::new("sink").expect("a name"),
+            identity: StoreIdentity::new("sink").expect("an identity"),
+            place: 0,
+            late_writes: Duration::from_secs(LATE.unsigned_abs()),
+        };
         Self {
             policy,
+            sinks: has_sink.then(sink).into_iter().collect(),
             longest_stall,
             rotations: Vec::new(),
             facts: Vec::new(),
@@ -209,6 +219,7 @@ impl Machine {
         let frozen = Opened {
             old_key: name(old),
             old_secret: Some(fingerprint(number, old)),
+            sinks: self.sinks.clone(),
             policy: self.policy.clone(),
             ..frozen
         };
@@ -313,6 +324,7 @@ impl Machine {
             Intent::StoreNew => Doing::Store(self.facts(rotation).made.expect("a new key").0),
             Intent::RestoreOld => Doing::Restore,
             Intent::FenceStore => Doing::Fence,
+            Intent::WriteSink { key, .. } => Doing::Sink(number(key)),
             Intent::DeactivateOld => Doing::Status(old, false),
             Intent::ReactivateOld => Doing::Status(old, true),
             Intent::DeactivateNew { key } => Doing::Status(number(key), false),

@@ -37,10 +37,12 @@ type Row = (usize, Second, Layout, Unclaimed, u64, [u8; 5]);
 
 /// What CI explores: one user and two rotators, two users and one.
 fn in_ci() -> Vec<Row> {
-    use Layout::{Atomic, TwoEntries, TwoStores};
+    use Layout::{AndSink, Atomic, TwoEntries, TwoStores};
     use Second::{Copies, None, Opens};
     use Unclaimed::{Reclaim, Report};
     vec![
+        (1, None, AndSink, Report, 100, [1, 1, 0, 0, 0]),
+        (1, None, AndSink, Report, 0, [0, 1, 0, 0, 2]),
         (1, None, Atomic, Reclaim, 0, [1, 1, 0, 0, 1]),
         (1, None, TwoEntries, Report, 0, [1, 1, 0, 0, 0]),
         (1, None, TwoStores, Reclaim, 0, [1, 0, 0, 0, 0]),
@@ -63,10 +65,13 @@ fn in_ci() -> Vec<Row> {
 
 /// What the full run explores on top.
 fn in_full() -> Vec<Row> {
-    use Layout::{Atomic, TwoEntries, TwoStores};
+    use Layout::{AndSink, Atomic, TwoEntries, TwoStores};
     use Second::{Copies, None, Opens};
     use Unclaimed::{Reclaim, Report};
     vec![
+        (1, None, AndSink, Report, 0, [1, 2, 0, 0, 1]),
+        (1, None, AndSink, Report, 100, [0, 2, 0, 0, 2]),
+        (2, Opens, Atomic, Report, 0, [0, 0, 0, 0, 0]),
         (1, None, Atomic, Reclaim, 100, [2, 1, 1, 0, 0]),
         (1, None, TwoEntries, Reclaim, 0, [2, 2, 0, 0, 0]),
         (1, None, TwoStores, Reclaim, 0, [2, 1, 0, 0, 0]),

@@ -25,18 +25,18 @@ impl Model {
         if request.doing == Doing::Create && is.alive() > 2 {
             self.break_promise(format!("P4: {told} makes {} keys", is.alive()));
         }
-        let writes = matches!(request.doing, Doing::Store(_) | Doing::Restore);
+        let writes = matches!(request.doing, Doing::Store(_) | Doing::Restore | Doing::Sink(_));
         let mut excused = false;
-        for place in 0..is.places.len() {
+        for place in 0..is.holders() {
             let goes_on = request.batches.todo.iter().flatten().any(|(entry, _)| usize::from(*entry) / 2 == place);
-            let written = writes && was.places[place] != is.places[place];
+            let written = writes && (was.places.get(place) != is.places.get(place) || was.sink != is.sink);
             if is.works(place) || goes_on || was.excused || !(was.works(place) || written) {
                 continue;
             }
             if request.overtaken {
                 excused = true;
             } else {
-                self.break_promise(format!("P1: {told} leaves a place with a pair that AWS refuses"));
+                self.break_promise(format!("P1: {told} leaves a place or a sink with a pair that AWS refuses"));
             }
         }
         if excused {
@@ -73,7 +73,7 @@ impl Model {
     /// A person broke a place, or a place works again.
     pub(super) fn excuse(before: &State, after: &mut State, is_person: bool) {
         for (was, is) in before.users.iter().zip(&mut after.users) {
-            let mut places = 0..is.places.len();
+            let mut places = 0..is.holders();
             if places.clone().all(|place| is.works(place)) {
                 is.excused = false;
             } else if is_person && was != is && places.any(|place| !is.works(place)) {

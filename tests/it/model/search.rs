@@ -72,7 +72,7 @@ const LONGEST_WAY: usize = 600;
 impl Model {
     pub(super) fn new(setup: Setup) -> Self {
         let longest_stall = std::time::Duration::from_secs(if setup.budget.stalls > 0 { 1_000 } else { 0 });
-        let machine = Machine::new(setup.policy.clone(), longest_stall);
+        let machine = Machine::new(setup.policy.clone(), setup.layout.has_sink(), longest_stall);
         Self { setup, machine, broken: None, hits: BTreeMap::new(), states: 0, transitions: 0, ends: 0 }
     }
 
@@ -177,7 +177,7 @@ impl Model {
                 let keys: Vec<_> = world.keys.iter().map(|key| (key.id, key.active, key.shown)).collect();
                 let pairs: Vec<_> = world.places.iter().map(|pair| (pair.id, pair.secret)).collect();
                 let works: Vec<_> = state.works.iter().map(|works| self.told(&works[user])).collect();
-                story += &format!("    {works:?} {keys:?} {pairs:?}\n");
+                story += &format!("    {works:?} {keys:?} {pairs:?} {:?}\n", world.sink);
             }
         }
         panic!("{story}\n{state:#?}");
@@ -204,8 +204,8 @@ impl Model {
                 }
                 let world = &state.users[user];
                 let alone = state.works.len() == 1 && state.left.acts == self.setup.budget.acts;
-                if closed && !world.excused && !(0..world.places.len()).all(|place| world.works(place)) {
-                    self.break_promise("P1: over, and a place holds a pair that AWS refuses".to_owned());
+                if closed && !world.excused && !(0..world.holders()).all(|place| world.works(place)) {
+                    self.break_promise("P1: over, and a place or a sink holds a pair that AWS refuses".to_owned());
                 }
                 if alone && closed && world.keys.iter().any(|key| key.active != Some(true)) {
                     self.break_promise("over, and a key of ours is left switched off".to_owned());

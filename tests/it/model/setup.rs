@@ -13,20 +13,26 @@ pub(super) enum Layout {
     TwoEntries,
     /// That, and a place in another store.
     TwoStores,
+    /// As [`Self::Atomic`], and a sink that follows the place.
+    AndSink,
 }
 
 impl Layout {
     pub(super) const fn places(self) -> usize {
         match self {
-            Self::Atomic | Self::TwoEntries => 1,
+            Self::Atomic | Self::TwoEntries | Self::AndSink => 1,
             Self::TwoStores => 2,
         }
+    }
+
+    pub(super) fn has_sink(self) -> bool {
+        self == Self::AndSink
     }
 
     /// The entries as they are written: together, in order. An even number is a secret's.
     pub(super) const fn batches(self) -> &'static [&'static [u8]] {
         match self {
-            Self::Atomic => &[&[0, 1]],
+            Self::Atomic | Self::AndSink => &[&[0, 1]],
             Self::TwoEntries => &[&[0], &[1]],
             Self::TwoStores => &[&[0], &[1], &[2, 3]],
         }
@@ -35,7 +41,7 @@ impl Layout {
     /// The same as they are put back.
     pub(super) const fn batches_back(self) -> &'static [&'static [u8]] {
         match self {
-            Self::Atomic => &[&[1, 0]],
+            Self::Atomic | Self::AndSink => &[&[1, 0]],
             Self::TwoEntries => &[&[1], &[0]],
             Self::TwoStores => &[&[1], &[0], &[2, 3]],
         }

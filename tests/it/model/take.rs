@@ -62,6 +62,8 @@ impl Model {
                 Doing::Create => user.exists,
                 Doing::Status(id, active) => user.find(id).is_some_and(|key| key.active == Some(!active)),
                 Doing::Delete(id) => user.find(id).is_some_and(|key| key.active.is_some()),
+                // Whatever it holds now, something else may have been written when this lands.
+                Doing::Sink(_) => true,
                 Doing::Store(_) | Doing::Restore | Doing::Fence => {
                     let next = request.batches.todo.first();
                     next.is_some_and(|batch| batch.iter().all(|(entry, _)| request.batches.fresh & (1 << entry) != 0))
@@ -162,8 +164,8 @@ impl Model {
             }
         }
         for request in &mut state.requests {
-            // A signature is good for a quarter of an hour; what a store compares and sets may be late for ever.
-            if matches!(request.doing, Doing::Create | Doing::Delete(_)) {
+            // A signature is good for a quarter of an hour, and a sink says how late it may be; what a store compares and sets may be late for ever.
+            if matches!(request.doing, Doing::Create | Doing::Delete(_) | Doing::Sink(_)) {
                 request.deadline -= seconds;
             }
         }

@@ -153,7 +153,7 @@ impl Model {
                 Doing::Store(key) => matches!(place, Shows::Old | Shows::Torn | Shows::IdOnly).then_some(key),
                 Doing::Restore => matches!(place, Shows::New | Shows::Torn | Shows::IdOnly).then_some(old).flatten(),
                 Doing::Fence => Some(readings.values[usize::from(entry)]),
-                Doing::Create | Doing::Status(..) | Doing::Delete(_) => None,
+                Doing::Create | Doing::Sink(_) | Doing::Status(..) | Doing::Delete(_) => None,
             }
         };
         let batch = |entries: &&[u8]| -> Vec<_> {
@@ -162,7 +162,7 @@ impl Model {
         let order = match doing {
             // The id goes back first, as the secret came first.
             Doing::Restore => self.setup.layout.batches_back(),
-            Doing::Store(_) | Doing::Fence | Doing::Create | Doing::Status(..) | Doing::Delete(_) => {
+            Doing::Store(_) | Doing::Fence | Doing::Create | Doing::Sink(_) | Doing::Status(..) | Doing::Delete(_) => {
                 self.setup.layout.batches()
             }
         };
@@ -259,6 +259,11 @@ impl Model {
                 }
                 Reply::Done
             }
+            // Nobody sees what it holds, so that nobody has anything to look at again.
+            Doing::Sink(id) => {
+                state.users[user].sink = Some(id);
+                Reply::Done
+            }
             Doing::Store(_) | Doing::Restore | Doing::Fence => return self.write(state, request),
         };
         Some(Some(reply))
@@ -304,7 +309,7 @@ impl Model {
                 let rotation = state.works[usize::from(request.rotator)][user].rotation.expect("it was opened");
                 reads_back(both, self.machine.facts(rotation).old)
             }
-            Doing::Create | Doing::Fence | Doing::Status(..) | Doing::Delete(_) => true,
+            Doing::Create | Doing::Fence | Doing::Sink(_) | Doing::Status(..) | Doing::Delete(_) => true,
         };
         Some(done.then_some(Reply::Done))
     }

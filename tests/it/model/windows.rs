@@ -5,11 +5,13 @@ use super::search::Model;
 use super::world::{At, Request, State};
 
 /// Every window; each has to be hit.
-pub(super) const WINDOWS: [&str; 12] = [
+pub(super) const WINDOWS: [&str; 14] = [
     "create in doubt",
     "store in doubt",
     "delete in doubt",
+    "sink in doubt",
     "a create executed after it was reconciled",
+    "a write of a sink executed that nobody hears of",
     "a write executed after the fence",
     "a change or delete executed that nobody hears of",
     "killed with the new secret in hand",
@@ -26,6 +28,7 @@ impl Model {
             Doing::Create => self.hit("create in doubt", 1),
             Doing::Store(_) => self.hit("store in doubt", 1),
             Doing::Delete(_) => self.hit("delete in doubt", 1),
+            Doing::Sink(_) => self.hit("sink in doubt", 1),
             Doing::Restore | Doing::Fence | Doing::Status(..) => {}
         }
     }
@@ -54,6 +57,7 @@ impl Model {
                 self.hit("a write executed after the fence", 1);
             }
             Doing::Status(..) | Doing::Delete(_) => self.hit("a change or delete executed that nobody hears of", 1),
+            Doing::Sink(_) => self.hit("a write of a sink executed that nobody hears of", 1),
             Doing::Create | Doing::Store(_) | Doing::Restore | Doing::Fence => {}
         }
     }

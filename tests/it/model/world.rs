@@ -57,6 +57,8 @@ pub(super) struct User {
     pub(super) exists: bool,
     pub(super) keys: Vec<Key>,
     pub(super) places: Vec<Pair>,
+    /// Whose pair the sink has, where there is one.
+    pub(super) sink: Option<KeyId>,
     /// A key that another entry names.
     pub(super) note: Option<KeyId>,
     /// That entry cannot be read.
@@ -80,8 +82,16 @@ impl User {
         self.keys.iter().filter(|key| key.active.is_some()).count()
     }
 
-    /// Whether AWS accepts the pair of a place.
+    /// The places, and the sink behind them.
+    pub(super) fn holders(&self) -> usize {
+        self.places.len() + usize::from(self.sink.is_some())
+    }
+
+    /// Whether AWS accepts the pair of a place, or of the sink.
     pub(super) fn works(&self, place: usize) -> bool {
+        if let Some(sink) = self.sink.filter(|_| place == self.places.len()) {
+            return self.is_active(sink);
+        }
         let pair = self.places[place];
         pair.id == pair.secret && self.is_active(pair.id)
     }
@@ -230,6 +240,7 @@ impl State {
                 exists: true,
                 keys: vec![key],
                 places: vec![Pair { secret: id, id }; layout.places()],
+                sink: layout.has_sink().then_some(id),
                 note: None,
                 unreadable: false,
                 denials: 0,
@@ -290,7 +301,7 @@ impl State {
         };
         let world = &self.users[user];
         world.keys.iter().for_each(|key| take(key.id));
-        world.values().into_iter().chain(world.note).for_each(&mut take);
+        world.values().into_iter().chain(world.note).chain(world.sink).for_each(&mut take);
         for request in &self.requests {
             request.doing.keys().for_each(&mut take);
             request.batches.todo.iter().flatten().for_each(|(_, value)| take(*value));

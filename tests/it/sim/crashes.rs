@@ -8,9 +8,9 @@ use super::stories::{must_hold, runtime};
 use super::{Backing, Fault, Faults, Setup, Visibility};
 use crate::support::proof::{self, Draw, Proof};
 
-/// The kinds of store, and two manners of waiting; of those, CI plays one pair of faults in eight, and of single faults
+/// The kinds of store, two manners of waiting, and a sink; of what waits CI plays one pair of faults in eight, and of single faults
 /// over SQLite: they are many.
-fn kinds() -> [(&'static str, Setup, u64); 7] {
+fn kinds() -> [(&'static str, Setup, u64); 8] {
     let simple = Setup::simple();
     let waits = Policy {
         overlap: Duration::from_secs(30),
@@ -25,7 +25,8 @@ fn kinds() -> [(&'static str, Setup, u64); 7] {
         ("a pair and a document, not atomic", Setup { document: true, atomic: false, ..simple.clone() }, 1),
         ("no compare-and-set", Setup { compare_and_set: false, atomic: false, ..simple.clone() }, 1),
         ("overlap and quarantine", Setup { policy: waits, ..simple.clone() }, 8),
-        ("lists that lag", Setup { visibility: Visibility::lagging(20_000, 3_000), ..simple }, 8),
+        ("lists that lag", Setup { visibility: Visibility::lagging(20_000, 3_000), ..simple.clone() }, 8),
+        ("a sink follows the place", Setup { sink: true, ..simple }, 1),
     ]
 }
 
@@ -123,7 +124,15 @@ fn note(proof: &mut Proof, windows: std::collections::BTreeMap<&'static str, u64
     for window in ["create in doubt", "write in doubt", "append in doubt", "delete in doubt"] {
         proof.hit(window, windows.get(window).copied().unwrap_or_default());
     }
-    let others = ["secret lost", "fence raised", "torn pair", "late write after resume", "late create after reconcile"];
+    let others = [
+        "secret lost",
+        "fence raised",
+        "torn pair",
+        "late write after resume",
+        "late create after reconcile",
+        "sink in doubt",
+        "late write to a sink",
+    ];
     merge(proof, windows.into_iter().filter(|(window, _)| others.contains(window)));
 }
 
@@ -163,6 +172,11 @@ fn every_pair_of_faults_where_lists_lag() {
 }
 
 #[test]
+fn every_pair_of_faults_where_a_sink_follows() {
+    pairs(7);
+}
+
+#[test]
 fn pairs_of_faults_over_sqlite() {
     let mut proof = Proof::of("T5", "sampled pairs, journal in SQLite", &["create in doubt", "write in doubt"]);
     let runtime = runtime();
@@ -171,7 +185,7 @@ fn pairs_of_faults_over_sqlite() {
         kinds.iter().map(|(_, setup, _)| runtime.block_on(must_hold(setup, &Faults::default(), String::new))).collect();
     for case in 0..proof::cases(2_000, 20_000) {
         let mut draw = Draw::new(proof::seed(), case);
-        let number = usize::try_from(draw.below(7)).expect("small");
+        let number = usize::try_from(draw.below(8)).expect("small");
         let setup = Setup { backing: Backing::Sqlite, ..kinds[number].1.clone() };
         let (first, one) = (*draw.one_of(&whole[number].effects), *draw.one_of(&BESIDE_AN_EFFECT));
         let second = first + 1 + usize::try_from(draw.below(40)).expect("small");

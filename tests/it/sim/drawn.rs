@@ -8,7 +8,7 @@ use super::{Backing, Fault, Faults, Interference, Lasting, Op, Setup, Spans, Tro
 use crate::support::proof::Draw;
 
 /// Faults of the calls in which a rotation can come to harm are drawn as often as all others together.
-const DANGEROUS: [Op; 5] = [Op::Create, Op::Write, Op::Delete, Op::ChangeStatus, Op::Append];
+const DANGEROUS: [Op; 6] = [Op::Create, Op::Write, Op::WriteSink, Op::Delete, Op::ChangeStatus, Op::Append];
 
 fn small(draw: &mut Draw, bound: u64) -> usize {
     usize::try_from(draw.below(bound)).expect("small")
@@ -38,6 +38,7 @@ impl Setup {
             interference: one_in(draw, 4).then(|| (small(draw, 120), *draw.one_of(&Interference::ALL))),
             troubles: troubles(draw, stores, hidden_note),
             hidden_note,
+            sink: one_in(draw, 3),
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) enum Op {
     ChangeStatus,
     Delete,
     Write,
+    WriteSink,
     ListKeys,
     LastUsed,
     Caller,
@@ -23,7 +24,7 @@ impl Op {
     /// Whether it changes something, on record or in the world: a crash beside it leaves a state that no other leaves.
     pub(crate) const fn is_effect(self) -> bool {
         match self {
-            Self::Append | Self::Create | Self::ChangeStatus | Self::Delete | Self::Write => true,
+            Self::Append | Self::Create | Self::ChangeStatus | Self::Delete | Self::Write | Self::WriteSink => true,
             Self::ListKeys
             | Self::LastUsed
             | Self::Caller
@@ -34,10 +35,10 @@ impl Op {
         }
     }
 
-    /// Whether it is asked of a store.
+    /// Whether it is asked of a store or a sink.
     pub(crate) const fn is_of_a_store(self) -> bool {
         match self {
-            Self::Write | Self::StoreIdentity | Self::ReadAll | Self::ReadPlaces => true,
+            Self::Write | Self::WriteSink | Self::StoreIdentity | Self::ReadAll | Self::ReadPlaces => true,
             Self::Append
             | Self::Create
             | Self::ChangeStatus

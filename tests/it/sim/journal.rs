@@ -58,6 +58,7 @@ impl State {
                     Outcome::Restored => self.hit("old pair restored"),
                     Outcome::Created { .. }
                     | Outcome::Stored { .. }
+                    | Outcome::SinkAcknowledged { .. }
                     | Outcome::OldDeactivated { .. }
                     | Outcome::OldDeleted
                     | Outcome::NewDeactivated { .. }

@@ -8,16 +8,17 @@ use rotator::ports::call::CallError;
 use rotator::ports::iam::{Iam, LastUsed};
 use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
-use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
+use rotator::ports::sink::{Sink, SinkWrite};
+use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, WriteSink};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::known::{KeySeen, KeyStatus, KeysSeen};
-use rotator::rotation::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
+use rotator::rotation::name::{AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserName};
 use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
 use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
 
 use super::faults::{Op, Trouble};
 use super::process::{Process, lock};
-use super::state::{By, Effect, Key, State};
+use super::state::{By, Effect, Key, SINK, State};
 
 /// The account everything lives in.
 const ACCOUNT: &str = "123456789012";
@@ -236,6 +237,34 @@ impl SecretStore for StorePort {
 
     async fn forget_previous(&self, _: &[EntryName]) -> Result<(), CallError> {
         Ok(())
+    }
+}
+
+/// The sink of the world.
+pub(crate) struct SinkPort {
+    pub(crate) process: Process,
+    pub(crate) name: SinkName,
+}
+
+#[async_trait]
+impl Sink for SinkPort {
+    fn name(&self) -> &SinkName {
+        &self.name
+    }
+
+    fn late_writes(&self) -> Duration {
+        LATE_REQUEST
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        let identity = StoreIdentity::new("id of the sink").expect("an identity");
+        self.process.call(Op::StoreIdentity, SINK, |_| Ok(identity)).await
+    }
+
+    async fn write(&self, order: Journaled<WriteSink>, write: SinkWrite<'_>) -> Result<(), Failure> {
+        let (user, id) = (write.follows.scope().to_owned(), order.effect().key.to_string());
+        let effect = Effect::WriteSink { user, id, secret: write.secret.expose().to_owned() };
+        self.process.effect(Op::WriteSink, SINK, effect).await.map(|_| ())
     }
 }
 

@@ -5,7 +5,7 @@ use rotator::rotation::policy::Unclaimed;
 use rotator::rotation::standing::Standing;
 
 use super::schedule::{Setup, user_name};
-use super::state::{By, Effect, Key, Reader, State, Store};
+use super::state::{By, Effect, Key, Reader, SINK, State, Store};
 
 impl State {
     /// The pair that a reader finds; `None`: there is none.
@@ -88,6 +88,14 @@ impl State {
                     }
                 }
                 self.broken.append(&mut broken);
+            }
+            Effect::WriteSink { user, id, .. } => {
+                let places = self.readers.iter().filter(|reader| reader.user == *user && reader.store != SINK);
+                let others = places.filter(|reader| self.pair(reader).is_none_or(|(stored, _)| stored != id));
+                if let Some(reader) = others.into_iter().find(|reader| !self.is_excused(reader)) {
+                    let broken = format!("a sink was written before {}, which it follows", reader.id);
+                    self.broken.push(broken);
+                }
             }
             Effect::Delete { id, .. } | Effect::Status { id, active: false } => self.check_removal(&id.clone()),
             Effect::Create { .. } | Effect::Status { active: true, .. } => {}

@@ -8,7 +8,7 @@ use crate::support::proof::{self, Draw, Proof};
 
 /// What these schedules have to meet. What chance brings too seldom is counted, and met by design elsewhere: T2 and the
 /// stories of T5.
-const WINDOWS: [&str; 22] = [
+const WINDOWS: [&str; 24] = [
     "create in doubt",
     "write in doubt",
     "status in doubt",
@@ -16,6 +16,8 @@ const WINDOWS: [&str; 22] = [
     "append in doubt",
     "late create after reconcile",
     "late write after resume",
+    "sink in doubt",
+    "late write to a sink",
     "late write refused after resume",
     "late key told",
     "secret lost",

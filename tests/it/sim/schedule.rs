@@ -9,21 +9,22 @@ use rotator::drive::accounts::AccountPorts;
 use rotator::drive::campaign::Drive;
 use rotator::drive::owner::Owner;
 use rotator::drive::report::Report;
+use rotator::drive::sinks::SinkPorts;
 use rotator::drive::stop::Stop;
 use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};
 use rotator::journal::entry::Summary;
 use rotator::journal::store::{SharedStore, Which};
 use rotator::journal::write_ahead::{Journal, replay};
-use rotator::rotation::name::StoreName;
+use rotator::rotation::name::{SinkName, StoreName};
 use rotator::rotation::policy::{Policy, Unclaimed};
 use rotator::rotation::standing::Standing;
 
 use super::faults::{Faults, Interference, Lasting};
 use super::journal::Struck;
-use super::ports::{NOTE, StorePort};
+use super::ports::{NOTE, SinkPort, StorePort};
 use super::process::{Process, Shared, lock};
-use super::state::{By, Reader, SECRET_MARK, State, Store};
+use super::state::{By, Reader, SECRET_MARK, SINK, State, Store, in_sink};
 use super::visibility::Visibility;
 use crate::support::memory_journal::MemoryJournal;
 
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) compare_and_set: bool,
     /// Whether the first store holds each pair in a document as well.
     pub(crate) document: bool,
+    /// Whether a sink follows each pair in the first store.
+    pub(crate) sink: bool,
     pub(crate) policy: Policy,
     /// This user has a second key, which is a stranger's.
     pub(crate) stranger: Option<usize>,
@@ -65,6 +68,7 @@ impl Setup {
             atomic: true,
             compare_and_set: true,
             document: false,
+            sink: false,
             policy: Policy {
                 settle: Duration::from_secs(60),
                 proof_span: Duration::ZERO,
@@ -99,6 +103,9 @@ impl Setup {
         for number in 0..self.users {
             self.add_user(&mut state, number);
         }
+        if self.sink {
+            self.add_sink(&mut state);
+        }
         if self.hidden_note
             && let (Some(key), Some(store)) =
                 (state.users.values().flatten().next().cloned(), state.stores.get_mut("store0"))
@@ -106,6 +113,19 @@ impl Setup {
             store.entries.insert(NOTE.to_owned(), (1, format!("{{\"key\": \"{}\"}}", key.id).into_bytes()));
         }
         state
+    }
+
+    /// It has each user's pair at the beginning.
+    fn add_sink(&self, state: &mut State) {
+        let mut sink = Store { atomic: true, compare_and_set: false, ..Store::default() };
+        for (user, keys) in &state.users {
+            let key = keys.iter().find(|key| key.by == By::Stored).expect("a stored key");
+            let [id, secret] = in_sink(user);
+            sink.entries.insert(id.clone(), (1, key.id.clone().into_bytes()));
+            sink.entries.insert(secret.clone(), (1, key.secret.clone().into_bytes()));
+            state.readers.push(Reader { user: user.clone(), store: SINK.to_owned(), id, secret });
+        }
+        state.stores.insert(SINK.to_owned(), sink);
     }
 
     fn add_user(&self, state: &mut State, number: usize) {
@@ -181,19 +201,29 @@ fn choice(setup: &Setup) -> Choice {
     }
 }
 
+fn sink(me: &Process) -> SinkPorts {
+    let follows = globset::Glob::new("*/AWS_ACCESS_KEY_ID").expect("a pattern");
+    let follows = globset::GlobSetBuilder::new().add(follows).build().expect("patterns");
+    let name = SinkName::new(SINK).expect("a name");
+    let of_store = Some(StoreName::new("store0").expect("a name"));
+    SinkPorts { sink: Arc::new(SinkPort { process: me.clone(), name }), follows, of_store }
+}
+
 /// One process: `run` or `resume`. `None`: it died.
 async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bool) -> Option<Result<Report, String>> {
     let me = Process::new(state);
     let crashed = me.crashed.clone();
     let work = async {
-        let names: Vec<String> = lock(state).stores.keys().cloned().collect();
+        let names: Vec<String> = lock(state).stores.keys().filter(|name| *name != SINK).cloned().collect();
         let stores = names.into_iter().map(|name| {
             let name = StoreName::new(name).expect("a name");
             Arc::new(StorePort { process: me.clone(), name }) as _
         });
         let clock: Arc<Process> = Arc::new(me.clone());
+        let sinks = if setup.sink { vec![sink(&me)] } else { Vec::new() };
         let accounts = vec![AccountPorts::of_credentials(clock.clone(), clock.clone())];
-        let ports = Ports { accounts, own_keys: Default::default(), stores: stores.collect(), clock: clock.clone() };
+        let ports =
+            Ports { accounts, own_keys: Default::default(), stores: stores.collect(), sinks, clock: clock.clone() };
         let manner = Manner {
             concurrency: 16,
             rate: None,

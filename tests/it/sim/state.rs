@@ -49,6 +49,14 @@ pub(crate) struct Store {
     pub(crate) compare_and_set: bool,
 }
 
+/// Where what the sink holds is kept: the world can look there, rotator cannot. Its name is the last of all stores'.
+pub(crate) const SINK: &str = "the sink";
+
+/// The entries of a user's pair there.
+pub(crate) fn in_sink(user: &str) -> [String; 2] {
+    [format!("{user}/ID"), format!("{user}/SECRET")]
+}
+
 /// A request.
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
@@ -56,6 +64,7 @@ pub(crate) enum Effect {
     Status { id: String, active: bool },
     Delete { user: String, id: String },
     Write { store: String, batch: Vec<(String, u64, Vec<u8>)> },
+    WriteSink { user: String, id: String, secret: String },
 }
 
 /// A request that is executed later.
@@ -250,6 +259,9 @@ impl State {
     fn execute(&mut self, Held { effect, sender, overtaken, .. }: Held) {
         self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
         let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);
+        if matches!(effect, Effect::WriteSink { .. }) {
+            self.hit("late write to a sink");
+        }
         let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
         let excused = self.excused;
         self.excused |= overtaken;
@@ -297,6 +309,12 @@ impl State {
             }
             Effect::Delete { user, id } => self.delete(&user, &id),
             Effect::Write { store, batch } => self.write(&store, batch, late).map(|()| None),
+            Effect::WriteSink { user, id, secret } => {
+                let (store, [id_there, secret_there]) = (self.stores.get_mut(SINK).expect("a sink"), in_sink(&user));
+                store.entries.insert(id_there, (1, id.into_bytes()));
+                store.entries.insert(secret_there, (1, secret.into_bytes()));
+                Ok(None)
+            }
         }
     }
 
@@ -380,6 +398,7 @@ const fn in_doubt(op: Op) -> Option<&'static str> {
         Op::ChangeStatus => Some("status in doubt"),
         Op::Delete => Some("delete in doubt"),
         Op::Write => Some("write in doubt"),
+        Op::WriteSink => Some("sink in doubt"),
         Op::ListKeys | Op::LastUsed | Op::Caller | Op::WhoIs | Op::StoreIdentity | Op::ReadAll | Op::ReadPlaces => None,
     }
 }

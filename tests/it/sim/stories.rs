@@ -45,7 +45,14 @@ fn nothing_goes_wrong() {
     let runtime = runtime();
     let simple = Setup::simple;
     let document = Setup { document: true, ..simple() };
-    for setup in [simple(), waits(), document, Setup { stores: 2, users: 3, ..simple() }] {
+    for setup in [
+        Setup { sink: true, ..simple() },
+        Setup { sink: true, ..waits() },
+        simple(),
+        waits(),
+        document,
+        Setup { stores: 2, users: 3, ..simple() },
+    ] {
         let played = runtime.block_on(must_hold(&setup, &Faults::default(), String::new));
         assert!(played.touches > 10, "only {} touches: this tests nothing", played.touches);
     }
@@ -168,6 +175,7 @@ fn troubles_that_last_a_while() {
             vec![Trouble::StoreDown(0), Trouble::StoreDown(1), Trouble::SomebodyElse],
         ),
         (Setup { stores: 2, ..Setup::simple() }, vec![Trouble::Lies(0), Trouble::Lies(1)]),
+        (Setup { sink: true, ..Setup::simple() }, vec![Trouble::StoreDown(0), Trouble::StoreDown(1)]),
     ];
     for (setup, troubles) in setups {
         let touches = runtime

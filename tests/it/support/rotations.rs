@@ -52,6 +52,7 @@ pub(crate) fn opened(campaign: CampaignId, number: u64) -> Opened {
         old_key_created: Timestamp::from_unix_seconds(1_600_000_000),
         places: vec![place],
         stores: BTreeMap::from([(store, StoreIdentity::new("identity").expect("valid"))]),
+        sinks: Vec::new(),
         policy: Policy::default(),
     }
 }

@@ -106,6 +106,7 @@ async fn opened() -> RotationJournal {
             secret: spot("app1/production/AWS_SECRET_ACCESS_KEY"),
         }],
         stores: BTreeMap::from([(store, StoreIdentity::new("this one").expect("valid"))]),
+        sinks: Vec::new(),
         policy: Policy::default(),
     };
     let journal = Journal::new(Arc::new(Forgetful), Arc::new(Stopped));

@@ -17,10 +17,10 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use zeroize::Zeroizing;
 
-use super::child::LEAST_TIME;
 use super::file::replace::{self, Beside};
 use super::file::{FileStore, OpenFileError};
 use super::{Backend, NativeWrite};
+use crate::adapters::child::LEAST_TIME;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading};

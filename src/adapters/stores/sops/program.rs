@@ -9,7 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::format::{Change, Format};
-use crate::adapters::stores::child::{self, Ran};
+use crate::adapters::child::{self, Ran};
 use crate::rotation::secret::SecretValue;
 
 /// The first version that takes a value on stdin.

@@ -39,6 +39,7 @@ fn summary(number: u128, standing: Standing) -> Summary {
             secret: spot("app1/production/SECRET"),
         }],
         stores: BTreeMap::from([(store, StoreIdentity::new("s").expect("valid"))]),
+        sinks: Vec::new(),
         policy: Policy::default(),
     };
     let mut rotation = Rotation::open(RotationId::from_uuid(Uuid::from_u128(number)), opened);

@@ -13,13 +13,13 @@ use rustix::process::{Pid, Signal};
 use zeroize::Zeroizing;
 
 /// A program has at least this long: it may have to ask a server of its own.
-pub(super) const LEAST_TIME: Duration = Duration::from_secs(30);
+pub(in crate::adapters) const LEAST_TIME: Duration = Duration::from_secs(30);
 
 /// No more than this is read of one answer.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// What came of it.
-pub(super) enum Ran {
+pub(in crate::adapters) enum Ran {
     /// It ended by itself.
     Ended {
         /// How.
@@ -34,7 +34,7 @@ pub(super) enum Ran {
 }
 
 /// Starts the program, gives it the input and reads all that it says.
-pub(super) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Ran {
+pub(in crate::adapters) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     // SAFETY: between fork and exec only this one system call is made, which allocates nothing and takes no lock.
     unsafe {

@@ -1,0 +1,84 @@
+//! Asking a program of a few lines one thing, a JSON object a line on its stdin and stdout: `exec:` stores and sinks.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::child::{self, Ran};
+
+/// The protocol's version, in every request.
+const VERSION: u32 = 1;
+
+/// A program's words are cut off here.
+const MOST_WORDS: usize = 300;
+
+/// Nothing of rotator's own rights is a program's business.
+const NOT_INHERITED: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"];
+
+/// Words of another program: printable, and not too many.
+pub(in crate::adapters) fn plain(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MOST_WORDS).collect()
+}
+
+/// A program's words, unless they quote what it was given.
+pub(in crate::adapters) fn without(words: Option<String>, given: Option<&str>) -> String {
+    let words = words.unwrap_or_default();
+    let quotes = given.is_some_and(|given| {
+        given
+            .split(|letter: char| letter.is_whitespace() || "\"'=,:{}".contains(letter))
+            .any(|word| word.len() >= 8 && words.contains(word))
+    });
+    if quotes { "its error quotes what it was given, and is not shown".to_owned() } else { plain(&words) }
+}
+
+/// What came of a question.
+pub(in crate::adapters) enum Told<L> {
+    /// Every line of a program that ended well.
+    Lines(Vec<L>),
+    /// The program never ran.
+    NotStarted(String),
+    /// It may have done anything.
+    Failed(String),
+}
+
+/// Starts the program (its words; no shell) and asks it one thing.
+pub(in crate::adapters) async fn ask<L>(command: &[String], limit: Duration, mut request: Value) -> Told<L>
+where
+    L: DeserializeOwned + Send + 'static,
+{
+    request["version"] = VERSION.into();
+    let mut line = Zeroizing::new(request.to_string().into_bytes());
+    line.push(b'\n');
+    let words = command.to_vec();
+    let told = tokio::task::spawn_blocking(move || talk(&words, &line, limit)).await;
+    told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", command.join(" "))))
+}
+
+/// Starts the program, gives it the request and reads all that it says.
+fn talk<L: DeserializeOwned>(words: &[String], request: &[u8], limit: Duration) -> Told<L> {
+    let called = words.join(" ");
+    let Some((program, arguments)) = words.split_first() else {
+        return Told::NotStarted("exec: names no program".to_owned());
+    };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    NOT_INHERITED.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    match child::run(&mut command, request, limit) {
+        Ran::Ended { status, said } if status.success() => parse(&called, &said),
+        Ran::Ended { .. } => Told::Failed(format!("{called} failed; run it by hand to see what it says")),
+        Ran::NotStarted(error) => Told::NotStarted(format!("{called} could not be started: {error}")),
+        Ran::Killed => Told::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
+    }
+}
+
+fn parse<L: DeserializeOwned>(called: &str, bytes: &[u8]) -> Told<L> {
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let lines: Result<Vec<L>, _> = lines.map(serde_json::from_slice).collect();
+    lines.map_or_else(|_| Told::Failed(format!("{called} says what is no JSON object on a line")), Told::Lines)
+}

@@ -1,0 +1,111 @@
+//! `exec:COMMAND`: a sink behind a program of a few lines (`docs/sinks.md` has the protocol, `examples/` a program). It
+//! is started once for each question and is killed with rotator; for how long what it asked of a server may still land
+//! only the program can say, and where it does not, the longest time is taken.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::adapters::child::LEAST_TIME;
+use crate::adapters::program::{Told, ask, plain, without};
+use crate::journal::write_ahead::Journaled;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::sink::{Sink, SinkWrite};
+use crate::rotation::effect::WriteSink;
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::name::{SinkName, StoreIdentity};
+use crate::rotation::policy::LATE_REQUEST;
+
+/// A line of an answer; each kind of answer has some of it.
+#[derive(Debug, Default, Deserialize)]
+struct Line {
+    identity: Option<String>,
+    late_writes_seconds: Option<u64>,
+    #[serde(default)]
+    ok: bool,
+    #[serde(default)]
+    refused: bool,
+    error: Option<String>,
+}
+
+/// A sink behind a program.
+pub struct ExecSink {
+    name: SinkName,
+    command: Vec<String>,
+    limit: Duration,
+    hello: Result<StoreIdentity, CallError>,
+    late_writes: Duration,
+}
+
+impl ExecSink {
+    /// Asks the program (its words, separated by blanks; no shell) which sink it is. One that does not say is there
+    /// nevertheless: it harms only the keys that it follows.
+    pub async fn open(name: SinkName, command: &str, call_timeout: Duration) -> Self {
+        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let limit = call_timeout.max(LEAST_TIME);
+        let (hello, late_writes) = match hello(&command, limit).await {
+            Ok((identity, late_writes)) => (Ok(identity), late_writes),
+            Err(why) => (Err(CallError::new(CallErrorKind::Other, why)), LATE_REQUEST),
+        };
+        Self { name, command, limit, hello, late_writes }
+    }
+}
+
+async fn hello(command: &[String], limit: Duration) -> Result<(StoreIdentity, Duration), String> {
+    let called = command.join(" ");
+    let lines = match ask::<Line>(command, limit, json!({ "op": "hello" })).await {
+        Told::Lines(lines) => lines,
+        Told::NotStarted(why) | Told::Failed(why) => return Err(why),
+    };
+    match lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()) {
+        Some(Line { identity: Some(identity), late_writes_seconds, .. }) => {
+            let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| error.to_string())?;
+            Ok((identity, late_writes_seconds.map_or(LATE_REQUEST, Duration::from_secs)))
+        }
+        Some(Line { error: Some(error), .. }) => Err(format!("{called}: {}", plain(&error))),
+        Some(_) | None => Err(format!("{called} does not say which sink it is")),
+    }
+}
+
+#[async_trait]
+impl Sink for ExecSink {
+    fn name(&self) -> &SinkName {
+        &self.name
+    }
+
+    fn late_writes(&self) -> Duration {
+        self.late_writes
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.hello.clone()
+    }
+
+    async fn write(&self, order: Journaled<WriteSink>, write: SinkWrite<'_>) -> Result<(), Failure> {
+        let refused = |why: String| Err(Failure::Refused(Refusal::new(RefusalKind::Other, why)));
+        let request = json!({
+            "op": "write",
+            "follows": write.follows.as_str(),
+            "access_key_id": order.effect().key.as_str(),
+            "secret_access_key": write.secret.expose(),
+        });
+        let lines = match ask::<Line>(&self.command, self.limit, request).await {
+            Told::Lines(lines) => lines,
+            Told::NotStarted(why) => return refused(why),
+            Told::Failed(why) => return Err(Failure::Unknown(why)),
+        };
+        let about = format!("{} in {}", write.follows, self.command.join(" "));
+        match lines.into_iter().find(|line| line.ok || line.error.is_some()) {
+            Some(Line { ok: true, error: None, .. }) => Ok(()),
+            Some(Line { refused: true, error, .. }) => {
+                refused(format!("{about}: {}", without(error, Some(write.secret.expose()))))
+            }
+            Some(Line { error, .. }) => {
+                Err(Failure::Unknown(format!("{about}: {}", without(error, Some(write.secret.expose())))))
+            }
+            None => Err(Failure::Unknown(format!("{about}: the program does not say what it did"))),
+        }
+    }
+}

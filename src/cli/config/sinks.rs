@@ -1,0 +1,85 @@
+//! `[[sink]]`: where pairs are written that cannot be read there, and which entries each follows.
+
+use globset::GlobSet;
+
+use super::layers::Table;
+use super::stores::StoreSettings;
+use super::values::globs;
+use crate::cli::error::CliError;
+use crate::rotation::name::{SinkName, StoreName};
+
+/// The forms a sink's URI may have.
+const FORMS: &str = "exec:COMMAND";
+
+/// What kind of sink, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkKind {
+    /// Whatever a program writes: its words.
+    Exec(String),
+}
+
+/// A sink as configured.
+#[derive(Debug)]
+pub struct SinkSettings {
+    /// What people, and the journal, call it.
+    pub name: SinkName,
+    /// What it is.
+    pub kind: SinkKind,
+    /// The entries whose pairs it is to have.
+    pub follows: GlobSet,
+    /// Of this store only.
+    pub of_store: Option<StoreName>,
+}
+
+/// Reads every `[[sink]]` table.
+pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<SinkSettings>, CliError> {
+    let mut sinks: Vec<SinkSettings> = Vec::new();
+    for table in tables {
+        let sink = one(table, stores)?;
+        if sinks.iter().any(|other| other.name == sink.name) {
+            return Err(CliError::usage(
+                format!("two [[sink]] tables in {} are called {}", table.file.display(), sink.name),
+                "give each a name of its own: the journal tells them apart by it",
+            ));
+        }
+        sinks.push(sink);
+    }
+    Ok(sinks)
+}
+
+fn one(table: &Table, stores: &[StoreSettings]) -> Result<SinkSettings, CliError> {
+    let file = table.file.display();
+    let bad = |key: &str, text: &str, hint: &str| {
+        CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
+    };
+    let missing = |key: &str, hint: &str| CliError::usage(format!("a [[sink]] in {file} has no {key}"), hint);
+    let Some(uri) = table.text("uri") else {
+        return Err(missing("uri", &format!("write uri = \"…\" with one of {FORMS}")));
+    };
+    let kind = match uri.split_once(':') {
+        Some(("exec", command)) if !command.trim().is_empty() => SinkKind::Exec(command.to_owned()),
+        Some(_) | None => return Err(bad("uri", uri, &format!("this version of rotator knows {FORMS}"))),
+    };
+    let name = table.text("name").unwrap_or(uri);
+    let follows = table.texts("follows");
+    if follows.is_empty() {
+        return Err(missing(
+            "follows",
+            "write follows = [\"<app>/<environment>/<secret-name>\"]: whose pairs it is to have",
+        ));
+    }
+    let of_store = match table.text("store") {
+        None => None,
+        Some(name) => {
+            let store = stores.iter().find(|store| store.uri.name.as_str() == name);
+            let store = store.ok_or_else(|| bad("store", name, "write the name of a configured store, or its URI"))?;
+            Some(store.uri.name.clone())
+        }
+    };
+    Ok(SinkSettings {
+        name: SinkName::new(name).map_err(|error| bad("name", name, &error.to_string()))?,
+        kind,
+        follows: globs(follows, "follows")?,
+        of_store,
+    })
+}

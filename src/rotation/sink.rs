@@ -1,0 +1,116 @@
+//! Sinks: places that can be written and never read, such as the secrets of GitHub Actions. A sink is to have what a
+//! place has. It is written after every place, and counts as holding what its API acknowledged last.
+//!
+//! What is to hold, whatever crashes: the old key goes only while no sink may hold it, the new one likewise. A write
+//! that nobody heard the end of may land until a stated moment, so until then no other pair is written to that sink.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{AccessKeyId, SinkName, StoreIdentity};
+use super::policy::Timestamp;
+use super::standing::{Made, Rotation};
+use crate::planted::{self, Planted};
+
+/// A sink in the frozen plan, and the place that it follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follower {
+    /// Which sink.
+    pub sink: SinkName,
+    /// What it said it was.
+    pub identity: StoreIdentity,
+    /// The place that it follows, by its number in the plan.
+    pub place: usize,
+    /// For how long after it was given up a write may still land there.
+    pub late_writes: Duration,
+}
+
+/// What a sink's API acknowledged last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The pair of this key.
+    pub key: AccessKeyId,
+    /// AWS's clock then.
+    pub at: Timestamp,
+}
+
+/// What became of one sink of a rotation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkState {
+    /// What its API acknowledged last; nothing yet: it has the old pair, if it ever had any.
+    pub acknowledged: Option<Acknowledged>,
+    /// Until when a write of which key's pair may land that nobody heard the end of.
+    pub may_land: BTreeMap<AccessKeyId, Timestamp>,
+    /// A person said not to wait for it.
+    pub left: bool,
+}
+
+impl SinkState {
+    /// Whether nobody has to write this key's pair there any more.
+    #[must_use]
+    pub fn has(&self, key: &AccessKeyId) -> bool {
+        self.left || self.acknowledged.as_ref().is_some_and(|last| last.key == *key)
+    }
+
+    /// Whether nobody has to write the pair of before there, because no other was ever sent.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.left || (self.acknowledged.is_none() && self.may_land.is_empty())
+    }
+
+    /// Until when a write of another key's pair than this one may land.
+    #[must_use]
+    pub fn others_may_land_until(&self, key: &AccessKeyId) -> Option<Timestamp> {
+        let others = self.may_land.iter().filter(|(other, _)| *other != key);
+        others.map(|(_, until)| *until).max().filter(|_| !planted::is(Planted::SinkWrittenEarly))
+    }
+
+    /// Until when any write may land that nobody heard the end of.
+    #[must_use]
+    pub fn may_land_until(&self) -> Option<Timestamp> {
+        self.may_land.values().copied().max().filter(|_| !self.left)
+    }
+
+    /// A write of this key's pair was sent, and nobody heard the end of it.
+    pub(super) fn lost(&mut self, key: &AccessKeyId, until: Timestamp) {
+        let known = self.may_land.entry(key.clone()).or_insert(until);
+        *known = until.max(*known);
+    }
+}
+
+impl Rotation {
+    /// The sinks with what became of each.
+    pub fn followers(&self) -> impl Iterator<Item = (&Follower, &SinkState)> {
+        self.opened.sinks.iter().zip(&self.sinks)
+    }
+
+    /// The first sink that does not have the new pair yet.
+    #[must_use]
+    pub fn without_new(&self, made: &Made) -> Option<usize> {
+        self.sinks.iter().position(|sink| !sink.has(&made.key))
+    }
+
+    /// The first sink that may have the new pair, after a person gave it up.
+    #[must_use]
+    pub fn not_back(&self) -> Option<usize> {
+        self.sinks.iter().position(|sink| !sink.is_untouched() && !sink.has(&self.opened.old_key))
+    }
+
+    /// Whether this pair may be written to this sink, in `stored-new`: that of the new key, or that of the old one after a
+    /// person gave the rotation up; and no other may land after it.
+    #[must_use]
+    pub fn may_write_sink(&self, made: &Made, sink: usize, key: &AccessKeyId, at: Timestamp) -> bool {
+        let Some(state) = self.sinks.get(sink) else { return false };
+        let wanted = *key == made.key || (self.abort_asked && *key == self.opened.old_key);
+        wanted && !state.left && state.others_may_land_until(key).is_none_or(|until| until <= at)
+    }
+
+    /// Since when every place and every sink has the new pair.
+    #[must_use]
+    pub fn followed_since(&self, stored_at: Timestamp) -> Timestamp {
+        let acknowledged = self.sinks.iter().filter_map(|sink| sink.acknowledged.as_ref());
+        acknowledged.map(|last| last.at).fold(stored_at, Timestamp::max)
+    }
+}
