@@ -44,7 +44,7 @@ fn in_documents_as_people_write_them_only_the_pair_changes() {
     ];
     let proof = RefCell::new(Proof::of("T18", "structured documents, some of them spoilt", &windows));
     let tapes = proptest::collection::vec(any::<u8>(), 0..160);
-    let done = runner(proof::cases(25_000, 5_000_000)).run(&tapes, |tape| {
+    let done = runner(proof::cases(25_000, 1_000_000)).run(&tapes, |tape| {
         let Shown { whole, json, variable, section, toml, yaml, connection, left_alone } =
             check(&Tape::new(&tape).entries());
         let mut proof = proof.borrow_mut();
@@ -74,7 +74,7 @@ fn nothing_that_can_be_stored_makes_it_panic() {
             .prop_map(String::into_bytes),
     ];
     let names = prop_oneof![Just("a/b/AWS_SECRET_ACCESS_KEY"), Just("a/b/AWS_ACCESS_KEY_ID"), Just("a/b/doc")];
-    let cases = proof::cases(25_000, 5_000_000);
+    let cases = proof::cases(25_000, 1_000_000);
     let done = runner(cases).run(&(names, bytes), |(name, bytes)| {
         check(&one(name, bytes));
         Ok(())
