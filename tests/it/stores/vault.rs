@@ -1,8 +1,12 @@
 //! Vault's API, at a real OpenBao server.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rotator::adapters::stores::vault::{Auth, Vault, VaultError, VaultSettings};
 use rotator::adapters::stores::{Named, Naming};
 use rotator::ports::call::CallErrorKind;
@@ -188,4 +192,133 @@ async fn an_app_role_logs_in() {
     let short = opened(with(&secret_id)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(short.read_all().await.expect("logged in again").len(), 1);
+}
+
+/// A certificate authority that has issued nothing: OpenBao wants one, and none is asked of a server without TLS.
+const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBJjCBzKADAgECAgEBMAoGCCqGSM49BAMCMBExDzANBgNVBAMMBm5vYm9keTAg\n\
+    Fw0yNjAxMDEwMDAwMDBaGA8yMTI2MDEwMTAwMDAwMFowETEPMA0GA1UEAwwGbm9i\n\
+    b2R5MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE5CmN44P2QzSJvH5O/YHKBiK1\n\
+    uc8/JbngvmmCcp6XrjeZbLgNXPeaXqXJ/ysAljUacIfplAYm54p1rtVNQvSWHqMT\n\
+    MBEwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA0StVbx3CBVgc\n\
+    lZfBuHrZF/fAbtOPQunmIed1mUMaReACIQD3eO9AGmgXlq5doB/6ML4r4SPjXMnq\n\
+    mvXzCqir6QwwZg==\n\
+    -----END CERTIFICATE-----\n";
+
+/// A service account's token, as a cluster signs it (whether it did is for the cluster to say).
+fn service_account_token() -> String {
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({
+        "iss": "kubernetes/serviceaccount",
+        "sub": "system:serviceaccount:tools:rotator",
+        "aud": ["vault"],
+        "iat": 1_700_000_000,
+        "nbf": 1_700_000_000,
+        "exp": 4_102_444_800_u64,
+        "kubernetes.io": { "namespace": "tools", "serviceaccount": { "name": "rotator", "uid": "u1" } },
+    });
+    format!("{}.{}.{}", part(json!({ "alg": "RS256", "typ": "JWT" })), part(claims), URL_SAFE_NO_PAD.encode("signed"))
+}
+
+/// A cluster that reviews tokens (<https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/>)
+/// and knows this one.
+fn reviewer(known: String) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.expect("a connection"));
+            let (mut length, mut line) = (0, String::new());
+            while reader.read_line(&mut line).expect("a line") > 2 {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a body");
+            let mut review: Value = serde_json::from_slice(&body).expect("a review");
+            let is_known = review.pointer("/spec/token").and_then(Value::as_str) == Some(&known);
+            let user = json!({ "username": "system:serviceaccount:tools:rotator", "uid": "u1" });
+            review["status"] = json!({ "authenticated": is_known, "user": user, "audiences": ["vault"] });
+            let text = review.to_string();
+            let head = "HTTP/1.1 201 Created\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
+            write!(reader.get_mut(), "{head} {}\r\n\r\n{text}", text.len()).expect("answered");
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_service_account_of_kubernetes_logs_in() {
+    let kv = Kv { bao: Mutex::new(Some(Bao::start())) };
+    drop(kv.fresh());
+    kv.put("shop/live/aws", b"x");
+    let token = service_account_token();
+    let cluster = format!("http://{}", reviewer(token.clone()));
+    kv.with(|bao| {
+        bao.ask("POST", "/v1/sys/auth/k8s", Some(&json!({ "type": "kubernetes" })));
+        let config = json!({
+            "kubernetes_host": cluster,
+            "kubernetes_ca_cert": AUTHORITY,
+            "token_reviewer_jwt": token,
+            "disable_local_ca_jwt": true,
+        });
+        bao.ask("POST", "/v1/auth/k8s/config", Some(&config));
+        let role = json!({
+            "bound_service_account_names": ["rotator"],
+            "bound_service_account_namespaces": ["tools"],
+            "audience": "vault",
+            "token_policies": ["test"],
+        });
+        bao.ask("POST", "/v1/auth/k8s/role/rotator", Some(&role));
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    let with = |role: &str| {
+        let auth = Auth::Kubernetes { mount: "k8s".to_owned(), role: role.to_owned(), token: file.clone() };
+        VaultSettings { auth, ..kv.with(|bao| settings(bao, "")) }
+    };
+    let Err(VaultError::Login(why)) = Vault::open(with("rotator")).await else { panic!("there is no token") };
+    assert!(why.contains("token"), "{why}");
+    std::fs::write(&file, format!("{token}\n")).expect("written");
+    assert_eq!(opened(with("rotator")).await.read_all().await.expect("listed").len(), 1);
+    assert!(matches!(Vault::open(with("another")).await, Err(VaultError::Login(_))), "there is no such role");
+    std::fs::write(&file, service_account_token().replace(&URL_SAFE_NO_PAD.encode("signed"), "Zm9yZ2Vk"))
+        .expect("written");
+    let Err(VaultError::Login(why)) = Vault::open(with("rotator")).await else {
+        panic!("the cluster does not know it")
+    };
+    assert!(!why.contains("Zm9yZ2Vk"), "no token in an error: {why}");
+}
+
+#[tokio::test]
+async fn a_namespace_has_secrets_of_its_own() {
+    let kv = Kv { bao: Mutex::new(Some(Bao::start())) };
+    drop(kv.fresh());
+    kv.put("shop/live/outside", b"x");
+    kv.with(|bao| {
+        bao.ask("POST", "/v1/sys/namespaces/team", None);
+        bao.ask("POST", "/v1/team/sys/mounts/kv", Some(&json!({ "type": "kv", "options": { "version": "2" } })));
+        let data = json!({ "data": { "value": "y" } });
+        let began = std::time::Instant::now();
+        // A new mount takes a moment to be one of version 2.
+        while bao.call("POST", "/v1/team/kv/data/shop/live/inside", Some(&data)).0 != 200 {
+            assert!(began.elapsed() < Duration::from_secs(30), "the mount is not ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let of = async |namespace: Option<&str>| {
+        let namespace = namespace.map(str::to_owned);
+        opened(VaultSettings { namespace, ..kv.with(|bao| settings(bao, ROOT)) }).await
+    };
+    let names = async |store: &dyn SecretStore| {
+        let read = store.read_all().await.expect("listed");
+        read.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+    };
+    let (outer, team) = (of(None).await, of(Some("team")).await);
+    assert_eq!(names(outer.as_ref()).await, ["shop/live/outside"]);
+    assert_eq!(names(team.as_ref()).await, ["shop/live/inside"]);
+    assert_ne!(outer.identity().await.expect("known"), team.identity().await.expect("known"), "two stores");
+    assert!(of(Some("nobody")).await.read_all().await.is_err(), "a namespace that is not there is no empty store");
 }
