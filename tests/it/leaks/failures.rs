@@ -65,7 +65,7 @@ impl Bench {
 #[test]
 fn no_failure_tells_a_secret() {
     let mut proof = Proof::of("T17", "every error path at its loudest", &["failures"]);
-    for fail in [bad_imports, bad_words, bad_settings, bad_keys, bad_files, bad_answers, bad_credentials] {
+    for fail in [bad_imports, bad_words, bad_settings, bad_keys, bad_files, bad_answers, bad_credentials, bad_sinks] {
         let mut bench = Bench::new();
         fail(&mut bench);
         bench.conclude(&mut proof);
@@ -182,6 +182,41 @@ fn bad_answers(bench: &mut Bench) {
             bench.guarded.guard_store(&bench.program);
             bench.sandbox.disarm_all();
             bench.trawl.run(&bench.program, loudness, &["resume"]);
+            bench.guarded.guard_store(&bench.program);
+            bench.failures += 1;
+        }
+    }
+}
+
+/// A sink's program that repeats what it is given, wherever it can.
+fn bad_sinks(bench: &mut Bench) {
+    const SINK: &str = r#"
+import json, os, sys
+line = sys.stdin.readline()
+request = json.loads(line)
+secret = request.get("secret_access_key", "")
+if request["op"] == "hello":
+    print(json.dumps({"identity": "echo", "late_writes_seconds": 0}))
+else:
+    sys.stderr.write(line)
+    how = open("how").read()
+    if how == "refuses":
+        print(json.dumps({"refused": True, "error": "no to " + secret}))
+    elif how == "fails":
+        print(json.dumps({"error": secret[:20] + " " + secret[20:]}))
+    elif how == "names itself so":
+        print(json.dumps({"identity": secret, "late_writes_seconds": secret}))
+    else:
+        print(line + line.strip()[:-9])
+        sys.exit(9 if how == "dies" else 0)
+"#;
+    bench.write("sink.py", SINK);
+    bench.write("rotator.toml", "[[sink]]\nname = \"echo\"\nuri = \"exec:python3 sink.py\"\nfollows = \"**\"\n");
+    for how in ["refuses", "fails", "names itself so", "babbles", "dies"] {
+        bench.write("how", how);
+        for (loudness, command) in LOUDEST.into_iter().zip(["run", "resume"]) {
+            let ended = bench.trawl.run(&bench.program, loudness, &[command]);
+            assert_eq!(ended.code, Some(3), "{how}: {}", ended.stderr);
             bench.guarded.guard_store(&bench.program);
             bench.failures += 1;
         }
