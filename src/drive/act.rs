@@ -233,11 +233,16 @@ impl Visitor<'_> {
         };
         let _turn = world.pace.turn(Operation::Store).await;
         let asked_at = world.aws_now();
-        let until = asked_at.plus(world.manner.call_timeout).plus(follower.late_writes);
+        let send_by = asked_at.plus(world.manner.call_timeout);
+        let until = send_by.plus(follower.lands_within);
         let follows = &rotation.opened.places[follower.place].id.entry;
         let hint = way_out(&rotation, &follower.sink);
         let effect = WriteSink { sink, key, asked_at, until };
         self.finish(journal, effect, |order| async move {
+            if world.aws_now() >= send_by {
+                let late = "the journal took longer than the call may take: nothing was sent";
+                return Err(Refusal::new(RefusalKind::Other, late).into());
+            }
             let write = SinkWrite { follows, secret: &secret };
             port.write(order, write).await.map_err(|failure| failure.with_hint(&hint))?;
             Ok(world.aws_now())

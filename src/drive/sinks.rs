@@ -94,7 +94,7 @@ pub fn followers(world: &World, places: &[Place]) -> Result<Vec<Follower>, Strin
                     return Err(format!("the sink {sink} follows {}, and was not asked what it is", place.id.entry));
                 }
             };
-            followers.push(Follower { sink, identity, place: number, late_writes: ports.sink.late_writes() });
+            followers.push(Follower { sink, identity, place: number, lands_within: ports.sink.lands_within() });
         }
     }
     Ok(followers)

@@ -26,8 +26,8 @@ pub trait Sink: Send + Sync {
     /// The name it was configured by.
     fn name(&self) -> &SinkName;
 
-    /// For how long after it was given up a write that was sent may still land.
-    fn late_writes(&self) -> Duration;
+    /// For how long after it was sent a write may land, whatever becomes of whoever sent it.
+    fn lands_within(&self) -> Duration;
 
     /// Which sink it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;

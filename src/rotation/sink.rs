@@ -23,8 +23,8 @@ pub struct Follower {
     pub identity: StoreIdentity,
     /// The place that it follows, by its number in the plan.
     pub place: usize,
-    /// For how long after it was given up a write may still land there.
-    pub late_writes: Duration,
+    /// For how long after it was sent a write may land there.
+    pub lands_within: Duration,
 }
 
 /// What a sink's API acknowledged last.

@@ -75,8 +75,9 @@ impl Sink for ExecSink {
         &self.name
     }
 
-    fn late_writes(&self) -> Duration {
-        self.late_writes
+    fn lands_within(&self) -> Duration {
+        // A program that does not end is killed after this time.
+        self.limit + self.late_writes
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

@@ -93,7 +93,7 @@ fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: Hand, n
             Step::Wait { until, why }
         }
         Some(_) | None => {
-            let until = now.plus(hand.call_timeout).plus(follower.late_writes);
+            let until = now.plus(hand.call_timeout).plus(follower.lands_within);
             Step::Act(Intent::WriteSink { sink, key: key.clone(), asked_at: now, until })
         }
     }

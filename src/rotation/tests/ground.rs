@@ -98,7 +98,7 @@ impl Ground<'_> {
         must(matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. })), "every place came first")?;
         must(!state.left, "somebody waits for it")?;
         must(asked_at == self.now, "it is asked for now")?;
-        must(until >= asked_at.plus(self.hand.call_timeout).plus(LATE_WRITES), "it may land as late as that")?;
+        must(until >= asked_at.plus(self.hand.call_timeout).plus(LANDS_WITHIN), "it may land as late as that")?;
         let others = state.may_land.iter().filter(|(other, _)| *other != key);
         must(others.into_iter().all(|(_, until)| *until <= self.now), "P1: no other pair lands after it")?;
         let old = &rotation.opened.old_key;

@@ -88,8 +88,8 @@ pub(super) fn opened(policy: Policy) -> Opened {
     }
 }
 
-/// For how long after it was given up a write to the sink of these tests may land.
-pub(super) const LATE_WRITES: Duration = Duration::from_secs(100);
+/// For how long after it was sent a write to the sink of these tests may land.
+pub(super) const LANDS_WITHIN: Duration = Duration::from_secs(100);
 /// Until when one may that is on record as lost.
 pub(super) const LANDS_BY: i64 = 1_000;
 
@@ -98,7 +98,7 @@ pub(super) fn follower() -> Follower {
         sink: SinkName::new("actions").expect("valid"),
         identity: StoreIdentity::new("exec actions").expect("valid"),
         place: 0,
-        late_writes: LATE_WRITES,
+        lands_within: LANDS_WITHIN,
     }
 }
 

@@ -164,7 +164,7 @@ impl Machine {
             sink: SinkName::new("sink").expect("a name"),
             identity: StoreIdentity::new("sink").expect("an identity"),
             place: 0,
-            late_writes: Duration::from_secs(LATE.unsigned_abs()),
+            lands_within: Duration::from_secs(LATE.unsigned_abs()),
         };
         Self {
             policy,

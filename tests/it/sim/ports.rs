@@ -252,7 +252,7 @@ impl Sink for SinkPort {
         &self.name
     }
 
-    fn late_writes(&self) -> Duration {
+    fn lands_within(&self) -> Duration {
         LATE_REQUEST
     }
 
