@@ -141,6 +141,15 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// From when on a look contradicts one of this moment, by AWS's dates: `settle` later. These are whole seconds, of
+    /// which the first may have been as good as over: one more, or it could be a second less than was asked for.
+    #[must_use]
+    pub fn settled_after(&self, moment: Timestamp) -> Timestamp {
+        if self.settle.is_zero() { moment } else { moment.plus(self.settle + Duration::from_secs(1)) }
+    }
+}
+
 /// How many creates one rotation may spend before it is blocked.
 pub const MOST_CREATES: u32 = 5;
 

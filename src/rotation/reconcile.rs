@@ -86,10 +86,9 @@ fn create_new(
     if let Some(key) = unknown.first().filter(|_| planted::is(Planted::ReapByDifference)) {
         return Ok(done(Outcome::FoundCreated { key: key.id.clone() }));
     }
-    let settle = rotation.opened.policy.settle;
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
-            let due = first.at.max(give_up_at).plus(settle);
+            let due = rotation.opened.policy.settled_after(first.at.max(give_up_at));
             if keys.at < due && !planted::is(Planted::NoSettle) {
                 let why = "the reply to CreateAccessKey was lost; IAM may not show yet what it did".to_owned();
                 return Ok(Step::Wait { until: due, why });

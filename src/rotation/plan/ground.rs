@@ -76,7 +76,7 @@ fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
 pub(in super::super) fn twice(rotation: &Rotation, at: Timestamp, seen: &str) -> Result<(), Step> {
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
-            let due = first.at.plus(rotation.opened.policy.settle);
+            let due = rotation.opened.policy.settled_after(first.at);
             if at < due && !planted::is(Planted::NoSettle) {
                 let why = "IAM is eventually consistent: looking a second time before concluding".to_owned();
                 return Err(Step::Wait { until: due, why });

@@ -26,7 +26,7 @@ pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timesta
         nobody_has_it(rotation, made, known)?;
         return Ok(Step::Act(Intent::DeactivateNew { key: key.clone() }));
     };
-    let due = deactivated.plus(rotation.opened.policy.settle);
+    let due = rotation.opened.policy.settled_after(deactivated);
     if keys.at < due {
         let why = format!("{key} is inactive and is looked at once more before it is deleted");
         return Ok(Step::Wait { until: due, why });

@@ -161,7 +161,7 @@ impl Explorer<'_> {
             Step::Wait { until, .. } => {
                 let listed = known.keys.as_ref().map_or(self.now, |keys| keys.at);
                 assert!(*until > self.now.min(listed), "a wait for nothing\n{}", story());
-                let longest = LONG + rotation.opened.policy.settle + Duration::from_secs(1);
+                let longest = LONG + rotation.opened.policy.settle + Duration::from_secs(2);
                 assert!(*until <= self.now.plus(longest), "a wait without end\n{}", story());
             }
             Step::Look(_) => unreachable!("that is no decision"),
@@ -196,7 +196,8 @@ impl Explorer<'_> {
                     let mut later = Explorer { now: at.max(self.now), tally: self.tally };
                     later.explore(next, hand, &known, 0);
                 };
-                explore(first.at.plus(next.opened.policy.settle).max(at(TIMED_OUT_AT).plus(next.opened.policy.settle)));
+                let settled = |moment: Timestamp| moment.plus(next.opened.policy.settle + Duration::from_secs(1));
+                explore(settled(first.at.max(at(TIMED_OUT_AT))));
                 let step = plan(next, hand, known, self.now);
                 assert!(
                     next.opened.policy.settle.is_zero() || !matches!(step, Step::Note(Event::LookedOnce { .. })),

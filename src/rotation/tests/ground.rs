@@ -29,10 +29,16 @@ impl Ground<'_> {
         self.known.keys.as_ref().map(|keys| keys.at)
     }
 
+    /// `settle` is over for certain, whatever part of the second that AWS named is meant.
+    fn has_settled(&self, since: Timestamp) -> bool {
+        let settle = self.policy().settle;
+        let whole = if settle.is_zero() { settle } else { settle + Duration::from_secs(1) };
+        self.listed_at().is_some_and(|at| at >= since.plus(whole))
+    }
+
     /// This very list was seen before, `settle` or more earlier.
     fn seen_twice(&self) -> bool {
-        let (Some(first), Some(at)) = (&self.rotation.first_look, self.listed_at()) else { return false };
-        at >= first.at.plus(self.policy().settle)
+        self.rotation.first_look.as_ref().is_some_and(|first| self.has_settled(first.at))
     }
 
     /// What is listed was listed before, as long ago as a request may be executed after it was sent.
@@ -232,9 +238,8 @@ impl Ground<'_> {
         let fenced = made.fenced.is_some_and(|until| until <= self.now);
         match (&made.claim, phase) {
             (Claim::Evidence, _) => {
-                let settle = self.policy().settle;
                 must(fenced, "P3: the fence")?;
-                must(made.deactivated.is_some_and(|since| self.waited(since, settle)), "P2: inactive for `settle`")?;
+                must(made.deactivated.is_some_and(|since| self.has_settled(since)), "P2: inactive for `settle`")?;
                 must(rotation.named.contains(id) || self.never_used(id), "P2: nobody uses it")?;
                 must(!rotation.kept.contains(id), "P2: nobody claims it")?;
                 let active = self.status(id) == Some(KeyStatus::Active);
@@ -330,7 +335,7 @@ impl Ground<'_> {
         must(window.contains(&seen.created), "it was created inside the window")?;
         must(self.never_used(id), "it was never used")?;
         must(self.nobody_names(id), "no entry names it")?;
-        must(self.seen_twice() && keys.at >= give_up_at.plus(self.policy().settle), "two lists agree, settle over")?;
+        must(self.seen_twice() && self.has_settled(*give_up_at), "two lists agree, settle over")?;
         must(self.policy().unclaimed == Unclaimed::Reclaim, "the policy lets us take it")
     }
 }

@@ -6,7 +6,8 @@ use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, Place
 use super::super::plan::{Look, Step, plan};
 use super::*;
 
-const SETTLE: i64 = 60;
+/// `settle` and the second that AWS's dates may leave out.
+const SETTLE: i64 = 61;
 
 /// A rotation in doubt, and what is seen of the world.
 struct Story {
@@ -136,12 +137,12 @@ mod create_new {
         // Not listed proves nothing before the call has timed out and IAM has settled.
         story.again_at(89).waits_until(40 + SETTLE);
         create_in_doubt().listed(1, &[OLD_KEY]).again_at(70).waits_until(TIMED_OUT_AT + SETTLE);
-        create_in_doubt().listed(40, &[OLD_KEY]).again_at(100).concludes(&not_done());
+        create_in_doubt().listed(40, &[OLD_KEY]).again_at(101).concludes(&not_done());
     }
 
     #[test]
     fn the_attempt_that_seems_not_to_have_happened_stays_watched() {
-        let story = create_in_doubt().listed(40, &[OLD_KEY]).again_at(100);
+        let story = create_in_doubt().listed(40, &[OLD_KEY]).again_at(101);
         let next = apply(&story.rotation, &not_done()).expect("legal");
         assert_eq!(next.creates, 1, "it is spent");
         assert_eq!(next.watched_until(), Some(at(16 * 60)));
@@ -152,7 +153,7 @@ mod create_new {
 
     #[test]
     fn its_late_child_is_told_and_never_taken() {
-        let story = create_in_doubt().listed(40, &[OLD_KEY]).again_at(100);
+        let story = create_in_doubt().listed(40, &[OLD_KEY]).again_at(101);
         let mut late = Story { rotation: apply(&story.rotation, &not_done()).expect("legal"), ..story };
         late.known = Known::default();
         late = late.listed(600, &[OLD_KEY, new_key(590)]).again_at(600 + SETTLE);
@@ -340,8 +341,8 @@ fn the_status_was_not_changed_or_iam_does_not_show_it_yet() {
         let other = if status == KeyStatus::Active { KeyStatus::Inactive } else { KeyStatus::Active };
         let story = || in_doubt_over(phase, &intent).listed(10_000, &[(id, other, 0)]);
         story().looks_again();
-        story().again_at(10_059).waits_until(10_060);
-        story().again_at(10_060).concludes(&not_done());
+        story().again_at(10_000 + SETTLE - 1).waits_until(10_000 + SETTLE);
+        story().again_at(10_000 + SETTLE).concludes(&not_done());
     }
 }
 
@@ -350,7 +351,7 @@ fn the_key_is_gone_whose_status_was_to_be_changed() {
     for (intent, phase, ..) in changes_of_status() {
         let story = || in_doubt_over(phase, &intent).listed(10_000, &[]);
         story().looks_again();
-        story().again_at(10_060).concludes(&not_done());
+        story().again_at(10_000 + SETTLE).concludes(&not_done());
     }
 }
 
@@ -374,9 +375,9 @@ fn the_key_was_deleted_and_the_reply_lost() {
     for (intent, phase, _, outcome) in deletes() {
         let story = || in_doubt_over(phase, &intent).listed(10_000, &[]);
         story().looks_again();
-        story().again_at(10_059).waits_until(10_060);
-        story().again_at(10_060).concludes(&Event::Done(outcome.clone()));
-        in_doubt_over(phase, &intent).no_user(10_000).again_at(10_060).concludes(&Event::Done(outcome));
+        story().again_at(10_000 + SETTLE - 1).waits_until(10_000 + SETTLE);
+        story().again_at(10_000 + SETTLE).concludes(&Event::Done(outcome.clone()));
+        in_doubt_over(phase, &intent).no_user(10_000).again_at(10_000 + SETTLE).concludes(&Event::Done(outcome));
     }
 }
 
