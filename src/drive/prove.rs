@@ -6,6 +6,7 @@ use super::accounts::Account;
 use super::pace::Operation;
 use super::world::World;
 use crate::planted::{self, Planted};
+use crate::ports::call::CallErrorKind;
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::Opened;
 use crate::rotation::known::Proof;
@@ -16,6 +17,9 @@ use crate::rotation::secret::SecretKey;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// Two secrets tried on one id within about 5 s can give a false `SignatureDoesNotMatch`: the longest wait is as long.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// How many times longer a pair is tried where AWS asks to slow down: that says nothing of the pair, and behind a thousand
+/// others one answer may take minutes.
+const WHERE_THROTTLED: u32 = 5;
 /// A bound above what any `proof_timeout` in use needs.
 const MOST_TRIES: usize = 100_000;
 
@@ -41,9 +45,11 @@ pub async fn prove(
     let mut in_a_row = 0;
     let mut backoff = FIRST_BACKOFF;
     let mut last = "no answer".to_owned();
+    let timeout = opened.policy.proof_timeout;
     for _ in 0..MOST_TRIES {
         let answer =
             account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
+        let mut limit = timeout;
         match answer {
             Ok(WhoIs::User { account, user, at }) => {
                 world.saw_date(at);
@@ -60,11 +66,15 @@ pub async fn prove(
             }
             Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
             Ok(WhoIs::NotAccepted { code }) => last = code,
-            Err(error) => last = error.message,
+            Err(error) => {
+                if error.kind == CallErrorKind::Throttled {
+                    limit = timeout * WHERE_THROTTLED;
+                }
+                last = error.message;
+            }
         }
         in_a_row = 0;
-        if clock.monotonic().saturating_sub(began) >= opened.policy.proof_timeout || world.stop.overdue(clock.as_ref())
-        {
+        if clock.monotonic().saturating_sub(began) >= limit || world.stop.overdue(clock.as_ref()) {
             break;
         }
         clock.sleep(backoff).await;
