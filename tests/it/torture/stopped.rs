@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rotator::sandbox::{Action, Fault, FaultKind};
+use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 
 use super::reader::Reader;
@@ -102,6 +103,13 @@ impl Stopped {
             return Err("it ended before it could be stopped".to_owned());
         }
         eventually("it stops", || is_stopped(running.id()))?;
+        // Another user's pair may be half-way through SQLite, whose lock would be held for as long as it is stopped.
+        while !is_free(&self.scene.rig.program.folder().join("store.db")) {
+            running.signal(Signal::CONT);
+            std::thread::sleep(Duration::from_millis(10));
+            running.signal(Signal::STOP);
+            eventually("it stops", || is_stopped(running.id()))?;
+        }
         self.scene.sandbox.disarm_all();
         self.scene.sandbox.release(None);
         let stored = self.scene.rig.stored()?[user].id.clone();
@@ -199,6 +207,16 @@ impl Stopped {
         self.scene.rig.all_settled()?;
         self.scene.stranger_untouched()
     }
+}
+
+/// Whether the store can be read at once.
+fn is_free(store: &Path) -> bool {
+    let read = || {
+        let connection = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(Duration::from_millis(50))?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    };
+    read().is_ok()
 }
 
 /// Whether the process stands still.
