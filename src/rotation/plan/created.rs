@@ -50,6 +50,8 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
             let why = format!("the new key {} did not authenticate in time: {answer}", made.key);
             discard(rotation, made, hand, AfterDiscard::Abort, why, known, now)
         }
+        // It worked when it was stored: its key is gone, or off. What can be put back, works.
+        Proof::TimedOut(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Act(Intent::RestoreOld)),
         Proof::TimedOut(answer) => Ok(block(Reason::StoredPairFails { key: made.key.clone(), answer: answer.clone() })),
         Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(Reason::CannotAbort { places: new(places) })),
         Proof::SomebodyElse(answer) => {

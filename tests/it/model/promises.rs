@@ -30,6 +30,9 @@ impl Model {
         for place in 0..is.holders() {
             let goes_on = request.batches.todo.iter().flatten().any(|(entry, _)| usize::from(*entry) / 2 == place);
             let written = writes && (was.places.get(place) != is.places.get(place) || was.sink != is.sink);
+            // Begun on ground that somebody has changed: whether it is ended or not, there is no such key any more.
+            let in_vain = is.places.get(place).is_some_and(|pair| !is.is_active(pair.secret));
+            excused |= goes_on && written && request.overtaken && in_vain;
             if is.works(place) || goes_on || was.excused || !(was.works(place) || written) {
                 continue;
             }
@@ -38,6 +41,12 @@ impl Model {
             } else {
                 self.break_promise(format!("P1: {told} leaves a place or a sink with a pair that AWS refuses"));
             }
+        }
+        // Half of a pair can be rolled forward, until somebody takes its key away who had looked before it was written.
+        let takes_away =
+            |id: KeyId| was.is_active(id) && !is.is_active(id) && is.places.iter().any(|pair| pair.secret == id);
+        if let Doing::Delete(id) | Doing::Status(id, false) = request.doing {
+            excused |= request.overtaken && takes_away(id);
         }
         if excused {
             self.hit("an effect that somebody overtook breaks a pair", 1);
