@@ -30,8 +30,8 @@ impl Model {
         for place in 0..is.holders() {
             let goes_on = request.batches.todo.iter().flatten().any(|(entry, _)| usize::from(*entry) / 2 == place);
             let written = writes && (was.places.get(place) != is.places.get(place) || was.sink != is.sink);
-            // Begun on ground that somebody has changed: whether it is ended or not, there is no such key any more.
-            let in_vain = is.places.get(place).is_some_and(|pair| !is.is_active(pair.secret));
+            // Begun on ground that somebody has changed: whether it is ended or not, one half's key is there no more.
+            let in_vain = is.places.get(place).is_some_and(|pair| !is.is_active(pair.secret) || !is.is_active(pair.id));
             excused |= goes_on && written && request.overtaken && in_vain;
             if is.works(place) || goes_on || was.excused || !(was.works(place) || written) {
                 continue;
@@ -43,8 +43,9 @@ impl Model {
             }
         }
         // Half of a pair can be rolled forward, until somebody takes its key away who had looked before it was written.
-        let takes_away =
-            |id: KeyId| was.is_active(id) && !is.is_active(id) && is.places.iter().any(|pair| pair.secret == id);
+        let takes_away = |id: KeyId| {
+            was.is_active(id) && !is.is_active(id) && is.places.iter().any(|pair| [pair.secret, pair.id].contains(&id))
+        };
         if let Doing::Delete(id) | Doing::Status(id, false) = request.doing {
             excused |= request.overtaken && takes_away(id);
         }
