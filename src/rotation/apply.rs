@@ -178,10 +178,9 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
 fn may_intend_when_stored(rotation: &Rotation, made: &Made, intent: &Intent) -> bool {
     match intent {
         Intent::DeactivateOld => {
-            let may_be = !rotation.is_never_deactivated_again() && !made.discard_may_land;
-            may_be && nothing_lands_any_more(made) && every_sink_follows(rotation, made)
+            !rotation.is_never_deactivated_again() && !made.discard_may_land && every_sink_follows(rotation, made)
         }
-        Intent::DeleteOld => nothing_lands_any_more(made) && every_sink_follows(rotation, made),
+        Intent::DeleteOld => every_sink_follows(rotation, made),
         Intent::FenceStore => true,
         Intent::WriteSink { sink, key, asked_at, .. } => rotation.may_write_sink(made, *sink, key, *asked_at),
         Intent::DiscardNew { key, then: AfterDiscard::Abort, .. } => {
@@ -197,11 +196,6 @@ fn may_intend_when_stored(rotation: &Rotation, made: &Made, intent: &Intent) -> 
         | Intent::ReactivateNew { .. }
         | Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. } => false,
     }
-}
-
-/// Once the old key is gone the rotation closes, and the user's next one knows of no write of this one's.
-fn nothing_lands_any_more(made: &Made) -> bool {
-    !made.write_may_land || made.fenced.is_some() || planted::is(Planted::NoFence)
 }
 
 /// P3, as far as a sink can be known: its API acknowledged the new pair, or a person said not to wait for it.

@@ -214,6 +214,19 @@ fn a_write_that_was_refused_needs_no_fence_and_one_that_was_lost_does() {
     assert!(lost.expect("legal").made().is_some_and(|made| made.fenced.is_none()), "the fence stood before it");
 }
 
+/// Before the fence was asked for there, too, builds journaled this: replay must not refuse it.
+#[test]
+fn a_journal_in_which_a_lost_write_was_not_fenced_still_replays() {
+    let mut stored = settled(phases()[5].clone(), &Policy::default());
+    if let Standing::Settled { phase: Phase::StoredNew { made, .. } } = &mut stored.standing {
+        (made.write_may_land, made.fenced) = (true, None);
+    }
+    assert!(stored.made().is_some_and(|made| made.write_may_land));
+    for intent in [Intent::DeactivateOld, Intent::DeleteOld] {
+        assert!(in_doubt(&stored, &intent).is_some(), "{intent:?}");
+    }
+}
+
 #[test]
 fn why_a_key_was_discarded_is_told() {
     let discard = Intent::DiscardNew { key: key(NEW), then: AfterDiscard::Abort, why: "it never answered".to_owned() };
