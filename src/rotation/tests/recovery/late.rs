@@ -2,6 +2,7 @@
 
 use PlaceShows::{IdOnly, New, Old, Torn};
 
+use super::super::super::known::Proof;
 use super::*;
 
 /// In doubt over `intent`, which is then seen not to be done.
@@ -95,4 +96,21 @@ fn an_abort_waits_until_the_old_key_has_outlived_its_lost_delete() {
         let story = story.listed(10_000 + 16 * 60, &[OLD_KEY, new_key(5)]);
         assert!(matches!(story.step(), Step::Act(Intent::DiscardNew { .. })), "{:?}", story.step());
     }
+}
+
+/// Somebody deleted the new key while it was being written, with the reply to a place's write lost: what this process still
+/// has in memory goes back; without it, or with the old key switched off, a person is needed.
+#[test]
+fn the_half_that_was_written_is_of_a_key_that_is_gone() {
+    let story = |old_values| {
+        let rotation = settled(phases()[1].clone(), &Policy::default());
+        let story = Story { rotation, hand: empty_hand(), known: Known::default(), now: 10_000 };
+        let mut story = story.hand(true, old_values).places(&[PlaceShows::Torn, PlaceShows::Old]);
+        story.known.new_pair = Some(Proof::TimedOut("InvalidClientTokenId".to_owned()));
+        story
+    };
+    assert_eq!(story(true).step(), Step::Look(Look::Keys), "the old key has to work still");
+    assert_eq!(story(true).listed(10_000, &[OLD_KEY]).step(), Step::Act(Intent::RestoreOld));
+    story(true).listed(10_000, &[(OLD, KeyStatus::Inactive, -1_000_000)]).is_blocked("stored-pair-fails");
+    story(false).listed(10_000, &[OLD_KEY]).is_blocked("stored-pair-fails");
 }
