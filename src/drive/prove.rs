@@ -68,7 +68,7 @@ pub async fn prove(
             Ok(WhoIs::NotAccepted { code }) => last = code,
             Err(error) => {
                 if error.kind == CallErrorKind::Throttled {
-                    limit = timeout * WHERE_THROTTLED;
+                    limit = timeout.saturating_mul(WHERE_THROTTLED);
                 }
                 last = error.message;
             }

@@ -77,7 +77,7 @@ impl Sink for ExecSink {
 
     fn lands_within(&self) -> Duration {
         // A program that does not end is killed after this time.
-        self.limit + self.late_writes
+        self.limit.saturating_add(self.late_writes)
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
