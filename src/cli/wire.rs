@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::config::{Config, SinkKind, StoreKind, StoreSettings};
+use super::config::{Config, SinkKind, SinkSettings, StoreKind, StoreSettings};
 use super::connect::Connected;
 use super::error::CliError;
 use super::exit::Exit;
@@ -209,18 +209,18 @@ async fn open_kubernetes(_: &Config, settings: &StoreSettings, _: &str) -> Resul
     ))
 }
 
-/// The sinks. One that does not answer harms only the keys that it follows.
+/// The sinks, asked at once: each may be a program that asks a server. One that does not answer harms only the keys that it
+/// follows.
 async fn open_sinks(config: &Config) -> Vec<SinkPorts> {
-    let mut sinks = Vec::new();
-    for settings in &config.sinks {
+    let open = async |settings: &SinkSettings| {
         let sink: Arc<dyn Sink> = match &settings.kind {
             SinkKind::Exec(command) => {
                 Arc::new(ExecSink::open(settings.name.clone(), command, config.call_timeout).await)
             }
         };
-        sinks.push(SinkPorts { sink, follows: settings.follows.clone(), of_store: settings.of_store.clone() });
-    }
-    sinks
+        SinkPorts { sink, follows: settings.follows.clone(), of_store: settings.of_store.clone() }
+    };
+    futures_util::future::join_all(config.sinks.iter().map(open)).await
 }
 
 fn vault_failed(error: &VaultError) -> CliError {
