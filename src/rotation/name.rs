@@ -27,6 +27,14 @@ impl InvalidName {
     }
 }
 
+/// What other systems made up: anything that can be shown on a line.
+fn is_some_text(text: &str, wanted: &'static str) -> Result<(), InvalidName> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(InvalidName::new(text, wanted, "it is empty or has a control character"));
+    }
+    Ok(())
+}
+
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
@@ -192,35 +200,20 @@ impl EntryName {
 checked_text!(
     /// Which store an entry stands in, for people and for the journal: the URI it was configured by.
     StoreName,
-    |text| {
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(InvalidName::new(text, "a store's name", "it is empty or has a control character"));
-        }
-        Ok(())
-    }
+    |text| is_some_text(text, "a store's name")
 );
 
 checked_text!(
     /// Which sink is written, for people and for the journal: the name it was configured by.
     SinkName,
-    |text| {
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(InvalidName::new(text, "a sink's name", "it is empty or has a control character"));
-        }
-        Ok(())
-    }
+    |text| is_some_text(text, "a sink's name")
 );
 
 checked_text!(
     /// What a store says of itself that no other store says: two stores with the same name but another identity
     /// are different stores (another file put in the place of the first).
     StoreIdentity,
-    |text| {
-        if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(InvalidName::new(text, "a store's identity", "it is empty or has a control character"));
-        }
-        Ok(())
-    }
+    |text| is_some_text(text, "a store's identity")
 );
 
 macro_rules! uuid_name {
