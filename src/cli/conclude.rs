@@ -48,15 +48,12 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
     let picture = Picture::take(store).await.map_err(|error| storage_failed(&error))?;
     let shown = shown(&report, &picture, store).await?;
     let document = picture.document(&shown);
-    let mut tally = Tally { aborted: report.aborted, ..picture.tally() };
-    if ended == Ended::Run {
-        tally = Tally {
-            need_a_person: report.need_a_person,
-            unopened: report.unopened,
-            troubles: report.troubles.len(),
-            ..tally
-        };
-    }
+    // A key whose rotation ended `aborted` has been looked at again by `run`: it is rotated, unopened, or no longer due.
+    // To call a campaign that is complete unfinished would begin another: README's loop would rotate all keys once more.
+    let tally = match ended {
+        Ended::Run => Tally { need_a_person: report.need_a_person, unopened: report.unopened, ..picture.tally() },
+        Ended::Resume => Tally { aborted: report.aborted, ..picture.tally() },
+    };
     say_troubles(&report, &document, terminal);
     show(&document, &report, terminal).map_err(|error| CliError { exit: above_failure(tally), ..error })?;
     if let Some(mut failure) = failure {
@@ -173,8 +170,8 @@ fn last_line(ended: Ended, exit: Exit, document: &Document, report: &Report, pic
         Exit::Done | Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
     if ended == Ended::Resume && unopened > 0 {
-        let keys = if unopened == 1 { "1 due key was" } else { &format!("{unopened} due keys were") };
-        line.push_str(&format!("\n{keys} never opened: `rotator run` does that"));
+        let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
+        line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }
     line
 }

@@ -54,8 +54,6 @@ pub struct Tally {
     pub aborted: usize,
     /// Due keys that were not opened for another reason.
     pub unopened: usize,
-    /// Whatever else failed.
-    pub troubles: usize,
 }
 
 impl Tally {
@@ -64,7 +62,7 @@ impl Tally {
     pub const fn exit(self) -> Exit {
         if self.blocked + self.need_a_person > 0 {
             Exit::NeedsPerson
-        } else if self.in_flight + self.aborted + self.unopened + self.troubles > 0 {
+        } else if self.in_flight + self.aborted + self.unopened > 0 {
             Exit::InFlight
         } else {
             Exit::Done
@@ -98,12 +96,7 @@ mod tests {
     fn a_person_comes_before_another_run_and_that_before_success() {
         let none = Tally::default();
         assert_eq!(none.exit(), Exit::Done);
-        for one in [
-            Tally { in_flight: 1, ..none },
-            Tally { aborted: 1, ..none },
-            Tally { unopened: 1, ..none },
-            Tally { troubles: 1, ..none },
-        ] {
+        for one in [Tally { in_flight: 1, ..none }, Tally { aborted: 1, ..none }, Tally { unopened: 1, ..none }] {
             assert_eq!(one.exit(), Exit::InFlight, "{one:?}");
             assert_eq!(Tally { blocked: 1, ..one }.exit(), Exit::NeedsPerson, "{one:?}");
             assert_eq!(Tally { need_a_person: 1, ..one }.exit(), Exit::NeedsPerson, "{one:?}");

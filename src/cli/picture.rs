@@ -8,7 +8,7 @@ use crate::adapters::sqlite_journal::SyncReader;
 use crate::drive::sinks::{InSinks, in_sinks};
 use crate::journal::entry::{Campaign, LeftAloneNote, Summary};
 use crate::journal::store::{SharedStore, StorageError, Which};
-use crate::rotation::name::{AccessKeyId, RotationId};
+use crate::rotation::name::RotationId;
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Standing;
 
@@ -71,15 +71,11 @@ impl Picture {
         self.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
     }
 
-    /// How many due keys the youngest campaign has not opened yet, those that need a person among them. (A run that was
-    /// killed has not taken off its list what it opened.)
+    /// How many due keys the youngest campaign has not opened yet, those that need a person among them.
     #[must_use]
     pub fn unopened(&self) -> usize {
         let Some(campaign) = self.campaign.as_ref().filter(|campaign| !campaign.closed) else { return 0 };
-        let rotations = self.of_campaign.iter().map(|summary| &summary.rotation);
-        let serving = rotations.filter(|rotation| rotation.serves(&rotation.opened.old_key));
-        let served: BTreeSet<&AccessKeyId> = serving.map(|rotation| &rotation.opened.old_key).collect();
-        campaign.notes.unopened.iter().filter(|key| !served.contains(key)).count()
+        campaign.still_to_open(self.of_campaign.iter().map(|summary| &summary.rotation)).len()
     }
 
     /// What is blocked and what is in flight. No keys without a rotation: those are the campaign's.

@@ -75,13 +75,8 @@ impl Drive {
         if let Some(campaign) = self.open_campaign().await? {
             report.campaign = Some(campaign.id);
             report.left_alone = campaign.notes.left_alone.clone();
-            let mut unopened = campaign.notes.unopened.clone();
-            // A run that was killed has not taken off its list what it opened.
             let opened = self.journal.store().summaries(Which::Campaign(campaign.id)).await?;
-            let rotations = opened.iter().map(|summary| &summary.rotation);
-            let serving = rotations.filter(|rotation| rotation.serves(&rotation.opened.old_key));
-            let served: BTreeSet<&AccessKeyId> = serving.map(|rotation| &rotation.opened.old_key).collect();
-            unopened.retain(|key| !served.contains(key));
+            let unopened = campaign.still_to_open(opened.iter().map(|summary| &summary.rotation));
             self.settle_campaign(campaign.id, unopened, campaign.notes.left_alone).await?;
         }
         report.stopped = self.world.stop.asked();

@@ -92,12 +92,13 @@ fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Rep
     }
     match visit.rotation.standing {
         Standing::Closed { ending: Ending::Aborted } => {
-            if !visit.rotation.abort_asked {
+            let gave_up = visit.rotation.gave_up();
+            if gave_up {
                 report.aborted += 1;
                 let why = visit.rotation.last_error.unwrap_or_default();
                 report.troubles.push((Some(id), format!("aborted: {why}")));
             }
-            visit.rotation.abort_asked
+            !gave_up
         }
         Standing::Closed { ending: Ending::DeletedOld | Ending::Gone }
         | Standing::Settled { .. }

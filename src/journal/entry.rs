@@ -1,5 +1,7 @@
 //! What the journal keeps: lines of rotations, and campaigns.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::rotation::event::Event;
@@ -44,6 +46,21 @@ pub struct Campaign {
     pub closed: bool,
     /// The due keys that are not opened yet, and the keys left alone, as the last `run` saw them.
     pub notes: CampaignNotes,
+}
+
+impl Campaign {
+    /// The due keys that wait to be opened, of a campaign with these rotations: those that no `run` came to, and those
+    /// whose rotation gave up by itself.
+    pub fn still_to_open<'a>(&self, rotations: impl Iterator<Item = &'a Rotation>) -> Vec<AccessKeyId> {
+        let (gave_up, served): (Vec<&Rotation>, Vec<_>) = rotations.partition(|rotation| rotation.gave_up());
+        let keys = self.notes.unopened.iter().chain(gave_up.iter().map(|rotation| &rotation.opened.old_key));
+        let mut keys: BTreeSet<AccessKeyId> = keys.cloned().collect();
+        // A run that was killed has not taken off its list what it opened.
+        for rotation in served {
+            keys.remove(&rotation.opened.old_key);
+        }
+        keys.into_iter().collect()
+    }
 }
 
 /// What a run leaves on record about keys that have no rotation.

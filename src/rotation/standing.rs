@@ -305,11 +305,10 @@ impl Rotation {
         matches!(self.standing, Standing::Closed { .. })
     }
 
-    /// Whether this rotation is all that `key` needs: it replaces it, and has not given up by itself.
+    /// Whether it ended `aborted` by itself: its old key still wants another rotation.
     #[must_use]
-    pub fn serves(&self, key: &AccessKeyId) -> bool {
-        let gave_up = matches!(self.standing, Standing::Closed { ending: Ending::Aborted }) && !self.abort_asked;
-        self.opened.old_key == *key && !gave_up
+    pub const fn gave_up(&self) -> bool {
+        matches!(self.standing, Standing::Closed { ending: Ending::Aborted }) && !self.abort_asked
     }
 
     /// The key that this rotation made, while it is open.

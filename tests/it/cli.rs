@@ -2,6 +2,7 @@
 
 mod accounts;
 mod bench;
+mod campaigns;
 mod input;
 mod interrupted;
 mod rotating;

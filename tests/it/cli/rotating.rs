@@ -205,7 +205,7 @@ fn two_keys_already_need_a_person() {
     bench.run(&["status"]).code(0).prints("two keys already");
     bench.run(&["status", "--exit-code"]).code(4);
     // Nothing is in flight, and that is all that resume asks about.
-    bench.run(&["resume"]).code(0).prints("never opened");
+    bench.run(&["resume"]).code(0).prints("not rotated yet");
     bench.sandbox.delete_key("app1/production", spare.as_str()).expect("deleted");
     bench.run(&["run"]).code(0).prints("2 rotated");
 }
