@@ -6,7 +6,6 @@ use super::accounts::Account;
 use super::pace::Operation;
 use super::world::World;
 use crate::planted::{self, Planted};
-use crate::ports::call::CallErrorKind;
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::Opened;
 use crate::rotation::known::Proof;
@@ -17,9 +16,9 @@ use crate::rotation::secret::SecretKey;
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// Two secrets tried on one id within about 5 s can give a false `SignatureDoesNotMatch`: the longest wait is as long.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// How many times longer a pair is tried where AWS asks to slow down: that says nothing of the pair, and behind a thousand
-/// others one answer may take minutes.
-const WHERE_THROTTLED: u32 = 5;
+/// How many times longer a pair is tried where AWS asks to slow down or does not answer: that says nothing of the pair, and
+/// behind a thousand others one answer may take minutes.
+const WHERE_NOTHING_IS_SAID: u32 = 5;
 /// A bound above what any `proof_timeout` in use needs.
 const MOST_TRIES: usize = 100_000;
 
@@ -67,8 +66,8 @@ pub async fn prove(
             Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
             Ok(WhoIs::NotAccepted { code }) => last = code,
             Err(error) => {
-                if error.kind == CallErrorKind::Throttled {
-                    limit = timeout.saturating_mul(WHERE_THROTTLED);
+                if error.kind.is_transient() {
+                    limit = timeout.saturating_mul(WHERE_NOTHING_IS_SAID);
                 }
                 last = error.message;
             }

@@ -115,7 +115,7 @@ pub struct Policy {
     pub confirmations: u32,
     /// The time over which the confirmations are spread.
     pub proof_span: Duration,
-    /// When to give a new pair up.
+    /// When to give up a new pair that AWS does not accept; where AWS does not say, five times as late.
     pub proof_timeout: Duration,
     /// Two keys already.
     pub spare_key: SpareKey,

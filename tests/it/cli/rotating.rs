@@ -259,15 +259,17 @@ fn a_rotation_that_gives_up_by_itself_is_three_and_the_next_run_does_it() {
     bench.assert_rotated("app1/production", &old);
 }
 
-/// To be asked to slow down says nothing of the new pair: it is not given up for it as soon as for a no.
+/// To be asked to slow down, or not to be answered, says nothing of the new pair: it is not given up for it as soon as for
+/// a no.
 #[test]
-fn a_proof_that_is_throttled_is_waited_for() {
-    let bench = Bench::with_users(&["app1/production"]);
-    let old = bench.key_of("app1/production");
-    // The first call is rotator's own; then one proof is asked for six times, with seconds in between.
-    let throttled = Fault::new(FaultKind::Throttle).on(Action::GetCallerIdentity).nth(2).times(7);
-    bench.sandbox.arm(throttled);
-    bench.run_in(("ROTATOR_POLICY_PROOF_TIMEOUT", "3s"), &["run"]).code(0).prints("1 rotated");
-    bench.assert_rotated("app1/production", &old);
-    assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), Some(&1), "no key was made in vain");
+fn a_proof_that_is_throttled_or_not_answered_is_waited_for() {
+    for kind in [FaultKind::Throttle, FaultKind::ServiceUnavailable] {
+        let bench = Bench::with_users(&["app1/production"]);
+        let old = bench.key_of("app1/production");
+        // The first call is rotator's own; then one proof is asked for six times, with seconds in between.
+        bench.sandbox.arm(Fault::new(kind).on(Action::GetCallerIdentity).nth(2).times(7));
+        bench.run_in(("ROTATOR_POLICY_PROOF_TIMEOUT", "3s"), &["run"]).code(0).prints("1 rotated");
+        bench.assert_rotated("app1/production", &old);
+        assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), Some(&1), "no key was made in vain");
+    }
 }
