@@ -65,7 +65,7 @@ pub(super) struct Model {
 }
 
 /// More states than these are not explored.
-const MOST_STATES: usize = 110_000_000;
+const MOST_STATES: usize = 40_000_000;
 /// A way without faults longer than this does not end.
 const LONGEST_WAY: usize = 600;
 
