@@ -1,7 +1,8 @@
 //! The promises of DESIGN section 1, as far as they can be seen in the world itself.
 
 use rotator::journal::entry::Summary;
-use rotator::rotation::policy::Unclaimed;
+use rotator::rotation::policy::{MOST_CREATES, Unclaimed};
+use rotator::rotation::reason::Reason;
 use rotator::rotation::standing::Standing;
 
 use super::schedule::{Setup, user_name};
@@ -119,6 +120,11 @@ impl State {
         }
     }
 
+    /// Whether so much goes wrong that each key that a rotation may make can have met something of its own.
+    fn may_spoil_every_create(&self, setup: &Setup) -> bool {
+        self.faults.at.len() + self.faults.of.len() + setup.troubles.len() >= MOST_CREATES as usize
+    }
+
     /// When everything has calmed down.
     pub(crate) fn check_the_end(&mut self, setup: &Setup, all: &[Summary]) {
         let mut broken = Vec::new();
@@ -128,9 +134,12 @@ impl State {
             let disturbed = *user == self.first_user && (setup.interference.is_some() || setup.hidden_note);
             let of_user = || all.iter().filter(|summary| summary.rotation.opened.user.as_str() == user);
             let late: Vec<_> = keys.iter().filter(|key| key.by == By::Late).collect();
-            if of_user().any(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. })) {
+            let mut standings = of_user().map(|summary| &summary.rotation.standing);
+            if let Some(block) = standings.find(|standing| matches!(standing, Standing::Blocked { .. })) {
                 let reports = setup.policy.unclaimed == Unclaimed::Report;
-                if strangers == 0 && late.is_empty() && !disturbed && !reports {
+                let worn_out = matches!(block, Standing::Blocked { reason: Reason::TooManyCreates, .. })
+                    && self.may_spoil_every_create(setup);
+                if strangers == 0 && late.is_empty() && !disturbed && !reports && !worn_out {
                     broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
                 }
                 continue;
