@@ -143,4 +143,23 @@ mod tests {
         assert_ne!(one.fingerprint(rotation(1)), one.fingerprint(rotation(2)));
         assert_eq!(SecretKey::new("hunter2".to_owned()).fingerprint(rotation(1)), None);
     }
+
+    #[test]
+    fn a_secret_is_itself_and_has_the_form_of_awss_or_not() {
+        let secret = |text: &str| SecretKey::new(text.to_owned());
+        assert!(secret("a").is_same_as(&secret("a")) && !secret("a").is_same_as(&secret("b")));
+        let base = "x".repeat(38);
+        for (end, is_like) in [("+/", true), ("A9", true), ("=1", false), ("1", false), ("123", false)] {
+            assert_eq!(secret(&format!("{base}{end}")).is_like_aws(), is_like, "{end}");
+        }
+        assert!(format!("{:?}", secret("a")).starts_with("SecretKey"));
+    }
+
+    #[test]
+    fn a_value_is_its_bytes_and_text_where_it_is_text() {
+        let value = SecretValue::new(b"text".to_vec());
+        assert_eq!((value.expose(), value.expose_text()), (&b"text"[..], Some("text")));
+        assert_eq!(SecretValue::new(vec![0xff]).expose_text(), None);
+        assert!(format!("{value:?}").starts_with("SecretValue"));
+    }
 }

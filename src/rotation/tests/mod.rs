@@ -14,6 +14,7 @@ mod proof;
 mod recovery;
 mod sinks;
 mod transitions;
+mod values;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
