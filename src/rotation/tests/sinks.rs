@@ -30,7 +30,8 @@ fn a_sink_that_takes_nothing_keeps_both_keys_until_a_person_says_not_to_wait() {
     assert_eq!(rotation.standing.name(), "stored-new");
     assert_eq!(world.keys.as_ref().map(BTreeMap::len), Some(2), "nothing of the old key goes");
     say(&mut rotation, Asked::LeaveSink { sink: SinkName::new("another").expect("valid") });
-    assert!(matches!(world.drive(&mut rotation), Left::Failing(_)), "it is another sink");
+    assert!(!rotation.sinks[0].left, "it is another sink");
+    assert!(matches!(world.drive(&mut rotation), Left::Failing(_)));
     world.faults.clear();
     say(&mut rotation, Asked::LeaveSink { sink: follower().sink });
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));

@@ -130,6 +130,8 @@ fn facts_that_do_not_hold_are_named() {
 #[test]
 fn nothing_is_waited_for_at_a_sink_that_a_person_left() {
     let mut state = sink(None, Some(NEW));
+    let rotation = followed(&settled(Phase::Opened, &Policy::default()), state.clone());
+    assert_eq!(rotation.followers().collect::<Vec<_>>(), [(&follower(), &state)]);
     assert_eq!(state.may_land_until(), Some(at(LANDS_BY)));
     state.left = true;
     assert_eq!(state.may_land_until(), None);
