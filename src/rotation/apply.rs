@@ -325,17 +325,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
 }
 
 fn created(key: &AccessKeyId, claim: Claim) -> Phase {
-    Phase::CreatedNew {
-        made: Made {
-            key: key.clone(),
-            claim,
-            deactivated: None,
-            fenced: None,
-            write_may_land: false,
-            old_may_land: false,
-            discard_may_land: false,
-        },
-    }
+    Phase::CreatedNew { made: Made::new(key.clone(), claim) }
 }
 
 fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {

@@ -55,6 +55,20 @@ pub struct Made {
 }
 
 impl Made {
+    /// A key that is known of, and of which nothing else is on record yet.
+    #[must_use]
+    pub const fn new(key: AccessKeyId, claim: Claim) -> Self {
+        Self {
+            key,
+            claim,
+            deactivated: None,
+            fenced: None,
+            write_may_land: false,
+            old_may_land: false,
+            discard_may_land: false,
+        }
+    }
+
     /// The fingerprint of its secret, where its reply was read.
     #[must_use]
     pub const fn fingerprint(&self) -> Option<&Fingerprint> {

@@ -145,17 +145,8 @@ pub(super) fn policies() -> Vec<Policy> {
 }
 
 pub(super) fn phases() -> Vec<Phase> {
-    let made = |claim: &Claim| Made {
-        key: key(NEW),
-        claim: claim.clone(),
-        deactivated: None,
-        fenced: None,
-        write_may_land: false,
-        old_may_land: false,
-        discard_may_land: false,
-    };
-    let acknowledged = made(&Claim::Acknowledged { fingerprint: fingerprint() });
-    let evidence = made(&Claim::Evidence);
+    let acknowledged = Made::new(key(NEW), Claim::Acknowledged { fingerprint: fingerprint() });
+    let evidence = Made::new(key(NEW), Claim::Evidence);
     let mut phases = vec![Phase::Opened];
     for fenced in [None, Some(at(FENCED_AT))] {
         for write_may_land in [false, true] {

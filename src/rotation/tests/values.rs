@@ -4,15 +4,7 @@ use super::super::known::{KeyStatus, PlaceShows, PlacesSeen};
 use super::*;
 
 fn created(claim: Claim, change: impl FnOnce(&mut Made)) -> Rotation {
-    let mut made = Made {
-        key: key(NEW),
-        claim,
-        deactivated: None,
-        fenced: None,
-        write_may_land: false,
-        old_may_land: false,
-        discard_may_land: false,
-    };
+    let mut made = Made::new(key(NEW), claim);
     change(&mut made);
     settled(Phase::CreatedNew { made }, &Policy::default())
 }
@@ -70,6 +62,17 @@ fn a_sink_acknowledges_what_it_was_sent() {
     for (id, sink, fits) in [(NEW, 0, true), (OLD, 0, false), (NEW, 1, false)] {
         let done = Event::Done(Outcome::SinkAcknowledged { sink, key: key(id), at: at(2_000) });
         assert_eq!(apply(&sent, &done).is_ok(), fits, "{id} by sink {sink}");
+    }
+}
+
+#[test]
+fn the_key_that_a_person_named_is_the_one_that_was_deleted() {
+    let settled = settled(Phase::Opened, &Policy::default());
+    let named = apply(&settled, &Event::Asked(Asked::DeleteKey { key: key(STRANGER) })).expect("open");
+    let sent = in_doubt(&named, &Intent::DeleteNamed { key: key(STRANGER) }).expect("it may be deleted");
+    for (id, fits) in [(STRANGER, true), (NEW, false), (OLD, false)] {
+        let done = Event::Done(Outcome::NamedDeleted { key: key(id) });
+        assert_eq!(apply(&sent, &done).is_ok(), fits, "{id}");
     }
 }
 
