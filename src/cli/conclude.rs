@@ -67,7 +67,7 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit());
-    let line = last_line(ended, exit, &document, &report, &picture);
+    let line = last_line(ended, exit, tally, &document, &report, &picture);
     if terminal.is_json() {
         terminal.say(&line);
     } else {
@@ -137,7 +137,14 @@ pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
     })
 }
 
-fn last_line(ended: Ended, exit: Exit, document: &Document, report: &Report, picture: &Picture) -> String {
+fn last_line(
+    ended: Ended,
+    exit: Exit,
+    tally: Tally,
+    document: &Document,
+    report: &Report,
+    picture: &Picture,
+) -> String {
     let again = match ended {
         Ended::Resume if picture.tally().in_flight > 0 => "`rotator resume`",
         // What ended `aborted` is opened again by `run` only.
@@ -147,7 +154,12 @@ fn last_line(ended: Ended, exit: Exit, document: &Document, report: &Report, pic
     let unopened = picture.unopened();
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
-            line.push_str(&format!("; interrupted: {again} goes on"));
+            if tally.exit() == Exit::Done {
+                // `run` would begin a new campaign.
+                line.push_str("; interrupted, with nothing left in flight");
+            } else {
+                line.push_str(&format!("; interrupted: {again} goes on"));
+            }
         }
         Exit::NeedsPerson => {
             if ended == Ended::Run && report.need_a_person > 0 {

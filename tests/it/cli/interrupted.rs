@@ -67,6 +67,18 @@ async fn a_signal_lets_the_keys_in_hand_be_stored() {
 }
 
 #[tokio::test]
+async fn interrupted_with_nothing_to_do_it_does_not_ask_for_another_run() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::ListAccessKeys));
+    let run = bench.start(&["run", "--older-than", "1d"]);
+    held(&bench, 1).await;
+    signal(&run, rustix::process::Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let_go(&bench);
+    ended(run).code(143).prints("interrupted, with nothing left in flight");
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let bench = Bench::with_users(&["app1/production"]);
     hold_proofs(&bench);
