@@ -236,7 +236,7 @@ impl Visitor<'_> {
             Look::LastUsed(key) => {
                 let used = pace.read(Operation::GetAccessKeyLastUsed, || ports.iam.last_used(&key)).await;
                 let used = used.map_err(|error| error.message)?;
-                self.known.last_used.insert(key, used.and_then(|used| used.at));
+                self.known.last_used.insert(key, used.and_then(|used| used.used));
             }
         }
         Ok(())

@@ -305,7 +305,7 @@ async fn room(
     let last_used = || account.ports.iam.last_used(&spare.id);
     let used = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
     let used = match used {
-        Ok(Some(used)) => used.at.map_or_else(|| "never used".to_owned(), |at| format!("last used {at}")),
+        Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
         Ok(None) | Err(_) => "last use unknown".to_owned(),
     };
     let message = format!(

@@ -6,7 +6,7 @@ use super::call::CallError;
 use crate::journal::write_ahead::Journaled;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::failure::Failure;
-use crate::rotation::known::KeysSeen;
+use crate::rotation::known::{KeyUse, KeysSeen};
 use crate::rotation::name::{AccessKeyId, UserName};
 use crate::rotation::policy::Timestamp;
 
@@ -15,8 +15,8 @@ use crate::rotation::policy::Timestamp;
 pub struct LastUsed {
     /// Whose key it is, if IAM says so.
     pub user: Option<UserName>,
-    /// When it was last used; `None`: never. Lags by an unpublished time.
-    pub at: Option<Timestamp>,
+    /// Its last use; `None`: it was never used. Lags by an unpublished time.
+    pub used: Option<KeyUse>,
 }
 
 /// IAM. Never retries by itself: the drive's pacer stands above it.

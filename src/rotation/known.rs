@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::name::AccessKeyId;
 use super::policy::Timestamp;
 use crate::planted::{self, Planted};
@@ -154,6 +156,27 @@ pub enum Proof {
     SomebodyElse(String),
 }
 
+/// One use of a key, as `GetAccessKeyLastUsed` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUse {
+    /// When.
+    pub at: Timestamp,
+    /// At which service, by AWS's own short name (`s3`, `sts`), where IAM says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// In which region, where IAM says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl KeyUse {
+    /// A use of which only the time is known.
+    #[must_use]
+    pub const fn at(at: Timestamp) -> Self {
+        Self { at, service: None, region: None }
+    }
+}
+
 /// All that was seen since the last event.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -168,7 +191,7 @@ pub struct Known {
     /// The new pair as read back from each place, tried at AWS.
     pub stored_pair: Option<Proof>,
     /// When keys were last used; `None`: never.
-    pub last_used: BTreeMap<AccessKeyId, Option<Timestamp>>,
+    pub last_used: BTreeMap<AccessKeyId, Option<KeyUse>>,
 }
 
 /// What this process has, beside what it sees.

@@ -8,14 +8,14 @@ use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
 
 use super::connect::Aws;
 use super::fault::{Call, Fault};
-use super::witness::{Seen, Witness};
+use super::witness::{Seen, Witness, is_word};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::failure::Failure;
-use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use crate::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use crate::rotation::name::{AccessKeyId, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::{NewKey, SecretKey};
@@ -89,11 +89,15 @@ impl Iam for Aws {
         let Some(used) = output.access_key_last_used else {
             return Err(unreadable(&call, seen, "the answer does not say when the key was last used"));
         };
-        let at = used.last_used_date.map(|date| Timestamp::from_unix_seconds(date.secs()));
+        let used = used.last_used_date.map(|date| KeyUse {
+            at: Timestamp::from_unix_seconds(date.secs()),
+            service: told(used.service_name),
+            region: told(used.region),
+        });
         let Ok(user) = output.user_name.map(UserName::new).transpose() else {
             return Err(unreadable(&call, seen, "the answer names a user by no possible name"));
         };
-        Ok(Some(LastUsed { user, at }))
+        Ok(Some(LastUsed { user, used }))
     }
 
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
@@ -161,6 +165,11 @@ fn unreadable(call: &Call, seen: Seen, why: &'static str) -> CallError {
 
 fn no_date(fault: &Fault) -> CallError {
     CallError::new(CallErrorKind::Unavailable, format!("{fault}, but {NO_DATE}"))
+}
+
+/// A word of the answer, if it says anything: IAM writes `N/A` where it knows nothing.
+fn told(word: String) -> Option<String> {
+    (is_word(&word) && !word.eq_ignore_ascii_case("n/a")).then_some(word)
 }
 
 /// A listed key. One that cannot be read must not be passed over: a key that nobody sees may be deleted twice.

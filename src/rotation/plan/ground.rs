@@ -2,7 +2,7 @@
 
 use super::super::effect::Intent;
 use super::super::event::{Ending, Event};
-use super::super::known::{KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use super::super::known::{KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
 use super::super::name::AccessKeyId;
 use super::super::policy::Timestamp;
 use super::super::reason::Reason;
@@ -123,9 +123,9 @@ pub(super) fn unnamed(known: &Known, key: &AccessKeyId) -> Result<(), Step> {
     Err(block(Reason::StillNamed { key: key.clone(), entries: entries.to_vec() }))
 }
 
-/// When the key was last used; `None`: never.
-pub(in super::super) fn last_used(known: &Known, key: &AccessKeyId) -> Result<Option<Timestamp>, Step> {
-    known.last_used.get(key).copied().ok_or_else(|| Step::Look(Look::LastUsed(key.clone())))
+/// The key's last use; `None`: it was never used.
+pub(in super::super) fn last_used<'a>(known: &'a Known, key: &AccessKeyId) -> Result<Option<&'a KeyUse>, Step> {
+    known.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Look(Look::LastUsed(key.clone())))
 }
 
 /// The fence: from its moment on, no write of the new pair from before can land.

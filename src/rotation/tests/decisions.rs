@@ -1,7 +1,7 @@
 //! `plan`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
 //! never a step without its ground.
 
-use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use super::super::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
 use super::super::plan::{Look, Step, plan};
 use super::ground::Ground;
 use super::proof::Proof as Counted;
@@ -118,9 +118,9 @@ impl Explorer<'_> {
             Look::LastUsed(id) => {
                 assert!(!known.last_used.contains_key(id), "asked for the last use again");
                 let used = [None, Some(self.now.minus(Duration::from_secs(10))), Some(at(-9_999))];
-                let with = |used| {
+                let with = |used: Option<Timestamp>| {
                     let mut known = known.clone();
-                    known.last_used.insert(id.clone(), used);
+                    known.last_used.insert(id.clone(), used.map(KeyUse::at));
                     (known, hand)
                 };
                 used.map(with).into()

@@ -228,7 +228,7 @@ impl Ground<'_> {
             return Ok(());
         }
         let used = self.known.last_used.get(old).ok_or("it is known when the old key was last used")?;
-        must(used.is_none_or(|used| used.plus(self.policy().overlap) <= self.now), "the old key is quiet")
+        must(used.as_ref().is_none_or(|used| used.at.plus(self.policy().overlap) <= self.now), "the old key is quiet")
     }
 
     fn new_may_go(&self, phase: &Phase, id: &AccessKeyId, then: AfterDiscard) -> Verdict {

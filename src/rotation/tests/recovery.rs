@@ -2,7 +2,7 @@
 
 mod late;
 
-use super::super::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use super::super::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
 use super::super::plan::{Look, Step, plan};
 use super::*;
 
@@ -84,7 +84,7 @@ impl Story {
     }
 
     fn last_used(mut self, id: &str, used: Option<i64>) -> Self {
-        self.known.last_used.insert(key(id), used.map(at));
+        self.known.last_used.insert(key(id), used.map(|used| KeyUse::at(at(used))));
         self
     }
 

@@ -1,7 +1,7 @@
 //! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no drive: what is tested
 //! in it is the machine alone.
 
-use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::known::{Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::plan::{Look, Step, plan};
 use super::*;
 
@@ -205,7 +205,7 @@ impl World {
                 *(if *look == Look::NewPair { &mut known.new_pair } else { &mut known.stored_pair }) = Some(proof);
             }
             Look::LastUsed(id) => {
-                known.last_used.insert(id.clone(), self.used.get(id).map(|used| at(*used)));
+                known.last_used.insert(id.clone(), self.used.get(id).map(|used| KeyUse::at(at(*used))));
             }
         }
     }

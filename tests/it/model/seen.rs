@@ -1,6 +1,6 @@
 //! What a visit has seen, in a form that can be hashed, and as the machine wants it.
 
-use rotator::rotation::known::{KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
 
 use super::machine::{KeyId, at, name};
 
@@ -71,6 +71,6 @@ pub(super) fn known(seen: &Seen) -> Known {
         }),
         new_pair: seen.new_pair.map(proof),
         stored_pair: seen.stored_pair.map(proof),
-        last_used: seen.used.iter().map(|(id, used)| (name(*id), used.then(|| at(0)))).collect(),
+        last_used: seen.used.iter().map(|(id, used)| (name(*id), used.then(|| KeyUse::at(at(0))))).collect(),
     }
 }

@@ -11,7 +11,7 @@ use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, 
 use rotator::ports::sink::{Sink, SinkWrite};
 use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, WriteSink};
 use rotator::rotation::failure::{Failure, RefusalKind};
-use rotator::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use rotator::rotation::name::{AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserName};
 use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
 use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
@@ -91,7 +91,7 @@ impl Iam for Process {
             });
             Ok(whose.map(|(user, used)| LastUsed {
                 user: UserName::new(user).ok(),
-                at: used.map(|at| Timestamp::from_unix_seconds(at / 1000)),
+                used: used.map(|at| KeyUse::at(Timestamp::from_unix_seconds(at / 1000))),
             }))
         })
         .await

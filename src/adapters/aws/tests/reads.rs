@@ -8,7 +8,7 @@ use super::responder::{Reply, Responder, error, http, http_without_date};
 use super::{NEW_KEY, OLD_KEY, aws, aws_within, date, key, user};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
-use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use crate::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use crate::rotation::name::UserName;
 
 fn member(id: &str, status: &str) -> String {
@@ -167,11 +167,13 @@ async fn last_use_is_a_moment_never_or_not_known() {
                 <Region>us-east-1</Region></AccessKeyLastUsed>";
     let name = "<UserName>bob</UserName>";
     let bob = || Some(UserName::new("bob").expect("valid"));
+    let told = |word: &str| Some(word.to_owned());
+    let used_once = || Some(KeyUse { at: date(), service: told("s3"), region: told("us-east-1") });
     let rows = [
-        (http(200, &used(name, never)), Ok(Some(LastUsed { user: bob(), at: None }))),
-        (http(200, &used(name, once)), Ok(Some(LastUsed { user: bob(), at: Some(date()) }))),
-        (http(200, &used("", once)), Ok(Some(LastUsed { user: None, at: Some(date()) }))),
-        (http_without_date(200, &used(name, never)), Ok(Some(LastUsed { user: bob(), at: None }))),
+        (http(200, &used(name, never)), Ok(Some(LastUsed { user: bob(), used: None }))),
+        (http(200, &used(name, once)), Ok(Some(LastUsed { user: bob(), used: used_once() }))),
+        (http(200, &used("", once)), Ok(Some(LastUsed { user: None, used: used_once() }))),
+        (http_without_date(200, &used(name, never)), Ok(Some(LastUsed { user: bob(), used: None }))),
         (error(404, "NoSuchEntity"), Ok(None)),
         // What real IAM says of a key that it does not know, and of a missing permission: not "never used".
         (error(403, "AccessDenied"), Err(CallErrorKind::Denied)),
