@@ -111,7 +111,7 @@ impl Accounts {
             match answer {
                 Ok(caller) if expected.is_some_and(|id| *id != caller.account) => {
                     let message = format!("its credentials are of account {} ({})", caller.account, caller.arn);
-                    accounts.absent.push((ports.label, CallError::new(CallErrorKind::Denied, message)));
+                    accounts.absent.push((ports.label, CallError::new(CallErrorKind::Credentials, message)));
                 }
                 Ok(caller) => {
                     if let Some(other) = accounts.of(&caller.account) {

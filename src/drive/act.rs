@@ -289,7 +289,8 @@ impl Visitor<'_> {
         let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
         let why = match attempt {
             Attempt::Refused(refusal)
-                if refusal.kind == RefusalKind::Denied && !self.has_a_key_in_hand(journal.rotation()) =>
+                if matches!(refusal.kind, RefusalKind::Denied | RefusalKind::Credentials)
+                    && !self.has_a_key_in_hand(journal.rotation()) =>
             {
                 // Asking again would change nothing. (With a key in hand, `plan` discards it.)
                 self.failures = MOST_TRIES;

@@ -7,8 +7,11 @@ pub enum CallErrorKind {
     Throttled,
     /// No answer, a time-out, a 5xx, an answer that does not parse; later.
     Unavailable,
-    /// The credentials in use may not do this, or there are none.
+    /// The credentials in use are accepted, and may not do this: a refusal of rights.
     Denied,
+    /// rotator's own credentials fail, whatever it asks for: there are none, they have expired, or the other side does
+    /// not know them. This says nothing of the user, the key or the entry that the call was about.
+    Credentials,
     /// IAM does not take the text for a name (`ValidationError`).
     Invalid,
     /// There is no such user or key.
@@ -23,7 +26,7 @@ impl CallErrorKind {
     pub const fn is_transient(self) -> bool {
         match self {
             Self::Throttled | Self::Unavailable => true,
-            Self::Denied | Self::Invalid | Self::NoSuchEntity | Self::Other => false,
+            Self::Denied | Self::Credentials | Self::Invalid | Self::NoSuchEntity | Self::Other => false,
         }
     }
 }

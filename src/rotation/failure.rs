@@ -52,8 +52,11 @@ pub enum RefusalKind {
     LimitExceeded,
     /// Too many calls; the same call may succeed later.
     Throttled,
-    /// The credentials in use may not do this.
+    /// The credentials in use are accepted, and may not do this: a refusal of rights.
     Denied,
+    /// rotator's own credentials fail, whatever it asks for: there are none, they have expired, or the other side does
+    /// not know them. This says nothing of the user, the key or the entry that the effect was about.
+    Credentials,
     /// The entry has changed since it was read (compare-and-set).
     Stale,
     /// Any other no.

@@ -184,7 +184,11 @@ const fn refusals_that_count(kind: RefusalKind) -> u32 {
     match kind {
         RefusalKind::Denied => MOST_REFUSED_WRITES,
         RefusalKind::Throttled => 0,
-        RefusalKind::Stale | RefusalKind::NoSuchEntity | RefusalKind::LimitExceeded | RefusalKind::Other => 1,
+        RefusalKind::Credentials
+        | RefusalKind::Stale
+        | RefusalKind::NoSuchEntity
+        | RefusalKind::LimitExceeded
+        | RefusalKind::Other => 1,
     }
 }
 

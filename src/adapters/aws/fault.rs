@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::witness::{Seen, WHOLE_JSON, Witness, is_word};
@@ -38,20 +38,28 @@ const THROTTLING: &[&str] = &[
     "PriorRequestNotComplete",
 ];
 
-/// Codes that mean "not you" under another status than 401 and 403
+/// Codes that mean "you may not" under another status than 401 and 403
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>,
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>); services of the JSON protocol say
 /// all of theirs with a 400, and Secrets Manager that a value's own KMS key is not for us.
-const DENIED: &[&str] = &[
-    "AccessDenied",
-    "AccessDeniedException",
-    "DecryptionFailure",
-    "UnrecognizedClientException",
-    "IncompleteSignature",
-    "NotAuthorized",
-    "RequestExpired",
+const DENIED: &[&str] = &["AccessDenied", "AccessDeniedException", "DecryptionFailure", "NotAuthorized"];
+
+/// Codes that mean "not with these credentials", whatever is asked: the key is not known or not active, the session is
+/// over, the secret is another
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>, and the pages above).
+const CREDENTIALS: &[&str] = &[
+    "AuthFailure",
     "ExpiredToken",
     "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
 ];
 
 /// Codes that may mean "signed for another time", as the SDK's own classifier has them
@@ -118,6 +126,7 @@ enum Hindrance {
     NoCredentials,
     BadCredentials,
     CredentialsFailed,
+    CredentialsLate,
     TooLate,
     Other,
 }
@@ -130,6 +139,7 @@ impl Hindrance {
             }
             Self::BadCredentials => "the configuration of the AWS credentials is not valid; see ~/.aws/config",
             Self::CredentialsFailed => "the source of the AWS credentials failed",
+            Self::CredentialsLate => "the source of the AWS credentials gave no answer",
             Self::TooLate => "the time-out passed before the request was sent",
             Self::Other => "the request could not be made; check region, profile and endpoint",
         }
@@ -176,12 +186,26 @@ impl Fault {
         self.skew >= LEAST_SKEW && self.refusal_code().is_some_and(|code| SKEWED.contains(&code))
     }
 
-    /// Whether that no means "not with these credentials".
+    /// Whether that no is a refusal of rights.
     pub(super) fn is_denied(&self) -> bool {
         !self.is_skewed()
             && self.refusal_code().is_some_and(|code| {
-                !THROTTLING.contains(&code) && (matches!(self.status, Some(401 | 403)) || DENIED.contains(&code))
+                let is_refused = matches!(self.status, Some(401 | 403)) || DENIED.contains(&code);
+                !THROTTLING.contains(&code) && !CREDENTIALS.contains(&code) && is_refused
             })
+    }
+
+    /// Whether the credentials that signed, or were to sign, are what fails.
+    pub(super) fn is_about_credentials(&self) -> bool {
+        match &self.came {
+            Came::NotSent(hindrance) => match hindrance {
+                Hindrance::NoCredentials | Hindrance::BadCredentials | Hindrance::CredentialsFailed => true,
+                Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other => false,
+            },
+            Came::NoRole(code) => !THROTTLING.contains(&code.as_str()),
+            Came::NoAnswer(_) | Came::Unreadable(_) => false,
+            Came::Error(_) => !self.is_skewed() && self.refusal_code().is_some_and(|code| CREDENTIALS.contains(&code)),
+        }
     }
 
     /// As the failure of a call that changes nothing.
@@ -192,17 +216,12 @@ impl Fault {
     /// As the failure of an effect: refused only if it certainly did not happen.
     pub(super) fn into_failure(self) -> Failure {
         let message = self.to_string();
+        if self.is_about_credentials() {
+            return Refusal::new(RefusalKind::Credentials, message).into();
+        }
         match (&self.came, self.refusal_code()) {
-            (Came::NotSent(Hindrance::NoCredentials | Hindrance::BadCredentials), _) => {
-                Refusal::new(RefusalKind::Denied, message).into()
-            }
-            (Came::NoRole(code), _) if THROTTLING.contains(&code.as_str()) => {
-                Refusal::new(RefusalKind::Throttled, message).into()
-            }
-            (Came::NoRole(_), _) => Refusal::new(RefusalKind::Denied, message).into(),
-            (Came::NotSent(Hindrance::CredentialsFailed | Hindrance::TooLate | Hindrance::Other), _) => {
-                Refusal::new(RefusalKind::Other, message).into()
-            }
+            (Came::NoRole(_), _) => Refusal::new(RefusalKind::Throttled, message).into(),
+            (Came::NotSent(_), _) => Refusal::new(RefusalKind::Other, message).into(),
             (_, Some(code)) => Refusal::new(self.refusal_kind(code), message).into(),
             (Came::NoAnswer(_) | Came::Unreadable(_) | Came::Error(_), None) => Failure::Unknown(message),
         }
@@ -219,12 +238,13 @@ impl Fault {
     }
 
     fn call_error_kind(&self) -> CallErrorKind {
+        if self.is_about_credentials() {
+            return CallErrorKind::Credentials;
+        }
         let code = match &self.came {
-            Came::NotSent(Hindrance::NoCredentials | Hindrance::BadCredentials) => return CallErrorKind::Denied,
-            Came::NotSent(Hindrance::CredentialsFailed | Hindrance::TooLate) => return CallErrorKind::Unavailable,
-            Came::NotSent(Hindrance::Other) => return CallErrorKind::Other,
-            Came::NoRole(code) if THROTTLING.contains(&code.as_str()) => return CallErrorKind::Throttled,
-            Came::NoRole(_) => return CallErrorKind::Denied,
+            Came::NotSent(Hindrance::CredentialsLate | Hindrance::TooLate) => return CallErrorKind::Unavailable,
+            Came::NotSent(_) => return CallErrorKind::Other,
+            Came::NoRole(_) => return CallErrorKind::Throttled,
             Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
             Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
             Came::Error(code) => code.as_str(),
@@ -267,7 +287,10 @@ impl fmt::Display for Fault {
             write!(f, "; it was signed for a time {off} s off AWS's: set this machine's clock, with NTP for example")?;
         }
         if self.is_denied() {
-            write!(f, "; check the credentials in use and that their policy allows {}", self.call.operation)?;
+            write!(f, "; check that the policy of the credentials in use allows {}", self.call.operation)?;
+        }
+        if matches!(&self.came, Came::Error(_)) && self.is_about_credentials() {
+            f.write_str("; AWS does not accept the credentials in use, whatever they may do")?;
         }
         Ok(())
     }
@@ -343,6 +366,9 @@ fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance
     match causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
         Some(CredentialsError::CredentialsNotLoaded(_)) => Hindrance::NoCredentials,
         Some(CredentialsError::InvalidConfiguration(_)) => Hindrance::BadCredentials,
+        Some(CredentialsError::ProviderTimedOut(_)) => Hindrance::CredentialsLate,
+        // Whoever makes them (STS, the metadata service) was out of reach, which may pass.
+        Some(_) if causes(error).any(<dyn Error>::is::<ConnectorError>) => Hindrance::CredentialsLate,
         Some(_) => Hindrance::CredentialsFailed,
         None => Hindrance::Other,
     }

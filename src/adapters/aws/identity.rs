@@ -56,8 +56,8 @@ impl Identity for Aws {
         let result = Box::pin(request.send()).await;
         let (output, seen) = match witness.judge(&call, result) {
             Ok(answer) => answer,
-            // This call needs no permission, so a denial is about the pair.
-            Err(fault) if fault.is_denied() => {
+            // This call is signed by the pair and needs no permission, so a denial is about the pair.
+            Err(fault) if fault.refusal_code().is_some() && (fault.is_denied() || fault.is_about_credentials()) => {
                 return Ok(WhoIs::NotAccepted { code: fault.refusal_code().unwrap_or_default().to_owned() });
             }
             Err(fault) => return Err(fault.into_call_error()),

@@ -143,6 +143,7 @@ impl ParameterStore {
             let kind = match error.kind {
                 CallErrorKind::Throttled => RefusalKind::Throttled,
                 CallErrorKind::Denied => RefusalKind::Denied,
+                CallErrorKind::Credentials => RefusalKind::Credentials,
                 CallErrorKind::NoSuchEntity => RefusalKind::Stale,
                 CallErrorKind::Unavailable | CallErrorKind::Invalid | CallErrorKind::Other => RefusalKind::Other,
             };

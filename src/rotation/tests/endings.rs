@@ -255,7 +255,7 @@ fn every_fault_and_every_pair_of_faults_is_survived() {
 
 #[test]
 fn a_store_that_never_takes_the_new_pair_ends_the_rotation() {
-    for kind in [RefusalKind::Denied, RefusalKind::Stale, RefusalKind::Other] {
+    for kind in [RefusalKind::Denied, RefusalKind::Credentials, RefusalKind::Stale, RefusalKind::Other] {
         let mut rotation = settled(Phase::Opened, &Policy::default());
         let mut world = World::new(&[PlaceShows::Old]);
         world.faults = (1..4).map(|effect| (effect, Fault::Refused(kind))).collect();

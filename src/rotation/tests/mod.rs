@@ -263,6 +263,7 @@ pub(super) fn events() -> Vec<Event> {
             RefusalKind::LimitExceeded,
             RefusalKind::Throttled,
             RefusalKind::Denied,
+            RefusalKind::Credentials,
             RefusalKind::Stale,
             RefusalKind::Other,
         ]

@@ -11,6 +11,7 @@ use rotator::adapters::stores::vault::{Auth, Vault, VaultError, VaultSettings};
 use rotator::adapters::stores::{Named, Naming};
 use rotator::ports::call::CallErrorKind;
 use rotator::ports::secret_store::{Reading, SecretStore};
+use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::name::StoreName;
 use serde_json::{Value, json};
 
@@ -147,7 +148,7 @@ async fn what_is_wrong_with_vault_is_told_apart() {
     assert!(store.read_all().await.expect("listed").is_empty());
     // A token that is none.
     let nobody = opened(kv.with(|bao| settings(bao, "nobody"))).await;
-    assert_eq!(nobody.read_all().await.expect_err("refused").kind, CallErrorKind::Denied);
+    assert_eq!(nobody.read_all().await.expect_err("refused").kind, CallErrorKind::Credentials);
     // No such mount, and one of version 1.
     let at = async |mount: &str| {
         opened(VaultSettings { mount: mount.to_owned(), ..kv.with(|bao| settings(bao, ROOT)) }).await
@@ -162,6 +163,30 @@ async fn what_is_wrong_with_vault_is_told_apart() {
     kv.with(|bao| bao.ask("PUT", "/v1/sys/seal", None));
     let sealed = again.read_all().await.expect_err("sealed");
     assert!(sealed.kind == CallErrorKind::Unavailable && sealed.message.contains("sealed"), "{sealed}");
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_no_refusal_of_rights() {
+    let kv = Kv { bao: Mutex::new(Some(Bao::start())) };
+    let (store, token) = (kv.fresh(), kv.token(EVERYTHING));
+    kv.put("shop/live/aws", b"x");
+    let at = super::version(&store, "shop/live/aws").await;
+    let mine = opened(kv.with(|bao| settings(bao, &token))).await;
+    let write = || super::write(&mine, vec![super::over(&kv, "shop/live/aws", &at, "y")]);
+    let kind = |result| match result {
+        Err(Failure::Refused(refusal)) => refusal.kind,
+        other => panic!("{other:?}"),
+    };
+    kv.forbid_writing("shop/live/aws");
+    assert_eq!(kind(write().await), RefusalKind::Denied);
+    kv.forbid_reading("shop/live/aws");
+    let read = mine.read(&[name("shop/live/aws")]).await.expect("said for the one entry");
+    assert!(matches!(read.as_slice(), [Reading::Unreadable(_)]), "{read:?}");
+    kv.with(|bao| bao.ask("POST", "/v1/auth/token/revoke", Some(&json!({ "token": token }))));
+    let again = opened(kv.with(|bao| settings(bao, &token))).await;
+    assert_eq!(again.read(&[name("shop/live/aws")]).await.expect_err("revoked").kind, CallErrorKind::Credentials);
+    let write = super::write(&again, vec![super::over(&kv, "shop/live/aws", &at, "y")]);
+    assert_eq!(kind(write.await), RefusalKind::Credentials);
 }
 
 #[tokio::test]
@@ -192,6 +217,9 @@ async fn an_app_role_logs_in() {
     let short = opened(with(&secret_id)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(short.read_all().await.expect("logged in again").len(), 1);
+    // A token that was revoked is refused like one without rights: it is known by not being able to look itself up.
+    kv.with(|bao| bao.ask("PUT", "/v1/sys/leases/revoke-prefix/auth/approle/login", None));
+    assert_eq!(store.read_all().await.expect("logged in again").len(), 1);
 }
 
 /// A certificate authority that has issued nothing: OpenBao wants one, and none is asked of a server without TLS.

@@ -127,8 +127,9 @@ async fn only_a_4xx_with_a_code_is_a_refusal() {
         (error(409, "LimitExceeded"), no(RefusalKind::LimitExceeded)),
         (error(404, "NoSuchEntity"), no(RefusalKind::NoSuchEntity)),
         (error(403, "AccessDenied"), no(RefusalKind::Denied)),
-        (error(403, "InvalidClientTokenId"), no(RefusalKind::Denied)),
-        (error(400, "IncompleteSignature"), no(RefusalKind::Denied)),
+        (error(403, "InvalidClientTokenId"), no(RefusalKind::Credentials)),
+        (error(403, "ExpiredToken"), no(RefusalKind::Credentials)),
+        (error(400, "IncompleteSignature"), no(RefusalKind::Credentials)),
         (error(400, "Throttling"), no(RefusalKind::Throttled)),
         (error(403, "RequestLimitExceeded"), no(RefusalKind::Throttled)),
         (error(429, "TooMany"), no(RefusalKind::Throttled)),
@@ -203,7 +204,7 @@ async fn without_credentials_it_was_certainly_not_sent() {
     let chain = super::chain(&responder.url).into_builder().credentials_provider(super::no_credentials()).build();
     let aws = Aws::with_chain(&chain, AwsSettings::default()).await.expect("connects");
     let Attempt::Refused(refusal) = create(&aws).await else { panic!("refused") };
-    assert_eq!(refusal.kind, RefusalKind::Denied);
+    assert_eq!(refusal.kind, RefusalKind::Credentials);
     assert!(refusal.message.contains("there are no AWS credentials"), "{}", refusal.message);
     assert_eq!(responder.requests().len(), 0);
 }

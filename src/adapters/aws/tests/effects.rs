@@ -70,6 +70,7 @@ fn rows(operation: &str, gone: Expect) -> Vec<(Vec<u8>, Expect)> {
         (http(200, &whole), Expect::Done),
         (error(404, "NoSuchEntity"), gone),
         (error(403, "AccessDenied"), Expect::Refused(RefusalKind::Denied)),
+        (error(403, "ExpiredToken"), Expect::Refused(RefusalKind::Credentials)),
         (error(400, "Throttling"), Expect::Refused(RefusalKind::Throttled)),
         (error(400, "ValidationError"), Expect::Refused(RefusalKind::Other)),
         (error(500, "NoSuchEntity"), Expect::Unknown),

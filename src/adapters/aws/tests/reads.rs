@@ -115,7 +115,8 @@ async fn each_no_has_its_kind() {
         (error(408, "RequestTimeout"), CallErrorKind::Unavailable),
         (http(404, "<html></html>"), CallErrorKind::Unavailable),
         (error(403, "AccessDenied"), CallErrorKind::Denied),
-        (error(403, "ExpiredToken"), CallErrorKind::Denied),
+        (error(403, "ExpiredToken"), CallErrorKind::Credentials),
+        (error(403, "InvalidClientTokenId"), CallErrorKind::Credentials),
         (error(400, "ValidationError"), CallErrorKind::Invalid),
         (error(400, "InvalidAction"), CallErrorKind::Other),
         (http(200, "<html></html>"), CallErrorKind::Unavailable),
@@ -139,8 +140,8 @@ async fn a_denial_says_what_to_check() {
     let responder = Responder::always(error(403, "AccessDenied"));
     assert_eq!(
         list(&responder).await.expect_err("denied").message,
-        "call ListAccessKeys for user app1-production: AWS answered AccessDenied (HTTP 403, request id req-1); check the \
-         credentials in use and that their policy allows ListAccessKeys"
+        "call ListAccessKeys for user app1-production: AWS answered AccessDenied (HTTP 403, request id req-1); check that \
+         the policy of the credentials in use allows ListAccessKeys"
     );
 }
 

@@ -67,6 +67,8 @@ async fn a_list_that_is_refused_or_cut_off_is_no_empty_store() {
     let cut = String::from_utf8_lossy(cut).replace("\\r\\n", "\r\n").into_bytes();
     for (answer, kind) in [
         (json_error("AccessDeniedException"), CallErrorKind::Denied),
+        (json_error("UnrecognizedClientException"), CallErrorKind::Credentials),
+        (json_error("ExpiredTokenException"), CallErrorKind::Credentials),
         (json_error("ThrottlingException"), CallErrorKind::Throttled),
         (http(200, r#"{"SecretList":[{"Name":"a"#), CallErrorKind::Unavailable),
         (http(503, "<html>"), CallErrorKind::Unavailable),

@@ -78,7 +78,7 @@ impl Answer {
     /// As the failure of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> CallError {
         let (kind, meaning) = match self.status {
-            401 => (CallErrorKind::Denied, "the credentials in use are none, or their time is over"),
+            401 => (CallErrorKind::Credentials, "the credentials in use are none, or their time is over"),
             403 => (CallErrorKind::Denied, "the credentials in use may not do this"),
             404 => (CallErrorKind::Other, "there is no such thing"),
             429 => (CallErrorKind::Throttled, "too many requests"),
@@ -167,15 +167,16 @@ impl Api {
     }
 
     async fn send_as(&self, client: Client, request: &Ready) -> Result<Answer, CallError> {
-        let unavailable = |why: &str| {
-            CallError::new(
-                CallErrorKind::Unavailable,
-                format!("Kubernetes at {} gave no answer: {why}", self.config.cluster_url),
-            )
+        let failed = |kind, why: &str| {
+            CallError::new(kind, format!("Kubernetes at {} gave no answer: {why}", self.config.cluster_url))
         };
+        let unavailable = |why: &str| failed(CallErrorKind::Unavailable, why);
         let request = request.clone().map(kube::client::Body::from);
         let whole = async {
-            let response = client.send(request).await.map_err(|error| unavailable(cause(&error)))?;
+            let response = client.send(request).await.map_err(|error| {
+                let (kind, why) = cause(&error);
+                failed(kind, why)
+            })?;
             let status = response.status().as_u16();
             let after = response.headers().get(hyper::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
@@ -207,17 +208,20 @@ fn built<E>(request: Result<Ready, E>) -> Result<Ready, CallError> {
     request.map_err(|_| CallError::new(CallErrorKind::Other, "the request could not be made"))
 }
 
-/// In words of ours: the library's own may quote what a credential plugin printed.
-fn cause(error: &kube::Error) -> &'static str {
+/// In words of ours: the library's own may quote what a credential plugin printed. Without credentials nothing is sent.
+fn cause(error: &kube::Error) -> (CallErrorKind, &'static str) {
+    let not_renewed = (CallErrorKind::Credentials, "the credentials could not be renewed, so nothing was sent");
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "the library's own; the connection is what most of them are about"
     )]
     match error {
-        kube::Error::Auth(_) => "the credentials could not be renewed",
-        kube::Error::Service(error) if error.is::<kube::client::AuthError>() => "the credentials could not be renewed",
-        error if is_about_a_certificate(error) => "its certificate is not one that is trusted",
-        _ => "the connection failed",
+        kube::Error::Auth(_) => not_renewed,
+        kube::Error::Service(error) if error.is::<kube::client::AuthError>() => not_renewed,
+        error if is_about_a_certificate(error) => {
+            (CallErrorKind::Unavailable, "its certificate is not one that is trusted")
+        }
+        _ => (CallErrorKind::Unavailable, "the connection failed"),
     }
 }
 
@@ -239,11 +243,13 @@ mod tests {
         assert_eq!(answer(400, "a\nb").words(), "a b");
         assert_eq!(answer(400, &"x".repeat(1000)).words().len(), MOST_WORDS);
         let kinds = [401, 403, 404, 409, 410, 429, 500, 504].map(|status| answer(status, "").error("ask").kind);
-        use CallErrorKind::{Denied, Other, Throttled, Unavailable};
-        assert_eq!(kinds, [Denied, Denied, Other, Other, Other, Throttled, Unavailable, Unavailable]);
+        use CallErrorKind::{Credentials, Denied, Other, Throttled, Unavailable};
+        assert_eq!(kinds, [Credentials, Denied, Other, Other, Other, Throttled, Unavailable, Unavailable]);
         let untrusted = std::io::Error::other("invalid peer certificate: UnknownIssuer");
-        assert!(cause(&kube::Error::Service(Box::new(untrusted))).contains("certificate"));
-        assert_eq!(cause(&kube::Error::Service("refused".into())), "the connection failed");
+        assert!(cause(&kube::Error::Service(Box::new(untrusted))).1.contains("certificate"));
+        assert_eq!(cause(&kube::Error::Service("refused".into())), (Unavailable, "the connection failed"));
+        let no_plugin = kube::client::AuthError::ExecPluginFailed;
+        assert_eq!(cause(&kube::Error::Service(Box::new(no_plugin))).0, Credentials);
         let broken = Answer { status: 200, retry_after: None, body: Bytes::from("{\"data\": {\"KEY\": \"c2Vj") };
         assert!(!broken.parsed::<Value>().expect_err("cut off").message.contains("c2Vj"));
         assert_eq!(broken.words(), "");

@@ -152,6 +152,9 @@ impl Kubernetes {
                 return refused(RefusalKind::Throttled, &error.message);
             }
             Err(error) if error.kind == CallErrorKind::Denied => return refused(RefusalKind::Denied, &error.message),
+            Err(error) if error.kind == CallErrorKind::Credentials => {
+                return refused(RefusalKind::Credentials, &error.message);
+            }
             Err(error) => return refused(RefusalKind::Other, &error.message),
         };
         let version = secret.metadata.resource_version.clone().unwrap_or_default();
@@ -164,6 +167,9 @@ impl Kubernetes {
         let Some(patch) = patch(&secret, &version, writes) else { return stale() };
         let answer = match self.api.patch(namespace, name, patch).await {
             Ok(answer) => answer,
+            Err(error) if error.kind == CallErrorKind::Credentials => {
+                return refused(RefusalKind::Credentials, &error.message);
+            }
             Err(error) => return Err(Failure::Unknown(error.message)),
         };
         let said = || without(&answer.error("write it").message, writes);
@@ -171,7 +177,8 @@ impl Kubernetes {
             200..=299 => Ok(()),
             409 => stale(),
             404 => refused(RefusalKind::Stale, "it has been deleted since it was read"),
-            401 | 403 => refused(RefusalKind::Denied, &said()),
+            401 => refused(RefusalKind::Credentials, &said()),
+            403 => refused(RefusalKind::Denied, &said()),
             429 => refused(RefusalKind::Throttled, &said()),
             400..=499 => refused(RefusalKind::Other, &said()),
             _ => Err(Failure::Unknown(format!("{namespace}/{name}: {}", said()))),

@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 use super::settings::{Auth, VaultError, VaultSettings};
 use crate::ports::call::{CallError, CallErrorKind};
 
+/// A refusal is asked about again where the token was last known so long ago: a scan may meet thousands of them.
+const KNOWN_FOR: Duration = Duration::from_secs(30);
+
 const CONNECT: Duration = Duration::from_millis(3100);
 
 /// A server's words are cut off here.
@@ -30,6 +33,8 @@ struct Session {
     token: Zeroizing<String>,
     /// When another is to be asked for, where it does not last.
     ends: Option<Instant>,
+    /// When the server last said that it knows the token.
+    known: Option<Instant>,
 }
 
 /// An answer.
@@ -37,6 +42,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Null where there was none.
     pub(super) body: Value,
+    /// Whether a 403 is about the token, and not about what it may do.
+    pub(super) is_about_the_token: bool,
 }
 
 impl Answer {
@@ -51,6 +58,10 @@ impl Answer {
     /// As the failure of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> CallError {
         let (kind, meaning) = match self.status {
+            403 if self.is_about_the_token => (
+                CallErrorKind::Credentials,
+                "the token in use is not valid: it may not even look itself up; log in again, or set another token",
+            ),
             403 => (CallErrorKind::Denied, "the token in use may not do this"),
             404 => (CallErrorKind::Other, "there is no such path"),
             429 => (CallErrorKind::Throttled, "too many requests"),
@@ -99,9 +110,9 @@ impl Api {
     }
 
     async fn log_in(&self) -> Result<Session, CallError> {
-        let failed = |why: String| CallError::new(CallErrorKind::Denied, why);
+        let failed = |why: String| CallError::new(CallErrorKind::Credentials, why);
         let (mount, body) = match &self.auth {
-            Auth::Token(token) => return Ok(Session { token: token.clone(), ends: None }),
+            Auth::Token(token) => return Ok(Session { token: token.clone(), ends: None, known: None }),
             Auth::AppRole { mount, role_id, secret_id } => {
                 (mount, json!({ "role_id": role_id, "secret_id": secret_id.as_str() }))
             }
@@ -117,15 +128,49 @@ impl Api {
             Some(token) if answer.status == 200 => Ok(Session {
                 token: Zeroizing::new(token.to_owned()),
                 ends: lease.map(|seconds| Instant::now() + Duration::from_secs(seconds) * 2 / 3),
+                known: None,
             }),
-            Some(_) | None => Err(answer.error("log in")),
+            Some(_) | None => {
+                let error = answer.error("log in");
+                Err(if error.kind.is_transient() { error } else { failed(error.message) })
+            }
         }
     }
 
     /// One request. The error is that there was no whole answer, or that a login before it failed and nothing was sent.
+    ///
+    /// A 403 is said of a token that is no longer valid, too. Such a request has had no effect, and is sent again where
+    /// another token can be had.
     pub(super) async fn call(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, CallError> {
         let token = self.token().await?;
+        let answer = self.send(method.clone(), path, body, &token).await?;
+        if answer.status != 403 || self.knows(&token).await {
+            return Ok(answer);
+        }
+        if matches!(self.auth, Auth::Token(_)) {
+            return Ok(Answer { is_about_the_token: true, ..answer });
+        }
+        let token = self.token().await?;
         self.send(method, path, body, &token).await
+    }
+
+    /// Whether the server knows this token: every token may look itself up, unless a policy takes that away
+    /// (<https://developer.hashicorp.com/vault/docs/concepts/policies#default-policy>). One that it does not know is used
+    /// no more.
+    async fn knows(&self, token: &Zeroizing<String>) -> bool {
+        let mut session = self.session.lock().await;
+        let Some(current) = session.as_mut().filter(|session| session.token == *token) else { return false };
+        if current.known.is_some_and(|known| known.elapsed() < KNOWN_FOR) {
+            return true;
+        }
+        let answer = self.send(Method::GET, &["auth", "token", "lookup-self"], None, token).await;
+        // Without an answer nothing is known of the token, and the refusal stands as it is.
+        if answer.is_ok_and(|answer| answer.status == 403) {
+            *session = None;
+            return false;
+        }
+        current.known = Some(Instant::now());
+        true
     }
 
     async fn send(
@@ -160,8 +205,8 @@ impl Api {
         let bytes = response.bytes().await.map_err(|error| unavailable(cause(&error)))?;
         let body = if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
         match body {
-            Some(body) => Ok(Answer { status, body }),
-            None if status >= 300 => Ok(Answer { status, body: Value::Null }),
+            Some(body) => Ok(Answer { status, body, is_about_the_token: false }),
+            None if status >= 300 => Ok(Answer { status, body: Value::Null, is_about_the_token: false }),
             None => Err(unavailable("what it said is cut off, or not Vault's")),
         }
     }
@@ -213,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_servers_words_are_cut_and_plain() {
-        let answer = |status, errors: &[&str]| Answer { status, body: json!({ "errors": errors }) };
+        let answer =
+            |status, errors: &[&str]| Answer { status, body: json!({ "errors": errors }), is_about_the_token: false };
         let long = "x".repeat(1000);
         assert_eq!(answer(400, &["a\nb", "c"]).words(), "a b; c");
         assert_eq!(answer(400, &[&long]).words().len(), MOST_WORDS);

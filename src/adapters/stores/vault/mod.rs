@@ -58,10 +58,12 @@ impl Vault {
     async fn get(&self, name: String) -> Result<Reading, CallError> {
         let answer = self.api.call(Method::GET, &[&self.mount, "data", &self.path(&name)], None).await?;
         let data = match answer {
-            Answer { status: 200, body } => body,
+            Answer { status: 200, body, .. } => body,
             // Missing, or its latest version is deleted: the body then holds that version's metadata.
             Answer { status: 404, .. } => return Ok(Reading::Missing),
-            answer @ Answer { status: 403, .. } => return Ok(Reading::Unreadable(answer.error("read it").message)),
+            answer @ Answer { status: 403, is_about_the_token: false, .. } => {
+                return Ok(Reading::Unreadable(answer.error("read it").message));
+            }
             answer => return Err(answer.error("read a secret")),
         };
         let version = data.pointer("/data/metadata/version").and_then(Value::as_u64);
@@ -85,9 +87,9 @@ impl Vault {
             let path = self.path(&folder);
             let answer = self.api.call(list(), &[&self.mount, "metadata", &path], None).await?;
             let keys = match answer {
-                Answer { status: 200, body } => body.pointer("/data/keys").cloned().unwrap_or_default(),
+                Answer { status: 200, body, .. } => body.pointer("/data/keys").cloned().unwrap_or_default(),
                 // Nothing there; where there is no such mount, the server says so.
-                Answer { status: 404, body } if says_nothing(&body) => continue,
+                Answer { status: 404, body, .. } if says_nothing(&body) => continue,
                 answer => return Err(answer.error(&format!("list {}/{path}", self.mount))),
             };
             for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -126,7 +128,10 @@ impl Vault {
             Ok(answer) if answer.status == 400 && answer.words().contains("check-and-set") => {
                 refused(RefusalKind::Stale, "it has changed since it was read".to_owned())
             }
-            Ok(answer @ Answer { status: 403, .. }) => refused(RefusalKind::Denied, answer.error("write it").message),
+            Ok(answer @ Answer { status: 403, is_about_the_token, .. }) => {
+                let kind = if is_about_the_token { RefusalKind::Credentials } else { RefusalKind::Denied };
+                refused(kind, answer.error("write it").message)
+            }
             Ok(answer @ Answer { status: 429, .. }) => {
                 refused(RefusalKind::Throttled, answer.error("write it").message)
             }
@@ -135,7 +140,7 @@ impl Vault {
             }
             Ok(answer) => Err(Failure::Unknown(answer.error("write a secret").message)),
             // The login before it failed: nothing was sent.
-            Err(error) if error.kind == CallErrorKind::Denied => refused(RefusalKind::Denied, error.message),
+            Err(error) if error.kind == CallErrorKind::Credentials => refused(RefusalKind::Credentials, error.message),
             Err(error) => Err(Failure::Unknown(error.message)),
         }
     }
@@ -170,7 +175,7 @@ impl Backend for Vault {
     /// The mount's own number, which a mount made anew under the same path does not have.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         let answer = self.api.call(Method::GET, &["sys", "internal", "ui", "mounts", &self.mount], None).await?;
-        let Answer { status: 200, body } = answer else {
+        let Answer { status: 200, body, .. } = answer else {
             return Err(answer.error(&format!("ask what is mounted at {}", self.mount)));
         };
         let other = |message: String| CallError::new(CallErrorKind::Other, message);

@@ -57,7 +57,7 @@ async fn what_is_wrong_with_a_list_is_told_apart() {
     assert!(mail.read_all().await.expect("empty").is_empty());
     subject.cluster.knows(&["another"]);
     let error = store.read_all().await.expect_err("refused");
-    assert!(error.kind == CallErrorKind::Denied && error.message.contains("401"), "{error}");
+    assert!(error.kind == CallErrorKind::Credentials && error.message.contains("401"), "{error}");
     subject.cluster.plant("GET", Fault::Refused(503, json!({})));
     assert_eq!(store.read_all().await.expect_err("down").kind, CallErrorKind::Unavailable);
 }
@@ -176,7 +176,7 @@ echo "{{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.i
     write(&store, vec![over(&subject, ID, &at, "new id")]).await.expect("written");
     assert_eq!(seen(&subject, ID), "new id");
     subject.cluster.knows(&["third-token"]);
-    assert_eq!(store.read_all().await.expect_err("refused").kind, CallErrorKind::Denied);
+    assert_eq!(store.read_all().await.expect_err("refused").kind, CallErrorKind::Credentials);
 }
 
 #[tokio::test]
