@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::document::{Field, Unclear, Writing};
 use super::form;
-use super::label::{Half, Label, is_about_another_secret};
+use super::label::{Half, Label, are_a_login, is_about_another_secret};
 use super::named::without_percents;
 use super::place::{Location, Part};
 
@@ -89,14 +89,26 @@ impl Piece {
         Some(Self { part, span, text, plain, percent })
     }
 
-    /// Whether its name says that it is something else.
-    fn is_called(&self, other: Half) -> bool {
-        let name = match &self.part {
-            Part::User | Part::Password => return false,
+    fn name(&self) -> &str {
+        match &self.part {
+            Part::User | Part::Password => "",
             Part::Parameter { name } | Part::Item { name } => name,
-        };
-        is_about_another_secret(name) || Label::of(name).is_some_and(|label| label.half == other)
+        }
     }
+
+    /// Which half of a pair its name says that it is.
+    fn half(&self) -> Option<Half> {
+        Label::of(self.name()).map(|label| label.half)
+    }
+}
+
+/// Whether the names of two parts say nothing against a pair.
+fn may_be_a_pair(id: &Piece, secret: &Piece) -> bool {
+    let says = |piece: &Piece, half: Half| piece.half() == Some(half);
+    let is_of_another = |piece: &Piece| piece.half().is_none() && is_about_another_secret(piece.name());
+    !says(id, Half::Secret)
+        && !says(secret, Half::Id)
+        && (are_a_login(id.name(), secret.name()) || !(is_of_another(id) || is_of_another(secret)))
 }
 
 /// Where the id and the secret stand in a connection string that has exactly one of each, and what they are.
@@ -119,7 +131,7 @@ pub(super) fn pair(string: &str) -> Option<(Named, Named)> {
         | (Part::Item { .. }, Part::Item { .. }) => true,
         (Part::User | Part::Password | Part::Parameter { .. } | Part::Item { .. }, _) => false,
     };
-    if !fits || id.is_called(Half::Secret) || secret.is_called(Half::Id) {
+    if !fits || !may_be_a_pair(id, secret) {
         return None;
     }
     let half = |piece: &Piece| (piece.part.clone(), piece.text.clone());

@@ -12,6 +12,7 @@ use super::left_alone::{LeftAlone, WhyLeftAlone};
 use super::named::Haystack;
 use super::pairing::{ByValue, Pair, Paired, Seen, pair};
 use super::place::{Location, Part, Place, Spot};
+use super::siblings;
 use super::splice::{SpliceError, rehearse_splice};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::SecretValue;
@@ -85,7 +86,7 @@ impl Scan {
                 Read::Document(fields) => self.collect(&entry.store, pair(fields, ByValue::Yes)),
                 Read::Whole(seen) => whole.push(seen),
                 Read::NotText => {
-                    if Label::of(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
+                    if Label::of_entry(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
                         self.leave(None, &entry.store, vec![whole_value(&entry.name)], WhyLeftAlone::NotUtf8);
                     }
                 }
@@ -245,16 +246,17 @@ fn pair_within(spot: &Spot, text: &str) -> Option<Pair> {
 
 fn read_document(entry: &StoredEntry) -> Read {
     let Some(text) = entry.value.expose_text() else { return Read::NotText };
-    let label = Label::of(entry.name.secret_name());
+    let label = Label::of_entry(entry.name.secret_name());
     let whole = |field: Field| Seen {
         spot: Spot { entry: entry.name.clone(), location: field.location },
         name: entry.name.secret_name().to_owned(),
-        label: Label::of(entry.name.secret_name()),
+        label: Label::of_entry(entry.name.secret_name()),
         group: Group::Section(None),
         text: field.text.map(|text| Zeroizing::new(text.trim().to_owned())),
         twice: false,
     };
     let Some(mut fields) = document::fields(text) else { return Read::Whole(whole(document::whole(text))) };
+    siblings::name(&mut fields);
     // A secret with `=` at its end looks like a variable without a value, and most texts look like YAML: the entry's name
     // knows better, unless something within says the same.
     let is_named_within = |field: &Field| {
@@ -283,5 +285,7 @@ fn read_document(entry: &StoredEntry) -> Read {
 
 #[cfg(test)]
 mod left_alone_tests;
+#[cfg(test)]
+mod others_tests;
 #[cfg(test)]
 mod tests;

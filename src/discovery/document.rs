@@ -39,6 +39,8 @@ pub(super) type Said = Result<Zeroizing<String>, Unclear>;
 pub enum Unclear {
     /// A shell or a dotenv library may replace parts of it.
     Shell,
+    /// All of it is replaced by what it refers to.
+    Reference,
     /// Its lines are joined, and its bytes are not what it says.
     Folded,
     /// A tag, which its reader makes something of.
@@ -51,6 +53,7 @@ impl fmt::Display for Unclear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Shell => "it has shell escapes or expansions, and what it says depends on its reader",
+            Self::Reference => "it refers to what is kept elsewhere",
             Self::Folded => "it is folded over lines, which rotator does not edit",
             Self::Tagged => "it has a tag, and what it says depends on its reader",
             Self::Escaped => "it is written with escapes that rotator does not take apart",
@@ -96,6 +99,17 @@ impl Group {
             Self::Tree { document, pointer } => {
                 let end = pointer.rfind('/')?;
                 Some(Self::Tree { document: *document, pointer: pointer[..end].to_owned() })
+            }
+            Self::Section(_) => None,
+        }
+    }
+
+    /// The key or index under which it stands in the group around it.
+    pub(super) fn last(&self) -> Option<String> {
+        match self {
+            Self::Tree { pointer, .. } => {
+                let (_, last) = pointer.rsplit_once('/')?;
+                Some(last.replace("~1", "/").replace("~0", "~"))
             }
             Self::Section(_) => None,
         }

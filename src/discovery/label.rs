@@ -59,14 +59,103 @@ const ABOUT: [&str; 7] = ["arn", "file", "name", "path", "ref", "uri", "url"];
 /// Words that say whose key it is: AWS's.
 const OF_AWS: [&str; 4] = ["aws", "amazon", "iam", "s3"];
 
+/// Words that say that a key or a secret belongs to something else than AWS, unless the rest of the name says AWS.
+/// `SECRET_KEY_BASE` and `APP_SECRET_KEY` are what web frameworks sign with.
+const OF_OTHERS: [&str; 77] = [
+    "algolia",
+    "app",
+    "auth",
+    "base",
+    "basic",
+    "braintree",
+    "captcha",
+    "checksum",
+    "client",
+    "cloudflare",
+    "commit",
+    "consumer",
+    "cookie",
+    "csrf",
+    "database",
+    "datadog",
+    "db",
+    "digest",
+    "django",
+    "email",
+    "encryption",
+    "etag",
+    "facebook",
+    "flask",
+    "github",
+    "gitlab",
+    "google",
+    "gpg",
+    "hash",
+    "hmac",
+    "jwt",
+    "kafka",
+    "laravel",
+    "ldap",
+    "license",
+    "mail",
+    "mailgun",
+    "mailer",
+    "mongo",
+    "mongodb",
+    "mysql",
+    "nextauth",
+    "nonce",
+    "oauth",
+    "otp",
+    "pass",
+    "passphrase",
+    "passwd",
+    "password",
+    "paypal",
+    "pg",
+    "postgres",
+    "postgresql",
+    "private",
+    "pusher",
+    "pwd",
+    "rails",
+    "recaptcha",
+    "redis",
+    "salt",
+    "secure",
+    "sendgrid",
+    "sentry",
+    "session",
+    "sha",
+    "sha1",
+    "signature",
+    "signing",
+    "slack",
+    "smtp",
+    "ssh",
+    "stripe",
+    "telegram",
+    "token",
+    "twilio",
+    "vapid",
+    "webhook",
+];
+
+/// Words of [`OF_OTHERS`] that stand for what goes with a user's name.
+const PASSWORDS: [&str; 4] = ["pass", "passwd", "password", "pwd"];
+
+/// Last words that say how a value is kept and not what it is: sops leaves in the clear what ends in `_unencrypted`.
+const KEPT: [&str; 5] = ["unencrypted", "encrypted", "enc", "plain", "plaintext"];
+
 /// Words that are also written without a boundary between them: `accesskeyid`.
 const JOINED: [&str; 7] = ["access", "aws", "id", "key", "secret", "session", "token"];
 
 impl Label {
     /// Reads the last segment of an entry's name, or the name of a key or variable.
     pub(super) fn of(name: &str) -> Option<Self> {
-        let (numbers, words): (Vec<String>, Vec<String>) =
+        let (numbers, mut words): (Vec<String>, Vec<String>) =
             words(name).into_iter().partition(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        words.pop_if(|last| KEPT.contains(&last.as_str()));
         if words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
             return None;
         }
@@ -77,8 +166,16 @@ impl Label {
         })?;
         let mut stem: Vec<String> = words;
         stem.drain(at..at + phrase.len());
+        if wording != Wording::Full && is_of_another(&stem) {
+            return None;
+        }
         stem.extend(numbers);
         Some(Self { half, wording, stem, spelling: spelling(name) })
+    }
+
+    /// The same of the last segment of an entry's name, in which a slash of the store's own name is written `%2F`.
+    pub(super) fn of_entry(secret_name: &str) -> Option<Self> {
+        Self::of(&secret_name.replace("%2F", "/"))
     }
 
     /// Whether the name alone says that this is AWS's, so that half a pair is worth a report.
@@ -96,28 +193,29 @@ impl Label {
     }
 }
 
-/// Whether a name says that what stands under it is something else of 40 characters.
+/// Whether a name says that what stands under it belongs to something else than AWS. `SECRET_KEY` alone does: it is what
+/// Django and many others call the key that they sign with.
 pub(super) fn is_about_another_secret(name: &str) -> bool {
-    const OTHERS: [&str; 17] = [
-        "checksum",
-        "commit",
-        "cookie",
-        "csrf",
-        "digest",
-        "etag",
-        "hash",
-        "hmac",
-        "jwt",
-        "md5",
-        "nonce",
-        "salt",
-        "sha",
-        "sha1",
-        "signature",
-        "token",
-        "webhook",
-    ];
-    words(name).iter().any(|word| OTHERS.contains(&word.as_str()))
+    let words = words(name);
+    is_of_another(&words) || words == ["secret", "key"]
+}
+
+/// Whether the names are those of a login, `user` and `password`, of the same thing.
+pub(super) fn are_a_login(user: &str, password: &str) -> bool {
+    const USERS: [&str; 4] = ["id", "login", "user", "username"];
+    let one = |name: &str, of: &[&str]| matches!(words(name).as_slice(), [word] if of.contains(&word.as_str()));
+    one(user, &USERS) && one(password, &PASSWORDS)
+}
+
+/// Whether two names differ in one word only: `u` and `p`, `deploy_user` and `deploy_secret`.
+pub(super) fn differ_in_one_word(one: &str, other: &str) -> bool {
+    let (one, other) = (words(one), words(other));
+    one.len() == other.len() && one.iter().zip(&other).filter(|(one, other)| one != other).count() <= 1
+}
+
+fn is_of_another(words: &[String]) -> bool {
+    words.iter().any(|word| OF_OTHERS.contains(&word.as_str()))
+        && !words.iter().any(|word| OF_AWS.contains(&word.as_str()))
 }
 
 /// The words of a name in small letters: split at separators, at camelCase, and where known words are joined.
@@ -244,6 +342,37 @@ mod tests {
     }
 
     #[test]
+    fn what_sops_leaves_in_the_clear_has_the_same_name() {
+        assert_eq!(told("secret_access_key_unencrypted"), told("secret_access_key"));
+        assert_eq!(told("AWS_ACCESS_KEY_ID_UNENCRYPTED"), told("AWS_ACCESS_KEY_ID"));
+        assert_eq!(told("unencrypted"), None);
+    }
+
+    #[test]
+    fn a_slash_separates_words() {
+        assert_eq!(Label::of_entry("prod%2Faws%2Faccess_key_id"), Label::of("prod/aws/access_key_id"));
+        assert_eq!(told("prod/aws/access_key_id"), Some((Half::Id, Wording::Full, "prod aws".to_owned())));
+    }
+
+    #[test]
+    fn what_belongs_to_another_program_is_no_half_of_a_pair() {
+        for name in
+            ["STRIPE_SECRET_KEY", "SECRET_KEY_BASE", "JWT_SECRET_KEY", "DB_SECRET", "SMTP_KEY", "APP_SECRET_KEY"]
+        {
+            assert_eq!(told(name), None, "{name}");
+            assert!(is_about_another_secret(name), "{name}");
+        }
+        for name in ["SECRET_KEY", "PASSWORD", "DB_PASSWORD", "smtpPassword"] {
+            assert!(is_about_another_secret(name), "{name}");
+        }
+        for name in
+            ["APP_AWS_SECRET_KEY", "DJANGO_AWS_SECRET_ACCESS_KEY", "DB_BACKUP_SECRET_ACCESS_KEY", "s3/app/secret_key"]
+        {
+            assert!(told(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn other_names_say_nothing() {
         for name in [
             "",
@@ -271,7 +400,7 @@ mod tests {
             ("AWS_SECRET_KEY", true),
             ("S3_ACCESS_KEY", true),
             ("SECRET_KEY", false),
-            ("STRIPE_SECRET_KEY", false),
+            ("BACKUP_SECRET_KEY", false),
             ("AWS_SECRET", false),
         ] {
             assert_eq!(Label::of(name).map(|label| label.is_certain()), Some(certain), "{name}");

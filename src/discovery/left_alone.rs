@@ -41,7 +41,10 @@ pub enum WhyLeftAlone {
     /// What stands under an id's name is no access key id.
     NotAKeyId,
     /// What stands under a secret's name is no secret access key.
-    NotASecret,
+    NotASecret {
+        /// What it is instead.
+        instead: Instead,
+    },
     /// The value is not UTF-8.
     NotUtf8,
     /// The id stands in text whose form rotator cannot splice: prose, a comment, a wrapped copy.
@@ -51,6 +54,22 @@ pub enum WhyLeftAlone {
         /// What failed, for people; no stored text.
         why: String,
     },
+}
+
+/// What stands where a secret access key belongs. Never the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instead {
+    /// An empty text.
+    Nothing,
+    /// A reference to a secret that is kept elsewhere, or a secret that something else has encrypted.
+    Reference,
+    /// A placeholder, or an example from documentation.
+    Placeholder,
+    /// A password for SES, which is derived from a secret access key.
+    Derived,
+    /// A text of another form.
+    OtherForm,
 }
 
 /// In which way it cannot be told what belongs together.
@@ -84,7 +103,7 @@ impl WhyLeftAlone {
             Self::Ambiguous { .. } => "ambiguous",
             Self::DocumentationExample => "documentation-example",
             Self::NotAKeyId => "not-a-key-id",
-            Self::NotASecret => "not-a-secret",
+            Self::NotASecret { .. } => "not-a-secret",
             Self::NotUtf8 => "not-utf8",
             Self::UnsupportedForm => "unsupported-form",
             Self::CannotBeSpliced { .. } => "cannot-be-spliced",
@@ -104,13 +123,30 @@ impl fmt::Display for WhyLeftAlone {
             Self::Ambiguous { ambiguity } => ambiguity.fmt(f),
             Self::DocumentationExample => f.write_str("an example from AWS's documentation"),
             Self::NotAKeyId => f.write_str("the name is that of an access key id, but the value is none"),
-            Self::NotASecret => f.write_str("the name is that of a secret access key, but the value is none"),
+            Self::NotASecret { instead } => {
+                write!(f, "the name is that of a secret access key, but the value is none: {instead}")
+            }
             Self::NotUtf8 => f.write_str("the value is not UTF-8 text, so nothing can be replaced in it"),
             Self::UnsupportedForm => f.write_str(
                 "the id stands in text that rotator cannot edit: use an entry of its own, JSON, YAML, or dotenv",
             ),
             Self::CannotBeSpliced { why } => write!(f, "a new pair could not be written here: {why}"),
         }
+    }
+}
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "it is empty",
+            Self::Reference => {
+                "it refers to a secret that is kept elsewhere, or is encrypted; rotate the key where its \
+                                secret is kept"
+            }
+            Self::Placeholder => "it is a placeholder or an example",
+            Self::Derived => "it has the form of a password for Amazon SES, which is derived from a secret access key",
+            Self::OtherForm => "a secret access key has exactly 40 characters of base 64",
+        })
     }
 }
 
@@ -152,7 +188,11 @@ mod tests {
             WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::DefinedTwice },
             WhyLeftAlone::DocumentationExample,
             WhyLeftAlone::NotAKeyId,
-            WhyLeftAlone::NotASecret,
+            WhyLeftAlone::NotASecret { instead: Instead::Nothing },
+            WhyLeftAlone::NotASecret { instead: Instead::Reference },
+            WhyLeftAlone::NotASecret { instead: Instead::Placeholder },
+            WhyLeftAlone::NotASecret { instead: Instead::Derived },
+            WhyLeftAlone::NotASecret { instead: Instead::OtherForm },
             WhyLeftAlone::NotUtf8,
             WhyLeftAlone::UnsupportedForm,
             WhyLeftAlone::CannotBeSpliced { why: "w".to_owned() },

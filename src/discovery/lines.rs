@@ -9,6 +9,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::document::{Field, Group, Said, Unclear, Writing};
+use super::form;
 use super::place::Location;
 
 /// The assignments in the text; none where it is neither dotenv nor INI, or has no assignment.
@@ -126,7 +127,11 @@ impl<'a> Reader<'a> {
             Some(b'"') => &['\\', '$', '`'],
             _ => &['\'', '"', '\\', '$', '`'],
         };
-        let text = if said.contains(unclear) { Err(Unclear::Shell) } else { Ok(Zeroizing::new(said.to_owned())) };
+        let text = match said.contains(unclear) {
+            true if form::is_reference(said) => Err(Unclear::Reference),
+            true => Err(Unclear::Shell),
+            false => Ok(Zeroizing::new(said.to_owned())),
+        };
         Some((span, text, writing))
     }
 

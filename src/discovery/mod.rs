@@ -17,13 +17,14 @@ mod lines;
 mod named;
 mod pairing;
 mod place;
+mod siblings;
 mod splice;
 mod toml;
 mod yaml;
 
 pub use discover::{Candidate, Findings, StoredEntry, discover};
 pub use document::Unclear;
-pub use left_alone::{Ambiguity, LeftAlone, WhyLeftAlone};
+pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
 pub use named::{Haystack, Needle, names};
 pub use place::{Location, Part, Place, Spot};
 pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, rehearse_splice, splice, splice_all};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::document::{Group, Said};
+use super::document::{Group, Said, Unclear};
 use super::form;
-use super::label::{Half, Label, Wording, is_about_another_secret};
-use super::left_alone::{Ambiguity, WhyLeftAlone};
+use super::label::{Half, Label, Wording};
+use super::left_alone::{Ambiguity, Instead, WhyLeftAlone};
 use super::place::Spot;
 use crate::rotation::name::AccessKeyId;
 
@@ -94,25 +94,23 @@ impl Seen {
         if form::has_id_form(self.text()) { AccessKeyId::new(self.text()).ok() } else { None }
     }
 
+    /// Whether the name says so, and the value could be half of a pair or is to be told of.
     fn is_secret_by_name(&self) -> bool {
         self.label_of(Half::Secret).is_some_and(|label| match label.wording {
-            Wording::Full | Wording::Short => is_one_word(self.text()),
+            Wording::Full | Wording::Short => !self.text().is_empty(),
             Wording::Bare => form::has_secret_form(self.text()),
         })
     }
 
-    fn is_secret(&self) -> bool {
-        self.is_secret_by_name() || form::has_secret_form(self.text())
+    /// What this is instead, if it is no secret of the key `id`.
+    fn instead_of_secret(&self, id: &Self) -> Option<Instead> {
+        let id = id.id();
+        form::instead_of_secret(id.as_ref().map_or("", AccessKeyId::as_str), self.text())
     }
 
     fn is_certain(&self) -> bool {
         self.label.as_ref().is_some_and(Label::is_certain)
     }
-}
-
-/// A secret is one word; what has blanks in it is prose or a document.
-fn is_one_word(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
 }
 
 /// What both halves of a pair have in common, from the strictest to the loosest. The loosest asks that both names are
@@ -134,6 +132,8 @@ fn stem_key(label: &Label, _: bool) -> Option<String> {
 fn loose_key(label: &Label, is_certain: bool) -> Option<String> {
     is_certain.then(|| label.loose_stem().join(" "))
 }
+
+mod by_value;
 
 struct Pool {
     seen: Vec<Seen>,
@@ -200,9 +200,16 @@ impl Pool {
         }
         for index in self.which(|seen| seen.text.is_err()) {
             let seen = &self.seen[index];
-            if let (true, Err(unclear)) = (seen.is_certain(), &seen.text) {
-                let why = unclear.to_string();
-                self.leave_one(index, WhyLeftAlone::CannotBeSpliced { why });
+            if let (true, Err(unclear)) = (seen.is_certain(), seen.text.as_ref()) {
+                let half = seen.label.as_ref().map(|label| label.half);
+                let why = match (unclear, half) {
+                    (Unclear::Reference, Some(Half::Secret)) => {
+                        WhyLeftAlone::NotASecret { instead: Instead::Reference }
+                    }
+                    (Unclear::Reference, Some(Half::Id)) => WhyLeftAlone::NotAKeyId,
+                    (unclear, _) => WhyLeftAlone::CannotBeSpliced { why: unclear.to_string() },
+                };
+                self.leave_one(index, why);
             }
             self.open[index] = false;
         }
@@ -224,11 +231,7 @@ impl Pool {
         for (ids, secrets) in together.into_values() {
             match (ids.as_slice(), secrets.as_slice()) {
                 ([], _) | (_, []) => {}
-                ([id], [secret]) => {
-                    if self.may_pair(*id, *secret) {
-                        self.take(*id, *secret);
-                    }
-                }
+                ([id], [secret]) => self.take_or_leave(*id, *secret),
                 _ => {
                     let ambiguity = Ambiguity::Several { ids: ids.len(), secrets: secrets.len() };
                     self.leave(&ids, &secrets, &WhyLeftAlone::Ambiguous { ambiguity });
@@ -238,52 +241,26 @@ impl Pool {
         }
     }
 
+    /// An id and a secret whose names agree. What stands under the name of AWS's secret and is none is told of; under a
+    /// name that says less it belongs to another program.
+    fn take_or_leave(&mut self, id: usize, secret: usize) {
+        let (half, other) = (&self.seen[id], &self.seen[secret]);
+        match other.instead_of_secret(half) {
+            None if self.may_pair(id, secret) => self.take(id, secret),
+            Some(instead) if other.is_certain() => {
+                self.leave(&[id], &[secret], &WhyLeftAlone::NotASecret { instead });
+                self.open[secret] = false;
+            }
+            None | Some(_) => {}
+        }
+    }
+
     /// `SECRET_KEY` is what many programs call something else: beside an id that is not named in the same way
     /// (`ACCESS_KEY`) it has to look like a secret access key.
     fn may_pair(&self, id: usize, secret: usize) -> bool {
         let (id, secret) = (&self.seen[id], &self.seen[secret]);
         let wording = |seen: &Seen| seen.label.as_ref().map(|label| label.wording);
         secret.is_certain() || wording(id) == wording(secret) || form::has_secret_form(secret.text())
-    }
-
-    /// One id and one possible secret in the smallest group around the id that has a secret at all.
-    fn pair_by_value(&mut self) {
-        let is_id = |seen: &Seen| seen.id_by_form().is_some() || (seen.is_certain() && seen.id_by_name().is_some());
-        let mut ids = self.which(is_id);
-        ids.sort_by_key(|id| std::cmp::Reverse(self.seen[*id].group.depth()));
-        for id in ids {
-            if !self.open[id] {
-                continue;
-            }
-            let mut around = Some(self.seen[id].group.clone());
-            while let Some(group) = around {
-                let secrets = self.which(|seen| group.holds(&seen.group) && seen.is_secret());
-                if secrets.is_empty() {
-                    around = group.outer();
-                    continue;
-                }
-                let rivals = self.which(|seen| group.holds(&seen.group) && is_id(seen));
-                match (rivals.as_slice(), secrets.as_slice()) {
-                    ([_], [secret]) => self.pair_two(id, *secret),
-                    _ => {
-                        let ambiguity = Ambiguity::Several { ids: rivals.len(), secrets: secrets.len() };
-                        self.leave(&rivals, &secrets, &WhyLeftAlone::Ambiguous { ambiguity });
-                    }
-                }
-                break;
-            }
-        }
-    }
-
-    /// The only id and the only secret in a group.
-    fn pair_two(&mut self, id: usize, secret: usize) {
-        let (half, other) = (&self.seen[id], &self.seen[secret]);
-        if half.id_by_name().is_some() && other.is_secret_by_name() {
-            // Names that agree were paired before.
-            self.leave(&[id], &[secret], &WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::NamesDisagree });
-        } else if half.id_by_form().is_some() && (other.is_secret_by_name() || !is_about_another_secret(&other.name)) {
-            self.take(id, secret);
-        }
     }
 
     /// An id and a secret by form in entries of unrelated names: likely a pair, but not said to be.
@@ -309,8 +286,9 @@ impl Pool {
             self.leave_one(index, WhyLeftAlone::NotAKeyId);
         }
         for index in self.which(|seen| seen.is_certain() && seen.label_of(Half::Secret).is_some()) {
-            let is_secret = self.seen[index].is_secret_by_name();
-            self.leave_one(index, if is_secret { WhyLeftAlone::SecretWithoutId } else { WhyLeftAlone::NotASecret });
+            let instead = form::instead_of_secret("", self.seen[index].text());
+            let why = instead.map_or(WhyLeftAlone::SecretWithoutId, |instead| WhyLeftAlone::NotASecret { instead });
+            self.leave_one(index, why);
         }
     }
 }

@@ -104,7 +104,8 @@ fn entries_of_unrelated_names_are_no_pair() {
 fn names_that_promise_what_the_value_is_not() {
     leaves_alone(&[("AWS_ACCESS_KEY_ID", "changeme")], "not-a-key-id", None, &["AWS_ACCESS_KEY_ID"]);
     leaves_alone(&[("AWS_SECRET_ACCESS_KEY", "two words")], "not-a-secret", None, &["AWS_SECRET_ACCESS_KEY"]);
-    leaves_alone(&[("doc", "AWS_ACCESS_KEY_ID=$OTHER\n")], "cannot-be-spliced", None, &["doc at AWS_ACCESS_KEY_ID"]);
+    leaves_alone(&[("doc", "AWS_ACCESS_KEY_ID=x`y`\n")], "cannot-be-spliced", None, &["doc at AWS_ACCESS_KEY_ID"]);
+    leaves_alone(&[("doc", "AWS_ACCESS_KEY_ID=$OTHER\n")], "not-a-key-id", None, &["doc at AWS_ACCESS_KEY_ID"]);
 }
 
 #[test]

@@ -105,9 +105,9 @@ fn several_pairs_of_one_environment_are_told_apart() {
         ("AWS_ACCESS_KEY_ID_2", ID2),
         ("AWS_SECRET_ACCESS_KEY_2", SECRET2),
         ("aws-access-key-id", "AKIABBBBBBBBBBBBBBBB"),
-        ("aws-secret-access-key", "three"),
+        ("aws-secret-access-key", SECRET),
         ("AWS_ACCESS_KEY", "AKIACCCCCCCCCCCCCCCC"),
-        ("AWS_SECRET_KEY", "four"),
+        ("AWS_SECRET_KEY", SECRET2),
     ]));
     let pair = |id: &str, spot: &str, secret: &str| (id.to_owned(), vec![(spot.to_owned(), secret.to_owned())]);
     assert_eq!(
@@ -173,7 +173,11 @@ fn documents_pair_by_name() {
             "/aws/accessKeyId",
             "/aws/secretAccessKey",
         ),
-        (format!(r#"[{{"aws_access_key":"{ID}","aws_secret_key":"x"}}]"#), "/0/aws_access_key", "/0/aws_secret_key"),
+        (
+            format!(r#"[{{"aws_access_key":"{ID}","aws_secret_key":"{SECRET}"}}]"#),
+            "/0/aws_access_key",
+            "/0/aws_secret_key",
+        ),
     ] {
         finds_pair(&[("doc", &document)], &format!("doc at {id}"), &format!("doc at {secret}"));
         // Whatever the entry's own name says, the document knows better.
@@ -195,8 +199,13 @@ fn documents_pair_by_value() {
         (format!(r#"{{"x":"{SECRET2}","a":{{"u":"{ID}","p":"{SECRET}"}}}}"#), "/a/u", "/a/p"),
         (format!(r#"[{{"name":"id","value":"{ID}"}},{{"name":"s","value":"{SECRET}"}}]"#), "/0/value", "/1/value"),
         (format!(r#"["{ID}","{SECRET}"]"#), "/0", "/1"),
-        (format!("AWS_ACCESS_KEY_ID={ID}\npassword={SECRET}\n"), "AWS_ACCESS_KEY_ID", "password"),
-        (format!("USER={ID}\nAWS_SECRET_ACCESS_KEY=x\n"), "USER", "AWS_SECRET_ACCESS_KEY"),
+        (format!("DEPLOY_A={ID}\nDEPLOY_B={SECRET}\n"), "DEPLOY_A", "DEPLOY_B"),
+        (format!("USER={ID}\nAWS_SECRET_ACCESS_KEY={SECRET}\n"), "USER", "AWS_SECRET_ACCESS_KEY"),
+        (
+            format!(r#"{{"aws_access_key_id":"{ID}","more":{{"aws_secret_access_key":"{SECRET}"}}}}"#),
+            "/aws_access_key_id",
+            "/more/aws_secret_access_key",
+        ),
     ] {
         finds_pair(&[("doc", &document)], &format!("doc at {id}"), &format!("doc at {secret}"));
     }
@@ -219,7 +228,7 @@ fn a_json_string_by_itself_is_a_whole_value() {
     );
     // A secret may look like a variable without a value.
     finds_pair(
-        &[("AWS_ACCESS_KEY_ID", ID), ("AWS_SECRET_ACCESS_KEY", "abcdef=")],
+        &[("AWS_ACCESS_KEY_ID", "PROD111111111EXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "abcdef=")],
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
     );

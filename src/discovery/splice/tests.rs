@@ -146,7 +146,7 @@ fn what_cannot_be_read_in_one_way_only_is_refused() {
         (b"A=1\nB=2", json("/A"), AnotherForm { spot: spot(json("/A")) }),
         (b"B=2", a.clone(), NotThere { spot: spot(a.clone()) }),
         (b"A=1\nA=1\nB=2", a.clone(), DefinedTwice { spot: spot(a.clone()) }),
-        (b"A=$X\nB=2", a.clone(), NotPlain { spot: spot(a.clone()), why: Unclear::Shell }),
+        (b"A=$X\nB=2", a.clone(), NotPlain { spot: spot(a.clone()), why: Unclear::Reference }),
         (b"A=\nB=2", a.clone(), Empty { spot: spot(a.clone()) }),
         (b" \n", Location::WholeValue, Empty { spot: spot(Location::WholeValue) }),
     ] {
