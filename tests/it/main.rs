@@ -7,6 +7,7 @@ mod documents;
 mod embedded_store;
 mod hardening;
 mod journal_contract;
+mod journal_form;
 mod leaks;
 mod model;
 mod moto_limits;

@@ -70,6 +70,16 @@ pub enum DatabaseError {
         /// Ours.
         known: usize,
     },
+    /// A newer rotator wrote something in it that this one does not know.
+    #[error("the {what} {} was written by a newer rotator: {how}; use that version, nothing was changed", path.display())]
+    NewerContent {
+        /// "journal" or "store".
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is not known.
+        how: String,
+    },
     /// An older rotator wrote it, and we may only read.
     #[error("the {what} {} was written by an older rotator: `rotator resume` brings it up to date", path.display())]
     Older {

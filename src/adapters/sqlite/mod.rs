@@ -29,6 +29,10 @@ pub(super) struct Kind {
     pub(super) application_id: i32,
     /// SQL that leads from each version to the next, applied in order.
     pub(super) migrations: &'static [&'static str],
+    /// The oldest version that is read as it is; an older file has to be brought up to date first.
+    pub(super) read_from: usize,
+    /// Refuses what only a newer version could go on with, before anything is changed.
+    pub(super) inspect: fn(&Connection, &Path) -> Result<(), DatabaseError>,
     /// What every writing connection sets beyond [`WRITER`].
     pub(super) more_settings: &'static [Setting],
 }
@@ -127,6 +131,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
     settings::apply(&connection, path, kind, WRITER)?;
     settings::apply(&connection, path, kind, kind.more_settings)?;
     check_whole(&connection, path, kind)?;
+    (kind.inspect)(&connection, path)?;
     migrate(&mut connection, path, kind)?;
     if planted::is(Planted::SynchronousOff) {
         connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
@@ -150,7 +155,7 @@ pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, Dat
     if sealed && !log_is_empty && matches!(looked, Err(DatabaseError::Sqlite { .. })) {
         return Err(DatabaseError::SealedFolder { what: kind.what, path: path.to_owned() });
     }
-    if looked? < kind.migrations.len() {
+    if looked? < kind.read_from {
         return Err(DatabaseError::Older { what: kind.what, path: path.to_owned() });
     }
     settings::apply(&connection, path, kind, READER)?;

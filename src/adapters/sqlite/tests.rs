@@ -11,6 +11,8 @@ const KIND: Kind = Kind {
     how_made: "check the path",
     application_id: 0x7465_7374,
     migrations: &["CREATE TABLE one (n INTEGER) STRICT", "CREATE TABLE two (n INTEGER) STRICT"],
+    read_from: 2,
+    inspect: |_, _| Ok(()),
     more_settings: &[],
 };
 

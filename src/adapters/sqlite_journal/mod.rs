@@ -35,7 +35,13 @@ const KIND: Kind = Kind {
     how_made: "check the path; `rotator run` makes one",
     // "rotJ"
     application_id: 0x726f_744a,
-    migrations: &[include_str!("../../../migrations/0001_journal.sql")],
+    migrations: &[
+        include_str!("../../../migrations/0001_journal.sql"),
+        include_str!("../../../migrations/0002_format.sql"),
+    ],
+    // The second migration changes no table.
+    read_from: 1,
+    inspect: queries::refuse_newer,
     more_settings: &[],
 };
 
@@ -181,6 +187,7 @@ impl From<DatabaseError> for StorageError {
             | DatabaseError::Foreign { .. }
             | DatabaseError::Damaged { .. }
             | DatabaseError::Newer { .. }
+            | DatabaseError::NewerContent { .. }
             | DatabaseError::Older { .. }
             | DatabaseError::SealedFolder { .. }
             | DatabaseError::Setting { .. }

@@ -9,14 +9,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{KIND, storage_error};
+use crate::adapters::sqlite::DatabaseError;
 use crate::journal::entry::{Campaign, Line, Summary};
+use crate::journal::form::{self, FormError};
 use crate::journal::store::{StorageError, Which};
+use crate::rotation::event::Event;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// Why a question has no answer; which file it was becomes clear in [`Self::at`].
 #[derive(Debug)]
 pub(super) enum QueryError {
     Sqlite(rusqlite::Error),
+    /// A newer rotator wrote a row, and this one does not know all of its words.
+    Newer(FormError),
     /// A row holds what we never wrote.
     Nonsense {
         column: &'static str,
@@ -34,6 +39,7 @@ impl QueryError {
     pub(super) fn at(self, path: &Path) -> StorageError {
         match self {
             Self::Sqlite(source) => storage_error(path, "read", source),
+            Self::Newer(how) => newer(path, &how).into(),
             Self::Nonsense { column, source } => StorageError::Failed {
                 message: format!(
                     "the journal {} holds something in `{column}` that rotator did not write: {}",
@@ -46,17 +52,44 @@ impl QueryError {
     }
 }
 
+fn newer(path: &Path, how: &FormError) -> DatabaseError {
+    DatabaseError::NewerContent { what: KIND.what, path: path.to_owned(), how: how.to_string() }
+}
+
 /// JSON for a column.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StorageError> {
-    serde_json::to_string(value).map_err(|source| StorageError::Failed {
+    form::write(value).map_err(|source| StorageError::Failed {
         message: "a line of the journal could not be worded, a defect of rotator: please report it".to_owned(),
         source: Some(source.into()),
     })
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError> {
+fn from_json<T: Serialize + DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|source| QueryError::Nonsense { column, source: source.into() })
+    form::read(&text).map_err(|error| match error {
+        FormError::NewerFormat { .. } | FormError::Unknown { .. } => QueryError::Newer(error),
+        FormError::Nonsense(source) => QueryError::Nonsense { column, source: source.into() },
+    })
+}
+
+/// Refuses a journal in which a newer rotator has written about a rotation that is still open, or about the last
+/// campaign: an older one would pass over what it does not know. What is damaged is said where it is needed, and then
+/// concerns its own rotation only.
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
+    let lines = "SELECT entry.event FROM rotation INDEXED BY rotation_open
+                 JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1";
+    let damaged_or = |looked| match looked {
+        Err(QueryError::Nonsense { .. }) => Ok(()),
+        Ok(()) | Err(QueryError::Newer(_) | QueryError::Sqlite(_)) => looked,
+    };
+    let looked = all(connection, lines, [], |row| damaged_or(from_json::<Event>(row, "event").map(drop)))
+        .and_then(|_| all(connection, summaries_sql(Which::Open), [], |row| damaged_or(read_summary(row).map(drop))))
+        .and_then(|_| damaged_or(last_campaign(connection).map(drop)));
+    match looked {
+        Ok(()) | Err(QueryError::Nonsense { .. }) => Ok(()),
+        Err(QueryError::Newer(how)) => Err(newer(path, &how)),
+        Err(QueryError::Sqlite(source)) => Err(DatabaseError::sqlite(path, &KIND, "read", source)),
+    }
 }
 
 fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>

@@ -36,6 +36,8 @@ const KIND: Kind = Kind {
     // "rotS"
     application_id: 0x726f_7453,
     migrations: &[include_str!("../../../../migrations/store/0001_store.sql")],
+    read_from: 1,
+    inspect: |_, _| Ok(()),
     // A value that was replaced is overwritten with zeros, sealed as it was.
     more_settings: &[("secure_delete", "ON", "1")],
 };

@@ -1,0 +1,3 @@
+-- Lines, summaries and notes carry the version of their form from here on (`format`, see src/journal/form.rs); what has
+-- none is of version 1. No table changes: this raises PRAGMA user_version, so that the builds before refuse the file
+-- instead of passing over what they do not know.
