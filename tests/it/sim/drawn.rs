@@ -37,6 +37,8 @@ impl Setup {
             backing,
             interference: one_in(draw, 4).then(|| (small(draw, 120), *draw.one_of(&Interference::ALL))),
             troubles: troubles(draw, stores, hidden_note),
+            traffic: None,
+            planned: Vec::new(),
             hidden_note,
             sink: one_in(draw, 3),
         }

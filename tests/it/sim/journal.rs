@@ -42,7 +42,11 @@ impl State {
         let user = after.opened.user.as_str();
         match event {
             Event::Opened(_) => {
-                self.opened_on_it |= self.interference.is_some_and(|(at, _)| at < self.touches);
+                self.facts.stored.remove(user);
+                let came_before = self.interference.is_some_and(|(at, _)| at < self.touches);
+                if came_before && user == self.first_user {
+                    self.theirs(user).opened_on_it = true;
+                }
             }
             Event::Intended(Intent::CreateNew { .. }) => {
                 self.doubted.insert(user.to_owned());
@@ -50,6 +54,9 @@ impl State {
             Event::Intended(Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. }) => self.hit("secret lost"),
             Event::Done(outcome) => {
                 self.doubted.remove(user);
+                if let (Outcome::Stored { .. }, Some(made)) = (outcome, after.made()) {
+                    self.facts.stored.insert(user.to_owned(), (self.now, made.key.to_string()));
+                }
                 match outcome {
                     Outcome::FoundCreated { .. } => self.hit("key on evidence"),
                     Outcome::Fenced { .. } => self.hit("fence raised"),

@@ -3,9 +3,14 @@
 //! The machine, the door, the drive and discovery are the real ones. After every change the promises of DESIGN
 //! section 1 are checked.
 
+mod clockwork;
 mod crashes;
+mod crowd;
 mod drawn;
+mod effects;
 mod faults;
+mod freshness;
+mod gates;
 mod journal;
 mod person;
 mod ports;
@@ -15,6 +20,7 @@ mod random;
 mod schedule;
 mod state;
 mod stories;
+mod traffic;
 mod visibility;
 mod visible;
 

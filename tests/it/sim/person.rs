@@ -1,42 +1,43 @@
-//! What a person does to the first user while rotator works, and whom that excuses.
+//! What a person does to a user while rotator works, and whom that excuses.
 
 use super::faults::Interference;
 use super::state::{By, State};
 
 impl State {
-    pub(crate) fn interfere(&mut self, interference: Interference) {
-        let user = self.first_user.clone();
+    pub(crate) fn interfere(&mut self, user: &str, interference: Interference) {
         self.hit("a person interfered");
         match interference {
-            Interference::CopiesOldKey | Interference::Reverts | Interference::Overwrites => self.writes(interference),
-            Interference::CreatesAndUses => self.creates(By::Stranger, true, false),
-            Interference::CreatesAndNotes => self.creates(By::Stranger, false, true),
+            Interference::CopiesOldKey | Interference::Reverts | Interference::Overwrites => {
+                self.writes(user, interference)
+            }
+            Interference::CreatesAndUses => self.creates(user, By::Stranger, true, false),
+            Interference::CreatesAndNotes => self.creates(user, By::Stranger, false, true),
             // Under `reclaim` such a key may be taken for a lost one of ours; under `report` never.
             Interference::CreatesIdle => {
                 let by = if self.reclaims { By::Lookalike } else { By::Stranger };
-                self.creates(by, false, false);
+                self.creates(user, by, false, false);
             }
-            Interference::DeletesOld => self.deletes(By::Stored),
-            Interference::DeletesNew => self.deletes(By::Rotator),
+            Interference::DeletesOld => self.deletes(user, By::Stored),
+            Interference::DeletesNew => self.deletes(user, By::Rotator),
             Interference::ReactivatesOld => {
                 let now = self.now;
-                let old = self.users.get_mut(&user).into_iter().flatten().find(|key| key.by == By::Stored);
+                let old = self.users.get_mut(user).into_iter().flatten().find(|key| key.by == By::Stored);
                 if let Some(old) = old.filter(|key| !key.active) {
                     (old.active, old.changed) = (true, now);
                 }
             }
             Interference::DeletesUser => {
-                self.users.remove(&user);
-                self.persons_fault = true;
+                self.users.remove(user);
+                self.theirs(user).fault = true;
             }
         }
     }
 
-    fn writes(&mut self, interference: Interference) {
-        let Some(reader) = self.readers.first().cloned() else { return };
+    fn writes(&mut self, user: &str, interference: Interference) {
+        let Some(reader) = self.readers.iter().find(|reader| reader.user == user).cloned() else { return };
         let keys = self.users.get(&reader.user).cloned().unwrap_or_default();
         let Some(old) = keys.iter().find(|key| key.by == By::Stored) else {
-            self.persons_fault = true;
+            self.theirs(user).fault = true;
             return;
         };
         let Some(store) = self.stores.get_mut(&reader.store) else { return };
@@ -49,39 +50,41 @@ impl State {
             put(&reader.secret, format!("{}\n", old.secret).into_bytes());
         } else if interference == Interference::Overwrites {
             put(&reader.secret, b"something else\n".to_vec());
-            // From here on the pair is broken by somebody else.
-            self.persons_fault = true;
         } else {
-            put("notes/for/us", format!("the key is {}", old.id).into_bytes());
+            put(&format!("notes/for/{}", old.id), format!("the key is {}", old.id).into_bytes());
         }
-        self.excused = true;
-        self.held.iter_mut().for_each(|held| held.overtaken = true);
-        self.persons_fault |= !old.active;
+        let (now, is_off) = (self.now, !old.active);
+        let theirs = self.theirs(user);
+        theirs.unseen = true;
+        // From here on the pair is broken by somebody else.
+        theirs.fault |= is_off || interference == Interference::Overwrites;
+        *(if interference == Interference::CopiesOldKey { &mut theirs.other } else { &mut theirs.place }) = Some(now);
     }
 
-    fn creates(&mut self, by: By, uses: bool, notes: bool) {
-        let (user, now) = (self.first_user.clone(), self.now);
-        if self.users.get(&user).is_none_or(|keys| keys.len() >= 2) {
+    fn creates(&mut self, user: &str, by: By, uses: bool, notes: bool) {
+        let now = self.now;
+        if self.users.get(user).is_none_or(|keys| keys.len() >= 2) {
             return;
         }
-        if self.doubted.contains(&user) {
+        if self.doubted.contains(user) {
             self.hit("a stranger's key beside a create in doubt");
         }
-        let id = self.add_key(&user, by, now / 1000 * 1000).id;
+        let id = self.add_key(user, by, now / 1000 * 1000).id;
         let key = self.find(&id).expect("just added");
         key.made = now;
         key.used = uses.then_some(now);
-        let store = self.readers.first().and_then(|reader| self.stores.get_mut(&reader.store));
+        let reader = self.readers.iter().find(|reader| reader.user == user);
+        let store = reader.and_then(|reader| self.stores.get_mut(&reader.store));
         if let (true, Some(store)) = (notes, store) {
             store.entries.insert("notes/of/theirs".to_owned(), (1, format!("our key is {id}").into_bytes()));
         }
     }
 
-    fn deletes(&mut self, by: By) {
-        let user = self.first_user.clone();
-        let Some(keys) = self.users.get_mut(&user) else { return };
+    fn deletes(&mut self, user: &str, by: By) {
+        let Some(keys) = self.users.get_mut(user) else { return };
         let before = keys.len();
         keys.retain(|key| key.by != by);
-        self.persons_fault |= keys.len() < before;
+        let fewer = keys.len() < before;
+        self.theirs(user).fault |= fewer;
     }
 }

@@ -9,7 +9,7 @@ use rotator::ports::iam::{Iam, LastUsed};
 use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
 use rotator::ports::sink::{Sink, SinkWrite};
-use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, WriteSink};
+use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Effect as _, Intent, WriteSink};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use rotator::rotation::name::{AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserName};
@@ -17,6 +17,7 @@ use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
 use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
 
 use super::faults::{Op, Trouble};
+use super::freshness::{Facts, Read, Removal};
 use super::process::{Process, lock};
 use super::state::{By, Effect, Key, SINK, State};
 
@@ -77,11 +78,42 @@ impl State {
     }
 }
 
+impl Process {
+    /// A call that reads has been answered.
+    fn has_read<T>(&self, began: i64, note: impl FnOnce(&mut Facts, Read) -> T) {
+        let mut state = lock(&self.state);
+        let ended = state.now;
+        note(&mut state.facts, Read { began, ended });
+    }
+
+    /// What is removed, if it is a removal, has to rely on fresh facts.
+    fn sends_removal(&self, user: &UserName, intent: &Intent) {
+        let removal = match intent {
+            Intent::DeactivateOld | Intent::DeleteOld => Removal::Old,
+            Intent::DeactivateNew { .. } | Intent::DiscardNew { .. } => Removal::New,
+            Intent::DeleteNamed { .. } => Removal::Named,
+            Intent::CreateNew { .. }
+            | Intent::StoreNew
+            | Intent::RestoreOld
+            | Intent::FenceStore
+            | Intent::WriteSink { .. }
+            | Intent::ReactivateOld
+            | Intent::ReactivateNew { .. } => return,
+        };
+        let mut state = lock(&self.state);
+        if state.epoch == self.epoch {
+            state.check_age(user.as_str(), removal);
+        }
+    }
+}
+
 #[async_trait]
 impl Iam for Process {
     async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError> {
-        let at = self.at();
-        self.call(Op::ListKeys, "", |state| Ok(KeysSeen { at, keys: state.listed(user.as_str()) })).await
+        let (at, began) = (self.at(), self.millis());
+        let seen = self.call(Op::ListKeys, "", |state| Ok(KeysSeen { at, keys: state.listed(user.as_str()) })).await?;
+        self.has_read(began, |facts, read| facts.lists.insert(user.to_string(), read));
+        Ok(seen)
     }
 
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
@@ -106,11 +138,13 @@ impl Iam for Process {
 
     async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure> {
         let (id, active) = (order.effect().key().to_string(), order.effect().active());
+        self.sends_removal(order.effect().user(), &order.effect().intent());
         self.effect(Op::ChangeStatus, "", Effect::Status { id, active }).await.map(|_| self.at())
     }
 
     async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
         let (user, id) = (order.effect().user().to_string(), order.effect().key().to_string());
+        self.sends_removal(order.effect().user(), &order.effect().intent());
         match self.effect(Op::Delete, "", Effect::Delete { user, id }).await {
             Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::NoSuchEntity => Ok(self.at()),
             other => other.map(|_| self.at()),
@@ -134,7 +168,7 @@ impl Identity for Process {
     }
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
-        let at = self.at();
+        let (at, began) = (self.at(), self.millis());
         let answer = self
             .call(Op::WhoIs, "", |state| {
                 let stored = |key: &Key| key.id == id.as_str() && key.by == By::Stored;
@@ -145,6 +179,9 @@ impl Identity for Process {
             })
             .await?;
         lock(&self.state).heard(id.as_str(), &answer);
+        if matches!(answer, WhoIs::User { .. }) {
+            self.has_read(began, |facts, read| facts.proofs.insert(id.to_string(), read));
+        }
         Ok(answer)
     }
 }
@@ -177,8 +214,9 @@ impl SecretStore for StorePort {
     }
 
     async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
-        let name = self.name.as_str();
-        self.process
+        let (name, began) = (self.name.as_str(), self.process.millis());
+        let read = self
+            .process
             .call(Op::ReadAll, name, |state| {
                 let locked = state.has(Trouble::Unreadable);
                 let entries = state.stores.get(name).into_iter().flat_map(|store| store.entries.iter());
@@ -192,12 +230,15 @@ impl SecretStore for StorePort {
                 };
                 Ok(entries.map(read).collect())
             })
-            .await
+            .await?;
+        self.process.has_read(began, |facts, read| facts.scans.insert(name.to_owned(), read));
+        Ok(read)
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
-        let name = self.name.as_str();
-        self.process
+        let (name, began) = (self.name.as_str(), self.process.millis());
+        let read = self
+            .process
             .call(Op::ReadPlaces, name, |state| {
                 let store = state.stores.get(name);
                 let one = |entry: &EntryName| {
@@ -205,7 +246,12 @@ impl SecretStore for StorePort {
                 };
                 Ok(entries.iter().map(one).collect())
             })
-            .await
+            .await?;
+        let scopes = entries.iter().map(|entry| entry.scope().to_owned());
+        self.process.has_read(began, |facts, read| {
+            facts.places.extend(scopes.map(|user| ((user, name.to_owned()), read)));
+        });
+        Ok(read)
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {

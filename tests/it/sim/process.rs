@@ -9,7 +9,9 @@ use rotator::ports::call::{CallError, CallErrorKind};
 use rotator::rotation::failure::{Failure, Refusal, RefusalKind};
 use rotator::rotation::policy::Timestamp;
 
+use super::effects::Sent;
 use super::faults::{Fault, Op};
+use super::freshness::CALL_TIMEOUT;
 use super::state::{Effect, Held, Key, State};
 
 /// The world's state, shared by all ports.
@@ -38,7 +40,13 @@ impl Process {
     pub(crate) fn new(state: &Shared) -> Self {
         let mut world = lock(state);
         world.process += 1;
+        world.facts.forget_reads();
         Self { state: state.clone(), epoch: world.epoch, crashed: Arc::default() }
+    }
+
+    /// Simulated time, in milliseconds.
+    pub(crate) fn millis(&self) -> i64 {
+        lock(&self.state).now
     }
 
     pub(crate) fn at(&self) -> Timestamp {
@@ -70,18 +78,37 @@ impl Process {
         std::future::pending().await
     }
 
+    /// So much time goes by, where it goes by itself. A dead process never comes back from here.
+    async fn pass(&self, millis: i64) {
+        let clock = lock(&self.state).moving.as_ref().map(|moving| moving.traffic.clock.clone());
+        let Some(clock) = clock else { return };
+        clock.sleep(millis).await;
+        let is_dead = {
+            let mut state = lock(&self.state);
+            state.catch_up();
+            state.epoch != self.epoch
+        };
+        if is_dead {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// One touch: `late` is what a held request will do.
     async fn touch<T>(
         &self,
         op: Op,
         where_to: &str,
-        late: Option<Effect>,
+        late: Option<(Effect, Sent)>,
         act: impl FnOnce(&mut State) -> T,
     ) -> Touched<T> {
         let fault = self.begin(op, where_to).await;
+        let (until, back) = lock(&self.state).takes(op).unwrap_or_default();
+        self.pass(until).await;
         let done = |act: &mut dyn FnMut(&mut State) -> T| {
             let mut state = lock(&self.state);
-            state.advance(20);
+            if state.moving.is_none() {
+                state.advance(20);
+            }
             let answer = act(&mut state);
             if op.is_effect() {
                 state.check(where_to);
@@ -91,27 +118,38 @@ impl Process {
         let mut act = Some(act);
         let mut act = |state: &mut State| (act.take().expect("acts once"))(state);
         match fault {
-            None => Touched::Answered(done(&mut act)),
+            None => {
+                let answer = done(&mut act);
+                self.pass(back).await;
+                Touched::Answered(answer)
+            }
             Some(Fault::CrashBefore) => self.die().await,
             Some(Fault::CrashAfter) => {
                 let _ = done(&mut act);
                 self.die().await
             }
-            Some(Fault::LostBefore) => Touched::Lost,
+            Some(Fault::LostBefore) => {
+                self.pass(CALL_TIMEOUT).await;
+                Touched::Lost
+            }
             Some(Fault::LostAfter) => {
                 let _ = done(&mut act);
+                self.pass(CALL_TIMEOUT).await;
                 Touched::Lost
             }
             Some(Fault::Late(seconds)) => {
-                let mut state = lock(&self.state);
-                if let Some(effect) = late {
+                if let Some((effect, Sent { at: sent, overtaken })) = late {
+                    let mut state = lock(&self.state);
                     let (due, sender) = (state.now + i64::from(seconds) * 1000, state.process);
-                    let overtaken = state.excused;
-                    state.held.push(Held { due, effect, sender, overtaken });
+                    state.held.push(Held { due, effect, sender, sent, overtaken });
                 }
+                self.pass(CALL_TIMEOUT).await;
                 Touched::Lost
             }
-            Some(Fault::Throttled) => Touched::Throttled,
+            Some(Fault::Throttled) => {
+                self.pass(back).await;
+                Touched::Throttled
+            }
         }
     }
 
@@ -130,9 +168,13 @@ impl Process {
     }
 
     pub(crate) async fn effect(&self, op: Op, where_to: &str, effect: Effect) -> Result<Option<Key>, Failure> {
-        lock(&self.state).check_ground(&effect);
-        let late = effect.clone();
-        match self.touch(op, where_to, Some(late), |state| state.have(effect, false)).await {
+        let sent = {
+            let mut state = lock(&self.state);
+            state.check_ground(&effect);
+            state.sends(&effect)
+        };
+        let late = (effect.clone(), sent);
+        match self.touch(op, where_to, Some(late), |state| state.have(effect, sent, false)).await {
             Touched::Answered(Ok(key)) => Ok(key),
             Touched::Answered(Err(code)) => {
                 let kind = match code {
@@ -155,16 +197,21 @@ impl Clock for Process {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(u64::try_from(lock(&self.state).now).unwrap_or_default())
+        let state = lock(&self.state);
+        Duration::from_millis(u64::try_from(state.now - state.suspended).unwrap_or_default())
     }
 
     async fn sleep(&self, span: Duration) {
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4).max(1);
+        if lock(&self.state).moving.is_some() {
+            return self.pass(millis).await;
+        }
         tokio::task::yield_now().await;
         let dead = {
             let mut state = lock(&self.state);
             let dead = state.epoch != self.epoch;
             if !dead {
-                state.advance(i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4).max(1));
+                state.advance(millis);
             }
             dead
         };

@@ -10,7 +10,7 @@ use super::state::{By, Effect, Key, Reader, SINK, State, Store};
 
 impl State {
     /// The pair that a reader finds; `None`: there is none.
-    fn pair(&self, reader: &Reader) -> Option<(&str, &str)> {
+    pub(super) fn pair(&self, reader: &Reader) -> Option<(&str, &str)> {
         let store = self.stores.get(&reader.store)?;
         let text = |entry: &str| {
             let (_, bytes) = store.entries.get(entry)?;
@@ -25,7 +25,7 @@ impl State {
 
     /// Whose fault a broken pair is.
     fn is_excused(&self, reader: &Reader) -> bool {
-        reader.user == self.first_user && (self.persons_fault || self.excused)
+        self.is_their_fault(&reader.user) || self.has_unseen(&reader.user)
     }
 
     /// After every change.
@@ -131,7 +131,8 @@ impl State {
         for (user, keys) in &self.users {
             // By its name: a person may have deleted the users before it.
             let strangers = usize::from(setup.stranger.is_some_and(|number| *user == user_name(number)));
-            let disturbed = *user == self.first_user && (setup.interference.is_some() || setup.hidden_note);
+            let disturbed =
+                *user == self.first_user && (setup.interference.is_some() || setup.hidden_note) || setup.disturbs(user);
             let of_user = || all.iter().filter(|summary| summary.rotation.opened.user.as_str() == user);
             let late: Vec<_> = keys.iter().filter(|key| key.by == By::Late).collect();
             let mut standings = of_user().map(|summary| &summary.rotation.standing);

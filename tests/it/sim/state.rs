@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rotator::rotation::name::AccessKeyId;
-
 use super::faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
+use super::freshness::{Facts, Theirs};
+use super::traffic::{Moving, Planned};
 use super::visibility::Visibility;
 
 /// Every secret of the world begins so.
@@ -74,7 +74,9 @@ pub(crate) struct Held {
     pub(crate) effect: Effect,
     /// The process that sent it.
     pub(crate) sender: u64,
-    /// Whether a person wrote after the last look before it was sent, or since: a later look takes nothing back.
+    /// When it was sent.
+    pub(crate) sent: i64,
+    /// Whether an operator wrote after the reads that it relies on: a later look takes nothing back.
     pub(crate) overtaken: bool,
 }
 
@@ -123,14 +125,20 @@ pub(crate) struct State {
     pub(crate) interference: Option<(usize, Interference)>,
     /// The user whom persons and unreadable notes concern.
     pub(crate) first_user: String,
-    /// Whether the person's write came after rotator's last look at every entry: no promise covers that.
-    pub(crate) excused: bool,
+    /// What operators did, by user.
+    pub(crate) theirs: BTreeMap<String, Theirs>,
+    /// What was read, and when.
+    pub(crate) facts: Facts,
+    /// Set where time goes by itself.
+    pub(crate) moving: Option<Moving>,
+    /// What is going to happen, the next last.
+    pub(crate) planned: Vec<Planned>,
+    /// When a signal came to the present process.
+    pub(crate) signalled: Option<i64>,
+    /// For how long the machine has been suspended.
+    pub(crate) suspended: i64,
     /// Which user's rotation each task drives.
     pub(crate) driven: BTreeMap<tokio::task::Id, String>,
-    /// Whether a pair is broken because of such a write.
-    pub(crate) persons_fault: bool,
-    /// Whether a rotation was opened on what the person wrote: it takes the world as it finds it.
-    pub(crate) opened_on_it: bool,
     pub(crate) broken: Vec<String>,
     pub(crate) windows: BTreeMap<&'static str, u64>,
     pub(crate) serial: u64,
@@ -196,23 +204,25 @@ impl State {
             self.hit("a store down");
             fault = Some(Fault::LostBefore);
         }
+        fault = fault.or_else(|| self.throttles(op));
+        if fault == Some(Fault::Throttled) {
+            self.hit("throttled");
+        }
         self.struck |= fault.is_some();
         if fault.is_some_and(|fault| fault != Fault::Throttled)
             && let Some(window) = in_doubt(op)
         {
             self.hit(window);
         }
-        if op == Op::ReadAll
-            && self.readers.first().is_some_and(|reader| reader.store == where_to)
-            && self.is_their_look()
-        {
-            self.excused = false;
+        if op == Op::ReadAll && self.readers.first().is_some_and(|reader| reader.store == where_to) {
+            self.is_a_look_at_everything();
         }
         if let Some((at, interference)) = self.interference
             && at == number
         {
             self.tell(|| format!("  a person: {interference:?}"));
-            self.interfere(interference);
+            let user = self.first_user.clone();
+            self.interfere(&user, interference);
         }
         self.tell(|| match fault {
             Some(fault) => format!("{number} {op:?} {where_to}  <-- {fault:?}"),
@@ -221,12 +231,13 @@ impl State {
         fault
     }
 
-    /// Whether whoever touches the world now looks for the first user's sake. What another user's rotation sees does
-    /// not tell the first user's of anything, unless they share the scan: that excuses more than it has to, and only
-    /// where there are several users.
-    fn is_their_look(&self) -> bool {
-        let whose = tokio::task::try_id().and_then(|task| self.driven.get(&task));
-        whose.is_none_or(|user| *user == self.first_user)
+    /// What one user's rotation sees does not tell another's of anything, unless they share the scan: that excuses more
+    /// than it has to, and only where there are several users.
+    fn is_a_look_at_everything(&mut self) {
+        let whose = tokio::task::try_id().and_then(|task| self.driven.get(&task).cloned());
+        for (user, theirs) in &mut self.theirs {
+            theirs.unseen &= whose.as_ref().is_some_and(|whose| whose != user);
+        }
     }
 
     fn is_down(&self, store: &str) -> bool {
@@ -234,138 +245,9 @@ impl State {
     }
 
     /// It loses whole batches only: what a store makes of half a batch is not rotator's doing.
-    fn lies(&self, store: &str) -> bool {
+    pub(super) fn lies(&self, store: &str) -> bool {
         self.stores.get(store).is_some_and(|store| store.atomic)
             && self.stores.keys().position(|name| name == store).is_some_and(|number| self.has(Trouble::Lies(number)))
-    }
-
-    /// Time passes, and what was held is executed, each at its own moment.
-    pub(crate) fn advance(&mut self, millis: i64) {
-        let then = self.now + millis;
-        while let Some(next) = self.next_held(then) {
-            let held = self.held.remove(next);
-            self.now = self.now.max(held.due);
-            self.execute(held);
-        }
-        self.now = then;
-    }
-
-    /// Which of what is held is due first, if any is by `then`.
-    fn next_held(&self, then: i64) -> Option<usize> {
-        let due = self.held.iter().enumerate().filter(|(_, held)| held.due <= then);
-        due.min_by_key(|(_, held)| held.due).map(|(number, _)| number)
-    }
-
-    fn execute(&mut self, Held { effect, sender, overtaken, .. }: Held) {
-        self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
-        let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);
-        if matches!(effect, Effect::WriteSink { .. }) {
-            self.hit("late write to a sink");
-        }
-        let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
-        let excused = self.excused;
-        self.excused |= overtaken;
-        let result = self.have(effect, true);
-        self.excused = excused;
-        if let (Some(user), Ok(Some(key))) = (creating, &result) {
-            if !self.doubted.contains(&user) {
-                self.hit("late create after reconcile");
-            }
-            if let Some(key) = self.find(&key.id) {
-                key.by = By::Late;
-            }
-        }
-        if is_write && gone_on {
-            self.hit(if result.is_ok() { "late write after resume" } else { "late write refused after resume" });
-        }
-        self.check("a late request");
-    }
-
-    /// Has an effect as the real service would; the error is the service's code.
-    pub(crate) fn have(&mut self, effect: Effect, late: bool) -> Result<Option<Key>, &'static str> {
-        match effect {
-            Effect::Create { user } => {
-                let Some(keys) = self.users.get(&user) else { return Err("NoSuchEntity") };
-                if keys.len() >= 2 {
-                    return Err("LimitExceeded");
-                }
-                let (now, created) = (self.now, self.now / 1000 * 1000);
-                let id = self.add_key(&user, By::Rotator, created).id;
-                let key = self.find(&id).expect("just added");
-                (key.made, key.changed) = (now, i64::MIN / 2);
-                Ok(Some(key.clone()))
-            }
-            Effect::Status { id, active } => {
-                let (now, theirs) = (self.now, self.is_the_persons(&id));
-                let Some(key) = self.find(&id) else { return Err("NoSuchEntity") };
-                let strangers = key.by == By::Stranger;
-                key.changed = if key.active == active { key.changed } else { now };
-                key.active = active;
-                if strangers && !active {
-                    self.broken.push(format!("P2: a stranger's key {id} was deactivated"));
-                }
-                self.persons_fault |= theirs && self.excused && !active;
-                Ok(None)
-            }
-            Effect::Delete { user, id } => self.delete(&user, &id),
-            Effect::Write { store, batch } => self.write(&store, batch, late).map(|()| None),
-            Effect::WriteSink { user, id, secret } => {
-                let (store, [id_there, secret_there]) = (self.stores.get_mut(SINK).expect("a sink"), in_sink(&user));
-                store.entries.insert(id_there, (1, id.into_bytes()));
-                store.entries.insert(secret_there, (1, secret.into_bytes()));
-                Ok(None)
-            }
-        }
-    }
-
-    fn delete(&mut self, user: &str, id: &str) -> Result<Option<Key>, &'static str> {
-        let named = self.naming(id);
-        let theirs = self.is_the_persons(id);
-        let until = self.now + self.visibility.ghost;
-        let Some(keys) = self.users.get_mut(user) else { return Err("NoSuchEntity") };
-        let Some(at) = keys.iter().position(|key| key.id == id) else { return Err("NoSuchEntity") };
-        let key = keys.remove(at);
-        self.persons_fault |= theirs && self.excused;
-        if key.by == By::Stranger {
-            self.broken.push(format!("P2: a stranger's key {id} was deleted"));
-        }
-        let excused = theirs && self.excused;
-        if !named.is_empty() && !excused {
-            self.broken.push(format!("P3: {id} was deleted while {named:?} named it"));
-        }
-        self.ghosts.push((user.to_owned(), key, until));
-        Ok(None)
-    }
-
-    fn write(&mut self, name: &str, batch: Vec<(String, u64, Vec<u8>)>, late: bool) -> Result<(), &'static str> {
-        if self.lies(name) {
-            self.hit("a store that lies");
-            return Ok(());
-        }
-        let opened_on_it = self.opened_on_it;
-        let store = self.stores.get_mut(name).expect("a store of the setup");
-        // A request for which the version does not count was checked by its sender, when it was sent.
-        let unchecked = late && !store.compare_and_set;
-        let stale = |(entry, version, _): &(String, u64, Vec<u8>)| {
-            store.entries.get(entry).is_none_or(|(now, _)| now != version)
-        };
-        if !unchecked && store.atomic && batch.iter().any(stale) {
-            return Err("Stale");
-        }
-        for (entry, version, value) in batch {
-            let slot = store.entries.get_mut(&entry).filter(|(now, _)| unchecked || *now == version);
-            let Some((now, bytes)) = slot else { return Err("Stale") };
-            if bytes == b"something else\n" && *bytes != value && !opened_on_it && !unchecked {
-                self.broken.push("P2: what a person wrote was overwritten".to_owned());
-            }
-            *now += 1;
-            *bytes = value;
-        }
-        Ok(())
-    }
-
-    fn is_the_persons(&self, id: &str) -> bool {
-        self.users.get(&self.first_user).into_iter().flatten().any(|key| key.id == id)
     }
 
     /// Whether no request is still under way, no trouble lasts, and lists show what is.
@@ -376,17 +258,11 @@ impl State {
             && self.users.values().flatten().all(shown)
     }
 
-    /// Entries that name a key.
+    /// Entries that name a key. Nothing in this world is encoded.
     pub(crate) fn naming(&self, id: &str) -> Vec<String> {
-        let needle = rotator::discovery::Needle::new(&AccessKeyId::new(id).expect("a key id"));
-        let mut naming = Vec::new();
-        for (name, (_, bytes)) in self.stores.values().flat_map(|store| store.entries.iter()) {
-            let value = rotator::rotation::secret::SecretValue::new(bytes.clone());
-            if rotator::discovery::Haystack::new(&value).names(&needle) {
-                naming.push(name.clone());
-            }
-        }
-        naming
+        let entries = self.stores.values().flat_map(|store| store.entries.iter());
+        let names = |bytes: &[u8]| bytes.windows(id.len()).any(|window| window == id.as_bytes());
+        entries.filter(|(_, (_, bytes))| names(bytes)).map(|(name, _)| name.clone()).collect()
     }
 }
 

@@ -1,0 +1,95 @@
+//! T19: hundreds of rotations behind a rate limit, with throttling, slow calls, operators who write meanwhile, suspends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rotator::rotation::policy::Policy;
+
+use super::clockwork::Clockwork;
+use super::gates::{self, Gate};
+use super::stories::must_hold;
+use super::traffic::{Happening, Planned, Traffic};
+use super::{Faults, Interference, Op, Setup};
+use crate::support::proof::{self, Draw, Proof};
+
+const WINDOWS: [&str; 4] = ["removals sent", "a person interfered", "throttled", "signalled"];
+
+fn size(draw: &mut Draw, bound: u64) -> usize {
+    usize::try_from(draw.below(bound)).expect("small")
+}
+
+fn minutes(draw: &mut Draw, most: u64) -> i64 {
+    i64::try_from(draw.below(most * 60_000)).expect("short")
+}
+
+impl Setup {
+    /// From `least` to `most` users.
+    fn crowd(draw: &mut Draw, clock: &Arc<Clockwork>, least: u64, most: u64) -> Self {
+        let users = usize::try_from(least + draw.below(most - least + 1)).expect("small");
+        let rate = *draw.one_of(&[None, Some(0.5), Some(2.0), Some(5.0), Some(20.0), Some(20.0)]);
+        let ops = [Op::Delete, Op::ListKeys, Op::WhoIs, Op::Create, Op::ChangeStatus];
+        let throttled = (0..draw.below(3)).map(|_| (*draw.one_of(&ops), *draw.one_of(&[100, 300, 700]))).collect();
+        let traffic = Traffic {
+            clock: clock.clone(),
+            seed: draw.bits(),
+            rate,
+            concurrency: *draw.one_of(&[1, 4, 16, 64]),
+            wait: draw.below(4) == 0,
+            call: *draw.one_of(&[(10, 80), (20, 400), (50, 4_000)]),
+            scan: *draw.one_of(&[(10, 200), (200, 8_000)]),
+            throttled,
+            throttled_for: minutes(draw, 10),
+            signal_at: (draw.below(3) == 0).then(|| minutes(draw, 2)),
+        };
+        let waits = draw.below(3) == 0;
+        let simple = Self::simple();
+        let policy = Policy {
+            overlap: Duration::from_secs(if waits { 30 } else { 0 }),
+            quarantine: Duration::from_secs(if waits { 60 } else { 0 }),
+            ..simple.policy.clone()
+        };
+        let acts = [Interference::Reverts, Interference::Reverts, Interference::CopiesOldKey];
+        // Most of a run with a rate is over within so many minutes.
+        let lasts = 1 + (users as u64 * 12) / rate.map_or(600, |rate| ((rate * 60.0) as u64).max(60));
+        let planned: Vec<Planned> = (0..draw.below(9))
+            .map(|_| Planned {
+                at: minutes(draw, lasts),
+                what: Happening::Operator(size(draw, users as u64), *draw.one_of(&acts)),
+            })
+            .collect();
+        let suspends = if gates::is_closed(Gate::Suspends) { 0 } else { draw.below(3) };
+        let suspends = (0..suspends).map(|_| Planned {
+            at: minutes(draw, lasts),
+            what: Happening::Suspend(*draw.one_of(&[20_000, 900_000, 86_400_000])),
+        });
+        let planned: Vec<Planned> = planned.into_iter().chain(suspends.collect::<Vec<_>>()).collect();
+        Self { users, policy, traffic: Some(traffic), planned, atomic: draw.below(3) > 0, ..simple }
+    }
+}
+
+fn crowds(what: &'static str, windows: &[&'static str], cases: std::ops::Range<u64>, least: u64, most: u64) {
+    let mut proof = Proof::of("T19", what, windows);
+    let (clock, runtime) = Clockwork::with_runtime();
+    for case in cases {
+        let mut draw = Draw::new(proof::seed() ^ 0x19, case);
+        let setup = Setup::crowd(&mut draw, &clock, least, most);
+        let played = runtime.block_on(must_hold(&setup, &Faults::default(), || format!("case {case}")));
+        proof.case();
+        for (window, times) in played.windows {
+            if windows.contains(&window) { proof.hit(window, times) } else { proof.count(window, times) }
+        }
+        proof.count("rotations", setup.users as u64);
+        proof.count("touches of the world", played.touches as u64);
+    }
+    proof.conclude();
+}
+
+#[test]
+fn a_few_rotations_behind_a_rate_limit() {
+    crowds("3 to 30 rotations, time that goes by itself", &WINDOWS, 0..proof::cases(300, 100_000), 3, 30);
+}
+
+#[test]
+fn hundreds_of_rotations_behind_a_rate_limit() {
+    crowds("100 to 300 rotations behind a rate limit", &WINDOWS[..3], 0..proof::cases(20, 20_000), 100, 300);
+}

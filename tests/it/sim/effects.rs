@@ -1,0 +1,152 @@
+//! What requests do to the world, at once or late.
+
+use super::state::{By, Effect, Held, Key, Reader, SINK, State, in_sink};
+
+/// When a request was sent, and whether an operator wrote after the reads that it relies on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) at: i64,
+    pub(crate) overtaken: bool,
+}
+
+impl State {
+    pub(super) fn execute(&mut self, Held { effect, sender, sent, overtaken, .. }: Held) {
+        self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
+        let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);
+        if matches!(effect, Effect::WriteSink { .. }) {
+            self.hit("late write to a sink");
+        }
+        let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
+        let result = self.have(effect, Sent { at: sent, overtaken }, true);
+        if let (Some(user), Ok(Some(key))) = (creating, &result) {
+            if !self.doubted.contains(&user) {
+                self.hit("late create after reconcile");
+            }
+            if let Some(key) = self.find(&key.id) {
+                key.by = By::Late;
+            }
+        }
+        if is_write && gone_on {
+            self.hit(if result.is_ok() { "late write after resume" } else { "late write refused after resume" });
+        }
+        self.check("a late request");
+    }
+
+    /// Has an effect as the real service would; the error is the service's code.
+    pub(crate) fn have(&mut self, effect: Effect, sent: Sent, late: bool) -> Result<Option<Key>, &'static str> {
+        match effect {
+            Effect::Create { user } => {
+                let Some(keys) = self.users.get(&user) else { return Err("NoSuchEntity") };
+                if keys.len() >= 2 {
+                    return Err("LimitExceeded");
+                }
+                let (now, created) = (self.now, self.now / 1000 * 1000);
+                let id = self.add_key(&user, By::Rotator, created).id;
+                let key = self.find(&id).expect("just added");
+                (key.made, key.changed) = (now, i64::MIN / 2);
+                Ok(Some(key.clone()))
+            }
+            Effect::Status { id, active } => {
+                let now = self.now;
+                if !active {
+                    self.is_removed(&id, sent);
+                }
+                let Some(key) = self.find(&id) else { return Err("NoSuchEntity") };
+                let strangers = key.by == By::Stranger;
+                key.changed = if key.active == active { key.changed } else { now };
+                key.active = active;
+                if strangers && !active {
+                    self.broken.push(format!("P2: a stranger's key {id} was deactivated"));
+                }
+                Ok(None)
+            }
+            Effect::Delete { user, id } => self.delete(&user, &id, sent),
+            Effect::Write { store, batch } => self.write(&store, batch, late).map(|()| None),
+            Effect::WriteSink { user, id, secret } => {
+                let (store, [id_there, secret_there]) = (self.stores.get_mut(SINK).expect("a sink"), in_sink(&user));
+                store.entries.insert(id_there, (1, id.into_bytes()));
+                store.entries.insert(secret_there, (1, secret.into_bytes()));
+                Ok(None)
+            }
+        }
+    }
+
+    fn delete(&mut self, user: &str, id: &str, sent: Sent) -> Result<Option<Key>, &'static str> {
+        let named = self.naming(id);
+        let until = self.now + self.visibility.ghost;
+        let excused = self.is_removed(id, sent);
+        let Some(keys) = self.users.get_mut(user) else { return Err("NoSuchEntity") };
+        let Some(at) = keys.iter().position(|key| key.id == id) else { return Err("NoSuchEntity") };
+        let key = keys.remove(at);
+        if key.by == By::Stranger {
+            self.broken.push(format!("P2: a stranger's key {id} was deleted"));
+        }
+        if !named.is_empty() && !excused {
+            self.broken.push(format!("P3: {id} was deleted while {named:?} named it"));
+        }
+        self.ghosts.push((user.to_owned(), key, until));
+        Ok(None)
+    }
+
+    /// A removal, or any other request, is sent now.
+    pub(crate) fn sends(&self, effect: &Effect) -> Sent {
+        let user = match effect {
+            Effect::Delete { user, .. } => Some(user.as_str()),
+            Effect::Status { id, active: false } => self.owner_of(id),
+            Effect::Status { active: true, .. }
+            | Effect::Create { .. }
+            | Effect::Write { .. }
+            | Effect::WriteSink { .. } => None,
+        };
+        Sent { at: self.now, overtaken: user.is_some_and(|user| self.is_overtaken(user)) }
+    }
+
+    fn owner_of(&self, id: &str) -> Option<&str> {
+        let has = |keys: &Vec<Key>| keys.iter().any(|key| key.id == id);
+        self.users.iter().find(|(_, keys)| has(keys)).map(|(user, _)| user.as_str())
+    }
+
+    /// A key is deactivated or deleted: whether an operator's write excuses what that breaks.
+    fn is_removed(&mut self, id: &str, sent: Sent) -> bool {
+        let Some(user) = self.owner_of(id).map(str::to_owned) else { return false };
+        let excused = sent.overtaken || self.wrote_since(&user, sent.at);
+        self.theirs(&user).fault |= excused;
+        let is_active = self.find(id).is_some_and(|key| key.active);
+        let holds = |reader: &Reader| {
+            reader.user == user && reader.store != SINK && self.pair(reader).is_some_and(|(held, _)| held == id)
+        };
+        if is_active && !excused && !self.is_their_fault(&user) && self.readers.iter().any(holds) {
+            let ago = self.theirs.get(&user).and_then(|theirs| theirs.place).map(|at| sent.at - at);
+            let ago = ago.map_or_else(String::new, |ago| format!(", {ago} ms after an operator wrote it"));
+            self.broken.push(format!("P1: {id} was removed while a place held it{ago}"));
+        }
+        excused
+    }
+
+    fn write(&mut self, name: &str, batch: Vec<(String, u64, Vec<u8>)>, late: bool) -> Result<(), &'static str> {
+        if self.lies(name) {
+            self.hit("a store that lies");
+            return Ok(());
+        }
+        let opened_on_it = self.theirs.values().any(|theirs| theirs.opened_on_it);
+        let store = self.stores.get_mut(name).expect("a store of the setup");
+        // A request for which the version does not count was checked by its sender, when it was sent.
+        let unchecked = late && !store.compare_and_set;
+        let stale = |(entry, version, _): &(String, u64, Vec<u8>)| {
+            store.entries.get(entry).is_none_or(|(now, _)| now != version)
+        };
+        if !unchecked && store.atomic && batch.iter().any(stale) {
+            return Err("Stale");
+        }
+        for (entry, version, value) in batch {
+            let slot = store.entries.get_mut(&entry).filter(|(now, _)| unchecked || *now == version);
+            let Some((now, bytes)) = slot else { return Err("Stale") };
+            if bytes == b"something else\n" && *bytes != value && !opened_on_it && !unchecked {
+                self.broken.push("P2: what a person wrote was overwritten".to_owned());
+            }
+            *now += 1;
+            *bytes = value;
+        }
+        Ok(())
+    }
+}

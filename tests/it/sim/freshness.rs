@@ -1,0 +1,209 @@
+//! The age of what a removal relies on: which reads it rests on, when each began and ended in simulated time, and whether
+//! the removal is sent in time. What an earlier process read counts for nothing.
+
+use std::collections::BTreeMap;
+
+use super::gates::{self, Gate};
+use super::state::{SINK, State};
+
+/// A removal is sent at most this long after the last of its reads of places, key list and stored pair ended.
+const SENT_WITHIN: i64 = 5_000;
+/// It is sent at most this long, and one call's time-out, after the first of these reads began.
+const READ_WITHIN: i64 = 30_000;
+/// When it is sent, the scan of all stores began at most this long, and its own duration, ago.
+const SCAN_WITHIN: i64 = 60_000;
+/// A process ends at most this long after a signal.
+const ENDS_WITHIN: i64 = 30_000;
+/// As the schedules configure it.
+pub(crate) const CALL_TIMEOUT: i64 = 10_000;
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// The old key, deactivated or deleted.
+    Old,
+    /// A key that rotator made or takes for its own, deactivated or discarded.
+    New,
+    /// A key that an operator or the policy on spares named.
+    Named,
+}
+
+/// One read that was answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Read {
+    pub(crate) began: i64,
+    pub(crate) ended: i64,
+}
+
+/// What the present process has read, and what the journal says of each user's rotation.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// By user.
+    pub(crate) lists: BTreeMap<String, Read>,
+    /// By user and store.
+    pub(crate) places: BTreeMap<(String, String), Read>,
+    /// By key: STS said that the pair is its user's.
+    pub(crate) proofs: BTreeMap<String, Read>,
+    /// Every entry, by store.
+    pub(crate) scans: BTreeMap<String, Read>,
+    /// When each user's rotation reached `stored-new`, and with which key.
+    pub(crate) stored: BTreeMap<String, (i64, String)>,
+}
+
+/// What operators did to a user, and what that excuses.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Theirs {
+    /// When one wrote into a place.
+    pub(crate) place: Option<i64>,
+    /// When one wrote the old id into an entry of its own.
+    pub(crate) other: Option<i64>,
+    /// Whether a write came after rotator's last look at every entry.
+    pub(crate) unseen: bool,
+    /// Whether a pair is broken because of what one did.
+    pub(crate) fault: bool,
+    /// Whether a rotation was opened on what one wrote: it takes the world as it finds it.
+    pub(crate) opened_on_it: bool,
+}
+
+impl Facts {
+    /// Another process begins.
+    pub(crate) fn forget_reads(&mut self) {
+        self.lists.clear();
+        self.places.clear();
+        self.proofs.clear();
+        self.scans.clear();
+    }
+
+    /// The last scan of every store.
+    fn scan<'a>(&self, stores: impl Iterator<Item = &'a String>) -> Option<Read> {
+        let reads: Option<Vec<Read>> = stores.map(|store| self.scans.get(store).copied()).collect();
+        spanning(reads?)
+    }
+
+    fn places_of(&self, user: &str) -> Vec<Read> {
+        self.places.iter().filter(|((whose, _), _)| whose == user).map(|(_, read)| *read).collect()
+    }
+}
+
+/// From the first beginning to the last end.
+fn spanning(reads: Vec<Read>) -> Option<Read> {
+    let began = reads.iter().map(|read| read.began).min()?;
+    let ended = reads.iter().map(|read| read.ended).max()?;
+    Some(Read { began, ended })
+}
+
+impl State {
+    fn last_scan(&self) -> Option<Read> {
+        self.facts.scan(self.stores.keys().filter(|store| *store != SINK))
+    }
+
+    /// A removal is sent now: whether what it relies on is as fresh as it must be.
+    pub(crate) fn check_age(&mut self, user: &str, removal: Removal) {
+        let mut stale = Vec::new();
+        let sent = self.now;
+        if let Some(signalled) = self.signalled.filter(|_| removal != Removal::New && !gates::is_closed(Gate::Signals))
+        {
+            let ago = sent - signalled;
+            self.broken.push(format!("signal: {removal:?} key of {user} was removed {ago} ms after it"));
+        }
+        match self.last_scan() {
+            None => stale.push("without a scan".to_owned()),
+            Some(scan) => {
+                let age = sent - scan.ended;
+                if age > SCAN_WITHIN {
+                    stale.push(format!("{age} ms after the scan ended"));
+                }
+                let stored = self.facts.stored.get(user).filter(|_| removal == Removal::Old);
+                if let Some((stored, _)) = stored.filter(|(stored, _)| scan.began < *stored) {
+                    stale.push(format!("on a scan that began {} ms before stored-new", stored - scan.began));
+                }
+            }
+        }
+        if removal != Removal::Named {
+            self.check_final(user, removal, &mut stale);
+        }
+        self.hit("removals sent");
+        if !stale.is_empty() {
+            let stale = stale.join(", ");
+            if gates::is_closed(Gate::StaleFacts) {
+                return self.hit("known: a removal on stale facts");
+            }
+            self.broken.push(format!("freshness: {removal:?} key of {user} was removed {stale}"));
+        }
+    }
+
+    /// The process has ended: in time, where a signal came to it.
+    pub(crate) fn ends_after_a_signal(&mut self) {
+        self.catch_up();
+        let took = self.signalled.take().map(|signalled| self.now - signalled).filter(|took| *took > ENDS_WITHIN);
+        if let Some(took) = took.filter(|_| !gates::is_closed(Gate::Signals)) {
+            self.broken.push(format!("signal: the process ended {took} ms after it"));
+        }
+    }
+
+    /// Places, key list and stored pair.
+    fn check_final(&self, user: &str, removal: Removal, stale: &mut Vec<String>) {
+        let list = self.facts.lists.get(user).copied();
+        let mut reads: Vec<Read> = list.into_iter().collect();
+        if list.is_none() {
+            stale.push("without a list of keys".to_owned());
+        }
+        if removal == Removal::Old {
+            let places = self.facts.places_of(user);
+            if places.is_empty() {
+                stale.push("without a look at its places".to_owned());
+            }
+            reads.extend(places);
+            let stored = self.facts.stored.get(user).and_then(|(_, key)| self.facts.proofs.get(key));
+            match stored {
+                Some(proof) => reads.push(*proof),
+                None => stale.push("without a proof of the stored pair".to_owned()),
+            }
+        }
+        let Some(Read { began, ended }) = spanning(reads) else { return };
+        let (since_end, since_start) = (self.now - ended, self.now - began);
+        if since_end > SENT_WITHIN {
+            stale.push(format!("{since_end} ms after the last of its reads ended"));
+        }
+        if since_start > READ_WITHIN + CALL_TIMEOUT {
+            stale.push(format!("{since_start} ms after the first of its reads began"));
+        }
+    }
+
+    pub(crate) fn theirs(&mut self, user: &str) -> &mut Theirs {
+        if !self.theirs.contains_key(user) {
+            self.theirs.insert(user.to_owned(), Theirs::default());
+        }
+        self.theirs.get_mut(user).expect("just put there")
+    }
+
+    pub(crate) fn has_unseen(&self, user: &str) -> bool {
+        self.theirs.get(user).is_some_and(|theirs| theirs.unseen)
+    }
+
+    pub(crate) fn is_their_fault(&self, user: &str) -> bool {
+        self.theirs.get(user).is_some_and(|theirs| theirs.fault)
+    }
+
+    /// Whether a removal that is sent now may not know of what an operator wrote: only what came after the reads that it
+    /// relies on, or within the bound for the age of a scan.
+    pub(crate) fn is_overtaken(&self, user: &str) -> bool {
+        let Some(theirs) = self.theirs.get(user) else { return false };
+        if gates::is_closed(Gate::StaleFacts) {
+            return theirs.unseen;
+        }
+        let scan = self.last_scan();
+        let after_scan = |at: i64| {
+            scan.is_none_or(|scan| at >= scan.began || self.now - at <= SCAN_WITHIN + scan.ended - scan.began)
+        };
+        let places = spanning(self.facts.places_of(user));
+        let place = theirs.place.is_some_and(|at| places.map_or_else(|| after_scan(at), |read| at >= read.began));
+        place || theirs.other.is_some_and(after_scan)
+    }
+
+    /// Whether an operator wrote after a request had been sent.
+    pub(crate) fn wrote_since(&self, user: &str, sent: i64) -> bool {
+        let Some(theirs) = self.theirs.get(user) else { return false };
+        theirs.place.max(theirs.other).is_some_and(|at| at >= sent)
+    }
+}
