@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::entries;
 use super::error::CliError;
 use super::exit::{Exit, Tally};
 use super::output::document::{self, Document};
@@ -54,6 +55,7 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
         Ended::Run => Tally { need_a_person: report.need_a_person, unopened: report.unopened, ..picture.tally() },
         Ended::Resume => Tally { aborted: report.aborted, ..picture.tally() },
     };
+    entries::say(&report.entries, terminal);
     say_troubles(&report, &document, terminal);
     show(&document, &report, terminal).map_err(|error| CliError { exit: above_failure(tally), ..error })?;
     if let Some(mut failure) = failure {

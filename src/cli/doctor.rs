@@ -10,6 +10,7 @@ use super::Context;
 use super::conclude::to_stdout;
 use super::config::Config;
 use super::connect::Connected;
+use super::entries;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
@@ -20,8 +21,11 @@ use crate::adapters::system_clock::SystemClock;
 use crate::drive::stop::Stop;
 use crate::drive::survey::{Survey, Taken, survey};
 use crate::drive::world::World;
+use crate::drive::writable::Answers;
 use crate::journal::clock::Clock;
 use crate::journal::store::Which;
+use crate::ports::secret_store::Writable;
+use crate::rotation::name::{EntryName, StoreName};
 use crate::rotation::policy::Timestamp;
 
 /// AWS refuses a signature that is older or younger than this
@@ -141,8 +145,67 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
     }
     let newest = world.accounts.arrived().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
-    checks.push(Check::of("permissions", permissions(config, &world).await));
+    match look(config, &world).await {
+        Ok(found) => {
+            checks.extend(writes(&world, &found).await);
+            checks.push(Check::of("permissions", permissions(&found)));
+        }
+        Err(error) => checks.push(Check::of("permissions", Err(error))),
+    }
     checks
+}
+
+/// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
+async fn look(config: &Config, world: &World) -> Result<Survey, CliError> {
+    let choice = config.choice(&Default::default())?;
+    survey(world, &choice, &Taken::default()).await.map_err(|error| compare(error.to_string()))
+}
+
+fn compare(message: String) -> CliError {
+    CliError::failed(message, "compare what is allowed with `rotator policy`")
+}
+
+/// How many entries each store has, and whether those with a key in them can be written: also where it is not due yet.
+async fn writes(world: &World, found: &Survey) -> Vec<Check> {
+    let due = found.due.iter().flat_map(|due| &due.places);
+    let mut with_keys: Vec<(StoreName, EntryName)> = Vec::new();
+    for place in due {
+        with_keys.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
+    }
+    let left_alone = found.left_alone.iter().filter(|note| note.key_id.is_some() && note.reason != "excluded");
+    for place in left_alone.flat_map(|note| &note.places) {
+        if let (Ok(store), Ok(entry)) = (StoreName::new(&place.store), EntryName::new(&place.entry)) {
+            with_keys.push((store, entry));
+        }
+    }
+    let answers = Answers::of(world, with_keys.iter().map(|(store, entry)| (store, entry))).await;
+    let one = |(name, number): (&StoreName, &usize)| {
+        let is_read_only = world.store(name).is_some_and(|store| store.capabilities().read_only);
+        let refused = answers.refusals().find(|(store, ..)| *store == name && !is_read_only);
+        if let Some((_, entry, why)) = refused {
+            let hint = "no new key is made for what stands there until then";
+            return Check::of(
+                "entries",
+                Err(CliError::failed(format!("{name}: {entry} cannot be written: {why}"), hint)),
+            );
+        }
+        let mut of_store = with_keys.iter().filter(|(store, _)| store == name);
+        let writes = match (
+            of_store.clone().count(),
+            of_store.any(|(_, entry)| *answers.about(name, entry) == Writable::Unknown),
+        ) {
+            _ if is_read_only => "; it is only read",
+            (0, _) => "",
+            (_, true) => "; whether they can be written cannot be asked",
+            (_, false) => "; those with a key can be written",
+        };
+        let message = match number {
+            0 => format!("warning: {name}: {}", entries::EMPTY),
+            _ => format!("{name}: {}{writes}", entries::count(*number)),
+        };
+        Check { name: "entries", ok: true, message }
+    };
+    found.entries.iter().map(one).collect()
 }
 
 /// Whether each store is there and says which it is.
@@ -173,16 +236,13 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
     Ok(if apart >= NOTICEABLE { format!("{words}: better set it, with NTP for example") } else { words })
 }
 
-/// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
-async fn permissions(config: &Config, world: &World) -> Result<String, CliError> {
-    let choice = config.choice(&Default::default())?;
-    let failed = |message: String| CliError::failed(message, "compare what is allowed with `rotator policy`");
-    let Survey { due, left_alone, .. } =
-        survey(world, &choice, &Taken::default()).await.map_err(|error| failed(error.to_string()))?;
+/// Whether IAM answered for every key.
+fn permissions(found: &Survey) -> Result<String, CliError> {
+    let Survey { due, left_alone, .. } = found;
     let of_iam = ["iam-failed", "owner-unknown", "account-unknown"];
     let refused = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str()));
     if let Some(note) = refused {
-        return Err(failed(note.message.clone()));
+        return Err(compare(note.message.clone()));
     }
     Ok(format!(
         "keys due: {}, left alone: {}; reading is allowed, and whether creating and deleting are shows only when it is \

@@ -7,6 +7,7 @@ pub mod connect;
 pub mod defect;
 pub mod demo;
 pub mod doctor;
+mod entries;
 pub mod error;
 pub mod exit;
 pub mod init;

@@ -6,6 +6,7 @@ use super::Context;
 use super::args::ChoiceArgs;
 use super::conclude::to_stdout;
 use super::config::Config;
+use super::entries;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::{PlanDocument, to_bytes};
@@ -36,6 +37,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
         let world = wire::arrive(&config, &context.given, &clock, &stop, false, context.terminal).await?;
         survey(&world, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
+    entries::say(&survey.entries, context.terminal);
     let document = PlanDocument::new(&survey.due, &survey.left_alone);
     let number = document.due.len();
     let in_flight = picture.open.len();

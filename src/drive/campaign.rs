@@ -128,7 +128,8 @@ impl Drive {
         report: &mut Report,
     ) -> Result<(), CampaignError> {
         let campaign = self.open_campaign().await?;
-        let Survey { due, left_alone, unconfirmed } = self.survey(choice, campaign.as_ref()).await?;
+        let Survey { due, left_alone, unconfirmed, entries } = self.survey(choice, campaign.as_ref()).await?;
+        report.entries = entries;
         report.left_alone.clone_from(&left_alone);
         let waiting = left_alone.iter().filter(|note| note.due).filter_map(|note| note.key_id.clone());
         let waiting: Vec<AccessKeyId> = waiting.chain(unconfirmed.iter().cloned()).collect();

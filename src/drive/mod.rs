@@ -20,5 +20,6 @@ pub mod sinks;
 pub mod stop;
 pub mod survey;
 pub mod world;
+pub mod writable;
 pub mod write;
 pub mod writers;

@@ -1,6 +1,6 @@
 //! What a run or resume did and found, gathered from its visits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinSet;
 
@@ -8,7 +8,7 @@ use super::rotate::{Left, Visit};
 use crate::journal::entry::LeftAloneNote;
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
-use crate::rotation::name::{CampaignId, RotationId};
+use crate::rotation::name::{CampaignId, RotationId, StoreName};
 use crate::rotation::standing::Standing;
 
 /// What a run or resume did and found.
@@ -28,6 +28,8 @@ pub struct Report {
     pub unopened: usize,
     /// Due keys that a person has to see to first.
     pub need_a_person: usize,
+    /// How many entries each store had, where the stores were read for keys.
+    pub entries: BTreeMap<StoreName, usize>,
     /// Whether somebody asked to stop.
     pub stopped: bool,
 }

@@ -12,6 +12,7 @@ use super::owner::Owner;
 use super::pace::Operation;
 use super::sinks::{InSinks, followers, forsaken};
 use super::world::World;
+use super::writable::Answers;
 use crate::discovery::{Candidate, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::ports::call::CallError;
@@ -65,6 +66,8 @@ pub struct Survey {
     pub left_alone: Vec<LeftAloneNote>,
     /// Of these, the keys that the next run is to look at again: IAM contradicts itself about them.
     pub unconfirmed: Vec<AccessKeyId>,
+    /// How many entries each store has.
+    pub entries: BTreeMap<StoreName, usize>,
 }
 
 /// Keys that the journal knows.
@@ -154,9 +157,15 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
         consider(world, choice, taken, candidate, bars)
     });
     let answers = futures_util::future::join_all(asking).await;
+    let to_open = findings.candidates.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Some(_))));
+    let writable = Answers::of_candidates(world, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     for ((candidate, answer), (id, old_secret)) in findings.candidates.iter().zip(answers).zip(secrets) {
-        match answer {
+        let checked = answer.and_then(|found| match found {
+            Some(found) => writable.check(world, candidate).map(|()| Some(found)),
+            None => Ok(None),
+        });
+        match checked {
             Ok(Some((Confirmed { account, user, key, .. }, sinks))) => {
                 let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
                 by_user.entry(whose).or_default().push(Due { id, old_secret, account, user, key, places, sinks });
@@ -177,7 +186,9 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
 async fn read_everything(world: &World, survey: &mut Survey) -> Result<(Vec<StoredEntry>, NotOurs), CallError> {
     let (mut entries, mut not_ours) = (Vec::new(), NotOurs::new());
     for store in &world.ports.stores {
-        for (name, reading) in world.pace.read(Operation::Store, || store.read_all()).await? {
+        let all = world.pace.read(Operation::Store, || store.read_all()).await?;
+        survey.entries.insert(store.name().clone(), all.len());
+        for (name, reading) in all {
             match reading {
                 Reading::Value { value, .. } => entries.push(StoredEntry { store: store.name().clone(), name, value }),
                 Reading::NotOurs { value, why, .. } => {

@@ -51,6 +51,17 @@ pub enum Reading {
     Unreadable(String),
 }
 
+/// Whether an entry can be written, as far as a question tells that changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writable {
+    /// Nothing is known that forbids it.
+    Yes,
+    /// A write will certainly be refused. For people: what forbids it, and what to do about it.
+    No(String),
+    /// There is no such question, or it was refused itself.
+    Unknown,
+}
+
 /// One write of a batch.
 #[derive(Debug)]
 pub struct Write {
@@ -85,6 +96,11 @@ pub trait SecretStore: Send + Sync {
 
     /// These entries, in this order.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError>;
+
+    /// Whether these entries can be written, in their order. Asked before a key is made for them; changes nothing.
+    async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {
+        entries.iter().map(|_| Writable::Unknown).collect()
+    }
 
     /// What waits in these entries to become their value, in their order: written by a batch that was cut off, and seen by
     /// no reader. Nothing, where the store has no such thing.

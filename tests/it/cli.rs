@@ -9,3 +9,4 @@ mod rotating;
 mod sinks;
 mod stores;
 mod words;
+mod writable;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
 use crate::rotation::failure::Failure;
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
@@ -45,6 +45,12 @@ pub trait Backend: Send + Sync {
 
     /// These entries, in this order.
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError>;
+
+    /// Whether these entries can be written, in their order, by a question that changes nothing. Nothing is known of it,
+    /// where the store has no such question.
+    async fn writable(&self, names: &[String]) -> Vec<Writable> {
+        names.iter().map(|_| Writable::Unknown).collect()
+    }
 
     /// What waits in these entries to become their value, in their order: put there by a write that was cut off, and seen
     /// by no reader. Nothing, where the store has no such thing.

@@ -7,7 +7,7 @@ use globset::GlobSet;
 
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::CallError;
-use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::secret::SecretValue;
@@ -55,6 +55,14 @@ impl SecretStore for Chosen {
     // By name everything can be read: a rotation that was opened before the configuration was changed goes on.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
         self.store.read(entries).await
+    }
+
+    async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {
+        if self.read_only {
+            let why = format!("{} is configured as read_only", self.name());
+            return entries.iter().map(|_| Writable::No(why.clone())).collect();
+        }
+        self.store.writable(entries).await
     }
 
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {

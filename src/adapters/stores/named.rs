@@ -8,7 +8,7 @@ use super::backend::{Backend, NativeWrite};
 use super::naming::Naming;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::secret::SecretValue;
@@ -78,6 +78,13 @@ impl SecretStore for Named {
             None => Reading::Missing,
         };
         Ok(natives.iter().map(reading).collect())
+    }
+
+    async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {
+        let natives = self.natives(entries);
+        let mut asked = self.backend.writable(&there(&natives)).await.into_iter();
+        let answer = |native: &Option<String>| native.as_ref().and_then(|_| asked.next()).unwrap_or(Writable::Unknown);
+        natives.iter().map(answer).collect()
     }
 
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {

@@ -131,7 +131,7 @@ fn the_doctor_tells_what_is_well_and_what_is_not() {
     let document = bench.run(&["doctor", "--output", "json"]).code(0).json();
     let names: Vec<_> =
         document["checks"].as_array().expect("a list").iter().map(|check| check["name"].clone()).collect();
-    assert_eq!(names, ["config", "journal", "store", "credentials", "clock", "permissions"]);
+    assert_eq!(names, ["config", "journal", "store", "credentials", "clock", "entries", "permissions"]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rotator::journal::write_ahead::Attempt;
-use rotator::ports::secret_store::{Reading, SecretStore, Version, Write};
+use rotator::ports::secret_store::{Reading, SecretStore, Version, Writable, Write};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::name::EntryName;
 use rotator::rotation::secret::SecretValue;
@@ -254,7 +254,15 @@ async fn says_what_it_may_not_read_or_write(subject: &dyn Subject) {
         assert!(matches!(read.as_slice(), [Reading::Value { .. }, Reading::Unreadable(_)]), "{read:?}");
         subject.forbid_nothing();
     }
+    let question = [name(ID), name(SECRET)];
+    let answers = store.writable(&question).await;
+    assert!(answers.len() == 2 && !answers.iter().any(|answer| matches!(answer, Writable::No(_))), "{answers:?}");
     if subject.forbid_writing(SECRET) {
+        let answers = store.writable(&question).await;
+        assert_ne!(answers[1], Writable::Yes, "a write that is refused is not said to be possible");
+        if subject.says_what_may_be_written() {
+            assert!(matches!(&answers[1], Writable::No(why) if !why.is_empty()), "{answers:?}");
+        }
         let result = write(&store, vec![over(subject, SECRET, &before, "new secret")]).await;
         assert!(matches!(&result, Err(Failure::Refused(refusal)) if refusal.kind != RefusalKind::Stale), "{result:?}");
         subject.forbid_nothing();

@@ -56,6 +56,11 @@ pub(super) trait Subject {
         false
     }
 
+    /// Whether it can be asked beforehand which entries may be written.
+    fn says_what_may_be_written(&self) -> bool {
+        false
+    }
+
     /// Gives all rights back.
     fn forbid_nothing(&self) {}
 

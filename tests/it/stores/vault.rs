@@ -121,6 +121,10 @@ impl Subject for Kv {
         true
     }
 
+    fn says_what_may_be_written(&self) -> bool {
+        true
+    }
+
     fn forbid_nothing(&self) {
         self.rules("");
     }

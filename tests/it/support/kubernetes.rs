@@ -250,8 +250,20 @@ impl World {
                 let refused = self.allowed("patch", "secrets", Some(namespace), Some(name));
                 refused.unwrap_or_else(|| self.patch(namespace, name, request))
             }
+            ("POST", ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"]) => self.review(request),
             _ => status(404, "NotFound", "the server could not find the requested resource"),
         }
+    }
+
+    /// What the caller may do. A denial has `allowed: false`
+    /// (<https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/>).
+    fn review(&self, request: &Request) -> Answer {
+        let mut review: Value = serde_json::from_slice(&request.body).expect("a review");
+        let of = |name: &str| review["spec"]["resourceAttributes"][name].as_str();
+        let (verb, resource) = (of("verb").expect("a verb"), of("resource").expect("a resource"));
+        let refused = self.allowed(verb, resource, of("namespace"), of("name"));
+        review["status"] = json!({ "allowed": refused.is_none() });
+        (201, review)
     }
 
     /// The refusal, where no role allows it (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>).

@@ -18,9 +18,10 @@ use rusqlite::Connection;
 use super::super::private_file;
 use super::super::sqlite::{self, DatabaseError, Kind, chain};
 use super::super::{FileError, private_file::Others};
+use super::file::writable::writable_in_place;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Write};
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::{EntryName, InvalidName, StoreIdentity, StoreName};
 pub use key::{KeyOrigin, MalformedKey, StoreKey};
@@ -236,6 +237,11 @@ impl SecretStore for EmbeddedStore {
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
         let entries = entries.to_vec();
         self.blocking(move |inner| inner.read(&entries)).await
+    }
+
+    async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {
+        let answer = writable_in_place(&self.inner.path);
+        entries.iter().map(|_| answer.clone()).collect()
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {

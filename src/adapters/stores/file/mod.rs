@@ -5,9 +5,11 @@
 //! expects is compared under a lock on the file. Programs that do not ask for that lock can come between the last look
 //! and the rename, which lie microseconds apart.
 
+mod attributes;
 pub(super) mod replace;
 #[cfg(test)]
 mod tests;
+pub(super) mod writable;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,7 +24,7 @@ use super::sops::is_encrypted;
 use super::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading};
+use crate::ports::secret_store::{Capabilities, Reading, Writable};
 use crate::rotation::failure::Failure;
 use crate::rotation::name::StoreIdentity;
 
@@ -152,6 +154,13 @@ impl Backend for FileStore {
         .await
     }
 
+    async fn writable(&self, names: &[String]) -> Vec<Writable> {
+        let (inner, asked) = (Arc::clone(&self.inner), names.to_vec());
+        let look = move || asked.iter().map(|name| inner.writable(name)).collect();
+        let answer = tokio::task::spawn_blocking(look).await;
+        answer.unwrap_or_else(|_| names.iter().map(|_| Writable::Unknown).collect())
+    }
+
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
         for (written, write) in batch.into_iter().enumerate() {
             let inner = Arc::clone(&self.inner);
@@ -188,6 +197,10 @@ impl Inner {
             return Ok(self.folder.join(name));
         }
         Err(Failure::Refused(Refusal::new(RefusalKind::Other, format!("{name} is no file of this store"))))
+    }
+
+    fn writable(&self, name: &str) -> Writable {
+        self.path_of(name).map_or(Writable::Unknown, |path| writable::writable(&path))
     }
 
     fn read(&self, name: &str) -> Reading {

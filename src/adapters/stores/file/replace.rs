@@ -11,7 +11,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use sha2::{Digest, Sha256};
 
 use super::super::NativeWrite;
-use super::LARGEST;
+use super::writable::{forbids, is_refusal};
+use super::{LARGEST, attributes};
 use crate::ports::secret_store::Version;
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::secret::SecretValue;
@@ -63,7 +64,10 @@ fn refused(kind: RefusalKind, path: &Path, why: impl std::fmt::Display) -> Failu
 
 /// Puts the new bytes in the place of the old, if these are still there.
 pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
-    let other = |error: io::Error| refused(RefusalKind::Other, path, error);
+    let other = |error: io::Error| {
+        let kind = if is_refusal(&error) { RefusalKind::Denied } else { RefusalKind::Other };
+        refused(kind, path, error)
+    };
     let stale = || refused(RefusalKind::Stale, path, "it has changed since it was read");
     let mut file = match lock(path) {
         Ok(file) => file,
@@ -75,11 +79,10 @@ pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
         return Err(stale());
     }
     let metadata = file.metadata().map_err(other)?;
-    if metadata.nlink() > 1 {
-        let why = "it has several hard links, and a reader of another one would keep the old pair: remove those";
-        return Err(refused(RefusalKind::Other, path, why));
+    if let Some(why) = forbids(path, &metadata) {
+        return Err(refused(RefusalKind::Denied, path, why));
     }
-    let beside = Beside::new(path, write.value.expose()).and_then(|beside| beside.made_like(&metadata));
+    let beside = Beside::new(path, write.value.expose()).and_then(|beside| beside.made_like(&file, &metadata));
     let beside = beside.map_err(other)?;
     // Once more, with nothing left to do but to rename.
     let (version, _) = open(path).and_then(|mut now| content(&mut now)).map_err(other)?;
@@ -145,14 +148,17 @@ impl Beside {
     }
 
     /// As the file that it is to replace, and on the disk.
-    fn made_like(self, like: &fs::Metadata) -> io::Result<Self> {
+    fn made_like(self, replaced: &File, like: &fs::Metadata) -> io::Result<Self> {
         let file = &self.file;
         let there = file.metadata()?;
         if (there.uid(), there.gid()) != (like.uid(), like.gid()) {
             std::os::unix::fs::fchown(file, Some(like.uid()), Some(like.gid())).map_err(|error| {
-                io::Error::other(format!("its owner {}:{} cannot be kept: {error}", like.uid(), like.gid()))
+                let why = format!("its owner {}:{} cannot be kept: {error}", like.uid(), like.gid());
+                io::Error::new(error.kind(), why)
             })?;
         }
+        // Before the mode, which may take the right to write them away.
+        attributes::keep(replaced, file)?;
         // After the owner: a change of owner takes the set-id bits away.
         file.set_permissions(like.permissions())?;
         file.sync_all()?;

@@ -65,7 +65,8 @@ fn what_is_not_a_file_of_its_own_is_not_written() {
     let there = version(&path);
     fs::hard_link(&path, folder.path().join("z")).expect("linked");
     let linked = write(version(&path), "new");
-    assert_eq!(kind(replace::replace(&path, &linked)), RefusalKind::Other);
+    assert_eq!(kind(replace::replace(&path, &linked)), RefusalKind::Denied);
+    assert!(matches!(writable::writable(&path), Writable::No(why) if why.contains("2 hard links")));
     fs::remove_file(folder.path().join("z")).expect("removed");
     fs::remove_file(&path).expect("removed");
     assert_eq!(kind(replace::replace(&path, &write(there.clone(), "new"))), RefusalKind::Stale);
@@ -139,4 +140,44 @@ async fn what_sops_has_encrypted_is_read_and_not_ours() {
     let told: Vec<_> =
         all.iter().map(|(name, reading)| (name.as_str(), matches!(reading, Reading::NotOurs { .. }))).collect();
     assert_eq!(told, [("plain", false), ("sealed", true)]);
+}
+
+/// A file system without attributes or lists has nothing to keep: there the test says nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_replacement_has_the_attributes_of_the_file_and_no_others() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let entries = |rows: &[(u16, u16, u32)]| {
+        let row = |(tag, rights, id): &(u16, u16, u32)| {
+            [tag.to_le_bytes().as_slice(), &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        [vec![2, 0, 0, 0], rows.iter().flat_map(row).collect()].concat()
+    };
+    let none = u32::MAX;
+    // User 33 may read, and the owning group may not.
+    let list = entries(&[(1, 6, none), (2, 4, 33), (4, 0, none), (0x10, 4, none), (0x20, 0, none)]);
+    let for_all = entries(&[(1, 7, none), (2, 7, 34), (4, 7, none), (0x10, 7, none), (0x20, 0, none)]);
+    let set = |path: &Path, name: &str, value: &[u8]| setxattr(path, name, value, XattrFlags::empty());
+    let get = |path: &Path, name: &str| {
+        let mut value = vec![0; 1024];
+        getxattr(path, name, value.as_mut_slice()).map(|length| value[..length].to_vec()).ok()
+    };
+    let folder = folder(&[("x", "old"), ("plain", "old")]);
+    let (path, plain) = (folder.path().join("x"), folder.path().join("plain"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o600)).expect("set");
+    if set(&path, "user.origin", b"agent").is_err() || set(&path, "system.posix_acl_access", &list).is_err() {
+        return;
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).expect("set");
+    let before = get(&path, "system.posix_acl_access");
+    // What the folder gives to every new file is not the file's.
+    set(folder.path(), "system.posix_acl_default", &for_all).expect("lists are known here");
+    replace::replace(&path, &write(version(&path), "new")).expect("written");
+    assert_eq!(get(&path, "user.origin").as_deref(), Some(b"agent".as_slice()));
+    assert!(before.is_some() && get(&path, "system.posix_acl_access") == before);
+    assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o440);
+    replace::replace(&plain, &write(version(&plain), "new")).expect("written");
+    assert_eq!(get(&plain, "system.posix_acl_access"), None, "user 34 may not read it");
+    assert_eq!(fs::metadata(&plain).expect("there").permissions().mode() & 0o7777, 0o600);
 }

@@ -10,10 +10,10 @@ use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::api::{GetParams, ListParams, Patch, PatchParams};
+use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
 use super::settings::{self, KubernetesError};
@@ -125,6 +125,33 @@ impl Api {
     /// One namespace.
     pub(super) async fn namespace(&self, name: &str) -> Result<Answer, CallError> {
         self.read(&built(kube::core::Request::new("/api/v1/namespaces").get(name, &GetParams::default()))?).await
+    }
+
+    /// Whether a Secret may be patched, or any of a namespace where `name` is none
+    /// (<https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access>). `None`: the server
+    /// does not say.
+    pub(super) async fn may_patch(&self, namespace: &str, name: Option<&str>) -> Option<bool> {
+        let mut asked = json!({ "namespace": namespace, "verb": "patch", "version": "v1", "resource": "secrets" });
+        if let Some(name) = name {
+            asked["name"] = name.into();
+        }
+        let review = json!({
+            "kind": "SelfSubjectAccessReview",
+            "apiVersion": "authorization.k8s.io/v1",
+            "spec": { "resourceAttributes": asked },
+        });
+        let reviews = kube::core::Request::new("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+        let request = reviews.create(&PostParams::default(), review.to_string().into_bytes());
+        let answer =
+            self.read(&built(request).ok()?).await.ok().filter(|answer| (200..300).contains(&answer.status))?;
+        let status = answer.parsed::<Value>().ok()?.get("status")?.clone();
+        let flag = |name| status.get(name).and_then(Value::as_bool);
+        // A part of the server that could not decide is no refusal.
+        let is_uncertain = status.get("evaluationError").is_some_and(|error| error != "");
+        match flag("allowed")? {
+            false if is_uncertain => None,
+            allowed => Some(allowed),
+        }
     }
 
     /// Changes what `patch` names of a Secret, and nothing else

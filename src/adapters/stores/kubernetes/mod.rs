@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 use super::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
@@ -309,6 +309,34 @@ impl Backend for Kubernetes {
             Some((Err(why), _)) => Reading::Unreadable(why.clone()),
         };
         Ok(names.iter().map(read).collect())
+    }
+
+    /// Each namespace is asked about first: where all its Secrets may be written, there is nothing more to ask.
+    async fn writable(&self, names: &[String]) -> Vec<Writable> {
+        let mut targets: Vec<Target> = names.iter().filter_map(|name| Some(self.target(name)?.0)).collect();
+        targets.sort();
+        targets.dedup();
+        let (mut whole, mut each) = (BTreeMap::new(), BTreeMap::new());
+        for (namespace, name) in targets {
+            if !whole.contains_key(&namespace) {
+                whole.insert(namespace.clone(), self.api.may_patch(&namespace, None).await);
+            }
+            let may = match whole.get(&namespace).copied().flatten() {
+                Some(true) => Some(true),
+                Some(false) | None => self.api.may_patch(&namespace, Some(&name)).await,
+            };
+            each.insert((namespace, name), may);
+        }
+        let answer = |name: &String| match self.target(name).and_then(|(target, _)| Some((each.get(&target)?, target)))
+        {
+            Some((Some(true), _)) => Writable::Yes,
+            Some((Some(false), (namespace, secret))) => Writable::No(format!(
+                "the credentials in use may not patch the Secret {secret} in namespace {namespace}; allow the verb \
+                 \"patch\" on secrets there (`rotator policy` prints the role)"
+            )),
+            Some((None, _)) | None => Writable::Unknown,
+        };
+        names.iter().map(answer).collect()
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {

@@ -23,7 +23,7 @@ use super::{Backend, NativeWrite};
 use crate::adapters::child::LEAST_TIME;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading};
+use crate::ports::secret_store::{Capabilities, Reading, Writable};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
@@ -133,6 +133,10 @@ impl Backend for SopsStore {
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
         let read = names.iter().cloned().zip(self.files.read(names).await?).collect();
         Ok(self.all_decrypted(read).await.into_iter().map(|(_, reading)| reading).collect())
+    }
+
+    async fn writable(&self, names: &[String]) -> Vec<Writable> {
+        self.files.writable(names).await
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {

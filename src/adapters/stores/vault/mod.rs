@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{Backend, NativeWrite, after, read_each};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
@@ -27,6 +27,9 @@ pub use settings::{Auth, VaultError, VaultSettings};
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
+
+/// Paths in one question about rights.
+const MOST_PATHS: usize = 200;
 
 /// Folders are listed so deep.
 const DEEPEST: usize = 16;
@@ -107,6 +110,27 @@ impl Vault {
             }
         }
         Ok(names)
+    }
+
+    async fn may_update(&self, names: &[String]) -> Vec<Writable> {
+        let paths: Vec<String> = names.iter().map(|name| format!("{}/data/{}", self.mount, self.path(name))).collect();
+        let question = json!({ "paths": paths });
+        let asked = self.api.call(Method::POST, &["sys", "capabilities-self"], Some(&question)).await;
+        let Ok(Answer { status: 200, body, .. }) = asked else { return vec![Writable::Unknown; names.len()] };
+        let answer = |path: &String| {
+            let Some(allowed) = body.get(path).or_else(|| body.get("data")?.get(path)).and_then(Value::as_array) else {
+                return Writable::Unknown;
+            };
+            let allowed: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
+            if allowed.contains(&"update") || allowed.contains(&"root") {
+                return Writable::Yes;
+            }
+            Writable::No(format!(
+                "the policies of the token in use allow {} on {path}, and a write needs \"update\"; add it to them",
+                allowed.join(", ")
+            ))
+        };
+        paths.iter().map(answer).collect()
     }
 
     async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
@@ -203,6 +227,16 @@ impl Backend for Vault {
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
         let all = read_each(names.to_vec(), AT_ONCE, |name| self.get(name).boxed()).await?;
         Ok(all.into_iter().map(|(_, reading)| reading).collect())
+    }
+
+    /// By what the token's policies allow on each path
+    /// (<https://developer.hashicorp.com/vault/api-docs/system/capabilities-self>).
+    async fn writable(&self, names: &[String]) -> Vec<Writable> {
+        let mut answers = Vec::with_capacity(names.len());
+        for some in names.chunks(MOST_PATHS) {
+            answers.extend(self.may_update(some).await);
+        }
+        answers
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {

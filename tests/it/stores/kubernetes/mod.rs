@@ -112,6 +112,10 @@ impl Subject for Secrets {
         true
     }
 
+    fn says_what_may_be_written(&self) -> bool {
+        true
+    }
+
     fn forbid_nothing(&self) {
         self.roles(&["list", "get", "patch"]);
     }
