@@ -85,6 +85,8 @@ faults! {
     NoQuarantine = "no-quarantine",
     /// A write is believed without reading it back.
     WriteBelieved = "write-believed",
+    /// A removal is sent however old the facts are that it rests on.
+    StaleFacts = "stale-facts",
     /// The old key goes although a sink may still hold it.
     SinkNotAwaited = "sink-not-awaited",
     /// Another pair is written to a sink while the one before may still land there.

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::pace::Operation;
-use super::places::{Readings, read_places};
+use super::pace::{Operation, Priority};
+use super::places::Readings;
 use super::rotate::{Left, MOST_TRIES, Visitor};
 use super::sinks::{secret_for, sink_of, way_out};
 use super::world::World;
@@ -13,9 +13,9 @@ use super::write::{self, Batches, OldValues};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
-use crate::rotation::effect::{ChangeStatus, CreateNew, DeleteKey, Effect, Intent, WriteEntries, WriteKind, WriteSink};
+use crate::rotation::effect::{ChangeStatus, CreateNew, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::known::{Hand, Known};
+use crate::rotation::known::Hand;
 use crate::rotation::name::AccessKeyId;
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretKey;
@@ -61,15 +61,13 @@ impl Visitor<'_> {
             Intent::RestoreOld => self.store(journal, WriteKind::RestoreOld).await,
             Intent::FenceStore => self.store(journal, WriteKind::FenceStore).await,
             Intent::WriteSink { sink, key, .. } => self.write_sink(journal, sink, key).await,
-            Intent::DeactivateOld => self.change(journal, ChangeStatus::deactivate_old(user, old)).await,
-            Intent::ReactivateOld => self.change(journal, ChangeStatus::reactivate_old(user, old)).await,
-            Intent::DeactivateNew { key } => self.change(journal, ChangeStatus::deactivate_new(user, key)).await,
-            Intent::ReactivateNew { key } => self.change(journal, ChangeStatus::reactivate_new(user, key)).await,
-            Intent::DeleteOld => self.delete(journal, DeleteKey::old(user, old)).await,
-            Intent::DiscardNew { key, then, why } => {
-                self.delete(journal, DeleteKey::new_key(user, key, then, why)).await
-            }
-            Intent::DeleteNamed { key } => self.delete(journal, DeleteKey::named(user, key)).await,
+            Intent::ReactivateOld => self.reactivate(journal, ChangeStatus::reactivate_old(user, old)).await,
+            Intent::ReactivateNew { key } => self.reactivate(journal, ChangeStatus::reactivate_new(user, key)).await,
+            removal @ (Intent::DeactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::DeleteOld
+            | Intent::DiscardNew { .. }
+            | Intent::DeleteNamed { .. }) => self.remove(journal, removal).await,
         }
     }
 
@@ -82,10 +80,14 @@ impl Visitor<'_> {
         let clock = &world.ports.clock;
         // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
         let kept = std::mem::take(&mut self.hand.kept_turn);
-        let turn = if kept {
-            account.pace.kept_turn(Operation::CreateAccessKey).await
-        } else {
-            account.pace.turn(Operation::CreateAccessKey).await
+        let turn = async {
+            match kept {
+                true => account.pace.kept_turn(Operation::CreateAccessKey).await,
+                false => account.pace.turn(Operation::CreateAccessKey).await,
+            }
+        };
+        let Some(turn) = unless_stopped(world, turn).await else {
+            return Ok((journal, Some(Left::Stopped)));
         };
         if clock.monotonic().saturating_sub(self.hand.keys_seen_at) > FRESH {
             // It counts as had: behind a long queue the next one would come as late, and the list be as old.
@@ -121,34 +123,18 @@ impl Visitor<'_> {
         self.went_wrong(journal, attempt).await
     }
 
-    async fn change(
+    /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
+    async fn reactivate(
         &mut self,
         journal: RotationJournal,
         effect: ChangeStatus,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let (world, account) = (self.world, self.account);
-        let turn = account.pace.turn(Operation::UpdateAccessKey).await;
+        let Some(turn) = unless_stopped(world, account.pace.turn(Operation::UpdateAccessKey)).await else {
+            return Ok((journal, Some(Left::Stopped)));
+        };
         self.finish(journal, effect, |order| async move {
             let result = account.ports.iam.change_status(order).await;
-            turn.over_with(&result);
-            // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
-            if let Ok(at) = &result {
-                world.saw_date(*at);
-            }
-            result
-        })
-        .await
-    }
-
-    async fn delete(
-        &mut self,
-        journal: RotationJournal,
-        effect: DeleteKey,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let (world, account) = (self.world, self.account);
-        let turn = account.pace.turn(Operation::DeleteAccessKey).await;
-        self.finish(journal, effect, |order| async move {
-            let result = account.ports.iam.delete_key(order).await;
             turn.over_with(&result);
             // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
             if let Ok(at) = &result {
@@ -170,10 +156,10 @@ impl Visitor<'_> {
         let readings = match self.hand.readings.take() {
             Some(readings) if readings.writes == world.writers.times(world, &rotation) => readings,
             before => {
-                let now = read_places(world, &rotation).await;
+                let (now, _) = self.read_places(&rotation, Priority::Ordinary).await;
                 if before.is_some_and(|before| before.shows != now.shows) {
                     // Not what was planned on.
-                    self.known = Known::default();
+                    self.forget();
                     return Ok((journal, None));
                 }
                 now
@@ -251,7 +237,7 @@ impl Visitor<'_> {
     }
 
     /// Every effect but the create goes through here.
-    async fn finish<E, A, F>(
+    pub(super) async fn finish<E, A, F>(
         &mut self,
         journal: RotationJournal,
         effect: E,
@@ -271,7 +257,8 @@ impl Visitor<'_> {
 
     fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.failures = 0;
-        self.known = Known::default();
+        self.forget();
+        self.world.scans.look_for(journal.rotation().keys());
         self.hand.readings = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             self.hand.old_values.clear();
@@ -285,7 +272,10 @@ impl Visitor<'_> {
         attempt: Attempt<Y>,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.hand.readings = None;
-        let known = std::mem::take(&mut self.known);
+        let (known, facts) = (std::mem::take(&mut self.known), std::mem::take(&mut self.facts));
+        if matches!(attempt, Attempt::Unknown(_)) {
+            self.since = self.world.ports.clock.monotonic();
+        }
         let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
         let why = match attempt {
             Attempt::Refused(refusal)
@@ -306,9 +296,18 @@ impl Visitor<'_> {
             // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all
             // entries are read afresh, and the proof is of the pair that they must still hold.
             let age = self.world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
-            self.known.keys = known.keys.filter(|_| age <= FRESH);
-            self.known.stored_pair = known.stored_pair;
+            (self.known.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
+            (self.known.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);
         }
         Ok((journal, left))
+    }
+}
+
+/// What `work` gives; `None` if a signal came first. Nothing that has an effect may be cut off so.
+pub(super) async fn unless_stopped<T>(world: &World, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = world.stop.wait() => None,
     }
 }

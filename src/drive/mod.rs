@@ -5,14 +5,17 @@
 
 pub mod accounts;
 mod act;
+mod admission;
 pub mod aws_clock;
 mod bars;
 pub mod campaign;
 mod confirm;
+mod facts;
 pub mod owner;
 pub mod pace;
 pub mod places;
 pub mod prove;
+mod removal;
 pub mod report;
 pub mod rotate;
 pub mod scans;

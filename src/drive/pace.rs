@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::admission::Queue;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::failure::{Failure, RefusalKind};
@@ -49,12 +50,27 @@ pub enum Operation {
     Store,
 }
 
+/// Which calls go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// Any call. It waits for a slot, and until no removal waits for the same operation.
+    Ordinary,
+    /// A call of an admitted removal ([`super::admission`]). The removal holds a slot already, and its calls go before
+    /// all others: what it has read must not grow old in a queue.
+    Removal,
+    /// The one scan of all stores that may run at a time. It has a slot of its own: removals that hold all the others wait
+    /// for it.
+    Scan,
+}
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Lane {
     gap: Duration,
     next: Duration,
     /// When it was slowed last. Calls that were sent before say nothing about the rate since then.
     slowed: Option<Duration>,
+    /// How many calls of removals and scans wait for this operation.
+    first: usize,
 }
 
 impl Lane {
@@ -81,6 +97,7 @@ pub struct Pace {
     lanes: Mutex<HashMap<Operation, Lane>>,
     clock: Arc<dyn Clock>,
     least_gap: Duration,
+    removals: Queue,
 }
 
 /// The right to make one call now.
@@ -98,28 +115,61 @@ impl Pace {
     pub fn new(slots: Arc<Semaphore>, rate: Option<f64>, clock: Arc<dyn Clock>) -> Self {
         let least_gap =
             rate.filter(|rate| *rate > 0.0).map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-        Self { slots, lanes: Mutex::default(), clock, least_gap }
+        Self { slots, lanes: Mutex::default(), clock, least_gap, removals: Queue::default() }
     }
 
     fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<Operation, Lane>> {
         self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The queue of removals, first come, first served.
+    #[must_use]
+    pub(super) const fn removals(&self) -> &Queue {
+        &self.removals
+    }
+
+    /// A slot for a removal, which it holds until it is over.
+    pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.acquire().await.ok()
+    }
+
+    /// How many calls of this operation may be made each second now; `None`: as many as there are slots.
+    #[must_use]
+    pub(super) fn rate(&self, operation: Operation) -> Option<f64> {
+        let gap = self.lanes().get(&operation).map_or(Duration::ZERO, |lane| lane.gap).max(self.least_gap);
+        (!gap.is_zero()).then(|| 1.0 / gap.as_secs_f64())
+    }
+
     /// Waits for a turn. The wait for the lane's gap holds no slot.
     pub async fn turn(&self, operation: Operation) -> Turn<'_> {
+        self.turn_of(Priority::Ordinary, operation).await
+    }
+
+    /// The same, for a call of this priority.
+    pub(super) async fn turn_of(&self, priority: Priority, operation: Operation) -> Turn<'_> {
+        let first = priority != Priority::Ordinary;
+        let _waiting = first.then(|| FirstInLane::new(self, operation));
         loop {
             let wait = {
                 let now = self.clock.monotonic();
                 let mut lanes = self.lanes();
                 let lane = lanes.entry(operation).or_default();
+                let gap = lane.gap.max(self.least_gap);
                 let wait = lane.next.saturating_sub(now);
-                if wait.is_zero() {
-                    lane.next = now + lane.gap.max(self.least_gap);
+                if !first && lane.first > 0 && !gap.is_zero() {
+                    wait.max(gap)
+                } else {
+                    if wait.is_zero() {
+                        lane.next = now + gap;
+                    }
+                    wait
                 }
-                wait
             };
             if wait.is_zero() {
-                return self.kept_turn(operation).await;
+                return match priority {
+                    Priority::Ordinary => self.kept_turn(operation).await,
+                    Priority::Removal | Priority::Scan => self.turn_now(operation, None),
+                };
             }
             self.clock.sleep(wait).await;
         }
@@ -127,7 +177,11 @@ impl Pace {
 
     /// A slot for a call whose turn was had, and given back because something else had to be done first.
     pub async fn kept_turn(&self, operation: Operation) -> Turn<'_> {
-        let slot = self.slots.acquire().await.ok();
+        let slot = self.slot().await;
+        self.turn_now(operation, slot)
+    }
+
+    fn turn_now<'a>(&'a self, operation: Operation, slot: Option<SemaphorePermit<'a>>) -> Turn<'a> {
         Turn { pace: self, operation, sent: self.clock.monotonic(), _slot: slot }
     }
 
@@ -141,10 +195,28 @@ impl Pace {
         F: Future<Output = Result<T, CallError>> + Send,
         T: Send,
     {
+        self.read_of(Priority::Ordinary, operation, call).await
+    }
+
+    /// The same, for a call of this priority.
+    ///
+    /// # Errors
+    /// What the last try said.
+    pub(super) async fn read_of<T, F, A>(
+        &self,
+        priority: Priority,
+        operation: Operation,
+        call: A,
+    ) -> Result<T, CallError>
+    where
+        A: Fn() -> F + Send + Sync,
+        F: Future<Output = Result<T, CallError>> + Send,
+        T: Send,
+    {
         let mut backoff = FIRST_BACKOFF;
         let mut tries = 1;
         loop {
-            let turn = self.turn(operation).await;
+            let turn = self.turn_of(priority, operation).await;
             let answer = call().await;
             turn.over(matches!(&answer, Err(error) if error.kind == CallErrorKind::Throttled));
             match answer {
@@ -156,6 +228,27 @@ impl Pace {
                 }
                 answer => return answer,
             }
+        }
+    }
+}
+
+/// A call that goes first waits for its operation. Counted until it is dropped.
+struct FirstInLane<'a> {
+    pace: &'a Pace,
+    operation: Operation,
+}
+
+impl<'a> FirstInLane<'a> {
+    fn new(pace: &'a Pace, operation: Operation) -> Self {
+        pace.lanes().entry(operation).or_default().first += 1;
+        Self { pace, operation }
+    }
+}
+
+impl Drop for FirstInLane<'_> {
+    fn drop(&mut self) {
+        if let Some(lane) = self.pace.lanes().get_mut(&self.operation) {
+            lane.first = lane.first.saturating_sub(1);
         }
     }
 }

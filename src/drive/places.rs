@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pace::Operation;
+use super::pace::{Operation, Priority};
 use super::world::World;
 use crate::discovery::{Place, read_pair};
 use crate::planted::{self, Planted};
@@ -61,7 +61,7 @@ impl Readings {
 }
 
 /// Reads every place.
-pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
+pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority) -> Readings {
     let writes = world.writers.times(world, rotation);
     let mut readings = Readings { writes, ..Readings::default() };
     let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
@@ -76,7 +76,8 @@ pub async fn read_places(world: &World, rotation: &Rotation) -> Readings {
     for (name, entries) in wanted {
         let answer = match world.store(name) {
             Some(store) => {
-                world.pace.read(Operation::Store, || store.read(&entries)).await.map_err(|error| error.message)
+                let read = world.pace.read_of(priority, Operation::Store, || store.read(&entries)).await;
+                read.map_err(|error| error.message)
             }
             None => Err("it is not configured".to_owned()),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::accounts::Account;
-use super::pace::Operation;
+use super::pace::{Operation, Priority};
 use super::world::World;
 use crate::planted::{self, Planted};
 use crate::ports::identity::WhoIs;
@@ -21,6 +21,29 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const WHERE_NOTHING_IS_SAID: u32 = 5;
 /// A bound above what any `proof_timeout` in use needs.
 const MOST_TRIES: usize = 100_000;
+
+/// Tries the pair once, as part of an admitted removal. An answer that is no proof is left to [`prove`].
+pub(super) async fn prove_once(
+    world: &World,
+    account: &Account,
+    opened: &Opened,
+    id: &AccessKeyId,
+    secret: &SecretKey,
+) -> Proof {
+    let ask = || account.ports.identity.who_is(id, secret);
+    match account.pace.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
+        Ok(WhoIs::User { account, user, at }) => {
+            world.saw_date(at);
+            match account == opened.account && user.is_user(&opened.user) {
+                true => Proof::Passed,
+                false => Proof::SomebodyElse(format!("user {user} of account {account}")),
+            }
+        }
+        Ok(WhoIs::Other { arn }) => Proof::SomebodyElse(arn),
+        Ok(WhoIs::NotAccepted { code }) => Proof::TimedOut(code),
+        Err(error) => Proof::TimedOut(error.message),
+    }
+}
 
 /// Tries the pair until it has answered `confirmations` times in a row, spread over `span`.
 ///

@@ -8,15 +8,17 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::accounts::Account;
 use super::act::InHand;
-use super::pace::Operation;
-use super::places::{forget_previous, read_places, staged_secret};
+use super::facts::{Facts, Span};
+use super::pace::{Operation, Priority};
+use super::places::{Readings, forget_previous, read_places, staged_secret};
 use super::prove::prove;
 use super::stop::Stop;
 use super::world::World;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::rotation::event::Event;
-use crate::rotation::known::Known;
+use crate::rotation::known::{KeyUse, KeysSeen, Known};
+use crate::rotation::name::AccessKeyId;
 use crate::rotation::plan::{Look, Step, plan};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::{Phase, Rotation, Standing};
@@ -60,6 +62,11 @@ pub(super) struct Visitor<'a> {
     pub(super) account: &'a Account,
     pub(super) hand: InHand,
     pub(super) known: Known,
+    /// When what is known was read.
+    pub(super) facts: Facts,
+    /// When the rotation came to its present state or the last wait was over, by the monotonic clock: a scan for a removal
+    /// begins later.
+    pub(super) since: Duration,
     pub(super) failures: u32,
     /// One of the places that bound how many new keys are in memory at once.
     place: Option<OwnedSemaphorePermit>,
@@ -78,7 +85,9 @@ pub async fn visit(
         Ok(account) => account,
         Err(why) => return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) }),
     };
-    let mut visitor = Visitor { world, account, hand: InHand::default(), known: Known::default(), failures: 0, place };
+    let (known, facts, since) = (Known::default(), Facts::default(), world.ports.clock.monotonic());
+    let mut visitor = Visitor { world, account, hand: InHand::default(), known, facts, since, failures: 0, place };
+    world.scans.look_for(journal.rotation().keys());
     let mut journal = journal;
     let mut left = Left::Failing("it took more steps than any rotation should".to_owned());
     for _ in 0..MOST_STEPS {
@@ -119,15 +128,30 @@ impl Visitor<'_> {
             Step::Later { why } => self.later(journal, why).await,
             Step::Wait { until, why } => self.wait(journal, until, why).await,
             Step::Note(event) => {
-                self.known = Known::default();
+                self.forget();
                 Ok((journal.note(event).await?, None))
             }
-            Step::Look(look) => match self.look(journal.rotation(), look).await {
-                Ok(()) => Ok((journal, None)),
-                Err(why) => self.later(journal, why).await,
-            },
+            Step::Look(look) => {
+                let in_hand = self.has_a_key_in_hand(journal.rotation());
+                let seen = tokio::select! {
+                    biased;
+                    seen = self.look(journal.rotation(), look) => seen,
+                    () = world.stop.wait(), if !in_hand => return Ok((journal, Some(Left::Stopped))),
+                };
+                match seen {
+                    Ok(()) => Ok((journal, None)),
+                    Err(why) => self.later(journal, why).await,
+                }
+            }
             Step::Act(intent) => self.act(journal, intent).await,
         }
+    }
+
+    /// Forgets what was seen: the rotation has changed, or time has passed. What is seen from now on counts.
+    pub(super) fn forget(&mut self) {
+        self.known = Known::default();
+        self.facts = Facts::default();
+        self.since = self.world.ports.clock.monotonic();
     }
 
     /// A key in hand is brought to the store or discarded; everything else can wait for the next `resume`.
@@ -154,7 +178,10 @@ impl Visitor<'_> {
             return Ok((journal, Some(Left::Failing(why))));
         }
         let backoff = FIRST_BACKOFF * 2_u32.pow(self.failures - 1);
-        self.world.ports.clock.sleep(backoff).await;
+        tokio::select! {
+            () = self.world.ports.clock.sleep(backoff) => {}
+            () = self.world.stop.wait() => {}
+        }
         Ok((journal, None))
     }
 
@@ -169,7 +196,6 @@ impl Visitor<'_> {
             return Ok((journal, Some(Left::Waiting(until))));
         }
         self.place = None;
-        self.known = Known::default();
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
             self.hand = InHand::default();
@@ -180,6 +206,7 @@ impl Visitor<'_> {
             () = self.world.ports.clock.sleep(span) => {}
             () = self.world.stop.wait() => {}
         }
+        self.forget();
         Ok((journal, None))
     }
 
@@ -190,37 +217,29 @@ impl Visitor<'_> {
         }
     }
 
-    async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), String> {
-        let (world, Account { ports, pace, .. }) = (self.world, self.account);
-        let opened = &rotation.opened;
+    pub(super) async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), String> {
+        let (world, opened) = (self.world, &rotation.opened);
         match look {
             Look::Keys => {
-                let keys = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user)).await;
-                let mut keys = keys.map_err(|error| error.message)?;
-                world.saw_date(keys.at);
-                if planted::is(Planted::LocalClock) {
-                    keys.at = world.aws_now();
-                }
-                self.hand.keys_seen_at = world.ports.clock.monotonic();
-                self.known.keys = Some(keys);
+                let (keys, span) = self.list_keys(rotation, Priority::Ordinary).await?;
+                self.hand.keys_seen_at = span.ended;
+                (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
             }
             Look::Places => {
-                let mut readings = read_places(world, rotation).await;
+                let (mut readings, span) = self.read_places(rotation, Priority::Ordinary).await;
                 let is_lost = self.hand.new_secret.is_none() && readings.new_secret.is_none();
                 if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
                     readings.new_secret = staged_secret(world, rotation, &readings).await;
                 }
-                if let Some(secret) = readings.new_secret.take() {
-                    self.hand.new_secret = Some(secret);
-                }
-                self.known.places = Some(readings.seen(world, rotation));
-                self.hand.readings = Some(readings);
+                self.saw_places(rotation, readings, span);
             }
             Look::Scan(key) => {
-                let seen = world.scans.naming(world, &key).await.map_err(|error| error.message)?;
+                let (seen, span) = world.scans.naming(world, &key, self.since).await.map_err(|error| error.message)?;
                 let scan = self.known.scan.get_or_insert_default();
                 scan.named.extend(seen.named);
                 scan.unreadable = seen.unreadable;
+                // Of several scans, for several keys, the oldest counts.
+                self.facts.scan = Some(self.facts.scan.filter(|before| before.began < span.began).unwrap_or(span));
             }
             Look::NewPair | Look::StoredPair => {
                 let policy = &opened.policy;
@@ -230,16 +249,58 @@ impl Visitor<'_> {
                 let stored = look == Look::StoredPair;
                 let (times, span) =
                     if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
+                let began = world.ports.clock.monotonic();
                 let proof = prove(world, self.account, opened, &made.key, secret, times, span).await;
-                *(if stored { &mut self.known.stored_pair } else { &mut self.known.new_pair }) = Some(proof);
+                let span = Span { began, ended: world.ports.clock.monotonic() };
+                if stored {
+                    (self.known.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
+                } else {
+                    self.known.new_pair = Some(proof);
+                }
             }
             Look::LastUsed(key) => {
-                let used = pace.read(Operation::GetAccessKeyLastUsed, || ports.iam.last_used(&key)).await;
-                let used = used.map_err(|error| error.message)?;
-                self.known.last_used.insert(key, used.and_then(|used| used.used));
+                let used = self.last_used(&key, Priority::Ordinary).await?;
+                self.known.last_used.insert(key, used);
             }
         }
         Ok(())
+    }
+
+    /// The user's keys, and when they were asked for.
+    pub(super) async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), String> {
+        let (world, Account { ports, pace, .. }) = (self.world, self.account);
+        let began = world.ports.clock.monotonic();
+        let list = || ports.iam.list_keys(&rotation.opened.user);
+        let mut keys = pace.read_of(priority, Operation::ListAccessKeys, list).await.map_err(|error| error.message)?;
+        world.saw_date(keys.at);
+        if planted::is(Planted::LocalClock) {
+            keys.at = world.aws_now();
+        }
+        Ok((keys, Span { began, ended: world.ports.clock.monotonic() }))
+    }
+
+    /// Every place of the rotation, and when it was read.
+    pub(super) async fn read_places(&self, rotation: &Rotation, priority: Priority) -> (Readings, Span) {
+        let clock = &self.world.ports.clock;
+        let began = clock.monotonic();
+        let readings = read_places(self.world, rotation, priority).await;
+        (readings, Span { began, ended: clock.monotonic() })
+    }
+
+    pub(super) fn saw_places(&mut self, rotation: &Rotation, mut readings: Readings, span: Span) {
+        if let Some(secret) = readings.new_secret.take() {
+            self.hand.new_secret = Some(secret);
+        }
+        (self.known.places, self.facts.places) = (Some(readings.seen(self.world, rotation)), Some(span));
+        self.hand.readings = Some(readings);
+    }
+
+    /// When the key was last used; `None`: never.
+    pub(super) async fn last_used(&self, key: &AccessKeyId, priority: Priority) -> Result<Option<KeyUse>, String> {
+        let Account { ports, pace, .. } = self.account;
+        let ask = || ports.iam.last_used(key);
+        let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await.map_err(|error| error.message)?;
+        Ok(used.and_then(|used| used.used))
     }
 }
 

@@ -1,11 +1,14 @@
 //! Reading every entry of every store to see which of them name a key.
 //!
-//! One scan serves all who asked before it began: with hundreds of rotations there are few scans.
+//! A scan looks for the keys of all rotations that this process has in hand, so that one scan serves all of them: each
+//! that had come to its present state before the scan began, as long as the scan is fresh enough.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::pace::Operation;
+use super::facts::Span;
+use super::pace::{Operation, Priority};
 use super::world::World;
 use crate::discovery::{Haystack, Needle};
 use crate::planted::{self, Planted};
@@ -14,93 +17,168 @@ use crate::ports::secret_store::Reading;
 use crate::rotation::known::ScanSeen;
 use crate::rotation::name::AccessKeyId;
 
-/// How many results are kept for those who asked for them and were not woken yet.
-const KEPT_RESULTS: usize = 4;
+/// With `--wait`, scans begin at least this far apart.
+const LEAST_INTERVAL: Duration = Duration::from_secs(60);
+/// With `--wait`, scans begin at least so many times the duration of the last one apart: reading takes at most a tenth of
+/// the time.
+const INTERVAL_IN_SCANS: u32 = 10;
+/// With `--wait`, a removal that is due waits at most this long for its scan to begin.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
-type Outcome = Result<ScanSeen, CallError>;
+/// One scan of every entry.
+struct Scan {
+    span: Span,
+    /// What it looked for.
+    keys: BTreeSet<AccessKeyId>,
+    named: BTreeMap<AccessKeyId, Vec<String>>,
+    unreadable: Vec<String>,
+}
+
+impl Scan {
+    fn seen(&self, key: &AccessKeyId) -> (ScanSeen, Span) {
+        let entries = self.named.get(key).cloned().unwrap_or_default();
+        let named = BTreeMap::from([(key.clone(), entries)]);
+        (ScanSeen { named, unreadable: self.unreadable.clone() }, self.span)
+    }
+}
 
 #[derive(Default)]
-struct Waiting {
-    /// The number of the scan that will serve those who ask now.
-    number: u64,
-    keys: BTreeSet<AccessKeyId>,
+struct Latest {
+    scan: Option<Scan>,
+    /// The last scan that failed: when it ended, and why.
+    failed: Option<(Duration, CallError)>,
 }
 
 /// Scans, shared by all rotations.
 #[derive(Default)]
 pub struct Scans {
-    waiting: Mutex<Waiting>,
-    results: tokio::sync::Mutex<VecDeque<(u64, Outcome)>>,
+    /// The keys of all rotations in hand.
+    keys: Mutex<BTreeSet<AccessKeyId>>,
+    /// Since when a rotation waits for a scan that has not begun.
+    due_since: Mutex<Option<Duration>>,
+    latest: tokio::sync::Mutex<Latest>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scans {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// From now on every scan looks for these keys, too.
+    pub(super) fn look_for<'a>(&self, keys: impl IntoIterator<Item = &'a AccessKeyId>) {
+        lock(&self.keys).extend(keys.into_iter().cloned());
     }
 
-    /// Which entries name `key`, by a scan that begins after this call.
+    /// Which entries name `key`, by a scan that began at `since` or later and is fresh enough for a removal now.
     ///
     /// # Errors
     /// A store could not be listed at all.
-    pub async fn naming(&self, world: &World, key: &AccessKeyId) -> Outcome {
-        let number = {
-            let mut waiting = self.waiting();
-            waiting.keys.insert(key.clone());
-            waiting.number
-        };
-        let mut results = self.results.lock().await;
-        let found = results.iter().find(|(done, _)| *done == number).map(|(_, outcome)| outcome.clone());
-        if let Some(outcome) = found {
-            return outcome.map(|seen| only(seen, key));
+    pub(super) async fn naming(
+        &self,
+        world: &World,
+        key: &AccessKeyId,
+        since: Duration,
+    ) -> Result<(ScanSeen, Span), CallError> {
+        let clock = &world.ports.clock;
+        let asked = clock.monotonic();
+        self.look_for([key]);
+        lock(&self.due_since).get_or_insert(asked);
+        let mut latest = self.latest.lock().await;
+        if let Some((_, error)) = latest.failed.as_ref().filter(|(ended, _)| *ended > asked) {
+            return Err(error.clone());
         }
-        let (number, keys) = {
-            let mut waiting = self.waiting();
-            // Whoever's result was dropped already asks along in this scan.
-            waiting.keys.insert(key.clone());
-            let number = waiting.number;
-            waiting.number += 1;
-            (number, std::mem::take(&mut waiting.keys))
+        let serves = |scan: &&Scan| {
+            scan.span.began >= since && scan.keys.contains(key) && scan.span.scan_is_fresh(clock.monotonic())
         };
-        let outcome = scan(world, &keys).await;
-        results.push_back((number, outcome.clone()));
-        if results.len() > KEPT_RESULTS {
-            results.pop_front();
+        if let Some(scan) = latest.scan.as_ref().filter(serves) {
+            return Ok(scan.seen(key));
         }
-        outcome.map(|seen| only(seen, key))
+        if world.manner.wait {
+            let due = lock(&self.due_since).unwrap_or(asked);
+            let before = latest.scan.as_ref().map(|scan| scan.span);
+            clock.sleep(earliest(before, due).saturating_sub(clock.monotonic())).await;
+        }
+        let keys = lock(&self.keys).clone();
+        *lock(&self.due_since) = None;
+        let began = clock.monotonic();
+        match scan(world, &keys).await {
+            Ok((named, unreadable)) => {
+                let scan = Scan { span: Span { began, ended: clock.monotonic() }, keys, named, unreadable };
+                let seen = scan.seen(key);
+                *latest = Latest { scan: Some(scan), failed: None };
+                Ok(seen)
+            }
+            Err(error) => {
+                latest.failed = Some((clock.monotonic(), error.clone()));
+                Err(error)
+            }
+        }
     }
 }
 
-fn only(mut seen: ScanSeen, key: &AccessKeyId) -> ScanSeen {
-    seen.named.retain(|named, _| named == key);
-    seen
+/// When the next scan may begin, after the one `before`, if a removal has been due since `due`: scans are far enough apart
+/// to gather the removals that become due meanwhile.
+fn earliest(before: Option<Span>, due: Duration) -> Duration {
+    let Some(before) = before else { return Duration::ZERO };
+    let interval = LEAST_INTERVAL.max(before.ended.saturating_sub(before.began) * INTERVAL_IN_SCANS);
+    (before.began + interval).min(due + LONGEST_WAIT)
 }
 
-async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Outcome {
+type Named = BTreeMap<AccessKeyId, Vec<String>>;
+
+/// Which entries name which of these keys, and which could not be read.
+async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec<String>), CallError> {
     let needles: Vec<(&AccessKeyId, Needle)> = keys.iter().map(|key| (key, Needle::new(key))).collect();
-    let mut seen =
-        ScanSeen { named: keys.iter().map(|key| (key.clone(), Vec::new())).collect(), unreadable: Vec::new() };
+    let (mut named, mut unreadable) = (Named::new(), Vec::new());
     for store in &world.ports.stores {
-        for (entry, reading) in world.pace.read(Operation::Store, || store.read_all()).await? {
+        for (entry, reading) in world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await? {
             let label = || world.describe(store.name(), &entry);
             match reading {
                 Reading::Value { value, .. } | Reading::NotOurs { value, .. } => {
                     let haystack = Haystack::new(&value);
-                    for (key, needle) in &needles {
-                        if haystack.names(needle) {
-                            seen.named.entry((*key).clone()).or_default().push(label());
-                        }
+                    for (key, _) in needles.iter().filter(|(_, needle)| haystack.names(needle)) {
+                        named.entry((*key).clone()).or_default().push(label());
                     }
                 }
                 Reading::Unreadable(_) if world.manner.unread_ok.is_match(entry.as_str()) => {}
                 Reading::Unreadable(_) if planted::is(Planted::UnreadableIgnored) => {}
                 Reading::Unreadable(why) => {
                     tracing::warn!("{} cannot be read: {why}", label());
-                    seen.unreadable.push(label());
+                    unreadable.push(label());
                 }
                 Reading::Missing => {}
             }
         }
     }
     tracing::debug!(keys = keys.len(), "read every entry of every store");
-    Ok(seen)
+    Ok((named, unreadable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn span(began: u64, ended: u64) -> Option<Span> {
+        Some(Span { began: at(began), ended: at(ended) })
+    }
+
+    #[test]
+    fn the_first_scan_begins_at_once() {
+        assert_eq!(earliest(None, at(1_000)), Duration::ZERO);
+    }
+
+    #[test]
+    fn scans_begin_a_minute_apart_and_take_at_most_a_tenth_of_the_time() {
+        assert_eq!(earliest(span(100, 101), at(102)), at(160));
+        assert_eq!(earliest(span(100, 120), at(125)), at(300));
+    }
+
+    #[test]
+    fn a_removal_waits_at_most_fifteen_minutes_for_a_scan() {
+        assert_eq!(earliest(span(1_000, 1_900), at(2_000)), at(2_900));
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pace::Operation;
+use super::pace::{Operation, Priority};
 use super::places::{Readings, read_places};
 use super::world::World;
 use crate::discovery::{Place, read_pair, splice_all};
@@ -175,7 +175,7 @@ pub async fn write(
     if planted::is(Planted::WriteBelieved) {
         return Ok(world.aws_now());
     }
-    let readings = read_places(world, rotation).await;
+    let readings = read_places(world, rotation, Priority::Ordinary).await;
     if readings.seen(world, rotation).all(wanted) {
         return Ok(world.aws_now());
     }
@@ -196,7 +196,7 @@ async fn fenced(
     replaced: &[(StoreName, EntryName, Version)],
 ) -> Result<Timestamp, Failure> {
     let late_writes = |name: &StoreName| world.store(name).map(|store| store.capabilities().late_writes);
-    let readings = read_places(world, rotation).await;
+    let readings = read_places(world, rotation, Priority::Ordinary).await;
     for (store, entry, before) in
         replaced.iter().filter(|(store, ..)| late_writes(store).is_some_and(|late| late.is_zero()))
     {

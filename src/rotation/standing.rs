@@ -331,6 +331,12 @@ impl Rotation {
         self.standing.phase().and_then(Phase::made)
     }
 
+    /// The keys that a removal of this rotation may concern: the old one, the new one, those that an operator named.
+    pub fn keys(&self) -> impl Iterator<Item = &AccessKeyId> {
+        let new = self.made().map(|made| &made.key);
+        std::iter::once(&self.opened.old_key).chain(new).chain(&self.named)
+    }
+
     /// Whether this is neither the old key nor the new one.
     #[must_use]
     pub fn is_strangers(&self, key: &AccessKeyId) -> bool {
