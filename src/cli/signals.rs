@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
-use crate::drive::stop::Stop;
+use super::output::terminal::Terminal;
+use crate::drive::stop::{STOP_WITHIN, Stop};
 use crate::journal::clock::Clock;
 
 /// Which signal came first, as the exit code that it calls for.
@@ -54,10 +56,20 @@ pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Re
             }
             first.0.store(exit.code(), Ordering::SeqCst);
             stop.ask(clock.as_ref());
+            end_within_the_limit(exit, terminal);
             terminal.warn("stopping: whatever is in hand is brought to a safe place first; once more ends at once");
         }
     });
     Ok(signalled)
+}
+
+/// Ends the process if it has not ended by itself in time: a call that does not answer must not keep it.
+fn end_within_the_limit(exit: Exit, terminal: Terminal) {
+    tokio::spawn(async move {
+        tokio::time::sleep(STOP_WITHIN - Duration::from_secs(1)).await;
+        terminal.warn("stopped while calls were still under way; `rotator resume` finds out what became of them");
+        std::process::exit(i32::from(exit.code()));
+    });
 }
 
 /// Returns at the next of them; never where they are ignored.

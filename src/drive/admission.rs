@@ -5,8 +5,8 @@
 //! admitted first come, first served, and only as many at once as the rate limit lets through within [`SENT_WITHIN`].
 //! An admitted unit holds one slot of its own, and its calls go before all others ([`super::pace::Priority`]).
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, SemaphorePermit};
@@ -21,15 +21,23 @@ pub(super) const SENT_WITHIN: Duration = Duration::from_secs(5);
 struct Units {
     /// The number of the next ticket.
     next: u64,
-    waiting: BTreeSet<u64>,
+    waiting: BTreeMap<u64, Arc<Notify>>,
     admitted: usize,
+}
+
+impl Units {
+    /// Lets the first that waits look again. Only it can be admitted, so no other is woken.
+    fn wake_first(&self) {
+        if let Some((_, first)) = self.waiting.first_key_value() {
+            first.notify_one();
+        }
+    }
 }
 
 /// The queue of one account.
 #[derive(Default)]
 pub(super) struct Queue {
     units: Mutex<Units>,
-    changed: Notify,
 }
 
 impl Queue {
@@ -43,6 +51,7 @@ impl Queue {
 pub(super) struct Ticket<'a> {
     pace: &'a Pace,
     number: u64,
+    called: Arc<Notify>,
     admitted: bool,
     slot: Option<SemaphorePermit<'a>>,
 }
@@ -50,33 +59,32 @@ pub(super) struct Ticket<'a> {
 impl<'a> Ticket<'a> {
     /// Takes the next place in the account's queue.
     pub(super) fn take(pace: &'a Pace) -> Self {
+        let called = Arc::new(Notify::new());
         let mut units = pace.removals().units();
         let number = units.next;
         units.next += 1;
-        units.waiting.insert(number);
+        units.waiting.insert(number, called.clone());
         drop(units);
-        Self { pace, number, admitted: false, slot: None }
+        Self { pace, number, called, admitted: false, slot: None }
     }
 
     /// Waits until this unit is the first that waits and few enough units are admitted. Returns at once if it is
     /// admitted already. `calls`: the calls of the unit, each to be sent once.
     pub(super) async fn admit(&mut self, calls: &[Operation]) {
-        let queue = self.pace.removals();
         while !self.admitted {
-            let changed = queue.changed.notified();
+            let most = most_units(self.pace, calls);
             {
-                let mut units = queue.units();
-                let is_first = units.waiting.first() == Some(&self.number);
-                if is_first && units.admitted < most_units(self.pace, calls) {
+                let mut units = self.pace.removals().units();
+                let is_first = units.waiting.first_key_value().is_some_and(|(first, _)| *first == self.number);
+                if is_first && units.admitted < most {
                     units.waiting.remove(&self.number);
                     units.admitted += 1;
                     self.admitted = true;
+                    units.wake_first();
                 }
             }
-            if self.admitted {
-                queue.changed.notify_waiters();
-            } else {
-                changed.await;
+            if !self.admitted {
+                self.called.notified().await;
             }
         }
         if self.slot.is_none() {
@@ -89,26 +97,22 @@ impl<'a> Ticket<'a> {
     pub(super) fn step_back(&mut self) {
         self.slot = None;
         if std::mem::take(&mut self.admitted) {
-            let queue = self.pace.removals();
-            let mut units = queue.units();
+            let mut units = self.pace.removals().units();
             units.admitted = units.admitted.saturating_sub(1);
-            units.waiting.insert(self.number);
-            drop(units);
-            queue.changed.notify_waiters();
+            units.waiting.insert(self.number, self.called.clone());
+            units.wake_first();
         }
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let queue = self.pace.removals();
-        let mut units = queue.units();
+        let mut units = self.pace.removals().units();
         units.waiting.remove(&self.number);
         if self.admitted {
             units.admitted = units.admitted.saturating_sub(1);
         }
-        drop(units);
-        queue.changed.notify_waiters();
+        units.wake_first();
     }
 }
 

@@ -60,6 +60,16 @@ impl Facts {
         (last_ended + SENT_WITHIN).min(first_began + CHECKED_WITHIN + call_timeout).min(scan)
     }
 
+    /// Whether all reads are so new that a final check would tell nothing more: none began more than [`SENT_WITHIN`] ago.
+    pub(super) fn are_as_new_as_a_check(&self, now: Duration) -> bool {
+        self.reads().all(|(_, span)| now <= span.began + SENT_WITHIN)
+    }
+
+    /// Whether the wait after the reads alone made the facts too old.
+    pub(super) fn waited_too_long(&self, now: Duration) -> bool {
+        self.reads().all(|(_, span)| now > span.ended + SENT_WITHIN)
+    }
+
     /// Why the facts are too old for a removal that is sent now, if they are: names the read that took longest, or the
     /// wait after the reads.
     pub(super) fn too_old(&self, now: Duration, call_timeout: Duration) -> Option<String> {

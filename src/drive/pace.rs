@@ -63,7 +63,7 @@ pub enum Priority {
     Scan,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Lane {
     gap: Duration,
     next: Duration,
@@ -71,6 +71,9 @@ struct Lane {
     slowed: Option<Duration>,
     /// How many calls of removals and scans wait for this operation.
     first: usize,
+    /// The calls that wait, in their order: the ordinary ones, and those that go first. Only the head of each watches the
+    /// clock.
+    queues: [Arc<tokio::sync::Mutex<()>>; 2],
 }
 
 impl Lane {
@@ -149,6 +152,8 @@ impl Pace {
     pub(super) async fn turn_of(&self, priority: Priority, operation: Operation) -> Turn<'_> {
         let first = priority != Priority::Ordinary;
         let _waiting = first.then(|| FirstInLane::new(self, operation));
+        let queue = self.lanes().entry(operation).or_default().queues[usize::from(first)].clone();
+        let head = queue.lock().await;
         loop {
             let wait = {
                 let now = self.clock.monotonic();
@@ -166,6 +171,7 @@ impl Pace {
                 }
             };
             if wait.is_zero() {
+                drop(head);
                 return match priority {
                     Priority::Ordinary => self.kept_turn(operation).await,
                     Priority::Removal | Priority::Scan => self.turn_now(operation, None),

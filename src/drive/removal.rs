@@ -12,7 +12,7 @@ use super::admission::Ticket;
 use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::prove::prove_once;
-use super::rotate::{Left, Visitor};
+use super::rotate::{Left, Visitor, leaving};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
@@ -28,6 +28,9 @@ const MOST_CHECKS: u32 = 3;
 /// serves for a minute, so that this is a bound against a defect only.
 const MOST_SCANS: u32 = 100;
 
+/// How often one removal gives its admission back because the rate fell while it waited for its turn.
+const MOST_WAITS: u32 = 100;
+
 type Ended = Result<(RotationJournal, Option<Left>), JournalError>;
 
 impl Visitor<'_> {
@@ -37,7 +40,7 @@ impl Visitor<'_> {
         let rotation = journal.rotation().clone();
         let calls = self.calls(&intent);
         let mut ticket = Ticket::take(&account.pace);
-        let (mut checks, mut scans) = (0, 0);
+        let (mut checks, mut scans, mut waits, mut checked) = (0, 0, 0, false);
         loop {
             if !self.may_begin(&rotation, &intent) {
                 return Ok((journal, Some(Left::Stopped)));
@@ -45,23 +48,28 @@ impl Visitor<'_> {
             tokio::select! {
                 biased;
                 () = ticket.admit(&calls) => {}
-                () = world.stop.wait(), if !self.is_unheard_of(&rotation, &intent) => continue,
+                () = leaving(world, self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+            }
+            let old = self.too_old();
+            if checks == MOST_CHECKS
+                && let Some(why) = old
+            {
+                let why = format!("facts-too-slow: {why}, so that {} was not sent", intent.name());
+                return Ok((journal, Some(Left::Failing(why))));
             }
             let now = world.ports.clock.monotonic();
             if self.facts.scan.is_some_and(|scan| !scan.scan_is_fresh(now)) && scans < MOST_SCANS {
                 scans += 1;
                 ticket.step_back();
+                checked = false;
                 if let Err(why) = self.scan_again(&rotation).await {
                     return self.later(journal, why).await;
                 }
                 continue;
             }
-            if let Some(why) = self.too_old() {
-                if checks == MOST_CHECKS {
-                    let why = format!("facts-too-slow: {why}, so that {} was not sent", intent.name());
-                    return Ok((journal, Some(Left::Failing(why))));
-                }
+            if old.is_some() || (!checked && !self.is_as_new_as_a_check()) {
                 checks += 1;
+                checked = true;
                 if let Err(why) = self.check(&rotation).await {
                     return self.later(journal, why).await;
                 }
@@ -75,7 +83,12 @@ impl Visitor<'_> {
                 }
             };
             let turn = account.pace.turn_of(Priority::Removal, operation(&again)).await;
-            if self.too_old().is_some() && checks < MOST_CHECKS {
+            if self.too_old().is_some() {
+                if checked && self.facts.waited_too_long(world.ports.clock.monotonic()) && waits < MOST_WAITS {
+                    // The rate has fallen since the admission, and fewer units may be admitted now.
+                    (checks, waits, checked) = (checks - 1, waits + 1, false);
+                    ticket.step_back();
+                }
                 continue;
             }
             if !self.may_begin(&rotation, &intent) {
@@ -148,6 +161,10 @@ impl Visitor<'_> {
     fn is_unheard_of(&self, rotation: &Rotation, intent: &Intent) -> bool {
         let unwritten = rotation.made().is_some_and(|made| !made.write_may_land);
         matches!(intent, Intent::DiscardNew { .. }) && self.has_a_key_in_hand(rotation) && unwritten
+    }
+
+    fn is_as_new_as_a_check(&self) -> bool {
+        self.facts.are_as_new_as_a_check(self.world.ports.clock.monotonic()) || planted::is(Planted::StaleFacts)
     }
 
     fn too_old(&self) -> Option<String> {

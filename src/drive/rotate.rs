@@ -118,7 +118,8 @@ impl Visitor<'_> {
     async fn step(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let world = self.world;
         let hand = self.hand.shown(world, journal.rotation());
-        if self.must_stop(journal.rotation(), &world.stop) {
+        let no_time = || world.stop.asked() && world.stop.time_left(world.ports.clock.as_ref()).is_zero();
+        if self.must_stop(journal.rotation(), &world.stop) || no_time() {
             return Ok((journal, Some(Left::Stopped)));
         }
         let step = plan(journal.rotation(), hand, &self.known, world.aws_now());
@@ -136,7 +137,7 @@ impl Visitor<'_> {
                 let seen = tokio::select! {
                     biased;
                     seen = self.look(journal.rotation(), look) => seen,
-                    () = world.stop.wait(), if !in_hand => return Ok((journal, Some(Left::Stopped))),
+                    () = leaving(world, in_hand) => return Ok((journal, Some(Left::Stopped))),
                 };
                 match seen {
                     Ok(()) => Ok((journal, None)),
@@ -301,6 +302,16 @@ impl Visitor<'_> {
         let ask = || ports.iam.last_used(key);
         let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await.map_err(|error| error.message)?;
         Ok(used.and_then(|used| used.used))
+    }
+}
+
+/// Returns when a rotation is to be left as it is: at a signal, and with a new key in hand when there is no time left to
+/// store or discard it. What is in doubt then is in the journal.
+pub(super) async fn leaving(world: &World, in_hand: bool) {
+    world.stop.wait().await;
+    if in_hand {
+        let clock = &world.ports.clock;
+        clock.sleep(world.stop.time_left(clock.as_ref())).await;
     }
 }
 

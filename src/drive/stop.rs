@@ -40,15 +40,21 @@ impl Stop {
         self.asked.load(Ordering::SeqCst) != 0
     }
 
-    /// Whether somebody asked and the time for what is in hand is nearly over.
+    /// How long ago the stop was asked for.
+    fn since(&self, clock: &dyn Clock) -> Option<Duration> {
+        let at = self.asked.load(Ordering::SeqCst).checked_sub(1)?;
+        Some(clock.monotonic().saturating_sub(Duration::from_millis(at)))
+    }
+
+    /// Whether a stop was asked for and the time for what is in hand is nearly over.
     #[must_use]
     pub fn overdue(&self, clock: &dyn Clock) -> bool {
-        match self.asked.load(Ordering::SeqCst) {
-            0 => false,
-            at => {
-                let since = clock.monotonic().saturating_sub(Duration::from_millis(at - 1));
-                since > STOP_WITHIN - Duration::from_secs(10)
-            }
-        }
+        self.since(clock).is_some_and(|since| since > STOP_WITHIN - Duration::from_secs(10))
+    }
+
+    /// How much time is left for what is in hand, so that the process ends within [`STOP_WITHIN`].
+    #[must_use]
+    pub fn time_left(&self, clock: &dyn Clock) -> Duration {
+        (STOP_WITHIN - Duration::from_secs(5)).saturating_sub(self.since(clock).unwrap_or_default())
     }
 }

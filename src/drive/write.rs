@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pace::{Operation, Priority};
 use super::places::{Readings, read_places};
+use super::rotate::leaving;
 use super::world::World;
 use crate::discovery::{Place, read_pair, splice_all};
 use crate::journal::write_ahead::Journaled;
@@ -157,7 +158,14 @@ pub async fn write(
                 Refusal::new(RefusalKind::Other, format!("store {} is not configured", order.store())),
             );
         };
-        let turn = world.pace.turn(Operation::Store).await;
+        let turn = tokio::select! {
+            biased;
+            turn = world.pace.turn(Operation::Store) => turn,
+            () = leaving(world, true) => {
+                let late = format!("a signal came before {} could be written: nothing was sent to it", order.store());
+                return half_done(written, Refusal::new(RefusalKind::Other, late));
+            }
+        };
         let result = store.write(order, batch).await;
         turn.over_with(&result);
         match result {
@@ -175,7 +183,13 @@ pub async fn write(
     if planted::is(Planted::WriteBelieved) {
         return Ok(world.aws_now());
     }
-    let readings = read_places(world, rotation, Priority::Ordinary).await;
+    let readings = tokio::select! {
+        biased;
+        readings = read_places(world, rotation, Priority::Ordinary) => readings,
+        () = leaving(world, true) => {
+            return Err(Failure::Unknown("a signal came before the places could be read back".to_owned()));
+        }
+    };
     if readings.seen(world, rotation).all(wanted) {
         return Ok(world.aws_now());
     }

@@ -11,6 +11,7 @@ mod journal_form;
 mod leaks;
 mod model;
 mod moto_limits;
+mod removals;
 mod sandbox_conformance;
 mod sandbox_faults;
 mod sim;

@@ -1,0 +1,384 @@
+//! IAM, STS, a store and a clock whose calls take time, and what was asked of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rotator::journal::clock::Clock;
+use rotator::journal::write_ahead::{Journaled, WriteOrder};
+use rotator::ports::call::CallError;
+use rotator::ports::iam::{Iam, LastUsed};
+use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
+use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
+use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
+use rotator::rotation::failure::{Failure, Refusal, RefusalKind};
+use rotator::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use rotator::rotation::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
+use rotator::rotation::policy::Timestamp;
+use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
+use tokio::sync::Notify;
+
+use super::virtual_time::VirtualTime;
+
+const ACCOUNT: &str = "123456789012";
+const EPOCH: i64 = 1_700_000_000;
+/// How long after the last read of its final check a removal may be sent.
+const AFTER_THE_LAST_READ: Duration = Duration::from_secs(5);
+/// How long after the first one began: thirty seconds and one call time-out.
+const AFTER_THE_FIRST_READ: Duration = Duration::from_secs(40);
+
+/// How long calls take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slowness {
+    pub(super) aws: Duration,
+    pub(super) store_read: Duration,
+}
+
+impl Default for Slowness {
+    fn default() -> Self {
+        Self { aws: Duration::from_millis(40), store_read: Duration::from_millis(20) }
+    }
+}
+
+struct Key {
+    id: String,
+    secret: String,
+    old: bool,
+}
+
+/// When something about a user was read last: began and ended.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    places: (Duration, Duration),
+    keys: (Duration, Duration),
+    proof: (Duration, Duration),
+}
+
+#[derive(Default)]
+struct World {
+    users: BTreeMap<String, Vec<Key>>,
+    entries: BTreeMap<String, (u64, String)>,
+    first_pairs: BTreeMap<String, (String, String)>,
+    serial: u64,
+    put_back: BTreeMap<String, Duration>,
+    seen: BTreeMap<String, Seen>,
+    scans: Vec<(Duration, Duration)>,
+    /// When each removal was sent, of whose key, and what had been read of it before.
+    removals: Vec<(Duration, String, Seen)>,
+    throttled: BTreeMap<String, u32>,
+    throttles: u32,
+    signal: Option<Duration>,
+}
+
+/// The account.
+pub(super) struct Account {
+    name: StoreName,
+    pub(super) clock: Arc<VirtualTime>,
+    slowness: Slowness,
+    world: Mutex<World>,
+    removing: Notify,
+}
+
+fn user_name(number: usize) -> String {
+    format!("app{number:04}-prod")
+}
+
+impl Account {
+    pub(super) fn with_users(users: usize) -> Arc<Self> {
+        Self::slow(users, Slowness::default())
+    }
+
+    pub(super) fn slow(users: usize, slowness: Slowness) -> Arc<Self> {
+        let mut world = World::default();
+        for number in 0..users {
+            let user = user_name(number);
+            let (id, secret) = world.mint();
+            world.entries.insert(format!("app{number:04}/prod/AWS_ACCESS_KEY_ID"), (1, id.clone()));
+            world.entries.insert(format!("app{number:04}/prod/AWS_SECRET_ACCESS_KEY"), (1, secret.clone()));
+            world.first_pairs.insert(user.clone(), (id.clone(), secret.clone()));
+            world.users.insert(user, vec![Key { id, secret, old: true }]);
+        }
+        let name = StoreName::new("store").expect("a name");
+        let world = Mutex::new(world);
+        Arc::new(Self { name, clock: Arc::default(), slowness, world, removing: Notify::new() })
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("no test panics while it holds the account")
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_unix_seconds(EPOCH).plus(self.elapsed())
+    }
+
+    /// The first deletes of each user's key are throttled: up to `most` times, by no rule that a test could follow.
+    pub(super) fn throttles_deletes(&self, most: u32) {
+        self.world().throttles = most;
+    }
+
+    /// The operator writes the user's first pair again, if the new one stands there.
+    pub(super) fn put_back(&self, number: usize) -> bool {
+        let now = self.elapsed();
+        let mut world = self.world();
+        let user = user_name(number);
+        let (id, secret) = world.first_pairs[&user].clone();
+        if world.entries[&format!("app{number:04}/prod/AWS_ACCESS_KEY_ID")].1 == id {
+            return false;
+        }
+        for (name, value) in [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)] {
+            let entry = world.entries.get_mut(&format!("app{number:04}/prod/{name}")).expect("an entry");
+            *entry = (entry.0 + 1, value);
+        }
+        world.put_back.insert(user, now);
+        true
+    }
+
+    /// The process does not run for so long, and all clocks go on.
+    pub(super) fn stand_still(&self, span: Duration) {
+        self.clock.jump(span);
+    }
+
+    /// Returns when the first removal is sent.
+    pub(super) async fn first_removal(&self) {
+        self.removing.notified().await;
+    }
+
+    pub(super) fn note_signal(&self) {
+        let now = self.elapsed();
+        self.world().signal = Some(now);
+    }
+
+    /// How many removals were sent after the signal, and how long ago it was.
+    pub(super) fn after_the_signal(&self) -> (usize, Duration) {
+        let now = self.elapsed();
+        let world = self.world();
+        let signal = world.signal.expect("there was a signal");
+        (world.removals.iter().filter(|(at, ..)| *at > signal).count(), now - signal)
+    }
+
+    pub(super) fn scans(&self) -> usize {
+        self.world().scans.len()
+    }
+
+    pub(super) fn active_old_keys(&self) -> usize {
+        self.world().users.values().flatten().filter(|key| key.old).count()
+    }
+
+    /// Of how many users the pair was put back while its key was there.
+    pub(super) fn put_back_in_time(&self) -> usize {
+        let world = self.world();
+        let gone_at = |user: &String| world.removals.iter().find(|(_, of, _)| of == user).map(|(at, ..)| *at);
+        world.put_back.iter().filter(|(user, at)| gone_at(user).is_none_or(|gone| gone > **at)).count()
+    }
+
+    /// Every removal rested on reads that were as fresh as is promised, and on what they showed.
+    pub(super) fn facts_were_fresh(&self) {
+        let world = self.world();
+        assert!(!world.removals.is_empty());
+        for (sent, user, seen) in &world.removals {
+            let reads = [seen.places, seen.keys, seen.proof];
+            let last = reads.iter().map(|read| read.1).max().expect("three");
+            assert!(*sent <= last + AFTER_THE_LAST_READ, "{user}: sent {sent:?}, read until {last:?}");
+            let first = reads.iter().map(|read| read.0).min().expect("three");
+            assert!(*sent <= first + AFTER_THE_FIRST_READ, "{user}: sent {sent:?}, read from {first:?}");
+            if let Some(put_back) = world.put_back.get(user).filter(|put_back| *put_back < sent) {
+                assert!(
+                    *put_back >= seen.places.0,
+                    "{user}: put back {put_back:?}, read {:?}, sent {sent:?}",
+                    seen.places
+                );
+            }
+            let served = |scan: &&(Duration, Duration)| {
+                scan.1 <= *sent && *sent <= scan.0 + Duration::from_secs(60) + (scan.1 - scan.0)
+            };
+            assert!(world.scans.iter().any(|scan| served(&scan)), "{user}: sent {sent:?}: {:?}", world.scans);
+        }
+    }
+}
+
+impl World {
+    fn mint(&mut self) -> (String, String) {
+        self.serial += 1;
+        let letter = |number: u64| char::from(b'A' + u8::try_from(number % 26).expect("small"));
+        let tail: String =
+            (0..16).map(|place| letter(self.serial / 26_u64.pow(place % 4) + u64::from(place))).collect();
+        (format!("AKIA{tail}"), format!("Zx/+{:036}", self.serial))
+    }
+
+    fn owner(&self, id: &str) -> Option<(&String, &Key)> {
+        self.users.iter().find_map(|(user, keys)| Some((user, keys.iter().find(|key| key.id == id)?)))
+    }
+}
+
+#[async_trait]
+impl Clock for Account {
+    fn now(&self) -> Timestamp {
+        self.at()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.elapsed()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.clock.sleep(span).await;
+    }
+}
+
+#[async_trait]
+impl Iam for Account {
+    async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError> {
+        let began = self.elapsed();
+        self.clock.sleep(self.slowness.aws).await;
+        let (at, ended) = (self.at(), self.elapsed());
+        let mut world = self.world();
+        world.seen.entry(user.to_string()).or_default().keys = (began, ended);
+        let seen = |key: &Key| KeySeen {
+            id: AccessKeyId::new(key.id.clone()).expect("an id"),
+            status: KeyStatus::Active,
+            created: Timestamp::from_unix_seconds(EPOCH - 1_000_000),
+        };
+        Ok(KeysSeen { at, keys: world.users.get(user.as_str()).map(|keys| keys.iter().map(seen).collect()) })
+    }
+
+    async fn last_used(&self, _: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
+        Ok(None)
+    }
+
+    async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
+        self.clock.sleep(self.slowness.aws).await;
+        let at = self.at();
+        let mut world = self.world();
+        let (id, secret) = world.mint();
+        let key = Key { id: id.clone(), secret: secret.clone(), old: false };
+        world.users.get_mut(order.effect().user.as_str()).expect("a user").push(key);
+        let id = AccessKeyId::new(id).expect("an id");
+        Ok(Created { key: NewKey { id, secret: SecretKey::new(secret) }, at })
+    }
+
+    async fn change_status(&self, _: Journaled<ChangeStatus>) -> Result<Timestamp, Failure> {
+        unreachable!("there is no quarantine here")
+    }
+
+    async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
+        let user = order.effect().user().to_string();
+        let sent = self.elapsed();
+        self.removing.notify_waiters();
+        let is_throttled = {
+            let mut world = self.world();
+            let most = world.throttles;
+            let times = world.throttled.entry(user.clone()).or_default();
+            *times += 1;
+            *times <= most && !(*times).wrapping_mul(2_654_435_761).is_multiple_of(5)
+        };
+        self.clock.sleep(self.slowness.aws).await;
+        if is_throttled {
+            return Err(Refusal::new(RefusalKind::Throttled, "Throttling").into());
+        }
+        let mut world = self.world();
+        let seen = world.seen[&user];
+        world.removals.push((sent, user.clone(), seen));
+        world.users.get_mut(&user).expect("a user").retain(|key| key.id != order.effect().key().as_str());
+        drop(world);
+        Ok(self.at())
+    }
+}
+
+#[async_trait]
+impl Identity for Account {
+    async fn caller(&self) -> Result<Caller, CallError> {
+        let account = AccountId::new(ACCOUNT).expect("an account");
+        Ok(Caller { account, arn: format!("arn:aws:iam::{ACCOUNT}:user/rotator"), key: None, at: self.at() })
+    }
+
+    async fn account_of(&self, _: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
+        Ok(AccountId::new(ACCOUNT).ok())
+    }
+
+    async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
+        let began = self.elapsed();
+        self.clock.sleep(self.slowness.aws).await;
+        let (at, ended) = (self.at(), self.elapsed());
+        let mut world = self.world();
+        if let Some(user) = world.owner(id.as_str()).map(|(user, _)| user.clone()) {
+            world.seen.entry(user).or_default().proof = (began, ended);
+        }
+        Ok(match world.owner(id.as_str()).filter(|(_, key)| key.secret == secret.expose()) {
+            Some((user, _)) => {
+                let account = AccountId::new(ACCOUNT).expect("an account");
+                WhoIs::User { account, user: UserResource::new(user.clone()), at }
+            }
+            None => WhoIs::NotAccepted { code: "InvalidClientTokenId".to_owned() },
+        })
+    }
+}
+
+fn reading((version, value): &(u64, String)) -> Reading {
+    Reading::Value { version: Version(version.to_string()), value: SecretValue::new(value.clone().into_bytes()) }
+}
+
+#[async_trait]
+impl SecretStore for Account {
+    fn name(&self) -> &StoreName {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { atomic: true, late_writes: Duration::ZERO, read_only: false }
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        Ok(StoreIdentity::new("store").expect("an identity"))
+    }
+
+    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+        let began = self.elapsed();
+        self.clock.sleep(self.slowness.store_read).await;
+        let ended = self.elapsed();
+        let mut world = self.world();
+        world.scans.push((began, ended));
+        let entry =
+            |(name, value): (&String, &(u64, String))| (EntryName::new(name.clone()).expect("a name"), reading(value));
+        Ok(world.entries.iter().map(entry).collect())
+    }
+
+    async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
+        let began = self.elapsed();
+        // What is read is what stands there when the read begins: the worst case.
+        let readings = {
+            let world = self.world();
+            entries.iter().map(|name| world.entries.get(name.as_str()).map_or(Reading::Missing, reading)).collect()
+        };
+        self.clock.sleep(self.slowness.store_read).await;
+        let ended = self.elapsed();
+        let scope = entries.first().map(|name| name.scope().replace('/', "-"));
+        self.world().seen.entry(scope.unwrap_or_default()).or_default().places = (began, ended);
+        Ok(readings)
+    }
+
+    async fn write(&self, _: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
+        self.clock.sleep(self.slowness.aws).await;
+        let mut world = self.world();
+        let stands = |write: &Write| {
+            world.entries.get(write.entry.as_str()).is_some_and(|(version, _)| version.to_string() == write.replaces.0)
+        };
+        if !batch.iter().all(stands) {
+            return Err(Refusal::new(RefusalKind::Stale, "another version").into());
+        }
+        for write in batch {
+            let value = String::from_utf8(write.value.expose().to_vec()).expect("text");
+            let entry = world.entries.get_mut(write.entry.as_str()).expect("an entry");
+            *entry = (entry.0 + 1, value);
+        }
+        Ok(())
+    }
+
+    async fn forget_previous(&self, _: &[EntryName]) -> Result<(), CallError> {
+        Ok(())
+    }
+}

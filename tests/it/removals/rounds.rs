@@ -1,0 +1,74 @@
+//! One `run` over the account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rotator::drive::accounts::AccountPorts;
+use rotator::drive::campaign::Drive;
+use rotator::drive::owner::Owner;
+use rotator::drive::report::Report;
+use rotator::drive::stop::Stop;
+use rotator::drive::survey::Choice;
+use rotator::drive::world::{Manner, Ports, World};
+use rotator::journal::write_ahead::Journal;
+use rotator::rotation::policy::Policy;
+
+use super::account::Account;
+use crate::support::memory_journal::MemoryJournal;
+
+/// How it is run.
+pub(super) struct Run {
+    pub(super) concurrency: usize,
+    pub(super) rate: Option<f64>,
+    pub(super) stop: Arc<Stop>,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { concurrency: 16, rate: None, stop: Arc::default() }
+    }
+}
+
+/// Opens a rotation for every key and takes all as far as they go.
+pub(super) async fn run(account: &Arc<Account>, run: &Run) -> Report {
+    tokio::select! {
+        biased;
+        report = engine(account, run) => report,
+        () = account.clock.pass() => unreachable!("time passes for ever"),
+    }
+}
+
+async fn engine(account: &Arc<Account>, run: &Run) -> Report {
+    let ports = Ports {
+        accounts: vec![AccountPorts::of_credentials(account.clone(), account.clone())],
+        own_keys: Default::default(),
+        stores: vec![account.clone()],
+        sinks: Vec::new(),
+        clock: account.clone(),
+    };
+    let manner = Manner {
+        concurrency: run.concurrency,
+        rate: run.rate,
+        call_timeout: Duration::from_secs(10),
+        wait: false,
+        unread_ok: globset::GlobSet::empty(),
+        watcher: None,
+    };
+    let world = World::arrive(ports, manner, run.stop.clone()).await.expect("AWS answers");
+    let journal = Journal::new(Arc::new(MemoryJournal::default()), account.clone());
+    let drive = Drive::new(Arc::new(world), journal);
+    let policy =
+        Policy { overlap: Duration::ZERO, quarantine: Duration::ZERO, proof_span: Duration::ZERO, ..Policy::default() };
+    let choice = Choice {
+        owner: Owner::Template("{app}-{environment}".to_owned()),
+        only: None,
+        exclude: globset::GlobSet::empty(),
+        older_than: Duration::ZERO,
+        policy,
+    };
+    let mut report = Report::default();
+    drive.finish_in_flight(&[], &mut report).await.expect("the journal works");
+    drive.open_due(&choice, None, &mut report).await.expect("the journal works");
+    report.stopped |= run.stop.asked();
+    report
+}
