@@ -91,6 +91,8 @@ faults! {
     SinkNotAwaited = "sink-not-awaited",
     /// Another pair is written to a sink while the one before may still land there.
     SinkWrittenEarly = "sink-written-early",
+    /// The search for a key reads values as they are: discovery sees encodings that it does not.
+    NarrowSearch = "narrow-search",
 }
 
 /// Whether this fault is planted: never, but in a test that asks for it.

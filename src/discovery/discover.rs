@@ -148,11 +148,15 @@ impl Scan {
 
     /// Whatever id an entry names that nothing has been said about.
     fn sweep(&mut self, entry: &StoredEntry) {
-        for id in Haystack::new(&entry.value).ids() {
-            if !self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone())) {
-                let is_text = entry.value.expose_text().is_some();
-                let why = if is_text { WhyLeftAlone::UnsupportedForm } else { WhyLeftAlone::NotUtf8 };
-                self.leave(Some(id), &entry.store, vec![whole_value(&entry.name)], why);
+        let is_text = entry.value.expose_text().is_some();
+        let in_value = if is_text { WhyLeftAlone::UnsupportedForm } else { WhyLeftAlone::NotUtf8 };
+        for (seen, why) in
+            [(Haystack::new(&entry.value), in_value), (Haystack::of_name(&entry.name), WhyLeftAlone::InName)]
+        {
+            for id in seen.ids() {
+                if !self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone())) {
+                    self.leave(Some(id), &entry.store, vec![whole_value(&entry.name)], why.clone());
+                }
             }
         }
     }

@@ -49,6 +49,8 @@ pub enum WhyLeftAlone {
     NotUtf8,
     /// The id stands in text whose form rotator cannot splice: prose, a comment, a wrapped copy.
     UnsupportedForm,
+    /// The id stands in the entry's name.
+    InName,
     /// The splice was tried and failed.
     CannotBeSpliced {
         /// What failed, for people; no stored text.
@@ -106,6 +108,7 @@ impl WhyLeftAlone {
             Self::NotASecret { .. } => "not-a-secret",
             Self::NotUtf8 => "not-utf8",
             Self::UnsupportedForm => "unsupported-form",
+            Self::InName => "in-name",
             Self::CannotBeSpliced { .. } => "cannot-be-spliced",
         }
     }
@@ -130,6 +133,9 @@ impl fmt::Display for WhyLeftAlone {
             Self::UnsupportedForm => f.write_str(
                 "the id stands in text that rotator cannot edit: use an entry of its own, JSON, YAML, or dotenv",
             ),
+            Self::InName => {
+                f.write_str("the id stands in the entry's name, which rotator does not change: rename the entry")
+            }
             Self::CannotBeSpliced { why } => write!(f, "a new pair could not be written here: {why}"),
         }
     }
@@ -195,6 +201,7 @@ mod tests {
             WhyLeftAlone::NotASecret { instead: Instead::OtherForm },
             WhyLeftAlone::NotUtf8,
             WhyLeftAlone::UnsupportedForm,
+            WhyLeftAlone::InName,
             WhyLeftAlone::CannotBeSpliced { why: "w".to_owned() },
         ];
         for why in all {

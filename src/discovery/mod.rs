@@ -7,8 +7,10 @@
 //! Nothing here puts stored text into a message, except key ids, entry names, and the names of keys and variables.
 
 mod connection;
+mod decode;
 mod discover;
 mod document;
+mod escapes;
 mod form;
 mod json;
 mod label;
@@ -18,10 +20,12 @@ mod named;
 mod pairing;
 mod place;
 mod siblings;
+mod signature;
 mod splice;
 mod toml;
 mod yaml;
 
+pub use decode::Unopened;
 pub use discover::{Candidate, Findings, StoredEntry, discover};
 pub use document::Unclear;
 pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};

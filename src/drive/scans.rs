@@ -133,13 +133,22 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec
     for store in &world.ports.stores {
         for (entry, reading) in world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await? {
             let label = || world.describe(store.name(), &entry);
-            match reading {
-                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => {
-                    let haystack = Haystack::new(&value);
-                    for (key, _) in needles.iter().filter(|(_, needle)| haystack.names(needle)) {
-                        named.entry((*key).clone()).or_default().push(label());
-                    }
+            let in_name = Haystack::of_name(&entry);
+            let in_value = match &reading {
+                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(Haystack::new(value)),
+                Reading::Unreadable(_) | Reading::Missing => None,
+            };
+            for (key, needle) in &needles {
+                if in_name.names(needle) || in_value.as_ref().is_some_and(|value| value.names(needle)) {
+                    named.entry((*key).clone()).or_default().push(label());
                 }
+            }
+            let reading = match in_value.and_then(|value| value.unopened()) {
+                Some(why) => Reading::Unreadable(why.to_string()),
+                None => reading,
+            };
+            match reading {
+                Reading::Value { .. } | Reading::NotOurs { .. } => {}
                 Reading::Unreadable(_) if world.manner.unread_ok.is_match(entry.as_str()) => {}
                 Reading::Unreadable(_) if planted::is(Planted::UnreadableIgnored) => {}
                 Reading::Unreadable(why) => {

@@ -1,6 +1,7 @@
 //! That no form in which an id may stand is missed.
 
-use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
 use super::*;
@@ -65,19 +66,16 @@ fn another_id_is_another_id() {
 }
 
 #[test]
-fn copies_are_made_only_where_there_is_something_to_take_off() {
-    let copies = |text: &str| {
-        let value = value(text);
-        let haystack = Haystack::new(&value);
-        (haystack.unescaped.len(), haystack.joined.len())
-    };
-    assert_eq!(copies("AWS_ACCESS_KEY_ID=x\n"), (0, 0));
-    assert_eq!(copies("100%"), (0, 0));
-    assert_eq!(copies("a b"), (0, 1));
-    assert_eq!(copies("a%41b"), (1, 0));
-    // However many escapes are nested, the copies are few.
-    let nested = (0..10).fold("a b".to_owned(), |text, _| serde_json::to_string(&text).expect("a string"));
-    assert!(copies(&nested).0 <= 14, "{:?}", copies(&nested));
+fn a_name_is_searched_too() {
+    let needle = Needle::new(&id());
+    for (name, is_named) in [
+        ("shop/live/AKIAABCDEFGHIJ234567", true),
+        ("shop/live/keys%2FAKIAABCDEFGHIJ234567.env", true),
+        ("AKIAABCDEFGHIJ234567/live/env", true),
+        ("shop/live/env", false),
+    ] {
+        assert_eq!(Haystack::of_name(&EntryName::new(name).expect("valid")).names(&needle), is_named, "{name}");
+    }
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! By which bytes compressed data is told: what the decoder opens, what it does not, and what is harmless.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// Archives and compressed data that are not opened: what each is called, and how it begins. Long enough that they are
+/// looked for anywhere: what is encrypted or drawn does not have them by chance.
+const ARCHIVES: [(&str, &[u8]); 9] = [
+    ("zip", b"PK\x03\x04"),
+    ("zip", b"PK\x05\x06\0\0\0\0"),
+    ("7z", b"7z\xbc\xaf\x27\x1c"),
+    ("xz", b"\xfd7zXZ\0"),
+    ("zstd", b"\x28\xb5\x2f\xfd"),
+    ("lz4", b"\x04\x22\x4d\x18"),
+    ("bzip2", b"\x31\x41\x59\x26\x53\x59"),
+    ("rar", b"Rar!\x1a\x07"),
+    ("lzip", b"LZIP\x01"),
+];
+
+/// How images and keystores begin, and what age has encrypted. They may have the bytes of an archive in them, and hold no
+/// text that anything takes a key from.
+const HARMLESS: [&[u8]; 9] = [
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"II*\0",
+    b"MM\0*",
+    b"\0\0\x01\0",
+    b"\xfe\xed\xfe\xed",
+    b"\xce\xce\xce\xce",
+    b"age-encryption.org/",
+];
+
+static FINDERS: LazyLock<[(&str, Finder<'static>); 9]> =
+    LazyLock::new(|| ARCHIVES.map(|(kind, signature)| (kind, Finder::new(signature))));
+
+static GZIP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\x1f\x8b\x08"));
+
+/// What kind of archive the bytes are, or hold.
+pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
+    let is_webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
+    if is_webp || HARMLESS.iter().any(|start| bytes.starts_with(start)) {
+        return None;
+    }
+    if bytes.starts_with(b"%PDF-") {
+        return Some("PDF");
+    }
+    if bytes.starts_with(b"\x1f\x9d") {
+        return Some("compress");
+    }
+    FINDERS.iter().find(|(kind, finder)| finder.find_iter(bytes).any(|at| fits(kind, bytes, at))).map(|(kind, _)| *kind)
+}
+
+/// Whether what is around a signature goes with it.
+fn fits(kind: &str, bytes: &[u8], at: usize) -> bool {
+    match kind {
+        // The version needed to extract is below 10.0, and of 16 bits.
+        "zip" => matches!(bytes.get(at + 4..at + 6), Some([0..=99, 0])),
+        // `BZh` and the size of its blocks stand before the first of them.
+        "bzip2" => at.checked_sub(4).is_some_and(|start| bytes[start..].starts_with(b"BZh")),
+        // Reserved bits.
+        "zstd" => bytes.get(at + 4).is_some_and(|flags| flags & 0b1000 == 0),
+        "lz4" => bytes.get(at + 4).is_some_and(|flags| flags & 0b1100_0010 == 0b0100_0000),
+        _ => true,
+    }
+}
+
+/// Compressed data that is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compressed {
+    /// Its header is right in all that can be told of one.
+    Gzip,
+    /// Two bytes only tell it: it may be something else.
+    Zlib,
+}
+
+/// The first data in the bytes that may be compressed: its kind, and the bytes from there on.
+pub(super) fn compressed(bytes: &[u8]) -> Option<(Compressed, &[u8])> {
+    let is_gzip = |at: &usize| matches!(bytes.get(at + 3..at + 10), Some([flags, _, _, _, _, 0 | 2 | 4, 0..=13 | 255]) if flags & 0xe0 == 0);
+    // Deflate has no blocks of kind 3.
+    let is_zlib = |at: &usize| matches!(bytes.get(at + 1..at + 3), Some([0x01 | 0x5e | 0x9c | 0xda, first]) if first & 0b110 != 0b110);
+    let gzip = GZIP.find_iter(bytes).find(is_gzip).map(|at| (at, Compressed::Gzip));
+    let zlib = memchr::memchr_iter(0x78, bytes).find(is_zlib).map(|at| (at, Compressed::Zlib));
+    let first = gzip.into_iter().chain(zlib).min_by_key(|(at, _)| *at);
+    first.map(|(at, kind)| (kind, &bytes[at..]))
+}
