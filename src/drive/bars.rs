@@ -1,10 +1,10 @@
-//! What of the stores stands in the way of a rotation: entries that name the key and cannot be rewritten, places that are
-//! not rotator's to write. Better known before a create than after.
+//! What of the stores stands in the way of a rotation: entries that name the key and cannot be rewritten, entries that may
+//! name it and cannot be read, places that are not rotator's to write. Better known before a create than after.
 
 use std::collections::BTreeMap;
 
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needle, StoredEntry};
+use crate::discovery::{Candidate, Haystack, Needle, StoredEntry, Unopened};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 
 /// Entries that something else rewrites, and what.
@@ -14,6 +14,8 @@ pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
 pub(super) struct Bars<'a> {
     /// Entries that name the key and are none of its places.
     pub(super) elsewhere: Option<&'a Vec<String>>,
+    /// Entries that may name any key, and why.
+    pub(super) unread: &'a [String],
     /// A place that must not be written, and why.
     pub(super) fixed: Option<String>,
 }
@@ -29,27 +31,46 @@ pub(super) fn fixed(world: &World, not_ours: &NotOurs, candidate: &Candidate) ->
     })
 }
 
-/// Entries that name a candidate's key and are none of its places. Better known before a create than after.
-pub(super) fn named_elsewhere(
+/// What the search for the candidates' keys in all entries found.
+#[derive(Default)]
+pub(super) struct Searched {
+    /// Entries that name a candidate's key and are none of its places, or name it in their own name.
+    pub(super) elsewhere: BTreeMap<AccessKeyId, Vec<String>>,
+    /// Entries that could not be read to their end.
+    pub(super) unopened: Vec<(StoreName, EntryName, Unopened)>,
+}
+
+/// Searches all `entries`, and of `unread` ones the names.
+pub(super) fn search(
     world: &World,
     entries: &[StoredEntry],
+    unread: &[(StoreName, EntryName)],
     candidates: &[Candidate],
-) -> BTreeMap<AccessKeyId, Vec<String>> {
+) -> Searched {
     let needles: Vec<(&Candidate, Needle)> =
         candidates.iter().map(|candidate| (candidate, Needle::new(&candidate.key_id))).collect();
-    let mut elsewhere: BTreeMap<AccessKeyId, Vec<String>> = BTreeMap::new();
-    for entry in entries {
-        let haystack = Haystack::new(&entry.value);
+    let mut searched = Searched::default();
+    let values = entries.iter().map(|entry| (&entry.store, &entry.name, Some(&entry.value)));
+    for (store, name, value) in values.chain(unread.iter().map(|(store, name)| (store, name, None))) {
+        let in_value = value.map(Haystack::new);
+        let in_name = Haystack::of_name(name);
+        if let Some(why) = in_value.as_ref().and_then(Haystack::unopened) {
+            searched.unopened.push((store.clone(), name.clone(), why));
+        }
         for (candidate, needle) in &needles {
             let is_place = || {
-                let mut places = candidate.places.iter().filter(|place| place.store == entry.store);
-                places.any(|place| place.id.entry == entry.name || place.secret.entry == entry.name)
+                let mut places = candidate.places.iter().filter(|place| place.store == *store);
+                places.any(|place| place.id.entry == *name || place.secret.entry == *name)
             };
-            if haystack.names(needle) && !is_place() {
-                let label = world.describe(&entry.store, &entry.name);
-                elsewhere.entry(candidate.key_id.clone()).or_default().push(label);
+            let is_named = in_value.as_ref().is_some_and(|value| value.names(needle)) && !is_place();
+            if is_named || in_name.names(needle) {
+                let mut label = world.describe(store, name);
+                if !is_named {
+                    label.push_str(" (in its name)");
+                }
+                searched.elsewhere.entry(candidate.key_id.clone()).or_default().push(label);
             }
         }
     }
-    elsewhere
+    searched
 }

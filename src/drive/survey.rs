@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::accounts::Account;
-use super::bars::{Bars, NotOurs, fixed, named_elsewhere};
+use super::bars::{Bars, NotOurs, Searched, fixed, search};
 use super::confirm::{Confirmed, confirm};
 use super::owner::Owner;
 use super::pace::Operation;
@@ -138,9 +138,13 @@ impl Not {
 /// A store that cannot be read at all: what is in it may be a copy of anything.
 pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
     let mut survey = Survey::default();
-    let (entries, not_ours) = read_everything(world, &mut survey).await?;
+    let Everything { entries, not_ours, mut unread, count } = read_everything(world).await?;
+    survey.entries = count;
     let findings = discover(&entries);
-    let elsewhere = named_elsewhere(world, &entries, &findings.candidates);
+    let names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
+    let Searched { elsewhere, unopened } = search(world, &entries, &names, &findings.candidates);
+    unread.extend(unopened.into_iter().map(|(store, entry, why)| (store, entry, why.to_string())));
+    let may_name_any = report_unread(world, &unread, &mut survey);
     let secrets: Vec<_> = findings.candidates.iter().map(|candidate| fingerprint(&entries, candidate)).collect();
     drop(entries);
     for alone in findings.left_alone {
@@ -153,7 +157,8 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
         });
     }
     let asking = findings.candidates.iter().map(|candidate| {
-        let bars = Bars { elsewhere: elsewhere.get(&candidate.key_id), fixed: fixed(world, &not_ours, candidate) };
+        let elsewhere = elsewhere.get(&candidate.key_id);
+        let bars = Bars { elsewhere, unread: &may_name_any, fixed: fixed(world, &not_ours, candidate) };
         consider(world, choice, taken, candidate, bars)
     });
     let answers = futures_util::future::join_all(asking).await;
@@ -183,37 +188,71 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     Ok(survey)
 }
 
-async fn read_everything(world: &World, survey: &mut Survey) -> Result<(Vec<StoredEntry>, NotOurs), CallError> {
-    let (mut entries, mut not_ours) = (Vec::new(), NotOurs::new());
+/// All entries of all stores.
+#[derive(Default)]
+struct Everything {
+    entries: Vec<StoredEntry>,
+    not_ours: NotOurs,
+    /// Those that could not be read, and why.
+    unread: Vec<(StoreName, EntryName, String)>,
+    /// How many each store has.
+    count: BTreeMap<StoreName, usize>,
+}
+
+async fn read_everything(world: &World) -> Result<Everything, CallError> {
+    let mut all = Everything::default();
     for store in &world.ports.stores {
-        let all = world.pace.read(Operation::Store, || store.read_all()).await?;
-        survey.entries.insert(store.name().clone(), all.len());
-        for (name, reading) in all {
-            match reading {
-                Reading::Value { value, .. } => entries.push(StoredEntry { store: store.name().clone(), name, value }),
+        let listed = world.pace.read(Operation::Store, || store.read_all()).await?;
+        all.count.insert(store.name().clone(), listed.len());
+        for (name, reading) in listed {
+            let read = match reading {
+                // What failed for a moment only holds nothing back.
+                Reading::Unreadable(why) => {
+                    let again = world.pace.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
+                    match again.ok().and_then(|mut again| again.pop()) {
+                        Some(read @ (Reading::Value { .. } | Reading::NotOurs { .. })) => read,
+                        Some(Reading::Missing | Reading::Unreadable(_)) | None => Reading::Unreadable(why),
+                    }
+                }
+                read @ (Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Missing) => read,
+            };
+            match read {
+                Reading::Value { value, .. } => {
+                    all.entries.push(StoredEntry { store: store.name().clone(), name, value });
+                }
                 Reading::NotOurs { value, why, .. } => {
-                    not_ours.insert((store.name().clone(), name.clone()), why);
-                    entries.push(StoredEntry { store: store.name().clone(), name, value });
+                    all.not_ours.insert((store.name().clone(), name.clone()), why);
+                    all.entries.push(StoredEntry { store: store.name().clone(), name, value });
                 }
                 Reading::Missing => {}
-                Reading::Unreadable(why) => {
-                    let place = PlaceNote {
-                        store: store.name().to_string(),
-                        entry: name.to_string(),
-                        location: "whole value".to_owned(),
-                    };
-                    survey.left_alone.push(LeftAloneNote {
-                        key_id: None,
-                        places: vec![place],
-                        reason: "unreadable".to_owned(),
-                        message: format!("it cannot be read ({why}), and counts as one that may name any key"),
-                        due: false,
-                    });
-                }
+                Reading::Unreadable(why) => all.unread.push((store.name().clone(), name, why)),
             }
         }
     }
-    Ok((entries, not_ours))
+    Ok(all)
+}
+
+/// Reports each entry that could not be read; those that may name any key, for people.
+fn report_unread(world: &World, unread: &[(StoreName, EntryName, String)], survey: &mut Survey) -> Vec<String> {
+    let mut may_name_any = Vec::new();
+    for (store, entry, why) in unread {
+        let location = "whole value".to_owned();
+        let place = PlaceNote { store: store.to_string(), entry: entry.to_string(), location };
+        let counts = if world.manner.unread_ok.is_match(entry.as_str()) {
+            "`unread_ok` says that it names no key"
+        } else {
+            may_name_any.push(format!("{} ({why})", world.describe(store, entry)));
+            "it counts as one that may name any key"
+        };
+        survey.left_alone.push(LeftAloneNote {
+            key_id: None,
+            places: vec![place],
+            reason: "unreadable".to_owned(),
+            message: format!("it cannot be read ({why}); {counts}"),
+            due: false,
+        });
+    }
+    may_name_any
 }
 
 /// `Ok(None)`: a rotation in flight has it.
@@ -271,6 +310,14 @@ async fn consider(
             entries.join(", ")
         );
         return Err(Not::needs_a_person("named-elsewhere", message));
+    }
+    if let [first, others @ ..] = bars.unread {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        let message = format!(
+            "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
+             readable, or cover it by `[policy] unread_ok` if it holds no key"
+        );
+        return Err(Not::needs_a_person("unreadable-elsewhere", message));
     }
     if let Some(why) = bars.fixed {
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");

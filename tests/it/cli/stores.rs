@@ -86,3 +86,50 @@ fn many_pairs_in_one_document_are_rotated_in_one_run() {
         );
     }
 }
+
+/// The copy's file is a link out of the store for as long as it cannot be read.
+#[test]
+fn nothing_is_opened_while_an_entry_that_may_hold_the_key_cannot_be_read() {
+    let bench = bench("");
+    let (first, second) = (bench.key_of("app1/production"), bench.key_of("app2/production"));
+    let (copy, elsewhere) = (bench.path("copies/.env"), bench.path("elsewhere.env"));
+    std::fs::rename(&copy, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &copy).expect("a link");
+    run(&bench, &["plan"])
+        .code(0)
+        .prints("(it is a symbolic link to another folder, which is not followed) cannot be read");
+    run(&bench, &["run"]).code(4).prints("cannot be read and may name it");
+    assert_eq!(bench.key_of("app1/production"), first, "nothing was written");
+    let keys = |user: &str| bench.sandbox.keys_of(user).len();
+    assert_eq!((keys("app1/production"), keys("app2/production")), (1, 1), "nothing was created");
+
+    // Readable again, it is one place more. No hand is needed.
+    std::fs::remove_file(&copy).expect("removed");
+    std::fs::rename(&elsewhere, &copy).expect("moved back");
+    run(&bench, &["run"]).code(0).prints("2 rotated");
+    bench.assert_rotated("app1/production", &first);
+    bench.assert_rotated("app2/production", &second);
+    let text = std::fs::read_to_string(&copy).expect("there");
+    assert!(text.contains(&bench.key_of("app1/production")) && !text.contains(&first), "{text}");
+}
+
+#[test]
+fn an_archive_holds_everything_back_unless_it_may_stay_unread() {
+    let bench = bench("");
+    std::fs::write(bench.path("copies/old.zip"), b"PK\x03\x04\x14\0\0\0\x08\0 compressed").expect("written");
+    run(&bench, &["run"]).code(4).prints("it holds zip data, which rotator does not open");
+    bench.write("rotator.toml", &format!("{BOTH}[policy]\nunread_ok = [\"app1/copies/*.zip\"]\n"));
+    run(&bench, &["run"]).code(0).prints("2 rotated");
+}
+
+#[test]
+fn a_key_in_the_name_of_a_file_is_not_rotated() {
+    let bench = bench("");
+    let first = bench.key_of("app1/production");
+    bench.write(&format!("copies/{first}.txt"), "nothing\n");
+    run(&bench, &["run"]).code(4).prints("(in its name) also names it");
+    assert_eq!(bench.key_of("app1/production"), first);
+    std::fs::remove_file(bench.path(&format!("copies/{first}.txt"))).expect("removed");
+    run(&bench, &["run"]).code(0);
+    bench.assert_rotated("app1/production", &first);
+}
