@@ -15,7 +15,7 @@ use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::exec::ExecStore;
-use crate::adapters::stores::file::FileStore;
+use crate::adapters::stores::file::{FileStore, OwnFiles};
 #[cfg(feature = "kubernetes")]
 use crate::adapters::stores::kubernetes::{Kubernetes, KubernetesError, KubernetesSettings};
 use crate::adapters::stores::sops::{OpenSopsError, SopsStore};
@@ -132,9 +132,11 @@ pub async fn open_store(
             let embedded = open_embedded_at(path, given)?.named(name.clone());
             return Ok(narrowed(settings, Arc::new(embedded)));
         }
-        StoreKind::File(path) => Arc::new(FileStore::open(path).map_err(|error| {
-            CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
-        })?),
+        StoreKind::File(path) => {
+            Arc::new(FileStore::open(path).and_then(|store| store.without(own_files(config))).map_err(|error| {
+                CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
+            })?)
+        }
         StoreKind::Sops(path) => {
             let opened = SopsStore::open(path, "sops", config.call_timeout).await;
             Arc::new(opened.map_err(|error| sops_failed(&error))?)
@@ -164,6 +166,21 @@ pub async fn open_store(
         }
     };
     Ok(narrowed(settings, Arc::new(Named::new(name.clone(), settings.naming.clone(), backend))))
+}
+
+/// What is never part of a store, although it names keys.
+fn own_files(config: &Config) -> OwnFiles {
+    let embedded = config.stores.iter().filter_map(|store| match &store.uri.kind {
+        StoreKind::Sqlite(path) => Some(path.clone()),
+        StoreKind::File(_)
+        | StoreKind::Sops(_)
+        | StoreKind::SecretsManager(_)
+        | StoreKind::ParameterStore(_)
+        | StoreKind::Vault(_)
+        | StoreKind::Kubernetes(_)
+        | StoreKind::Exec(_) => None,
+    });
+    OwnFiles::of(embedded.chain([config.journal.clone()]).chain(config.file.clone()).collect())
 }
 
 fn sops_failed(error: &OpenSopsError) -> CliError {

@@ -133,3 +133,33 @@ fn a_key_in_the_name_of_a_file_is_not_rotated() {
     run(&bench, &["run"]).code(0);
     bench.assert_rotated("app1/production", &first);
 }
+
+/// With the journal, the embedded store and the configuration in the folder that is a store, too; the journal also under
+/// another name.
+#[test]
+fn rotators_own_files_are_no_part_of_a_store() {
+    let bench = Bench::with_users(&["app1/production", "app2/production"]);
+    let (first, second) = (bench.key_of("app1/production"), bench.key_of("app2/production"));
+    bench.write(
+        "rotator.toml",
+        &format!("[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"file:.\"\n# once {first}\n"),
+    );
+    bench.write("note.txt", "nothing\n");
+    run(&bench, &["run", "--limit", "1"]).code(3);
+    std::fs::hard_link(bench.path("journal.db"), bench.path("backup.db")).expect("linked");
+    std::os::unix::fs::symlink(bench.path("journal.db"), bench.path("link.db")).expect("linked");
+    run(&bench, &["run"]).code(0);
+    bench.assert_rotated("app1/production", &first);
+    bench.assert_rotated("app2/production", &second);
+}
+
+#[test]
+fn a_file_of_rotators_own_is_no_store() {
+    let bench = Bench::with_users(&["app1/production"]);
+    bench.run(&["run"]).code(0);
+    for own in ["journal.db", "journal.db.lock", "rotator.toml", "store.db", "store.db.key"] {
+        bench
+            .write("rotator.toml", &format!("[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"file:{own}\"\n"));
+        run(&bench, &["run"]).code(1).says("is a file of rotator's own");
+    }
+}

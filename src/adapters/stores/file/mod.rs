@@ -6,6 +6,7 @@
 //! and the rename, which lie microseconds apart.
 
 mod attributes;
+mod own;
 pub(super) mod replace;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use own::OwnFiles;
+use own::OwnNow;
 
 use super::sops::is_encrypted;
 use super::{Backend, NativeWrite, after};
@@ -52,6 +56,12 @@ pub enum OpenFileError {
         /// What was named.
         path: PathBuf,
     },
+    /// The journal, an embedded store, the configuration.
+    #[error("{} is a file of rotator's own, and no store of files", path.display())]
+    Own {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The system says no.
     #[error("{} could not be opened", path.display())]
     Io {
@@ -74,6 +84,8 @@ struct Inner {
     only: Option<String>,
     /// Whether files that sops has encrypted may be written, too.
     also_sealed: bool,
+    /// What is no part of it, wherever it lies.
+    own: OwnFiles,
 }
 
 impl FileStore {
@@ -90,6 +102,19 @@ impl FileStore {
         Self::open_as(path, true)
     }
 
+    /// The same without rotator's own files, which name keys.
+    ///
+    /// # Errors
+    /// [`OpenFileError::Own`] where the store is one of them.
+    pub fn without(self, own: OwnFiles) -> Result<Self, OpenFileError> {
+        let Inner { folder, only, also_sealed, .. } = &*self.inner;
+        if let Some(path) = only.as_ref().map(|name| folder.join(name)).filter(|path| own.now().has(path)) {
+            return Err(OpenFileError::Own { path });
+        }
+        let inner = Inner { folder: folder.clone(), only: only.clone(), also_sealed: *also_sealed, own };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
     fn open_as(path: &Path, also_sealed: bool) -> Result<Self, OpenFileError> {
         let io = |source| OpenFileError::Io { path: path.to_owned(), source };
         let metadata = match fs::symlink_metadata(path) {
@@ -99,11 +124,12 @@ impl FileStore {
             }
             Err(error) => return Err(io(error)),
         };
+        let own = OwnFiles::default();
         let inner = if metadata.is_dir() {
-            Inner { folder: path.canonicalize().map_err(io)?, only: None, also_sealed }
+            Inner { folder: path.canonicalize().map_err(io)?, only: None, also_sealed, own }
         } else if let (true, Some(name)) = (metadata.is_file(), path.file_name().and_then(|name| name.to_str())) {
             let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-            Inner { folder: folder.canonicalize().map_err(io)?, only: Some(name.to_owned()), also_sealed }
+            Inner { folder: folder.canonicalize().map_err(io)?, only: Some(name.to_owned()), also_sealed, own }
         } else {
             return Err(OpenFileError::Neither { path: path.to_owned() });
         };
@@ -112,7 +138,7 @@ impl FileStore {
 
     /// Where the file of this name stands; refused where it would lead out of the store.
     pub(super) fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
-        self.inner.path_of(name)
+        self.inner.path_of(name, &self.inner.own.now())
     }
 
     /// Whether it is one file.
@@ -149,14 +175,18 @@ impl Backend for FileStore {
         let names = names.to_vec();
         self.blocking(move |inner| {
             inner.check_still_there()?;
-            Ok(names.iter().map(|name| inner.read(name)).collect())
+            let own = inner.own.now();
+            Ok(names.iter().map(|name| inner.read(name, &own)).collect())
         })
         .await
     }
 
     async fn writable(&self, names: &[String]) -> Vec<Writable> {
         let (inner, asked) = (Arc::clone(&self.inner), names.to_vec());
-        let look = move || asked.iter().map(|name| inner.writable(name)).collect();
+        let look = move || {
+            let own = inner.own.now();
+            asked.iter().map(|name| inner.writable(name, &own)).collect()
+        };
         let answer = tokio::task::spawn_blocking(look).await;
         answer.unwrap_or_else(|_| names.iter().map(|_| Writable::Unknown).collect())
     }
@@ -164,8 +194,11 @@ impl Backend for FileStore {
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
         for (written, write) in batch.into_iter().enumerate() {
             let inner = Arc::clone(&self.inner);
-            let replaced =
-                tokio::task::spawn_blocking(move || replace::replace(&inner.path_of(&write.name)?, &write)).await;
+            let replaced = tokio::task::spawn_blocking(move || {
+                let own = inner.own.now();
+                replace::replace(&inner.path_of(&write.name, &own)?, &write)
+            })
+            .await;
             let replaced = replaced.unwrap_or_else(|_| Err(Failure::Unknown("the file gave no answer".to_owned())));
             replaced.map_err(|failure| after(written, failure))?;
         }
@@ -188,23 +221,24 @@ impl Inner {
         fs::symlink_metadata(&path).map(|_| ()).map_err(|error| failed(&path, &error))
     }
 
-    /// Where a name stands; refused where it would lead out of the folder.
-    fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
+    /// Where a name stands; refused where it would lead out of the folder, or to a file of rotator's own.
+    fn path_of(&self, name: &str, own: &OwnNow) -> Result<PathBuf, Failure> {
         use crate::rotation::failure::{Refusal, RefusalKind};
         let inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
         let is_ours = inside && self.only.as_ref().is_none_or(|only| only == name);
-        if is_ours {
-            return Ok(self.folder.join(name));
+        let path = self.folder.join(name);
+        if is_ours && !own.has(&path) {
+            return Ok(path);
         }
         Err(Failure::Refused(Refusal::new(RefusalKind::Other, format!("{name} is no file of this store"))))
     }
 
-    fn writable(&self, name: &str) -> Writable {
-        self.path_of(name).map_or(Writable::Unknown, |path| writable::writable(&path))
+    fn writable(&self, name: &str, own: &OwnNow) -> Writable {
+        self.path_of(name, own).map_or(Writable::Unknown, |path| writable::writable(&path))
     }
 
-    fn read(&self, name: &str) -> Reading {
-        let Ok(path) = self.path_of(name) else { return Reading::Missing };
+    fn read(&self, name: &str, own: &OwnNow) -> Reading {
+        let Ok(path) = self.path_of(name, own) else { return Reading::Missing };
         match replace::read(&path) {
             Ok(Some((version, value))) if !self.also_sealed && is_encrypted(value.expose()) => {
                 Reading::NotOurs { version, value, why: SEALED.to_owned() }
@@ -218,15 +252,16 @@ impl Inner {
     fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
         self.check_still_there()?;
         let mut names = Vec::new();
+        let own = self.own.now();
         match &self.only {
             Some(name) => names.push((name.clone(), None)),
-            None => self.walk(&self.folder, DEEPEST, &mut names)?,
+            None => self.walk(&self.folder, DEEPEST, &own, &mut names)?,
         }
         if self.only.is_some() {
             replace::remove_leftovers(&self.folder);
         }
         let read = names.into_iter().filter_map(|(name, trouble)| {
-            let reading = trouble.map_or_else(|| self.read(&name), Reading::Unreadable);
+            let reading = trouble.map_or_else(|| self.read(&name, &own), Reading::Unreadable);
             // What was removed since it was listed is not there.
             (!matches!(reading, Reading::Missing)).then_some((name, reading))
         });
@@ -234,7 +269,13 @@ impl Inner {
     }
 
     /// Every file below `folder` by its name from the store's folder, and why it cannot be read where that is known.
-    fn walk(&self, folder: &Path, deeper: usize, names: &mut Vec<(String, Option<String>)>) -> Result<(), CallError> {
+    fn walk(
+        &self,
+        folder: &Path,
+        deeper: usize,
+        own: &OwnNow,
+        names: &mut Vec<(String, Option<String>)>,
+    ) -> Result<(), CallError> {
         replace::remove_leftovers(folder);
         let listed = fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
         for entry in listed {
@@ -251,7 +292,9 @@ impl Inner {
             } else if metadata.is_dir() && deeper == 0 {
                 names.push((name, Some(format!("it lies deeper than {DEEPEST} folders"))));
             } else if metadata.is_dir() {
-                self.walk(&path, deeper - 1, names)?;
+                self.walk(&path, deeper - 1, own, names)?;
+            } else if own.has(&path) {
+                continue;
             } else if metadata.is_symlink() && !self.leads_inside(&path) {
                 names.push((name, Some("it is a symbolic link to another folder, which is not followed".to_owned())));
             } else if metadata.is_file() && !replace::is_leftover(&path) {

@@ -1,0 +1,84 @@
+//! rotator's own files: the journal, embedded stores and the configuration with all that lies beside them. They name keys
+//! and are never part of a store: not listed, not searched, not written, under whatever name they are found.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What SQLite and rotator put beside a database: its log and that log's index, its rollback journal, the lock, the key.
+const BESIDE: [&str; 6] = ["", "-wal", "-shm", "-journal", ".lock", ".key"];
+
+/// How the name of a file under construction ends; before it stands a random part.
+const DRAFT: [&str; 3] = [".new", ".new-wal", ".new-shm"];
+
+/// The files, by the paths under which they were configured.
+#[derive(Debug, Clone, Default)]
+pub struct OwnFiles {
+    files: Vec<PathBuf>,
+}
+
+impl OwnFiles {
+    /// These, and what lies beside each.
+    #[must_use]
+    pub fn of(files: Vec<PathBuf>) -> Self {
+        Self { files }
+    }
+
+    /// What they are at this moment: a side file comes and goes.
+    pub(super) fn now(&self) -> OwnNow {
+        let mut now = OwnNow { names: Vec::new(), numbers: BTreeSet::new() };
+        for file in &self.files {
+            // A configured path may itself be a link.
+            let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+            for path in [file, &real] {
+                let Some(name) = path.file_name() else { continue };
+                let folder = match path.parent() {
+                    Some(folder) if !folder.as_os_str().is_empty() => folder,
+                    Some(_) | None => Path::new("."),
+                };
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+                for suffix in BESIDE {
+                    let mut beside = OsString::from(name);
+                    beside.push(suffix);
+                    now.numbers.extend(fs::metadata(folder.join(beside)).map(|found| (found.dev(), found.ino())));
+                }
+                now.names.push((folder, name.to_owned()));
+            }
+        }
+        now
+    }
+}
+
+/// The same, ready to be compared with.
+pub(super) struct OwnNow {
+    names: Vec<(PathBuf, OsString)>,
+    /// Device and number of those that are there.
+    numbers: BTreeSet<(u64, u64)>,
+}
+
+impl OwnNow {
+    /// Whether the file at this path, or the one that a link there leads to, is one of them.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        let by_number = fs::metadata(path).is_ok_and(|found| self.numbers.contains(&(found.dev(), found.ino())));
+        by_number || self.has_name(path)
+    }
+
+    fn has_name(&self, path: &Path) -> bool {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+        let is_beside = |own: &OsString| {
+            name.as_bytes().strip_prefix(own.as_bytes()).is_some_and(|rest| {
+                let is_draft = rest.starts_with(b".") && DRAFT.iter().any(|end| rest.ends_with(end.as_bytes()));
+                is_draft || BESIDE.iter().any(|suffix| rest == suffix.as_bytes())
+            })
+        };
+        let mut same_name = self.names.iter().filter(|(_, own)| is_beside(own)).peekable();
+        if same_name.peek().is_none() {
+            return false;
+        }
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        same_name.any(|(own, _)| *own == folder)
+    }
+}
