@@ -149,6 +149,7 @@ pub async fn write(
 ) -> Result<Timestamp, Failure> {
     let kind = order.effect().kind;
     let replaced = replaced_by(&batches);
+    let sent = sent_in(&batches);
     let mut written = false;
     for order in order.into_orders() {
         let Some(batch) = batches.remove(order.store()).filter(|batch| !batch.is_empty()) else { continue };
@@ -193,6 +194,10 @@ pub async fn write(
     if readings.seen(world, rotation).all(wanted) {
         return Ok(world.aws_now());
     }
+    if kind == WriteKind::StoreNew && overtaken(rotation, &readings, &replaced, &sent) {
+        // The write is done, and what stands there now is another writer's: not to be written again. `plan` says so.
+        return Ok(world.aws_now());
+    }
     Err(Failure::Unknown("the store accepted the write, but it does not read back".to_owned()))
 }
 
@@ -200,6 +205,37 @@ pub async fn write(
 fn replaced_by(batches: &Batches) -> Vec<(StoreName, EntryName, Version)> {
     let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
     writes.map(|(store, write)| (store.clone(), write.entry.clone(), write.replaces.clone())).collect()
+}
+
+/// The values that these batches write.
+fn sent_in(batches: &Batches) -> OldValues {
+    let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
+    writes.map(|(store, write)| ((store.clone(), write.entry.clone()), write.value.duplicate())).collect()
+}
+
+/// Whether somebody has written a place after this write, which every store has accepted: an entry has another version than
+/// the one that was replaced, and not the value that was sent. A store that accepts a write and drops it has the version of
+/// before. A place that the write had nothing to do with held the new pair then.
+fn overtaken(
+    rotation: &Rotation,
+    readings: &Readings,
+    replaced: &[(StoreName, EntryName, Version)],
+    sent: &OldValues,
+) -> bool {
+    let is_others = |store: &StoreName, entry: &EntryName| {
+        let before = replaced.iter().find(|(of, written, _)| of == store && written == entry);
+        before.is_none_or(|(.., before)| {
+            readings.version(store, entry) != Some(before)
+                && readings.value(store, entry) != sent.get(&(store.clone(), entry.clone()))
+        })
+    };
+    let mut others = rotation.opened.places.iter().zip(&readings.shows);
+    others.any(|(place, shows)| match shows {
+        PlaceShows::New | PlaceShows::Unreadable => false,
+        PlaceShows::Old | PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign => {
+            place.entries().into_iter().any(|entry| is_others(&place.store, entry))
+        }
+    })
 }
 
 /// From when on no write of before can land. Where compare-and-set is to refuse it, the versions must have changed: a

@@ -163,3 +163,57 @@ fn a_file_of_rotators_own_is_no_store() {
         run(&bench, &["run"]).code(1).says("is a file of rotator's own");
     }
 }
+
+/// A store of one entry. Where there is a file `revert`, another writer puts the old value back right after each write.
+const STORE: &str = r#"import json, pathlib, sys
+here = pathlib.Path(__file__).parent
+state, first = here / "state.json", here / "first.env"
+now = json.loads(state.read_text()) if state.exists() else {"version": 1, "value": first.read_text(), "puts": 0}
+asked = json.loads(sys.stdin.readline())
+answer = {"version": str(now["version"]), "value": now["value"]}
+if asked["op"] == "hello":
+    answer = {"identity": "one", "late_writes_seconds": 0}
+elif asked["op"] == "list":
+    answer = {"name": "app1/production/env", **answer}
+elif asked["op"] == "put" and asked["expects"] != str(now["version"]):
+    answer = {"stale": True}
+elif asked["op"] == "put":
+    now = {"version": now["version"] + 1, "value": asked["value"], "puts": now["puts"] + 1}
+    if (here / "revert").exists():
+        now.update(version=now["version"] + 1, value=first.read_text())
+    state.write_text(json.dumps(now))
+    answer = {"ok": True}
+print(json.dumps(answer))
+if asked["op"] == "list":
+    print(json.dumps({"done": True}))
+"#;
+
+#[test]
+fn what_another_writer_puts_back_right_after_a_write_is_not_overwritten() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let first = bench.key_of("app1/production");
+    let get = |name: &str| bench.run(&["store", "get", &format!("app1/production/{name}")]).code(0).stdout;
+    let (id, secret) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY"));
+    bench.write("first.env", &format!("AWS_ACCESS_KEY_ID={id}\nAWS_SECRET_ACCESS_KEY={secret}\n"));
+    bench.write("store.py", STORE);
+    bench.write("revert", "");
+    bench.write("rotator.toml", "[[store]]\nuri = \"exec:python3 store.py\"\n");
+    let state = || {
+        serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(bench.path("state.json")).expect("written"))
+    };
+    let ended = run(&bench, &["run"]).code(4).prints("reverted");
+    assert_eq!(state().expect("JSON")["puts"], 1, "{}", ended.stdout);
+    run(&bench, &["resume"]).code(4);
+    assert_eq!(state().expect("JSON")["puts"], 1, "it is not written again");
+    let active = |id: &str| bench.sandbox.keys_of("app1/production").iter().any(|key| key.id.as_str() == id);
+    assert!(active(&first), "the old key stays");
+
+    let (rotation, _) = bench.rotation_of("app1/production");
+    run(&bench, &["abort", &rotation]);
+    run(&bench, &["resume"]);
+    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1, "the new key is discarded");
+    assert!(active(&first));
+    std::fs::remove_file(bench.path("revert")).expect("removed");
+    run(&bench, &["run"]).code(0).prints("1 rotated");
+    assert!(!active(&first));
+}
