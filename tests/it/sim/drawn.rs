@@ -39,6 +39,9 @@ impl Setup {
             troubles: troubles(draw, stores, hidden_note),
             traffic: None,
             planned: Vec::new(),
+            denials: Vec::new(),
+            wrong_dates: Default::default(),
+            resent: Default::default(),
             hidden_note,
             sink: one_in(draw, 3),
         }
@@ -86,6 +89,7 @@ impl Visibility {
             unaccepted: spans(draw, 60_000),
             ghost: lag(draw, 60_000),
             stale_status: lag(draw, 60_000),
+            ..Self::default()
         }
     }
 }
@@ -114,7 +118,9 @@ impl Faults {
                 | Fault::CrashAfter
                 | Fault::LostBefore
                 | Fault::LostAfter
-                | Fault::Throttled) => fault,
+                | Fault::Throttled
+                | Fault::Denied
+                | Fault::Credentials) => fault,
             };
             if one_in(draw, 2) {
                 faults.at.insert(small(draw, 200), fault);

@@ -1,5 +1,6 @@
 //! What requests do to the world, at once or late.
 
+use super::faults::Op;
 use super::state::{By, Effect, Held, Key, Reader, SINK, State, in_sink};
 
 /// When a request was sent, and whether an operator wrote after the reads that it relies on.
@@ -32,6 +33,26 @@ impl State {
         self.check("a late request");
     }
 
+    /// Has an effect that is heard of; a create perhaps twice, and the second one's answer is heard.
+    pub(crate) fn has_it(&mut self, effect: Effect, sent: Sent) -> Result<Option<Key>, &'static str> {
+        let nth = self.of_op.get(&Op::Create).copied().unwrap_or_default();
+        if matches!(effect, Effect::Create { .. }) && self.resent.contains(&nth) {
+            self.hit("a create sent twice");
+            let _ = self.have(effect.clone(), sent, false);
+        }
+        self.have(effect, sent, false)
+    }
+
+    /// Whether what changes a key does not know it yet.
+    fn is_too_young(&mut self, id: &str) -> bool {
+        let (now, unknown) = (self.now, self.visibility.unknown);
+        let is_young = self.find(id).is_some_and(|key| now - key.made < unknown);
+        if is_young {
+            self.hit("no such entity, for a key just made");
+        }
+        is_young
+    }
+
     /// Has an effect as the real service would; the error is the service's code.
     pub(crate) fn have(&mut self, effect: Effect, sent: Sent, late: bool) -> Result<Option<Key>, &'static str> {
         match effect {
@@ -47,12 +68,16 @@ impl State {
                 Ok(Some(key.clone()))
             }
             Effect::Status { id, active } => {
-                let now = self.now;
+                let (now, lag) = (self.now, self.visibility.last_used);
+                if self.is_too_young(&id) {
+                    return Err("NoSuchEntity");
+                }
                 if !active {
                     self.is_removed(&id, sent);
                 }
                 let Some(key) = self.find(&id) else { return Err("NoSuchEntity") };
-                let strangers = key.by == By::Stranger;
+                // While its use does not show, nothing tells it from a lost one of ours: it is given back when it does.
+                let strangers = key.by == By::Stranger && !(lag > 0 && key.used.is_some_and(|used| now - used < lag));
                 key.changed = if key.active == active { key.changed } else { now };
                 key.active = active;
                 if strangers && !active {
@@ -72,6 +97,10 @@ impl State {
     }
 
     fn delete(&mut self, user: &str, id: &str, sent: Sent) -> Result<Option<Key>, &'static str> {
+        if self.is_too_young(id) {
+            return Err("NoSuchEntity");
+        }
+        self.check_quarantine(id, sent.at);
         let named = self.naming(id);
         let until = self.now + self.visibility.ghost;
         let excused = self.is_removed(id, sent);
@@ -101,7 +130,7 @@ impl State {
         Sent { at: self.now, overtaken: user.is_some_and(|user| self.is_overtaken(user)) }
     }
 
-    fn owner_of(&self, id: &str) -> Option<&str> {
+    pub(crate) fn owner_of(&self, id: &str) -> Option<&str> {
         let has = |keys: &Vec<Key>| keys.iter().any(|key| key.id == id);
         self.users.iter().find(|(_, keys)| has(keys)).map(|(user, _)| user.as_str())
     }

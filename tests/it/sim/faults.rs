@@ -66,10 +66,14 @@ pub(crate) enum Fault {
     Late(u32),
     /// The other side asks to slow down.
     Throttled,
+    /// The other side says that this is not allowed.
+    Denied,
+    /// rotator's own credentials are not accepted.
+    Credentials,
 }
 
 impl Fault {
-    /// Every kind.
+    /// Every kind that passes.
     pub(crate) const ALL: [Self; 8] = [
         Self::CrashBefore,
         Self::CrashAfter,
@@ -152,10 +156,14 @@ pub(crate) enum Interference {
     ReactivatesOld,
     /// Deletes the user.
     DeletesUser,
+    /// Gives the user another name.
+    RenamesUser,
+    /// Deletes the user, and makes one of the same name with another key.
+    MakesUserAgain,
 }
 
 impl Interference {
-    /// Every kind.
+    /// What is played at every touch.
     pub(crate) const ALL: [Self; 10] = [
         Self::CopiesOldKey,
         Self::Reverts,

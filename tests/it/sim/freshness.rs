@@ -12,6 +12,8 @@ const SENT_WITHIN: i64 = 5_000;
 const READ_WITHIN: i64 = 30_000;
 /// When it is sent, the scan of all stores began at most this long, and its own duration, ago.
 const SCAN_WITHIN: i64 = 60_000;
+/// Dates are in whole seconds.
+const SECONDS_ARE_WHOLE: i64 = 3_000;
 /// A process ends at most this long after a signal.
 const ENDS_WITHIN: i64 = 30_000;
 /// As the schedules configure it.
@@ -46,6 +48,10 @@ pub(crate) struct Facts {
     pub(crate) proofs: BTreeMap<String, Read>,
     /// Every entry, by store.
     pub(crate) scans: BTreeMap<String, Read>,
+    /// When old keys were deactivated.
+    pub(crate) deactivated: BTreeMap<String, i64>,
+    /// The key that each user's rotation made last.
+    pub(crate) made: BTreeMap<String, String>,
     /// When each user's rotation reached `stored-new`, and with which key.
     pub(crate) stored: BTreeMap<String, (i64, String)>,
 }
@@ -119,6 +125,14 @@ impl State {
                 }
             }
         }
+        if let Some((stored, _)) = self.facts.stored.get(user).filter(|_| removal == Removal::Old) {
+            let age = sent - stored + SECONDS_ARE_WHOLE;
+            if age < self.overlap {
+                let early = self.overlap - age;
+                self.broken
+                    .push(format!("P1: the old key of {user} was removed {early} ms before its overlap was over"));
+            }
+        }
         if removal != Removal::Named {
             self.check_final(user, removal, &mut stale);
         }
@@ -129,6 +143,15 @@ impl State {
                 return self.hit("known: a removal on stale facts");
             }
             self.broken.push(format!("freshness: {removal:?} key of {user} was removed {stale}"));
+        }
+    }
+
+    /// A key is deleted: not before its quarantine is over.
+    pub(crate) fn check_quarantine(&mut self, id: &str, sent: i64) {
+        let Some(since) = self.facts.deactivated.get(id) else { return };
+        let early = self.quarantine - (sent - since + SECONDS_ARE_WHOLE);
+        if early > 0 {
+            self.broken.push(format!("P1: the old key {id} was deleted {early} ms before its quarantine was over"));
         }
     }
 

@@ -14,8 +14,9 @@ use rotator::rotation::reason::Reason;
 use rotator::rotation::standing::Rotation;
 
 use super::faults::{Fault, Op};
+use super::gates::{self, Gate};
 use super::process::{Process, lock};
-use super::state::State;
+use super::state::{By, State};
 
 /// A journal that faults strike.
 pub(crate) struct Struck {
@@ -49,6 +50,8 @@ impl State {
                 }
             }
             Event::Intended(Intent::CreateNew { .. }) => {
+                let now = self.now;
+                self.creates.entry(user.to_owned()).or_default().push(now);
                 self.doubted.insert(user.to_owned());
             }
             Event::Intended(Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. }) => self.hit("secret lost"),
@@ -57,6 +60,7 @@ impl State {
                 if let (Outcome::Stored { .. }, Some(made)) = (outcome, after.made()) {
                     self.facts.stored.insert(user.to_owned(), (self.now, made.key.to_string()));
                 }
+                self.concludes(outcome, after);
                 match outcome {
                     Outcome::FoundCreated { .. } => self.hit("key on evidence"),
                     Outcome::Fenced { .. } => self.hit("fence raised"),
@@ -85,6 +89,41 @@ impl State {
             | Event::Asked(_)
             | Event::Deferred { .. }
             | Event::Ended { .. } => {}
+        }
+    }
+
+    /// What is on record as gone is gone. In a long life the new key is the next rotation's old one.
+    fn concludes(&mut self, outcome: &Outcome, after: &Rotation) {
+        let gone = match outcome {
+            Outcome::OldDeleted => after.opened.old_key.to_string(),
+            Outcome::NewDiscarded { .. } => match self.facts.made.get(after.opened.user.as_str()) {
+                Some(made) => made.clone(),
+                None => return,
+            },
+            Outcome::Created { key, .. } | Outcome::FoundCreated { key } => {
+                self.facts.made.insert(after.opened.user.to_string(), key.to_string());
+                return;
+            }
+            Outcome::OldDeactivated { .. } => {
+                self.facts.deactivated.insert(after.opened.old_key.to_string(), self.now);
+                return;
+            }
+            Outcome::Stored { .. }
+            | Outcome::Restored
+            | Outcome::Fenced { .. }
+            | Outcome::SinkAcknowledged { .. }
+            | Outcome::OldReactivated { .. }
+            | Outcome::NewDeactivated { .. }
+            | Outcome::NewReactivated
+            | Outcome::NamedDeleted { .. } => return,
+        };
+        if self.find(&gone).is_some() && !gates::is_closed(Gate::YoungKeys) {
+            self.broken.push(format!("a conclusion: {gone} is on record as deleted, and it is there"));
+        }
+        if let (true, Outcome::OldDeleted, Some(id)) = (self.lives, outcome, &after.new_key)
+            && let Some(key) = self.find(id.as_str())
+        {
+            key.by = By::Stored;
         }
     }
 
@@ -124,7 +163,7 @@ impl JournalStore for Struck {
             self.inner.append(line.clone(), after).await
         };
         match fault {
-            None | Some(Fault::Throttled | Fault::Late(_)) => write().await,
+            None | Some(Fault::Throttled | Fault::Denied | Fault::Credentials | Fault::Late(_)) => write().await,
             Some(Fault::CrashBefore) => self.process.die().await,
             Some(Fault::CrashAfter) => {
                 write().await?;

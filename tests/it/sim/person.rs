@@ -30,7 +30,25 @@ impl State {
                 self.users.remove(user);
                 self.theirs(user).fault = true;
             }
+            Interference::MakesUserAgain => {
+                self.users.remove(user);
+                self.theirs(user).fault = true;
+                let now = self.now / 1000 * 1000;
+                self.add_key(user, By::Stranger, now);
+            }
+            Interference::RenamesUser => self.renames(user),
         }
+    }
+
+    fn renames(&mut self, user: &str) {
+        let Some(keys) = self.users.remove(user) else { return };
+        let name = format!("{user}-renamed");
+        for reader in self.readers.iter_mut().filter(|reader| reader.user == user) {
+            reader.user.clone_from(&name);
+        }
+        let theirs = self.theirs(user).clone();
+        self.theirs.insert(name.clone(), theirs);
+        self.users.insert(name, keys);
     }
 
     fn writes(&mut self, user: &str, interference: Interference) {

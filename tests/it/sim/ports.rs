@@ -86,6 +86,10 @@ impl Process {
         note(&mut state.facts, Read { began, ended });
     }
 
+    fn owner_of(&self, key: &AccessKeyId) -> String {
+        lock(&self.state).owner_of(key.as_str()).unwrap_or_default().to_owned()
+    }
+
     /// What is removed, if it is a removal, has to rely on fresh facts.
     fn sends_removal(&self, user: &UserName, intent: &Intent) {
         let removal = match intent {
@@ -111,15 +115,21 @@ impl Process {
 impl Iam for Process {
     async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError> {
         let (at, began) = (self.at(), self.millis());
-        let seen = self.call(Op::ListKeys, "", |state| Ok(KeysSeen { at, keys: state.listed(user.as_str()) })).await?;
+        let seen = self
+            .call(Op::ListKeys, user.as_str(), |state| Ok(KeysSeen { at, keys: state.listed(user.as_str()) }))
+            .await?;
         self.has_read(began, |facts, read| facts.lists.insert(user.to_string(), read));
         Ok(seen)
     }
 
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
-        self.call(Op::LastUsed, "", |state| {
+        let owner = self.owner_of(key);
+        self.call(Op::LastUsed, &owner, |state| {
+            let shown = state.now - state.visibility.last_used;
             let whose = state.users.iter().find_map(|(user, keys)| {
-                keys.iter().find(|seen| seen.id == key.as_str()).map(|key| (user.clone(), key.used))
+                keys.iter()
+                    .find(|seen| seen.id == key.as_str())
+                    .map(|key| (user.clone(), key.used.filter(|used| *used <= shown)))
             });
             Ok(whose.map(|(user, used)| LastUsed {
                 user: UserName::new(user).ok(),
@@ -131,21 +141,23 @@ impl Iam for Process {
 
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
         let user = order.effect().user.to_string();
-        let key = self.effect(Op::Create, "", Effect::Create { user }).await?.expect("a create yields a key");
+        let key =
+            self.effect(Op::Create, &user.clone(), Effect::Create { user }).await?.expect("a create yields a key");
         let id = AccessKeyId::new(key.id).expect("an id");
         Ok(Created { key: NewKey { id, secret: SecretKey::new(key.secret) }, at: self.at() })
     }
 
     async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure> {
         let (id, active) = (order.effect().key().to_string(), order.effect().active());
+        let user = order.effect().user().to_string();
         self.sends_removal(order.effect().user(), &order.effect().intent());
-        self.effect(Op::ChangeStatus, "", Effect::Status { id, active }).await.map(|_| self.at())
+        self.effect(Op::ChangeStatus, &user, Effect::Status { id, active }).await.map(|_| self.at())
     }
 
     async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
         let (user, id) = (order.effect().user().to_string(), order.effect().key().to_string());
         self.sends_removal(order.effect().user(), &order.effect().intent());
-        match self.effect(Op::Delete, "", Effect::Delete { user, id }).await {
+        match self.effect(Op::Delete, &user.clone(), Effect::Delete { user, id }).await {
             Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::NoSuchEntity => Ok(self.at()),
             other => other.map(|_| self.at()),
         }
@@ -168,9 +180,9 @@ impl Identity for Process {
     }
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
-        let (at, began) = (self.at(), self.millis());
+        let (at, began, owner) = (self.at(), self.millis(), self.owner_of(id));
         let answer = self
-            .call(Op::WhoIs, "", |state| {
+            .call(Op::WhoIs, &owner, |state| {
                 let stored = |key: &Key| key.id == id.as_str() && key.by == By::Stored;
                 if state.users.values().flatten().any(stored) {
                     state.broken.push(format!("section 7: the old pair {id} was tried"));

@@ -34,6 +34,8 @@ enum Touched<T> {
     Answered(T),
     Lost,
     Throttled,
+    Denied,
+    Credentials,
 }
 
 impl Process {
@@ -49,8 +51,9 @@ impl Process {
         lock(&self.state).now
     }
 
+    /// The `Date` of an answer.
     pub(crate) fn at(&self) -> Timestamp {
-        Timestamp::from_unix_seconds(lock(&self.state).now / 1000)
+        Timestamp::from_unix_seconds(lock(&self.state).date())
     }
 
     /// Dies: nothing of this process touches the world again.
@@ -150,6 +153,8 @@ impl Process {
                 self.pass(back).await;
                 Touched::Throttled
             }
+            Some(Fault::Denied) => Touched::Denied,
+            Some(Fault::Credentials) => Touched::Credentials,
         }
     }
 
@@ -164,6 +169,8 @@ impl Process {
             Touched::Answered(answer) => answer,
             Touched::Lost => Err(CallError::new(CallErrorKind::Unavailable, format!("{op:?}: no answer"))),
             Touched::Throttled => Err(CallError::new(CallErrorKind::Throttled, format!("{op:?}: Throttling"))),
+            Touched::Denied => Err(CallError::new(CallErrorKind::Denied, format!("{op:?}: AccessDenied"))),
+            Touched::Credentials => Err(CallError::new(CallErrorKind::Credentials, format!("{op:?}: ExpiredToken"))),
         }
     }
 
@@ -174,7 +181,7 @@ impl Process {
             state.sends(&effect)
         };
         let late = (effect.clone(), sent);
-        match self.touch(op, where_to, Some(late), |state| state.have(effect, sent, false)).await {
+        match self.touch(op, where_to, Some(late), |state| state.has_it(effect, sent)).await {
             Touched::Answered(Ok(key)) => Ok(key),
             Touched::Answered(Err(code)) => {
                 let kind = match code {
@@ -186,6 +193,8 @@ impl Process {
             }
             Touched::Lost => Err(Failure::Unknown(format!("{op:?}: no answer"))),
             Touched::Throttled => Err(Refusal::new(RefusalKind::Throttled, format!("{op:?}: Throttling")).into()),
+            Touched::Denied => Err(Refusal::new(RefusalKind::Denied, format!("{op:?}: AccessDenied")).into()),
+            Touched::Credentials => Err(Refusal::new(RefusalKind::Credentials, format!("{op:?}: ExpiredToken")).into()),
         }
     }
 }
@@ -193,7 +202,7 @@ impl Process {
 #[async_trait]
 impl Clock for Process {
     fn now(&self) -> Timestamp {
-        self.at()
+        Timestamp::from_unix_seconds(self.millis() / 1000)
     }
 
     fn monotonic(&self) -> Duration {

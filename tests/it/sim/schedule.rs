@@ -17,17 +17,15 @@ use rotator::journal::entry::Summary;
 use rotator::journal::store::{SharedStore, Which};
 use rotator::journal::write_ahead::{Journal, replay};
 use rotator::rotation::name::{SinkName, StoreName};
-use rotator::rotation::policy::{Policy, Unclaimed};
 use rotator::rotation::standing::Standing;
 
-use super::faults::{Faults, Interference, Lasting};
+use super::faults::Faults;
 use super::freshness::CALL_TIMEOUT;
 use super::journal::Struck;
-use super::ports::{NOTE, SinkPort, StorePort};
+use super::ports::{SinkPort, StorePort};
 use super::process::{Process, Shared, lock};
-use super::state::{By, Reader, SECRET_MARK, SINK, State, Store, in_sink};
-use super::traffic::{Happening, Moving, Planned, Traffic};
-use super::visibility::Visibility;
+pub(super) use super::setup::{Setup, user_name};
+use super::state::{SECRET_MARK, SINK, State};
 use crate::support::memory_journal::MemoryJournal;
 
 /// Where the journal is kept.
@@ -35,153 +33,6 @@ use crate::support::memory_journal::MemoryJournal;
 pub(crate) enum Backing {
     Memory,
     Sqlite,
-}
-
-/// What the world is at the beginning.
-#[derive(Debug, Clone)]
-pub(crate) struct Setup {
-    pub(crate) users: usize,
-    /// How many stores hold each pair.
-    pub(crate) stores: usize,
-    pub(crate) atomic: bool,
-    pub(crate) compare_and_set: bool,
-    /// Whether the first store holds each pair in a document as well.
-    pub(crate) document: bool,
-    /// Whether a sink follows each pair in the first store.
-    pub(crate) sink: bool,
-    pub(crate) policy: Policy,
-    /// This user has a second key, which is a stranger's.
-    pub(crate) stranger: Option<usize>,
-    pub(crate) visibility: Visibility,
-    pub(crate) backing: Backing,
-    /// What a person does, and at which touch.
-    pub(crate) interference: Option<(usize, Interference)>,
-    /// What is out of order for a while.
-    pub(crate) troubles: Vec<Lasting>,
-    /// Where time goes by itself: how calls go.
-    pub(crate) traffic: Option<Traffic>,
-    /// What happens at its own time.
-    pub(crate) planned: Vec<Planned>,
-    /// Whether an entry names the first user's old key, and cannot be read for as long as a trouble says so.
-    pub(crate) hidden_note: bool,
-}
-
-impl Setup {
-    pub(crate) fn simple() -> Self {
-        Self {
-            users: 1,
-            stores: 1,
-            atomic: true,
-            compare_and_set: true,
-            document: false,
-            sink: false,
-            policy: Policy {
-                settle: Duration::from_secs(60),
-                proof_span: Duration::ZERO,
-                confirmations: 2,
-                ..Policy::default()
-            },
-            stranger: None,
-            visibility: Visibility::default(),
-            backing: Backing::Memory,
-            interference: None,
-            troubles: Vec::new(),
-            traffic: None,
-            planned: Vec::new(),
-            hidden_note: false,
-        }
-    }
-
-    fn build(&self, faults: Faults) -> State {
-        let now = 1_800_000_000_000;
-        let mut planned: Vec<Planned> =
-            self.planned.iter().map(|planned| Planned { at: now + planned.at, ..*planned }).collect();
-        planned.sort_by_key(|planned| std::cmp::Reverse(planned.at));
-        let mut state = State {
-            now,
-            moving: self.traffic.clone().map(|traffic| Moving::new(traffic, now)),
-            planned,
-            visibility: self.visibility.clone(),
-            faults,
-            troubles: self.troubles.clone(),
-            interference: self.interference,
-            confirmations: self.policy.confirmations,
-            reclaims: self.policy.unclaimed == Unclaimed::Reclaim,
-            first_user: user_name(0),
-            ..State::default()
-        };
-        for number in 0..self.stores {
-            let store = Store { atomic: self.atomic, compare_and_set: self.compare_and_set, ..Store::default() };
-            state.stores.insert(format!("store{number}"), store);
-        }
-        for number in 0..self.users {
-            self.add_user(&mut state, number);
-        }
-        if self.sink {
-            self.add_sink(&mut state);
-        }
-        if self.hidden_note
-            && let (Some(key), Some(store)) =
-                (state.users.values().flatten().next().cloned(), state.stores.get_mut("store0"))
-        {
-            store.entries.insert(NOTE.to_owned(), (1, format!("{{\"key\": \"{}\"}}", key.id).into_bytes()));
-        }
-        state
-    }
-
-    /// Whether an operator is to act on this user.
-    pub(crate) fn disturbs(&self, user: &str) -> bool {
-        let acts = |planned: &Planned| match planned.what {
-            Happening::Operator(number, _) => user_name(number) == user,
-            Happening::Suspend(_) => false,
-        };
-        self.planned.iter().any(acts)
-    }
-
-    /// It has each user's pair at the beginning.
-    fn add_sink(&self, state: &mut State) {
-        let mut sink = Store { atomic: true, compare_and_set: false, ..Store::default() };
-        for (user, keys) in &state.users {
-            let key = keys.iter().find(|key| key.by == By::Stored).expect("a stored key");
-            let [id, secret] = in_sink(user);
-            sink.entries.insert(id.clone(), (1, key.id.clone().into_bytes()));
-            sink.entries.insert(secret.clone(), (1, key.secret.clone().into_bytes()));
-            state.readers.push(Reader { user: user.clone(), store: SINK.to_owned(), id, secret });
-        }
-        state.stores.insert(SINK.to_owned(), sink);
-    }
-
-    fn add_user(&self, state: &mut State, number: usize) {
-        let long_ago = state.now - 90 * 86_400_000;
-        let user = user_name(number);
-        let key = state.add_key(&user, By::Stored, long_ago);
-        if self.stranger == Some(number) {
-            state.add_key(&user, By::Stranger, long_ago);
-        }
-        for (number, (store, Store { entries, .. })) in state.stores.iter_mut().enumerate() {
-            let mut reader = |id: String, secret: String| {
-                state.readers.push(Reader { user: user.clone(), store: store.clone(), id, secret });
-            };
-            let (id, secret) = (format!("{user}/AWS_ACCESS_KEY_ID"), format!("{user}/AWS_SECRET_ACCESS_KEY"));
-            entries.insert(id.clone(), (1, key.id.clone().into_bytes()));
-            entries.insert(secret.clone(), (1, format!("{}\n", key.secret).into_bytes()));
-            entries.insert(format!("{user}/MY_SECRET"), (1, b"keep me".to_vec()));
-            reader(id, secret);
-            if self.document && number == 0 {
-                let entry = format!("{user}/config.json");
-                let text = format!(
-                    "{{ \"aws_access_key_id\": \"{}\", \"aws_secret_access_key\": \"{}\" , \"more\": [1,2] }}",
-                    key.id, key.secret
-                );
-                entries.insert(entry.clone(), (1, text.into_bytes()));
-                reader(entry.clone(), entry);
-            }
-        }
-    }
-}
-
-pub(crate) fn user_name(number: usize) -> String {
-    format!("app{number}/production")
 }
 
 /// The journal as the next process finds it: the one before is dead, and writes no more.
@@ -214,12 +65,26 @@ pub(crate) struct Played {
 
 const MOST_ROUNDS: usize = 60;
 
-fn choice(setup: &Setup) -> Choice {
+/// How one process is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// `run`, or `resume`.
+    pub(crate) opens: bool,
+    pub(crate) older_than: Duration,
+    pub(crate) limit: Option<usize>,
+    pub(crate) only: Option<String>,
+}
+
+fn choice(setup: &Setup, run: &Run) -> Choice {
+    let only = run.only.as_ref().map(|only| {
+        let glob = globset::Glob::new(only).expect("a pattern");
+        globset::GlobSetBuilder::new().add(glob).build().expect("patterns")
+    });
     Choice {
         owner: Owner::default(),
-        only: None,
+        only,
         exclude: globset::GlobSet::empty(),
-        older_than: Duration::ZERO,
+        older_than: run.older_than,
         policy: setup.policy.clone(),
     }
 }
@@ -252,7 +117,12 @@ fn signal(me: &Process, setup: &Setup, stop: Arc<Stop>) -> Option<tokio::task::J
 }
 
 /// One process: `run` or `resume`. `None`: it died.
-async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bool) -> Option<Result<Report, String>> {
+pub(super) async fn process(
+    state: &Shared,
+    storage: &SharedStore,
+    setup: &Setup,
+    run: &Run,
+) -> Option<Result<Report, String>> {
     let me = Process::new(state);
     let crashed = me.crashed.clone();
     let stop = Arc::new(Stop::default());
@@ -280,10 +150,10 @@ async fn process(state: &Shared, storage: &SharedStore, setup: &Setup, opens: bo
         let world = World::arrive(ports, manner, stop.clone()).await.map_err(|error| error.to_string())?;
         let journal = Journal::new(Struck::shared(storage.clone(), &me), clock);
         let drive = Drive::new(Arc::new(world), journal);
-        if opens {
+        if run.opens {
             let mut report = Report::default();
             drive.finish_in_flight(&[], &mut report).await.map_err(|error| error.to_string())?;
-            drive.open_due(&choice(setup), None, &mut report).await.map_err(|error| error.to_string())?;
+            drive.open_due(&choice(setup, run), run.limit, &mut report).await.map_err(|error| error.to_string())?;
             Ok(report)
         } else {
             drive.resume(&[]).await.map_err(|error| error.to_string())
@@ -325,7 +195,8 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         }
         let was_calm = lock(&state).has_calmed_down();
         lock(&state).struck = false;
-        let outcome = process(&state, &storage, setup, opens).await;
+        let run = Run { opens, older_than: Duration::ZERO, limit: None, only: None };
+        let outcome = process(&state, &storage, setup, &run).await;
         let open = storage.summaries(Which::Open).await.expect("the journal reads");
         lock(&state).tell(|| end_of_process(outcome.as_ref()));
         let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }));
@@ -351,17 +222,22 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         state.broken.push(format!("P6: it does not end: {standings:?}"));
     }
     state.check_the_end(setup, &all);
-    let state = std::mem::take(&mut *state);
-    Played {
-        touches: state.touches,
-        effects: state.effects,
-        windows: state.windows,
-        broken: state.broken,
-        told: state.told.unwrap_or_default(),
+    std::mem::take(&mut *state).played()
+}
+
+impl State {
+    pub(super) fn played(self) -> Played {
+        Played {
+            touches: self.touches,
+            effects: self.effects,
+            windows: self.windows,
+            broken: self.broken,
+            told: self.told.unwrap_or_default(),
+        }
     }
 }
 
-fn end_of_process(outcome: Option<&Result<Report, String>>) -> String {
+pub(super) fn end_of_process(outcome: Option<&Result<Report, String>>) -> String {
     match outcome {
         None => "-- it died".to_owned(),
         Some(Ok(report)) => {
@@ -386,7 +262,7 @@ fn time_passes(state: &mut State, setup: &Setup, open: &[Summary], at_rest: bool
 }
 
 /// The journal's summary is what its lines say, and they say no secret.
-async fn replays(storage: &SharedStore, all: &[Summary], state: &Shared) {
+pub(super) async fn replays(storage: &SharedStore, all: &[Summary], state: &Shared) {
     for summary in all {
         let lines = storage.lines(summary.rotation.id).await.expect("the journal reads");
         let text =

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
 use super::freshness::{Facts, Theirs};
+use super::life::{Denial, Hindered};
 use super::traffic::{Moving, Planned};
 use super::visibility::Visibility;
 
@@ -135,6 +136,23 @@ pub(crate) struct State {
     pub(crate) planned: Vec<Planned>,
     /// When a signal came to the present process.
     pub(crate) signalled: Option<i64>,
+    /// Whether rotations follow one another.
+    pub(crate) lives: bool,
+    pub(crate) runs: usize,
+    /// When the world began.
+    pub(crate) began: i64,
+    pub(crate) denials: Vec<Denial>,
+    pub(crate) hindered: Hindered,
+    /// When keys were made for each user.
+    pub(crate) creates: BTreeMap<String, Vec<i64>>,
+    /// Dates that are wrong, by the number of the answer: by how many seconds.
+    pub(crate) wrong_dates: BTreeMap<usize, i64>,
+    pub(crate) dates_told: usize,
+    /// Which creates a proxy sends twice, by their numbers.
+    pub(crate) resent: BTreeSet<usize>,
+    /// How long the old key stays active, then inactive, at the least.
+    pub(crate) overlap: i64,
+    pub(crate) quarantine: i64,
     /// For how long the machine has been suspended.
     pub(crate) suspended: i64,
     /// Which user's rotation each task drives.
@@ -205,11 +223,16 @@ impl State {
             fault = Some(Fault::LostBefore);
         }
         fault = fault.or_else(|| self.throttles(op));
+        if fault.is_some() {
+            self.hindered.insert(String::new(), self.now);
+        }
+        let struck = fault.is_some();
+        fault = fault.or_else(|| self.denies(op, where_to));
         if fault == Some(Fault::Throttled) {
             self.hit("throttled");
         }
-        self.struck |= fault.is_some();
-        if fault.is_some_and(|fault| fault != Fault::Throttled)
+        self.struck |= struck;
+        if fault.is_some_and(|fault| !matches!(fault, Fault::Throttled | Fault::Denied | Fault::Credentials))
             && let Some(window) = in_doubt(op)
         {
             self.hit(window);

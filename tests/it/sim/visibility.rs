@@ -30,6 +30,10 @@ pub(crate) struct Visibility {
     pub(crate) ghost: i64,
     /// How long lists show a status that has changed, in milliseconds.
     pub(crate) stale_status: i64,
+    /// For how long changes and deletes do not find a new key, in milliseconds.
+    pub(crate) unknown: i64,
+    /// How long it takes until a use of a key shows, in milliseconds.
+    pub(crate) last_used: i64,
 }
 
 impl Visibility {

@@ -1,0 +1,204 @@
+//! T20: one installation over weeks: `run` again and again, with permanent refusals, lags, renames, wrong dates, `--limit`,
+//! `--only`, `older_than`, and after every run the question whether each rotation is where it may be.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rotator::journal::entry::Summary;
+use rotator::journal::store::{SharedStore, Which};
+use rotator::rotation::event::Ending;
+use rotator::rotation::standing::Standing;
+
+use super::faults::{Fault, Faults, Op};
+use super::gates::{self, Gate};
+use super::process::{Shared, lock};
+use super::schedule::{Played, Run, Setup, end_of_process, process, replays, user_name};
+use super::state::State;
+use crate::support::memory_journal::MemoryJournal;
+
+/// So long after a create no other one of the same user follows where nothing changes.
+const ONE_CREATE_IN: i64 = 20 * 3_600_000;
+/// A stated time is not further away than this and what the policy waits for.
+const LONGEST_WAIT: i64 = 2 * 86_400_000;
+
+/// How rotator is run over a long time.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) runs: usize,
+    /// From the end of one run to the next, in milliseconds.
+    pub(crate) every: i64,
+    pub(crate) older_than: Duration,
+    pub(crate) limit: Option<usize>,
+    /// Runs with a number that this divides are run with `--only` the first user.
+    pub(crate) only_in: Option<usize>,
+}
+
+impl Life {
+    fn run(&self, number: usize) -> Run {
+        let only = self.only_in.is_some_and(|often| number % often == 1).then(|| user_name(0));
+        Run { opens: true, older_than: self.older_than, limit: self.limit, only }
+    }
+}
+
+/// Plays the whole of it.
+pub(crate) async fn live(setup: &Setup, life: &Life, faults: &Faults, tells: bool) -> Played {
+    let mut world = setup.build(faults.clone());
+    world.told = tells.then(Vec::new);
+    world.lives = true;
+    let state: Shared = Arc::new(Mutex::new(world));
+    let storage: SharedStore = Arc::new(MemoryJournal::default());
+    for number in 0..life.runs {
+        let began = lock(&state).now;
+        lock(&state).struck = false;
+        let outcome = process(&state, &storage, setup, &life.run(number)).await;
+        let all = storage.summaries(Which::All).await.expect("the journal reads");
+        let mut state = lock(&state);
+        state.tell(|| end_of_process(outcome.as_ref()));
+        state.runs += 1;
+        state.check_run(setup, life, &all, began);
+        if !state.broken.is_empty() {
+            break;
+        }
+        state.advance(life.every);
+    }
+    let all = storage.summaries(Which::All).await.expect("the journal reads");
+    replays(&storage, &all, &state).await;
+    std::mem::take(&mut *lock(&state)).played()
+}
+
+impl State {
+    /// P6 and P7 after every run.
+    fn check_run(&mut self, setup: &Setup, life: &Life, all: &[Summary], began: i64) {
+        let mut broken = Vec::new();
+        let waits = setup.policy.overlap + setup.policy.quarantine + setup.policy.settle;
+        let latest = self.now + LONGEST_WAIT + i64::try_from(waits.as_millis()).expect("short");
+        for rotation in all.iter().map(|summary| &summary.rotation) {
+            let user = &rotation.opened.user;
+            let old_is_there = self.users.values().flatten().any(|key| *key.id == *rotation.opened.old_key.as_str());
+            match &rotation.standing {
+                Standing::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } => {
+                    if old_is_there {
+                        broken.push(format!("a conclusion: {user} closed as {ending:?}, and the old key is there"));
+                    }
+                }
+                Standing::Closed { ending: Ending::Aborted } => {}
+                Standing::Blocked { reason, .. } => {
+                    let needs = format!("P6: {user} is blocked ({reason:?}), and nothing was in its way");
+                    if !self.may_block(setup, user.as_str()) {
+                        broken.push(needs);
+                    }
+                }
+                Standing::Settled { .. } | Standing::InDoubt { .. } => {
+                    let until = rotation.waiting_until.map(|until| until.as_unix_seconds() * 1000);
+                    let (waits, too_long) = (until.is_some_and(|until| until >= began - 2_000), until > Some(latest));
+                    if too_long {
+                        broken.push(format!("P6: {user} waits for more than it may"));
+                    }
+                    if !waits && !self.struck && !self.is_failing_for_now() {
+                        let why = rotation.last_error.as_deref().unwrap_or("no reason");
+                        broken.push(format!("P6: {user} is neither closed, nor waiting, nor blocked: {why}"));
+                    }
+                }
+            }
+        }
+        if !life.older_than.is_zero() || !gates::is_closed(Gate::MadeLately) {
+            broken.extend(self.loops_of_creates());
+        }
+        if !gates::is_closed(Gate::Starved) {
+            broken.extend(self.starved(setup, life));
+        }
+        self.broken.append(&mut broken);
+    }
+
+    /// Whether a block may be right: an operator acted on this user, or what the user's rotation needs is refused.
+    fn may_block(&self, setup: &Setup, user: &str) -> bool {
+        setup.disturbs(user) || self.hindered.contains_key(user) || self.hindered.contains_key("")
+    }
+
+    /// Whether something that is no refusal of rights fails now: the credentials that rotator itself has.
+    fn is_failing_for_now(&self) -> bool {
+        let credentials = |denial: &Denial| denial.credentials && denial.from <= self.now;
+        self.denials.iter().any(credentials)
+    }
+
+    /// P6: nothing is made and taken away again and again.
+    fn loops_of_creates(&self) -> Option<String> {
+        let faults = self.faults.at.len() + self.faults.of.len();
+        self.creates.iter().find_map(|(user, times)| {
+            let again = times.windows(2 + faults).find(|times| times[1 + faults] - times[0] < ONE_CREATE_IN)?;
+            Some(format!("P6: {user} had {} creates within {} s", again.len(), (again[1 + faults] - again[0]) / 1000))
+        })
+    }
+
+    /// P7: what nothing is in the way of is rotated.
+    fn starved(&self, setup: &Setup, life: &Life) -> Vec<String> {
+        let millis = |span: Duration| i64::try_from(span.as_millis()).expect("short");
+        let rounds = life.limit.map_or(1, |limit| setup.users.div_ceil(limit.max(1)));
+        let runs = i64::try_from(4 + rounds + life.only_in.map_or(0, |_| 1)).expect("small");
+        let waits = millis(setup.policy.overlap + setup.policy.quarantine) + 3_600_000;
+        let due = millis(life.older_than).max(ONE_CREATE_IN);
+        let longest = due + 2 * waits + runs * (life.every + 60_000);
+        let mut starved = Vec::new();
+        for (user, keys) in &self.users {
+            let since = self.hindered.get(user).copied().max(self.hindered.get("").copied()).unwrap_or(i64::MIN);
+            let newest = keys.iter().map(|key| key.created).max().unwrap_or_default().max(self.began);
+            if !setup.disturbs(user) && self.now - newest.max(since) > longest {
+                starved.push(format!("P7: {user} has not been rotated for {} h", (self.now - newest) / 3_600_000));
+            }
+        }
+        starved
+    }
+}
+
+/// A call that is refused for a while or for good.
+#[derive(Debug, Clone)]
+pub(crate) struct Denial {
+    pub(crate) op: Op,
+    /// Only where it concerns this user or is asked of this store; empty: every one.
+    pub(crate) whose: String,
+    /// From which moment on, and until when.
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    /// Whether rotator's own credentials are what fails; then every call does.
+    pub(crate) credentials: bool,
+}
+
+impl Denial {
+    /// The same, after the beginning.
+    pub(crate) fn after(&self, began: i64) -> Self {
+        Self { from: self.from + began, until: self.until.saturating_add(began), ..self.clone() }
+    }
+}
+
+/// When something was last in the way of a user's rotation; of all of them, under an empty name.
+pub(crate) type Hindered = BTreeMap<String, i64>;
+
+impl State {
+    /// Whether this call is refused now.
+    pub(crate) fn denies(&mut self, op: Op, where_to: &str) -> Option<Fault> {
+        let now = self.now;
+        let applies = |denial: &&Denial| {
+            let whose = denial.whose.is_empty() || denial.whose == where_to;
+            denial.from <= now && now < denial.until && whose && (denial.credentials || denial.op == op)
+        };
+        let denial = self.denials.iter().find(applies)?;
+        let (credentials, whose) = (denial.credentials, if op.is_of_a_store() { "" } else { where_to });
+        if op == Op::Append {
+            return None;
+        }
+        self.hindered.insert(whose.to_owned(), now);
+        self.hit(if credentials { "rotator's own credentials fail" } else { "refused for want of rights" });
+        Some(if credentials { Fault::Credentials } else { Fault::Denied })
+    }
+
+    /// What IAM, STS and stores say the time is: wrong for good, or in one answer.
+    pub(crate) fn date(&mut self) -> i64 {
+        self.dates_told += 1;
+        let wrong = self.wrong_dates.get(&self.dates_told).copied();
+        if wrong.is_some() {
+            self.hit("a wrong date");
+        }
+        self.now / 1000 + wrong.unwrap_or_default()
+    }
+}

@@ -1,0 +1,176 @@
+//! What a simulated world is at the beginning, and what is going to happen in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rotator::rotation::policy::{Policy, Unclaimed};
+
+use super::faults::{Faults, Interference, Lasting};
+use super::life::Denial;
+use super::ports::NOTE;
+use super::schedule::Backing;
+use super::state::{By, Reader, SINK, State, Store, in_sink};
+use super::traffic::{Happening, Moving, Planned, Traffic};
+use super::visibility::Visibility;
+
+/// What the world is at the beginning.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) users: usize,
+    /// How many stores hold each pair.
+    pub(crate) stores: usize,
+    pub(crate) atomic: bool,
+    pub(crate) compare_and_set: bool,
+    /// Whether the first store holds each pair in a document as well.
+    pub(crate) document: bool,
+    /// Whether a sink follows each pair in the first store.
+    pub(crate) sink: bool,
+    pub(crate) policy: Policy,
+    /// This user has a second key, which is a stranger's.
+    pub(crate) stranger: Option<usize>,
+    pub(crate) visibility: Visibility,
+    pub(crate) backing: Backing,
+    /// What a person does, and at which touch.
+    pub(crate) interference: Option<(usize, Interference)>,
+    /// What is out of order for a while.
+    pub(crate) troubles: Vec<Lasting>,
+    /// Where time goes by itself: how calls go.
+    pub(crate) traffic: Option<Traffic>,
+    /// What happens at its own time.
+    pub(crate) planned: Vec<Planned>,
+    /// What is refused, in milliseconds from the beginning.
+    pub(crate) denials: Vec<Denial>,
+    /// Dates that are wrong, by the number of the answer: by how many seconds.
+    pub(crate) wrong_dates: BTreeMap<usize, i64>,
+    /// Which creates a proxy sends twice.
+    pub(crate) resent: BTreeSet<usize>,
+    /// Whether an entry names the first user's old key, and cannot be read for as long as a trouble says so.
+    pub(crate) hidden_note: bool,
+}
+
+impl Setup {
+    pub(crate) fn simple() -> Self {
+        Self {
+            users: 1,
+            stores: 1,
+            atomic: true,
+            compare_and_set: true,
+            document: false,
+            sink: false,
+            policy: Policy {
+                settle: Duration::from_secs(60),
+                proof_span: Duration::ZERO,
+                confirmations: 2,
+                ..Policy::default()
+            },
+            stranger: None,
+            visibility: Visibility::default(),
+            backing: Backing::Memory,
+            interference: None,
+            troubles: Vec::new(),
+            traffic: None,
+            planned: Vec::new(),
+            denials: Vec::new(),
+            wrong_dates: BTreeMap::new(),
+            resent: BTreeSet::new(),
+            hidden_note: false,
+        }
+    }
+
+    pub(super) fn build(&self, faults: Faults) -> State {
+        let now = 1_800_000_000_000;
+        let mut planned: Vec<Planned> =
+            self.planned.iter().map(|planned| Planned { at: now + planned.at, ..*planned }).collect();
+        planned.sort_by_key(|planned| std::cmp::Reverse(planned.at));
+        let mut state = State {
+            now,
+            began: now,
+            overlap: i64::try_from(self.policy.overlap.as_millis()).expect("short"),
+            quarantine: i64::try_from(self.policy.quarantine.as_millis()).expect("short"),
+            denials: self.denials.iter().map(|denial| denial.after(now)).collect(),
+            wrong_dates: self.wrong_dates.clone(),
+            resent: self.resent.clone(),
+            moving: self.traffic.clone().map(|traffic| Moving::new(traffic, now)),
+            planned,
+            visibility: self.visibility.clone(),
+            faults,
+            troubles: self.troubles.clone(),
+            interference: self.interference,
+            confirmations: self.policy.confirmations,
+            reclaims: self.policy.unclaimed == Unclaimed::Reclaim,
+            first_user: user_name(0),
+            ..State::default()
+        };
+        for number in 0..self.stores {
+            let store = Store { atomic: self.atomic, compare_and_set: self.compare_and_set, ..Store::default() };
+            state.stores.insert(format!("store{number}"), store);
+        }
+        for number in 0..self.users {
+            self.add_user(&mut state, number);
+        }
+        if self.sink {
+            self.add_sink(&mut state);
+        }
+        if self.hidden_note
+            && let (Some(key), Some(store)) =
+                (state.users.values().flatten().next().cloned(), state.stores.get_mut("store0"))
+        {
+            store.entries.insert(NOTE.to_owned(), (1, format!("{{\"key\": \"{}\"}}", key.id).into_bytes()));
+        }
+        state
+    }
+
+    /// Whether an operator is to act on this user.
+    pub(crate) fn disturbs(&self, user: &str) -> bool {
+        let acts = |planned: &Planned| match planned.what {
+            Happening::Operator(number, _) => user_name(number) == user,
+            Happening::Suspend(_) => false,
+        };
+        self.planned.iter().any(acts)
+    }
+
+    /// It has each user's pair at the beginning.
+    fn add_sink(&self, state: &mut State) {
+        let mut sink = Store { atomic: true, compare_and_set: false, ..Store::default() };
+        for (user, keys) in &state.users {
+            let key = keys.iter().find(|key| key.by == By::Stored).expect("a stored key");
+            let [id, secret] = in_sink(user);
+            sink.entries.insert(id.clone(), (1, key.id.clone().into_bytes()));
+            sink.entries.insert(secret.clone(), (1, key.secret.clone().into_bytes()));
+            state.readers.push(Reader { user: user.clone(), store: SINK.to_owned(), id, secret });
+        }
+        state.stores.insert(SINK.to_owned(), sink);
+    }
+
+    fn add_user(&self, state: &mut State, number: usize) {
+        let long_ago = state.now - 90 * 86_400_000;
+        let user = user_name(number);
+        let key = state.add_key(&user, By::Stored, long_ago);
+        if self.stranger == Some(number) {
+            state.add_key(&user, By::Stranger, long_ago);
+        }
+        for (number, (store, Store { entries, .. })) in state.stores.iter_mut().enumerate() {
+            let mut reader = |id: String, secret: String| {
+                state.readers.push(Reader { user: user.clone(), store: store.clone(), id, secret });
+            };
+            let (id, secret) = (format!("{user}/AWS_ACCESS_KEY_ID"), format!("{user}/AWS_SECRET_ACCESS_KEY"));
+            entries.insert(id.clone(), (1, key.id.clone().into_bytes()));
+            entries.insert(secret.clone(), (1, format!("{}\n", key.secret).into_bytes()));
+            entries.insert(format!("{user}/MY_SECRET"), (1, b"keep me".to_vec()));
+            reader(id, secret);
+            if self.document && number == 0 {
+                let entry = format!("{user}/config.json");
+                let text = format!(
+                    "{{ \"aws_access_key_id\": \"{}\", \"aws_secret_access_key\": \"{}\" , \"more\": [1,2] }}",
+                    key.id, key.secret
+                );
+                entries.insert(entry.clone(), (1, text.into_bytes()));
+                reader(entry.clone(), entry);
+            }
+        }
+    }
+}
+
+pub(crate) fn user_name(number: usize) -> String {
+    format!("app{number}/production")
+}
