@@ -13,6 +13,8 @@ use rotator::drive::stop::Stop;
 use account::{Account, Slowness};
 use rounds::{Run, run};
 
+use crate::support::proof;
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -55,9 +57,10 @@ fn a_pair_that_is_put_back_while_removals_are_throttled_keeps_its_key() {
 /// A thousand removals come through, with one call at a time and at twenty and at half a call a second.
 #[test]
 fn a_thousand_removals_come_through_one_by_one_at_any_rate() {
-    for rate in [20.0, 0.5] {
+    let (many, few) = if proof::is_full() { (1_000, 1_000) } else { (300, 100) };
+    for (rate, users) in [(20.0, many), (0.5, few)] {
         play(async {
-            let account = Account::with_users(if rate < 1.0 { 100 } else { 300 });
+            let account = Account::with_users(users);
             let report = run(&account, &Run { concurrency: 1, rate: Some(rate), ..Run::default() }).await;
             assert_eq!(account.active_old_keys(), 0, "{rate} calls a second: {:?}", report.troubles);
             account.facts_were_fresh();
