@@ -89,6 +89,8 @@ faults! {
     StaleFacts = "stale-facts",
     /// The old key goes although a sink may still hold it.
     SinkNotAwaited = "sink-not-awaited",
+    /// One `Date` is believed, however far it is from the others.
+    OneDateBelieved = "one-date-believed",
     /// Another pair is written to a sink while the one before may still land there.
     SinkWrittenEarly = "sink-written-early",
     /// The search for a key reads values as they are: discovery sees encodings that it does not.

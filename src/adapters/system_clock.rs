@@ -1,23 +1,33 @@
 //! The clock of this machine, and nothing else.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::journal::clock::Clock;
 use crate::rotation::policy::Timestamp;
 
-/// The machine's wall clock, its monotonic clock, and tokio's timer.
+/// The clock that counts the time in which the machine is suspended. Linux's `CLOCK_MONOTONIC` does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SINCE_BOOT: ClockId = ClockId::Boottime;
+/// On macOS `CLOCK_MONOTONIC` counts it. On another system it may stand still in a suspend, and then waits only take
+/// longer where AWS answers; a fence can be too short there.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SINCE_BOOT: ClockId = ClockId::Monotonic;
+
+/// The machine's wall clock, its clock since the boot (`CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC` elsewhere), and
+/// tokio's timer.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
-    start: Instant,
+    start: Duration,
 }
 
 impl SystemClock {
     /// A clock whose monotonic time begins now.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self { start: since_boot() }
     }
 }
 
@@ -27,6 +37,11 @@ impl Default for SystemClock {
     }
 }
 
+fn since_boot() -> Duration {
+    // Never before the boot.
+    Duration::try_from(clock_gettime(SINCE_BOOT)).unwrap_or_default()
+}
+
 #[async_trait]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
@@ -34,7 +49,7 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.start.elapsed()
+        since_boot().saturating_sub(self.start)
     }
 
     async fn sleep(&self, span: Duration) {
@@ -45,6 +60,15 @@ impl Clock for SystemClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn it_counts_the_time_of_a_suspend() {
+        // A machine that has been suspended since its boot shows it; on any other both clocks agree.
+        let boot = Duration::try_from(clock_gettime(ClockId::Boottime)).expect("after the boot");
+        let clock = SystemClock { start: Duration::ZERO };
+        assert!(clock.monotonic() >= boot && clock.monotonic() < boot + Duration::from_secs(5));
+    }
 
     #[tokio::test]
     async fn time_goes_on() {

@@ -13,7 +13,7 @@ use super::write::{self, Batches, OldValues};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
-use crate::rotation::effect::{ChangeStatus, CreateNew, Effect, Intent, WriteEntries, WriteKind, WriteSink};
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::Hand;
 use crate::rotation::name::AccessKeyId;
@@ -104,7 +104,8 @@ impl Visitor<'_> {
                 let late = "the journal took longer than the call may take: nothing was sent";
                 Err(Refusal::new(RefusalKind::Other, late).into())
             } else {
-                account.ports.iam.create_key(order).await
+                let created = account.ports.iam.create_key(order).await;
+                created.map(|created| Created { at: world.saw_date(created.at), ..created })
             };
             turn.over_with(&result);
             match result {
@@ -116,7 +117,6 @@ impl Visitor<'_> {
         };
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         if let Attempt::Done(created) = attempt {
-            world.saw_date(created.at);
             self.hand.new_secret = Some(created.key.secret);
             return self.went_well(journal);
         }
@@ -137,10 +137,7 @@ impl Visitor<'_> {
             let result = account.ports.iam.change_status(order).await;
             turn.over_with(&result);
             // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
-            if let Ok(at) = &result {
-                world.saw_date(*at);
-            }
-            result
+            result.map(|at| world.saw_date(at))
         })
         .await
     }

@@ -1,60 +1,195 @@
-//! AWS's own clock: the last `Date` it answered with, carried on by this process's monotonic clock.
+//! AWS's own clock: the last `Date` that is believed, carried on by this machine's clock of time since the boot.
 //!
-//! A local wall clock that jumps neither deletes early nor hangs, because none is read here. A decision that destroys
-//! goes by the `Date` of the very answer it rests on; this estimate dates records and says when to look again.
+//! A local wall clock that jumps neither deletes early nor hangs, because none is read here. Nor is one answer trusted
+//! alone: a `Date` far from the estimate may come from a broken proxy, and counts only once another answer, some time
+//! later, agrees with it. The first `Date` of a process has no estimate to be compared with; until a second one agrees,
+//! the earlier of what was heard counts, so that a wait that began in another process is over only when two say so.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::planted::{self, Planted};
 use crate::rotation::policy::Timestamp;
 
-/// The estimate. Never goes back.
+/// How far a `Date` may be from the estimate and still be taken for the same clock.
+const AGREES_WITHIN: Duration = Duration::from_secs(60);
+/// How much later than a `Date` in doubt the answer has to come that confirms it.
+pub(super) const CONFIRMED_AFTER: Duration = Duration::from_secs(10);
+
+/// A `Date`, and the monotonic time at which it was heard.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    at: Timestamp,
+    monotonic: Duration,
+}
+
+impl Heard {
+    /// What a clock that showed this shows now.
+    fn now(self, monotonic: Duration) -> Timestamp {
+        self.at.plus(monotonic.saturating_sub(self.monotonic))
+    }
+
+    fn agrees(self, other: Self) -> bool {
+        let expected = self.now(other.monotonic);
+        expected.since(other.at).max(other.at.since(expected)) <= AGREES_WITHIN
+    }
+}
+
 #[derive(Debug)]
-pub struct AwsClock(Mutex<(Timestamp, Duration)>);
+struct State {
+    /// The last `Date` that is believed.
+    believed: Heard,
+    /// Whether two answers agreed on it.
+    confirmed: bool,
+    /// A `Date` far from the estimate that no second answer has borne out.
+    in_doubt: Option<Heard>,
+}
+
+impl State {
+    fn now(&self, monotonic: Duration) -> Timestamp {
+        let estimate = self.believed.now(monotonic);
+        match self.in_doubt.filter(|_| !self.confirmed) {
+            Some(other) => estimate.min(other.now(monotonic)),
+            None => estimate,
+        }
+    }
+
+    fn saw(&mut self, at: Timestamp, monotonic: Duration) -> Timestamp {
+        let heard = Heard { at, monotonic };
+        if self.believed.agrees(heard) || planted::is(Planted::OneDateBelieved) {
+            self.confirmed = true;
+            self.in_doubt = None;
+            if at > self.believed.now(monotonic) {
+                self.believed = heard;
+            }
+            return at;
+        }
+        match self.in_doubt.filter(|before| before.agrees(heard)) {
+            Some(before) if monotonic.saturating_sub(before.monotonic) >= CONFIRMED_AFTER => {
+                *self = Self { believed: heard, confirmed: true, in_doubt: None };
+                return at;
+            }
+            // The first of them stays: the next is compared with it.
+            Some(_) => {}
+            None => self.in_doubt = Some(heard),
+        }
+        self.now(monotonic)
+    }
+}
+
+/// The estimate. Goes back only where two answers agree that it was wrong.
+#[derive(Debug)]
+pub struct AwsClock(Mutex<State>);
 
 impl AwsClock {
     /// Starts from an answer dated `at` that came when the monotonic clock stood at `monotonic`.
     #[must_use]
     pub fn new(at: Timestamp, monotonic: Duration) -> Self {
-        Self(Mutex::new((at, monotonic)))
+        let believed = Heard { at, monotonic };
+        Self(Mutex::new(State { believed, confirmed: false, in_doubt: None }))
     }
 
-    /// Takes a later answer in.
-    pub fn saw(&self, at: Timestamp, monotonic: Duration) {
-        let mut base = self.base();
-        if at > estimate(*base, monotonic) {
-            *base = (at, monotonic);
-        }
+    /// Takes a later answer in. Returns the time that may be relied on for it: its own date where that is believed, else
+    /// the estimate.
+    pub fn saw(&self, at: Timestamp, monotonic: Duration) -> Timestamp {
+        self.state().saw(at, monotonic)
     }
 
     /// AWS's clock now.
     #[must_use]
     pub fn now(&self, monotonic: Duration) -> Timestamp {
-        estimate(*self.base(), monotonic)
+        self.state().now(monotonic)
     }
 
-    fn base(&self) -> std::sync::MutexGuard<'_, (Timestamp, Duration)> {
+    /// Whether two answers of this process agreed.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.state().confirmed
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-fn estimate((at, then): (Timestamp, Duration), monotonic: Duration) -> Timestamp {
-    at.plus(monotonic.saturating_sub(then))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+    fn start() -> Timestamp {
+        Timestamp::from_unix_seconds(1_700_000_000)
+    }
+
+    /// Two answers have agreed, at 1 s and 2 s.
+    fn confirmed() -> AwsClock {
+        let clock = AwsClock::new(start(), SECOND);
+        assert_eq!(clock.saw(start().plus(SECOND), SECOND * 2), start().plus(SECOND));
+        clock
+    }
+
     #[test]
-    fn it_goes_on_between_answers_and_never_back() {
-        let start = Timestamp::from_unix_seconds(1_000);
-        let second = Duration::from_secs(1);
-        let clock = AwsClock::new(start, second);
-        assert_eq!(clock.now(second * 4), start.plus(second * 3));
-        clock.saw(start, second * 4);
-        assert_eq!(clock.now(second * 4), start.plus(second * 3));
-        clock.saw(start.plus(second * 60), second * 5);
-        assert_eq!(clock.now(second * 6), start.plus(second * 61));
+    fn it_goes_on_between_answers_and_not_back_by_one_that_is_a_little_late() {
+        let clock = confirmed();
+        assert_eq!(clock.now(SECOND * 4), start().plus(SECOND * 3));
+        assert_eq!(clock.saw(start(), SECOND * 4), start(), "an answer's own date is what it says");
+        assert_eq!(clock.now(SECOND * 4), start().plus(SECOND * 3));
+        clock.saw(start().plus(SECOND * 60), SECOND * 5);
+        assert_eq!(clock.now(SECOND * 6), start().plus(SECOND * 61));
+    }
+
+    #[test]
+    fn one_date_a_year_off_changes_nothing() {
+        for wrong in [start().plus(YEAR), start().minus(YEAR)] {
+            let clock = confirmed();
+            assert_eq!(clock.saw(wrong, SECOND * 10), start().plus(SECOND * 9), "the estimate counts for that answer");
+            assert_eq!(clock.now(SECOND * 40), start().plus(SECOND * 39));
+            // The next true one leaves nothing of it: a third wrong one is alone again.
+            clock.saw(start().plus(SECOND * 39), SECOND * 40);
+            clock.saw(wrong, SECOND * 60);
+            assert_eq!(clock.now(SECOND * 61), start().plus(SECOND * 60));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_really_jumped_is_believed_at_the_second_answer_ten_seconds_later() {
+        for jumped in [start().plus(YEAR), start().minus(YEAR)] {
+            let clock = confirmed();
+            clock.saw(jumped, SECOND * 10);
+            assert_eq!(clock.saw(jumped.plus(SECOND * 9), SECOND * 19), start().plus(SECOND * 18), "too soon");
+            assert_eq!(clock.saw(jumped.plus(SECOND * 10), SECOND * 20), jumped.plus(SECOND * 10));
+            assert_eq!(clock.now(SECOND * 30), jumped.plus(SECOND * 20));
+        }
+    }
+
+    #[test]
+    fn two_wrong_dates_that_disagree_confirm_nothing() {
+        let clock = confirmed();
+        clock.saw(start().plus(YEAR), SECOND * 10);
+        clock.saw(start().plus(YEAR * 2), SECOND * 30);
+        assert_eq!(clock.now(SECOND * 30), start().plus(SECOND * 29));
+    }
+
+    #[test]
+    fn after_a_start_the_earlier_of_two_that_disagree_counts() {
+        // The first one is wrong.
+        let clock = AwsClock::new(start().plus(YEAR), SECOND);
+        assert_eq!(clock.saw(start(), SECOND * 2), start());
+        assert_eq!(clock.now(SECOND * 3), start().plus(SECOND));
+        assert_eq!(clock.saw(start().plus(SECOND * 11), SECOND * 13), start().plus(SECOND * 11));
+        assert_eq!(clock.now(SECOND * 14), start().plus(SECOND * 12), "now two agree");
+        // The second one is.
+        let clock = AwsClock::new(start(), SECOND);
+        assert_eq!(clock.saw(start().plus(YEAR), SECOND * 2), start().plus(SECOND));
+        assert_eq!(clock.now(SECOND * 3), start().plus(SECOND * 2));
+    }
+
+    #[test]
+    fn after_a_start_with_a_date_in_the_past_two_later_answers_are_believed() {
+        let clock = AwsClock::new(start().minus(YEAR), SECOND);
+        assert_eq!(clock.saw(start(), SECOND * 2), start().minus(YEAR).plus(SECOND), "not before a second one");
+        assert_eq!(clock.saw(start().plus(SECOND * 10), SECOND * 12), start().plus(SECOND * 10));
     }
 }

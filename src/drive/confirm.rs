@@ -149,8 +149,8 @@ fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option
 }
 
 async fn list(world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
-    let keys = account.pace.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
-    world.saw_date(keys.at);
+    let mut keys = account.pace.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
+    keys.at = world.saw_date(keys.at);
     Ok(keys)
 }
 

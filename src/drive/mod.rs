@@ -11,6 +11,7 @@ mod bars;
 pub mod campaign;
 mod confirm;
 mod facts;
+pub mod home;
 pub mod owner;
 pub mod pace;
 pub mod places;

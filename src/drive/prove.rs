@@ -33,7 +33,7 @@ pub(super) async fn prove_once(
     let ask = || account.ports.identity.who_is(id, secret);
     match account.pace.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
         Ok(WhoIs::User { account, user, at }) => {
-            world.saw_date(at);
+            let _ = world.saw_date(at);
             match account == opened.account && user.is_user(&opened.user) {
                 true => Proof::Passed,
                 false => Proof::SomebodyElse(format!("user {user} of account {account}")),
@@ -74,7 +74,7 @@ pub async fn prove(
         let mut limit = timeout;
         match answer {
             Ok(WhoIs::User { account, user, at }) => {
-                world.saw_date(at);
+                let _ = world.saw_date(at);
                 let is_expected = account == opened.account && user.is_user(&opened.user);
                 if !is_expected && !planted::is(Planted::WrongUserAccepted) {
                     return Proof::SomebodyElse(format!("user {user} of account {account}"));

@@ -113,10 +113,7 @@ impl Visitor<'_> {
         let over = move |result: Result<Timestamp, Failure>| {
             turn.over_with(&result);
             // Only AWS tells AWS's time.
-            if let Ok(at) = &result {
-                world.saw_date(*at);
-            }
-            result
+            result.map(|at| world.saw_date(at))
         };
         let change = match intent {
             Intent::DeactivateOld => Ok(ChangeStatus::deactivate_old(user, old)),

@@ -9,28 +9,31 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::accounts::Account;
 use super::act::InHand;
 use super::facts::{Facts, Span};
+use super::home::Unsure;
 use super::pace::{Operation, Priority};
 use super::places::{Readings, forget_previous, read_places, staged_secret};
 use super::prove::prove;
 use super::stop::Stop;
 use super::world::World;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
-use crate::planted::{self, Planted};
 use crate::rotation::event::Event;
 use crate::rotation::known::{KeyUse, KeysSeen, Known};
 use crate::rotation::name::AccessKeyId;
 use crate::rotation::plan::{Look, Step, plan};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::{Phase, Rotation, Standing};
+use crate::rotation::wording::is_same_matter;
 
-/// A bound on the steps of one visit: an ordinary rotation takes about twenty.
+/// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
 const MOST_STEPS: usize = 400;
-/// How often something that fails for now is tried in one visit.
+/// How often something that fails for now is tried in one pass.
 pub(super) const MOST_TRIES: u32 = 6;
 /// The wait before the second try; doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// How long `--wait` sleeps at most before it looks again: a place that was reverted is told of then.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// `--wait` looks again after a tenth of what remains, within these bounds: a place that was reverted is told of then.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
+/// AWS's dates are whole seconds: a wait that is nearly over takes at least this long.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 /// How a visit ended.
 #[derive(Debug)]
@@ -68,6 +71,12 @@ pub(super) struct Visitor<'a> {
     /// begins later.
     pub(super) since: Duration,
     pub(super) failures: u32,
+    /// The steps since the last wait.
+    steps: usize,
+    /// The time that this visit waits for.
+    waits_until: Option<Timestamp>,
+    /// Whether it has slept, so that this may not be the world that it was.
+    slept: bool,
     /// One of the places that bound how many new keys are in memory at once.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -86,11 +95,31 @@ pub async fn visit(
         Err(why) => return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) }),
     };
     let (known, facts, since) = (Known::default(), Facts::default(), world.ports.clock.monotonic());
-    let mut visitor = Visitor { world, account, hand: InHand::default(), known, facts, since, failures: 0, place };
+    let mut visitor = Visitor {
+        world,
+        account,
+        hand: InHand::default(),
+        known,
+        facts,
+        since,
+        failures: 0,
+        steps: 0,
+        waits_until: None,
+        slept: false,
+        place,
+    };
     world.scans.look_for(journal.rotation().keys());
     let mut journal = journal;
-    let mut left = Left::Failing("it took more steps than any rotation should".to_owned());
-    for _ in 0..MOST_STEPS {
+    if let Err(why) = world.two_dates(account).await {
+        let left = Left::Failing(why);
+        let journal = visitor.leave(journal, &left).await?;
+        return Ok(Visit { rotation: journal.rotation().clone(), left });
+    }
+    let left = loop {
+        if visitor.steps >= MOST_STEPS {
+            break Left::Failing("it took more steps than any rotation should".to_owned());
+        }
+        visitor.steps += 1;
         let before = journal.rotation().standing.clone();
         let (next, ended) = visitor.step(journal).await?;
         journal = next;
@@ -103,10 +132,9 @@ pub async fn visit(
             watcher(journal.rotation());
         }
         if let Some(ended) = ended {
-            left = ended;
-            break;
+            break ended;
         }
-    }
+    };
     let journal = visitor.leave(journal, &left).await?;
     if journal.rotation().is_closed() {
         forget_previous(world, journal.rotation()).await;
@@ -121,6 +149,16 @@ impl Visitor<'_> {
         let no_time = || world.stop.asked() && world.stop.time_left(world.ports.clock.as_ref()).is_zero();
         if self.must_stop(journal.rotation(), &world.stop) || no_time() {
             return Ok((journal, Some(Left::Stopped)));
+        }
+        if std::mem::take(&mut self.slept) {
+            match world.still_home(journal.rotation(), self.account).await {
+                Ok(()) => {}
+                Err(Unsure::Elsewhere(why)) => return Ok((journal, Some(Left::Elsewhere(why)))),
+                Err(Unsure::NoAnswer(why)) => {
+                    self.slept = true;
+                    return self.later(journal, why).await;
+                }
+            }
         }
         let step = plan(journal.rotation(), hand, &self.known, world.aws_now());
         tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
@@ -176,7 +214,11 @@ impl Visitor<'_> {
         self.failures += 1;
         self.known = Known::default();
         if self.failures >= MOST_TRIES {
-            return Ok((journal, Some(Left::Failing(why))));
+            let until = self.waits_until.filter(|until| self.world.manner.wait && *until > self.world.aws_now());
+            let Some(until) = until else { return Ok((journal, Some(Left::Failing(why)))) };
+            // A wait of weeks outlives an outage: nothing is to be done before its end anyway.
+            tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
+            return self.sleep_towards(journal, until).await;
         }
         let backoff = FIRST_BACKOFF * 2_u32.pow(self.failures - 1);
         tokio::select! {
@@ -196,16 +238,38 @@ impl Visitor<'_> {
         if !self.world.manner.wait {
             return Ok((journal, Some(Left::Waiting(until))));
         }
+        self.waits_until = Some(until);
+        self.sleep_towards(journal, until).await
+    }
+
+    /// The end of one pass: what is counted in a pass begins anew.
+    async fn sleep_towards(
+        &mut self,
+        journal: RotationJournal,
+        until: Timestamp,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.steps = 0;
+        self.failures = 0;
+        self.slept = true;
         self.place = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
             self.hand = InHand::default();
         }
-        // AWS's dates are whole seconds.
-        let span = until.since(self.world.aws_now()).clamp(Duration::from_millis(100), LOOK_AGAIN);
-        tokio::select! {
-            () = self.world.ports.clock.sleep(span) => {}
-            () = self.world.stop.wait() => {}
+        let clock = &self.world.ports.clock;
+        let left = until.since(self.world.aws_now());
+        let span = left.min((left / 10).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1)).max(SHORTEST_WAIT);
+        if !self.world.stop.asked() {
+            tokio::select! {
+                () = clock.sleep(span) => {}
+                () = self.world.stop.wait() => {}
+            }
+        } else if left > self.world.stop.time_left(clock.as_ref()) {
+            // With a key in hand it goes on after a signal, but does not wait for what comes too late: the secret is given
+            // up then, and the next `resume` goes on from what is on record.
+            return Ok((journal, Some(Left::Stopped)));
+        } else {
+            clock.sleep(span).await;
         }
         self.forget();
         Ok((journal, None))
@@ -273,10 +337,7 @@ impl Visitor<'_> {
         let began = world.ports.clock.monotonic();
         let list = || ports.iam.list_keys(&rotation.opened.user);
         let mut keys = pace.read_of(priority, Operation::ListAccessKeys, list).await.map_err(|error| error.message)?;
-        world.saw_date(keys.at);
-        if planted::is(Planted::LocalClock) {
-            keys.at = world.aws_now();
-        }
+        keys.at = world.saw_date(keys.at);
         Ok((keys, Span { began, ended: world.ports.clock.monotonic() }))
     }
 
@@ -322,7 +383,8 @@ async fn defer(
     until: Option<Timestamp>,
 ) -> Result<RotationJournal, JournalError> {
     let rotation = journal.rotation();
-    let said = rotation.last_error.as_deref() == Some(why.as_str()) && rotation.waiting_until == until;
+    let again = rotation.last_error.as_deref().is_some_and(|before| is_same_matter(before, &why));
+    let said = again && rotation.waiting_until == until;
     if said || matches!(rotation.standing, Standing::Closed { .. }) {
         return Ok(journal);
     }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::accounts::{Account, AccountPorts, Accounts};
 use super::aws_clock::AwsClock;
+use super::home::Lately;
 use super::pace::{Operation, Pace};
 use super::scans::Scans;
 use super::sinks::{Identities, SinkPorts};
@@ -85,6 +86,8 @@ pub struct World {
     pub pace: Pace,
     /// AWS's clock.
     pub aws_clock: AwsClock,
+    /// What was asked lately of accounts and stores.
+    pub lately: Lately,
     /// Scans of every entry.
     pub scans: Scans,
     /// Whose turn it is to write.
@@ -108,8 +111,9 @@ impl World {
         let configured = std::mem::take(&mut ports.accounts);
         let accounts = Accounts::arrive(configured, &manner, &slots, &ports.clock).await?;
         let pace = Pace::new(slots, manner.rate, ports.clock.clone());
-        let newest = accounts.arrived().iter().map(|account| account.caller.at).max();
-        let aws_clock = AwsClock::new(newest.unwrap_or_else(|| ports.clock.now()), ports.clock.monotonic());
+        let mut dates = accounts.arrived().iter().map(|account| account.caller.at);
+        let aws_clock = AwsClock::new(dates.next().unwrap_or_else(|| ports.clock.now()), ports.clock.monotonic());
+        dates.for_each(|at| _ = aws_clock.saw(at, ports.clock.monotonic()));
         let mut stores = BTreeMap::new();
         for store in &ports.stores {
             let identity = pace.read(Operation::Store, || store.identity()).await;
@@ -126,6 +130,7 @@ impl World {
             accounts,
             pace,
             aws_clock,
+            lately: Lately::default(),
             scans: Scans::default(),
             writers: Writers::default(),
             stop,
@@ -143,9 +148,10 @@ impl World {
         Timestamp::from_unix_seconds(self.aws_clock.now(self.ports.clock.monotonic()).as_unix_seconds())
     }
 
-    /// Takes the date of an answer in.
-    pub fn saw_date(&self, at: Timestamp) {
-        self.aws_clock.saw(at, self.ports.clock.monotonic());
+    /// Takes the date of an answer in. Returns the time that may be relied on for that answer.
+    pub fn saw_date(&self, at: Timestamp) -> Timestamp {
+        let relied_on = self.aws_clock.saw(at, self.ports.clock.monotonic());
+        if planted::is(Planted::LocalClock) { self.aws_now() } else { relied_on }
     }
 
     /// The configured store of this name.
@@ -181,11 +187,7 @@ impl World {
                 Some(Err(error)) => format!("cannot be used: {error}"),
                 None => "is not configured".to_owned(),
             };
-            return Err(format!(
-                "store {name} {here}, and rotation {} has places in it: nothing was changed; bring that store back \
-                 and run `rotator resume`",
-                rotation.id
-            ));
+            return Err(elsewhere(rotation, name, &here));
         }
         Ok(account)
     }
@@ -214,4 +216,13 @@ impl World {
              {changed_nothing}"
         ))
     }
+}
+
+/// What to do about a store that is not what it was, for people.
+pub(super) fn elsewhere(rotation: &Rotation, store: &StoreName, here: &str) -> String {
+    format!(
+        "store {store} {here}, and rotation {} has places in it: nothing was changed; bring that store back and run \
+         `rotator resume`",
+        rotation.id
+    )
 }

@@ -12,7 +12,8 @@ pub trait Clock: Send + Sync {
     /// The wall clock: may jump, so nothing is decided by it.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment of this process; never goes back.
+    /// Time since some fixed moment; never goes back. It counts the time that the machine spends suspended: fences and
+    /// windows are measured by it.
     fn monotonic(&self) -> Duration;
 
     /// Returns after `span`.

@@ -17,6 +17,7 @@ mod record;
 pub mod secret;
 pub mod sink;
 pub mod standing;
+pub mod wording;
 
 #[cfg(test)]
 mod tests;
