@@ -89,6 +89,10 @@ faults! {
     StaleFacts = "stale-facts",
     /// The old key goes although a sink may still hold it.
     SinkNotAwaited = "sink-not-awaited",
+    /// A key held on evidence goes although its last use was asked for only before it was deactivated.
+    StaleEvidence = "stale-evidence",
+    /// A deactivation whose reply was lost is repeated although an operator has made the key active again.
+    DeactivationRepeated = "deactivation-repeated",
     /// One `Date` is believed, however far it is from the others.
     OneDateBelieved = "one-date-believed",
     /// Another pair is written to a sink while the one before may still land there.

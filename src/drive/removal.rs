@@ -18,6 +18,7 @@ use crate::planted::{self, Planted};
 use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::Proof;
+use crate::rotation::name::AccessKeyId;
 use crate::rotation::plan::{Look, Step, plan};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::{Phase, Rotation};
@@ -140,6 +141,8 @@ impl Visitor<'_> {
                 self.finish(journal, effect, act).await
             }
             Err(effect) => {
+                let is_young = self.is_young(journal.rotation(), effect.key());
+                let effect = effect.young(is_young);
                 let act = |order| async move {
                     in_time()?;
                     over(iam.delete_key(order).await)
@@ -147,6 +150,17 @@ impl Visitor<'_> {
                 self.finish(journal, effect, act).await
             }
         }
+    }
+
+    /// Whether IAM may not know this key everywhere yet. A new key of ours that is not listed is taken for young: it may
+    /// be listed yet.
+    fn is_young(&self, rotation: &Rotation, key: &AccessKeyId) -> bool {
+        let opened = &rotation.opened;
+        let listed = self.known.keys.as_ref().and_then(|keys| keys.find(key)).map(|seen| seen.created);
+        let created = if *key == opened.old_key { Some(opened.old_key_created) } else { listed };
+        let ours = rotation.made().is_some_and(|made| made.key == *key);
+        let unlisted = ours && !opened.policy.settle.is_zero();
+        created.map_or(unlisted, |created| self.world.aws_now() < opened.policy.settled_after(created))
     }
 
     /// After a signal no removal begins, except that of a key which would be an orphan without it.

@@ -294,31 +294,45 @@ impl Effect for ChangeStatus {
     }
 }
 
-/// Delete a key. `NoSuchEntity` is success.
+/// Delete a key. `NoSuchEntity` is success, but of a young key it is no answer.
 #[derive(Debug)]
 pub struct DeleteKey {
     user: UserName,
     key: AccessKeyId,
     intent: Intent,
+    is_young: bool,
 }
 
 impl DeleteKey {
+    /// Of a key made so lately that IAM may not know it everywhere yet: that IAM does not find it proves nothing then.
+    #[must_use]
+    pub const fn young(mut self, is_young: bool) -> Self {
+        self.is_young = is_young;
+        self
+    }
+
+    /// Whether `NoSuchEntity` proves nothing yet.
+    #[must_use]
+    pub const fn is_young(&self) -> bool {
+        self.is_young
+    }
+
     /// The old key.
     #[must_use]
     pub const fn old(user: UserName, key: AccessKeyId) -> Self {
-        Self { user, key, intent: Intent::DeleteOld }
+        Self { user, key, intent: Intent::DeleteOld, is_young: false }
     }
 
     /// The new key; `why` is for people.
     #[must_use]
     pub fn new_key(user: UserName, key: AccessKeyId, then: AfterDiscard, why: String) -> Self {
-        Self { user, intent: Intent::DiscardNew { key: key.clone(), then, why }, key }
+        Self { user, intent: Intent::DiscardNew { key: key.clone(), then, why }, key, is_young: false }
     }
 
     /// A key that a person, or the policy on spares, named.
     #[must_use]
     pub fn named(user: UserName, key: AccessKeyId) -> Self {
-        Self { user, intent: Intent::DeleteNamed { key: key.clone() }, key }
+        Self { user, intent: Intent::DeleteNamed { key: key.clone() }, key, is_young: false }
     }
 
     /// Whose key.

@@ -121,6 +121,10 @@ pub struct Policy {
     pub spare_key: SpareKey,
     /// A key that is most likely ours.
     pub unclaimed: Unclaimed,
+    /// How long a key that is most likely ours stays inactive before its last use is asked for once more and it is
+    /// deleted: last use lags.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub unclaimed_after: Duration,
     /// An old key still in use.
     pub still_in_use: StillInUse,
 }
@@ -136,9 +140,17 @@ impl Default for Policy {
             proof_timeout: Duration::from_secs(120),
             spare_key: SpareKey::Block,
             unclaimed: Unclaimed::Reclaim,
+            unclaimed_after: UNCLAIMED_AFTER,
             still_in_use: StillInUse::Ignore,
         }
     }
+}
+
+/// What a journal without `unclaimed_after` means; part of its form, so it never changes.
+const UNCLAIMED_AFTER: Duration = Duration::from_secs(15 * 60);
+
+fn is_usual(unclaimed_after: &Duration) -> bool {
+    *unclaimed_after == UNCLAIMED_AFTER
 }
 
 impl Policy {
@@ -147,6 +159,12 @@ impl Policy {
     #[must_use]
     pub fn settled_after(&self, moment: Timestamp) -> Timestamp {
         if self.settle.is_zero() { moment } else { moment.plus(self.settle + Duration::from_secs(1)) }
+    }
+
+    /// From when on a key that is held on evidence, and was deactivated at this moment, may be deleted.
+    #[must_use]
+    pub fn unclaimed_since(&self, deactivated: Timestamp) -> Timestamp {
+        self.settled_after(deactivated).max(deactivated.plus(self.unclaimed_after))
     }
 }
 

@@ -6,7 +6,8 @@
 //! | `StoreNew`, `RestoreOld` | killed while the store was written; one place of three done | [`write`] |
 //! | `FenceStore` | killed while the old values were rewritten | back to the phase: it is asked for again |
 //! | `WriteSink` | killed while a sink was written, which nobody can read | the same: it is written again |
-//! | a change of status | the reply to `UpdateAccessKey` was lost | [`status`] |
+//! | a deactivation | the reply to `UpdateAccessKey` was lost | [`deactivation`] |
+//! | a reactivation | the same | back to the phase: it is asked for again, whatever a list shows |
 //! | a delete | the reply to `DeleteAccessKey` was lost | [`delete`] |
 
 use std::collections::BTreeSet;
@@ -52,15 +53,13 @@ pub fn reconcile(
         // Nothing shows what a sink holds. The same pair may be written to it as often as one likes; what that waits for
         // before it writes another is on record.
         Intent::WriteSink { .. } => Ok(not_done()),
-        Intent::DeactivateOld => status(rotation, &rotation.opened.old_key, false, known)
+        Intent::DeactivateOld => deactivation(rotation, &rotation.opened.old_key, known)
             .map(|step| step.unwrap_or_else(|at| done(Outcome::OldDeactivated { at }))),
-        Intent::ReactivateOld => status(rotation, &rotation.opened.old_key, true, known)
-            .map(|step| step.unwrap_or_else(|at| done(Outcome::OldReactivated { at }))),
-        Intent::DeactivateNew { key } => status(rotation, key, false, known)
+        Intent::DeactivateNew { key } => deactivation(rotation, key, known)
             .map(|step| step.unwrap_or_else(|at| done(Outcome::NewDeactivated { at }))),
-        Intent::ReactivateNew { key } => {
-            status(rotation, key, true, known).map(|step| step.unwrap_or_else(|_| done(Outcome::NewReactivated)))
-        }
+        // A list that shows the key active may be from before our own deactivation. To make it active once more does no
+        // harm; to believe that it is active, while it is not, does.
+        Intent::ReactivateOld | Intent::ReactivateNew { .. } => Ok(not_done()),
         Intent::DeleteOld => delete(rotation, &rotation.opened.old_key, Outcome::OldDeleted, known),
         Intent::DiscardNew { key, then, .. } => delete(rotation, key, Outcome::NewDiscarded { then: *then }, known),
         Intent::DeleteNamed { key } => delete(rotation, key, Outcome::NamedDeleted { key: key.clone() }, known),
@@ -138,19 +137,14 @@ fn write(phase: &Phase, hand: Hand, known: &Known, now: Timestamp) -> Result<Ste
     Ok(not_done())
 }
 
-/// Story: the reply to a change of status was lost. What agrees with us is believed at once; what contradicts us only
-/// when it is seen twice, `settle` apart. `Err(at)` inside: it happened, seen at that moment.
-fn status(
-    rotation: &Rotation,
-    key: &AccessKeyId,
-    active: bool,
-    known: &Known,
-) -> Result<Result<Step, Timestamp>, Step> {
+/// Story: the reply to a deactivation was lost. What agrees with us is believed at once; what contradicts us only when it
+/// is seen twice, `settle` apart: then the rotation is back in its phase, where another deactivation needs all of its
+/// ground afresh. `Err(at)` inside: it happened, seen at that moment.
+fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Known) -> Result<Result<Step, Timestamp>, Step> {
     let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
     let seen = match keys.find(key).map(|key| key.status) {
-        Some(KeyStatus::Active) if active => return Ok(Err(keys.at)),
-        Some(KeyStatus::Inactive | KeyStatus::Expired) if !active => return Ok(Err(keys.at)),
-        Some(status) => status.name(),
+        Some(KeyStatus::Inactive | KeyStatus::Expired) => return Ok(Err(keys.at)),
+        Some(status @ (KeyStatus::Active | KeyStatus::Other)) => status.name(),
         None => "not listed",
     };
     twice(rotation, keys.at, seen)?;

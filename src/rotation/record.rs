@@ -5,6 +5,7 @@ use super::effect::Intent;
 use super::event::{Asked, Event, NotDone, Outcome};
 use super::failure::RefusalKind;
 use super::name::AccessKeyId;
+use super::plan::ground::OLD_INACTIVE;
 use super::policy::MOST_REFUSED_WRITES;
 use super::reason::Reason;
 use super::sink::Acknowledged;
@@ -40,6 +41,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
         }
         Event::NotDone(why) => record_not_done(next, before, why),
         Event::LookedOnce { at, seen } => {
+            next.seen_inactive |= before.deactivation_may_land && seen.contains(OLD_INACTIVE);
             next.first_look = Some(FirstLook { at: *at, seen: seen.clone() });
             next.waiting_until = None;
         }
@@ -102,7 +104,10 @@ fn account_for(next: &mut Rotation, key: &AccessKeyId) {
 
 fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
     match outcome {
-        Outcome::Stored { .. } => next.refused_writes = 0,
+        Outcome::Stored { .. } => {
+            next.refused_writes = 0;
+            next.store_said = None;
+        }
         Outcome::FoundCreated { key } => {
             // It may be a stranger's after all, and ours still to come.
             watch(next, before.standing.intent(), before);
@@ -114,6 +119,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
         }
         Outcome::NewDiscarded { .. } => {
             next.refused_writes = 0;
+            next.store_said = None;
             next.new_key = None;
             if let Some(Intent::DiscardNew { key, why, .. }) = before.standing.intent() {
                 next.named.remove(key);
@@ -127,11 +133,13 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
                 state.acknowledged = Some(Acknowledged { key: key.clone(), at: *at });
             }
         }
+        Outcome::OldDeactivated { .. } | Outcome::OldReactivated { .. } => {
+            next.deactivation_may_land = false;
+            next.seen_inactive = false;
+        }
         Outcome::Restored
         | Outcome::Created { .. }
         | Outcome::Fenced { .. }
-        | Outcome::OldDeactivated { .. }
-        | Outcome::OldReactivated { .. }
         | Outcome::OldDeleted
         | Outcome::NewDeactivated { .. }
         | Outcome::NewReactivated => {}
@@ -146,9 +154,19 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
         NotDone::Refused(refusal) => {
             next.last_error = Some(refusal.message.clone());
             match intent {
-                // A create that was refused made nothing.
-                Some(Intent::CreateNew { .. }) => next.creates = next.creates.saturating_sub(1),
-                Some(Intent::StoreNew) => next.refused_writes += refusals_that_count(refusal.kind),
+                // A create that was refused made nothing; but a proxy that sends again hears of the second only.
+                Some(Intent::CreateNew { listed, asked_at, give_up_at }) => {
+                    next.creates = next.creates.saturating_sub(1);
+                    next.refused_create = (refusal.kind == RefusalKind::LimitExceeded).then(|| Watched {
+                        listed: listed.clone(),
+                        asked_at: *asked_at,
+                        give_up_at: *give_up_at,
+                    });
+                }
+                Some(Intent::StoreNew) => {
+                    next.refused_writes += refusals_that_count(refusal.kind);
+                    next.store_said = Some(refusal.message.clone());
+                }
                 Some(
                     Intent::RestoreOld
                     | Intent::FenceStore
@@ -169,6 +187,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
                 next.refused_writes += 1;
             }
             next.old_delete_may_land |= matches!(intent, Some(Intent::DeleteOld));
+            next.deactivation_may_land |= matches!(intent, Some(Intent::DeactivateOld));
             if let Some(Intent::WriteSink { sink, key, until, .. }) = intent
                 && let Some(state) = next.sinks.get_mut(*sink)
             {

@@ -261,6 +261,19 @@ pub struct Rotation {
     /// Whether a delete of the old key may be executed yet that nobody heard the end of.
     #[serde(default)]
     pub old_delete_may_land: bool,
+    /// Whether a deactivation of the old key may be executed yet that nobody heard the end of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deactivation_may_land: bool,
+    /// Whether the old key has been seen inactive after such a deactivation: active after that, an operator wants it so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seen_inactive: bool,
+    /// A create that was refused because the user had two keys already: it may be the second answer to a request that was
+    /// executed twice, and the key then its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_create: Option<Watched>,
+    /// Why the store did not take the new pair, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_said: Option<String>,
     /// What became of each of the plan's sinks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkState>,
@@ -304,6 +317,10 @@ impl Rotation {
             reactivate_asked: false,
             reactivated: false,
             old_delete_may_land: false,
+            deactivation_may_land: false,
+            seen_inactive: false,
+            refused_create: None,
+            store_said: None,
             first_look: None,
             late_keys: BTreeSet::new(),
             last_error: None,

@@ -136,11 +136,16 @@ impl Iam for Aws {
         let effect = order.effect();
         let call = about_key("DeleteAccessKey", effect.key(), effect.user());
         let witness = Witness::default();
+        let effect_is_young = effect.is_young();
         let request = self.iam.delete_access_key().user_name(effect.user().as_str());
         let request = request.access_key_id(effect.key().as_str());
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
         match witness.judge(&call, result) {
             Ok((_, seen)) => seen.at.ok_or_else(|| Fault::unreadable(&call, seen, NO_DATE).into_failure()),
+            // It may be too young for IAM to know it everywhere: a later list tells.
+            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") && effect_is_young => {
+                Err(Failure::Unknown(format!("{fault}; the key was made a moment ago and may be there all the same")))
+            }
             Err(fault)
                 if fault.refusal_code() == Some("NoSuchEntity") && !planted::is(Planted::NoSuchEntityIsFailure) =>
             {

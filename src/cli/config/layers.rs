@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::cli::error::CliError;
 
 /// Every setting, as (section, key); the section of a key at the top is empty.
-const SETTINGS: [(&str, &str); 19] = [
+const SETTINGS: [(&str, &str); 20] = [
     ("", "journal"),
     ("", "store"),
     ("policy", "older_than"),
     ("policy", "overlap"),
     ("policy", "quarantine"),
     ("policy", "settle"),
+    ("policy", "unclaimed_after"),
     ("policy", "confirmations"),
     ("policy", "proof_span"),
     ("policy", "proof_timeout"),

@@ -89,6 +89,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         overlap = "1h"
         quarantine = "7d"
         settle = "2m"
+        unclaimed_after = "1h"
         confirmations = 5
         proof_span = "20s"
         proof_timeout = "5m"
@@ -113,6 +114,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         ("ROTATOR_POLICY_OVERLAP", "1h"),
         ("ROTATOR_POLICY_QUARANTINE", "7d"),
         ("ROTATOR_POLICY_SETTLE", "2m"),
+        ("ROTATOR_POLICY_UNCLAIMED_AFTER", "1h"),
         ("ROTATOR_POLICY_CONFIRMATIONS", "5"),
         ("ROTATOR_POLICY_PROOF_SPAN", "20s"),
         ("ROTATOR_POLICY_PROOF_TIMEOUT", "5m"),
@@ -137,6 +139,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
             overlap: S(3600),
             quarantine: S(7 * 24 * 3600),
             settle: S(120),
+            unclaimed_after: S(3600),
             confirmations: 5,
             proof_span: S(20),
             proof_timeout: S(300),

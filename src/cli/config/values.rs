@@ -73,6 +73,7 @@ fn policy(layers: &Layers) -> Result<Policy, CliError> {
         overlap,
         quarantine: duration(layers, "policy", "quarantine", default.quarantine)?,
         settle: duration(layers, "policy", "settle", default.settle)?,
+        unclaimed_after: duration(layers, "policy", "unclaimed_after", default.unclaimed_after)?,
         confirmations: number(layers, "confirmations", default.confirmations, |n| (1..=100).contains(n))?,
         proof_span: duration(layers, "policy", "proof_span", default.proof_span)?,
         proof_timeout: positive_duration(layers, "policy", "proof_timeout", default.proof_timeout)?,

@@ -79,7 +79,7 @@ fn why_give_up(rotation: &Rotation, made: &Made, hand: Hand, places: &PlacesSeen
         return Some(format!("{which} does not hold the old pair any more"));
     }
     (rotation.refused_writes >= MOST_REFUSED_WRITES).then(|| {
-        let last = rotation.last_error.as_deref().unwrap_or("no reason given");
+        let last = rotation.store_said.as_deref().or(rotation.last_error.as_deref()).unwrap_or("no reason given");
         format!("the store did not take the new pair: {last}")
     })
 }

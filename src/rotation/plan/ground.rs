@@ -12,6 +12,8 @@ use crate::planted::{self, Planted};
 
 /// What a look saw that contradicts nothing, where one before it did.
 const AS_EXPECTED: &str = "as expected";
+/// What a look saw after a deactivation of the old key whose reply was lost: it was executed after all.
+pub(in super::super) const OLD_INACTIVE: &str = "old key inactive";
 
 /// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
 /// two equal looks, `settle` apart. With the user, all its keys are gone.
@@ -64,8 +66,12 @@ fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             if rotation.old_delete_may_land && rotation.abort_asked && old.is_some() {
                 amiss.push("old key listed, a delete of it was lost".to_owned());
             }
-            if old == Some(KeyStatus::Active) && matches!(phase, Phase::DeactivatedOld { .. }) {
+            let inactive_before = matches!(phase, Phase::DeactivatedOld { .. }) || rotation.seen_inactive;
+            if old == Some(KeyStatus::Active) && inactive_before {
                 amiss.push("old key active".to_owned());
+            }
+            if old == Some(KeyStatus::Inactive) && rotation.deactivation_may_land {
+                amiss.push(OLD_INACTIVE.to_owned());
             }
         }
     }

@@ -48,7 +48,8 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
         return Ok(());
     };
     let kept = rotation.kept.contains(&other.id);
-    let late = rotation.watched.iter().any(|attempt| attempt.may_have_made(&other.id, other.created));
+    let mut attempts = rotation.watched.iter().chain(&rotation.refused_create);
+    let late = attempts.any(|attempt| attempt.may_have_made(&other.id, other.created));
     if late && planted::is(Planted::LateKeyTaken) {
         return Err(Step::Act(Intent::DeleteNamed { key: other.id.clone() }));
     }
@@ -56,7 +57,13 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
         if !rotation.late_keys.contains(&other.id) {
             return Err(Step::Note(Event::LateKeySeen { key: other.id.clone() }));
         }
-        let why = "it turned up late, and may be the child of a create whose reply was lost".to_owned();
+        let why = if rotation.refused_create.is_some() {
+            "IAM refused a create because the user had two keys, and this one was not listed before it: a proxy may have \
+             sent that create twice, and then the key is ours and its secret is lost"
+        } else {
+            "it turned up late, and may be the child of a create whose reply was lost"
+        };
+        let why = why.to_owned();
         return Err(block(Reason::UnclaimedKeys { keys: vec![other.id.clone()], why }));
     }
     let inactive = other.status == KeyStatus::Inactive;

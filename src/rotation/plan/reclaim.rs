@@ -1,5 +1,5 @@
-//! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `settle`, fence, look
-//! once more, discard it. Whatever speaks against it being ours gives it back.
+//! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `unclaimed_after`, fence,
+//! look once more, discard it. Whatever speaks against it being ours gives it back.
 
 use super::super::effect::{AfterDiscard, Intent};
 use super::super::event::Event;
@@ -26,8 +26,14 @@ pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timesta
         nobody_has_it(rotation, made, known)?;
         return Ok(Step::Act(Intent::DeactivateNew { key: key.clone() }));
     };
-    let due = rotation.opened.policy.settled_after(deactivated);
+    let policy = &rotation.opened.policy;
+    let stale = planted::is(Planted::StaleEvidence);
+    let due = if stale { policy.settled_after(deactivated) } else { policy.unclaimed_since(deactivated) };
     if keys.at < due {
+        // A use that shows up meanwhile is told at once: what needs the key has stood still since.
+        if !rotation.named.contains(key) && last_used(known, key)?.is_some() {
+            return Ok(give_back(made));
+        }
         let why = format!("{key} is inactive and is looked at once more before it is deleted");
         return Ok(Step::Wait { until: due, why });
     }
@@ -48,7 +54,8 @@ pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timesta
 fn nobody_has_it(rotation: &Rotation, made: &Made, known: &Known) -> Result<(), Step> {
     let key = &made.key;
     if !rotation.named.contains(key) {
-        let used = last_used(known, key)?;
+        let asked = made.deactivated.is_some() && planted::is(Planted::StaleEvidence);
+        let used = if asked { None } else { last_used(known, key)? };
         if used.is_some() || !scan_for(known, key)?.naming(key).is_empty() {
             return Err(give_back(made));
         }

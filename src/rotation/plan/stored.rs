@@ -73,6 +73,10 @@ pub(super) fn next(
     if rotation.is_never_deactivated_again() && !at_a_persons_word {
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
     }
+    let made_active = rotation.seen_inactive && old_seen.status == KeyStatus::Active;
+    if made_active && !at_a_persons_word && !planted::is(Planted::DeactivationRepeated) {
+        return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
+    }
     unnamed(known, old)?;
     let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
     if still_in_use && !at_a_persons_word {

@@ -6,6 +6,7 @@
 
 mod decisions;
 mod endings;
+mod evidence;
 mod ground;
 mod journal_form;
 #[path = "../../../tests/it/support/proof.rs"]

@@ -113,6 +113,7 @@ impl Bench {
         command.env("AWS_ACCESS_KEY_ID", admin.id.as_str()).env("AWS_SECRET_ACCESS_KEY", admin.secret.expose());
         command.env("ROTATOR_STORE", "sqlite:store.db").env("ROTATOR_JOURNAL", "journal.db");
         command.env("ROTATOR_POLICY_PROOF_SPAN", "0s").env("ROTATOR_POLICY_SETTLE", "1s");
+        command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

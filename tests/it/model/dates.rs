@@ -5,7 +5,7 @@ use std::time::Duration;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::{Made, Phase, Rotation, Standing};
+use rotator::rotation::standing::{Made, Phase, Rotation, Standing, Watched};
 
 use super::machine::at;
 use super::world::LATE;
@@ -51,7 +51,7 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
         }
         Standing::Closed { .. } => {}
     }
-    for attempt in &mut rotation.watched {
+    for attempt in rotation.watched.iter_mut().chain(&mut rotation.refused_create) {
         back(&mut attempt.asked_at);
         back(&mut attempt.give_up_at);
     }
@@ -68,6 +68,9 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
     let since = |moment: &mut Timestamp, wait: Duration| {
         *moment = (*moment).max(at(0).minus(wait + stall + Duration::from_secs(1)));
     };
+    // A key that it made is listed by then.
+    let is_listed_by_now = |attempt: &Watched| attempt.until() < at(0).minus(stall);
+    rotation.refused_create = rotation.refused_create.take().filter(|attempt| !is_listed_by_now(attempt));
     if let Some(look) = &mut rotation.first_look {
         since(&mut look.at, policy.settle.max(Duration::from_secs(LATE.unsigned_abs())));
     }

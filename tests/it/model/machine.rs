@@ -196,6 +196,7 @@ impl Machine {
     /// Keeps a rotation. What is for people only, and decides nothing, is left out.
     fn keep(&mut self, mut rotation: Rotation) -> u32 {
         rotation.last_error = None;
+        rotation.store_said = None;
         rotation.waiting_until = None;
         rotation.attempts = rotation.attempts.min(1);
         if rotation.is_closed() {

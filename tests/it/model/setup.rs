@@ -86,5 +86,6 @@ pub(super) const SETTLE: Duration = Duration::from_secs(60);
 
 /// The rules: everything at once, or with an overlap and a quarantine.
 pub(super) fn policy(unclaimed: Unclaimed, waits: Duration) -> Policy {
-    Policy { overlap: waits, quarantine: waits, settle: SETTLE, unclaimed, ..Policy::default() }
+    let unclaimed_after = SETTLE;
+    Policy { overlap: waits, quarantine: waits, settle: SETTLE, unclaimed, unclaimed_after, ..Policy::default() }
 }

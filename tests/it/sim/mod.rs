@@ -26,6 +26,7 @@ mod stories;
 mod traffic;
 mod visibility;
 mod visible;
+mod weeks;
 
 pub(crate) use faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
 pub(crate) use schedule::{Backing, Played, play};

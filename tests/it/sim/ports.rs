@@ -156,8 +156,12 @@ impl Iam for Process {
 
     async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
         let (user, id) = (order.effect().user().to_string(), order.effect().key().to_string());
+        let is_young = order.effect().is_young();
         self.sends_removal(order.effect().user(), &order.effect().intent());
         match self.effect(Op::Delete, &user.clone(), Effect::Delete { user, id }).await {
+            Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::NoSuchEntity && is_young => {
+                Err(Failure::Unknown("the key may be there all the same".to_owned()))
+            }
             Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::NoSuchEntity => Ok(self.at()),
             other => other.map(|_| self.at()),
         }

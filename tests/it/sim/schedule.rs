@@ -55,6 +55,8 @@ fn folder_without_syncs() -> tempfile::TempDir {
 #[derive(Debug)]
 pub(crate) struct Played {
     pub(crate) touches: usize,
+    /// How many processes it took.
+    pub(crate) processes: u64,
     /// The touches at which something may have changed.
     pub(crate) effects: Vec<usize>,
     pub(crate) windows: BTreeMap<&'static str, u64>,
@@ -229,6 +231,7 @@ impl State {
     pub(super) fn played(self) -> Played {
         Played {
             touches: self.touches,
+            processes: self.process,
             effects: self.effects,
             windows: self.windows,
             broken: self.broken,

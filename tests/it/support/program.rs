@@ -153,6 +153,7 @@ impl Program {
             .with("ROTATOR_JOURNAL", &format!("{home}/journal.db"))
             .with("ROTATOR_POLICY_PROOF_SPAN", "0s")
             .with("ROTATOR_POLICY_SETTLE", "0s")
+            .with("ROTATOR_POLICY_UNCLAIMED_AFTER", "0s")
             .with("ROTATOR_AWS_CALL_TIMEOUT", "2s")
     }
 
