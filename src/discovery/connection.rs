@@ -238,14 +238,14 @@ fn list(string: &str) -> Option<Vec<Piece>> {
 }
 
 /// Which bytes of a document say which bytes of a text in it.
-struct Offsets {
+pub(super) struct Offsets {
     start: usize,
     /// Where each byte of the text is written, from `start`; none where it is written as it is.
     escaped: Option<Vec<usize>>,
 }
 
 impl Offsets {
-    fn of(&self, said: &Range<usize>) -> Option<Range<usize>> {
+    pub(super) fn of(&self, said: &Range<usize>) -> Option<Range<usize>> {
         let at = |byte: usize| match &self.escaped {
             None => Some(self.start + byte),
             Some(escaped) => Some(self.start + escaped.get(byte)?),
@@ -254,13 +254,49 @@ impl Offsets {
     }
 }
 
-fn offsets(document: &str, field: &Field, said: &str) -> Option<Offsets> {
+/// None where that cannot be told.
+pub(super) fn offsets(document: &str, field: &Field, said: &str) -> Option<Offsets> {
+    if field.writing == Writing::Fixed {
+        return in_lines(document, field, said);
+    }
     let quote = usize::from(field.writing == Writing::JsonString);
     let start = field.span.start + quote;
     let written = document.get(start..field.span.end.checked_sub(quote)?)?;
     let may_escape = matches!(field.writing, Writing::JsonString | Writing::DoubleQuoted);
     let escaped = if written == said { None } else { Some(escaped(written, said).filter(|_| may_escape)?) };
     Some(Offsets { start, escaped })
+}
+
+/// Over several lines: as they are, or as a block of YAML's, each behind the same blanks.
+fn in_lines(document: &str, field: &Field, said: &str) -> Option<Offsets> {
+    let written = document.get(field.span.clone())?;
+    if let Some(start) = written.strip_suffix(said).map(str::len) {
+        return Some(Offsets { start: field.span.start + start, escaped: None });
+    }
+    // What a block begins with, `|`, may be part of it or not.
+    let offsets = written.split_once('\n').and_then(|(head, _)| block(written, head.len() + 1, said));
+    let escaped = offsets.or_else(|| block(written, 0, said))?;
+    Some(Offsets { start: field.span.start, escaped: Some(escaped) })
+}
+
+/// Where each byte of `said` stands in `written`, whose lines begin at `at`.
+fn block(written: &str, mut at: usize, said: &str) -> Option<Vec<usize>> {
+    let (first, mut blanks) = (at, None);
+    let mut offsets = Vec::with_capacity(said.len() + 1);
+    for line in said.split('\n') {
+        let rest = written.get(at..)?;
+        let full = rest.split('\n').next()?;
+        let bare = full.strip_suffix('\r').filter(|_| !line.ends_with('\r')).unwrap_or(full);
+        let before = bare.strip_suffix(line)?;
+        let is_first_of_all = at == 0 && first == 0;
+        let is_alike = line.is_empty() || is_first_of_all || *blanks.get_or_insert(before) == before;
+        if before.bytes().any(|byte| byte != b' ') || !is_alike {
+            return None;
+        }
+        offsets.extend((0..=line.len()).map(|byte| at + before.len() + byte));
+        at += full.len() + 1;
+    }
+    Some(offsets)
 }
 
 /// Where each byte of `said` stands in `written`, which has the escapes that JSON, YAML and TOML share.

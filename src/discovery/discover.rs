@@ -10,6 +10,7 @@ use super::form;
 use super::label::Label;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
 use super::named::Haystack;
+use super::nested;
 use super::pairing::{ByValue, Pair, Paired, Seen, pair};
 use super::place::{Location, Part, Place, Spot};
 use super::siblings;
@@ -83,7 +84,11 @@ impl Scan {
             let (read, strings) = read(entry);
             self.collect(&entry.store, Paired { pairs: strings, left_alone: Vec::new() });
             match read {
-                Read::Document(fields) => self.collect(&entry.store, pair(fields, ByValue::Yes)),
+                Read::Document(fields, inside) => {
+                    for fields in std::iter::once(fields).chain(inside) {
+                        self.collect(&entry.store, pair(fields, ByValue::Yes));
+                    }
+                }
                 Read::Whole(seen) => whole.push(seen),
                 Read::NotText => {
                     if Label::of_entry(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
@@ -148,15 +153,22 @@ impl Scan {
 
     /// Whatever id an entry names that nothing has been said about.
     fn sweep(&mut self, entry: &StoredEntry) {
-        let is_text = entry.value.expose_text().is_some();
-        let in_value = if is_text { WhyLeftAlone::UnsupportedForm } else { WhyLeftAlone::NotUtf8 };
-        for (seen, why) in
-            [(Haystack::new(&entry.value), in_value), (Haystack::of_name(&entry.name), WhyLeftAlone::InName)]
-        {
+        let mut fields = None;
+        let text = entry.value.expose_text();
+        for (seen, is_name) in [(Haystack::new(&entry.value), false), (Haystack::of_name(&entry.name), true)] {
             for id in seen.ids() {
-                if !self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone())) {
-                    self.leave(Some(id), &entry.store, vec![whole_value(&entry.name)], why.clone());
+                if self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone())) {
+                    continue;
                 }
+                let why = match text {
+                    _ if is_name => WhyLeftAlone::InName,
+                    Some(text) => {
+                        let fields = fields.get_or_insert_with(|| document::fields(text).unwrap_or_default());
+                        unsupported(text, fields, &id)
+                    }
+                    None => WhyLeftAlone::NotUtf8,
+                };
+                self.leave(Some(id), &entry.store, vec![whole_value(&entry.name)], why);
             }
         }
     }
@@ -204,14 +216,24 @@ fn never_rotated(id: &AccessKeyId) -> Option<WhyLeftAlone> {
     }
 }
 
+/// Where in `text` the id stands that nothing was made of.
+fn unsupported(text: &str, fields: &[Field], id: &AccessKeyId) -> WhyLeftAlone {
+    let line = text.find(id.as_str()).map(|at| text[..at].matches('\n').count() + 1);
+    let holds = |field: &&Field| field.text.as_ref().is_ok_and(|said| said.contains(id.as_str()));
+    WhyLeftAlone::UnsupportedForm {
+        line: line.filter(|_| text.trim_end().contains('\n')),
+        within: fields.iter().find(holds).map(|field| field.location.to_string()),
+    }
+}
+
 fn whole_value(entry: &EntryName) -> Spot {
     Spot { entry: entry.clone(), location: Location::WholeValue }
 }
 
 /// An entry's value, taken for what it looks like.
 enum Read {
-    /// Several texts that stand together.
-    Document(Vec<Seen>),
+    /// Texts that stand together, and those of each document inside one of them.
+    Document(Vec<Seen>, Vec<Vec<Seen>>),
     /// One text, named by the entry.
     Whole(Seen),
     NotText,
@@ -227,10 +249,10 @@ fn read(entry: &StoredEntry) -> (Read, Vec<Pair>) {
         is_string
     };
     let read = match read_document(entry) {
-        Read::Whole(seen) if is_string(&seen) => Read::Document(Vec::new()),
-        Read::Document(mut fields) => {
+        Read::Whole(seen) if is_string(&seen) => Read::Document(Vec::new(), Vec::new()),
+        Read::Document(mut fields, inside) => {
             fields.retain(|seen| !is_string(seen));
-            Read::Document(fields)
+            Read::Document(fields, inside)
         }
         other @ (Read::Whole(_) | Read::NotText) => other,
     };
@@ -276,15 +298,21 @@ fn read_document(entry: &StoredEntry) -> Read {
     {
         return Read::Whole(whole(string));
     }
-    let seen = fields.into_iter().map(|field| Seen {
+    let mut inside = nested::unfold(text, &mut fields);
+    inside.iter_mut().for_each(|fields| siblings::name(fields));
+    let seen = |fields: Vec<Field>| fields.into_iter().map(|field| seen_in(entry, field)).collect();
+    Read::Document(seen(fields), inside.into_iter().map(seen).collect())
+}
+
+fn seen_in(entry: &StoredEntry, field: Field) -> Seen {
+    Seen {
         label: field.name.as_deref().and_then(Label::of),
         name: field.name.unwrap_or_default(),
         spot: Spot { entry: entry.name.clone(), location: field.location },
         group: field.group,
         text: field.text,
         twice: field.twice,
-    });
-    Read::Document(seen.collect())
+    }
 }
 
 #[cfg(test)]

@@ -176,7 +176,8 @@ fn is_yaml_string(text: &str) -> bool {
 
 /// The fields of the document that `text` is; none where it is something else. Many texts are of several kinds: JSON is
 /// JSON; a line that is a connection string with a pair in it is that; what reads as dotenv or INI is that, unless it has
-/// the arrays and inline tables of TOML; then TOML; and YAML, which most texts are, comes last.
+/// the arrays and inline tables of TOML; then TOML; and YAML, which most texts are, comes next. What is none
+/// of these is read as lines once more, without the lines that are no assignment.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     if let Some(fields) = json::fields(text) {
         return Some(fields);
@@ -185,7 +186,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     if alone.text.is_ok_and(|alone| connection::pair(&alone).is_some()) {
         return None;
     }
-    lines_or_toml(text).or_else(|| yaml::fields(text))
+    lines_or_toml(text).or_else(|| yaml::fields(text)).or_else(|| lines::lenient(text))
 }
 
 /// Dotenv or INI, else TOML. Text may be both, and means the same then, but for TOML's nested values.
@@ -232,10 +233,10 @@ pub(super) fn fields_as(text: &str, location: &Location) -> Option<Vec<Field>> {
     match location {
         Location::WholeValue => Some(vec![whole(text)]),
         Location::Json { .. } => json::fields(text),
-        Location::Variable { .. } => lines::fields(text),
+        Location::Variable { .. } => lines::lenient(text),
         Location::Toml { .. } => toml::fields(text),
         Location::Yaml { .. } => yaml::fields(text),
-        Location::Connection { within, .. } => fields_as(text, within),
+        Location::Connection { within, .. } | Location::Nested { within, .. } => fields_as(text, within),
     }
 }
 

@@ -17,10 +17,16 @@ const DEEPEST: usize = 128;
 /// The strings of the document; none where the text is no JSON, or deeper than any document people write.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    if !text[start..].trim_start().starts_with(['{', '[', '"']) {
+    if !text[start..].trim_start().starts_with(['{', '[', '"', '/']) {
         return None;
     }
-    serde_json::from_str::<IgnoredAny>(&text[start..]).ok()?;
+    if serde_json::from_str::<IgnoredAny>(&text[start..]).is_err() {
+        let plain = Zeroizing::new(without_comments(&text[start..])?);
+        serde_json::from_str::<IgnoredAny>(&plain).ok()?;
+        let mut fields = self::fields(&plain)?;
+        fields.iter_mut().for_each(|field| field.span = field.span.start + start..field.span.end + start);
+        return Some(fields);
+    }
     let mut scanner = Scanner { text, at: start, fields: Vec::new(), twice: BTreeSet::new() };
     scanner.value(&Around { pointer: String::new(), group: String::new(), name: None }, 0)?;
     let Scanner { mut fields, twice, .. } = scanner;
@@ -31,6 +37,51 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
         }
     }
     Some(fields)
+}
+
+/// JSON as editors' and .NET's settings have it: comments, and commas before what closes, each byte of them a blank; none
+/// where there are none of these.
+fn without_comments(text: &str) -> Option<String> {
+    let mut plain = String::with_capacity(text.len());
+    let (mut comma, mut before) = (None, '{');
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => 2 + string_length(&rest[1..]),
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/")? + 2,
+            _ => first.len_utf8(),
+        };
+        let (item, after) = rest.split_at_checked(length)?;
+        match first {
+            '/' => plain.extend(item.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' })),
+            '}' | ']' => {
+                if let Some(at) = comma.take() {
+                    plain.replace_range(at..=at, " ");
+                }
+                plain.push(first);
+            }
+            _ => plain.push_str(item),
+        }
+        if first != '/' && !first.is_whitespace() {
+            // `{,}` stays what it is: no JSON.
+            comma = (first == ',' && !matches!(before, '{' | '[' | ',')).then(|| plain.len() - 1);
+            before = first;
+        }
+        rest = after;
+    }
+    (plain != text).then_some(plain)
+}
+
+/// How long a string is, its quotes not counted.
+fn string_length(inner: &str) -> usize {
+    let mut escaped = false;
+    let end = inner.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(inner.len())
 }
 
 struct Scanner<'a> {
@@ -213,9 +264,19 @@ mod tests {
     }
 
     #[test]
+    fn comments_and_last_commas_are_stepped_over() {
+        let text = "\u{feff}// a \"b\"\n{ /* \"c\": \"d\", */ \"e//\": \"/*f\\\"*/\", // \u{e9}\n \"g\": [\"h\" , ], }";
+        let told: Vec<_> = told(text).expect("JSON").into_iter().map(|field| (field.0, field.3)).collect();
+        assert_eq!(told, [("/e~1~1".to_owned(), "/*f\"*/".to_owned()), ("/g/0".to_owned(), "h".to_owned())]);
+        for text in ["{,}", "[1,,]", "{\"a\":1 /* }", "/", "// only"] {
+            assert!(fields(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
     fn other_text_is_no_json() {
         for text in
-            ["", "a", "1", "{", "{\"a\":}", "{\"a\":\"b\"} x", "{\"a\":\"b\"}{\"a\":\"b\"}", "\"\\ud800\"", "[1,]"]
+            ["", "a", "1", "{", "{\"a\":}", "{\"a\":\"b\"} x", "{\"a\":\"b\"}{\"a\":\"b\"}", "\"\\ud800\"", "[,]"]
         {
             assert!(fields(text).is_none(), "{text}");
         }

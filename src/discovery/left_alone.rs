@@ -48,7 +48,12 @@ pub enum WhyLeftAlone {
     /// The value is not UTF-8.
     NotUtf8,
     /// The id stands in text whose form rotator cannot splice: prose, a comment, a wrapped copy.
-    UnsupportedForm,
+    UnsupportedForm {
+        /// On which line, from 1, where it stands there as it is and there are several.
+        line: Option<usize>,
+        /// In the text at this place of a document, which holds more than the id.
+        within: Option<String>,
+    },
     /// The id stands in the entry's name.
     InName,
     /// The splice was tried and failed.
@@ -93,6 +98,29 @@ pub enum Ambiguity {
     UnrelatedNames,
 }
 
+impl LeftAlone {
+    /// Whether a key may stand here whole, and only its form keeps rotator from rotating it: once IAM confirms that the key
+    /// is due, it is one that an operator has to see to. Half a pair, an example and a temporary key are not.
+    #[must_use]
+    pub const fn may_be_a_key_in_use(&self) -> bool {
+        let stands_whole = match &self.why {
+            WhyLeftAlone::TwoSecrets
+            | WhyLeftAlone::Ambiguous { .. }
+            | WhyLeftAlone::NotUtf8
+            | WhyLeftAlone::UnsupportedForm { .. }
+            | WhyLeftAlone::CannotBeSpliced { .. } => true,
+            WhyLeftAlone::TemporaryKey
+            | WhyLeftAlone::IdWithoutSecret
+            | WhyLeftAlone::SecretWithoutId
+            | WhyLeftAlone::DocumentationExample
+            | WhyLeftAlone::NotAKeyId
+            | WhyLeftAlone::InName
+            | WhyLeftAlone::NotASecret { .. } => false,
+        };
+        stands_whole && self.key_id.is_some()
+    }
+}
+
 impl WhyLeftAlone {
     /// The reason as one word for machines; never changed once released.
     #[must_use]
@@ -107,7 +135,7 @@ impl WhyLeftAlone {
             Self::NotAKeyId => "not-a-key-id",
             Self::NotASecret { .. } => "not-a-secret",
             Self::NotUtf8 => "not-utf8",
-            Self::UnsupportedForm => "unsupported-form",
+            Self::UnsupportedForm { .. } => "unsupported-form",
             Self::InName => "in-name",
             Self::CannotBeSpliced { .. } => "cannot-be-spliced",
         }
@@ -130,9 +158,16 @@ impl fmt::Display for WhyLeftAlone {
                 write!(f, "the name is that of a secret access key, but the value is none: {instead}")
             }
             Self::NotUtf8 => f.write_str("the value is not UTF-8 text, so nothing can be replaced in it"),
-            Self::UnsupportedForm => f.write_str(
-                "the id stands in text that rotator cannot edit: use an entry of its own, JSON, YAML, or dotenv",
-            ),
+            Self::UnsupportedForm { line, within } => {
+                f.write_str("the id stands ")?;
+                if let Some(line) = line {
+                    write!(f, "on line {line}, ")?;
+                }
+                if let Some(within) = within {
+                    write!(f, "inside the text at {within}, ")?;
+                }
+                f.write_str("in a form that rotator cannot edit: use an entry of its own, JSON, YAML, or dotenv")
+            }
             Self::InName => {
                 f.write_str("the id stands in the entry's name, which rotator does not change: rename the entry")
             }
@@ -200,7 +235,8 @@ mod tests {
             WhyLeftAlone::NotASecret { instead: Instead::Derived },
             WhyLeftAlone::NotASecret { instead: Instead::OtherForm },
             WhyLeftAlone::NotUtf8,
-            WhyLeftAlone::UnsupportedForm,
+            WhyLeftAlone::UnsupportedForm { line: None, within: None },
+            WhyLeftAlone::UnsupportedForm { line: Some(3), within: Some("/a".to_owned()) },
             WhyLeftAlone::InName,
             WhyLeftAlone::CannotBeSpliced { why: "w".to_owned() },
         ];

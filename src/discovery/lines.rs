@@ -14,18 +14,55 @@ use super::place::Location;
 
 /// The assignments in the text; none where it is neither dotenv nor INI, or has no assignment.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
+    read(text, Foreign::Refused)
+}
+
+/// The same without the lines that are none of this: what a shell runs, names without a value, names with brackets. What
+/// stands in them is not seen, and not changed.
+pub(super) fn lenient(text: &str) -> Option<Vec<Field>> {
+    read(text, Foreign::SteppedOver)
+}
+
+/// What is made of a line that is no assignment, comment or section.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Foreign {
+    Refused,
+    SteppedOver,
+}
+
+fn read(text: &str, foreign: Foreign) -> Option<Vec<Field>> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut reader = Reader { text, at: start };
     let mut section: Option<String> = None;
     let mut fields: Vec<Field> = Vec::new();
     let mut seen: BTreeMap<Location, usize> = BTreeMap::new();
+    // After what may be the head of a section and cannot be read nothing is known to be of the section before.
+    let mut is_lost = false;
     while let Some(byte) = reader.peek() {
-        match byte {
-            b'\n' | b'\r' | b'#' | b';' => reader.end_line()?,
-            b'[' => section = Some(reader.section()?),
-            _ => {
-                let variable = reader.name()?;
-                let (span, text, writing) = reader.value()?;
+        let begin = reader.at;
+        let item = match byte {
+            b'\n' | b'\r' | b'#' | b';' => reader.end_line().map(|()| Item::Nothing),
+            b'[' => reader.section().map(Item::Section),
+            _ => reader.assignment(),
+        };
+        match item {
+            None if foreign == Foreign::Refused => return None,
+            None => {
+                reader.at = begin;
+                is_lost = is_lost || reader.may_be_a_section();
+                if section.is_some()
+                    && reader.is_indented()
+                    && let Some(field) = fields.last_mut()
+                {
+                    field.text = Err(Unclear::Folded);
+                }
+                reader.at += reader.line().len();
+                reader.at += reader.rest().find('\n').map_or(reader.rest().len(), |end| end + 1);
+            }
+            Some(Item::Nothing) => {}
+            Some(Item::Section(name)) => (section, is_lost) = (Some(name), false),
+            Some(Item::Assignment(..)) if is_lost => {}
+            Some(Item::Assignment(variable, span, text, writing)) => {
                 let location = Location::Variable { section: section.clone(), variable: variable.clone() };
                 let twice = if let Some(first) = seen.get(&location) {
                     fields.get_mut(*first).into_iter().for_each(|field| field.twice = true);
@@ -40,6 +77,14 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
         }
     }
     (!fields.is_empty()).then_some(fields)
+}
+
+/// What a line is, or several that a quoted value goes over.
+enum Item {
+    /// Empty, or a comment.
+    Nothing,
+    Section(String),
+    Assignment(String, Range<usize>, Said, Writing),
 }
 
 struct Reader<'a> {
@@ -92,6 +137,22 @@ impl<'a> Reader<'a> {
         Some(name.trim().to_owned())
     }
 
+    /// `[name` and not `[ -f .env ]`, which is a shell's.
+    fn may_be_a_section(&self) -> bool {
+        let inner = self.line().trim_start_matches('[');
+        inner.len() < self.line().len() && !inner.starts_with([' ', '\t'])
+    }
+
+    fn is_indented(&self) -> bool {
+        self.text[..self.at].ends_with([' ', '\t'])
+    }
+
+    fn assignment(&mut self) -> Option<Item> {
+        let variable = self.name()?;
+        let (span, text, writing) = self.value()?;
+        Some(Item::Assignment(variable, span, text, writing))
+    }
+
     /// `export NAME =`
     fn name(&mut self) -> Option<String> {
         let (before, _) = self.line().split_once('=')?;
@@ -128,6 +189,7 @@ impl<'a> Reader<'a> {
             _ => &['\'', '"', '\\', '$', '`'],
         };
         let text = match said.contains(unclear) {
+            true if first == Some(b'{') && is_json(said) => Ok(Zeroizing::new(said.to_owned())),
             true if form::is_reference(said) => Err(Unclear::Reference),
             true => Err(Unclear::Shell),
             false => Ok(Zeroizing::new(said.to_owned())),
@@ -147,6 +209,11 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// Whether a value without quotes is an object of JSON's in which no shell would replace anything.
+fn is_json(said: &str) -> bool {
+    !said.contains(['\\', '$', '`', '\'']) && serde_json::from_str::<serde::de::IgnoredAny>(said).is_ok()
 }
 
 /// An unquoted value up to a `#` or `;` that follows a blank.

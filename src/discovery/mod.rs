@@ -17,6 +17,7 @@ mod label;
 mod left_alone;
 mod lines;
 mod named;
+mod nested;
 mod pairing;
 mod place;
 mod siblings;

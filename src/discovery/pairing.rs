@@ -135,6 +135,10 @@ fn loose_key(label: &Label, is_certain: bool) -> Option<String> {
 
 mod by_value;
 
+fn wording(seen: &Seen) -> Option<Wording> {
+    seen.label.as_ref().map(|label| label.wording)
+}
+
 struct Pool {
     seen: Vec<Seen>,
     /// Which of `seen` nothing has been made of yet.
@@ -247,7 +251,9 @@ impl Pool {
         let (half, other) = (&self.seen[id], &self.seen[secret]);
         match other.instead_of_secret(half) {
             None if self.may_pair(id, secret) => self.take(id, secret),
-            Some(instead) if other.is_certain() => {
+            Some(instead)
+                if other.is_certain() || (instead != Instead::OtherForm && wording(half) == wording(other)) =>
+            {
                 self.leave(&[id], &[secret], &WhyLeftAlone::NotASecret { instead });
                 self.open[secret] = false;
             }
@@ -259,7 +265,6 @@ impl Pool {
     /// (`ACCESS_KEY`) it has to look like a secret access key.
     fn may_pair(&self, id: usize, secret: usize) -> bool {
         let (id, secret) = (&self.seen[id], &self.seen[secret]);
-        let wording = |seen: &Seen| seen.label.as_ref().map(|label| label.wording);
         secret.is_certain() || wording(id) == wording(secret) || form::has_secret_form(secret.text())
     }
 

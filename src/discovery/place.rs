@@ -55,7 +55,8 @@ impl fmt::Display for Spot {
             | Location::Variable { .. }
             | Location::Toml { .. }
             | Location::Yaml { .. }
-            | Location::Connection { .. }) => write!(f, "{} at {location}", self.entry),
+            | Location::Connection { .. }
+            | Location::Nested { .. }) => write!(f, "{} at {location}", self.entry),
         }
     }
 }
@@ -99,6 +100,13 @@ pub enum Location {
         /// Which part of it.
         part: Part,
     },
+    /// A text in a document that is itself a text of a document.
+    Nested {
+        /// Where the inner document stands.
+        within: Box<Location>,
+        /// Where in it.
+        location: Box<Location>,
+    },
 }
 
 /// A part of a connection string.
@@ -122,10 +130,10 @@ pub enum Part {
 }
 
 impl Location {
-    /// Of a part of a connection string: where the string stands. Of all else: itself.
+    /// Of a part of a connection string and of what an inner document has: where that stands. Of all else: itself.
     pub(super) fn outermost(&self) -> &Self {
         match self {
-            Self::Connection { within, .. } => within.outermost(),
+            Self::Connection { within, .. } | Self::Nested { within, .. } => within.outermost(),
             Self::WholeValue | Self::Json { .. } | Self::Variable { .. } | Self::Toml { .. } | Self::Yaml { .. } => {
                 self
             }
@@ -155,6 +163,7 @@ impl fmt::Display for Location {
             Self::Yaml { document, pointer } => write!(f, "{pointer} of document {}", document.saturating_add(1)),
             Self::Connection { within, part } if **within == Self::WholeValue => part.fmt(f),
             Self::Connection { within, part } => write!(f, "{within} {part}"),
+            Self::Nested { within, location } => write!(f, "{within}, inside it at {location}"),
             Self::Variable { section: None, variable } => f.write_str(variable),
             Self::Variable { section: Some(section), variable } => write!(f, "[{section}] {variable}"),
         }
@@ -171,6 +180,10 @@ mod tests {
 
     fn in_string(within: Location, part: Part) -> Location {
         Location::Connection { within: Box::new(within), part }
+    }
+
+    fn nested(within: Location, location: Location) -> Location {
+        Location::Nested { within: Box::new(within), location: Box::new(location) }
     }
 
     #[test]
@@ -192,6 +205,10 @@ mod tests {
         for (location, written) in [
             (Location::Toml { pointer: "/a".to_owned() }, r#"{"toml":{"pointer":"/a"}}"#),
             (Location::Yaml { document: 1, pointer: "/a".to_owned() }, r#"{"yaml":{"document":1,"pointer":"/a"}}"#),
+            (
+                nested(Location::Json { pointer: "/f".to_owned() }, Location::Toml { pointer: "/a".to_owned() }),
+                r#"{"nested":{"within":{"json":{"pointer":"/f"}},"location":{"toml":{"pointer":"/a"}}}}"#,
+            ),
             (in_string(Location::WholeValue, Part::User), r#"{"connection":{"within":"whole-value","part":"user"}}"#),
             (
                 in_string(variable, Part::Parameter { name: "k".to_owned() }),
@@ -233,6 +250,13 @@ mod tests {
                 "a/b/c at /url ?key",
             ),
             (in_string(Location::WholeValue, Part::Item { name: "Key".to_owned() }), "a/b/c at Key"),
+            (
+                nested(
+                    Location::Json { pointer: "/file".to_owned() },
+                    Location::Variable { section: Some("s".to_owned()), variable: "V".to_owned() },
+                ),
+                "a/b/c at /file, inside it at [s] V",
+            ),
         ] {
             assert_eq!(spot("a/b/c", location).to_string(), words);
         }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::connection;
 use super::document::{self, Field, Unclear};
 use super::named::names;
+use super::nested;
 use super::place::{Location, Place, Spot};
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
@@ -269,7 +270,7 @@ fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[Edit<'
                 && before.writing == after.writing
                 && match edits.iter().find(|edit| *edit.spot.location.outermost() == before.location) {
                     Some(edit) if edit.spot.location == before.location => is_now(after, edit.new),
-                    Some(_) => only_these_parts_changed((old_text, before), (new, after), edits),
+                    Some(edit) => only_these_parts_changed((old_text, before), (new, after), edits, edit),
                     None => old_text[before.span.clone()] == new[after.span.clone()],
                 }
         })
@@ -279,9 +280,24 @@ fn is_now(after: &Field, new: &str) -> bool {
     after.text.as_ref().is_ok_and(|text| text.as_str() == new)
 }
 
-/// The same of the parts of a connection string. (How a part is encoded may differ: `%2F` where there was none.)
-fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[Edit<'_>]) -> bool {
-    let (Some(before), Some(after)) = (connection::fields(old.0, old.1), connection::fields(new.0, new.1)) else {
+/// What stands in a field in the way that `location` does: the parts of a connection string, or an inner document.
+fn parts(document: &str, field: &Field, location: &Location) -> Option<Vec<Field>> {
+    match location {
+        Location::Nested { .. } => nested::fields(document, field),
+        Location::Connection { .. } => connection::fields(document, field),
+        Location::WholeValue
+        | Location::Json { .. }
+        | Location::Variable { .. }
+        | Location::Toml { .. }
+        | Location::Yaml { .. } => None,
+    }
+}
+
+/// The same of the parts of a field; one of its edits tells what it has. (How a part of a connection string is encoded
+/// may differ: `%2F` where there was none.)
+fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[Edit<'_>], one: &Edit<'_>) -> bool {
+    let location = &one.spot.location;
+    let (Some(before), Some(after)) = (parts(old.0, old.1, location), parts(new.0, new.1, location)) else {
         return false;
     };
     before.len() == after.len()
@@ -332,7 +348,7 @@ impl<'t> Document<'t> {
         let fields = self.fields(outermost).ok_or_else(another_form)?;
         let mut field = fields.iter().find(|field| field.location == *outermost).ok_or_else(not_there)?.clone();
         if *outermost != spot.location && !field.twice {
-            let parts = connection::fields(text, &field).ok_or_else(another_form)?;
+            let parts = parts(text, &field, &spot.location).ok_or_else(another_form)?;
             field = parts.into_iter().find(|part| part.location == spot.location).ok_or_else(not_there)?;
         }
         if field.twice {

@@ -12,6 +12,7 @@ mod leaks;
 mod model;
 mod moto_limits;
 mod removals;
+mod reports;
 mod sandbox_conformance;
 mod sandbox_faults;
 mod sim;

@@ -115,7 +115,7 @@ fn text_that_cannot_be_edited() {
         format!("the key is {ID}, ask Bob"),
         format!("# AWS_ACCESS_KEY_ID={ID}\nA=b\n"),
         format!("if true; then export AWS_ACCESS_KEY_ID={ID}; fi\n"),
-        format!(r#"{{"env":"AWS_ACCESS_KEY_ID={ID}\nAWS_SECRET_ACCESS_KEY={SECRET}"}}"#),
+        format!(r#"{{"env":"export AWS_ACCESS_KEY_ID={ID} AWS_SECRET_ACCESS_KEY={SECRET}"}}"#),
         format!(r#"{{"{ID}":"{SECRET}"}}"#),
         format!("s3://{ID}:{SECRET}@bucket"),
         format!(r#"{{"data":{{"id":"{wrapped}"}}}}"#),

@@ -66,10 +66,11 @@ fn is_id(seen: &Seen) -> bool {
 /// Whether `secret` may be the secret of `id`, by its form and by what both are called.
 fn belong_together(id: &Seen, secret: &Seen) -> bool {
     let is_labelled = secret.label_of(Half::Secret).is_some() && secret.is_certain();
-    if secret.instead_of_secret(id).is_some() || !(is_labelled || form::has_secret_form(secret.text())) {
+    let is_beside = id.group == secret.group;
+    let may_be = if is_beside { is_labelled || form::has_secret_form(secret.text()) } else { is_labelled };
+    if !may_be || secret.instead_of_secret(id).is_some() {
         return false;
     }
-    let is_beside = id.group == secret.group;
     if is_about_another_secret(&id.name) || is_about_another_secret(&secret.name) {
         return is_beside && are_a_login(&id.name, &secret.name);
     }

@@ -113,6 +113,51 @@ fn a_kubernetes_manifest() {
 }
 
 #[test]
+fn a_document_inside_a_document() {
+    let at = |within: &str| {
+        [
+            format!("{within}, inside it at [default] aws_access_key_id"),
+            format!("{within}, inside it at [default] aws_secret_access_key"),
+        ]
+    };
+    for (document, within) in [
+        ("a: |\n  [default]\n\n  aws_access_key_id = ‹id›\n  aws_secret_access_key = ‹secret›\n\nx: y\n", "/a"),
+        (
+            "{\"a\": \"[default]\\naws_access_key_id=‹id›\\r\\naws_secret_access_key=‹secret›\\n\", \"é\": \"\\u00e9\"}",
+            "/a",
+        ),
+        ("a = \"\"\"\n[default]\naws_access_key_id=‹id›\naws_secret_access_key=‹secret›\n\"\"\"\nb = [\"x\"]\n", "/a"),
+    ] {
+        let [id, secret] = at(within);
+        only_the_pair_differs(document, &[(&id, &secret)]);
+    }
+    only_the_pair_differs(
+        r#"{"a": {"s3": "{\"accessKeyId\":\"‹id›\",\"x\":\"\\u00e9\",\"secretAccessKey\":\"‹secret›\"}"}}"#,
+        &[("/a/s3, inside it at /accessKeyId", "/a/s3, inside it at /secretAccessKey")],
+    );
+}
+
+#[test]
+fn lines_of_another_kind_are_left_as_they_are() {
+    for (document, pair) in [
+        (
+            "source_up\nlayout python3\n[ -f x ] && . x\nexport AWS_ACCESS_KEY_ID=‹id›\nexport AWS_SECRET_ACCESS_KEY='‹secret›'\n",
+            "",
+        ),
+        ("AWS_REGION\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n", ""),
+        ("a.b[0]=mq\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n-----END\n", ""),
+        ("[a]\nflag\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n", "[a] "),
+    ] {
+        let [id, secret] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| format!("{pair}{name}"));
+        only_the_pair_differs(document, &[(&id, &secret)]);
+    }
+    // What may be the head of another section, more of the value before, or half of the pair itself.
+    is_left_alone("[[a]]\nx\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n", "line 3");
+    is_left_alone("[a]\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n  more\n", "without a secret");
+    is_left_alone("x\nset: AWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n", "line 2");
+}
+
+#[test]
 fn yaml_that_merges_the_pair_into_each_stage() {
     only_the_pair_differs(
         "default: &default\n  service: S3\n  access_key_id: ‹id›\n  secret_access_key: ‹secret›\nproduction:\n  <<: *default\n  \
@@ -132,10 +177,6 @@ fn yaml_is_left_alone_where_it_cannot_be_edited_surely() {
         ("access_key_id: ‹id›\nsecret_access_key: ‹secret›\naccess_key_id: ‹id›\n", "twice"),
         ("# was ‹id›\naccess_key_id: ‹id›\nsecret_access_key: ‹secret›\n", "once more"),
         ("access_key_id: ‹id›\n---\nsecret_access_key: ‹secret›\n", "without a secret"),
-        (
-            "credentials: |\n  [default]\n  aws_access_key_id = ‹id›\n  aws_secret_access_key = ‹secret›\n",
-            "cannot edit",
-        ),
         ("? [‹id›]\n: ‹secret›\n", "cannot edit"),
         ("‹id›: ‹secret›\n", "cannot edit"),
     ] {

@@ -24,6 +24,8 @@ pub(crate) struct Shown {
     pub(crate) toml: u64,
     pub(crate) yaml: u64,
     pub(crate) connection: u64,
+    /// In a document inside a text.
+    pub(crate) nested: u64,
     /// Reported and left as it is.
     pub(crate) left_alone: u64,
 }
@@ -47,6 +49,7 @@ pub(crate) fn check(entries: &[StoredEntry]) -> Shown {
                 Location::Toml { .. } => shown.toml += 1,
                 Location::Yaml { .. } => shown.yaml += 1,
                 Location::Connection { .. } => shown.connection += 1,
+                Location::Nested { .. } => shown.nested += 1,
             }
         }
     }

@@ -40,17 +40,18 @@ fn in_documents_as_people_write_them_only_the_pair_changes() {
         "TOML spliced",
         "YAML spliced",
         "connection strings spliced",
+        "inner documents spliced",
         "left alone",
     ];
     let proof = RefCell::new(Proof::of("T18", "structured documents, some of them spoilt", &windows));
     let tapes = proptest::collection::vec(any::<u8>(), 0..160);
     let done = runner(proof::cases(25_000, 1_000_000)).run(&tapes, |tape| {
-        let Shown { whole, json, variable, section, toml, yaml, connection, left_alone } =
+        let Shown { whole, json, variable, section, toml, yaml, connection, nested, left_alone } =
             check(&Tape::new(&tape).entries());
         let mut proof = proof.borrow_mut();
         proof.case();
         for (window, times) in
-            windows.into_iter().zip([whole, json, variable, section, toml, yaml, connection, left_alone])
+            windows.into_iter().zip([whole, json, variable, section, toml, yaml, connection, nested, left_alone])
         {
             proof.hit(window, times);
         }

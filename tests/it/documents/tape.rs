@@ -240,7 +240,11 @@ impl<'t> Tape<'t> {
 
     /// A text that stands beside a pair: now and then a connection string, of the same pair or of another.
     fn other(&mut self, pair: &(String, String)) -> String {
-        match self.below(6) {
+        match self.below(7) {
+            6 => {
+                let another = (self.id(), self.secret());
+                format!("[x]\naws_access_key_id = {}\naws_secret_access_key = {}\n", another.0, another.1)
+            }
             5 => {
                 let another = (self.id(), self.secret());
                 self.connection(&another)

@@ -1,0 +1,31 @@
+//! Configuration as it is found in public reports and in the documentation of its formats: what is a pair in it is
+//! rotated and nothing else changes; what is none is left alone for the right reason.
+
+mod corpus;
+mod planted_pair;
+
+use rotator::discovery::{Findings, Place, StoredEntry, splice_all};
+use rotator::rotation::name::{AccessKeyId, EntryName, StoreName};
+use rotator::rotation::secret::{SecretKey, SecretValue};
+
+const NEW_ID: &str = "AKIAZZZZNEWNEWNEWNEW";
+const NEW_SECRET: &str = "zzzzNewNewNewNew/New+New/NewNewNewNewNew";
+
+fn entry(name: &str, text: &str) -> StoredEntry {
+    StoredEntry {
+        store: StoreName::new("s").expect("valid"),
+        name: EntryName::new(name).expect("valid"),
+        value: SecretValue::new(text.as_bytes().to_vec()),
+    }
+}
+
+/// The text of the only entry with a new pair in every place of the key `id`; none where it is no candidate.
+fn rotated(entry: &StoredEntry, findings: &Findings, id: &str) -> Option<String> {
+    let candidate = findings.candidates.iter().find(|candidate| candidate.key_id.as_str() == id)?;
+    let places: Vec<&Place> = candidate.places.iter().collect();
+    let (new_id, secret) = (AccessKeyId::new(NEW_ID).expect("valid"), SecretKey::new(NEW_SECRET.to_owned()));
+    let value_of = |name: &EntryName| (*name == entry.name).then_some(&entry.value);
+    let written = splice_all(&places, value_of, &new_id, &secret).expect("a candidate can be written");
+    let [(_, value)] = written.as_slice() else { panic!("one entry, written once") };
+    Some(value.expose_text().expect("text").to_owned())
+}
