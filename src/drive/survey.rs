@@ -19,7 +19,7 @@ use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
 use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
 use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
-use crate::rotation::policy::{Policy, SpareKey};
+use crate::rotation::policy::{Policy, SpareKey, words};
 use crate::rotation::secret::Fingerprint;
 use crate::rotation::sink::Follower;
 
@@ -295,8 +295,7 @@ async fn consider(
     }
     let age = keys.at.since(key.created);
     if age < choice.older_than {
-        let days = |span: Duration| humantime::format_duration(Duration::from_secs(span.as_secs() / 3600 * 3600));
-        let message = format!("it is {} old, and due at {}", days(age), days(choice.older_than));
+        let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
         return Err(Not::left("not-due", message));
     }
     if taken.users.contains(&(confirmed.account.clone(), user.clone())) {

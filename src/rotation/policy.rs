@@ -184,6 +184,31 @@ pub const WINDOW_BEFORE: Duration = Duration::from_secs(2);
 /// How long after the attempt's time-out a key may still be dated to count as the attempt's.
 pub const WINDOW_AFTER: Duration = Duration::from_secs(60);
 
+/// A span as people write it, by its two largest units: `80d`, `2d 3h`, `1h 30m`. What is shorter than a second is shown
+/// in full.
+#[must_use]
+pub fn words(span: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    if span < Duration::from_secs(1) {
+        return format!("{}ms", span.as_millis());
+    }
+    let mut rest = span.as_secs();
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS {
+        let number = rest / size;
+        rest %= size;
+        match (number, parts.len()) {
+            (0, 0) => {}
+            (0, _) => break,
+            (number, _) => parts.push(format!("{number}{unit}")),
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    parts.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use crate::rotation::name::AccessKeyId;
 
-use super::connect::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, late};
+use super::connect::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, described, late};
 
 /// What the session of a role is called where the configuration does not say; CloudTrail shows it.
 const SESSION: &str = "rotator";
@@ -75,7 +75,7 @@ impl Aws {
             let of_profile = ProfileFileCredentialsProvider::builder().configure(&own).profile_name(profile).build();
             chain = chain.profile_name(profile).credentials_provider(of_profile);
         }
-        let source = chain.load().await;
+        let source = described(&chain.load().await, access.profile.as_deref());
         // Also where a role is assumed: its credentials come from the same endpoint.
         let aws = Self::with_chain(&source, settings).await?;
         let Some(role) = &access.role else { return Ok(aws) };

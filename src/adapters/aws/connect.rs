@@ -24,6 +24,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use hyper::Uri;
 
+use super::source::Described;
+
 /// The region where the chain has none; IAM is global.
 pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
 
@@ -105,7 +107,7 @@ impl Aws {
     pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
         let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(late()).load().await;
-        Self::with_chain(&chain, settings).await
+        Self::with_chain(&described(&chain, None), settings).await
     }
 
     /// Clients as `chain` describes them.
@@ -154,6 +156,17 @@ impl Aws {
             expect(cache.is_some(), "identity cache")?;
         }
         Ok(())
+    }
+}
+
+/// The same chain, whose errors say where the credentials were to come from.
+pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> SdkConfig {
+    match chain.credentials_provider() {
+        Some(provider) => {
+            let described = SharedCredentialsProvider::new(Described::new(provider, profile));
+            chain.to_builder().credentials_provider(described).build()
+        }
+        None => chain.clone(),
     }
 }
 

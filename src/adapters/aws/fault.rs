@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::source::Trouble;
 use super::witness::{Seen, WHOLE_JSON, Witness, is_word};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
@@ -110,6 +111,8 @@ impl fmt::Display for Call {
 enum Came {
     /// It ended before the request left this process.
     NotSent(Hindrance),
+    /// There are no credentials, and the source says why.
+    NoCredentials(String),
     /// The role that signs could not be assumed: AWS's code.
     NoRole(String),
     /// It was sent, and no answer was heard to its end.
@@ -176,7 +179,12 @@ impl Fault {
     pub(super) fn refusal_code(&self) -> Option<&str> {
         match &self.came {
             Came::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
-            Came::Error(_) | Came::NotSent(_) | Came::NoRole(_) | Came::NoAnswer(_) | Came::Unreadable(_) => None,
+            Came::Error(_)
+            | Came::NotSent(_)
+            | Came::NoCredentials(_)
+            | Came::NoRole(_)
+            | Came::NoAnswer(_)
+            | Came::Unreadable(_) => None,
         }
     }
 
@@ -203,6 +211,7 @@ impl Fault {
                 Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other => false,
             },
             Came::NoRole(code) => !THROTTLING.contains(&code.as_str()),
+            Came::NoCredentials(_) => true,
             Came::NoAnswer(_) | Came::Unreadable(_) => false,
             Came::Error(_) => !self.is_skewed() && self.refusal_code().is_some_and(|code| CREDENTIALS.contains(&code)),
         }
@@ -221,7 +230,7 @@ impl Fault {
         }
         match (&self.came, self.refusal_code()) {
             (Came::NoRole(_), _) => Refusal::new(RefusalKind::Throttled, message).into(),
-            (Came::NotSent(_), _) => Refusal::new(RefusalKind::Other, message).into(),
+            (Came::NotSent(_) | Came::NoCredentials(_), _) => Refusal::new(RefusalKind::Other, message).into(),
             (_, Some(code)) => Refusal::new(self.refusal_kind(code), message).into(),
             (Came::NoAnswer(_) | Came::Unreadable(_) | Came::Error(_), None) => Failure::Unknown(message),
         }
@@ -243,7 +252,7 @@ impl Fault {
         }
         let code = match &self.came {
             Came::NotSent(Hindrance::CredentialsLate | Hindrance::TooLate) => return CallErrorKind::Unavailable,
-            Came::NotSent(_) => return CallErrorKind::Other,
+            Came::NotSent(_) | Came::NoCredentials(_) => return CallErrorKind::Other,
             Came::NoRole(_) => return CallErrorKind::Throttled,
             Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
             Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
@@ -268,6 +277,7 @@ impl fmt::Display for Fault {
         write!(f, "call {}: ", self.call)?;
         match &self.came {
             Came::NotSent(hindrance) => write!(f, "{}, so nothing was sent", hindrance.words())?,
+            Came::NoCredentials(why) => write!(f, "{why}, so nothing was sent")?,
             Came::NoRole(code) => write!(
                 f,
                 "the role could not be assumed (AWS answered {code}), so nothing was sent; check its ARN, and that its \
@@ -314,7 +324,7 @@ impl Witness {
         let came = if !seen.sent {
             match role_refused(&error) {
                 Some(code) => Came::NoRole(code),
-                None => Came::NotSent(hindrance(&error)),
+                None => not_sent(&error),
             }
         } else if let Some(code) = error_code(&seen, &error) {
             Came::Error(code)
@@ -359,6 +369,15 @@ fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) 
     }
 }
 
+fn not_sent<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Came {
+    let hindrance = hindrance(error);
+    let is_late = matches!(hindrance, Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other);
+    match causes(error).find_map(|cause| cause.downcast_ref::<Trouble>()) {
+        Some(trouble) if !is_late => Came::NoCredentials(trouble.words.clone()),
+        Some(_) | None => Came::NotSent(hindrance),
+    }
+}
+
 fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance {
     if matches!(error, SdkError::TimeoutError(_)) {
         return Hindrance::TooLate;
@@ -367,11 +386,19 @@ fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance
         Some(CredentialsError::CredentialsNotLoaded(_)) => Hindrance::NoCredentials,
         Some(CredentialsError::InvalidConfiguration(_)) => Hindrance::BadCredentials,
         Some(CredentialsError::ProviderTimedOut(_)) => Hindrance::CredentialsLate,
-        // Whoever makes them (STS, the metadata service) was out of reach, which may pass.
-        Some(_) if causes(error).any(<dyn Error>::is::<ConnectorError>) => Hindrance::CredentialsLate,
+        // Whoever makes them (STS, the metadata service) was out of reach, which may pass. (The SDK's own wrapping of any
+        // failure before the request is a connector's error, too: only what lies below counts.)
+        Some(_) if causes_of_credentials(error).any(<dyn Error>::is::<ConnectorError>) => Hindrance::CredentialsLate,
         Some(_) => Hindrance::CredentialsFailed,
         None => Hindrance::Other,
     }
+}
+
+/// The causes below the outermost error about credentials.
+fn causes_of_credentials<E: Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    causes(error).skip_while(|cause| !cause.is::<CredentialsError>()).skip(1)
 }
 
 /// AWS's code where the role was refused that was to sign.

@@ -25,6 +25,7 @@ mod iam;
 mod identity;
 mod parameter_store;
 mod secrets_manager;
+mod source;
 mod witness;
 
 pub use account::{Access, Role};

@@ -102,6 +102,29 @@ impl ParameterStore {
         Ok(names.iter().map(&mut of).collect())
     }
 
+    /// Below the path of one parameter there is nothing: that is a wrong name, and no empty store.
+    async fn is_no_parameter(&self) -> Result<(), CallError> {
+        let name = self.path.trim_end_matches('/');
+        if name.is_empty() {
+            return Ok(());
+        }
+        let call = Call::json("GetParameters", format!("parameter {name}"));
+        let witness = Witness::default();
+        let request = self.client.get_parameters().names(name).with_decryption(false);
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        // Refused or cut off, it says nothing of the name.
+        let Ok((output, _)) = witness.judge(&call, result) else { return Ok(()) };
+        if output.parameters().is_empty() {
+            return Ok(());
+        }
+        let folder = name.rfind('/').map_or("/", |at| &name[..=at]);
+        let message = format!(
+            "{name} is one parameter, and a store is all below a path; write aws-ssm:{folder}, with include for what of it \
+             is meant"
+        );
+        Err(CallError::new(CallErrorKind::Other, message))
+    }
+
     async fn page(&self, token: Option<String>, decrypts: bool) -> Result<GetParametersByPathOutput, Fault> {
         let call = Call::json("GetParametersByPath", format!("parameters below {}", self.path));
         let witness = Witness::default();
@@ -209,6 +232,9 @@ impl Backend for ParameterStore {
             all.extend(page.parameters.unwrap_or_default().into_iter().filter_map(|parameter| self.reading(parameter)));
             token = page.next_token;
             if token.is_none() {
+                if all.is_empty() {
+                    self.is_no_parameter().await?;
+                }
                 return Ok(all);
             }
         }

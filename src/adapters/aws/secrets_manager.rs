@@ -84,9 +84,19 @@ impl SecretsManager {
             secrets.extend(page.secret_list().iter().filter_map(|secret| self.listed(secret)));
             token = page.next_token;
             if token.is_none() {
-                return Ok(secrets);
+                return if secrets.contains_key("") { Err(self.is_one_secret()) } else { Ok(secrets) };
             }
         }
+    }
+
+    fn is_one_secret(&self) -> CallError {
+        let folder = self.prefix.rfind('/').map_or("", |at| &self.prefix[..=at]);
+        let message = format!(
+            "{} is one secret, and a store is all secrets whose names begin so; write aws-secretsmanager:{folder}, with \
+             include for what of it is meant",
+            self.prefix
+        );
+        CallError::new(CallErrorKind::Other, message)
     }
 
     /// None for what is on its way out, or begins with the prefix in another case only.

@@ -71,8 +71,16 @@ impl Surroundings {
     }
 }
 
-/// `path` from `base`, without `.` and `..` resolved against links: the file need not exist yet.
+/// The user's own folder. Only `~/` stands for it: another user's (`~name`) takes a look at the system's users.
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+}
+
+/// `path` from `base`, or from the user's own folder where it begins with `~/`, without `.` and `..` resolved against links: the file need not exist yet.
 pub(super) fn absolute(base: &Path, path: &Path) -> PathBuf {
-    let joined = base.join(path);
+    let joined = match (path.strip_prefix("~"), home()) {
+        (Ok(below), Some(home)) => home.join(below),
+        (Ok(_) | Err(_), _) => base.join(path),
+    };
     std::path::absolute(&joined).unwrap_or(joined)
 }

@@ -70,6 +70,9 @@ impl StoreUri {
                     _ => Self::new("file", path, StoreKind::File),
                 }
             }
+            Some((scheme @ ("aws-secretsmanager" | "aws-ssm"), rest)) if rest.starts_with("arn:") => {
+                Err(named_by_arn(text, scheme, rest))
+            }
             Some((scheme @ ("aws-secretsmanager" | "aws-ssm"), rest)) => {
                 let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
                 let is_secrets = scheme == "aws-secretsmanager";
@@ -137,6 +140,30 @@ impl StoreUri {
             | StoreKind::Exec(_) => None,
         }
     }
+}
+
+/// Neither a prefix nor a path is an ARN, so that nothing would ever be found. What to write instead can be read from it:
+/// the name stands behind the sixth colon of a secret, with six random letters at its end
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>), and behind `parameter` otherwise.
+fn named_by_arn(text: &str, scheme: &str, arn: &str) -> CliError {
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    let region = parts.get(3).copied().filter(|region| !region.is_empty()).unwrap_or("…");
+    let name = match (scheme, parts.get(5), parts.get(6)) {
+        ("aws-secretsmanager", Some(_), Some(name)) => {
+            let bare = name.rsplit_once('-').filter(|(_, random)| random.len() == 6);
+            bare.map_or(*name, |(name, _)| name)
+        }
+        (_, Some(name), None) => name.strip_prefix("parameter").unwrap_or(name),
+        (..) => "…",
+    };
+    let folder = name.rfind('/').map_or("", |at| &name[..=at]);
+    CliError::usage(
+        format!("the store `{text}` is named by an ARN, and a store is all whose names begin alike"),
+        format!(
+            "write {scheme}:{folder} with include = [\"*/{}\"] and region = \"{region}\" in a [[store]]",
+            name.trim_start_matches(folder)
+        ),
+    )
 }
 
 /// The absolute path that a URI names.

@@ -15,7 +15,7 @@ use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
 use crate::drive::owner::{LITERAL, Owner};
 use crate::rotation::name::UserName;
-use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed};
+use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
 
 const DEFAULT_CONCURRENCY: usize = 16;
 /// Each call in flight is a connection, and IAM throttles long before.
@@ -100,8 +100,8 @@ fn policy(layers: &Layers) -> Result<Policy, CliError> {
         return Err(CliError::usage(
             format!(
                 "[policy] proof_span ({}) leaves no time before proof_timeout ({}): no new pair could ever prove itself",
-                humantime::format_duration(policy.proof_span),
-                humantime::format_duration(policy.proof_timeout)
+                words(policy.proof_span),
+                words(policy.proof_timeout)
             ),
             "set proof_timeout well above proof_span",
         ));

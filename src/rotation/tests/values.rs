@@ -173,3 +173,21 @@ fn names_are_what_the_manual_says() {
         assert_eq!(StoreIdentity::new(text).is_ok(), fits, "{text:?}");
     }
 }
+
+#[test]
+fn a_span_reads_as_people_write_it() {
+    use crate::rotation::policy::words;
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let rows = [
+        (hours(80 * 24), "80d"),
+        (hours(51), "2d 3h"),
+        (hours(90 * 24) - Duration::from_secs(1), "89d 23h"),
+        (Duration::from_secs(5400), "1h 30m"),
+        (Duration::from_secs(3605), "1h"),
+        (Duration::from_secs(45), "45s"),
+        (Duration::from_millis(250), "250ms"),
+    ];
+    for (span, text) in rows {
+        assert_eq!(words(span), text);
+    }
+}

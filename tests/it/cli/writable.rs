@@ -51,3 +51,51 @@ fn an_empty_store_is_warned_of() {
     }
     run(&bench, &["doctor"]).code(0).prints("files: it has no entries");
 }
+
+/// `file:~/…` is what people write (hashicorp/terraform-provider-aws#147), and the shell expands no `~` behind a colon.
+#[test]
+fn a_tilde_is_the_users_own_folder() {
+    let bench = scene();
+    let key = bench.sandbox.keys_of(USER)[0].id.clone();
+    bench.write("rotator.toml", "[owner]\nfrom = \"aws\"\n");
+    run(&bench, &["--store", "file:~/files", "plan"]).code(0).prints(key.as_str());
+    bench.run_in(("ROTATOR_STORE", "file:~/files/env"), &["plan"]).code(0).prints(key.as_str());
+    bench.write("rotator.toml", "store = \"file:~/files\"\n[owner]\nfrom = \"aws\"\n");
+    run(&bench, &["plan"]).code(0).prints(key.as_str());
+    run(&bench, &["--store", "file:~other/files", "plan"]).code(1).says("there is no file or folder");
+}
+
+/// Neither a prefix nor a path is an ARN (Kralizek/AWSSecretsManagerConfigurationExtensions#101).
+#[test]
+fn an_arn_is_refused_with_what_to_write() {
+    let bench = scene();
+    let secret = "aws-secretsmanager:arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/prod/env-AbCdEf";
+    let ended = run(&bench, &["--store", secret, "plan"]).code(2);
+    let ended = ended.says("aws-secretsmanager:shop/prod/").says("*/env").says("eu-west-1");
+    assert!(!ended.stderr.contains("AbCdEf\" "), "{}", ended.stderr);
+    let parameter = "aws-ssm:arn:aws:ssm:eu-west-1:123456789012:parameter/shop/key";
+    run(&bench, &["--store", parameter, "plan"]).code(2).says("aws-ssm:/shop/");
+}
+
+/// Why there are no credentials is said with the profile's name and its source (Versent/saml2aws#880, jdx/mise#9875), and
+/// nothing that a program printed.
+#[test]
+fn a_profile_without_credentials_is_named_with_its_source() {
+    let bench = scene();
+    std::fs::create_dir(bench.path(".aws")).expect("made");
+    let config = "[profile broken]\ncredential_process = sh -c 'echo printed-by-it >&2; exit 3'\n\
+                  [profile corp]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = ops\n\
+                  [sso-session corp]\nsso_start_url = https://example.invalid/start\nsso_region = us-east-1\n";
+    bench.write(".aws/config", config);
+    for (profile, words) in [
+        ("broken", "`broken` gave no credentials: its credential_process ended with 3"),
+        ("corp", "this build of rotator has no sso"),
+        ("brokn", "there is no AWS profile `brokn`"),
+    ] {
+        let mut command = bench.command(&["plan"]);
+        command.env_remove("ROTATOR_STORE").env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        let ended: super::bench::Ended = command.env("AWS_PROFILE", profile).output().expect("it starts").into();
+        let ended = ended.code(1).says(words);
+        assert!(!ended.stderr.contains("printed-by-it"), "{}", ended.stderr);
+    }
+}

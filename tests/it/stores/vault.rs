@@ -161,6 +161,20 @@ async fn what_is_wrong_with_vault_is_told_apart() {
     kv.with(|bao| bao.ask("POST", "/v1/sys/mounts/old", Some(&json!({ "type": "kv", "options": { "version": "1" } }))));
     let old = at("old").await.identity().await.expect_err("refused");
     assert!(old.message.contains("version 2"), "{old}");
+    let old = at("old").await.read_all().await.expect_err("a list of it is empty, and says nothing");
+    assert!(old.message.contains("version 2"), "{old}");
+    // What is misnamed is no empty store.
+    kv.put("shop/live/aws", b"x");
+    for (root, words) in [
+        ("data/shop", "write vault:kv/shop"),
+        ("metadata/shop", "write vault:kv/shop"),
+        ("shop/live/aws", "is one secret"),
+        ("shopp", "there is nothing at kv/shopp"),
+    ] {
+        let wrong = opened(VaultSettings { root: root.to_owned(), ..kv.with(|bao| settings(bao, ROOT)) }).await;
+        let error = wrong.read_all().await.expect_err("it is not there");
+        assert!(error.message.contains(words), "{root}: {error}");
+    }
     // Another mount under the same path is another store.
     let again = kv.fresh();
     assert_ne!(again.identity().await.expect("known"), identity);

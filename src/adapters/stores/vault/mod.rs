@@ -112,6 +112,50 @@ impl Vault {
         Ok(names)
     }
 
+    /// The number of the mount, which is a KV engine of version 2.
+    async fn mounted(&self) -> Result<String, CallError> {
+        let answer = self.api.call(Method::GET, &["sys", "internal", "ui", "mounts", &self.mount], None).await?;
+        let Answer { status: 200, body, .. } = answer else {
+            return Err(answer.error(&format!("ask what is mounted at {}", self.mount)));
+        };
+        let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
+        if text("/data/type") != Some("kv") || text("/data/options/version") != Some("2") {
+            return Err(other(format!(
+                "{} is no KV engine of version 2, and only that has compare-and-set: `vault kv enable-versioning {}` \
+                 makes it one",
+                self.mount, self.mount
+            )));
+        }
+        text("/data/uuid")
+            .map(str::to_owned)
+            .ok_or_else(|| other("the server does not say which mount it is".to_owned()))
+    }
+
+    /// A folder is gone with its last secret, so that only a whole mount is ever empty: all else is a wrong name.
+    async fn is_rightly_empty(&self) -> Result<(), CallError> {
+        // A list of what is no engine of version 2 is as empty.
+        self.mounted().await?;
+        if self.root.is_empty() {
+            return Ok(());
+        }
+        let (mount, root) = (&self.mount, &self.root);
+        let api_path = root.split_once('/').filter(|(first, _)| ["data", "metadata"].contains(first));
+        if let Some((first, path)) = api_path {
+            return Err(other(format!(
+                "there is nothing at {mount}/{root}: \"{first}/\" belongs to the path of the API only; write \
+                 vault:{mount}/{path}"
+            )));
+        }
+        if !matches!(self.get(String::new()).await?, Reading::Missing) {
+            let folder = root.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("/{folder}"));
+            return Err(other(format!(
+                "{mount}/{root} is one secret, and a store is a folder of them; write vault:{mount}{folder}, with include \
+                 for what of it is meant"
+            )));
+        }
+        Err(other(format!("there is nothing at {mount}/{root}: check the path in vault:{mount}/{root}")))
+    }
+
     async fn may_update(&self, names: &[String]) -> Vec<Writable> {
         let paths: Vec<String> = names.iter().map(|name| format!("{}/data/{}", self.mount, self.path(name))).collect();
         let question = json!({ "paths": paths });
@@ -170,6 +214,10 @@ impl Vault {
     }
 }
 
+fn other(message: String) -> CallError {
+    CallError::new(CallErrorKind::Other, message)
+}
+
 /// `LIST` is a method of its own there.
 fn list() -> Method {
     Method::from_bytes(b"LIST").unwrap_or(Method::GET)
@@ -198,28 +246,16 @@ impl Backend for Vault {
 
     /// The mount's own number, which a mount made anew under the same path does not have.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
-        let answer = self.api.call(Method::GET, &["sys", "internal", "ui", "mounts", &self.mount], None).await?;
-        let Answer { status: 200, body, .. } = answer else {
-            return Err(answer.error(&format!("ask what is mounted at {}", self.mount)));
-        };
-        let other = |message: String| CallError::new(CallErrorKind::Other, message);
-        let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
-        if text("/data/type") != Some("kv") || text("/data/options/version") != Some("2") {
-            let message = format!(
-                "{} is no KV engine of version 2, and only that has compare-and-set: `vault kv enable-versioning {}` \
-                 makes it one",
-                self.mount, self.mount
-            );
-            return Err(other(message));
-        }
-        let Some(uuid) = text("/data/uuid") else {
-            return Err(other("the server does not say which mount it is".to_owned()));
-        };
+        let uuid = self.mounted().await?;
         StoreIdentity::new(format!("vault {uuid} {}", self.root)).map_err(|error| other(error.to_string()))
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
-        let mut all = read_each(self.list().await?, AT_ONCE, |name| self.get(name).boxed()).await?;
+        let names = self.list().await?;
+        if names.is_empty() {
+            self.is_rightly_empty().await?;
+        }
+        let mut all = read_each(names, AT_ONCE, |name| self.get(name).boxed()).await?;
         all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
         Ok(all)
     }
