@@ -87,6 +87,8 @@ faults! {
     WriteBelieved = "write-believed",
     /// A removal is sent however old the facts are that it rests on.
     StaleFacts = "stale-facts",
+    /// A rotation is opened although its old pair did not answer as its user.
+    OldPairNotProven = "old-pair-not-proven",
     /// The old key goes although a sink may still hold it.
     SinkNotAwaited = "sink-not-awaited",
     /// A key held on evidence goes although its last use was asked for only before it was deactivated.

@@ -46,10 +46,12 @@ fn prepare(scene: &Scene) -> Result<(), CliError> {
 fn kill_between(scene: &Scene) -> Result<(), CliError> {
     let users = scene.users().len();
     tell("\n$ rotator run\n")?;
-    // The first call asks who rotator itself is; those after it are new pairs that prove themselves before they are
-    // stored. Held there, every rotation stands between creating a key and storing it.
-    let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(2).always();
-    scene.sandbox.arm(proofs);
+    // The first call that a user's pair signs is the proof of the old one; those after it are new pairs that prove
+    // themselves before they are stored. Held there, every rotation stands between creating a key and storing it.
+    for user in scene.users() {
+        let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(user);
+        scene.sandbox.arm(proofs.nth(2).always());
+    }
     let mut run = scene.spawn(&["run"])?;
     let held = block_on(async { Ok(tokio::time::timeout(PATIENCE, scene.sandbox.held(users)).await.is_ok()) })?;
     let killed = run.kill()?;

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::accounts::Account;
+use super::old_pair::{Tried, prove_old};
 use super::pace::Operation;
-use super::report::{Report, collect, collect_opened, with_causes};
+use super::report::{Opening, Report, collect, collect_opened, with_causes};
 use super::rotate::visit;
 use super::sinks::in_sinks;
 use super::survey::{Choice, Due, Survey, Taken, survey};
@@ -21,7 +22,7 @@ use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote};
 use crate::journal::store::{StorageError, Which};
 use crate::journal::write_ahead::{Journal, JournalError};
 use crate::ports::call::CallError;
-use crate::rotation::event::{Event, Opened};
+use crate::rotation::event::{Event, OldPair, Opened};
 use crate::rotation::known::{KeySeen, KeysSeen};
 use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
 
@@ -89,7 +90,9 @@ impl Drive {
     /// [`CampaignError`] if the journal or a store cannot be read.
     pub async fn plan(&self, choice: &Choice) -> Result<Plan, CampaignError> {
         let campaign = self.open_campaign().await?;
-        let Survey { due, left_alone, .. } = self.survey(choice, campaign.as_ref()).await?;
+        let Survey { mut due, left_alone, .. } = self.survey(choice, campaign.as_ref()).await?;
+        // A plan is shown, and may be shown for long: no pair is tried.
+        due.iter_mut().for_each(|due| due.secret = None);
         Ok(Plan { due, left_alone })
     }
 
@@ -148,9 +151,10 @@ impl Drive {
         let now_due = due.len();
         let chosen: Vec<Due> = due.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
         let rotated = self.open_each(id, chosen, choice, report).await;
-        report.unopened = now_due - rotated.len() + unconfirmed.len();
+        let left_since = report.left_alone.len() - left_alone.len();
+        report.unopened = now_due - rotated.len() - left_since + unconfirmed.len();
         unopened.retain(|key| !rotated.contains(key));
-        self.settle_campaign(id, unopened, left_alone).await
+        self.settle_campaign(id, unopened, report.left_alone.clone()).await
     }
 
     async fn survey(&self, choice: &Choice, campaign: Option<&Campaign>) -> Result<Survey, CampaignError> {
@@ -186,18 +190,24 @@ impl Drive {
             let id = due.id;
             keys.push((id, due.key.id.clone()));
             let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
-            let opened = self.opened(campaign, due, choice);
+            let opened = self.opened(campaign, &due, choice);
             tasks.spawn(async move {
-                let place = in_hand.acquire_owned().await.ok();
-                if world.stop.asked() {
-                    return (id, Ok(None));
-                }
-                let result = match opened {
-                    Ok(opened) => match journal.open(id, opened).await {
-                        Ok(journal) => Box::pin(visit(&world, journal, place)).await.map(Some),
-                        Err(error) => Err(error),
-                    },
-                    Err(error) => Err(JournalError::Storage(error)),
+                let opened = match opened {
+                    Ok(opened) => opened,
+                    Err(error) => return (id, Err(JournalError::Storage(error))),
+                };
+                let (old_pair, place) = match prove_old(&world, &due, opened.policy.settle, &in_hand).await {
+                    Tried::Proven { old_pair, place } => (old_pair, place),
+                    Tried::Left(note) => return (id, Ok(Opening::Left(note))),
+                    Tried::NotNow(why) => return (id, Ok(Opening::NotNow(why))),
+                    Tried::Stopped => return (id, Ok(Opening::Stopped)),
+                };
+                drop(due);
+                let result = match journal.open(id, Opened { old_pair, ..opened }).await {
+                    Ok(journal) => {
+                        Box::pin(visit(&world, journal, place)).await.map(|visit| Opening::Visited(Box::new(visit)))
+                    }
+                    Err(error) => Err(error),
                 };
                 (id, result)
             });
@@ -206,7 +216,7 @@ impl Drive {
         keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect()
     }
 
-    fn opened(&self, campaign: CampaignId, due: Due, choice: &Choice) -> Result<Opened, StorageError> {
+    fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, StorageError> {
         let mut stores = std::collections::BTreeMap::new();
         for place in &due.places {
             match self.world.stores.get(&place.store) {
@@ -217,14 +227,15 @@ impl Drive {
         }
         Ok(Opened {
             campaign,
-            account: due.account,
-            user: due.user,
-            old_key: due.key.id,
-            old_secret: due.old_secret,
+            account: due.account.clone(),
+            user: due.user.clone(),
+            old_key: due.key.id.clone(),
+            old_secret: due.old_secret.clone(),
             old_key_created: due.key.created,
-            places: due.places,
+            old_pair: OldPair::default(),
+            places: due.places.clone(),
             stores,
-            sinks: due.sinks,
+            sinks: due.sinks.clone(),
             policy: choice.policy.clone(),
         })
     }

@@ -12,6 +12,7 @@ pub mod campaign;
 mod confirm;
 mod facts;
 pub mod home;
+mod old_pair;
 pub mod owner;
 pub mod pace;
 pub mod places;

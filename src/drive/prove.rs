@@ -32,7 +32,7 @@ pub(super) async fn prove_once(
 ) -> Proof {
     let ask = || account.ports.identity.who_is(id, secret);
     match account.pace.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
-        Ok(WhoIs::User { account, user, at }) => {
+        Ok(WhoIs::User { account, user, at, .. }) => {
             let _ = world.saw_date(at);
             match account == opened.account && user.is_user(&opened.user) {
                 true => Proof::Passed,
@@ -40,7 +40,7 @@ pub(super) async fn prove_once(
             }
         }
         Ok(WhoIs::Other { arn }) => Proof::SomebodyElse(arn),
-        Ok(WhoIs::NotAccepted { code }) => Proof::TimedOut(code),
+        Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => Proof::TimedOut(code),
         Err(error) => Proof::TimedOut(error.message),
     }
 }
@@ -73,7 +73,7 @@ pub async fn prove(
             account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
         let mut limit = timeout;
         match answer {
-            Ok(WhoIs::User { account, user, at }) => {
+            Ok(WhoIs::User { account, user, at, .. }) => {
                 let _ = world.saw_date(at);
                 let is_expected = account == opened.account && user.is_user(&opened.user);
                 if !is_expected && !planted::is(Planted::WrongUserAccepted) {
@@ -87,7 +87,7 @@ pub async fn prove(
                 continue;
             }
             Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
-            Ok(WhoIs::NotAccepted { code }) => last = code,
+            Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => last = code,
             Err(error) => {
                 if error.kind.is_transient() {
                     limit = timeout.saturating_mul(WHERE_NOTHING_IS_SAID);

@@ -47,17 +47,34 @@ pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, Journa
     report.touched.sort();
 }
 
+/// What became of a key that was due.
+pub(super) enum Opening {
+    /// Its rotation was opened, and visited.
+    Visited(Box<Visit>),
+    /// It was not opened: an operator has to see to it first.
+    Left(Box<LeftAloneNote>),
+    /// It was not opened, and the next run tries again; for people.
+    NotNow(String),
+    /// It was not opened: a stop was asked for.
+    Stopped,
+}
+
 /// Waits for every visit; which rotations stand.
 pub(super) async fn collect_opened(
-    mut tasks: JoinSet<(RotationId, Result<Option<Visit>, JournalError>)>,
+    mut tasks: JoinSet<(RotationId, Result<Opening, JournalError>)>,
     report: &mut Report,
 ) -> BTreeSet<RotationId> {
     let mut opened = BTreeSet::new();
     while let Some(joined) = tasks.join_next().await {
         match joined {
-            Ok((_, Ok(None))) => report.stopped = true,
-            Ok((id, Ok(Some(visit)))) => {
-                if take_in(id, Ok(visit), report) {
+            Ok((_, Ok(Opening::Stopped))) => report.stopped = true,
+            Ok((_, Ok(Opening::NotNow(why)))) => report.troubles.push((None, why)),
+            Ok((_, Ok(Opening::Left(note)))) => {
+                report.left_alone.push(*note);
+                report.need_a_person += 1;
+            }
+            Ok((id, Ok(Opening::Visited(visit)))) => {
+                if take_in(id, Ok(*visit), report) {
                     opened.insert(id);
                 }
             }

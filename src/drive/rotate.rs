@@ -121,7 +121,7 @@ pub async fn visit(
         }
         visitor.steps += 1;
         let before = journal.rotation().standing.clone();
-        let (next, ended) = visitor.step(journal).await?;
+        let (next, ended) = Box::pin(visitor.step(journal)).await?;
         journal = next;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::Opened | Phase::CreatedNew { .. })) {
             visitor.place = None;

@@ -1,6 +1,7 @@
 //! What there is to do: every entry is read, keys are found, IAM confirms each. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use crate::ports::secret_store::Reading;
 use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
 use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
 use crate::rotation::policy::{Policy, SpareKey, words};
-use crate::rotation::secret::Fingerprint;
+use crate::rotation::secret::{Fingerprint, SecretKey};
 use crate::rotation::sink::Follower;
 
 /// What the operator chose to rotate.
@@ -51,6 +52,8 @@ pub struct Due {
     pub user: UserName,
     /// The key.
     pub key: KeySeen,
+    /// Its secret as it stands now, for the proof of the pair; overwritten when the last copy of this is dropped.
+    pub secret: Option<Arc<SecretKey>>,
     /// Where its pair stands.
     pub places: Vec<Place>,
     /// The sinks that follow these places.
@@ -145,7 +148,8 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let Searched { elsewhere, unopened } = search(world, &entries, &names, &findings.candidates);
     unread.extend(unopened.into_iter().map(|(store, entry, why)| (store, entry, why.to_string())));
     let may_name_any = report_unread(world, &unread, &mut survey);
-    let secrets: Vec<_> = findings.candidates.iter().map(|candidate| fingerprint(&entries, candidate)).collect();
+    let read = |candidate| read_secret(&entries, candidate);
+    let secrets: Vec<_> = findings.candidates.iter().map(read).collect();
     drop(entries);
     for alone in findings.left_alone {
         survey.left_alone.push(LeftAloneNote {
@@ -165,7 +169,7 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let to_open = findings.candidates.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Some(_))));
     let writable = Answers::of_candidates(world, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
-    for ((candidate, answer), (id, old_secret)) in findings.candidates.iter().zip(answers).zip(secrets) {
+    for ((candidate, answer), secret) in findings.candidates.iter().zip(answers).zip(secrets) {
         let checked = answer.and_then(|found| match found {
             Some(found) => writable.check(world, candidate).map(|()| Some(found)),
             None => Ok(None),
@@ -173,7 +177,11 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
         match checked {
             Ok(Some((Confirmed { account, user, key, .. }, sinks))) => {
                 let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
-                by_user.entry(whose).or_default().push(Due { id, old_secret, account, user, key, places, sinks });
+                let id = RotationId::from_uuid(Uuid::now_v7());
+                let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
+                let secret = secret.map(Arc::new);
+                let due = Due { id, old_secret, account, user, key, secret, places, sinks };
+                by_user.entry(whose).or_default().push(due);
             }
             Ok(None) => {}
             Err(not) => {
@@ -333,17 +341,14 @@ async fn consider(
     Ok(Some((confirmed, sinks)))
 }
 
-/// A rotation's id, and within it the fingerprint of the secret as it stands now.
-fn fingerprint(entries: &[StoredEntry], candidate: &Candidate) -> (RotationId, Option<Fingerprint>) {
-    let id = RotationId::from_uuid(Uuid::now_v7());
-    let secret = candidate.places.first().and_then(|place| {
-        let value_of = |name: &EntryName| {
-            let found = entries.iter().find(|entry| entry.store == place.store && entry.name == *name);
-            found.map(|entry| &entry.value)
-        };
-        read_pair(place, value_of).ok()
-    });
-    (id, secret.and_then(|pair| pair.secret.fingerprint(id)))
+/// The secret as it stands now; every place of a candidate holds the same.
+fn read_secret(entries: &[StoredEntry], candidate: &Candidate) -> Option<SecretKey> {
+    let place = candidate.places.first()?;
+    let value_of = |name: &EntryName| {
+        let found = entries.iter().find(|entry| entry.store == place.store && entry.name == *name);
+        found.map(|entry| &entry.value)
+    };
+    read_pair(place, value_of).ok().map(|pair| pair.secret)
 }
 
 /// IAM allows a user two keys; the second place has to be free.

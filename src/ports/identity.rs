@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use super::call::CallError;
-use crate::rotation::name::{AccessKeyId, AccountId, UserName};
+use crate::rotation::name::{AccessKeyId, AccountId, UserId, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretKey;
 
@@ -39,6 +39,8 @@ pub enum WhoIs {
         account: AccountId,
         /// Who.
         user: UserResource,
+        /// Its unique id, where the answer has one: it stays when the user is renamed.
+        id: Option<UserId>,
         /// AWS's clock when it answered.
         at: Timestamp,
     },
@@ -49,6 +51,13 @@ pub enum WhoIs {
     },
     /// The pair was not accepted: normal right after a create.
     NotAccepted {
+        /// AWS's error code.
+        code: String,
+    },
+    /// The call itself was not allowed, which says nothing of the pair. It needs no permission, so what refuses it is the
+    /// policy of an endpoint, or a perimeter around the network
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
+    Forbidden {
         /// AWS's error code.
         code: String,
     },
@@ -64,7 +73,7 @@ pub trait Identity: Send + Sync {
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>). `None`: AWS knows no such key.
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError>;
 
-    /// Who this pair is. Never called with an old pair: a canary key raises an alarm when it is tried.
+    /// Who this pair is. It counts as a use of the key, and an old pair is tried by `drive::old_pair` only.
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
 }
 

@@ -1,12 +1,14 @@
 //! All that a line of the journal may say. Events are facts, in the past tense; none holds a secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::effect::{AfterDiscard, Intent};
 use super::failure::Refusal;
-use super::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserName};
+use super::known::KeyUse;
+use super::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserId, UserName};
 use super::policy::{Policy, Timestamp};
 use super::reason::Reason;
 use super::secret::Fingerprint;
@@ -30,6 +32,9 @@ pub struct Opened {
     /// later is not overwritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_secret: Option<Fingerprint>,
+    /// What the proof of the old pair showed.
+    #[serde(default, skip_serializing_if = "OldPair::is_unknown")]
+    pub old_pair: OldPair,
     /// Every place that holds the pair.
     pub places: Vec<Place>,
     /// What each of their stores said it was.
@@ -39,6 +44,57 @@ pub struct Opened {
     pub sinks: Vec<Follower>,
     /// The rules in force.
     pub policy: Policy,
+}
+
+/// What the proof of the old pair showed, right before the rotation was opened. All of it is unknown in journals from before
+/// pairs were proven.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OldPair {
+    /// The user's unique id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// The key's last use before the proof, which counts as one itself; `None`: IAM did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<UsedBefore>,
+    /// When the pair answered rotator, by AWS's clock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Timestamp>,
+}
+
+/// The last use of a key, as IAM told it before its pair was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "used", rename_all = "kebab-case")]
+pub enum UsedBefore {
+    /// It had never been used.
+    Never,
+    /// This was its last use.
+    Last(KeyUse),
+}
+
+impl OldPair {
+    /// How far the date that IAM tells of a use may be from the moment of the call itself.
+    const SAME_USE: Duration = Duration::from_secs(60);
+
+    /// Whether nothing was proven: the rotation was opened by a rotator that did not try old pairs.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// When somebody else used the key last, where IAM tells this use: a call of STS at the time of a proof is the proof.
+    #[must_use]
+    pub fn last_use_by_others(&self, told: Option<&KeyUse>) -> Option<Timestamp> {
+        let told = told?;
+        let is_proof = |proof: &Timestamp| told.at.since(*proof).max(proof.since(told.at)) <= Self::SAME_USE;
+        if told.service.as_deref() == Some("sts") && self.proofs.iter().any(is_proof) {
+            return match &self.last_used {
+                Some(UsedBefore::Last(before)) => Some(before.at),
+                Some(UsedBefore::Never) | None => None,
+            };
+        }
+        Some(told.at)
+    }
 }
 
 /// What came of an effect, or what a look at the world showed that must have come of it.

@@ -96,6 +96,20 @@ macro_rules! checked_text {
 }
 
 checked_text!(
+    /// An IAM user's unique id, as `GetCallerIdentity` tells it (`AIDA…`): it stays when the user is renamed, and a user that
+    /// is deleted and made again under the same name has another one
+    /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>).
+    UserId,
+    |text| {
+        const WHAT: &str = "a user's unique id";
+        if text.is_empty() || text.len() > 128 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(InvalidName::new(text, WHAT, "it is not 1 to 128 letters and digits"));
+        }
+        Ok(())
+    }
+);
+
+checked_text!(
     /// An IAM user's name, without its path.
     ///
     /// IAM itself allows letters, digits and `_+=,.@-`, at most 64 characters

@@ -5,6 +5,7 @@ mod bench;
 mod campaigns;
 mod input;
 mod interrupted;
+mod proofs;
 mod rotating;
 mod sinks;
 mod stores;

@@ -67,6 +67,8 @@ fn two_keys_and_a_blocked_rotation_stop_nobody_else_and_nothing_is_rotated_twice
 fn cut_off() -> (Sandbox, Program) {
     let (sandbox, program, _entries) = filled();
     let program = program.with("ROTATOR_POLICY_PROOF_TIMEOUT", "60s");
+    // The old keys are older than what is not accepted yet.
+    sandbox.advance(Duration::from_secs(3601));
     sandbox.set_behaviour(Behaviour {
         allow_slash_in_user_names: true,
         new_keys_invalid_for: Duration::from_secs(3600),

@@ -347,7 +347,7 @@ fn believable(call: &Call, seen: Seen) -> Result<Seen, Fault> {
 
 /// The code of a whole error document.
 fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Option<String> {
-    let code = error.as_service_error()?.code()?;
+    let code = error.as_service_error()?.code().or(seen.code.as_deref())?;
     (seen.root.is_some() && is_word(code)).then(|| code.to_owned())
 }
 

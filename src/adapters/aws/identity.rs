@@ -10,11 +10,15 @@ use super::fault::{Call, Fault};
 use super::witness::{Seen, Witness};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
-use crate::rotation::name::{AccessKeyId, AccountId};
+use crate::rotation::name::{AccessKeyId, AccountId, UserId};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretKey;
 
 const OPERATION: &str = "GetCallerIdentity";
+
+/// What AWS answers where the policy of an endpoint or a perimeter does not let the call through
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>).
+const FORBIDDEN: &[&str] = &["AccessDenied", "AccessDeniedException"];
 
 #[async_trait]
 impl Identity for Aws {
@@ -56,15 +60,17 @@ impl Identity for Aws {
         let result = Box::pin(request.send()).await;
         let (output, seen) = match witness.judge(&call, result) {
             Ok(answer) => answer,
-            // This call is signed by the pair and needs no permission, so a denial is about the pair.
+            // This call is signed by the pair and needs no permission, so a denial is about the pair, or about the way.
             Err(fault) if fault.refusal_code().is_some() && (fault.is_denied() || fault.is_about_credentials()) => {
-                return Ok(WhoIs::NotAccepted { code: fault.refusal_code().unwrap_or_default().to_owned() });
+                let code = fault.refusal_code().unwrap_or_default().to_owned();
+                let forbidden = FORBIDDEN.contains(&code.as_str());
+                return Ok(if forbidden { WhoIs::Forbidden { code } } else { WhoIs::NotAccepted { code } });
             }
             Err(fault) => return Err(fault.into_call_error()),
         };
         let answer = Answer::of(output, &call, seen)?;
         Ok(match user_of(&answer.arn, &answer.account) {
-            Some(user) => WhoIs::User { user, account: answer.account, at: answer.at },
+            Some(user) => WhoIs::User { user, account: answer.account, id: answer.user_id, at: answer.at },
             None => WhoIs::Other { arn: answer.arn },
         })
     }
@@ -73,6 +79,7 @@ impl Identity for Aws {
 struct Answer {
     account: AccountId,
     arn: String,
+    user_id: Option<UserId>,
     at: Timestamp,
 }
 
@@ -83,7 +90,8 @@ impl Answer {
         let account = account.ok_or_else(|| unreadable("the answer names no account"))?;
         let arn = output.arn.filter(|arn| is_arn(arn)).ok_or_else(|| unreadable("the answer holds no ARN"))?;
         let at = seen.at.ok_or_else(|| unreadable("the answer has no Date header that can be read"))?;
-        Ok(Self { account, arn, at })
+        let user_id = output.user_id.and_then(|id| UserId::new(id).ok());
+        Ok(Self { account, arn, user_id, at })
     }
 }
 

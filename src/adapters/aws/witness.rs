@@ -33,6 +33,8 @@ pub(super) struct Seen {
     pub(super) request_id: Option<String>,
     /// The name of the body's root element, if the body is one whole document.
     pub(super) root: Option<String>,
+    /// The error code of a body in the form of EC2's errors, which the SDKs of IAM and STS find no code in.
+    pub(super) code: Option<String>,
 }
 
 /// The interceptor; one for each call.
@@ -87,12 +89,15 @@ impl Intercept for Witness {
         let headers = response.headers();
         let at = headers.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         let request_id = headers.get("x-amzn-requestid").filter(|id| is_word(id));
-        let root = response.body().bytes().and_then(|body| root_of_whole(body).or_else(|| whole_json(body)));
+        let body = response.body().bytes();
+        let root = body.and_then(|body| root_of_whole(body).or_else(|| whole_json(body)));
+        let code = body.filter(|_| root == Some(EC2_ERROR)).and_then(code_within);
         self.note(|seen| {
             seen.status = Some(response.status().as_u16());
             seen.at = at.map(Timestamp::from_system);
             seen.request_id = request_id.map(str::to_owned);
             seen.root = root.map(str::to_owned);
+            seen.code = code.map(str::to_owned);
         });
         Ok(())
     }
@@ -118,6 +123,18 @@ pub(super) fn is_word(text: &str) -> bool {
 
 /// The root of a body that is one whole JSON object.
 pub(super) const WHOLE_JSON: &str = "{}";
+
+/// The root of EC2's errors (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), which look-alikes
+/// answer with for any service.
+const EC2_ERROR: &str = "Response";
+
+/// The code of the first error in such a body.
+fn code_within(body: &[u8]) -> Option<&str> {
+    let (_, error) = std::str::from_utf8(body).ok()?.split_once("<Errors>")?.1.split_once("<Error>")?;
+    let (error, _) = error.split_once("</Error>")?;
+    let (code, _) = error.split_once("<Code>")?.1.split_once("</Code>")?;
+    Some(code.trim()).filter(|code| is_word(code))
+}
 
 fn whole_json(body: &[u8]) -> Option<&'static str> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
@@ -173,6 +190,17 @@ mod tests {
         ] {
             assert_eq!(root_of_whole(broken.as_bytes()), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_code_is_read_from_errors_of_ec2s_form() {
+        let body = |inner: &str| format!("<Response><Errors><Error>{inner}</Error></Errors></Response>");
+        let code = |inner: &str| code_within(body(inner).as_bytes()).map(str::to_owned);
+        assert_eq!(code("<Code>SignatureDoesNotMatch</Code>").as_deref(), Some("SignatureDoesNotMatch"));
+        for none in ["", "<Code></Code>", "<Code>two words</Code>", "<Message><Code>A</Message>"] {
+            assert_eq!(code(none), None, "{none}");
+        }
+        assert_eq!(code_within(b"<Response><Code>A</Code></Response>"), None);
     }
 
     #[test]

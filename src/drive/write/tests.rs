@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::discovery::{Location, Spot};
-use crate::rotation::event::Opened;
+use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
 use crate::rotation::policy::Policy;
 
@@ -27,6 +27,7 @@ fn rotation(places: Vec<Place>) -> Rotation {
         user: UserName::new("app/prod").expect("valid"),
         old_key: AccessKeyId::new("AKIAOLDOLDOLDOLDOLD0").expect("valid"),
         old_key_created: Timestamp::from_unix_seconds(0),
+        old_pair: OldPair::default(),
         old_secret: None,
         places,
         stores: BTreeMap::from([(store(), StoreIdentity::new("one").expect("valid"))]),

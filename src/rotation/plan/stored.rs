@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::effect::{AfterDiscard, Intent};
 use super::super::event::Ending;
-use super::super::known::{Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::name::AccessKeyId;
 use super::super::policy::{LATE_REQUEST, StillInUse, Timestamp};
 use super::super::reason::Reason;
@@ -168,11 +168,11 @@ fn stored_pair_answers(made: &Made, known: &Known) -> Result<(), Step> {
     }
 }
 
-/// Quiet: not used for as long as the overlap. Last-use lags, so this errs towards waiting longer.
+/// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting longer.
 fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, known: &Known) -> Result<(), Step> {
     let old = &rotation.opened.old_key;
-    match last_used(known, old)? {
-        Some(KeyUse { at: used, .. }) if *used > at.minus(rotation.overlap()) => Err(Step::Wait {
+    match rotation.opened.old_pair.last_use_by_others(last_used(known, old)?) {
+        Some(used) if used > at.minus(rotation.overlap()) => Err(Step::Wait {
             until: used.plus(rotation.overlap()),
             why: format!("the old key {old} was still used at {used}"),
         }),

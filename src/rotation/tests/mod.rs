@@ -9,6 +9,7 @@ mod endings;
 mod evidence;
 mod ground;
 mod journal_form;
+mod old_pair;
 #[path = "../../../tests/it/support/proof.rs"]
 #[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]
 mod proof;
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use super::apply::apply;
 use super::effect::{AfterDiscard, Intent};
-use super::event::{Asked, Ending, Event, NotDone, Opened, Outcome};
+use super::event::{Asked, Ending, Event, NotDone, OldPair, Opened, Outcome};
 use super::failure::{Refusal, RefusalKind};
 use super::known::Hand;
 use super::name::{
@@ -82,6 +83,7 @@ pub(super) fn opened(policy: Policy) -> Opened {
         user: UserName::new("app/prod").expect("valid"),
         old_key: key(OLD),
         old_key_created: at(-1_000_000),
+        old_pair: OldPair::default(),
         old_secret: None,
         places: vec![Place { store: store.clone(), id: spot("app/prod/ID"), secret: spot("app/prod/SECRET") }],
         stores: BTreeMap::from([(store, StoreIdentity::new("one").expect("valid"))]),
@@ -244,6 +246,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Opened(Box::new(opened(Policy::default()))),
         Event::Opened(Box::new(Opened { old_secret: Some(fingerprint()), ..opened(Policy::default()) })),
         Event::Opened(Box::new(Opened { sinks: vec![follower()], ..opened(Policy::default()) })),
+        Event::Opened(Box::new(Opened { old_pair: old_pair::proven(), ..opened(Policy::default()) })),
         Event::NotDone(NotDone::Seen),
         Event::LookedOnce { at: at(10), seen: "not listed".to_owned() },
         Event::Disowned { key: key(NEW) },

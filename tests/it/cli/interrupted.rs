@@ -7,10 +7,12 @@ use rotator::sandbox::{Action, Fault, FaultKind};
 
 use super::bench::{Bench, Ended};
 
-/// Holds the proofs of all new pairs; the first call, by which rotator asks who it is itself, goes through.
-fn hold_proofs(bench: &Bench) {
-    let fault = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(2).always();
-    bench.sandbox.arm(fault);
+/// Holds the proofs of these users' new pairs; the first call that a user's pair signs is the proof of the old one.
+fn hold_proofs(bench: &Bench, users: &[&str]) {
+    for user in users {
+        let fault = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(*user);
+        bench.sandbox.arm(fault.nth(2).always());
+    }
 }
 
 async fn held(bench: &Bench, count: usize) {
@@ -35,7 +37,7 @@ fn ended(child: Child) -> Ended {
 async fn killed_between_create_and_store_it_recovers() {
     let bench = Bench::with_users(&["app1/production", "app1/staging"]);
     let old = ["app1/production", "app1/staging"].map(|user| (user, bench.key_of(user)));
-    hold_proofs(&bench);
+    hold_proofs(&bench, &["app1/production", "app1/staging"]);
     let mut run = bench.start(&["run"]);
     held(&bench, 2).await;
     run.kill().expect("killed");
@@ -54,7 +56,7 @@ async fn killed_between_create_and_store_it_recovers() {
 async fn a_signal_lets_the_keys_in_hand_be_stored() {
     for (number, code) in [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)] {
         let bench = Bench::with_users(&["app1/production"]);
-        hold_proofs(&bench);
+        hold_proofs(&bench, &["app1/production"]);
         let run = bench.start(&["run"]);
         held(&bench, 1).await;
         signal(&run, number);
@@ -81,7 +83,7 @@ async fn interrupted_with_nothing_to_do_it_does_not_ask_for_another_run() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let bench = Bench::with_users(&["app1/production"]);
-    hold_proofs(&bench);
+    hold_proofs(&bench, &["app1/production"]);
     let run = bench.start(&["run"]);
     held(&bench, 1).await;
     signal(&run, rustix::process::Signal::INT);
@@ -135,7 +137,7 @@ async fn a_late_key_is_told_once_however_many_creates_may_have_made_it() {
 #[tokio::test]
 async fn a_second_rotator_is_kept_out_and_told_by_whom() {
     let bench = Bench::with_users(&["app1/production"]);
-    hold_proofs(&bench);
+    hold_proofs(&bench, &["app1/production"]);
     let run = bench.start(&["run"]);
     held(&bench, 1).await;
     let pid = format!("pid {}", run.id());
@@ -152,7 +154,7 @@ async fn a_second_rotator_is_kept_out_and_told_by_whom() {
 async fn nobody_reading_its_output_does_not_stop_a_run() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
-    hold_proofs(&bench);
+    hold_proofs(&bench, &["app1/production"]);
     let mut run = bench.start(&["run", "-vv"]);
     held(&bench, 1).await;
     drop(run.stdout.take());

@@ -251,7 +251,7 @@ fn a_rotation_that_gives_up_by_itself_is_three_and_the_next_run_does_it() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
     let never = Fault::new(FaultKind::Refuse(rotator::sandbox::ApiError::new(403, "InvalidClientTokenId", "no")));
-    bench.sandbox.arm(never.on(Action::GetCallerIdentity).for_user("app1/production").always());
+    bench.sandbox.arm(never.on(Action::GetCallerIdentity).for_user("app1/production").nth(2).always());
     bench.run(&["run", "--proof-timeout", "1s"]).code(3).prints("aborted");
     assert_eq!(bench.key_of("app1/production"), old, "the new key is discarded, the old one untouched");
     bench.sandbox.disarm_all();
@@ -266,8 +266,9 @@ fn a_proof_that_is_throttled_or_not_answered_is_waited_for() {
     for kind in [FaultKind::Throttle, FaultKind::ServiceUnavailable] {
         let bench = Bench::with_users(&["app1/production"]);
         let old = bench.key_of("app1/production");
-        // The first call is rotator's own; then one proof is asked for six times, with seconds in between.
-        bench.sandbox.arm(Fault::new(kind).on(Action::GetCallerIdentity).nth(2).times(7));
+        // The first call that the user's pairs sign is the old one's; then one proof is asked for six times, with seconds
+        // in between.
+        bench.sandbox.arm(Fault::new(kind).on(Action::GetCallerIdentity).for_user("app1/production").nth(2).times(7));
         bench.run_in(("ROTATOR_POLICY_PROOF_TIMEOUT", "3s"), &["run"]).code(0).prints("1 rotated");
         bench.assert_rotated("app1/production", &old);
         assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), Some(&1), "no key was made in vain");

@@ -127,7 +127,8 @@ async fn killed_with_keys_in_hand_it_leaves_no_core() {
         user_with_entries(&sandbox, "app/production", &mut entries);
         let program = Program::at(&sandbox);
         program.import(&entries);
-        sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(2).always());
+        // Neither the call by which rotator asks who it is itself, nor the proof of the old pair.
+        sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(3).always());
         let mut command = program.command("/bin/sh", &["-c", "ulimit -c unlimited; exec \"$0\" run", ROTATOR]);
         command.env("HOME", program.folder());
         let mut child = command.spawn().expect("started");
@@ -179,7 +180,8 @@ async fn nobody_but_root_can_look_into_it_as_root_sees_it() {
     for entry in std::fs::read_dir(program.folder()).expect("a folder").flatten() {
         to_nobody(&entry.path());
     }
-    sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(2).always());
+    // Neither the call by which rotator asks who it is itself, nor the proof of the old pair.
+    sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(3).always());
     let mut command = program.command(&copy.display().to_string(), &["run"]);
     let mut rotator = command.uid(65_534).gid(65_534).spawn().expect("started");
     tokio::time::timeout(Duration::from_secs(30), sandbox.held(1)).await.expect("a proof is held");

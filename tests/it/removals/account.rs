@@ -311,7 +311,7 @@ impl Identity for Account {
         Ok(match world.owner(id.as_str()).filter(|(_, key)| key.secret == secret.expose()) {
             Some((user, _)) => {
                 let account = AccountId::new(ACCOUNT).expect("an account");
-                WhoIs::User { account, user: UserResource::new(user.clone()), at }
+                WhoIs::User { account, user: UserResource::new(user.clone()), id: None, at }
             }
             None => WhoIs::NotAccepted { code: "InvalidClientTokenId".to_owned() },
         })

@@ -44,6 +44,8 @@ impl Setup {
             resent: Default::default(),
             hidden_note,
             sink: one_in(draw, 3),
+            // Never the first user's, whom persons concern.
+            wrong_pair: one_in(draw, 8).then(|| users - 1).filter(|number| *number > 0),
         }
     }
 }
@@ -72,7 +74,8 @@ fn troubles(draw: &mut Draw, stores: usize, hidden_note: bool) -> Vec<Lasting> {
     }
     if one_in(draw, 5) {
         let store = small(draw, 2) % stores;
-        let trouble = *draw.one_of(&[Trouble::StoreDown(store), Trouble::SomebodyElse, Trouble::Lies(store)]);
+        let of_sts = *draw.one_of(&[Trouble::SomebodyElse, Trouble::Forbids, Trouble::AcceptsNone]);
+        let trouble = *draw.one_of(&[Trouble::StoreDown(store), of_sts, Trouble::Lies(store)]);
         troubles.push(Lasting { trouble, from: small(draw, 80), touches: 1 + small(draw, 40) });
     }
     troubles

@@ -107,8 +107,12 @@ pub(crate) enum Trouble {
     StoreDown(usize),
     /// The first user's note cannot be read.
     Unreadable,
-    /// STS says that a new pair is somebody else's.
+    /// STS says that a pair is somebody else's.
     SomebodyElse,
+    /// STS lets no pair ask who it is.
+    Forbids,
+    /// STS accepts no pair.
+    AcceptsNone,
     /// The store of this number says that it has written, and has not.
     Lies(usize),
 }

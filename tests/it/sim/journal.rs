@@ -41,8 +41,12 @@ impl State {
     /// What this line says has come about.
     fn noticed(&mut self, event: &Event, after: &Rotation) {
         let user = after.opened.user.as_str();
+        if after.is_closed() {
+            self.replaced.remove(after.opened.old_key.as_str());
+        }
         match event {
-            Event::Opened(_) => {
+            Event::Opened(opened) => {
+                self.replaced.insert(opened.old_key.to_string());
                 self.facts.stored.remove(user);
                 let came_before = self.interference.is_some_and(|(at, _)| at < self.touches);
                 if came_before && user == self.first_user {

@@ -14,6 +14,7 @@ mod gates;
 mod journal;
 mod life;
 mod lives;
+mod old_pairs;
 mod person;
 mod ports;
 mod process;

@@ -12,14 +12,16 @@ use rotator::ports::sink::{Sink, SinkWrite};
 use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Effect as _, Intent, WriteSink};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
-use rotator::rotation::name::{AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserName};
+use rotator::rotation::name::{
+    AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserId, UserName,
+};
 use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
 use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
 
 use super::faults::{Op, Trouble};
 use super::freshness::{Facts, Read, Removal};
 use super::process::{Process, lock};
-use super::state::{By, Effect, Key, SINK, State};
+use super::state::{Effect, Key, SINK, State};
 
 /// The account everything lives in.
 const ACCOUNT: &str = "123456789012";
@@ -48,23 +50,30 @@ impl State {
     /// What STS answers to a pair.
     fn who_is(&mut self, id: &str, secret: &str, at: Timestamp) -> WhoIs {
         let (now, somebody_else) = (self.now, self.has(Trouble::SomebodyElse));
+        let refuses = self.has(Trouble::AcceptsNone);
         let spans = self.visibility.unaccepted.clone();
+        if self.has(Trouble::Forbids) {
+            self.hit("STS forbade the question");
+            return WhoIs::Forbidden { code: "AccessDenied".to_owned() };
+        }
         let not_accepted = WhoIs::NotAccepted { code: "InvalidClientTokenId".to_owned() };
         let Some(user) = self.users.iter().find(|(_, keys)| keys.iter().any(|key| key.id == id)) else {
             return not_accepted;
         };
         let user = user.0.clone();
         let key = self.find(id).expect("just seen");
-        if !key.active || spans.hold(now - key.made) || key.secret != secret {
+        if refuses || !key.active || spans.hold(now - key.made) || key.secret != secret {
             return not_accepted;
         }
         key.used = Some(now);
         let account = AccountId::new(ACCOUNT).expect("an account");
         if somebody_else {
             self.hit("answered as somebody else");
-            return WhoIs::User { account, user: UserResource::new("somebody/else"), at };
+            return WhoIs::User { account, user: UserResource::new("somebody/else"), id: None, at };
         }
-        WhoIs::User { account, user: UserResource::new(user), at }
+        let unique = user.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect::<String>();
+        let id = UserId::new(format!("AIDA{unique}")).ok();
+        WhoIs::User { account, user: UserResource::new(user), id, at }
     }
 
     /// Counts how often in a row a pair was heard to be its user's. An answer that was lost says nothing.
@@ -187,9 +196,8 @@ impl Identity for Process {
         let (at, began, owner) = (self.at(), self.millis(), self.owner_of(id));
         let answer = self
             .call(Op::WhoIs, &owner, |state| {
-                let stored = |key: &Key| key.id == id.as_str() && key.by == By::Stored;
-                if state.users.values().flatten().any(stored) {
-                    state.broken.push(format!("section 7: the old pair {id} was tried"));
+                if state.replaced.contains(id.as_str()) {
+                    state.broken.push(format!("the old pair {id} was tried after its rotation had been opened"));
                 }
                 Ok(state.who_is(id.as_str(), secret.expose(), at))
             })

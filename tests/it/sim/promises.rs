@@ -55,6 +55,12 @@ impl State {
                 broken.push(format!("P1: {} holds {id}, which does not authenticate, after {after}", reader.id));
             }
         }
+        for (store, entry, value) in &self.others {
+            let now = self.stores.get(store).and_then(|store| store.entries.get(entry));
+            if now.is_none_or(|(_, now)| now != value) {
+                broken.push(format!("what another program keeps in {entry} was changed, after {after}"));
+            }
+        }
         for (user, keys) in &self.users {
             if keys.len() > 2 {
                 broken.push(format!("P4: {user} has {} keys after {after}", keys.len()));
@@ -99,7 +105,14 @@ impl State {
                 }
             }
             Effect::Delete { id, .. } | Effect::Status { id, active: false } => self.check_removal(&id.clone()),
-            Effect::Create { .. } | Effect::Status { active: true, .. } => {}
+            Effect::Create { user } => {
+                let unproved = |key: &&Key| key.by == By::Stored && key.proved == 0;
+                if let Some(key) = self.users.get(user).into_iter().flatten().find(unproved) {
+                    let broken = format!("a key was made to replace {}, whose pair had not answered", key.id);
+                    self.broken.push(broken);
+                }
+            }
+            Effect::Status { active: true, .. } => {}
         }
     }
 
@@ -158,7 +171,8 @@ impl State {
                 broken.push(format!("the end: {user} has {} keys", keys.len()));
             }
             let rotated = keys.iter().any(|key| key.by == By::Rotator);
-            if rotated == (strangers > 0) && late.is_empty() {
+            let in_the_way = strangers > 0 || setup.wrong_pair.is_some_and(|number| *user == user_name(number));
+            if rotated == in_the_way && late.is_empty() {
                 broken.push(format!("the end: {user} was {}rotated", if rotated { "" } else { "not " }));
             }
         }

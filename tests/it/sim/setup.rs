@@ -28,6 +28,8 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// This user has a second key, which is a stranger's.
     pub(crate) stranger: Option<usize>,
+    /// This user's id stands beside a secret that is another program's.
+    pub(crate) wrong_pair: Option<usize>,
     pub(crate) visibility: Visibility,
     pub(crate) backing: Backing,
     /// What a person does, and at which touch.
@@ -64,6 +66,7 @@ impl Setup {
                 ..Policy::default()
             },
             stranger: None,
+            wrong_pair: None,
             visibility: Visibility::default(),
             backing: Backing::Memory,
             interference: None,
@@ -149,6 +152,10 @@ impl Setup {
         if self.stranger == Some(number) {
             state.add_key(&user, By::Stranger, long_ago);
         }
+        if self.wrong_pair == Some(number) {
+            self.add_wrong_pair(state, &user, &key.id);
+            return;
+        }
         for (number, (store, Store { entries, .. })) in state.stores.iter_mut().enumerate() {
             let mut reader = |id: String, secret: String| {
                 state.readers.push(Reader { user: user.clone(), store: store.clone(), id, secret });
@@ -167,6 +174,17 @@ impl Setup {
                 entries.insert(entry.clone(), (1, text.into_bytes()));
                 reader(entry.clone(), entry);
             }
+        }
+    }
+
+    /// The user's id beside a secret of another program.
+    fn add_wrong_pair(&self, state: &mut State, user: &str, id: &str) {
+        let value = format!("{}\n", state.mint().1).into_bytes();
+        for (store, Store { entries, .. }) in &mut state.stores {
+            let (id_entry, entry) = (format!("{user}/AWS_ACCESS_KEY_ID"), format!("{user}/AWS_SECRET_ACCESS_KEY"));
+            entries.insert(id_entry, (1, id.as_bytes().to_vec()));
+            entries.insert(entry.clone(), (1, value.clone()));
+            state.others.push((store.clone(), entry, value.clone()));
         }
     }
 }

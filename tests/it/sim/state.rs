@@ -155,6 +155,10 @@ pub(crate) struct State {
     pub(crate) quarantine: i64,
     /// For how long the machine has been suspended.
     pub(crate) suspended: i64,
+    /// The old keys of rotations that are open.
+    pub(crate) replaced: BTreeSet<String>,
+    /// Entries of other programs: store, entry and what it holds.
+    pub(crate) others: Vec<(String, String, Vec<u8>)>,
     /// Which user's rotation each task drives.
     pub(crate) driven: BTreeMap<tokio::task::Id, String>,
     pub(crate) broken: Vec<String>,
@@ -176,7 +180,7 @@ impl State {
     }
 
     /// A new pair that nothing else has.
-    fn mint(&mut self) -> (String, String) {
+    pub(crate) fn mint(&mut self) -> (String, String) {
         self.serial += 1;
         let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let mut number = self.serial * 7_919;

@@ -6,7 +6,7 @@ use rotator::discovery::{Location, Place, Spot};
 use rotator::journal::entry::Line;
 use rotator::rotation::apply::apply;
 use rotator::rotation::effect::Intent;
-use rotator::rotation::event::{Event, NotDone, Opened, Outcome};
+use rotator::rotation::event::{Event, NotDone, OldPair, Opened, Outcome};
 use rotator::rotation::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName,
 };
@@ -50,6 +50,7 @@ pub(crate) fn opened(campaign: CampaignId, number: u64) -> Opened {
         old_key: key_id(number),
         old_secret: None,
         old_key_created: Timestamp::from_unix_seconds(1_600_000_000),
+        old_pair: OldPair::default(),
         places: vec![place],
         stores: BTreeMap::from([(store, StoreIdentity::new("identity").expect("valid"))]),
         sinks: Vec::new(),

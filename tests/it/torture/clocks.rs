@@ -102,7 +102,7 @@ impl Clocks {
     fn leave_a_key_lost(&self) -> Result<(), String> {
         self.scene
             .sandbox
-            .arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(self.user()));
+            .arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(self.user()).nth(2));
         let mut running = self.scene.rig.program.spawn(&["run", "-q"]);
         let held = self.scene.wait_until_held(&mut running);
         running.kill();
@@ -120,7 +120,9 @@ impl Clocks {
         let jumps = round.clock.0 != round.clock.1;
         let (action, kind) = round.during.clone();
         if jumps {
-            self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(self.user()));
+            // The first call that a pair of the user signs in a `run` is the proof of the old one.
+            let nth = if action == Action::GetCallerIdentity && !round.resuming { 2 } else { 1 };
+            self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(self.user()).nth(nth));
         }
         let command = if round.resuming { "resume" } else { "run" };
         let mut running: Running = self.scene.rig.program.spawn(&[command, "-q", "--output", "json"]);

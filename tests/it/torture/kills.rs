@@ -85,8 +85,8 @@ impl Round {
             6..12 => Moment::During(Action::CreateAccessKey, user, HeldEnd::Call),
             12 => Moment::During(Action::CreateAccessKey, user, HeldEnd::Reply),
             13..15 => Moment::During(Action::DeleteAccessKey, user, end),
-            // Each new pair is proved three times before it is stored; the first call is rotator's own.
-            15..18 => Moment::After(Action::GetCallerIdentity, 3 * nth, delay),
+            // Each old pair is proved once, and each new one three times before it is stored; the first call is rotator's own.
+            15..18 => Moment::After(Action::GetCallerIdentity, 4 * nth, delay),
             18..21 => Moment::Written(1 + draw.below(LINES_EACH * users as u64)),
             _ => Moment::Anytime(draw.fraction()),
         };

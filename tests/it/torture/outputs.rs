@@ -41,7 +41,8 @@ impl Outputs {
 
     /// Kills a run that has keys in hand, so that there is something to resume.
     fn leave_keys_lost(&self) -> Result<(), String> {
-        let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(2).always();
+        // After the call by which rotator asks who it is itself, and the proof of the old pair.
+        let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(3).always();
         self.scene.sandbox.arm(proofs);
         let mut running = self.scene.rig.program.spawn(&["run", "-q"]);
         let held = self.scene.wait_until_held(&mut running);

@@ -44,7 +44,7 @@ const PLAIN: Setting =
 const SETTINGS: [Setting; 9] = [
     PLAIN,
     Setting { action: Action::CreateAccessKey, calls: 1, ..PLAIN },
-    Setting { action: Action::GetCallerIdentity, calls: 4, ..PLAIN },
+    Setting { action: Action::GetCallerIdentity, calls: 5, ..PLAIN },
     Setting { action: Action::DeleteAccessKey, settle: 5, calls: 1, ..PLAIN },
     Setting { action: Action::UpdateAccessKey, quarantine: "1d", settle: 2, calls: 1, ..PLAIN },
     Setting { action: Action::GetAccessKeyLastUsed, owner: "aws", calls: 1, ..PLAIN },

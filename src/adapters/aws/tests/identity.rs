@@ -5,7 +5,7 @@ use super::{NEW_KEY, SECRET, aws, date, key, user};
 use crate::ports::call::CallErrorKind;
 use crate::ports::iam::Iam;
 use crate::ports::identity::{Caller, Identity, WhoIs};
-use crate::rotation::name::AccountId;
+use crate::rotation::name::{AccountId, UserId};
 use crate::rotation::secret::SecretKey;
 
 const ACCOUNT: &str = "123456789012";
@@ -62,8 +62,8 @@ async fn a_pair_signs_for_itself_on_the_same_connection() {
     let aws = aws(&responder).await;
     aws.list_keys(&user()).await.expect("listed");
     let answer = aws.who_is(&key(NEW_KEY), &secret()).await.expect("answered");
-    let WhoIs::User { account, user: who, at } = answer else { panic!("{answer:?}") };
-    assert_eq!((account.as_str(), at), (ACCOUNT, date()));
+    let WhoIs::User { account, user: who, id, at } = answer else { panic!("{answer:?}") };
+    assert_eq!((account.as_str(), id, at), (ACCOUNT, UserId::new("AIDA").ok(), date()));
     assert!(who.is_user(&user()));
     aws.caller().await.expect("told");
 
@@ -111,7 +111,6 @@ async fn not_accepted_is_an_answer_and_out_of_reach_is_not() {
     for (status, code) in [
         (403, "InvalidClientTokenId"),
         (403, "SignatureDoesNotMatch"),
-        (403, "AccessDenied"),
         (401, "AuthFailure"),
         (400, "IncompleteSignature"),
     ] {
@@ -120,6 +119,10 @@ async fn not_accepted_is_an_answer_and_out_of_reach_is_not() {
         assert_eq!(answer, WhoIs::NotAccepted { code: code.to_owned() });
         assert_eq!(responder.requests().len(), 1);
     }
+    // The pair is not asked about where the call itself is not let through.
+    let responder = Responder::always(error_now(403, "AccessDenied"));
+    let answer = aws(&responder).await.who_is(&key(NEW_KEY), &secret()).await.expect("answered");
+    assert_eq!(answer, WhoIs::Forbidden { code: "AccessDenied".to_owned() });
     for (answer, kind) in [
         (error(400, "Throttling"), CallErrorKind::Throttled),
         (error(403, "RequestLimitExceeded"), CallErrorKind::Throttled),

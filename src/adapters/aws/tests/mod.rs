@@ -26,7 +26,7 @@ use crate::journal::entry::{Campaign, CampaignNotes, Line, Summary};
 use crate::journal::store::{JournalStore, StorageError, Which};
 use crate::journal::write_ahead::{Journal, RotationJournal};
 use crate::rotation::effect::CreateNew;
-use crate::rotation::event::Opened;
+use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName,
 };
@@ -100,6 +100,7 @@ async fn opened() -> RotationJournal {
         old_secret: None,
         old_key: key(OLD_KEY),
         old_key_created: date(),
+        old_pair: OldPair::default(),
         places: vec![Place {
             store: store.clone(),
             id: spot("app1/production/AWS_ACCESS_KEY_ID"),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::discovery::{Location, Place, Spot};
 use crate::rotation::effect::Intent;
-use crate::rotation::event::Opened;
+use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::policy::Policy;
 use crate::rotation::reason::Reason;
@@ -32,6 +32,7 @@ fn summary(number: u128, standing: Standing) -> Summary {
         user: UserName::new("app1/production").expect("valid"),
         old_key: key("AKIAOLDOLDOLDOLDOLDO"),
         old_key_created: at(-100),
+        old_pair: OldPair::default(),
         old_secret: None,
         places: vec![Place {
             store: store.clone(),
