@@ -50,6 +50,14 @@ impl Connected {
         futures_util::future::join_all(signing).await.into_iter().flatten().collect()
     }
 
+    /// The keys at the start of each chain by which credentials were had. To be asked for once every account and every store
+    /// of AWS's has been called.
+    #[must_use]
+    pub fn keys_behind(&self) -> BTreeSet<AccessKeyId> {
+        let all = std::iter::once(&self.own).chain(self.accounts.iter().map(|(_, aws)| aws));
+        all.flat_map(Aws::keys_behind).collect()
+    }
+
     /// The accounts that keys may be of: those that are named, else that of the credentials in use.
     #[must_use]
     pub fn ports(&self) -> Vec<AccountPorts> {

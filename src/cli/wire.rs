@@ -303,7 +303,9 @@ pub async fn arrive(
         unread_ok: config.unread_ok.clone(),
         watcher: terminal.progress.then(progress::watcher),
     };
-    let world = World::arrive(ports, manner, Arc::clone(stop)).await.map_err(|error| aws_failed(&error))?;
+    let mut world = World::arrive(ports, manner, Arc::clone(stop)).await.map_err(|error| aws_failed(&error))?;
+    // Each account and each store has been called by now, so each chain of credentials has been gone through.
+    world.ports.own_keys.extend(aws.keys_behind());
     Ok(Arc::new(world))
 }
 

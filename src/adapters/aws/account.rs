@@ -1,5 +1,7 @@
 //! The accounts that the configuration names: each with the credentials of a profile, and a role assumed with them.
 
+use std::collections::BTreeSet;
+
 use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::profile::region::ProfileFileRegionProvider;
@@ -11,6 +13,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use crate::rotation::name::AccessKeyId;
 
 use super::connect::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, described, late};
+use super::signers::Signers;
 
 /// What the session of a role is called where the configuration does not say; CloudTrail shows it.
 const SESSION: &str = "rotator";
@@ -68,16 +71,19 @@ impl Aws {
     /// As [`Aws::connect`].
     pub async fn of_account(access: &Access, settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = access.region().await;
-        let mut chain = aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(late());
+        let signers = Signers::default();
+        let client = late(&signers);
+        let mut chain =
+            aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client.clone());
         if let Some(profile) = &access.profile {
             // The SDK's chain would ask the environment first, whatever the profile is called.
-            let own = ProviderConfig::default().with_region(Some(region)).with_http_client(late());
+            let own = ProviderConfig::default().with_region(Some(region)).with_http_client(client);
             let of_profile = ProfileFileCredentialsProvider::builder().configure(&own).profile_name(profile).build();
             chain = chain.profile_name(profile).credentials_provider(of_profile);
         }
         let source = described(&chain.load().await, access.profile.as_deref());
         // Also where a role is assumed: its credentials come from the same endpoint.
-        let aws = Self::with_chain(&source, settings).await?;
+        let aws = Self { signers: signers.clone(), ..Self::with_chain(&source, settings).await? };
         let Some(role) = &access.role else { return Ok(aws) };
         let mut assume = AssumeRoleProvider::builder(&role.arn)
             .session_name(role.session_name.as_deref().unwrap_or(SESSION))
@@ -88,7 +94,7 @@ impl Aws {
         let assumed = SharedCredentialsProvider::new(assume.build().await);
         let chain = source.to_builder().credentials_provider(assumed).build();
         let aws = Self::with_chain(&chain, settings).await?;
-        Ok(Self { assumed_with: source.credentials_provider(), ..aws })
+        Ok(Self { assumed_with: source.credentials_provider(), signers, ..aws })
     }
 
     /// The key that rotator signs with here: of its credentials, or of those that its role is assumed with. None, where the
@@ -96,5 +102,12 @@ impl Aws {
     pub async fn signing_key(&self) -> Option<AccessKeyId> {
         let source = self.assumed_with.clone().or_else(|| self.chain.credentials_provider())?;
         AccessKeyId::new(source.provide_credentials().await.ok()?.access_key_id()).ok()
+    }
+
+    /// The keys that have signed the calls by which its credentials were had: of each profile at the start of a chain
+    /// (`source_profile`, `credential_source`), and of what its role is assumed with. Known once credentials were asked for.
+    #[must_use]
+    pub fn keys_behind(&self) -> BTreeSet<AccessKeyId> {
+        self.signers.seen()
     }
 }

@@ -24,6 +24,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use hyper::Uri;
 
+use super::signers::Signers;
 use super::source::Described;
 
 /// The region where the chain has none; IAM is global.
@@ -96,6 +97,8 @@ pub struct Aws {
     pub(super) settings: AwsSettings,
     /// The credentials that its role was assumed with, if it has one.
     pub(super) assumed_with: Option<SharedCredentialsProvider>,
+    /// What signed the calls by which its credentials were had.
+    pub(super) signers: Signers,
 }
 
 impl Aws {
@@ -106,8 +109,10 @@ impl Aws {
     /// [`ConnectError`] if the endpoint would get secrets in the clear or is none, or a setting does not take.
     pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
-        let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(late()).load().await;
-        Self::with_chain(&described(&chain, None), settings).await
+        let signers = Signers::default();
+        let client = late(&signers);
+        let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(client).load().await;
+        Ok(Self { signers, ..Self::with_chain(&described(&chain, None), settings).await? })
     }
 
     /// Clients as `chain` describes them.
@@ -136,7 +141,7 @@ impl Aws {
             .stalled_stream_protection(stalls)
             .build();
         let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
-        let aws = Self { iam, sts, chain: chain.clone(), settings, assumed_with: None };
+        let aws = Self { iam, sts, chain: chain.clone(), settings, assumed_with: None, signers: Signers::default() };
         aws.check_settings(settings)?;
         Ok(aws)
     }
@@ -182,12 +187,12 @@ pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
 }
 
 /// The SDK's default client for its own chain, made when a credential source first asks somebody. Its own would read
-/// every certificate of the machine even where nobody is asked.
-pub(super) fn late() -> SharedHttpClient {
-    let made = OnceLock::new();
+/// every certificate of the machine even where nobody is asked. `signers` learns which keys sign what goes through it.
+pub(super) fn late(signers: &Signers) -> SharedHttpClient {
+    let (made, signers) = (OnceLock::new(), signers.clone());
     http_client_fn(move |settings, components| {
         let make = || HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        made.get_or_init(make).http_connector(settings, components)
+        signers.watching(made.get_or_init(make).http_connector(settings, components))
     })
 }
 

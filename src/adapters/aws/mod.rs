@@ -25,6 +25,7 @@ mod iam;
 mod identity;
 mod parameter_store;
 mod secrets_manager;
+mod signers;
 mod source;
 mod witness;
 

@@ -105,7 +105,7 @@ impl Intercept for Witness {
 
 /// The key id in an `Authorization` header: `AWS4-HMAC-SHA256 Credential=<id>/<date>/…`
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
-fn signer(authorization: &str) -> Option<&str> {
+pub(super) fn signer(authorization: &str) -> Option<&str> {
     authorization.split_once("Credential=")?.1.split_once('/').map(|(id, _)| id)
 }
 

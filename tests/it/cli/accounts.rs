@@ -217,6 +217,45 @@ async fn a_profile_is_used_and_the_key_that_only_reads_a_store_is_left_alone() {
     scene.assert_rotated(HOME, "till-live", &till).await;
 }
 
+/// The key that a chain of roles begins with signs no call to IAM, and without it none can be signed.
+#[tokio::test]
+async fn the_key_behind_an_assumed_role_is_rotators_own() {
+    let role = format!("role_arn = arn:aws:iam::{HOME}:role/admin");
+    let of_account = format!("[[account]]\nid = \"{HOME}\"\nprofile = \"chained\"\n");
+    let by_role = format!("[[account]]\nrole = \"arn:aws:iam::{HOME}:role/rotator\"\nprofile = \"chained\"\n");
+    let by_profile = format!("[chained]\nsource_profile = middle\n{role}\n[middle]\nsource_profile = base\n{role}\n");
+    let by_source = format!("[chained]\ncredential_source = Environment\n{role}\n");
+    for (profiles, config, profile) in [
+        (&by_profile, "", Some("chained")),
+        (&by_profile, &of_account, None),
+        (&by_profile, &by_role, None),
+        (&by_source, &of_account, None),
+    ] {
+        let scene = Scene::with(&[(HOME, "till-live"), (HOME, "robot-live")]).await;
+        let (robot, till) = (scene.stored("robot-live"), scene.stored("till-live"));
+        let secret = scene.bench.run(&["store", "get", "robot/live/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
+        std::fs::create_dir(scene.bench.path(".aws")).expect("made");
+        let base = format!("[base]\naws_access_key_id = {robot}\naws_secret_access_key = {secret}\n{profiles}");
+        scene.bench.write(".aws/credentials", &base);
+        scene.configure(config);
+        let mut command = scene.command(&["run", "--output", "json"]);
+        match profile {
+            Some(profile) => {
+                command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("AWS_PROFILE", profile);
+            }
+            None => {
+                command.env("AWS_ACCESS_KEY_ID", &robot).env("AWS_SECRET_ACCESS_KEY", &secret);
+            }
+        }
+        let ended: Ended = command.output().expect("it starts").into();
+        let alone = ended.code(0).json()["left_alone"].as_array().expect("a list").clone();
+        let own = alone.iter().any(|left| left["key_id"] == robot && left["reason"] == "own-key");
+        assert!(own, "{profiles}{config}: {alone:#?}");
+        assert_eq!(scene.keys_of(HOME, "robot-live").await, [robot], "{profiles}{config}");
+        scene.assert_rotated(HOME, "till-live", &till).await;
+    }
+}
+
 #[test]
 fn what_an_account_cannot_be_is_refused_with_its_reason() {
     let bench = Bench::new();
