@@ -244,9 +244,11 @@ fn permissions(found: &Survey) -> Result<String, CliError> {
     if let Some(note) = refused {
         return Err(compare(note.message.clone()));
     }
+    let stale = left_alone.iter().filter(|note| note.reason == "not-confirmed");
+    let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
     Ok(format!(
         "keys due: {}, left alone: {}; reading is allowed, and whether creating and deleting are shows only when it is \
-         done: compare with `rotator policy`",
+         done: compare with `rotator policy`{stale}",
         due.len(),
         left_alone.len()
     ))

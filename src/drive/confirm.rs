@@ -33,7 +33,7 @@ pub(super) async fn confirm<'a>(
     let account = account_of(world, candidate).await?;
     let (user, keys) = user_of(world, account, owner, candidate).await?;
     let Some(key) = keys.find(&candidate.key_id).cloned() else {
-        return Err(Not::left("not-confirmed", format!("IAM does not list it for user {user}")));
+        return Err(stale(candidate, &user, None));
     };
     Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys }))
 }
@@ -106,7 +106,14 @@ async fn user_of(
     let said = match whose {
         Ok(Some(used)) => used.user,
         Ok(None) => None,
-        Err(error) => return Err(unknown_owner(candidate, &named, None, &format!("; {}", error.message))),
+        // The list is the stronger source: it says that the user is there, and the key is not.
+        Err(error) => {
+            return Err(match absent {
+                Some((user, _)) => stale(candidate, &user, Some(&error)),
+                None if error.kind.is_transient() => Not::look_again("iam-failed", error.message),
+                None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
+            });
+        }
     };
     match said {
         // Names of users are unique whatever their case, and how it is written is IAM's to say.
@@ -136,12 +143,28 @@ async fn user_of(
     }
 }
 
+/// IAM's list has the user, and not the key. What else IAM would not say does not change that.
+fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) -> Not {
+    let key = &candidate.key_id;
+    let more = match refused {
+        Some(error) => format!("; whether it is another user's could not be asked ({})", error.message),
+        None => String::new(),
+    };
+    let message = format!(
+        "the entry is stale: IAM has user {user}, and the user has no key {key} any more; correct or remove the entry{more}"
+    );
+    Not::left("not-confirmed", message)
+}
+
 fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Not {
     let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(", ");
     let line = candidate.places.first().map(|place| Owner::suggestion(place, said)).unwrap_or_default();
     let message = match said {
         Some(user) => format!(
             "its entry names the owner {named}, but IAM says that the key is {user}'s; set `{line}` in rotator.toml{more}"
+        ),
+        None if named.is_empty() => format!(
+            "IAM does not say whose key it is: the key may not exist any more, or the policy does not allow the question{more}"
         ),
         None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
     };

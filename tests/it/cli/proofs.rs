@@ -127,3 +127,18 @@ fn an_id_without_the_form_of_aws_is_proven_the_same_way() {
     bench.assert_rotated(FINE, id);
     assert_eq!(proof_of(&bench, FINE).proofs.len(), 1);
 }
+
+/// The list of the user's keys is the stronger source: that IAM does not say whose key it is changes nothing about it.
+#[test]
+fn an_entry_whose_key_is_gone_is_stale_whatever_iam_refuses() {
+    let bench = Bench::with_users(&[FINE, OTHER]);
+    let [old, gone] = [FINE, OTHER].map(|user| bench.key_of(user));
+    bench.sandbox.delete_key(OTHER, &gone).expect("deleted");
+    bench.sandbox.arm(Fault::new(denied()).on(Action::GetAccessKeyLastUsed).always());
+    bench.run(&["doctor"]).code(0).prints("the entry is stale").prints(&gone);
+    let document = bench.run(&["run", "--output", "json"]).code(0).json();
+    let message = note(&document, &gone)["message"].as_str().expect("text");
+    assert!(message.contains("the entry is stale") && message.contains(OTHER), "{message}");
+    assert!(!message.contains("IAM has no user"), "{message}");
+    bench.assert_rotated(FINE, &old);
+}
