@@ -101,6 +101,8 @@ faults! {
     SinkWrittenEarly = "sink-written-early",
     /// The search for a key reads values as they are: discovery sees encodings that it does not.
     NarrowSearch = "narrow-search",
+    /// A campaign stays open for what only an operator can bring on.
+    CampaignKeptOpen = "campaign-kept-open",
 }
 
 /// Whether this fault is planted: never, but in a test that asks for it.

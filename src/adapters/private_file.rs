@@ -124,6 +124,16 @@ fn check(path: &Path, metadata: &Metadata, others: Others) -> Result<(), FileErr
     Ok(())
 }
 
+/// Whether this process may write the file, or make files in the folder, at `path`. What its owner has made read-only
+/// counts as such for root, too: root could write it, and would leave what only root can use.
+pub(super) fn is_writable(path: &Path) -> Result<bool, FileError> {
+    use rustix::fs::Access;
+
+    let metadata = fs::metadata(path).map_err(FileError::io(path, "opened"))?;
+    let access = if metadata.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
+    Ok(metadata.mode() & 0o222 != 0 && rustix::fs::access(path, access).is_ok())
+}
+
 /// Opens an existing file for reading, checked after it was opened: nothing can be swapped in between.
 pub(super) fn open(path: &Path, others: Others) -> Result<Option<File>, FileError> {
     open_with(OpenOptions::new().read(true), path, others)

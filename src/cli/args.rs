@@ -20,8 +20,8 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 failed outside any rotation; 2 usage or configuration; 3 in flight, run it again;
-4 a person is needed; 5 another rotator holds the journal; 129, 130 and 143 interrupted.
+Exit codes: 0 done; 1 failed outside any rotation; 2 usage or configuration; 3 something goes on by itself, run it
+again; 4 nothing does, and an operator is needed (with --waiting-ok 4 comes before 3, and what waits is 0); 5 another rotator holds the journal; 129, 130 and 143 interrupted.
 
 Start with `rotator demo`, which needs nothing, or with `rotator init` and `rotator doctor`.";
 
@@ -176,10 +176,13 @@ pub struct RunArgs {
     /// Wait for overlaps and quarantines to end, instead of leaving rotations in flight
     #[arg(long)]
     pub wait: bool,
+    /// What waits for a stated time is no reason for exit code 3, and what needs an operator comes first: for timers
+    #[arg(long)]
+    pub waiting_ok: bool,
     /// Only show the plan, as `rotator plan` does
     #[arg(long)]
     pub dry_run: bool,
-    /// On a terminal, do not ask first
+    /// Do not ask first; without a terminal, agree that old keys are deleted at once where nothing else is set
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -193,6 +196,9 @@ pub struct ResumeArgs {
     /// Wait for overlaps and quarantines to end
     #[arg(long)]
     pub wait: bool,
+    /// What waits for a stated time is no reason for exit code 3, and what needs an operator comes first: for timers
+    #[arg(long)]
+    pub waiting_ok: bool,
     /// How many calls may be in flight
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
@@ -213,6 +219,9 @@ pub struct StatusArgs {
     /// End with the exit code that the state calls for
     #[arg(long)]
     pub exit_code: bool,
+    /// With --exit-code, as for `run`
+    #[arg(long)]
+    pub waiting_ok: bool,
 }
 
 /// `plan`.

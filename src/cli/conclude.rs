@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::entries;
 use super::error::CliError;
 use super::exit::{Exit, Tally};
-use super::output::document::{self, Document};
+use super::output::document::{self, Document, ErrorShown};
 use super::output::table::{self, Paint};
 use super::output::terminal::{Terminal, print};
 use super::picture::Picture;
@@ -16,12 +16,12 @@ use crate::journal::entry::Summary;
 use crate::journal::store::SharedStore;
 use crate::rotation::name::RotationId;
 
-/// Which command comes to its end: they judge keys that have no rotation differently.
+/// Which command comes to its end: they differ in what to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// `run`: a due key without a rotation counts.
+    /// `run`.
     Run,
-    /// `resume`, or a person's word on one rotation: only what is in flight counts.
+    /// `resume`, or an operator's word on one rotation.
     Resume,
 }
 
@@ -29,6 +29,8 @@ pub enum Ended {
 pub struct Happened {
     /// Which command.
     pub ended: Ended,
+    /// Whether what waits for a stated time counts as done.
+    pub waiting_ok: bool,
     /// What the drive reports.
     pub report: Report,
     /// Why it could not do all it was to do, where it could not.
@@ -42,34 +44,39 @@ pub struct Happened {
 /// # Errors
 /// The failure that happened, with the code that stands above its own; or a journal or stdout that fails now.
 pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
-    let Happened { ended, report, failure, signalled } = happened;
+    let Happened { ended, waiting_ok, mut report, failure, signalled } = happened;
     if terminal.progress {
         progress::wipe();
     }
     let picture = Picture::take(store).await.map_err(|error| storage_failed(&error))?;
+    if ended == Ended::Resume && report.left_alone.is_empty() {
+        report.left_alone = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
+    }
     let shown = shown(&report, &picture, store).await?;
-    let document = picture.document(&shown);
-    // A key whose rotation ended `aborted` has been looked at again by `run`: it is rotated, unopened, or no longer due.
-    // To call a campaign that is complete unfinished would begin another: README's loop would rotate all keys once more.
+    let mut document = picture.document(&shown);
+    document.error =
+        failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
     let tally = match ended {
-        Ended::Run => Tally { need_a_person: report.need_a_person, unopened: report.unopened, ..picture.tally() },
-        Ended::Resume => Tally { aborted: report.aborted, ..picture.tally() },
+        // The same as `status --exit-code` says from now on.
+        Ended::Run => picture.tally(),
+        // `resume` looks at no key without a rotation: what `run` saw of those may have been seen to since.
+        Ended::Resume => Tally { unopened: report.aborted, ..picture.tally_in_flight() },
     };
     entries::say(&report.entries, terminal);
+    let of_failure = |exit| above_failure(exit, &picture, tally.exit(waiting_ok));
     say_troubles(&report, &document, terminal);
-    show(&document, &report, terminal).map_err(|error| CliError { exit: above_failure(tally), ..error })?;
+    show(&document, &report, terminal).map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
     if let Some(mut failure) = failure {
-        if tally.in_flight > 0 {
-            let open = tally.in_flight;
+        if !picture.open.is_empty() {
+            let open = picture.open.len();
             let verb = if open == 1 { "rotation is" } else { "rotations are" };
             terminal.warn(&format!("{open} {verb} in flight: `rotator resume` goes on"));
-            failure.exit = above_failure(tally);
         }
-        failure.exit = signalled.unwrap_or(failure.exit);
+        failure.exit = signalled.unwrap_or_else(|| of_failure(failure.exit));
         return Err(failure);
     }
-    let exit = signalled.unwrap_or_else(|| tally.exit());
-    let line = last_line(ended, exit, tally, &document, &report, &picture);
+    let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
+    let line = last_line(ended, exit, tally, &document, &picture);
     if terminal.is_json() {
         terminal.say(&line);
     } else {
@@ -78,9 +85,12 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
     Ok(exit)
 }
 
-/// The code of a failure: what is in flight stands above it.
-const fn above_failure(tally: Tally) -> Exit {
-    if tally.in_flight > 0 { tally.exit() } else { Exit::Failed }
+/// The code of a failure: what is in flight stands above a failure outside any rotation, and below a usage error.
+fn above_failure(failure: Exit, picture: &Picture, tally: Exit) -> Exit {
+    match (failure, tally) {
+        (Exit::Failed, Exit::InFlight | Exit::NeedsPerson) if !picture.open.is_empty() => tally,
+        (failure, _) => failure,
+    }
 }
 
 /// What was touched, then all else that is in flight.
@@ -139,49 +149,43 @@ pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
     })
 }
 
-fn last_line(
-    ended: Ended,
-    exit: Exit,
-    tally: Tally,
-    document: &Document,
-    report: &Report,
-    picture: &Picture,
-) -> String {
+fn last_line(ended: Ended, exit: Exit, tally: Tally, document: &Document, picture: &Picture) -> String {
     let again = match ended {
-        Ended::Resume if picture.tally().in_flight > 0 => "`rotator resume`",
-        // What ended `aborted` is opened again by `run` only.
+        Ended::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
+        // What is due and not opened is opened by `run` only.
         Ended::Run | Ended::Resume => "`rotator run`",
     };
     let mut line = table::counts(document.counts);
     let unopened = picture.unopened();
+    let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
-            if tally.exit() == Exit::Done {
+            if tally == Tally::default() {
                 // `run` would begin a new campaign.
                 line.push_str("; interrupted, with nothing left in flight");
             } else {
                 line.push_str(&format!("; interrupted: {again} goes on"));
             }
         }
-        Exit::NeedsPerson => {
-            if ended == Ended::Run && report.need_a_person > 0 {
-                line.push_str(&format!(", {} due but not rotated", report.need_a_person));
-            }
-            line.push_str(&format!(": a person is needed, see above; then {again} again"));
-        }
+        Exit::NeedsPerson => line.push_str(&format!(": see above; then {again} again")),
         Exit::InFlight => {
-            if ended == Ended::Run && report.unopened > 0 {
-                line.push_str(&format!(", {} due but not rotated yet", report.unopened));
+            if ended == Ended::Run && unopened > 0 {
+                line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
             match picture.next_time() {
-                Some(time) => line.push_str(&format!(": {again} again after {time}")),
-                None => line.push_str(&format!(": {again} again")),
+                Some(time) => line.push_str(&format!(": {again} again after {time}{see_above}")),
+                None => line.push_str(&format!(": {again} again{see_above}")),
             }
         }
         Exit::Done if ended == Ended::Run && document.rotations.is_empty() => {
             line = "nothing is in flight, and no key is due".to_owned();
         }
-        Exit::Done | Exit::Failed | Exit::Usage | Exit::Busy => {}
+        Exit::Done => {
+            if let Some(time) = picture.next_time() {
+                line.push_str(&format!(": {again} again after {time}"));
+            }
+        }
+        Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
     if ended == Ended::Resume && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };

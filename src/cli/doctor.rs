@@ -15,18 +15,24 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
 use super::output::terminal::printable;
+use super::plan::what_is_taken;
 use super::run::block_on;
 use super::wire::{self, storage_failed};
 use crate::adapters::system_clock::SystemClock;
+use crate::drive::owner::Owner;
+use crate::drive::pace::Operation;
 use crate::drive::stop::Stop;
-use crate::drive::survey::{Survey, Taken, survey};
+use crate::drive::survey::{Due, SECOND_KEY, Survey, survey};
 use crate::drive::world::World;
 use crate::drive::writable::Answers;
 use crate::journal::clock::Clock;
+use crate::journal::entry::LeftAloneNote;
 use crate::journal::store::Which;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::iam::LastUsed;
 use crate::ports::secret_store::Writable;
 use crate::rotation::name::{EntryName, StoreName};
-use crate::rotation::policy::Timestamp;
+use crate::rotation::policy::{StillInUse, Timestamp, Unclaimed};
 
 /// AWS refuses a signature that is older or younger than this
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
@@ -148,7 +154,7 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
     match look(config, &world).await {
         Ok(found) => {
             checks.extend(writes(&world, &found).await);
-            checks.push(Check::of("permissions", permissions(&found)));
+            checks.extend(permissions(config, &world, &found).await);
         }
         Err(error) => checks.push(Check::of("permissions", Err(error))),
     }
@@ -158,7 +164,8 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
 /// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
 async fn look(config: &Config, world: &World) -> Result<Survey, CliError> {
     let choice = config.choice(&Default::default())?;
-    survey(world, &choice, &Taken::default()).await.map_err(|error| compare(error.to_string()))
+    let (_, taken) = what_is_taken(config)?;
+    survey(world, &choice, &taken).await.map_err(|error| compare(error.to_string()))
 }
 
 fn compare(message: String) -> CliError {
@@ -236,22 +243,63 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
     Ok(if apart >= NOTICEABLE { format!("{words}: better set it, with NTP for example") } else { words })
 }
 
-/// Whether IAM answered for every key.
-fn permissions(found: &Survey) -> Result<String, CliError> {
-    let Survey { due, left_alone, .. } = found;
+/// Whether IAM answered for every key, and what it says that an operator has to see to.
+async fn permissions(config: &Config, world: &World, found: &Survey) -> Vec<Check> {
+    let mut checks = vec![Check::of("permissions", reading(config, world, found).await)];
+    for note in found.left_alone.iter().filter(|note| note.reason == SECOND_KEY) {
+        checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
+    }
+    checks
+}
+
+async fn reading(config: &Config, world: &World, Survey { due, left_alone, .. }: &Survey) -> Result<String, CliError> {
     let of_iam = ["iam-failed", "owner-unknown", "account-unknown"];
-    let refused = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str()));
-    if let Some(note) = refused {
+    if let Some(note) = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str())) {
         return Err(compare(note.message.clone()));
     }
     let stale = left_alone.iter().filter(|note| note.reason == "not-confirmed");
     let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
+    let last_used = match last_use(world, due, left_alone).await {
+        Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
+            return Err(compare(format!(
+                "{}: without it rotator cannot tell whether an old key is still in use, nor what became of a create whose \
+                 reply was lost",
+                error.message
+            )));
+        }
+        Some(Err(error)) => format!(" except for this: {}", error.message),
+        Some(Ok(_)) | None => String::new(),
+    };
     Ok(format!(
-        "keys due: {}, left alone: {}; reading is allowed, and whether creating and deleting are shows only when it is \
-         done: compare with `rotator policy`{stale}",
+        "keys due: {}, left alone: {}; reading is allowed{last_used}, and whether creating and deleting are shows only \
+         when it is done: compare with `rotator policy`{stale}",
         due.len(),
         left_alone.len()
     ))
+}
+
+/// Whether the configuration of the day leads to a question that only the last use answers.
+fn needs_last_use(config: &Config) -> bool {
+    config.policy.still_in_use == StillInUse::Wait
+        || config.policy.unclaimed == Unclaimed::Reclaim
+        || config.owner == Owner::Aws
+}
+
+/// Asks for the last use of a key that IAM has confirmed, if there is one.
+async fn last_use(
+    world: &World,
+    due: &[Due],
+    left_alone: &[LeftAloneNote],
+) -> Option<Result<Option<LastUsed>, CallError>> {
+    let (account, key) = match (due.first(), world.accounts.arrived()) {
+        (Some(due), _) => (world.accounts.of(&due.account)?, &due.key.id),
+        (None, [only]) => {
+            let is_confirmed = |note: &&LeftAloneNote| ["not-due", "made-lately"].contains(&note.reason.as_str());
+            (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
+        }
+        (None, _) => return None,
+    };
+    Some(account.pace.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(key)).await)
 }
 
 #[cfg(test)]

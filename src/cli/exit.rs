@@ -9,9 +9,9 @@ pub enum Exit {
     Failed,
     /// Usage or configuration.
     Usage,
-    /// In flight: waiting, failed for now, or ended `aborted` by itself; run it again.
+    /// Something goes on by itself: it waits, failed for now, or is due and not opened yet; run it again.
     InFlight,
-    /// A rotation is blocked, or a due key could not be opened: a person is needed.
+    /// Nothing goes on by itself, and something needs an operator: a blocked rotation, a due key that cannot be opened.
     NeedsPerson,
     /// Another rotator holds the journal.
     Busy,
@@ -41,29 +41,40 @@ impl Exit {
     }
 }
 
-/// What counts towards the exit code of `run`, `resume` and `status --exit-code`.
+/// What counts towards the exit code of `run`, `resume` and `status --exit-code`: each thing once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Blocked rotations.
     pub blocked: usize,
-    /// Due keys that a person has to see to before they can be opened.
-    pub need_a_person: usize,
-    /// Rotations that are not closed, blocked ones among them.
-    pub in_flight: usize,
-    /// Rotations that ended `aborted` by themselves.
-    pub aborted: usize,
-    /// Due keys that were not opened for another reason.
+    /// Keys that need an operator, and whose rotation is not blocked: there is none, or it keeps failing.
+    pub stuck: usize,
+    /// Rotations that wait for a stated time.
+    pub waiting: usize,
+    /// Rotations that failed for now.
+    pub failed: usize,
+    /// Due keys that wait to be opened, which needs no operator.
     pub unopened: usize,
 }
 
 impl Tally {
-    /// The code: 4 wins over 3.
+    /// How many things need an operator.
     #[must_use]
-    pub const fn exit(self) -> Exit {
-        if self.blocked + self.need_a_person > 0 {
+    pub const fn needs_operator(self) -> usize {
+        self.blocked + self.stuck
+    }
+
+    /// The code. What goes on by itself stands above what needs an operator, so that a loop around `run` leaves nothing
+    /// half done; with `waiting_ok` it is the other way round, and what waits for a stated time is as good as done.
+    #[must_use]
+    pub const fn exit(self, waiting_ok: bool) -> Exit {
+        let failed = self.failed + self.unopened > 0;
+        let needs_operator = self.needs_operator() > 0;
+        if waiting_ok && needs_operator {
             Exit::NeedsPerson
-        } else if self.in_flight + self.aborted + self.unopened > 0 {
+        } else if failed || (self.waiting > 0 && !waiting_ok) {
             Exit::InFlight
+        } else if needs_operator {
+            Exit::NeedsPerson
         } else {
             Exit::Done
         }
@@ -93,13 +104,32 @@ mod tests {
     }
 
     #[test]
-    fn a_person_comes_before_another_run_and_that_before_success() {
-        let none = Tally::default();
-        assert_eq!(none.exit(), Exit::Done);
-        for one in [Tally { in_flight: 1, ..none }, Tally { aborted: 1, ..none }, Tally { unopened: 1, ..none }] {
-            assert_eq!(one.exit(), Exit::InFlight, "{one:?}");
-            assert_eq!(Tally { blocked: 1, ..one }.exit(), Exit::NeedsPerson, "{one:?}");
-            assert_eq!(Tally { need_a_person: 1, ..one }.exit(), Exit::NeedsPerson, "{one:?}");
+    fn what_goes_on_comes_first_unless_waiting_is_all_right() {
+        let some = [0, 1];
+        for blocked in some {
+            for stuck in some {
+                for waiting in some {
+                    for failed in some {
+                        for unopened in some {
+                            let tally = Tally { blocked, stuck, waiting, failed, unopened };
+                            let operator = blocked + stuck > 0;
+                            let expected = match (waiting + failed + unopened > 0, operator) {
+                                (true, _) => Exit::InFlight,
+                                (false, true) => Exit::NeedsPerson,
+                                (false, false) => Exit::Done,
+                            };
+                            assert_eq!(tally.exit(false), expected, "{tally:?}");
+                            let expected = match (operator, failed + unopened > 0) {
+                                (true, _) => Exit::NeedsPerson,
+                                (false, true) => Exit::InFlight,
+                                (false, false) => Exit::Done,
+                            };
+                            assert_eq!(tally.exit(true), expected, "{tally:?}");
+                        }
+                    }
+                }
+            }
         }
+        assert_eq!(Tally { blocked: 2, stuck: 3, ..Tally::default() }.needs_operator(), 5);
     }
 }

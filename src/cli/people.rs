@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::Context;
 use super::args::Word;
+use super::conclude::Ended;
 use super::error::CliError;
 use super::exit::Exit;
-use super::run::{block_on, drive_on};
+use super::run::{End, block_on, drive_on};
 use super::wire::{self, storage_failed};
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::report::with_causes;
@@ -179,5 +180,5 @@ fn say(
         let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
         Ok(())
     }))?;
-    drive_on(context, &config, &clock, &held, &[id], false)
+    drive_on(context, &config, &clock, &held, &[id], false, End { ended: Ended::Resume, waiting_ok: false })
 }

@@ -1,14 +1,18 @@
 //! What the journal holds at one moment, as far as output and exit codes need it.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
 
 use super::exit::Tally;
 use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::drive::sinks::{InSinks, in_sinks};
+use crate::drive::survey::MadeKeys;
 use crate::journal::entry::{Campaign, LeftAloneNote, Summary};
 use crate::journal::store::{SharedStore, StorageError, Which};
-use crate::rotation::name::RotationId;
+use crate::rotation::name::{AccessKeyId, RotationId, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Standing;
 
@@ -29,6 +33,17 @@ pub struct Picture {
 /// [`StorageError`] if the journal cannot be read.
 pub fn read_in_sinks(reader: &SyncReader) -> Result<InSinks, StorageError> {
     Ok(in_sinks(reader.summaries(Which::All)?.iter().map(|summary| &summary.rotation)))
+}
+
+/// The keys that rotations made, from a journal that is only read.
+pub struct ReadMade(pub Mutex<SyncReader>);
+
+#[async_trait]
+impl MadeKeys for ReadMade {
+    async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.keys_made_for(user).map_err(|error| error.to_string())
+    }
 }
 
 impl Picture {
@@ -62,7 +77,8 @@ impl Picture {
     #[must_use]
     pub fn document(&self, shown: &[Summary]) -> Document {
         let counted: Vec<Summary> = self.open.iter().chain(&self.of_campaign).cloned().collect();
-        Document::new(self.campaign.as_ref().map(|campaign| campaign.id), shown, &counted, self.left_alone())
+        let campaign = self.campaign.as_ref().map(|campaign| campaign.id);
+        Document::new(campaign, shown, &counted, self.left_alone(), self.tally().needs_operator())
     }
 
     /// What the last `run` left alone.
@@ -71,26 +87,40 @@ impl Picture {
         self.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
     }
 
-    /// How many due keys the youngest campaign has not opened yet, those that need a person among them.
+    /// How many due keys the youngest campaign has not opened yet, though nothing but another `run` is needed.
     #[must_use]
     pub fn unopened(&self) -> usize {
         let Some(campaign) = self.campaign.as_ref().filter(|campaign| !campaign.closed) else { return 0 };
         campaign.still_to_open(self.of_campaign.iter().map(|summary| &summary.rotation)).len()
     }
 
-    /// What is blocked and what is in flight. No keys without a rotation: those are the campaign's.
+    /// What is in flight, and the keys without a rotation, as the last run saw them.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let blocked = |summary: &&Summary| matches!(summary.rotation.standing, Standing::Blocked { .. });
-        Tally { blocked: self.open.iter().filter(blocked).count(), in_flight: self.open.len(), ..Tally::default() }
+        // Among them those whose rotation is open and keeps failing: a note tells of each.
+        let stuck = self.left_alone().iter().filter(|note| note.due).count();
+        Tally { stuck, unopened: self.unopened(), ..self.tally_in_flight() }
     }
 
-    /// As [`tally`](Self::tally), and the keys that the youngest campaign has still to open.
+    /// What is in flight.
     #[must_use]
-    pub fn tally_with_campaign(&self) -> Tally {
-        let unopened = self.unopened();
-        let need_a_person = if unopened == 0 { 0 } else { self.left_alone().iter().filter(|note| note.due).count() };
-        Tally { need_a_person, unopened, ..self.tally() }
+    pub fn tally_in_flight(&self) -> Tally {
+        let mut tally = Tally::default();
+        for Summary { rotation, .. } in &self.open {
+            let keeps_failing = || {
+                self.campaign.as_ref().is_some_and(|campaign| campaign.notes.keeps_failing(&rotation.opened.old_key))
+            };
+            match rotation.standing {
+                Standing::Blocked { .. } => tally.blocked += 1,
+                Standing::Settled { .. } | Standing::InDoubt { .. } if keeps_failing() => tally.stuck += 1,
+                Standing::Settled { .. } | Standing::InDoubt { .. } if rotation.waiting_until.is_some() => {
+                    tally.waiting += 1;
+                }
+                Standing::Settled { .. } | Standing::InDoubt { .. } => tally.failed += 1,
+                Standing::Closed { .. } => {}
+            }
+        }
+        tally
     }
 
     /// The rotations of the youngest campaign and the open ones that have these ids; of the rest, the ids.

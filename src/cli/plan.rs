@@ -1,6 +1,6 @@
 //! `plan`: what `run` would do. Changes nothing, and makes no journal where there is none.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::Context;
 use super::args::ChoiceArgs;
@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::{PlanDocument, to_bytes};
 use super::output::table::{self, Paint};
-use super::picture::{Picture, read_in_sinks};
+use super::picture::{Picture, ReadMade, read_in_sinks};
 use super::run::{AT_ONCE, block_on, campaign_failed};
 use super::wire::{self, storage_failed};
 use crate::adapters::system_clock::SystemClock;
@@ -29,8 +29,7 @@ use crate::journal::store::StorageError;
 pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let config = context.config(args)?;
     let choice = config.choice(args)?;
-    let (picture, in_sinks) = read_picture(&config)?;
-    let taken = Taken { in_sinks, ..taken(&picture) };
+    let (picture, taken) = what_is_taken(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
@@ -38,6 +37,10 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
         survey(&world, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     entries::say(&survey.entries, context.terminal);
+    for warning in survey.warnings() {
+        context.terminal.warn(&warning);
+    }
+    survey.check_only().map_err(|error| campaign_failed(&error))?;
     let document = PlanDocument::new(&survey.due, &survey.left_alone);
     let number = document.due.len();
     let in_flight = picture.open.len();
@@ -52,9 +55,14 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
             text.push_str(&format!("{in_flight} in flight, which `rotator run` finishes first\n"));
         }
         text.push_str(&match number {
-            0 => "no key is due\n".to_owned(),
-            1 => "1 key is due: `rotator run` rotates it\n".to_owned(),
-            _ => format!("{number} keys are due: `rotator run` rotates them\n"),
+            0 => "no key is due".to_owned(),
+            1 => "1 key is due: `rotator run` rotates it".to_owned(),
+            _ => format!("{number} keys are due: `rotator run` rotates them"),
+        });
+        text.push_str(&match survey.left_alone.iter().filter(|note| note.due).count() {
+            0 => "\n".to_owned(),
+            1 => "; 1 needs an operator, see above\n".to_owned(),
+            needs_operator => format!("; {needs_operator} need an operator, see above\n"),
         });
         to_stdout(text.as_bytes())?;
     }
@@ -64,26 +72,20 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn read_picture(config: &Config) -> Result<(Picture, InSinks), CliError> {
+/// What the journal says, and the keys that `run` would not open because of it: the same that the drive takes from it.
+pub(super) fn what_is_taken(config: &Config) -> Result<(Picture, Taken), CliError> {
     let Some(reader) = wire::read_journal(&config.journal)? else { return Ok(Default::default()) };
     let read = || {
         let in_sinks = if config.sinks.is_empty() { InSinks::new() } else { read_in_sinks(&reader)? };
         Ok((Picture::read(&reader)?, in_sinks))
     };
-    read().map_err(|error: StorageError| storage_failed(&error))
-}
-
-/// The keys that `run` would not open: the same that the drive takes from its journal.
-fn taken(picture: &Picture) -> Taken {
-    let mut taken = Taken::default();
+    let (picture, in_sinks) = read().map_err(|error: StorageError| storage_failed(&error))?;
+    let mut taken = Taken { in_sinks, made: Some(Arc::new(ReadMade(Mutex::new(reader)))), ..Taken::default() };
     for summary in &picture.open {
-        let rotation = &summary.rotation;
-        taken.in_flight.insert(rotation.opened.old_key.clone());
-        taken.in_flight.extend(rotation.new_key.clone());
-        taken.users.insert((rotation.opened.account.clone(), rotation.opened.user.clone()));
+        taken.take(&summary.rotation);
     }
     if picture.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
-        taken.made_lately.extend(picture.of_campaign.iter().filter_map(|summary| summary.rotation.new_key.clone()));
+        taken.made_by_campaign.extend(picture.of_campaign.iter().filter_map(|s| s.rotation.new_key.clone()));
     }
-    taken
+    Ok((picture, taken))
 }

@@ -17,9 +17,9 @@ use super::signals::{self, Signalled};
 use super::wire::{self, HeldJournal, storage_failed};
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::campaign::{CampaignError, Drive, LOOK_FOR_LATE_KEYS};
+use crate::drive::choice::{Choice, Unmatched};
 use crate::drive::report::{Report, with_causes};
 use crate::drive::stop::Stop;
-use crate::drive::survey::Choice;
 use crate::journal::clock::Clock;
 use crate::journal::store::Which;
 use crate::rotation::name::RotationId;
@@ -39,8 +39,13 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let config = context.config(&args.choice)?;
     let choice = config.choice(&args.choice)?;
     let asks = context.terminal.can_ask && !args.yes;
-    if config.deletes_at_once() && !asks {
+    let agreed = args.yes || asks || config.removal_is_set;
+    if config.deletes_at_once() && !asks && agreed {
         context.terminal.say(AT_ONCE);
+    }
+    if !agreed && wire::read_journal(&config.journal)?.is_none() {
+        super::status::print_empty(context)?;
+        return Err(not_agreed());
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = wire::hold_journal(&config.journal, &clock)?;
@@ -50,8 +55,15 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         let mut report = Report::default();
         let mut declined = None;
         let done = async {
+            if !agreed && is_at_rest(&held, &clock).await? {
+                return Err(not_agreed());
+            }
             let world = wire::arrive(&config, &context.given, &clock, &stop, args.wait, context.terminal).await?;
             let drive = Drive::new(world, held.journal.clone());
+            if !agreed {
+                report = drive.resume(&[]).await.map_err(|error| campaign_failed(&error))?;
+                return Err(not_agreed());
+            }
             if asks {
                 declined = ask_first(context, &config, &drive, &choice, args.limit, &stop).await?;
                 if declined.is_some() {
@@ -67,8 +79,28 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
             let hint = "`rotator plan` shows more".to_owned();
             return Err(CliError { message: format!("nothing was changed: {why}"), hint, exit });
         }
-        finish(context, Ended::Run, report, failure, &signalled, &held).await
+        let end = End { ended: Ended::Run, waiting_ok: args.waiting_ok };
+        finish(context, end, report, failure, &signalled, &held).await
     }))
+}
+
+/// Whether there is nothing to ask AWS about in this journal.
+async fn is_at_rest(held: &HeldJournal, clock: &Arc<dyn Clock>) -> Result<bool, CliError> {
+    let store = held.journal.store();
+    let open = store.summaries(Which::Open).await.map_err(|error| storage_failed(&error))?;
+    // Only whether AWS is asked is decided by the local clock.
+    let watched = Which::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
+    let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
+    Ok(open.is_empty() && watched.is_empty())
+}
+
+/// Nothing says how long old keys stay, and there is no terminal to ask on.
+fn not_agreed() -> CliError {
+    CliError::usage(
+        format!("no rotation was opened: {AT_ONCE}, and there is no terminal to ask on"),
+        "set `[policy] overlap` or `quarantine` (ROTATOR_POLICY_OVERLAP, --overlap), for example to 1h, or to 0s if old \
+         keys are to be deleted at once; or say --yes",
+    )
 }
 
 /// `rotator resume`.
@@ -87,7 +119,8 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = wire::hold_journal(&config.journal, &clock)?;
-    drive_on(context, &config, &clock, &held, &args.ids, args.wait)
+    let end = End { ended: Ended::Resume, waiting_ok: args.waiting_ok };
+    drive_on(context, &config, &clock, &held, &args.ids, args.wait, end)
 }
 
 /// Drives what is in flight, or only `ids`, and ends as `resume` does.
@@ -98,6 +131,7 @@ pub(super) fn drive_on(
     held: &HeldJournal,
     ids: &[RotationId],
     wait: bool,
+    end: End,
 ) -> Result<Exit, CliError> {
     block_on(Box::pin(async {
         let store = held.journal.store();
@@ -116,7 +150,7 @@ pub(super) fn drive_on(
         if to_do == 0 && (watched.is_empty() || !ids.is_empty()) {
             // Nothing to ask AWS about. What was asked for is shown as it is.
             let report = Report { touched: ids.to_vec(), ..Report::default() };
-            return finish(context, Ended::Resume, report, None, &signalled, held).await;
+            return finish(context, end, report, None, &signalled, held).await;
         }
         let done = async {
             let world = wire::arrive(config, &context.given, clock, &stop, wait, context.terminal).await?;
@@ -127,19 +161,28 @@ pub(super) fn drive_on(
             Ok(report) => (report, None),
             Err(failure) => (Report::default(), Some(failure)),
         };
-        finish(context, Ended::Resume, report, failure, &signalled, held).await
+        finish(context, end, report, failure, &signalled, held).await
     }))
+}
+
+/// How a command comes to its end.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    /// Which command.
+    pub(super) ended: Ended,
+    /// Whether what waits for a stated time counts as done.
+    pub(super) waiting_ok: bool,
 }
 
 async fn finish(
     context: &Context,
-    ended: Ended,
+    End { ended, waiting_ok }: End,
     report: Report,
     failure: Option<CliError>,
     signalled: &Signalled,
     held: &HeldJournal,
 ) -> Result<Exit, CliError> {
-    let happened = Happened { ended, report, failure, signalled: signalled.exit() };
+    let happened = Happened { ended, waiting_ok, report, failure, signalled: signalled.exit() };
     conclude(happened, held.journal.store(), context.terminal).await
 }
 
@@ -154,7 +197,29 @@ pub(super) fn campaign_failed(error: &CampaignError) -> CliError {
             format!("the store could not be read: {}", with_causes(error)),
             "no rotation was opened; mend the cause, then `rotator run` again",
         ),
+        CampaignError::NothingMatches { patterns, unread } => nothing_matches(patterns, unread),
     }
+}
+
+/// A pattern that matches nothing is a slip, unless it may have meant what could not be read.
+fn nothing_matches(patterns: &[Unmatched], unread: &[String]) -> CliError {
+    let named: Vec<String> = patterns.iter().map(|unmatched| format!("`{}`", unmatched.pattern)).collect();
+    let what = format!("{} of --only matches no key that was found or is in flight", named.join(", "));
+    if let Some(first) = unread.first() {
+        let more = if unread.len() > 1 { format!(" and {} more", unread.len() - 1) } else { String::new() };
+        return CliError::failed(
+            format!("{what}, and not everything could be read: {first}{more}"),
+            "no rotation was opened; remove the cause, then run it again",
+        );
+    }
+    let nearest = patterns.iter().filter_map(|one| Some(format!("`{}` for `{}`", one.nearest.as_ref()?, one.pattern)));
+    let nearest: Vec<String> = nearest.collect();
+    let hint = if nearest.is_empty() {
+        "no rotation was opened; the stores hold no access key".to_owned()
+    } else {
+        format!("no rotation was opened; the nearest is {}; `rotator plan` lists every key", nearest.join(", "))
+    };
+    CliError::usage(what, hint)
 }
 
 /// Shows the plan and asks; why the answer is no, if it is. Finishing what is in flight needs no new yes.

@@ -53,7 +53,7 @@ fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliErro
     };
     let picture = Picture::read(&reader).map_err(|error| storage_failed(&error))?;
     let text = show(context, args, &reader, &picture)?;
-    Ok((text, picture.tally_with_campaign().exit()))
+    Ok((text, picture.tally().exit(args.waiting_ok)))
 }
 
 fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, picture: &Picture) -> Result<Vec<u8>, CliError> {
@@ -75,10 +75,8 @@ fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, picture: &Pic
     if !text.is_empty() {
         text.push('\n');
     }
-    if picture.unopened() > 0 {
-        let due: Vec<_> = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
-        text.push_str(&table::left_alone_in_short(&due));
-    }
+    let due: Vec<_> = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
+    text.push_str(&table::left_alone_in_short(&due));
     text.push_str(&table::counts(document.counts));
     text.push_str(&advice(picture));
     text.push('\n');
@@ -92,12 +90,13 @@ fn advice(picture: &Picture) -> String {
         1 => "; 1 due key is not rotated yet: `rotator run`".to_owned(),
         _ => format!("; {unopened} due keys are not rotated yet: `rotator run`"),
     };
-    let blocked = picture.tally().blocked;
-    let open = match (picture.open.len(), picture.next_time()) {
-        (0, _) => String::new(),
-        (open, _) if open == blocked => ": a person is needed, see above".to_owned(),
-        (_, Some(time)) => format!(": `rotator resume` goes on after {time}"),
-        (_, None) => ": `rotator resume` goes on".to_owned(),
+    let tally = picture.tally();
+    let goes_on = tally.waiting + tally.failed > 0;
+    let open = match (goes_on, tally.needs_operator() > 0, picture.next_time()) {
+        (false, false, _) => String::new(),
+        (false, true, _) => ": see above".to_owned(),
+        (true, _, Some(time)) => format!(": `rotator resume` goes on after {time}"),
+        (true, _, None) => ": `rotator resume` goes on".to_owned(),
     };
     open + &keys
 }

@@ -69,6 +69,7 @@ pub struct HeldJournal {
 /// # Errors
 /// Exit code 5 if another process has it, 1 if it cannot be used.
 pub fn hold_journal(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError> {
+    SqliteJournal::check_writable(path).map_err(|error| journal_failed(&error))?;
     let lock = JournalLock::acquire(path).map_err(|error| match &error {
         LockError::HeldBy { .. } => CliError {
             message: error.to_string(),

@@ -1,30 +1,31 @@
 //! Many rotations at once: `run`, which opens new ones, and `resume`, which only finishes.
 //!
 //! Each rotation is its own task; one that fails or blocks never stops the rest. A campaign is what one `run` set out
-//! to do; it stays open until each of its keys is rotated, so that `run` in a loop converges.
+//! to do; it stays open as long as anything of it can go on without an operator, so that `run` in a loop converges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::accounts::Account;
+use super::choice::{Choice, Names, Unmatched};
+use super::failing::{self, take_down};
 use super::old_pair::{Tried, prove_old};
-use super::pace::Operation;
-use super::report::{Opening, Report, collect, collect_opened, with_causes};
+use super::report::{Opening, Report, collect, collect_opened};
 use super::rotate::visit;
+use super::settle::gave_up;
 use super::sinks::in_sinks;
-use super::survey::{Choice, Due, Survey, Taken, survey};
+use super::survey::{Due, Survey, Taken, place_notes, survey};
 use super::world::World;
-use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote};
+use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
 use crate::journal::store::{StorageError, Which};
 use crate::journal::write_ahead::{Journal, JournalError};
 use crate::ports::call::CallError;
-use crate::rotation::event::{Event, OldPair, Opened};
-use crate::rotation::known::{KeySeen, KeysSeen};
-use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
+use crate::rotation::event::{OldPair, Opened};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::standing::Rotation;
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
@@ -42,6 +43,14 @@ pub enum CampaignError {
     /// A store cannot be read at all.
     #[error("{0}")]
     Survey(#[from] CallError),
+    /// Patterns of `--only` match no key that was found or is in flight: nothing was opened.
+    #[error("--only matches no key: {}", patterns.iter().map(|one| one.pattern.as_str()).collect::<Vec<_>>().join(", "))]
+    NothingMatches {
+        /// Each of them.
+        patterns: Vec<Unmatched>,
+        /// What could not be read, and may hold what was meant.
+        unread: Vec<String>,
+    },
 }
 
 /// What `plan` shows.
@@ -55,8 +64,8 @@ pub struct Plan {
 
 /// The drive over many rotations.
 pub struct Drive {
-    world: Arc<World>,
-    journal: Journal,
+    pub(super) world: Arc<World>,
+    pub(super) journal: Journal,
 }
 
 impl Drive {
@@ -73,13 +82,7 @@ impl Drive {
     pub async fn resume(&self, ids: &[RotationId]) -> Result<Report, CampaignError> {
         let mut report = Report::default();
         self.finish_in_flight(ids, &mut report).await?;
-        if let Some(campaign) = self.open_campaign().await? {
-            report.campaign = Some(campaign.id);
-            report.left_alone = campaign.notes.left_alone.clone();
-            let opened = self.journal.store().summaries(Which::Campaign(campaign.id)).await?;
-            let unopened = campaign.still_to_open(opened.iter().map(|summary| &summary.rotation));
-            self.settle_campaign(campaign.id, unopened, campaign.notes.left_alone).await?;
-        }
+        self.settle_in_flight(&mut report).await?;
         report.stopped = self.world.stop.asked();
         Ok(report)
     }
@@ -87,10 +90,12 @@ impl Drive {
     /// What `run` would do now. Changes nothing.
     ///
     /// # Errors
-    /// [`CampaignError`] if the journal or a store cannot be read.
+    /// [`CampaignError`] if the journal or a store cannot be read, or `--only` matches no key.
     pub async fn plan(&self, choice: &Choice) -> Result<Plan, CampaignError> {
-        let campaign = self.open_campaign().await?;
-        let Survey { mut due, left_alone, .. } = self.survey(choice, campaign.as_ref()).await?;
+        let campaign = self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed);
+        let survey = self.survey(choice, campaign.as_ref(), &[]).await?;
+        survey.check_only()?;
+        let Survey { mut due, left_alone, .. } = survey;
         // A plan is shown, and may be shown for long: no pair is tried.
         due.iter_mut().for_each(|due| due.secret = None);
         Ok(Plan { due, left_alone })
@@ -130,47 +135,95 @@ impl Drive {
         limit: Option<usize>,
         report: &mut Report,
     ) -> Result<(), CampaignError> {
-        let campaign = self.open_campaign().await?;
-        let Survey { due, left_alone, unconfirmed, entries } = self.survey(choice, campaign.as_ref()).await?;
-        report.entries = entries;
-        report.left_alone.clone_from(&left_alone);
-        let waiting = left_alone.iter().filter(|note| note.due).filter_map(|note| note.key_id.clone());
-        let waiting: Vec<AccessKeyId> = waiting.chain(unconfirmed.iter().cloned()).collect();
-        report.need_a_person = left_alone.iter().filter(|note| note.due).count();
-        if due.is_empty() && campaign.is_none() && waiting.is_empty() {
-            return Ok(());
+        let last = self.journal.store().last_campaign().await?;
+        let open = last.clone().filter(|campaign| !campaign.closed);
+        let survey = self.survey(choice, open.as_ref(), &report.touched).await?;
+        report.troubles.extend(survey.warnings().map(|warning| (None, warning)));
+        report.entries.clone_from(&survey.entries);
+        if let Err(error) = survey.check_only() {
+            self.settle_in_flight(report).await?;
+            return Err(error);
         }
-        let id = match campaign {
-            Some(campaign) => campaign.id,
-            None => self.begin_campaign().await?,
+        let seen = survey.keys();
+        let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
+        let before: Vec<Summary> = match &open {
+            Some(campaign) => self.journal.store().summaries(Which::Campaign(campaign.id)).await?,
+            None => Vec::new(),
+        };
+        // What a run with `--only` does not look at stays as it is.
+        let kept =
+            open.as_ref().map(|campaign| kept(campaign, &before, &passed_over, &mut left_alone)).unwrap_or_default();
+        for (key, why) in &unconfirmed {
+            report.failed(key, why, false);
+        }
+
+        let now = self.world.aws_now();
+        let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
+        failing.retain(|key, _| seen.contains(key));
+        let mut so_far = failing.clone();
+        take_down(&mut so_far, &report.went, now);
+        let may_be_opened = |due: &Due| so_far.get(&due.key.id).is_none_or(|failing| failing.may_be_opened(now));
+        let (mut due, held_back): (Vec<Due>, Vec<Due>) = due.into_iter().partition(may_be_opened);
+        let held_back = held_back.iter().filter_map(|due| Some((due, so_far.get(&due.key.id)?)));
+        left_alone.extend(held_back.map(|(due, why)| failing::note(&due.key.id, place_notes(&due.places), why, None)));
+        report.left_alone.clone_from(&left_alone);
+        let unopened: Vec<AccessKeyId> =
+            due.iter().map(|due| &due.key.id).chain(unconfirmed.keys()).chain(&kept).cloned().collect();
+        let looked_at = gave_up(&before);
+        let mut notes = CampaignNotes { unopened, left_alone, failing, looked_at };
+        let id = match (open, last) {
+            (Some(campaign), _) => campaign.id,
+            (None, Some(last)) if notes.unopened.is_empty() => {
+                // There is nothing to begin. What the last run saw is brought up to date.
+                take_down(&mut notes.failing, &report.went, now);
+                report.left_alone = self.settle(last.id, notes).await?;
+                return Ok(());
+            }
+            (None, None) if notes.unopened.is_empty() && !notes.left_alone.iter().any(|note| note.due) => return Ok(()),
+            (None, _) => self.begin_campaign().await?,
         };
         report.campaign = Some(id);
-        let mut unopened: Vec<AccessKeyId> = due.iter().map(|due| due.key.id.clone()).chain(waiting.clone()).collect();
-        self.note(id, unopened.clone(), left_alone.clone()).await?;
-
-        let now_due = due.len();
-        let chosen: Vec<Due> = due.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
-        let rotated = self.open_each(id, chosen, choice, report).await;
-        let left_since = report.left_alone.len() - left_alone.len();
-        report.unopened = now_due - rotated.len() - left_since + unconfirmed.len();
-        unopened.retain(|key| !rotated.contains(key));
-        self.settle_campaign(id, unopened, report.left_alone.clone()).await
+        self.journal.store().note_campaign(id, notes.clone()).await?;
+        // Those that failed before come last, or `--limit` would let the others starve.
+        let gave_up = |due: &Due| before.iter().any(|summary| gave_up_on(&summary.rotation, &due.key.id));
+        due.sort_by_key(|due| match so_far.get(&due.key.id) {
+            Some(failing) => Some(failing.last),
+            None => gave_up(due).then_some(now),
+        });
+        due.truncate(limit.unwrap_or(usize::MAX));
+        let rotated = self.open_each(id, due, choice, report).await;
+        // Keys whose old pair did not prove itself need an operator: the campaign does not wait for them.
+        let unproven = report.left_alone.split_off(notes.left_alone.len());
+        let needs_operator = |key: &AccessKeyId| unproven.iter().any(|note| note.key_id.as_ref() == Some(key));
+        notes.unopened.retain(|key| !rotated.contains(key) && !needs_operator(key));
+        notes.left_alone.extend(unproven);
+        report.unopened = notes.unopened.len();
+        take_down(&mut notes.failing, &report.went, now);
+        report.left_alone = self.settle(id, notes).await?;
+        Ok(())
     }
 
-    async fn survey(&self, choice: &Choice, campaign: Option<&Campaign>) -> Result<Survey, CampaignError> {
-        let mut taken = Taken::default();
-        for summary in self.journal.store().summaries(Which::Open).await? {
-            taken.in_flight.insert(summary.rotation.opened.old_key.clone());
-            taken.in_flight.extend(summary.rotation.new_key.clone());
-            let Opened { account, user, .. } = summary.rotation.opened;
-            taken.users.insert((account, user));
+    async fn survey(
+        &self,
+        choice: &Choice,
+        campaign: Option<&Campaign>,
+        touched: &[RotationId],
+    ) -> Result<Survey, CampaignError> {
+        let store = self.journal.store();
+        let mut taken = Taken { made: Some(Arc::new(store.clone())), ..Taken::default() };
+        for summary in store.summaries(Which::Open).await? {
+            taken.take(&summary.rotation);
+        }
+        for id in touched {
+            // Also what has just been finished was in flight when this run began.
+            taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
         }
         if !self.world.ports.sinks.is_empty() {
-            let all = self.journal.store().summaries(Which::All).await?;
+            let all = store.summaries(Which::All).await?;
             taken.in_sinks = in_sinks(all.iter().map(|summary| &summary.rotation));
         }
         if let Some(campaign) = campaign {
-            taken.made_lately.extend(self.journal.store().keys_made_by(campaign.id).await?);
+            taken.made_by_campaign.extend(store.keys_made_by(campaign.id).await?);
         }
         Ok(survey(&self.world, choice, &taken).await?)
     }
@@ -191,6 +244,7 @@ impl Drive {
             keys.push((id, due.key.id.clone()));
             let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
             let opened = self.opened(campaign, &due, choice);
+            let key = due.key.id.clone();
             tasks.spawn(async move {
                 let opened = match opened {
                     Ok(opened) => opened,
@@ -199,7 +253,7 @@ impl Drive {
                 let (old_pair, place) = match prove_old(&world, &due, opened.policy.settle, &in_hand).await {
                     Tried::Proven { old_pair, place } => (old_pair, place),
                     Tried::Left(note) => return (id, Ok(Opening::Left(note))),
-                    Tried::NotNow(why) => return (id, Ok(Opening::NotNow(why))),
+                    Tried::NotNow(why) => return (id, Ok(Opening::NotNow(key, why))),
                     Tried::Stopped => return (id, Ok(Opening::Stopped)),
                 };
                 drop(due);
@@ -240,93 +294,31 @@ impl Drive {
         })
     }
 
-    /// A create whose reply was lost may be executed late, also after its rotation closed: such a key is reported,
-    /// never taken.
-    async fn tell_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
-        let world = &self.world;
-        let since = world.aws_now().minus(LOOK_FOR_LATE_KEYS);
-        let watched = self.journal.store().summaries(Which::WatchedAfter(since)).await?;
-        // Told once, however many creates may have made it: a key that nobody removes must not keep README's loop
-        // turning.
-        let mut told: BTreeSet<AccessKeyId> =
-            watched.iter().flat_map(|summary| summary.rotation.late_keys.iter().cloned()).collect();
-        let mut lists: BTreeMap<(AccountId, UserName), Option<KeysSeen>> = BTreeMap::new();
-        for summary in watched {
-            let rotation = summary.rotation;
-            let opened = &rotation.opened;
-            let Ok(Account { ports, pace, .. }) = world.home_of(&rotation) else { continue };
-            let whose = (opened.account.clone(), opened.user.clone());
-            if !lists.contains_key(&whose) {
-                let keys = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user)).await;
-                lists.insert(whose.clone(), keys.ok());
-            }
-            let Some(Some(keys)) = lists.get(&whose) else { continue };
-            let made = self.journal.store().keys_made_for(&opened.user).await?;
-            let known = |key: &KeySeen| *key.id.as_str() == *opened.old_key.as_str() || made.contains(&key.id);
-            let late = keys.keys.iter().flatten().filter(|key| {
-                !known(key) && rotation.watched.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
-            });
-            for key in late {
-                if !told.insert(key.id.clone()) {
-                    continue;
-                }
-                let user = &opened.user;
-                report.troubles.push((
-                    Some(rotation.id),
-                    format!(
-                        "key {} of user {user} turned up late, and may be the child of a CreateAccessKey whose reply was \
-                         lost; rotator does not touch it: if nobody knows it, delete it (aws iam delete-access-key \
-                         --user-name {user} --access-key-id {})",
-                        key.id, key.id
-                    ),
-                ));
-                let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
-                let event = Event::LateKeySeen { key: key.id.clone() };
-                let _noted = journal.note(event).await.map_err(late_error)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn open_campaign(&self) -> Result<Option<Campaign>, StorageError> {
-        Ok(self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed))
-    }
-
-    async fn begin_campaign(&self) -> Result<CampaignId, StorageError> {
+    pub(super) async fn begin_campaign(&self) -> Result<CampaignId, StorageError> {
         let id = CampaignId::from_uuid(Uuid::now_v7());
         self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
         Ok(id)
     }
-
-    async fn note(
-        &self,
-        id: CampaignId,
-        unopened: Vec<AccessKeyId>,
-        left_alone: Vec<LeftAloneNote>,
-    ) -> Result<(), StorageError> {
-        self.journal.store().note_campaign(id, CampaignNotes { unopened, left_alone }).await
-    }
-
-    /// Keeps what is left to do, and closes the campaign where nothing is.
-    async fn settle_campaign(
-        &self,
-        id: CampaignId,
-        unopened: Vec<AccessKeyId>,
-        left_alone: Vec<LeftAloneNote>,
-    ) -> Result<(), CampaignError> {
-        let done = unopened.is_empty();
-        self.note(id, unopened, left_alone).await?;
-        let open = self.journal.store().summaries(Which::Open).await?;
-        if done && !open.iter().any(|summary| summary.rotation.opened.campaign == id) {
-            self.journal.store().close_campaign(id).await?;
-        }
-        Ok(())
-    }
 }
 
-fn late_error(error: JournalError) -> StorageError {
-    match error {
-        JournalError::Storage(error) => error,
-        JournalError::Illegal { .. } | JournalError::Incomplete { .. } => StorageError::failed(with_causes(&error)),
+fn gave_up_on(rotation: &Rotation, key: &AccessKeyId) -> bool {
+    rotation.gave_up() && rotation.opened.old_key == *key
+}
+
+/// Of the keys that this run passes over because of `--only`, those that wait to be opened; what an operator has to see to
+/// is taken over into `left_alone`.
+fn kept(
+    campaign: &Campaign,
+    rotations: &[Summary],
+    passed_over: &BTreeSet<AccessKeyId>,
+    left_alone: &mut Vec<LeftAloneNote>,
+) -> Vec<AccessKeyId> {
+    let is_passed_over = |note: &LeftAloneNote| note.key_id.as_ref().is_some_and(|key| passed_over.contains(key));
+    for note in campaign.notes.left_alone.iter().filter(|note| note.due && is_passed_over(note)) {
+        left_alone.retain(|now| now.key_id != note.key_id);
+        left_alone.push(note.clone());
     }
+    let mut waiting = campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation));
+    waiting.retain(|key| passed_over.contains(key));
+    waiting
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::accounts::Account;
+use super::consider::Not;
 use super::owner::Owner;
 use super::pace::Operation;
-use super::survey::Not;
 use super::world::World;
 use crate::discovery::{Candidate, Place};
 use crate::ports::call::{CallError, CallErrorKind};

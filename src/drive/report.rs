@@ -8,7 +8,7 @@ use super::rotate::{Left, Visit};
 use crate::journal::entry::LeftAloneNote;
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
-use crate::rotation::name::{CampaignId, RotationId, StoreName};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, StoreName};
 use crate::rotation::standing::Standing;
 
 /// What a run or resume did and found.
@@ -26,12 +26,36 @@ pub struct Report {
     pub left_alone: Vec<LeftAloneNote>,
     /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
     pub unopened: usize,
-    /// Due keys that a person has to see to first.
-    pub need_a_person: usize,
     /// How many entries each store had, where the stores were read for keys.
     pub entries: BTreeMap<StoreName, usize>,
+    /// How it went with each key that was tried.
+    pub went: BTreeMap<AccessKeyId, Went>,
     /// Whether somebody asked to stop.
     pub stopped: bool,
+}
+
+/// How it went with a key in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Went {
+    /// It is rotated, waits for a stated time, or is blocked, which its rotation says.
+    Well,
+    /// It failed for now.
+    Failed {
+        /// Why, for people.
+        why: String,
+        /// Whether a key was made for it, and its rotation gave up.
+        gave_up_a_key: bool,
+    },
+}
+
+impl Report {
+    /// A key failed for now, before or in its rotation.
+    pub(super) fn failed(&mut self, key: &AccessKeyId, why: &str, gave_up_a_key: bool) {
+        // It may have failed before in this run, in the rotation that was in flight.
+        let before = matches!(self.went.get(key), Some(Went::Failed { gave_up_a_key: true, .. }));
+        let went = Went::Failed { why: why.to_owned(), gave_up_a_key: gave_up_a_key || before };
+        self.went.insert(key.clone(), went);
+    }
 }
 
 /// Waits for every visit.
@@ -53,8 +77,8 @@ pub(super) enum Opening {
     Visited(Box<Visit>),
     /// It was not opened: an operator has to see to it first.
     Left(Box<LeftAloneNote>),
-    /// It was not opened, and the next run tries again; for people.
-    NotNow(String),
+    /// It was not opened, and the next run tries again: its key, and why, for people.
+    NotNow(AccessKeyId, String),
     /// It was not opened: a stop was asked for.
     Stopped,
 }
@@ -68,11 +92,11 @@ pub(super) async fn collect_opened(
     while let Some(joined) = tasks.join_next().await {
         match joined {
             Ok((_, Ok(Opening::Stopped))) => report.stopped = true,
-            Ok((_, Ok(Opening::NotNow(why)))) => report.troubles.push((None, why)),
-            Ok((_, Ok(Opening::Left(note)))) => {
-                report.left_alone.push(*note);
-                report.need_a_person += 1;
+            Ok((_, Ok(Opening::NotNow(key, why)))) => {
+                report.failed(&key, &why, false);
+                report.troubles.push((None, why));
             }
+            Ok((_, Ok(Opening::Left(note)))) => report.left_alone.push(*note),
             Ok((id, Ok(Opening::Visited(visit)))) => {
                 if take_in(id, Ok(*visit), report) {
                     opened.insert(id);
@@ -104,17 +128,27 @@ fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Rep
             return false;
         }
     };
+    let key = visit.rotation.opened.old_key.clone();
     match visit.left {
-        Left::Failing(why) | Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
+        Left::Failing(why) => {
+            report.failed(&key, &why, false);
+            report.troubles.push((Some(id), why));
+        }
+        // That is said of where rotator was run, not of the key.
+        Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
         Left::Stopped => report.stopped = true,
-        Left::AtRest | Left::Waiting(_) => {}
+        Left::AtRest | Left::Waiting(_) => {
+            report.went.insert(key.clone(), Went::Well);
+        }
     }
     match visit.rotation.standing {
         Standing::Closed { ending: Ending::Aborted } => {
             let gave_up = visit.rotation.gave_up();
             if gave_up {
                 report.aborted += 1;
+                let made_a_key = visit.rotation.creates > 0;
                 let why = visit.rotation.last_error.unwrap_or_default();
+                report.failed(&key, &why, made_a_key);
                 report.troubles.push((Some(id), format!("aborted: {why}")));
             }
             !gave_up

@@ -258,7 +258,7 @@ impl Visitor<'_> {
         }
         let clock = &self.world.ports.clock;
         let left = until.since(self.world.aws_now());
-        let span = left.min((left / 10).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1)).max(SHORTEST_WAIT);
+        let span = look_again(left);
         if !self.world.stop.asked() {
             tokio::select! {
                 () = clock.sleep(span) => {}
@@ -376,6 +376,12 @@ pub(super) async fn leaving(world: &World, in_hand: bool) {
     }
 }
 
+/// How long to sleep before the next look, of a wait that lasts as long as `left`: a tenth of it.
+fn look_again(left: Duration) -> Duration {
+    let tenth = (left / 10).clamp(LOOK_AGAIN_AFTER, LOOK_AGAIN_BEFORE);
+    left.min(tenth).max(Duration::from_millis(100))
+}
+
 /// Notes why a rotation is left as it is, unless its last line says so already.
 async fn defer(
     journal: RotationJournal,
@@ -399,5 +405,20 @@ fn step_name(step: &Step) -> &'static str {
         Step::Wait { .. } => "wait",
         Step::Later { .. } => "later",
         Step::Rest => "rest",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_looked_at_again_after_a_tenth_of_it_within_bounds() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        for (left, sleeps) in [(60 * 24 * 7, 15), (200, 15), (100, 10), (60, 6), (10, 1), (2, 1), (1, 1)] {
+            assert_eq!(look_again(minutes(left)), minutes(sleeps), "{left} minutes left");
+        }
+        assert_eq!(look_again(Duration::from_secs(20)), Duration::from_secs(20), "no longer than is left");
+        assert_eq!(look_again(Duration::ZERO), Duration::from_millis(100));
     }
 }

@@ -2,42 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::accounts::Account;
 use super::bars::{Bars, NotOurs, Searched, fixed, search};
-use super::confirm::{Confirmed, confirm};
-use super::owner::Owner;
+use super::campaign::CampaignError;
+use super::choice::{Choice, Names, Unmatched, unmatched};
+use super::confirm::Confirmed;
+use super::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
 use super::pace::Operation;
-use super::sinks::{InSinks, followers, forsaken};
+use super::second_key;
+use super::sinks::InSinks;
 use super::world::World;
 use super::writable::Answers;
 use crate::discovery::{Candidate, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
+use crate::journal::store::SharedStore;
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
-use crate::rotation::known::{KeySeen, KeyStatus, KeysSeen};
+use crate::rotation::known::KeySeen;
 use crate::rotation::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
-use crate::rotation::policy::{Policy, SpareKey, words};
 use crate::rotation::secret::{Fingerprint, SecretKey};
 use crate::rotation::sink::Follower;
+use crate::rotation::standing::Rotation;
 
-/// What the operator chose to rotate.
-#[derive(Debug, Clone)]
-pub struct Choice {
-    /// Whose keys.
-    pub owner: Owner,
-    /// Rotate only what matches one of these; `None`: everything.
-    pub only: Option<globset::GlobSet>,
-    /// Never what matches one of these.
-    pub exclude: globset::GlobSet,
-    /// How old a key must be.
-    pub older_than: Duration,
-    /// The rules for a rotation.
-    pub policy: Policy,
-}
+/// The reason under which a second active key is told that no store holds.
+pub const SECOND_KEY: &str = "second-active-key";
 
 /// A key that IAM confirmed and that is due.
 #[derive(Debug, Clone)]
@@ -67,23 +58,88 @@ pub struct Survey {
     pub due: Vec<Due>,
     /// What is left alone, and why.
     pub left_alone: Vec<LeftAloneNote>,
-    /// Of these, the keys that the next run is to look at again: IAM contradicts itself about them.
-    pub unconfirmed: Vec<AccessKeyId>,
+    /// Of these, the keys that the next run is to look at again: IAM contradicts itself about them. Each with the reason.
+    pub unconfirmed: BTreeMap<AccessKeyId, String>,
+    /// Of these, the keys that `--only` leaves out of this run.
+    pub passed_over: BTreeSet<AccessKeyId>,
+    /// Keys of rotations in flight.
+    in_flight: BTreeSet<AccessKeyId>,
+    /// Patterns of `--only` that match no key.
+    unmatched_only: Vec<Unmatched>,
+    /// Patterns of `--exclude` that match no key.
+    unmatched_exclude: Vec<Unmatched>,
+    /// What could not be read or asked about: a pattern may have meant it.
+    unread: Vec<String>,
     /// How many entries each store has.
     pub entries: BTreeMap<StoreName, usize>,
 }
 
-/// Keys that the journal knows.
-#[derive(Debug, Default)]
+impl Survey {
+    /// Whether each pattern of `--only` matches a key.
+    ///
+    /// # Errors
+    /// [`CampaignError::NothingMatches`] if one does not.
+    pub fn check_only(&self) -> Result<(), CampaignError> {
+        if self.unmatched_only.is_empty() {
+            return Ok(());
+        }
+        Err(CampaignError::NothingMatches { patterns: self.unmatched_only.clone(), unread: self.unread.clone() })
+    }
+
+    /// What an operator should know, and what holds nothing up.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.unmatched_exclude.iter().map(|Unmatched { pattern, nearest }| {
+            let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
+            format!("`{pattern}` of --exclude matches no key that was found{nearest}")
+        })
+    }
+
+    /// The keys that are due, that are passed over, and that have a rotation.
+    pub(super) fn keys(&self) -> BTreeSet<AccessKeyId> {
+        let due = self.due.iter().map(|due| &due.key.id);
+        due.chain(self.unconfirmed.keys()).chain(&self.passed_over).chain(&self.in_flight).cloned().collect()
+    }
+}
+
+/// What the journal knows of the keys that rotator made for a user.
+#[async_trait]
+pub trait MadeKeys: Send + Sync {
+    /// Their ids; for people, why they cannot be told.
+    async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String>;
+}
+
+#[async_trait]
+impl MadeKeys for SharedStore {
+    async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String> {
+        self.keys_made_for(user).await.map_err(|error| error.to_string())
+    }
+}
+
+/// What the journal knows.
+#[derive(Default)]
 pub struct Taken {
     /// Old and new keys of rotations in flight.
     pub in_flight: BTreeSet<AccessKeyId>,
     /// Users that have one, by account.
     pub users: BTreeSet<(AccountId, UserName)>,
+    /// What the rotations that were in flight when this run began can be called.
+    pub names: Vec<Names>,
     /// Keys that sinks were given last.
     pub in_sinks: InSinks,
     /// Keys that a campaign made which was open when this run began.
-    pub made_lately: BTreeSet<AccessKeyId>,
+    pub made_by_campaign: BTreeSet<AccessKeyId>,
+    /// Keys that any rotation made; none where there is no journal yet.
+    pub made: Option<Arc<dyn MadeKeys>>,
+}
+
+impl Taken {
+    /// A rotation is in flight.
+    pub fn take(&mut self, rotation: &Rotation) {
+        self.in_flight.insert(rotation.opened.old_key.clone());
+        self.in_flight.extend(rotation.new_key.clone());
+        self.users.insert((rotation.opened.account.clone(), rotation.opened.user.clone()));
+        self.names.push(Names::of_rotation(rotation));
+    }
 }
 
 fn place_note(store: &StoreName, spot: &Spot) -> PlaceNote {
@@ -103,55 +159,27 @@ pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
     notes
 }
 
-/// A candidate that is not to be opened, and whether a person is needed.
-pub(super) struct Not {
-    reason: &'static str,
-    message: String,
-    due: bool,
-    look_again: bool,
-}
-
-impl Not {
-    pub(super) fn left(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, look_again: false }
-    }
-
-    pub(super) fn look_again(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, look_again: true }
-    }
-
-    pub(super) fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: true, look_again: false }
-    }
-
-    fn about(self, candidate: &Candidate) -> LeftAloneNote {
-        LeftAloneNote {
-            key_id: Some(candidate.key_id.clone()),
-            places: place_notes(&candidate.places),
-            reason: self.reason.to_owned(),
-            message: self.message,
-            due: self.due,
-        }
-    }
-}
-
 /// Reads every entry, finds the keys and asks IAM about each.
 ///
 /// # Errors
 /// A store that cannot be read at all: what is in it may be a copy of anything.
 pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
-    let mut survey = Survey::default();
+    let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
     let Everything { entries, not_ours, mut unread, count } = read_everything(world).await?;
     survey.entries = count;
     let findings = discover(&entries);
-    let names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
-    let Searched { elsewhere, unopened } = search(world, &entries, &names, &findings.candidates);
+    let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
+    let Searched { elsewhere, unopened } = search(world, &entries, &unread_names, &findings.candidates);
     unread.extend(unopened.into_iter().map(|(store, entry, why)| (store, entry, why.to_string())));
     let may_name_any = report_unread(world, &unread, &mut survey);
     let read = |candidate| read_secret(&entries, candidate);
     let secrets: Vec<_> = findings.candidates.iter().map(read).collect();
     drop(entries);
+    let mut names: Vec<Names> = taken.names.clone();
+    let mut found: BTreeSet<AccessKeyId> = findings.candidates.iter().map(|found| found.key_id.clone()).collect();
     for alone in findings.left_alone {
+        names.push(Names::of_left_alone(&alone));
+        found.extend(alone.key_id.clone());
         survey.left_alone.push(LeftAloneNote {
             key_id: alone.key_id,
             places: alone.places.iter().map(|(store, spot)| place_note(store, spot)).collect(),
@@ -166,16 +194,23 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
         consider(world, choice, taken, candidate, bars)
     });
     let answers = futures_util::future::join_all(asking).await;
-    let to_open = findings.candidates.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Ok(Some(_))));
+    let to_open = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
     let writable = Answers::of_candidates(world, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
-    for ((candidate, answer), secret) in findings.candidates.iter().zip(answers).zip(secrets) {
-        let checked = answer.and_then(|found| match found {
-            Some(found) => writable.check(world, candidate).map(|()| Some(found)),
-            None => Ok(None),
-        });
-        match checked {
-            Ok(Some((Confirmed { account, user, key, .. }, sinks))) => {
+    let mut listed = Vec::new();
+    for ((candidate, considered), secret) in findings.candidates.iter().zip(answers).zip(secrets) {
+        names.push(considered.names);
+        survey.unread.extend(considered.not_asked);
+        let answer = match considered.answer {
+            Answer::Due(confirmed, sinks) => match writable.check(world, candidate) {
+                Ok(()) => Answer::Due(confirmed, sinks),
+                Err(not) => Answer::Not(not),
+            },
+            Answer::InFlight | Answer::Not(_) => considered.answer,
+        };
+        match answer {
+            Answer::InFlight => {}
+            Answer::Due(Confirmed { account, user, key, .. }, sinks) => {
                 let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
                 let id = RotationId::from_uuid(Uuid::now_v7());
                 let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
@@ -183,16 +218,24 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
                 let due = Due { id, old_secret, account, user, key, secret, places, sinks };
                 by_user.entry(whose).or_default().push(due);
             }
-            Ok(None) => {}
-            Err(not) => {
+            Answer::Not(not) => {
                 if not.look_again {
-                    survey.unconfirmed.push(candidate.key_id.clone());
+                    survey.unconfirmed.insert(candidate.key_id.clone(), not.message.clone());
+                }
+                if considered.passed_over {
+                    survey.passed_over.insert(candidate.key_id.clone());
+                }
+                if not.reason != EXCLUDED && not.reason != TWO_KEYS {
+                    listed.extend(considered.confirmed);
                 }
                 survey.left_alone.push(not.about(candidate));
             }
         }
     }
     survey.due.extend(by_user.into_values().flatten());
+    survey.left_alone.extend(second_key::notes(world, choice, taken, &listed, &found).await);
+    survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
+    survey.unmatched_exclude = unmatched(&choice.exclude, &names);
     Ok(survey)
 }
 
@@ -244,6 +287,7 @@ async fn read_everything(world: &World) -> Result<Everything, CallError> {
 fn report_unread(world: &World, unread: &[(StoreName, EntryName, String)], survey: &mut Survey) -> Vec<String> {
     let mut may_name_any = Vec::new();
     for (store, entry, why) in unread {
+        survey.unread.push(world.describe(store, entry));
         let location = "whole value".to_owned();
         let place = PlaceNote { store: store.to_string(), entry: entry.to_string(), location };
         let counts = if world.manner.unread_ok.is_match(entry.as_str()) {
@@ -263,84 +307,6 @@ fn report_unread(world: &World, unread: &[(StoreName, EntryName, String)], surve
     may_name_any
 }
 
-/// `Ok(None)`: a rotation in flight has it.
-async fn consider(
-    world: &World,
-    choice: &Choice,
-    taken: &Taken,
-    candidate: &Candidate,
-    bars: Bars<'_>,
-) -> Result<Option<(Confirmed, Vec<Follower>)>, Not> {
-    let id = &candidate.key_id;
-    if taken.in_flight.contains(id) {
-        return Ok(None);
-    }
-    let matches = |globs: &globset::GlobSet| {
-        globs.is_match(id.as_str())
-            || candidate.places.iter().any(|place| {
-                let scope = place.id.entry.scope();
-                let user = choice.owner.of(place);
-                globs.is_match(scope)
-                    || globs.is_match(place.id.entry.as_str())
-                    || globs.is_match(place.secret.entry.as_str())
-                    || user.is_some_and(|user| globs.is_match(user.as_str()))
-            })
-    };
-    if matches(&choice.exclude) || choice.only.as_ref().is_some_and(|only| !matches(only)) {
-        return Err(Not::left("excluded", "left out by --only or --exclude"));
-    }
-    if world.signs_with(id) {
-        return Err(Not::left("own-key", "rotator itself signs with this key"));
-    }
-    if choice.older_than.is_zero() && taken.made_lately.contains(id) {
-        return Err(Not::left("made-lately", "a campaign that was not complete when this run began has made it"));
-    }
-    let (account, confirmed) = confirm(world, &choice.owner, candidate).await?;
-    let Confirmed { user, key, keys, .. } = &confirmed;
-    if key.status != KeyStatus::Active {
-        let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
-        return Err(Not::left("inactive", message));
-    }
-    let age = keys.at.since(key.created);
-    if age < choice.older_than {
-        let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
-        return Err(Not::left("not-due", message));
-    }
-    if taken.users.contains(&(confirmed.account.clone(), user.clone())) {
-        let message = format!("a rotation of another key of {user} is in flight");
-        return Err(Not::needs_a_person("user-in-flight", message));
-    }
-    if let Some(entries) = bars.elsewhere {
-        let message = format!(
-            "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
-             entry first",
-            entries.join(", ")
-        );
-        return Err(Not::needs_a_person("named-elsewhere", message));
-    }
-    if let [first, others @ ..] = bars.unread {
-        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        let message = format!(
-            "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
-             readable, or cover it by `[policy] unread_ok` if it holds no key"
-        );
-        return Err(Not::needs_a_person("unreadable-elsewhere", message));
-    }
-    if let Some(why) = bars.fixed {
-        let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
-        return Err(Not::needs_a_person("read-only", message));
-    }
-    let sinks = followers(world, &candidate.places).map_err(|why| {
-        let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
-        Not::needs_a_person("sink-unavailable", message)
-    })?;
-    if let Some(why) = forsaken(world, &taken.in_sinks, id, &candidate.places) {
-        return Err(Not::needs_a_person("sink-forsaken", why));
-    }
-    room(account, choice, user, keys, id).await?;
-    Ok(Some((confirmed, sinks)))
-}
-
 /// The secret as it stands now; every place of a candidate holds the same.
 fn read_secret(entries: &[StoredEntry], candidate: &Candidate) -> Option<SecretKey> {
     let place = candidate.places.first()?;
@@ -349,35 +315,4 @@ fn read_secret(entries: &[StoredEntry], candidate: &Candidate) -> Option<SecretK
         found.map(|entry| &entry.value)
     };
     read_pair(place, value_of).ok().map(|pair| pair.secret)
-}
-
-/// IAM allows a user two keys; the second place has to be free.
-async fn room(
-    account: &Account,
-    choice: &Choice,
-    user: &UserName,
-    keys: &KeysSeen,
-    id: &AccessKeyId,
-) -> Result<(), Not> {
-    let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
-    let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
-    if deletable && keys.ids().len() == 2 {
-        return Ok(());
-    }
-    let last_used = || account.ports.iam.last_used(&spare.id);
-    let used = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
-    let used = match used {
-        Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
-        Ok(None) | Err(_) => "last use unknown".to_owned(),
-    };
-    let message = format!(
-        "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): delete it \
-         if nothing needs it (aws iam delete-access-key --user-name {user} --access-key-id {}), or set `[policy] \
-         spare_key = \"delete-inactive\"` and deactivate it",
-        spare.id,
-        spare.status.name(),
-        spare.created,
-        spare.id
-    );
-    Err(Not::needs_a_person("two-keys", message))
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::consider::Not;
 use super::pace::Operation;
-use super::survey::Not;
 use super::world::World;
 use crate::discovery::{Candidate, Place};
 use crate::ports::secret_store::Writable;

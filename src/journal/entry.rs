@@ -1,13 +1,14 @@
 //! What the journal keeps: lines of rotations, and campaigns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::rotation::event::Event;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::Rotation;
+use crate::rotation::standing::{Rotation, Standing};
 
 /// One line: append-only, never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +51,11 @@ pub struct Campaign {
 
 impl Campaign {
     /// The due keys that wait to be opened, of a campaign with these rotations: those that no `run` came to, and those
-    /// whose rotation gave up by itself.
+    /// whose rotation gave up by itself and which no `run` has looked at since.
     pub fn still_to_open<'a>(&self, rotations: impl Iterator<Item = &'a Rotation>) -> Vec<AccessKeyId> {
         let (gave_up, served): (Vec<&Rotation>, Vec<_>) = rotations.partition(|rotation| rotation.gave_up());
-        let keys = self.notes.unopened.iter().chain(gave_up.iter().map(|rotation| &rotation.opened.old_key));
+        let fresh = gave_up.iter().filter(|rotation| !self.notes.looked_at.contains(&rotation.id));
+        let keys = self.notes.unopened.iter().chain(fresh.map(|rotation| &rotation.opened.old_key));
         let mut keys: BTreeSet<AccessKeyId> = keys.cloned().collect();
         // A run that was killed has not taken off its list what it opened.
         for rotation in served {
@@ -66,10 +68,71 @@ impl Campaign {
 /// What a run leaves on record about keys that have no rotation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CampaignNotes {
-    /// Keys that are due and wait to be opened.
+    /// Keys that are due and wait to be opened, which needs no operator.
     pub unopened: Vec<AccessKeyId>,
     /// Keys and entries left alone, each with its reason.
     pub left_alone: Vec<LeftAloneNote>,
+    /// Keys whose rotation failed when it was tried last; handed on from campaign to campaign.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failing: BTreeMap<AccessKeyId, Failing>,
+    /// Rotations of this campaign that gave up, and whose key a later `run` has judged afresh.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub looked_at: BTreeSet<RotationId>,
+}
+
+impl CampaignNotes {
+    /// Whether this rotation goes on without an operator.
+    #[must_use]
+    pub fn goes_on_by_itself(&self, rotation: &Rotation) -> bool {
+        let is_stuck = match rotation.standing {
+            Standing::Settled { .. } | Standing::InDoubt { .. } => self.keeps_failing(&rotation.opened.old_key),
+            Standing::Blocked { .. } | Standing::Closed { .. } => true,
+        };
+        !is_stuck
+    }
+
+    /// Whether this key fails run after run.
+    #[must_use]
+    pub fn keeps_failing(&self, key: &AccessKeyId) -> bool {
+        self.failing.get(key).is_some_and(Failing::keeps_failing)
+    }
+}
+
+/// How long a key has to fail until an operator is asked, and how long rotator then waits between two creates for it.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+/// In how many runs a key has to fail until an operator is asked.
+const RUNS_UNTIL_IT_KEEPS_FAILING: u32 = 3;
+
+/// How a key has failed, run after run. Times are AWS's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// In how many runs in a row.
+    pub runs: u32,
+    /// When it failed first.
+    pub first: Timestamp,
+    /// When it failed last.
+    pub last: Timestamp,
+    /// When a rotation that had made a key gave up last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// Why it failed last.
+    pub why: String,
+}
+
+impl Failing {
+    /// Whether it fails for so long that waiting does not help: an operator is needed.
+    #[must_use]
+    pub fn keeps_failing(&self) -> bool {
+        self.runs >= RUNS_UNTIL_IT_KEEPS_FAILING && self.last.since(self.first) >= A_DAY
+    }
+
+    /// Whether another rotation may be opened: of a key that keeps failing, one a day.
+    #[must_use]
+    pub fn may_be_opened(&self, now: Timestamp) -> bool {
+        // A create that is dated later than now was dated by a clock that was wrong.
+        !self.keeps_failing() || self.created.is_none_or(|at| now < at || now.since(at) >= A_DAY)
+    }
 }
 
 /// A key or an entry that was left alone.
@@ -96,4 +159,32 @@ pub struct PlaceNote {
     pub entry: String,
     /// Where in it.
     pub location: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_keeps_failing_after_three_runs_over_a_day_and_then_has_one_create_a_day() {
+        let first = Timestamp::from_unix_seconds(1_700_000_000);
+        let hours = |hours: u64| first.plus(Duration::from_secs(hours * 3600));
+        let failing = |runs, last| Failing { runs, first, last, created: Some(last), why: String::new() };
+        assert!(!failing(2, hours(30)).keeps_failing(), "two runs may be an outage");
+        assert!(!failing(9, hours(23)).keeps_failing(), "however many there are in a day");
+        assert!(failing(3, hours(24)).keeps_failing());
+        assert!(failing(9, hours(23)).may_be_opened(hours(23)));
+        let keeps = failing(3, hours(24));
+        assert!(!keeps.may_be_opened(hours(47)));
+        assert!(keeps.may_be_opened(hours(48)));
+        assert!(keeps.may_be_opened(hours(1)), "a date in the future holds nothing");
+        assert!(Failing { created: None, ..keeps }.may_be_opened(hours(24)), "no key was made");
+    }
+
+    #[test]
+    fn notes_of_an_earlier_build_are_read() {
+        let notes: CampaignNotes = serde_json::from_str(r#"{"unopened":[],"left_alone":[]}"#).expect("read");
+        assert_eq!(notes, CampaignNotes::default());
+        assert_eq!(serde_json::to_string(&notes).expect("text"), r#"{"unopened":[],"left_alone":[]}"#);
+    }
 }

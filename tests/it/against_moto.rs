@@ -76,6 +76,10 @@ async fn run_rotates_the_users_of_the_task_and_runs_again() {
     scene.program.ends_with(0, &["run"]);
     let second = scene.assert_rotated(&scene.first).await;
     scene.program.ends_with(0, &["run"]);
+    for user in USERS {
+        assert_eq!(scene.program.pair(user).id, second[user].id, "what rotator has just made is not due");
+    }
+    scene.program.ends_with(0, &["run", "--older-than", "0s"]);
     scene.assert_rotated(&second).await;
     let names = scene.program.ends_with(0, &["store", "list"]).stdout;
     assert_eq!(names.lines().filter(|line| line.contains("app1/")).count(), 6, "no entry came or went: {names}");

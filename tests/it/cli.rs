@@ -3,10 +3,15 @@
 mod accounts;
 mod bench;
 mod campaigns;
+mod codes;
+mod consent;
 mod input;
 mod interrupted;
+mod journal;
+mod patterns;
 mod proofs;
 mod rotating;
+mod second_key;
 mod sinks;
 mod stores;
 mod words;

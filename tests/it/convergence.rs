@@ -60,6 +60,7 @@ fn two_keys_and_a_blocked_rotation_stop_nobody_else_and_nothing_is_rotated_twice
     let resolved = program.rotator(&["resolve", id, "--delete-key", key.expect("a key")]);
     let (ended, _) = program.until_settled(&["resume"], Duration::from_millis(500));
     assert_eq!(ended.code, Some(0), "{resolved:#?} {ended:#?}");
+    assert!(ended.stdout.contains(", 1 needs an operator"), "{ended:#?}");
     assert_eq!(sandbox.keys_of("app2/production").len(), 1);
 }
 

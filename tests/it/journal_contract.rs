@@ -235,7 +235,7 @@ async fn campaigns_are_kept(subject: impl Subject) {
         message: "nobody's\nkey — ☂".to_owned(),
         due: true,
     };
-    let notes = CampaignNotes { unopened: vec![key_id(4)], left_alone: vec![note] };
+    let notes = CampaignNotes { unopened: vec![key_id(4)], left_alone: vec![note], ..CampaignNotes::default() };
     store.note_campaign(campaign_id(1), CampaignNotes::default()).await.expect("noted");
     store.note_campaign(campaign_id(1), notes.clone()).await.expect("noted");
     let expected = Campaign { id: campaign_id(1), began_at: moment(2), closed: false, notes };

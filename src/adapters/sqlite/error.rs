@@ -96,6 +96,16 @@ pub enum DatabaseError {
         /// The file.
         path: PathBuf,
     },
+    /// It is to be written, and its permissions or its disk do not allow that.
+    #[error("the {what} {} cannot be written: {} is read-only; run `chmod u+w` on it, or use another", path.display(), sealed.display())]
+    ReadOnly {
+        /// "journal" or "store".
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The file itself, its folder, or a file that belongs to it.
+        sealed: PathBuf,
+    },
     /// A setting that durability rests on did not take.
     #[error("the {what} {} cannot be relied on: its setting {name} is {found} and has to be {wanted}; put it on a local disk", path.display())]
     Setting {

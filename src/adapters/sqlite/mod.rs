@@ -64,6 +64,19 @@ pub(super) fn exists(path: &Path, kind: &Kind) -> Result<bool, DatabaseError> {
     Ok(true)
 }
 
+/// Whether the file, or a new one in its place, can be written, and all that belongs to it. SQLite itself would open it for
+/// reading, and leave files beside it that have its mode and cannot be written either.
+pub(super) fn check_writable(path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
+    let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(path, suffix));
+    let present = beside.into_iter().filter(|file| file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()));
+    for sealed in std::iter::once(private_file::folder_of(path).to_owned()).chain(present) {
+        if !private_file::is_writable(&sealed)? {
+            return Err(DatabaseError::ReadOnly { what: kind.what, path: path.to_owned(), sealed });
+        }
+    }
+    Ok(())
+}
+
 /// Looks at the file's head before it is opened for good, when a log would be taken in, or that of another program.
 ///
 /// The look goes through SQLite, which reads nothing but the file itself when told that it is immutable. Reading it
@@ -140,14 +153,15 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
 }
 
 /// Opens the file for reading only; its bytes stay as they are. Beside it SQLite may make `-shm` and `-wal`; where
-/// the folder cannot be written and there is nothing in a `-wal`, the file is taken as one that does not change.
+/// it or its folder cannot be written and there is nothing in a `-wal`, the file is taken as one that does not change.
 pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
     if !exists(path, kind)? {
         return Err(DatabaseError::missing(path, kind));
     }
     let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
     let log_is_empty = log.is_none_or(|log| log.len() == 0);
-    let sealed = rustix::fs::access(private_file::folder_of(path), rustix::fs::Access::WRITE_OK).is_err();
+    // Files beside it would have its mode, and be in the way of whoever may write it later.
+    let sealed = !private_file::is_writable(private_file::folder_of(path))? || !private_file::is_writable(path)?;
     let opened =
         if sealed && log_is_empty { connect_immutable(path) } else { connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) };
     let connection = opened.map_err(|source| DatabaseError::sqlite(path, kind, "opened", source))?;

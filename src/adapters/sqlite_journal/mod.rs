@@ -70,6 +70,18 @@ impl SqliteJournal {
         Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
     }
 
+    /// Whether the journal can be written, or made where there is none. Changes and makes nothing, not even its lock.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if it cannot.
+    pub fn check_writable(path: &Path) -> Result<(), DatabaseError> {
+        match private_file::locate(path)? {
+            Some(path) => sqlite::check_writable(&path, &KIND),
+            // Its folder is made with it.
+            None => Ok(()),
+        }
+    }
+
     /// Opens the journal for reading; `None` if there is none. Changes and makes no journal.
     ///
     /// # Errors
@@ -190,6 +202,7 @@ impl From<DatabaseError> for StorageError {
             | DatabaseError::NewerContent { .. }
             | DatabaseError::Older { .. }
             | DatabaseError::SealedFolder { .. }
+            | DatabaseError::ReadOnly { .. }
             | DatabaseError::Setting { .. }
             | DatabaseError::SqliteTooOld { .. }
             | DatabaseError::Busy { .. } => None,

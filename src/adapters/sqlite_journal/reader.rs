@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::queries;
 use crate::journal::entry::{Campaign, Line, Summary};
 use crate::journal::store::{StorageError, Which};
-use crate::rotation::name::RotationId;
+use crate::rotation::name::{AccessKeyId, RotationId, UserName};
 
 /// A journal, open for reading. Blocks; not for a task of an async runtime.
 pub struct SyncReader {
@@ -51,6 +51,14 @@ impl SyncReader {
     /// [`StorageError::Failed`] if the journal cannot be read.
     pub fn last_campaign(&self) -> Result<Option<Campaign>, StorageError> {
         queries::last_campaign(&self.connection).map_err(|error| error.at(&self.path))
+    }
+
+    /// The new keys of every rotation of one user, open or closed.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
+        queries::keys_made_for(&self.connection, user).map_err(|error| error.at(&self.path))
     }
 
     /// How many rotations there are in each state (a phase or an ending), kept by the journal itself: as fast among

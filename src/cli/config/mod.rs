@@ -17,8 +17,8 @@ use globset::GlobSet;
 
 use super::args::{ChoiceArgs, Global};
 use super::error::CliError;
+use crate::drive::choice::Choice;
 use crate::drive::owner::Owner;
-use crate::drive::survey::Choice;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;
@@ -49,6 +49,8 @@ pub struct Config {
     pub older_than: Duration,
     /// The rules for a rotation.
     pub policy: Policy,
+    /// Whether any layer says how long old keys stay: a written `0s` is a word, too.
+    pub removal_is_set: bool,
     /// Entries that may stay unread.
     pub unread_ok: GlobSet,
     /// Calls in flight.
@@ -82,12 +84,13 @@ impl Config {
     /// # Errors
     /// [`CliError::usage`] for a pattern that is none.
     pub fn choice(&self, args: &ChoiceArgs) -> Result<Choice, CliError> {
-        let only = if args.only.is_empty() { None } else { Some(values::globs(&args.only, "--only")?) };
+        let only = if args.only.is_empty() { None } else { Some(values::patterns(&args.only, "--only")?) };
         Ok(Choice {
             owner: self.owner.clone(),
             only,
-            exclude: values::globs(&args.exclude, "--exclude")?,
+            exclude: values::patterns(&args.exclude, "--exclude")?,
             older_than: self.older_than,
+            again: args.older_than.is_some() && self.older_than.is_zero(),
             policy: self.policy.clone(),
         })
     }

@@ -13,6 +13,7 @@ use super::location::{Surroundings, absolute};
 use super::sinks;
 use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
+use crate::drive::choice::Patterns;
 use crate::drive::owner::{LITERAL, Owner};
 use crate::rotation::name::UserName;
 use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
@@ -38,6 +39,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
         owner: owner(layers)?,
         older_than: duration(layers, "policy", "older_than", Duration::ZERO)?,
         policy,
+        removal_is_set: ["overlap", "quarantine"].iter().any(|key| layers.get("policy", key).is_some()),
         unread_ok: match layers.get("policy", "unread_ok") {
             Some(given) => globs(&given.texts, "unread_ok")?,
             None => GlobSet::empty(),
@@ -159,16 +161,23 @@ fn checked_template(given: &Given) -> Result<String, CliError> {
 pub(super) fn globs(patterns: &[String], origin: &str) -> Result<GlobSet, CliError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        set.add(Glob::new(pattern).map_err(|error| {
-            CliError::usage(
-                format!("the pattern `{pattern}` of {origin} is none: {}", error.kind()),
-                "write for example 'app1/*'",
-            )
-        })?);
+        set.add(Glob::new(pattern).map_err(|error| not_a_pattern(Some(pattern), error.kind(), origin))?);
     }
-    set.build().map_err(|error| {
-        CliError::usage(format!("the patterns of {origin} are too many or too large: {}", error.kind()), "use fewer")
-    })
+    set.build().map_err(|error| not_a_pattern(None, error.kind(), origin))
+}
+
+/// The patterns of a flag.
+pub(super) fn patterns(texts: &[String], origin: &str) -> Result<Patterns, CliError> {
+    Patterns::new(texts).map_err(|(pattern, why)| not_a_pattern(pattern.as_deref(), &why, origin))
+}
+
+fn not_a_pattern(pattern: Option<&str>, why: &globset::ErrorKind, origin: &str) -> CliError {
+    match pattern {
+        Some(pattern) => {
+            CliError::usage(format!("the pattern `{pattern}` of {origin} is none: {why}"), "write for example 'app1/*'")
+        }
+        None => CliError::usage(format!("the patterns of {origin} are too many or too large: {why}"), "use fewer"),
+    }
 }
 
 fn duration(

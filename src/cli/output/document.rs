@@ -29,6 +29,18 @@ pub struct Document {
     pub left_alone: Vec<LeftAloneShown>,
     /// How many there are of each kind.
     pub counts: Counts,
+    /// Why the command could not do all that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorShown>,
+}
+
+/// Why a command could not do all that was asked.
+#[derive(Debug, Serialize)]
+pub struct ErrorShown {
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
 }
 
 /// One rotation.
@@ -132,6 +144,8 @@ pub struct Counts {
     pub aborted: usize,
     /// Closed, the user or the old key gone.
     pub gone: usize,
+    /// What needs an operator: the blocked ones, and keys without a rotation that goes on.
+    pub needs_operator: usize,
 }
 
 impl Document {
@@ -142,13 +156,15 @@ impl Document {
         shown: &[Summary],
         counted: &[Summary],
         left_alone: &[LeftAloneNote],
+        needs_operator: usize,
     ) -> Self {
         Self {
             version: VERSION,
             campaign,
             rotations: shown.iter().map(RotationShown::of).collect(),
             left_alone: left_alone.iter().map(LeftAloneShown::of).collect(),
-            counts: Counts::of(shown.iter().chain(counted)),
+            counts: Counts { needs_operator, ..Counts::of(shown.iter().chain(counted)) },
+            error: None,
         }
     }
 }

@@ -149,7 +149,7 @@ fn notes(rotations: &[RotationShown], whose: Whose, paint: Paint) -> String {
 /// One line: how many of what.
 #[must_use]
 pub fn counts(counts: Counts) -> String {
-    let Counts { in_flight, waiting, blocked, done, aborted, gone } = counts;
+    let Counts { in_flight, waiting, blocked, done, aborted, gone, needs_operator } = counts;
     let mut parts = Vec::new();
     for (number, what) in [(done, "rotated"), (in_flight, "in flight"), (aborted, "aborted"), (gone, "gone")] {
         if number > 0 {
@@ -163,7 +163,15 @@ pub fn counts(counts: Counts) -> String {
             }
         }
     }
-    if parts.is_empty() { "nothing in flight".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        parts.push("nothing in flight".to_owned());
+    }
+    match needs_operator {
+        0 => {}
+        1 => parts.push("1 needs an operator".to_owned()),
+        _ => parts.push(format!("{needs_operator} need an operator")),
+    }
+    parts.join(", ")
 }
 
 /// The keys that `run` would rotate, and each that it would leave alone with its reason.
@@ -204,19 +212,20 @@ pub fn left_alone(left: &[LeftAloneShown]) -> String {
     left.iter()
         .map(|left| {
             let key = left.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-            format!("  {}{key}: {}\n", printable(&entries(&left.places)), printable(&left.message))
+            let named = format!("{}{key}", entries(&left.places));
+            format!("  {}: {}\n", printable(named.trim_start()), printable(&left.message))
         })
         .collect()
 }
 
-/// In full those that are due and that a person has to see to; of the others, how many there are of each reason.
+/// In full those that need an operator; of the others, how many there are of each reason.
 #[must_use]
 pub fn left_alone_in_short(left: &[LeftAloneNote]) -> String {
     let (due, others): (Vec<_>, Vec<_>) = left.iter().partition(|note| note.due);
     let mut text = String::new();
     if !due.is_empty() {
         let due: Vec<LeftAloneShown> = due.into_iter().map(LeftAloneShown::of).collect();
-        text.push_str(&format!("due but not rotated:\n{}", left_alone(&due)));
+        text.push_str(&format!("due but not rotated, each needs an operator:\n{}", left_alone(&due)));
     }
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for note in others {
@@ -282,7 +291,9 @@ mod tests {
     #[test]
     fn counts_are_one_line() {
         assert_eq!(counts(Counts::default()), "nothing in flight");
-        let some = Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0 };
-        assert_eq!(counts(some), "2 rotated, 3 in flight (1 waiting, 1 blocked)");
+        let some = Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0, needs_operator: 1 };
+        assert_eq!(counts(some), "2 rotated, 3 in flight (1 waiting, 1 blocked), 1 needs an operator");
+        let none = Counts { needs_operator: 2, ..Counts::default() };
+        assert_eq!(counts(none), "nothing in flight, 2 need an operator");
     }
 }

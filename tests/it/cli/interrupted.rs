@@ -97,7 +97,10 @@ async fn a_second_signal_ends_at_once() {
 /// Rotates the only user, whose first create meets `kind`.
 fn rotate_through(bench: &Bench, kind: FaultKind) {
     bench.sandbox.arm(Fault::new(kind).on(Action::CreateAccessKey));
-    bench.run_in(("ROTATOR_AWS_CALL_TIMEOUT", "500ms"), &["run", "--wait"]).code(0).prints("deleted-old");
+    bench
+        .run_in(("ROTATOR_AWS_CALL_TIMEOUT", "500ms"), &["run", "--older-than", "0s", "--wait"])
+        .code(0)
+        .prints("deleted-old");
     assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1);
 }
 

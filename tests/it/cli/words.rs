@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rotator::sandbox::KeyStatus;
+use rotator::sandbox::{Action, ApiError, Fault, FaultKind, KeyStatus};
 
 use super::bench::Bench;
 
@@ -168,4 +168,22 @@ fn a_sandbox_is_ready_when_it_says_where() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn reading_is_not_called_allowed_where_the_last_use_is_denied() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let denied = Fault::new(FaultKind::Refuse(ApiError::new(403, "AccessDenied", "explicit deny")));
+    bench.sandbox.arm(denied.on(Action::GetAccessKeyLastUsed).always());
+    for overlap in ["0s", "1h"] {
+        let told = bench.run_in(("ROTATOR_POLICY_OVERLAP", overlap), &["doctor"]).code(1).prints("FAIL  permissions");
+        assert!(
+            told.stdout.contains("GetAccessKeyLastUsed") && !told.stdout.contains("reading is allowed"),
+            "{}",
+            told.stdout
+        );
+    }
+    // Where nothing is asked of it, it is told and is no failure.
+    bench.write("rotator.toml", "[policy]\nunclaimed = \"report\"\n");
+    bench.run(&["doctor"]).code(0).prints("reading is allowed except for this").prints("GetAccessKeyLastUsed");
 }

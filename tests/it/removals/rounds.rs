@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rotator::drive::accounts::AccountPorts;
 use rotator::drive::campaign::Drive;
+use rotator::drive::choice::{Choice, Patterns};
 use rotator::drive::owner::Owner;
 use rotator::drive::report::Report;
 use rotator::drive::stop::Stop;
-use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};
 use rotator::journal::write_ahead::Journal;
 use rotator::rotation::policy::Policy;
@@ -62,7 +62,8 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
     let choice = Choice {
         owner: Owner::Template("{app}-{environment}".to_owned()),
         only: None,
-        exclude: globset::GlobSet::empty(),
+        exclude: Patterns::default(),
+        again: false,
         older_than: Duration::ZERO,
         policy,
     };

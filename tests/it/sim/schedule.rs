@@ -7,11 +7,11 @@ use std::time::Duration;
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::drive::accounts::AccountPorts;
 use rotator::drive::campaign::Drive;
+use rotator::drive::choice::{Choice, Patterns};
 use rotator::drive::owner::Owner;
 use rotator::drive::report::Report;
 use rotator::drive::sinks::SinkPorts;
 use rotator::drive::stop::Stop;
-use rotator::drive::survey::Choice;
 use rotator::drive::world::{Manner, Ports, World};
 use rotator::journal::entry::Summary;
 use rotator::journal::store::{SharedStore, Which};
@@ -78,15 +78,13 @@ pub(crate) struct Run {
 }
 
 fn choice(setup: &Setup, run: &Run) -> Choice {
-    let only = run.only.as_ref().map(|only| {
-        let glob = globset::Glob::new(only).expect("a pattern");
-        globset::GlobSetBuilder::new().add(glob).build().expect("patterns")
-    });
+    let only = run.only.as_ref().map(|only| Patterns::new(std::slice::from_ref(only)).expect("a pattern"));
     Choice {
         owner: Owner::default(),
         only,
-        exclude: globset::GlobSet::empty(),
+        exclude: Patterns::default(),
         older_than: run.older_than,
+        again: false,
         policy: setup.policy.clone(),
     }
 }

@@ -11,6 +11,7 @@ use super::aws::wait;
 use crate::support::aws::{self, Pair, outcome};
 use crate::support::bao::{Bao, ROOT};
 use crate::support::moto::Moto;
+use crate::support::program::AGAIN;
 use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 use crate::support::proof::{self, Draw, Proof};
 
@@ -154,7 +155,7 @@ impl Scene {
     /// `run` again and again, twenty minutes later each time where something waits.
     fn finish(&self, jumped: &mut u64) -> Result<(), String> {
         for _ in 0..40 {
-            let ended = self.program.rotator(&["run", "-q"]);
+            let ended = self.program.rotator(&AGAIN);
             match ended.code {
                 Some(0) => return Ok(()),
                 // A write to Parameter Store may land until its signature is too old.
@@ -205,7 +206,7 @@ async fn while_one_of_the_stores_is_down_no_key_is_touched() {
     let before = scene.pairs("team0/live").remove(0);
     let mut program = scene.program;
     program.set("VAULT_ADDR", "http://127.0.0.1:9");
-    let ended = program.rotator(&["run", "-q"]);
+    let ended = program.rotator(&AGAIN);
     assert!(ended.code == Some(1) && ended.stderr.contains("Vault at http://127.0.0.1:9"), "{ended:#?}");
     assert_eq!(program.rotator(&["plan"]).code, Some(1));
     program.set("VAULT_ADDR", &scene.bao.url());
@@ -222,12 +223,12 @@ async fn killed_at_any_moment_every_store_ends_with_the_one_key() {
     let mut proof = Proof::of("S1", what, &[]);
     let scene = Scene::with_users(users).await;
     let began = Instant::now();
-    scene.program.ends_with(0, &["run", "-q"]);
+    scene.program.ends_with(0, &AGAIN);
     let typical = began.elapsed();
     let mut jumped = 0;
     for kill in 1..=kills {
         let mut draw = Draw::new(proof::seed(), kill);
-        let mut running = scene.program.spawn(&["run", "-q"]);
+        let mut running = scene.program.spawn(&AGAIN);
         std::thread::sleep(typical.mul_f64(draw.fraction()) + Duration::from_millis(20));
         proof.count("killed before its end", u64::from(!running.is_over()));
         running.kill();

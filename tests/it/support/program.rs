@@ -24,6 +24,14 @@ pub(crate) fn planted_fault() -> Option<(&'static str, std::ffi::OsString)> {
     std::env::var_os(VARIABLE).map(|fault| (VARIABLE, fault))
 }
 
+/// A `run` that finds every key due, also one that rotator has just made.
+pub(crate) const AGAIN: [&str; 4] = ["run", "--older-than", "0s", "-q"];
+
+/// The words of a command; those of `run` so that it finds every key due, also one that rotator has just made.
+pub(crate) fn again(command: &str) -> Vec<&str> {
+    if command == "run" { vec![command, "--older-than", "0s"] } else { vec![command] }
+}
+
 /// How often `resume` or `run` may be repeated before a test gives up.
 const MOST_TRIES: usize = 60;
 
@@ -154,6 +162,8 @@ impl Program {
             .with("ROTATOR_POLICY_PROOF_SPAN", "0s")
             .with("ROTATOR_POLICY_SETTLE", "0s")
             .with("ROTATOR_POLICY_UNCLAIMED_AFTER", "0s")
+            // A word on it is needed where there is no terminal.
+            .with("ROTATOR_POLICY_OVERLAP", "0s")
             .with("ROTATOR_AWS_CALL_TIMEOUT", "2s")
     }
 

@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::scene::Scene;
 use crate::support::aws::Pair;
 use crate::support::faketime;
+use crate::support::program::AGAIN;
+use crate::support::program::again;
 use crate::support::program::{Ended, Running};
 use crate::support::proof::{self, Draw, Proof};
 
@@ -103,7 +105,7 @@ impl Clocks {
         self.scene
             .sandbox
             .arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(self.user()).nth(2));
-        let mut running = self.scene.rig.program.spawn(&["run", "-q"]);
+        let mut running = self.scene.rig.program.spawn(&AGAIN);
         let held = self.scene.wait_until_held(&mut running);
         running.kill();
         self.scene.sandbox.disarm_all();
@@ -125,7 +127,8 @@ impl Clocks {
             self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(self.user()).nth(nth));
         }
         let command = if round.resuming { "resume" } else { "run" };
-        let mut running: Running = self.scene.rig.program.spawn(&[command, "-q", "--output", "json"]);
+        let mut running: Running =
+            self.scene.rig.program.spawn(&[&again(command)[..], &["-q", "--output", "json"]].concat());
         let jumped = jumps && self.scene.wait_until_held(&mut running);
         self.set(round.clock.1);
         self.scene.sandbox.release(None);
@@ -271,10 +274,10 @@ fn the_age_of_a_key_is_told_by_awss_clock() {
 fn what_is_opened_after_the_clock_was_set_back_comes_after_what_was_opened_before() {
     let mut clocks = Clocks::begin(2);
     clocks.set("+1y");
-    clocks.scene.rig.program.ends_with(0, &["run", "-q"]);
+    clocks.scene.rig.program.ends_with(0, &AGAIN);
     clocks.set("-1y");
     clocks.scene.rig.program.set("ROTATOR_POLICY_OVERLAP", "1h");
-    let ran = clocks.scene.rig.program.ends_with(3, &["run", "-q", "--output", "json"]).json();
+    let ran = clocks.scene.rig.program.ends_with(3, &["run", "--older-than", "0s", "-q", "--output", "json"]).json();
     let told = clocks.scene.status();
     assert!(ran["campaign"].is_string(), "{ran}");
     assert_eq!(told["campaign"], ran["campaign"], "the campaign of the day is the one that was opened last");

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::reader::Reader;
 use super::scene::{Finished, Scene};
+use crate::support::program::AGAIN;
 use crate::support::program::{Ended, Running};
 use crate::support::proof::{self, Draw, Proof};
 
@@ -121,7 +122,7 @@ impl<'p> Torture<'p> {
         let mut scene = Scene::with_users(users);
         scene.rig.program.set("ROTATOR_POLICY_PROOF_TIMEOUT", "20s");
         let began = Instant::now();
-        scene.rig.program.ends_with(0, &["run", "-q"]);
+        scene.rig.program.ends_with(0, &AGAIN);
         let typical = began.elapsed();
         // The keys of this run are not new to IAM when the first round makes new keys invalid for a moment.
         scene.sandbox.advance(Duration::from_secs(60));
@@ -145,7 +146,7 @@ impl<'p> Torture<'p> {
         });
         self.scene.forget_calls();
         let reader = Reader::of(&self.scene.rig, READER_PAUSE);
-        let ended = self.kill(self.scene.rig.program.spawn(&["run", "-q"]), round);
+        let ended = self.kill(self.scene.rig.program.spawn(&AGAIN), round);
         self.proof().count(if ended.signal.is_some() { "killed" } else { "ended before" }, 1);
         self.look()?;
         self.kill_resumes(round)?;

@@ -13,7 +13,9 @@ use super::reader::Reader;
 use super::rig::{CheckedMoto, Iam, Rig};
 use crate::support::aws::{Pair, element};
 use crate::support::moto::Moto;
+use crate::support::program::AGAIN;
 use crate::support::program::Program;
+use crate::support::program::again;
 use crate::support::proof::{self, Draw, Proof};
 
 const RIGS: u64 = 4;
@@ -42,7 +44,7 @@ fn rig(iam: &Arc<CheckedMoto>, number: u64) -> Rig {
 fn round(rig: &Rig, typical: Duration, draw: &mut Draw, proof: &Mutex<Proof>) -> Result<(), String> {
     let reader = Reader::of(rig, READER_PAUSE);
     let kill = |command, draw: &mut Draw| {
-        let mut running = rig.program.spawn(&[command, "-q"]);
+        let mut running = rig.program.spawn(&[&again(command)[..], &["-q"]].concat());
         match draw.below(8) {
             0 => std::thread::sleep(typical.mul_f64(draw.fraction())),
             1..3 => rig.wait_for_store(1 + draw.below(USERS), &mut running),
@@ -99,7 +101,7 @@ async fn killed_at_any_moment_it_recovers_where_signatures_are_checked() {
             let (rig, next, proof) = (rig(&iam, number), &next, &proof);
             threads.spawn(move || {
                 let began = Instant::now();
-                rig.program.ends_with(0, &["run", "-q"]);
+                rig.program.ends_with(0, &AGAIN);
                 let typical = began.elapsed();
                 loop {
                     let case = next.fetch_add(1, Ordering::Relaxed);

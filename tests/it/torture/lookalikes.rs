@@ -140,7 +140,7 @@ fn back_from_the_twin(scene: &Scene, standing: Standing, said: &str, proof: &mut
     // A key that the closed rotation left behind is named; one that is deleted meanwhile needs no name.
     let resumed = scene.finish("resume").unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
     scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
-    let run = scene.rig.program.rotator(&["run", "-q", "--output", "json"]);
+    let run = scene.rig.program.rotator(&["run", "--older-than", "0s", "-q", "--output", "json"]);
     let told = format!("{}{}{}", resumed.said, run.stdout, run.stderr);
     for (user, stored) in scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{told}")) {
         for key in scene.rig.iam.keys_of(&user).iter().filter(|key| **key != stored.id) {

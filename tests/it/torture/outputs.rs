@@ -5,6 +5,7 @@
 use rotator::sandbox::{Action, Fault, FaultKind};
 
 use super::scene::Scene;
+use crate::support::program::AGAIN;
 use crate::support::program::{Ended, ROTATOR};
 use crate::support::proof::{self, Draw, Proof};
 
@@ -44,7 +45,7 @@ impl Outputs {
         // After the call by which rotator asks who it is itself, and the proof of the old pair.
         let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(3).always();
         self.scene.sandbox.arm(proofs);
-        let mut running = self.scene.rig.program.spawn(&["run", "-q"]);
+        let mut running = self.scene.rig.program.spawn(&AGAIN);
         let held = self.scene.wait_until_held(&mut running);
         running.kill();
         self.scene.sandbox.disarm_all();
@@ -93,7 +94,7 @@ fn a_rotation_is_carried_out_whatever_becomes_of_what_it_says() {
     let mut outputs = Outputs { scene: Scene::with_users(1), proof: Proof::of("T14", what, &[LOST]) };
     for _ in 0..proof::cases(1, 8) {
         for (way, fails) in WAYS {
-            for command in ["run", "resume"] {
+            for command in ["run --older-than 0s", "resume"] {
                 for args in ["-vv", "-vv --output json"] {
                     drawn += 1;
                     let read = 1 + Draw::new(seed, drawn).below(MOST_READ);
@@ -107,7 +108,7 @@ fn a_rotation_is_carried_out_whatever_becomes_of_what_it_says() {
         }
     }
     outputs.scene.rig.program.set("ROTATOR_POLICY_OVERLAP", "1h");
-    outputs.scene.rig.program.ends_with(3, &["run", "-q"]);
+    outputs.scene.rig.program.ends_with(3, &AGAIN);
     for way in [(">/dev/full", true), (">&-", false), ("> >(exec true)", false), ("2>/dev/full", false)] {
         outputs.ask(way);
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::rig::Rig;
 use crate::support::aws::Pair;
+use crate::support::program::again;
 use crate::support::program::{Ended, Program, Running, sandbox_with_slashes};
 
 /// How long a loop sleeps before it runs rotator again.
@@ -150,7 +151,7 @@ impl Scene {
     /// `run` or `resume` once. Where rotations wait, AWS's clock is put forward to the first of their times; else by as
     /// long as whoever runs it in a loop sleeps.
     pub(super) fn once(&self, command: &str) -> Ended {
-        let ended = self.rig.program.rotator(&[command, "-q", "--output", "json"]);
+        let ended = self.rig.program.rotator(&[&again(command)[..], &["-q", "--output", "json"]].concat());
         self.sleep_after(&ended);
         ended
     }

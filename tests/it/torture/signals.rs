@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::kills::LINES_EACH;
 use super::scene::Scene;
+use crate::support::program::AGAIN;
+use crate::support::program::again;
 use crate::support::program::{Ended, ROTATOR, Running};
 use crate::support::proof::{self, Draw, Proof};
 
@@ -91,7 +93,7 @@ impl Signals {
     fn begin() -> Self {
         let scene = Scene::with_users(USERS);
         let began = Instant::now();
-        scene.rig.program.ends_with(0, &["run", "-q"]);
+        scene.rig.program.ends_with(0, &AGAIN);
         let what = "signals at random moments of run and resume, once and twice in a row";
         Self { typical: began.elapsed(), proof: Proof::of("T14", what, &[IN_HAND, SECOND, RESUMING]), scene }
     }
@@ -141,7 +143,7 @@ impl Signals {
     /// Kills a run that has keys in hand, so that there is something to resume.
     fn leave_keys_lost(&self) -> Result<(), String> {
         self.hold_proofs();
-        let mut running = self.scene.rig.program.spawn(&["run", "-q"]);
+        let mut running = self.scene.rig.program.spawn(&AGAIN);
         let held = self.scene.wait_until_held(&mut running);
         running.kill();
         self.let_go();
@@ -155,7 +157,7 @@ impl Signals {
         }
         let command = if round.resuming { "resume" } else { "run" };
         // Whoever runs these tests may have SIGHUP ignored, as `nohup` does, and rotator would keep it so.
-        let args = ["--default-signal=HUP", ROTATOR, command, "--output", "json"];
+        let args = [&["--default-signal=HUP", ROTATOR], &again(command)[..], &["--output", "json"]].concat();
         let mut running = Running::start(self.scene.rig.program.command("env", &args));
         let in_hand = match round.moment {
             Moment::Anytime(fraction) => {
@@ -248,7 +250,7 @@ fn signalled_once_it_loses_no_key_and_signalled_twice_it_recovers() {
 /// Runs until a key was made, with new keys that never work.
 fn with_a_key_that_never_works(scene: &Scene) -> Running {
     scene.behave(Behaviour { new_keys_invalid_for: Duration::from_secs(3600), ..Behaviour::default() });
-    let mut running = scene.rig.program.spawn(&["run", "-q"]);
+    let mut running = scene.rig.program.spawn(&AGAIN);
     assert!(scene.wait_for(Action::CreateAccessKey, 1, &mut running), "a key is made");
     running
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rotator::sandbox::{Action, Fault, FaultKind, KeyStatus};
 
 use super::scene::Scene;
+use crate::support::program::AGAIN;
 
 /// So many users stand there at once.
 pub(super) const USERS: usize = 3;
@@ -63,14 +64,14 @@ impl Standing {
             for user in &scene.rig.users {
                 scene.sandbox.arm(Fault::new(kind.clone()).on(action).for_user(user));
             }
-            let mut running = scene.rig.program.spawn(&["run", "-q"]);
+            let mut running = scene.rig.program.spawn(&AGAIN);
             assert!(scene.wait_until_so_many_are_held(USERS, &mut running), "{self:?}: no call was held");
             running.kill();
             scene.sandbox.disarm_all();
             scene.sandbox.release(None);
         } else {
             scene.rig.program.set(&format!("ROTATOR_POLICY_{wait}"), "1d");
-            scene.rig.program.ends_with(3, &["run", "-q"]);
+            scene.rig.program.ends_with(3, &AGAIN);
         }
         scene.sandbox.advance(LATER);
         if self == Self::Blocked {

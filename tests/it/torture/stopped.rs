@@ -98,7 +98,7 @@ impl Stopped {
             At::Proof => (Action::GetCallerIdentity, FaultKind::HoldUntilReleased),
         };
         self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(user));
-        let mut running = self.scene.rig.program.spawn(&["run", "-q", "--output", "json"]);
+        let mut running = self.scene.rig.program.spawn(&["run", "--older-than", "0s", "-q", "--output", "json"]);
         if !self.scene.wait_until_held(&mut running) || !running.signal(Signal::STOP) {
             return Err("it ended before it could be stopped".to_owned());
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::scene::Scene;
 use crate::support::http;
+use crate::support::program::AGAIN;
 use crate::support::proof::{self, Proof};
 
 const WINDOWS: [&str; 3] = ["throttled", "503", "slow"];
@@ -73,7 +74,7 @@ fn throttled_unavailable_and_slow_it_creates_each_key_once() {
     let mut proof = Proof::of("T10", what, &WINDOWS);
     let mut scene = Scene::with_users(users);
     scene.rig.program.set("ROTATOR_AWS_CALL_TIMEOUT", CALL_TIMEOUT);
-    scene.rig.program.ends_with(0, &["run", "-q"]);
+    scene.rig.program.ends_with(0, &AGAIN);
     let ideal_by_action = scene.sandbox.calls();
     let ideal: u64 = ideal_by_action.values().sum();
     let seed = proof::seed();

@@ -68,7 +68,7 @@ fn the_document_is_what_programs_rely_on() {
         message: "m".to_owned(),
         due: true,
     };
-    let document = Document::new(Some(CAMPAIGN), &[blocked], &[], &[note]);
+    let document = Document::new(Some(CAMPAIGN), &[blocked], &[], &[note], 2);
     let expected = r#"{
   "version": 1,
   "campaign": "00000000-0000-0000-0000-000000000001",
@@ -125,7 +125,8 @@ fn the_document_is_what_programs_rely_on() {
     "blocked": 1,
     "done": 0,
     "aborted": 0,
-    "gone": 0
+    "gone": 0,
+    "needs_operator": 2
   }
 }
 "#;
@@ -149,8 +150,11 @@ fn each_rotation_counts_once_and_in_one_kind() {
         closed(6, Ending::Gone),
         summary(7, Standing::Blocked { phase: Phase::Opened, intent: None, reason: Reason::TooManyCreates }),
     ];
-    let document = Document::new(None, &shown, &counted, &[]);
-    assert_eq!(document.counts, Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 1, gone: 1 });
+    let document = Document::new(None, &shown, &counted, &[], 1);
+    assert_eq!(
+        document.counts,
+        Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 1, gone: 1, needs_operator: 1 }
+    );
     assert_eq!(document.rotations.len(), 3);
     assert_eq!(document.rotations[1].waiting_until, Some(at(60)));
 }
@@ -159,5 +163,5 @@ fn each_rotation_counts_once_and_in_one_kind() {
 fn what_is_closed_waits_for_nothing() {
     let mut closed = summary(1, Standing::Closed { ending: Ending::Aborted });
     closed.rotation.waiting_until = Some(at(60));
-    assert_eq!(Document::new(None, &[closed], &[], &[]).rotations[0].waiting_until, None);
+    assert_eq!(Document::new(None, &[closed], &[], &[], 0).rotations[0].waiting_until, None);
 }

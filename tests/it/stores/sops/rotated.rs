@@ -19,7 +19,7 @@ struct Scene {
     file: PathBuf,
 }
 
-const RUN: [&str; 3] = ["run", "--store", "sops:live.json"];
+const RUN: [&str; 5] = ["run", "--older-than", "0s", "--store", "sops:live.json"];
 
 impl Scene {
     fn new() -> (Self, Pair) {
