@@ -1,7 +1,5 @@
 //! One key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
 
-use std::time::Duration;
-
 use super::accounts::Account;
 use super::bars::Bars;
 use super::choice::{Choice, MADE_LATELY, Names};

@@ -30,6 +30,7 @@ mod settle;
 pub mod sinks;
 pub mod stop;
 pub mod survey;
+mod waits;
 pub mod world;
 pub mod writable;
 pub mod write;

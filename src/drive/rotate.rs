@@ -14,6 +14,7 @@ use super::pace::{Operation, Priority};
 use super::places::{Readings, forget_previous, read_places, staged_secret};
 use super::prove::prove;
 use super::stop::Stop;
+use super::waits::look_again;
 use super::world::World;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::event::Event;
@@ -30,11 +31,6 @@ const MOST_STEPS: usize = 400;
 pub(super) const MOST_TRIES: u32 = 6;
 /// The wait before the second try; doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// `--wait` looks again after a tenth of what remains, within these bounds: a place that was reverted is told of then.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
-/// AWS's dates are whole seconds: a wait that is nearly over takes at least this long.
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-
 /// How a visit ended.
 #[derive(Debug)]
 pub enum Left {
@@ -376,12 +372,6 @@ pub(super) async fn leaving(world: &World, in_hand: bool) {
     }
 }
 
-/// How long to sleep before the next look, of a wait that lasts as long as `left`: a tenth of it.
-fn look_again(left: Duration) -> Duration {
-    let tenth = (left / 10).clamp(LOOK_AGAIN_AFTER, LOOK_AGAIN_BEFORE);
-    left.min(tenth).max(Duration::from_millis(100))
-}
-
 /// Notes why a rotation is left as it is, unless its last line says so already.
 async fn defer(
     journal: RotationJournal,
@@ -405,20 +395,5 @@ fn step_name(step: &Step) -> &'static str {
         Step::Wait { .. } => "wait",
         Step::Later { .. } => "later",
         Step::Rest => "rest",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_looked_at_again_after_a_tenth_of_it_within_bounds() {
-        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        for (left, sleeps) in [(60 * 24 * 7, 15), (200, 15), (100, 10), (60, 6), (10, 1), (2, 1), (1, 1)] {
-            assert_eq!(look_again(minutes(left)), minutes(sleeps), "{left} minutes left");
-        }
-        assert_eq!(look_again(Duration::from_secs(20)), Duration::from_secs(20), "no longer than is left");
-        assert_eq!(look_again(Duration::ZERO), Duration::from_millis(100));
     }
 }

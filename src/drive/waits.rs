@@ -1,0 +1,29 @@
+//! How long `--wait` sleeps before it looks again.
+
+use std::time::Duration;
+
+/// `--wait` looks again after a tenth of what remains, within these bounds: a place that was reverted is told of then.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
+/// AWS's dates are whole seconds: a wait that is nearly over takes at least this long.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// How long to sleep before the next look, of a wait that lasts as long as `left`: a tenth of it.
+pub(super) fn look_again(left: Duration) -> Duration {
+    let tenth = (left / 10).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1);
+    left.min(tenth).max(SHORTEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_looked_at_again_after_a_tenth_of_it_within_bounds() {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        for (left, sleeps) in [(60 * 24 * 7, 15), (200, 15), (100, 10), (60, 6), (10, 1), (2, 1), (1, 1)] {
+            assert_eq!(look_again(minutes(left)), minutes(sleeps), "{left} minutes left");
+        }
+        assert_eq!(look_again(Duration::from_secs(20)), Duration::from_secs(20), "no longer than is left");
+        assert_eq!(look_again(Duration::ZERO), SHORTEST_WAIT);
+    }
+}
