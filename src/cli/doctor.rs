@@ -71,7 +71,7 @@ struct Document {
 pub fn doctor(context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
-    checks.extend(block_on(Box::pin(async { Ok(world(context, &config).await) }))?);
+    checks.extend(block_on(Box::pin(async { Ok(Box::pin(world(context, &config)).await) }))?);
     let ok = checks.iter().all(|check| check.ok);
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&Document { version: 1, checks }))?;
@@ -151,10 +151,10 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
     }
     let newest = world.accounts.arrived().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
-    match look(config, &world).await {
+    match Box::pin(look(config, &world)).await {
         Ok(found) => {
             checks.extend(writes(&world, &found).await);
-            checks.extend(permissions(config, &world, &found).await);
+            checks.extend(Box::pin(permissions(config, &world, &found)).await);
         }
         Err(error) => checks.push(Check::of("permissions", Err(error))),
     }
@@ -263,7 +263,7 @@ async fn reading(config: &Config, world: &World, Survey { due, left_alone, .. }:
         Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
             return Err(compare(format!(
                 "{}: without it rotator cannot tell whether an old key is still in use, nor what became of a create whose \
-                 reply was lost",
+                 reply was lost{stale}",
                 error.message
             )));
         }

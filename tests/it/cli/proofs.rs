@@ -38,6 +38,8 @@ fn a_pair_that_does_not_answer_is_named_with_both_places_and_changed_in_nothing(
     let bench = Bench::with_users(&[FINE, OTHER, WALLED]);
     let secret_entry = format!("{OTHER}/AWS_SECRET_ACCESS_KEY");
     bench.run_with(&["store", "set", &secret_entry], ANOTHERS).code(0);
+    // A refusal of a key that is younger than `settle` says nothing.
+    bench.sandbox.advance(std::time::Duration::from_secs(60));
     bench.sandbox.arm(Fault::new(denied()).on(Action::GetCallerIdentity).for_user(WALLED).always());
     let [fine, other, walled] = [FINE, OTHER, WALLED].map(|user| bench.key_of(user));
     let used = |user: &str| bench.sandbox.keys_of(user)[0].last_used.is_some();
@@ -135,7 +137,7 @@ fn an_entry_whose_key_is_gone_is_stale_whatever_iam_refuses() {
     let [old, gone] = [FINE, OTHER].map(|user| bench.key_of(user));
     bench.sandbox.delete_key(OTHER, &gone).expect("deleted");
     bench.sandbox.arm(Fault::new(denied()).on(Action::GetAccessKeyLastUsed).always());
-    bench.run(&["doctor"]).code(0).prints("the entry is stale").prints(&gone);
+    bench.run(&["doctor"]).code(1).prints("the entry is stale").prints(&gone).prints("GetAccessKeyLastUsed");
     let document = bench.run(&["run", "--output", "json"]).code(0).json();
     let message = note(&document, &gone)["message"].as_str().expect("text");
     assert!(message.contains("the entry is stale") && message.contains(OTHER), "{message}");

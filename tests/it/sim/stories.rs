@@ -143,7 +143,7 @@ fn a_person_interferes_at_every_touch() {
                 let faults = near.flat_map(|touch| BESIDE.map(|fault| Faults::at([(touch, fault)])));
                 for faults in std::iter::once(Faults::default()).chain(faults) {
                     beside += 1;
-                    if !faults.at.is_empty() && !proof::plays(beside, 8) {
+                    if !faults.at.is_empty() && !proof::plays(beside, 4) {
                         continue;
                     }
                     let played = runtime.block_on(must_hold(&setup, &faults, String::new));

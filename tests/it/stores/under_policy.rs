@@ -117,7 +117,8 @@ impl Scene {
     }
 
     fn run(&self) -> Ended {
-        self.program.rotator(&["run"])
+        // Also the keys that the run before has just made.
+        self.program.rotator(&["run", "--older-than", "0s"])
     }
 
     /// Without this action it does not get through, and names it.

@@ -129,10 +129,13 @@ impl Signals {
         changing.iter().filter_map(|action| calls.get(action)).sum()
     }
 
-    fn hold_proofs(&self) {
-        // The first call of each process is rotator's own.
-        let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(2).always();
-        self.scene.sandbox.arm(proofs);
+    /// Holds the proofs of the new pairs. In a `run`, the first call that a pair of a user signs is the proof of the old one.
+    fn hold_proofs(&self, resuming: bool) {
+        let nth = if resuming { 1 } else { 2 };
+        for user in &self.scene.rig.users {
+            let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(user);
+            self.scene.sandbox.arm(proofs.nth(nth).always());
+        }
     }
 
     fn let_go(&self) {
@@ -142,7 +145,7 @@ impl Signals {
 
     /// Kills a run that has keys in hand, so that there is something to resume.
     fn leave_keys_lost(&self) -> Result<(), String> {
-        self.hold_proofs();
+        self.hold_proofs(false);
         let mut running = self.scene.rig.program.spawn(&AGAIN);
         let held = self.scene.wait_until_held(&mut running);
         running.kill();
@@ -153,7 +156,7 @@ impl Signals {
     fn signal(&self, round: &Round) -> Signalled {
         self.scene.forget_calls();
         if matches!(round.moment, Moment::Proving(_)) {
-            self.hold_proofs();
+            self.hold_proofs(round.resuming);
         }
         let command = if round.resuming { "resume" } else { "run" };
         // Whoever runs these tests may have SIGHUP ignored, as `nohup` does, and rotator would keep it so.

@@ -61,8 +61,10 @@ impl Standing {
         };
         let wait = if self == Self::Quarantine { "QUARANTINE" } else { "OVERLAP" };
         if let Some((action, kind)) = held {
+            // The first call that a pair of the user signs is the proof of the old one.
+            let nth = if action == Action::GetCallerIdentity { 2 } else { 1 };
             for user in &scene.rig.users {
-                scene.sandbox.arm(Fault::new(kind.clone()).on(action).for_user(user));
+                scene.sandbox.arm(Fault::new(kind.clone()).on(action).for_user(user).nth(nth));
             }
             let mut running = scene.rig.program.spawn(&AGAIN);
             assert!(scene.wait_until_so_many_are_held(USERS, &mut running), "{self:?}: no call was held");

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const UNDER_WAY: Duration = Duration::from_millis(200);
 
 /// Where the run is stopped.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// The create is sent, and carried out while it is stopped.
     Create,
@@ -97,7 +97,9 @@ impl Stopped {
             At::Reply => (Action::CreateAccessKey, FaultKind::HoldReply),
             At::Proof => (Action::GetCallerIdentity, FaultKind::HoldUntilReleased),
         };
-        self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(user));
+        // The first call that a pair of the user signs is the proof of the old one.
+        let nth = if at == At::Proof { 2 } else { 1 };
+        self.scene.sandbox.arm(Fault::new(kind).on(action).for_user(user).nth(nth));
         let mut running = self.scene.rig.program.spawn(&["run", "--older-than", "0s", "-q", "--output", "json"]);
         if !self.scene.wait_until_held(&mut running) || !running.signal(Signal::STOP) {
             return Err("it ended before it could be stopped".to_owned());

@@ -1,5 +1,5 @@
 //! T10: many users while AWS throttles, is unavailable and slow: each user's key is created once, no create is
-//! repeated blindly, and the calls stay within twice the ideal.
+//! repeated blindly, and the calls stay within three times the ideal.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,5 +108,6 @@ fn throttled_unavailable_and_slow_it_creates_each_key_once() {
     proof.count("runs", finished.tries as u64);
     proof.count("seconds in trouble", began.elapsed().as_secs());
     proof.conclude();
-    assert!(troubled <= 2 * ideal, "{troubled} calls, and {ideal} when all goes well");
+    // A removal reads again what has grown old behind throttled calls.
+    assert!(troubled <= 3 * ideal, "{troubled} calls, and {ideal} when all goes well");
 }

@@ -10,6 +10,7 @@ use super::super::reader::Reader;
 use super::super::scene::Scene;
 use super::{Batch, Release};
 use crate::support::http;
+use crate::support::program::again;
 use crate::support::proof::Proof;
 
 /// The windows that the batches have to hit.
@@ -108,7 +109,7 @@ impl<'a> Replies<'a> {
 
     /// Runs a command, which must end in time and by an exit code that means no defect; what it said.
     fn command(&self, command: &str) -> Result<String, String> {
-        let running = self.scene.rig.program.spawn(&[command, "--output", "json"]);
+        let running = self.scene.rig.program.spawn(&[&again(command)[..], &["--output", "json"]].concat());
         let ended = running.within(LONGEST).map_err(|hung| format!("{command} hangs: {}", hung.stderr))?;
         match ended.code {
             Some(0 | 3 | 4) => Ok(ended.stderr),
