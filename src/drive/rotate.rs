@@ -178,7 +178,7 @@ impl Visitor<'_> {
                     Err(why) => self.later(journal, why).await,
                 }
             }
-            Step::Act(intent) => self.act(journal, intent).await,
+            Step::Act(intent) => Box::pin(self.act(journal, intent)).await,
         }
     }
 

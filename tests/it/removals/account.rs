@@ -69,6 +69,9 @@ struct World {
     throttled: BTreeMap<String, u32>,
     throttles: u32,
     signal: Option<Duration>,
+    /// An entry that cannot be read appears with the first write.
+    locks_an_entry: bool,
+    written: bool,
 }
 
 /// The account.
@@ -119,6 +122,11 @@ impl Account {
     /// The first deletes of each user's key are throttled: up to `most` times, by no rule that a test could follow.
     pub(super) fn throttles_deletes(&self, most: u32) {
         self.world().throttles = most;
+    }
+
+    /// From the first write on, the store has an entry that cannot be read.
+    pub(super) fn locks_an_entry(&self) {
+        self.world().locks_an_entry = true;
     }
 
     /// The operator writes the user's first pair again, if the new one stands there.
@@ -344,7 +352,9 @@ impl SecretStore for Account {
         world.scans.push((began, ended));
         let entry =
             |(name, value): (&String, &(u64, String))| (EntryName::new(name.clone()).expect("a name"), reading(value));
-        Ok(world.entries.iter().map(entry).collect())
+        let locked = (EntryName::new("notes/under/lock").expect("a name"), Reading::Unreadable("denied".to_owned()));
+        let locked = Some(locked).filter(|_| world.locks_an_entry && world.written);
+        Ok(world.entries.iter().map(entry).chain(locked).collect())
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
@@ -370,6 +380,7 @@ impl SecretStore for Account {
         if !batch.iter().all(stands) {
             return Err(Refusal::new(RefusalKind::Stale, "another version").into());
         }
+        world.written = true;
         for write in batch {
             let value = String::from_utf8(write.value.expose().to_vec()).expect("text");
             let entry = world.entries.get_mut(write.entry.as_str()).expect("an entry");

@@ -148,3 +148,14 @@ fn one_scan_serves_many_removals() {
         assert!(scans <= 30, "{scans} scans for 300 removals");
     });
 }
+
+/// An entry that appears after the rotations were opened and cannot be read may name any key: nothing is removed.
+#[test]
+fn an_entry_that_appears_and_cannot_be_read_holds_back_every_removal() {
+    play(async {
+        let account = Account::with_users(3);
+        account.locks_an_entry();
+        run(&account, &Run::default()).await;
+        assert_eq!(account.active_old_keys(), 3);
+    });
+}
