@@ -97,6 +97,8 @@ faults! {
     DeactivationRepeated = "deactivation-repeated",
     /// One `Date` is believed, however far it is from the others.
     OneDateBelieved = "one-date-believed",
+    /// A refusal for lack of a right is treated as one that another run may not meet.
+    RefusalIsTransient = "refusal-is-transient",
     /// Another pair is written to a sink while the one before may still land there.
     SinkWrittenEarly = "sink-written-early",
     /// The search for a key reads values as they are: discovery sees encodings that it does not.

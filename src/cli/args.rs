@@ -101,11 +101,11 @@ pub enum Command {
     /// The embedded secret store
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Give one rotation up: discard its new key, leave the old one as it is
+    /// Give one rotation up before its new pair is stored: discard the new key, leave the old one as it is
     Abort(OneRotation),
     /// Make the old key of one rotation active again; rotator will not deactivate it a second time
     Reactivate(OneRotation),
-    /// Say what is to become of a key that rotator may not judge by itself
+    /// Say what is to become of a key that rotator may not judge by itself, or of the rotation
     Resolve(ResolveArgs),
     /// Check configuration, store, journal, credentials, clock and permissions, before the first create
     Doctor,
@@ -251,7 +251,7 @@ pub struct ResolveArgs {
     pub word: Word,
 }
 
-/// A person's word on one key, or one sink.
+/// An operator's word on one key, one sink, or the rotation itself.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Word {
@@ -261,6 +261,10 @@ pub struct Word {
     /// This key is somebody else's: leave it alone for good
     #[arg(long, value_name = "KEY_ID")]
     pub keep_key: Option<AccessKeyId>,
+    /// Delete the old key now: wait neither for overlap and quarantine nor for its last use. Every place, the new pair and
+    /// all entries are checked as before any removal
+    #[arg(long)]
+    pub finish: bool,
     /// Nothing reads this sink any more, or a person has brought the new key there: do not wait for it
     #[arg(long, value_name = "SINK")]
     pub leave_sink: Option<SinkName>,
@@ -275,6 +279,9 @@ pub enum StoreCommand {
     Get {
         /// The entry, <app>/<environment>/<secret-name>
         name: EntryName,
+        /// The value that an open rotation has replaced; it is kept until that rotation closes
+        #[arg(long)]
+        previous: bool,
     },
     /// Set one entry to what stdin holds, byte for byte (a final newline is kept; use printf, not echo)
     Set {

@@ -4,6 +4,7 @@ pub mod args;
 pub mod conclude;
 pub mod config;
 pub mod connect;
+pub mod copies;
 pub mod defect;
 pub mod demo;
 pub mod doctor;

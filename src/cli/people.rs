@@ -1,11 +1,13 @@
-//! A person's word on one rotation: `abort`, `reactivate`, `resolve`. It is journaled as a fact; what follows from it is
-//! for the machine to say.
+//! An operator's word on one rotation: `abort`, `reactivate`, `resolve`. It is journaled as a fact; what follows from it
+//! is for the machine to say.
 
 use std::sync::Arc;
 
 use super::Context;
 use super::args::Word;
 use super::conclude::Ended;
+use super::config::Config;
+use super::copies;
 use super::error::CliError;
 use super::exit::Exit;
 use super::run::{End, block_on, drive_on};
@@ -13,6 +15,7 @@ use super::wire::{self, storage_failed};
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::report::with_causes;
 use crate::journal::clock::Clock;
+use crate::rotation::denied::Operation;
 use crate::rotation::event::{Asked, Event};
 use crate::rotation::name::{AccessKeyId, RotationId, SinkName};
 use crate::rotation::reason::Reason;
@@ -21,9 +24,47 @@ use crate::rotation::standing::{Phase, Rotation, Standing};
 /// `rotator abort`.
 ///
 /// # Errors
-/// Exit code 2 if there is no such open rotation; else as `resume`.
+/// Exit code 2 if there is no such open rotation, or if its new pair is stored: going back needs the old secret, which
+/// rotator does not have. Else as `resume`.
 pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
-    say(context, id, |_| Ok(Asked::Abort))
+    say(
+        context,
+        id,
+        |config, rotation| {
+            if may_abort(rotation) { Ok(Asked::Abort) } else { Err(too_late(config, rotation)) }
+        },
+    )
+}
+
+/// Before `stored-new`; and later only where rotator has seen that it cannot go forward by itself, and says that the old
+/// pair may be put back.
+fn may_abort(rotation: &Rotation) -> bool {
+    let offered = match &rotation.standing {
+        Standing::Blocked { reason, .. } => reason.offers_abort(),
+        Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => false,
+    };
+    match rotation.standing.phase() {
+        Some(Phase::Opened | Phase::CreatedNew { .. }) | None => true,
+        Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => offered || rotation.abort_asked,
+    }
+}
+
+fn too_late(config: &Config, rotation: &Rotation) -> CliError {
+    let (id, old, user) = (rotation.id, &rotation.opened.old_key, &rotation.opened.user);
+    let new = rotation.new_key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let copies = copies::of_the_old_pair(config, rotation);
+    CliError::usage(
+        format!(
+            "rotation {id} is {}: every place holds the new pair{new} of {user}, and rotator keeps no copy of the old \
+             secret, so it cannot go back; nothing was changed, and the old key {old} is still in IAM. A copy of the old \
+             secret may be here: {copies}",
+            rotation.standing.name()
+        ),
+        format!(
+            "`rotator resume {id}` goes on, `rotator resolve {id} --finish` deletes the old key now; to go back, put the \
+             old pair into every place yourself, then run `rotator resume {id}` and what it prints"
+        ),
+    )
 }
 
 /// `rotator reactivate`.
@@ -31,7 +72,7 @@ pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
 /// # Errors
 /// Exit code 2 unless rotator has deactivated the old key of this rotation; else as `resume`.
 pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
-    say(context, id, |rotation| match rotation.standing.phase() {
+    say(context, id, |_, rotation| match rotation.standing.phase() {
         Some(Phase::DeactivatedOld { .. }) => {
             context.terminal.say(&format!(
                 "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
@@ -46,7 +87,7 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
                 rotation.opened.old_key,
                 rotation.standing.name()
             ),
-            "there is nothing to reactivate; `rotator abort` gives a rotation up",
+            "there is nothing to reactivate; before stored-new, `rotator abort` gives a rotation up",
         )),
     })
 }
@@ -54,9 +95,10 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
 /// `rotator resolve`.
 ///
 /// # Errors
-/// Exit code 2 unless the rotation asks about that key; else as `resume`.
+/// Exit code 2 unless the rotation asks about that key, or its new pair is stored; else as `resume`.
 pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, CliError> {
-    say(context, id, |rotation| match (&word.delete_key, &word.keep_key, &word.leave_sink) {
+    say(context, id, |_, rotation| match (&word.delete_key, &word.keep_key, &word.leave_sink) {
+        (None, None, None) if word.finish => finish(rotation),
         (Some(key), None, None) => {
             check_key(rotation, key)?;
             Ok(Asked::DeleteKey { key: key.clone() })
@@ -76,10 +118,22 @@ pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, C
             Ok(Asked::LeaveSink { sink: sink.clone() })
         }
         _ => Err(CliError::usage(
-            "one of --delete-key, --keep-key and --leave-sink is needed",
+            "one of --delete-key, --keep-key, --leave-sink and --finish is needed",
             "see `rotator resolve --help`",
         )),
     })
+}
+
+/// To name the old key is to say that it may go now; what is looked at before it goes stays the same.
+fn finish(rotation: &Rotation) -> Result<Asked, CliError> {
+    let (id, old) = (rotation.id, &rotation.opened.old_key);
+    match rotation.standing.phase() {
+        Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => Ok(Asked::DeleteKey { key: old.clone() }),
+        Some(Phase::Opened | Phase::CreatedNew { .. }) | None => Err(CliError::usage(
+            format!("rotation {id} is {}: no new pair is stored that could replace {old}", rotation.standing.name()),
+            format!("`rotator resume {id}` goes on, `rotator abort {id}` gives it up"),
+        )),
+    }
 }
 
 /// Only a sink that the rotation writes.
@@ -120,7 +174,7 @@ fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
 }
 
 fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
-    // What a person said of a key can be taken back.
+    // What an operator said of a key can be taken back.
     let mut keys: Vec<AccessKeyId> = rotation.late_keys.union(&rotation.named).cloned().collect();
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
@@ -131,6 +185,13 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         Reason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
         // Of words that contradict each other the last counts: so an abort is taken back.
         Reason::CannotAbort { .. } | Reason::OldKeyNotActive { .. } => keys.push(rotation.opened.old_key.clone()),
+        Reason::StillInUse { key, .. } => keys.push(key.clone()),
+        // A key whose last use may not be asked for: an operator can look it up.
+        Reason::AccessDenied { denied, .. } => {
+            if denied.operation == Operation::GetAccessKeyLastUsed {
+                keys.extend(denied.key.clone());
+            }
+        }
         Reason::SomebodyWrote { .. }
         | Reason::Reverted { .. }
         | Reason::OldKeyGone { .. }
@@ -150,7 +211,7 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
 fn say(
     context: &Context,
     id: RotationId,
-    word: impl FnOnce(&Rotation) -> Result<Asked, CliError>,
+    word: impl FnOnce(&Config, &Rotation) -> Result<Asked, CliError>,
 ) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let unknown =
@@ -169,7 +230,7 @@ fn say(
                 "`rotator status` lists those in flight",
             ));
         }
-        let asked = word(&rotation)?;
+        let asked = word(&config, &rotation)?;
         let failed = |error| {
             CliError::failed(
                 format!("the journal failed: {}", with_causes(&error)),

@@ -31,10 +31,11 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
     let config = context.config(&Default::default())?;
     match command {
         StoreCommand::List => list(context, &config)?,
-        StoreCommand::Get { name } => {
+        StoreCommand::Get { name, previous } => {
             let store = wire::open_embedded(&config, &context.given)?;
-            let value = store.get(name).map_err(|error| failed(&error))?.ok_or_else(|| missing(&config, name))?;
-            to_stdout(value.expose())?;
+            let value = if *previous { store.previous(name) } else { store.get(name) };
+            let absent = || if *previous { no_previous(&config, name) } else { missing(&config, name) };
+            to_stdout(value.map_err(|error| failed(&error))?.ok_or_else(absent)?.expose())?;
         }
         StoreCommand::Set { name, value } => {
             if !value.is_empty() {
@@ -147,6 +148,14 @@ pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<Embedde
 fn missing(config: &Config, name: &EntryName) -> CliError {
     let store = config.embedded().map(|(uri, _)| uri.name.to_string()).unwrap_or_default();
     CliError::failed(format!("the store {store} has no entry {name}"), "`rotator store list` shows what it has")
+}
+
+fn no_previous(config: &Config, name: &EntryName) -> CliError {
+    let store = config.embedded().map(|(uri, _)| uri.name.to_string()).unwrap_or_default();
+    CliError::failed(
+        format!("the store {store} keeps no previous value of {name}"),
+        "one is kept only while a rotation that replaced it is open; a backup of the store may have it",
+    )
 }
 
 fn failed(error: &StoreError) -> CliError {

@@ -13,6 +13,7 @@ use super::write::{self, Batches, OldValues};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
+use crate::rotation::denied::Denied;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::Hand;
@@ -115,12 +116,13 @@ impl Visitor<'_> {
                 result => result,
             }
         };
+        let intent = effect.intent();
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         if let Attempt::Done(created) = attempt {
             self.hand.new_secret = Some(created.key.secret);
             return self.went_well(journal);
         }
-        self.went_wrong(journal, attempt).await
+        self.went_wrong(journal, &intent, attempt).await
     }
 
     /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
@@ -245,10 +247,11 @@ impl Visitor<'_> {
         A: FnOnce(Journaled<E>) -> F + Send,
         F: Future<Output = Result<Timestamp, Failure>> + Send,
     {
+        let intent = effect.intent();
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         match attempt {
             Attempt::Done(_) => self.went_well(journal),
-            Attempt::Refused(_) | Attempt::Unknown(_) => self.went_wrong(journal, attempt).await,
+            Attempt::Refused(_) | Attempt::Unknown(_) => self.went_wrong(journal, &intent, attempt).await,
         }
     }
 
@@ -266,6 +269,7 @@ impl Visitor<'_> {
     async fn went_wrong<Y>(
         &mut self,
         journal: RotationJournal,
+        intent: &Intent,
         attempt: Attempt<Y>,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.hand.readings = None;
@@ -273,21 +277,29 @@ impl Visitor<'_> {
         if matches!(attempt, Attempt::Unknown(_)) {
             self.since = self.world.ports.clock.monotonic();
         }
-        let throttled = matches!(&attempt, Attempt::Refused(refusal) if refusal.kind == RefusalKind::Throttled);
+        let kind = if let Attempt::Refused(refusal) = &attempt { Some(refusal.kind) } else { None };
         let why = match attempt {
-            Attempt::Refused(refusal)
-                if matches!(refusal.kind, RefusalKind::Denied | RefusalKind::Credentials)
-                    && !self.has_a_key_in_hand(journal.rotation()) =>
-            {
-                // Asking again would change nothing. (With a key in hand, `plan` discards it.)
-                self.failures = MOST_TRIES;
-                refusal.message
-            }
             Attempt::Refused(refusal) => refusal.message,
             Attempt::Unknown(why) => why,
             Attempt::Done(_) => String::new(),
         };
         tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
+        if kind == Some(RefusalKind::Denied)
+            && let Some(denied) = Denied::of_effect(journal.rotation(), intent, &why)
+        {
+            if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
+                return self.denied(journal, denied).await;
+            }
+            // `plan` counts these itself: the second one gives the new pair up.
+            let _counts = self.counts(journal.rotation(), &denied).await;
+            return Ok((journal, None));
+        }
+        let throttled = kind == Some(RefusalKind::Throttled);
+        let hopeless = matches!(kind, Some(RefusalKind::Denied | RefusalKind::Credentials));
+        if hopeless && !self.has_a_key_in_hand(journal.rotation()) {
+            // Asking again would change nothing. (With a key in hand, `plan` discards it.)
+            self.failures = MOST_TRIES;
+        }
         let (journal, left) = self.later(journal, why).await?;
         if throttled {
             // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all

@@ -21,6 +21,7 @@ pub mod owner;
 pub mod pace;
 pub mod places;
 pub mod prove;
+mod refused;
 mod removal;
 pub mod report;
 pub mod rotate;

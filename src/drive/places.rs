@@ -6,7 +6,9 @@ use super::pace::{Operation, Priority};
 use super::world::World;
 use crate::discovery::{Place, read_pair};
 use crate::planted::{self, Planted};
+use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Reading, Version};
+use crate::rotation::denied::{self, Denied};
 use crate::rotation::known::{PlaceShows, PlacesSeen};
 use crate::rotation::name::{EntryName, StoreName};
 use crate::rotation::secret::{SecretKey, SecretValue};
@@ -26,6 +28,8 @@ pub struct Readings {
     pub writes: u64,
     /// Why what could not be read could not, by store and entry; for people.
     pub unreadable: BTreeMap<(StoreName, EntryName), String>,
+    /// The first store that may not be read.
+    pub denied: Option<Denied>,
     /// The new secret as a place holds it, where its fingerprint is the recorded one.
     pub new_secret: Option<SecretKey>,
 }
@@ -76,8 +80,12 @@ pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority)
     for (name, entries) in wanted {
         let answer = match world.store(name) {
             Some(store) => {
-                let read = world.pace.read_of(priority, Operation::Store, || store.read(&entries)).await;
-                read.map_err(|error| error.message)
+                let answer = world.pace.read_of(priority, Operation::Store, || store.read(&entries)).await;
+                if let Err(CallError { kind: CallErrorKind::Denied, message }) = &answer {
+                    let denied = || Denied::new(denied::Operation::ReadStore, name.as_str(), message.clone());
+                    readings.denied.get_or_insert_with(denied);
+                }
+                answer.map_err(|error| error.message)
             }
             None => Err("it is not configured".to_owned()),
         };

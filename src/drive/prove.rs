@@ -22,6 +22,17 @@ const WHERE_NOTHING_IS_SAID: u32 = 5;
 /// A bound above what any `proof_timeout` in use needs.
 const MOST_TRIES: usize = 100_000;
 
+/// How a pair is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// How many times in a row it must answer.
+    pub times: u32,
+    /// Over how long they are spread.
+    pub span: Duration,
+    /// Whether STS refused such a pair before for lack of a right: then one more refusal is enough.
+    pub denied: bool,
+}
+
 /// Tries the pair once, as part of an admitted removal. An answer that is no proof is left to [`prove`].
 pub(super) async fn prove_once(
     world: &World,
@@ -45,7 +56,7 @@ pub(super) async fn prove_once(
     }
 }
 
-/// Tries the pair until it has answered `confirmations` times in a row, spread over `span`.
+/// Tries the pair until it has answered as many times in a row as `how` says.
 ///
 /// `InvalidClientTokenId` right after a create is normal; a new key has been seen to answer, then fail, then answer.
 pub async fn prove(
@@ -54,20 +65,20 @@ pub async fn prove(
     opened: &Opened,
     id: &AccessKeyId,
     secret: &SecretKey,
-    confirmations: u32,
-    span: Duration,
+    how: Manner,
 ) -> Proof {
     if planted::is(Planted::ProofSkipped) {
         return Proof::Passed;
     }
     let clock = &world.ports.clock;
     let began = clock.monotonic();
-    let confirmations = confirmations.max(1);
-    let gap = span / confirmations.saturating_sub(1).max(1);
+    let confirmations = how.times.max(1);
+    let gap = how.span / confirmations.saturating_sub(1).max(1);
     let mut in_a_row = 0;
     let mut backoff = FIRST_BACKOFF;
     let mut last = "no answer".to_owned();
-    let timeout = opened.policy.proof_timeout;
+    let (timeout, settle) = (opened.policy.proof_timeout, opened.policy.settle);
+    let mut denied_since = how.denied.then_some(began.saturating_sub(settle));
     for _ in 0..MOST_TRIES {
         let answer =
             account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
@@ -87,6 +98,16 @@ pub async fn prove(
                 continue;
             }
             Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
+            Ok(WhoIs::Forbidden { code }) if !planted::is(Planted::RefusalIsTransient) => {
+                let now = clock.monotonic();
+                let first = denied_since.is_none();
+                let since = *denied_since.get_or_insert(now);
+                if (!first && now.saturating_sub(since) >= settle) || world.stop.overdue(clock.as_ref()) {
+                    return Proof::Denied(format!("STS answers {code}"));
+                }
+                limit = timeout.max(settle + LONGEST_BACKOFF * 2);
+                last = code;
+            }
             Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => last = code,
             Err(error) => {
                 if error.kind.is_transient() {

@@ -12,6 +12,7 @@ use super::admission::Ticket;
 use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::prove::prove_once;
+use super::refused::Unseen;
 use super::rotate::{Left, Visitor, leaving};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
@@ -63,16 +64,16 @@ impl Visitor<'_> {
                 scans += 1;
                 ticket.step_back();
                 checked = false;
-                if let Err(why) = self.scan_again(&rotation).await {
-                    return self.later(journal, why).await;
+                if let Err(unseen) = self.scan_again(&rotation).await {
+                    return self.unseen(journal, unseen).await;
                 }
                 continue;
             }
             if old.is_some() || (!checked && !self.is_as_new_as_a_check()) {
                 checks += 1;
                 checked = true;
-                if let Err(why) = self.check(&rotation).await {
-                    return self.later(journal, why).await;
+                if let Err(unseen) = self.check(&rotation).await {
+                    return self.unseen(journal, unseen).await;
                 }
             }
             let hand = self.hand.shown(world, &rotation);
@@ -192,7 +193,7 @@ impl Visitor<'_> {
     }
 
     /// Another scan for the keys of the last one. Outside the unit: it has a slot of its own, and may take long.
-    async fn scan_again(&mut self, rotation: &Rotation) -> Result<(), String> {
+    async fn scan_again(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
         for (key, _) in keys {
@@ -205,11 +206,11 @@ impl Visitor<'_> {
     }
 
     /// The final check: reads the places, the user's keys and the stored pair again, all at once.
-    async fn check(&mut self, rotation: &Rotation) -> Result<(), String> {
+    async fn check(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let (world, account) = (self.world, self.account);
         let clock = &world.ports.clock;
         let asked: Vec<_> = self.known.last_used.keys().cloned().collect();
-        let used = join_all(asked.iter().map(|key| self.last_used(key, Priority::Removal)));
+        let used = join_all(asked.iter().map(|key| self.last_used(rotation, key, Priority::Removal)));
         // What the places held a moment ago: if they hold another secret now, their fingerprints say so.
         let made = rotation.made().filter(|_| is_stored(rotation)).zip(self.hand.new_secret.as_ref());
         let proof = async {

@@ -12,11 +12,13 @@ use super::facts::{Facts, Span};
 use super::home::Unsure;
 use super::pace::{Operation, Priority};
 use super::places::{Readings, forget_previous, read_places, staged_secret};
-use super::prove::prove;
+use super::prove::{Manner, prove};
+use super::refused::{FirstRefusal, Unseen};
 use super::stop::Stop;
 use super::waits::look_again;
 use super::world::World;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
+use crate::rotation::denied::{self, Denied};
 use crate::rotation::event::Event;
 use crate::rotation::known::{KeyUse, KeysSeen, Known};
 use crate::rotation::name::AccessKeyId;
@@ -73,6 +75,7 @@ pub(super) struct Visitor<'a> {
     waits_until: Option<Timestamp>,
     /// Whether it has slept, so that this may not be the world that it was.
     slept: bool,
+    pub(super) first_refusal: FirstRefusal,
     /// One of the places that bound how many new keys are in memory at once.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -102,6 +105,7 @@ pub async fn visit(
         steps: 0,
         waits_until: None,
         slept: false,
+        first_refusal: None,
         place,
     };
     world.scans.look_for(journal.rotation().keys());
@@ -160,7 +164,10 @@ impl Visitor<'_> {
         tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
         match step {
             Step::Rest => Ok((journal, Some(Left::AtRest))),
-            Step::Later { why } => self.later(journal, why).await,
+            Step::Later { why } => match self.hand.readings.as_ref().and_then(|read| read.denied.clone()) {
+                Some(denied) => self.denied(journal, denied).await,
+                None => self.later(journal, why).await,
+            },
             Step::Wait { until, why } => self.wait(journal, until, why).await,
             Step::Note(event) => {
                 self.forget();
@@ -175,7 +182,7 @@ impl Visitor<'_> {
                 };
                 match seen {
                     Ok(()) => Ok((journal, None)),
-                    Err(why) => self.later(journal, why).await,
+                    Err(unseen) => self.unseen(journal, unseen).await,
                 }
             }
             Step::Act(intent) => Box::pin(self.act(journal, intent)).await,
@@ -278,7 +285,7 @@ impl Visitor<'_> {
         }
     }
 
-    pub(super) async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), String> {
+    pub(super) async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), Unseen> {
         let (world, opened) = (self.world, &rotation.opened);
         match look {
             Look::Keys => {
@@ -295,7 +302,9 @@ impl Visitor<'_> {
                 self.saw_places(rotation, readings, span);
             }
             Look::Scan(key) => {
-                let (seen, span) = world.scans.naming(world, &key, self.since).await.map_err(|error| error.message)?;
+                let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);
+                let naming = world.scans.naming(world, &key, self.since).await;
+                let (seen, span) = naming.map_err(|error| Unseen::of(error, denied))?;
                 let scan = self.known.scan.get_or_insert_default();
                 scan.named.extend(seen.named);
                 scan.unreadable = seen.unreadable;
@@ -305,13 +314,15 @@ impl Visitor<'_> {
             Look::NewPair | Look::StoredPair => {
                 let policy = &opened.policy;
                 let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
-                    return Err("the new pair could not be read back".to_owned());
+                    return Err(Unseen::Otherwise("the new pair could not be read back".to_owned()));
                 };
                 let stored = look == Look::StoredPair;
                 let (times, span) =
                     if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
                 let began = world.ports.clock.monotonic();
-                let proof = prove(world, self.account, opened, &made.key, secret, times, span).await;
+                let denied = rotation.is_known_to_lack(&Denied::of_proof(rotation, &made.key, ""));
+                let how = Manner { times, span, denied };
+                let proof = prove(world, self.account, opened, &made.key, secret, how).await;
                 let span = Span { began, ended: world.ports.clock.monotonic() };
                 if stored {
                     (self.known.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
@@ -320,7 +331,7 @@ impl Visitor<'_> {
                 }
             }
             Look::LastUsed(key) => {
-                let used = self.last_used(&key, Priority::Ordinary).await?;
+                let used = self.last_used(rotation, &key, Priority::Ordinary).await?;
                 self.known.last_used.insert(key, used);
             }
         }
@@ -328,11 +339,13 @@ impl Visitor<'_> {
     }
 
     /// The user's keys, and when they were asked for.
-    pub(super) async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), String> {
+    pub(super) async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), Unseen> {
         let (world, Account { ports, pace, .. }) = (self.world, self.account);
         let began = world.ports.clock.monotonic();
         let list = || ports.iam.list_keys(&rotation.opened.user);
-        let mut keys = pace.read_of(priority, Operation::ListAccessKeys, list).await.map_err(|error| error.message)?;
+        let denied = |answer| Denied::of_user(rotation, denied::Operation::ListAccessKeys, answer);
+        let keys = pace.read_of(priority, Operation::ListAccessKeys, list).await;
+        let mut keys = keys.map_err(|error| Unseen::of(error, denied))?;
         keys.at = world.saw_date(keys.at);
         Ok((keys, Span { began, ended: world.ports.clock.monotonic() }))
     }
@@ -354,10 +367,18 @@ impl Visitor<'_> {
     }
 
     /// When the key was last used; `None`: never.
-    pub(super) async fn last_used(&self, key: &AccessKeyId, priority: Priority) -> Result<Option<KeyUse>, String> {
+    pub(super) async fn last_used(
+        &self,
+        rotation: &Rotation,
+        key: &AccessKeyId,
+        priority: Priority,
+    ) -> Result<Option<KeyUse>, Unseen> {
         let Account { ports, pace, .. } = self.account;
         let ask = || ports.iam.last_used(key);
-        let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await.map_err(|error| error.message)?;
+        let of_last_use = denied::Operation::GetAccessKeyLastUsed;
+        let denied = |answer| Denied::of_key(rotation, of_last_use, key, answer);
+        let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await;
+        let used = used.map_err(|error| Unseen::of(error, denied))?;
         Ok(used.and_then(|used| used.used))
     }
 }

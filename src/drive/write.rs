@@ -140,7 +140,7 @@ fn old_id(rotation: &Rotation, readings: &Readings, store: &StoreName, place: &P
 /// Writes the batches, one order for each store, and reads every place back.
 ///
 /// # Errors
-/// [`Failure`]: refused only if nothing at all was written.
+/// [`Failure`]: refused only if nothing at all was written, or nothing that changes a value.
 pub async fn write(
     world: &World,
     rotation: &Rotation,
@@ -172,7 +172,10 @@ pub async fn write(
         match result {
             Ok(()) => written = true,
             Err(_) if written && planted::is(Planted::OnePlaceIsEnough) => {}
-            Err(Failure::Refused(refusal)) => return half_done(written, refusal),
+            // Half a fence has changed nothing, and is put up anew.
+            Err(Failure::Refused(refusal)) => {
+                return half_done(written && kind != WriteKind::FenceStore, refusal);
+            }
             Err(unknown @ Failure::Unknown(_)) => return Err(unknown),
         }
     }

@@ -7,7 +7,7 @@ use super::event::{Ending, Event, NotDone, Outcome};
 use super::name::AccessKeyId;
 use super::policy::{MOST_CREATES, Timestamp};
 use super::record::record;
-use super::standing::{BrokenFact, Claim, Made, Phase, Rotation, Standing};
+use super::standing::{BrokenFact, Claim, Made, Phase, Probe, Rotation, Standing};
 use crate::planted::{self, Planted};
 
 /// An event that cannot follow: a defect in rotator, or a journal that was edited.
@@ -62,15 +62,16 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         (Standing::Settled { phase }, Event::Intended(intent)) => may_intend(rotation, phase, intent)
             .then(|| Standing::InDoubt { phase: phase.clone(), intent: intent.clone() }),
         (Standing::Settled { phase }, Event::Ended { ending, .. }) => {
-            may_end(phase, *ending).then_some(Standing::Closed { ending: *ending })
+            may_end(rotation, phase, *ending).then_some(Standing::Closed { ending: *ending })
         }
         (Standing::Settled { phase }, Event::Blocked(reason)) => {
             Some(Standing::Blocked { phase: phase.clone(), intent: None, reason: reason.clone() })
         }
         (Standing::Settled { phase }, Event::Disowned { key }) => {
-            is_held_on_evidence(phase, key).then_some(Standing::Settled { phase: Phase::Opened })
+            may_disown(rotation, phase, key).then_some(Standing::Settled { phase: Phase::Opened })
         }
-        (Standing::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked) => None,
+        (Standing::Settled { phase: Phase::CreatedNew { .. } }, Event::Withheld(_)) => Some(rotation.standing.clone()),
+        (Standing::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked | Event::Withheld(_)) => None,
 
         (Standing::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
         (Standing::InDoubt { phase, intent }, Event::NotDone(why)) => {
@@ -81,7 +82,7 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         }
         (
             Standing::InDoubt { .. },
-            Event::Intended(_) | Event::Unblocked | Event::Disowned { .. } | Event::Ended { .. },
+            Event::Intended(_) | Event::Unblocked | Event::Disowned { .. } | Event::Ended { .. } | Event::Withheld(_),
         ) => None,
 
         (Standing::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
@@ -95,7 +96,12 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         }
         (
             Standing::Blocked { .. },
-            Event::Intended(_) | Event::Done(_) | Event::NotDone(_) | Event::Disowned { .. } | Event::Ended { .. },
+            Event::Intended(_)
+            | Event::Done(_)
+            | Event::NotDone(_)
+            | Event::Disowned { .. }
+            | Event::Ended { .. }
+            | Event::Withheld(_),
         ) => None,
 
         (
@@ -112,12 +118,16 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
         (_, Intent::DeleteNamed { key }) => rotation.is_strangers(key),
 
         // P4, and no loop of lost keys.
-        (Phase::Opened, Intent::CreateNew { listed, .. }) => listed.len() < 2 && rotation.creates < MOST_CREATES,
+        (Phase::Opened, Intent::CreateNew { listed, .. }) => {
+            let quiet = !matches!(rotation.probe, Some(Probe::Lost));
+            listed.len() < 2 && rotation.creates < MOST_CREATES && quiet
+        }
+        // Without effect on any reader: whether the store takes a write is seen before another key is made.
+        (Phase::Opened, Intent::FenceStore) => rotation.withheld.is_some() || rotation.probe.is_some(),
         (
             Phase::Opened,
             Intent::StoreNew
             | Intent::RestoreOld
-            | Intent::FenceStore
             | Intent::WriteSink { .. }
             | Intent::DeactivateOld
             | Intent::ReactivateOld
@@ -230,16 +240,24 @@ fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
     }
 }
 
-fn may_end(phase: &Phase, ending: Ending) -> bool {
+/// What IAM does not list any more, and may not be deleted again to make sure, is let go; but not while a write of its
+/// pair may land.
+fn may_disown(rotation: &Rotation, phase: &Phase, key: &AccessKeyId) -> bool {
+    let gone = |made: &Made| made.key == *key && !made.write_may_land && rotation.may_not_delete(key);
+    is_held_on_evidence(phase, key) || matches!(phase, Phase::CreatedNew { made } if gone(made))
+}
+
+fn may_end(rotation: &Rotation, phase: &Phase, ending: Ending) -> bool {
     match (phase, ending) {
+        // Deleted by another hand, after rotator's own delete was refused.
+        (Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, Ending::DeletedOld) => {
+            rotation.may_not_delete(&rotation.opened.old_key)
+        }
         (Phase::Opened, Ending::Aborted | Ending::Gone) => true,
         // With the user, its keys are gone.
         (Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, Ending::Gone) => true,
-        (Phase::Opened, Ending::DeletedOld)
-        | (
-            Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. },
-            Ending::DeletedOld | Ending::Aborted,
-        ) => false,
+        (Phase::Opened | Phase::CreatedNew { .. }, Ending::DeletedOld)
+        | (Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, Ending::Aborted) => false,
     }
 }
 
@@ -334,6 +352,8 @@ fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {
         Phase::StoredNew { made, stored_at } => {
             Some(Phase::StoredNew { made: Made { fenced: Some(at), ..made.clone() }, stored_at: *stored_at })
         }
-        Phase::Opened | Phase::DeactivatedOld { .. } => None,
+        // It only showed whether the store takes a write.
+        Phase::Opened => Some(Phase::Opened),
+        Phase::DeactivatedOld { .. } => None,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::denied::Denied;
 use super::effect::{AfterDiscard, Intent};
 use super::failure::Refusal;
 use super::known::KeyUse;
@@ -271,6 +272,9 @@ pub enum Event {
         /// That key.
         key: AccessKeyId,
     },
+    /// A right is missing without which no new key is of use: the present one is discarded, and none is made again until
+    /// the right is there.
+    Withheld(Denied),
     /// A person is needed.
     Blocked(Reason),
     /// The cause of the block is gone.

@@ -154,6 +154,8 @@ pub enum Proof {
     TimedOut(String),
     /// It answered as somebody else.
     SomebodyElse(String),
+    /// STS refuses it for lack of a right, twice, `settle` apart: that says nothing of the pair.
+    Denied(String),
 }
 
 /// One use of a key, as `GetAccessKeyLastUsed` tells it.

@@ -4,6 +4,7 @@
 //! [`plan`] (what to do next) and [`reconcile`] (what a crash meant). No function elsewhere knows any of that.
 
 pub mod apply;
+pub mod denied;
 pub mod effect;
 pub mod event;
 pub mod failure;

@@ -127,6 +127,16 @@ pub struct Policy {
     pub unclaimed_after: Duration,
     /// An old key still in use.
     pub still_in_use: StillInUse,
+    /// How long after the overlap a service that still uses the old key is waited for, before an operator is needed.
+    #[serde(skip_serializing_if = "is_default_patience")]
+    pub still_in_use_for: Duration,
+}
+
+/// A journal from before the setting existed means this, and one that means this has the same form.
+const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+fn is_default_patience(patience: &Duration) -> bool {
+    *patience == PATIENCE
 }
 
 impl Default for Policy {
@@ -142,6 +152,7 @@ impl Default for Policy {
             unclaimed: Unclaimed::Reclaim,
             unclaimed_after: UNCLAIMED_AFTER,
             still_in_use: StillInUse::Ignore,
+            still_in_use_for: PATIENCE,
         }
     }
 }

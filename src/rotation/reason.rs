@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::denied::{Denied, Operation};
 use super::name::{AccessKeyId, RotationId};
+use super::policy::Timestamp;
 
 /// Why a person is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,30 @@ pub enum Reason {
         /// Which.
         places: Vec<String>,
     },
+    /// A right is missing: a call was refused twice, `settle` apart.
+    AccessDenied {
+        /// Which call, about what.
+        denied: Denied,
+        /// What of this rotation is in IAM, for people.
+        state: String,
+        /// Whether it is the old key's last use that cannot be asked for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        finish: bool,
+        /// Whether only another new key would show that the right is there, of which one a day is made.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        once_a_day: bool,
+    },
+    /// The old key is still used, longer after the overlap than the policy waits.
+    StillInUse {
+        /// That key.
+        key: AccessKeyId,
+        /// When it was used last.
+        at: Timestamp,
+        /// By which service of AWS, where IAM says so.
+        service: String,
+        /// In which region.
+        region: String,
+    },
 }
 
 impl Reason {
@@ -124,6 +150,35 @@ impl Reason {
             Self::OldKeyNotActive { .. } => "old-key-not-active",
             Self::TooManyCreates => "too-many-creates",
             Self::CannotAbort { .. } => "cannot-abort",
+            Self::AccessDenied { .. } => "access-denied",
+            Self::StillInUse { .. } => "still-in-use",
+        }
+    }
+
+    /// Whether an abort is a way out of it also after `stored-new`: going forward may be impossible, or is what the
+    /// operator has already undone.
+    #[must_use]
+    pub const fn offers_abort(&self) -> bool {
+        match self {
+            Self::SomebodyWrote { .. }
+            | Self::Reverted { .. }
+            | Self::OldKeyGone { .. }
+            | Self::NewKeyNotActive { .. }
+            | Self::NewKeyGone { .. }
+            | Self::NewKeyDiscarded { .. }
+            | Self::StoredPairFails { .. }
+            | Self::WrongIdentity { .. }
+            | Self::OldKeyReactivated { .. }
+            | Self::OldKeyNotActive { .. }
+            | Self::CannotAbort { .. } => true,
+            // The stored pair cannot be tried: it may be of no use where it is.
+            Self::AccessDenied { denied, .. } => matches!(denied.operation, Operation::GetCallerIdentity),
+            Self::SpareKey { .. }
+            | Self::UnclaimedKeys { .. }
+            | Self::StillNamed { .. }
+            | Self::Unreadable { .. }
+            | Self::StillInUse { .. }
+            | Self::TooManyCreates => false,
         }
     }
 
@@ -136,7 +191,15 @@ impl Reason {
         {
             return key == before;
         }
-        self == before
+        match (self, before) {
+            (Self::AccessDenied { denied, .. }, Self::AccessDenied { denied: before, .. }) => denied.is_again(before),
+            // Each use is one more moment.
+            (
+                Self::StillInUse { key, service, region, .. },
+                Self::StillInUse { key: same, service: there, region: where_, .. },
+            ) => key == same && service == there && region == where_,
+            _ => self == before,
+        }
     }
 
     /// What happened and what to do first, for people.
@@ -207,8 +270,14 @@ impl Reason {
             }
             Self::CannotAbort { places } => format!(
                 "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume; or go on with \
-                 the rotation after all: `rotator resolve` with --delete-key and the old key",
+                 the rotation after all: `rotator resolve` with --finish deletes the old key",
                 places.join(", ")
+            ),
+            Self::AccessDenied { denied, state, finish, once_a_day } => lack(denied, state, *finish, *once_a_day),
+            Self::StillInUse { key, at, service, region } => format!(
+                "every place holds the new pair, but the old key {key} is still used: last at {at}, by {service} in \
+                 {region}; it is still in IAM; give what uses it the new pair and resume, or delete it nevertheless: \
+                 `rotator resolve` with --finish"
             ),
         }
     }
@@ -226,8 +295,18 @@ impl Reason {
             Self::WrongIdentity { .. }
             | Self::NewKeyGone { .. }
             | Self::NewKeyDiscarded { .. }
+            | Self::AccessDenied { once_a_day: true, .. }
             | Self::TooManyCreates => {
                 format!("rotator abort {id}")
+            }
+            Self::StillInUse { .. } | Self::AccessDenied { finish: true, .. } => {
+                format!("rotator resolve {id} --finish")
+            }
+            Self::AccessDenied {
+                denied: Denied { operation: Operation::GetAccessKeyLastUsed, key: Some(key), .. },
+                ..
+            } => {
+                format!("rotator resolve {id} --delete-key {key}")
             }
             Self::SomebodyWrote { .. }
             | Self::Reverted { .. }
@@ -237,8 +316,50 @@ impl Reason {
             | Self::NewKeyNotActive { .. }
             | Self::StoredPairFails { .. }
             | Self::OldKeyNotActive { .. }
+            | Self::AccessDenied { .. }
             | Self::CannotAbort { .. } => format!("rotator resume {id}"),
         }
+    }
+}
+
+fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool) -> String {
+    let Denied { operation, resource, answer, .. } = denied;
+    let more = if once_a_day {
+        "; rotator makes one more key to see whether it is allowed once a day, and at once when you abort this rotation \
+         and run `rotator run`"
+    } else {
+        ""
+    };
+    let (name, ways) = (operation.name(), ways_out(denied, finish));
+    format!("access denied: {name} of {resource} is refused ({answer}); {state}; {ways}{more}")
+}
+
+/// What an operator may do about a right that is missing.
+fn ways_out(denied: &Denied, finish: bool) -> String {
+    let key = denied.key.as_ref().map_or("it", AccessKeyId::as_str);
+    match denied.operation {
+        Operation::GetAccessKeyLastUsed if finish => {
+            "allow it and resume, or, if nothing uses the old key any more, delete it without asking: `rotator resolve` \
+             with --finish"
+                .to_owned()
+        }
+        Operation::GetAccessKeyLastUsed => format!(
+            "allow it and resume, or look up who made {key}, then say so: --delete-key if nobody uses it, --keep-key if \
+             it is another's"
+        ),
+        Operation::DeleteAccessKey => format!("allow it, or delete {key} yourself, then resume"),
+        Operation::UpdateAccessKey => {
+            "allow it and resume; once the new pair is stored, `rotator resolve` with --finish deletes the old key \
+             without making it inactive first"
+                .to_owned()
+        }
+        Operation::GetCallerIdentity => {
+            "an endpoint policy or a network perimeter refuses the user, not its key: change that, then resume; or abort"
+                .to_owned()
+        }
+        Operation::CreateAccessKey => "allow it and resume, or abort".to_owned(),
+        Operation::WriteStore => "allow it and resume, or, before the new pair is stored, abort".to_owned(),
+        Operation::ListAccessKeys | Operation::ReadStore => "allow it and resume".to_owned(),
     }
 }
 

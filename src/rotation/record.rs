@@ -1,15 +1,15 @@
 //! What an event leaves on record beside the standing: counters, first looks, the words of people. Part of
 //! [`super::apply`], and called from there only.
 
+use super::denied::{Denied, Operation};
 use super::effect::Intent;
 use super::event::{Asked, Event, NotDone, Outcome};
 use super::failure::RefusalKind;
 use super::name::AccessKeyId;
 use super::plan::ground::OLD_INACTIVE;
-use super::policy::MOST_REFUSED_WRITES;
 use super::reason::Reason;
 use super::sink::Acknowledged;
-use super::standing::{FirstLook, Rotation, Watched};
+use super::standing::{FirstLook, Phase, Probe, Rotation, Watched};
 
 /// What an event leaves on record beside the standing.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
@@ -20,6 +20,15 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             if matches!(reason, Reason::OldKeyReactivated { .. }) {
                 next.reactivated = true;
             }
+            if let Reason::AccessDenied { denied, .. } = reason {
+                next.denied = Some(denied.clone());
+            }
+        }
+        Event::Withheld(denied) => {
+            next.waiting_until = None;
+            next.last_error = Some(denied.answer.clone());
+            next.withheld = Some(denied.clone());
+            next.keys_withheld += 1;
         }
         Event::Disowned { .. } => {
             next.first_look = None;
@@ -29,14 +38,16 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.attempts += 1;
             next.first_look = None;
             next.waiting_until = None;
-            if matches!(intent, Intent::CreateNew { .. }) {
+            if let Intent::CreateNew { asked_at, .. } = intent {
                 next.creates += 1;
+                next.created_last = Some(*asked_at);
             }
         }
         Event::Done(outcome) => {
             next.first_look = None;
             next.last_error = None;
             next.waiting_until = None;
+            next.denied = next.denied.take().filter(|denied| still_lacks(before, denied));
             record_outcome(next, before, outcome);
         }
         Event::NotDone(why) => record_not_done(next, before, why),
@@ -61,6 +72,22 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.waiting_until = None;
         }
     }
+}
+
+/// Whether what has just been done leaves open that this right is missing.
+fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
+    let is_effect = match denied.operation {
+        Operation::CreateAccessKey
+        | Operation::UpdateAccessKey
+        | Operation::DeleteAccessKey
+        | Operation::WriteStore => true,
+        Operation::ListAccessKeys
+        | Operation::GetAccessKeyLastUsed
+        | Operation::GetCallerIdentity
+        | Operation::ReadStore => false,
+    };
+    let done = before.standing.intent().and_then(|intent| Denied::of_effect(before, intent, ""));
+    is_effect && !done.is_some_and(|done| done.is_again(denied))
 }
 
 /// Of words that contradict each other the last counts.
@@ -105,8 +132,17 @@ fn account_for(next: &mut Rotation, key: &AccessKeyId) {
 fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
     match outcome {
         Outcome::Stored { .. } => {
-            next.refused_writes = 0;
+            (next.refused_writes, next.denied_writes) = (0, 0);
             next.store_said = None;
+            next.withheld = None;
+        }
+        Outcome::Created { .. } => next.withheld = None,
+        Outcome::Fenced { at } => {
+            if matches!(before.standing.phase(), Some(Phase::Opened)) {
+                // The store took a write.
+                next.withheld = next.withheld.take().filter(|denied| denied.operation != Operation::WriteStore);
+                next.probe = next.probe.map(|_| Probe::Fenced(*at));
+            }
         }
         Outcome::FoundCreated { key } => {
             // It may be a stranger's after all, and ours still to come.
@@ -118,7 +154,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
             account_for(next, key);
         }
         Outcome::NewDiscarded { .. } => {
-            next.refused_writes = 0;
+            (next.refused_writes, next.denied_writes) = (0, 0);
             next.store_said = None;
             next.new_key = None;
             if let Some(Intent::DiscardNew { key, why, .. }) = before.standing.intent() {
@@ -138,8 +174,6 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
             next.seen_inactive = false;
         }
         Outcome::Restored
-        | Outcome::Created { .. }
-        | Outcome::Fenced { .. }
         | Outcome::OldDeleted
         | Outcome::NewDeactivated { .. }
         | Outcome::NewReactivated => {}
@@ -164,7 +198,11 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
                     });
                 }
                 Some(Intent::StoreNew) => {
-                    next.refused_writes += refusals_that_count(refusal.kind);
+                    if refusal.kind == RefusalKind::Denied {
+                        next.denied_writes += 1;
+                    } else {
+                        next.refused_writes += refusals_that_count(refusal.kind);
+                    }
                     next.store_said = Some(refusal.message.clone());
                 }
                 Some(
@@ -186,6 +224,9 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
             if matches!(intent, Some(Intent::StoreNew)) {
                 next.refused_writes += 1;
             }
+            if matches!((before.standing.phase(), intent), (Some(Phase::Opened), Some(Intent::FenceStore))) {
+                next.probe = Some(Probe::Lost);
+            }
             next.old_delete_may_land |= matches!(intent, Some(Intent::DeleteOld));
             next.deactivation_may_land |= matches!(intent, Some(Intent::DeactivateOld));
             if let Some(Intent::WriteSink { sink, key, until, .. }) = intent
@@ -198,11 +239,10 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
     }
 }
 
-/// What may not be written now may not be written a moment later.
+/// Lack of a right has its own count: it says something of the next run, too.
 const fn refusals_that_count(kind: RefusalKind) -> u32 {
     match kind {
-        RefusalKind::Denied => MOST_REFUSED_WRITES,
-        RefusalKind::Throttled => 0,
+        RefusalKind::Denied | RefusalKind::Throttled => 0,
         RefusalKind::Credentials
         | RefusalKind::Stale
         | RefusalKind::NoSuchEntity

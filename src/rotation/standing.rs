@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::denied::Denied;
 use super::effect::Intent;
 use super::event::{Ending, Opened};
 use super::name::{AccessKeyId, RotationId};
@@ -232,6 +233,21 @@ pub struct FirstLook {
     pub seen: String,
 }
 
+/// A rewrite of the old values whose end nobody heard: landing after the new pair is stored, it would undo that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// It may land at any time.
+    Lost,
+    /// It cannot land after this moment.
+    Fenced(Timestamp),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// One rotation as its journal tells it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rotation {
@@ -245,6 +261,24 @@ pub struct Rotation {
     pub creates: u32,
     /// How many writes of the new pair in a row did not come to `stored-new`.
     pub refused_writes: u32,
+    /// How many writes of the new pair were refused for lack of a right.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub denied_writes: u32,
+    /// The right for want of which it was blocked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied: Option<Denied>,
+    /// The right for want of which the last new key was given up: none is made until it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Denied>,
+    /// How many new keys were given up so.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keys_withheld: u32,
+    /// AWS's clock when the last create was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_last: Option<Timestamp>,
+    /// A rewrite of the old values, made while there is no new key, that nobody heard the end of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// Lost creates that may be executed yet.
     pub watched: Vec<Watched>,
     /// Keys that a person said are not ours.
@@ -310,6 +344,12 @@ impl Rotation {
             standing: Standing::Settled { phase: Phase::Opened },
             creates: 0,
             refused_writes: 0,
+            denied_writes: 0,
+            denied: None,
+            withheld: None,
+            keys_withheld: 0,
+            created_last: None,
+            probe: None,
             watched: Vec::new(),
             kept: BTreeSet::new(),
             named: BTreeSet::new(),

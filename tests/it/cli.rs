@@ -10,6 +10,7 @@ mod interrupted;
 mod journal;
 mod patterns;
 mod proofs;
+mod refusals;
 mod rotating;
 mod second_key;
 mod sinks;

@@ -23,6 +23,7 @@ const SETTINGS: [(&str, &str); 20] = [
     ("policy", "unclaimed"),
     ("policy", "unread_ok"),
     ("policy", "still_in_use"),
+    ("policy", "still_in_use_for"),
     ("policy", "concurrency"),
     ("policy", "rate"),
     ("owner", "template"),

@@ -97,6 +97,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         unclaimed = "report"
         unread_ok = ["legacy/*", "a/b/c"]
         still_in_use = "ignore"
+        still_in_use_for = "3d"
         concurrency = 3
         rate = 2.5
         [owner]
@@ -122,6 +123,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         ("ROTATOR_POLICY_UNCLAIMED", "report"),
         ("ROTATOR_POLICY_UNREAD_OK", "legacy/*, a/b/c"),
         ("ROTATOR_POLICY_STILL_IN_USE", "ignore"),
+        ("ROTATOR_POLICY_STILL_IN_USE_FOR", "3d"),
         ("ROTATOR_POLICY_CONCURRENCY", "3"),
         ("ROTATOR_POLICY_RATE", "2.5"),
         ("ROTATOR_OWNER_TEMPLATE", "svc-{app}"),
@@ -146,6 +148,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
             spare_key: SpareKey::DeleteInactive,
             unclaimed: Unclaimed::Report,
             still_in_use: StillInUse::Ignore,
+            still_in_use_for: S(3 * 24 * 3600),
         };
         assert_eq!(config.policy, policy);
         assert!(config.unread_ok.is_match("legacy/x/y") && config.unread_ok.is_match("a/b/c"));

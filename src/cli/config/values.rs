@@ -97,6 +97,7 @@ fn policy(layers: &Layers) -> Result<Policy, CliError> {
             quiet,
             &[("ignore", StillInUse::Ignore), ("wait", StillInUse::Wait)],
         )?,
+        still_in_use_for: duration(layers, "policy", "still_in_use_for", default.still_in_use_for)?,
     };
     if policy.proof_span >= policy.proof_timeout {
         return Err(CliError::usage(

@@ -1,6 +1,8 @@
 //! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
 
+use super::super::denied::{Denied, MOST_DENIED_WRITES};
 use super::super::effect::{AfterDiscard, Intent};
+use super::super::event::Event;
 use super::super::known::{Hand, KeyStatus, Known, PlaceShows, PlacesSeen, Proof};
 use super::super::policy::{MOST_REFUSED_WRITES, Timestamp};
 use super::super::reason::Reason;
@@ -11,10 +13,17 @@ use super::{Look, Step, block};
 pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
     let places = places_of(known)?;
     let unwritten = !holds_new(places);
+    if let Some(denied) = writes_are_denied(rotation).filter(|_| unwritten) {
+        return Ok(Step::Note(Event::Withheld(denied)));
+    }
     let give_up = why_give_up(rotation, made, hand, places);
     if unwritten {
         if let Some(why) = give_up {
             return discard(rotation, made, hand, AfterDiscard::Abort, why, known, now);
+        }
+        if let Some(denied) = &rotation.withheld {
+            let why = format!("a new key is of no use: {}", denied.answer);
+            return discard(rotation, made, hand, AfterDiscard::CreateAgain, why, known, now);
         }
         if !hand.new_secret {
             let why = "its secret was lost before any place held it".to_owned();
@@ -24,7 +33,8 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
         // Not to a pair that somebody switched off or deleted meanwhile.
         // Where nobody has its secret any more, there is no way forward: the old id goes back beside the old secret.
         let lost = !hand.new_secret && !places.any(PlaceShows::New) && !places.any(PlaceShows::Torn);
-        let can_go_back = lost || (give_up.is_some() && hand.old_values);
+        let refused = give_up.is_some() || writes_are_denied(rotation).is_some();
+        let can_go_back = lost || (refused && hand.old_values);
         if can_go_back && old_key_works(rotation, known)? {
             return Ok(Step::Act(Intent::RestoreOld));
         }
@@ -53,6 +63,11 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
         // It worked when it was stored: its key is gone, or off. What can be put back, works.
         Proof::TimedOut(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Act(Intent::RestoreOld)),
         Proof::TimedOut(answer) => Ok(block(Reason::StoredPairFails { key: made.key.clone(), answer: answer.clone() })),
+        Proof::Denied(answer) if unwritten => {
+            Ok(Step::Note(Event::Withheld(Denied::of_proof(rotation, &made.key, answer))))
+        }
+        Proof::Denied(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Act(Intent::RestoreOld)),
+        Proof::Denied(answer) => Ok(block(rotation.blocked_for(Denied::of_proof(rotation, &made.key, answer)))),
         Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(Reason::CannotAbort { places: new(places) })),
         Proof::SomebodyElse(answer) => {
             Ok(block(Reason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
@@ -84,6 +99,12 @@ fn why_give_up(rotation: &Rotation, made: &Made, hand: Hand, places: &PlacesSeen
     })
 }
 
+/// The right to write is missing, and what was made for it is not given up yet.
+fn writes_are_denied(rotation: &Rotation) -> Option<Denied> {
+    let counts = rotation.denied_writes >= MOST_DENIED_WRITES && rotation.withheld.is_none() && !rotation.abort_asked;
+    counts.then(|| Denied::of_write(rotation, rotation.last_error.as_deref().unwrap_or("no reason given")))
+}
+
 fn old_key_works(rotation: &Rotation, known: &Known) -> Result<bool, Step> {
     let old = keys_of(rotation, known)?.find(&rotation.opened.old_key);
     Ok(old.is_some_and(|old| old.status == KeyStatus::Active))
@@ -103,7 +124,10 @@ fn discard(
     if made.write_may_land || !hand.new_secret {
         behind_the_fence(made, now)?;
     }
-    keys_of(rotation, known)?;
+    let keys = keys_of(rotation, known)?;
     unnamed(known, &made.key)?;
+    if keys.find(&made.key).is_none() && rotation.may_not_delete(&made.key) && !made.write_may_land {
+        return Ok(Step::Note(Event::Disowned { key: made.key.clone() }));
+    }
     Ok(Step::Act(Intent::DiscardNew { key: made.key.clone(), then, why }))
 }

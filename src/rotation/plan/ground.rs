@@ -52,6 +52,9 @@ fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             (Claim::Evidence, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
                 amiss.push("new key active".to_owned());
             }
+            (Claim::Acknowledged { .. }, None) if rotation.may_not_delete(&made.key) => {
+                amiss.push("new key not listed".to_owned());
+            }
             // Deleting an acknowledged key needs no more than its id.
             (Claim::Evidence | Claim::Acknowledged { .. }, _) => {}
         },

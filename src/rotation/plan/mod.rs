@@ -96,7 +96,7 @@ pub fn plan(rotation: &Rotation, hand: Hand, known: &Known, now: Timestamp) -> S
 /// Inside a phase `Err` is the step that has to come first: a look, a wait, a block.
 fn settled(rotation: &Rotation, phase: &Phase, hand: Hand, known: &Known, now: Timestamp) -> Step {
     let step = match phase {
-        Phase::Opened => opened::next(rotation, hand, known),
+        Phase::Opened => opened::next(rotation, hand, known, now),
         Phase::CreatedNew { made } => match made.claim {
             Claim::Evidence => reclaim::next(rotation, made, known, now),
             Claim::Acknowledged { .. } => created::next(rotation, made, hand, known, now),

@@ -1,16 +1,20 @@
 //! `opened`: no key of ours exists. Check that the world is as it was planned, make room, create.
 
+use std::collections::BTreeSet;
+
+use super::super::denied::{Denied, ONE_KEY_IN, Operation};
 use super::super::effect::Intent;
 use super::super::event::{Ending, Event};
 use super::super::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
-use super::super::policy::{MOST_CREATES, SpareKey};
+use super::super::policy::{MOST_CREATES, SpareKey, Timestamp};
 use super::super::reason::Reason;
-use super::super::standing::Rotation;
+use super::super::standing::{Probe, Rotation};
 use super::ground::{delete_named, keys_of, places_of, unnamed};
 use super::{Step, block, end};
+use crate::discovery::Place;
 use crate::planted::{self, Planted};
 
-pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known) -> Result<Step, Step> {
+pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
     if rotation.abort_asked {
         return Ok(end(Ending::Aborted, "a person asked for it; the old key is as it was"));
     }
@@ -34,11 +38,44 @@ pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known) -> Result<Ste
         let which = places.which_not(PlaceShows::Old).join(", ");
         return Ok(end(Ending::Aborted, format!("{which} does not hold the old pair any more")));
     }
+    if let Some(denied) = &rotation.withheld {
+        is_worth_a_key(rotation, denied, keys)?;
+    }
+    nothing_may_land(rotation, now)?;
     Ok(Step::Act(Intent::CreateNew {
         listed: keys.ids(),
         asked_at: keys.at,
         give_up_at: keys.at.plus(hand.call_timeout),
     }))
+}
+
+/// The last new key was given up because a right was missing. Whether a store takes a write is seen by rewriting what it
+/// holds; whatever else shows nothing, or has deceived once, is tried with a new key, of which one a day is made.
+fn is_worth_a_key(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(), Step> {
+    // Entries are written one after the other: where some take a rewrite and others do not, it is not made in each run.
+    let entries: BTreeSet<_> = rotation.opened.places.iter().flat_map(Place::entries).collect();
+    let cut = matches!(rotation.probe, Some(Probe::Lost)) && entries.len() > 1;
+    let shows = denied.operation == Operation::WriteStore && rotation.opened.stores.len() == 1 && !cut;
+    if !shows || rotation.keys_withheld > 1 {
+        once_a_day(rotation, denied, keys)?;
+    }
+    if shows { Err(Step::Act(Intent::FenceStore)) } else { Ok(()) }
+}
+
+fn once_a_day(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(), Step> {
+    let due = rotation.created_last.is_none_or(|last| keys.at >= last.plus(ONE_KEY_IN));
+    if due { Ok(()) } else { Err(block(rotation.blocked_for_a_day(denied.clone()))) }
+}
+
+/// A rewrite whose end nobody heard must not undo what is stored next.
+fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
+    match rotation.probe {
+        Some(Probe::Lost) => Err(Step::Act(Intent::FenceStore)),
+        Some(Probe::Fenced(until)) if now < until => {
+            Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })
+        }
+        Some(Probe::Fenced(_)) | None => Ok(()),
+    }
 }
 
 /// A user has room for two keys: what to do about one that is in the way.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::denied::Denied;
 use super::super::effect::{AfterDiscard, Intent};
 use super::super::event::Ending;
 use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
@@ -57,7 +58,7 @@ pub(super) fn next(
     if made.discard_may_land && old_seen.is_some() {
         return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
     }
-    stored_pair_answers(made, known)?;
+    stored_pair_answers(rotation, made, known)?;
     if let Some(sink) = unfollowed {
         return Ok(write_sink(rotation, sink, &made.key, hand, now));
     }
@@ -68,7 +69,7 @@ pub(super) fn next(
     }
     let Some(old_seen) = old_seen else {
         unnamed(known, old)?;
-        return Ok(Step::Act(Intent::DeleteOld));
+        return Ok(delete_old(rotation, keys));
     };
     if rotation.is_never_deactivated_again() && !at_a_persons_word {
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
@@ -80,7 +81,7 @@ pub(super) fn next(
     unnamed(known, old)?;
     let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
     if still_in_use && !at_a_persons_word {
-        old_key_is_quiet(rotation, keys.at, known)?;
+        old_key_is_quiet(rotation, keys.at, due, known)?;
     }
     if policy.quarantine.is_zero() || at_a_persons_word {
         return Ok(Step::Act(Intent::DeleteOld));
@@ -153,7 +154,7 @@ fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
     })
 }
 
-fn stored_pair_answers(made: &Made, known: &Known) -> Result<(), Step> {
+fn stored_pair_answers(rotation: &Rotation, made: &Made, known: &Known) -> Result<(), Step> {
     if planted::is(Planted::NoReread) {
         return Ok(());
     }
@@ -165,19 +166,34 @@ fn stored_pair_answers(made: &Made, known: &Known) -> Result<(), Step> {
         Proof::SomebodyElse(answer) => {
             Err(block(Reason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
         }
+        Proof::Denied(answer) => Err(block(rotation.blocked_for(Denied::of_proof(rotation, &made.key, answer)))),
     }
 }
 
-/// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting longer.
-fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, known: &Known) -> Result<(), Step> {
-    let old = &rotation.opened.old_key;
-    match rotation.opened.old_pair.last_use_by_others(last_used(known, old)?) {
-        Some(used) if used > at.minus(rotation.overlap()) => Err(Step::Wait {
-            until: used.plus(rotation.overlap()),
-            why: format!("the old key {old} was still used at {used}"),
-        }),
-        Some(_) | None => Ok(()),
+/// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting
+/// longer; but not for ever: a service that goes on using the old key is named to an operator.
+fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Known) -> Result<(), Step> {
+    let key = &rotation.opened.old_key;
+    let told = last_used(known, key)?;
+    let Some(used) = rotation.opened.old_pair.last_use_by_others(told) else { return Ok(()) };
+    if used <= at.minus(rotation.overlap()) {
+        return Ok(());
     }
+    // Which service it was is known only of the last use of all.
+    let told = told.filter(|told| told.at == used);
+    let (service, region) = told.map_or((None, None), |told| (told.service.clone(), told.region.clone()));
+    let patience = due.plus(rotation.opened.policy.still_in_use_for);
+    if at >= patience {
+        return Err(block(Reason::StillInUse {
+            key: key.clone(),
+            at: used,
+            service: service.unwrap_or_else(|| "an unknown service".to_owned()),
+            region: region.unwrap_or_else(|| "an unknown region".to_owned()),
+        }));
+    }
+    let by = service.map(|service| format!(" by {service}")).unwrap_or_default();
+    let why = format!("the old key {key} was still used at {used}{by}");
+    Err(Step::Wait { until: used.plus(rotation.overlap()).min(patience), why })
 }
 
 /// A person gave up after `stored-new`: only once the old pair stands everywhere again, and works.
@@ -259,7 +275,16 @@ pub(super) fn next_deactivated(
     if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
     }
-    stored_pair_answers(made, known)?;
+    stored_pair_answers(rotation, made, known)?;
     unnamed(known, old)?;
-    Ok(Step::Act(Intent::DeleteOld))
+    Ok(delete_old(rotation, keys))
+}
+
+/// Deleting what is not listed makes sure of it; where even that is refused, IAM's list is the answer.
+fn delete_old(rotation: &Rotation, keys: &KeysSeen) -> Step {
+    let old = &rotation.opened.old_key;
+    if keys.find(old).is_none() && rotation.may_not_delete(old) {
+        return end(Ending::DeletedOld, format!("IAM does not list {old} any more"));
+    }
+    Step::Act(Intent::DeleteOld)
 }

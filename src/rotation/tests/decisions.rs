@@ -80,7 +80,10 @@ fn scan_answers(id: &AccessKeyId) -> Vec<ScanSeen> {
 impl Explorer<'_> {
     /// Every world that answers the look.
     fn answers(&self, known: &Known, hand: Hand, rotation: &Rotation, look: &Look) -> Vec<(Known, Hand)> {
-        let proofs = || [Proof::Passed, Proof::TimedOut("denied".to_owned()), Proof::SomebodyElse("bob".to_owned())];
+        let proofs = || {
+            let text = || "no".to_owned();
+            [Proof::Passed, Proof::TimedOut(text()), Proof::SomebodyElse(text()), Proof::Denied(text())]
+        };
         match look {
             Look::Keys => {
                 assert!(known.keys.is_none(), "asked for the keys again");
@@ -208,6 +211,10 @@ impl Explorer<'_> {
             Event::LateKeySeen { .. } => {
                 let then = plan(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Note(Event::LateKeySeen { .. })), "told twice\n{}", story());
+            }
+            Event::Withheld(_) => {
+                let then = plan(next, hand, known, self.now);
+                assert!(!matches!(then, Step::Note(Event::Withheld(_))), "withheld twice\n{}", story());
             }
             Event::Opened(_)
             | Event::Intended(_)

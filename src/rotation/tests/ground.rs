@@ -134,6 +134,15 @@ impl Ground<'_> {
                 must(self.status(old) == Some(KeyStatus::Active), "nothing switched off is enabled by a new key")?;
                 must(self.places_show(PlaceShows::Old), "P2: every place is as it was planned")?;
                 must(rotation.creates < 5, "at most five creates")?;
+                let day = Duration::from_secs(24 * 3600);
+                let rare = rotation.created_last.is_none_or(|last| self.waited(last, day));
+                must(rotation.withheld.is_none() || rare, "no right is known to be missing, or a day is over")?;
+                let quiet = match rotation.probe {
+                    None => true,
+                    Some(Probe::Lost) => false,
+                    Some(Probe::Fenced(until)) => until <= self.now,
+                };
+                must(quiet, "P1: no rewrite of the old values lands after the new pair")?;
                 must(!rotation.abort_asked, "nobody asked to give up")
             }
             Intent::StoreNew => {
@@ -306,7 +315,18 @@ impl Ground<'_> {
             Event::Ended { ending: Ending::Aborted, .. } => {
                 must(matches!(rotation.standing.phase(), Some(Phase::Opened)), "nothing of ours is there")
             }
-            Event::Ended { ending: Ending::DeletedOld, .. } => Err("only a delete ends so"),
+            Event::Ended { ending: Ending::DeletedOld, .. } => {
+                let denied =
+                    rotation.denied.as_ref().is_some_and(|denied| denied.operation == Operation::DeleteAccessKey);
+                must(denied, "only a delete ends so, unless it is refused")?;
+                self.old_may_go()?;
+                absent(old)
+            }
+            Event::Withheld(denied) => {
+                let writes = denied.operation == Operation::WriteStore && rotation.denied_writes >= 2;
+                let proofs = matches!(self.known.new_pair, Some(Proof::Denied(_)));
+                must(writes || proofs, "a right was refused twice")
+            }
             Event::NotDone(NotDone::Refused(_)) => Err("only a reply shows that"),
             Event::NotDone(NotDone::Seen)
             | Event::LookedOnce { .. }

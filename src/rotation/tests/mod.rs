@@ -14,6 +14,7 @@ mod old_pair;
 #[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]
 mod proof;
 mod recovery;
+mod refusals;
 mod sinks;
 mod transitions;
 mod values;
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::apply::apply;
+use super::denied::{Denied, Operation};
 use super::effect::{AfterDiscard, Intent};
 use super::event::{Asked, Ending, Event, NotDone, OldPair, Opened, Outcome};
 use super::failure::{Refusal, RefusalKind};
@@ -34,7 +36,7 @@ use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
 use super::reason::Reason;
 use super::secret::{Fingerprint, SecretKey};
 use super::sink::{Acknowledged, Follower, SinkState};
-use super::standing::{Claim, Made, Phase, Rotation, Standing, Watched};
+use super::standing::{Claim, Made, Phase, Probe, Rotation, Standing, Watched};
 use crate::discovery::{Location, Place, Spot};
 
 pub(super) const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
@@ -141,6 +143,7 @@ pub(super) fn policies() -> Vec<Policy> {
             settle: Duration::ZERO,
             spare_key: SpareKey::DeleteInactive,
             still_in_use: StillInUse::Wait,
+            still_in_use_for: LONG * 2,
             ..plain.clone()
         },
         Policy { quarantine: LONG, settle: Duration::ZERO, ..plain },
@@ -214,6 +217,16 @@ pub(super) fn outcomes() -> Vec<Outcome> {
     ]
 }
 
+/// A right that is missing.
+pub(super) fn denied(operation: Operation) -> Denied {
+    Denied::of_key(&Rotation::open(id(), opened(Policy::default())), operation, &key(OLD), "no")
+}
+
+fn denied_reason() -> Reason {
+    let denied = denied(Operation::DeleteAccessKey);
+    Reason::AccessDenied { denied, state: "text".to_owned(), finish: false, once_a_day: false }
+}
+
 pub(super) fn reasons() -> Vec<Reason> {
     let texts = || vec!["app/prod/ID".to_owned()];
     let (new, old) = (key(NEW), key(OLD));
@@ -235,6 +248,8 @@ pub(super) fn reasons() -> Vec<Reason> {
         Reason::OldKeyNotActive { key: old, seen: text() },
         Reason::TooManyCreates,
         Reason::CannotAbort { places: texts() },
+        denied_reason(),
+        Reason::StillInUse { key: key(OLD), at: at(10), service: "s3".to_owned(), region: "eu-west-1".to_owned() },
     ]
 }
 
@@ -251,6 +266,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::LookedOnce { at: at(10), seen: "not listed".to_owned() },
         Event::Disowned { key: key(NEW) },
         Event::Unblocked,
+        Event::Withheld(denied(Operation::WriteStore)),
         asked(Asked::Abort),
         asked(Asked::ReactivateOld),
         asked(Asked::LeaveSink { sink: follower().sink }),
@@ -363,6 +379,15 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("stranger kept", |rotation| say(rotation, Asked::KeepKey { key: key(STRANGER) })),
         ("five creates", |rotation| rotation.creates = 5),
         ("three refused writes", |rotation| rotation.refused_writes = 3),
+        ("two denied writes", |rotation| rotation.denied_writes = 2),
+        ("no new key for want of a right", |rotation| {
+            rotation.withheld = Some(denied(Operation::WriteStore));
+            rotation.keys_withheld = 1;
+        }),
+        ("no delete of the old key allowed", |rotation| {
+            rotation.denied = Some(denied(Operation::DeleteAccessKey));
+        }),
+        ("a rewrite whose end was not heard", |rotation| rotation.probe = Some(Probe::Lost)),
         ("a watched create", |rotation| {
             rotation.watched = vec![Watched {
                 listed: BTreeSet::from([key(OLD)]),

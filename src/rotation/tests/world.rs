@@ -47,6 +47,12 @@ pub(super) struct World {
     pub writes_half: bool,
     /// Killed after every create.
     pub loses_creates: bool,
+    /// Rights that are missing, by name.
+    pub denied: BTreeSet<&'static str>,
+    /// The old key is used whenever IAM is asked.
+    pub used_without_end: bool,
+    /// A refusal for lack of a right, just heard.
+    pub heard: Option<Denied>,
     /// By the number of the effect.
     pub faults: BTreeMap<usize, Fault>,
     pub effects: usize,
@@ -78,6 +84,9 @@ impl World {
             old_values: false,
             writes_half: false,
             loses_creates: false,
+            denied: BTreeSet::new(),
+            used_without_end: false,
+            heard: None,
             faults: BTreeMap::new(),
             effects: 0,
             told: Vec::new(),
@@ -143,7 +152,11 @@ impl World {
                     Standing::Blocked { reason, .. } => return Some(Left::Blocked(reason.clone())),
                     Standing::Settled { .. } | Standing::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),
                 },
-                Step::Look(look) => self.look(&look, made.as_ref(), acknowledged, &mut known),
+                Step::Look(look) => match self.refused_look(rotation, &look) {
+                    // As the drive, at the second refusal.
+                    Some(denied) => return Some(self.block(rotation, denied)),
+                    None => self.look(&look, made.as_ref(), acknowledged, &mut known),
+                },
                 Step::Note(event) => {
                     known = Known::default();
                     *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
@@ -164,6 +177,10 @@ impl World {
                 Step::Act(intent) => {
                     known = Known::default();
                     failures = if self.act(rotation, &intent) { 0 } else { failures + 1 };
+                    let create = matches!(intent, Intent::CreateNew { .. });
+                    if let Some(denied) = self.heard.take().filter(|_| create || self.is_denied(&intent)) {
+                        return Some(self.block(rotation, denied));
+                    }
                     if failures >= MOST_FAILURES {
                         return Some(Left::Failing(format!("{} fails", intent.name())));
                     }
@@ -197,6 +214,7 @@ impl World {
             Look::NewPair | Look::StoredPair => {
                 let active = made.and_then(|made| self.status(made)) == Some(KeyStatus::Active);
                 let proof = match (self.wrong_identity, active) {
+                    _ if self.denied.contains(Operation::GetCallerIdentity.name()) => Proof::Denied("no".to_owned()),
                     (true, true) => Proof::SomebodyElse("bob".to_owned()),
                     (false, true) => Proof::Passed,
                     // Worded anew each time, as AWS does.
@@ -205,7 +223,12 @@ impl World {
                 *(if *look == Look::NewPair { &mut known.new_pair } else { &mut known.stored_pair }) = Some(proof);
             }
             Look::LastUsed(id) => {
-                known.last_used.insert(id.clone(), self.used.get(id).map(|used| KeyUse::at(at(*used))));
+                let mut used = self.used.get(id).map(|used| KeyUse::at(at(*used)));
+                if self.used_without_end && *id == key(OLD) {
+                    let (service, region) = (Some("s3".to_owned()), Some("eu-west-1".to_owned()));
+                    used = Some(KeyUse { at: at(self.now - 60), service, region });
+                }
+                known.last_used.insert(id.clone(), used);
             }
         }
     }
@@ -225,6 +248,7 @@ impl World {
                 }
                 None
             }
+            None if self.is_denied(intent) => Some(Err(no(RefusalKind::Denied))),
             Some(Fault::Refused(kind)) => Some(Err(Refusal::new(kind, "no"))),
             Some(Fault::LostAfter | Fault::CrashAfter) => {
                 let _lost = self.happen(rotation, intent);
@@ -246,6 +270,9 @@ impl World {
                 true
             }
             Some(Err(refusal)) => {
+                if refusal.kind == RefusalKind::Denied && *intent != Intent::StoreNew {
+                    self.heard = Denied::of_effect(rotation, intent, "no");
+                }
                 self.note(rotation, Event::NotDone(NotDone::Refused(refusal)));
                 false
             }
@@ -271,7 +298,7 @@ impl World {
         self.status(&self.sinks[sink]) == Some(KeyStatus::Active)
     }
 
-    fn note(&self, rotation: &mut Rotation, event: Event) {
+    pub(super) fn note(&self, rotation: &mut Rotation, event: Event) {
         *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
     }
 

@@ -7,31 +7,52 @@ use rotator::sandbox::{Action, ApiError, Fault, FaultKind, KeyStatus};
 use super::bench::Bench;
 
 #[test]
-fn an_abort_waits_for_the_old_pair_and_then_discards_the_new_key() {
+fn an_abort_after_the_new_pair_is_stored_is_refused_and_says_where_the_old_secret_may_be() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
     let secret = bench.run(&["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
     bench.run(&["run", "--overlap", "1h"]).code(3);
     let (id, _) = bench.rotation_of("app1/production");
-    bench.run(&["abort", &id]).code(4).prints("holds the new pair").prints(&format!("rotator resume {id}"));
-    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 2, "neither key may go yet");
+    let refused = bench.run(&["abort", &id]).code(2).says(&old).says("store get --previous");
+    refused.says(&format!("rotator resolve {id} --finish"));
+    let previous = ["store", "get", "--previous", "app1/production/AWS_SECRET_ACCESS_KEY"];
+    assert_eq!(bench.run(&previous).code(0).stdout, secret, "it is where the message says");
+    assert_eq!(bench.rotation_of("app1/production").1, "stored-new", "nothing was asked of the rotation");
+    bench.run(&["resume"]).code(3);
 
-    bench.run_with(&["store", "set", "app1/production/AWS_ACCESS_KEY_ID"], &old).code(0);
-    bench.run_with(&["store", "set", "app1/production/AWS_SECRET_ACCESS_KEY"], &secret).code(0);
-    bench.run(&["resume", &id, "--wait"]).code(0).prints("aborted");
-    assert_eq!(bench.key_of("app1/production"), old);
-    assert_eq!(bench.rotation_of("app1/production").1, "aborted");
+    bench.run(&["resolve", &id, "--finish"]).code(0);
+    bench.assert_rotated("app1/production", &old);
+    bench.run(&previous).code(1).says("no previous value");
 }
 
 #[test]
-fn an_abort_that_was_a_slip_can_be_taken_back() {
+fn an_operator_who_put_the_old_pair_back_may_abort() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
+    let secret = bench.run(&["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
     bench.run(&["run", "--overlap", "1h"]).code(3);
     let (id, _) = bench.rotation_of("app1/production");
-    bench.run(&["abort", &id]).code(4).prints("go on with the rotation after all");
-    bench.run(&["resolve", &id, "--delete-key", &old]).code(0);
-    bench.assert_rotated("app1/production", &old);
+    bench.run(&["resolve", &id, "--delete-key", &old]).code(2).says("asks about no key");
+    bench.run_with(&["store", "set", "app1/production/AWS_ACCESS_KEY_ID"], &old).code(0);
+    bench.run_with(&["store", "set", "app1/production/AWS_SECRET_ACCESS_KEY"], &secret).code(0);
+    bench.run(&["resume", &id]).code(4).prints("reverted");
+    bench.run(&["abort", &id]);
+    bench.run(&["resume", &id, "--wait"]).code(0).prints("aborted");
+    assert_eq!(bench.key_of("app1/production"), old);
+    assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1, "the new key is gone");
+}
+
+#[test]
+fn nothing_can_be_finished_that_is_not_stored() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let refused = rotator::sandbox::ApiError::new(403, "AccessDenied", "no");
+    let denied = rotator::sandbox::FaultKind::Refuse(refused);
+    let fault = rotator::sandbox::Fault::new(denied).on(rotator::sandbox::Action::CreateAccessKey);
+    bench.sandbox.arm(fault.always());
+    bench.run(&["run"]).code(4);
+    let (id, _) = bench.rotation_of("app1/production");
+    bench.run(&["resolve", &id, "--finish"]).code(2).says("no new pair is stored");
+    bench.run(&["abort", &id]).code(0).prints("aborted");
 }
 
 #[test]

@@ -70,9 +70,9 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     guarded.guard_store(&program);
     let (id, old) = &rotations(&program)[0];
     run(&mut trawl, &["status", id], 0);
-    // The other rotation waits, which goes on by itself.
-    run(&mut trawl, &["abort", id], 3);
-    run(&mut trawl, &["resolve", id, "--delete-key", old], 3);
+    run(&mut trawl, &["abort", id], 2);
+    run(&mut trawl, &["resolve", id, "--delete-key", old], 2);
+    run(&mut trawl, &["resolve", id, "--finish"], 3);
     sandbox.advance(Duration::from_secs(2 * 3600));
     run(&mut trawl, &["resume"], 0);
     // Its keys were made a moment ago.

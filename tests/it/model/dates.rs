@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use rotator::rotation::denied::ONE_KEY_IN;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::{Made, Phase, Rotation, Standing, Watched};
+use rotator::rotation::standing::{Made, Phase, Probe, Rotation, Standing, Watched};
 
 use super::machine::at;
 use super::world::LATE;
@@ -56,6 +57,10 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
         back(&mut attempt.give_up_at);
     }
     rotation.first_look.iter_mut().for_each(|look| back(&mut look.at));
+    rotation.created_last.iter_mut().for_each(back);
+    if let Some(Probe::Fenced(until)) = &mut rotation.probe {
+        back(until);
+    }
     for sink in &mut rotation.sinks {
         sink.acknowledged.iter_mut().for_each(|last| back(&mut last.at));
         sink.may_land.values_mut().for_each(back);
@@ -71,6 +76,14 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
     // A key that it made is listed by then.
     let is_listed_by_now = |attempt: &Watched| attempt.until() < at(0).minus(stall);
     rotation.refused_create = rotation.refused_create.take().filter(|attempt| !is_listed_by_now(attempt));
+    // Only where a right was missing does it count when the last key was made.
+    if rotation.withheld.is_none() {
+        rotation.created_last = None;
+    }
+    rotation.created_last.iter_mut().for_each(|moment| since(moment, ONE_KEY_IN));
+    if let Some(Probe::Fenced(until)) = &mut rotation.probe {
+        since(until, Duration::ZERO);
+    }
     if let Some(look) = &mut rotation.first_look {
         since(&mut look.at, policy.settle.max(Duration::from_secs(LATE.unsigned_abs())));
     }

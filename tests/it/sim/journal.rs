@@ -86,6 +86,7 @@ impl State {
             }
             Event::LateKeySeen { .. } => self.hit("late key told"),
             Event::Blocked(reason) => self.noticed_block(reason),
+            Event::Withheld(_) => self.hit("no new key for want of a right"),
             Event::Intended(_)
             | Event::LookedOnce { .. }
             | Event::Disowned { .. }
@@ -139,6 +140,8 @@ impl State {
                 self.hit("blocked by what a person wrote");
             }
             Reason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
+            Reason::AccessDenied { .. } => self.hit("blocked for want of a right"),
+            Reason::StillInUse { .. } => self.hit("blocked by a service that still uses the key"),
             Reason::SpareKey { .. }
             | Reason::OldKeyGone { .. }
             | Reason::NewKeyNotActive { .. }

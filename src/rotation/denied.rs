@@ -1,0 +1,170 @@
+//! A right that is missing: which call was refused, and about what. What is known of one is on record, so that no run
+//! makes a new key for it again. No call is made here.
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::Intent;
+use super::name::AccessKeyId;
+use super::reason::Reason;
+use super::standing::{Phase, Rotation};
+
+/// How many writes of the new pair must be refused for lack of a right, `settle` apart, before it is given up.
+pub const MOST_DENIED_WRITES: u32 = 2;
+
+/// Where nothing else shows whether a right is there now, a new key is made to find out at most this often.
+pub const ONE_KEY_IN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// What may be refused for lack of a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(missing_docs, reason = "AWS's own names")]
+pub enum Operation {
+    ListAccessKeys,
+    GetAccessKeyLastUsed,
+    CreateAccessKey,
+    UpdateAccessKey,
+    DeleteAccessKey,
+    GetCallerIdentity,
+    /// Reading entries of a store, by whatever calls that takes.
+    ReadStore,
+    /// Writing entries of a store.
+    WriteStore,
+}
+
+impl Operation {
+    /// For people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ListAccessKeys => "ListAccessKeys",
+            Self::GetAccessKeyLastUsed => "GetAccessKeyLastUsed",
+            Self::CreateAccessKey => "CreateAccessKey",
+            Self::UpdateAccessKey => "UpdateAccessKey",
+            Self::DeleteAccessKey => "DeleteAccessKey",
+            Self::GetCallerIdentity => "GetCallerIdentity",
+            Self::ReadStore => "reading",
+            Self::WriteStore => "writing",
+        }
+    }
+}
+
+/// A call that was refused for lack of a right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Which call.
+    pub operation: Operation,
+    /// About what: a key, a user, a store.
+    pub resource: String,
+    /// Which key, where it was about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<AccessKeyId>,
+    /// What was answered, for people.
+    pub answer: String,
+}
+
+impl Denied {
+    /// A refusal of `operation` on `resource`, in the words of `answer`.
+    #[must_use]
+    pub fn new(operation: Operation, resource: impl Into<String>, answer: impl Into<String>) -> Self {
+        Self { operation, resource: resource.into(), key: None, answer: answer.into() }
+    }
+
+    /// Whether the same right was missing before. Answers are worded anew each time (request ids).
+    #[must_use]
+    pub fn is_again(&self, before: &Self) -> bool {
+        self.operation == before.operation && self.resource == before.resource
+    }
+
+    /// A call of IAM's about one key.
+    #[must_use]
+    pub fn of_key(rotation: &Rotation, operation: Operation, key: &AccessKeyId, answer: impl Into<String>) -> Self {
+        let resource = format!("{key} of user {}", rotation.opened.user);
+        Self { key: Some(key.clone()), ..Self::new(operation, resource, answer) }
+    }
+
+    /// A call of IAM's about the user.
+    #[must_use]
+    pub fn of_user(rotation: &Rotation, operation: Operation, answer: impl Into<String>) -> Self {
+        Self::new(operation, format!("user {}", rotation.opened.user), answer)
+    }
+
+    /// A write of the places.
+    #[must_use]
+    pub fn of_write(rotation: &Rotation, answer: impl Into<String>) -> Self {
+        let stores: Vec<&str> = rotation.opened.stores.keys().map(super::name::StoreName::as_str).collect();
+        Self::new(Operation::WriteStore, stores.join(" and "), answer)
+    }
+
+    /// The new pair, refused by STS.
+    #[must_use]
+    pub fn of_proof(rotation: &Rotation, key: &AccessKeyId, answer: impl Into<String>) -> Self {
+        // Not the key's id: the next new key meets the same refusal.
+        let whose = if *key == rotation.opened.old_key { "old" } else { "new" };
+        Self::new(Operation::GetCallerIdentity, format!("the {whose} pair of user {}", rotation.opened.user), answer)
+    }
+
+    /// An effect that was refused. `None`: a sink, for which nothing but asking again helps.
+    #[must_use]
+    pub fn of_effect(rotation: &Rotation, intent: &Intent, answer: &str) -> Option<Self> {
+        let old = &rotation.opened.old_key;
+        let of_key = |operation, key| Some(Self::of_key(rotation, operation, key, answer));
+        match intent {
+            Intent::CreateNew { .. } => Some(Self::of_user(rotation, Operation::CreateAccessKey, answer)),
+            Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore => Some(Self::of_write(rotation, answer)),
+            Intent::WriteSink { .. } => None,
+            Intent::DeactivateOld | Intent::ReactivateOld => of_key(Operation::UpdateAccessKey, old),
+            Intent::DeactivateNew { key } | Intent::ReactivateNew { key } => of_key(Operation::UpdateAccessKey, key),
+            Intent::DeleteOld => of_key(Operation::DeleteAccessKey, old),
+            Intent::DiscardNew { key, .. } | Intent::DeleteNamed { key } => of_key(Operation::DeleteAccessKey, key),
+        }
+    }
+}
+
+impl Rotation {
+    /// Whether this right was missing when the rotation was blocked last, or when its last new key was discarded: then
+    /// one more refusal says that it still is.
+    #[must_use]
+    pub fn is_known_to_lack(&self, denied: &Denied) -> bool {
+        [&self.denied, &self.withheld].into_iter().flatten().any(|before| denied.is_again(before))
+    }
+
+    /// Whether IAM refused to delete this key when it was asked last.
+    #[must_use]
+    pub fn may_not_delete(&self, key: &AccessKeyId) -> bool {
+        let refused =
+            |denied: &Denied| denied.operation == Operation::DeleteAccessKey && denied.key.as_ref() == Some(key);
+        self.denied.as_ref().is_some_and(refused)
+    }
+
+    /// The block for want of this right.
+    #[must_use]
+    pub fn blocked_for(&self, denied: Denied) -> Reason {
+        let last_use = denied.operation == Operation::GetAccessKeyLastUsed;
+        let finish = last_use && denied.key.as_ref() == Some(&self.opened.old_key);
+        Reason::AccessDenied { state: self.in_iam(), finish, once_a_day: false, denied }
+    }
+
+    /// The same, where only another new key would show that the right is there.
+    #[must_use]
+    pub fn blocked_for_a_day(&self, denied: Denied) -> Reason {
+        Reason::AccessDenied { state: self.in_iam(), finish: false, once_a_day: true, denied }
+    }
+
+    /// What of this rotation is in IAM, for people.
+    fn in_iam(&self) -> String {
+        let old = &self.opened.old_key;
+        match self.standing.phase() {
+            None => String::new(),
+            Some(Phase::Opened) => format!("the old key {old} is as it was, and IAM has no new one of this rotation"),
+            Some(Phase::CreatedNew { made }) => {
+                format!("the old key {old} is as it was, and IAM has the new key {} beside it", made.key)
+            }
+            Some(Phase::StoredNew { made, .. }) => {
+                format!("every place holds the new pair {}, and the old key {old} is still in IAM", made.key)
+            }
+            Some(Phase::DeactivatedOld { made, .. }) => {
+                format!("every place holds the new pair {}, and the old key {old} is still in IAM, inactive", made.key)
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A right that is missing, and an old key that is used for ever: each blocks its rotation, each is led out of by the
+//! command that is printed, and no run makes a second key meanwhile.
+
+use super::super::known::PlaceShows;
+use super::super::plan::{Look, Step};
+use super::endings::{ask, check_ending, obey, to_the_end};
+use super::world::{Fault, Left, World};
+use super::*;
+
+/// As the drive does at the second refusal.
+impl World {
+    pub(super) fn block(&self, rotation: &mut Rotation, denied: Denied) -> Left {
+        let reason = rotation.blocked_for(denied);
+        self.note(rotation, Event::Blocked(reason.clone()));
+        Left::Blocked(reason)
+    }
+
+    pub(super) fn refused_look(&self, rotation: &Rotation, look: &Look) -> Option<Denied> {
+        let denied = match look {
+            Look::Keys => Denied::of_user(rotation, Operation::ListAccessKeys, "no"),
+            Look::LastUsed(key) => Denied::of_key(rotation, Operation::GetAccessKeyLastUsed, key, "no"),
+            Look::Places | Look::Scan(_) | Look::NewPair | Look::StoredPair => return None,
+        };
+        self.denied.contains(denied.operation.name()).then_some(denied)
+    }
+
+    /// Whether this effect is refused each time.
+    pub(super) fn is_denied(&self, intent: &Intent) -> bool {
+        let operation = match intent {
+            Intent::CreateNew { .. } => Operation::CreateAccessKey,
+            Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore => Operation::WriteStore,
+            Intent::WriteSink { .. } => return false,
+            Intent::DeactivateOld
+            | Intent::ReactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::ReactivateNew { .. } => Operation::UpdateAccessKey,
+            Intent::DeleteOld | Intent::DiscardNew { .. } | Intent::DeleteNamed { .. } => Operation::DeleteAccessKey,
+        };
+        self.denied.contains(operation.name())
+    }
+}
+
+/// Every right but that to ask for the last use comes back when the operator has read the block; the commands alone lead
+/// to the end, and while a right is missing no run makes a second key.
+#[test]
+fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
+    let all = [
+        Operation::ListAccessKeys,
+        Operation::GetAccessKeyLastUsed,
+        Operation::CreateAccessKey,
+        Operation::UpdateAccessKey,
+        Operation::DeleteAccessKey,
+        Operation::GetCallerIdentity,
+        Operation::WriteStore,
+    ];
+    let mut met = BTreeSet::new();
+    for policy in policies() {
+        for missing in all {
+            for lost in [None, Some(0)] {
+                let mut rotation = Rotation::open(id(), opened(policy.clone()));
+                let mut world = World::new(&[PlaceShows::Old]);
+                world.denied = BTreeSet::from([missing.name()]);
+                world.faults = lost.map(|effect| (effect, Fault::LostAfter)).into_iter().collect();
+                for _ in 0..3 {
+                    if let Left::Blocked(reason @ Reason::AccessDenied { .. }) = world.drive(&mut rotation) {
+                        met.insert((missing.name(), rotation.standing.name()));
+                        assert!(reason.message().contains(missing.name()), "{}", reason.message());
+                    }
+                    (world.in_hand, world.old_values) = (false, false);
+                    assert!(rotation.creates <= 1 + u32::from(lost.is_some()), "{missing:?}: {rotation:#?}");
+                }
+                if !rotation.is_closed() {
+                    to_the_end(&mut rotation, &mut world, false);
+                }
+                let keys = world.keys.as_ref().map_or(0, BTreeMap::len);
+                assert_eq!(keys, 1, "{missing:?}: nothing of ours is left over: {world:#?}");
+            }
+        }
+    }
+    for expected in [
+        ("ListAccessKeys", "opened"),
+        ("GetAccessKeyLastUsed", "stored-new"),
+        ("GetAccessKeyLastUsed", "opened"),
+        ("CreateAccessKey", "opened"),
+        ("UpdateAccessKey", "stored-new"),
+        ("DeleteAccessKey", "stored-new"),
+        ("DeleteAccessKey", "deactivated-old"),
+        ("GetCallerIdentity", "opened"),
+        ("writing", "opened"),
+    ] {
+        assert!(met.contains(&expected), "{expected:?} is not among {met:?}");
+    }
+}
+
+#[test]
+fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
+    for policy in policies() {
+        let mut rotation = Rotation::open(id(), opened(policy.clone()));
+        let mut world = World::new(&[PlaceShows::Old]);
+        world.denied = BTreeSet::from([Operation::DeleteAccessKey.name()]);
+        let Left::Blocked(Reason::AccessDenied { denied, .. }) = world.drive(&mut rotation) else {
+            panic!("{world:#?}")
+        };
+        assert_eq!(denied.key, Some(key(OLD)));
+        world.keys.as_mut().expect("a user").remove(&key(OLD));
+        assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
+        check_ending(Ending::DeletedOld, &rotation, &world);
+    }
+    // The same for a new key that is given up.
+    let mut rotation = Rotation::open(id(), opened(Policy::default()));
+    let mut world = World::new(&[PlaceShows::Old]);
+    world.denied = BTreeSet::from([Operation::DeleteAccessKey.name(), Operation::GetCallerIdentity.name()]);
+    let Left::Blocked(Reason::AccessDenied { denied, .. }) = world.drive(&mut rotation) else { panic!("{world:#?}") };
+    let made = denied.key.expect("the new key");
+    world.keys.as_mut().expect("a user").remove(&made);
+    (world.in_hand, world.old_values) = (false, false);
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+    assert_eq!((rotation.standing.name(), rotation.creates), ("opened", 1), "and no second one is made");
+    ask(&mut rotation, Asked::Abort);
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
+}
+
+#[test]
+fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_there() {
+    let mut rotation = Rotation::open(id(), opened(Policy::default()));
+    let mut world = World::new(&[PlaceShows::Old]);
+    world.denied = BTreeSet::from([Operation::GetCallerIdentity.name()]);
+    for day in 1..=3 {
+        assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+        assert_eq!(rotation.creates, day);
+        world.now += 24 * 3600 - 300;
+        assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+        assert_eq!(rotation.creates, day, "not before the day is over");
+        world.now += 600;
+    }
+    world.denied.clear();
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
+}
+
+#[test]
+fn a_rewrite_that_was_lost_before_a_new_key_is_made_is_fenced_off() {
+    let mut rotation = Rotation::open(id(), opened(Policy::default()));
+    // In one entry: of several, some might be rewritten in each run.
+    let place = &mut rotation.opened.places[0];
+    place.secret = place.id.clone();
+    let mut world = World::new(&[PlaceShows::Old]);
+    world.denied = BTreeSet::from([Operation::WriteStore.name()]);
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+    world.denied.clear();
+    world.faults = BTreeMap::from([(world.effects, Fault::LostBefore)]);
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
+    let fences = world.told.iter().filter(|(_, step)| *step == Step::Act(Intent::FenceStore)).count();
+    assert!(fences >= 3, "refused, lost, and heard: {fences}");
+}
+
+#[test]
+fn a_service_that_goes_on_using_the_old_key_is_named_after_the_time_that_the_policy_gives() {
+    let still_in_use_for = LONG * 20;
+    let policy = Policy { overlap: LONG, still_in_use: StillInUse::Wait, still_in_use_for, ..Policy::default() };
+    let patience = i64::try_from(policy.still_in_use_for.as_secs()).expect("short");
+    for finish in [false, true] {
+        let mut rotation = Rotation::open(id(), opened(policy.clone()));
+        let mut world = World { used_without_end: true, ..World::new(&[PlaceShows::Old]) };
+        let began = world.now;
+        let Left::Blocked(reason @ Reason::StillInUse { .. }) = world.drive(&mut rotation) else {
+            panic!("{world:#?}")
+        };
+        let waited = world.now - began;
+        assert!((patience..patience + 2_000).contains(&waited), "{waited}");
+        assert!(reason.message().contains("s3 in eu-west-1"), "{}", reason.message());
+        world.used_without_end = finish;
+        if finish {
+            obey(&reason, false, &mut world, &mut rotation);
+        } else {
+            world.now += 5_000;
+        }
+        assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld), "finish: {finish}");
+        check_ending(Ending::DeletedOld, &rotation, &world);
+    }
+}
