@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::error::CliError;
 
 /// Every setting, as (section, key); the section of a key at the top is empty.
-const SETTINGS: [(&str, &str); 20] = [
+const SETTINGS: [(&str, &str); 21] = [
     ("", "journal"),
     ("", "store"),
     ("policy", "older_than"),
