@@ -104,13 +104,13 @@ fn a_key_that_a_refused_create_may_have_made_is_not_called_a_strangers() {
 
 #[test]
 fn what_the_store_said_is_told_at_the_end_and_not_what_was_waited_for() {
-    let denied = Refusal::new(RefusalKind::Denied, "the store answered HTTP 403");
+    let refused = Refusal::new(RefusalKind::Other, "the store answered HTTP 403");
     let waits = "a write that was under way may still land in the store".to_owned();
     let mut rotation = after(
         settled(phases()[1].clone(), &Policy::default()),
         &[
             Event::Intended(Intent::StoreNew),
-            Event::NotDone(NotDone::Refused(denied)),
+            Event::NotDone(NotDone::Refused(refused)),
             Event::Deferred { why: waits, until: Some(at(10_500)) },
         ],
     );
