@@ -39,6 +39,9 @@ const OF_ONE_ATTEMPT: usize = 64 * 1024;
 /// How many bytes may come out of what is compressed in one value.
 const MOST_INFLATED: usize = 32 * 1024 * 1024;
 
+/// How many bytes gzip data is told by (RFC 1952, 2.3.1: ID1, ID2, CM).
+const GZIP_MAGIC: usize = 3;
+
 /// Stands between two texts, and in no text.
 const BREAK: u8 = 0xff;
 
@@ -98,10 +101,7 @@ fn decoder_of(bytes: &[u8]) -> Decoder {
     while let Some((depth, text)) = decoder.unread.pop_front() {
         decoder.text(depth, &text);
     }
-    let is_whole_elsewhere = |damaged: &Vec<u8>| {
-        decoder.whole.range(damaged.clone()..).next().is_some_and(|whole| whole.starts_with(damaged))
-    };
-    if !decoder.damaged.iter().all(is_whole_elsewhere) {
+    if !decoder.damaged.iter().all(|damaged| decoder.is_whole_elsewhere(damaged)) {
         decoder.not_opened(Unopened::Archive("damaged gzip"));
     }
     decoder
@@ -128,6 +128,14 @@ impl Decoder {
     /// The first reason stays, but an archive is a better one: it can be named.
     fn not_opened(&mut self, why: Unopened) {
         self.unopened = Some(self.unopened.map_or(why, |before| before.min(why)));
+    }
+
+    /// Whether another reading opened what this one found cut off, after 16 bytes or where its text ended.
+    fn is_whole_elsewhere(&self, damaged: &[u8]) -> bool {
+        let is_whole =
+            |part: &[u8]| self.whole.range(part.to_vec()..).next().is_some_and(|whole| whole.starts_with(part));
+        let ends = memchr::memchr_iter(BREAK, damaged).filter(|end| *end >= GZIP_MAGIC);
+        ends.chain([damaged.len()]).any(|end| is_whole(&damaged[..end]))
     }
 
     /// Whether so many bytes may still be read.

@@ -46,7 +46,8 @@ pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"%PDF-") {
         return Some("PDF");
     }
-    if bytes.starts_with(b"\x1f\x9d") {
+    // The third byte says how many bits a code has, 9 to 16, and leaves two bits unset.
+    if bytes.starts_with(b"\x1f\x9d") && bytes.get(2).is_some_and(|flags| matches!(flags & 0x7f, 9..=16)) {
         return Some("compress");
     }
     FINDERS.iter().find(|(kind, finder)| finder.find_iter(bytes).any(|at| fits(kind, bytes, at))).map(|(kind, _)| *kind)

@@ -143,7 +143,10 @@ proptest! {
     ) {
         let bytes = wrapped(&layers, format!("{before} {ID} {after}").as_bytes());
         prop_assert!(found(&bytes), "{layers:?}");
-        prop_assert!(decode(&bytes).unopened.is_none(), "{layers:?}");
+        // Near the bound a reading that takes off the wrong encoding may seem to have one more in it: that only holds back.
+        if layers.len() + 2 <= DEEPEST {
+            prop_assert!(decode(&bytes).unopened.is_none(), "{layers:?}");
+        }
     }
 
     #[test]
@@ -327,4 +330,19 @@ fn an_ordinary_value_takes_a_small_part_of_what_it_may() {
         let taken = taken(text.as_bytes());
         assert!(taken < READ_FOR_EACH_BYTE / 2, "{what}: {taken}");
     }
+}
+
+/// The escaped line ends are letters of base 64 to the reading that does not know them. That reading sees the header of
+/// gzip and no more.
+#[test]
+fn gzip_that_one_reading_cuts_behind_its_header_is_opened_by_another() {
+    let layers = [
+        Layer::Gzip,
+        Layer::Percents { ways: vec![0] },
+        Layer::Base64 { engine: 0, before: 0, width: 47 },
+        Layer::Escaped { which: 0, ways: vec![50] },
+    ];
+    let bytes = wrapped(&layers, format!(" {ID} ").as_bytes());
+    assert!(found(&bytes));
+    assert_eq!(decode(&bytes).unopened, None);
 }
