@@ -173,10 +173,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
             next.deactivation_may_land = false;
             next.seen_inactive = false;
         }
-        Outcome::Restored
-        | Outcome::OldDeleted
-        | Outcome::NewDeactivated { .. }
-        | Outcome::NewReactivated => {}
+        Outcome::Restored | Outcome::OldDeleted | Outcome::NewDeactivated { .. } | Outcome::NewReactivated => {}
     }
 }
 

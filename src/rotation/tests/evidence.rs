@@ -2,6 +2,7 @@
 
 use super::super::known::{KeyStatus, PlaceShows};
 use super::super::plan::Step;
+use super::super::policy::MOST_REFUSED_WRITES;
 use super::world::{Fault, Left, World};
 use super::*;
 
@@ -106,14 +107,11 @@ fn a_key_that_a_refused_create_may_have_made_is_not_called_a_strangers() {
 fn what_the_store_said_is_told_at_the_end_and_not_what_was_waited_for() {
     let refused = Refusal::new(RefusalKind::Other, "the store answered HTTP 403");
     let waits = "a write that was under way may still land in the store".to_owned();
-    let mut rotation = after(
-        settled(phases()[1].clone(), &Policy::default()),
-        &[
-            Event::Intended(Intent::StoreNew),
-            Event::NotDone(NotDone::Refused(refused)),
-            Event::Deferred { why: waits, until: Some(at(10_500)) },
-        ],
-    );
+    let refusals = (0..MOST_REFUSED_WRITES)
+        .flat_map(|_| [Event::Intended(Intent::StoreNew), Event::NotDone(NotDone::Refused(refused.clone()))]);
+    let mut events: Vec<Event> = refusals.collect();
+    events.push(Event::Deferred { why: waits, until: Some(at(10_500)) });
+    let mut rotation = after(settled(phases()[1].clone(), &Policy::default()), &events);
     let mut world = World::new(&OLD_ONLY);
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Active, 0));
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
