@@ -103,6 +103,8 @@ faults! {
     SinkWrittenEarly = "sink-written-early",
     /// The search for a key reads values as they are: discovery sees encodings that it does not.
     NarrowSearch = "narrow-search",
+    /// rotator's own credentials are used again after they have failed, and the failure counts as any other.
+    DeadCredentialsUsed = "dead-credentials-used",
     /// A campaign stays open for what only an operator can bring on.
     CampaignKeptOpen = "campaign-kept-open",
 }

@@ -63,7 +63,11 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
         Ended::Resume => Tally { unopened: report.aborted, ..picture.tally_in_flight() },
     };
     entries::say(&report.entries, terminal);
-    let of_failure = |exit| above_failure(exit, &picture, tally.exit(waiting_ok));
+    let lacks_credentials = failure.as_ref().is_some_and(|error| error.is_about_credentials);
+    let of_failure = |exit| match lacks_credentials {
+        true => exit,
+        false => above_failure(exit, &picture, tally.exit(waiting_ok)),
+    };
     say_troubles(&report, &document, terminal);
     show(&document, &report, terminal).map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
     if let Some(mut failure) = failure {

@@ -123,7 +123,7 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
-    let world = match wire::arrive(config, &context.given, &clock, &stop, false, context.terminal).await {
+    let world = match Box::pin(wire::arrive(config, &context.given, &clock, &stop, false, context.terminal)).await {
         Ok(world) => world,
         Err(error) => {
             checks.push(Check::of("credentials", Err(error)));

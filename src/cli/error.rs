@@ -13,19 +13,27 @@ pub struct CliError {
     pub hint: String,
     /// The code to end with.
     pub exit: Exit,
+    /// Whether rotator's own credentials are what failed: then a run ends with 1 whatever is in flight.
+    pub is_about_credentials: bool,
 }
 
 impl CliError {
     /// Usage or configuration: exit code 2.
     #[must_use]
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit: Exit::Usage }
+        Self { message: message.into(), hint: hint.into(), exit: Exit::Usage, is_about_credentials: false }
     }
 
     /// Failed outside any rotation: exit code 1.
     #[must_use]
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit: Exit::Failed }
+        Self { message: message.into(), hint: hint.into(), exit: Exit::Failed, is_about_credentials: false }
+    }
+
+    /// rotator's own credentials failed: exit code 1.
+    #[must_use]
+    pub fn of_credentials(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { is_about_credentials: true, ..Self::failed(message, hint) }
     }
 }
 

@@ -33,7 +33,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
-        let world = wire::arrive(&config, &context.given, &clock, &stop, false, context.terminal).await?;
+        let world = Box::pin(wire::arrive(&config, &context.given, &clock, &stop, false, context.terminal)).await?;
         survey(&world, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     entries::say(&survey.entries, context.terminal);

@@ -1,5 +1,6 @@
 //! `run` and `resume`: take the journal, arrive in the world, let the drive work.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::sync::Arc;
 
@@ -18,8 +19,10 @@ use super::wire::{self, HeldJournal, storage_failed};
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::campaign::{CampaignError, Drive, LOOK_FOR_LATE_KEYS};
 use crate::drive::choice::{Choice, Unmatched};
+use crate::drive::own_credentials::{Pass, TRY_AGAIN, until_they_work};
 use crate::drive::report::{Report, with_causes};
 use crate::drive::stop::Stop;
+use crate::drive::world::World;
 use crate::journal::clock::Clock;
 use crate::journal::store::Which;
 use crate::rotation::name::RotationId;
@@ -52,32 +55,33 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
         let signalled = signals::listen(context, &stop, &clock)?;
-        let mut report = Report::default();
-        let mut declined = None;
-        let done = async {
-            if !agreed && is_at_rest(&held, &clock).await? {
-                return Err(not_agreed());
-            }
-            let world = wire::arrive(&config, &context.given, &clock, &stop, args.wait, context.terminal).await?;
+        if !agreed && is_at_rest(&held, &clock).await? {
+            let end = End { ended: Ended::Run, waiting_ok: args.waiting_ok };
+            return finish(context, end, Report::default(), Some(not_agreed()), &signalled, &held).await;
+        }
+        let (mut asked, mut declined) = (!asks, None);
+        let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait };
+        let work = async |world, report: &mut Report| {
             let drive = Drive::new(world, held.journal.clone());
             if !agreed {
-                report = drive.resume(&[]).await.map_err(|error| campaign_failed(&error))?;
+                *report = drive.resume(&[]).await.map_err(|error| campaign_failed(&error))?;
                 return Err(not_agreed());
             }
-            if asks {
+            if !asked {
                 declined = ask_first(context, &config, &drive, &choice, args.limit, &stop).await?;
-                if declined.is_some() {
-                    return Ok(());
-                }
+                asked = true;
             }
-            drive.finish_in_flight(&[], &mut report).await.map_err(|error| campaign_failed(&error))?;
-            drive.open_due(&choice, args.limit, &mut report).await.map_err(|error| campaign_failed(&error))
+            if declined.is_some() {
+                return Ok(());
+            }
+            drive.finish_in_flight(&[], report).await.map_err(|error| campaign_failed(&error))?;
+            drive.open_due(&choice, args.limit, report).await.map_err(|error| campaign_failed(&error))
         };
-        let failure = Box::pin(done).await.err();
+        let (report, failure) = Box::pin(passes.make(work)).await;
         if let Some(why) = declined {
             let exit = signalled.exit().unwrap_or(Exit::Failed);
-            let hint = "`rotator plan` shows more".to_owned();
-            return Err(CliError { message: format!("nothing was changed: {why}"), hint, exit });
+            let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
+            return Err(CliError { exit, ..failed });
         }
         let end = End { ended: Ended::Run, waiting_ok: args.waiting_ok };
         finish(context, end, report, failure, &signalled, &held).await
@@ -152,17 +156,72 @@ pub(super) fn drive_on(
             let report = Report { touched: ids.to_vec(), ..Report::default() };
             return finish(context, end, report, None, &signalled, held).await;
         }
-        let done = async {
-            let world = wire::arrive(config, &context.given, clock, &stop, wait, context.terminal).await?;
+        let passes = Passes { context, config, clock, stop: &stop, wait };
+        let work = async |world, report: &mut Report| {
             let drive = Drive::new(world, held.journal.clone());
-            drive.resume(ids).await.map_err(|error| campaign_failed(&error))
+            *report = drive.resume(ids).await.map_err(|error| campaign_failed(&error))?;
+            Ok(())
         };
-        let (report, failure) = match Box::pin(done).await {
-            Ok(report) => (report, None),
-            Err(failure) => (Report::default(), Some(failure)),
-        };
+        let (report, failure) = Box::pin(passes.make(work)).await;
         finish(context, end, report, failure, &signalled, held).await
     }))
+}
+
+/// What `run` and `resume` work in.
+struct Passes<'a> {
+    context: &'a Context,
+    config: &'a Config,
+    clock: &'a Arc<dyn Clock>,
+    stop: &'a Arc<Stop>,
+    wait: bool,
+}
+
+impl Passes<'_> {
+    /// Arrives in the world and does the work in it; with `--wait` again and again, with the
+    /// credentials as they are by then, for as long as these fail. What came of the last pass.
+    async fn make(
+        &self,
+        mut work: impl AsyncFnMut(Arc<World>, &mut Report) -> Result<(), CliError>,
+    ) -> (Report, Option<CliError>) {
+        let &Self { context, config, clock, stop, wait } = self;
+        let mut touched = BTreeSet::new();
+        let pass = async || {
+            let (mut report, mut failures) = (Report::default(), None);
+            let done = async {
+                let arriving = wire::arrive(config, &context.given, clock, stop, wait, context.terminal);
+                let world = Box::pin(arriving).await?;
+                failures = Some(world.failures.clone());
+                work(world, &mut report).await
+            };
+            let failure = Box::pin(done).await.err();
+            touched.extend(std::mem::take(&mut report.touched));
+            let mut failed = failures.map(|failures| failures.all()).unwrap_or_default();
+            if let Some(error) = failure.as_ref().filter(|error| error.is_about_credentials && failed.is_empty()) {
+                failed.push(error.message.clone());
+            }
+            let failure = match failure {
+                None if failed.is_empty() => None,
+                None => Some(lacking(&failed)),
+                Some(error) => Some(CliError { is_about_credentials: !failed.is_empty(), ..error }),
+            };
+            Pass { came_to: (report, failure), failed }
+        };
+        let say = |failed: &[String]| {
+            let minutes = TRY_AGAIN.as_secs() / 60;
+            context.terminal.warn(&format!("{}; --wait tries again in {minutes} minutes", failed.join("; ")));
+        };
+        let Pass { came_to: (mut report, failure), .. } = until_they_work(clock.as_ref(), stop, wait, say, pass).await;
+        report.touched = touched.into_iter().collect();
+        (report, failure)
+    }
+}
+
+/// The run as a whole ends for want of its own credentials.
+fn lacking(failed: &[String]) -> CliError {
+    CliError::of_credentials(
+        failed.join("; "),
+        "what needs these credentials was left as it is and is blocked by nothing: renew them, then run it again",
+    )
 }
 
 /// How a command comes to its end.

@@ -24,10 +24,11 @@ use crate::adapters::stores::{Backend, Chosen, Named};
 use crate::drive::report::with_causes;
 use crate::drive::sinks::SinkPorts;
 use crate::drive::stop::Stop;
-use crate::drive::world::{Manner, Ports, World};
+use crate::drive::world::{ArriveError, Manner, Ports, World};
 use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
 use crate::journal::write_ahead::Journal;
+use crate::ports::call::CallErrorKind;
 use crate::ports::secret_store::SecretStore;
 use crate::ports::sink::Sink;
 
@@ -75,6 +76,7 @@ pub fn hold_journal(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, 
             message: error.to_string(),
             hint: "`rotator status` shows what it is doing".to_owned(),
             exit: Exit::Busy,
+            is_about_credentials: false,
         },
         LockError::File(_) => journal_failed(&error),
     })?;
@@ -209,7 +211,7 @@ async fn open_kubernetes(
         let (message, hint) =
             (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of kubernetes:");
         match error {
-            KubernetesError::Credentials(_) => CliError::failed(message, hint),
+            KubernetesError::Credentials(_) => CliError::of_credentials(message, hint),
             KubernetesError::NoCluster
             | KubernetesError::Kubeconfig { .. }
             | KubernetesError::PlainHttp { .. }
@@ -246,6 +248,7 @@ fn vault_failed(error: &VaultError) -> CliError {
         (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of vault:");
     match error {
         VaultError::Login(_) => CliError::failed(message, hint),
+        VaultError::Refused { .. } => CliError::of_credentials(message, hint),
         VaultError::NoAddress
         | VaultError::PlainHttp { .. }
         | VaultError::NoUrl { .. }
@@ -304,10 +307,16 @@ pub async fn arrive(
         unread_ok: config.unread_ok.clone(),
         watcher: terminal.progress.then(progress::watcher),
     };
-    let mut world = World::arrive(ports, manner, Arc::clone(stop)).await.map_err(|error| aws_failed(&error))?;
+    let mut world = World::arrive(ports, manner, Arc::clone(stop)).await.map_err(|error| not_arrived(&error))?;
     // Each account and each store has been called by now, so each chain of credentials has been gone through.
     world.ports.own_keys.extend(aws.keys_behind());
     Ok(Arc::new(world))
+}
+
+fn not_arrived(error: &ArriveError) -> CliError {
+    let is_about_credentials =
+        matches!(error, ArriveError::Caller(caller) if caller.kind == CallErrorKind::Credentials);
+    CliError { is_about_credentials, ..aws_failed(error) }
 }
 
 pub(super) fn aws_failed(error: &dyn std::error::Error) -> CliError {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use globset::GlobSet;
 use tokio::sync::Semaphore;
 
+use super::own_credentials::{Failures, Own, guard_account};
 use super::pace::{Operation, Pace};
 use super::world::{ArriveError, Manner};
 use crate::discovery::Place;
@@ -80,6 +81,8 @@ pub struct Account {
     pub caller: Caller,
     /// Its pacer: IAM's quota is an account's own.
     pub pace: Pace,
+    /// The credentials that its calls are made with.
+    pub(super) own: Arc<Own>,
 }
 
 /// Every configured account.
@@ -99,14 +102,18 @@ impl Accounts {
         manner: &Manner,
         slots: &Arc<Semaphore>,
         clock: &Arc<dyn Clock>,
+        failures: &Arc<Failures>,
     ) -> Result<Self, ArriveError> {
         let asked = configured.into_iter().map(|ports| async move {
+            let AccountPorts { label, iam, identity, covers } = ports;
+            let (iam, identity, own) = guard_account(&label, iam, identity, failures);
+            let ports = AccountPorts { label, iam, identity, covers };
             let pace = Pace::new(slots.clone(), manner.rate, clock.clone());
             let answer = pace.read(Operation::GetCallerIdentity, || ports.identity.caller()).await;
-            (ports, pace, answer)
+            (ports, pace, own, answer)
         });
         let mut accounts = Self { arrived: Vec::new(), absent: Vec::new() };
-        for (ports, pace, answer) in futures_util::future::join_all(asked).await {
+        for (ports, pace, own, answer) in futures_util::future::join_all(asked).await {
             let expected = ports.label.id.as_ref();
             match answer {
                 Ok(caller) if expected.is_some_and(|id| *id != caller.account) => {
@@ -121,7 +128,7 @@ impl Accounts {
                             account: caller.account,
                         });
                     }
-                    accounts.arrived.push(Account { ports, caller, pace });
+                    accounts.arrived.push(Account { ports, caller, pace, own });
                 }
                 Err(error) => accounts.absent.push((ports.label, error)),
             }

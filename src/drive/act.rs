@@ -54,21 +54,24 @@ impl Visitor<'_> {
         journal: RotationJournal,
         intent: Intent,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        if let Some(why) = self.cannot_sign(journal.rotation(), &intent) {
+            return Ok((journal, Some(Left::NoCredentials(why))));
+        }
         let user = journal.rotation().opened.user.clone();
         let old = journal.rotation().opened.old_key.clone();
         match intent {
             Intent::CreateNew { listed, .. } => self.create(journal, listed).await,
-            Intent::StoreNew => self.store(journal, WriteKind::StoreNew).await,
-            Intent::RestoreOld => self.store(journal, WriteKind::RestoreOld).await,
-            Intent::FenceStore => self.store(journal, WriteKind::FenceStore).await,
-            Intent::WriteSink { sink, key, .. } => self.write_sink(journal, sink, key).await,
+            Intent::StoreNew => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
+            Intent::RestoreOld => Box::pin(self.store(journal, WriteKind::RestoreOld)).await,
+            Intent::FenceStore => Box::pin(self.store(journal, WriteKind::FenceStore)).await,
+            Intent::WriteSink { sink, key, .. } => Box::pin(self.write_sink(journal, sink, key)).await,
             Intent::ReactivateOld => self.reactivate(journal, ChangeStatus::reactivate_old(user, old)).await,
             Intent::ReactivateNew { key } => self.reactivate(journal, ChangeStatus::reactivate_new(user, key)).await,
             removal @ (Intent::DeactivateOld
             | Intent::DeactivateNew { .. }
             | Intent::DeleteOld
             | Intent::DiscardNew { .. }
-            | Intent::DeleteNamed { .. }) => self.remove(journal, removal).await,
+            | Intent::DeleteNamed { .. }) => Box::pin(self.remove(journal, removal)).await,
         }
     }
 

@@ -48,6 +48,9 @@ async fn account_of<'a>(world: &'a World, candidate: &Candidate) -> Result<&'a A
             Ok(None) => return Err(Not::left("unknown-to-iam", "AWS does not know to which account it belongs")),
             Err(error) => {
                 let message = format!("AWS did not say to which account it belongs: {}", error.message);
+                if error.kind == CallErrorKind::Credentials {
+                    return Err(Not::look_again("account-unknown", message));
+                }
                 return Err(Not::needs_a_person("account-unknown", message));
             }
         },
@@ -61,7 +64,11 @@ async fn account_of<'a>(world: &'a World, candidate: &Candidate) -> Result<&'a A
 fn not_ours(world: &World, id: &AccountId) -> Not {
     match world.accounts.why_absent(id) {
         Some(error) => {
-            Not::needs_a_person("account-failed", format!("it belongs to account {id}, which cannot be used: {error}"))
+            let message = format!("it belongs to account {id}, which cannot be used: {error}");
+            match world.failures.any() && error.kind == CallErrorKind::Credentials {
+                true => Not::look_again("account-failed", message),
+                false => Not::needs_a_person("account-failed", message),
+            }
         }
         None => Not::left(
             "other-account",
@@ -98,7 +105,7 @@ async fn user_of(
             Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
             Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
             Err(error) if error.kind == CallErrorKind::Invalid => {}
-            Err(error) => return Err(Not::needs_a_person("iam-failed", error.message)),
+            Err(error) => return Err(not_listed(error)),
         }
     }
     let last_used = || account.ports.iam.last_used(&candidate.key_id);
@@ -110,7 +117,9 @@ async fn user_of(
         Err(error) => {
             return Err(match absent {
                 Some((user, _)) => stale(candidate, &user, Some(&error)),
-                None if error.kind.is_transient() => Not::look_again("iam-failed", error.message),
+                None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => {
+                    Not::look_again("iam-failed", error.message)
+                }
                 None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
             });
         }
@@ -120,7 +129,7 @@ async fn user_of(
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
             match list(world, account, &user).await {
                 Ok(keys) => Ok((user, keys)),
-                Err(error) => Err(Not::needs_a_person("iam-failed", error.message)),
+                Err(error) => Err(not_listed(error)),
             }
         }
         // IAM is eventually consistent: one of its two answers is behind.
@@ -140,6 +149,19 @@ async fn user_of(
                 ),
             )),
         },
+    }
+}
+
+/// IAM's list could not be had. What fails rotator's own credentials says nothing of the key.
+fn not_listed(error: CallError) -> Not {
+    match error.kind {
+        CallErrorKind::Credentials => Not::look_again("iam-failed", error.message),
+        CallErrorKind::Throttled
+        | CallErrorKind::Unavailable
+        | CallErrorKind::Denied
+        | CallErrorKind::Invalid
+        | CallErrorKind::NoSuchEntity
+        | CallErrorKind::Other => Not::needs_a_person("iam-failed", error.message),
     }
 }
 

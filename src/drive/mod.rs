@@ -17,6 +17,7 @@ mod failing;
 pub mod home;
 mod late;
 mod old_pair;
+pub mod own_credentials;
 pub mod owner;
 pub mod pace;
 pub mod places;

@@ -15,6 +15,8 @@ use crate::rotation::standing::{Rotation, Standing};
 pub(super) enum Unseen {
     /// A right is missing.
     Denied(Denied),
+    /// Credentials of rotator's own have failed; for people.
+    Credentials(String),
     /// For people.
     Otherwise(String),
 }
@@ -24,8 +26,8 @@ impl Unseen {
     pub(super) fn of(error: CallError, denied: impl FnOnce(String) -> Denied) -> Self {
         match error.kind {
             CallErrorKind::Denied => Self::Denied(denied(error.message)),
+            CallErrorKind::Credentials => Self::Credentials(error.message),
             CallErrorKind::Throttled
-            | CallErrorKind::Credentials
             | CallErrorKind::Unavailable
             | CallErrorKind::Invalid
             | CallErrorKind::NoSuchEntity
@@ -46,7 +48,10 @@ impl Visitor<'_> {
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         match unseen {
             Unseen::Denied(denied) => self.denied(journal, denied).await,
-            Unseen::Otherwise(why) => self.later(journal, why).await,
+            Unseen::Credentials(why) if !planted::is(Planted::DeadCredentialsUsed) => {
+                Ok((journal, Some(Left::NoCredentials(why))))
+            }
+            Unseen::Credentials(why) | Unseen::Otherwise(why) => self.later(journal, why).await,
         }
     }
 

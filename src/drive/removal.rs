@@ -96,7 +96,7 @@ impl Visitor<'_> {
             if !self.may_begin(&rotation, &intent) {
                 return Ok((journal, Some(Left::Stopped)));
             }
-            return self.send(journal, again, turn).await;
+            return Box::pin(self.send(journal, again, turn)).await;
         }
     }
 

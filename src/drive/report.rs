@@ -81,6 +81,8 @@ pub(super) enum Opening {
     NotNow(AccessKeyId, String),
     /// It was not opened: a stop was asked for.
     Stopped,
+    /// It was not opened: credentials of rotator's own have failed, which is said once, of the run.
+    NoCredentials,
 }
 
 /// Waits for every visit; which rotations stand.
@@ -92,6 +94,7 @@ pub(super) async fn collect_opened(
     while let Some(joined) = tasks.join_next().await {
         match joined {
             Ok((_, Ok(Opening::Stopped))) => report.stopped = true,
+            Ok((_, Ok(Opening::NoCredentials))) => {}
             Ok((_, Ok(Opening::NotNow(key, why)))) => {
                 report.failed(&key, &why, false);
                 report.troubles.push((None, why));
@@ -134,6 +137,8 @@ fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Rep
             report.failed(&key, &why, false);
             report.troubles.push((Some(id), why));
         }
+        // That is said once, of the run.
+        Left::NoCredentials(_) => {}
         // That is said of where rotator was run, not of the key.
         Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
         Left::Stopped => report.stopped = true,

@@ -42,6 +42,8 @@ pub enum Left {
     Waiting(Timestamp),
     /// Something fails for now; for people.
     Failing(String),
+    /// Credentials of rotator's own that it needs have failed; for people.
+    NoCredentials(String),
     /// Somebody asked to stop.
     Stopped,
     /// This is not the world it was opened in; for people.
@@ -111,7 +113,7 @@ pub async fn visit(
     world.scans.look_for(journal.rotation().keys());
     let mut journal = journal;
     if let Err(why) = world.two_dates(account).await {
-        let left = Left::Failing(why);
+        let left = visitor.why_left(journal.rotation(), why);
         let journal = visitor.leave(journal, &left).await?;
         return Ok(Visit { rotation: journal.rotation().clone(), left });
     }
@@ -214,6 +216,9 @@ impl Visitor<'_> {
         journal: RotationJournal,
         why: String,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        if let Some(why) = self.world.lacks_credentials(journal.rotation()) {
+            return Ok((journal, Some(Left::NoCredentials(why))));
+        }
         self.failures += 1;
         self.known = Known::default();
         if self.failures >= MOST_TRIES {
@@ -241,6 +246,10 @@ impl Visitor<'_> {
         if !self.world.manner.wait {
             return Ok((journal, Some(Left::Waiting(until))));
         }
+        if self.world.failures.any() && !self.has_a_key_in_hand(journal.rotation()) {
+            // The run is to end, or with `--wait` to begin anew with credentials that work.
+            return Ok((journal, Some(Left::Waiting(until))));
+        }
         self.waits_until = Some(until);
         self.sleep_towards(journal, until).await
     }
@@ -262,10 +271,12 @@ impl Visitor<'_> {
         let clock = &self.world.ports.clock;
         let left = until.since(self.world.aws_now());
         let span = look_again(left);
+        let in_hand = self.has_a_key_in_hand(journal.rotation());
         if !self.world.stop.asked() {
             tokio::select! {
                 () = clock.sleep(span) => {}
                 () = self.world.stop.wait() => {}
+                () = self.world.failures.first(), if !in_hand => {}
             }
         } else if left > self.world.stop.time_left(clock.as_ref()) {
             // With a key in hand it goes on after a signal, but does not wait for what comes too late: the secret is given
@@ -280,7 +291,7 @@ impl Visitor<'_> {
 
     async fn leave(&mut self, journal: RotationJournal, left: &Left) -> Result<RotationJournal, JournalError> {
         match left {
-            Left::Failing(why) => defer(journal, why.clone(), None).await,
+            Left::Failing(why) | Left::NoCredentials(why) => defer(journal, why.clone(), None).await,
             Left::AtRest | Left::Waiting(_) | Left::Stopped | Left::Elsewhere(_) => Ok(journal),
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::accounts::{Account, AccountPorts, Accounts};
 use super::aws_clock::AwsClock;
 use super::home::Lately;
+use super::own_credentials::{Failures, Own, guard_store};
 use super::pace::{Operation, Pace};
 use super::scans::Scans;
 use super::sinks::{Identities, SinkPorts};
@@ -94,6 +95,10 @@ pub struct World {
     pub writers: Writers,
     /// Whether to stop.
     pub stop: Arc<Stop>,
+    /// Which of rotator's own credentials have failed.
+    pub failures: Arc<Failures>,
+    /// The credentials that each store is called with.
+    pub(super) own_of_stores: BTreeMap<StoreName, Arc<Own>>,
     /// What each configured store says it is, or why it does not.
     pub stores: BTreeMap<StoreName, Result<StoreIdentity, CallError>>,
     /// What each configured sink says it is, or why it does not.
@@ -109,7 +114,12 @@ impl World {
     pub async fn arrive(mut ports: Ports, manner: Manner, stop: Arc<Stop>) -> Result<Self, ArriveError> {
         let slots = Arc::new(Semaphore::new(manner.concurrency.max(1)));
         let configured = std::mem::take(&mut ports.accounts);
-        let accounts = Accounts::arrive(configured, &manner, &slots, &ports.clock).await?;
+        let failures = Arc::new(Failures::default());
+        let accounts = Accounts::arrive(configured, &manner, &slots, &ports.clock, &failures).await?;
+        let guarded: Vec<_> =
+            std::mem::take(&mut ports.stores).into_iter().map(|store| guard_store(store, &failures)).collect();
+        let own_of_stores = guarded.iter().map(|(store, own)| (store.name().clone(), own.clone())).collect();
+        ports.stores = guarded.into_iter().map(|(store, _)| store).collect();
         let pace = Pace::new(slots, manner.rate, ports.clock.clone());
         let mut dates = accounts.arrived().iter().map(|account| account.caller.at);
         let aws_clock = AwsClock::new(dates.next().unwrap_or_else(|| ports.clock.now()), ports.clock.monotonic());
@@ -134,6 +144,8 @@ impl World {
             scans: Scans::default(),
             writers: Writers::default(),
             stop,
+            failures,
+            own_of_stores,
             stores,
             sinks,
         })

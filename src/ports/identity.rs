@@ -73,6 +73,11 @@ pub trait Identity: Send + Sync {
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>). `None`: AWS knows no such key.
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError>;
 
+    /// Where the credentials in use come from, for people: the profile, the environment; nothing, where that is not known.
+    fn credentials(&self) -> Option<String> {
+        None
+    }
+
     /// Who this pair is. It counts as a use of the key, and an old pair is tried by `drive::old_pair` only.
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
 }

@@ -88,6 +88,11 @@ pub trait SecretStore: Send + Sync {
         entry.to_string()
     }
 
+    /// Where the credentials for it come from, for people; nothing, where it needs none or that is not known.
+    fn credentials(&self) -> Option<String> {
+        None
+    }
+
     /// Which store it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 

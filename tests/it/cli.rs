@@ -5,6 +5,7 @@ mod bench;
 mod campaigns;
 mod codes;
 mod consent;
+mod credentials;
 mod input;
 mod interrupted;
 mod journal;

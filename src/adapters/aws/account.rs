@@ -81,9 +81,10 @@ impl Aws {
             let of_profile = ProfileFileCredentialsProvider::builder().configure(&own).profile_name(profile).build();
             chain = chain.profile_name(profile).credentials_provider(of_profile);
         }
-        let source = described(&chain.load().await, access.profile.as_deref());
+        let (source, from) = described(&chain.load().await, access.profile.as_deref());
         // Also where a role is assumed: its credentials come from the same endpoint.
-        let aws = Self { signers: signers.clone(), ..Self::with_chain(&source, settings).await? };
+        let with_source = Self::with_chain(&source, settings).await?;
+        let aws = Self { signers: signers.clone(), source: Some(from.clone()), ..with_source };
         let Some(role) = &access.role else { return Ok(aws) };
         let mut assume = AssumeRoleProvider::builder(&role.arn)
             .session_name(role.session_name.as_deref().unwrap_or(SESSION))
@@ -94,7 +95,8 @@ impl Aws {
         let assumed = SharedCredentialsProvider::new(assume.build().await);
         let chain = source.to_builder().credentials_provider(assumed).build();
         let aws = Self::with_chain(&chain, settings).await?;
-        Ok(Self { assumed_with: source.credentials_provider(), signers, ..aws })
+        let from = Some(from.with_role(&role.arn));
+        Ok(Self { assumed_with: source.credentials_provider(), signers, source: from, ..aws })
     }
 
     /// The key that rotator signs with here: of its credentials, or of those that its role is assumed with. None, where the

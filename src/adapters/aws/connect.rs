@@ -25,7 +25,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use hyper::Uri;
 
 use super::signers::Signers;
-use super::source::Described;
+use super::source::{Described, Source};
 
 /// The region where the chain has none; IAM is global.
 pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
@@ -99,6 +99,8 @@ pub struct Aws {
     pub(super) assumed_with: Option<SharedCredentialsProvider>,
     /// What signed the calls by which its credentials were had.
     pub(super) signers: Signers,
+    /// Where its credentials were had from, where the chain is one of ours.
+    pub(super) source: Option<Source>,
 }
 
 impl Aws {
@@ -112,7 +114,8 @@ impl Aws {
         let signers = Signers::default();
         let client = late(&signers);
         let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(client).load().await;
-        Ok(Self { signers, ..Self::with_chain(&described(&chain, None), settings).await? })
+        let (chain, source) = described(&chain, None);
+        Ok(Self { signers, source: Some(source), ..Self::with_chain(&chain, settings).await? })
     }
 
     /// Clients as `chain` describes them.
@@ -141,7 +144,8 @@ impl Aws {
             .stalled_stream_protection(stalls)
             .build();
         let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
-        let aws = Self { iam, sts, chain: chain.clone(), settings, assumed_with: None, signers: Signers::default() };
+        let (chain, signers) = (chain.clone(), Signers::default());
+        let aws = Self { iam, sts, chain, settings, assumed_with: None, signers, source: None };
         aws.check_settings(settings)?;
         Ok(aws)
     }
@@ -165,14 +169,16 @@ impl Aws {
 }
 
 /// The same chain, whose errors say where the credentials were to come from.
-pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> SdkConfig {
-    match chain.credentials_provider() {
+pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> (SdkConfig, Source) {
+    let source = Source::new(profile);
+    let chain = match chain.credentials_provider() {
         Some(provider) => {
-            let described = SharedCredentialsProvider::new(Described::new(provider, profile));
+            let described = SharedCredentialsProvider::new(Described::new(provider, source.clone()));
             chain.to_builder().credentials_provider(described).build()
         }
         None => chain.clone(),
-    }
+    };
+    (chain, source)
 }
 
 /// Every time-out that the SDK knows: the SDK itself sets no read time-out and no operation time-out (measured: a

@@ -33,6 +33,10 @@ impl Identity for Aws {
         Ok(Caller { account: answer.account, arn: answer.arn, key, at: answer.at })
     }
 
+    fn credentials(&self) -> Option<String> {
+        self.source.as_ref()?.in_words()
+    }
+
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
         let call = Call::xml("GetAccessKeyInfo", format!("key {id}"));
         let witness = Witness::default();

@@ -206,6 +206,10 @@ impl Backend for ParameterStore {
         Capabilities { atomic: false, late_writes: LATE_REQUEST, read_only: false }
     }
 
+    fn credentials(&self) -> Option<String> {
+        self.aws.credentials()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         let account = self.aws.caller().await?.account;
         StoreIdentity::new(format!("ssm {account} {} {}", self.region, self.path))

@@ -209,6 +209,10 @@ impl Backend for SecretsManager {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
     }
 
+    fn credentials(&self) -> Option<String> {
+        self.aws.credentials()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         let account = self.aws.caller().await?.account;
         StoreIdentity::new(format!("secretsmanager {account} {} {}", self.region, self.prefix))

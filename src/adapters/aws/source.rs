@@ -4,7 +4,10 @@
 use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -12,11 +15,80 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 /// How long a chain of causes is followed.
 const MOST_CAUSES: usize = 16;
 
+/// Where the credentials in use were had from; shared by all clients of one account.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    profile: String,
+    /// What the SDK said of those that it got last.
+    features: Arc<Mutex<Option<Vec<AwsCredentialFeature>>>>,
+    /// The role that is assumed with them.
+    role: Option<String>,
+}
+
+impl Source {
+    /// `profile`: the one that is configured; else that of the environment.
+    pub(super) fn new(profile: Option<&str>) -> Self {
+        let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        let profile = profile.map(str::to_owned).or_else(of_environment);
+        let profile = profile.unwrap_or_else(|| "default".to_owned());
+        Self { profile, features: Arc::default(), role: None }
+    }
+
+    /// The same, where a role is assumed with them.
+    pub(super) fn with_role(self, arn: &str) -> Self {
+        Self { role: Some(arn.to_owned()), ..self }
+    }
+
+    fn saw(&self, credentials: &Credentials) {
+        let features = credentials.get_property::<Vec<AwsCredentialFeature>>().cloned().unwrap_or_default();
+        *self.features.lock().unwrap_or_else(PoisonError::into_inner) = Some(features);
+    }
+
+    /// For people; nothing before any were had.
+    pub(super) fn in_words(&self) -> Option<String> {
+        let features = self.features.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let source = where_from(&self.profile, &features);
+        Some(match &self.role {
+            Some(role) => format!("{source}, with the role {role} assumed by them"),
+            None => source,
+        })
+    }
+}
+
+/// What the SDK says of credentials, in words: the last link of the chain by which it got them is said last.
+fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
+    use AwsCredentialFeature as Of;
+    let of_profile = |what: &str| format!("the AWS profile `{profile}`{what}");
+    let has = |feature: Of| features.contains(&feature);
+    if has(Of::CredentialsEnvVars) {
+        "the environment, AWS_ACCESS_KEY_ID".to_owned()
+    } else if has(Of::CredentialsEnvVarsStsWebIdToken) {
+        "a web identity, AWS_WEB_IDENTITY_TOKEN_FILE".to_owned()
+    } else if has(Of::CredentialsSso) || has(Of::CredentialsProfileSso) {
+        of_profile(&format!(" by SSO; `aws sso login --profile {profile}` begins another session"))
+    } else if has(Of::CredentialsProcess) || has(Of::CredentialsProfileProcess) {
+        of_profile(" by its credential_process")
+    } else if has(Of::CredentialsStsAssumeRole) {
+        of_profile(" by its role_arn")
+    } else if has(Of::CredentialsProfileStsWebIdToken) || has(Of::CredentialsStsAssumeRoleWebId) {
+        match std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE") {
+            Some(_) => "a web identity, AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
+            None => of_profile(" by its web_identity_token_file"),
+        }
+    } else if has(Of::CredentialsHttp) {
+        "the container, AWS_CONTAINER_CREDENTIALS_*".to_owned()
+    } else if has(Of::CredentialsImds) {
+        "the metadata service of this machine".to_owned()
+    } else {
+        of_profile("")
+    }
+}
+
 /// Another provider's credentials, or its error with the source in words.
 #[derive(Debug)]
 pub(super) struct Described {
     inner: SharedCredentialsProvider,
-    profile: String,
+    source: Source,
 }
 
 /// Why there are no credentials.
@@ -39,11 +111,8 @@ impl Error for Trouble {
 }
 
 impl Described {
-    /// `profile`: the one that is configured; else that of the environment.
-    pub(super) fn new(inner: SharedCredentialsProvider, profile: Option<&str>) -> Self {
-        let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
-        let profile = profile.map(str::to_owned).or_else(of_environment);
-        Self { inner, profile: profile.unwrap_or_else(|| "default".to_owned()) }
+    pub(super) fn new(inner: SharedCredentialsProvider, source: Source) -> Self {
+        Self { inner, source }
     }
 }
 
@@ -53,8 +122,13 @@ impl ProvideCredentials for Described {
         Self: 'a,
     {
         Provided::new(async {
-            self.inner.provide_credentials().await.map_err(|cause| {
-                let words = words(&self.profile, &keys_of(&self.profile), exit_of(&cause).as_deref());
+            let had = self.inner.provide_credentials().await;
+            if let Ok(credentials) = &had {
+                self.source.saw(credentials);
+            }
+            had.map_err(|cause| {
+                let profile = &self.source.profile;
+                let words = words(profile, &keys_of(profile), exit_of(&cause).as_deref());
                 // The kind decides what is made of it.
                 match cause {
                     cause @ CredentialsError::CredentialsNotLoaded(_) => {
@@ -177,6 +251,28 @@ mod tests {
         assert!(words("dev", &keys(&["region"]), None).contains("names no source"));
         let missing = words("dve", &Keys { files: vec!["c".into(), "d".into()], names: None }, None);
         assert!(missing.contains("no AWS profile `dve`") && missing.contains("neither c nor d"), "{missing}");
+    }
+
+    #[test]
+    fn credentials_that_were_had_are_told_by_their_source() {
+        use AwsCredentialFeature as Of;
+        let told = |features: &[Of]| where_from("dev", features);
+        assert!(told(&[Of::CredentialsEnvVars]).contains("AWS_ACCESS_KEY_ID"));
+        assert_eq!(told(&[Of::CredentialsProfile]), "the AWS profile `dev`");
+        let sso = told(&[Of::CredentialsSso, Of::CredentialsProfile]);
+        assert!(sso.contains("`dev` by SSO") && sso.contains("aws sso login --profile dev"), "{sso}");
+        assert!(told(&[Of::CredentialsProcess, Of::CredentialsProfile]).ends_with("credential_process"));
+        assert!(told(&[Of::CredentialsProfile, Of::CredentialsStsAssumeRole]).ends_with("role_arn"));
+        assert!(told(&[Of::CredentialsHttp]).contains("container"));
+        assert!(told(&[Of::CredentialsImds]).contains("metadata"));
+        let source = Source::new(Some("dev"));
+        assert_eq!(source.in_words(), None, "none were had");
+        source.saw(&Credentials::new("AKIAAAAAAAAAAAAAAAAA", "x", None, None, "test"));
+        let source = source.with_role("arn:aws:iam::1:role/x");
+        assert_eq!(
+            source.in_words().as_deref(),
+            Some("the AWS profile `dev`, with the role arn:aws:iam::1:role/x assumed by them")
+        );
     }
 
     #[test]

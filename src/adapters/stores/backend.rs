@@ -36,6 +36,11 @@ pub trait Backend: Send + Sync {
         name
     }
 
+    /// Where the credentials for it come from, for people; nothing, where it needs none.
+    fn credentials(&self) -> Option<String> {
+        None
+    }
+
     /// Which store it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 

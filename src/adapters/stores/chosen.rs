@@ -39,6 +39,10 @@ impl SecretStore for Chosen {
         self.store.unit(entry)
     }
 
+    fn credentials(&self) -> Option<String> {
+        self.store.credentials()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.store.identity().await
     }

@@ -51,6 +51,10 @@ impl SecretStore for Named {
         self.naming.native(entry).map_or_else(String::new, |native| self.backend.unit(&native).to_owned())
     }
 
+    fn credentials(&self) -> Option<String> {
+        self.backend.credentials()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.backend.identity().await
     }

@@ -174,7 +174,7 @@ async fn an_account_that_cannot_be_used_harms_no_other() {
     let cart = scene.stored("cart-live");
     scene.run(&["doctor"]).code(1).prints("FAIL  credentials").prints("bank (444455556666)");
     let ended = scene.run(&["run"]);
-    assert!([3, 4].contains(&ended.code), "{}\n{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, 1, "{}\n{}", ended.stdout, ended.stderr);
     let told = format!("{}{}", ended.stdout, ended.stderr);
     assert!(told.contains(BANK), "{told}");
     scene.assert_rotated(SHOP, "cart-live", &cart).await;

@@ -23,7 +23,7 @@ fn settings(bao: &Bao, token: &str) -> VaultSettings {
     VaultSettings {
         address: bao.url(),
         namespace: None,
-        auth: Auth::Token(token.to_owned().into()),
+        auth: Auth::Token { token: token.to_owned().into(), from: "the test".to_owned() },
         authorities: None,
         mount: "kv".to_owned(),
         root: String::new(),
@@ -227,7 +227,7 @@ async fn an_app_role_logs_in() {
     };
     let store = opened(with(&secret_id)).await;
     assert_eq!(store.read_all().await.expect("listed").len(), 1);
-    assert!(matches!(Vault::open(with("wrong")).await, Err(VaultError::Login(_))));
+    assert!(matches!(Vault::open(with("wrong")).await, Err(VaultError::Refused { .. })));
     // A run that waits outlives its token.
     kv.with(|bao| {
         bao.ask("POST", "/v1/auth/approle/role/rotator", Some(&json!({ "token_ttl": "2s", "token_max_ttl": "2s" })))
@@ -325,14 +325,14 @@ async fn a_service_account_of_kubernetes_logs_in() {
         let auth = Auth::Kubernetes { mount: "k8s".to_owned(), role: role.to_owned(), token: file.clone() };
         VaultSettings { auth, ..kv.with(|bao| settings(bao, "")) }
     };
-    let Err(VaultError::Login(why)) = Vault::open(with("rotator")).await else { panic!("there is no token") };
+    let Err(VaultError::Refused { why, .. }) = Vault::open(with("rotator")).await else { panic!("there is no token") };
     assert!(why.contains("token"), "{why}");
     std::fs::write(&file, format!("{token}\n")).expect("written");
     assert_eq!(opened(with("rotator")).await.read_all().await.expect("listed").len(), 1);
-    assert!(matches!(Vault::open(with("another")).await, Err(VaultError::Login(_))), "there is no such role");
+    assert!(matches!(Vault::open(with("another")).await, Err(VaultError::Refused { .. })), "there is no such role");
     std::fs::write(&file, service_account_token().replace(&URL_SAFE_NO_PAD.encode("signed"), "Zm9yZ2Vk"))
         .expect("written");
-    let Err(VaultError::Login(why)) = Vault::open(with("rotator")).await else {
+    let Err(VaultError::Refused { why, .. }) = Vault::open(with("rotator")).await else {
         panic!("the cluster does not know it")
     };
     assert!(!why.contains("Zm9yZ2Vk"), "no token in an error: {why}");

@@ -97,6 +97,11 @@ impl Api {
         Ok(Self { config, session: RwLock::new(Session { number: 0, client }), limit })
     }
 
+    /// Where the credentials come from, for people.
+    pub(super) fn credentials(&self) -> String {
+        settings::credentials(&self.config.auth_info)
+    }
+
     /// Where the API server is.
     pub(super) fn address(&self) -> String {
         self.config.cluster_url.to_string()

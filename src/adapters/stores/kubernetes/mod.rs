@@ -249,6 +249,10 @@ impl Backend for Kubernetes {
         name.match_indices('/').nth(1).map_or(name, |(end, _)| &name[..end])
     }
 
+    fn credentials(&self) -> Option<String> {
+        Some(self.api.credentials())
+    }
+
     /// The namespace's own uid, which one that is made anew under the same name does not have; that of `kube-system` for
     /// the whole cluster. Where it may not be read, the server's address has to do.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

@@ -163,6 +163,29 @@ impl KubernetesSettings {
     }
 }
 
+/// Where the credentials come from, for people.
+pub(super) fn credentials(auth: &AuthInfo) -> String {
+    if let Some(exec) = &auth.exec {
+        return format!(
+            "the credential plugin {} of the kubeconfig",
+            exec.command.as_deref().unwrap_or("without a name")
+        );
+    }
+    if let Some(file) = &auth.token_file {
+        return format!("the token in {file}");
+    }
+    let kind = if auth.token.is_some() {
+        "token"
+    } else if auth.client_certificate.is_some() || auth.client_certificate_data.is_some() {
+        "client certificate"
+    } else if auth.auth_provider.is_some() {
+        "auth provider"
+    } else {
+        "user"
+    };
+    format!("the {kind} in the kubeconfig")
+}
+
 /// The client; runs the kubeconfig's credential plugin, where it has one.
 pub(super) async fn client(config: &Config) -> Result<Client, KubernetesError> {
     let credentials = |why: &str| KubernetesError::Credentials(why.to_owned());

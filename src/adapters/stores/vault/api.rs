@@ -96,8 +96,21 @@ impl Api {
         let client = builder.build().map_err(|_| VaultError::Login("no HTTP client could be made".to_owned()))?;
         let session = tokio::sync::Mutex::default();
         let api = Self { client, address, namespace: settings.namespace, auth: settings.auth, session };
-        api.token().await.map_err(|error| VaultError::Login(error.message))?;
+        api.token().await.map_err(|error| match error.kind {
+            CallErrorKind::Credentials => VaultError::Refused { from: api.auth.in_words(), why: error.message },
+            CallErrorKind::Throttled
+            | CallErrorKind::Unavailable
+            | CallErrorKind::Denied
+            | CallErrorKind::Invalid
+            | CallErrorKind::NoSuchEntity
+            | CallErrorKind::Other => VaultError::Login(error.message),
+        })?;
         Ok(api)
+    }
+
+    /// Where the credentials come from, for people.
+    pub(super) fn credentials(&self) -> String {
+        self.auth.in_words()
     }
 
     /// The token, after a login where there was none yet or its time is nearly over: a run that waits outlives it.
@@ -112,7 +125,7 @@ impl Api {
     async fn log_in(&self) -> Result<Session, CallError> {
         let failed = |why: String| CallError::new(CallErrorKind::Credentials, why);
         let (mount, body) = match &self.auth {
-            Auth::Token(token) => return Ok(Session { token: token.clone(), ends: None, known: None }),
+            Auth::Token { token, .. } => return Ok(Session { token: token.clone(), ends: None, known: None }),
             Auth::AppRole { mount, role_id, secret_id } => {
                 (mount, json!({ "role_id": role_id, "secret_id": secret_id.as_str() }))
             }
@@ -147,7 +160,7 @@ impl Api {
         if answer.status != 403 || self.knows(&token).await {
             return Ok(answer);
         }
-        if matches!(self.auth, Auth::Token(_)) {
+        if matches!(self.auth, Auth::Token { .. }) {
             return Ok(Answer { is_about_the_token: true, ..answer });
         }
         let token = self.token().await?;

@@ -244,6 +244,10 @@ impl Backend for Vault {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
     }
 
+    fn credentials(&self) -> Option<String> {
+        Some(self.api.credentials())
+    }
+
     /// The mount's own number, which a mount made anew under the same path does not have.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         let uuid = self.mounted().await?;

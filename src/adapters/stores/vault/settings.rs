@@ -11,7 +11,12 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 /// How rotator makes itself known.
 pub enum Auth {
     /// With a token.
-    Token(Zeroizing<String>),
+    Token {
+        /// The token.
+        token: Zeroizing<String>,
+        /// Where it was found, for people.
+        from: String,
+    },
     /// As an AppRole.
     AppRole {
         /// Where the method is mounted.
@@ -30,6 +35,19 @@ pub enum Auth {
         /// The file with the service account's token.
         token: PathBuf,
     },
+}
+
+impl Auth {
+    /// Where the credentials come from, for people.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Token { from, .. } => from.clone(),
+            Self::AppRole { mount, role_id, .. } => format!("the AppRole {role_id} at auth/{mount}"),
+            Self::Kubernetes { mount, role, token } => {
+                format!("the role {role} at auth/{mount} with the service account token in {}", token.display())
+            }
+        }
+    }
 }
 
 /// Why there is no such store.
@@ -67,6 +85,14 @@ pub enum VaultError {
     /// The login failed.
     #[error("log in to Vault: {0}")]
     Login(String),
+    /// The login was refused: the credentials for it are not accepted.
+    #[error("log in to Vault with {from}: {why}")]
+    Refused {
+        /// Where they come from.
+        from: String,
+        /// What was answered.
+        why: String,
+    },
 }
 
 /// All that it takes.
@@ -123,13 +149,15 @@ fn auth(table: Lookup<'_>, variable: Lookup<'_>, environment: Lookup<'_>) -> Res
     let mount = |default: &str| table("auth_mount").unwrap_or_else(|| default.to_owned());
     match table("auth").as_deref() {
         None | Some("token") => {
+            let named = |name: &'static str| Some((environment(name)?, format!("the token in {name}")));
             let from_file = || {
-                let home = environment("HOME")?;
-                let text = std::fs::read_to_string(PathBuf::from(home).join(".vault-token")).ok()?;
-                Some(text.trim().to_owned())
+                let file = PathBuf::from(environment("HOME")?).join(".vault-token");
+                let text = std::fs::read_to_string(&file).ok()?;
+                Some((text.trim().to_owned(), format!("the token in {}", file.display())))
             };
-            let token = variable("TOKEN").or_else(from_file).filter(|token| !token.is_empty());
-            token.map(|token| Auth::Token(Zeroizing::new(token))).ok_or_else(|| {
+            let found = named("BAO_TOKEN").or_else(|| named("VAULT_TOKEN")).or_else(from_file);
+            let found = found.filter(|(token, _)| !token.is_empty());
+            found.map(|(token, from)| Auth::Token { token: Zeroizing::new(token), from }).ok_or_else(|| {
                 missing("set VAULT_TOKEN or BAO_TOKEN, log in with `vault login`, or set auth of the [[store]]")
             })
         }
