@@ -45,6 +45,11 @@ impl Not {
         Self { reason, message: message.into(), due: true, look_again: false }
     }
 
+    /// Whether the key is due all the same.
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+
     pub(super) fn about(self, candidate: &Candidate) -> LeftAloneNote {
         LeftAloneNote {
             key_id: Some(candidate.key_id.clone()),

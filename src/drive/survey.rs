@@ -11,12 +11,13 @@ use super::campaign::CampaignError;
 use super::choice::{Choice, Names, Unmatched, unmatched};
 use super::confirm::Confirmed;
 use super::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
+use super::left_as_is::Judged;
 use super::pace::Operation;
 use super::second_key;
 use super::sinks::InSinks;
 use super::world::World;
 use super::writable::Answers;
-use crate::discovery::{Candidate, Place, Spot, StoredEntry, WhyLeftAlone, discover, read_pair};
+use crate::discovery::{Candidate, Place, Spot, StoredEntry, discover, read_pair};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::journal::store::SharedStore;
 use crate::ports::call::CallError;
@@ -69,7 +70,7 @@ pub struct Survey {
     /// Patterns of `--exclude` that match no key.
     unmatched_exclude: Vec<Unmatched>,
     /// What could not be read or asked about: a pattern may have meant it.
-    unread: Vec<String>,
+    pub(super) unread: Vec<String>,
     /// How many entries each store has.
     pub entries: BTreeMap<StoreName, usize>,
 }
@@ -142,7 +143,7 @@ impl Taken {
     }
 }
 
-fn place_note(store: &StoreName, spot: &Spot) -> PlaceNote {
+pub(super) fn place_note(store: &StoreName, spot: &Spot) -> PlaceNote {
     PlaceNote { store: store.to_string(), entry: spot.entry.to_string(), location: spot.location.to_string() }
 }
 
@@ -167,7 +168,7 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
     let Everything { entries, not_ours, mut unread, count } = read_everything(world).await?;
     survey.entries = count;
-    let findings = discover(&entries);
+    let mut findings = discover(&entries);
     let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
     let Searched { elsewhere, unopened } = search(world, &entries, &unread_names, &findings.candidates);
     unread.extend(unopened.into_iter().map(|(store, entry, why)| (store, entry, why.to_string())));
@@ -177,17 +178,10 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     drop(entries);
     let mut names: Vec<Names> = taken.names.clone();
     let mut found: BTreeSet<AccessKeyId> = findings.candidates.iter().map(|found| found.key_id.clone()).collect();
-    for alone in findings.left_alone {
-        names.push(Names::of_left_alone(&alone));
-        found.extend(alone.key_id.clone());
-        survey.left_alone.push(LeftAloneNote {
-            key_id: alone.key_id,
-            places: alone.places.iter().map(|(store, spot)| place_note(store, spot)).collect(),
-            reason: alone.why.reason().to_owned(),
-            message: alone.why.to_string(),
-            due: matches!(alone.why, WhyLeftAlone::TwoSecrets),
-        });
-    }
+    let left_alone = std::mem::take(&mut findings.left_alone);
+    found.extend(left_alone.iter().filter_map(|alone| alone.key_id.clone()));
+    let judged = Judged::ask(world, choice, taken, &left_alone, &findings.candidates).await;
+    names.extend(judged.take_down(left_alone, &mut survey));
     let asking = findings.candidates.iter().map(|candidate| {
         let elsewhere = elsewhere.get(&candidate.key_id);
         let bars = Bars { elsewhere, unread: &may_name_any, fixed: fixed(world, &not_ours, candidate) };

@@ -9,6 +9,7 @@ mod credentials;
 mod input;
 mod interrupted;
 mod journal;
+mod left_as_is;
 mod patterns;
 mod proofs;
 mod refusals;
