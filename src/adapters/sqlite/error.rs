@@ -148,13 +148,23 @@ pub enum DatabaseError {
     },
 }
 
+/// Whether another process held a lock for longer than SQLite waits. `SQLITE_PROTOCOL` says so of the locks of the
+/// write-ahead log: they are held for microseconds, and for longer only by a process that stands still
+/// (<https://www.sqlite.org/rescode.html#protocol>).
+pub(in crate::adapters) fn is_locked(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+    )
+}
+
 impl DatabaseError {
     pub(in crate::adapters) fn sqlite(path: &Path, kind: &Kind, done: &'static str, source: rusqlite::Error) -> Self {
         let code = source.sqlite_error_code();
         if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
             return Self::damaged(path, kind, &source.to_string());
         }
-        if matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) {
+        if is_locked(&source) {
             return Self::Busy { what: kind.what, path: path.to_owned() };
         }
         Self::Sqlite { what: kind.what, path: path.to_owned(), done, source }

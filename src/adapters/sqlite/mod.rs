@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::private_file::{self, Draft, Others, with_suffix};
 use crate::planted::{self, Planted};
 pub use error::DatabaseError;
+pub(super) use error::is_locked;
 pub(super) use settings::{READER, Setting, WRITER};
 
 /// What kind of database a file shall be.

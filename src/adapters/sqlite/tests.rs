@@ -45,6 +45,15 @@ fn refused(fixture: &Fixture) -> DatabaseError {
 }
 
 #[test]
+fn a_lock_that_another_process_holds_is_told_as_one_whichever_lock_it_is() {
+    for code in [rusqlite::ffi::SQLITE_BUSY, rusqlite::ffi::SQLITE_LOCKED, rusqlite::ffi::SQLITE_PROTOCOL] {
+        let said = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let error = DatabaseError::sqlite(&PathBuf::from("/j.db"), &KIND, "read", said);
+        assert!(matches!(error, DatabaseError::Busy { .. }), "{code}: {error}");
+    }
+}
+
+#[test]
 fn every_migration_is_applied_once() {
     let Fixture { path, .. } = &made();
     for _ in 0..2 {

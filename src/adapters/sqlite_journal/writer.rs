@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::changes::{Change, Stopped};
 use super::storage_error;
 use crate::adapters::FileError;
-use crate::adapters::sqlite::DatabaseError;
+use crate::adapters::sqlite::{self, DatabaseError};
 use crate::journal::store::StorageError;
 
 /// How many changes one transaction takes.
@@ -116,7 +116,10 @@ impl State {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             // Nothing has begun: a lock that somebody holds for long is no reason to give up for ever.
-            .map_err(|source| Failed { lasting: !is_busy(&source), error: storage_error(&path, "written", source) })?;
+            .map_err(|source| Failed {
+                lasting: !sqlite::is_locked(&source),
+                error: storage_error(&path, "written", source),
+            })?;
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
             let result = change.perform(&transaction);
@@ -137,10 +140,6 @@ impl State {
 struct Failed {
     lasting: bool,
     error: StorageError,
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 #[cfg(test)]

@@ -211,14 +211,15 @@ impl Stopped {
     }
 }
 
-/// Whether the store can be read at once.
+/// Whether the store can be read and written at once.
 fn is_free(store: &Path) -> bool {
-    let read = || {
-        let connection = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let locked = || {
+        let connection = Connection::open_with_flags(store, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(Duration::from_millis(50))?;
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
     };
-    read().is_ok()
+    locked().is_ok()
 }
 
 /// Whether the process stands still.
