@@ -304,6 +304,7 @@ pub async fn arrive(
         rate: config.rate,
         call_timeout: config.call_timeout,
         wait,
+        scan_interval: config.scan_interval,
         unread_ok: config.unread_ok.clone(),
         watcher: terminal.progress.then(progress::watcher),
     };

@@ -17,8 +17,8 @@ use crate::ports::secret_store::Reading;
 use crate::rotation::known::ScanSeen;
 use crate::rotation::name::AccessKeyId;
 
-/// With `--wait`, scans begin at least this far apart.
-const LEAST_INTERVAL: Duration = Duration::from_secs(60);
+/// What [`Manner::scan_interval`](super::Manner::scan_interval) is by default.
+pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// With `--wait`, scans begin at least so many times the duration of the last one apart: reading takes at most a tenth of
 /// the time.
 const INTERVAL_IN_SCANS: u32 = 10;
@@ -96,7 +96,7 @@ impl Scans {
         if world.manner.wait {
             let due = lock(&self.due_since).unwrap_or(asked);
             let before = latest.scan.as_ref().map(|scan| scan.span);
-            clock.sleep(earliest(before, due).saturating_sub(clock.monotonic())).await;
+            clock.sleep(earliest(before, due, world.manner.scan_interval).saturating_sub(clock.monotonic())).await;
         }
         let keys = lock(&self.keys).clone();
         *lock(&self.due_since) = None;
@@ -118,9 +118,9 @@ impl Scans {
 
 /// When the next scan may begin, after the one `before`, if a removal has been due since `due`: scans are far enough apart
 /// to gather the removals that become due meanwhile.
-fn earliest(before: Option<Span>, due: Duration) -> Duration {
+fn earliest(before: Option<Span>, due: Duration, least: Duration) -> Duration {
     let Some(before) = before else { return Duration::ZERO };
-    let interval = LEAST_INTERVAL.max(before.ended.saturating_sub(before.began) * INTERVAL_IN_SCANS);
+    let interval = least.max(before.ended.saturating_sub(before.began) * INTERVAL_IN_SCANS);
     (before.began + interval).min(due + LONGEST_WAIT)
 }
 
@@ -177,17 +177,17 @@ mod tests {
 
     #[test]
     fn the_first_scan_begins_at_once() {
-        assert_eq!(earliest(None, at(1_000)), Duration::ZERO);
+        assert_eq!(earliest(None, at(1_000), SCAN_INTERVAL), Duration::ZERO);
     }
 
     #[test]
     fn scans_begin_a_minute_apart_and_take_at_most_a_tenth_of_the_time() {
-        assert_eq!(earliest(span(100, 101), at(102)), at(160));
-        assert_eq!(earliest(span(100, 120), at(125)), at(300));
+        assert_eq!(earliest(span(100, 101), at(102), SCAN_INTERVAL), at(160));
+        assert_eq!(earliest(span(100, 120), at(125), SCAN_INTERVAL), at(300));
     }
 
     #[test]
     fn a_removal_waits_at_most_fifteen_minutes_for_a_scan() {
-        assert_eq!(earliest(span(1_000, 1_900), at(2_000)), at(2_900));
+        assert_eq!(earliest(span(1_000, 1_900), at(2_000), SCAN_INTERVAL), at(2_900));
     }
 }

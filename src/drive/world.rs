@@ -51,6 +51,8 @@ pub struct Manner {
     pub call_timeout: Duration,
     /// Whether to wait for times to come instead of leaving rotations in flight.
     pub wait: bool,
+    /// With `wait`: how far apart scans of all entries begin at least. A scan that takes long is followed by a longer pause.
+    pub scan_interval: Duration,
     /// Patterns of entries that may stay unread (the operator's word).
     pub unread_ok: globset::GlobSet,
     /// Is told of changes.

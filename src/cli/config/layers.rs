@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::error::CliError;
 
 /// Every setting, as (section, key); the section of a key at the top is empty.
-const SETTINGS: [(&str, &str); 21] = [
+const SETTINGS: [(&str, &str); 22] = [
     ("", "journal"),
     ("", "store"),
     ("policy", "older_than"),
@@ -24,6 +24,7 @@ const SETTINGS: [(&str, &str); 21] = [
     ("policy", "unread_ok"),
     ("policy", "still_in_use"),
     ("policy", "still_in_use_for"),
+    ("policy", "scan_interval"),
     ("policy", "concurrency"),
     ("policy", "rate"),
     ("owner", "template"),

@@ -53,6 +53,8 @@ pub struct Config {
     pub removal_is_set: bool,
     /// Entries that may stay unread.
     pub unread_ok: GlobSet,
+    /// With `--wait`, the least time from the beginning of one scan of all entries to that of the next.
+    pub scan_interval: Duration,
     /// Calls in flight.
     pub concurrency: usize,
     /// Calls a second of one operation, at most.

@@ -79,35 +79,38 @@ fn flags_stand_above_the_environment_and_that_above_the_file() {
     assert!(config.file.is_some() && !config.deletes_at_once());
 }
 
+/// Each key of the file, with another value than its default.
+const EVERY_KEY: &str = r#"
+store = "sqlite:s.db"
+journal = "j.db"
+[policy]
+older_than = "80d"
+overlap = "1h"
+quarantine = "7d"
+settle = "2m"
+unclaimed_after = "1h"
+confirmations = 5
+proof_span = "20s"
+proof_timeout = "5m"
+spare_key = "delete-inactive"
+unclaimed = "report"
+unread_ok = ["legacy/*", "a/b/c"]
+still_in_use = "ignore"
+still_in_use_for = "3d"
+scan_interval = "5m"
+concurrency = 3
+rate = 2.5
+[owner]
+template = "svc-{app}"
+[owner.table]
+"shop/production" = "till"
+[aws]
+call_timeout = "3s"
+"#;
+
 #[test]
 fn every_key_can_be_set_in_the_file_and_in_the_environment() {
-    let file = r#"
-        store = "sqlite:s.db"
-        journal = "j.db"
-        [policy]
-        older_than = "80d"
-        overlap = "1h"
-        quarantine = "7d"
-        settle = "2m"
-        unclaimed_after = "1h"
-        confirmations = 5
-        proof_span = "20s"
-        proof_timeout = "5m"
-        spare_key = "delete-inactive"
-        unclaimed = "report"
-        unread_ok = ["legacy/*", "a/b/c"]
-        still_in_use = "ignore"
-        still_in_use_for = "3d"
-        concurrency = 3
-        rate = 2.5
-        [owner]
-        template = "svc-{app}"
-        [owner.table]
-        "shop/production" = "till"
-        [aws]
-        call_timeout = "3s"
-    "#;
-    let of_file = load(file, &[], &[]).expect("valid");
+    let of_file = load(EVERY_KEY, &[], &[]).expect("valid");
     let variables = [
         ("ROTATOR_STORE", "sqlite:s.db"),
         ("ROTATOR_JOURNAL", "j.db"),
@@ -124,6 +127,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         ("ROTATOR_POLICY_UNREAD_OK", "legacy/*, a/b/c"),
         ("ROTATOR_POLICY_STILL_IN_USE", "ignore"),
         ("ROTATOR_POLICY_STILL_IN_USE_FOR", "3d"),
+        ("ROTATOR_POLICY_SCAN_INTERVAL", "5m"),
         ("ROTATOR_POLICY_CONCURRENCY", "3"),
         ("ROTATOR_POLICY_RATE", "2.5"),
         ("ROTATOR_OWNER_TEMPLATE", "svc-{app}"),
@@ -154,6 +158,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         assert!(config.unread_ok.is_match("legacy/x/y") && config.unread_ok.is_match("a/b/c"));
         assert!(!config.unread_ok.is_match("a/b/d"));
         assert_eq!((config.concurrency, config.rate, config.call_timeout), (3, Some(2.5), S(3)));
+        assert_eq!(config.scan_interval, S(300));
         let table = [("shop/production".to_owned(), "till".to_owned())].into();
         assert_eq!(config.owner, Owner::Table(table, "svc-{app}".to_owned()));
     }

@@ -15,6 +15,7 @@ use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
 use crate::drive::choice::Patterns;
 use crate::drive::owner::{LITERAL, Owner};
+use crate::drive::scans::SCAN_INTERVAL;
 use crate::rotation::name::UserName;
 use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
 
@@ -44,6 +45,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
             Some(given) => globs(&given.texts, "unread_ok")?,
             None => GlobSet::empty(),
         },
+        scan_interval: duration(layers, "policy", "scan_interval", SCAN_INTERVAL)?,
         concurrency: number(layers, "concurrency", DEFAULT_CONCURRENCY, |n| (1..=MOST_CONCURRENCY).contains(n))?,
         rate: rate(layers)?,
         call_timeout: positive_duration(layers, "aws", "call_timeout", DEFAULT_CALL_TIMEOUT)?,

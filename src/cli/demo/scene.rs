@@ -156,7 +156,7 @@ impl Scene {
         command.env("ROTATOR_JOURNAL", folder.join("journal.db"));
         // Waits that real AWS needs and the sandbox does not.
         command.env("ROTATOR_POLICY_PROOF_SPAN", "0s").env("ROTATOR_POLICY_SETTLE", "1s");
-        command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s");
+        command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s").env("ROTATOR_POLICY_SCAN_INTERVAL", "0s");
         // There may be no terminal to ask on: the demo itself says that old keys may go at once.
         command.env("ROTATOR_POLICY_OVERLAP", "0s");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -114,6 +114,7 @@ impl Bench {
         command.env("ROTATOR_STORE", "sqlite:store.db").env("ROTATOR_JOURNAL", "journal.db");
         command.env("ROTATOR_POLICY_PROOF_SPAN", "0s").env("ROTATOR_POLICY_SETTLE", "1s");
         command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s");
+        command.env("ROTATOR_POLICY_SCAN_INTERVAL", "0s");
         // A word on it is needed where there is no terminal.
         command.env("ROTATOR_POLICY_OVERLAP", "0s");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -114,7 +114,7 @@ async fn nothing_stays_in_memory_of_a_closed_rotation_as_root_sees_it() {
     proof.conclude();
 }
 
-/// Rotations that wait for their overlap to pass.
+/// Rotations that wait for their overlap to pass, some of them after answers that could not be read.
 #[test]
 fn nothing_stays_in_memory_of_a_rotation_that_waits_as_root_sees_it() {
     let mut proof = Proof::of("T17", "memory of the process, rotations waiting", &["rotations stored-new and waiting"]);
@@ -123,6 +123,13 @@ fn nothing_stays_in_memory_of_a_rotation_that_waits_as_root_sees_it() {
     let entries = fill(&sandbox, &mut guarded, USERS);
     let program = Program::at(&sandbox);
     program.import(&entries);
+    for (number, kind) in
+        [FaultKind::Truncate(520), FaultKind::CutOff(520), FaultKind::Garbage200, FaultKind::LostReplyAfter]
+            .into_iter()
+            .enumerate()
+    {
+        sandbox.arm(Fault::new(kind).on(Action::CreateAccessKey).for_user(user(number)));
+    }
     let running = program.spawn(&["run", "--overlap", "1h", "--wait"]);
     until("stored new pairs", || states(&program).get("stored-new") == Some(&(USERS as u64)));
     guard_new(&mut guarded, &program, "-");

@@ -51,6 +51,7 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         rate: run.rate,
         call_timeout: Duration::from_secs(10),
         wait: false,
+        scan_interval: rotator::drive::scans::SCAN_INTERVAL,
         unread_ok: globset::GlobSet::empty(),
         watcher: None,
     };

@@ -144,6 +144,7 @@ pub(super) async fn process(
             rate: traffic.and_then(|traffic| traffic.rate),
             call_timeout: Duration::from_millis(CALL_TIMEOUT.unsigned_abs()),
             wait: traffic.is_some_and(|traffic| traffic.wait),
+            scan_interval: rotator::drive::scans::SCAN_INTERVAL,
             unread_ok: globset::GlobSet::empty(),
             watcher: None,
         };

@@ -162,6 +162,7 @@ impl Program {
             .with("ROTATOR_POLICY_PROOF_SPAN", "0s")
             .with("ROTATOR_POLICY_SETTLE", "0s")
             .with("ROTATOR_POLICY_UNCLAIMED_AFTER", "0s")
+            .with("ROTATOR_POLICY_SCAN_INTERVAL", "0s")
             // A word on it is needed where there is no terminal.
             .with("ROTATOR_POLICY_OVERLAP", "0s")
             .with("ROTATOR_AWS_CALL_TIMEOUT", "2s")
