@@ -153,6 +153,12 @@ impl Rotation {
     /// What of this rotation is in IAM, for people.
     fn in_iam(&self) -> String {
         let old = &self.opened.old_key;
+        // The reply to a deletion may be lost.
+        let still = match self.standing.intent() {
+            Some(Intent::DeleteOld) => "may be deleted already",
+            _ if self.old_delete_may_land => "may be deleted already",
+            _ => "is still in IAM",
+        };
         match self.standing.phase() {
             None => String::new(),
             Some(Phase::Opened) => format!("the old key {old} is as it was, and IAM has no new one of this rotation"),
@@ -160,10 +166,10 @@ impl Rotation {
                 format!("the old key {old} is as it was, and IAM has the new key {} beside it", made.key)
             }
             Some(Phase::StoredNew { made, .. }) => {
-                format!("every place holds the new pair {}, and the old key {old} is still in IAM", made.key)
+                format!("every place holds the new pair {}, and the old key {old} {still}", made.key)
             }
             Some(Phase::DeactivatedOld { made, .. }) => {
-                format!("every place holds the new pair {}, and the old key {old} is still in IAM, inactive", made.key)
+                format!("every place holds the new pair {}, and the old key {old}, inactive, {still}", made.key)
             }
         }
     }

@@ -18,6 +18,7 @@ mod record;
 pub mod secret;
 pub mod sink;
 pub mod standing;
+pub mod watched;
 pub mod wording;
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use super::plan::ground::{holds_new, last_used, places_of, scan_for, twice};
 use super::plan::{Look, Step, block};
 use super::policy::{Timestamp, Unclaimed};
 use super::reason::Reason;
-use super::standing::{Phase, Rotation, in_window};
+use super::standing::{Phase, Rotation};
+use super::watched::in_window;
 use crate::planted::{self, Planted};
 
 fn done(outcome: Outcome) -> Step {

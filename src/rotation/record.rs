@@ -9,7 +9,8 @@ use super::name::AccessKeyId;
 use super::plan::ground::OLD_INACTIVE;
 use super::reason::Reason;
 use super::sink::Acknowledged;
-use super::standing::{FirstLook, Phase, Probe, Rotation, Watched};
+use super::standing::{FirstLook, Phase, Probe, Rotation};
+use super::watched::Watched;
 
 /// What an event leaves on record beside the standing.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {

@@ -36,7 +36,8 @@ use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
 use super::reason::Reason;
 use super::secret::{Fingerprint, SecretKey};
 use super::sink::{Acknowledged, Follower, SinkState};
-use super::standing::{Claim, Made, Phase, Probe, Rotation, Standing, Watched};
+use super::standing::{Claim, Made, Phase, Probe, Rotation, Standing};
+use super::watched::Watched;
 use crate::discovery::{Location, Place, Spot};
 
 pub(super) const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
