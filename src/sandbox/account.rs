@@ -93,6 +93,8 @@ pub(super) struct Key {
     /// The owner's name in lower case, the index of the users.
     pub(super) owner: String,
     pub(super) status: KeyStatus,
+    /// The status before the last change, and when that was.
+    pub(super) former_status: Option<(KeyStatus, Timestamp)>,
     pub(super) created: Timestamp,
     /// Grows with every key made; a page of a listing continues after it.
     pub(super) serial: u64,

@@ -35,6 +35,8 @@ pub struct Behaviour {
     pub new_keys_invalid_for: Duration,
     /// How long after a use `GetAccessKeyLastUsed` tells of it.
     pub last_used_lag: Duration,
+    /// For how long after a change of a key's status listings show the former one.
+    pub status_lag: Duration,
 }
 
 /// Who signed a request.
@@ -186,7 +188,10 @@ impl World {
         if let Some(user) = self.users.get_mut(&owner) {
             user.keys.push(id.clone());
         }
-        self.keys.insert(id.clone(), Key { id, secret, owner, status, created, serial, uses: Uses::default() });
+        self.keys.insert(
+            id.clone(),
+            Key { id, secret, owner, status, former_status: None, created, serial, uses: Uses::default() },
+        );
         Ok(())
     }
 
@@ -209,12 +214,14 @@ impl World {
         let page: Vec<&Key> = visible.by_ref().take(limit).collect();
         let last = page.last().map(|key| key.serial.to_string());
         let marker = last.filter(|_| visible.next().is_some());
-        Ok(Page { items: page.into_iter().map(|key| self.summary(key)).collect(), marker })
+        Ok(Page { items: page.into_iter().map(|key| self.listed(key)).collect(), marker })
     }
 
     pub(super) fn update_access_key(&mut self, user: &str, id: &str, status: KeyStatus) -> Result<(), ApiError> {
         let id = self.own_key(user, id)?;
+        let now = self.clock.now();
         if let Some(key) = self.keys.get_mut(&id) {
+            key.former_status = Some((key.status, now));
             key.status = status;
         }
         Ok(())
@@ -255,6 +262,15 @@ impl World {
         if let Some(key) = self.keys.get_mut(id) {
             key.created = key.created.checked_sub(LONG_AGO).unwrap_or(Timestamp::MIN);
         }
+    }
+
+    /// What a listing shows of the key, which may be late.
+    fn listed(&self, key: &Key) -> KeySummary {
+        let is_late = |since: &Timestamp| {
+            since.checked_add(self.behaviour.status_lag).is_ok_and(|shown| self.clock.now() < shown)
+        };
+        let former = key.former_status.filter(|(_, changed)| is_late(changed)).map(|(status, _)| status);
+        KeySummary { status: former.unwrap_or(key.status), ..self.summary(key) }
     }
 
     fn summary(&self, key: &Key) -> KeySummary {

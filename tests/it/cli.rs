@@ -6,6 +6,8 @@ mod campaigns;
 mod codes;
 mod consent;
 mod credentials;
+mod evidence;
+mod facts;
 mod input;
 mod interrupted;
 mod journal;
