@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rotator::discovery::discover;
 
+use super::readers::{Document, differences};
 use super::{NEW_ID, NEW_SECRET, entry, rotated};
 
 const ID: &str = "AKIAABCDEFGHIJ234567";
@@ -98,4 +99,42 @@ fn each_shape_has_the_right_outcome() {
         .filter_map(|case| Some(format!("{} => {}\n  {}\n{}", case.title, case.outcome, wrong(case)?, case.text)))
         .collect();
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// What reads the documents of a file of the corpus, where a library that is not ours does.
+fn reader_of(kind: &str) -> Option<&'static str> {
+    match kind {
+        "airflow" | "ecs" | "velero" => Some("json"),
+        "compose" | "compose-list" | "helm" | "kubernetes" | "kubernetes-secret" | "litestream" | "rails"
+        | "spring-yml" | "thanos" => Some("yaml"),
+        "django" | "dotenv" | "json-in-dotenv" | "mastodon" => Some("dotenv"),
+        "credentials" => Some("credentials"),
+        "boto" | "rclone" | "s3cfg" => Some("ini"),
+        _ => None,
+    }
+}
+
+#[test]
+fn independent_readers_of_each_shape_get_the_new_pair_and_all_else_as_before() {
+    let mut documents = Vec::new();
+    for case in cases() {
+        let kind = case.title.split(':').next().unwrap_or_default();
+        let pair = if case.outcome == "rotated" {
+            (ID, SECRET)
+        } else if case.outcome.starts_with("rotated 2") {
+            (ID2, SECRET2)
+        } else {
+            continue;
+        };
+        let Some(reader) = reader_of(kind) else { continue };
+        let stored = entry("app/prod/doc", &case.text);
+        let findings = discover(std::slice::from_ref(&stored));
+        let after = rotated(&stored, &findings, pair.0).expect("a candidate");
+        let pair = [(pair.0.to_owned(), NEW_ID.to_owned()), (pair.1.to_owned(), NEW_SECRET.to_owned())];
+        documents.push(Document { reader, before: case.text, after, pair });
+    }
+    assert!(documents.len() >= 30, "{} documents are read", documents.len());
+    for (document, difference) in documents.iter().zip(differences(&documents)) {
+        assert_eq!(difference, None, "{}\n{}", document.before, document.after);
+    }
 }

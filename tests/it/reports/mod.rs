@@ -1,8 +1,10 @@
 //! Configuration as it is found in public reports and in the documentation of its formats: what is a pair in it is
 //! rotated and nothing else changes; what is none is left alone for the right reason.
 
+mod cases;
 mod corpus;
 mod planted_pair;
+mod readers;
 
 use rotator::discovery::{Findings, Place, StoredEntry, splice_all};
 use rotator::rotation::name::{AccessKeyId, EntryName, StoreName};

@@ -2,9 +2,11 @@
 //! pair ever changes.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngSeed, TestRunner};
 use rotator::discovery::discover;
 
+use super::readers::{Document, differences};
 use super::{NEW_ID, NEW_SECRET, entry, rotated};
 use crate::support::proof;
 
@@ -73,6 +75,7 @@ fn value() -> impl Strategy<Value = String> {
 
 #[derive(Debug)]
 struct Planted {
+    kind: usize,
     text: String,
     id: String,
     secret: String,
@@ -87,18 +90,46 @@ fn planted() -> impl Strategy<Value = Planted> {
         let (id_name, secret_name) = NAMES[names];
         members.insert(first % (members.len() + 1), (id_name.to_owned(), id.clone()));
         members.insert(second % (members.len() + 1), (secret_name.to_owned(), secret.clone()));
-        Planted { text: document(kind, &members), id, secret }
+        Planted { kind, text: document(kind, &members), id, secret }
     })
 }
 
-#[test]
-fn only_the_planted_pair_is_found_and_changed() {
-    let mut runner = TestRunner::new(ProptestConfig {
+/// What reads a document of each kind.
+const READERS: [&str; 8] = ["dotenv", "dotenv", "credentials", "yaml", "yaml", "json", "toml", "yaml"];
+
+fn runner() -> TestRunner {
+    TestRunner::new(ProptestConfig {
         cases: u32::try_from(proof::cases(2_000, 200_000)).unwrap_or(u32::MAX),
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(proof::seed()),
         ..ProptestConfig::default()
-    });
+    })
+}
+
+#[test]
+fn independent_readers_get_the_new_pair_and_all_else_as_before() {
+    let mut runner = runner();
+    let documents: Vec<Document> = (0..proof::cases(500, 20_000))
+        .map(|_| {
+            let planted = planted().new_tree(&mut runner).expect("a document").current();
+            let stored = entry("app/prod/doc", &planted.text);
+            let findings = discover(std::slice::from_ref(&stored));
+            Document {
+                reader: READERS[planted.kind],
+                after: rotated(&stored, &findings, &planted.id).expect("a candidate"),
+                before: planted.text,
+                pair: [(planted.id, NEW_ID.to_owned()), (planted.secret, NEW_SECRET.to_owned())],
+            }
+        })
+        .collect();
+    for (document, difference) in documents.iter().zip(differences(&documents)) {
+        assert_eq!(difference, None, "{}\n{}", document.before, document.after);
+    }
+}
+
+#[test]
+fn only_the_planted_pair_is_found_and_changed() {
+    let mut runner = runner();
     let done = runner.run(&planted(), |planted| {
         let stored = entry("app/prod/doc", &planted.text);
         let findings = discover(std::slice::from_ref(&stored));
