@@ -6,7 +6,8 @@ use rotator::rotation::denied::ONE_KEY_IN;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::{Made, Phase, Probe, Rotation, Standing, Watched};
+use rotator::rotation::standing::{Made, Phase, Probe, Rotation, Standing};
+use rotator::rotation::watched::Watched;
 
 use super::machine::at;
 use super::world::LATE;
