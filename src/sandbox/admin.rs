@@ -41,6 +41,13 @@ fn root_path() -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct NewName {
+    user: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SeededKey {
     user: String,
     id: Option<String>,
@@ -133,6 +140,11 @@ fn route(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Value, ApiError>
     match (method.as_str(), what) {
         ("GET", "state") => Ok(state(&shared.lock())),
         ("POST", "users") => add_user(&mut shared.lock(), read(body)?),
+        ("POST", "rename") => {
+            let NewName { user, name } = read(body)?;
+            shared.lock().world.rename_user(&user, &name)?;
+            Ok(json!({}))
+        }
         ("POST", "keys") => add_key(&mut shared.lock(), read(body)?),
         ("POST", "faults") => arm(&mut shared.lock(), read(body)?),
         ("DELETE", "faults") => {

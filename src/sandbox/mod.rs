@@ -15,6 +15,7 @@
 //! |---|---|---|
 //! | `GET /_sandbox/state` | | account, clock, users with their keys, counts of calls, armed faults, held calls |
 //! | `POST /_sandbox/users` | `{"name", "path"?, "administrator"?}` | makes a user |
+//! | `POST /_sandbox/rename` | `{"user", "name"}` | gives a user another name |
 //! | `POST /_sandbox/keys` | `{"user", "id"?, "secret"?, "status"?, "created"?}` | makes a key; `{"id", "secret"}` |
 //! | `POST /_sandbox/faults` | `{"kind", "action"?, "user"?, "nth"?, "probability"?, "seed"?, "times"?}` | arms a fault; `{"fault": n}` |
 //! | `DELETE /_sandbox/faults` | | disarms all faults; calls already held stay held |
@@ -212,6 +213,14 @@ impl Sandbox {
             world.delete_access_key(name, key.id.as_str())?;
         }
         world.delete_user(name)
+    }
+
+    /// Gives a user another name behind everybody's back, as `UpdateUser` does; the user's unique id and keys stay.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`, or `EntityAlreadyExists` for the new name.
+    pub fn rename_user(&self, name: &str, new_name: &str) -> Result<(), ApiError> {
+        self.shared.lock().world.rename_user(name, new_name)
     }
 
     /// Puts a key in, of any status and age, past the quota too. `created` is now unless given.

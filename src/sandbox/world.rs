@@ -148,6 +148,25 @@ impl World {
         Ok(())
     }
 
+    /// Gives a user another name; its id and its keys stay
+    /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateUser.html>).
+    pub(super) fn rename_user(&mut self, name: &str, new_name: &str) -> Result<(), ApiError> {
+        self.user(name)?;
+        self.check_new_user_name(new_name)?;
+        let (before, after) = (name.to_lowercase(), new_name.to_lowercase());
+        if before != after && self.users.contains_key(&after) {
+            return Err(ApiError::entity_already_exists(new_name));
+        }
+        if let Some(mut user) = self.users.remove(&before) {
+            new_name.clone_into(&mut user.name);
+            self.users.insert(after.clone(), user);
+        }
+        for key in self.keys.values_mut().filter(|key| key.owner == before) {
+            key.owner.clone_from(&after);
+        }
+        Ok(())
+    }
+
     /// Users by name, `limit` of them, after the one that `marker` names.
     pub(super) fn list_users(&self, marker: Option<&str>, limit: usize) -> Page<&User> {
         let after = marker.map_or(Bound::Unbounded, |marker| Bound::Excluded(marker.to_owned()));

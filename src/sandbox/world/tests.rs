@@ -101,6 +101,23 @@ fn a_user_with_keys_cannot_be_deleted() {
 }
 
 #[test]
+fn a_renamed_user_keeps_its_id_and_its_keys() {
+    let mut world = world();
+    world.create_user("bob", "/", false).expect("a new user");
+    let (key, _) = world.create_access_key("alice").expect("a key");
+    let id = world.user("alice").expect("found").id.clone();
+    assert_eq!(code(world.rename_user("alice", "Bob")), is(409, "EntityAlreadyExists"));
+    assert_eq!(code(world.rename_user("nobody", "carol")), is(404, "NoSuchEntity"));
+    world.rename_user("alice", "Carol").expect("renamed");
+    let renamed = world.user("carol").expect("found");
+    assert_eq!((renamed.name.as_str(), &renamed.id), ("Carol", &id));
+    assert_eq!(code(world.user("alice").map(|_| ())), is(404, "NoSuchEntity"));
+    assert_eq!((world.keys_of("carol").len(), world.owner_of(key.id.as_str())), (1, Some("Carol")));
+    world.rename_user("carol", "carol").expect("only its case changes");
+    world.delete_access_key("carol", key.id.as_str()).expect("deleted");
+}
+
+#[test]
 fn a_key_is_found_only_under_its_own_user() {
     let mut world = world();
     world.create_user("bob", "/", false).expect("a new user");
