@@ -105,6 +105,10 @@ faults! {
     NarrowSearch = "narrow-search",
     /// rotator's own credentials are used again after they have failed, and the failure counts as any other.
     DeadCredentialsUsed = "dead-credentials-used",
+    /// A user that IAM does not find is gone, whatever name it may have now.
+    RenameNotFollowed = "rename-not-followed",
+    /// That there is no such user counts as the end of the key that was to be deleted.
+    NoSuchUserIsNoSuchKey = "no-such-user-is-no-such-key",
     /// A campaign stays open for what only an operator can bring on.
     CampaignKeptOpen = "campaign-kept-open",
 }

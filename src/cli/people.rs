@@ -202,6 +202,7 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
         | Reason::NewKeyDiscarded { .. }
         | Reason::StoredPairFails { .. }
         | Reason::WrongIdentity { .. }
+        | Reason::UserNotFound { .. }
         | Reason::TooManyCreates => {}
     }
     keys

@@ -137,7 +137,7 @@ impl Drive {
     ) -> Result<(), CampaignError> {
         let last = self.journal.store().last_campaign().await?;
         let open = last.clone().filter(|campaign| !campaign.closed);
-        let survey = self.survey(choice, open.as_ref(), &report.touched).await?;
+        let mut survey = self.survey(choice, open.as_ref(), &report.touched).await?;
         report.troubles.extend(survey.warnings().map(|warning| (None, warning)));
         report.entries.clone_from(&survey.entries);
         if let Err(error) = survey.check_only() {
@@ -145,6 +145,9 @@ impl Drive {
             return Err(error);
         }
         let seen = survey.keys();
+        let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
+        let now = self.world.aws_now();
+        failing::ask_about_contradictions(&mut survey, &failing, now);
         let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
         let before: Vec<Summary> = match &open {
             Some(campaign) => self.journal.store().summaries(Which::Campaign(campaign.id)).await?,
@@ -158,8 +161,6 @@ impl Drive {
             report.failed(key, why, false);
         }
 
-        let now = self.world.aws_now();
-        let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
         failing.retain(|key, _| seen.contains(key));
         let mut so_far = failing.clone();
         take_down(&mut so_far, &report.went, now);

@@ -12,6 +12,9 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::known::{KeySeen, KeysSeen};
 use crate::rotation::name::{AccountId, UserName};
 
+/// The reason of a key that IAM says is a user's, and does not list for that user.
+pub(super) const NOT_LISTED_YET: &str = "not-listed-yet";
+
 /// A key that IAM lists for a user.
 pub(super) struct Confirmed {
     /// The user's account.
@@ -128,15 +131,13 @@ async fn user_of(
         // Names of users are unique whatever their case, and how it is written is IAM's to say.
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
             match list(world, account, &user).await {
-                Ok(keys) => Ok((user, keys)),
+                Ok(keys) if keys.find(&candidate.key_id).is_some() => Ok((user, keys)),
+                Ok(_) => Err(not_listed_yet(&user)),
                 Err(error) => Err(not_listed(error)),
             }
         }
-        // IAM is eventually consistent: one of its two answers is behind.
-        Some(user) if named.contains(&user) => {
-            let message = format!("IAM says that it is {user}'s, and does not list it for {user} yet");
-            Err(Not::look_again("not-listed-yet", message))
-        }
+        Some(user) if named.contains(&user) => Err(not_listed_yet(&user)),
+        Some(user) if absent.is_none() => Err(renamed(candidate, &named, &user)),
         Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
         None => match absent {
             Some(confirmed) => Ok(confirmed),
@@ -163,6 +164,23 @@ fn not_listed(error: CallError) -> Not {
         | CallErrorKind::NoSuchEntity
         | CallErrorKind::Other => Not::needs_a_person("iam-failed", error.message),
     }
+}
+
+/// IAM is eventually consistent: one of its two answers is behind.
+fn not_listed_yet(user: &UserName) -> Not {
+    Not::look_again(NOT_LISTED_YET, format!("IAM says that it is {user}'s, and does not list it for {user} yet"))
+}
+
+/// No user has the name that the entry leads to, and the key is another's.
+fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -> Not {
+    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(" or ");
+    let line = candidate.places.first().map(|place| Owner::suggestion(place, Some(user))).unwrap_or_default();
+    let message = format!(
+        "IAM has no user {named}, to whom its entry leads, and says that the key is {user}'s: the user was renamed, or \
+         [owner] leads to a wrong name; set `{line}` in rotator.toml (or [owner] from = \"aws\", which follows a rename), \
+         then `rotator run`"
+    );
+    Not::needs_a_person("owner-unknown", message)
 }
 
 /// IAM's list has the user, and not the key. What else IAM would not say does not change that.

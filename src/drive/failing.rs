@@ -1,14 +1,16 @@
 //! Keys that fail run after run: how that is kept, and when an operator is asked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::confirm::NOT_LISTED_YET;
 use super::report::Went;
 use crate::journal::entry::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::name::{AccessKeyId, RotationId};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Standing;
 
-use super::survey::place_notes;
+use super::survey::{Survey, place_notes};
 
 /// The reason under which such a key is left alone.
 const REASON: &str = "keeps-failing";
@@ -33,6 +35,28 @@ pub(super) fn take_down(
         if *gave_up_a_key {
             of_key.created = Some(now);
         }
+    }
+}
+
+/// For how long IAM may contradict itself about a key before an operator is asked. It is eventually consistent, as a rule
+/// within seconds.
+const CONTRADICTS_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// A key that IAM has named a user for, and not listed for that user, run after run for so long, needs an operator.
+pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<AccessKeyId, Failing>, now: Timestamp) {
+    for note in survey.left_alone.iter_mut().filter(|note| note.reason == NOT_LISTED_YET) {
+        let Some(key) = &note.key_id else { continue };
+        let before = failing.get(key).filter(|before| before.why == note.message);
+        let Some(Failing { first, .. }) = before.filter(|before| now.since(before.first) >= CONTRADICTS_FOR) else {
+            continue;
+        };
+        survey.unconfirmed.remove(key);
+        note.due = true;
+        note.message = format!(
+            "{}, since {first}: see what `aws iam list-access-keys` shows for that user, and correct the entry or [owner], \
+             or leave the key out by --exclude; each run looks at it again",
+            note.message
+        );
     }
 }
 
@@ -92,8 +116,6 @@ pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn key(letter: char) -> AccessKeyId {

@@ -25,6 +25,7 @@ pub mod places;
 pub mod prove;
 mod refused;
 mod removal;
+mod renamed;
 pub mod report;
 pub mod rotate;
 pub mod scans;

@@ -6,10 +6,10 @@ use super::accounts::Account;
 use super::pace::{Operation, Priority};
 use super::world::World;
 use crate::planted::{self, Planted};
-use crate::ports::identity::WhoIs;
+use crate::ports::identity::{UserResource, WhoIs};
 use crate::rotation::event::Opened;
 use crate::rotation::known::Proof;
-use crate::rotation::name::AccessKeyId;
+use crate::rotation::name::{AccessKeyId, UserId};
 use crate::rotation::secret::SecretKey;
 
 /// The wait after an answer that was no proof; doubles up to [`LONGEST_BACKOFF`].
@@ -33,6 +33,15 @@ pub struct Manner {
     pub denied: bool,
 }
 
+/// Whether this is the user that the rotation was opened for: by the unique id where both are known, since a name may have
+/// been changed, and may have been given to another user.
+fn is_same_user(opened: &Opened, user: &UserResource, id: Option<&UserId>) -> bool {
+    match (&opened.old_pair.user_id, id) {
+        (Some(recorded), Some(id)) if !planted::is(Planted::RenameNotFollowed) => recorded == id,
+        (Some(_) | None, Some(_) | None) => user.is_user(&opened.user),
+    }
+}
+
 /// Tries the pair once, as part of an admitted removal. An answer that is no proof is left to [`prove`].
 pub(super) async fn prove_once(
     world: &World,
@@ -43,9 +52,9 @@ pub(super) async fn prove_once(
 ) -> Proof {
     let ask = || account.ports.identity.who_is(id, secret);
     match account.pace.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
-        Ok(WhoIs::User { account, user, at, .. }) => {
+        Ok(WhoIs::User { account, user, id, at }) => {
             let _ = world.saw_date(at);
-            match account == opened.account && user.is_user(&opened.user) {
+            match account == opened.account && is_same_user(opened, &user, id.as_ref()) {
                 true => Proof::Passed,
                 false => Proof::SomebodyElse(format!("user {user} of account {account}")),
             }
@@ -84,9 +93,9 @@ pub async fn prove(
             account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
         let mut limit = timeout;
         match answer {
-            Ok(WhoIs::User { account, user, at, .. }) => {
+            Ok(WhoIs::User { account, user, id, at }) => {
                 let _ = world.saw_date(at);
-                let is_expected = account == opened.account && user.is_user(&opened.user);
+                let is_expected = account == opened.account && is_same_user(opened, &user, id.as_ref());
                 if !is_expected && !planted::is(Planted::WrongUserAccepted) {
                     return Proof::SomebodyElse(format!("user {user} of account {account}"));
                 }

@@ -345,6 +345,10 @@ impl Visitor<'_> {
                 let used = self.last_used(rotation, &key, Priority::Ordinary).await?;
                 self.known.last_used.insert(key, used);
             }
+            Look::Owner(key) => {
+                let owner = self.owner_of(&key).await?;
+                self.known.owners.insert(key, owner);
+            }
         }
         Ok(())
     }

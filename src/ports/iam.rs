@@ -35,6 +35,7 @@ pub trait Iam: Send + Sync {
     /// `UpdateAccessKey`; AWS's clock when it answered.
     async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure>;
 
-    /// `DeleteAccessKey`; `NoSuchEntity` is success. AWS's clock when it answered.
+    /// `DeleteAccessKey`; that there is no such key is success, that there is no such user is a refusal. AWS's clock when
+    /// it answered.
     async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure>;
 }

@@ -108,6 +108,9 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
             Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. },
             Event::Asked(_) | Event::Deferred { .. } | Event::LookedOnce { .. },
         ) => Some(rotation.standing.clone()),
+        (Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. }, Event::Renamed { user }) => {
+            (*user != rotation.opened.user).then(|| rotation.standing.clone())
+        }
     }
 }
 

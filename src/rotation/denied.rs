@@ -150,6 +150,13 @@ impl Rotation {
         Reason::AccessDenied { state: self.in_iam(), finish: false, once_a_day: true, denied }
     }
 
+    /// The block where IAM does not find the user, and cannot say who has its keys.
+    #[must_use]
+    pub fn user_not_found(&self, why: String) -> Reason {
+        let stored = matches!(self.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+        Reason::UserNotFound { user: self.opened.user.clone(), keys: self.own_keys().cloned().collect(), why, stored }
+    }
+
     /// What of this rotation is in IAM, for people.
     fn in_iam(&self) -> String {
         let old = &self.opened.old_key;

@@ -294,7 +294,7 @@ impl Effect for ChangeStatus {
     }
 }
 
-/// Delete a key. `NoSuchEntity` is success, but of a young key it is no answer.
+/// Delete a key. That there is no such key is success, but of a young key it is no answer.
 #[derive(Debug)]
 pub struct DeleteKey {
     user: UserName,

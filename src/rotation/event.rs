@@ -23,7 +23,7 @@ pub struct Opened {
     pub campaign: CampaignId,
     /// The account that the user lives in.
     pub account: AccountId,
-    /// Whose key.
+    /// Whose key. What is frozen with it follows the user through a rename ([`Event::Renamed`]).
     pub user: UserName,
     /// The key to replace.
     pub old_key: AccessKeyId,
@@ -232,7 +232,7 @@ pub enum Ending {
     DeletedOld,
     /// The new key, if there was one, is discarded; the old one is untouched.
     Aborted,
-    /// The user is gone, or the old key vanished before anything was done.
+    /// The user is gone with its keys, or the old key vanished before anything was done.
     Gone,
 }
 
@@ -271,6 +271,11 @@ pub enum Event {
     Disowned {
         /// That key.
         key: AccessKeyId,
+    },
+    /// The user has another name: IAM lists a key of this rotation for it. Without effect.
+    Renamed {
+        /// Its name now.
+        user: UserName,
     },
     /// A right is missing without which no new key is of use: the present one is discarded, and none is made again until
     /// the right is there.

@@ -46,7 +46,7 @@ impl Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalKind {
-    /// The user or the key is not there. For a delete that is success, and the adapter says so.
+    /// The user or the key is not there. That the key is not is success for a delete, and the adapter says so.
     NoSuchEntity,
     /// The user has two keys already.
     LimitExceeded,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::AccessKeyId;
+use super::name::{AccessKeyId, UserName};
 use super::policy::Timestamp;
 use crate::planted::{self, Planted};
 
@@ -179,6 +179,18 @@ impl KeyUse {
     }
 }
 
+/// Who has a key, as `GetAccessKeyLastUsed` names its user and that user's own list bears it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyOwner {
+    /// IAM lists the key for this user.
+    User(UserName),
+    /// IAM has no such key.
+    NoSuchKey,
+    /// It cannot be told: the question is refused, as real IAM also does where there is no such key, or the answers do
+    /// not agree. For people.
+    Unclear(String),
+}
+
 /// All that was seen since the last event.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -194,6 +206,8 @@ pub struct Known {
     pub stored_pair: Option<Proof>,
     /// When keys were last used; `None`: never.
     pub last_used: BTreeMap<AccessKeyId, Option<KeyUse>>,
+    /// Who has which key.
+    pub owners: BTreeMap<AccessKeyId, KeyOwner>,
 }
 
 /// What this process has, beside what it sees.

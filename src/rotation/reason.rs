@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::denied::{Denied, Operation};
-use super::name::{AccessKeyId, RotationId};
+use super::name::{AccessKeyId, RotationId, UserName};
 use super::policy::Timestamp;
 
 /// Why a person is needed.
@@ -127,6 +127,18 @@ pub enum Reason {
         /// In which region.
         region: String,
     },
+    /// IAM has no such user, and who has its keys cannot be told: it was renamed or deleted.
+    UserNotFound {
+        /// The name it had.
+        user: UserName,
+        /// The keys of this rotation, which may be there under another name.
+        keys: Vec<AccessKeyId>,
+        /// Why it cannot be told.
+        why: String,
+        /// Whether every place holds the new pair.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        stored: bool,
+    },
 }
 
 impl Reason {
@@ -152,6 +164,7 @@ impl Reason {
             Self::CannotAbort { .. } => "cannot-abort",
             Self::AccessDenied { .. } => "access-denied",
             Self::StillInUse { .. } => "still-in-use",
+            Self::UserNotFound { .. } => "user-not-found",
         }
     }
 
@@ -178,6 +191,7 @@ impl Reason {
             | Self::StillNamed { .. }
             | Self::Unreadable { .. }
             | Self::StillInUse { .. }
+            | Self::UserNotFound { .. }
             | Self::TooManyCreates => false,
         }
     }
@@ -193,6 +207,10 @@ impl Reason {
         }
         match (self, before) {
             (Self::AccessDenied { denied, .. }, Self::AccessDenied { denied: before, .. }) => denied.is_again(before),
+            (
+                Self::UserNotFound { user, keys, stored, .. },
+                Self::UserNotFound { user: same, keys: of, stored: was, .. },
+            ) => user == same && keys == of && stored == was,
             // Each use is one more moment.
             (
                 Self::StillInUse { key, service, region, .. },
@@ -279,6 +297,7 @@ impl Reason {
                  {region}; it is still in IAM; give what uses it the new pair and resume, or delete it nevertheless: \
                  `rotator resolve` with --finish"
             ),
+            Self::UserNotFound { user, keys, why, stored } => not_found(user, keys, why, *stored),
         }
     }
 
@@ -299,7 +318,10 @@ impl Reason {
             | Self::TooManyCreates => {
                 format!("rotator abort {id}")
             }
-            Self::StillInUse { .. } | Self::AccessDenied { finish: true, .. } => {
+            Self::UserNotFound { stored: false, .. } => format!("rotator abort {id}"),
+            Self::StillInUse { .. }
+            | Self::AccessDenied { finish: true, .. }
+            | Self::UserNotFound { stored: true, .. } => {
                 format!("rotator resolve {id} --finish")
             }
             Self::AccessDenied {
@@ -320,6 +342,16 @@ impl Reason {
             | Self::CannotAbort { .. } => format!("rotator resume {id}"),
         }
     }
+}
+
+fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool) -> String {
+    let give_up = if stored { "`rotator resolve` with --finish" } else { "`rotator abort`" };
+    format!(
+        "IAM has no user {user}, and who has {} now cannot be told ({why}): the user was renamed or deleted; if it was \
+         renamed, its keys are still in IAM: allow iam:GetAccessKeyLastUsed, and the calls about the keys of its new name, \
+         then resume; if it was deleted, close this rotation: {give_up}",
+        join(keys)
+    )
 }
 
 fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool) -> String {

@@ -9,7 +9,7 @@ use super::name::AccessKeyId;
 use super::plan::ground::OLD_INACTIVE;
 use super::reason::Reason;
 use super::sink::Acknowledged;
-use super::standing::{FirstLook, Phase, Probe, Rotation};
+use super::standing::{FirstLook, Phase, Probe, Rotation, Standing};
 use super::watched::Watched;
 
 /// What an event leaves on record beside the standing.
@@ -30,6 +30,12 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.last_error = Some(denied.answer.clone());
             next.withheld = Some(denied.clone());
             next.keys_withheld += 1;
+        }
+        Event::Renamed { user } => {
+            next.opened.user = user.clone();
+            next.user_given_up = false;
+            next.first_look = None;
+            next.waiting_until = None;
         }
         Event::Disowned { .. } => {
             next.first_look = None;
@@ -59,6 +65,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
         }
         Event::Asked(asked) => {
             next.waiting_until = None;
+            next.user_given_up |= gives_the_user_up(before, asked);
             record_asked(next, asked);
         }
         Event::LateKeySeen { key } => {
@@ -89,6 +96,17 @@ fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
     };
     let done = before.standing.intent().and_then(|intent| Denied::of_effect(before, intent, ""));
     is_effect && !done.is_some_and(|done| done.is_again(denied))
+}
+
+/// Whether this is the answer to the question what became of a user that IAM does not find.
+fn gives_the_user_up(before: &Rotation, asked: &Asked) -> bool {
+    let is_asked = matches!(&before.standing, Standing::Blocked { reason: Reason::UserNotFound { .. }, .. });
+    is_asked
+        && match asked {
+            Asked::Abort => true,
+            Asked::DeleteKey { key } => *key == before.opened.old_key,
+            Asked::ReactivateOld | Asked::KeepKey { .. } | Asked::LeaveSink { .. } => false,
+        }
 }
 
 /// Of words that contradict each other the last counts.

@@ -274,6 +274,9 @@ pub struct Rotation {
     /// executed twice, and the key then its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_create: Option<Watched>,
+    /// Whether an operator has said that the user, which IAM does not find, is gone with its keys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub user_given_up: bool,
     /// Why the store did not take the new pair, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_said: Option<String>,
@@ -329,6 +332,7 @@ impl Rotation {
             deactivation_may_land: false,
             seen_inactive: false,
             refused_create: None,
+            user_given_up: false,
             store_said: None,
             first_look: None,
             late_keys: BTreeSet::new(),
@@ -357,10 +361,14 @@ impl Rotation {
         self.standing.phase().and_then(Phase::made)
     }
 
+    /// The keys that tell its user from any other: the old one and the new one.
+    pub fn own_keys(&self) -> impl Iterator<Item = &AccessKeyId> {
+        std::iter::once(&self.opened.old_key).chain(self.made().map(|made| &made.key))
+    }
+
     /// The keys that a removal of this rotation may concern: the old one, the new one, those that an operator named.
     pub fn keys(&self) -> impl Iterator<Item = &AccessKeyId> {
-        let new = self.made().map(|made| &made.key);
-        std::iter::once(&self.opened.old_key).chain(new).chain(&self.named)
+        self.own_keys().chain(&self.named)
     }
 
     /// Whether this is neither the old key nor the new one.

@@ -15,6 +15,7 @@ mod left_as_is;
 mod patterns;
 mod proofs;
 mod refusals;
+mod renames;
 mod rotating;
 mod second_key;
 mod sinks;

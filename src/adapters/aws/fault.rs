@@ -123,6 +123,34 @@ enum Came {
     Error(String),
 }
 
+/// What `NoSuchEntity` is about, as far as AWS's own words tell it. No decision rests on them alone: where they cannot be
+/// told apart, the effect stays in doubt and the next list is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The user.
+    User,
+    /// The key.
+    Key,
+    /// It cannot be told.
+    Unclear,
+}
+
+impl Missing {
+    /// From AWS's message: "The user with name … cannot be found." or "The Access Key with id … cannot be found." A user
+    /// may be called anything, so its sentence is looked for first.
+    fn of(message: Option<&str>) -> Self {
+        let message = message.unwrap_or_default().to_ascii_lowercase();
+        let begins = |words: &str| message.trim_start().starts_with(words);
+        if begins("the user with name ") {
+            Self::User
+        } else if begins("the access key with id ") {
+            Self::Key
+        } else {
+            Self::Unclear
+        }
+    }
+}
+
 /// Why a request did not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hindrance {
@@ -160,6 +188,8 @@ pub(super) struct Fault {
     pub(super) at: Option<Timestamp>,
     /// How far the time that the request was signed for is from that clock.
     skew: Duration,
+    /// What a `NoSuchEntity` is about.
+    pub(super) missing: Missing,
 }
 
 impl Fault {
@@ -172,7 +202,8 @@ impl Fault {
         let skew =
             seen.at.zip(seen.signed_at).map_or(Duration::ZERO, |(at, signed)| at.since(signed).max(signed.since(at)));
         let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
-        Self { call: Box::new(call.clone()), came, status, request_id, at, skew }
+        let missing = Missing::Unclear;
+        Self { call: Box::new(call.clone()), came, status, request_id, at, skew, missing }
     }
 
     /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
@@ -331,7 +362,8 @@ impl Witness {
         } else {
             unproven(&seen, &error)
         };
-        Err(Fault::new(call, seen, came))
+        let missing = Missing::of(error.as_service_error().and_then(ProvideErrorMetadata::message));
+        Err(Fault { missing, ..Fault::new(call, seen, came) })
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
 
 use super::connect::Aws;
-use super::fault::{Call, Fault};
+use super::fault::{Call, Fault, Missing};
 use super::witness::{Seen, Witness, is_word};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
@@ -146,12 +146,22 @@ impl Iam for Aws {
             Err(fault) if fault.refusal_code() == Some("NoSuchEntity") && effect_is_young => {
                 Err(Failure::Unknown(format!("{fault}; the key was made a moment ago and may be there all the same")))
             }
-            Err(fault)
-                if fault.refusal_code() == Some("NoSuchEntity") && !planted::is(Planted::NoSuchEntityIsFailure) =>
-            {
-                fault.at.ok_or_else(|| Failure::Unknown(no_date(&fault).message))
-            }
+            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => gone(fault),
             Err(fault) => Err(fault.into_failure()),
+        }
+    }
+}
+
+/// What a delete came to that found nothing. That there is no such user says nothing of the key, which may be there under
+/// the user's new name.
+fn gone(fault: Fault) -> Result<Timestamp, Failure> {
+    let missing = if planted::is(Planted::NoSuchUserIsNoSuchKey) { Missing::Key } else { fault.missing };
+    match missing {
+        Missing::Key if planted::is(Planted::NoSuchEntityIsFailure) => Err(fault.into_failure()),
+        Missing::Key => fault.at.ok_or_else(|| Failure::Unknown(no_date(&fault).message)),
+        Missing::User => Err(fault.into_failure()),
+        Missing::Unclear => {
+            Err(Failure::Unknown(format!("{fault}; whether the user or the key is missing is not clear")))
         }
     }
 }

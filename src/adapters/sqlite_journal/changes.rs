@@ -68,9 +68,9 @@ impl Append {
                                    watched_until, opened_at, updated_at, seq, summary)
              VALUES (:id, :campaign, :account, :user, :old_key, :new_key, :state, :open, :blocked, :in_doubt,
                      :watched_until, :at, :at, :seq, :summary)
-             ON CONFLICT (id) DO UPDATE SET new_key_id = :new_key, state = :state, open = :open, blocked = :blocked,
-                     in_doubt = :in_doubt, watched_until = :watched_until, updated_at = :at, seq = :seq,
-                     summary = :summary",
+             ON CONFLICT (id) DO UPDATE SET user = :user, new_key_id = :new_key, state = :state, open = :open,
+                     blocked = :blocked, in_doubt = :in_doubt, watched_until = :watched_until, updated_at = :at,
+                     seq = :seq, summary = :summary",
             named_params! {
                 ":id": id, ":campaign": self.campaign, ":account": self.account, ":user": self.user,
                 ":old_key": self.old_key, ":new_key": self.new_key, ":state": self.state, ":open": self.open,

@@ -2,7 +2,7 @@
 
 use super::super::effect::Intent;
 use super::super::event::{Ending, Event};
-use super::super::known::{KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use super::super::known::{KeyOwner, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
 use super::super::name::AccessKeyId;
 use super::super::policy::Timestamp;
 use super::super::reason::Reason;
@@ -15,10 +15,46 @@ const AS_EXPECTED: &str = "as expected";
 /// What a look saw after a deactivation of the old key whose reply was lost: it was executed after all.
 pub(in super::super) const OLD_INACTIVE: &str = "old key inactive";
 
+/// What a look saw where IAM has no such user and does not say who has its keys.
+const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";
+
+/// A list of the user's keys, once it is known to be that of the user whose rotation this is. A user may be given another
+/// name, and its name be given to another user. So where none of the rotation's own keys is listed, IAM is asked who has
+/// them: keys never move from one user to another.
+///
+/// A list that was answered and lacks them is believed where that question has no answer; that there is no such user is
+/// not: it proves nothing about the keys.
+pub(in super::super) fn list_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
+    let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+    if lists_our_own(rotation, keys) || planted::is(Planted::RenameNotFollowed) {
+        return Ok(keys);
+    }
+    let mut unclear = None;
+    for key in rotation.own_keys() {
+        match known.owners.get(key).ok_or_else(|| Step::Look(Look::Owner(key.clone())))? {
+            KeyOwner::User(user) if !user.as_str().eq_ignore_ascii_case(rotation.opened.user.as_str()) => {
+                return Err(Step::Note(Event::Renamed { user: user.clone() }));
+            }
+            // One of IAM's two lists is behind.
+            KeyOwner::User(user) => unclear = unclear.or_else(|| Some(format!("IAM says that {key} is {user}'s"))),
+            KeyOwner::NoSuchKey => {}
+            KeyOwner::Unclear(why) => unclear = unclear.or_else(|| Some(why.clone())),
+        }
+    }
+    let Some(why) = unclear.filter(|_| keys.keys.is_none() && !rotation.user_given_up) else { return Ok(keys) };
+    twice(rotation, keys.at, NOT_FOUND)?;
+    Err(block(rotation.user_not_found(why)))
+}
+
+/// Whether the list is surely that of the rotation's own user.
+pub(in super::super) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -> bool {
+    rotation.own_keys().any(|key| keys.find(key).is_some())
+}
+
 /// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
 /// two equal looks, `settle` apart. With the user, all its keys are gone.
 pub(super) fn keys_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
-    let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+    let keys = list_of(rotation, known)?;
     match (amiss(rotation, keys), &rotation.first_look) {
         (Some(seen), _) => twice(rotation, keys.at, &seen)?,
         (None, Some(first)) if first.seen != AS_EXPECTED => {
@@ -27,9 +63,17 @@ pub(super) fn keys_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a K
         (None, Some(_) | None) => {}
     }
     if keys.keys.is_none() {
-        return Err(end(Ending::Gone, format!("IAM has no user {}", rotation.opened.user)));
+        return Err(end(Ending::Gone, no_user(rotation)));
     }
     Ok(keys)
+}
+
+fn no_user(rotation: &Rotation) -> String {
+    let user = &rotation.opened.user;
+    if rotation.user_given_up {
+        return format!("IAM has no user {user}, and an operator said that it is gone with its keys");
+    }
+    format!("IAM has no user {user}, nor its keys under another name")
 }
 
 /// What in this list contradicts what the phase says. Equal texts are equal looks.
@@ -153,6 +197,9 @@ pub(super) fn behind_the_fence(made: &Made, now: Timestamp) -> Result<(), Step> 
 /// own paths.
 pub(super) fn delete_named(rotation: &Rotation, known: &Known) -> Result<(), Step> {
     let Some(key) = rotation.named.iter().find(|key| rotation.is_strangers(key)) else { return Ok(()) };
+    if list_of(rotation, known)?.keys.is_none() {
+        keys_of(rotation, known)?;
+    }
     unnamed(known, key)?;
     Err(Step::Act(Intent::DeleteNamed { key: key.clone() }))
 }

@@ -34,6 +34,8 @@ pub enum Look {
     StoredPair,
     /// When this key was last used.
     LastUsed(AccessKeyId),
+    /// Who has this key: `GetAccessKeyLastUsed`, and `ListAccessKeys` for the user that it names.
+    Owner(AccessKeyId),
 }
 
 /// What to do next.
@@ -85,8 +87,10 @@ pub fn plan(rotation: &Rotation, hand: Hand, known: &Known, now: Timestamp) -> S
             match step {
                 Step::Look(_) | Step::Later { .. } | Step::Rest => step,
                 Step::Note(Event::Blocked(again)) if again.is_again(reason) => Step::Rest,
-                // A first look is one step of the same question.
-                Step::Note(Event::Blocked(_) | Event::LookedOnce { .. } | Event::LateKeySeen { .. }) => step,
+                // A first look is one step of the same question; a rename is a fact, whatever blocks.
+                Step::Note(
+                    Event::Blocked(_) | Event::LookedOnce { .. } | Event::LateKeySeen { .. } | Event::Renamed { .. },
+                ) => step,
                 Step::Act(_) | Step::Wait { .. } | Step::Note(_) => Step::Note(Event::Unblocked),
             }
         }

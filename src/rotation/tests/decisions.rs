@@ -1,7 +1,9 @@
 //! `plan`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
 //! never a step without its ground.
 
-use super::super::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use super::super::known::{
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen,
+};
 use super::super::plan::{Look, Step, plan};
 use super::ground::Ground;
 use super::proof::Proof as Counted;
@@ -128,6 +130,23 @@ impl Explorer<'_> {
                 };
                 used.map(with).into()
             }
+            Look::Owner(id) => {
+                assert!(!known.owners.contains_key(id), "asked for the owner again");
+                let with = |owner: KeyOwner| {
+                    let mut known = known.clone();
+                    known.owners.insert(id.clone(), owner);
+                    (known, hand)
+                };
+                let unclear = || KeyOwner::Unclear("AccessDenied".to_owned());
+                let renamed = || KeyOwner::User(UserName::new("another/name").expect("valid"));
+                // What is refused for one key is refused for the other, and what is answered is answered.
+                let answers = match known.owners.values().next() {
+                    None => vec![renamed(), KeyOwner::NoSuchKey, unclear()],
+                    Some(KeyOwner::Unclear(_)) => vec![unclear()],
+                    Some(KeyOwner::NoSuchKey | KeyOwner::User(_)) => vec![renamed(), KeyOwner::NoSuchKey],
+                };
+                answers.into_iter().map(with).collect()
+            }
         }
     }
 
@@ -193,9 +212,11 @@ impl Explorer<'_> {
             Event::LookedOnce { .. } => {
                 let first = next.first_look.as_ref().expect("it is on record");
                 let again = known.keys.clone().expect("keys are looked at twice, nothing else");
+                let owners = known.owners.clone();
                 // Too early, then in time: the same look.
                 let mut explore = |at: Timestamp| {
-                    let known = Known { keys: Some(KeysSeen { at, ..again.clone() }), ..Known::default() };
+                    let (keys, owners) = (Some(KeysSeen { at, ..again.clone() }), owners.clone());
+                    let known = Known { keys, owners, ..Known::default() };
                     let mut later = Explorer { now: at.max(self.now), tally: self.tally };
                     later.explore(next, hand, &known, 0);
                 };
@@ -211,6 +232,10 @@ impl Explorer<'_> {
             Event::LateKeySeen { .. } => {
                 let then = plan(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Note(Event::LateKeySeen { .. })), "told twice\n{}", story());
+            }
+            Event::Renamed { .. } => {
+                let then = plan(next, hand, known, self.now);
+                assert!(!matches!(then, Step::Note(Event::Renamed { .. })), "renamed twice\n{}", story());
             }
             Event::Withheld(_) => {
                 let then = plan(next, hand, known, self.now);

@@ -64,6 +64,12 @@ pub(super) fn obey(reason: &Reason, back: bool, world: &mut World, rotation: &mu
             }
         }
         Reason::StillInUse { .. } => {}
+        Reason::UserNotFound { .. } => {
+            if world.keys.is_some() {
+                // It was renamed, and the operator allows the question: `rotator resume`.
+                return world.denied.clear();
+            }
+        }
     }
     obey_command(&command, rotation);
 }
@@ -135,23 +141,29 @@ fn worlds(rotation: &Rotation) -> Vec<World> {
     };
     let statuses = [None, Some(KeyStatus::Active), Some(KeyStatus::Inactive)];
     let sinks = vec![key(OLD); rotation.sinks.len()];
+    let last_use = BTreeSet::from([Operation::GetAccessKeyLastUsed.name()]);
     let mut worlds = Vec::new();
     for mix in mixes {
         for old in statuses {
             for new in statuses {
-                for variant in 0..8 {
+                for variant in 0..12 {
                     let mut world = World::new(mix);
                     world.in_hand = acknowledged && variant == 0;
                     world.sinks.clone_from(&sinks);
                     let keys = [(OLD, old, -1_000_000), (NEW, new, 10)];
                     let there = keys.into_iter().filter_map(|(id, status, made)| Some((key(id), (status?, made))));
-                    world.keys = (variant != 1).then(|| there.collect());
+                    world.keys = (![1, 8].contains(&variant)).then(|| there.collect());
                     match variant {
                         2 => world.elsewhere = BTreeSet::from([key(OLD)]),
                         3 => world.elsewhere = BTreeSet::from([key(NEW)]),
                         4 => world.unreadable = true,
                         5 => world.wrong_identity = true,
-                        7 => world.denied = BTreeSet::from([Operation::GetAccessKeyLastUsed.name()]),
+                        7 | 8 => world.denied = last_use.clone(),
+                        9..=11 => {
+                            world.user = UserName::new("another/name").expect("valid");
+                            world.name_is_taken = variant == 10;
+                            world.denied = if variant == 11 { last_use.clone() } else { BTreeSet::new() };
+                        }
                         6 => {
                             world.used = BTreeMap::from([(key(NEW), 9_000), (key(OLD), 9_990)]);
                             if let Some(keys) = &mut world.keys {
@@ -180,6 +192,8 @@ fn every_rotation_ends_wherever_it_stands_and_every_blocks_command_resolves_it()
                     let (mut rotation, mut world) = (start.clone(), world.clone());
                     let (ending, blocks) = to_the_end(&mut rotation, &mut world, back);
                     met.extend(blocks);
+                    let is_gone = world.status(&key(OLD)).is_none();
+                    assert!(ending == Ending::Aborted || is_gone, "{ending:?}, and the old key is there: {world:#?}");
                     endings.insert(ending.name());
                     played += 1;
                 }

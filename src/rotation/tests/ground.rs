@@ -1,6 +1,6 @@
 //! What must be known before a step may be taken, written from P1 to P4 of DESIGN, not from the code under test.
 
-use super::super::known::{KeyStatus, Known, PlaceShows, Proof};
+use super::super::known::{KeyOwner, KeyStatus, Known, PlaceShows, Proof};
 use super::*;
 
 pub(super) struct Ground<'a> {
@@ -280,7 +280,16 @@ impl Ground<'_> {
     /// Whether what is known shows this to be a fact.
     pub(super) fn shows(&self, event: &Event) -> Verdict {
         let status = |id: &AccessKeyId| self.status(id);
-        let absent = |id: &AccessKeyId| must(status(id).is_none() && self.seen_twice(), "it is gone, seen twice");
+        let absent = |id: &AccessKeyId| {
+            must(status(id).is_none() && self.seen_twice(), "it is gone, seen twice")?;
+            self.is_surely_gone(id)
+        };
+        // A list that was answered is the stronger source.
+        let unlisted = |id: &AccessKeyId| {
+            must(status(id).is_none() && self.seen_twice(), "it is gone, seen twice")?;
+            let answered = self.known.keys.as_ref().is_some_and(|keys| keys.keys.is_some());
+            if answered { self.nobody_else_has(id) } else { self.is_surely_gone(id) }
+        };
         let inactive =
             |id| must(matches!(status(id), Some(KeyStatus::Inactive | KeyStatus::Expired)), "it is inactive");
         let (old, rotation) = (&self.rotation.opened.old_key, self.rotation);
@@ -297,21 +306,16 @@ impl Ground<'_> {
                 Outcome::OldDeleted => absent(old),
                 Outcome::NewDeactivated { .. } => inactive(&key(NEW)),
                 Outcome::NewReactivated => must(status(&key(NEW)) == Some(KeyStatus::Active), "it is active"),
-                Outcome::NewDiscarded { .. } => absent(&key(NEW)),
-                Outcome::NamedDeleted { key } => absent(key),
+                Outcome::NewDiscarded { .. } => unlisted(&key(NEW)),
+                Outcome::NamedDeleted { key } => unlisted(key),
             },
             Event::Disowned { key } => {
                 let used = self.known.last_used.get(key).is_some_and(Option::is_some);
                 let named = self.known.scan.as_ref().is_some_and(|scan| !scan.naming(key).is_empty());
-                must(
-                    used || named || rotation.kept.contains(key) || absent(key).is_ok(),
-                    "it is gone, or somebody else's",
-                )
+                let absent = status(key).is_none() && self.seen_twice() && self.nobody_else_has(key).is_ok();
+                must(used || named || rotation.kept.contains(key) || absent, "it is gone, or somebody else's")
             }
-            Event::Ended { ending: Ending::Gone, .. } => {
-                let no_user = self.known.keys.as_ref().is_some_and(|keys| keys.keys.is_none());
-                must((no_user || status(old).is_none()) && self.seen_twice(), "user or key is gone, seen twice")
-            }
+            Event::Ended { ending: Ending::Gone, .. } => unlisted(old),
             Event::Ended { ending: Ending::Aborted, .. } => {
                 must(matches!(rotation.standing.phase(), Some(Phase::Opened)), "nothing of ours is there")
             }
@@ -321,6 +325,11 @@ impl Ground<'_> {
                 must(denied, "only a delete ends so, unless it is refused")?;
                 self.old_may_go()?;
                 absent(old)
+            }
+            Event::Renamed { user } => {
+                let is_theirs = |id| self.known.owners.get(id) == Some(&KeyOwner::User(user.clone()));
+                must(rotation.own_keys().any(is_theirs), "IAM lists a key of this rotation for that name")?;
+                must(rotation.own_keys().all(|id| status(id).is_none()), "and not for the one on record")
             }
             Event::Withheld(denied) => {
                 let writes = denied.operation == Operation::WriteStore && rotation.denied_writes >= 2;
@@ -337,6 +346,25 @@ impl Ground<'_> {
                 Err("`plan` does not say that")
             }
         }
+    }
+
+    /// IAM names no other user for any key of the rotation.
+    fn nobody_else_has(&self, id: &AccessKeyId) -> Verdict {
+        let mut ids = self.rotation.own_keys().chain(std::iter::once(id));
+        let same = |user: &UserName| user.as_str().eq_ignore_ascii_case(self.rotation.opened.user.as_str());
+        let elsewhere =
+            |id: &AccessKeyId| matches!(self.known.owners.get(id), Some(KeyOwner::User(user)) if !same(user));
+        must(!ids.any(elsewhere), "the user has no other name")
+    }
+
+    /// A key that is not listed is not there under another name of its user either.
+    fn is_surely_gone(&self, id: &AccessKeyId) -> Verdict {
+        self.nobody_else_has(id)?;
+        let lists_another = self.rotation.own_keys().any(|id| self.status(id).is_some());
+        let is_unknown = |id: &AccessKeyId| self.known.owners.get(id) == Some(&KeyOwner::NoSuchKey);
+        // With the user, every key of its is gone.
+        let unknown = is_unknown(id) || self.rotation.own_keys().all(is_unknown);
+        must(lists_another || unknown || self.rotation.user_given_up, "the key itself is known to be gone")
     }
 
     /// The marks of DESIGN 5.

@@ -15,6 +15,7 @@ mod old_pair;
 mod proof;
 mod recovery;
 mod refusals;
+mod renames;
 mod sinks;
 mod transitions;
 mod values;
@@ -251,6 +252,12 @@ pub(super) fn reasons() -> Vec<Reason> {
         Reason::CannotAbort { places: texts() },
         denied_reason(),
         Reason::StillInUse { key: key(OLD), at: at(10), service: "s3".to_owned(), region: "eu-west-1".to_owned() },
+        Reason::UserNotFound {
+            user: UserName::new("app/prod").expect("valid"),
+            keys: vec![key(OLD), key(NEW)],
+            why: text(),
+            stored: true,
+        },
     ]
 }
 
@@ -268,6 +275,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Disowned { key: key(NEW) },
         Event::Unblocked,
         Event::Withheld(denied(Operation::WriteStore)),
+        Event::Renamed { user: UserName::new("another/name").expect("valid") },
         asked(Asked::Abort),
         asked(Asked::ReactivateOld),
         asked(Asked::LeaveSink { sink: follower().sink }),
@@ -388,6 +396,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("no delete of the old key allowed", |rotation| {
             rotation.denied = Some(denied(Operation::DeleteAccessKey));
         }),
+        ("the user given up", |rotation| rotation.user_given_up = true),
         ("a rewrite whose end was not heard", |rotation| rotation.probe = Some(Probe::Lost)),
         ("a watched create", |rotation| {
             rotation.watched = vec![Watched {

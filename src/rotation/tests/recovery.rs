@@ -2,7 +2,7 @@
 
 mod late;
 
-use super::super::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use super::super::known::{KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
 use super::super::plan::{Look, Step, plan};
 use super::*;
 
@@ -52,6 +52,13 @@ impl Story {
     fn no_user(mut self, now: i64) -> Self {
         self.now = now;
         self.known.keys = Some(KeysSeen { at: at(now), keys: None });
+        self
+    }
+
+    /// IAM says this of both keys of the rotation, where it is asked.
+    fn owned(mut self, owner: &KeyOwner) -> Self {
+        let ids = self.rotation.own_keys().cloned().collect::<Vec<_>>();
+        self.known.owners.extend(ids.into_iter().map(|id| (id, owner.clone())));
         self
     }
 
@@ -229,7 +236,8 @@ mod create_new {
 
     #[test]
     fn the_user_was_deleted_meanwhile() {
-        create_in_doubt().no_user(10_000).again_at(11_000).concludes(&not_done());
+        let story = create_in_doubt().no_user(10_000).owned(&KeyOwner::NoSuchKey);
+        story.again_at(11_000).concludes(&not_done());
     }
 }
 
@@ -357,7 +365,7 @@ fn the_status_was_not_changed_or_iam_does_not_show_it_yet() {
 #[test]
 fn the_key_is_gone_whose_status_was_to_be_changed() {
     for (intent, phase, ..) in deactivations() {
-        let story = || in_doubt_over(phase, &intent).listed(10_000, &[]);
+        let story = || in_doubt_over(phase, &intent).listed(10_000, &[]).owned(&KeyOwner::NoSuchKey);
         story().looks_again();
         story().again_at(10_000 + SETTLE).concludes(&not_done());
     }
@@ -380,19 +388,56 @@ fn deletes() -> Vec<(Intent, usize, &'static str, Outcome)> {
 
 #[test]
 fn the_key_was_deleted_and_the_reply_lost() {
-    for (intent, phase, _, outcome) in deletes() {
-        let story = || in_doubt_over(phase, &intent).listed(10_000, &[]);
+    for (intent, phase, id, outcome) in deletes() {
+        // The user's other key tells that it is the same user.
+        let other = if id == OLD { NEW } else { OLD };
+        let story = || in_doubt_over(phase, &intent).listed(10_000, &[(other, KeyStatus::Active, 0)]);
         story().looks_again();
         story().again_at(10_000 + SETTLE - 1).waits_until(10_000 + SETTLE);
         story().again_at(10_000 + SETTLE).concludes(&Event::Done(outcome.clone()));
-        in_doubt_over(phase, &intent).no_user(10_000).again_at(10_000 + SETTLE).concludes(&Event::Done(outcome));
+        if id == STRANGER {
+            continue;
+        }
+        let story = in_doubt_over(phase, &intent).no_user(10_000).owned(&KeyOwner::NoSuchKey);
+        story.again_at(10_000 + SETTLE).concludes(&Event::Done(outcome));
+    }
+}
+
+#[test]
+fn the_user_was_renamed_while_a_delete_was_in_doubt() {
+    let renamed = UserName::new("another/name").expect("valid");
+    for (intent, phase, ..) in deletes() {
+        for taken in [false, true] {
+            let story = in_doubt_over(phase, &intent);
+            let story = if taken { story.listed(10_000, &[]) } else { story.no_user(10_000) };
+            assert_eq!(story.step(), Step::Look(Look::Owner(key(OLD))), "there is no such user, or it is another one");
+            story.owned(&KeyOwner::User(renamed.clone())).concludes(&Event::Renamed { user: renamed.clone() });
+        }
+    }
+}
+
+#[test]
+fn what_became_of_a_key_is_not_concluded_from_a_refused_question_or_from_lists_that_do_not_agree() {
+    let same = KeyOwner::User(UserName::new("App/Prod").expect("valid"));
+    let unclear = KeyOwner::Unclear("AccessDenied".to_owned());
+    let told = [same, unclear];
+    for ((intent, phase, ..), owner) in
+        deletes().into_iter().flat_map(|row| told.each_ref().map(|told| (row.clone(), told)))
+    {
+        let story = || in_doubt_over(phase, &intent).owned(owner);
+        story().no_user(10_000).again_at(10_000 + SETTLE).is_blocked("user-not-found");
+        // The list may be that of another user by now: that the old key is gone would end the rotation for good.
+        if matches!(intent, Intent::DeleteOld) {
+            story().listed(10_000, &[]).again_at(10_000 + SETTLE).concludes(&not_done());
+        }
     }
 }
 
 #[test]
 fn the_key_was_not_deleted_and_its_ground_is_proved_afresh() {
     for (intent, phase, id, _) in deletes() {
-        let story = in_doubt_over(phase, &intent).listed(10_000, &[(id, KeyStatus::Active, 0)]);
+        let keys = [OLD_KEY, (id, KeyStatus::Active, 0)];
+        let story = in_doubt_over(phase, &intent).listed(10_000, &keys);
         story.concludes(&not_done());
         let rotation = apply(&story.rotation, &not_done()).expect("legal");
         let afresh = plan(&rotation, empty_hand(), &Known::default(), at(10_000));

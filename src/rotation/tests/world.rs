@@ -28,6 +28,10 @@ pub(super) enum Fault {
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub now: i64,
+    /// What the user is called.
+    pub user: UserName,
+    /// Whether another user has the name that this one had.
+    pub name_is_taken: bool,
     /// `None`: there is no such user.
     pub keys: Option<BTreeMap<AccessKeyId, (KeyStatus, i64)>>,
     pub used: BTreeMap<AccessKeyId, i64>,
@@ -72,6 +76,8 @@ impl World {
     pub(super) fn new(places: &[PlaceShows]) -> Self {
         Self {
             now: 10_000,
+            user: opened(Policy::default()).user,
+            name_is_taken: false,
             keys: Some(BTreeMap::from([(key(OLD), (KeyStatus::Active, -1_000_000))])),
             used: BTreeMap::new(),
             places: places.to_vec(),
@@ -139,9 +145,7 @@ impl World {
             if enough(rotation) {
                 return None;
             }
-            let made = rotation.made().map(|made| made.key.clone());
-            let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
-            self.in_hand &= acknowledged;
+            self.in_hand &= is_acknowledged(rotation);
             let call_timeout = Duration::from_secs(30);
             let hand = Hand { new_secret: self.in_hand, old_values: self.old_values, call_timeout };
             let step = plan(rotation, hand, &known, at(self.now));
@@ -155,7 +159,7 @@ impl World {
                 Step::Look(look) => match self.refused_look(rotation, &look) {
                     // As the drive, at the second refusal.
                     Some(denied) => return Some(self.block(rotation, denied)),
-                    None => self.look(&look, made.as_ref(), acknowledged, &mut known),
+                    None => self.look(rotation, &look, &mut known),
                 },
                 Step::Note(event) => {
                     known = Known::default();
@@ -190,7 +194,8 @@ impl World {
         panic!("this never ends: {self:#?}\n{rotation:#?}");
     }
 
-    fn look(&mut self, look: &Look, made: Option<&AccessKeyId>, acknowledged: bool, known: &mut Known) {
+    fn look(&mut self, rotation: &Rotation, look: &Look, known: &mut Known) {
+        let made = rotation.made().map(|made| &made.key);
         match look {
             Look::Keys => {
                 let seen = |(id, (status, created)): (&AccessKeyId, &(KeyStatus, i64))| KeySeen {
@@ -199,10 +204,14 @@ impl World {
                     created: at(*created),
                 };
                 let keys = self.keys.as_ref().map(|keys| keys.iter().map(seen).collect());
+                let keys = match self.is_user_of(rotation) {
+                    true => keys,
+                    false => self.name_is_taken.then(Vec::new),
+                };
                 known.keys = Some(KeysSeen { at: at(self.now), keys });
             }
             Look::Places => {
-                self.in_hand |= acknowledged && (self.any(PlaceShows::New) || self.any(PlaceShows::Torn));
+                self.in_hand |= is_acknowledged(rotation) && (self.any(PlaceShows::New) || self.any(PlaceShows::Torn));
                 let places = self.places.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
                 known.places = Some(PlacesSeen { places });
             }
@@ -229,6 +238,9 @@ impl World {
                     used = Some(KeyUse { at: at(self.now - 60), service, region });
                 }
                 known.last_used.insert(id.clone(), used);
+            }
+            Look::Owner(id) => {
+                known.owners.insert(id.clone(), self.owner_of(id));
             }
         }
     }
@@ -308,7 +320,7 @@ impl World {
         let told = std::mem::take(&mut self.told);
         let before = self.clone();
         self.told = told;
-        let reply = self.change(intent, made.as_ref());
+        let reply = self.change(rotation, intent);
         let made = if let Ok(Outcome::Created { key, .. }) = &reply { Some(key.clone()) } else { made };
         let worked = before.every_place_works(made.as_ref());
         assert!(!worked || self.every_place_works(made.as_ref()), "P1: {intent:?} broke a place: {before:#?}");
@@ -333,8 +345,22 @@ impl World {
         reply
     }
 
-    fn change(&mut self, intent: &Intent, made: Option<&AccessKeyId>) -> Result<Outcome, Refusal> {
-        let now = at(self.now);
+    fn change(&mut self, rotation: &Rotation, intent: &Intent) -> Result<Outcome, Refusal> {
+        let (now, made) = (at(self.now), rotation.made().map(|made| &made.key));
+        let is_of_iam = match intent {
+            Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore | Intent::WriteSink { .. } => false,
+            Intent::CreateNew { .. }
+            | Intent::DeactivateOld
+            | Intent::ReactivateOld
+            | Intent::DeleteOld
+            | Intent::DeactivateNew { .. }
+            | Intent::ReactivateNew { .. }
+            | Intent::DiscardNew { .. }
+            | Intent::DeleteNamed { .. } => true,
+        };
+        if is_of_iam && (self.keys.is_none() || !self.is_user_of(rotation)) {
+            return self.change_of_another(intent);
+        }
         match intent {
             Intent::CreateNew { .. } => {
                 let fresh = key(&format!("AKIANEWNEWNEWNEWNEW{}", self.effects));
@@ -388,12 +414,16 @@ impl World {
         Ok(())
     }
 
-    /// `NoSuchEntity` is success.
+    /// That there is no such key is success.
     fn delete(&mut self, id: &AccessKeyId) {
         if let Some(keys) = self.keys.as_mut() {
             keys.remove(id);
         }
     }
+}
+
+fn is_acknowledged(rotation: &Rotation) -> bool {
+    rotation.made().is_some_and(|made| made.fingerprint().is_some())
 }
 
 fn no(kind: RefusalKind) -> Refusal {

@@ -64,6 +64,7 @@ pub(super) enum LookAt {
     NewPair,
     StoredPair,
     Used(KeyId),
+    Owner(KeyId),
 }
 
 /// What the machine wants next, and where a note or an intent leads.
@@ -300,6 +301,7 @@ impl Machine {
                 Look::NewPair => LookAt::NewPair,
                 Look::StoredPair => LookAt::StoredPair,
                 Look::LastUsed(key) => LookAt::Used(number(&key)),
+                Look::Owner(key) => LookAt::Owner(number(&key)),
             }),
             Step::Act(intent) => self.act(rotation, intent, seen),
             Step::Note(event) => Next::Note(self.apply(rotation, &event)),

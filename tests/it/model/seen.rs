@@ -1,6 +1,8 @@
 //! What a visit has seen, in a form that can be hashed, and as the machine wants it.
 
-use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use rotator::rotation::known::{
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen,
+};
 
 use super::machine::{KeyId, at, name};
 
@@ -21,12 +23,14 @@ pub(super) struct Seen {
     pub(super) new_pair: Option<bool>,
     pub(super) stored_pair: Option<bool>,
     pub(super) used: Vec<(KeyId, bool)>,
+    /// Keys whose owner was asked for, and whether IAM has them. Users are not renamed here.
+    pub(super) owners: Vec<(KeyId, bool)>,
 }
 
 impl Seen {
     pub(super) fn ids(&self) -> impl Iterator<Item = KeyId> {
         let listed = self.keys.iter().flat_map(|listed| listed.keys.iter().flatten().map(|(id, ..)| *id));
-        let asked = self.scan.iter().chain(&self.used).map(|(id, _)| *id);
+        let asked = self.scan.iter().chain(&self.used).chain(&self.owners).map(|(id, _)| *id);
         listed.chain(asked).collect::<Vec<_>>().into_iter()
     }
 }
@@ -57,6 +61,8 @@ pub(super) fn known(seen: &Seen) -> Known {
         Shows::Foreign => PlaceShows::Foreign,
     };
     let entries = |named: bool| if named { vec!["an entry".to_owned()] } else { Vec::new() };
+    // A key that is there and was not listed is the same user's: IAM contradicts itself.
+    let owner = |there: bool| if there { KeyOwner::Unclear("a lagging list".to_owned()) } else { KeyOwner::NoSuchKey };
     Known {
         keys: seen.keys.as_ref().map(|listed| KeysSeen {
             at: at(listed.at),
@@ -71,6 +77,7 @@ pub(super) fn known(seen: &Seen) -> Known {
         }),
         new_pair: seen.new_pair.map(proof),
         stored_pair: seen.stored_pair.map(proof),
+        owners: seen.owners.iter().map(|(id, there)| (name(*id), owner(*there))).collect(),
         last_used: seen.used.iter().map(|(id, used)| (name(*id), used.then(|| KeyUse::at(at(0))))).collect(),
     }
 }

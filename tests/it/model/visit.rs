@@ -118,6 +118,7 @@ impl Model {
                 *(if look == LookAt::NewPair { &mut seen.new_pair } else { &mut seen.stored_pair }) = Some(passes);
                 proved = passes.then_some(key);
             }
+            LookAt::Owner(key) => seen.owners.push((key, world.find(key).is_some_and(|key| key.active.is_some()))),
             LookAt::Used(key) => seen.used.push((key, world.find(key).is_some_and(|key| key.used))),
         }
         let unused = |id| state.users[user].find(id).is_some_and(|key| !key.used);
@@ -237,6 +238,7 @@ impl Model {
         let exists = state.users[user].exists;
         let reply = match request.doing {
             Doing::Create if !exists => Reply::Refused(RefusalKindHashed::NoSuchEntity),
+            Doing::Delete(_) if !exists => Reply::Refused(RefusalKindHashed::NoSuchEntity),
             Doing::Create if state.users[user].alive() >= 2 => Reply::Refused(RefusalKindHashed::LimitExceeded),
             Doing::Create => {
                 let id = state.fresh_id(user, self.remembered(state, user));

@@ -3,6 +3,9 @@
 use super::faults::Op;
 use super::state::{By, Effect, Held, Key, Reader, SINK, State, in_sink};
 
+/// The code of the answer that there is no such user.
+pub(super) const NO_USER: &str = "NoSuchUser";
+
 /// When a request was sent, and whether an operator wrote after the reads that it relies on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sent {
@@ -17,7 +20,7 @@ impl State {
         if matches!(effect, Effect::WriteSink { .. }) {
             self.hit("late write to a sink");
         }
-        let creating = if let Effect::Create { user } = &effect { Some(user.clone()) } else { None };
+        let creating = if let Effect::Create { user } = &effect { Some(self.whose(user)) } else { None };
         let result = self.have(effect, Sent { at: sent, overtaken }, true);
         if let (Some(user), Ok(Some(key))) = (creating, &result) {
             if !self.doubted.contains(&user) {
@@ -57,7 +60,8 @@ impl State {
     pub(crate) fn have(&mut self, effect: Effect, sent: Sent, late: bool) -> Result<Option<Key>, &'static str> {
         match effect {
             Effect::Create { user } => {
-                let Some(keys) = self.users.get(&user) else { return Err("NoSuchEntity") };
+                let user = self.called(&user).ok_or(NO_USER)?;
+                let Some(keys) = self.users.get(&user) else { return Err(NO_USER) };
                 if keys.len() >= 2 {
                     return Err("LimitExceeded");
                 }
@@ -67,7 +71,10 @@ impl State {
                 (key.made, key.changed) = (now, i64::MIN / 2);
                 Ok(Some(key.clone()))
             }
-            Effect::Status { id, active } => {
+            Effect::Status { user, id, active } => {
+                if self.called(&user).is_none_or(|user| !self.users.contains_key(&user)) {
+                    return Err(NO_USER);
+                }
                 let (now, lag) = (self.now, self.visibility.last_used);
                 if self.is_too_young(&id) {
                     return Err("NoSuchEntity");
@@ -85,7 +92,10 @@ impl State {
                 }
                 Ok(None)
             }
-            Effect::Delete { user, id } => self.delete(&user, &id, sent),
+            Effect::Delete { user, id } => {
+                let user = self.called(&user).filter(|user| self.users.contains_key(user)).ok_or(NO_USER)?;
+                self.delete(&user, &id, sent)
+            }
             Effect::Write { store, batch } => self.write(&store, batch, late).map(|()| None),
             Effect::WriteSink { user, id, secret } => {
                 let (store, [id_there, secret_there]) = (self.stores.get_mut(SINK).expect("a sink"), in_sink(&user));
@@ -120,14 +130,14 @@ impl State {
     /// A removal, or any other request, is sent now.
     pub(crate) fn sends(&self, effect: &Effect) -> Sent {
         let user = match effect {
-            Effect::Delete { user, .. } => Some(user.as_str()),
-            Effect::Status { id, active: false } => self.owner_of(id),
+            Effect::Delete { user, .. } => Some(self.whose(user)),
+            Effect::Status { id, active: false, .. } => self.owner_of(id).map(str::to_owned),
             Effect::Status { active: true, .. }
             | Effect::Create { .. }
             | Effect::Write { .. }
             | Effect::WriteSink { .. } => None,
         };
-        Sent { at: self.now, overtaken: user.is_some_and(|user| self.is_overtaken(user)) }
+        Sent { at: self.now, overtaken: user.is_some_and(|user| self.is_overtaken(&user)) }
     }
 
     pub(crate) fn owner_of(&self, id: &str) -> Option<&str> {

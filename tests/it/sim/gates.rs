@@ -42,7 +42,6 @@ const CLOSED: &[Gate] = &[
     Gate::Refusals,
     Gate::YoungKeys,
     Gate::LastUse,
-    Gate::Renames,
     Gate::WrongDates,
     Gate::SentTwice,
     Gate::MadeLately,

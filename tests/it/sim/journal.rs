@@ -32,7 +32,9 @@ impl Struck {
     /// Whoever asks now has this user's rotation in hand.
     fn drives(&self, user: &UserName) {
         if let Some(task) = tokio::task::try_id() {
-            lock(&self.process.state).driven.insert(task, user.to_string());
+            let mut state = lock(&self.process.state);
+            let user = state.whose(user.as_str());
+            state.driven.insert(task, user);
         }
     }
 }
@@ -40,7 +42,7 @@ impl Struck {
 impl State {
     /// What this line says has come about.
     fn noticed(&mut self, event: &Event, after: &Rotation) {
-        let user = after.opened.user.as_str();
+        let user = &self.whose(after.opened.user.as_str());
         if after.is_closed() {
             self.replaced.remove(after.opened.old_key.as_str());
         }
@@ -49,7 +51,7 @@ impl State {
                 self.replaced.insert(opened.old_key.to_string());
                 self.facts.stored.remove(user);
                 let came_before = self.interference.is_some_and(|(at, _)| at < self.touches);
-                if came_before && user == self.first_user {
+                if came_before && *user == self.first_user {
                     self.theirs(user).opened_on_it = true;
                 }
             }
@@ -87,6 +89,7 @@ impl State {
             Event::LateKeySeen { .. } => self.hit("late key told"),
             Event::Blocked(reason) => self.noticed_block(reason),
             Event::Withheld(_) => self.hit("no new key for want of a right"),
+            Event::Renamed { .. } => self.hit("a rename followed"),
             Event::Intended(_)
             | Event::LookedOnce { .. }
             | Event::Disowned { .. }
@@ -101,12 +104,13 @@ impl State {
     fn concludes(&mut self, outcome: &Outcome, after: &Rotation) {
         let gone = match outcome {
             Outcome::OldDeleted => after.opened.old_key.to_string(),
-            Outcome::NewDiscarded { .. } => match self.facts.made.get(after.opened.user.as_str()) {
+            Outcome::NewDiscarded { .. } => match self.facts.made.get(&self.whose(after.opened.user.as_str())) {
                 Some(made) => made.clone(),
                 None => return,
             },
             Outcome::Created { key, .. } | Outcome::FoundCreated { key } => {
-                self.facts.made.insert(after.opened.user.to_string(), key.to_string());
+                let user = self.whose(after.opened.user.as_str());
+                self.facts.made.insert(user, key.to_string());
                 return;
             }
             Outcome::OldDeactivated { .. } => {
@@ -142,6 +146,7 @@ impl State {
             Reason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
             Reason::AccessDenied { .. } => self.hit("blocked for want of a right"),
             Reason::StillInUse { .. } => self.hit("blocked by a service that still uses the key"),
+            Reason::UserNotFound { .. } => self.hit("blocked, for a user is not found"),
             Reason::SpareKey { .. }
             | Reason::OldKeyGone { .. }
             | Reason::NewKeyNotActive { .. }

@@ -74,7 +74,7 @@ impl State {
         let waits = setup.policy.overlap + setup.policy.quarantine + setup.policy.settle;
         let latest = self.now + LONGEST_WAIT + i64::try_from(waits.as_millis()).expect("short");
         for rotation in all.iter().map(|summary| &summary.rotation) {
-            let user = &rotation.opened.user;
+            let user = &self.whose(rotation.opened.user.as_str());
             let old_is_there = self.users.values().flatten().any(|key| *key.id == *rotation.opened.old_key.as_str());
             match &rotation.standing {
                 Standing::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } => {
@@ -85,7 +85,7 @@ impl State {
                 Standing::Closed { ending: Ending::Aborted } => {}
                 Standing::Blocked { reason, .. } => {
                     let needs = format!("P6: {user} is blocked ({reason:?}), and nothing was in its way");
-                    if !self.may_block(setup, user.as_str()) {
+                    if !self.may_block(setup, user) {
                         broken.push(needs);
                     }
                 }

@@ -1,4 +1,4 @@
-//! What a person does to a user while rotator works, and whom that excuses.
+//! What a person does to a user while rotator works, and whom that excuses; and what users are called.
 
 use super::faults::Interference;
 use super::state::{By, State};
@@ -33,6 +33,7 @@ impl State {
             Interference::MakesUserAgain => {
                 self.users.remove(user);
                 self.theirs(user).fault = true;
+                *self.made_again.entry(user.to_owned()).or_default() += 1;
                 let now = self.now / 1000 * 1000;
                 self.add_key(user, By::Stranger, now);
             }
@@ -41,14 +42,32 @@ impl State {
     }
 
     fn renames(&mut self, user: &str) {
-        let Some(keys) = self.users.remove(user) else { return };
-        let name = format!("{user}-renamed");
-        for reader in self.readers.iter_mut().filter(|reader| reader.user == user) {
-            reader.user.clone_from(&name);
+        if self.users.contains_key(user) {
+            self.hit("a user renamed");
+            self.renamed.insert(user.to_owned(), format!("{user}-renamed"));
         }
-        let theirs = self.theirs(user).clone();
-        self.theirs.insert(name.clone(), theirs);
-        self.users.insert(name, keys);
+    }
+
+    /// The user that is called so now.
+    pub(crate) fn called(&self, name: &str) -> Option<String> {
+        let renamed = self.renamed.iter().find(|(_, now)| *now == name).map(|(user, _)| user.clone());
+        renamed.or_else(|| (!self.renamed.contains_key(name)).then(|| name.to_owned()))
+    }
+
+    /// Whom rotator means, whatever that user is called now.
+    pub(crate) fn whose(&self, name: &str) -> String {
+        self.called(name).unwrap_or_else(|| name.to_owned())
+    }
+
+    /// What the user is called now.
+    pub(crate) fn name_of(&self, user: &str) -> String {
+        self.renamed.get(user).cloned().unwrap_or_else(|| user.to_owned())
+    }
+
+    /// Stays when the user is renamed; a user that was made again has another.
+    pub(crate) fn unique_id(&self, user: &str) -> String {
+        let letters: String = user.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect();
+        format!("AIDA{letters}x{}", self.made_again.get(user).copied().unwrap_or_default())
     }
 
     fn writes(&mut self, user: &str, interference: Interference) {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rotator::journal::write_ahead::{Journaled, WriteOrder};
+use rotator::planted::{self, Planted};
 use rotator::ports::call::CallError;
 use rotator::ports::iam::{Iam, LastUsed};
 use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
 use rotator::ports::sink::{Sink, SinkWrite};
 use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Effect as _, Intent, WriteSink};
-use rotator::rotation::failure::{Failure, RefusalKind};
+use rotator::rotation::failure::{Failure, Refusal, RefusalKind};
 use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use rotator::rotation::name::{
     AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserId, UserName,
@@ -18,6 +19,7 @@ use rotator::rotation::name::{
 use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
 use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
 
+use super::effects::NO_USER;
 use super::faults::{Op, Trouble};
 use super::freshness::{Facts, Read, Removal};
 use super::process::{Process, lock};
@@ -33,6 +35,7 @@ impl State {
     /// What lists show of a user's keys; `None`: there is no such user.
     fn listed(&self, user: &str) -> Option<Vec<KeySeen>> {
         let (now, visibility) = (self.now, &self.visibility);
+        let user = &self.called(user)?;
         let keys = self.users.get(user)?;
         let seen = |key: &Key| {
             let stale = now - key.changed < visibility.stale_status;
@@ -71,15 +74,14 @@ impl State {
             self.hit("answered as somebody else");
             return WhoIs::User { account, user: UserResource::new("somebody/else"), id: None, at };
         }
-        let unique = user.bytes().filter(u8::is_ascii_alphanumeric).map(char::from).collect::<String>();
-        let id = UserId::new(format!("AIDA{unique}")).ok();
-        WhoIs::User { account, user: UserResource::new(user), id, at }
+        let id = UserId::new(self.unique_id(&user)).ok();
+        WhoIs::User { account, user: UserResource::new(self.name_of(&user)), id, at }
     }
 
     /// Counts how often in a row a pair was heard to be its user's. An answer that was lost says nothing.
     fn heard(&mut self, id: &str, answer: &WhoIs) {
         let whose = self.users.iter().find(|(_, keys)| keys.iter().any(|key| key.id == id));
-        let whose = whose.map(|(user, _)| UserResource::new(user.clone()));
+        let whose = whose.map(|(user, _)| UserResource::new(self.name_of(user)));
         if let Some(key) = self.find(id) {
             let is_whose = matches!(answer, WhoIs::User { user, .. } if Some(user) == whose.as_ref());
             key.proved = if is_whose { key.proved + 1 } else { 0 };
@@ -115,7 +117,8 @@ impl Process {
         };
         let mut state = lock(&self.state);
         if state.epoch == self.epoch {
-            state.check_age(user.as_str(), removal);
+            let user = state.whose(user.as_str());
+            state.check_age(&user, removal);
         }
     }
 }
@@ -123,11 +126,10 @@ impl Process {
 #[async_trait]
 impl Iam for Process {
     async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError> {
-        let (at, began) = (self.at(), self.millis());
-        let seen = self
-            .call(Op::ListKeys, user.as_str(), |state| Ok(KeysSeen { at, keys: state.listed(user.as_str()) }))
-            .await?;
-        self.has_read(began, |facts, read| facts.lists.insert(user.to_string(), read));
+        let (at, began, whose) = (self.at(), self.millis(), lock(&self.state).whose(user.as_str()));
+        let seen =
+            self.call(Op::ListKeys, &whose, |state| Ok(KeysSeen { at, keys: state.listed(user.as_str()) })).await?;
+        self.has_read(began, |facts, read| facts.lists.insert(whose, read));
         Ok(seen)
     }
 
@@ -141,7 +143,7 @@ impl Iam for Process {
                     .map(|key| (user.clone(), key.used.filter(|used| *used <= shown)))
             });
             Ok(whose.map(|(user, used)| LastUsed {
-                user: UserName::new(user).ok(),
+                user: UserName::new(state.name_of(&user)).ok(),
                 used: used.map(|at| KeyUse::at(Timestamp::from_unix_seconds(at / 1000))),
             }))
         })
@@ -150,8 +152,8 @@ impl Iam for Process {
 
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
         let user = order.effect().user.to_string();
-        let key =
-            self.effect(Op::Create, &user.clone(), Effect::Create { user }).await?.expect("a create yields a key");
+        let whose = lock(&self.state).whose(&user);
+        let key = self.effect(Op::Create, &whose, Effect::Create { user }).await?.expect("a create yields a key");
         let id = AccessKeyId::new(key.id).expect("an id");
         Ok(Created { key: NewKey { id, secret: SecretKey::new(key.secret) }, at: self.at() })
     }
@@ -160,18 +162,20 @@ impl Iam for Process {
         let (id, active) = (order.effect().key().to_string(), order.effect().active());
         let user = order.effect().user().to_string();
         self.sends_removal(order.effect().user(), &order.effect().intent());
-        self.effect(Op::ChangeStatus, &user, Effect::Status { id, active }).await.map(|_| self.at())
+        let whose = lock(&self.state).whose(&user);
+        self.effect(Op::ChangeStatus, &whose, Effect::Status { user, id, active }).await.map(|_| self.at())
     }
 
     async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
         let (user, id) = (order.effect().user().to_string(), order.effect().key().to_string());
         let is_young = order.effect().is_young();
         self.sends_removal(order.effect().user(), &order.effect().intent());
-        match self.effect(Op::Delete, &user.clone(), Effect::Delete { user, id }).await {
+        let whose = lock(&self.state).whose(&user);
+        match self.effect(Op::Delete, &whose, Effect::Delete { user, id }).await {
             Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::NoSuchEntity && is_young => {
                 Err(Failure::Unknown("the key may be there all the same".to_owned()))
             }
-            Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::NoSuchEntity => Ok(self.at()),
+            Err(Failure::Refused(refusal)) if is_no_such_key(&refusal) => Ok(self.at()),
             other => other.map(|_| self.at()),
         }
     }
@@ -208,6 +212,12 @@ impl Identity for Process {
         }
         Ok(answer)
     }
+}
+
+/// As the adapter: that there is no such user is no success.
+fn is_no_such_key(refusal: &Refusal) -> bool {
+    let names_user = refusal.message.ends_with(NO_USER) && !planted::is(Planted::NoSuchUserIsNoSuchKey);
+    refusal.kind == RefusalKind::NoSuchEntity && !names_user
 }
 
 /// One store of the world.

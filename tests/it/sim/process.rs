@@ -9,7 +9,7 @@ use rotator::ports::call::{CallError, CallErrorKind};
 use rotator::rotation::failure::{Failure, Refusal, RefusalKind};
 use rotator::rotation::policy::Timestamp;
 
-use super::effects::Sent;
+use super::effects::{NO_USER, Sent};
 use super::faults::{Fault, Op};
 use super::freshness::CALL_TIMEOUT;
 use super::state::{Effect, Held, Key, State};
@@ -185,7 +185,7 @@ impl Process {
             Touched::Answered(Ok(key)) => Ok(key),
             Touched::Answered(Err(code)) => {
                 let kind = match code {
-                    "NoSuchEntity" => RefusalKind::NoSuchEntity,
+                    "NoSuchEntity" | NO_USER => RefusalKind::NoSuchEntity,
                     "LimitExceeded" => RefusalKind::LimitExceeded,
                     _ => RefusalKind::Stale,
                 };

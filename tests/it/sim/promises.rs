@@ -104,10 +104,11 @@ impl State {
                     self.broken.push(broken);
                 }
             }
-            Effect::Delete { id, .. } | Effect::Status { id, active: false } => self.check_removal(&id.clone()),
+            Effect::Delete { id, .. } | Effect::Status { id, active: false, .. } => self.check_removal(&id.clone()),
             Effect::Create { user } => {
                 let unproved = |key: &&Key| key.by == By::Stored && key.proved == 0;
-                if let Some(key) = self.users.get(user).into_iter().flatten().find(unproved) {
+                let user = self.whose(user);
+                if let Some(key) = self.users.get(&user).into_iter().flatten().find(unproved) {
                     let broken = format!("a key was made to replace {}, whose pair had not answered", key.id);
                     self.broken.push(broken);
                 }
@@ -146,7 +147,7 @@ impl State {
             let strangers = usize::from(setup.stranger.is_some_and(|number| *user == user_name(number)));
             let disturbed =
                 *user == self.first_user && (setup.interference.is_some() || setup.hidden_note) || setup.disturbs(user);
-            let of_user = || all.iter().filter(|summary| summary.rotation.opened.user.as_str() == user);
+            let of_user = || all.iter().filter(|summary| self.whose(summary.rotation.opened.user.as_str()) == *user);
             let late: Vec<_> = keys.iter().filter(|key| key.by == By::Late).collect();
             let mut standings = of_user().map(|summary| &summary.rotation.standing);
             if let Some(block) = standings.find(|standing| matches!(standing, Standing::Blocked { .. })) {
@@ -176,15 +177,15 @@ impl State {
                 broken.push(format!("the end: {user} was {}rotated", if rotated { "" } else { "not " }));
             }
         }
-        let blocked: Vec<&str> = all
+        let blocked: Vec<String> = all
             .iter()
             .filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }))
-            .map(|summary| summary.rotation.opened.user.as_str())
+            .map(|summary| self.whose(summary.rotation.opened.user.as_str()))
             .collect();
         for reader in self.readers.iter().filter(|reader| !self.is_excused(reader)) {
             let keys = || self.users.get(&reader.user).into_iter().flatten();
             let whole = |(id, secret)| keys().any(|key| key.id == id && key.secret == secret);
-            if !blocked.contains(&reader.user.as_str()) && !self.pair(reader).is_some_and(whole) {
+            if !blocked.contains(&reader.user) && !self.pair(reader).is_some_and(whole) {
                 broken.push(format!("the end: {} holds half a pair", reader.id));
             }
         }

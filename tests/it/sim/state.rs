@@ -58,11 +58,11 @@ pub(crate) fn in_sink(user: &str) -> [String; 2] {
     [format!("{user}/ID"), format!("{user}/SECRET")]
 }
 
-/// A request.
+/// A request. A user in it is called as rotator calls it.
 #[derive(Debug, Clone)]
 pub(crate) enum Effect {
     Create { user: String },
-    Status { id: String, active: bool },
+    Status { user: String, id: String, active: bool },
     Delete { user: String, id: String },
     Write { store: String, batch: Vec<(String, u64, Vec<u8>)> },
     WriteSink { user: String, id: String, secret: String },
@@ -96,6 +96,10 @@ pub(crate) struct State {
     /// Milliseconds.
     pub(crate) now: i64,
     pub(crate) users: BTreeMap<String, Vec<Key>>,
+    /// What users are called that were renamed; everything else here knows them by their first name.
+    pub(crate) renamed: BTreeMap<String, String>,
+    /// How often a user of this name was made again, with another unique id.
+    pub(crate) made_again: BTreeMap<String, u32>,
     pub(crate) stores: BTreeMap<String, Store>,
     pub(crate) readers: Vec<Reader>,
     pub(crate) held: Vec<Held>,

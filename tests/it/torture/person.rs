@@ -235,7 +235,7 @@ impl Person {
                 self.theirs.remove(key);
                 command
             }
-            "too-many-creates" | "wrong-identity" => command,
+            "too-many-creates" | "wrong-identity" | "user-not-found" => command,
             "cannot-abort" | "old-key-not-active" => {
                 self.restores_old(scene)?;
                 command
