@@ -105,6 +105,10 @@ fn create_new(
             unclaimed("one create makes one key, so at least one is not ours")
         };
     };
+    // Of a user that was deleted and made again under the same name, no key is ours.
+    if !lists_our_own(rotation, keys) {
+        return unclaimed("the old key is not listed beside it, so this may be another user of the same name");
+    }
     if !in_window(key.created, asked_at, give_up_at) {
         return unclaimed("it was not created while the call was under way");
     }

@@ -381,6 +381,7 @@ impl Ground<'_> {
         must(!accounted(id), "it was not there before")?;
         let window = asked_at.minus(Duration::from_secs(2))..=give_up_at.plus(Duration::from_secs(60));
         must(window.contains(&seen.created), "it was created inside the window")?;
+        must(self.status(&self.rotation.opened.old_key).is_some(), "it is the same user: the old key is listed")?;
         must(self.never_used(id), "it was never used")?;
         must(self.nobody_names(id), "no entry names it")?;
         must(self.seen_twice() && self.has_settled(*give_up_at), "two lists agree, settle over")?;

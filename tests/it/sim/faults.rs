@@ -168,7 +168,7 @@ pub(crate) enum Interference {
 
 impl Interference {
     /// What is played at every touch.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::CopiesOldKey,
         Self::Reverts,
         Self::Overwrites,
@@ -179,5 +179,7 @@ impl Interference {
         Self::DeletesNew,
         Self::ReactivatesOld,
         Self::DeletesUser,
+        Self::RenamesUser,
+        Self::MakesUserAgain,
     ];
 }
