@@ -7,7 +7,7 @@ use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
 use rotator::journal::store::{JournalStore, StorageError, Which};
 use rotator::rotation::event::{Ending, Event};
-use rotator::rotation::name::RotationId;
+use rotator::rotation::name::{RotationId, UserName};
 use rotator::rotation::standing::Rotation;
 
 use crate::support::memory_journal::MemoryJournal;
@@ -82,6 +82,7 @@ contract! {
     a_closed_rotation_is_watched_until_a_lost_create_is_over
     campaigns_are_kept
     a_campaign_knows_the_keys_it_made
+    keys_are_found_by_the_name_that_their_user_has_now
     a_lease_keeps_others_out_until_it_ends
     an_empty_journal_answers
 }
@@ -261,6 +262,19 @@ async fn a_campaign_knows_the_keys_it_made(subject: impl Subject) {
     assert_eq!(subject.store().keys_made_by(campaign_id(1)).await.expect("read"), [key_id(31)]);
     assert_eq!(subject.store().keys_made_by(campaign_id(2)).await.expect("read"), [key_id(33)]);
     assert_eq!(subject.store().keys_made_by(campaign_id(3)).await.expect("read"), []);
+}
+
+async fn keys_are_found_by_the_name_that_their_user_has_now(subject: impl Subject) {
+    let mut story = begun(subject.store(), 1).await;
+    let named = |name: &str| UserName::new(name).expect("valid");
+    let renamed = story.next(Event::Renamed { user: named("till") });
+    append(subject.store(), renamed).await.expect("appended");
+    append_all(subject.store(), story.finish(31)).await;
+    let subject = subject.reopen();
+    assert_eq!(subject.store().keys_made_for(&named("till")).await.expect("read"), [key_id(31)]);
+    assert_eq!(subject.store().keys_made_for(&named("app1/prödüction")).await.expect("read"), []);
+    let summary = subject.store().summary(rotation_id(1)).await.expect("read").expect("there");
+    assert_eq!(summary.rotation.opened.user, named("till"));
 }
 
 async fn a_lease_keeps_others_out_until_it_ends(subject: impl Subject) {
