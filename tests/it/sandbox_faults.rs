@@ -314,6 +314,10 @@ async fn another_process_can_seed_inspect_and_break_it() {
     assert_eq!(admin_api(&sandbox, "DELETE", "/_sandbox/faults", &Value::Null).0, 200);
     let (_, state) = admin_api(&sandbox, "GET", "/_sandbox/state", &Value::Null);
     assert_eq!(state["faults"], json!([]));
+
+    assert_eq!(post("/_sandbox/rename", json!({"user": "alice", "name": "alicia"})), (200, json!({})));
+    assert_eq!((sandbox.keys_of("alicia").len(), list().await.as_str()), (2, "404 NoSuchEntity"));
+    assert_eq!(post("/_sandbox/rename", json!({"user": "alice", "name": "alice"})).0, 404);
 }
 
 #[tokio::test]
