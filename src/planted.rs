@@ -109,6 +109,8 @@ faults! {
     RenameNotFollowed = "rename-not-followed",
     /// That there is no such user counts as the end of the key that was to be deleted.
     NoSuchUserIsNoSuchKey = "no-such-user-is-no-such-key",
+    /// A copy of the old pair that turned up late is left to an operator.
+    LateCopyLeft = "late-copy-left",
     /// A campaign stays open for what only an operator can bring on.
     CampaignKeptOpen = "campaign-kept-open",
 }

@@ -16,6 +16,7 @@ mod facts;
 mod failing;
 pub mod home;
 mod late;
+mod late_copies;
 mod left_as_is;
 mod old_pair;
 pub mod own_credentials;

@@ -319,6 +319,9 @@ impl Visitor<'_> {
                 let scan = self.known.scan.get_or_insert_default();
                 scan.named.extend(seen.named);
                 scan.unreadable = seen.unreadable;
+                if key == opened.old_key {
+                    self.known.copies = self.late_copies(rotation).await;
+                }
                 // Of several scans, for several keys, the oldest counts.
                 self.facts.scan = Some(self.facts.scan.filter(|before| before.began < span.began).unwrap_or(span));
             }

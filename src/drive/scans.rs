@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::world::World;
-use crate::discovery::{Haystack, Needle};
+use crate::discovery::{Candidate, Haystack, Needle, Place, StoredEntry, discover};
 use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
 use crate::rotation::known::ScanSeen;
-use crate::rotation::name::AccessKeyId;
+use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 
 /// What [`Manner::scan_interval`](super::Manner::scan_interval) is by default.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
@@ -32,6 +32,8 @@ struct Scan {
     keys: BTreeSet<AccessKeyId>,
     named: BTreeMap<AccessKeyId, Vec<String>>,
     unreadable: Vec<String>,
+    /// Where the keys stand whole, in a form that can be edited.
+    copies: Copies,
 }
 
 impl Scan {
@@ -102,8 +104,8 @@ impl Scans {
         *lock(&self.due_since) = None;
         let began = clock.monotonic();
         match scan(world, &keys).await {
-            Ok((named, unreadable)) => {
-                let scan = Scan { span: Span { began, ended: clock.monotonic() }, keys, named, unreadable };
+            Ok((named, unreadable, copies)) => {
+                let scan = Scan { span: Span { began, ended: clock.monotonic() }, keys, named, unreadable, copies };
                 let seen = scan.seen(key);
                 *latest = Latest { scan: Some(scan), failed: None };
                 Ok(seen)
@@ -116,6 +118,14 @@ impl Scans {
     }
 }
 
+impl Scans {
+    /// Where the last scan saw this key with its secret, such that both can be replaced.
+    pub(super) async fn copies(&self, key: &AccessKeyId) -> Vec<Place> {
+        let latest = self.latest.lock().await;
+        latest.scan.as_ref().and_then(|scan| scan.copies.get(key)).cloned().unwrap_or_default()
+    }
+}
+
 /// When the next scan may begin, after the one `before`, if a removal has been due since `due`: scans are far enough apart
 /// to gather the removals that become due meanwhile.
 fn earliest(before: Option<Span>, due: Duration, least: Duration) -> Duration {
@@ -125,42 +135,62 @@ fn earliest(before: Option<Span>, due: Duration, least: Duration) -> Duration {
 }
 
 type Named = BTreeMap<AccessKeyId, Vec<String>>;
+type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
 
 /// Which entries name which of these keys, and which could not be read.
-async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec<String>), CallError> {
+async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec<String>, Copies), CallError> {
     let needles: Vec<(&AccessKeyId, Needle)> = keys.iter().map(|key| (key, Needle::new(key))).collect();
-    let (mut named, mut unreadable) = (Named::new(), Vec::new());
+    let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
     for store in &world.ports.stores {
-        for (entry, reading) in world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await? {
-            let label = || world.describe(store.name(), &entry);
-            let in_name = Haystack::of_name(&entry);
-            let in_value = match &reading {
+        let listed = world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
+        let mut naming = BTreeSet::new();
+        for (entry, reading) in &listed {
+            let label = || world.describe(store.name(), entry);
+            let in_name = Haystack::of_name(entry);
+            let in_value = match reading {
                 Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(Haystack::new(value)),
                 Reading::Unreadable(_) | Reading::Missing => None,
             };
             for (key, needle) in &needles {
-                if in_name.names(needle) || in_value.as_ref().is_some_and(|value| value.names(needle)) {
+                let is_inside = in_value.as_ref().is_some_and(|value| value.names(needle));
+                if is_inside {
+                    naming.insert(entry.scope().to_owned());
+                }
+                if in_name.names(needle) || is_inside {
                     named.entry((*key).clone()).or_default().push(label());
                 }
             }
-            let reading = match in_value.and_then(|value| value.unopened()) {
-                Some(why) => Reading::Unreadable(why.to_string()),
-                None => reading,
+            let unopened = in_value.and_then(|value| value.unopened()).map(|why| why.to_string());
+            let why = match reading {
+                Reading::Value { .. } | Reading::NotOurs { .. } => unopened,
+                Reading::Unreadable(why) => Some(why.clone()),
+                Reading::Missing => None,
             };
-            match reading {
-                Reading::Value { .. } | Reading::NotOurs { .. } => {}
-                Reading::Unreadable(_) if world.manner.unread_ok.is_match(entry.as_str()) => {}
-                Reading::Unreadable(_) if planted::is(Planted::UnreadableIgnored) => {}
-                Reading::Unreadable(why) => {
-                    tracing::warn!("{} cannot be read: {why}", label());
-                    unreadable.push(label());
-                }
-                Reading::Missing => {}
+            let ignored = world.manner.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
+            if let Some(why) = why.filter(|_| !ignored) {
+                tracing::warn!("{} cannot be read: {why}", label());
+                unreadable.push(label());
+            }
+        }
+        if !store.capabilities().read_only {
+            for Candidate { key_id, places } in pairs_in(store.name(), listed, &naming) {
+                copies.entry(key_id).or_default().extend(places);
             }
         }
     }
+    copies.retain(|key, _| keys.contains(key));
     tracing::debug!(keys = keys.len(), "read every entry of every store");
-    Ok((named, unreadable))
+    Ok((named, unreadable, copies))
+}
+
+/// The pairs in these environments of a store that can be edited.
+fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTreeSet<String>) -> Vec<Candidate> {
+    let entries = listed.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
+    let values = entries.filter_map(|(name, reading)| match reading {
+        Reading::Value { value, .. } => Some(StoredEntry { store: store.clone(), name, value }),
+        Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => None,
+    });
+    discover(&values.collect::<Vec<_>>()).candidates
 }
 
 #[cfg(test)]

@@ -34,12 +34,16 @@ impl Answers {
 
     /// The same for the places of candidates.
     pub(super) async fn of_candidates(world: &World, candidates: impl IntoIterator<Item = &Candidate>) -> Self {
-        let entries = |place: &'_ Place| place.entries().into_iter().cloned().collect::<Vec<_>>();
-        let asked: Vec<(StoreName, EntryName)> = candidates
-            .into_iter()
-            .flat_map(|candidate| &candidate.places)
-            .flat_map(|place| entries(place).into_iter().map(|entry| (place.store.clone(), entry)))
-            .collect();
+        let places: Vec<Place> = candidates.into_iter().flat_map(|candidate| &candidate.places).cloned().collect();
+        Self::of_places(world, &places).await
+    }
+
+    /// The same for places.
+    pub(super) async fn of_places(world: &World, places: &[Place]) -> Self {
+        let mut asked: Vec<(StoreName, EntryName)> = Vec::new();
+        for place in places {
+            asked.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
+        }
         Self::of(world, asked.iter().map(|(store, entry)| (store, entry))).await
     }
 

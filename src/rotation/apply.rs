@@ -2,12 +2,16 @@
 //!
 //! [`apply`] is the only code that changes a standing, live and in replay alike.
 
+use std::collections::BTreeMap;
+
 use super::effect::{AfterDiscard, Intent};
 use super::event::{Ending, Event, NotDone, Outcome};
-use super::name::AccessKeyId;
+use super::facts::BrokenFact;
+use super::name::{AccessKeyId, StoreIdentity, StoreName};
 use super::policy::{MOST_CREATES, Timestamp};
 use super::record::record;
-use super::standing::{BrokenFact, Claim, Made, Phase, Probe, Rotation, Standing};
+use super::standing::{Claim, Made, Phase, Probe, Rotation, Standing};
+use crate::discovery::Place;
 use crate::planted::{self, Planted};
 
 /// An event that cannot follow: a defect in rotator, or a journal that was edited.
@@ -72,6 +76,13 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         }
         (Standing::Settled { phase: Phase::CreatedNew { .. } }, Event::Withheld(_)) => Some(rotation.standing.clone()),
         (Standing::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked | Event::Withheld(_)) => None,
+        (Standing::Settled { phase }, Event::PlacesAdded { places, stores }) => {
+            add_places(rotation, phase, places, stores)
+        }
+        (Standing::Settled { phase }, Event::PlacesLeft { places }) => {
+            let waits = places.iter().all(|place| rotation.added.contains(place)) && !places.is_empty();
+            (waits && matches!(phase, Phase::CreatedNew { .. })).then(|| rotation.standing.clone())
+        }
 
         (Standing::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
         (Standing::InDoubt { phase, intent }, Event::NotDone(why)) => {
@@ -82,7 +93,13 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         }
         (
             Standing::InDoubt { .. },
-            Event::Intended(_) | Event::Unblocked | Event::Disowned { .. } | Event::Ended { .. } | Event::Withheld(_),
+            Event::Intended(_)
+            | Event::Unblocked
+            | Event::Disowned { .. }
+            | Event::Ended { .. }
+            | Event::Withheld(_)
+            | Event::PlacesAdded { .. }
+            | Event::PlacesLeft { .. },
         ) => None,
 
         (Standing::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
@@ -101,7 +118,9 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
             | Event::NotDone(_)
             | Event::Disowned { .. }
             | Event::Ended { .. }
-            | Event::Withheld(_),
+            | Event::Withheld(_)
+            | Event::PlacesAdded { .. }
+            | Event::PlacesLeft { .. },
         ) => None,
 
         (
@@ -111,6 +130,26 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         (Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. }, Event::Renamed { user }) => {
             (*user != rotation.opened.user).then(|| rotation.standing.clone())
         }
+    }
+}
+
+/// The new key is stored in some places and not in all: the way to that is the one from `created-new`.
+fn add_places(
+    rotation: &Rotation,
+    phase: &Phase,
+    places: &[Place],
+    stores: &BTreeMap<StoreName, StoreIdentity>,
+) -> Option<Standing> {
+    let opened = &rotation.opened;
+    let is_new = |place: &Place| !opened.places.contains(place) && stores.contains_key(&place.store);
+    let same =
+        |(name, identity): (&StoreName, &StoreIdentity)| opened.stores.get(name).is_none_or(|now| now == identity);
+    let legal = !places.is_empty() && places.iter().all(is_new) && stores.iter().all(same);
+    match phase {
+        Phase::StoredNew { made, .. } if legal => {
+            Some(Standing::Settled { phase: Phase::CreatedNew { made: made.clone() } })
+        }
+        Phase::StoredNew { .. } | Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. } => None,
     }
 }
 

@@ -280,6 +280,19 @@ pub enum Event {
     /// A right is missing without which no new key is of use: the present one is discarded, and none is made again until
     /// the right is there.
     Withheld(Denied),
+    /// Copies of the old pair turned up after every place had the new one: they are places from now on, and the new pair is
+    /// written to them.
+    PlacesAdded {
+        /// Where they stand.
+        places: Vec<Place>,
+        /// What their stores say they are.
+        stores: BTreeMap<StoreName, StoreIdentity>,
+    },
+    /// Of these, the ones that hold another value by now or do not take the new pair: they are no places any more.
+    PlacesLeft {
+        /// Where they stand.
+        places: Vec<Place>,
+    },
     /// A person is needed.
     Blocked(Reason),
     /// The cause of the block is gone.

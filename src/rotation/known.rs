@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{AccessKeyId, UserName};
+use super::name::{AccessKeyId, StoreIdentity, UserName};
 use super::policy::Timestamp;
+use crate::discovery::Place;
 use crate::planted::{self, Planted};
 
 /// A key's status. AWS knows `Active`, `Inactive` and `Expired`
@@ -145,6 +146,15 @@ impl ScanSeen {
     }
 }
 
+/// A copy of the old pair that is no place of its rotation: its entry could not be read when that was opened, or came later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateCopy {
+    /// Where it stands.
+    pub place: Place,
+    /// What its store says it is.
+    pub store: StoreIdentity,
+}
+
 /// What came of proving a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
@@ -200,6 +210,9 @@ pub struct Known {
     pub places: Option<PlacesSeen>,
     /// Every entry.
     pub scan: Option<ScanSeen>,
+    /// Copies of the old pair that the scan for the old key found outside the places, whole and such that the new pair can
+    /// be written to them.
+    pub copies: Vec<LateCopy>,
     /// The new pair in hand, tried at AWS.
     pub new_pair: Option<Proof>,
     /// The new pair as read back from each place, tried at AWS.

@@ -7,6 +7,7 @@ pub mod apply;
 pub mod denied;
 pub mod effect;
 pub mod event;
+mod facts;
 pub mod failure;
 pub mod known;
 pub mod name;

@@ -37,6 +37,18 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.first_look = None;
             next.waiting_until = None;
         }
+        Event::PlacesAdded { places, stores } => {
+            forget_refusals(next);
+            next.opened.places.extend(places.iter().cloned());
+            next.opened.stores.extend(stores.iter().map(|(name, identity)| (name.clone(), identity.clone())));
+            next.added.extend(places.iter().cloned());
+        }
+        Event::PlacesLeft { places } => {
+            forget_refusals(next);
+            next.opened.places.retain(|place| !places.contains(place));
+            next.added.retain(|place| !places.contains(place));
+            next.left_out.extend(places.iter().cloned());
+        }
         Event::Disowned { .. } => {
             next.first_look = None;
             next.waiting_until = None;
@@ -80,6 +92,12 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.waiting_until = None;
         }
     }
+}
+
+/// They were of other places than those that are written next.
+fn forget_refusals(next: &mut Rotation) {
+    (next.refused_writes, next.denied_writes) = (0, 0);
+    (next.first_look, next.waiting_until, next.store_said) = (None, None, None);
 }
 
 /// Whether what has just been done leaves open that this right is missing.
@@ -154,6 +172,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
             (next.refused_writes, next.denied_writes) = (0, 0);
             next.store_said = None;
             next.withheld = None;
+            next.added.clear();
         }
         Outcome::Created { .. } => next.withheld = None,
         Outcome::Fenced { at } => {

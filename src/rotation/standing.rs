@@ -16,11 +16,12 @@ use super::denied::Denied;
 use super::effect::Intent;
 use super::event::{Ending, Opened};
 use super::name::{AccessKeyId, RotationId};
-use super::policy::{MOST_CREATES, Timestamp};
+use super::policy::Timestamp;
 use super::reason::Reason;
 use super::secret::Fingerprint;
 use super::sink::SinkState;
 use super::watched::Watched;
+use crate::discovery::Place;
 
 /// How we know that the new key is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -280,6 +281,12 @@ pub struct Rotation {
     /// Why the store did not take the new pair, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_said: Option<String>,
+    /// Late copies among the places that wait for the new pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<Place>,
+    /// Late copies that did not take it, and are not tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Place>,
     /// What became of each of the plan's sinks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkState>,
@@ -295,14 +302,6 @@ pub struct Rotation {
     pub attempts: u32,
     /// The new key of this rotation, also after it closed; not one that was discarded.
     pub new_key: Option<AccessKeyId>,
-}
-
-/// A fact that ought to hold and does not: a defect in rotator or a journal that somebody edited.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("in {standing}: {fact}")]
-pub struct BrokenFact {
-    standing: &'static str,
-    fact: &'static str,
 }
 
 impl Rotation {
@@ -334,6 +333,8 @@ impl Rotation {
             refused_create: None,
             user_given_up: false,
             store_said: None,
+            added: Vec::new(),
+            left_out: Vec::new(),
             first_look: None,
             late_keys: BTreeSet::new(),
             last_error: None,
@@ -393,46 +394,5 @@ impl Rotation {
     #[must_use]
     pub const fn overlap(&self) -> Duration {
         self.opened.policy.overlap
-    }
-
-    /// Checks the facts of the standing.
-    ///
-    /// # Errors
-    /// [`BrokenFact`] names the first that does not hold.
-    pub fn check_facts(&self) -> Result<(), BrokenFact> {
-        let standing = self.standing.name();
-        let claim = |holds: bool, fact: &'static str| if holds { Ok(()) } else { Err(BrokenFact { standing, fact }) };
-        claim(!self.opened.places.is_empty(), "a rotation has at least one place")?;
-        claim(
-            self.opened.places.iter().all(|place| self.opened.stores.contains_key(&place.store)),
-            "every place's store has a recorded identity",
-        )?;
-        claim(
-            self.opened.sinks.iter().all(|follower| follower.place < self.opened.places.len()),
-            "every sink follows a place",
-        )?;
-        claim(self.sinks.len() == self.opened.sinks.len(), "every sink's state is on record")?;
-        let Some(phase) = self.standing.phase() else { return Ok(()) };
-        if let Some(made) = phase.made() {
-            claim(made.key != self.opened.old_key, "the new key is not the old key")?;
-            claim(self.creates > 0, "there is no new key without a create")?;
-            claim(self.creates <= MOST_CREATES, "no rotation makes more keys than it may")?;
-            claim(self.new_key.as_ref() == Some(&made.key), "the new key is on record")?;
-        }
-        match phase {
-            Phase::Opened => claim(self.new_key.is_none(), "no key of ours exists"),
-            Phase::CreatedNew { made } => claim(
-                made.deactivated.is_none() || made.claim == Claim::Evidence,
-                "only a key held on evidence is deactivated first",
-            ),
-            Phase::StoredNew { made, .. } => {
-                claim(made.fingerprint().is_some(), "what is stored was acknowledged by IAM")
-            }
-            Phase::DeactivatedOld { made, stored_at, deactivated_at } => {
-                claim(self.without_new(made).is_none(), "every sink has the new pair")?;
-                claim(made.fingerprint().is_some(), "what is stored was acknowledged by IAM")?;
-                claim(stored_at <= deactivated_at, "the new pair was stored before the old key was deactivated")
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@ mod facts;
 mod input;
 mod interrupted;
 mod journal;
+mod late_copies;
 mod left_as_is;
 mod patterns;
 mod proofs;

@@ -7,12 +7,14 @@ use super::super::known::{Hand, KeyStatus, Known, PlaceShows, PlacesSeen, Proof}
 use super::super::policy::{MOST_REFUSED_WRITES, Timestamp};
 use super::super::reason::Reason;
 use super::super::standing::{Made, Rotation};
-use super::ground::{behind_the_fence, holds_new, keys_of, places_of, unnamed};
+use super::ground::{added_to_stored, behind_the_fence, holds_new, keys_of, places_of, unnamed};
 use super::{Look, Step, block};
 
 pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
     let places = places_of(known)?;
     let unwritten = !holds_new(places);
+    let refused = rotation.refused_writes >= MOST_REFUSED_WRITES || writes_are_denied(rotation).is_some();
+    added_to_stored(rotation, places, refused)?;
     if let Some(denied) = writes_are_denied(rotation).filter(|_| unwritten) {
         return Ok(Step::Note(Event::Withheld(denied)));
     }

@@ -2,7 +2,7 @@
 
 use super::super::effect::Intent;
 use super::super::event::{Ending, Event};
-use super::super::known::{KeyOwner, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use super::super::known::{KeyOwner, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, ScanSeen};
 use super::super::name::AccessKeyId;
 use super::super::policy::Timestamp;
 use super::super::reason::Reason;
@@ -174,6 +174,59 @@ pub(super) fn unnamed(known: &Known, key: &AccessKeyId) -> Result<(), Step> {
         return Ok(());
     }
     Err(block(Reason::StillNamed { key: key.clone(), entries: entries.to_vec() }))
+}
+
+/// Copies of the old pair that turned up late get the new pair like the other places, and then the scan is repeated. A copy
+/// of a key that is not active works for no reader, and says nothing of what its reader needs.
+pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Known) -> Result<(), Step> {
+    let is_new =
+        |copy: &&LateCopy| !rotation.left_out.contains(&copy.place) && !rotation.opened.places.contains(&copy.place);
+    let copies: Vec<&LateCopy> = known.copies.iter().filter(is_new).collect();
+    let scanned = scan_for(known, &rotation.opened.old_key)?;
+    if copies.is_empty() || !scanned.unreadable.is_empty() || planted::is(Planted::LateCopyLeft) {
+        return Ok(());
+    }
+    match (rotation.standing.phase(), old) {
+        // They are to work until they have the new pair.
+        (Some(Phase::DeactivatedOld { .. }), _) => Err(Step::Act(Intent::ReactivateOld)),
+        (Some(Phase::StoredNew { .. }), KeyStatus::Active) => Err(Step::Note(Event::PlacesAdded {
+            places: copies.iter().map(|copy| copy.place.clone()).collect(),
+            stores: copies.iter().map(|copy| (copy.place.store.clone(), copy.store.clone())).collect(),
+        })),
+        (_, KeyStatus::Active | KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other) => Ok(()),
+    }
+}
+
+/// While late copies wait for the new pair, the other places hold it already: what does not any more is an operator's, and is
+/// not overwritten. A late copy that somebody else has changed, or that does not take the new pair, is no place.
+pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused: bool) -> Result<(), Step> {
+    if rotation.added.is_empty() {
+        return Ok(());
+    }
+    let (mut left, mut reverted, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, (name, shows)) in rotation.opened.places.iter().zip(&places.places) {
+        let added = rotation.added.contains(place);
+        match shows {
+            PlaceShows::New | PlaceShows::Unreadable => {}
+            PlaceShows::Foreign if added => left.push(place.clone()),
+            PlaceShows::Old if added && refused => left.push(place.clone()),
+            PlaceShows::Old | PlaceShows::Torn | PlaceShows::IdOnly if added => {}
+            PlaceShows::Old => reverted.push(name.clone()),
+            PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign => written.push(name.clone()),
+        }
+    }
+    if !left.is_empty() {
+        return Err(Step::Note(Event::PlacesLeft { places: left }));
+    }
+    if rotation.abort_asked {
+        let all_old = places.all(PlaceShows::Old);
+        let which = [reverted, written].concat();
+        return if all_old || which.is_empty() { Ok(()) } else { Err(block(Reason::CannotAbort { places: which })) };
+    }
+    if !written.is_empty() {
+        return Err(block(Reason::SomebodyWrote { places: written }));
+    }
+    if reverted.is_empty() { Ok(()) } else { Err(block(Reason::Reverted { places: reverted })) }
 }
 
 /// The key's last use; `None`: it was never used.

@@ -11,7 +11,7 @@ use super::super::policy::{LATE_REQUEST, StillInUse, Timestamp};
 use super::super::reason::Reason;
 use super::super::sink::SinkState;
 use super::super::standing::{Made, Rotation};
-use super::ground::{behind_the_fence, delete_named, keys_of, last_used, places_of, unnamed};
+use super::ground::{behind_the_fence, delete_named, keys_of, last_used, late_copies, places_of, unnamed};
 use super::{Look, Step, block, end};
 use crate::planted::{self, Planted};
 
@@ -78,6 +78,7 @@ pub(super) fn next(
     if made_active && !at_a_persons_word && !planted::is(Planted::DeactivationRepeated) {
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
     }
+    late_copies(rotation, old_seen.status, known)?;
     unnamed(known, old)?;
     let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
     if still_in_use && !at_a_persons_word {
@@ -276,6 +277,9 @@ pub(super) fn next_deactivated(
         return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
     }
     stored_pair_answers(rotation, made, known)?;
+    if let Some(seen) = keys.find(old) {
+        late_copies(rotation, seen.status, known)?;
+    }
     unnamed(known, old)?;
     Ok(delete_old(rotation, keys))
 }

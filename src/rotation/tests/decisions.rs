@@ -2,7 +2,7 @@
 //! never a step without its ground.
 
 use super::super::known::{
-    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen,
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof, ScanSeen,
 };
 use super::super::plan::{Look, Step, plan};
 use super::ground::Ground;
@@ -109,8 +109,12 @@ impl Explorer<'_> {
             }
             Look::Scan(id) => {
                 assert!(known.scan.as_ref().is_none_or(|scan| !scan.named.contains_key(id)), "asked to scan again");
-                let with = |scan| (Known { scan: Some(scan), ..known.clone() }, hand);
-                scan_answers(id).into_iter().map(with).collect()
+                let with =
+                    |scan: ScanSeen, copies: Vec<LateCopy>| (Known { scan: Some(scan), copies, ..known.clone() }, hand);
+                let copy = || LateCopy { place: late_copies::copy(), store: StoreIdentity::new("one").expect("valid") };
+                let named = |scan: &ScanSeen| *id == key(OLD) && !scan.naming(id).is_empty();
+                let with_copies = scan_answers(id).into_iter().filter(named).map(|scan| with(scan, vec![copy()]));
+                scan_answers(id).into_iter().map(|scan| with(scan, Vec::new())).chain(with_copies).collect()
             }
             Look::NewPair => {
                 assert!(known.new_pair.is_none() && hand.new_secret, "asked for a proof again, or for nothing in hand");
@@ -246,6 +250,8 @@ impl Explorer<'_> {
             | Event::Done(_)
             | Event::NotDone(_)
             | Event::Disowned { .. }
+            | Event::PlacesAdded { .. }
+            | Event::PlacesLeft { .. }
             | Event::Asked(_)
             | Event::Deferred { .. }
             | Event::Ended { .. } => {}

@@ -178,7 +178,8 @@ impl Ground<'_> {
                 self.any_place_shows(PlaceShows::Old)
                     || self.any_place_shows(PlaceShows::Torn)
                     || rotation.reactivate_asked
-                    || rotation.abort_asked,
+                    || rotation.abort_asked
+                    || !self.known.copies.is_empty(),
                 "a place names the old key, or a person asked",
             ),
             Intent::DeactivateNew { key } => {
@@ -335,6 +336,16 @@ impl Ground<'_> {
                 let writes = denied.operation == Operation::WriteStore && rotation.denied_writes >= 2;
                 let proofs = matches!(self.known.new_pair, Some(Proof::Denied(_)));
                 must(writes || proofs, "a right was refused twice")
+            }
+            Event::PlacesAdded { places, .. } => {
+                let stored = matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+                must(stored && self.places_show(PlaceShows::New), "every place before holds the new pair")?;
+                must(status(old) == Some(KeyStatus::Active), "the copies work until then")?;
+                let seen = |place: &Place| self.known.copies.iter().any(|copy| copy.place == *place);
+                must(places.iter().all(seen), "each was seen to hold the old pair")
+            }
+            Event::PlacesLeft { places } => {
+                must(places.iter().all(|place| rotation.added.contains(place)), "only a late copy is let go")
             }
             Event::NotDone(NotDone::Refused(_)) => Err("only a reply shows that"),
             Event::NotDone(NotDone::Seen)

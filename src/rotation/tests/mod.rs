@@ -9,6 +9,7 @@ mod endings;
 mod evidence;
 mod ground;
 mod journal_form;
+mod late_copies;
 mod old_pair;
 #[path = "../../../tests/it/support/proof.rs"]
 #[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]
@@ -276,6 +277,8 @@ pub(super) fn events() -> Vec<Event> {
         Event::Unblocked,
         Event::Withheld(denied(Operation::WriteStore)),
         Event::Renamed { user: UserName::new("another/name").expect("valid") },
+        Event::PlacesAdded { places: vec![late_copies::copy()], stores: opened(Policy::default()).stores },
+        Event::PlacesLeft { places: vec![late_copies::copy()] },
         asked(Asked::Abort),
         asked(Asked::ReactivateOld),
         asked(Asked::LeaveSink { sink: follower().sink }),

@@ -51,7 +51,12 @@ fn may_follow(rotation: &Rotation, event: &Event) -> bool {
         | Event::Blocked(_) => open,
         Event::Unblocked => matches!(rotation.standing, Standing::Blocked { .. }),
         Event::NotDone(_) | Event::Done(_) => matches!(rotation.standing, Standing::InDoubt { .. }),
-        Event::Intended(_) | Event::Disowned { .. } | Event::Withheld(_) | Event::Ended { .. } => {
+        Event::Intended(_)
+        | Event::Disowned { .. }
+        | Event::Withheld(_)
+        | Event::PlacesAdded { .. }
+        | Event::PlacesLeft { .. }
+        | Event::Ended { .. } => {
             matches!(rotation.standing, Standing::Settled { .. })
         }
     }
@@ -78,7 +83,13 @@ fn apply_is_total_and_the_facts_hold_after() {
                         if let Event::Renamed { user } = event {
                             opened.user.clone_from(user);
                         }
-                        assert_eq!(next.opened, opened, "the plan is frozen, but for the user's name");
+                        let adds = matches!(event, Event::PlacesAdded { .. } | Event::PlacesLeft { .. });
+                        let frozen = adds || next.opened == opened;
+                        assert!(
+                            frozen,
+                            "the plan is frozen, but for the user's name and late copies: {:?}",
+                            next.opened
+                        );
                         assert!(!rotation.is_closed() || next.standing == rotation.standing, "closed is for good");
                     }
                     Err(IllegalEvent::NoSuchTransition { .. }) => refused += 1,

@@ -1,7 +1,7 @@
 //! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no drive: what is tested
 //! in it is the machine alone.
 
-use super::super::known::{Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use super::super::known::{Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof};
 use super::super::plan::{Look, Step, plan};
 use super::*;
 
@@ -42,6 +42,8 @@ pub(super) struct World {
     pub on_their_way: Vec<(usize, AccessKeyId, i64)>,
     /// Keys that an entry names which is no place.
     pub elsewhere: BTreeSet<AccessKeyId>,
+    /// Copies of the old pair that are no places.
+    pub copies: Vec<Place>,
     pub unreadable: bool,
     pub wrong_identity: bool,
     /// The secret of the new key is in memory.
@@ -84,6 +86,7 @@ impl World {
             sinks: Vec::new(),
             on_their_way: Vec::new(),
             elsewhere: BTreeSet::new(),
+            copies: Vec::new(),
             unreadable: false,
             wrong_identity: false,
             in_hand: false,
@@ -129,7 +132,8 @@ impl World {
             PlaceShows::Foreign | PlaceShows::Unreadable => false,
         });
         let here = in_place.then(|| "app/prod/ID".to_owned());
-        here.into_iter().chain(self.elsewhere.contains(id).then(|| "other/prod/COPY".to_owned())).collect()
+        let copy = *id == key(OLD) && !self.copies.is_empty();
+        here.into_iter().chain((copy || self.elsewhere.contains(id)).then(|| "other/prod/COPY".to_owned())).collect()
     }
 
     /// Visits the rotation, again and again while it waits, until it is closed, blocked or fails.
@@ -163,6 +167,7 @@ impl World {
                 },
                 Step::Note(event) => {
                     known = Known::default();
+                    self.follow(rotation, &event);
                     *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
                 }
                 Step::Wait { until, .. } => {
@@ -194,6 +199,24 @@ impl World {
         panic!("this never ends: {self:#?}\n{rotation:#?}");
     }
 
+    /// A late copy becomes a place, or is none any more.
+    fn follow(&mut self, rotation: &Rotation, event: &Event) {
+        if let Event::PlacesAdded { places, .. } = event {
+            self.copies.retain(|copy| !places.contains(copy));
+            self.places.extend(places.iter().map(|_| PlaceShows::Old));
+        }
+        if let Event::PlacesLeft { places } = event {
+            let places_now = rotation.opened.places.iter().zip(std::mem::take(&mut self.places));
+            for (place, shows) in places_now {
+                match (places.contains(place), shows) {
+                    (false, shows) => self.places.push(shows),
+                    (true, PlaceShows::Old) => self.copies.push(place.clone()),
+                    (true, _) => {}
+                }
+            }
+        }
+    }
+
     fn look(&mut self, rotation: &Rotation, look: &Look, known: &mut Known) {
         let made = rotation.made().map(|made| &made.key);
         match look {
@@ -218,6 +241,11 @@ impl World {
             Look::Scan(id) => {
                 let scan = known.scan.get_or_insert_default();
                 scan.named.insert(id.clone(), self.names(id, made));
+                if *id == key(OLD) {
+                    let store = StoreIdentity::new("one").expect("valid");
+                    let copy = |place: &Place| LateCopy { place: place.clone(), store: store.clone() };
+                    known.copies = self.copies.iter().map(copy).collect();
+                }
                 scan.unreadable = if self.unreadable { vec!["other/prod/BROKEN".to_owned()] } else { Vec::new() };
             }
             Look::NewPair | Look::StoredPair => {

@@ -90,6 +90,8 @@ impl State {
             Event::Blocked(reason) => self.noticed_block(reason),
             Event::Withheld(_) => self.hit("no new key for want of a right"),
             Event::Renamed { .. } => self.hit("a rename followed"),
+            Event::PlacesAdded { .. } => self.hit("a late copy became a place"),
+            Event::PlacesLeft { .. } => self.hit("a late copy was let go"),
             Event::Intended(_)
             | Event::LookedOnce { .. }
             | Event::Disowned { .. }
