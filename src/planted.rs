@@ -111,6 +111,8 @@ faults! {
     NoSuchUserIsNoSuchKey = "no-such-user-is-no-such-key",
     /// A copy of the old pair that turned up late is left to an operator.
     LateCopyLeft = "late-copy-left",
+    /// What another writer put back after a write whose end is not on record is overwritten.
+    PutBackOverwritten = "put-back-overwritten",
     /// A campaign stays open for what only an operator can bring on.
     CampaignKeptOpen = "campaign-kept-open",
 }

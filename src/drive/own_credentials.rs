@@ -240,6 +240,10 @@ impl SecretStore for Guarded<dyn SecretStore> {
         self.own.call(self.inner.staged(entries)).await
     }
 
+    async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        self.own.call(self.inner.replaced(entries)).await
+    }
+
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
         self.own.effect(self.inner.write(order, batch)).await
     }

@@ -169,6 +169,29 @@ pub async fn staged_secret(world: &World, rotation: &Rotation, readings: &Readin
     None
 }
 
+/// The places that hold the old pair now, and held the new one before: a write in doubt had landed, and another writer came
+/// after it. Where a store does not keep or say what was there, nothing is concluded.
+pub async fn put_back(world: &World, rotation: &Rotation, readings: &Readings) -> Vec<String> {
+    let Some(made) = rotation.made().filter(|made| made.fingerprint().is_some()) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (place, _) in rotation.opened.places.iter().zip(&readings.shows).filter(|(_, shows)| **shows == PlaceShows::Old)
+    {
+        let Some(store) = world.store(&place.store) else { continue };
+        let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
+        let replaced = world.pace.read(Operation::Store, || store.replaced(&names)).await.unwrap_or_default();
+        let before: BTreeMap<EntryName, SecretValue> =
+            names.into_iter().zip(replaced).filter_map(|(name, value)| Some((name, value?))).collect();
+        let value = |entry: &EntryName| before.get(entry);
+        if let Ok(pair) = read_pair(place, value)
+            && pair.id.as_ref() == Some(&made.key)
+            && pair.secret.fingerprint(rotation.id).as_ref() == made.fingerprint()
+        {
+            found.push(world.describe(&place.store, &place.id));
+        }
+    }
+    found
+}
+
 /// The rotation has closed: its stores need not keep what its places held before. Without effect on any reader, and
 /// not tried again: the next rotation of the same entry replaces what was kept.
 pub async fn forget_previous(world: &World, rotation: &Rotation) {

@@ -11,7 +11,7 @@ use super::act::InHand;
 use super::facts::{Facts, Span};
 use super::home::Unsure;
 use super::pace::{Operation, Priority};
-use super::places::{Readings, forget_previous, read_places, staged_secret};
+use super::places::{Readings, forget_previous, put_back, read_places, staged_secret};
 use super::prove::{Manner, prove};
 use super::refused::{FirstRefusal, Unseen};
 use super::stop::Stop;
@@ -19,6 +19,7 @@ use super::waits::look_again;
 use super::world::World;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{self, Denied};
+use crate::rotation::effect::Intent;
 use crate::rotation::event::Event;
 use crate::rotation::known::{KeyUse, KeysSeen, Known};
 use crate::rotation::name::AccessKeyId;
@@ -310,7 +311,10 @@ impl Visitor<'_> {
                 if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
                     readings.new_secret = staged_secret(world, rotation, &readings).await;
                 }
+                let stores = matches!(rotation.standing.intent(), Some(Intent::StoreNew));
+                let put_back = if stores { put_back(world, rotation, &readings).await } else { Vec::new() };
                 self.saw_places(rotation, readings, span);
+                self.known.put_back = put_back;
             }
             Look::Scan(key) => {
                 let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);

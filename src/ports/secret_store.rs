@@ -113,6 +113,12 @@ pub trait SecretStore: Send + Sync {
         Ok(entries.iter().map(|_| None).collect())
     }
 
+    /// What these entries held before their present value, in their order, where the store keeps that and says it: whether
+    /// what was there is that of rotator's own write shows that somebody wrote after it.
+    async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        Ok(entries.iter().map(|_| None).collect())
+    }
+
     /// Writes the batch: all of it where the store is atomic, else in the order given. A stale version is
     /// `Failure::Refused` with `RefusalKind::Stale`, and then nothing of an atomic batch was written; a batch that
     /// is not atomic and stopped half-way is `Failure::Unknown`.

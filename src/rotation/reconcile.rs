@@ -46,7 +46,7 @@ pub fn reconcile(
         Intent::CreateNew { listed, asked_at, give_up_at } => {
             create_new(rotation, listed, *asked_at, *give_up_at, known)
         }
-        Intent::StoreNew => write(phase, hand, known, now),
+        Intent::StoreNew => put_back(rotation, known).and_then(|()| write(phase, hand, known, now)),
         // Whether the old pair stands again, or half of it: `plan` looks at the places and goes on from there.
         Intent::RestoreOld => places_of(known).map(|_| not_done()),
         // A fence may be put up as often as one likes.
@@ -126,6 +126,23 @@ fn create_new(
         Unclaimed::Reclaim => Ok(done(Outcome::FoundCreated { key: key.id.clone() })),
         Unclaimed::Report => unclaimed("it bears every mark of ours, but its secret is lost"),
     }
+}
+
+/// Story: killed after the write and before it was read back, and somebody put the old pair back meanwhile. That is another
+/// writer's value, and is not overwritten.
+fn put_back(rotation: &Rotation, known: &Known) -> Result<(), Step> {
+    let places = places_of(known)?;
+    if known.put_back.is_empty() || planted::is(Planted::PutBackOverwritten) {
+        return Ok(());
+    }
+    if !rotation.abort_asked {
+        return Err(block(Reason::Reverted { places: known.put_back.clone() }));
+    }
+    // The old pair stands everywhere again: the new key can be discarded.
+    if places.all(PlaceShows::Old) {
+        return Ok(());
+    }
+    Err(block(Reason::CannotAbort { places: places.which_not(PlaceShows::Old) }))
 }
 
 /// Story: killed while the places were written. A store that cannot be read leaves it in doubt.

@@ -102,6 +102,18 @@ impl ParameterStore {
         Ok(names.iter().map(&mut of).collect())
     }
 
+    /// What one version of a parameter holds; AWS keeps the last hundred.
+    async fn version(&self, name: &str, version: i64) -> Result<Option<SecretValue>, CallError> {
+        let full = format!("{}:{version}", self.full(name));
+        let call = Call::json("GetParameters", format!("parameter {full}"));
+        let witness = Witness::default();
+        let request = self.client.get_parameters().names(full).with_decryption(true);
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+        let found = output.parameters.unwrap_or_default().into_iter().find(|found| found.version == version);
+        Ok(found.and_then(|found| found.value).map(|value| SecretValue::new(value.into_bytes())))
+    }
+
     /// Below the path of one parameter there is nothing: that is a wrong name, and no empty store.
     async fn is_no_parameter(&self) -> Result<(), CallError> {
         let name = self.path.trim_end_matches('/');
@@ -250,6 +262,24 @@ impl Backend for ParameterStore {
             all.extend(self.get(page).await?);
         }
         Ok(all)
+    }
+
+    /// Versions are counted, and each can be asked for by its number
+    /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html>).
+    async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        let mut replaced = Vec::new();
+        for name in names {
+            let now = self.get(std::slice::from_ref(name)).await?;
+            let version = match now.as_slice() {
+                [Reading::Value { version, .. }] => version.0.parse::<i64>().ok().filter(|version| *version > 1),
+                _ => None,
+            };
+            replaced.push(match version {
+                Some(version) => self.version(name, version - 1).await?,
+                None => None,
+            });
+        }
+        Ok(replaced)
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {

@@ -31,6 +31,9 @@ use crate::rotation::secret::SecretValue;
 /// The label under which a new value waits to become current.
 const STAGED: &str = "ROTATOR_STAGED";
 const CURRENT: &str = "AWSCURRENT";
+/// AWS moves this label to the version that was current before
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>).
+const PREVIOUS: &str = "AWSPREVIOUS";
 
 /// Values read at once. `GetSecretValue` may be called 10,000 times a second
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
@@ -243,6 +246,14 @@ impl Backend for SecretsManager {
             staged.push(self.value(name, STAGED).await?.map(|(_, value)| value));
         }
         Ok(staged)
+    }
+
+    async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        let mut replaced = Vec::new();
+        for name in names {
+            replaced.push(self.value(name, PREVIOUS).await?.map(|(_, value)| value));
+        }
+        Ok(replaced)
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {

@@ -63,6 +63,11 @@ pub trait Backend: Send + Sync {
         Ok(names.iter().map(|_| None).collect())
     }
 
+    /// What these entries held before their present value, in their order, where the store keeps that.
+    async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        Ok(names.iter().map(|_| None).collect())
+    }
+
     /// Writes the batch in the order given, each only over the version that it names. What was certainly not written
     /// is `Refused` (`Stale` where the version is another by now); all else, and a batch that stopped half-way, is
     /// `Unknown`. The order was checked to be for this store.

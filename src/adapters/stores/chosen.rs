@@ -73,6 +73,10 @@ impl SecretStore for Chosen {
         self.store.staged(entries).await
     }
 
+    async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        self.store.replaced(entries).await
+    }
+
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
         if self.read_only {
             let message = format!("{} is configured as read_only", self.name());

@@ -97,6 +97,12 @@ impl SecretStore for Named {
         Ok(natives.iter().map(|native| native.as_ref().and_then(|_| staged.next().flatten())).collect())
     }
 
+    async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        let natives = self.natives(entries);
+        let mut replaced = self.backend.replaced(&there(&natives)).await?.into_iter();
+        Ok(natives.iter().map(|native| native.as_ref().and_then(|_| replaced.next().flatten())).collect())
+    }
+
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
         let refused = |kind, message: String| Err(Failure::Refused(Refusal::new(kind, message)));
         if order.store() != &self.name {

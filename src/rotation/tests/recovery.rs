@@ -269,6 +269,22 @@ mod store_new {
         }
     }
 
+    /// What was written before is known, and another writer came after it: nothing is written over that.
+    #[test]
+    fn killed_after_the_write_and_the_old_pair_put_back_meanwhile() {
+        for shows in [vec![Old], vec![New, Old], vec![Old, Old]] {
+            for secret in [false, true] {
+                let mut story = story().hand(secret, false).places(&shows);
+                story.known.put_back = vec!["place 1".to_owned()];
+                story.concludes(&Event::Blocked(Reason::Reverted { places: vec!["place 1".to_owned()] }));
+                // The way back that the message names, and no other.
+                story.rotation.abort_asked = true;
+                let cannot = Event::Blocked(Reason::CannotAbort { places: vec!["place 0".to_owned()] });
+                story.concludes(&if shows.contains(&New) { cannot } else { not_done() });
+            }
+        }
+    }
+
     #[test]
     fn killed_before_the_write() {
         let story = story().places(&[Old, Old]);

@@ -76,6 +76,7 @@ pub(super) fn known(seen: &Seen) -> Known {
             unreadable: if seen.unreadable { vec!["a broken entry".to_owned()] } else { Vec::new() },
         }),
         copies: Vec::new(),
+        put_back: Vec::new(),
         new_pair: seen.new_pair.map(proof),
         stored_pair: seen.stored_pair.map(proof),
         owners: seen.owners.iter().map(|(id, there)| (name(*id), owner(*there))).collect(),

@@ -6,6 +6,7 @@ mod exec;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod local;
+mod put_back;
 mod sops;
 mod staged;
 mod subject;
