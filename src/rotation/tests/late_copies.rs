@@ -12,6 +12,26 @@ pub(super) fn copy() -> Place {
     Place { store, id: spot("other/prod/ID"), secret: spot("other/prod/SECRET") }
 }
 
+impl World {
+    /// A late copy becomes a place, or is none any more.
+    pub(super) fn follow(&mut self, rotation: &Rotation, event: &Event) {
+        if let Event::PlacesAdded { places, .. } = event {
+            self.copies.retain(|copy| !places.contains(copy));
+            self.places.extend(places.iter().map(|_| PlaceShows::Old));
+        }
+        if let Event::PlacesLeft { places } = event {
+            let places_now = rotation.opened.places.iter().zip(std::mem::take(&mut self.places));
+            for (place, shows) in places_now {
+                match (places.contains(place), shows) {
+                    (false, shows) => self.places.push(shows),
+                    (true, PlaceShows::Old) => self.copies.push(place.clone()),
+                    (true, _) => {}
+                }
+            }
+        }
+    }
+}
+
 /// A rotation whose new pair is stored, and the world it is in.
 fn stored(policy: &Policy) -> (Rotation, World) {
     let mut rotation = settled(Phase::Opened, policy);

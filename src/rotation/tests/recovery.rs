@@ -1,6 +1,7 @@
 //! The recovery table (DESIGN 5), a crash story for each row: what was in doubt, what is seen, what is concluded.
 
 mod late;
+mod put_back;
 mod renamed;
 
 use super::super::known::{KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
@@ -266,22 +267,6 @@ mod store_new {
         // The secret is read back; `plan` rolls forward.
         for shows in [[New, Old], [Torn, Old], [Torn, New]] {
             story().hand(true, false).places(&shows).concludes(&not_done());
-        }
-    }
-
-    /// What was written before is known, and another writer came after it: nothing is written over that.
-    #[test]
-    fn killed_after_the_write_and_the_old_pair_put_back_meanwhile() {
-        for shows in [vec![Old], vec![New, Old], vec![Old, Old]] {
-            for secret in [false, true] {
-                let mut story = story().hand(secret, false).places(&shows);
-                story.known.put_back = vec!["place 1".to_owned()];
-                story.concludes(&Event::Blocked(Reason::Reverted { places: vec!["place 1".to_owned()] }));
-                // The way back that the message names, and no other.
-                story.rotation.abort_asked = true;
-                let cannot = Event::Blocked(Reason::CannotAbort { places: vec!["place 0".to_owned()] });
-                story.concludes(&if shows.contains(&New) { cannot } else { not_done() });
-            }
         }
     }
 

@@ -199,24 +199,6 @@ impl World {
         panic!("this never ends: {self:#?}\n{rotation:#?}");
     }
 
-    /// A late copy becomes a place, or is none any more.
-    fn follow(&mut self, rotation: &Rotation, event: &Event) {
-        if let Event::PlacesAdded { places, .. } = event {
-            self.copies.retain(|copy| !places.contains(copy));
-            self.places.extend(places.iter().map(|_| PlaceShows::Old));
-        }
-        if let Event::PlacesLeft { places } = event {
-            let places_now = rotation.opened.places.iter().zip(std::mem::take(&mut self.places));
-            for (place, shows) in places_now {
-                match (places.contains(place), shows) {
-                    (false, shows) => self.places.push(shows),
-                    (true, PlaceShows::Old) => self.copies.push(place.clone()),
-                    (true, _) => {}
-                }
-            }
-        }
-    }
-
     fn look(&mut self, rotation: &Rotation, look: &Look, known: &mut Known) {
         let made = rotation.made().map(|made| &made.key);
         match look {
