@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rotator::journal::entry::Summary;
 use rotator::journal::store::{SharedStore, Which};
-use rotator::rotation::event::Ending;
 use rotator::rotation::standing::Standing;
 
 use super::faults::{Fault, Faults, Op};
@@ -75,14 +74,8 @@ impl State {
         let latest = self.now + LONGEST_WAIT + i64::try_from(waits.as_millis()).expect("short");
         for rotation in all.iter().map(|summary| &summary.rotation) {
             let user = &self.whose(rotation.opened.user.as_str());
-            let old_is_there = self.users.values().flatten().any(|key| *key.id == *rotation.opened.old_key.as_str());
             match &rotation.standing {
-                Standing::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } => {
-                    if old_is_there {
-                        broken.push(format!("a conclusion: {user} closed as {ending:?}, and the old key is there"));
-                    }
-                }
-                Standing::Closed { ending: Ending::Aborted } => {}
+                Standing::Closed { .. } => broken.extend(self.wrong_conclusion(rotation)),
                 Standing::Blocked { reason, .. } => {
                     let needs = format!("P6: {user} is blocked ({reason:?}), and nothing was in its way");
                     if !self.may_block(setup, user) {

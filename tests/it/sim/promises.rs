@@ -1,9 +1,10 @@
 //! The promises of DESIGN section 1, as far as they can be seen in the world itself.
 
 use rotator::journal::entry::Summary;
+use rotator::rotation::event::Ending;
 use rotator::rotation::policy::{MOST_CREATES, Unclaimed};
 use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::Standing;
+use rotator::rotation::standing::{Rotation, Standing};
 
 use super::schedule::{Setup, user_name};
 use super::state::{By, Effect, Key, Reader, SINK, State, Store};
@@ -134,6 +135,16 @@ impl State {
         }
     }
 
+    /// What is closed as done, or as gone, has no old key any more, whatever its user is called.
+    pub(crate) fn wrong_conclusion(&self, rotation: &Rotation) -> Option<String> {
+        let Standing::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } = rotation.standing else {
+            return None;
+        };
+        let (user, old) = (&rotation.opened.user, rotation.opened.old_key.as_str());
+        let is_there = self.users.values().flatten().any(|key| key.id == old);
+        is_there.then(|| format!("a conclusion: {user} closed as {ending:?}, and the old key is there"))
+    }
+
     /// Whether so much goes wrong that each key that a rotation may make can have met something of its own.
     fn may_spoil_every_create(&self, setup: &Setup) -> bool {
         self.faults.at.len() + self.faults.of.len() + setup.troubles.len() >= MOST_CREATES as usize
@@ -141,7 +152,8 @@ impl State {
 
     /// When everything has calmed down.
     pub(crate) fn check_the_end(&mut self, setup: &Setup, all: &[Summary]) {
-        let mut broken = Vec::new();
+        let mut broken: Vec<String> =
+            all.iter().filter_map(|summary| self.wrong_conclusion(&summary.rotation)).collect();
         for (user, keys) in &self.users {
             // By its name: a person may have deleted the users before it.
             let strangers = usize::from(setup.stranger.is_some_and(|number| *user == user_name(number)));
