@@ -87,6 +87,8 @@ faults! {
     WriteBelieved = "write-believed",
     /// A removal is sent however old the facts are that it rests on.
     StaleFacts = "stale-facts",
+    /// A removal takes its turn in the queue only after its final check, and nothing is asked again behind the queue.
+    PermitAfterCheck = "permit-after-check",
     /// A rotation is opened although its old pair did not answer as its user.
     OldPairNotProven = "old-pair-not-proven",
     /// The old key goes although a sink may still hold it.

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::act::unless_stopped;
 use super::choice::{Choice, Names, Unmatched};
 use super::failing::{self, take_down};
 use super::old_pair::{Tried, prove_old};
@@ -21,8 +22,8 @@ use super::survey::{Due, Survey, Taken, place_notes, survey};
 use super::world::World;
 use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
 use crate::journal::store::{StorageError, Which};
-use crate::journal::write_ahead::{Journal, JournalError};
-use crate::ports::call::CallError;
+use crate::journal::write_ahead::Journal;
+use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::standing::Rotation;
@@ -137,13 +138,8 @@ impl Drive {
     ) -> Result<(), CampaignError> {
         let last = self.journal.store().last_campaign().await?;
         let open = last.clone().filter(|campaign| !campaign.closed);
-        let mut survey = self.survey(choice, open.as_ref(), &report.touched).await?;
-        report.troubles.extend(survey.warnings().map(|warning| (None, warning)));
-        report.entries.clone_from(&survey.entries);
-        if let Err(error) = survey.check_only() {
-            self.settle_in_flight(report).await?;
-            return Err(error);
-        }
+        let looking = Box::pin(self.look(choice, open.as_ref(), report));
+        let Some(mut survey) = looking.await? else { return Ok(()) };
         let seen = survey.keys();
         let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
         let now = self.world.aws_now();
@@ -162,6 +158,8 @@ impl Drive {
         }
 
         failing.retain(|key, _| seen.contains(key));
+        let mut tried = last.as_ref().map(|campaign| campaign.notes.tried.clone()).unwrap_or_default();
+        tried.retain(|key, _| seen.contains(key));
         let mut so_far = failing.clone();
         take_down(&mut so_far, &report.went, now);
         let may_be_opened = |due: &Due| so_far.get(&due.key.id).is_none_or(|failing| failing.may_be_opened(now));
@@ -172,7 +170,7 @@ impl Drive {
         let unopened: Vec<AccessKeyId> =
             due.iter().map(|due| &due.key.id).chain(unconfirmed.keys()).chain(&kept).cloned().collect();
         let looked_at = gave_up(&before);
-        let mut notes = CampaignNotes { unopened, left_alone, failing, looked_at };
+        let mut notes = CampaignNotes { unopened, left_alone, failing, looked_at, tried };
         let id = match (open, last) {
             (Some(campaign), _) => campaign.id,
             (None, Some(last)) if notes.unopened.is_empty() => {
@@ -186,16 +184,17 @@ impl Drive {
         };
         report.campaign = Some(id);
         self.journal.store().note_campaign(id, notes.clone()).await?;
-        // Those that failed before come last, or `--limit` would let the others starve.
+        // Under `--limit` each has its turn: the oldest first, and what was tried in vain as if it had been made then.
         let gave_up = |due: &Due| before.iter().any(|summary| gave_up_on(&summary.rotation, &due.key.id));
-        due.sort_by_key(|due| match so_far.get(&due.key.id) {
-            Some(failing) => Some(failing.last),
-            None => gave_up(due).then_some(now),
+        due.sort_by_cached_key(|due| {
+            let failed = so_far.get(&due.key.id).map(|failing| failing.last);
+            (gave_up(due), Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied()))
         });
         due.truncate(limit.unwrap_or(usize::MAX));
         let rotated = self.open_each(id, due, choice, report).await;
         // Keys whose old pair did not prove itself need an operator: the campaign does not wait for them.
         let unproven = report.left_alone.split_off(notes.left_alone.len());
+        notes.tried.extend(unproven.iter().filter_map(|note| Some((note.key_id.clone()?, now))));
         let needs_operator = |key: &AccessKeyId| unproven.iter().any(|note| note.key_id.as_ref() == Some(key));
         notes.unopened.retain(|key| !rotated.contains(key) && !needs_operator(key));
         notes.left_alone.extend(unproven);
@@ -203,6 +202,31 @@ impl Drive {
         take_down(&mut notes.failing, &report.went, now);
         report.left_alone = self.settle(id, notes).await?;
         Ok(())
+    }
+
+    /// What there is to do; `None`: a stop was asked for meanwhile. Where nothing is to be opened, what is in flight is on
+    /// record as it stands.
+    async fn look(
+        &self,
+        choice: &Choice,
+        campaign: Option<&Campaign>,
+        report: &mut Report,
+    ) -> Result<Option<Survey>, CampaignError> {
+        let surveying = Box::pin(self.survey(choice, campaign, &report.touched));
+        // It changes nothing, and hundreds of questions may be in the queue.
+        let Some(survey) = unless_stopped(&self.world, surveying).await else {
+            report.stopped = true;
+            self.settle_in_flight(report).await?;
+            return Ok(None);
+        };
+        let survey = survey?;
+        report.troubles.extend(survey.warnings().map(|warning| (None, warning)));
+        report.entries.clone_from(&survey.entries);
+        if let Err(error) = survey.check_only() {
+            self.settle_in_flight(report).await?;
+            return Err(error);
+        }
+        Ok(Some(survey))
     }
 
     async fn survey(
@@ -253,7 +277,7 @@ impl Drive {
                 }
                 let opened = match opened {
                     Ok(opened) => opened,
-                    Err(error) => return (id, Err(JournalError::Storage(error))),
+                    Err(why) => return (id, Ok(not_opened(&due, why))),
                 };
                 let (old_pair, place) = match prove_old(&world, &due, opened.policy.settle, &in_hand).await {
                     Tried::Proven { old_pair, place } => (old_pair, place),
@@ -278,13 +302,19 @@ impl Drive {
         keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect()
     }
 
-    fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, StorageError> {
+    fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, CallError> {
         let mut stores = std::collections::BTreeMap::new();
         for place in &due.places {
             match self.world.stores.get(&place.store) {
                 Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
-                Some(Err(error)) => return Err(StorageError::failed(error.message.clone())),
-                None => return Err(StorageError::failed(format!("store {} is not configured", place.store))),
+                Some(Err(error)) => {
+                    let said = format!("store {} does not say which one it is: {}", place.store, error.message);
+                    return Err(CallError::new(error.kind, said));
+                }
+                None => {
+                    let said = format!("store {} is not configured", place.store);
+                    return Err(CallError::new(CallErrorKind::Other, said));
+                }
             };
         }
         Ok(Opened {
@@ -307,6 +337,22 @@ impl Drive {
         self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
         Ok(id)
     }
+}
+
+/// No rotation is opened whose store does not say which one it is. A missing right is for an operator to grant.
+fn not_opened(due: &Due, why: CallError) -> Opening {
+    let key = &due.key.id;
+    let said = format!("key {key} of user {} was not rotated: {}", due.user, why.message);
+    if why.kind != CallErrorKind::Denied {
+        return Opening::NotNow(key.clone(), said);
+    }
+    Opening::Left(Box::new(LeftAloneNote {
+        key_id: Some(key.clone()),
+        places: place_notes(&due.places),
+        reason: "access-denied".to_owned(),
+        message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
+        due: true,
+    }))
 }
 
 fn gave_up_on(rotation: &Rotation, key: &AccessKeyId) -> bool {

@@ -10,7 +10,8 @@ use super::accounts::Account;
 use super::aws_clock::CONFIRMED_AFTER;
 use super::pace::Operation;
 use super::world::{World, elsewhere};
-use crate::ports::call::CallError;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::denied::{self, Denied};
 use crate::rotation::name::{StoreIdentity, StoreName};
 use crate::rotation::standing::Rotation;
 
@@ -35,6 +36,8 @@ pub struct Lately {
 pub enum Unsure {
     /// Something did not answer; later. For people.
     NoAnswer(String),
+    /// A store refuses for lack of a right to say which one it is.
+    Denied(Denied),
     /// This is another world. For people.
     Elsewhere(String),
 }
@@ -82,7 +85,18 @@ impl World {
         self.same_account(rotation, account).await?;
         for (name, recorded) in &rotation.opened.stores {
             let now = self.identity_of(name).await;
-            let now = now.map_err(|error| Unsure::NoAnswer(format!("store {name}: {}", error.message)))?;
+            let now = now.map_err(|error| match error.kind {
+                CallErrorKind::Denied => {
+                    let resource = format!("the identity of store {name}");
+                    Unsure::Denied(Denied::new(denied::Operation::ReadStore, resource, error.message))
+                }
+                CallErrorKind::Throttled
+                | CallErrorKind::Credentials
+                | CallErrorKind::Unavailable
+                | CallErrorKind::Invalid
+                | CallErrorKind::NoSuchEntity
+                | CallErrorKind::Other => Unsure::NoAnswer(format!("store {name}: {}", error.message)),
+            })?;
             if now != *recorded {
                 let here = format!("is another store now (identity {now}, recorded was {recorded})");
                 return Err(Unsure::Elsewhere(elsewhere(rotation, name, &here)));
@@ -123,7 +137,7 @@ impl World {
         }
         let Some(store) = self.store(name) else {
             // As when it was arrived in: a rotation of a store that is not configured is not visited.
-            return Err(CallError::new(crate::ports::call::CallErrorKind::Other, "it is not configured"));
+            return Err(CallError::new(CallErrorKind::Other, "it is not configured"));
         };
         let identity = self.pace.read(Operation::Store, || store.identity()).await?;
         asked.insert(name.clone(), (now, identity.clone()));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::accounts::Account;
+use super::act::unless_stopped;
 use super::campaign::{CampaignError, Drive, LOOK_FOR_LATE_KEYS};
 use super::pace::Operation;
 use super::report::{Report, with_causes};
@@ -30,7 +31,9 @@ impl Drive {
             let Ok(Account { ports, pace, .. }) = world.home_of(&rotation) else { continue };
             let whose = (opened.account.clone(), opened.user.clone());
             if !lists.contains_key(&whose) {
-                let keys = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user)).await;
+                let asking = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user));
+                // The next run looks as well.
+                let Some(keys) = unless_stopped(world, asking).await else { return Ok(()) };
                 lists.insert(whose.clone(), keys.ok());
             }
             let Some(Some(keys)) = lists.get(&whose) else { continue };

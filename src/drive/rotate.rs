@@ -16,7 +16,7 @@ use super::prove::{Manner, prove};
 use super::refused::{FirstRefusal, Unseen};
 use super::stop::Stop;
 use super::waits::look_again;
-use super::world::World;
+use super::world::{Away, World};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::effect::Intent;
@@ -76,8 +76,8 @@ pub(super) struct Visitor<'a> {
     steps: usize,
     /// The time that this visit waits for.
     waits_until: Option<Timestamp>,
-    /// Whether it has slept, so that this may not be the world that it was.
-    slept: bool,
+    /// Whether this may not be the world that it was: it has slept, or a store refused to say which one it is.
+    is_unsure: bool,
     pub(super) first_refusal: FirstRefusal,
     /// One of the places that bound how many new keys are in memory at once.
     place: Option<OwnedSemaphorePermit>,
@@ -92,9 +92,13 @@ pub async fn visit(
     journal: RotationJournal,
     place: Option<OwnedSemaphorePermit>,
 ) -> Result<Visit, JournalError> {
-    let account = match world.home_of(journal.rotation()) {
-        Ok(account) => account,
-        Err(why) => return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) }),
+    let (account, unsure) = match world.home_of(journal.rotation()) {
+        Ok(account) => (account, false),
+        // The store is asked again in the visit: a refusal of rights counts at the second time.
+        Err(Away::Refused(account)) => (account, true),
+        Err(Away::Elsewhere(why)) => {
+            return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) });
+        }
     };
     let (known, facts, since) = (Known::default(), Facts::default(), world.ports.clock.monotonic());
     let mut visitor = Visitor {
@@ -107,7 +111,7 @@ pub async fn visit(
         failures: 0,
         steps: 0,
         waits_until: None,
-        slept: false,
+        is_unsure: unsure,
         first_refusal: None,
         place,
     };
@@ -153,12 +157,16 @@ impl Visitor<'_> {
         if self.must_stop(journal.rotation(), &world.stop) || no_time() {
             return Ok((journal, Some(Left::Stopped)));
         }
-        if std::mem::take(&mut self.slept) {
+        if std::mem::take(&mut self.is_unsure) {
             match world.still_home(journal.rotation(), self.account).await {
                 Ok(()) => {}
                 Err(Unsure::Elsewhere(why)) => return Ok((journal, Some(Left::Elsewhere(why)))),
+                Err(Unsure::Denied(denied)) => {
+                    self.is_unsure = true;
+                    return self.denied(journal, denied).await;
+                }
                 Err(Unsure::NoAnswer(why)) => {
-                    self.slept = true;
+                    self.is_unsure = true;
                     return self.later(journal, why).await;
                 }
             }
@@ -263,7 +271,7 @@ impl Visitor<'_> {
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.steps = 0;
         self.failures = 0;
-        self.slept = true;
+        self.is_unsure = true;
         self.place = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.

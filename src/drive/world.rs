@@ -17,7 +17,7 @@ use super::stop::Stop;
 use super::writers::Writers;
 use crate::journal::clock::Clock;
 use crate::planted::{self, Planted};
-use crate::ports::call::CallError;
+use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Caller;
 use crate::ports::secret_store::SecretStore;
 use crate::rotation::name::{AccessKeyId, AccountId, StoreIdentity, StoreName};
@@ -75,6 +75,14 @@ pub enum ArriveError {
         /// What both are.
         account: AccountId,
     },
+}
+
+/// Why a rotation is not at home here.
+pub enum Away<'a> {
+    /// This is another world. For people: what differs, both values named.
+    Elsewhere(String),
+    /// This is its account, and a store refuses for lack of a right to say which one it is.
+    Refused(&'a Account),
 }
 
 /// The world, arrived in: who we are and which stores answer is known.
@@ -190,20 +198,25 @@ impl World {
     /// Whether this is the world the rotation was opened in: "absent", seen from elsewhere, says nothing. Its account.
     ///
     /// # Errors
-    /// For people: what differs, both values named.
-    pub fn home_of(&self, rotation: &Rotation) -> Result<&Account, String> {
+    /// [`Away`]: what differs, or that a store refused to say which one it is.
+    pub fn home_of(&self, rotation: &Rotation) -> Result<&Account, Away<'_>> {
         let opened = &rotation.opened;
-        let account = self.account_of(rotation)?;
+        let account = self.account_of(rotation).map_err(Away::Elsewhere)?;
+        let mut refused = false;
         for (name, recorded) in &opened.stores {
             let here = match self.stores.get(name) {
                 Some(Ok(identity)) if identity == recorded => continue,
                 Some(Ok(identity)) => format!("is another store (identity {identity}, recorded was {recorded})"),
+                Some(Err(error)) if error.kind == CallErrorKind::Denied => {
+                    refused = true;
+                    continue;
+                }
                 Some(Err(error)) => format!("cannot be used: {error}"),
                 None => "is not configured".to_owned(),
             };
-            return Err(elsewhere(rotation, name, &here));
+            return Err(Away::Elsewhere(elsewhere(rotation, name, &here)));
         }
-        Ok(account)
+        if refused { Err(Away::Refused(account)) } else { Ok(account) }
     }
 
     fn account_of(&self, rotation: &Rotation) -> Result<&Account, String> {

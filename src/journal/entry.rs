@@ -78,6 +78,9 @@ pub struct CampaignNotes {
     /// Rotations of this campaign that gave up, and whose key a later `run` has judged afresh.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub looked_at: BTreeSet<RotationId>,
+    /// Keys that were tried and left to an operator, and when they were tried last; handed on from campaign to campaign.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tried: BTreeMap<AccessKeyId, Timestamp>,
 }
 
 impl CampaignNotes {

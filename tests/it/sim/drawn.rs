@@ -42,6 +42,7 @@ impl Setup {
             denials: Vec::new(),
             wrong_dates: Default::default(),
             resent: Default::default(),
+            in_use: None,
             hidden_note,
             sink: one_in(draw, 3),
             // Never the first user's, whom persons concern.

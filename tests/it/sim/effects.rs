@@ -1,6 +1,7 @@
 //! What requests do to the world, at once or late.
 
 use super::faults::Op;
+use super::kinds;
 use super::state::{By, Effect, Held, Key, Reader, SINK, State, in_sink};
 
 /// The code of the answer that there is no such user.
@@ -40,7 +41,11 @@ impl State {
     pub(crate) fn has_it(&mut self, effect: Effect, sent: Sent) -> Result<Option<Key>, &'static str> {
         let nth = self.of_op.get(&Op::Create).copied().unwrap_or_default();
         if matches!(effect, Effect::Create { .. }) && self.resent.contains(&nth) {
-            self.hit("a create sent twice");
+            self.hit(kinds::SENT_TWICE);
+            if let Effect::Create { user } = &effect {
+                // Whose the second key is only an operator can say.
+                self.hindered.insert(user.clone(), i64::MAX);
+            }
             let _ = self.have(effect.clone(), sent, false);
         }
         self.have(effect, sent, false)
@@ -51,13 +56,16 @@ impl State {
         let (now, unknown) = (self.now, self.visibility.unknown);
         let is_young = self.find(id).is_some_and(|key| now - key.made < unknown);
         if is_young {
-            self.hit("no such entity, for a key just made");
+            // Another run may succeed.
+            self.struck = true;
+            self.hit(kinds::YOUNG);
         }
         is_young
     }
 
     /// Has an effect as the real service would; the error is the service's code.
     pub(crate) fn have(&mut self, effect: Effect, sent: Sent, late: bool) -> Result<Option<Key>, &'static str> {
+        self.changes(&effect);
         match effect {
             Effect::Create { user } => {
                 let user = self.called(&user).ok_or(NO_USER)?;
@@ -66,6 +74,7 @@ impl State {
                     return Err("LimitExceeded");
                 }
                 let (now, created) = (self.now, self.now / 1000 * 1000);
+                self.creates.entry(user.clone()).or_default().push(now);
                 let id = self.add_key(&user, By::Rotator, created).id;
                 let key = self.find(&id).expect("just added");
                 (key.made, key.changed) = (now, i64::MIN / 2);
@@ -103,6 +112,20 @@ impl State {
                 store.entries.insert(secret_there, (1, secret.into_bytes()));
                 Ok(None)
             }
+        }
+    }
+
+    /// Whom an effect may concern.
+    fn changes(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Create { user } | Effect::Delete { user, .. } | Effect::WriteSink { user, .. } => {
+                self.changed.insert(user.clone());
+            }
+            Effect::Status { id, .. } => {
+                let user = self.owner_of(id).map(str::to_owned);
+                self.changed.extend(user);
+            }
+            Effect::Write { batch, .. } => self.changed.extend(batch.iter().filter_map(|(entry, ..)| scope(entry))),
         }
     }
 
@@ -177,6 +200,7 @@ impl State {
         if !unchecked && store.atomic && batch.iter().any(stale) {
             return Err("Stale");
         }
+        self.unread.extend(batch.iter().filter_map(|(entry, ..)| scope(entry)));
         for (entry, version, value) in batch {
             let slot = store.entries.get_mut(&entry).filter(|(now, _)| unchecked || *now == version);
             let Some((now, bytes)) = slot else { return Err("Stale") };
@@ -188,4 +212,9 @@ impl State {
         }
         Ok(())
     }
+}
+
+/// Whose entry this is: `app0/production/NAME`.
+fn scope(entry: &str) -> Option<String> {
+    entry.rsplit_once('/').map(|(user, _)| user.to_owned())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gates::{self, Gate};
+use super::faults::Op;
 use super::state::{SINK, State};
 
 /// A removal is sent at most this long after the last of its reads of places, key list and stored pair ended.
@@ -14,6 +14,8 @@ const READ_WITHIN: i64 = 30_000;
 const SCAN_WITHIN: i64 = 60_000;
 /// Dates are in whole seconds.
 const SECONDS_ARE_WHOLE: i64 = 3_000;
+/// No call begins later than this after a signal.
+const BEGINS_WITHIN: i64 = 26_000;
 /// A process ends at most this long after a signal.
 const ENDS_WITHIN: i64 = 30_000;
 /// As the schedules configure it.
@@ -107,8 +109,7 @@ impl State {
     pub(crate) fn check_age(&mut self, user: &str, removal: Removal) {
         let mut stale = Vec::new();
         let sent = self.now;
-        if let Some(signalled) = self.signalled.filter(|_| removal != Removal::New && !gates::is_closed(Gate::Signals))
-        {
+        if let Some((signalled, _)) = self.signalled.filter(|_| removal != Removal::New) {
             let ago = sent - signalled;
             self.broken.push(format!("signal: {removal:?} key of {user} was removed {ago} ms after it"));
         }
@@ -127,7 +128,8 @@ impl State {
         }
         if let Some((stored, _)) = self.facts.stored.get(user).filter(|_| removal == Removal::Old) {
             let age = sent - stored + SECONDS_ARE_WHOLE;
-            if age < self.overlap && !gates::is_closed(Gate::Suspends) {
+            // Where one task's sleep is everybody's, a line is written long after what it tells.
+            if age < self.overlap && self.moving.is_some() {
                 let early = self.overlap - age;
                 self.broken
                     .push(format!("P1: the old key of {user} was removed {early} ms before its overlap was over"));
@@ -137,11 +139,9 @@ impl State {
             self.check_final(user, removal, &mut stale);
         }
         self.hit("removals sent");
-        if !stale.is_empty() {
+        // Where one task's sleep is everybody's, any two moments of one rotation are far apart.
+        if !stale.is_empty() && self.moving.is_some() {
             let stale = stale.join(", ");
-            if gates::is_closed(Gate::StaleFacts) {
-                return self.hit("known: a removal on stale facts");
-            }
             self.broken.push(format!("freshness: {removal:?} key of {user} was removed {stale}"));
         }
     }
@@ -150,16 +150,38 @@ impl State {
     pub(crate) fn check_quarantine(&mut self, id: &str, sent: i64) {
         let Some(since) = self.facts.deactivated.get(id) else { return };
         let early = self.quarantine - (sent - since + SECONDS_ARE_WHOLE);
-        if early > 0 && !gates::is_closed(Gate::Suspends) {
+        if early > 0 && self.moving.is_some() {
             self.broken.push(format!("P1: the old key {id} was deleted {early} ms before its quarantine was over"));
+        }
+    }
+
+    /// A signal comes now.
+    pub(crate) fn has_a_signal(&mut self) {
+        self.catch_up();
+        self.tell(|| "  a signal".to_owned());
+        self.hit("signalled");
+        self.counts_a_signal();
+        self.signalled = Some((self.now, self.suspended));
+    }
+
+    /// A call begins now: not when it could not end in time after a signal.
+    pub(crate) fn begins_after_a_signal(&mut self, op: Op) {
+        // A write that is under way is brought to its end, and what it did is read back, for as long as there is time.
+        let in_hand = matches!(op, Op::Append | Op::Write | Op::ReadPlaces);
+        let Some((signalled, suspended)) = self.signalled.filter(|_| !in_hand) else { return };
+        let after = self.now - signalled - (self.suspended - suspended);
+        if after > BEGINS_WITHIN {
+            self.broken.push(format!("signal: {op:?} began {after} ms after it"));
         }
     }
 
     /// The process has ended: in time, where a signal came to it.
     pub(crate) fn ends_after_a_signal(&mut self) {
         self.catch_up();
-        let took = self.signalled.take().map(|signalled| self.now - signalled).filter(|took| *took > ENDS_WITHIN);
-        if let Some(took) = took.filter(|_| !gates::is_closed(Gate::Signals)) {
+        // What is suspended does not end.
+        let since = |(signalled, suspended): (i64, i64)| self.now - signalled - (self.suspended - suspended);
+        let took = self.signalled.take().map(since).filter(|took| *took > ENDS_WITHIN);
+        if let Some(took) = took {
             self.broken.push(format!("signal: the process ended {took} ms after it"));
         }
     }
@@ -212,7 +234,7 @@ impl State {
     /// relies on, or within the bound for the age of a scan.
     pub(crate) fn is_overtaken(&self, user: &str) -> bool {
         let Some(theirs) = self.theirs.get(user) else { return false };
-        if gates::is_closed(Gate::StaleFacts) {
+        if self.moving.is_none() {
             return theirs.unseen;
         }
         let scan = self.last_scan();

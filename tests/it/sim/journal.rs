@@ -14,7 +14,7 @@ use rotator::rotation::reason::Reason;
 use rotator::rotation::standing::Rotation;
 
 use super::faults::{Fault, Op};
-use super::gates::{self, Gate};
+use super::kinds;
 use super::process::{Process, lock};
 use super::state::{By, State};
 
@@ -56,8 +56,6 @@ impl State {
                 }
             }
             Event::Intended(Intent::CreateNew { .. }) => {
-                let now = self.now;
-                self.creates.entry(user.to_owned()).or_default().push(now);
                 self.doubted.insert(user.to_owned());
             }
             Event::Intended(Intent::DiscardNew { then: AfterDiscard::CreateAgain, .. }) => self.hit("secret lost"),
@@ -128,7 +126,7 @@ impl State {
             | Outcome::NewReactivated
             | Outcome::NamedDeleted { .. } => return,
         };
-        if self.find(&gone).is_some() && !gates::is_closed(Gate::YoungKeys) {
+        if self.find(&gone).is_some() {
             self.broken.push(format!("a conclusion: {gone} is on record as deleted, and it is there"));
         }
         if let (true, Outcome::OldDeleted, Some(id)) = (self.lives, outcome, &after.new_key)
@@ -146,8 +144,8 @@ impl State {
                 self.hit("blocked by what a person wrote");
             }
             Reason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
-            Reason::AccessDenied { .. } => self.hit("blocked for want of a right"),
-            Reason::StillInUse { .. } => self.hit("blocked by a service that still uses the key"),
+            Reason::AccessDenied { .. } => self.hit(kinds::BLOCKED_AS_REFUSED),
+            Reason::StillInUse { .. } => self.hit(kinds::STILL_IN_USE),
             Reason::UserNotFound { .. } => self.hit("blocked, for a user is not found"),
             Reason::SpareKey { .. }
             | Reason::OldKeyGone { .. }

@@ -10,10 +10,10 @@ use rotator::journal::store::{SharedStore, Which};
 use rotator::rotation::standing::Standing;
 
 use super::faults::{Fault, Faults, Op};
-use super::gates::{self, Gate};
+use super::kinds;
 use super::process::{Shared, lock};
 use super::schedule::{Played, Run, Setup, end_of_process, process, replays, user_name};
-use super::state::State;
+use super::state::{By, State};
 use crate::support::memory_journal::MemoryJournal;
 
 /// So long after a create no other one of the same user follows where nothing changes.
@@ -50,11 +50,13 @@ pub(crate) async fn live(setup: &Setup, life: &Life, faults: &Faults, tells: boo
     for number in 0..life.runs {
         let began = lock(&state).now;
         lock(&state).struck = false;
-        let outcome = process(&state, &storage, setup, &life.run(number)).await;
+        let run = life.run(number);
+        let outcome = process(&state, &storage, setup, &run).await;
         let all = storage.summaries(Which::All).await.expect("the journal reads");
         let mut state = lock(&state);
         state.tell(|| end_of_process(outcome.as_ref()));
         state.runs += 1;
+        state.counts_a_run(&run, setup.users, &all);
         state.check_run(setup, life, &all, began);
         if !state.broken.is_empty() {
             break;
@@ -95,12 +97,8 @@ impl State {
                 }
             }
         }
-        if !life.older_than.is_zero() || !gates::is_closed(Gate::MadeLately) {
-            broken.extend(self.loops_of_creates());
-        }
-        if !gates::is_closed(Gate::Starved) {
-            broken.extend(self.starved(setup, life));
-        }
+        broken.extend(self.loops_of_creates());
+        broken.extend(self.starved(setup, life));
         self.broken.append(&mut broken);
     }
 
@@ -127,16 +125,22 @@ impl State {
     /// P7: what nothing is in the way of is rotated.
     fn starved(&self, setup: &Setup, life: &Life) -> Vec<String> {
         let millis = |span: Duration| i64::try_from(span.as_millis()).expect("short");
+        let waiting = setup.traffic.as_ref().is_some_and(|traffic| traffic.wait);
         let rounds = life.limit.map_or(1, |limit| setup.users.div_ceil(limit.max(1)));
         let runs = i64::try_from(4 + rounds + life.only_in.map_or(0, |_| 1)).expect("small");
         let waits = millis(setup.policy.overlap + setup.policy.quarantine) + 3_600_000;
         let due = millis(life.older_than).max(ONE_CREATE_IN);
-        let longest = due + 2 * waits + runs * (life.every + 60_000);
+        let patience = millis(setup.policy.still_in_use_for) * i64::from(setup.in_use.is_some());
+        // A run with `--wait` opens nothing more before all that it opened has come to its end.
+        let in_turn = if waiting { i64::try_from(rounds).expect("small") } else { 1 };
+        let longest = due + (1 + in_turn) * (waits + patience) + runs * (life.every + 60_000);
         let mut starved = Vec::new();
         for (user, keys) in &self.users {
             let since = self.hindered.get(user).copied().max(self.hindered.get("").copied()).unwrap_or(i64::MIN);
             let newest = keys.iter().map(|key| key.created).max().unwrap_or_default().max(self.began);
-            if !setup.disturbs(user) && self.now - newest.max(since) > longest {
+            // Beside a key that turned up late or is a stranger's there is no room for another.
+            let is_free = keys.iter().all(|key| matches!(key.by, By::Stored | By::Rotator)) && !setup.disturbs(user);
+            if is_free && self.now - newest.max(since) > longest {
                 starved.push(format!("P7: {user} has not been rotated for {} h", (self.now - newest) / 3_600_000));
             }
         }
@@ -181,7 +185,7 @@ impl State {
             return None;
         }
         self.hindered.insert(whose.to_owned(), now);
-        self.hit(if credentials { "rotator's own credentials fail" } else { "refused for want of rights" });
+        self.hit(if credentials { kinds::CREDENTIALS } else { kinds::REFUSED });
         Some(if credentials { Fault::Credentials } else { Fault::Denied })
     }
 
@@ -190,7 +194,7 @@ impl State {
         self.dates_told += 1;
         let wrong = self.wrong_dates.get(&self.dates_told).copied();
         if wrong.is_some() {
-            self.hit("a wrong date");
+            self.hit(kinds::WRONG_DATE);
         }
         self.now / 1000 + wrong.unwrap_or_default()
     }

@@ -1,11 +1,13 @@
 //! What a person does to a user while rotator works, and whom that excuses; and what users are called.
 
 use super::faults::Interference;
+use super::kinds;
 use super::state::{By, State};
 
 impl State {
     pub(crate) fn interfere(&mut self, user: &str, interference: Interference) {
         self.hit("a person interfered");
+        self.changed.insert(user.to_owned());
         match interference {
             Interference::CopiesOldKey | Interference::Reverts | Interference::Overwrites => {
                 self.writes(user, interference)
@@ -43,7 +45,7 @@ impl State {
 
     fn renames(&mut self, user: &str) {
         if self.users.contains_key(user) {
-            self.hit("a user renamed");
+            self.hit(kinds::RENAMED);
             self.renamed.insert(user.to_owned(), format!("{user}-renamed"));
         }
     }
@@ -77,6 +79,7 @@ impl State {
             self.theirs(user).fault = true;
             return;
         };
+        self.counts_a_write(user, interference);
         let Some(store) = self.stores.get_mut(&reader.store) else { return };
         let mut put = |entry: &str, bytes: Vec<u8>| {
             let slot = store.entries.entry(entry.to_owned()).or_default();

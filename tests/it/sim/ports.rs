@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rotator::journal::write_ahead::{Journaled, WriteOrder};
 use rotator::planted::{self, Planted};
-use rotator::ports::call::CallError;
+use rotator::ports::call::{CallError, CallErrorKind};
 use rotator::ports::iam::{Iam, LastUsed};
 use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
@@ -22,8 +22,9 @@ use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
 use super::effects::NO_USER;
 use super::faults::{Op, Trouble};
 use super::freshness::{Facts, Read, Removal};
+use super::kinds;
 use super::process::{Process, lock};
-use super::state::{Effect, Key, SINK, State};
+use super::state::{By, Effect, Key, SINK, State};
 
 /// The account everything lives in.
 const ACCOUNT: &str = "123456789012";
@@ -76,6 +77,16 @@ impl State {
         }
         let id = UserId::new(self.unique_id(&user)).ok();
         WhoIs::User { account, user: UserResource::new(self.name_of(&user)), id, at }
+    }
+
+    /// A service that still has an old key has used it a moment ago.
+    fn is_used(&mut self, id: &str) {
+        let now = self.now;
+        let Some((user, _)) = self.in_use.clone().filter(|(_, until)| now < *until) else { return };
+        let keys = self.users.get_mut(&user).into_iter().flatten();
+        if let Some(key) = keys.into_iter().find(|key| key.id == id && key.by == By::Stored && key.active) {
+            key.used = key.used.max(Some(now - 2_000));
+        }
     }
 
     /// Counts how often in a row a pair was heard to be its user's. An answer that was lost says nothing.
@@ -135,8 +146,12 @@ impl Iam for Process {
 
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
         let owner = self.owner_of(key);
-        self.call(Op::LastUsed, &owner, |state| {
+        let told = self.call(Op::LastUsed, &owner, |state| {
+            state.is_used(key.as_str());
             let shown = state.now - state.visibility.last_used;
+            if state.find(key.as_str()).is_some_and(|key| key.used.is_some_and(|used| used > shown)) {
+                state.hit(kinds::USE_SHOWN_LATE);
+            }
             let whose = state.users.iter().find_map(|(user, keys)| {
                 keys.iter()
                     .find(|seen| seen.id == key.as_str())
@@ -146,8 +161,12 @@ impl Iam for Process {
                 user: UserName::new(state.name_of(&user)).ok(),
                 used: used.map(|at| KeyUse::at(Timestamp::from_unix_seconds(at / 1000))),
             }))
-        })
-        .await
+        });
+        let told = told.await;
+        if owner.is_empty() && told.as_ref().is_err_and(|error| error.kind == CallErrorKind::Denied) {
+            lock(&self.state).hit(kinds::REFUSED_FOR_A_STALE_KEY);
+        }
+        told
     }
 
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
@@ -282,6 +301,7 @@ impl SecretStore for StorePort {
             })
             .await?;
         let scopes = entries.iter().map(|entry| entry.scope().to_owned());
+        scopes.clone().for_each(|user| _ = lock(&self.process.state).unread.remove(&user));
         self.process.has_read(began, |facts, read| {
             facts.places.extend(scopes.map(|user| ((user, name.to_owned()), read)));
         });

@@ -206,8 +206,7 @@ impl Clock for Process {
     }
 
     fn monotonic(&self) -> Duration {
-        let state = lock(&self.state);
-        Duration::from_millis(u64::try_from(state.now - state.suspended).unwrap_or_default())
+        Duration::from_millis(u64::try_from(self.millis()).unwrap_or_default())
     }
 
     async fn sleep(&self, span: Duration) {

@@ -39,15 +39,13 @@ const WINDOWS: [&str; 24] = [
 fn schedules(what: &'static str, windows: &[&'static str], backing: Backing, cases: std::ops::Range<u64>) {
     let mut proof = Proof::of("T4", what, windows);
     let runtime = runtime();
-    for case in cases {
+    for case in proof::part(cases) {
         let mut draw = Draw::new(proof::seed(), case);
         let setup = Setup::drawn(&mut draw, backing);
         let faults = Faults::drawn(&mut draw);
         let played = runtime.block_on(must_hold(&setup, &faults, || format!("case {case}")));
         proof.case();
-        for (window, times) in played.windows {
-            if windows.contains(&window) { proof.hit(window, times) } else { proof.count(window, times) }
-        }
+        proof.met(played.windows);
         proof.count("touches of the world", played.touches as u64);
     }
     proof.conclude();

@@ -46,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) wrong_dates: BTreeMap<usize, i64>,
     /// Which creates a proxy sends twice.
     pub(crate) resent: BTreeSet<usize>,
+    /// A service goes on using this user's old key for so many milliseconds from the beginning.
+    pub(crate) in_use: Option<(usize, i64)>,
     /// Whether an entry names the first user's old key, and cannot be read for as long as a trouble says so.
     pub(crate) hidden_note: bool,
 }
@@ -76,6 +78,7 @@ impl Setup {
             denials: Vec::new(),
             wrong_dates: BTreeMap::new(),
             resent: BTreeSet::new(),
+            in_use: None,
             hidden_note: false,
         }
     }
@@ -93,6 +96,7 @@ impl Setup {
             denials: self.denials.iter().map(|denial| denial.after(now)).collect(),
             wrong_dates: self.wrong_dates.clone(),
             resent: self.resent.clone(),
+            in_use: self.in_use.map(|(number, lasts)| (user_name(number), now + lasts)),
             moving: self.traffic.clone().map(|traffic| Moving::new(traffic, now)),
             planned,
             visibility: self.visibility.clone(),
@@ -123,13 +127,13 @@ impl Setup {
         state
     }
 
-    /// Whether an operator is to act on this user.
+    /// Whether an operator is to act on this user, or a service keeps using what is to be replaced.
     pub(crate) fn disturbs(&self, user: &str) -> bool {
         let acts = |planned: &Planned| match planned.what {
             Happening::Operator(number, _) => user_name(number) == user,
             Happening::Suspend(_) => false,
         };
-        self.planned.iter().any(acts)
+        self.planned.iter().any(acts) || self.in_use.is_some_and(|(number, _)| user_name(number) == user)
     }
 
     /// It has each user's pair at the beginning.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
 use super::freshness::{Facts, Theirs};
+use super::kinds;
 use super::life::{Denial, Hindered};
 use super::traffic::{Moving, Planned};
 use super::visibility::Visibility;
@@ -138,11 +139,13 @@ pub(crate) struct State {
     pub(crate) moving: Option<Moving>,
     /// What is going to happen, the next last.
     pub(crate) planned: Vec<Planned>,
-    /// When a signal came to the present process.
-    pub(crate) signalled: Option<i64>,
+    /// When a signal came to the present process, and for how long the machine had been suspended by then.
+    pub(crate) signalled: Option<(i64, i64)>,
     /// Whether rotations follow one another.
     pub(crate) lives: bool,
     pub(crate) runs: usize,
+    /// How many rotations were closed after the last run.
+    pub(crate) closed: usize,
     /// When the world began.
     pub(crate) began: i64,
     pub(crate) denials: Vec<Denial>,
@@ -154,6 +157,8 @@ pub(crate) struct State {
     pub(crate) dates_told: usize,
     /// Which creates a proxy sends twice, by their numbers.
     pub(crate) resent: BTreeSet<usize>,
+    /// A service goes on using this user's old key until then.
+    pub(crate) in_use: Option<(String, i64)>,
     /// How long the old key stays active, then inactive, at the least.
     pub(crate) overlap: i64,
     pub(crate) quarantine: i64,
@@ -161,6 +166,11 @@ pub(crate) struct State {
     pub(crate) suspended: i64,
     /// The old keys of rotations that are open.
     pub(crate) replaced: BTreeSet<String>,
+    /// Users whose place rotator has written and not read since.
+    pub(crate) unread: BTreeSet<String>,
+    /// Users of whom something has changed since the last check, and how many checks there were.
+    pub(crate) changed: BTreeSet<String>,
+    pub(crate) checks: u64,
     /// Entries of other programs: store, entry and what it holds.
     pub(crate) others: Vec<(String, String, Vec<u8>)>,
     /// Which user's rotation each task drives.
@@ -219,6 +229,7 @@ impl State {
     pub(crate) fn touch(&mut self, op: Op, where_to: &str) -> Option<Fault> {
         let number = self.touches;
         self.touches += 1;
+        self.begins_after_a_signal(op);
         if op.is_effect() {
             self.effects.push(number);
         }
@@ -244,6 +255,9 @@ impl State {
             && let Some(window) = in_doubt(op)
         {
             self.hit(window);
+            if op == Op::ChangeStatus && self.visibility.stale_status > 0 {
+                self.hit(kinds::STATUS_SHOWN_LATE);
+            }
         }
         if op == Op::ReadAll && self.readers.first().is_some_and(|reader| reader.store == where_to) {
             self.is_a_look_at_everything();

@@ -89,7 +89,7 @@ impl State {
 
     /// The machine is suspended: for the world time goes on.
     fn suspend(&mut self, millis: i64) {
-        self.hit("suspended");
+        self.counts_a_suspend();
         self.suspended += millis;
         if let Some(moving) = &mut self.moving {
             moving.offset += millis;

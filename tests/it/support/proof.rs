@@ -2,15 +2,21 @@
 //! window proves nothing about it, so a window that was hit too rarely is a failure.
 //!
 //! `ROTATOR_TEST_FULL=1` plays the long version, `ROTATOR_TEST_SEED` draws other cases, `ROTATOR_TEST_COUNT` plays that
-//! many, and `ROTATOR_TEST_REPORT` names a file to which each proof adds one line of JSON (`scripts/torture --full`
-//! makes its table of them).
+//! many, `ROTATOR_TEST_PART=3/10` the third of ten parts of the drawn ones, `ROTATOR_TEST_CASE` the one of this number, and
+//! `ROTATOR_TEST_REPORT` names a file to which each proof adds one line of JSON (`scripts/torture --full` makes its table
+//! of them).
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Range;
 use std::time::Instant;
 
 /// Each window has to be hit at least so often.
 const LEAST_HITS: u64 = 30;
+/// Each kind of fault has to come about at least so often; in full 1,000 times in all proofs together.
+const LEAST_OF_A_KIND: u64 = 10;
+/// In fewer cases than this, kinds of faults are only counted.
+const CASES_FOR_KINDS: u64 = 300;
 
 /// One proof under way.
 #[derive(Debug)]
@@ -19,6 +25,7 @@ pub(crate) struct Proof {
     what: &'static str,
     cases: u64,
     windows: BTreeMap<&'static str, u64>,
+    kinds: BTreeMap<&'static str, u64>,
     counts: BTreeMap<&'static str, u64>,
     began: Instant,
 }
@@ -27,7 +34,22 @@ impl Proof {
     /// `test` by its number ("T6"), `what` it plays in a few words, and the windows it has to hit.
     pub(crate) fn of(test: &'static str, what: &'static str, windows: &[&'static str]) -> Self {
         let windows = windows.iter().map(|window| (*window, 0)).collect();
-        Self { test, what, cases: 0, windows, counts: BTreeMap::new(), began: Instant::now() }
+        let (kinds, counts) = (BTreeMap::new(), BTreeMap::new());
+        Self { test, what, cases: 0, windows, kinds, counts, began: Instant::now() }
+    }
+
+    /// The kinds of faults that have to come about in it.
+    pub(crate) fn of_kinds(mut self, kinds: &[&'static str]) -> Self {
+        self.kinds = kinds.iter().map(|kind| (*kind, 0)).collect();
+        self
+    }
+
+    /// What one case met: windows, kinds of faults, and whatever else is worth telling.
+    pub(crate) fn met(&mut self, met: BTreeMap<&'static str, u64>) {
+        for (what, times) in met {
+            let declared = self.windows.get_mut(what).or_else(|| self.kinds.get_mut(what));
+            *declared.unwrap_or_else(|| self.counts.entry(what).or_default()) += times;
+        }
     }
 
     /// One more case was played, and every promise held.
@@ -54,6 +76,7 @@ impl Proof {
             "what": self.what,
             "cases": self.cases,
             "windows": self.windows,
+            "kinds": self.kinds,
             "counts": self.counts,
             "violations": 0,
             "seed": seed(),
@@ -65,6 +88,12 @@ impl Proof {
             file.write_all(format!("{line}\n").as_bytes()).expect("the report is written");
         }
         assert!(self.cases > 0, "{} played nothing", self.test);
+        if number("ROTATOR_TEST_CASE").is_some() {
+            return;
+        }
+        let least = if self.cases < CASES_FOR_KINDS { 0 } else { LEAST_OF_A_KIND };
+        let rare: Vec<_> = self.kinds.iter().filter(|(_, times)| **times < least).collect();
+        assert!(rare.is_empty(), "{}: these came about fewer than {least} times: {rare:?}", self.test);
         let rare: Vec<_> = self.windows.iter().filter(|(_, hits)| **hits < LEAST_HITS).collect();
         assert!(rare.is_empty(), "{}: these windows were hit fewer than {LEAST_HITS} times: {rare:?}", self.test);
     }
@@ -82,6 +111,21 @@ pub(crate) fn is_full() -> bool {
 /// How many cases to play: in CI, in full, or as `ROTATOR_TEST_COUNT` says.
 pub(crate) fn cases(in_ci: u64, in_full: u64) -> u64 {
     number("ROTATOR_TEST_COUNT").unwrap_or(if is_full() { in_full } else { in_ci })
+}
+
+/// Which of these drawn cases are played: all, a part of them, or one.
+pub(crate) fn part(cases: Range<u64>) -> Range<u64> {
+    if let Some(case) = number("ROTATOR_TEST_CASE") {
+        return case..case + 1;
+    }
+    let Ok(text) = std::env::var("ROTATOR_TEST_PART") else { return cases };
+    let numbers =
+        text.split_once('/').and_then(|(part, of)| Some((part.parse::<u64>().ok()?, of.parse::<u64>().ok()?)));
+    let Some((part, of)) = numbers.filter(|(part, of)| (1..=*of).contains(part)) else {
+        panic!("ROTATOR_TEST_PART={text} is no part: 3/10 is");
+    };
+    let count = cases.end - cases.start;
+    cases.start + count * (part - 1) / of..cases.start + count * part / of
 }
 
 /// Whether this case of a list that is too long for CI is played: in full all of them, else one in `often`.
