@@ -52,6 +52,10 @@ impl Clock for SystemClock {
         since_boot().saturating_sub(self.start)
     }
 
+    fn awake(&self) -> Duration {
+        Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+    }
+
     async fn sleep(&self, span: Duration) {
         tokio::time::sleep(span).await;
     }
@@ -76,6 +80,9 @@ mod tests {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         clock.sleep(Duration::from_millis(20)).await;
         assert!(clock.monotonic() - monotonic >= Duration::from_millis(20));
+        let awake = clock.awake();
+        clock.sleep(Duration::from_millis(20)).await;
+        assert!(clock.awake() - awake >= Duration::from_millis(20));
         assert!(wall > Timestamp::from_unix_seconds(1_700_000_000), "the wall clock is this machine's: {wall}");
     }
 }

@@ -102,10 +102,13 @@ impl Scans {
         }
         let keys = lock(&self.keys).clone();
         *lock(&self.due_since) = None;
-        let began = clock.monotonic();
+        let (began, awake) = (clock.monotonic(), clock.awake());
         match scan(world, &keys).await {
             Ok((named, unreadable, copies)) => {
-                let scan = Scan { span: Span { began, ended: clock.monotonic() }, keys, named, unreadable, copies };
+                // A scan serves for a minute and its own duration: the time that the machine was suspended in it, when
+                // anything may have been written, is none of that.
+                let span = Span { began, ended: began + clock.awake().saturating_sub(awake) };
+                let scan = Scan { span, keys, named, unreadable, copies };
                 let seen = scan.seen(key);
                 *latest = Latest { scan: Some(scan), failed: None };
                 Ok(seen)

@@ -16,6 +16,11 @@ pub trait Clock: Send + Sync {
     /// windows are measured by it.
     fn monotonic(&self) -> Duration;
 
+    /// As [`monotonic`](Self::monotonic), without the time that the machine spends suspended: for how long something works.
+    fn awake(&self) -> Duration {
+        self.monotonic()
+    }
+
     /// Returns after `span`.
     async fn sleep(&self, span: Duration);
 }

@@ -209,6 +209,11 @@ impl Clock for Process {
         Duration::from_millis(u64::try_from(self.millis()).unwrap_or_default())
     }
 
+    fn awake(&self) -> Duration {
+        let state = lock(&self.state);
+        Duration::from_millis(u64::try_from(state.now - state.suspended).unwrap_or_default())
+    }
+
     async fn sleep(&self, span: Duration) {
         let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 4).max(1);
         if lock(&self.state).moving.is_some() {
