@@ -178,7 +178,16 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
             denied |= from == From::NoPermission;
             // `run` cannot open anything either, which may need a person.
             let needs_operator = command == "run" || denied;
-            let code = ended.code == Some(standing.code()) || needs_operator && ended.code == Some(4);
+            let code = match from {
+                // Of rotator's own credentials none of the rotations is told anything.
+                From::UnknownKey | From::WrongSecret | From::KeySwitchedOff => ended.code == Some(1),
+                From::NoPermission
+                | From::AnotherAccount
+                | From::NobodyListens
+                | From::NoStore
+                | From::AnotherStore
+                | From::WrongStoreKey => ended.code == Some(standing.code()) || needs_operator && ended.code == Some(4),
+            };
             assert!(code, "{told}");
             // What an earlier visit found out is told again from the journal, a standing block by its own words.
             let said = format!("{}{}", ended.stderr, ended.stdout);
