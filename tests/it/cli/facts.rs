@@ -92,9 +92,7 @@ fn put_back_in_the_queue(users: usize, throttled: usize, put: usize, stands_stil
 
 #[test]
 fn a_pair_that_is_put_back_while_its_removal_is_throttled_keeps_its_key() {
-    for (users, throttled, put) in [(16, 12, 4), (10, 9, 3)] {
-        assert!(put_back_in_the_queue(users, throttled, put, false) > 0, "no key was still in the queue");
-    }
+    assert!(put_back_in_the_queue(12, 10, 3, false) > 0, "no key was still in the queue");
 }
 
 #[test]
