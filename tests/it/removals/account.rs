@@ -72,6 +72,10 @@ struct World {
     /// An entry that cannot be read appears with the first write.
     locks_an_entry: bool,
     written: bool,
+    /// For how long the machine has been suspended.
+    suspended: Duration,
+    /// When an entry that names the old key of the first user was written.
+    noted: Option<Duration>,
 }
 
 /// The account.
@@ -144,6 +148,28 @@ impl Account {
         }
         world.put_back.insert(user, now);
         true
+    }
+
+    /// From now on an entry names the old key of the first user.
+    pub(super) fn note(&self) {
+        let now = self.elapsed();
+        let mut world = self.world();
+        let (id, _) = world.first_pairs[&user_name(0)].clone();
+        world.entries.insert("notes/for/later".to_owned(), (1, id));
+        world.noted = Some(now);
+    }
+
+    /// How long after that entry was written the old key of the first user was removed; none if it was not.
+    pub(super) fn removed_after_the_note(&self) -> Option<Duration> {
+        let world = self.world();
+        let sent = world.removals.iter().find(|(_, user, _)| *user == user_name(0)).map(|(sent, ..)| *sent)?;
+        sent.checked_sub(world.noted?)
+    }
+
+    /// The machine is suspended for so long.
+    pub(super) fn suspend(&self, span: Duration) {
+        self.clock.jump(span);
+        self.world().suspended += span;
     }
 
     /// The process does not run for so long, and all clocks go on.
@@ -231,6 +257,10 @@ impl Clock for Account {
 
     fn monotonic(&self) -> Duration {
         self.elapsed()
+    }
+
+    fn awake(&self) -> Duration {
+        self.elapsed() - self.world().suspended
     }
 
     async fn sleep(&self, span: Duration) {
@@ -346,15 +376,19 @@ impl SecretStore for Account {
 
     async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
         let began = self.elapsed();
+        // What is read is what stands there when the scan begins: the worst case.
+        let (entries, locks) = {
+            let world = self.world();
+            (world.entries.clone(), world.locks_an_entry && world.written)
+        };
         self.clock.sleep(self.slowness.store_read).await;
         let ended = self.elapsed();
-        let mut world = self.world();
-        world.scans.push((began, ended));
+        self.world().scans.push((began, ended));
         let entry =
             |(name, value): (&String, &(u64, String))| (EntryName::new(name.clone()).expect("a name"), reading(value));
         let locked = (EntryName::new("notes/under/lock").expect("a name"), Reading::Unreadable("denied".to_owned()));
-        let locked = Some(locked).filter(|_| world.locks_an_entry && world.written);
-        Ok(world.entries.iter().map(entry).chain(locked).collect())
+        let locked = Some(locked).filter(|_| locks);
+        Ok(entries.iter().map(entry).chain(locked).collect())
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {

@@ -15,7 +15,7 @@ use rounds::{Run, run};
 
 use crate::support::proof;
 
-fn seconds(seconds: u64) -> Duration {
+const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -113,6 +113,30 @@ fn after_a_standstill_the_facts_are_read_again() {
             account.facts_were_fresh();
         });
     }
+}
+
+/// The machine is suspended in the middle of a scan, and an entry that names the old key was written meanwhile: what the
+/// scan has read is too old, however long it took.
+#[test]
+fn a_scan_in_which_the_machine_was_suspended_serves_no_longer_for_it() {
+    const SCAN: Duration = seconds(8);
+    let mut kept = 0;
+    for moment in (1..160).map(|step| step * 500) {
+        play(async {
+            let account = Account::slow(1, Slowness { store_read: SCAN, ..Slowness::default() });
+            let machine = account.clone();
+            tokio::spawn(async move {
+                machine.clock.sleep(Duration::from_millis(moment)).await;
+                machine.note();
+                machine.suspend(seconds(600));
+            });
+            run(&account, &Run::default()).await;
+            let after = account.removed_after_the_note();
+            assert!(after.is_none_or(|after| after <= seconds(60) + SCAN), "suspended at {moment} ms: {after:?}");
+            kept += account.active_old_keys();
+        });
+    }
+    assert!(kept > 0, "no entry was written before the scan");
 }
 
 /// A signal is heard in the queue of the rate limit: no removal begins after it, and the run ends.
