@@ -39,7 +39,7 @@ const OF_ONE_ATTEMPT: usize = 64 * 1024;
 /// How many bytes may come out of what is compressed in one value.
 const MOST_INFLATED: usize = 32 * 1024 * 1024;
 
-/// How many bytes gzip data is told by (RFC 1952, 2.3.1: ID1, ID2, CM).
+/// How many bytes identify gzip data: ID1, ID2 and CM (RFC 1952, 2.3.1).
 const GZIP_MAGIC: usize = 3;
 
 /// Stands between two texts, and in no text.

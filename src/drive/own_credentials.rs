@@ -87,7 +87,7 @@ impl Own {
         self.failed.get().map(String::as_str).filter(|_| !planted::is(Planted::DeadCredentialsUsed))
     }
 
-    /// They have failed; in which words that is told.
+    /// Records that these credentials have failed, and returns the message for the operator.
     fn fail(&self, error: &str) -> String {
         let (whose, source) = match &self.holder {
             Holder::Account(label, identity) => {
@@ -311,8 +311,8 @@ pub struct Pass<T> {
     pub failed: Vec<String>,
 }
 
-/// Makes passes until one lacks no credentials, a stop is asked for, or `wait` is not set: then the first is the last. `say`
-/// is told what has failed before each wait.
+/// Makes passes until one lacks no credentials or a stop is asked for. Without `wait` it makes one pass. Before each wait it
+/// calls `say` with what has failed.
 pub async fn until_they_work<T>(
     clock: &dyn Clock,
     stop: &Stop,

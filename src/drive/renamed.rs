@@ -35,7 +35,8 @@ impl Visitor<'_> {
     }
 }
 
-/// A refusal is an answer, for real IAM refuses the question for a key that it does not know; what passes is none.
+/// A refusal counts as an answer: real IAM refuses this question for a key that it does not know. A failure that passes,
+/// such as throttling, is no answer.
 fn unclear(error: CallError) -> Result<KeyOwner, Unseen> {
     match error.kind {
         CallErrorKind::Denied | CallErrorKind::NoSuchEntity | CallErrorKind::Invalid => {

@@ -105,8 +105,8 @@ impl Scans {
         let (began, awake) = (clock.monotonic(), clock.awake());
         match scan(world, &keys).await {
             Ok((named, unreadable, copies)) => {
-                // A scan serves for a minute and its own duration: the time that the machine was suspended in it, when
-                // anything may have been written, is none of that.
+                // A scan serves for a minute and its own duration. The time for which the machine was suspended does not
+                // count as duration: any entry may have been written in that time.
                 let span = Span { began, ended: began + clock.awake().saturating_sub(awake) };
                 let scan = Scan { span, keys, named, unreadable, copies };
                 let seen = scan.seen(key);

@@ -113,8 +113,8 @@ pub trait SecretStore: Send + Sync {
         Ok(entries.iter().map(|_| None).collect())
     }
 
-    /// What these entries held before their present value, in their order, where the store keeps that and says it: whether
-    /// what was there is that of rotator's own write shows that somebody wrote after it.
+    /// The value that each entry held before its present one, in the same order; `None` where the store does not keep it.
+    /// If that earlier value is what rotator wrote, then another writer has written after rotator.
     async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
         Ok(entries.iter().map(|_| None).collect())
     }

@@ -282,8 +282,8 @@ fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
     }
 }
 
-/// What IAM does not list any more, and may not be deleted again to make sure, is let go; but not while a write of its
-/// pair may land.
+/// A key is let go if IAM does not list it any more and rotator may not delete it to make sure. It is not let go while a
+/// late write could still put its pair into a store.
 fn may_disown(rotation: &Rotation, phase: &Phase, key: &AccessKeyId) -> bool {
     let gone = |made: &Made| made.key == *key && !made.write_may_land && rotation.may_not_delete(key);
     is_held_on_evidence(phase, key) || matches!(phase, Phase::CreatedNew { made } if gone(made))

@@ -3,7 +3,7 @@
 use super::policy::MOST_CREATES;
 use super::standing::{Claim, Phase, Rotation};
 
-/// A fact that ought to hold and does not: a defect in rotator or a journal that somebody edited.
+/// A fact that must hold and does not: a defect in rotator, or an edited journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("in {standing}: {fact}")]
 pub struct BrokenFact {

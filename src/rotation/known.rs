@@ -213,8 +213,8 @@ pub struct Known {
     /// Copies of the old pair that the scan for the old key found outside the places, whole and such that the new pair can
     /// be written to them.
     pub copies: Vec<LateCopy>,
-    /// Places that hold the old pair now and held the new one before: somebody wrote after rotator's own write, whose end
-    /// is not on record.
+    /// Places that hold the old pair now and held the new one before. Another writer wrote after rotator, whose own write
+    /// is on record without its end.
     pub put_back: Vec<String>,
     /// The new pair in hand, tried at AWS.
     pub new_pair: Option<Proof>,
