@@ -2,8 +2,7 @@
 //! is another writer's, and `resume` does not overwrite it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use rotator::sandbox::Sandbox;
 use serde_json::json;
 
 use super::aws::wait;
+use super::staged::carry;
 use crate::support::aws::Pair;
 use crate::support::moto::Moto;
 use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
@@ -56,20 +56,6 @@ impl Unanswered {
         });
         Self { address, done }
     }
-}
-
-fn carry(mut from: TcpStream, mut to: TcpStream, goes_on: impl Fn(&[u8]) -> bool) {
-    let mut bytes = [0; 64 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut bytes) {
-        if !goes_on(&bytes[..length]) {
-            std::thread::sleep(Duration::from_secs(60));
-            return;
-        }
-        if to.write_all(&bytes[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
 }
 
 async fn chain(moto: &Moto) -> SdkConfig {

@@ -46,11 +46,11 @@ fn meets_move(bytes: &[u8], met: &AtomicBool) -> bool {
     is_met
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, goes_on: impl Fn(&[u8]) -> bool) {
+/// Carries bytes from one side to the other until `goes_on` says no: from then on nothing is carried or answered.
+pub(super) fn carry(mut from: TcpStream, mut to: TcpStream, goes_on: impl Fn(&[u8]) -> bool) {
     let mut bytes = [0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
         if !goes_on(&bytes[..length]) {
-            // Neither carried nor answered.
             std::thread::sleep(Duration::from_secs(60));
             return;
         }
