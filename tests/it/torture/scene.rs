@@ -148,10 +148,14 @@ impl Scene {
         self.rig.program.ends_with(0, &["status", "--output", "json"]).json()
     }
 
-    /// `run` or `resume` once. Where rotations wait, AWS's clock is put forward to the first of their times; else by as
+    /// `run`, so that it finds every key due, or `resume`, once. Where rotations wait, AWS's clock is put forward to the first of their times; else by as
     /// long as whoever runs it in a loop sleeps.
     pub(super) fn once(&self, command: &str) -> Ended {
-        let ended = self.rig.program.rotator(&[&again(command)[..], &["-q", "--output", "json"]].concat());
+        self.once_as(&again(command))
+    }
+
+    fn once_as(&self, words: &[&str]) -> Ended {
+        let ended = self.rig.program.rotator(&[words, &["-q", "--output", "json"]].concat());
         self.sleep_after(&ended);
         ended
     }
@@ -178,9 +182,15 @@ impl Scene {
     /// P6: repeats `run` or `resume` until it ends with 0, with a person who answers each block by the command that
     /// rotator itself gives, and nothing else.
     pub(super) fn finish(&self, command: &str) -> Result<Finished, String> {
+        self.finish_as(&again(command))
+    }
+
+    /// [`Self::finish`] with these words of a command. A plain `run` rotates each due key once, however often it is
+    /// repeated; [`Self::finish`] with `run` also rotates again what the run before has completed.
+    pub(super) fn finish_as(&self, words: &[&str]) -> Result<Finished, String> {
         let mut finished = Finished::default();
         for _ in 0..MOST_TRIES {
-            let ended = self.once(command);
+            let ended = self.once_as(words);
             finished.tries += 1;
             finished.said.push_str(&ended.stderr);
             match ended.code {
@@ -192,7 +202,7 @@ impl Scene {
                         finished.resolved.push(answered.reason);
                     }
                 }
-                _ => return Err(format!("{command} ends with {:?}: {}{}", ended.code, ended.stdout, ended.stderr)),
+                _ => return Err(format!("{words:?} ends with {:?}: {}{}", ended.code, ended.stdout, ended.stderr)),
             }
         }
         Err(format!("still in flight after {MOST_TRIES} times: {}", self.rig.program.rotator(&["status"]).stdout))

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rotator::drive::choice::MADE_LATELY;
 use rotator::sandbox::{Action, CallSeen, Fault, FaultId, FaultKind, Sandbox};
 use serde_json::Value;
 
@@ -87,7 +88,9 @@ fn throttled_unavailable_and_slow_it_creates_each_key_once() {
     ];
     let seen = watch(&scene.sandbox);
     let began = Instant::now();
-    let finished = scene.finish("run").unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+    // A rotation that met too much trouble is left to the next run, which must not rotate the completed ones again.
+    scene.sandbox.advance(MADE_LATELY + Duration::from_secs(3600));
+    let finished = scene.finish_as(&["run"]).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
     let all = scene.sandbox.calls();
     let troubled = all.values().sum::<u64>() - ideal;
     for (action, calls) in all {
