@@ -186,19 +186,19 @@ impl State {
         }
     }
 
-    /// Places, key list and stored pair.
+    /// Places, key list and stored pair. A key that is not stored anywhere has no pair to prove.
     fn check_final(&self, user: &str, removal: Removal, stale: &mut Vec<String>) {
         let list = self.facts.lists.get(user).copied();
         let mut reads: Vec<Read> = list.into_iter().collect();
         if list.is_none() {
             stale.push("without a list of keys".to_owned());
         }
+        let places = self.facts.places_of(user);
+        if places.is_empty() {
+            stale.push("without a look at its places".to_owned());
+        }
+        reads.extend(places);
         if removal == Removal::Old {
-            let places = self.facts.places_of(user);
-            if places.is_empty() {
-                stale.push("without a look at its places".to_owned());
-            }
-            reads.extend(places);
             let stored = self.facts.stored.get(user).and_then(|(_, key)| self.facts.proofs.get(key));
             match stored {
                 Some(proof) => reads.push(*proof),
