@@ -13,7 +13,7 @@ use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::prove::prove_once;
 use super::refused::Unseen;
-use super::rotate::{Left, Visitor, leaving};
+use super::rotate::{Left, Visitor};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
@@ -52,7 +52,7 @@ impl Visitor<'_> {
                 biased;
                 () = ticket.admit(&calls), if !late => {}
                 () = std::future::ready(()), if late => {}
-                () = leaving(world, self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+                () = world.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
             }
             let old = self.too_old();
             if checks == MOST_CHECKS

@@ -158,7 +158,13 @@ impl Visitor<'_> {
             return Ok((journal, Some(Left::Stopped)));
         }
         if std::mem::take(&mut self.is_unsure) {
-            match world.still_home(journal.rotation(), self.account).await {
+            let in_hand = self.has_a_key_in_hand(journal.rotation());
+            let home = tokio::select! {
+                biased;
+                home = world.still_home(journal.rotation(), self.account) => home,
+                () = world.leaving(in_hand) => return Ok((journal, Some(Left::Stopped))),
+            };
+            match home {
                 Ok(()) => {}
                 Err(Unsure::Elsewhere(why)) => return Ok((journal, Some(Left::Elsewhere(why)))),
                 Err(Unsure::Denied(denied)) => {
@@ -189,7 +195,7 @@ impl Visitor<'_> {
                 let seen = tokio::select! {
                     biased;
                     seen = self.look(journal.rotation(), look) => seen,
-                    () = leaving(world, in_hand) => return Ok((journal, Some(Left::Stopped))),
+                    () = world.leaving(in_hand) => return Ok((journal, Some(Left::Stopped))),
                 };
                 match seen {
                     Ok(()) => Ok((journal, None)),
@@ -410,16 +416,6 @@ impl Visitor<'_> {
         let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await;
         let used = used.map_err(|error| Unseen::of(error, denied))?;
         Ok(used.and_then(|used| used.used))
-    }
-}
-
-/// Returns when a rotation is to be left as it is: at a signal, and with a new key in hand when there is no time left to
-/// store or discard it. What is in doubt then is in the journal.
-pub(super) async fn leaving(world: &World, in_hand: bool) {
-    world.stop.wait().await;
-    if in_hand {
-        let clock = &world.ports.clock;
-        clock.sleep(world.stop.time_left(clock.as_ref())).await;
     }
 }
 

@@ -116,6 +116,16 @@ pub struct World {
 }
 
 impl World {
+    /// Returns when a rotation is to be left as it is: at a signal, and with a new key in hand when there is no time
+    /// left to store or discard it. What is in doubt then is in the journal.
+    pub(super) async fn leaving(&self, in_hand: bool) {
+        self.stop.wait().await;
+        if in_hand {
+            let clock = &self.ports.clock;
+            clock.sleep(self.stop.time_left(clock.as_ref())).await;
+        }
+    }
+
     /// Asks who we are in each account and what each store is.
     ///
     /// # Errors

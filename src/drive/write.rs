@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pace::{Operation, Priority};
 use super::places::{Readings, read_places};
-use super::rotate::leaving;
 use super::world::World;
 use crate::discovery::{Place, read_pair, splice_all};
 use crate::journal::write_ahead::Journaled;
@@ -162,7 +161,7 @@ pub async fn write(
         let turn = tokio::select! {
             biased;
             turn = world.pace.turn(Operation::Store) => turn,
-            () = leaving(world, true) => {
+            () = world.leaving(true) => {
                 let late = format!("a signal came before {} could be written: nothing was sent to it", order.store());
                 return half_done(written, Refusal::new(RefusalKind::Other, late));
             }
@@ -190,7 +189,7 @@ pub async fn write(
     let readings = tokio::select! {
         biased;
         readings = read_places(world, rotation, Priority::Ordinary) => readings,
-        () = leaving(world, true) => {
+        () = world.leaving(true) => {
             return Err(Failure::Unknown("a signal came before the places could be read back".to_owned()));
         }
     };
