@@ -3,6 +3,7 @@
 
 pub mod aws;
 mod child;
+pub mod ownership;
 mod private_file;
 mod program;
 pub mod sinks;
