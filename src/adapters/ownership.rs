@@ -70,6 +70,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn what_belongs_to_another_user_is_named_with_its_owner() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
