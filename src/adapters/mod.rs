@@ -3,6 +3,7 @@
 
 pub mod aws;
 mod child;
+mod environment;
 pub mod ownership;
 mod private_file;
 mod program;
@@ -13,4 +14,5 @@ pub mod stores;
 pub mod system_clock;
 
 pub use private_file::FileError;
+pub use program::ExecProgram;
 pub use sqlite::DatabaseError;

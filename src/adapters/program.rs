@@ -1,5 +1,6 @@
 //! Asking a program of a few lines one thing, a JSON object a line on its stdin and stdout: `exec:` stores and sinks.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::child::{self, Ran};
+use super::environment::{self, Kind};
 
 /// The protocol's version, in every request.
 const VERSION: u32 = 1;
@@ -15,9 +17,39 @@ const VERSION: u32 = 1;
 /// A program's words are cut off here.
 const MOST_WORDS: usize = 300;
 
-/// Nothing of rotator's own rights is a program's business.
-const NOT_INHERITED: [&str; 4] =
-    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"];
+/// A program as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecProgram {
+    /// Itself and its arguments.
+    pub words: Vec<String>,
+    /// The folder that it is started in; rotator's own, where none is given.
+    pub folder: Option<PathBuf>,
+    /// The variables of rotator's environment that it is given beside those that every program gets.
+    pub env: Vec<String>,
+}
+
+impl ExecProgram {
+    /// Its words separated by blanks, started in rotator's own folder.
+    #[must_use]
+    pub fn of_words(words: &str) -> Self {
+        Self { words: words.split_whitespace().map(str::to_owned).collect(), folder: None, env: Vec::new() }
+    }
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn called(&self) -> String {
+        self.words.join(" ")
+    }
+
+    fn command(&self) -> Option<Command> {
+        let (program, arguments) = self.words.split_first()?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        self.folder.as_ref().map(|folder| command.current_dir(folder));
+        environment::restrict(&mut command, Kind::Any, &self.env);
+        Some(command)
+    }
+}
 
 /// Words of another program: printable, and not too many.
 pub(in crate::adapters) fn plain(words: &str) -> String {
@@ -45,30 +77,25 @@ pub(in crate::adapters) enum Told<L> {
     Failed(String),
 }
 
-/// Starts the program (its words; no shell) and asks it one thing.
-pub(in crate::adapters) async fn ask<L>(command: &[String], limit: Duration, mut request: Value) -> Told<L>
+/// Starts the program (no shell) and asks it one thing.
+pub(in crate::adapters) async fn ask<L>(program: &ExecProgram, limit: Duration, mut request: Value) -> Told<L>
 where
     L: DeserializeOwned + Send + 'static,
 {
     request["version"] = VERSION.into();
     let mut line = Zeroizing::new(request.to_string().into_bytes());
     line.push(b'\n');
-    let words = command.to_vec();
-    let told = tokio::task::spawn_blocking(move || talk(&words, &line, limit)).await;
-    told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", command.join(" "))))
+    let started = program.clone();
+    let told = tokio::task::spawn_blocking(move || talk(&started, &line, limit)).await;
+    told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", program.called())))
 }
 
 /// Starts the program, gives it the request and reads all that it says.
-fn talk<L: DeserializeOwned>(words: &[String], request: &[u8], limit: Duration) -> Told<L> {
-    let called = words.join(" ");
-    let Some((program, arguments)) = words.split_first() else {
+fn talk<L: DeserializeOwned>(program: &ExecProgram, request: &[u8], limit: Duration) -> Told<L> {
+    let called = program.called();
+    let Some(mut command) = program.command() else {
         return Told::NotStarted("exec: names no program".to_owned());
     };
-    let mut command = Command::new(program);
-    command.args(arguments);
-    NOT_INHERITED.iter().for_each(|name| {
-        command.env_remove(name);
-    });
     match child::run(&mut command, request, limit) {
         Ran::Ended { status, said } if status.success() => parse(&called, &said),
         Ran::Ended { .. } => Told::Failed(format!("{called} failed; run it by hand to see what it says")),

@@ -11,6 +11,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
 use super::progress;
+use crate::adapters::ExecProgram;
 use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
@@ -141,7 +142,7 @@ pub async fn open_store(
             })?)
         }
         StoreKind::Sops(path) => {
-            let opened = SopsStore::open(path, "sops", config.call_timeout).await;
+            let opened = SopsStore::open(path, "sops", settings.env.clone(), config.call_timeout).await;
             Arc::new(opened.map_err(|error| sops_failed(&error))?)
         }
         StoreKind::SecretsManager(prefix) => {
@@ -161,8 +162,9 @@ pub async fn open_store(
             )
         }
         StoreKind::Kubernetes(namespace) => open_kubernetes(config, settings, namespace).await?,
-        StoreKind::Exec(command) => {
-            let opened = ExecStore::open(command, config.call_timeout).await;
+        StoreKind::Exec(program) => {
+            let program = ExecProgram { env: settings.env.clone(), ..program.clone() };
+            let opened = ExecStore::open(program, config.call_timeout).await;
             Arc::new(opened.map_err(|error| {
                 CliError::failed(error.message, "nothing was changed; docs/stores.md has the protocol of exec: stores")
             })?)
@@ -234,8 +236,8 @@ async fn open_kubernetes(_: &Config, settings: &StoreSettings, _: &str) -> Resul
 async fn open_sinks(config: &Config) -> Vec<SinkPorts> {
     let open = async |settings: &SinkSettings| {
         let sink: Arc<dyn Sink> = match &settings.kind {
-            SinkKind::Exec(command) => {
-                Arc::new(ExecSink::open(settings.name.clone(), command, config.call_timeout).await)
+            SinkKind::Exec(program) => {
+                Arc::new(ExecSink::open(settings.name.clone(), program.clone(), config.call_timeout).await)
             }
         };
         SinkPorts { sink, follows: settings.follows.clone(), of_store: settings.of_store.clone() }

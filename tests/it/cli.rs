@@ -6,6 +6,7 @@ mod campaigns;
 mod codes;
 mod consent;
 mod credentials;
+mod environment;
 mod evidence;
 mod facts;
 mod input;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapters::child::LEAST_TIME;
-use crate::adapters::program::{Told, ask, plain, without};
+use crate::adapters::program::{ExecProgram, Told, ask, plain, without};
 use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::sink::{Sink, SinkWrite};
@@ -33,29 +33,28 @@ struct Line {
 /// A sink behind a program.
 pub struct ExecSink {
     name: SinkName,
-    command: Vec<String>,
+    program: ExecProgram,
     limit: Duration,
     hello: Result<StoreIdentity, CallError>,
     late_writes: Duration,
 }
 
 impl ExecSink {
-    /// Asks the program (its words, separated by blanks; no shell) which sink it is. One that does not say is there
-    /// nevertheless: it harms only the keys that it follows.
-    pub async fn open(name: SinkName, command: &str, call_timeout: Duration) -> Self {
-        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    /// Asks the program which sink it is. One that does not say is there nevertheless: it harms only the keys that it
+    /// follows.
+    pub async fn open(name: SinkName, program: ExecProgram, call_timeout: Duration) -> Self {
         let limit = call_timeout.max(LEAST_TIME);
-        let (hello, late_writes) = match hello(&command, limit).await {
+        let (hello, late_writes) = match hello(&program, limit).await {
             Ok((identity, late_writes)) => (Ok(identity), late_writes),
             Err(why) => (Err(CallError::new(CallErrorKind::Other, why)), LATE_REQUEST),
         };
-        Self { name, command, limit, hello, late_writes }
+        Self { name, program, limit, hello, late_writes }
     }
 }
 
-async fn hello(command: &[String], limit: Duration) -> Result<(StoreIdentity, Duration), String> {
-    let called = command.join(" ");
-    let lines = match ask::<Line>(command, limit, json!({ "op": "hello" })).await {
+async fn hello(program: &ExecProgram, limit: Duration) -> Result<(StoreIdentity, Duration), String> {
+    let called = program.called();
+    let lines = match ask::<Line>(program, limit, json!({ "op": "hello" })).await {
         Told::Lines(lines) => lines,
         Told::NotStarted(why) | Told::Failed(why) => return Err(why),
     };
@@ -92,12 +91,12 @@ impl Sink for ExecSink {
             "access_key_id": order.effect().key.as_str(),
             "secret_access_key": write.secret.expose(),
         });
-        let lines = match ask::<Line>(&self.command, self.limit, request).await {
+        let lines = match ask::<Line>(&self.program, self.limit, request).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) => return refused(why),
             Told::Failed(why) => return Err(Failure::Unknown(why)),
         };
-        let about = format!("{} in {}", write.follows, self.command.join(" "));
+        let about = format!("{} in {}", write.follows, self.program.called());
         match lines.into_iter().find(|line| line.ok || line.error.is_some()) {
             Some(Line { ok: true, error: None, .. }) => Ok(()),
             Some(Line { refused: true, error, .. }) => {

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{Backend, NativeWrite, after};
 use crate::adapters::child::LEAST_TIME;
-use crate::adapters::program::{Told, ask, plain, without};
+use crate::adapters::program::{ExecProgram, Told, ask, plain, without};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
@@ -72,7 +72,7 @@ impl Line {
 
 /// A store behind a program.
 pub struct ExecStore {
-    command: Vec<String>,
+    program: ExecProgram,
     limit: Duration,
     identity: StoreIdentity,
     late_writes: Duration,
@@ -80,24 +80,23 @@ pub struct ExecStore {
 }
 
 impl ExecStore {
-    /// Asks the program (its words, separated by blanks; no shell) which store it is.
+    /// Asks the program which store it is.
     ///
     /// # Errors
     /// For people: it cannot be started, or does not answer as the protocol says.
-    pub async fn open(command: &str, call_timeout: Duration) -> Result<Self, CallError> {
-        let command: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    pub async fn open(program: ExecProgram, call_timeout: Duration) -> Result<Self, CallError> {
         let limit = call_timeout.max(LEAST_TIME);
         let failed = |why: String| CallError::new(CallErrorKind::Other, why);
-        let hello = match ask::<Line>(&command, limit, json!({ "op": "hello" })).await {
+        let hello = match ask::<Line>(&program, limit, json!({ "op": "hello" })).await {
             Told::Lines(lines) => lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()),
             Told::NotStarted(why) | Told::Failed(why) => return Err(failed(why)),
         };
         let Some(Line { identity: Some(identity), late_writes_seconds, read_only, .. }) = hello else {
-            return Err(failed(format!("{} does not say which store it is", command.join(" "))));
+            return Err(failed(format!("{} does not say which store it is", program.called())));
         };
         let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| failed(error.to_string()))?;
         Ok(Self {
-            command,
+            program,
             limit,
             identity,
             late_writes: late_writes_seconds.map_or(LATE_REQUEST, Duration::from_secs),
@@ -106,10 +105,10 @@ impl ExecStore {
     }
 
     async fn get(&self, name: &str) -> Result<Reading, CallError> {
-        match ask::<Line>(&self.command, self.limit, json!({ "op": "get", "name": name })).await {
+        match ask::<Line>(&self.program, self.limit, json!({ "op": "get", "name": name })).await {
             Told::Lines(lines) => {
                 let reading = lines.into_iter().find_map(|mut line| line.reading());
-                reading.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.command.join(" "))))
+                reading.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.program.called())))
             }
             Told::NotStarted(why) | Told::Failed(why) => Err(unavailable(why)),
         }
@@ -122,12 +121,12 @@ impl ExecStore {
             Some(text) => request["value"] = text.into(),
             None => request["value_base64"] = STANDARD.encode(write.value.expose()).into(),
         }
-        let lines = match ask::<Line>(&self.command, self.limit, request).await {
+        let lines = match ask::<Line>(&self.program, self.limit, request).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) => return refused(RefusalKind::Other, why),
             Told::Failed(why) => return Err(Failure::Unknown(why)),
         };
-        let about = format!("{} in {}", write.name, self.command.join(" "));
+        let about = format!("{} in {}", write.name, self.program.called());
         match lines.into_iter().find(|line| line.ok || line.stale || line.error.is_some()) {
             Some(Line { stale: true, .. }) => {
                 refused(RefusalKind::Stale, format!("{about} has changed since it was read"))
@@ -159,8 +158,8 @@ impl Backend for ExecStore {
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
-        let called = self.command.join(" ");
-        let lines = match ask::<Line>(&self.command, self.limit, json!({ "op": "list" })).await {
+        let called = self.program.called();
+        let lines = match ask::<Line>(&self.program, self.limit, json!({ "op": "list" })).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) | Told::Failed(why) => return Err(unavailable(why)),
         };

@@ -70,7 +70,7 @@ pub(super) struct Given {
 }
 
 /// What a `[[store]]` table may say.
-const OF_A_STORE: [&str; 19] = [
+const OF_A_STORE: [&str; 20] = [
     "uri",
     "name",
     "scope",
@@ -90,6 +90,7 @@ const OF_A_STORE: [&str; 19] = [
     "kubeconfig",
     "context",
     "selector",
+    "env",
 ];
 
 /// What an `[[account]]` table may say.
@@ -97,7 +98,7 @@ const OF_AN_ACCOUNT: [&str; 9] =
     ["id", "name", "profile", "region", "role", "external_id", "session_name", "environments", "stores"];
 
 /// What a `[[sink]]` table may say.
-const OF_A_SINK: [&str; 4] = ["uri", "name", "follows", "store"];
+const OF_A_SINK: [&str; 5] = ["uri", "name", "follows", "store", "env"];
 
 /// A `[[store]]`, `[[account]]` or `[[sink]]` table of the file.
 #[derive(Debug)]
@@ -299,10 +300,9 @@ fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<V
         let lines: Option<Vec<String>> = table.iter().map(line).collect();
         return lines.ok_or_else(|| wrong("lines \"app/environment\" = \"user\""));
     }
-    if let Some(list) = value
-        .as_array()
-        .filter(|_| ["unread_ok", "include", "exclude", "store", "environments", "stores", "follows"].contains(&key))
-    {
+    if let Some(list) = value.as_array().filter(|_| {
+        ["unread_ok", "include", "exclude", "store", "environments", "stores", "follows", "env"].contains(&key)
+    }) {
         let list: Option<Vec<String>> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
         return list.ok_or_else(|| wrong("a list of texts in quotes"));
     }

@@ -141,6 +141,8 @@ fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) {
 fn find_file(named: Option<&Path>, around: &Surroundings) -> Result<Option<(PathBuf, String)>, CliError> {
     let named = named.map(Path::to_owned).or_else(|| around.variable("ROTATOR_CONFIG").map(PathBuf::from));
     if let Some(path) = named {
+        // What is relative in the file counts from its folder, also once a program is started there.
+        let path = around.folder.join(path);
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         return Ok(Some((path, text)));
     }

@@ -1,10 +1,13 @@
 //! `[[sink]]`: where pairs are written that cannot be read there, and which entries each follows.
 
+use std::path::Path;
+
 use globset::GlobSet;
 
 use super::layers::Table;
-use super::stores::StoreSettings;
+use super::stores::{A_VARIABLE, StoreSettings, program_of, variables};
 use super::values::globs;
+use crate::adapters::ExecProgram;
 use crate::cli::error::CliError;
 use crate::rotation::name::{SinkName, StoreName};
 
@@ -14,8 +17,8 @@ const FORMS: &str = "exec:COMMAND";
 /// What kind of sink, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkKind {
-    /// Whatever a program writes: its words.
-    Exec(String),
+    /// Whatever a program writes.
+    Exec(ExecProgram),
 }
 
 /// A sink as configured.
@@ -57,7 +60,11 @@ fn one(table: &Table, stores: &[StoreSettings]) -> Result<SinkSettings, CliError
         return Err(missing("uri", &format!("write uri = \"…\" with one of {FORMS}")));
     };
     let kind = match uri.split_once(':') {
-        Some(("exec", command)) if !command.trim().is_empty() => SinkKind::Exec(command.to_owned()),
+        Some(("exec", command)) if !command.trim().is_empty() => {
+            let env = variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?;
+            let base = table.file.parent().unwrap_or(Path::new("."));
+            SinkKind::Exec(ExecProgram { env, ..program_of(command, base) })
+        }
         Some(_) | None => return Err(bad("uri", uri, &format!("this version of rotator knows {FORMS}"))),
     };
     let name = table.text("name").unwrap_or(uri);

@@ -8,6 +8,7 @@ use globset::GlobSet;
 use super::layers::{Origin, Table};
 use super::location::absolute;
 use super::values::globs;
+use crate::adapters::ExecProgram;
 use crate::adapters::stores::Naming;
 use crate::cli::error::CliError;
 use crate::rotation::name::StoreName;
@@ -33,8 +34,8 @@ pub enum StoreKind {
     Vault(String),
     /// The Secrets of a namespace of a Kubernetes cluster; empty: of all.
     Kubernetes(String),
-    /// Whatever a program reads and writes: its words.
-    Exec(String),
+    /// Whatever a program reads and writes.
+    Exec(ExecProgram),
 }
 
 /// What only Vault has a use for.
@@ -84,7 +85,7 @@ impl StoreUri {
             }
             Some(("exec", rest)) => {
                 let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
-                Ok(Self { name, kind: StoreKind::Exec(rest.to_owned()) })
+                Ok(Self { name, kind: StoreKind::Exec(program_of(rest, base)) })
             }
             Some(("vault", rest)) if rest.trim_matches('/').is_empty() => Err(CliError::usage(
                 format!("the store `{text}` names no mount"),
@@ -166,6 +167,35 @@ fn named_by_arn(text: &str, scheme: &str, arn: &str) -> CliError {
     )
 }
 
+/// The program that a URI names: words separated by blanks. A program with a slash in its name is a path, which begins at
+/// `base`, as every path does; one without is looked up in `PATH`. It is started in `base`, so that a relative path among
+/// its arguments begins there, too.
+pub(super) fn program_of(words: &str, base: &Path) -> ExecProgram {
+    let mut program = ExecProgram { folder: Some(base.to_owned()), ..ExecProgram::of_words(words) };
+    if let Some(first) = program.words.first_mut().filter(|first| first.contains('/')) {
+        *first = absolute(base, Path::new(first.as_str())).display().to_string();
+    }
+    program
+}
+
+/// What to write in the place of a name that no variable has.
+pub(super) const A_VARIABLE: &str = "write the names of environment variables, such as [\"GH_TOKEN\"]";
+
+/// The variables that a table names for its program.
+///
+/// # Errors
+/// The first text that is the name of no variable.
+pub(super) fn variables(table: &Table) -> Result<Vec<String>, String> {
+    let is_name = |name: &str| {
+        let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        word && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
+    };
+    match table.texts("env").iter().find(|name| !is_name(name)) {
+        Some(name) => Err(name.clone()),
+        None => Ok(table.texts("env").to_vec()),
+    }
+}
+
 /// The absolute path that a URI names.
 fn path_of(text: &str, scheme: &str, path: &str, base: &Path) -> Result<PathBuf, CliError> {
     let hint = || format!("write {scheme}:PATH");
@@ -203,6 +233,8 @@ pub struct StoreSettings {
     pub of_vault: BTreeMap<&'static str, String>,
     /// What only Kubernetes has a use for, by key.
     pub of_kubernetes: BTreeMap<&'static str, String>,
+    /// The variables that the store's program is given beside those that every program gets.
+    pub env: Vec<String>,
 }
 
 impl StoreSettings {
@@ -219,6 +251,7 @@ impl StoreSettings {
             account: None,
             of_vault: BTreeMap::new(),
             of_kubernetes: BTreeMap::new(),
+            env: Vec::new(),
         }
     }
 
@@ -273,6 +306,13 @@ impl StoreSettings {
                 base,
                 |key, text| bad(key, text, "only a kubernetes: store has a use for it"),
             )?,
+            env: match table.texts("env") {
+                [] => Vec::new(),
+                [name, ..] if !matches!(uri.kind, StoreKind::Exec(_) | StoreKind::Sops(_)) => {
+                    return Err(bad("env", name, "only an exec: or sops: store starts a program"));
+                }
+                _ => variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?,
+            },
             read_only: match table.text("read_only") {
                 None | Some("false") => false,
                 Some("true") => true,

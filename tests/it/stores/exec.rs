@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rotator::adapters::ExecProgram;
 use rotator::adapters::stores::exec::ExecStore;
 use rotator::adapters::stores::{Backend, Named, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Version};
@@ -92,7 +93,7 @@ impl Subject for Pass {
         self.pass(&["init", "test@example.com"], b"").expect("a password store");
         let (home, folder) = (self.home.path().display(), self.folder());
         let command = format!("env GNUPGHOME={home} PASSWORD_STORE_DIR={} {}", folder.display(), example("store-pass"));
-        named(now(ExecStore::open(&command, LIMIT)).expect("it says which it is"))
+        named(now(ExecStore::open(ExecProgram::of_words(&command), LIMIT)).expect("it says which it is"))
     }
 
     fn put(&self, entry: &str, value: &[u8]) {
@@ -152,7 +153,9 @@ async fn what_is_not_said_is_not_believed() {
         (r#"echo '{"error":"no"}'"#, false, "unknown"),
         (r#"echo '{"ok":true}'; exit 1"#, false, "unknown"),
     ] {
-        let store = ExecStore::open(&program(folder.path(), then), LIMIT).await.expect("it says which it is");
+        let store = ExecStore::open(ExecProgram::of_words(&program(folder.path(), then)), LIMIT)
+            .await
+            .expect("it says which it is");
         assert!(store.capabilities().late_writes.is_zero());
         let store = named(store);
         assert_eq!(store.read_all().await.is_ok(), lists, "{then}");
@@ -170,24 +173,26 @@ async fn what_is_not_said_is_not_believed() {
     let silent = program(folder.path(), "true");
     let script = std::fs::read_to_string(&silent).expect("written").replace(",\"late_writes_seconds\":0", "");
     std::fs::write(&silent, script).expect("written");
-    let silent = ExecStore::open(&silent, LIMIT).await.expect("it says which it is");
+    let silent = ExecStore::open(ExecProgram::of_words(&silent), LIMIT).await.expect("it says which it is");
     assert_eq!(silent.capabilities().late_writes, LATE_REQUEST);
-    assert!(ExecStore::open("/nowhere/program", LIMIT).await.is_err());
-    assert!(ExecStore::open("", LIMIT).await.is_err());
+    assert!(ExecStore::open(ExecProgram::of_words("/nowhere/program"), LIMIT).await.is_err());
+    assert!(ExecStore::open(ExecProgram::of_words(""), LIMIT).await.is_err());
 }
 
 #[tokio::test]
 async fn a_program_gets_no_rights_of_ours_and_its_words_quote_no_value() {
     let folder = tempfile::tempdir().expect("a folder");
     let quoting = r#"echo "{\"error\":\"cannot write $(echo "$line" | cut -d: -f5 | tr -d '"}')\",\"refused\":true}""#;
-    let store = named(ExecStore::open(&program(folder.path(), quoting), LIMIT).await.expect("opens"));
+    let store =
+        named(ExecStore::open(ExecProgram::of_words(&program(folder.path(), quoting)), LIMIT).await.expect("opens"));
     let subject = Pass { home: tempfile::tempdir().expect("a folder"), number: Mutex::new(0) };
     let value = "wJalrXUtnFEMIK7MDENGbPxRfiCYzTASKsecret0";
     let result = write(&store, vec![over(&subject, "shop/live/KEY", &Version("1".to_owned()), value)]).await;
     let Err(failure) = result else { panic!("refused") };
     assert!(!format!("{failure:?}").contains(value), "{failure:?}");
     let reads = r#"echo "{\"version\":\"1\",\"value\":\"${AWS_SECRET_ACCESS_KEY:-none}\"}""#;
-    let store = named(ExecStore::open(&program(folder.path(), reads), LIMIT).await.expect("opens"));
+    let store =
+        named(ExecStore::open(ExecProgram::of_words(&program(folder.path(), reads)), LIMIT).await.expect("opens"));
     let read = store.read(&[name("shop/live/KEY")]).await.expect("read");
     assert!(matches!(read.as_slice(), [Reading::Value { value, .. }] if value.expose_text() == Some("none")));
 }

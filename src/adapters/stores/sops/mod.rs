@@ -62,15 +62,21 @@ struct Inner {
 }
 
 impl SopsStore {
-    /// The file or folder at `path`, and the program, which must be new enough.
+    /// The file or folder at `path`, and the program, which must be new enough. `env` names the variables that it is given
+    /// beside those that every `sops` gets.
     ///
     /// # Errors
     /// [`OpenSopsError`]; nothing is ever made.
-    pub async fn open(path: &Path, program: &str, call_timeout: Duration) -> Result<Self, OpenSopsError> {
+    pub async fn open(
+        path: &Path,
+        program: &str,
+        env: Vec<String>,
+        call_timeout: Duration,
+    ) -> Result<Self, OpenSopsError> {
         let files = FileStore::open_sealed(path)?;
         let (program, limit) = (program.to_owned(), call_timeout.max(LEAST_TIME));
         let no_answer = NoSopsError::NoVersion { program: program.clone() };
-        let found = tokio::task::spawn_blocking(move || Sops::find(&program, limit)).await;
+        let found = tokio::task::spawn_blocking(move || Sops::find(&program, env, limit)).await;
         let sops = found.unwrap_or(Err(no_answer))?;
         let is_folder = !files.is_one_file();
         Ok(Self { files, inner: Arc::new(Inner { sops, is_folder }) })

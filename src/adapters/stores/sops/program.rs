@@ -1,5 +1,5 @@
-//! The `sops` program: what it is asked and what its exit codes mean. Values go through pipes only. It keeps rotator's
-//! environment, AWS credentials included: it may need them to decrypt.
+//! The `sops` program: what it is asked and what its exit codes mean. Values go through pipes only. Of rotator's
+//! environment it gets what it may need to decrypt, AWS credentials included.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::format::{Change, Format};
 use crate::adapters::child::{self, Ran};
+use crate::adapters::environment::{self, Kind};
 use crate::rotation::secret::SecretValue;
 
 /// The first version that takes a value on stdin.
@@ -92,13 +93,16 @@ pub enum NoSopsError {
 /// The program, and how long it may take.
 pub(super) struct Sops {
     program: String,
+    /// The variables that it is given beside those that every `sops` gets.
+    env: Vec<String>,
     limit: Duration,
 }
 
 impl Sops {
     /// Asks the program which version it is.
-    pub(super) fn find(program: &str, limit: Duration) -> Result<Self, NoSopsError> {
+    pub(super) fn find(program: &str, env: Vec<String>, limit: Duration) -> Result<Self, NoSopsError> {
         let mut command = Command::new(program);
+        environment::restrict(&mut command, Kind::Any, &[]);
         command.args(["--disable-version-check", "--version"]);
         let no_version = || NoSopsError::NoVersion { program: program.to_owned() };
         let said = match child::run(&mut command, &[], limit) {
@@ -111,7 +115,7 @@ impl Sops {
         if version(found).ok_or_else(no_version)? < LEAST {
             return Err(NoSopsError::Old { found: found.to_owned() });
         }
-        Ok(Self { program: program.to_owned(), limit })
+        Ok(Self { program: program.to_owned(), env, limit })
     }
 
     /// The document in the encrypted bytes of `file`, in the file's own format.
@@ -136,11 +140,8 @@ impl Sops {
     /// needs no key, and says of every format exactly which texts `set` has to change.
     pub(super) fn tree(&self, file: &Path, format: Format, text: &SecretValue) -> Result<Value, SopsError> {
         let mut command = Command::new(&self.program);
-        // Keys that are named there would be asked to encrypt it, too.
-        let of_sops = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("SOPS_");
-        std::env::vars_os().map(|(name, _)| name).filter(of_sops).for_each(|name| {
-            command.env_remove(name);
-        });
+        // Keys that are named in the variables of sops would be asked to encrypt it, too.
+        environment::restrict(&mut command, Kind::Any, &[]);
         command.args(["--config", "/dev/null", "encrypt", "--age", NOBODY, "--unencrypted-regex", "^"]);
         command.args(["--input-type", format.word(), "--output-type", "json", "--filename-override", "document"]);
         let said = self.ask(&mut command, "encrypt", file, text.expose())?;
@@ -150,6 +151,7 @@ impl Sops {
     /// The program with the settings that hold for `file`, as if it were started there.
     fn at(&self, file: &Path) -> Command {
         let mut command = Command::new(&self.program);
+        environment::restrict(&mut command, Kind::Sops, &self.env);
         if std::env::var_os(CONFIG_VARIABLE).is_none() {
             let folders = file.ancestors().skip(1);
             let config = folders.map(|folder| folder.join(CONFIG)).find(|config| config.is_file());

@@ -20,7 +20,7 @@ use crate::support::sops::Sops;
 const LIMIT: Duration = Duration::from_secs(30);
 
 async fn open(sops: &Sops, path: &Path) -> Arc<dyn SecretStore> {
-    let store = SopsStore::open(path, &sops.program(), LIMIT).await.expect("sops is there");
+    let store = SopsStore::open(path, &sops.program(), Vec::new(), LIMIT).await.expect("sops is there");
     Arc::new(Named::new(StoreName::new("sops:it").expect("valid"), Naming::default(), Arc::new(store)))
 }
 
@@ -271,7 +271,9 @@ async fn a_file_that_cannot_be_decrypted_is_one_unreadable_entry() {
 async fn a_program_that_is_not_there_or_too_old_is_told() {
     let sops = Sops::new();
     let open = async || {
-        let Err(OpenSopsError::Program(error)) = SopsStore::open(sops.folder(), &sops.program(), LIMIT).await else {
+        let Err(OpenSopsError::Program(error)) =
+            SopsStore::open(sops.folder(), &sops.program(), Vec::new(), LIMIT).await
+        else {
             panic!("it opens");
         };
         error
@@ -285,6 +287,6 @@ async fn a_program_that_is_not_there_or_too_old_is_told() {
     }
     std::fs::remove_file(sops.program()).expect("removed");
     assert!(matches!(open().await, NoSopsError::NotStarted { .. }));
-    let nowhere = SopsStore::open(&sops.folder().join("nowhere"), &sops.program(), LIMIT).await;
+    let nowhere = SopsStore::open(&sops.folder().join("nowhere"), &sops.program(), Vec::new(), LIMIT).await;
     assert!(matches!(nowhere, Err(OpenSopsError::File(_))));
 }

@@ -1,0 +1,77 @@
+//! The environment variables that a program of the configuration is started with: those of a list, and those that its
+//! store or sink names (`docs/stores.md` has the table). All others are left out, among them rotator's own credentials.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+/// What a program needs to be found, to find its user's files and to reach a server.
+const NAMES: [&str; 18] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LANGUAGE",
+    "SSH_AUTH_SOCK",
+    "GNUPGHOME",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// The same, by how the names begin.
+const PREFIXES: [&str; 3] = ["LC_", "XDG_", "SSL_CERT_"];
+
+/// What `sops` needs to decrypt with a key service of a cloud. Not Vault's: the encrypted file says which server is asked.
+const PREFIXES_OF_SOPS: [&str; 4] = ["AWS_", "SOPS_", "GOOGLE_", "AZURE_"];
+
+/// Which kind of program it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::adapters) enum Kind {
+    /// Any.
+    Any,
+    /// `sops`, to decrypt or to change an encrypted file.
+    Sops,
+}
+
+/// Leaves the program the variables of its kind, and of the others those that are in `named`.
+pub(in crate::adapters) fn restrict(command: &mut Command, kind: Kind, named: &[String]) {
+    let passes = |name: &OsStr| name.to_str().is_some_and(|name| is_passed(name, kind, named));
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name)));
+}
+
+fn is_passed(name: &str, kind: Kind, named: &[String]) -> bool {
+    let of_kind: &[&str] = match kind {
+        Kind::Any => &[],
+        Kind::Sops => &PREFIXES_OF_SOPS,
+    };
+    let mut prefixes = PREFIXES.iter().chain(of_kind);
+    NAMES.contains(&name) || prefixes.any(|prefix| name.starts_with(prefix)) || named.iter().any(|other| other == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_listed_is_passed_only_where_it_is_named() {
+        for name in ["PATH", "HOME", "LC_ALL", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "https_proxy"] {
+            assert!(is_passed(name, Kind::Any, &[]) && is_passed(name, Kind::Sops, &[]), "{name}");
+        }
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "SOPS_AGE_KEY", "GOOGLE_X"] {
+            assert!(!is_passed(name, Kind::Any, &[]) && is_passed(name, Kind::Sops, &[]), "{name}");
+        }
+        for name in ["VAULT_TOKEN", "VAULT_ADDR", "BAO_TOKEN", "GH_TOKEN", "LD_PRELOAD", "PATHS", "XDG"] {
+            assert!(!is_passed(name, Kind::Any, &[]) && !is_passed(name, Kind::Sops, &[]), "{name}");
+            let named = [name.to_owned()];
+            assert!(is_passed(name, Kind::Any, &named) && is_passed(name, Kind::Sops, &named), "{name}");
+        }
+    }
+}
