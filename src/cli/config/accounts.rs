@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::layers::Table;
-use super::stores::StoreSettings;
+use super::stores::{A_REGION, StoreSettings, is_region};
 use super::values::globs;
 use crate::adapters::aws::{Access, Role};
 use crate::cli::error::CliError;
@@ -107,6 +107,9 @@ fn one(table: &Table, stores: &[StoreSettings]) -> Result<AccountSettings, CliEr
         if let (Some(text), None) = (table.text(key), &role) {
             return Err(bad(key, text, "only a role has a use for it"));
         }
+    }
+    if let Some(region) = table.text("region").filter(|region| !is_region(region)) {
+        return Err(bad("region", region, A_REGION));
     }
     let mut covered = BTreeSet::new();
     for name in table.texts("stores") {

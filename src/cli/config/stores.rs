@@ -178,6 +178,14 @@ pub(super) fn program_of(words: &str, base: &Path) -> ExecProgram {
     program
 }
 
+/// What to write in the place of a text that is no region.
+pub(super) const A_REGION: &str = "write the name of a region, such as eu-central-1";
+
+/// Whether a text may be a region: it becomes a part of the name of the host that is called.
+pub(super) fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
 /// What to write in the place of a name that no variable has.
 pub(super) const A_VARIABLE: &str = "write the names of environment variables, such as [\"GH_TOKEN\"]";
 
@@ -285,6 +293,7 @@ impl StoreSettings {
             Some(scope) => Naming::within(scope).map_err(|_| bad("scope", scope, "write \"<app>/<environment>\""))?,
         };
         let of_aws = |key: &str| match table.text(key) {
+            Some(text) if key == "region" && !is_region(text) => Err(bad(key, text, A_REGION)),
             Some(text) if uri.is_of_aws() => Ok(Some(text.to_owned())),
             Some(text) => Err(bad(key, text, "only a store of AWS's is in a region and an account")),
             None => Ok(None),

@@ -213,6 +213,8 @@ fn what_cannot_be_meant_is_refused_with_its_origin() {
         ("[[store]]\nuri = \"sqlite:x\"\nscope = \"shop/live\"", None, vec![], "of its own"),
         ("[[store]]\nuri = \"file:x\"\n[[store]]\nuri = \"file:x\"", None, vec![], "twice"),
         ("[[store]]\nuri = \"file:x\"\ncontext = \"live\"", None, vec![], "only a kubernetes: store"),
+        ("[[store]]\nuri = \"aws-ssm:/x\"\nregion = \"x.example/?\"", None, vec![], "such as eu-central-1"),
+        ("[[account]]\nid = \"123456789012\"\nregion = \"x.example/?\"", None, vec![], "such as eu-central-1"),
         ("[[store]]\nuri = \"kubernetes:x\"\nauth = \"token\"", None, vec![], "only a vault: store"),
         ("store = [\"file:x\", 1]", None, vec![], "store"),
         ("store = ", None, vec![], "not valid TOML"),
