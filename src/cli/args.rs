@@ -29,7 +29,7 @@ Start with `rotator demo`, which needs nothing, or with `rotator init` and `rota
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Read this configuration file instead of rotator.toml here or in the XDG config folder
+    /// Read this configuration file instead of rotator.toml here, in the XDG config folder or in /etc/rotator
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Keep the journal here
@@ -113,6 +113,8 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Write a rotator.toml to start with
     Init(InitArgs),
+    /// Trust a rotator.toml of the working directory as it is now, after a look at what it would run, read and contact
+    Allow(AllowArgs),
     /// Watch rotator be killed between creating a key and storing it, and recover; needs and changes nothing of yours
     Demo,
     /// Run a look-alike of IAM and STS on 127.0.0.1, to try things out
@@ -323,6 +325,17 @@ pub struct InitArgs {
     /// Where to write it
     #[arg(default_value = "rotator.toml", value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// `allow`.
+#[derive(Debug, Args)]
+pub struct AllowArgs {
+    /// The file; by default the one that the other commands would read
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `sandbox`.

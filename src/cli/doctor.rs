@@ -87,10 +87,7 @@ pub fn doctor(context: &Context) -> Result<Exit, CliError> {
 }
 
 fn describe(config: &Config) -> String {
-    let file = match &config.file {
-        Some(path) => path.display().to_string(),
-        None => "no rotator.toml: the defaults, the environment and the flags".to_owned(),
-    };
+    let file = config.origin();
     let at_once =
         if config.deletes_at_once() { "; no overlap and no quarantine: old keys are deleted at once" } else { "" };
     format!("{file}{at_once}")

@@ -1,10 +1,12 @@
-//! `init`: a rotator.toml to start with, and the embedded store if there is none. Never overwrites.
+//! `init`: a rotator.toml to start with, and the embedded store if there is none. Never overwrites. What it has written is
+//! allowed, as by `rotator allow`.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
 use super::Context;
 use super::args::InitArgs;
+use super::config::Found;
 use super::error::CliError;
 use super::exit::Exit;
 use super::store::open_or_make;
@@ -18,6 +20,8 @@ const TEMPLATE: &str = include_str!("init/rotator.toml");
 /// Exit code 2 if the file is there already, 1 if it or the store cannot be made.
 pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     let path = &args.file;
+    // A file that is read already and cannot be used is told before another one is written.
+    context.config(&Default::default())?;
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
             return CliError::usage(
@@ -33,6 +37,12 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     file.write_all(TEMPLATE.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
         CliError::failed(format!("{} cannot be written: {error}", path.display()), "remove it and try again")
     })?;
+    drop(file);
+    let written = Found::named(path, "the command line", &context.around)?;
+    if let Err(error) = written.allow(&context.around) {
+        // Nothing in it needs that word.
+        context.terminal.warn(&format!("rotator: warning: {error}"));
+    }
     let config = context.config(&Default::default())?;
     open_or_make(context, &config)?;
     context.terminal.say(&format!(

@@ -1,5 +1,6 @@
 //! FLOOR 4: words, arguments, exit codes; joins the drive to the adapters. Decides nothing about a rotation.
 
+pub mod allow;
 pub mod args;
 pub mod conclude;
 pub mod config;
@@ -20,6 +21,7 @@ pub mod picture;
 pub mod plan;
 pub mod policy;
 pub mod progress;
+pub mod quoted;
 pub mod run;
 pub mod sandbox;
 pub mod signals;
@@ -96,6 +98,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Doctor => doctor::doctor(context),
         Command::Policy(args) => policy::policy(context, args),
         Command::Init(args) => init::init(context, args),
+        Command::Allow(args) => allow::allow(context, args),
         Command::Demo => demo::demo(context),
         Command::Sandbox(args) => sandbox::sandbox(context, args),
         Command::Completions { shell } => manual::completions(*shell),

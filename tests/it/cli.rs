@@ -22,5 +22,6 @@ mod rotating;
 mod second_key;
 mod sinks;
 mod stores;
+mod trust;
 mod words;
 mod writable;

@@ -8,6 +8,9 @@ use crate::cli::error::CliError;
 /// Where root keeps both.
 const ROOT_FOLDER: &str = "/var/lib/rotator";
 
+/// Where a configuration of the whole machine is.
+const SYSTEM_FOLDER: &str = "/etc/rotator";
+
 /// What the configuration depends on and does not say itself.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
@@ -15,6 +18,8 @@ pub struct Surroundings {
     pub variables: Vec<(String, String)>,
     /// The working directory.
     pub folder: PathBuf,
+    /// The folder with a configuration of the whole machine.
+    pub system: PathBuf,
     /// Whether the user is root.
     pub root: bool,
 }
@@ -28,6 +33,7 @@ impl Surroundings {
         Self {
             variables: variables.collect(),
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            system: PathBuf::from(SYSTEM_FOLDER),
             root: rustix::process::geteuid().is_root(),
         }
     }
@@ -45,6 +51,15 @@ impl Surroundings {
         self.variable(variable)
             .and_then(absolute)
             .or_else(|| Some(self.variable("HOME").and_then(absolute)?.join(below_home)))
+    }
+
+    /// Where this user's word on configuration files is kept: `XDG_STATE_HOME`, else for root where its journal is, else
+    /// below the user's own folder.
+    pub(super) fn state_folder(&self) -> Option<PathBuf> {
+        if self.root && self.variable("XDG_STATE_HOME").is_none() {
+            return Some(PathBuf::from(ROOT_FOLDER));
+        }
+        self.xdg_folder("XDG_STATE_HOME", ".local/state").map(|folder| folder.join("rotator"))
     }
 
     fn default_folder(&self, variable: &str, below_home: &str, flag: &str) -> Result<PathBuf, CliError> {

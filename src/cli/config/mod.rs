@@ -1,8 +1,10 @@
 //! What rotator is to do, as configured: `rotator.toml`, the environment, the flags. Decides nothing by itself.
 
 mod accounts;
+mod found;
 mod layers;
 mod location;
+mod reach;
 mod sinks;
 mod stores;
 mod values;
@@ -22,8 +24,11 @@ use crate::drive::owner::Owner;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;
+pub(crate) use found::Found;
+pub use found::Trust;
 use layers::Layers;
 pub use location::Surroundings;
+pub use reach::{Reach, ReachKind};
 pub use sinks::{SinkKind, SinkSettings};
 pub use stores::{StoreKind, StoreSettings, StoreUri};
 
@@ -35,6 +40,8 @@ pub const FILE_NAME: &str = "rotator.toml";
 pub struct Config {
     /// The file that was read, if there is one.
     pub file: Option<PathBuf>,
+    /// Why it is trusted.
+    pub trust: Option<Trust>,
     /// The journal.
     pub journal: PathBuf,
     /// The stores; at least one.
@@ -69,16 +76,27 @@ impl Config {
     /// # Errors
     /// [`CliError::usage`] for whatever is not known or cannot be understood, with its origin.
     pub fn load(global: &Global, choice: &ChoiceArgs, around: &Surroundings) -> Result<Self, CliError> {
-        let mut layers = Layers::default();
-        let file = find_file(global.config.as_deref(), around)?;
-        if let Some((path, text)) = &file {
-            layers.file(path, text)?;
-        }
+        let found = Found::look(global.config.as_deref(), around)?;
+        let trust = found.as_ref().map(|found| found.trust(around)).transpose()?;
+        let mut layers = match &found {
+            Some(found) => found.layers()?,
+            None => Layers::default(),
+        };
         layers.environment(&around.variables)?;
         lay_flags(&mut layers, global, choice);
         let mut config = values::read(&layers, around)?;
-        config.file = file.map(|(path, _)| path);
+        (config.file, config.trust) = (found.map(|found| found.path), trust);
+        tracing::info!("the configuration is {}", config.origin());
         Ok(config)
+    }
+
+    /// Which file was read and why it is trusted, in words.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match (&self.file, &self.trust) {
+            (Some(file), Some(trust)) => format!("{}, {trust}", file.display()),
+            (Some(_) | None, _) => format!("without a {FILE_NAME}: the defaults, the environment and the flags"),
+        }
     }
 
     /// What is to be rotated.
@@ -135,33 +153,4 @@ fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) {
     for (key, flag, value) in policy {
         layers.flag("policy", key, flag, value.as_deref());
     }
-}
-
-/// The file that was named, else the one here, else the one in the XDG folder; with its text.
-fn find_file(named: Option<&Path>, around: &Surroundings) -> Result<Option<(PathBuf, String)>, CliError> {
-    let named = named.map(Path::to_owned).or_else(|| around.variable("ROTATOR_CONFIG").map(PathBuf::from));
-    if let Some(path) = named {
-        // What is relative in the file counts from its folder, also once a program is started there.
-        let path = around.folder.join(path);
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
-        return Ok(Some((path, text)));
-    }
-    let here = Some(around.folder.join(FILE_NAME));
-    let xdg = around.xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("rotator").join(FILE_NAME));
-    for path in [here, xdg].into_iter().flatten() {
-        match std::fs::read_to_string(&path) {
-            Ok(text) => return Ok(Some((path, text))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
-            Err(error) => return Err(unreadable(&path, &error)),
-        }
-    }
-    Ok(None)
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::usage(
-        format!("the configuration file {} cannot be read: {error}", path.display()),
-        "name an existing file with --config, or write one with `rotator init`",
-    )
 }

@@ -50,24 +50,34 @@ pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<Sin
     Ok(sinks)
 }
 
+/// What kind a table's sink is of.
+pub(super) fn kind(table: &Table) -> Result<SinkKind, CliError> {
+    let file = table.file.display();
+    let bad = |key: &str, text: &str, hint: &str| {
+        CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
+    };
+    match table.text("uri").map(|uri| (uri, uri.split_once(':'))) {
+        Some((_, Some(("exec", command)))) if !command.trim().is_empty() => {
+            let env = variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?;
+            let base = table.file.parent().unwrap_or(Path::new("."));
+            Ok(SinkKind::Exec(ExecProgram { env, ..program_of(command, base) }))
+        }
+        Some((uri, Some(_) | None)) => Err(bad("uri", uri, &format!("this version of rotator knows {FORMS}"))),
+        None => Err(CliError::usage(
+            format!("a [[sink]] in {file} has no uri"),
+            format!("write uri = \"…\" with one of {FORMS}"),
+        )),
+    }
+}
+
 fn one(table: &Table, stores: &[StoreSettings]) -> Result<SinkSettings, CliError> {
     let file = table.file.display();
     let bad = |key: &str, text: &str, hint: &str| {
         CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
     };
     let missing = |key: &str, hint: &str| CliError::usage(format!("a [[sink]] in {file} has no {key}"), hint);
-    let Some(uri) = table.text("uri") else {
-        return Err(missing("uri", &format!("write uri = \"…\" with one of {FORMS}")));
-    };
-    let kind = match uri.split_once(':') {
-        Some(("exec", command)) if !command.trim().is_empty() => {
-            let env = variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?;
-            let base = table.file.parent().unwrap_or(Path::new("."));
-            SinkKind::Exec(ExecProgram { env, ..program_of(command, base) })
-        }
-        Some(_) | None => return Err(bad("uri", uri, &format!("this version of rotator knows {FORMS}"))),
-    };
-    let name = table.text("name").unwrap_or(uri);
+    let kind = kind(table)?;
+    let name = table.text("name").or(table.text("uri")).unwrap_or_default();
     let follows = table.texts("follows");
     if follows.is_empty() {
         return Err(missing(

@@ -12,7 +12,7 @@ use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
 fn surroundings(folder: &Path, variables: &[(&str, &str)]) -> Surroundings {
     let mut all = vec![("HOME".to_owned(), folder.join("home").display().to_string())];
     all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Surroundings { variables: all, folder: folder.to_owned(), root: false }
+    Surroundings { variables: all, folder: folder.to_owned(), system: folder.join("etc"), root: false }
 }
 
 /// The configuration of `rotator run FLAGS…` in a folder whose rotator.toml holds `file`.
@@ -21,7 +21,11 @@ fn load(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config
     if !file.is_empty() {
         std::fs::write(folder.path().join(FILE_NAME), file).expect("written");
     }
-    let cli = Cli::try_parse_from([&["rotator", "run"], flags].concat()).expect("valid flags");
+    let mut cli = Cli::try_parse_from([&["rotator", "run"], flags].concat()).expect("valid flags");
+    if !file.is_empty() {
+        // A file that runs a program, or reads elsewhere, has to be named.
+        cli.global.config = Some(folder.path().join(FILE_NAME));
+    }
     let Command::Run(args) = cli.command else { unreachable!("it is run") };
     Config::load(&cli.global, &args.choice, &surroundings(folder.path(), variables))
 }

@@ -30,6 +30,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
     let stores = stores(layers, around)?;
     Ok(Config {
         file: None,
+        trust: None,
         journal: match layers.get("", "journal") {
             Some(given) => absolute(base(given, around), Path::new(not_empty("journal", given)?)),
             None => around.default_journal()?,
@@ -53,7 +54,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
 }
 
 /// Those that were given highest: by flags, by the environment, or by the file, as URIs or as tables.
-fn stores(layers: &Layers, around: &Surroundings) -> Result<Vec<StoreSettings>, CliError> {
+pub(super) fn stores(layers: &Layers, around: &Surroundings) -> Result<Vec<StoreSettings>, CliError> {
     let Some(given) = layers.get("", "store") else {
         return Ok(vec![StoreSettings::whole(around.default_store()?)]);
     };

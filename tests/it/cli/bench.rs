@@ -16,6 +16,8 @@ pub(super) struct Bench {
     /// IAM and STS.
     pub(super) sandbox: Sandbox,
     folder: tempfile::TempDir,
+    /// Whether rotator.toml is named, as a file has to be that runs programs.
+    names_file: bool,
 }
 
 /// How a child ended.
@@ -70,7 +72,7 @@ impl Bench {
     pub(super) fn new() -> Self {
         let behaviour = Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() };
         let sandbox = Sandbox::start(SandboxOptions { behaviour, ..SandboxOptions::default() }).expect("a sandbox");
-        Self { sandbox, folder: tempfile::tempdir().expect("a folder") }
+        Self { sandbox, folder: tempfile::tempdir().expect("a folder"), names_file: false }
     }
 
     /// Users with a key each, whose pairs are in the store.
@@ -80,6 +82,11 @@ impl Bench {
             bench.add(user);
         }
         bench
+    }
+
+    /// With the rotator.toml in its folder named to every command, not merely found by it.
+    pub(super) fn naming_its_file(self) -> Self {
+        Self { names_file: true, ..self }
     }
 
     /// One more.
@@ -109,6 +116,12 @@ impl Bench {
         let folder = self.folder.path();
         let admin = self.sandbox.admin();
         command.args(args).env_clear().envs(planted_fault()).current_dir(folder).env("HOME", folder);
+        // Root would keep what it allows in the machine's own folder.
+        command.env("XDG_STATE_HOME", folder.join("xdg-state"));
+        let file = self.path("rotator.toml");
+        if self.names_file && file.exists() {
+            command.env("ROTATOR_CONFIG", file);
+        }
         command.env("AWS_ENDPOINT_URL", self.sandbox.endpoint_url()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("AWS_ACCESS_KEY_ID", admin.id.as_str()).env("AWS_SECRET_ACCESS_KEY", admin.secret.expose());
         command.env("ROTATOR_STORE", "sqlite:store.db").env("ROTATOR_JOURNAL", "journal.db");

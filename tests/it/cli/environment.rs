@@ -75,7 +75,7 @@ fn names(bench: &Bench, file: &str) -> BTreeSet<String> {
 }
 
 fn expected(more: &[&str]) -> BTreeSet<String> {
-    let every = PASSED.iter().map(|(name, _)| *name).chain(["PATH", "HOME"]);
+    let every = PASSED.iter().map(|(name, _)| *name).chain(["PATH", "HOME", "XDG_STATE_HOME"]);
     every.chain(more.iter().copied()).map(str::to_owned).collect()
 }
 

@@ -39,7 +39,7 @@ fn config(more: &str) -> String {
 }
 
 fn bench() -> Bench {
-    let bench = Bench::with_users(&[USER, "app2/production"]);
+    let bench = Bench::with_users(&[USER, "app2/production"]).naming_its_file();
     bench.write("sink.py", SINK);
     bench.write("identity", "one");
     bench.write("rotator.toml", &config(""));

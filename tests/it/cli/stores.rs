@@ -190,7 +190,7 @@ if asked["op"] == "list":
 
 #[test]
 fn what_another_writer_puts_back_right_after_a_write_is_not_overwritten() {
-    let bench = Bench::with_users(&["app1/production"]);
+    let bench = Bench::with_users(&["app1/production"]).naming_its_file();
     let first = bench.key_of("app1/production");
     let get = |name: &str| bench.run(&["store", "get", &format!("app1/production/{name}")]).code(0).stdout;
     let (id, secret) = (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY"));

@@ -51,6 +51,7 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
 
     run(&mut trawl, &["init"], 0);
     run(&mut trawl, &["doctor"], 0);
+    run(&mut trawl, &["allow", "--yes"], 0);
     std::fs::remove_file(program.folder().join("rotator.toml")).expect("removed");
     trawl.run_with(&program, loudness, &["store", "import", "-"], text.as_bytes());
     run(&mut trawl, &["store", "import", &file.display().to_string()], 0);

@@ -211,6 +211,9 @@ else:
         sys.exit(9 if how == "dies" else 0)
 "#;
     bench.write("sink.py", SINK);
+    // A file that runs a program has to be named.
+    let config = bench.program.folder().join("rotator.toml").display().to_string();
+    bench.program.set("ROTATOR_CONFIG", &config);
     bench.write("rotator.toml", "[[sink]]\nname = \"echo\"\nuri = \"exec:python3 sink.py\"\nfollows = \"**\"\n");
     for how in ["refuses", "fails", "names itself so", "babbles", "dies"] {
         bench.write("how", how);

@@ -152,6 +152,8 @@ impl Program {
         program
             .with("HOME", &home)
             .with("TMPDIR", &home)
+            // Root would keep what it allows in the machine's own folder.
+            .with("XDG_STATE_HOME", &format!("{home}/xdg-state"))
             .with("AWS_ENDPOINT_URL", endpoint)
             .with("AWS_REGION", "us-east-1")
             .with("AWS_ACCESS_KEY_ID", &admin.id)

@@ -240,6 +240,8 @@ impl<'c> Rig<'c> {
         let config = self.program.folder().join("rotator.toml");
         std::fs::write(&config, text).expect("written");
         self.program.unset("ROTATOR_STORE");
+        // Some of the stores run a program or are elsewhere.
+        self.program.set("ROTATOR_CONFIG", &config.display().to_string());
         if let Some(profile) = &self.case.profile {
             let folder = self.program.folder().join(".aws");
             std::fs::create_dir(&folder).expect("made");

@@ -1,0 +1,266 @@
+//! Which configuration file is read, and why it is trusted. A file that was named is the user's own word. One that was
+//! only found may be another user's, or have come with a folder of another author: it could run programs as this user
+//! and send files and tokens away.
+
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::FILE_NAME;
+use super::layers::Layers;
+use super::location::Surroundings;
+use super::reach::{Reach, reach};
+use crate::adapters::allowed::AllowedFiles;
+use crate::adapters::ownership;
+use crate::cli::error::CliError;
+use crate::cli::quoted::quoted;
+use crate::drive::report::with_causes;
+
+/// No configuration is longer.
+const LARGEST: u64 = 1024 * 1024;
+
+/// How many of its reasons a refusal names.
+const MOST_REASONS: usize = 3;
+
+/// How a file came to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It was named with this.
+    Named(&'static str),
+    /// It is in a folder of configurations, called so.
+    InPlace(&'static str),
+    /// It is in the working directory.
+    WorkingDirectory,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(by) => write!(f, "named with {by}"),
+            Self::InPlace(folder) => write!(f, "found in {folder}"),
+            Self::WorkingDirectory => f.write_str("found in the working directory"),
+        }
+    }
+}
+
+/// Why a file is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It was named with this.
+    Named(&'static str),
+    /// `rotator allow` has recorded its content.
+    Allowed,
+    /// It is in this folder of configurations, and no other user can change it.
+    InPlace(&'static str),
+    /// No other user can change it, and it does nothing that needs a word.
+    Harmless,
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(by) => write!(f, "trusted: it was named with {by}"),
+            Self::Allowed => f.write_str("trusted: `rotator allow` has recorded it as it is"),
+            Self::InPlace(folder) => write!(f, "trusted: it is in {folder}, and only you and root can write it"),
+            Self::Harmless => f.write_str(
+                "trusted: only you and root can write it and its folder; it runs no program, names no file outside its \
+                 folder and sends no token anywhere",
+            ),
+        }
+    }
+}
+
+/// A configuration file that was read.
+pub(crate) struct Found {
+    /// Its path, absolute.
+    pub(crate) path: PathBuf,
+    /// What it says.
+    pub(crate) text: String,
+    /// How it came to be read.
+    pub(crate) way: Way,
+    metadata: Metadata,
+}
+
+impl Found {
+    /// The file that was named, else the first there is: in the working directory, in the XDG folder, in `/etc/rotator`.
+    pub(crate) fn look(named: Option<&Path>, around: &Surroundings) -> Result<Option<Self>, CliError> {
+        let by_flag = named.map(|path| (path.to_owned(), "--config"));
+        let by_variable = || around.variable("ROTATOR_CONFIG").map(|path| (PathBuf::from(path), "ROTATOR_CONFIG"));
+        if let Some((path, by)) = by_flag.or_else(by_variable) {
+            return Self::named(&path, by, around).map(Some);
+        }
+        let xdg = around.xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("rotator"));
+        let places = [
+            (Some(around.folder.clone()), Way::WorkingDirectory),
+            (xdg, Way::InPlace("the XDG configuration folder")),
+            (Some(around.system.clone()), Way::InPlace("the configuration folder of the system")),
+        ];
+        for (folder, way) in places {
+            let Some(path) = folder.map(|folder| folder.join(FILE_NAME)) else { continue };
+            if let Some((text, metadata)) = read(&path)? {
+                return Ok(Some(Self { path, text, way, metadata }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file at this path, which has to be there.
+    pub(crate) fn named(path: &Path, by: &'static str, around: &Surroundings) -> Result<Self, CliError> {
+        // What is relative in the file counts from its folder, also once a program is started there.
+        let path = around.folder.join(path);
+        match read(&path)? {
+            Some((text, metadata)) => Ok(Self { path, text, way: Way::Named(by), metadata }),
+            None => Err(unreadable(&path, &ErrorKind::NotFound.into())),
+        }
+    }
+
+    /// What it says, and nothing of the environment.
+    pub(super) fn layers(&self) -> Result<Layers, CliError> {
+        let mut layers = Layers::default();
+        layers.file(&self.path, &self.text)?;
+        Ok(layers)
+    }
+
+    /// Why it is trusted.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] with what speaks against it and both ways on, or for a file that is not valid.
+    pub(crate) fn trust(&self, around: &Surroundings) -> Result<Trust, CliError> {
+        if let Way::Named(by) = self.way {
+            return Ok(Trust::Named(by));
+        }
+        if self.is_allowed(around)? {
+            return Ok(Trust::Allowed);
+        }
+        if let Some(why) = self.exposed()? {
+            return Err(self.refused(&why));
+        }
+        if let Way::InPlace(folder) = self.way {
+            return Ok(Trust::InPlace(folder));
+        }
+        let asks: Vec<String> =
+            self.reach(around)?.into_iter().filter(|one| one.asks).map(|one| one.to_string()).collect();
+        if asks.is_empty() {
+            return Ok(Trust::Harmless);
+        }
+        let more = asks.len().saturating_sub(MOST_REASONS);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        Err(self.refused(&format!("it {}{more}", asks[..asks.len().min(MOST_REASONS)].join(", and "))))
+    }
+
+    /// What it would run, read and contact.
+    pub(crate) fn reach(&self, around: &Surroundings) -> Result<Vec<Reach>, CliError> {
+        reach(&self.layers()?, &self.path, around)
+    }
+
+    /// Who else may change it, if another user may.
+    pub(crate) fn exposed(&self) -> Result<Option<String>, CliError> {
+        if let Err(error) = ownership::check(&self.path, &self.metadata) {
+            return Ok(Some(error.to_string()));
+        }
+        // Of a link: its own folder, and that of the file.
+        let real = self.path.canonicalize().map_err(|error| unreadable(&self.path, &error))?;
+        let mut folders: Vec<&Path> = [self.path.parent(), real.parent()].into_iter().flatten().collect();
+        folders.dedup();
+        for folder in folders {
+            let metadata = std::fs::metadata(folder).map_err(|error| unreadable(&self.path, &error))?;
+            if let Err(error) = ownership::check(folder, &metadata) {
+                return Ok(Some(format!("its folder {error}")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_allowed(&self, around: &Surroundings) -> Result<bool, CliError> {
+        let Some(allowed) = around.allowed() else { return Ok(false) };
+        allowed.has(&self.known_as(), self.text.as_bytes()).map_err(|error| {
+            CliError::usage(
+                format!("whether {} is allowed cannot be told: {}", self.path.display(), with_causes(&error)),
+                format!("correct that, or name the file: rotator --config {}", quoted(&self.path)),
+            )
+        })
+    }
+
+    /// Records that this user trusts it as it is.
+    pub(crate) fn allow(&self, around: &Surroundings) -> Result<(), CliError> {
+        let allowed = around.allowed().ok_or_else(|| {
+            CliError::usage(
+                "neither XDG_STATE_HOME nor HOME says where to record what is allowed",
+                format!("set one of them, or name the file: rotator --config {}", quoted(&self.path)),
+            )
+        })?;
+        allowed.record(&self.known_as(), self.text.as_bytes()).map_err(|error| {
+            CliError::failed(
+                format!("that {} is allowed cannot be recorded: {}", self.path.display(), with_causes(&error)),
+                format!("correct that, or name the file: rotator --config {}", quoted(&self.path)),
+            )
+        })
+    }
+
+    /// The path under which it is recorded: the same by whatever way its folder was reached.
+    fn known_as(&self) -> PathBuf {
+        let folder = self.path.parent().and_then(|folder| folder.canonicalize().ok());
+        match (folder, self.path.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            (Some(_) | None, _) => self.path.clone(),
+        }
+    }
+
+    fn refused(&self, why: &str) -> CliError {
+        CliError::usage(
+            format!("the configuration {} was {} and is not trusted: {why}", self.path.display(), self.way),
+            format!(
+                "`rotator allow` shows what it would run, read and contact, and records that you trust it as it is; or name \
+                 it: rotator --config {}",
+                quoted(&self.path)
+            ),
+        )
+    }
+}
+
+impl Surroundings {
+    /// The records of what this user has allowed; none where the user has no folder for them.
+    fn allowed(&self) -> Option<AllowedFiles> {
+        Some(AllowedFiles::in_folder(self.state_folder()?.join("allowed")))
+    }
+}
+
+/// The text of a regular file; none where nothing stands at the path.
+fn read(path: &Path) -> Result<Option<(String, Metadata)>, CliError> {
+    let failed = |error: io::Error| unreadable(path, &error);
+    let missing = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    match std::fs::metadata(path) {
+        Ok(metadata) => is_regular(path, &metadata)?,
+        // A link that leads nowhere is there, and is not passed over in favour of another file.
+        Err(error) if missing(&error) && path.symlink_metadata().is_err() => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    }
+    // Not to wait where a pipe has taken the place of the file since.
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let file: File = opened.map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    is_regular(path, &metadata)?;
+    let mut text = String::new();
+    let length = file.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    if length as u64 > LARGEST {
+        return Err(unreadable(path, &io::Error::other("it has more than 1 MiB")));
+    }
+    Ok(Some((text, metadata)))
+}
+
+fn is_regular(path: &Path, metadata: &Metadata) -> Result<(), CliError> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(unreadable(path, &io::Error::other("it is not a regular file, and a pipe, a device or a folder is not read")))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    CliError::usage(
+        format!("the configuration file {} cannot be read: {error}", path.display()),
+        "name an existing file with --config, or write one with `rotator init`",
+    )
+}

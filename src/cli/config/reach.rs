@@ -1,0 +1,187 @@
+//! What a configuration file would run, read and contact, by itself: without what the environment and the flags say. So
+//! that it can be shown before the file is trusted, and for what a found file needs a word.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use super::layers::{Layers, Table};
+use super::location::{Surroundings, absolute};
+use super::stores::{StoreKind, StoreSettings};
+use super::values;
+use super::{SinkKind, sinks};
+use crate::adapters::ExecProgram;
+use crate::cli::error::CliError;
+
+/// Of which kind it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReachKind {
+    /// It starts a program.
+    Runs,
+    /// It reads a file, and may write it.
+    Reads,
+    /// It calls a server.
+    Contacts,
+}
+
+/// One thing that a file would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Of which kind.
+    pub kind: ReachKind,
+    /// What.
+    pub what: String,
+    /// Whether a file that was merely found needs a word for it.
+    pub asks: bool,
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.kind {
+            ReachKind::Runs => "runs",
+            ReachKind::Reads => "reads",
+            ReachKind::Contacts => "contacts",
+        };
+        write!(f, "{verb} {}", self.what)
+    }
+}
+
+/// All that the file at `path` would do.
+pub(super) fn reach(layers: &Layers, path: &Path, around: &Surroundings) -> Result<Vec<Reach>, CliError> {
+    let mut reaches = Reaches { folder: resolved(path.parent().unwrap_or(Path::new("/"))), all: Vec::new() };
+    if let Some(given) = layers.get("", "journal") {
+        let base = path.parent().unwrap_or(&around.folder);
+        for text in &given.texts {
+            reaches.file("the journal ", &absolute(base, Path::new(text)));
+        }
+    }
+    let stores = match layers.get("", "store") {
+        Some(_) => values::stores(layers, around)?,
+        None => Vec::new(),
+    };
+    stores.iter().for_each(|store| reaches.store(store));
+    for table in layers.sinks() {
+        match sinks::kind(table)? {
+            SinkKind::Exec(program) => {
+                let name = table.text("name").or(table.text("uri")).unwrap_or_default();
+                reaches.program(&format!("the sink {name}"), &program, &program.env);
+            }
+        }
+    }
+    layers.accounts().iter().for_each(|account| reaches.account(account));
+    Ok(reaches.all)
+}
+
+struct Reaches {
+    /// The file's folder.
+    folder: PathBuf,
+    all: Vec<Reach>,
+}
+
+impl Reaches {
+    fn add(&mut self, kind: ReachKind, asks: bool, what: String) {
+        self.all.push(Reach { kind, what, asks });
+    }
+
+    fn file(&mut self, what: &str, path: &Path) {
+        let real = resolved(path);
+        let climbs = real.components().any(|part| matches!(part, Component::ParentDir));
+        let is_outside = climbs || !real.starts_with(&self.folder);
+        let note = if is_outside { " outside its folder" } else { "" };
+        self.add(ReachKind::Reads, is_outside, format!("{what}{}{note}", real.display()));
+    }
+
+    fn program(&mut self, of: &str, program: &ExecProgram, env: &[String]) {
+        let given = if env.is_empty() { String::new() } else { format!(", which gets {}", env.join(", ")) };
+        self.add(ReachKind::Runs, true, format!("`{}` for {of}{given}", program.called()));
+    }
+
+    fn store(&mut self, store: &StoreSettings) {
+        let name = &store.uri.name;
+        match &store.uri.kind {
+            StoreKind::Sqlite(path) => self.file("the embedded store ", path),
+            StoreKind::File(path) => self.file("", path),
+            StoreKind::Sops(path) => {
+                self.file("", path);
+                let program = ExecProgram::of_words("sops");
+                // Each encrypted file names the servers that are asked to decrypt it.
+                self.program(
+                    &format!("{name}, which asks the servers that the encrypted files name"),
+                    &program,
+                    &store.env,
+                );
+            }
+            StoreKind::Exec(program) => self.program(&format!("the store {name}"), program, &store.env),
+            StoreKind::Vault(_) => self.vault(store),
+            StoreKind::Kubernetes(_) => self.kubernetes(store),
+            StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_) => {
+                let region = store.region.as_deref().map_or_else(String::new, |region| format!(" in {region}"));
+                self.add(ReachKind::Contacts, false, format!("AWS{region} for {name}"));
+            }
+        }
+    }
+
+    fn vault(&mut self, store: &StoreSettings) {
+        let (name, of) = (&store.uri.name, |key: &str| store.of_vault.get(key));
+        let believed = of("ca_file").map_or_else(String::new, |file| format!(", believing the certificates of {file}"));
+        match of("address") {
+            Some(address) => {
+                let what = format!("{} for {name}, with your token or login{believed}", without_user(address));
+                self.add(ReachKind::Contacts, true, what);
+            }
+            None => {
+                let what = format!("the Vault of VAULT_ADDR or BAO_ADDR for {name}{believed}");
+                self.add(ReachKind::Contacts, !believed.is_empty(), what);
+            }
+        }
+        for key in ["token_file", "secret_id_file", "ca_file"] {
+            if let Some(file) = of(key) {
+                self.file(&format!("{key} "), Path::new(file));
+            }
+        }
+        if of("auth").is_some_and(|auth| auth == "kubernetes") && of("token_file").is_none() {
+            self.add(ReachKind::Reads, true, format!("the token of the pod's service account, to log in for {name}"));
+        }
+    }
+
+    fn kubernetes(&mut self, store: &StoreSettings) {
+        let name = &store.uri.name;
+        let context = store.of_kubernetes.get("context");
+        let context =
+            context.map_or_else(|| "the current context".to_owned(), |context| format!("the context {context}"));
+        match store.of_kubernetes.get("kubeconfig") {
+            Some(file) => {
+                self.file("the kubeconfig ", Path::new(file));
+                self.add(ReachKind::Runs, true, format!("the credential plugin that {file} names, if it names one"));
+                self.add(ReachKind::Contacts, true, format!("the cluster of {context} in {file} for {name}"));
+            }
+            None => {
+                self.add(ReachKind::Contacts, false, format!("the cluster of {context} in your kubeconfig for {name}"))
+            }
+        }
+    }
+
+    fn account(&mut self, table: &Table) {
+        let part = |key: &str, before: &str| table.text(key).map_or_else(String::new, |text| format!("{before}{text}"));
+        let (id, role, profile) = (part("id", " "), part("role", " as "), part("profile", " with your AWS profile "));
+        self.add(ReachKind::Contacts, false, format!("IAM of AWS account{id}{role}{profile}"));
+    }
+}
+
+/// `path` with the links of all that exists of it followed.
+fn resolved(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            // Joined with nothing it would end with a slash.
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
+/// A URL without the name and the password before its host.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = rest[..end].rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{}", &rest[end..])
+}
