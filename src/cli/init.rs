@@ -20,8 +20,11 @@ const TEMPLATE: &str = include_str!("init/rotator.toml");
 /// Exit code 2 if the file is there already, 1 if it or the store cannot be made.
 pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     let path = &args.file;
-    // A file that is read already and cannot be used is told before another one is written.
-    context.config(&Default::default())?;
+    // A file that is found already and cannot be used is reported before another one is written. One that is named may be
+    // the very file that is to be written.
+    if context.global.config.is_none() && !context.around.names_a_file() {
+        context.config(&Default::default())?;
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
             return CliError::usage(

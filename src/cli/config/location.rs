@@ -44,6 +44,12 @@ impl Surroundings {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// Whether a variable names the configuration file.
+    #[must_use]
+    pub fn names_a_file(&self) -> bool {
+        self.variable("ROTATOR_CONFIG").is_some()
+    }
+
     /// A folder of the XDG base directories; what is not absolute is to be ignored
     /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
     pub(super) fn xdg_folder(&self, variable: &str, below_home: &str) -> Option<PathBuf> {

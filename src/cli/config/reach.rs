@@ -79,7 +79,8 @@ struct Reaches {
 
 impl Reaches {
     fn add(&mut self, kind: ReachKind, asks: bool, what: String) {
-        self.all.push(Reach { kind, what, asks });
+        // Each is a line: a text of the file must not make lines of its own, or push others out of sight.
+        self.all.push(Reach { kind, what: what.replace('\n', "\\n"), asks });
     }
 
     fn file(&mut self, what: &str, path: &Path) {

@@ -177,6 +177,10 @@ fn a_word_holds_for_the_content_that_was_shown() {
     let changed = std::fs::read_to_string(bench.path("rotator.toml")).expect("there").replace("./tool", "./other");
     bench.write("rotator.toml", &changed);
     is_refused(&bench, &["status"], "other` for the store");
+    // A line of the list is a line of rotator's.
+    bench.write("rotator.toml", "journal = \"/elsewhere\\n  contacts no server\"\n");
+    let ended = run(&bench, &["allow"]).code(2).prints("/elsewhere\\n  contacts no server outside its folder\n");
+    assert_eq!(ended.stdout.lines().count(), 2, "{}", ended.stdout);
     run(&bench, &["allow", "nowhere.toml", "--yes"]).code(2).says("nowhere.toml cannot be read");
 }
 
@@ -193,6 +197,9 @@ fn what_init_writes_is_allowed() {
     let file = folder.join("rotator.toml").display().to_string();
     bench.run(&["-v", "status", "--config", &file]).code(0).says("trusted: it was named with --config");
     bench.run_in(("ROTATOR_CONFIG", &file), &["-v", "status"]).code(0).says("named with ROTATOR_CONFIG");
+    let new = folder.join("new.toml").display().to_string();
+    bench.run_in(("ROTATOR_CONFIG", &new), &["init", &new]).code(0);
+    bench.run(&["init", "another.toml"]).code(0);
 }
 
 #[test]
