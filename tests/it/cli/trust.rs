@@ -1,7 +1,9 @@
 //! A configuration file that was merely found: when it is trusted, what it may not do without a word, and how the user
 //! says that word.
 
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::bench::{Bench, Ended};
@@ -182,6 +184,29 @@ fn a_word_holds_for_the_content_that_was_shown() {
     let ended = run(&bench, &["allow"]).code(2).prints("/elsewhere\\n  contacts no server outside its folder\n");
     assert_eq!(ended.stdout.lines().count(), 2, "{}", ended.stdout);
     run(&bench, &["allow", "nowhere.toml", "--yes"]).code(2).says("nowhere.toml cannot be read");
+}
+
+/// At a terminal, which `script` (of util-linux) makes.
+#[test]
+fn at_a_terminal_it_is_asked_first() {
+    let bench = bench("[[store]]\nuri = \"exec:./tool\"\n");
+    for (answer, code, said) in
+        [("\n", 1, "the answer was no"), ("n\n", 1, "the answer was no"), ("y\n", 0, "is allowed")]
+    {
+        is_refused(&bench, &["status"], "runs `");
+        let rotator = bench.command(&["allow"]);
+        let mut script = std::process::Command::new("script");
+        let called = format!("{} allow", rotator.get_program().display());
+        script.args(["-qec", &called, "/dev/null"]).current_dir(bench.path("")).env_clear();
+        script.envs(rotator.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        script.env_remove("ROTATOR_STORE").env("PATH", std::env::var("PATH").expect("there"));
+        script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = script.spawn().expect("script is there");
+        child.stdin.take().expect("a pipe").write_all(answer.as_bytes()).expect("written");
+        let ended: Ended = child.wait_with_output().expect("it ends").into();
+        ended.code(code).prints("Trust this file as it is now? [y/N]").prints(said);
+    }
+    run(&bench, &["status"]).code(0);
 }
 
 #[test]
