@@ -23,5 +23,6 @@ mod second_key;
 mod sinks;
 mod stores;
 mod trust;
+mod untouched;
 mod words;
 mod writable;

@@ -72,6 +72,11 @@ pub trait Backend: Send + Sync {
     /// is `Refused` (`Stale` where the version is another by now); all else, and a batch that stopped half-way, is
     /// `Unknown`. The order was checked to be for this store.
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure>;
+
+    /// The rotation that wrote these entries has closed: what the store keeps beside them on its account may go.
+    async fn forget_previous(&self, _: &[String]) -> Result<(), CallError> {
+        Ok(())
+    }
 }
 
 /// What the failure of one write means for a batch that is written one entry after the other: with some of it

@@ -119,7 +119,7 @@ impl SecretStore for Named {
         self.backend.write(order, natives).await
     }
 
-    async fn forget_previous(&self, _: &[EntryName]) -> Result<(), CallError> {
-        Ok(())
+    async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
+        self.backend.forget_previous(&there(&self.natives(entries))).await
     }
 }

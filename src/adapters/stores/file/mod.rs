@@ -12,6 +12,7 @@ pub(super) mod replace;
 mod tests;
 pub(super) mod writable;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -89,7 +90,7 @@ struct Inner {
 }
 
 impl FileStore {
-    /// The file or folder at `path`, and what a writer that died left beside its files is removed.
+    /// The file or folder at `path`.
     ///
     /// # Errors
     /// [`OpenFileError`]; a missing one is never made.
@@ -204,6 +205,19 @@ impl Backend for FileStore {
         }
         Ok(())
     }
+
+    /// What a writer that died left beside these files goes, and with it the secret that is in it.
+    async fn forget_previous(&self, names: &[String]) -> Result<(), CallError> {
+        let names = names.to_vec();
+        self.blocking(move |inner| {
+            let own = inner.own.now();
+            let paths = names.iter().filter_map(|name| inner.path_of(name, &own).ok());
+            let folders: BTreeSet<PathBuf> = paths.map(|path| writable::folder_of(&path)).collect();
+            folders.iter().for_each(|folder| replace::remove_leftovers(folder));
+            Ok(())
+        })
+        .await
+    }
 }
 
 impl Inner {
@@ -257,9 +271,6 @@ impl Inner {
             Some(name) => names.push((name.clone(), None)),
             None => self.walk(&self.folder, DEEPEST, &own, &mut names)?,
         }
-        if self.only.is_some() {
-            replace::remove_leftovers(&self.folder);
-        }
         let read = names.into_iter().filter_map(|(name, trouble)| {
             let reading = trouble.map_or_else(|| self.read(&name, &own), Reading::Unreadable);
             // What was removed since it was listed is not there.
@@ -276,7 +287,6 @@ impl Inner {
         own: &OwnNow,
         names: &mut Vec<(String, Option<String>)>,
     ) -> Result<(), CallError> {
-        replace::remove_leftovers(folder);
         let listed = fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
         for entry in listed {
             let path = entry.map_err(|error| failed(folder, &error))?.path();

@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use sha2::{Digest, Sha256};
 
 use super::super::NativeWrite;
-use super::writable::{forbids, is_refusal};
+use super::writable::{folder_of, forbids, is_refusal};
 use super::{LARGEST, attributes};
 use crate::ports::secret_store::Version;
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
@@ -82,6 +82,7 @@ pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
     if let Some(why) = forbids(path, &metadata) {
         return Err(refused(RefusalKind::Denied, path, why));
     }
+    remove_leftovers(&folder_of(path));
     let beside = Beside::new(path, write.value.expose()).and_then(|beside| beside.made_like(&file, &metadata));
     let beside = beside.map_err(other)?;
     // Once more, with nothing left to do but to rename.
@@ -175,7 +176,7 @@ impl Beside {
 impl Drop for Beside {
     fn drop(&mut self) {
         if !self.in_place {
-            // Whatever stays is removed by the next start.
+            // What stays is removed by the next write in this folder.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -110,7 +110,6 @@ async fn a_folder_is_read_with_all_that_is_in_it() {
     let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, [".env", ".x.rotator-mine", "outside", "shop/live/aws.json"]);
     assert!(matches!(&all[2].1, Reading::Unreadable(why) if why.contains("symbolic link")));
-    assert!(!folder.path().join(".x.rotator-0123456789abcdef").exists(), "a leftover stays");
     for outside in ["../secret", "/etc/passwd", "shop/../.env"] {
         let read = store.read(&[outside.to_owned()]).await.expect("asked");
         assert!(matches!(read.as_slice(), [Reading::Missing]), "{outside}");
@@ -180,4 +179,27 @@ fn a_replacement_has_the_attributes_of_the_file_and_no_others() {
     replace::replace(&plain, &write(version(&plain), "new")).expect("written");
     assert_eq!(get(&plain, "system.posix_acl_access"), None, "user 34 may not read it");
     assert_eq!(fs::metadata(&plain).expect("there").permissions().mode() & 0o7777, 0o600);
+}
+
+/// What a writer that died left has a secret in it: it goes with the next write, or with the end of its rotation.
+#[tokio::test]
+async fn a_leftover_is_removed_by_a_writer_and_never_by_a_reader() {
+    const LEFT: &str = ".x.rotator-0123456789abcdef";
+    let folder = folder(&[("x", "a"), (LEFT, "left by a writer that died"), ("shop/y", "b")]);
+    fs::copy(folder.path().join(LEFT), folder.path().join("shop").join(LEFT)).expect("copied");
+    let path = folder.path().join("x");
+    for path in [folder.path(), &path] {
+        let store = FileStore::open(path).expect("opens");
+        store.read_all().await.expect("read");
+        store.read(&["x".to_owned()]).await.expect("read");
+        store.writable(&["x".to_owned()]).await;
+        store.identity().await.expect("there");
+        assert!(folder.path().join(LEFT).exists(), "a reader removed it");
+    }
+    replace::replace(&path, &write(version(&path), "new")).expect("written");
+    assert!(!folder.path().join(LEFT).exists(), "a leftover stays");
+    assert!(folder.path().join("shop").join(LEFT).exists(), "it is in another folder");
+    let store = FileStore::open(folder.path()).expect("opens");
+    store.forget_previous(&["shop/y".to_owned(), "../x".to_owned()]).await.expect("forgotten");
+    assert!(!folder.path().join("shop").join(LEFT).exists(), "a leftover stays");
 }

@@ -178,7 +178,7 @@ pub(super) fn capabilities() -> Option<u64> {
     u64::from_str_radix(set.trim(), 16).ok()
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")).to_owned()
 }
 

@@ -155,6 +155,10 @@ impl Backend for SopsStore {
         }
         self.files.write(order, encrypted).await
     }
+
+    async fn forget_previous(&self, names: &[String]) -> Result<(), CallError> {
+        self.files.forget_previous(names).await
+    }
 }
 
 impl Inner {
