@@ -3,12 +3,15 @@
 
 #![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
 
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal};
 use zeroize::Zeroizing;
 
@@ -68,6 +71,18 @@ pub(in crate::adapters) fn run(command: &mut Command, input: &[u8], limit: Durat
         let _ = child.wait();
         Ran::Killed
     })
+}
+
+/// Lets the program have this open file under its number. The file must be open when the program starts.
+pub(in crate::adapters) fn inherits(command: &mut Command, file: &File) {
+    let number = file.as_raw_fd();
+    // SAFETY: the number is that of a file which the caller keeps open, and between fork and exec only this one system call
+    // is made, which allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || {
+            fcntl_setfd(BorrowedFd::borrow_raw(number), FdFlags::empty()).map_err(std::io::Error::from)
+        });
+    }
 }
 
 fn ends(child: &mut Child, limit: Duration) -> Option<ExitStatus> {

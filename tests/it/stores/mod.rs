@@ -7,6 +7,7 @@ mod exec;
 mod kubernetes;
 mod local;
 mod put_back;
+mod races;
 mod sops;
 mod staged;
 mod subject;

@@ -1,5 +1,6 @@
 //! What several integration tests need. No test lives here.
 
+pub(crate) mod attacker;
 pub(crate) mod aws;
 pub(crate) mod bao;
 pub(crate) mod faketime;

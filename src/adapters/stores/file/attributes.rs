@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
-use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr, llistxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 use super::writable::{CAP_SETFCAP, capabilities, has};
@@ -28,9 +27,9 @@ const LABEL: &CStr = c"security.selinux";
 /// The most that the kernel gives for a list of names, and for one value.
 const LARGEST: usize = 64 * 1024;
 
-/// Why the attributes of the file at `path` could not be kept, where that is certain.
-pub(super) fn forbids(path: &Path) -> Option<String> {
-    let names = listed(|buffer| llistxattr(path, buffer)).ok()?;
+/// Why the attributes of the file could not be kept, where that is certain.
+pub(super) fn forbids(file: &File) -> Option<String> {
+    let names = listed(|buffer| flistxattr(file, buffer)).ok()?;
     let has_privileges = names.iter().any(|name| name.as_c_str() == PRIVILEGES);
     (has_privileges && !has(capabilities(), CAP_SETFCAP)?).then(|| {
         "its privileges (security.capability) could not be kept by the user that rotator runs as; `setcap -r` removes them"

@@ -1,27 +1,34 @@
 //! `file:PATH`: a document, or every file of a folder. An entry is a whole file; the pair within it is found and
 //! replaced as in any other value, so that comments, order, line ends and quoting stay.
 //!
+//! Every file is reached by handles of the folders above it, from the one that the store was opened with (`folder`):
+//! another user who may rename a folder in the store leads rotator nowhere else.
+//!
 //! A file is written beside itself, synced and renamed: a reader sees the old document or the new one. What a writer
 //! expects is compared under a lock on the file. Programs that do not ask for that lock can come between the last look
 //! and the rename, which lie microseconds apart.
 
 mod attributes;
+mod folder;
 mod own;
-pub(super) mod replace;
+mod replace;
+mod scan;
 #[cfg(test)]
 mod tests;
 pub(super) mod writable;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use folder::Folder;
 pub use own::OwnFiles;
 use own::OwnNow;
 
@@ -29,18 +36,20 @@ use super::sops::is_encrypted;
 use super::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, Writable};
-use crate::rotation::failure::Failure;
+use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
+use crate::rotation::secret::SecretValue;
 
 /// No document of secrets is as large; what is larger is said to be unreadable, not read by halves.
-const LARGEST: u64 = 16 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Why a file that is encrypted with sops is not written as it is, whatever of it is in the clear.
 const SEALED: &str = "it is encrypted with sops, which would not open it any more; the store sops:PATH writes it";
 
-/// Folders in a folder are read so deep.
-const DEEPEST: usize = 16;
+/// Why what the kubelet puts into a volume is not written.
+const OF_A_VOLUME: &str = "it is in a volume that Kubernetes fills, and would be replaced; write the Secret that it comes \
+     from, as the store kubernetes: does";
 
 /// Why there is no such store.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +83,14 @@ pub enum OpenFileError {
 }
 
 /// One file, or all files of a folder.
+#[derive(Clone)]
 pub struct FileStore {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     /// The folder that all names begin at.
-    folder: PathBuf,
+    root: Folder,
     /// The one file in it, if the store is a file.
     only: Option<String>,
     /// Whether files that sops has encrypted may be written, too.
@@ -108,11 +118,12 @@ impl FileStore {
     /// # Errors
     /// [`OpenFileError::Own`] where the store is one of them.
     pub fn without(self, own: OwnFiles) -> Result<Self, OpenFileError> {
-        let Inner { folder, only, also_sealed, .. } = &*self.inner;
-        if let Some(path) = only.as_ref().map(|name| folder.join(name)).filter(|path| own.now().has(path)) {
-            return Err(OpenFileError::Own { path });
+        let Inner { root, only, also_sealed, .. } = &*self.inner;
+        if let Some(name) = only.as_ref().filter(|name| own.now().has(root, OsStr::new(name))) {
+            return Err(OpenFileError::Own { path: root.path().join(name) });
         }
-        let inner = Inner { folder: folder.clone(), only: only.clone(), also_sealed: *also_sealed, own };
+        let io = |source| OpenFileError::Io { path: root.path().to_owned(), source };
+        let inner = Inner { root: root.again().map_err(io)?, only: only.clone(), also_sealed: *also_sealed, own };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -127,19 +138,25 @@ impl FileStore {
         };
         let own = OwnFiles::default();
         let inner = if metadata.is_dir() {
-            Inner { folder: path.canonicalize().map_err(io)?, only: None, also_sealed, own }
+            Inner { root: Folder::at(path).map_err(io)?, only: None, also_sealed, own }
         } else if let (true, Some(name)) = (metadata.is_file(), path.file_name().and_then(|name| name.to_str())) {
             let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-            Inner { folder: folder.canonicalize().map_err(io)?, only: Some(name.to_owned()), also_sealed, own }
+            Inner { root: Folder::at(folder).map_err(io)?, only: Some(name.to_owned()), also_sealed, own }
         } else {
             return Err(OpenFileError::Neither { path: path.to_owned() });
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Where the file of this name stands; refused where it would lead out of the store.
-    pub(super) fn path_of(&self, name: &str) -> Result<PathBuf, Failure> {
-        self.inner.path_of(name, &self.inner.own.now())
+    /// Where the file of this name stands, for people and for programs that look for settings above it.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.inner.root.path().join(name)
+    }
+
+    /// The bytes of this file as they are; `None` if there is none. The error is for people.
+    pub(super) fn read_one(&self, name: &str) -> Result<Option<(Version, SecretValue)>, String> {
+        let Some((folder, last, _)) = self.inner.reach(name, &self.inner.own.now())? else { return Ok(None) };
+        replace::read(&folder, &last)
     }
 
     /// Whether it is one file.
@@ -196,8 +213,8 @@ impl Backend for FileStore {
         for (written, write) in batch.into_iter().enumerate() {
             let inner = Arc::clone(&self.inner);
             let replaced = tokio::task::spawn_blocking(move || {
-                let own = inner.own.now();
-                replace::replace(&inner.path_of(&write.name, &own)?, &write)
+                let (folder, name) = inner.to_write(&write.name, &inner.own.now())?;
+                replace::replace(&folder, &name, &write)
             })
             .await;
             let replaced = replaced.unwrap_or_else(|_| Err(Failure::Unknown("the file gave no answer".to_owned())));
@@ -211,9 +228,10 @@ impl Backend for FileStore {
         let names = names.to_vec();
         self.blocking(move |inner| {
             let own = inner.own.now();
-            let paths = names.iter().filter_map(|name| inner.path_of(name, &own).ok());
-            let folders: BTreeSet<PathBuf> = paths.map(|path| writable::folder_of(&path)).collect();
-            folders.iter().for_each(|folder| replace::remove_leftovers(folder));
+            let reached = names.iter().filter_map(|name| inner.to_write(name, &own).ok());
+            let folders: BTreeMap<PathBuf, Folder> =
+                reached.map(|(folder, _)| (folder.path().to_owned(), folder)).collect();
+            folders.values().for_each(replace::remove_leftovers);
             Ok(())
         })
         .await
@@ -224,36 +242,63 @@ impl Inner {
     /// The folder's file system and number, and the file's name: a file gets a new number with each write.
     fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.check_still_there()?;
-        let metadata = fs::metadata(&self.folder).map_err(|error| failed(&self.folder, &error))?;
+        let metadata = self.root.metadata().map_err(|error| failed(self.root.path(), &error))?;
         let name = self.only.as_deref().unwrap_or("*");
         StoreIdentity::new(format!("file {}:{} {name}", metadata.dev(), metadata.ino()))
             .map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
     }
 
     fn check_still_there(&self) -> Result<(), CallError> {
-        let path = self.only.as_ref().map_or_else(|| self.folder.clone(), |name| self.folder.join(name));
-        fs::symlink_metadata(&path).map(|_| ()).map_err(|error| failed(&path, &error))
+        self.root.is_there().map_err(|error| failed(self.root.path(), &error))?;
+        let Some(name) = &self.only else { return Ok(()) };
+        let seen = self.root.see(OsStr::new(name));
+        seen.map(|_| ()).map_err(|error| failed(&self.root.path().join(name), &error))
     }
 
-    /// Where a name stands; refused where it would lead out of the folder, or to a file of rotator's own.
-    fn path_of(&self, name: &str, own: &OwnNow) -> Result<PathBuf, Failure> {
-        use crate::rotation::failure::{Refusal, RefusalKind};
-        let inside = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        let is_ours = inside && self.only.as_ref().is_none_or(|only| only == name);
-        let path = self.folder.join(name);
-        if is_ours && !own.has(&path) {
-            return Ok(path);
+    /// The folder of a file, its own name, and whether something else fills that folder. `None` where there is no such
+    /// file, where the name would lead out of the store, and for a file of rotator's own. The error is for people.
+    fn reach(&self, name: &str, own: &OwnNow) -> Result<Option<(Folder, OsString, bool)>, String> {
+        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !inside || self.only.as_ref().is_some_and(|only| only != name) {
+            return Ok(None);
         }
-        Err(Failure::Refused(Refusal::new(RefusalKind::Other, format!("{name} is no file of this store"))))
+        match scan::reach(&self.root, name) {
+            Ok((folder, last, in_volume)) => Ok((!own.has(&folder, &last)).then_some((folder, last, in_volume))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The same of a file that is to be written.
+    fn to_write(&self, name: &str, own: &OwnNow) -> Result<(Folder, OsString), Failure> {
+        let refused = |kind, why: &str| Err(Failure::Refused(Refusal::new(kind, format!("{name}: {why}"))));
+        match self.reach(name, own) {
+            Ok(Some((folder, last, false))) => Ok((folder, last)),
+            Ok(Some((_, _, true))) => refused(RefusalKind::Denied, OF_A_VOLUME),
+            Ok(None) => refused(RefusalKind::Stale, "there is no such file in this store any more"),
+            Err(why) => refused(RefusalKind::Other, &why),
+        }
     }
 
     fn writable(&self, name: &str, own: &OwnNow) -> Writable {
-        self.path_of(name, own).map_or(Writable::Unknown, |path| writable::writable(&path))
+        match self.reach(name, own) {
+            Ok(Some((folder, last, false))) => writable::writable(&folder, &last),
+            Ok(Some((_, _, true))) => Writable::No(format!("{name}: {OF_A_VOLUME}")),
+            Ok(None) | Err(_) => Writable::Unknown,
+        }
     }
 
     fn read(&self, name: &str, own: &OwnNow) -> Reading {
-        let Ok(path) = self.path_of(name, own) else { return Reading::Missing };
-        match replace::read(&path) {
+        match self.reach(name, own) {
+            Ok(Some((folder, last, in_volume))) => self.reading(&folder, &last, in_volume),
+            Ok(None) => Reading::Missing,
+            Err(why) => Reading::Unreadable(why),
+        }
+    }
+
+    fn reading(&self, folder: &Folder, name: &OsStr, in_volume: bool) -> Reading {
+        match replace::read(folder, name) {
+            Ok(Some((version, value))) if in_volume => Reading::NotOurs { version, value, why: OF_A_VOLUME.to_owned() },
             Ok(Some((version, value))) if !self.also_sealed && is_encrypted(value.expose()) => {
                 Reading::NotOurs { version, value, why: SEALED.to_owned() }
             }
@@ -265,59 +310,9 @@ impl Inner {
 
     fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
         self.check_still_there()?;
-        let mut names = Vec::new();
-        let own = self.own.now();
-        match &self.only {
-            Some(name) => names.push((name.clone(), None)),
-            None => self.walk(&self.folder, DEEPEST, &own, &mut names)?,
-        }
-        let read = names.into_iter().filter_map(|(name, trouble)| {
-            let reading = trouble.map_or_else(|| self.read(&name, &own), Reading::Unreadable);
-            // What was removed since it was listed is not there.
-            (!matches!(reading, Reading::Missing)).then_some((name, reading))
-        });
-        Ok(read.collect())
-    }
-
-    /// Every file below `folder` by its name from the store's folder, and why it cannot be read where that is known.
-    fn walk(
-        &self,
-        folder: &Path,
-        deeper: usize,
-        own: &OwnNow,
-        names: &mut Vec<(String, Option<String>)>,
-    ) -> Result<(), CallError> {
-        let listed = fs::read_dir(folder).map_err(|error| failed(folder, &error))?;
-        for entry in listed {
-            let path = entry.map_err(|error| failed(folder, &error))?.path();
-            let Some(name) = path.strip_prefix(&self.folder).ok().and_then(Path::to_str) else {
-                let name = path.to_string_lossy().into_owned();
-                names.push((name, Some("its name is not UTF-8".to_owned())));
-                continue;
-            };
-            let name = name.to_owned();
-            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            if metadata.is_dir() && path.file_name().is_some_and(|name| name == ".git") {
-                continue;
-            } else if metadata.is_dir() && deeper == 0 {
-                names.push((name, Some(format!("it lies deeper than {DEEPEST} folders"))));
-            } else if metadata.is_dir() {
-                self.walk(&path, deeper - 1, own, names)?;
-            } else if own.has(&path) {
-                continue;
-            } else if metadata.is_symlink() && !self.leads_inside(&path) {
-                names.push((name, Some("it is a symbolic link to another folder, which is not followed".to_owned())));
-            } else if metadata.is_file() && !replace::is_leftover(&path) {
-                names.push((name, None));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a link leads to what this store reads anyway, or to nothing.
-    fn leads_inside(&self, link: &Path) -> bool {
-        link.canonicalize()
-            .map_or_else(|error| error.kind() == ErrorKind::NotFound, |target| target.starts_with(&self.folder))
+        let Some(name) = &self.only else { return scan::read_all(self) };
+        let reading = self.read(name, &self.own.now());
+        Ok(if matches!(reading, Reading::Missing) { Vec::new() } else { vec![(name.clone(), reading)] })
     }
 }
 

@@ -2,11 +2,13 @@
 //! and are never part of a store: not listed, not searched, not written, under whatever name they are found.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use super::folder::Folder;
 
 /// What SQLite and rotator put beside a database: its log and that log's index, its rollback journal, the lock, the key.
 const BESIDE: [&str; 6] = ["", "-wal", "-shm", "-journal", ".lock", ".key"];
@@ -60,25 +62,19 @@ pub(super) struct OwnNow {
 }
 
 impl OwnNow {
-    /// Whether the file at this path, or the one that a link there leads to, is one of them.
-    pub(super) fn has(&self, path: &Path) -> bool {
-        let by_number = fs::metadata(path).is_ok_and(|found| self.numbers.contains(&(found.dev(), found.ino())));
-        by_number || self.has_name(path)
+    /// Whether the file of this name in the folder, or the one that a link there leads to, is one of them.
+    pub(super) fn has(&self, folder: &Folder, name: &OsStr) -> bool {
+        let target = folder.see_target(name);
+        target.is_ok_and(|found| self.numbers.contains(&(found.dev(), found.ino()))) || self.has_name(folder, name)
     }
 
-    fn has_name(&self, path: &Path) -> bool {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    fn has_name(&self, folder: &Folder, name: &OsStr) -> bool {
         let is_beside = |own: &OsString| {
             name.as_bytes().strip_prefix(own.as_bytes()).is_some_and(|rest| {
                 let is_draft = rest.starts_with(b".") && DRAFT.iter().any(|end| rest.ends_with(end.as_bytes()));
                 is_draft || BESIDE.iter().any(|suffix| rest == suffix.as_bytes())
             })
         };
-        let mut same_name = self.names.iter().filter(|(_, own)| is_beside(own)).peekable();
-        if same_name.peek().is_none() {
-            return false;
-        }
-        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        same_name.any(|(own, _)| *own == folder)
+        self.names.iter().any(|(own, name)| own == folder.path() && is_beside(name))
     }
 }

@@ -1,17 +1,18 @@
 //! One file: read with its version, and replaced where it still has that version.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
 use super::super::NativeWrite;
-use super::writable::{folder_of, forbids, is_refusal};
+use super::folder::Folder;
+use super::writable::{forbids, is_refusal};
 use super::{LARGEST, attributes};
 use crate::ports::secret_store::Version;
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
@@ -23,23 +24,13 @@ const MARK: &str = ".rotator-";
 /// How long somebody else may hold the file's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The file at `path`; `None` if there is none. The error is for people and says nothing of the content.
-pub(in crate::adapters::stores) fn read(path: &Path) -> Result<Option<(Version, SecretValue)>, String> {
-    match open(path) {
+/// The file of this name; `None` if there is none. The error is for people and says nothing of the content.
+pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<(Version, SecretValue)>, String> {
+    match folder.open(name) {
         Ok(mut file) => content(&mut file).map(Some).map_err(|error| error.to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    // NONBLOCK: opening a pipe that somebody put there must not hang.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    Ok(file)
 }
 
 /// The bytes of an open file, and what changes whenever it is written: the digest of the bytes, the file's number and
@@ -58,18 +49,17 @@ fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
     Ok((Version(version), value))
 }
 
-fn refused(kind: RefusalKind, path: &Path, why: impl std::fmt::Display) -> Failure {
-    Failure::Refused(Refusal::new(kind, format!("{}: {why}", path.display())))
-}
-
 /// Puts the new bytes in the place of the old, if these are still there.
-pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
+pub(super) fn replace(folder: &Folder, name: &OsStr, write: &NativeWrite) -> Result<(), Failure> {
+    let path = folder.path().join(name);
+    let refused =
+        |kind, why: &dyn std::fmt::Display| Failure::Refused(Refusal::new(kind, format!("{}: {why}", path.display())));
     let other = |error: io::Error| {
         let kind = if is_refusal(&error) { RefusalKind::Denied } else { RefusalKind::Other };
-        refused(kind, path, error)
+        refused(kind, &error)
     };
-    let stale = || refused(RefusalKind::Stale, path, "it has changed since it was read");
-    let mut file = match lock(path) {
+    let stale = || refused(RefusalKind::Stale, &"it has changed since it was read");
+    let mut file = match lock(folder, name) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(stale()),
         Err(error) => return Err(other(error)),
@@ -79,32 +69,32 @@ pub(super) fn replace(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
         return Err(stale());
     }
     let metadata = file.metadata().map_err(other)?;
-    if let Some(why) = forbids(path, &metadata) {
-        return Err(refused(RefusalKind::Denied, path, why));
+    if let Some(why) = forbids(folder, name, &file, &metadata) {
+        return Err(refused(RefusalKind::Denied, &why));
     }
-    remove_leftovers(&folder_of(path));
-    let beside = Beside::new(path, write.value.expose()).and_then(|beside| beside.made_like(&file, &metadata));
+    remove_leftovers(folder);
+    let beside = Beside::new(folder, name, write.value.expose()).and_then(|beside| beside.made_like(&file, &metadata));
     let beside = beside.map_err(other)?;
     // Once more, with nothing left to do but to rename.
-    let (version, _) = open(path).and_then(|mut now| content(&mut now)).map_err(other)?;
+    let (version, _) = folder.open(name).and_then(|mut now| content(&mut now)).map_err(other)?;
     if version != write.replaces {
         return Err(stale());
     }
-    beside.put_in_place(path).map_err(other)?;
+    beside.put_in_place(name).map_err(other)?;
     // From here on a reader has it; whether a power cut leaves it there is not certain before the folder is synced.
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Failure::Unknown(format!("{} was written and may not be durable: {error}", path.display())))
+    folder
+        .sync()
+        .map_err(|error| Failure::Unknown(format!("{} was written and may not be durable: {error}", path.display())))
 }
 
-/// The file, locked; what stood at `path` when the lock was given.
-fn lock(path: &Path) -> io::Result<File> {
+/// The file, locked; what stood there when the lock was given.
+fn lock(folder: &Folder, name: &OsStr) -> io::Result<File> {
     let began = Instant::now();
     loop {
-        let file = open(path)?;
+        let file = folder.open(name)?;
         match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
             // Whoever held the lock may have put another file in this one's place.
-            Ok(()) if is_at(&file, path)? => return Ok(file),
+            Ok(()) if is_at(&file, folder, name)? => return Ok(file),
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(10));
@@ -115,37 +105,32 @@ fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let (open, there) = (file.metadata()?, fs::symlink_metadata(path)?);
+fn is_at(file: &File, folder: &Folder, name: &OsStr) -> io::Result<bool> {
+    let (open, there) = (file.metadata()?, folder.see(name)?);
     Ok(open.dev() == there.dev() && open.ino() == there.ino())
 }
 
-/// A file that is to replace another, or one to work on; removed when dropped.
-pub(in crate::adapters::stores) struct Beside {
-    path: PathBuf,
+/// A file that is to replace another; removed when dropped.
+struct Beside<'f> {
+    folder: &'f Folder,
+    name: OsString,
     /// Locked while its writer lives.
     file: File,
     in_place: bool,
 }
 
-impl Beside {
+impl<'f> Beside<'f> {
     /// These bytes in a new file that only its owner can read.
-    pub(in crate::adapters::stores) fn new(target: &Path, bytes: &[u8]) -> io::Result<Self> {
+    fn new(folder: &'f Folder, target: &OsStr, bytes: &[u8]) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random numbers"))?;
         let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let path = target.with_file_name(format!(".{name}{MARK}{random}"));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let beside = Self { path, file: file.try_clone()?, in_place: false };
+        let name = OsString::from(format!(".{}{MARK}{random}", target.to_string_lossy()));
+        let mut file = folder.make(&name)?;
+        let beside = Self { folder, name, file: file.try_clone()?, in_place: false };
         flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive)?;
         file.write_all(bytes)?;
         Ok(beside)
-    }
-
-    /// Where it is.
-    pub(in crate::adapters::stores) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// As the file that it is to replace, and on the disk.
@@ -166,24 +151,24 @@ impl Beside {
         Ok(self)
     }
 
-    fn put_in_place(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
+    fn put_in_place(mut self, target: &OsStr) -> io::Result<()> {
+        self.folder.rename(&self.name, target)?;
         self.in_place = true;
         Ok(())
     }
 }
 
-impl Drop for Beside {
+impl Drop for Beside<'_> {
     fn drop(&mut self) {
         if !self.in_place {
             // What stays is removed by the next write in this folder.
-            let _ = fs::remove_file(&self.path);
+            let _ = self.folder.remove(&self.name);
         }
     }
 }
 
-pub(super) fn is_leftover(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+pub(super) fn is_leftover(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
     let random = name.rsplit_once(MARK).map(|(before, random)| (before.starts_with('.'), random));
     random.is_some_and(|(hidden, random)| {
         hidden && random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -191,12 +176,12 @@ pub(super) fn is_leftover(path: &Path) -> bool {
 }
 
 /// Removes what a writer that died left in `folder`. A writer that lives holds its file's lock.
-pub(super) fn remove_leftovers(folder: &Path) {
-    let Ok(listed) = fs::read_dir(folder) else { return };
-    for path in listed.flatten().map(|entry| entry.path()).filter(|path| is_leftover(path)) {
-        let Ok(file) = open(&path) else { continue };
+pub(super) fn remove_leftovers(folder: &Folder) {
+    let Ok(listed) = folder.names() else { return };
+    for name in listed.iter().filter(|name| is_leftover(name)) {
+        let Ok(file) = folder.open(name) else { continue };
         if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _ = fs::remove_file(&path);
+            let _ = folder.remove(name);
         }
     }
 }

@@ -3,9 +3,6 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::ports::secret_store::Version;
-use crate::rotation::failure::RefusalKind;
-use crate::rotation::secret::SecretValue;
 
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
@@ -17,8 +14,23 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
+fn at(path: &Path) -> (Folder, &OsStr) {
+    (Folder::at(path.parent().expect("a folder")).expect("opened"), path.file_name().expect("a name"))
+}
+
 fn version(path: &Path) -> Version {
-    replace::read(path).expect("readable").expect("there").0
+    let (folder, name) = at(path);
+    replace::read(&folder, name).expect("readable").expect("there").0
+}
+
+fn replace_at(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
+    let (folder, name) = at(path);
+    replace::replace(&folder, name, write)
+}
+
+fn writable_at(path: &Path) -> Writable {
+    let (folder, name) = at(path);
+    writable::writable(&folder, name)
 }
 
 fn write(replaces: Version, text: &str) -> NativeWrite {
@@ -38,10 +50,10 @@ fn a_file_is_replaced_whole_with_its_mode_and_only_once() {
     let path = folder.path().join("x");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
     let before = version(&path);
-    replace::replace(&path, &write(before.clone(), "new")).expect("written");
+    replace_at(&path, &write(before.clone(), "new")).expect("written");
     assert_eq!(fs::read_to_string(&path).expect("there"), "new");
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o640);
-    assert_eq!(kind(replace::replace(&path, &write(before, "newer"))), RefusalKind::Stale);
+    assert_eq!(kind(replace_at(&path, &write(before, "newer"))), RefusalKind::Stale);
     assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1, "something was left beside it");
 }
 
@@ -51,7 +63,7 @@ fn a_value_replaced_by_an_equal_one_has_another_version() {
     let path = folder.path().join("x");
     let mut versions = vec![version(&path)];
     for _ in 0..5 {
-        replace::replace(&path, &write(versions[versions.len() - 1].clone(), "same")).expect("written");
+        replace_at(&path, &write(versions[versions.len() - 1].clone(), "same")).expect("written");
         let now = version(&path);
         assert!(!versions.contains(&now), "{now:?} came back");
         versions.push(now);
@@ -65,13 +77,13 @@ fn what_is_not_a_file_of_its_own_is_not_written() {
     let there = version(&path);
     fs::hard_link(&path, folder.path().join("z")).expect("linked");
     let linked = write(version(&path), "new");
-    assert_eq!(kind(replace::replace(&path, &linked)), RefusalKind::Denied);
-    assert!(matches!(writable::writable(&path), Writable::No(why) if why.contains("2 hard links")));
+    assert_eq!(kind(replace_at(&path, &linked)), RefusalKind::Denied);
+    assert!(matches!(writable_at(&path), Writable::No(why) if why.contains("2 hard links")));
     fs::remove_file(folder.path().join("z")).expect("removed");
     fs::remove_file(&path).expect("removed");
-    assert_eq!(kind(replace::replace(&path, &write(there.clone(), "new"))), RefusalKind::Stale);
+    assert_eq!(kind(replace_at(&path, &write(there.clone(), "new"))), RefusalKind::Stale);
     std::os::unix::fs::symlink(folder.path().join("y"), &path).expect("linked");
-    assert_eq!(kind(replace::replace(&path, &write(there, "new"))), RefusalKind::Other);
+    assert_eq!(kind(replace_at(&path, &write(there, "new"))), RefusalKind::Other);
     assert_eq!(fs::read_to_string(folder.path().join("y")).expect("there"), "old");
 }
 
@@ -83,7 +95,7 @@ fn whoever_holds_the_lock_is_waited_for() {
     rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("locked");
     let waits = std::thread::spawn({
         let (path, write) = (path.clone(), write(version(&path), "new"));
-        move || replace::replace(&path, &write)
+        move || replace_at(&path, &write)
     });
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(fs::read_to_string(&path).expect("there"), "old");
@@ -172,11 +184,11 @@ fn a_replacement_has_the_attributes_of_the_file_and_no_others() {
     let before = get(&path, "system.posix_acl_access");
     // What the folder gives to every new file is not the file's.
     set(folder.path(), "system.posix_acl_default", &for_all).expect("lists are known here");
-    replace::replace(&path, &write(version(&path), "new")).expect("written");
+    replace_at(&path, &write(version(&path), "new")).expect("written");
     assert_eq!(get(&path, "user.origin").as_deref(), Some(b"agent".as_slice()));
     assert!(before.is_some() && get(&path, "system.posix_acl_access") == before);
     assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o440);
-    replace::replace(&plain, &write(version(&plain), "new")).expect("written");
+    replace_at(&plain, &write(version(&plain), "new")).expect("written");
     assert_eq!(get(&plain, "system.posix_acl_access"), None, "user 34 may not read it");
     assert_eq!(fs::metadata(&plain).expect("there").permissions().mode() & 0o7777, 0o600);
 }
@@ -196,10 +208,119 @@ async fn a_leftover_is_removed_by_a_writer_and_never_by_a_reader() {
         store.identity().await.expect("there");
         assert!(folder.path().join(LEFT).exists(), "a reader removed it");
     }
-    replace::replace(&path, &write(version(&path), "new")).expect("written");
+    replace_at(&path, &write(version(&path), "new")).expect("written");
     assert!(!folder.path().join(LEFT).exists(), "a leftover stays");
     assert!(folder.path().join("shop").join(LEFT).exists(), "it is in another folder");
     let store = FileStore::open(folder.path()).expect("opens");
     store.forget_previous(&["shop/y".to_owned(), "../x".to_owned()]).await.expect("forgotten");
     assert!(!folder.path().join("shop").join(LEFT).exists(), "a leftover stays");
+}
+
+/// The names of all entries, each with how it reads.
+async fn told(store: &FileStore) -> Vec<(String, &'static str)> {
+    let mut all = store.read_all().await.expect("read");
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let word = |reading: &Reading| match reading {
+        Reading::Value { .. } => "value",
+        Reading::NotOurs { .. } => "not ours",
+        Reading::Missing => "missing",
+        Reading::Unreadable(_) => "unreadable",
+    };
+    all.iter().map(|(name, reading)| (name.clone(), word(reading))).collect()
+}
+
+#[tokio::test]
+async fn a_link_is_left_out_only_where_its_target_is_read() {
+    let folder =
+        folder(&[("env", "a"), ("shop/live", "b"), (".git/config", "c"), (".x.rotator-0123456789abcdef", "d")]);
+    for (target, link) in [
+        ("env", "to-a-file"),
+        ("shop", "to-a-folder"),
+        ("shop/../env", "by-a-detour"),
+        ("nothing", "to-nothing"),
+        (".git/config", "to-what-is-left-out"),
+        (".x.rotator-0123456789abcdef", "to-a-leftover"),
+        ("/dev/null", "to-a-device"),
+        ("in-a-circle", "in-a-circle"),
+    ] {
+        std::os::unix::fs::symlink(target, folder.path().join(link)).expect("linked");
+    }
+    let store = FileStore::open(folder.path()).expect("opens");
+    let unreadable: Vec<String> =
+        told(&store).await.into_iter().filter(|(_, how)| *how == "unreadable").map(|(name, _)| name).collect();
+    assert_eq!(unreadable, ["in-a-circle", "to-a-device", "to-a-leftover", "to-what-is-left-out"]);
+    let names = ["to-a-file", "to-a-folder/live"].map(str::to_owned);
+    let read = store.read(&names).await.expect("asked");
+    assert!(read.iter().all(|reading| matches!(reading, Reading::Unreadable(_))), "a link was followed: {read:?}");
+}
+
+/// As the kubelet makes it: a Secret that is mounted as a folder.
+fn volume() -> tempfile::TempDir {
+    let folder = folder(&[("mount/..2026_01/env", "a"), ("mount/..2026_01/deeper/env", "b"), ("plain", "c")]);
+    let mount = folder.path().join("mount");
+    std::os::unix::fs::symlink("..2026_01", mount.join("..data")).expect("linked");
+    std::os::unix::fs::symlink("..data/env", mount.join("env")).expect("linked");
+    folder
+}
+
+#[tokio::test]
+async fn a_volume_of_kubernetes_is_read_under_names_that_stay_and_never_written() {
+    let folder = volume();
+    let mount = folder.path().join("mount");
+    let store = FileStore::open(folder.path()).expect("opens");
+    let wanted = [("mount/..data/deeper/env", "not ours"), ("mount/..data/env", "not ours"), ("plain", "value")];
+    let wanted = wanted.map(|(name, how)| (name.to_owned(), how));
+    assert_eq!(told(&store).await, wanted);
+    let name = "mount/..data/env".to_owned();
+    let read = store.read(std::slice::from_ref(&name)).await.expect("asked");
+    assert!(matches!(&read[0], Reading::NotOurs { value, .. } if value.expose() == b"a"));
+    assert!(
+        matches!(&store.writable(std::slice::from_ref(&name)).await[0], Writable::No(why) if why.contains("Kubernetes"))
+    );
+    let refused = store.inner.to_write(&name, &store.inner.own.now());
+    assert!(matches!(refused, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Denied));
+    // The kubelet swaps the link, and removes the content of before.
+    fs::create_dir(mount.join("..2026_02")).expect("made");
+    fs::write(mount.join("..2026_02/env"), "z").expect("written");
+    std::os::unix::fs::symlink("..2026_02", mount.join("..data_tmp")).expect("linked");
+    fs::rename(mount.join("..data_tmp"), mount.join("..data")).expect("swapped");
+    let before = ("mount/..2026_01/env".to_owned(), "not ours");
+    assert!(told(&store).await.contains(&before), "the content of before is there still");
+    fs::remove_dir_all(mount.join("..2026_01")).expect("removed");
+    let read = store.read(&[name]).await.expect("asked");
+    assert!(matches!(&read[0], Reading::NotOurs { value, .. } if value.expose() == b"z"));
+}
+
+/// However often the link is swapped meanwhile, a pass has seen one content whole.
+#[tokio::test]
+async fn a_swap_of_the_content_of_a_volume_begins_the_pass_anew() {
+    let folder = folder(&[("..one/id", "1"), ("..one/secret", "1"), ("..two/id", "2"), ("..two/secret", "2")]);
+    let path = folder.path().to_owned();
+    std::os::unix::fs::symlink("..one", path.join("..data")).expect("linked");
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let swapper = std::thread::spawn(move || {
+        for target in ["..two", "..one"].into_iter().cycle() {
+            std::os::unix::fs::symlink(target, path.join("..data_tmp")).expect("linked");
+            fs::rename(path.join("..data_tmp"), path.join("..data")).expect("swapped");
+            if stopped.recv_timeout(Duration::from_micros(700)) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    });
+    let store = FileStore::open(folder.path()).expect("opens");
+    let mut whole = 0;
+    for _ in 0..500 {
+        let Ok(all) = store.read_all().await else { continue };
+        let current = |name: &str| {
+            all.iter().find(|(found, _)| found == &format!("..data/{name}")).map(|(_, reading)| match reading {
+                Reading::NotOurs { value, .. } => value.expose().to_vec(),
+                Reading::Value { .. } | Reading::Missing | Reading::Unreadable(_) => panic!("{reading:?}"),
+            })
+        };
+        assert!(current("id").is_some() && current("id") == current("secret"), "a pass over two contents");
+        whole += 1;
+    }
+    drop(stop);
+    swapper.join().expect("ends");
+    assert!(whole > 0, "no pass came to its end");
 }

@@ -1,14 +1,17 @@
 //! Whether a file can be replaced, asked before a key is made for it. The kernel is asked where it can be: its answer
 //! counts groups, access control lists, capabilities and read-only mounts, which a look at mode bits would miss.
 
-use std::fs::{self, Metadata};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
+use super::folder::Folder;
 use crate::ports::secret_store::Writable;
 
 /// The bits of `CapEff` (<https://man7.org/linux/man-pages/man7/capabilities.7.html>).
@@ -18,15 +21,16 @@ pub(super) const CAP_SETFCAP: u32 = 31;
 
 /// Of a folder's mode: only the owner of a file, or of the folder, may replace it.
 const STICKY: u32 = 0o1000;
-/// Whether the file at `path` can be replaced by another.
-pub(super) fn writable(path: &Path) -> Writable {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        // A write would find the same; what a scan says of it is better.
-        Err(_) => return Writable::Unknown,
+
+/// Whether the file of this name can be replaced by another.
+pub(super) fn writable(folder: &Folder, name: &OsStr) -> Writable {
+    // A write would find the same; what a scan says of it is better.
+    let Ok((file, metadata)) = folder.open(name).and_then(|file| file.metadata().map(|metadata| (file, metadata)))
+    else {
+        return Writable::Unknown;
     };
-    match forbids(path, &metadata) {
-        Some(why) => Writable::No(format!("{}: {why}", path.display())),
+    match forbids(folder, name, &file, &metadata) {
+        Some(why) => Writable::No(format!("{}: {why}", folder.path().join(name).display())),
         None => Writable::Yes,
     }
 }
@@ -35,7 +39,7 @@ pub(super) fn writable(path: &Path) -> Writable {
 pub(in crate::adapters::stores) fn writable_in_place(path: &Path) -> Writable {
     let folder = folder_of(path);
     for (path, access) in [(path, Access::WRITE_OK), (&folder, Access::WRITE_OK | Access::EXEC_OK)] {
-        if let Some(why) = access_refused(path, access) {
+        if let Some(why) = access_refused(CWD, path, access) {
             return Writable::No(format!("{}: {why}; give the user that rotator runs as that right", path.display()));
         }
     }
@@ -44,27 +48,26 @@ pub(in crate::adapters::stores) fn writable_in_place(path: &Path) -> Writable {
 
 /// Why a file with this metadata cannot be replaced, and what to do about it; `None` where nothing is known that forbids
 /// it.
-pub(super) fn forbids(path: &Path, metadata: &Metadata) -> Option<String> {
-    let folder = folder_of(path);
+pub(super) fn forbids(folder: &Folder, name: &OsStr, file: &File, metadata: &Metadata) -> Option<String> {
     let right = Access::WRITE_OK | Access::EXEC_OK;
-    attributes_forbid(path)
+    attributes_forbid(folder, name)
         .map(str::to_owned)
         .or_else(|| hard_links(metadata))
         .or_else(|| {
-            access_refused(&folder, right).map(|why| {
+            access_refused(folder.handle(), Path::new("."), right).map(|why| {
                 format!(
                     "no file can be put in its place, since its folder {} cannot be written ({why}); give the user that \
                      rotator runs as the right to write there",
-                    folder.display()
+                    folder.path().display()
                 )
             })
         })
         .or_else(|| {
-            let of_folder = fs::metadata(&folder).ok()?;
+            let of_folder = folder.metadata().ok()?;
             let process = Process::this();
-            process.sticky(&folder, &of_folder, metadata).or_else(|| process.owner(&of_folder, metadata))
+            process.sticky(folder.path(), &of_folder, metadata).or_else(|| process.owner(&of_folder, metadata))
         })
-        .or_else(|| super::attributes::forbids(path))
+        .or_else(|| super::attributes::forbids(file))
 }
 
 /// Several names of one file: a rename would change one of them only.
@@ -79,8 +82,8 @@ fn hard_links(metadata: &Metadata) -> Option<String> {
 }
 
 /// What the kernel refuses this process, by its effective user.
-fn access_refused(path: &Path, access: Access) -> Option<String> {
-    match accessat(CWD, path, access, AtFlags::EACCESS) {
+fn access_refused(at: BorrowedFd<'_>, path: &Path, access: Access) -> Option<String> {
+    match accessat(at, path, access, AtFlags::EACCESS) {
         Err(Errno::ACCESS) => Some("permission denied".to_owned()),
         Err(Errno::PERM) => Some("it is immutable; `chattr -i` makes it changeable".to_owned()),
         Err(Errno::ROFS) => Some("its file system is mounted read-only".to_owned()),
@@ -143,9 +146,9 @@ impl Process {
 }
 
 #[cfg(target_os = "linux")]
-fn attributes_forbid(path: &Path) -> Option<&'static str> {
+fn attributes_forbid(folder: &Folder, name: &OsStr) -> Option<&'static str> {
     use rustix::fs::{StatxAttributes, StatxFlags, statx};
-    let seen = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS).ok()?;
+    let seen = statx(folder.handle(), name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS).ok()?;
     let known = seen.stx_attributes & seen.stx_attributes_mask;
     if known.contains(StatxAttributes::MOUNT_ROOT) {
         Some(
@@ -162,7 +165,7 @@ fn attributes_forbid(path: &Path) -> Option<&'static str> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn attributes_forbid(_: &Path) -> Option<&'static str> {
+fn attributes_forbid(_: &Folder, _: &OsStr) -> Option<&'static str> {
     None
 }
 
@@ -178,7 +181,7 @@ pub(super) fn capabilities() -> Option<u64> {
     u64::from_str_radix(set.trim(), 16).ok()
 }
 
-pub(super) fn folder_of(path: &Path) -> PathBuf {
+fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")).to_owned()
 }
 
@@ -216,10 +219,12 @@ mod tests {
         assert_eq!(refused(&other(user + 1, group, &[], 1 << CAP_FOWNER)), (false, true), "it may rename and not give");
         assert_eq!(refused(&other(user + 1, group, &[], 1 << CAP_FOWNER | 1 << CAP_CHOWN)), (false, false));
         assert_eq!(refused(&Process { capabilities: None, ..other(user + 1, 0, &[], 0) }), (false, false), "not known");
-        assert_eq!(writable(&path), Writable::Yes);
-        assert_eq!(writable(&folder.path().join("nothing")), Writable::Unknown);
+        let opened = Folder::at(folder.path()).expect("opened");
+        let asked = |name: &str| writable(&opened, OsStr::new(name));
+        assert_eq!(asked("env"), Writable::Yes);
+        assert_eq!(asked("nothing"), Writable::Unknown);
         fs::hard_link(&path, folder.path().join("again")).expect("linked");
-        assert!(matches!(writable(&path), Writable::No(why) if why.contains("hard links")));
+        assert!(matches!(asked("env"), Writable::No(why) if why.contains("hard links")));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `sops:PATH`: a file that is encrypted with sops, or every such file of a folder. An entry is the whole decrypted
 //! document, in the file's own format.
 //!
-//! To write, rotator lets `sops set` change the texts that differ in a copy beside the file, decrypts the copy to see
-//! that they are all that differs, and puts its bytes in the file's place as `file:` does. So a reader sees the old
-//! document or the new one; recipients, key groups, comments and order are sops' own and stay. What a sops that outlives
-//! rotator may write is the copy.
+//! To write, rotator lets `sops set` change the texts that differ in a copy that has no name in any folder, decrypts the
+//! copy to see that they are all that differs, and puts its bytes in the file's place as `file:` does. So a reader sees the
+//! old document or the new one; recipients, key groups, comments and order are sops' own and stay. What a sops that
+//! outlives rotator may write is the copy.
 
+mod copy;
 mod format;
 mod program;
 
@@ -17,8 +18,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use zeroize::Zeroizing;
 
-use super::file::replace::{self, Beside};
-use super::file::{FileStore, OpenFileError};
+use super::file::{FileStore, LARGEST, OpenFileError};
 use super::{Backend, NativeWrite};
 use crate::adapters::child::LEAST_TIME;
 use crate::journal::write_ahead::WriteOrder;
@@ -27,6 +27,7 @@ use crate::ports::secret_store::{Capabilities, Reading, Writable};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
+use copy::Copy;
 pub(super) use format::is_encrypted;
 use format::{Change, Format};
 pub use program::NoSopsError;
@@ -84,18 +85,22 @@ impl SopsStore {
 
     /// What a file's bytes say when they are decrypted.
     async fn decrypted(&self, name: &str, reading: Reading) -> Reading {
-        let (version, value) = match reading {
-            Reading::Value { version, value } => (version, value),
-            other @ (Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_)) => return other,
+        let (version, value, not_ours) = match reading {
+            Reading::Value { version, value } => (version, value, None),
+            Reading::NotOurs { version, value, why } => (version, value, Some(why)),
+            other @ (Reading::Missing | Reading::Unreadable(_)) => return other,
         };
         if !is_encrypted(value.expose()) {
             return Reading::Unreadable("it is not encrypted with sops".to_owned());
         }
-        let Ok(path) = self.files.path_of(name) else { return Reading::Missing };
+        let path = self.files.path_of(name);
         let (inner, format) = (Arc::clone(&self.inner), Format::of(name));
         let decrypted = tokio::task::spawn_blocking(move || inner.sops.decrypt(&path, format, value.expose())).await;
         match decrypted {
-            Ok(Ok(value)) => Reading::Value { version, value },
+            Ok(Ok(value)) => match not_ours {
+                Some(why) => Reading::NotOurs { version, value, why },
+                None => Reading::Value { version, value },
+            },
             Ok(Err(error)) => Reading::Unreadable(error.to_string()),
             Err(_) => Reading::Unreadable("sops gave no answer".to_owned()),
         }
@@ -129,8 +134,8 @@ impl Backend for SopsStore {
         let mut read = self.files.read_all().await?;
         if self.inner.is_folder {
             read.retain(|(_, reading)| match reading {
-                Reading::Value { value, .. } => is_encrypted(value.expose()),
-                Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => true,
+                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => is_encrypted(value.expose()),
+                Reading::Missing | Reading::Unreadable(_) => true,
             });
         }
         Ok(self.all_decrypted(read).await)
@@ -149,8 +154,8 @@ impl Backend for SopsStore {
         // All of it before the first file is touched: between two renames a pair is torn for an instant only.
         let mut encrypted = Vec::with_capacity(batch.len());
         for write in batch {
-            let (inner, path) = (Arc::clone(&self.inner), self.files.path_of(&write.name)?);
-            let made = tokio::task::spawn_blocking(move || inner.encrypt(&path, write)).await;
+            let (inner, files) = (Arc::clone(&self.inner), self.files.clone());
+            let made = tokio::task::spawn_blocking(move || inner.encrypt(&files, write)).await;
             encrypted.push(made.unwrap_or_else(|_| Err(refused(RefusalKind::Other, "sops gave no answer")))?);
         }
         self.files.write(order, encrypted).await
@@ -163,9 +168,10 @@ impl Backend for SopsStore {
 
 impl Inner {
     /// The bytes to write so that the file, decrypted, is what is wanted. Changes nothing but a copy of it.
-    fn encrypt(&self, path: &Path, write: NativeWrite) -> Result<NativeWrite, Failure> {
+    fn encrypt(&self, files: &FileStore, write: NativeWrite) -> Result<NativeWrite, Failure> {
+        let path = &files.path_of(&write.name);
         let about = |why: &dyn std::fmt::Display| refused(RefusalKind::Other, &format!("{}: {why}", path.display()));
-        let read = replace::read(path).map_err(|why| about(&why))?;
+        let read = files.read_one(&write.name).map_err(|why| about(&why))?;
         let Some((_, encrypted)) = read.filter(|(version, _)| *version == write.replaces) else {
             let why = format!("{}: it has changed since it was read", path.display());
             return Err(refused(RefusalKind::Stale, &why));
@@ -182,13 +188,11 @@ impl Inner {
                 &"what would change in it is no text of the first document, and `sops set` cannot do that",
             ));
         }
-        let copy = Beside::new(path, encrypted.expose()).map_err(|error| about(&error))?;
+        let copy = Copy::of(encrypted.expose()).map_err(|error| about(&error))?;
         for change in &changes {
-            self.sops.set(copy.path(), path, format, change).map_err(|error| about(&error))?;
+            self.sops.set(&copy, path, format, change).map_err(|error| about(&error))?;
         }
-        let Some((_, value)) = replace::read(copy.path()).map_err(|why| about(&why))? else {
-            return Err(about(&"the copy that sops was to change is gone"));
-        };
+        let value = copy.content(LARGEST).map_err(|error| about(&error))?;
         let now = self.sops.decrypt(path, format, value.expose()).map_err(|error| about(&error))?;
         if self.is_same(path, format, &now, &wanted).map_err(|error| about(&error))? {
             return Ok(NativeWrite { name, replaces, value });

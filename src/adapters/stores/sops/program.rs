@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::copy::Copy;
 use super::format::{Change, Format};
 use crate::adapters::child::{self, Ran};
 use crate::adapters::environment::{self, Kind};
@@ -126,12 +127,13 @@ impl Sops {
         Ok(SecretValue::new(said.to_vec()))
     }
 
-    /// Changes one text in `copy`, a copy of the encrypted `file`, in place.
-    pub(super) fn set(&self, copy: &Path, file: &Path, format: Format, change: &Change) -> Result<(), SopsError> {
+    /// Changes one text in `copy`, a copy of the encrypted `file`.
+    pub(super) fn set(&self, copy: &Copy, file: &Path, format: Format, change: &Change) -> Result<(), SopsError> {
         let value = serde_json::to_string(change.text.as_str()).map_err(|_| SopsError::Answer)?;
         let value = Zeroizing::new(value);
         let mut command = self.at(file);
         command.args(["set", "--input-type", format.word(), "--output-type", format.word(), "--value-stdin"]);
+        let copy = copy.give_to(&mut command);
         command.arg(copy).arg(&change.index);
         self.ask(&mut command, "set", file, value.as_bytes()).map(|_| ())
     }

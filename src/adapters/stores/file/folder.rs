@@ -1,0 +1,203 @@
+//! A folder that is open. What is in it is reached from its handle, one name at a time, and never through a symbolic link:
+//! whoever may rename a folder inside a store must not lead rotator out of it between two steps.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, renameat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
+
+/// The link by which the kubelet swaps the content of a volume at once
+/// (<https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter>). It leads to a folder beside it whose name begins
+/// with `..`, too.
+pub(super) const CURRENT: &str = "..data";
+
+/// The kernel gives up a step where something is renamed at that moment; then the step is made without its help.
+const MOST_TRIES: u32 = 4;
+
+/// A folder, by its handle.
+pub(super) struct Folder {
+    handle: File,
+    /// Where it was when it was opened: for messages, and to tell rotator's own files by their names.
+    path: PathBuf,
+}
+
+impl Folder {
+    /// The folder at a path that the operator has named, links included.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        let path = path.canonicalize()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = retry_on_intr(|| openat(CWD, &path, flags, Mode::empty()))?;
+        Ok(Self { handle: handle.into(), path })
+    }
+
+    /// The folder of this name in it.
+    pub(super) fn below(&self, name: &OsStr) -> io::Result<Self> {
+        let handle = self.step(name, OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(Self { handle: handle.into(), path: self.path.join(name) })
+    }
+
+    /// Itself, by another handle.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        Ok(Self { handle: self.handle.try_clone()?, path: self.path.clone() })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn handle(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
+
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
+        self.handle.metadata()
+    }
+
+    /// Whether it is still what stands at its path.
+    pub(super) fn is_there(&self) -> io::Result<()> {
+        let (open, there) = (self.metadata()?, fs::symlink_metadata(&self.path)?);
+        if (open.dev(), open.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::other("another folder was put in its place since rotator opened it; run rotator again"))
+    }
+
+    /// The regular file of this name, open for reading.
+    pub(super) fn open(&self, name: &OsStr) -> io::Result<File> {
+        // NONBLOCK: opening a pipe that somebody put there must not hang.
+        let file = File::from(self.step(name, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        Ok(file)
+    }
+
+    /// A new file of this name, for its owner alone.
+    pub(super) fn make(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(retry_on_intr(|| openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR))?.into())
+    }
+
+    /// What the name stands for, also where that is a link.
+    pub(super) fn see(&self, name: &OsStr) -> io::Result<Metadata> {
+        self.look(name, OFlags::NOFOLLOW)
+    }
+
+    /// What the name leads to in the end, also out of the store. It is looked at and not opened.
+    pub(super) fn see_target(&self, name: &OsStr) -> io::Result<Metadata> {
+        self.look(name, OFlags::empty())
+    }
+
+    fn look(&self, name: &OsStr, more: OFlags) -> io::Result<Metadata> {
+        let handle =
+            retry_on_intr(|| openat(&self.handle, name, OFlags::PATH | OFlags::CLOEXEC | more, Mode::empty()))?;
+        File::from(handle).metadata()
+    }
+
+    /// Every name in it.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listed = Dir::new(retry_on_intr(|| openat(&self.handle, c".", flags, Mode::empty()))?)?;
+        let mut names = Vec::new();
+        for entry in listed {
+            let entry = entry?;
+            if ![c".", c".."].contains(&entry.file_name()) {
+                names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Gives one file of it the name of another, which goes.
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(renameat(&self.handle, from, &self.handle, to)?)
+    }
+
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.handle, name, AtFlags::empty())?)
+    }
+
+    /// Returns once all its names are on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        File::from(retry_on_intr(|| openat(&self.handle, c".", flags, Mode::empty()))?).sync_all()
+    }
+
+    /// The name of the folder with the present content, where this one is a volume that the kubelet fills.
+    pub(super) fn current(&self) -> Option<OsString> {
+        let target = OsString::from_vec(readlinkat(&self.handle, CURRENT, Vec::new()).ok()?.into_bytes());
+        let is_name = is_hidden_twice(&target) && target != ".." && !target.as_bytes().contains(&b'/');
+        (is_name && target != CURRENT).then_some(target)
+    }
+
+    /// Opens one name, and follows no link.
+    fn step(&self, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+        step(self.handle.as_fd(), name, flags, true)
+    }
+}
+
+/// Whether a name begins as those of a volume's own folders do.
+pub(super) fn is_hidden_twice(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"..")
+}
+
+fn step(from: BorrowedFd<'_>, name: &OsStr, flags: OFlags, with_resolve: bool) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if name.is_empty() || name == ".." || name.as_bytes().contains(&b'/') {
+        return Err(Errno::XDEV.into());
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    for _ in 0..MOST_TRIES * u32::from(with_resolve) {
+        match retry_on_intr(|| openat2(from, name, flags, Mode::empty(), resolve)) {
+            Err(Errno::AGAIN) => {}
+            // A kernel before 5.6, or a filter of system calls that knows nothing of it.
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG) => break,
+            other => return other.map_err(worded),
+        }
+    }
+    // A single name that is no link leads nowhere else.
+    retry_on_intr(|| openat(from, name, flags, Mode::empty())).map_err(worded)
+}
+
+fn worded(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP => io::Error::new(io::ErrorKind::NotADirectory, "it is a symbolic link, which is not followed"),
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_follows_a_link_or_leads_out_with_openat2_and_without() {
+        let root = tempfile::tempdir().expect("a folder");
+        let inside = root.path().join("inside");
+        fs::create_dir_all(inside.join("deeper")).expect("made");
+        fs::write(inside.join("file"), "x").expect("written");
+        std::os::unix::fs::symlink("deeper", inside.join("folder-link")).expect("linked");
+        std::os::unix::fs::symlink("file", inside.join("file-link")).expect("linked");
+        let folder = Folder::at(&inside).expect("opened");
+        for with_resolve in [true, false] {
+            let step = |name: &str, flags| step(folder.handle(), OsStr::new(name), flags, with_resolve);
+            let of_folder = OFlags::PATH | OFlags::DIRECTORY;
+            assert!(step("deeper", of_folder).is_ok() && step("file", OFlags::RDONLY).is_ok());
+            for name in ["folder-link", "..", "/", "/etc", "deeper/..", "deeper/../..", ""] {
+                assert!(step(name, of_folder).is_err(), "{name} with openat2: {with_resolve}");
+            }
+            assert!(step("file-link", OFlags::RDONLY).is_err());
+        }
+        assert!(folder.is_there().is_ok());
+        fs::rename(&inside, root.path().join("elsewhere")).expect("moved");
+        assert!(folder.is_there().is_err());
+        fs::create_dir(&inside).expect("made");
+        assert!(folder.is_there().is_err(), "another folder");
+    }
+}

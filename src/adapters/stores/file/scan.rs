@@ -1,0 +1,176 @@
+//! One pass over every file of a store. What is listed is read from the very handle that it was listed from.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::folder::{CURRENT, Folder, is_hidden_twice};
+use super::own::OwnNow;
+use super::{Inner, replace};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::Reading;
+
+/// Folders in a folder are read so deep.
+const DEEPEST: usize = 16;
+
+/// A pass is begun anew so often where a volume gets other content meanwhile.
+const MOST_PASSES: u32 = 5;
+
+/// Why a link is not read.
+const LINK: &str = "it is a symbolic link to another folder, which is not followed";
+
+/// Every file with what it holds.
+pub(super) fn read_all(store: &Inner) -> Result<Vec<(String, Reading)>, CallError> {
+    for _ in 0..MOST_PASSES {
+        let mut scan = Scan {
+            store,
+            own: store.own.now(),
+            found: Vec::new(),
+            read: BTreeSet::new(),
+            links: Vec::new(),
+            volumes: Vec::new(),
+        };
+        scan.folder(&store.root, "", DEEPEST, false)?;
+        if let Some(found) = scan.end() {
+            return Ok(found);
+        }
+    }
+    let message = format!(
+        "the content of a volume in {} was replaced during each of {MOST_PASSES} reads",
+        store.root.path().display()
+    );
+    Err(CallError::new(CallErrorKind::Unavailable, message))
+}
+
+/// Device and number.
+type Number = (u64, u64);
+
+struct Scan<'s> {
+    store: &'s Inner,
+    own: OwnNow,
+    found: Vec<(String, Reading)>,
+    /// The files and folders that are read, or left out for what they are.
+    read: BTreeSet<Number>,
+    /// Links, and where they lead; nowhere, or to what cannot be seen.
+    links: Vec<(String, Option<Number>)>,
+    /// Folders that the kubelet fills, and the folder with the content that was read.
+    volumes: Vec<(Folder, OsString)>,
+}
+
+fn number(metadata: &Metadata) -> Number {
+    (metadata.dev(), metadata.ino())
+}
+
+impl Scan<'_> {
+    /// Reads what is in a folder whose name in the store is `at`: empty, or with a `/` at its end.
+    fn folder(&mut self, folder: &Folder, at: &str, deeper: usize, in_volume: bool) -> Result<(), CallError> {
+        let failed = |error: &std::io::Error| super::failed(folder.path(), error);
+        self.read.insert(number(&folder.metadata().map_err(|error| failed(&error))?));
+        let current = folder.current();
+        for name in folder.names().map_err(|error| failed(&error))? {
+            let Some(text) = name.to_str() else {
+                let shown = folder.path().join(&name).to_string_lossy().into_owned();
+                self.found.push((shown, Reading::Unreadable("its name is not UTF-8".to_owned())));
+                continue;
+            };
+            let (entry, Ok(metadata)) = (format!("{at}{text}"), folder.see(&name)) else { continue };
+            match &current {
+                // Under the name that stays.
+                Some(current) if name == CURRENT => {
+                    let content = folder.below(current);
+                    self.volumes.push((folder.again().map_err(|error| failed(&error))?, current.clone()));
+                    self.deeper(content, entry, deeper, true)?;
+                }
+                Some(current) if name == *current => {}
+                Some(_) if metadata.is_dir() && is_hidden_twice(&name) => {
+                    self.deeper(folder.below(&name), entry, deeper, true)?;
+                }
+                Some(_) | None if metadata.is_dir() && name == ".git" => {}
+                Some(_) | None if metadata.is_dir() => {
+                    self.deeper(folder.below(&name), entry, deeper, in_volume)?;
+                }
+                Some(_) | None => self.file(folder, &name, entry, &metadata, in_volume),
+            }
+        }
+        Ok(())
+    }
+
+    fn deeper(
+        &mut self,
+        folder: std::io::Result<Folder>,
+        name: String,
+        deeper: usize,
+        in_volume: bool,
+    ) -> Result<(), CallError> {
+        if deeper == 0 {
+            self.found.push((name, Reading::Unreadable(format!("it lies deeper than {DEEPEST} folders"))));
+            return Ok(());
+        }
+        match folder {
+            Ok(folder) => self.folder(&folder, &format!("{name}/"), deeper - 1, in_volume),
+            // Removed since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            // A link or a file was put in its place since.
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                self.found
+                    .push((name, Reading::Unreadable(format!("its folder was replaced while it was read: {error}"))));
+                Ok(())
+            }
+            Err(error) => Err(super::failed(&self.store.root.path().join(name), &error)),
+        }
+    }
+
+    fn file(&mut self, folder: &Folder, name: &OsStr, entry: String, metadata: &Metadata, in_volume: bool) {
+        if self.own.has(folder, name) {
+            return;
+        }
+        if metadata.is_symlink() {
+            match folder.see_target(name) {
+                Ok(target) => self.links.push((entry, Some(number(&target)))),
+                // It leads to nothing.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(_) => self.links.push((entry, None)),
+            }
+        } else if metadata.is_file() && !replace::is_leftover(name) {
+            self.read.insert(number(metadata));
+            let reading = self.store.reading(folder, name, in_volume);
+            // What was removed since it was listed is not there.
+            if !matches!(reading, Reading::Missing) {
+                self.found.push((entry, reading));
+            }
+        }
+    }
+
+    /// What was found; `None` if a volume has other content by now.
+    fn end(mut self) -> Option<Vec<(String, Reading)>> {
+        if self.volumes.iter().any(|(folder, read)| folder.current().as_ref() != Some(read)) {
+            return None;
+        }
+        // A link says nothing new where its target is read anyway.
+        for (name, target) in self.links {
+            if !target.is_some_and(|target| self.read.contains(&target)) {
+                self.found.push((name, Reading::Unreadable(LINK.to_owned())));
+            }
+        }
+        Some(self.found)
+    }
+}
+
+/// The folder that a file of this name lies in, the file's own name, and whether something else fills that folder.
+pub(super) fn reach(root: &Folder, name: &str) -> std::io::Result<(Folder, OsString, bool)> {
+    let (parents, last) = match Path::new(name).parent().zip(Path::new(name).file_name()) {
+        Some((parents, last)) => (parents, last.to_owned()),
+        None => return Err(ErrorKind::NotFound.into()),
+    };
+    let (mut folder, mut in_volume) = (root.again()?, false);
+    for step in parents.iter() {
+        let current = folder.current().filter(|_| is_hidden_twice(step));
+        in_volume |= current.is_some();
+        let step = current.filter(|_| step == CURRENT).unwrap_or_else(|| step.to_owned());
+        folder = folder.below(&step)?;
+    }
+    Ok((folder, last, in_volume))
+}
