@@ -1,21 +1,33 @@
-//! Whose a file or a folder is, and whether other users may write it: what OpenSSH calls StrictModes.
+//! Whose a file or a folder is, and whether other users may write it: what OpenSSH calls StrictModes, with exceptions for
+//! groups that hold no other user and for what is mounted read-only.
 
-use std::fs::Metadata;
+use std::collections::BTreeSet;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+/// In a folder with this bit, only the owner of a file, or of the folder, may rename or remove the file.
+const STICKY: u32 = 0o1000;
 
 /// Why other users decide what a file says, or which file stands in a folder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OwnershipError {
     /// It belongs to another user.
-    #[error("{} belongs to user {owner}, who is neither you nor root", path.display())]
+    #[error(
+        "{} belongs to user {owner}, who is neither you nor root: use another path, or run `chown` on it once you know how \
+         it came there",
+        path.display()
+    )]
     Foreign {
         /// The file or folder.
         path: PathBuf,
         /// The number of its owner.
         owner: u32,
     },
-    /// Its group or all users may write it.
+    /// All users may write it.
     #[error("{} can be written by others (mode {mode:04o}): run `chmod go-w` on it", path.display())]
     Writable {
         /// The file or folder.
@@ -23,6 +35,42 @@ pub enum OwnershipError {
         /// Its mode.
         mode: u32,
     },
+    /// A group may write it that may have other members.
+    #[error(
+        "{} can be written by group {group} (mode {mode:04o}): run `chmod g-w` on it, or trust all members of that group with \
+         trusted_groups = [{group}] in rotator.toml, or ROTATOR_TRUSTED_GROUPS={group}",
+        path.display()
+    )]
+    WritableByGroup {
+        /// The file or folder.
+        path: PathBuf,
+        /// The number of its group.
+        group: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A symbolic link was put in the place of a folder while its path was looked at.
+    #[error("{} was replaced while it was checked: run the command again, and find out what replaces it", path.display())]
+    Replaced {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It cannot be looked at.
+    #[error("{} cannot be checked for its owner and mode: {why}", path.display())]
+    Unseen {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+}
+
+/// The groups whose members the operator trusts.
+static TRUSTED: RwLock<BTreeSet<u32>> = RwLock::new(BTreeSet::new());
+
+/// From now on these groups, and no others, are trusted with what they may write (`trusted_groups`).
+pub fn trust_groups(groups: BTreeSet<u32>) {
+    *TRUSTED.write().unwrap_or_else(PoisonError::into_inner) = groups;
 }
 
 /// Whether `found`, the metadata of `path`, belong to the effective user or root and cannot be written by others. The
@@ -31,42 +79,199 @@ pub enum OwnershipError {
 /// # Errors
 /// [`OwnershipError`] with the path.
 pub fn check(path: &Path, found: &Metadata) -> Result<(), OwnershipError> {
-    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(OwnershipError::Foreign { path: path.to_owned(), owner });
+    match Judge::this().judge(path, found.uid(), found.gid(), found.mode(), false) {
+        Err(OwnershipError::Writable { .. } | OwnershipError::WritableByGroup { .. }) if is_read_only(path) => Ok(()),
+        other => other,
     }
-    if mode & 0o022 != 0 {
-        return Err(OwnershipError::Writable { path: path.to_owned(), mode });
+}
+
+/// The same for a folder and for each folder above it. `folder` has to be free of links, as [`Path::canonicalize`] leaves
+/// it. Above the folder itself, one that all may write is safe where it is sticky, as `/tmp` is: what stands in it belongs
+/// to the effective user or root, and no other user can put another folder in its place.
+///
+/// # Errors
+/// [`OwnershipError`] with the first component, from the root on, that is not safe.
+pub fn check_folder(folder: &Path) -> Result<(), OwnershipError> {
+    check_above(folder)?;
+    check(folder, &seen(folder)?)
+}
+
+/// The same for the folders above `path` only, which need not be there itself.
+///
+/// # Errors
+/// As [`check_folder`].
+pub fn check_above(path: &Path) -> Result<(), OwnershipError> {
+    let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    // From the root on: what stands in a safe folder stays there while the next one is looked at.
+    above.reverse();
+    let judge = Judge::this();
+    for folder in above {
+        let found = seen(folder)?;
+        match judge.judge(folder, found.uid(), found.gid(), found.mode(), true) {
+            Err(OwnershipError::Writable { .. } | OwnershipError::WritableByGroup { .. }) if is_read_only(folder) => {}
+            other => other?,
+        }
     }
     Ok(())
 }
 
+fn seen(folder: &Path) -> Result<Metadata, OwnershipError> {
+    let found = fs::symlink_metadata(folder)
+        .map_err(|error| OwnershipError::Unseen { path: folder.to_owned(), why: error.to_string() })?;
+    if found.is_dir() { Ok(found) } else { Err(OwnershipError::Replaced { path: folder.to_owned() }) }
+}
+
+/// Whether what a mode allows is refused by the mount, as for a ConfigMap or a Secret in a container.
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Who asks, and which groups hold no user who is not trusted.
+struct Judge {
+    user: u32,
+    groups: BTreeSet<u32>,
+}
+
+impl Judge {
+    fn this() -> Self {
+        static OWN: OnceLock<Option<u32>> = OnceLock::new();
+        let user = rustix::process::geteuid().as_raw();
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let own = *OWN.get_or_init(|| own_group(user, &read("/etc/passwd"), &read("/etc/group")));
+        let mut groups = TRUSTED.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // Group 0 is root's. In containers of OpenShift it is that of every user, and of all that they may write.
+        groups.extend(own.into_iter().chain([0]));
+        Self { user, groups }
+    }
+
+    fn judge(
+        &self,
+        path: &Path,
+        owner: u32,
+        group: u32,
+        mode: u32,
+        sticky_is_safe: bool,
+    ) -> Result<(), OwnershipError> {
+        let (path, mode) = (|| path.to_owned(), mode & 0o7777);
+        if owner != 0 && owner != self.user {
+            return Err(OwnershipError::Foreign { path: path(), owner });
+        }
+        if sticky_is_safe && mode & STICKY != 0 {
+            return Ok(());
+        }
+        if mode & 0o002 != 0 {
+            return Err(OwnershipError::Writable { path: path(), mode });
+        }
+        if mode & 0o020 != 0 && !self.groups.contains(&group) {
+            return Err(OwnershipError::WritableByGroup { path: path(), group, mode });
+        }
+        Ok(())
+    }
+}
+
+/// The user's own primary group, where no other user but root is in it, by the texts of `/etc/passwd` and `/etc/group`.
+/// Accounts and groups that only a directory service knows may have members that are not listed there, and do not count.
+fn own_group(user: u32, passwd: &str, group: &str) -> Option<u32> {
+    let accounts = || {
+        passwd.lines().filter_map(|line| {
+            let mut fields = line.split(':');
+            let (name, uid, gid) = (fields.next()?, fields.nth(1)?.parse::<u32>().ok()?, fields.next()?.parse().ok()?);
+            Some((name, uid, gid))
+        })
+    };
+    let (name, _, own) = accounts().find(|(_, uid, _)| *uid == user)?;
+    if accounts().any(|(_, uid, gid): (&str, u32, u32)| gid == own && uid != user && uid != 0) {
+        return None;
+    }
+    let mut lines =
+        group.lines().filter(|line| line.split(':').nth(2).and_then(|gid| gid.parse().ok()) == Some(own)).peekable();
+    lines.peek()?;
+    let mut members = lines.flat_map(|line| line.split(':').nth(3).unwrap_or_default().split(',').map(str::trim));
+    members.all(|member| member.is_empty() || member == name || member == "root").then_some(own)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
-    fn checked(path: &Path) -> Result<(), OwnershipError> {
-        check(path, &fs::metadata(path).expect("it is there"))
+    const ME: u32 = 1000;
+    const OTHER: u32 = 1001;
+
+    /// Group 1000 is the user's own.
+    fn judged(owner: u32, group: u32, mode: u32, sticky_is_safe: bool) -> Result<(), OwnershipError> {
+        let judge = Judge { user: ME, groups: BTreeSet::from([0, ME, 2000]) };
+        judge.judge(Path::new("/x"), owner, group, mode, sticky_is_safe)
     }
 
     #[test]
-    fn what_others_may_write_is_named_with_its_mode() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("file");
-        fs::write(&file, "x").expect("written");
-        for (mode, is_safe) in [(0o600, true), (0o644, true), (0o444, true), (0o664, false), (0o602, false)] {
-            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("set");
-            let exposed = OwnershipError::Writable { path: file.clone(), mode };
-            assert_eq!(checked(&file), if is_safe { Ok(()) } else { Err(exposed) }, "{mode:o}");
+    fn owner_mode_and_group_are_judged_together() {
+        let path = PathBuf::from("/x");
+        for (owner, group, mode) in [
+            (ME, ME, 0o100_600),
+            (0, 0, 0o40_755),
+            // With umask 002, in a group of one's own.
+            (ME, ME, 0o100_664),
+            (ME, ME, 0o42_775),
+            // As of OpenShift, and of a volume with a group that is trusted.
+            (0, 0, 0o40_775),
+            (0, 2000, 0o42_775),
+        ] {
+            assert_eq!(judged(owner, group, mode, false), Ok(()), "{owner} {group} {mode:o}");
         }
-        // A sticky folder keeps others from replacing a file, and not from adding one.
-        for mode in [0o1777, 0o775] {
-            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).expect("set");
-            assert!(checked(folder.path()).is_err(), "{mode:o}");
+        let foreign = Err(OwnershipError::Foreign { path: path.clone(), owner: OTHER });
+        assert_eq!(judged(OTHER, ME, 0o100_600, false), foreign);
+        assert_eq!(judged(OTHER, ME, 0o41_777, true), foreign, "its owner may replace what is in it");
+        for mode in [0o602, 0o777, 0o1777] {
+            assert_eq!(judged(ME, ME, mode, false), Err(OwnershipError::Writable { path: path.clone(), mode }));
         }
+        let by_group = OwnershipError::WritableByGroup { path: path.clone(), group: OTHER, mode: 0o2775 };
+        assert_eq!(judged(0, OTHER, 0o42_775, false), Err(by_group.clone()));
+        assert!(by_group.to_string().contains("trusted_groups = [1001]"), "{by_group}");
+        assert_eq!(judged(0, 0, 0o41_777, true), Ok(()), "above a folder of one's own, as /tmp is");
+        assert!(judged(0, 0, 0o40_777, true).is_err());
+    }
+
+    #[test]
+    fn a_group_is_ones_own_only_where_no_other_user_is_in_it() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nshared:x:1002:1000::/:/bin/sh\n";
+        let alone = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nother:x:1001:1001::/:/bin/sh\n";
+        let group = |members: &str| format!("root:x:0:\nme:x:1000:{members}\nother:x:1001:me\n");
+        assert_eq!(own_group(ME, alone, &group("")), Some(ME));
+        assert_eq!(own_group(ME, alone, &group("me,root")), Some(ME));
+        assert_eq!(own_group(ME, alone, &group("me,other")), None);
+        assert_eq!(own_group(ME, passwd, &group("")), None, "it is the primary group of another user, too");
+        assert_eq!(own_group(ME, alone, "root:x:0:\n"), None, "a directory service knows its members");
+        assert_eq!(own_group(4711, alone, &group("")), None);
+        assert_eq!(own_group(OTHER, alone, &group("")), None, "me is a member");
+    }
+
+    #[test]
+    fn each_folder_above_is_named_from_the_root_on() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = root.path().canonicalize().expect("there");
+        let inner = root.join("shared/mine/deeper");
+        fs::create_dir_all(&inner).expect("made");
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+        let (shared, mine) = (root.join("shared"), root.join("shared/mine"));
+        for path in [&shared, &mine, &inner] {
+            set(path, 0o755);
+        }
+        assert_eq!(check_folder(&inner), Ok(()));
+        set(&shared, 0o1777);
+        assert_eq!(check_folder(&inner), Ok(()), "a folder of one's own in a sticky one");
+        let writable = |path: &Path, mode| Err(OwnershipError::Writable { path: path.to_owned(), mode });
+        assert_eq!(check_folder(&shared), writable(&shared, 0o1777), "others may put files there first");
+        assert_eq!(check_above(&shared.join("new")), Ok(()));
+        set(&mine, 0o757);
+        assert_eq!(check_folder(&inner), writable(&mine, 0o757));
+        set(&shared, 0o777);
+        assert_eq!(check_folder(&inner), writable(&shared, 0o777), "the first from the root on");
+        set(&mine, 0o755);
+        set(&shared, 0o755);
+        std::os::unix::fs::symlink(&mine, root.join("link")).expect("linked");
+        assert!(matches!(check_folder(&root.join("link/deeper")), Err(OwnershipError::Replaced { .. })));
     }
 
     #[test]
@@ -76,6 +281,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "x").expect("written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("set");
+        let checked = |path: &Path| check(path, &fs::metadata(path).expect("it is there"));
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root can give a file to another user");
             assert_eq!(checked(Path::new("/")), Ok(()), "root's folder is trusted by all");

@@ -1,11 +1,13 @@
-//! Files that nobody else may write: made 0600 in a folder made 0700, never reached through a symlink, never taken
-//! from a folder in which somebody else could put another in their place.
+//! Files that no other user may write: made 0600 in a folder made 0700, never reached through a symlink, never taken
+//! from another user, nor from a folder in which another user could put one in their place (`ownership`).
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::ownership::{self, OwnershipError};
 
 /// Why a file is not trusted or cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +24,10 @@ pub enum FileError {
         /// What was named.
         path: PathBuf,
     },
-    /// Others may put another file in this one's place.
-    #[error("the folder {} can be written by others (mode {mode:04o}): run `chmod go-w` on it or use another", path.display())]
-    ExposedFolder {
-        /// The folder.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// Others may write, or for a key read, this file.
+    /// Another user may write it, or put another file in its place.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
+    /// Others may read this file, which is a key.
     #[error("{} is open to others (mode {mode:04o}): run `chmod 600` on it, once you know who has had it", path.display())]
     ExposedFile {
         /// The file.
@@ -57,7 +54,7 @@ impl FileError {
     }
 }
 
-/// What others must not be able to do.
+/// What others must not be able to do. Whose it is and who may write it is always checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
     /// They may read.
@@ -75,12 +72,7 @@ pub(super) fn locate(path: &Path) -> Result<Option<PathBuf>, FileError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(FileError::io(folder_of(path), "opened")(error)),
     };
-    let mode = fs::metadata(&folder).map_err(FileError::io(&folder, "opened"))?.mode() & 0o7777;
-    // The owner's group is the owner's choice (many systems give each user one); in a sticky folder nobody can put
-    // another file in the place of ours.
-    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-        return Err(FileError::ExposedFolder { path: folder, mode });
-    }
+    ownership::check_folder(&folder)?;
     Ok(Some(folder.join(name)))
 }
 
@@ -90,9 +82,44 @@ pub(super) fn locate_or_create_folder(path: &Path) -> Result<PathBuf, FileError>
         return Ok(path);
     }
     let folder = folder_of(path);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(FileError::io(folder, "created"))?;
+    create_folder(folder)?;
     locate(path)?
         .ok_or_else(|| FileError::io(folder, "opened")(io::Error::new(ErrorKind::NotFound, "it has just vanished")))
+}
+
+/// Makes a folder and the missing ones above it. Each is checked before anything is made in it: in a sticky folder another
+/// user may be faster.
+fn create_folder(folder: &Path) -> Result<(), FileError> {
+    let mut missing = Vec::new();
+    let mut there = folder;
+    let mut made = loop {
+        match there.canonicalize() {
+            Ok(found) => break found,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let Some(name) = there.file_name() else {
+                    return Err(FileError::io(there, "opened")(error));
+                };
+                missing.push(name);
+                there = folder_of(there);
+            }
+            Err(error) => return Err(FileError::io(there, "opened")(error)),
+        }
+    };
+    for name in missing.into_iter().rev() {
+        made.push(name);
+        ownership::check_above(&made)?;
+        match DirBuilder::new().mode(0o700).create(&made) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(FileError::io(&made, "created")(error)),
+        }
+        let metadata = fs::symlink_metadata(&made).map_err(FileError::io(&made, "opened"))?;
+        if metadata.file_type().is_symlink() {
+            return Err(FileError::Symlink { path: made });
+        }
+        ownership::check(&made, &metadata)?;
+    }
+    Ok(())
 }
 
 /// What stands at `path`: a regular file that others cannot abuse, or nothing.
@@ -113,15 +140,11 @@ fn check(path: &Path, metadata: &Metadata, others: Others) -> Result<(), FileErr
     if !metadata.is_file() {
         return Err(FileError::NotAFile { path: path.to_owned() });
     }
-    let forbidden = match others {
-        Others::MayNotWrite => 0o022,
-        Others::MayDoNothing => 0o077,
-    };
     let mode = metadata.mode() & 0o7777;
-    if mode & forbidden != 0 {
+    if others == Others::MayDoNothing && mode & 0o077 != 0 {
         return Err(FileError::ExposedFile { path: path.to_owned(), mode });
     }
-    Ok(())
+    Ok(ownership::check(path, metadata)?)
 }
 
 /// Whether this process may write the file, or make files in the folder, at `path`. What its owner has made read-only
@@ -272,22 +295,36 @@ mod tests {
             (0o600, true, true),
             (0o640, true, false),
             (0o644, true, false),
-            (0o620, false, false),
             (0o602, false, false),
+            (0o622, false, false),
         ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
             assert_eq!(open(&path, Others::MayNotWrite).is_ok(), write, "{mode:o}");
             assert_eq!(open(&path, Others::MayDoNothing).is_ok(), read, "{mode:o}");
         }
-        for mode in [0o770, 0o1777] {
-            fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).expect("set");
-            assert!(locate(&path).is_ok(), "{mode:o}");
-        }
-        for mode in [0o702, 0o777] {
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("set");
+        assert!(locate(&path).is_ok());
+        for mode in [0o702, 0o777, 0o1777] {
             fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).expect("set");
             let error = locate(&path).expect_err("exposed");
             assert!(error.to_string().contains(&format!("{mode:04o}")), "{error}");
         }
+    }
+
+    #[test]
+    fn nothing_is_made_in_a_folder_that_is_not_safe_or_through_a_link() {
+        let root = folder();
+        let open = root.path().join("open");
+        fs::create_dir(&open).expect("made");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("set");
+        assert!(matches!(locate_or_create_folder(&open.join("a/b/file")), Err(FileError::Ownership(_))));
+        assert!(!open.join("a").exists(), "it was made all the same");
+        // As /tmp is: what another user cannot take away may be made there.
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).expect("set");
+        locate_or_create_folder(&open.join("a/b/file")).expect("made");
+        symlink(root.path().join("elsewhere"), open.join("link")).expect("linked");
+        assert!(matches!(locate_or_create_folder(&open.join("link/b/file")), Err(FileError::Symlink { .. })));
+        assert!(!root.path().join("elsewhere").exists());
     }
 
     #[test]

@@ -117,10 +117,10 @@ fn what_others_wrote_moves_no_cursor() {
 #[test]
 fn journal_store_and_key_are_neither_reached_through_links_nor_taken_from_others() {
     for (file, mode, words) in [
-        ("journal.db", 0o666, "is open to others"),
-        ("journal.db", 0o620, "is open to others"),
-        ("store.db", 0o666, "is open to others"),
-        ("store.db", 0o602, "is open to others"),
+        ("journal.db", 0o666, "can be written by others"),
+        ("journal.db", 0o622, "can be written by others"),
+        ("store.db", 0o666, "can be written by others"),
+        ("store.db", 0o602, "can be written by others"),
         ("store.db.key", 0o640, "is open to others"),
         ("store.db.key", 0o604, "is open to others"),
     ] {
@@ -139,8 +139,10 @@ fn journal_store_and_key_are_neither_reached_through_links_nor_taken_from_others
         symlink("/dev/null", program.folder().join(file)).expect("linked");
         refused(&sandbox, &program, "is a symbolic link");
         let (sandbox, program) = used();
-        set_mode(program.folder(), 0o777);
-        refused(&sandbox, &program, "can be written by others");
+        for mode in [0o777, 0o1777] {
+            set_mode(program.folder(), mode);
+            refused(&sandbox, &program, "can be written by others");
+        }
     }
 }
 

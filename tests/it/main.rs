@@ -5,6 +5,7 @@ mod cli;
 mod convergence;
 mod documents;
 mod embedded_store;
+mod foreign_files;
 mod hardening;
 mod journal_contract;
 mod journal_form;

@@ -281,8 +281,8 @@ async fn what_cannot_be_trusted_is_refused_for_reading_and_writing() {
     assert!(matches!(refused(&link), DatabaseError::File(FileError::Symlink { .. })));
 
     set_mode(fixture.folder.path(), 0o777);
-    assert!(matches!(refused(&fixture.path), DatabaseError::File(FileError::ExposedFolder { .. })));
-    assert!(matches!(JournalLock::acquire(&fixture.path), Err(LockError::File(FileError::ExposedFolder { .. }))));
+    assert!(matches!(refused(&fixture.path), DatabaseError::File(FileError::Ownership(_))));
+    assert!(matches!(JournalLock::acquire(&fixture.path), Err(LockError::File(FileError::Ownership(_)))));
     set_mode(fixture.folder.path(), 0o700);
 
     symlink(fixture.folder.path().join("elsewhere"), with_suffix(&fixture.path, ".lock")).expect("linked");

@@ -163,7 +163,7 @@ fn symlinks_and_files_open_to_others_are_refused() {
     }
     let fixture = made();
     std::fs::set_permissions(&fixture.path, std::fs::Permissions::from_mode(0o666)).expect("set");
-    assert!(matches!(refused(&fixture), DatabaseError::File(super::super::FileError::ExposedFile { .. })));
+    assert!(matches!(refused(&fixture), DatabaseError::File(super::super::FileError::Ownership(_))));
 }
 
 #[test]

@@ -191,7 +191,7 @@ impl From<DatabaseError> for StorageError {
             DatabaseError::File(
                 super::FileError::Symlink { .. }
                 | super::FileError::NotAFile { .. }
-                | super::FileError::ExposedFolder { .. }
+                | super::FileError::Ownership(_)
                 | super::FileError::ExposedFile { .. },
             )
             | DatabaseError::Missing { .. }

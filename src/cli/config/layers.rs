@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::cli::error::CliError;
 
 /// Every setting, as (section, key); the section of a key at the top is empty.
-const SETTINGS: [(&str, &str); 22] = [
+const SETTINGS: [(&str, &str); 23] = [
     ("", "journal"),
     ("", "store"),
+    ("", "trusted_groups"),
     ("policy", "older_than"),
     ("policy", "overlap"),
     ("policy", "quarantine"),
@@ -203,7 +204,7 @@ impl Layers {
                     did_you_mean(name, known, "unset it"),
                 ));
             };
-            let list = matches!((section, key), ("policy", "unread_ok") | ("owner", "table"));
+            let list = matches!((section, key), ("policy", "unread_ok") | ("owner", "table") | ("", "trusted_groups"));
             let texts = if (section, key) == ("", "store") {
                 // A URI may have commas and blanks, and no line ends.
                 value.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
@@ -305,6 +306,10 @@ fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<V
     }) {
         let list: Option<Vec<String>> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
         return list.ok_or_else(|| wrong("a list of texts in quotes"));
+    }
+    if let Some(list) = value.as_array().filter(|_| (section, key) == ("", "trusted_groups")) {
+        let list: Option<Vec<String>> = list.iter().map(|id| id.as_integer().map(|id| id.to_string())).collect();
+        return list.ok_or_else(|| wrong("a list of group numbers, such as [2000]"));
     }
     if let Some(word) = value.as_bool().filter(|_| key == "read_only") {
         return Ok(vec![word.to_string()]);

@@ -12,6 +12,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use globset::GlobSet;
 
 use super::args::{ChoiceArgs, Global};
 use super::error::CliError;
+use crate::adapters::ownership;
 use crate::drive::choice::Choice;
 use crate::drive::owner::Owner;
 use crate::rotation::policy::Policy;
@@ -44,6 +46,8 @@ pub struct Config {
     pub trust: Option<Trust>,
     /// The journal.
     pub journal: PathBuf,
+    /// Groups whose members may write what rotator trusts, by number.
+    pub trusted_groups: BTreeSet<u32>,
     /// The stores; at least one.
     pub stores: Vec<StoreSettings>,
     /// The accounts; none: that of the credentials in use.
@@ -76,6 +80,10 @@ impl Config {
     /// # Errors
     /// [`CliError::usage`] for whatever is not known or cannot be understood, with its origin.
     pub fn load(global: &Global, choice: &ChoiceArgs, around: &Surroundings) -> Result<Self, CliError> {
+        // Whether the file is trusted cannot be said by the file itself.
+        let mut above = Layers::default();
+        above.environment(&around.variables)?;
+        ownership::trust_groups(values::trusted_groups(&above)?);
         let found = Found::look(global.config.as_deref(), around)?;
         let trust = found.as_ref().map(|found| found.trust(around)).transpose()?;
         let mut layers = match &found {
@@ -85,6 +93,7 @@ impl Config {
         layers.environment(&around.variables)?;
         lay_flags(&mut layers, global, choice);
         let mut config = values::read(&layers, around)?;
+        ownership::trust_groups(config.trusted_groups.clone());
         (config.file, config.trust) = (found.map(|found| found.path), trust);
         tracing::info!("the configuration is {}", config.origin());
         Ok(config)

@@ -306,3 +306,20 @@ fn there_may_be_several_stores_and_the_highest_layer_names_them_all() {
     let flags = ["--store", "file:/f", "--store", "file:/g"];
     assert_eq!(names(load(file, &variables, &flags).expect("valid")), ["file:/f", "file:/g"]);
 }
+
+#[test]
+fn trusted_groups_are_numbers_from_the_file_or_the_environment() {
+    let groups = |config: Config| config.trusted_groups.into_iter().collect::<Vec<_>>();
+    assert_eq!(groups(load("", &[], &[]).expect("valid")), [0_u32; 0]);
+    assert_eq!(groups(load("trusted_groups = [2000, 7]", &[], &[]).expect("valid")), [7, 2000]);
+    let above = [("ROTATOR_TRUSTED_GROUPS", "3000, 8")];
+    assert_eq!(groups(load("trusted_groups = [2000]", &above, &[]).expect("valid")), [8, 3000]);
+    for (file, variables) in [
+        ("trusted_groups = [\"staff\"]", &[][..]),
+        ("trusted_groups = [-1]", &[]),
+        ("", &[("ROTATOR_TRUSTED_GROUPS", "staff")]),
+    ] {
+        let error = error(file, variables, &[]);
+        assert!(error.contains("trusted_groups"), "{error}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What a given text means: durations, numbers, patterns, choices of words, and which go together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
             Some(given) => absolute(base(given, around), Path::new(not_empty("journal", given)?)),
             None => around.default_journal()?,
         },
+        trusted_groups: trusted_groups(layers)?,
         accounts: accounts::read(layers.accounts(), &stores)?,
         sinks: sinks::read(layers.sinks(), &stores)?,
         stores,
@@ -68,6 +69,16 @@ pub(super) fn stores(layers: &Layers, around: &Surroundings) -> Result<Vec<Store
     let stores = stores?;
     check_names(&stores, &given.origin)?;
     Ok(stores)
+}
+
+/// The groups that are trusted, by number: what a name stands for may be said by a server.
+pub(super) fn trusted_groups(layers: &Layers) -> Result<BTreeSet<u32>, CliError> {
+    let Some(given) = layers.get("", "trusted_groups") else { return Ok(BTreeSet::new()) };
+    let number = |text: &String| {
+        let hint = "write the numbers of groups, such as 2000; `getent group NAME` shows that of a group";
+        text.trim().parse().map_err(|_| bad("trusted_groups", given, text, hint))
+    };
+    given.texts.iter().map(number).collect()
 }
 
 fn policy(layers: &Layers) -> Result<Policy, CliError> {

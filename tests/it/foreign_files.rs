@@ -1,0 +1,148 @@
+//! Files of another user of this host where rotator's own private files are or would be: refused, and never used.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::Path;
+
+use rotator::adapters::ownership;
+use rotator::adapters::sqlite_journal::{JournalLock, SqliteJournal};
+use rotator::adapters::stores::embedded::EmbeddedStore;
+
+use crate::support::attacker::{ATTACKER, Attacker, attack};
+use crate::support::other_process;
+
+/// How often a race is played.
+const TRIES: usize = 500;
+
+/// A key that the other user knows.
+const PLANTED_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+
+/// Whether this is root, which alone can give a file to another user; else a message.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn is_root(test: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        eprintln!("{test}: skipped, since only root can make files of another user");
+    }
+    is_root
+}
+
+/// A folder for this user alone, with a store and a journal that were used.
+fn used() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(EmbeddedStore::create_or_open(&folder.path().join("store.db"), None).expect("made"));
+    drop(JournalLock::acquire(&folder.path().join("journal.db")).expect("locked"));
+    drop(SqliteJournal::open(&folder.path().join("journal.db")).expect("made"));
+    folder
+}
+
+/// What rotator says when it opens everything in the folder; nothing, if it takes it all.
+fn said(folder: &Path) -> Option<String> {
+    let (store, journal) = (folder.join("store.db"), folder.join("journal.db"));
+    let opened = EmbeddedStore::create_or_open(&store, None).map(drop).map_err(|error| error.to_string());
+    let locked = JournalLock::acquire(&journal).map(drop).map_err(|error| error.to_string());
+    let written = SqliteJournal::open(&journal).map(drop).map_err(|error| error.to_string());
+    let read = SqliteJournal::open_read_only(&journal).map(drop).map_err(|error| error.to_string());
+    [opened, locked, written, read].into_iter().find_map(Result::err)
+}
+
+#[test]
+fn no_private_file_of_another_user_is_used() {
+    if !is_root("foreign_files::no_private_file_of_another_user_is_used") {
+        return;
+    }
+    let names = ["store.db", "store.db.key", "store.db-wal", "store.db-shm", "journal.db", "journal.db-wal"];
+    for name in [&names[..], &["journal.db-shm", "journal.db-journal", "journal.db.lock"]].concat() {
+        let folder = used();
+        let path = folder.path().join(name);
+        fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path).expect("there");
+        chown(&path, Some(ATTACKER), Some(ATTACKER)).expect("given");
+        let said = said(folder.path()).unwrap_or_else(|| panic!("{name} was used"));
+        assert!(said.contains(name) && said.contains("belongs to user 65534"), "{name}: {said}");
+        chown(&path, Some(0), Some(0)).expect("taken back");
+    }
+    assert_eq!(said(used().path()), None);
+}
+
+#[test]
+fn a_planted_key_seals_no_new_store() {
+    if !is_root("foreign_files::a_planted_key_seals_no_new_store") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, key) = (folder.path().join("store.db"), folder.path().join("store.db.key"));
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).expect("made");
+    fs::write(&key, PLANTED_KEY).expect("written");
+    chown(&key, Some(ATTACKER), Some(ATTACKER)).expect("given");
+    let error = EmbeddedStore::create_or_open(&store, None).err().expect("it is refused").to_string();
+    assert!(error.contains("store.db.key belongs to user 65534"), "{error}");
+    assert!(!store.exists(), "a store was made");
+}
+
+/// What a volume with a group, and files made with umask 002, look like.
+#[test]
+fn a_group_that_may_write_is_named_until_it_is_trusted() {
+    if !is_root("foreign_files::a_group_that_may_write_is_named_until_it_is_trusted") {
+        return;
+    }
+    const GROUP: u32 = 61_234;
+    let folder = used();
+    chown(folder.path(), None, Some(GROUP)).expect("given");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2775)).expect("set");
+    let said_of_it = said(folder.path()).expect("it is refused");
+    for words in ["group 61234", "2775", "trusted_groups = [61234]", "ROTATOR_TRUSTED_GROUPS=61234"] {
+        assert!(said_of_it.contains(words), "no {words:?} in {said_of_it}");
+    }
+    ownership::trust_groups([GROUP].into());
+    assert_eq!(said(folder.path()), None);
+    ownership::trust_groups([].into());
+    // A folder above it that another user owns is as bad as one that others may write.
+    let inner = folder.path().join("inner");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("set");
+    fs::create_dir(&inner).expect("made");
+    assert_eq!(said(&inner), None);
+    chown(folder.path(), Some(ATTACKER), None).expect("given");
+    let said_of_it = said(&inner).expect("it is refused");
+    assert!(said_of_it.contains("belongs to user 65534") && !said_of_it.contains("inner"), "{said_of_it}");
+    chown(folder.path(), Some(0), None).expect("taken back");
+}
+
+/// Another user makes the folder of the journal first, with a lock in it, in a folder like /tmp.
+#[test]
+fn nothing_in_a_shared_folder_is_taken_from_another_user_who_is_faster() {
+    const TEST: &str = "foreign_files::nothing_in_a_shared_folder_is_taken_from_another_user_who_is_faster";
+    const LOCK: &str = "journal.db.lock";
+    if let Some(folder) = other_process::given_folder() {
+        let (mine, away) = (folder.join("shared/mine"), folder.join("shared/away"));
+        return attack(&folder, || {
+            // What fails is tried again: the victim takes away what it finds.
+            let _ = fs::remove_dir_all(&away);
+            let planted = fs::create_dir(&away)
+                .and_then(|()| fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(away.join(LOCK)));
+            if planted.is_ok() && fs::rename(&away, &mine).is_ok() {
+                std::thread::sleep(std::time::Duration::from_micros(200));
+                let _ = fs::rename(&mine, &away);
+            }
+            true
+        });
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let shared = folder.path().join("shared");
+    fs::create_dir(&shared).expect("made");
+    for (path, mode) in [(folder.path(), 0o755), (&shared, 0o1777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+    }
+    let Some(_attacker) = Attacker::start(TEST, folder.path()) else { return };
+    let (mine, mut made, mut taken) = (shared.join("mine"), 0, 0);
+    for _ in 0..TRIES {
+        if let Ok(_lock) = JournalLock::acquire(&mine.join("journal.db")) {
+            made += 1;
+            let is_ours = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.uid() == 0);
+            taken += usize::from(!is_ours(&mine) || !is_ours(&mine.join(LOCK)));
+        }
+        // The other user may be at it, too.
+        let _ = fs::remove_dir_all(&mine);
+    }
+    assert_eq!(taken, 0, "of {made} locks, made in {TRIES} tries, were in another user's folder");
+    assert!(made > 0, "no lock was made: the play says nothing");
+}
