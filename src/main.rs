@@ -42,12 +42,13 @@ fn outlive_a_file_size_limit() {
 /// Takes what no library and no child process (a `credential_process`) may inherit.
 #[expect(unsafe_code, reason = "removing a variable is sound while the process has one thread, which is so here only")]
 fn take_from_environment() -> FromEnvironment {
-    let store_key = std::env::var("ROTATOR_STORE_KEY").ok().filter(|key| !key.is_empty()).map(Zeroizing::new);
-    for name in MAKES_THE_SDK_TELL.into_iter().chain(["ROTATOR_STORE_KEY"]) {
+    let key = |name: &str| std::env::var(name).ok().filter(|key| !key.is_empty()).map(Zeroizing::new);
+    let (store_key, new_store_key) = (key("ROTATOR_STORE_KEY"), key("ROTATOR_STORE_NEW_KEY"));
+    for name in MAKES_THE_SDK_TELL.into_iter().chain(["ROTATOR_STORE_KEY", "ROTATOR_STORE_NEW_KEY"]) {
         // SAFETY: called first thing in `main`; no other thread exists that could read the environment.
         unsafe { std::env::remove_var(name) };
     }
-    FromEnvironment { store_key, ignores_hangup: ignores_hangup() }
+    FromEnvironment { store_key, new_store_key, ignores_hangup: ignores_hangup() }
 }
 
 /// Whether whoever started this process had SIGHUP ignored, as `nohup` does.

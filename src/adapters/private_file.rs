@@ -220,10 +220,15 @@ impl Draft {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
             Err(error) => return Err(FileError::io(path, "created")(error)),
         }
-        let folder = folder_of(path);
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder, "synced"))?;
+        sync_folder(path)?;
         Ok(true)
     }
+}
+
+/// Makes durable which names the folder of `path` holds.
+pub(super) fn sync_folder(path: &Path) -> Result<(), FileError> {
+    let folder = folder_of(path);
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder, "synced"))
 }
 
 impl Drop for Draft {

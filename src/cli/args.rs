@@ -298,6 +298,8 @@ pub enum StoreCommand {
         /// The file; - is stdin
         file: PathBuf,
     },
+    /// Seal all entries under another key, made anew or given in ROTATOR_STORE_NEW_KEY
+    Rekey,
     /// Remove one entry
     Rm {
         /// The entry, <app>/<environment>/<secret-name>

@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::output::document::to_bytes;
 use super::output::terminal::printable;
 use super::wire;
-use crate::adapters::stores::embedded::{EmbeddedStore, StoreError};
+use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, RekeyError, StoreError};
 use crate::drive::report::with_causes;
 use crate::rotation::name::EntryName;
 use crate::rotation::secret::SecretValue;
@@ -49,6 +49,7 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
             set(context, &config, name)?;
         }
         StoreCommand::Import { file } => import(context, &config, file)?,
+        StoreCommand::Rekey => rekey(context, &config)?,
         StoreCommand::Rm { name } => {
             let store = wire::open_embedded(&config, &context.given)?;
             if !store.remove(name).map_err(|error| failed(&error))? {
@@ -116,6 +117,29 @@ fn import(context: &Context, config: &Config, file: &Path) -> Result<(), CliErro
     let store = open_or_make(context, config)?;
     store.import(entries).map_err(|error| failed(&error))?;
     context.terminal.say(&format!("imported {number} {}", if number == 1 { "entry" } else { "entries" }));
+    Ok(())
+}
+
+fn rekey(context: &Context, config: &Config) -> Result<(), CliError> {
+    let (uri, path) = config.embedded()?;
+    let (key, new) = (context.given.key()?, context.given.new_key()?);
+    let origin = EmbeddedStore::rekey(path, key, new).map_err(|error| match &error {
+        RekeyError::NewKeyMissing => CliError::usage(with_causes(&error), "nothing was changed"),
+        RekeyError::Open(_) | RekeyError::Store(_) => CliError::failed(
+            format!("the store {} was not sealed under another key: {}", uri.name, with_causes(&error)),
+            "the key that it has stays in use; see to the cause, then run `rotator store rekey` again",
+        ),
+    })?;
+    let (where_it_is, old) = match origin {
+        KeyOrigin::File(file) => {
+            (format!("in the key file {}", file.display()), "the old key opens older backups only")
+        }
+        KeyOrigin::Given => (
+            "the one of ROTATOR_STORE_NEW_KEY: from now on give it in ROTATOR_STORE_KEY".to_owned(),
+            "the old key opens older backups only, and a key file of it was removed",
+        ),
+    };
+    context.terminal.say(&format!("sealed every entry of {} again; the new key is {where_it_is}; {old}", uri.name));
     Ok(())
 }
 

@@ -38,6 +38,8 @@ use crate::ports::sink::Sink;
 pub struct FromEnvironment {
     /// `ROTATOR_STORE_KEY`.
     pub store_key: Option<Zeroizing<String>>,
+    /// `ROTATOR_STORE_NEW_KEY`.
+    pub new_store_key: Option<Zeroizing<String>>,
     /// Whether SIGHUP is to be ignored, as under `nohup`.
     pub ignores_hangup: bool,
 }
@@ -46,17 +48,24 @@ impl FromEnvironment {
     /// The store's key, where one was given.
     ///
     /// # Errors
-    /// [`CliError::usage`] if it is none.
+    /// [`CliError::usage`] if the variable holds something else.
     pub fn key(&self) -> Result<Option<StoreKey>, CliError> {
-        let Some(text) = &self.store_key else { return Ok(None) };
-        let key = StoreKey::from_base64(text).map_err(|error| {
-            CliError::usage(
-                format!("ROTATOR_STORE_KEY holds no key: {error}"),
-                "put the store's own key there, or unset it",
-            )
-        })?;
-        Ok(Some(key))
+        parsed("ROTATOR_STORE_KEY", self.store_key.as_ref(), "put the store's own key there, or unset it")
     }
+
+    /// The key that `rotator store rekey` seals the store under, where one was given.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] if the variable holds something else.
+    pub fn new_key(&self) -> Result<Option<StoreKey>, CliError> {
+        parsed("ROTATOR_STORE_NEW_KEY", self.new_store_key.as_ref(), "put the new key there, or unset it")
+    }
+}
+
+fn parsed(variable: &str, text: Option<&Zeroizing<String>>, help: &str) -> Result<Option<StoreKey>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let key = StoreKey::from_base64(text);
+    key.map(Some).map_err(|error| CliError::usage(format!("{variable} holds no key: {error}"), help))
 }
 
 /// The journal, held: no other rotator writes it while this lives.

@@ -174,7 +174,7 @@ impl DatabaseError {
         Self::Missing { what: kind.what, path: path.to_owned(), how_made: kind.how_made }
     }
 
-    pub(super) fn damaged(path: &Path, kind: &Kind, found: &str) -> Self {
+    pub(in crate::adapters) fn damaged(path: &Path, kind: &Kind, found: &str) -> Self {
         Self::Damaged { what: kind.what, path: path.to_owned(), found: found.to_owned(), remedy: kind.remedy }
     }
 

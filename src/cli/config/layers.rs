@@ -35,7 +35,7 @@ const SETTINGS: [(&str, &str); 23] = [
 ];
 
 /// Names in the environment that are no settings of the file.
-const OTHER_VARIABLES: [&str; 3] = ["ROTATOR_CONFIG", "ROTATOR_STORE_KEY", "ROTATOR_LOG"];
+const OTHER_VARIABLES: [&str; 4] = ["ROTATOR_CONFIG", "ROTATOR_STORE_KEY", "ROTATOR_STORE_NEW_KEY", "ROTATOR_LOG"];
 
 /// For tests of rotator itself.
 const TEST_VARIABLES: &str = "ROTATOR_TEST_";

@@ -79,6 +79,62 @@ fn a_configuration_that_is_not_understood_is_two() {
 }
 
 #[test]
+fn a_store_gets_another_key() {
+    let mut bench = Bench::new();
+    bench.run_with(&["store", "set", "app1/production/PASSWORD"], "hunter2").code(0);
+    let read = |bench: &Bench| bench.run(&["store", "get", "app1/production/PASSWORD"]).code(0).stdout;
+    let key_file = bench.path("store.db.key");
+    let old_key = std::fs::read_to_string(&key_file).expect("a key");
+    bench.run(&["store", "rekey"]).code(0).says("the new key is in the key file");
+    assert_ne!(std::fs::read_to_string(&key_file).expect("a key"), old_key);
+    assert_eq!(read(&bench), "hunter2");
+
+    let new_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=";
+    bench.run_in(("ROTATOR_STORE_NEW_KEY", "short"), &["store", "rekey"]).code(2).says("ROTATOR_STORE_NEW_KEY");
+    bench
+        .run_in(("ROTATOR_STORE_NEW_KEY", new_key), &["store", "rekey"])
+        .code(0)
+        .says("from now on give it in ROTATOR_STORE_KEY");
+    assert!(!key_file.exists());
+    bench.run(&["store", "list"]).code(1).says("has lost its key");
+    bench.program.set("ROTATOR_STORE_KEY", new_key);
+    assert_eq!(read(&bench), "hunter2");
+    bench.run(&["store", "rekey"]).code(2).says("ROTATOR_STORE_NEW_KEY");
+    assert_eq!(read(&bench), "hunter2", "nothing was changed");
+}
+
+/// Whoever can write the file puts an old row back, with an old pair in it.
+#[test]
+fn an_entry_that_was_put_back_in_the_file_is_never_rotated_and_holds_removals_back() {
+    let bench = Bench::with_users(&["app1/production", "app2/production"]);
+    let rows = |sql: &str| {
+        let file = rusqlite::Connection::open(bench.path("store.db")).expect("opens");
+        let mut statement = file.prepare(sql).expect("valid");
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let rows: Vec<(String, i64, Vec<u8>)> =
+            statement.query_map([], row).expect("read").map(|row| row.expect("read")).collect();
+        rows
+    };
+    let before = rows("SELECT name, version, sealed FROM entry WHERE name LIKE 'app1/%'");
+    bench.run(&["run", "--older-than", "0s", "--only", "app1/*", "-q"]).code(0);
+    let file = rusqlite::Connection::open(bench.path("store.db")).expect("opens");
+    for (name, version, sealed) in &before {
+        let sql = "UPDATE entry SET version = ?2, sealed = ?3 WHERE name = ?1";
+        file.execute(sql, (name, version, sealed)).expect("valid");
+    }
+    drop(file);
+    let ended = bench.run(&["run", "--older-than", "0s", "-q"]);
+    assert_ne!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(
+        format!("{}{}", ended.stdout, ended.stderr).contains("app1/production"),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
+    bench.run(&["store", "get", &before[0].0]).code(1).says("put an older value back");
+}
+
+#[test]
 fn a_file_that_is_no_journal_is_refused_and_left_as_it_is() {
     let bench = Bench::with_users(&["app1/production"]);
     bench.write("journal.db", "this is somebody's diary");

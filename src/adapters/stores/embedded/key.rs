@@ -75,6 +75,49 @@ pub(super) fn file_of(store: &Path) -> PathBuf {
     private_file::with_suffix(store, ".key")
 }
 
+/// The key file that a change of the key makes, until it takes the place of [`file_of`].
+fn next_of(store: &Path) -> PathBuf {
+    private_file::with_suffix(store, ".key.next")
+}
+
+/// The key that a change of the key left behind, which a crash cut off; `None` if there was none.
+pub(super) fn load_next(store: &Path) -> Result<Option<StoreKey>, OpenStoreError> {
+    load(&next_of(store))
+}
+
+/// Makes a new key beside the present one. One that is there was never used: the present one opens the store.
+pub(super) fn make_next(store: &Path) -> Result<StoreKey, OpenStoreError> {
+    let next = next_of(store);
+    remove_file(&next)?;
+    create(&next)?;
+    load(&next)?.ok_or_else(|| FileError::io(&next, "opened")(std::io::ErrorKind::NotFound.into()).into())
+}
+
+/// Gives the new key file the name of the old one.
+pub(super) fn take_next(store: &Path) -> Result<(), OpenStoreError> {
+    let (next, file) = (next_of(store), file_of(store));
+    match std::fs::rename(&next, &file) {
+        Ok(()) => private_file::sync_folder(&file)?,
+        // Another process opened the store meanwhile, and gave it its name.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(FileError::io(&file, "replaced")(error).into()),
+    }
+    Ok(())
+}
+
+/// Removes the key file, if there is one.
+pub(super) fn remove(store: &Path) -> Result<(), OpenStoreError> {
+    remove_file(&file_of(store))
+}
+
+fn remove_file(path: &Path) -> Result<(), OpenStoreError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(private_file::sync_folder(path)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(FileError::io(path, "removed")(error).into()),
+    }
+}
+
 /// Reads a key file; `None` if there is none.
 pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, OpenStoreError> {
     let Some(file) = private_file::open(path, Others::MayDoNothing)? else { return Ok(None) };

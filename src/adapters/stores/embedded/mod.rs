@@ -5,15 +5,17 @@
 
 mod key;
 mod operations;
+mod rekey;
 mod seal;
 mod table;
+mod versions;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::super::private_file;
 use super::super::sqlite::{self, DatabaseError, Kind, chain};
@@ -26,8 +28,10 @@ use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::{EntryName, InvalidName, StoreIdentity, StoreName};
 pub use key::{KeyOrigin, MalformedKey, StoreKey};
 pub use operations::{Listed, StoreError};
+pub use rekey::RekeyError;
 use seal::Sealer;
 use table::WriteError;
+use versions::{Versions, VersionsError};
 
 /// What an SQLite file has to be to be a store.
 const KIND: Kind = Kind {
@@ -36,7 +40,10 @@ const KIND: Kind = Kind {
     how_made: "check the path; `rotator init` or `rotator store import` makes one",
     // "rotS"
     application_id: 0x726f_7453,
-    migrations: &[include_str!("../../../../migrations/store/0001_store.sql")],
+    migrations: &[
+        include_str!("../../../../migrations/store/0001_store.sql"),
+        include_str!("../../../../migrations/store/0002_versions.sql"),
+    ],
     read_from: 1,
     inspect: |_, _| Ok(()),
     // A value that was replaced is overwritten with zeros, sealed as it was.
@@ -134,16 +141,30 @@ impl EmbeddedStore {
 
     fn open(name: StoreName, path: PathBuf, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
         let (key, origin) = find_key(&path, given)?;
-        Self::open_with(name, path, &key, origin)
+        let in_file = matches!(origin, KeyOrigin::File(_));
+        match Self::open_with(name.clone(), path.clone(), &key, origin) {
+            // A change of the key was cut off between its commit and the end.
+            Err(OpenStoreError::WrongKey { path, origin }) if in_file => {
+                let Some(next) = key::load_next(&path)? else {
+                    return Err(OpenStoreError::WrongKey { path, origin });
+                };
+                let store = Self::open_with(name, path.clone(), &next, origin)?;
+                key::take_next(&path)?;
+                Ok(store)
+            }
+            opened => opened,
+        }
     }
 
     fn open_with(name: StoreName, path: PathBuf, key: &StoreKey, origin: KeyOrigin) -> Result<Self, OpenStoreError> {
-        let connection = sqlite::open(&path, &KIND)?;
+        let mut connection = sqlite::open(&path, &KIND)?;
         let (identity, key_check) =
             table::meta(&connection).map_err(|source| DatabaseError::sqlite(&path, &KIND, "read", source))?;
         let sealer = Sealer::new(key, StoreIdentity::new(identity)?);
-        if !sealer.is_right_for(&key_check) {
-            return Err(OpenStoreError::WrongKey { path, origin });
+        match sealer.checked(&key_check) {
+            None => return Err(OpenStoreError::WrongKey { path, origin }),
+            Some(true) => {}
+            Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
         let file = file_at(&path)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection: Mutex::new(connection) }) })
@@ -194,9 +215,32 @@ fn create(path: &Path, key: &StoreKey) -> Result<(), OpenStoreError> {
     getrandom::fill(&mut random).map_err(|_| OpenStoreError::NoRandomness)?;
     let identity = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
     let sealer = Sealer::new(key, StoreIdentity::new(identity)?);
-    let key_check = sealer.key_check().map_err(|_| OpenStoreError::NoRandomness)?;
+    let key_check = sealer.key_check(false).map_err(|_| OpenStoreError::NoRandomness)?;
     sqlite::create(path, &KIND, |connection| table::begin(connection, sealer.identity(), &key_check))?;
     Ok(())
+}
+
+/// Takes the rows as they stand for those that were written last: in a new store, and once in one that an earlier rotator
+/// made.
+fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> Result<(), OpenStoreError> {
+    let failed = |source| OpenStoreError::from(DatabaseError::sqlite(path, &KIND, "brought up to date", source));
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Read inside: another process may have done so while this one waited for the lock.
+    let (_, key_check) = table::meta(&transaction).map_err(failed)?;
+    if sealer.checked(&key_check) != Some(false) {
+        return Ok(());
+    }
+    match Versions::of_rows(sealer, &transaction).and_then(Versions::write) {
+        Ok(()) => {}
+        Err(VersionsError::Database(source)) => return Err(failed(source)),
+        Err(VersionsError::Foreign) => {
+            return Err(DatabaseError::damaged(path, &KIND, "its versions do not open").into());
+        }
+        Err(VersionsError::NoRandomness) => return Err(OpenStoreError::NoRandomness),
+    }
+    let key_check = sealer.key_check(true).map_err(|_| OpenStoreError::NoRandomness)?;
+    table::set_key_check(&transaction, &key_check).map_err(failed)?;
+    transaction.commit().map_err(failed)
 }
 
 /// Device and inode of the file at `path`.
@@ -211,6 +255,9 @@ fn call_kind(error: &StoreError) -> CallErrorKind {
         | StoreError::Replaced { .. }
         | StoreError::Unsealable { .. }
         | StoreError::Unsealed { .. }
+        | StoreError::NotLast { .. }
+        | StoreError::Versions { .. }
+        | StoreError::NoRandomness { .. }
         | StoreError::Nonsense { .. }
         | StoreError::Poisoned { .. } => CallErrorKind::Other,
     }

@@ -1,5 +1,6 @@
 //! What is done with a store, blocking: by the port (on a thread of its own) and by `rotator store`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 use std::time::SystemTime;
@@ -7,6 +8,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::table::{self, Row, WriteError};
+use super::versions::{Versions, VersionsError, Written, is_last};
 use super::{EmbeddedStore, Inner, KIND, file_at};
 use crate::adapters::DatabaseError;
 use crate::planted::{self, Planted};
@@ -14,6 +16,10 @@ use crate::ports::secret_store::{Reading, Version, Write};
 use crate::rotation::name::EntryName;
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretValue;
+
+/// What is wrong with an entry whose row is not the one that was written last.
+const NOT_LAST: &str = "something else changed or removed it, or put an older value back: find out who wrote to the file, then \
+                        set it again with `rotator store set`";
 
 /// Why a store could not be read or written. Holds nothing of any value.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,26 @@ pub enum StoreError {
         path: PathBuf,
         /// The entry.
         entry: EntryName,
+    },
+    /// An entry is not the one that this store wrote last.
+    #[error("the entry {entry} of the store {}: {NOT_LAST}", path.display())]
+    NotLast {
+        /// The store.
+        path: PathBuf,
+        /// The entry.
+        entry: EntryName,
+    },
+    /// What says which version of each entry was written last does not open.
+    #[error("the versions of the store {} do not open: something else wrote to it, or it has another key since this process opened it; try again, and else {}", path.display(), KIND.remedy)]
+    Versions {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The system has no random numbers to give.
+    #[error("the store {} could not be written: the system gives no random numbers; try again later", path.display())]
+    NoRandomness {
+        /// The store.
+        path: PathBuf,
     },
     /// A row holds what we never wrote.
     #[error("the store {} holds a name or a time that rotator did not write: {}", path.display(), KIND.remedy)]
@@ -90,8 +116,11 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StoreError`] if it cannot be read or unsealed.
     pub fn get(&self, entry: &EntryName) -> Result<Option<SecretValue>, StoreError> {
-        let row = table::one(&*self.inner.open()?, entry).map_err(|error| self.inner.failed("read", error))?;
-        self.inner.unseal(entry, row)
+        self.inner.look(|inner, transaction, versions| {
+            let row = table::one(transaction, entry).map_err(|error| inner.failed("read", error))?;
+            let written = versions.of(entry.as_str()).map_err(|error| inner.unversioned("read", error))?;
+            inner.unseal(entry, row, written.map(|written| written.version))
+        })
     }
 
     /// The value that an entry had before the rotation that is under way; `None` if none is.
@@ -99,8 +128,11 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StoreError`] if it cannot be read or unsealed.
     pub fn previous(&self, entry: &EntryName) -> Result<Option<SecretValue>, StoreError> {
-        let row = table::previous(&*self.inner.open()?, entry).map_err(|error| self.inner.failed("read", error))?;
-        self.inner.unseal(entry, row)
+        self.inner.look(|inner, transaction, versions| {
+            let row = table::previous(transaction, entry).map_err(|error| inner.failed("read", error))?;
+            let written = versions.of(entry.as_str()).map_err(|error| inner.unversioned("read", error))?;
+            inner.unseal(entry, row, written.and_then(|written| written.previous))
+        })
     }
 
     /// Sets one entry, whatever it held.
@@ -116,10 +148,13 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StoreError`] if one cannot be written.
     pub fn import(&self, entries: Vec<(EntryName, SecretValue)>) -> Result<(), StoreError> {
-        self.inner.change(|inner, transaction, at| {
+        self.inner.change(|inner, transaction, versions, at| {
             for (entry, value) in &entries {
-                let row = inner.seal(transaction, entry, value)?;
+                let row = inner.seal(versions, entry, value)?;
                 table::set(transaction, &row, at).map_err(|error| inner.failed("written", error))?;
+                let before = versions.of(&row.name).map_err(|error| inner.unversioned("read", error))?;
+                let written = Written { version: row.version, previous: before.and_then(|before| before.previous) };
+                inner.note(versions, entry, Some(written))?;
             }
             Ok(())
         })
@@ -130,7 +165,8 @@ impl EmbeddedStore {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     pub fn remove(&self, entry: &EntryName) -> Result<bool, StoreError> {
-        self.inner.change(|inner, transaction, _| {
+        self.inner.change(|inner, transaction, versions, _| {
+            inner.note(versions, entry, None)?;
             table::remove(transaction, entry).map_err(|error| inner.failed("written", error))
         })
     }
@@ -138,7 +174,7 @@ impl EmbeddedStore {
 
 impl Inner {
     /// The connection, once it is sure that it leads to the file that has the name.
-    fn open(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
+    pub(super) fn open(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         self.check_still_there()?;
         self.connection.lock().map_err(|_| StoreError::Poisoned { path: self.path.clone() })
     }
@@ -151,7 +187,7 @@ impl Inner {
         Err(StoreError::Replaced { path: self.path.clone() })
     }
 
-    fn failed(&self, done: &'static str, error: rusqlite::Error) -> StoreError {
+    pub(super) fn failed(&self, done: &'static str, error: rusqlite::Error) -> StoreError {
         DatabaseError::sqlite(&self.path, &KIND, done, error).into()
     }
 
@@ -159,68 +195,114 @@ impl Inner {
         StoreError::Nonsense { path: self.path.clone() }
     }
 
-    fn entry(&self, name: String) -> Result<EntryName, StoreError> {
+    pub(super) fn entry(&self, name: String) -> Result<EntryName, StoreError> {
         EntryName::new(name).map_err(|_| self.nonsense())
     }
 
-    fn unseal(&self, entry: &EntryName, row: Option<Row>) -> Result<Option<SecretValue>, StoreError> {
+    pub(super) fn unversioned(&self, done: &'static str, error: VersionsError) -> StoreError {
+        match error {
+            VersionsError::Database(error) => self.failed(done, error),
+            VersionsError::Foreign => StoreError::Versions { path: self.path.clone() },
+            VersionsError::NoRandomness => StoreError::NoRandomness { path: self.path.clone() },
+        }
+    }
+
+    fn note(&self, versions: &mut Versions<'_>, entry: &EntryName, written: Option<Written>) -> Result<(), StoreError> {
+        versions.note(entry.as_str(), written).map_err(|error| self.unversioned("written", error))
+    }
+
+    /// `written` is the version that was written last.
+    pub(super) fn unseal(
+        &self,
+        entry: &EntryName,
+        row: Option<Row>,
+        written: Option<i64>,
+    ) -> Result<Option<SecretValue>, StoreError> {
+        if row.as_ref().map(|row| row.version) != written {
+            return Err(StoreError::NotLast { path: self.path.clone(), entry: entry.clone() });
+        }
         let Some(row) = row else { return Ok(None) };
         let opened = self.sealer.open(entry.as_str(), row.version, &row.sealed);
         opened.map(Some).map_err(|_| StoreError::Unsealable { path: self.path.clone(), entry: entry.clone() })
     }
 
-    fn seal(&self, transaction: &Transaction<'_>, entry: &EntryName, value: &SecretValue) -> Result<Row, StoreError> {
-        let version = table::next_version(transaction).map_err(|error| self.failed("written", error))?;
+    fn seal(&self, versions: &mut Versions<'_>, entry: &EntryName, value: &SecretValue) -> Result<Row, StoreError> {
+        let version = versions.next().map_err(|error| self.unversioned("written", error))?;
         let unsealed = |_| StoreError::Unsealed { path: self.path.clone(), entry: entry.clone() };
         let sealed = self.sealer.seal(entry.as_str(), version, value.expose()).map_err(unsealed)?;
         Ok(Row { name: entry.to_string(), version, sealed })
     }
 
-    fn reading(&self, row: &Row) -> Reading {
-        match self.sealer.open(&row.name, row.version, &row.sealed) {
-            Ok(value) => Reading::Value { version: Version(row.version.to_string()), value },
-            Err(_) => Reading::Unreadable(
-                "it cannot be unsealed: something else wrote to it; set it again with `rotator store set`".to_owned(),
-            ),
+    /// `written` is what was written last of this entry, unless that cannot be known.
+    fn reading(&self, row: Option<&Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
+        match (row, written) {
+            (_, Err(error)) => Reading::Unreadable(error.to_string()),
+            (None, Ok(None)) => Reading::Missing,
+            (Some(row), Ok(written)) if is_last(row, *written) => {
+                match self.sealer.open(&row.name, row.version, &row.sealed) {
+                    Ok(value) => Reading::Value { version: Version(row.version.to_string()), value },
+                    Err(_) => Reading::Unreadable(
+                        "it cannot be unsealed: something else wrote to it; set it again with `rotator store set`"
+                            .to_owned(),
+                    ),
+                }
+            }
+            (None | Some(_), Ok(_)) => Reading::Unreadable(NOT_LAST.to_owned()),
         }
     }
 
     pub(super) fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, StoreError> {
-        // One statement, so one moment. It is over before anything is unsealed: writers need not wait for that.
-        let rows = table::all(&*self.open()?).map_err(|error| self.failed("read", error))?;
-        rows.into_iter()
-            .map(|row| {
-                let reading = self.reading(&row);
-                Ok((self.entry(row.name)?, reading))
-            })
-            .collect()
+        // It is over before anything is unsealed: writers need not wait for that.
+        let (rows, written) = self.look(|inner, transaction, versions| {
+            let rows = table::all(transaction).map_err(|error| inner.failed("read", error))?;
+            let written: Vec<_> = rows.iter().map(|row| inner.written(versions, &row.name)).collect();
+            let all = versions.all().map_err(|error| inner.unversioned("read", error))?;
+            let there: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            let removed: Vec<_> = all.into_iter().filter(|(name, _)| !there.contains(name.as_str())).collect();
+            let removed = removed.into_iter().map(|(name, written)| ((name, None), Ok(Some(written))));
+            let rows = rows.into_iter().map(|row| (row.name.clone(), Some(row))).zip(written);
+            Ok(rows.chain(removed).unzip::<_, _, Vec<_>, Vec<_>>())
+        })?;
+        let readings = rows.into_iter().zip(written).map(|((name, row), written)| {
+            let reading = self.reading(row.as_ref(), &written);
+            Ok((self.entry(name)?, reading))
+        });
+        let mut readings: Vec<_> = readings.collect::<Result<_, StoreError>>()?;
+        readings.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(readings)
+    }
+
+    /// What was written last of this entry.
+    fn written(&self, versions: &mut Versions<'_>, name: &str) -> Result<Option<Written>, StoreError> {
+        versions.of(name).map_err(|error| self.unversioned("read", error))
     }
 
     pub(super) fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, StoreError> {
-        let failed = |error| self.failed("read", error);
-        let mut connection = self.open()?;
-        // One moment for all of them.
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
-        entries
-            .iter()
-            .map(|entry| match table::one(&transaction, entry).map_err(failed)? {
-                Some(row) => Ok(self.reading(&row)),
-                None => Ok(Reading::Missing),
-            })
-            .collect()
+        self.look(|inner, transaction, versions| {
+            let read = |entry: &EntryName| {
+                let row = table::one(transaction, entry).map_err(|error| inner.failed("read", error))?;
+                Ok(inner.reading(row.as_ref(), &inner.written(versions, entry.as_str())))
+            };
+            entries.iter().map(read).collect()
+        })
     }
 
     /// A rotation's batch: all of it, if every entry has the version it replaces.
     pub(super) fn replace(&self, batch: &[Write]) -> Result<(), WriteError> {
-        let work = |inner: &Self, transaction: &Transaction<'_>, at: &str| {
+        let work = |inner: &Self, transaction: &Transaction<'_>, versions: &mut Versions<'_>, at: &str| {
             for write in batch {
                 let found = table::one(transaction, &write.entry).map_err(|error| inner.failed("read", error))?;
+                let before = inner.written(versions, write.entry.as_str())?;
                 let overwrites = planted::is(Planted::NoCompareAndSet);
-                if !overwrites && found.is_none_or(|row| row.version.to_string() != write.replaces.0) {
+                let is_as_read =
+                    found.is_some_and(|row| row.version.to_string() == write.replaces.0 && is_last(&row, before));
+                if !overwrites && !is_as_read {
                     return Err(WriteError::Stale(write.entry.clone()));
                 }
-                let row = inner.seal(transaction, &write.entry, &write.value)?;
+                let row = inner.seal(versions, &write.entry, &write.value)?;
                 table::replace(transaction, &row, at).map_err(|error| inner.failed("written", error))?;
+                let previous = before.and_then(|before| before.previous.or(Some(before.version)));
+                inner.note(versions, &write.entry, Some(Written { version: row.version, previous }))?;
             }
             Ok(())
         };
@@ -228,27 +310,43 @@ impl Inner {
     }
 
     pub(super) fn forget_previous(&self, entries: &[EntryName]) -> Result<(), StoreError> {
-        self.change(|inner, transaction, _| {
+        self.change(|inner, transaction, versions, _| {
             for entry in entries {
+                let Some(written) = inner.written(versions, entry.as_str())? else { continue };
                 table::forget_previous(transaction, entry).map_err(|error| inner.failed("written", error))?;
+                inner.note(versions, entry, Some(Written { previous: None, ..written }))?;
             }
             Ok(())
         })
     }
 
+    /// One moment, for all that `work` looks at.
+    fn look<T>(
+        &self,
+        work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.open()?;
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Deferred)
+            .map_err(|error| self.failed("read", error))?;
+        let versions = Versions::read(&self.sealer, &transaction);
+        let mut versions = versions.map_err(|error| self.unversioned("read", error))?;
+        work(self, &transaction, &mut versions)
+    }
+
     /// A transaction that compares nothing.
     fn change<T>(
         &self,
-        work: impl FnOnce(&Self, &Transaction<'_>, &str) -> Result<T, StoreError>,
+        work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        // Whether a failed commit was one is for a person to look.
+        // Whether a failed commit was one is for an operator to look up.
         self.transact(work, std::convert::identity)
     }
 
     /// One transaction: all of `work` or nothing, but for a commit that failed.
     fn transact<T, E: From<StoreError>>(
         &self,
-        work: impl FnOnce(&Self, &Transaction<'_>, &str) -> Result<T, E>,
+        work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, E>,
         uncertain: impl FnOnce(StoreError) -> E,
     ) -> Result<T, E> {
         let at = Timestamp::from_system(SystemTime::now()).to_string();
@@ -257,7 +355,10 @@ impl Inner {
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| self.failed("written", error))?;
-        let done = work(self, &transaction, &at)?;
+        let versions = Versions::read(&self.sealer, &transaction);
+        let mut versions = versions.map_err(|error| self.unversioned("read", error))?;
+        let done = work(self, &transaction, &mut versions, &at)?;
+        versions.write().map_err(|error| self.unversioned("written", error))?;
         transaction.commit().map_err(|error| uncertain(self.failed("committed", error)))?;
         Ok(done)
     }

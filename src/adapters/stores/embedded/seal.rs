@@ -11,6 +11,8 @@ use crate::rotation::secret::SecretValue;
 
 /// Bytes in a nonce.
 const NONCE: usize = 24;
+/// What the key check of a store holds that keeps the versions that were written last.
+const HAS_VERSIONS: &[u8] = b"versions";
 
 /// Why a value was not sealed or does not open; which of the possible reasons it is cannot be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +58,14 @@ impl Sealer {
         self.cipher.decrypt(&XNonce::from(*nonce), payload).map(SecretValue::new).map_err(|_| SealError)
     }
 
-    /// A sealed nothing, under a name that no entry can have.
-    pub(super) fn key_check(&self) -> Result<Vec<u8>, SealError> {
-        self.seal("", 0, b"")
+    /// What only the right key opens, under a name that no entry can have. It says whether the store keeps the versions
+    /// that were written last: where it does, a store without them has lost them.
+    pub(super) fn key_check(&self, has_versions: bool) -> Result<Vec<u8>, SealError> {
+        self.seal("", 0, if has_versions { HAS_VERSIONS } else { b"" })
     }
 
-    /// Whether the key is the one that made this check.
-    pub(super) fn is_right_for(&self, key_check: &[u8]) -> bool {
-        self.open("", 0, key_check).is_ok()
+    /// What the check says, if the key is the one that made it.
+    pub(super) fn checked(&self, key_check: &[u8]) -> Option<bool> {
+        self.open("", 0, key_check).ok().map(|check| check.expose() == HAS_VERSIONS)
     }
 }

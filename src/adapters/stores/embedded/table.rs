@@ -1,8 +1,9 @@
-//! The store's two tables: rows in, rows out. What is sealed stays sealed here.
+//! The store's tables: rows in, rows out. What is sealed stays sealed here.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::operations::StoreError;
+use super::versions::Written;
 use crate::rotation::name::{EntryName, StoreIdentity};
 
 /// Why a write did not happen, or may not have.
@@ -44,9 +45,54 @@ pub(super) fn meta(connection: &Connection) -> rusqlite::Result<(String, Vec<u8>
     connection.query_row("SELECT identity, key_check FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// A version that no entry of this store has ever had.
-pub(super) fn next_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("UPDATE meta SET last_version = last_version + 1 RETURNING last_version", [], |row| row.get(0))
+pub(super) fn set_key_check(connection: &Connection, key_check: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("UPDATE meta SET key_check = ?1", [key_check]).map(|_| ())
+}
+
+pub(super) fn last_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT last_version FROM meta", [], |row| row.get(0))
+}
+
+pub(super) fn set_last_version(connection: &Connection, version: i64) -> rusqlite::Result<()> {
+    connection.execute("UPDATE meta SET last_version = ?1", [version]).map(|_| ())
+}
+
+/// The sealed head of the versions, and its own version; `None` in a store that an earlier rotator made.
+pub(super) fn versions(connection: &Connection) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
+    connection.query_row("SELECT versions_version, versions FROM meta", [], |row| {
+        Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<Vec<u8>>>(1)?))
+    })
+}
+
+pub(super) fn set_versions(connection: &Connection, version: i64, sealed: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("UPDATE meta SET versions_version = ?1, versions = ?2", (version, sealed)).map(|_| ())
+}
+
+pub(super) fn bucket(connection: &Connection, number: u8) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut statement = connection.prepare("SELECT sealed FROM bucket WHERE number = ?1")?;
+    statement.query_row([number], |row| row.get(0)).optional()
+}
+
+pub(super) fn set_bucket(connection: &Connection, number: u8, sealed: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO bucket (number, sealed) VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET sealed = ?2";
+    connection.execute(sql, (number, sealed)).map(|_| ())
+}
+
+pub(super) fn forget_buckets(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM bucket", []).map(|_| ())
+}
+
+/// Of each row the versions that stand in it.
+pub(super) fn all_versions(connection: &Connection) -> rusqlite::Result<Vec<(String, Written)>> {
+    let mut statement = connection.prepare("SELECT name, version, previous_version FROM entry")?;
+    let written = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Written { version: row.get(1)?, previous: row.get(2)? }));
+    statement.query_map([], written)?.collect()
+}
+
+/// Replaces what is sealed of a row by the same, sealed under another key.
+pub(super) fn reseal(connection: &Connection, row: &Row, previous: Option<&Row>) -> rusqlite::Result<()> {
+    let sql = "UPDATE entry SET sealed = ?2, previous = ?3 WHERE name = ?1";
+    connection.execute(sql, (&row.name, &row.sealed, previous.map(|row| &row.sealed))).map(|_| ())
 }
 
 pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Row>> {

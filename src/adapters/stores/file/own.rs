@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::folder::Folder;
 
 /// What SQLite and rotator put beside a database: its log and that log's index, its rollback journal, the lock, the key.
-const BESIDE: [&str; 6] = ["", "-wal", "-shm", "-journal", ".lock", ".key"];
+const BESIDE: [&str; 7] = ["", "-wal", "-shm", "-journal", ".lock", ".key", ".key.next"];
 
 /// How the name of a file under construction ends; before it stands a random part.
 const DRAFT: [&str; 3] = [".new", ".new-wal", ".new-shm"];

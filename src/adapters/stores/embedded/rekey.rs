@@ -1,0 +1,95 @@
+//! Another key for a store: everything in it is sealed again, in one transaction.
+//!
+//! The new key file is on the disk before the transaction commits, and takes the name of the old one afterwards. After a
+//! crash in between, one of the two opens the store, and opening the store gives it its name.
+
+use std::path::Path;
+
+use rusqlite::{Transaction, TransactionBehavior};
+
+use super::key::{self, KeyOrigin, StoreKey};
+use super::operations::StoreError;
+use super::seal::Sealer;
+use super::table::{self, Row};
+use super::versions::Versions;
+use super::{EmbeddedStore, Inner, OpenStoreError};
+use crate::rotation::secret::SecretValue;
+
+/// Why a store was not sealed under another key. It still opens with the key that it had, unless the error says
+/// otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum RekeyError {
+    /// It cannot be opened, or a key file cannot be had.
+    #[error(transparent)]
+    Open(#[from] OpenStoreError),
+    /// It cannot be read or written. A value that does not open cannot be sealed again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key is not in a file, so that the new one cannot go to one either.
+    #[error("the key of this store is given in ROTATOR_STORE_KEY: give the new one in ROTATOR_STORE_NEW_KEY")]
+    NewKeyMissing,
+}
+
+impl EmbeddedStore {
+    /// Seals every entry of the store at `path` under another key: `new`, else one that is made and takes the place of the
+    /// key file. A key file that a given key replaces is removed. Says where the new key is.
+    ///
+    /// # Errors
+    /// [`RekeyError`]. Where the commit fails, the store opens with one of the two keys, and both are kept.
+    pub fn rekey(path: &Path, given: Option<StoreKey>, new: Option<StoreKey>) -> Result<KeyOrigin, RekeyError> {
+        if given.is_some() && new.is_none() {
+            return Err(RekeyError::NewKeyMissing);
+        }
+        let store = Self::open_existing(path, given)?;
+        let inner = &*store.inner;
+        let mut connection = inner.open()?;
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| inner.failed("written", error))?;
+        // Behind the lock: a new key file of another rekey that committed is never removed, because the key that
+        // this process has does not open the store any more.
+        Versions::read(&inner.sealer, &transaction).map_err(|error| inner.unversioned("read", error))?;
+        let (key, origin) = match new {
+            Some(key) => (key, KeyOrigin::Given),
+            None => (key::make_next(&inner.path)?, KeyOrigin::File(key::file_of(&inner.path))),
+        };
+        inner.seal_all(&transaction, &Sealer::new(&key, inner.sealer.identity().clone()))?;
+        transaction.commit().map_err(|error| inner.failed("committed", error))?;
+        // What was sealed under the old key goes out of the log.
+        let _best_effort = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        match &origin {
+            KeyOrigin::File(_) => key::take_next(&inner.path)?,
+            KeyOrigin::Given => key::remove(&inner.path)?,
+        }
+        Ok(origin)
+    }
+}
+
+impl Inner {
+    fn seal_all(&self, transaction: &Transaction<'_>, new: &Sealer) -> Result<(), StoreError> {
+        let read = |error| self.failed("read", error);
+        let mut versions =
+            Versions::read(&self.sealer, transaction).map_err(|error| self.unversioned("read", error))?;
+        for (name, written) in versions.all().map_err(|error| self.unversioned("read", error))? {
+            let entry = self.entry(name)?;
+            let row = table::one(transaction, &entry).map_err(read)?;
+            let previous = table::previous(transaction, &entry).map_err(read)?;
+            let value = self.unseal(&entry, row, Some(written.version))?;
+            let before = self.unseal(&entry, previous, written.previous)?;
+            let sealed = |value: Option<SecretValue>, version: Option<i64>| {
+                let Some((value, version)) = value.zip(version) else { return Ok(None) };
+                let sealed = new.seal(entry.as_str(), version, value.expose());
+                let sealed = sealed.map_err(|_| StoreError::NoRandomness { path: self.path.clone() })?;
+                Ok::<_, StoreError>(Some(Row { name: entry.to_string(), version, sealed }))
+            };
+            let (row, previous) = (sealed(value, Some(written.version))?, sealed(before, written.previous)?);
+            if let Some(row) = row {
+                table::reseal(transaction, &row, previous.as_ref()).map_err(|error| self.failed("written", error))?;
+            }
+        }
+        let written = |error| self.unversioned("written", error);
+        Versions::of_rows(new, transaction).and_then(Versions::write).map_err(written)?;
+        let check = new.key_check(true).map_err(|_| StoreError::NoRandomness { path: self.path.clone() })?;
+        table::set_key_check(transaction, &check).map_err(|error| self.failed("written", error))
+    }
+}
