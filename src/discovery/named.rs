@@ -1,10 +1,11 @@
 //! Whether an entry names an id: in its value or its own name, in whatever encodings ([`super::decode`]).
 //!
-//! Asked for every old key against every stored value before a key is removed, so both sides are prepared once. A yes
+//! Asked for all old keys against every stored value before a key is removed, so both sides are prepared once, and how
+//! many keys are sought makes the search of a value no longer. A yes
 //! too many only keeps a key that could go; a no too many breaks whoever still reads it. Hence no word boundaries and
 //! no guess at a value's form: every reading is tried.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use memchr::memmem::Finder;
 use zeroize::Zeroizing;
@@ -31,6 +32,41 @@ impl Needle {
     pub fn new(id: &AccessKeyId) -> Self {
         Self(Finder::new(id.as_str()).into_owned())
     }
+}
+
+/// Many ids, prepared to be sought in many values at once.
+#[derive(Debug)]
+pub struct Needles {
+    of_length: BTreeMap<usize, HashMap<Vec<u8>, AccessKeyId>>,
+    /// Which two bytes an id begins with: where none does, nothing is looked up.
+    heads: Vec<bool>,
+}
+
+impl Needles {
+    /// Prepares the ids.
+    pub fn new<'a>(ids: impl IntoIterator<Item = &'a AccessKeyId>) -> Self {
+        let mut needles = Self { of_length: BTreeMap::new(), heads: vec![false; 1 << 16] };
+        for id in ids {
+            let bytes = id.as_str().as_bytes();
+            if let Some(head) = head(bytes) {
+                needles.heads[head] = true;
+                needles.of_length.entry(bytes.len()).or_default().insert(bytes.to_vec(), id.clone());
+            }
+        }
+        needles
+    }
+
+    /// Those that these bytes begin with.
+    fn at_the_head_of<'n>(&'n self, bytes: &[u8]) -> impl Iterator<Item = &'n AccessKeyId> {
+        let begins = head(bytes).is_some_and(|head| self.heads[head]);
+        let lengths = begins.then_some(&self.of_length).into_iter().flatten();
+        lengths.filter_map(move |(length, ids)| ids.get(bytes.get(..*length)?))
+    }
+}
+
+/// The first two bytes as a number; an id has more.
+fn head(bytes: &[u8]) -> Option<usize> {
+    bytes.first_chunk().map(|head| usize::from(u16::from_be_bytes(*head)))
 }
 
 /// A value or a name, prepared to have many ids sought in it. What it holds is overwritten when it is dropped.
@@ -69,8 +105,18 @@ impl Haystack {
     /// Whether the id is named.
     #[must_use]
     pub fn names(&self, id: &Needle) -> bool {
-        let words = if planted::is(Planted::NarrowSearch) { &self.words[..self.plain] } else { self.words.as_slice() };
-        id.0.find(words).is_some()
+        id.0.find(self.searched()).is_some()
+    }
+
+    /// Which of the ids are named.
+    #[must_use]
+    pub fn named<'n>(&self, ids: &'n Needles) -> BTreeSet<&'n AccessKeyId> {
+        let words = self.searched();
+        (0..words.len()).flat_map(|start| ids.at_the_head_of(&words[start..])).collect()
+    }
+
+    fn searched(&self) -> &[u8] {
+        if planted::is(Planted::NarrowSearch) { &self.words[..self.plain] } else { self.words.as_slice() }
     }
 
     /// Why there may be more ids than were found, and the value counts as one that may name any key.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needle, Place, StoredEntry, discover};
+use crate::discovery::{Candidate, Haystack, Needles, Place, StoredEntry, discover};
 use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
@@ -142,7 +142,7 @@ type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
 
 /// Which entries name which of these keys, and which could not be read.
 async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec<String>, Copies), CallError> {
-    let needles: Vec<(&AccessKeyId, Needle)> = keys.iter().map(|key| (key, Needle::new(key))).collect();
+    let needles = Needles::new(keys);
     let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
     for store in &world.ports.stores {
         let listed = world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
@@ -154,14 +154,13 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec
                 Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(Haystack::new(value)),
                 Reading::Unreadable(_) | Reading::Missing => None,
             };
-            for (key, needle) in &needles {
-                let is_inside = in_value.as_ref().is_some_and(|value| value.names(needle));
-                if is_inside {
-                    naming.insert(entry.scope().to_owned());
-                }
-                if in_name.names(needle) || is_inside {
-                    named.entry((*key).clone()).or_default().push(label());
-                }
+            let mut keys = in_value.as_ref().map(|value| value.named(&needles)).unwrap_or_default();
+            if !keys.is_empty() {
+                naming.insert(entry.scope().to_owned());
+            }
+            keys.extend(in_name.named(&needles));
+            for key in keys {
+                named.entry(key.clone()).or_default().push(label());
             }
             let unopened = in_value.and_then(|value| value.unopened()).map(|why| why.to_string());
             let why = match reading {

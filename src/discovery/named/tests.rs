@@ -78,6 +78,41 @@ fn a_name_is_searched_too() {
     }
 }
 
+/// The `number`th of many ids.
+fn numbered(number: usize) -> AccessKeyId {
+    let letters = (0..8).map(|place| char::from(b'A' + u8::try_from(number >> (2 * place) & 3).expect("small")));
+    AccessKeyId::new(format!("AKIAABCDEFGH{}", letters.collect::<String>())).expect("valid")
+}
+
+#[test]
+fn of_many_ids_all_that_stand_in_a_value_are_named_and_no_other() {
+    let ids: Vec<_> =
+        (0..50).map(numbered).chain([AccessKeyId::new("PROD111111111EXAMPLE2").expect("valid")]).collect();
+    let needles = Needles::new(&ids);
+    let text = format!("{}{},PROD111111111EXAMPLE2 {}", ids[3].as_str(), ids[7].as_str(), numbered(51).as_str());
+    assert_eq!(Haystack::new(&value(&text)).named(&needles), BTreeSet::from([&ids[3], &ids[7], &ids[50]]));
+    assert_eq!(Haystack::new(&value("")).named(&needles), BTreeSet::new());
+    assert_eq!(Haystack::new(&value(&text)).named(&Needles::new([])), BTreeSet::new());
+}
+
+/// Of as many entries as keys, the search took the square of their number.
+#[test]
+fn how_many_ids_are_sought_makes_a_search_no_longer() {
+    let values: Vec<_> = (0..1_000).map(|number| Haystack::new(&value(numbered(number).as_str()))).collect();
+    let seconds = |many: usize| {
+        let ids: Vec<_> = (0..many).map(numbered).collect();
+        let needles = Needles::new(&ids);
+        let begun = std::time::Instant::now();
+        let found: usize = values.iter().map(|value| value.named(&needles).len()).sum();
+        assert_eq!(found, many.min(values.len()));
+        begun.elapsed().as_secs_f64()
+    };
+    // The best of some: another process may take the time of one.
+    let best = |many| (0..3).map(|_| seconds(many)).fold(f64::INFINITY, f64::min);
+    let (few, many) = (best(100), best(10_000));
+    assert!(many < few * 20.0, "{many:.3} s for 10,000 ids, {few:.3} s for 100");
+}
+
 #[test]
 fn debug_tells_nothing() {
     assert_eq!(format!("{:?}", Haystack::new(&value("hunter2"))), "Haystack(…)");
@@ -98,12 +133,16 @@ proptest! {
         ways in proptest::collection::vec(any::<u8>(), 1..8),
         width in 1_usize..80,
     ) {
-        let needle = Needle::new(&AccessKeyId::new(id.as_str()).expect("valid"));
+        let id_sought = AccessKeyId::new(id.as_str()).expect("valid");
+        let (needle, needles) = (Needle::new(&id_sought), Needles::new([&id_sought, &self::id()]));
         let around = |middle: &[u8]| [before.as_slice(), middle, after.as_slice()].concat();
 
         // As it is, and base 64 over it and its neighbours.
         let plain = around(id.as_bytes());
-        let found = |bytes: &[u8]| Haystack::new(&value(bytes)).names(&needle);
+        let found = |bytes: &[u8]| {
+            let haystack = Haystack::new(&value(bytes));
+            haystack.names(&needle) && haystack.named(&needles).contains(&id_sought)
+        };
         prop_assert!(found(&plain));
         for wrapped in [
             STANDARD.encode(&plain),
