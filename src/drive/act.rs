@@ -34,6 +34,8 @@ pub(super) struct InHand {
     pub(super) keys_seen_at: Duration,
     /// The turn for a create was had, and the list it rests on has grown too old meanwhile.
     kept_turn: bool,
+    /// A write of the new pair was refused for lack of a right, and that counts.
+    store_denied: Option<Denied>,
 }
 
 impl InHand {
@@ -60,13 +62,19 @@ impl Visitor<'_> {
         let user = journal.rotation().opened.user.clone();
         let old = journal.rotation().opened.old_key.clone();
         match intent {
-            Intent::CreateNew { listed, .. } => self.create(journal, listed).await,
-            Intent::StoreNew => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
+            Intent::CreateNew { listed, .. } => Box::pin(self.create(journal, listed)).await,
+            Intent::StoreNew => match self.hand.store_denied.take() {
+                // There is no way back, and the way forward has just been refused.
+                Some(denied) => self.denied(journal, denied).await,
+                None => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
+            },
             Intent::RestoreOld => Box::pin(self.store(journal, WriteKind::RestoreOld)).await,
             Intent::FenceStore => Box::pin(self.store(journal, WriteKind::FenceStore)).await,
             Intent::WriteSink { sink, key, .. } => Box::pin(self.write_sink(journal, sink, key)).await,
-            Intent::ReactivateOld => self.reactivate(journal, ChangeStatus::reactivate_old(user, old)).await,
-            Intent::ReactivateNew { key } => self.reactivate(journal, ChangeStatus::reactivate_new(user, key)).await,
+            Intent::ReactivateOld => Box::pin(self.reactivate(journal, ChangeStatus::reactivate_old(user, old))).await,
+            Intent::ReactivateNew { key } => {
+                Box::pin(self.reactivate(journal, ChangeStatus::reactivate_new(user, key))).await
+            }
             removal @ (Intent::DeactivateOld
             | Intent::DeactivateNew { .. }
             | Intent::DeleteOld
@@ -260,6 +268,7 @@ impl Visitor<'_> {
 
     fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.failures = 0;
+        self.hand.store_denied = None;
         self.forget();
         self.world.scans.look_for(journal.rotation().keys());
         self.hand.readings = None;
@@ -293,8 +302,10 @@ impl Visitor<'_> {
             if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
                 return self.denied(journal, denied).await;
             }
-            // `plan` counts these itself: the second one gives the new pair up.
-            let _counts = self.counts(journal.rotation(), &denied).await;
+            // `plan` counts these itself: the second one gives the new pair up, where that is possible.
+            if self.counts(journal.rotation(), &denied).await {
+                self.hand.store_denied = Some(denied);
+            }
             return Ok((journal, None));
         }
         let throttled = kind == Some(RefusalKind::Throttled);
