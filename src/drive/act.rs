@@ -227,7 +227,9 @@ impl Visitor<'_> {
         let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
             return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
         };
-        let _turn = world.pace.turn(Operation::Store).await;
+        let Some(_turn) = unless_stopped(world, world.pace.turn(Operation::Store)).await else {
+            return Ok((journal, Some(Left::Stopped)));
+        };
         let asked_at = world.aws_now();
         let send_by = asked_at.plus(world.manner.call_timeout);
         let until = send_by.plus(follower.lands_within);
