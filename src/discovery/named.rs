@@ -5,9 +5,10 @@
 //! too many only keeps a key that could go; a no too many breaks whoever still reads it. Hence no word boundaries and
 //! no guess at a value's form: every reading is tried.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use memchr::memmem::Finder;
+use aho_corasick::AhoCorasick;
+use memchr::memmem::{self, Finder};
 use zeroize::Zeroizing;
 
 use super::decode::{Decoded, Unopened, decode};
@@ -34,39 +35,30 @@ impl Needle {
     }
 }
 
-/// Many ids, prepared to be sought in many values at once.
+/// Many ids, prepared to be sought in many values at once: one pass over a value finds all of them.
 #[derive(Debug)]
 pub struct Needles {
-    of_length: BTreeMap<usize, HashMap<Vec<u8>, AccessKeyId>>,
-    /// Which two bytes an id begins with: where none does, nothing is looked up.
-    heads: Vec<bool>,
+    ids: Vec<AccessKeyId>,
+    /// `None` if the ids are too many for one: with 20 characters each, more than a hundred million.
+    automaton: Option<AhoCorasick>,
 }
 
 impl Needles {
     /// Prepares the ids.
     pub fn new<'a>(ids: impl IntoIterator<Item = &'a AccessKeyId>) -> Self {
-        let mut needles = Self { of_length: BTreeMap::new(), heads: vec![false; 1 << 16] };
-        for id in ids {
-            let bytes = id.as_str().as_bytes();
-            if let Some(head) = head(bytes) {
-                needles.heads[head] = true;
-                needles.of_length.entry(bytes.len()).or_default().insert(bytes.to_vec(), id.clone());
+        let ids: Vec<AccessKeyId> = ids.into_iter().cloned().collect();
+        Self { automaton: AhoCorasick::new(ids.iter().map(AccessKeyId::as_str)).ok(), ids }
+    }
+
+    /// Those that stand anywhere in the text.
+    fn within(&self, text: &[u8]) -> BTreeSet<&AccessKeyId> {
+        match &self.automaton {
+            Some(automaton) => {
+                automaton.find_overlapping_iter(text).map(|found| &self.ids[found.pattern().as_usize()]).collect()
             }
+            None => self.ids.iter().filter(|id| memmem::find(text, id.as_str().as_bytes()).is_some()).collect(),
         }
-        needles
     }
-
-    /// Those that these bytes begin with.
-    fn at_the_head_of<'n>(&'n self, bytes: &[u8]) -> impl Iterator<Item = &'n AccessKeyId> {
-        let begins = head(bytes).is_some_and(|head| self.heads[head]);
-        let lengths = begins.then_some(&self.of_length).into_iter().flatten();
-        lengths.filter_map(move |(length, ids)| ids.get(bytes.get(..*length)?))
-    }
-}
-
-/// The first two bytes as a number; an id has more.
-fn head(bytes: &[u8]) -> Option<usize> {
-    bytes.first_chunk().map(|head| usize::from(u16::from_be_bytes(*head)))
 }
 
 /// A value or a name, prepared to have many ids sought in it. What it holds is overwritten when it is dropped.
@@ -111,8 +103,7 @@ impl Haystack {
     /// Which of the ids are named.
     #[must_use]
     pub fn named<'n>(&self, ids: &'n Needles) -> BTreeSet<&'n AccessKeyId> {
-        let words = self.searched();
-        (0..words.len()).flat_map(|start| ids.at_the_head_of(&words[start..])).collect()
+        ids.within(self.searched())
     }
 
     fn searched(&self) -> &[u8] {

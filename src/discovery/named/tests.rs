@@ -95,22 +95,24 @@ fn of_many_ids_all_that_stand_in_a_value_are_named_and_no_other() {
     assert_eq!(Haystack::new(&value(&text)).named(&Needles::new([])), BTreeSet::new());
 }
 
-/// Of as many entries as keys, the search took the square of their number.
-#[test]
-fn how_many_ids_are_sought_makes_a_search_no_longer() {
-    let values: Vec<_> = (0..1_000).map(|number| Haystack::new(&value(numbered(number).as_str()))).collect();
-    let seconds = |many: usize| {
-        let ids: Vec<_> = (0..many).map(numbered).collect();
-        let needles = Needles::new(&ids);
-        let begun = std::time::Instant::now();
-        let found: usize = values.iter().map(|value| value.named(&needles).len()).sum();
-        assert_eq!(found, many.min(values.len()));
-        begun.elapsed().as_secs_f64()
-    };
-    // The best of some: another process may take the time of one.
-    let best = |many| (0..3).map(|_| seconds(many)).fold(f64::INFINITY, f64::min);
-    let (few, many) = (best(100), best(10_000));
-    assert!(many < few * 20.0, "{many:.3} s for 10,000 ids, {few:.3} s for 100");
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Ids of several lengths, some of which lie within or across others, in values that hold them beside each other.
+    #[test]
+    fn sought_together_or_one_by_one_the_same_ids_are_named(
+        ids in prop::collection::btree_set("[AB]{16,18}", 1..8),
+        parts in prop::collection::vec((any::<prop::sample::Index>(), "[AB ,]{0,4}"), 0..6),
+    ) {
+        let ids: Vec<AccessKeyId> = ids.iter().map(|id| AccessKeyId::new(id).expect("valid")).collect();
+        let text: String = parts.iter().map(|(at, between)| format!("{}{between}", at.get(&ids))).collect();
+        let haystack = Haystack::new(&value(text));
+        let one_by_one: BTreeSet<_> = ids.iter().filter(|id| haystack.names(&Needle::new(id))).collect();
+        let automaton = Needles::new(&ids);
+        prop_assert_eq!(haystack.named(&automaton), one_by_one);
+        let none = Needles { automaton: None, ..Needles::new(&ids) };
+        prop_assert_eq!(haystack.named(&none), haystack.named(&automaton));
+    }
 }
 
 #[test]
