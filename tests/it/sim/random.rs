@@ -53,7 +53,7 @@ fn schedules(what: &'static str, windows: &[&'static str], backing: Backing, cas
 
 /// In CI 20,000 schedules in all, on two threads.
 fn half() -> u64 {
-    proof::cases(9_000, 1_000_000) / 2
+    proof::cases(18_000, 1_000_000) / 2
 }
 
 #[test]

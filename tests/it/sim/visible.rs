@@ -14,7 +14,7 @@ fn lists_and_authentication_that_lag_and_flap() {
     let windows = [unready, "create in doubt", "delete in doubt", "status in doubt", "key on evidence"];
     let mut proof = Proof::of("T11", "lists and authentication that lag 0 to 60 s and flap", &windows);
     let runtime = runtime();
-    for case in 0..proof::cases(2_500, 50_000) {
+    for case in 0..proof::cases(5_000, 50_000) {
         let mut draw = Draw::new(proof::seed(), case);
         let visibility = Visibility::drawn(&mut draw);
         let policy = Policy {
