@@ -274,7 +274,7 @@ fn play(round: &Round, proof: &mut Proof) -> Result<(), String> {
 fn a_run_that_is_stopped_with_a_key_in_hand_and_a_second_rotator_break_nothing() {
     let what = "SIGSTOP between create and store, a second rotator with the same journal and with a copy of it";
     let (seed, mut proof) = (proof::seed(), Proof::of("T14", what, &[STOPPED, TAKEN]));
-    for number in 1..=proof::cases(40, 400) {
+    for number in 1..=proof::cases(48, 400) {
         let round = Round::draw(&mut Draw::new(seed, number));
         if let Err(broken) = play(&round, &mut proof) {
             panic!("stop {number} of seed {seed}: {broken}\n{round:#?}\n{proof:#?}");
