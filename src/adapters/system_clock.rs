@@ -65,13 +65,36 @@ impl Clock for SystemClock {
 mod tests {
     use super::*;
 
+    /// Set where this test runs once more, in a time namespace whose boot is a day longer ago: so a machine looks that was
+    /// suspended for a day.
+    #[cfg(target_os = "linux")]
+    const AFTER_A_DAY: &str = "ROTATOR_TEST_AFTER_A_DAY";
+
     #[test]
     #[cfg(target_os = "linux")]
     fn it_counts_the_time_of_a_suspend() {
-        // A machine that has been suspended since its boot shows it; on any other both clocks agree.
-        let boot = Duration::try_from(clock_gettime(ClockId::Boottime)).expect("after the boot");
-        let clock = SystemClock { start: Duration::ZERO };
-        assert!(clock.monotonic() >= boot && clock.monotonic() < boot + Duration::from_secs(5));
+        let since = |clock| Duration::try_from(clock_gettime(clock)).expect("after the boot");
+        let boot = since(ClockId::Boottime);
+        let shown = SystemClock { start: Duration::ZERO }.monotonic();
+        let awake = since(ClockId::Monotonic);
+        assert!(shown >= boot, "it shows {shown:?}; the boot was {boot:?} ago, {awake:?} of it awake");
+        assert!(shown < boot + Duration::from_secs(5), "it shows {shown:?}; the boot was {boot:?} ago");
+        if std::env::var_os(AFTER_A_DAY).is_some() {
+            assert!(boot > awake + Duration::from_secs(86_000), "this shows nothing: {boot:?} and {awake:?}");
+            return;
+        }
+        let mut again = std::process::Command::new("unshare");
+        again.args(["--time", "--boottime", "86400"]);
+        if !rustix::process::geteuid().is_root() {
+            again.args(["--user", "--map-root-user"]);
+        }
+        again.arg(std::env::current_exe().expect("a program")).env(AFTER_A_DAY, "1");
+        again.args(["--exact", "adapters::system_clock::tests::it_counts_the_time_of_a_suspend"]);
+        // Without the program, or the right to such a namespace, only a machine that was suspended shows it.
+        let Ok(ended) = again.output() else { return };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&ended.stdout), text(&ended.stderr));
+        assert!(ended.status.success() && out.contains("1 passed") || err.starts_with("unshare: "), "{out}{err}");
     }
 
     #[tokio::test]

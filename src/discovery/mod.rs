@@ -30,6 +30,6 @@ pub use decode::Unopened;
 pub use discover::{Candidate, Findings, StoredEntry, discover};
 pub use document::Unclear;
 pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
-pub use named::{Haystack, Needle, names};
+pub use named::{Haystack, Needle, Needles, names};
 pub use place::{Location, Part, Place, Spot};
 pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, rehearse_splice, splice, splice_all};

@@ -1,12 +1,14 @@
 //! Whether an entry names an id: in its value or its own name, in whatever encodings ([`super::decode`]).
 //!
-//! Asked for every old key against every stored value before a key is removed, so both sides are prepared once. A yes
+//! Asked for all old keys against every stored value before a key is removed, so both sides are prepared once, and how
+//! many keys are sought makes the search of a value no longer. A yes
 //! too many only keeps a key that could go; a no too many breaks whoever still reads it. Hence no word boundaries and
 //! no guess at a value's form: every reading is tried.
 
 use std::collections::BTreeSet;
 
-use memchr::memmem::Finder;
+use aho_corasick::AhoCorasick;
+use memchr::memmem::{self, Finder};
 use zeroize::Zeroizing;
 
 use super::decode::{Decoded, Unopened, decode};
@@ -30,6 +32,32 @@ impl Needle {
     #[must_use]
     pub fn new(id: &AccessKeyId) -> Self {
         Self(Finder::new(id.as_str()).into_owned())
+    }
+}
+
+/// Many ids, prepared to be sought in many values at once: one pass over a value finds all of them.
+#[derive(Debug)]
+pub struct Needles {
+    ids: Vec<AccessKeyId>,
+    /// `None` if the ids are too many for one: with 20 characters each, more than a hundred million.
+    automaton: Option<AhoCorasick>,
+}
+
+impl Needles {
+    /// Prepares the ids.
+    pub fn new<'a>(ids: impl IntoIterator<Item = &'a AccessKeyId>) -> Self {
+        let ids: Vec<AccessKeyId> = ids.into_iter().cloned().collect();
+        Self { automaton: AhoCorasick::new(ids.iter().map(AccessKeyId::as_str)).ok(), ids }
+    }
+
+    /// Those that stand anywhere in the text.
+    fn within(&self, text: &[u8]) -> BTreeSet<&AccessKeyId> {
+        match &self.automaton {
+            Some(automaton) => {
+                automaton.find_overlapping_iter(text).map(|found| &self.ids[found.pattern().as_usize()]).collect()
+            }
+            None => self.ids.iter().filter(|id| memmem::find(text, id.as_str().as_bytes()).is_some()).collect(),
+        }
     }
 }
 
@@ -69,8 +97,17 @@ impl Haystack {
     /// Whether the id is named.
     #[must_use]
     pub fn names(&self, id: &Needle) -> bool {
-        let words = if planted::is(Planted::NarrowSearch) { &self.words[..self.plain] } else { self.words.as_slice() };
-        id.0.find(words).is_some()
+        id.0.find(self.searched()).is_some()
+    }
+
+    /// Which of the ids are named.
+    #[must_use]
+    pub fn named<'n>(&self, ids: &'n Needles) -> BTreeSet<&'n AccessKeyId> {
+        ids.within(self.searched())
+    }
+
+    fn searched(&self) -> &[u8] {
+        if planted::is(Planted::NarrowSearch) { &self.words[..self.plain] } else { self.words.as_slice() }
     }
 
     /// Why there may be more ids than were found, and the value counts as one that may name any key.

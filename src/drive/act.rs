@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::pace::{Operation, Priority};
 use super::places::Readings;
+use super::refused::Unseen;
 use super::rotate::{Left, MOST_TRIES, Visitor};
 use super::sinks::{secret_for, sink_of, way_out};
 use super::world::World;
@@ -18,6 +19,7 @@ use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, 
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::Hand;
 use crate::rotation::name::AccessKeyId;
+use crate::rotation::plan::{Step, plan};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretKey;
 use crate::rotation::standing::{Phase, Rotation};
@@ -32,8 +34,8 @@ pub(super) struct InHand {
     pub(super) old_values: OldValues,
     pub(super) readings: Option<Readings>,
     pub(super) keys_seen_at: Duration,
-    /// The turn for a create was had, and the list it rests on has grown too old meanwhile.
-    kept_turn: bool,
+    /// A write of the new pair was refused for lack of a right, and that counts.
+    store_denied: Option<Denied>,
 }
 
 impl InHand {
@@ -60,13 +62,19 @@ impl Visitor<'_> {
         let user = journal.rotation().opened.user.clone();
         let old = journal.rotation().opened.old_key.clone();
         match intent {
-            Intent::CreateNew { listed, .. } => self.create(journal, listed).await,
-            Intent::StoreNew => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
+            Intent::CreateNew { listed, .. } => Box::pin(self.create(journal, listed)).await,
+            Intent::StoreNew => match self.hand.store_denied.take() {
+                // There is no way back, and the way forward has just been refused.
+                Some(denied) => self.denied(journal, denied).await,
+                None => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
+            },
             Intent::RestoreOld => Box::pin(self.store(journal, WriteKind::RestoreOld)).await,
             Intent::FenceStore => Box::pin(self.store(journal, WriteKind::FenceStore)).await,
             Intent::WriteSink { sink, key, .. } => Box::pin(self.write_sink(journal, sink, key)).await,
-            Intent::ReactivateOld => self.reactivate(journal, ChangeStatus::reactivate_old(user, old)).await,
-            Intent::ReactivateNew { key } => self.reactivate(journal, ChangeStatus::reactivate_new(user, key)).await,
+            Intent::ReactivateOld => Box::pin(self.reactivate(journal, ChangeStatus::reactivate_old(user, old))).await,
+            Intent::ReactivateNew { key } => {
+                Box::pin(self.reactivate(journal, ChangeStatus::reactivate_new(user, key))).await
+            }
             removal @ (Intent::DeactivateOld
             | Intent::DeactivateNew { .. }
             | Intent::DeleteOld
@@ -81,25 +89,17 @@ impl Visitor<'_> {
         listed: BTreeSet<AccessKeyId>,
     ) -> Result<(RotationJournal, Option<Left>), JournalError> {
         let (world, account) = (self.world, self.account);
-        let clock = &world.ports.clock;
         // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
-        let kept = std::mem::take(&mut self.hand.kept_turn);
-        let turn = async {
-            match kept {
-                true => account.pace.kept_turn(Operation::CreateAccessKey).await,
-                false => account.pace.turn(Operation::CreateAccessKey).await,
-            }
-        };
-        let Some(turn) = unless_stopped(world, turn).await else {
+        let Some(turn) = unless_stopped(world, account.pace.turn(Operation::CreateAccessKey)).await else {
             return Ok((journal, Some(Left::Stopped)));
         };
-        if clock.monotonic().saturating_sub(self.hand.keys_seen_at) > FRESH {
-            // It counts as had: behind a long queue the next one would come as late, and the list be as old.
-            drop(turn);
-            self.hand.kept_turn = true;
-            self.known.keys = None;
-            return Ok((journal, None));
-        }
+        let rotation = journal.rotation().clone();
+        let listed = match unless_stopped(world, self.fresh_list(&rotation, listed)).await {
+            Some(Ok(Some(listed))) => listed,
+            Some(Ok(None)) => return Ok((journal, None)),
+            Some(Err(unseen)) => return self.unseen(journal, unseen).await,
+            None => return Ok((journal, Some(Left::Stopped))),
+        };
         let asked_at = world.aws_now();
         let give_up_at = asked_at.plus(world.manner.call_timeout);
         let effect = CreateNew { user: journal.rotation().opened.user.clone(), listed, asked_at, give_up_at };
@@ -126,6 +126,29 @@ impl Visitor<'_> {
             return self.went_well(journal);
         }
         self.went_wrong(journal, &intent, attempt).await
+    }
+
+    /// The keys that a create rests on, read again if the queue has made them too old. Its turn is had by now, and its slot
+    /// with it: in the queue of all slots the next list would grow as old as this one. `None`: what was read decides
+    /// otherwise.
+    async fn fresh_list(
+        &mut self,
+        rotation: &Rotation,
+        listed: BTreeSet<AccessKeyId>,
+    ) -> Result<Option<BTreeSet<AccessKeyId>>, Unseen> {
+        let world = self.world;
+        if world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
+            return Ok(Some(listed));
+        }
+        let (keys, span) = self.list_keys(rotation, Priority::Removal).await?;
+        self.hand.keys_seen_at = span.ended;
+        (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
+        match plan(rotation, self.hand.shown(world, rotation), &self.known, world.aws_now()) {
+            Step::Act(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
+            Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
+                Ok(None)
+            }
+        }
     }
 
     /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
@@ -219,7 +242,9 @@ impl Visitor<'_> {
         let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
             return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
         };
-        let _turn = world.pace.turn(Operation::Store).await;
+        let Some(_turn) = unless_stopped(world, world.pace.turn(Operation::Store)).await else {
+            return Ok((journal, Some(Left::Stopped)));
+        };
         let asked_at = world.aws_now();
         let send_by = asked_at.plus(world.manner.call_timeout);
         let until = send_by.plus(follower.lands_within);
@@ -260,8 +285,9 @@ impl Visitor<'_> {
 
     fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
         self.failures = 0;
+        self.hand.store_denied = None;
         self.forget();
-        self.world.scans.look_for(journal.rotation().keys());
+        self.world.scans.look_for(journal.rotation());
         self.hand.readings = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             self.hand.old_values.clear();
@@ -293,8 +319,10 @@ impl Visitor<'_> {
             if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
                 return self.denied(journal, denied).await;
             }
-            // `plan` counts these itself: the second one gives the new pair up.
-            let _counts = self.counts(journal.rotation(), &denied).await;
+            // `plan` counts these itself: the second one gives the new pair up, where that is possible.
+            if self.counts(journal.rotation(), &denied).await {
+                self.hand.store_denied = Some(denied);
+            }
             return Ok((journal, None));
         }
         let throttled = kind == Some(RefusalKind::Throttled);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needle, StoredEntry, Unopened};
+use crate::discovery::{Candidate, Haystack, Needles, StoredEntry, Unopened};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 
 /// Entries that something else rewrites, and what.
@@ -47,8 +47,9 @@ pub(super) fn search(
     unread: &[(StoreName, EntryName)],
     candidates: &[Candidate],
 ) -> Searched {
-    let needles: Vec<(&Candidate, Needle)> =
-        candidates.iter().map(|candidate| (candidate, Needle::new(&candidate.key_id))).collect();
+    let needles = Needles::new(candidates.iter().map(|candidate| &candidate.key_id));
+    let by_key: BTreeMap<&AccessKeyId, &Candidate> =
+        candidates.iter().map(|candidate| (&candidate.key_id, candidate)).collect();
     let mut searched = Searched::default();
     let values = entries.iter().map(|entry| (&entry.store, &entry.name, Some(&entry.value)));
     for (store, name, value) in values.chain(unread.iter().map(|(store, name)| (store, name, None))) {
@@ -57,19 +58,17 @@ pub(super) fn search(
         if let Some(why) = in_value.as_ref().and_then(Haystack::unopened) {
             searched.unopened.push((store.clone(), name.clone(), why));
         }
-        for (candidate, needle) in &needles {
-            let is_place = || {
-                let mut places = candidate.places.iter().filter(|place| place.store == *store);
-                places.any(|place| place.id.entry == *name || place.secret.entry == *name)
-            };
-            let is_named = in_value.as_ref().is_some_and(|value| value.names(needle)) && !is_place();
-            if is_named || in_name.names(needle) {
-                let mut label = world.describe(store, name);
-                if !is_named {
-                    label.push_str(" (in its name)");
-                }
-                searched.elsewhere.entry(candidate.key_id.clone()).or_default().push(label);
-            }
+        let is_place = |key: &AccessKeyId| {
+            let mut places = by_key[key].places.iter().filter(|place| place.store == *store);
+            places.any(|place| place.id.entry == *name || place.secret.entry == *name)
+        };
+        let mut named: BTreeMap<&AccessKeyId, &str> =
+            in_name.named(&needles).into_iter().map(|key| (key, " (in its name)")).collect();
+        let in_value = in_value.iter().flat_map(|value| value.named(&needles));
+        named.extend(in_value.filter(|key| !is_place(key)).map(|key| (key, "")));
+        for (key, how) in named {
+            let label = format!("{}{how}", world.describe(store, name));
+            searched.elsewhere.entry(key.clone()).or_default().push(label);
         }
     }
     searched

@@ -55,8 +55,8 @@ pub enum Operation {
 pub enum Priority {
     /// Any call. It waits for a slot, and until no removal waits for the same operation.
     Ordinary,
-    /// A call of an admitted removal ([`super::admission`]). The removal holds a slot already, and its calls go before
-    /// all others: what it has read must not grow old in a queue.
+    /// A call of an admitted removal ([`super::admission`]), or the list of a create that has its turn. It holds a slot
+    /// already, and its calls go before all others: what it has read must not grow old in a queue.
     Removal,
     /// The one scan of all stores that may run at a time. It has a slot of its own: removals that hold all the others wait
     /// for it.
@@ -172,23 +172,14 @@ impl Pace {
             };
             if wait.is_zero() {
                 drop(head);
-                return match priority {
-                    Priority::Ordinary => self.kept_turn(operation).await,
-                    Priority::Removal | Priority::Scan => self.turn_now(operation, None),
+                let slot = match priority {
+                    Priority::Ordinary => self.slot().await,
+                    Priority::Removal | Priority::Scan => None,
                 };
+                return Turn { pace: self, operation, sent: self.clock.monotonic(), _slot: slot };
             }
             self.clock.sleep(wait).await;
         }
-    }
-
-    /// A slot for a call whose turn was had, and given back because something else had to be done first.
-    pub async fn kept_turn(&self, operation: Operation) -> Turn<'_> {
-        let slot = self.slot().await;
-        self.turn_now(operation, slot)
-    }
-
-    fn turn_now<'a>(&'a self, operation: Operation, slot: Option<SemaphorePermit<'a>>) -> Turn<'a> {
-        Turn { pace: self, operation, sent: self.clock.monotonic(), _slot: slot }
     }
 
     /// Makes a call that changes nothing, and tries again with backoff while that may help.

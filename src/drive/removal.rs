@@ -86,7 +86,11 @@ impl Visitor<'_> {
                     return Ok((journal, None));
                 }
             };
-            let turn = account.pace.turn_of(Priority::Removal, operation(&again)).await;
+            let turn = tokio::select! {
+                biased;
+                turn = account.pace.turn_of(Priority::Removal, operation(&again)) => turn,
+                () = world.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+            };
             if self.too_old().is_some() && !late {
                 if checked && self.facts.waited_too_long(world.ports.clock.monotonic()) && waits < MOST_WAITS {
                     // The rate has fallen since the admission, and fewer units may be admitted now.
@@ -167,9 +171,12 @@ impl Visitor<'_> {
         created.map_or(unlisted, |created| self.world.aws_now() < opened.policy.settled_after(created))
     }
 
-    /// After a signal no removal begins, except that of a key which would be an orphan without it.
+    /// After a signal no removal begins, except that of a key which would be an orphan without it, and that only while
+    /// its call can end in time.
     fn may_begin(&self, rotation: &Rotation, intent: &Intent) -> bool {
-        !self.world.stop.asked() || self.is_unheard_of(rotation, intent)
+        let stop = &self.world.stop;
+        let has_time = || !stop.time_left(self.world.ports.clock.as_ref()).is_zero();
+        !stop.asked() || (self.is_unheard_of(rotation, intent) && has_time())
     }
 
     /// Whether this discards a new key whose secret only this process holds and which was never written anywhere.

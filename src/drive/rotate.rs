@@ -115,7 +115,7 @@ pub async fn visit(
         first_refusal: None,
         place,
     };
-    world.scans.look_for(journal.rotation().keys());
+    world.scans.look_for(journal.rotation());
     let mut journal = journal;
     if let Err(why) = world.two_dates(account).await {
         let left = visitor.why_left(journal.rotation(), why);

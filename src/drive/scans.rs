@@ -10,12 +10,13 @@ use std::time::Duration;
 use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needle, Place, StoredEntry, discover};
+use crate::discovery::{Candidate, Haystack, Needles, Place, StoredEntry, discover};
 use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
 use crate::rotation::known::ScanSeen;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::standing::{Phase, Rotation};
 
 /// What [`Manner::scan_interval`](super::Manner::scan_interval) is by default.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
@@ -29,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 struct Scan {
     span: Span,
     /// What it looked for.
-    keys: BTreeSet<AccessKeyId>,
+    keys: BTreeMap<AccessKeyId, bool>,
     named: BTreeMap<AccessKeyId, Vec<String>>,
     unreadable: Vec<String>,
     /// Where the keys stand whole, in a form that can be edited.
@@ -54,8 +55,8 @@ struct Latest {
 /// Scans, shared by all rotations.
 #[derive(Default)]
 pub struct Scans {
-    /// The keys of all rotations in hand.
-    keys: Mutex<BTreeSet<AccessKeyId>>,
+    /// The keys of all rotations in hand, and of each whether an editable copy of it matters.
+    keys: Mutex<BTreeMap<AccessKeyId, bool>>,
     /// Since when a rotation waits for a scan that has not begun.
     due_since: Mutex<Option<Duration>>,
     latest: tokio::sync::Mutex<Latest>,
@@ -66,9 +67,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scans {
-    /// From now on every scan looks for these keys, too.
-    pub(super) fn look_for<'a>(&self, keys: impl IntoIterator<Item = &'a AccessKeyId>) {
-        lock(&self.keys).extend(keys.into_iter().cloned());
+    /// From now on every scan looks for the keys of this rotation, too. As long as its places hold the old pair, copies of
+    /// that do not matter.
+    pub(super) fn look_for(&self, rotation: &Rotation) {
+        let is_stored =
+            matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+        let mut keys = lock(&self.keys);
+        for key in rotation.keys() {
+            *keys.entry(key.clone()).or_default() |= is_stored && *key == rotation.opened.old_key;
+        }
     }
 
     /// Which entries name `key`, by a scan that began at `since` or later and is fresh enough for a removal now.
@@ -83,14 +90,14 @@ impl Scans {
     ) -> Result<(ScanSeen, Span), CallError> {
         let clock = &world.ports.clock;
         let asked = clock.monotonic();
-        self.look_for([key]);
+        lock(&self.keys).entry(key.clone()).or_default();
         lock(&self.due_since).get_or_insert(asked);
         let mut latest = self.latest.lock().await;
         if let Some((_, error)) = latest.failed.as_ref().filter(|(ended, _)| *ended > asked) {
             return Err(error.clone());
         }
         let serves = |scan: &&Scan| {
-            scan.span.began >= since && scan.keys.contains(key) && scan.span.scan_is_fresh(clock.monotonic())
+            scan.span.began >= since && scan.keys.contains_key(key) && scan.span.scan_is_fresh(clock.monotonic())
         };
         if let Some(scan) = latest.scan.as_ref().filter(serves) {
             return Ok(scan.seen(key));
@@ -141,8 +148,8 @@ type Named = BTreeMap<AccessKeyId, Vec<String>>;
 type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
 
 /// Which entries name which of these keys, and which could not be read.
-async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec<String>, Copies), CallError> {
-    let needles: Vec<(&AccessKeyId, Needle)> = keys.iter().map(|key| (key, Needle::new(key))).collect();
+async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Named, Vec<String>, Copies), CallError> {
+    let needles = Needles::new(keys.keys());
     let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
     for store in &world.ports.stores {
         let listed = world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
@@ -154,14 +161,13 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec
                 Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(Haystack::new(value)),
                 Reading::Unreadable(_) | Reading::Missing => None,
             };
-            for (key, needle) in &needles {
-                let is_inside = in_value.as_ref().is_some_and(|value| value.names(needle));
-                if is_inside {
-                    naming.insert(entry.scope().to_owned());
-                }
-                if in_name.names(needle) || is_inside {
-                    named.entry((*key).clone()).or_default().push(label());
-                }
+            let mut found = in_value.as_ref().map(|value| value.named(&needles)).unwrap_or_default();
+            if found.iter().any(|key| keys.get(*key).is_some_and(|copies_matter| *copies_matter)) {
+                naming.insert(entry.scope().to_owned());
+            }
+            found.extend(in_name.named(&needles));
+            for key in found {
+                named.entry(key.clone()).or_default().push(label());
             }
             let unopened = in_value.and_then(|value| value.unopened()).map(|why| why.to_string());
             let why = match reading {
@@ -181,7 +187,7 @@ async fn scan(world: &World, keys: &BTreeSet<AccessKeyId>) -> Result<(Named, Vec
             }
         }
     }
-    copies.retain(|key, _| keys.contains(key));
+    copies.retain(|key, _| keys.contains_key(key));
     tracing::debug!(keys = keys.len(), "read every entry of every store");
     Ok((named, unreadable, copies))
 }

@@ -173,8 +173,7 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let Searched { elsewhere, unopened } = search(world, &entries, &unread_names, &findings.candidates);
     unread.extend(unopened.into_iter().map(|(store, entry, why)| (store, entry, why.to_string())));
     let may_name_any = report_unread(world, &unread, &mut survey);
-    let read = |candidate| read_secret(&entries, candidate);
-    let secrets: Vec<_> = findings.candidates.iter().map(read).collect();
+    let secrets = read_secrets(&entries, &findings.candidates);
     drop(entries);
     let mut names: Vec<Names> = taken.names.clone();
     let mut found: BTreeSet<AccessKeyId> = findings.candidates.iter().map(|found| found.key_id.clone()).collect();
@@ -301,12 +300,13 @@ fn report_unread(world: &World, unread: &[(StoreName, EntryName, String)], surve
     may_name_any
 }
 
-/// The secret as it stands now; every place of a candidate holds the same.
-fn read_secret(entries: &[StoredEntry], candidate: &Candidate) -> Option<SecretKey> {
-    let place = candidate.places.first()?;
-    let value_of = |name: &EntryName| {
-        let found = entries.iter().find(|entry| entry.store == place.store && entry.name == *name);
-        found.map(|entry| &entry.value)
+/// Each candidate's secret as it stands now; every place of a candidate holds the same.
+fn read_secrets(entries: &[StoredEntry], candidates: &[Candidate]) -> Vec<Option<SecretKey>> {
+    let values: BTreeMap<_, _> = entries.iter().map(|entry| ((&entry.store, &entry.name), &entry.value)).collect();
+    let secret = |candidate: &Candidate| {
+        let place = candidate.places.first()?;
+        let value_of = |name: &EntryName| values.get(&(&place.store, name)).copied();
+        read_pair(place, value_of).ok().map(|pair| pair.secret)
     };
-    read_pair(place, value_of).ok().map(|pair| pair.secret)
+    candidates.iter().map(secret).collect()
 }

@@ -106,6 +106,9 @@ pub fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -
 
 /// The old pair, spliced into every place where the new one or half of it stands: of a document that others have changed
 /// meanwhile, nothing else goes back. Beside the old secret, the old id is enough.
+///
+/// What holds its old value already is written all the same, so that a write still under way is refused there. Where a
+/// write was refused for want of a right, it is left out: the entry that may not be written may be that one.
 #[must_use]
 pub fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {
     let mut batches = Batches::new();
@@ -116,7 +119,10 @@ pub fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Ba
         let spliced = splice_all(&places, now, &rotation.opened.old_key, &pair.secret).unwrap_or_default();
         // The id goes back first, as the secret came first: cut in half, both are the old id beside the new secret, and
         // that is known for what it is.
-        let back = spliced.into_iter().rev().filter_map(|(entry, value)| replacing(readings, &store, entry, value));
+        let is_back = |entry: &EntryName, value: &SecretValue| now(entry) == Some(value);
+        let wanted =
+            spliced.into_iter().rev().filter(|(entry, value)| !rotation.may_not_write() || !is_back(entry, value));
+        let back = wanted.filter_map(|(entry, value)| replacing(readings, &store, entry, value));
         batches.insert(store.clone(), back.collect());
     }
     for (store, places) in places_showing(rotation, readings, &[PlaceShows::IdOnly]) {

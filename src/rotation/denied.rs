@@ -122,10 +122,21 @@ impl Denied {
 
 impl Rotation {
     /// Whether this right was missing when the rotation was blocked last, or when its last new key was discarded: then
-    /// one more refusal says that it still is.
+    /// one more refusal says that it still is. The same holds after two refusals of an effect on record: where a wait
+    /// ended the run after each, no run hears a second one.
     #[must_use]
     pub fn is_known_to_lack(&self, denied: &Denied) -> bool {
-        [&self.denied, &self.withheld].into_iter().flatten().any(|before| denied.is_again(before))
+        let twice = self.refused.as_ref().filter(|_| self.refused_again);
+        [self.denied.as_ref(), self.withheld.as_ref(), twice]
+            .into_iter()
+            .flatten()
+            .any(|before| denied.is_again(before))
+    }
+
+    /// Whether a write of the places was refused last for want of a right.
+    #[must_use]
+    pub fn may_not_write(&self) -> bool {
+        self.refused.as_ref().is_some_and(|denied| denied.operation == Operation::WriteStore)
     }
 
     /// Whether IAM refused to delete this key when it was asked last.

@@ -66,7 +66,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.first_look = None;
             next.last_error = None;
             next.waiting_until = None;
-            next.denied = next.denied.take().filter(|denied| still_lacks(before, denied));
+            forget_rights(next, before);
             record_outcome(next, before, outcome);
         }
         Event::NotDone(why) => record_not_done(next, before, why),
@@ -92,6 +92,22 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.waiting_until = None;
         }
     }
+}
+
+/// What has just been done shows which right is there.
+fn forget_rights(next: &mut Rotation, before: &Rotation) {
+    next.denied = next.denied.take().filter(|denied| still_lacks(before, denied));
+    next.refused = next.refused.take().filter(|denied| still_lacks(before, denied));
+    next.refused_again &= next.refused.is_some();
+}
+
+/// An effect was refused for want of a right.
+fn record_denied(next: &mut Rotation, before: &Rotation, answer: &str) {
+    let Some(denied) = before.standing.intent().and_then(|intent| Denied::of_effect(before, intent, answer)) else {
+        return;
+    };
+    next.refused_again = before.refused.as_ref().is_some_and(|before| denied.is_again(before));
+    next.refused = Some(denied);
 }
 
 /// They were of other places than those that are written next.
@@ -222,6 +238,9 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
     match why {
         NotDone::Refused(refusal) => {
             next.last_error = Some(refusal.message.clone());
+            if refusal.kind == RefusalKind::Denied {
+                record_denied(next, before, &refusal.message);
+            }
             match intent {
                 // A create that was refused made nothing; but a proxy that sends again hears of the second only.
                 Some(Intent::CreateNew { listed, asked_at, give_up_at }) => {

@@ -237,6 +237,12 @@ pub struct Rotation {
     /// The right for want of which it was blocked last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,
+    /// The right for want of which an effect was refused last, where no effect since has shown that it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Denied>,
+    /// Whether it was refused for want of the same right before that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused_again: bool,
     /// The right for want of which the last new key was given up: none is made until it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<Denied>,
@@ -317,6 +323,8 @@ impl Rotation {
             refused_writes: 0,
             denied_writes: 0,
             denied: None,
+            refused: None,
+            refused_again: false,
             withheld: None,
             keys_withheld: 0,
             created_last: None,

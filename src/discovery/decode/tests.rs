@@ -134,6 +134,8 @@ fn wrapped(layers: &[Layer], innermost: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn an_id_is_found_in_every_composition_of_encodings(
         // Without what is an escape by itself, and so one more encoding.

@@ -78,6 +78,43 @@ fn a_name_is_searched_too() {
     }
 }
 
+/// The `number`th of many ids.
+fn numbered(number: usize) -> AccessKeyId {
+    let letters = (0..8).map(|place| char::from(b'A' + u8::try_from(number >> (2 * place) & 3).expect("small")));
+    AccessKeyId::new(format!("AKIAABCDEFGH{}", letters.collect::<String>())).expect("valid")
+}
+
+#[test]
+fn of_many_ids_all_that_stand_in_a_value_are_named_and_no_other() {
+    let ids: Vec<_> =
+        (0..50).map(numbered).chain([AccessKeyId::new("PROD111111111EXAMPLE2").expect("valid")]).collect();
+    let needles = Needles::new(&ids);
+    let text = format!("{}{},PROD111111111EXAMPLE2 {}", ids[3].as_str(), ids[7].as_str(), numbered(51).as_str());
+    assert_eq!(Haystack::new(&value(&text)).named(&needles), BTreeSet::from([&ids[3], &ids[7], &ids[50]]));
+    assert_eq!(Haystack::new(&value("")).named(&needles), BTreeSet::new());
+    assert_eq!(Haystack::new(&value(&text)).named(&Needles::new([])), BTreeSet::new());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Ids of several lengths, some of which lie within or across others, in values that hold them beside each other.
+    #[test]
+    fn sought_together_or_one_by_one_the_same_ids_are_named(
+        ids in prop::collection::btree_set("[AB]{16,18}", 1..8),
+        parts in prop::collection::vec((any::<prop::sample::Index>(), "[AB ,]{0,4}"), 0..6),
+    ) {
+        let ids: Vec<AccessKeyId> = ids.iter().map(|id| AccessKeyId::new(id).expect("valid")).collect();
+        let text: String = parts.iter().map(|(at, between)| format!("{}{between}", at.get(&ids))).collect();
+        let haystack = Haystack::new(&value(text));
+        let one_by_one: BTreeSet<_> = ids.iter().filter(|id| haystack.names(&Needle::new(id))).collect();
+        let automaton = Needles::new(&ids);
+        prop_assert_eq!(haystack.named(&automaton), one_by_one);
+        let none = Needles { automaton: None, ..Needles::new(&ids) };
+        prop_assert_eq!(haystack.named(&none), haystack.named(&automaton));
+    }
+}
+
 #[test]
 fn debug_tells_nothing() {
     assert_eq!(format!("{:?}", Haystack::new(&value("hunter2"))), "Haystack(…)");
@@ -98,12 +135,16 @@ proptest! {
         ways in proptest::collection::vec(any::<u8>(), 1..8),
         width in 1_usize..80,
     ) {
-        let needle = Needle::new(&AccessKeyId::new(id.as_str()).expect("valid"));
+        let id_sought = AccessKeyId::new(id.as_str()).expect("valid");
+        let (needle, needles) = (Needle::new(&id_sought), Needles::new([&id_sought, &self::id()]));
         let around = |middle: &[u8]| [before.as_slice(), middle, after.as_slice()].concat();
 
         // As it is, and base 64 over it and its neighbours.
         let plain = around(id.as_bytes());
-        let found = |bytes: &[u8]| Haystack::new(&value(bytes)).names(&needle);
+        let found = |bytes: &[u8]| {
+            let haystack = Haystack::new(&value(bytes));
+            haystack.names(&needle) && haystack.named(&needles).contains(&id_sought)
+        };
         prop_assert!(found(&plain));
         for wrapped in [
             STANDARD.encode(&plain),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::discovery::{Location, Spot};
+use crate::rotation::denied::Denied;
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
 use crate::rotation::policy::Policy;
@@ -90,6 +91,19 @@ fn the_id_goes_back_first_whatever_the_names() {
         let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[(id, NEW), (secret, "new/secret")]), &kept);
         assert_eq!(told(&back), pairs(&values));
     }
+}
+
+/// The id of a pair that is half written may not be written, and the secret may: the old secret goes back all the same.
+#[test]
+fn where_a_write_was_refused_only_what_changes_goes_back() {
+    let mut rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
+    let before = [("a/p/ID", OLD), ("a/p/SECRET", "old/secret")];
+    let mut kept = OldValues::new();
+    keep_old(&rotation, &readings(&[PlaceShows::Old], &before), &mut kept);
+    let torn = readings(&[PlaceShows::Torn], &[("a/p/ID", OLD), ("a/p/SECRET", "new/secret")]);
+    assert_eq!(told(&old_pair(&rotation, &torn, &kept)), pairs(&before), "a late write of the id is refused");
+    rotation.refused = Some(Denied::of_write(&rotation, "no"));
+    assert_eq!(told(&old_pair(&rotation, &torn, &kept)), pairs(&[("a/p/SECRET", "old/secret")]));
 }
 
 /// Another user's pair in the same document, rotated meanwhile, stays as it is.

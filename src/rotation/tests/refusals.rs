@@ -122,6 +122,31 @@ fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
 }
 
+/// A list that contradicts the record is looked at twice, `settle` apart, before each delete: without `--wait` each run
+/// ends in that wait, and hears one refusal.
+#[test]
+fn a_refusal_of_an_effect_in_each_of_several_runs_counts() {
+    let mut rotation = Rotation::open(id(), opened(Policy::default()));
+    let mut world = World::new(&[PlaceShows::Old]);
+    let stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+    assert_eq!(world.drive_until(&mut rotation, stored), None);
+    let refused = |rotation: &mut Rotation, intent: Intent| {
+        world.note(rotation, Event::LookedOnce { at: at(0), seen: "old key not listed".to_owned() });
+        world.note(rotation, Event::Intended(intent));
+        world.note(rotation, Event::NotDone(NotDone::Refused(Refusal::new(RefusalKind::Denied, "no"))));
+    };
+    let denied = Denied::of_key(&rotation, Operation::DeleteAccessKey, &key(OLD), "no");
+    refused(&mut rotation, Intent::DeleteOld);
+    assert!(!rotation.is_known_to_lack(&denied), "policies take a while to be in force");
+    refused(&mut rotation, Intent::DeleteOld);
+    assert!(rotation.is_known_to_lack(&denied), "the second refusal counts, whichever run hears it");
+    world.note(&mut rotation, Event::Intended(Intent::FenceStore));
+    world.note(&mut rotation, Event::Done(Outcome::Fenced { at: at(0) }));
+    assert!(rotation.is_known_to_lack(&denied), "another effect says nothing of this right");
+    refused(&mut rotation, Intent::DeactivateOld);
+    assert!(!rotation.is_known_to_lack(&denied), "not two in a row any more");
+}
+
 #[test]
 fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_there() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));

@@ -60,3 +60,18 @@ fn keys_that_a_limit_left_are_three_and_a_failure_is_never_zero() {
     let nowhere = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     bench.run_in(nowhere, &["run", "--waiting-ok"]).code(1);
 }
+
+#[test]
+fn status_tells_of_a_blocked_rotation_beside_one_that_waits() {
+    let bench = Bench::with_users(&[STUCK, FINE]);
+    let old = bench.key_of(STUCK);
+    let secret = bench.run(&["store", "get", &format!("{STUCK}/AWS_SECRET_ACCESS_KEY")]).code(0).stdout;
+    bench.run(&["run", "--overlap", "1h"]).code(3);
+    // Put back: it is blocked, and the other one waits.
+    bench.run_with(&["store", "set", &format!("{STUCK}/AWS_ACCESS_KEY_ID")], &old).code(0);
+    bench.run_with(&["store", "set", &format!("{STUCK}/AWS_SECRET_ACCESS_KEY")], &secret).code(0);
+    bench.run(&["resume"]).code(3).prints("reverted");
+    let told = bench.run(&["status", "--exit-code"]).prints("1 blocked").prints("1 waiting");
+    told.prints("1 needs an operator").prints("goes on after").code(3);
+    bench.run(&["status", "--exit-code", "--waiting-ok"]).code(4);
+}

@@ -166,3 +166,65 @@ async fn nobody_reading_its_output_does_not_stop_a_run() {
     assert_eq!(run.wait().expect("it ends").code(), Some(0));
     bench.assert_rotated("app1/production", &old);
 }
+
+/// A store whose answer to a write of a new pair is never heard; what it holds may be written again. Each question is counted.
+const DEAF: &str = r#"
+import json, pathlib, sys
+request = json.loads(sys.stdin.readline())
+with open("asked", "a") as asked:
+    asked.write(request["op"] + "\n")
+held = pathlib.Path("held.json")
+entries = json.loads(held.read_text())
+if request["op"] == "hello":
+    print(json.dumps({"identity": "deaf"}))
+elif request["op"] == "list":
+    for name, (version, value) in entries.items():
+        print(json.dumps({"name": name, "version": str(version), "value": value}))
+    print(json.dumps({"done": True}))
+elif request["op"] == "get":
+    version, value = entries[request["name"]]
+    print(json.dumps({"version": str(version), "value": value}))
+elif request["value"] != entries[request["name"]][1]:
+    print(json.dumps({"error": "no answer"}))
+else:
+    entries[request["name"]][0] += 1
+    held.write_text(json.dumps(entries))
+    print(json.dumps({"ok": True}))
+"#;
+
+#[test]
+fn a_signal_in_the_wait_for_a_fence_is_heard_at_once_with_a_key_in_hand() {
+    const USER: &str = "app1/production";
+    let bench = Bench::new();
+    bench.sandbox.add_user(USER).expect("a user");
+    let key = bench.sandbox.create_key(USER).expect("a key");
+    bench.sandbox.advance(Duration::from_secs(60));
+    let entries = serde_json::json!({
+        format!("{USER}/AWS_ACCESS_KEY_ID"): [1, key.id],
+        format!("{USER}/AWS_SECRET_ACCESS_KEY"): [1, key.secret.expose()],
+    });
+    bench.write("held.json", &entries.to_string());
+    bench.write("store.py", DEAF);
+    let store = ("ROTATOR_STORE", "exec:python3 store.py");
+    let mut command = bench.command(&["run", "--wait"]);
+    let run = command.env(store.0, store.1).spawn().expect("it starts");
+    // Until the fence is up, no write of the new pair may land: the wait is one of 16 minutes.
+    let waits = || bench.run(&["status"]).stdout.contains("waits until");
+    let begun = std::time::Instant::now();
+    while !waits() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", bench.run(&["status"]).stdout);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(bench.sandbox.keys_of(USER).len(), 2, "a key is in hand");
+    let asked = || std::fs::read_to_string(bench.path("asked")).expect("asked").lines().count();
+    let (before, since) = (asked(), std::time::Instant::now());
+    signal(&run, rustix::process::Signal::TERM);
+    ended(run).code(143);
+    let (after, took) = (asked() - before, since.elapsed());
+    assert!(after <= 10 && took < Duration::from_secs(10), "{after} questions in {took:?} after the signal");
+    // What is on record is enough for the next one: behind the fence the key is discarded.
+    bench.sandbox.advance(Duration::from_secs(3600));
+    let resumed = bench.run_in(store, &["resume", "--wait"]);
+    assert!(resumed.stdout.contains("aborted"), "{}{}", resumed.stdout, resumed.stderr);
+    assert_eq!(bench.key_of(USER), key.id.as_str());
+}

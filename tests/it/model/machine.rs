@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rotator::rotation::apply::apply;
+use rotator::rotation::denied::Denied;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Asked, Event, NotDone, Opened, Outcome};
 use rotator::rotation::failure::{Refusal, RefusalKind};
@@ -14,11 +15,13 @@ use rotator::rotation::plan::{Look, Step, plan};
 use rotator::rotation::policy::{Policy, Timestamp};
 use rotator::rotation::secret::{Fingerprint, SecretKey};
 use rotator::rotation::sink::Follower;
-use rotator::rotation::standing::{Phase, Rotation, Standing};
+use rotator::rotation::standing::{Rotation, Standing};
 
 use super::dates::{forget_dates, move_back};
+use super::facts::{Facts, facts};
 use super::seen::{Seen, known};
-use super::world::{IDS, LATE};
+use super::users::name_of;
+use super::world::LATE;
 use crate::support::rotations::{campaign_id, key_id, opened, rotation_id};
 
 pub(super) type KeyId = u8;
@@ -104,29 +107,6 @@ pub(super) enum Says {
     KeepKey(KeyId),
 }
 
-/// What the world has to know of a rotation.
-#[derive(Debug, Clone)]
-pub(super) struct Facts {
-    pub(super) number: u8,
-    pub(super) old: KeyId,
-    /// The new key, and whether its reply was read.
-    pub(super) made: Option<(KeyId, bool)>,
-    pub(super) phase: Option<PhaseIs>,
-    pub(super) creates_in_doubt: bool,
-    pub(super) is_blocked: bool,
-    pub(super) is_fenced: bool,
-    /// A bit for each key id that it mentions.
-    pub(super) remembered: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PhaseIs {
-    Opened,
-    CreatedNew,
-    StoredNew,
-    DeactivatedOld,
-}
-
 /// Every rotation met so far, and every answer.
 pub(super) struct Machine {
     policy: Policy,
@@ -149,7 +129,7 @@ pub(super) fn name(id: KeyId) -> AccessKeyId {
     key_id(u64::from(id))
 }
 
-fn number(id: &AccessKeyId) -> KeyId {
+pub(super) fn number(id: &AccessKeyId) -> KeyId {
     id.as_str()[4..].parse().expect("a key of the model")
 }
 
@@ -219,6 +199,7 @@ impl Machine {
     pub(super) fn open(&mut self, number: u8, old: KeyId) -> u32 {
         let frozen = opened(campaign_id(1), u64::from(old));
         let frozen = Opened {
+            user: name_of(0),
             old_key: name(old),
             old_secret: Some(fingerprint(number, old)),
             sinks: self.sinks.clone(),
@@ -232,6 +213,14 @@ impl Machine {
         let before = &self.rotations[rotation as usize];
         let next = apply(before, event).unwrap_or_else(|error| panic!("`plan` proposes what `apply` forbids: {error}"));
         self.keep(next)
+    }
+
+    /// Blocks a rotation for want of a right; `None`: it is blocked for that already.
+    pub(super) fn block(&mut self, rotation: u32, denied: Denied) -> Option<u32> {
+        let before = self.rotation(rotation);
+        let reason = before.blocked_for(denied);
+        let again = matches!(&before.standing, Standing::Blocked { reason: before, .. } if reason.is_again(before));
+        (!again).then(|| self.apply(rotation, &Event::Blocked(reason)))
     }
 
     pub(super) fn says(&mut self, rotation: u32, says: Says) -> u32 {
@@ -349,27 +338,5 @@ impl Machine {
         let next = self.keep(moved);
         self.later.insert((rotation, seconds), next);
         next
-    }
-}
-
-fn facts(rotation: &Rotation, text: &str) -> Facts {
-    let old = number(&rotation.opened.old_key);
-    let made = rotation.made();
-    let mentions = |id: &u8| text.contains(name(*id).as_str());
-    let phase = rotation.standing.phase().map(|phase| match phase {
-        Phase::Opened => PhaseIs::Opened,
-        Phase::CreatedNew { .. } => PhaseIs::CreatedNew,
-        Phase::StoredNew { .. } => PhaseIs::StoredNew,
-        Phase::DeactivatedOld { .. } => PhaseIs::DeactivatedOld,
-    });
-    Facts {
-        number: u8::try_from(rotation.id.as_uuid().as_u128() - 1).expect("few rotations"),
-        old,
-        made: made.map(|made| (number(&made.key), made.fingerprint().is_some())),
-        phase,
-        creates_in_doubt: matches!(rotation.standing.intent(), Some(Intent::CreateNew { .. })),
-        is_blocked: matches!(rotation.standing, Standing::Blocked { .. }),
-        is_fenced: made.is_some_and(|made| made.fenced.is_some()),
-        remembered: (0..2 * IDS).filter(mentions).map(|id| 1 << id).sum(),
     }
 }

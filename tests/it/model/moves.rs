@@ -3,7 +3,7 @@
 use super::machine::Doing;
 use super::search::{Model, Move};
 use super::setup::Second;
-use super::world::{At, Pair, State};
+use super::world::{At, Pair, Request, State};
 
 impl Model {
     /// What may happen next: first what happens without a fault, and how much of it there is.
@@ -23,6 +23,9 @@ impl Model {
             let can_lag = matches!(sent.doing, Doing::Create | Doing::Status(..) | Doing::Delete(_));
             if left.lags > 0 && can_lag {
                 faults.push(Move::Execute { request, lags: true });
+            }
+            if is_not_found(state, sent) {
+                faults.push(Move::Miss { request });
             }
         }
         let mut visiting = false;
@@ -60,8 +63,11 @@ impl Model {
                 faults.push(Move::Tick);
             }
         }
+        self.obeying(state, &mut moves);
         let faultless = moves.len();
         moves.append(&mut faults);
+        self.refusals(state, &mut moves);
+        self.fates(state, &mut moves);
         for user in 0..state.users.len() {
             self.others(state, user, &mut moves);
         }
@@ -89,13 +95,20 @@ impl Model {
     }
 }
 
+/// A change or delete of a key that lists do not show yet may not find it, either.
+fn is_not_found(state: &State, request: &Request) -> bool {
+    let (Doing::Status(id, _) | Doing::Delete(id)) = request.doing else { return false };
+    let key = state.users[usize::from(request.user)].find(id);
+    key.is_some_and(|key| key.active.is_some() && key.listed().is_none())
+}
+
 /// The key that a survey would find due: its pair stands everywhere, and it is the user's only one.
 pub(super) fn due(state: &State, user: usize) -> Option<u8> {
     let world = &state.users[user];
     let Pair { id, .. } = world.places[0];
     let stands = world.places.iter().all(|pair| *pair == Pair { secret: id, id });
     let listed: Vec<_> = world.keys.iter().filter_map(|key| key.listed().map(|active| (key.id, active))).collect();
-    (world.exists && stands && listed == [(id, true)] && world.note != Some(id)).then_some(id)
+    (world.exists && world.name == 0 && stands && listed == [(id, true)] && world.note != Some(id)).then_some(id)
 }
 
 /// In how many seconds something is due next.

@@ -1,6 +1,7 @@
 //! What a person may do at any step: to IAM, to the store, and by rotator's own commands.
 
-use super::machine::{KeyId, PhaseIs, Says};
+use super::facts::PhaseIs;
+use super::machine::{KeyId, Says};
 use super::search::Model;
 use super::world::{Actor, At, By, NO_KEY, Pair, State};
 
@@ -88,7 +89,8 @@ impl Model {
         for key in &state.users[user].keys {
             let is_made = facts.made.is_some_and(|(made, _)| made == key.id);
             // The old key is named after a block only: before, the command would be a mistake.
-            if (key.id != facts.old || facts.is_blocked) && (!is_made || facts.made.is_some_and(|(_, heard)| !heard)) {
+            if (key.id != facts.old || facts.is_blocked()) && (!is_made || facts.made.is_some_and(|(_, heard)| !heard))
+            {
                 words.extend([Says::DeleteKey(key.id), Says::KeepKey(key.id)]);
             }
         }
@@ -100,7 +102,7 @@ impl Model {
         match act {
             Act::CreatesKey { uses } => {
                 let id = state.fresh_id(user, self.remembered(state, user));
-                state.users[user].add(id, By::Person, false);
+                state.users[user].add(id, By::Person, false, false);
                 state.users[user].keys.iter_mut().filter(|key| key.id == id).for_each(|key| key.used = uses);
             }
             Act::Uses(id) => {
@@ -119,7 +121,7 @@ impl Model {
             Act::Denies => state.users[user].denials = DENIALS,
             Act::DeletesUser => {
                 state.users[user].exists = false;
-                state.users[user].keys.clear();
+                state.users[user].keys.retain(|key| key.other);
             }
             Act::Says(rotator, says) => {
                 let rotation = state.works[rotator][user].rotation.expect("it was opened");

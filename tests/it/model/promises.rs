@@ -1,5 +1,8 @@
 //! The promises of DESIGN section 1, checked over every step: what was true before it, what is true after.
 
+use rotator::rotation::event::Ending;
+
+use super::facts::{Asks, Facts};
 use super::machine::{Doing, KeyId};
 use super::search::Model;
 use super::world::{NO_KEY, Request, Right, State};
@@ -78,6 +81,48 @@ impl Model {
         if (named || unreadable) && !request.overtaken {
             self.break_promise(format!("P3: {told}, and an entry names it or may"));
         }
+    }
+
+    /// What holds where nothing is left to do.
+    pub(super) fn check_end(&mut self, state: &State) {
+        for works in &state.works {
+            for (user, work) in works.iter().enumerate() {
+                let Some(rotation) = work.rotation else { continue };
+                let facts = self.machine.facts(rotation).clone();
+                let closed = facts.phase.is_none();
+                if !closed && !facts.is_blocked() {
+                    self.break_promise("P6: at rest, neither closed nor blocked".to_owned());
+                }
+                let world = &state.users[user];
+                let alone = state.works.len() == 1 && state.left.acts == self.setup.budget.acts;
+                if closed && !world.excused && !(0..world.holders()).all(|place| world.works(place)) {
+                    self.break_promise("P1: over, and a place or a sink holds a pair that AWS refuses".to_owned());
+                }
+                let believed = world.believes_the_other();
+                let left_off = world.keys.iter().any(|key| key.active != Some(true));
+                if alone && closed && left_off && !world.astray && !believed {
+                    self.break_promise("over, and a key of ours is left switched off".to_owned());
+                }
+                let told_gone = match facts.ending {
+                    Some(Ending::DeletedOld) => true,
+                    Some(Ending::Gone) => !believed,
+                    Some(Ending::Aborted) | None => false,
+                };
+                if told_gone && world.find(facts.old).is_some_and(|key| key.active.is_some()) && !world.astray {
+                    self.break_promise("over, and the old key is there, which is said to be gone".to_owned());
+                }
+                if self.is_obeyed() && alone && !closed && !self.needs_more(&facts) {
+                    self.break_promise("P6: what the block asks for was done, and it is not closed".to_owned());
+                }
+            }
+        }
+    }
+
+    /// Whether a block asks for more than a right or a command: something in a store or in IAM is to be changed.
+    fn needs_more(&mut self, facts: &Facts) -> bool {
+        let more = facts.block.is_some_and(|block| block.asks == Asks::More && block.command.is_none());
+        self.hit("a block that neither a right nor a command resolves", u64::from(more));
+        more
     }
 
     /// A person broke a place, or a place works again.

@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use rotator::rotation::standing::Standing;
+
 use super::fingerprint::Fingerprint;
 use super::machine::Machine;
 use super::person::Act;
 use super::setup::{Second, Setup};
+use super::users::Fate;
 use super::world::{At, State, Work};
 
 /// One step of the world.
@@ -50,6 +53,26 @@ pub(super) enum Move {
     Person {
         user: usize,
         act: Act,
+    },
+    /// A change or delete does not find a key that was just made.
+    Miss {
+        request: usize,
+    },
+    /// Rights go, for good.
+    Refuse {
+        user: usize,
+        calls: u16,
+    },
+    /// An operator does what a block asks for: gives the right, or runs the command.
+    Obey {
+        rotator: usize,
+        user: usize,
+        allows: bool,
+    },
+    /// A user is renamed or deleted.
+    Meets {
+        user: usize,
+        fate: Fate,
     },
 }
 
@@ -104,6 +127,12 @@ impl Model {
             if faultless == 0 {
                 self.ends += 1;
                 self.check_end(&state);
+                if self.broken.is_some() {
+                    self.tell(&came_by, from);
+                }
+            }
+            if faultless > 0 && moves[..faultless].iter().all(|step| matches!(step, Move::Obey { .. })) {
+                self.check_rest(&state);
                 if self.broken.is_some() {
                     self.tell(&came_by, from);
                 }
@@ -177,7 +206,7 @@ impl Model {
                 let keys: Vec<_> = world.keys.iter().map(|key| (key.id, key.active, key.shown)).collect();
                 let pairs: Vec<_> = world.places.iter().map(|pair| (pair.id, pair.secret)).collect();
                 let works: Vec<_> = state.works.iter().map(|works| self.told(&works[user])).collect();
-                story += &format!("    {works:?} {keys:?} {pairs:?} {:?}\n", world.sink);
+                story += &format!("    {works:?} {keys:?} {pairs:?} {:?} {:?}\n", world.sink, world.denied);
             }
         }
         panic!("{story}\n{state:#?}");
@@ -188,29 +217,11 @@ impl Model {
         let standing = &self.machine.rotation(rotation).standing;
         let intent = standing.intent().map_or("", |intent| intent.name());
         let at = if matches!(work.at, At::Visiting(_)) { "" } else { "resting " };
-        let blocked = if self.machine.facts(rotation).is_blocked { "blocked " } else { "" };
-        format!("{at}{blocked}{} {intent}", standing.name())
-    }
-
-    /// What holds where nothing is left to do.
-    fn check_end(&mut self, state: &State) {
-        for works in &state.works {
-            for (user, work) in works.iter().enumerate() {
-                let Some(rotation) = work.rotation else { continue };
-                let facts = self.machine.facts(rotation);
-                let closed = facts.phase.is_none();
-                if !closed && !facts.is_blocked {
-                    self.break_promise("P6: at rest, neither closed nor blocked".to_owned());
-                }
-                let world = &state.users[user];
-                let alone = state.works.len() == 1 && state.left.acts == self.setup.budget.acts;
-                if closed && !world.excused && !(0..world.holders()).all(|place| world.works(place)) {
-                    self.break_promise("P1: over, and a place or a sink holds a pair that AWS refuses".to_owned());
-                }
-                if alone && closed && world.keys.iter().any(|key| key.active != Some(true)) {
-                    self.break_promise("over, and a key of ours is left switched off".to_owned());
-                }
-            }
-        }
+        let blocked = if self.machine.facts(rotation).is_blocked() { "blocked " } else { "" };
+        let reason = match standing {
+            Standing::Blocked { reason, .. } => reason.name(),
+            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => "",
+        };
+        format!("{at}{blocked}{reason} {} {intent}", standing.name())
     }
 }

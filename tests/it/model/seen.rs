@@ -5,6 +5,7 @@ use rotator::rotation::known::{
 };
 
 use super::machine::{KeyId, at, name};
+use super::users::name_of;
 
 /// A list of keys: when, and each key's id, whether it is active, and when it was created.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,18 +21,18 @@ pub(super) struct Seen {
     pub(super) places: Option<Vec<Shows>>,
     pub(super) scan: Vec<(KeyId, bool)>,
     pub(super) unreadable: bool,
-    pub(super) new_pair: Option<bool>,
-    pub(super) stored_pair: Option<bool>,
+    pub(super) new_pair: Option<Proved>,
+    pub(super) stored_pair: Option<Proved>,
     pub(super) used: Vec<(KeyId, bool)>,
-    /// Keys whose owner was asked for, and whether IAM has them. Users are not renamed here.
-    pub(super) owners: Vec<(KeyId, bool)>,
+    /// Keys whose owner was asked for.
+    pub(super) owners: Vec<(KeyId, Owner)>,
 }
 
 impl Seen {
     pub(super) fn ids(&self) -> impl Iterator<Item = KeyId> {
         let listed = self.keys.iter().flat_map(|listed| listed.keys.iter().flatten().map(|(id, ..)| *id));
-        let asked = self.scan.iter().chain(&self.used).chain(&self.owners).map(|(id, _)| *id);
-        listed.chain(asked).collect::<Vec<_>>().into_iter()
+        let asked = self.scan.iter().chain(&self.used).map(|(id, _)| *id);
+        listed.chain(asked).chain(self.owners.iter().map(|(id, _)| *id)).collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -43,10 +44,34 @@ pub(super) enum Shows {
     Torn,
     IdOnly,
     Foreign,
+    Unreadable,
+}
+
+/// [`Proof`], hashable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Proved {
+    Passed,
+    TimedOut,
+    SomebodyElse,
+    Denied,
+}
+
+/// [`KeyOwner`], hashable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Owner {
+    /// The user of this name.
+    Named(u8),
+    NoSuchKey,
+    Unclear,
 }
 
 pub(super) fn known(seen: &Seen) -> Known {
-    let proof = |passed: bool| if passed { Proof::Passed } else { Proof::TimedOut("denied".to_owned()) };
+    let proof = |proved: Proved| match proved {
+        Proved::Passed => Proof::Passed,
+        Proved::TimedOut => Proof::TimedOut("denied".to_owned()),
+        Proved::SomebodyElse => Proof::SomebodyElse("another user".to_owned()),
+        Proved::Denied => Proof::Denied("no".to_owned()),
+    };
     let status = |active| if active { KeyStatus::Active } else { KeyStatus::Inactive };
     let key = |(id, active, created): &(KeyId, bool, i64)| KeySeen {
         id: name(*id),
@@ -59,10 +84,14 @@ pub(super) fn known(seen: &Seen) -> Known {
         Shows::Torn => PlaceShows::Torn,
         Shows::IdOnly => PlaceShows::IdOnly,
         Shows::Foreign => PlaceShows::Foreign,
+        Shows::Unreadable => PlaceShows::Unreadable,
     };
     let entries = |named: bool| if named { vec!["an entry".to_owned()] } else { Vec::new() };
-    // A key that is there and was not listed is the same user's: IAM contradicts itself.
-    let owner = |there: bool| if there { KeyOwner::Unclear("a lagging list".to_owned()) } else { KeyOwner::NoSuchKey };
+    let owner = |owner: Owner| match owner {
+        Owner::Named(name) => KeyOwner::User(name_of(name)),
+        Owner::NoSuchKey => KeyOwner::NoSuchKey,
+        Owner::Unclear => KeyOwner::Unclear("no".to_owned()),
+    };
     Known {
         keys: seen.keys.as_ref().map(|listed| KeysSeen {
             at: at(listed.at),
@@ -79,7 +108,7 @@ pub(super) fn known(seen: &Seen) -> Known {
         put_back: Vec::new(),
         new_pair: seen.new_pair.map(proof),
         stored_pair: seen.stored_pair.map(proof),
-        owners: seen.owners.iter().map(|(id, there)| (name(*id), owner(*there))).collect(),
+        owners: seen.owners.iter().map(|(id, of)| (name(*id), owner(*of))).collect(),
         last_used: seen.used.iter().map(|(id, used)| (name(*id), used.then(|| KeyUse::at(at(0))))).collect(),
     }
 }

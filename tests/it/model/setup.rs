@@ -70,6 +70,10 @@ pub(super) struct Budget {
     pub(super) stalls: u8,
     /// Acts of a person.
     pub(super) acts: u8,
+    /// Times that a right goes for good, or all of them.
+    pub(super) refusals: u8,
+    /// Times that a user is renamed or deleted.
+    pub(super) fates: u8,
 }
 
 /// One exploration.

@@ -1,6 +1,7 @@
 //! Taking one step of the world.
 
-use super::machine::{Doing, Facts, PhaseIs};
+use super::facts::{Facts, PhaseIs};
+use super::machine::Doing;
 use super::moves::{due, next_moment};
 use super::search::{Model, Move};
 use super::seen::Seen;
@@ -46,8 +47,21 @@ impl Model {
                 state.left.acts -= 1;
                 self.act(state, user, act);
             }
+            Move::Miss { request } => {
+                let request = state.requests.remove(request);
+                self.miss(state, &request);
+            }
+            Move::Refuse { user, calls } => {
+                state.left.refusals -= 1;
+                state.users[user].denied |= calls;
+            }
+            Move::Obey { rotator, user, allows } => self.obey(state, rotator, user, allows),
+            Move::Meets { user, fate } => {
+                state.left.fates -= 1;
+                Self::meet(state, user, fate);
+            }
         }
-        Self::excuse(&before, state, matches!(step, Move::Person { .. }));
+        Self::excuse(&before, state, matches!(step, Move::Person { .. } | Move::Meets { .. }));
         self.windows_of_a_state(state);
         self.forget_what_decides_nothing(state);
     }
@@ -59,7 +73,7 @@ impl Model {
         state.requests.retain(|request| {
             let user = &users[usize::from(request.user)];
             let changes_something = match request.doing {
-                Doing::Create => user.exists,
+                Doing::Create => user.exists || user.other,
                 Doing::Status(id, active) => user.find(id).is_some_and(|key| key.active == Some(!active)),
                 Doing::Delete(id) => user.find(id).is_some_and(|key| key.active.is_some()),
                 // Whatever it holds now, something else may have been written when this lands.

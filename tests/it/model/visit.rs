@@ -1,9 +1,11 @@
 //! One process at work on one rotation, as the drive does it: ask the machine, look, note, send an effect off, hear.
 //! What the drive remembers and forgets between steps is here too; what to do is the machine's alone.
 
-use super::machine::{Doing, Holds, LookAt, Next, PhaseIs, RefusalKindHashed, Reply};
+use super::facts::{Asks, PhaseIs};
+use super::machine::{Doing, Holds, KeyId, LookAt, Next, RefusalKindHashed, Reply};
+use super::rights::{Call, Lack};
 use super::search::Model;
-use super::seen::{Listed, Seen, Shows};
+use super::seen::{Owner, Proved, Seen, Shows};
 use super::world::{Actor, At, Batches, By, MOST_ENTRIES, Pair, Readings, Request, Right, State, User, Visit};
 use rotator::rotation::policy::Unclaimed;
 
@@ -11,6 +13,8 @@ use rotator::rotation::policy::Unclaimed;
 const MOST_TRIES: u8 = 6;
 /// When the next run looks at one that failed, in seconds.
 const NEXT_RUN: i64 = 60;
+/// When one looks again that waits for the next of one new key a day.
+const A_DAY: i64 = 24 * 3_600;
 
 fn shows(pair: Pair, old: u8, made: Option<(u8, bool)>) -> Shows {
     match made {
@@ -23,11 +27,11 @@ fn shows(pair: Pair, old: u8, made: Option<(u8, bool)>) -> Shows {
 }
 
 impl Model {
-    fn rotation(state: &State, rotator: usize, user: usize) -> u32 {
+    pub(super) fn rotation(state: &State, rotator: usize, user: usize) -> u32 {
         state.works[rotator][user].rotation.expect("it was opened")
     }
 
-    fn holds(visit: &Visit) -> Holds {
+    pub(super) fn holds(visit: &Visit) -> Holds {
         let halves = |place: usize| [visit.old_values[place * 2], visit.old_values[place * 2 + 1]];
         let can_put_back = |places: &Vec<Shows>| {
             let new = places.iter().enumerate().filter(|(_, shows)| matches!(shows, Shows::New | Shows::Torn));
@@ -44,12 +48,20 @@ impl Model {
         match self.machine.next(rotation, holds, &visit.seen) {
             Next::Rest => self.rest(state, rotator, user, None),
             Next::Wait(until) => self.rest(state, rotator, user, Some(until)),
+            Next::Later if visit.seen.places.iter().flatten().any(|shows| *shows == Shows::Unreadable) => {
+                self.denied(state, rotator, user, Lack::Places, visit.overtaken);
+            }
             Next::Later => self.fail(state, rotator, user),
             Next::Note(next) => {
+                self.windows_of_a_note(rotation, next);
                 state.works[rotator][user].rotation = Some(next);
                 forget(state.visit(rotator, user));
             }
             Next::Look(look) => self.look(state, rotator, user, look, fails),
+            Next::Act(Doing::Store(_), _) if visit.store_denied => {
+                state.visit(rotator, user).store_denied = false;
+                self.denied(state, rotator, user, Lack::Write, visit.overtaken);
+            }
             Next::Act(doing, next) => {
                 self.windows_of_an_intent(state, rotator, user, doing);
                 let request = self.request(state, rotator, user, doing);
@@ -75,9 +87,13 @@ impl Model {
         next == Next::Look(LookAt::NewPair) && made.is_some_and(|(key, _)| state.users[user].is_active(key))
     }
 
-    fn rest(&mut self, state: &mut State, rotator: usize, user: usize, until: Option<i64>) {
+    pub(super) fn rest(&mut self, state: &mut State, rotator: usize, user: usize, until: Option<i64>) {
         // What changed while it looked, it may not have seen.
-        let changed = state.visit(rotator, user).overtaken;
+        let visit = state.visit(rotator, user);
+        let changed = visit.overtaken || visit.renewed;
+        let block = self.machine.facts(Self::rotation(state, rotator, user)).block;
+        let once_a_day = block.is_some_and(|block| matches!(block.asks, Asks::RightOnceADay(_)));
+        let until = until.or_else(|| once_a_day.then_some(A_DAY));
         state.works[rotator][user].at = At::Resting { until, changed };
     }
 
@@ -92,17 +108,28 @@ impl Model {
 
     fn look(&mut self, state: &mut State, rotator: usize, user: usize, look: LookAt, fails: bool) {
         let facts = self.machine.facts(Self::rotation(state, rotator, user)).clone();
+        if let Some(lack) = refused(state, user, look) {
+            let overtaken = state.visit(rotator, user).overtaken;
+            return self.denied(state, rotator, user, lack, overtaken);
+        }
+        if look == LookAt::Keys && state.users[user].met_at(facts.name) == Some(true) {
+            self.hit("the list of another user of the same name", 1);
+        }
         let unreadable = state.users.iter().any(|user| user.unreadable);
         let named = |key| state.users.iter().any(|user| user.names(key));
         let world = state.users[user].clone();
+        let may = |call: Call| world.denied & call.bit() == 0;
         let mut proved = None;
         let named_now = if let LookAt::Scan(key) = look { named(key) } else { false };
         let visit = state.visit(rotator, user);
         let seen = &mut visit.seen;
         match look {
-            LookAt::Keys => seen.keys = Some(list(&world)),
+            LookAt::Keys => seen.keys = Some(world.list(facts.name)),
             LookAt::Places => {
-                let places: Vec<_> = world.places.iter().map(|pair| shows(*pair, facts.old, facts.made)).collect();
+                let show = |pair: &Pair| {
+                    if may(Call::Read) { shows(*pair, facts.old, facts.made) } else { Shows::Unreadable }
+                };
+                let places: Vec<_> = world.places.iter().map(show).collect();
                 visit.secret |= places.iter().any(|shows| matches!(shows, Shows::New | Shows::Torn));
                 seen.places = Some(places);
                 visit.readings = Some(Readings { values: world.values(), fresh: u8::MAX });
@@ -114,11 +141,11 @@ impl Model {
             LookAt::NewPair | LookAt::StoredPair => {
                 let (key, _) = facts.made.expect("a new key");
                 assert!(visit.secret, "a proof of nothing in hand");
-                let passes = world.is_active(key) && !fails;
-                *(if look == LookAt::NewPair { &mut seen.new_pair } else { &mut seen.stored_pair }) = Some(passes);
-                proved = passes.then_some(key);
+                let answer = prove(&world, key, may(Call::Identity), fails);
+                *(if look == LookAt::NewPair { &mut seen.new_pair } else { &mut seen.stored_pair }) = Some(answer);
+                proved = (answer == Proved::Passed).then_some(key);
             }
-            LookAt::Owner(key) => seen.owners.push((key, world.find(key).is_some_and(|key| key.active.is_some()))),
+            LookAt::Owner(key) => seen.owners.push((key, owner(&world, key, may(Call::LastUsed), may(Call::List)))),
             LookAt::Used(key) => seen.used.push((key, world.find(key).is_some_and(|key| key.used))),
         }
         let unused = |id| state.users[user].find(id).is_some_and(|key| !key.used);
@@ -131,28 +158,34 @@ impl Model {
     fn request(&self, state: &State, rotator: usize, user: usize, doing: Doing) -> Request {
         let facts = self.machine.facts(Self::rotation(state, rotator, user));
         let At::Visiting(visit) = &state.works[rotator][user].at else { panic!("no visit") };
+        let may_not_write = self.machine.rotation(Self::rotation(state, rotator, user)).may_not_write();
         Request {
             user: u8::try_from(user).expect("few"),
             rotator: u8::try_from(rotator).expect("few"),
             rotation: facts.number,
             doing,
+            name: facts.name,
             heard: true,
             right: self.right(state, rotator, user, doing),
             overtaken: visit.overtaken,
             deadline: super::world::LATE,
-            batches: self.batches(visit, doing),
+            batches: self.batches(visit, doing, may_not_write),
         }
     }
 
     /// What is written: as `drive/write.rs` has it, by what the last reading showed.
-    fn batches(&self, visit: &Visit, doing: Doing) -> Batches {
+    fn batches(&self, visit: &Visit, doing: Doing, may_not_write: bool) -> Batches {
         let (Some(readings), Some(places)) = (&visit.readings, &visit.seen.places) else { return Batches::default() };
         let value = |entry: u8| {
             let place = places[usize::from(entry) / 2];
             let old = visit.old_values[usize::from(entry)];
             match doing {
                 Doing::Store(key) => matches!(place, Shows::Old | Shows::Torn | Shows::IdOnly).then_some(key),
-                Doing::Restore => matches!(place, Shows::New | Shows::Torn | Shows::IdOnly).then_some(old).flatten(),
+                Doing::Restore => {
+                    let is_back = may_not_write && old == Some(readings.values[usize::from(entry)]);
+                    let back = matches!(place, Shows::New | Shows::Torn | Shows::IdOnly) && !is_back;
+                    back.then_some(old).flatten()
+                }
                 Doing::Fence => Some(readings.values[usize::from(entry)]),
                 Doing::Create | Doing::Sink(_) | Doing::Status(..) | Doing::Delete(_) => None,
             }
@@ -216,120 +249,68 @@ impl Model {
         forget(visit);
         let Some(reply) = reply else { return self.fail(state, rotator, user) };
         visit.secret |= matches!(reply, Reply::Created(_));
-        let next = self.machine.hears(Self::rotation(state, rotator, user), reply);
+        let rotation = Self::rotation(state, rotator, user);
+        let next = self.machine.hears(rotation, reply);
         state.works[rotator][user].rotation = Some(next);
+        if reply == Reply::Refused(RefusalKindHashed::Denied) {
+            return match (request.doing, Lack::of_effect(request.doing)) {
+                (Doing::Store(_), _) => self.write_denied(state, rotator, user),
+                (_, Some(lack)) => self.denied(state, rotator, user, lack, request.overtaken),
+                (_, None) => self.fail(state, rotator, user),
+            };
+        }
         if matches!(reply, Reply::Refused(_)) {
             return self.fail(state, rotator, user);
         }
         let created = self.machine.facts(next).phase == Some(PhaseIs::CreatedNew);
         let visit = state.visit(rotator, user);
         visit.failures = 0;
+        visit.store_denied = false;
         if !created {
             visit.old_values = [None; MOST_ENTRIES];
         }
         // A secret of which no key is left is of no use; the drive drops it with the visit.
         visit.secret &= self.machine.facts(next).made.is_some();
     }
-
-    /// Executes what a request asks, or the next part of it; `Some`: it is over, with this reply.
-    pub(super) fn execute(&mut self, state: &mut State, request: &mut Request, lags: bool) -> Option<Option<Reply>> {
-        let user = usize::from(request.user);
-        let actor = Actor::Rotator(usize::from(request.rotator));
-        let exists = state.users[user].exists;
-        let reply = match request.doing {
-            Doing::Create if !exists => Reply::Refused(RefusalKindHashed::NoSuchEntity),
-            Doing::Delete(_) if !exists => Reply::Refused(RefusalKindHashed::NoSuchEntity),
-            Doing::Create if state.users[user].alive() >= 2 => Reply::Refused(RefusalKindHashed::LimitExceeded),
-            Doing::Create => {
-                let id = state.fresh_id(user, self.remembered(state, user));
-                state.users[user].add(id, By::Rotation(request.rotation), lags);
-                state.changed(user, actor);
-                Reply::Created(id)
-            }
-            Doing::Status(id, _) if state.users[user].find(id).is_none_or(|key| key.active.is_none()) => {
-                Reply::Refused(RefusalKindHashed::NoSuchEntity)
-            }
-            Doing::Status(id, active) => {
-                state.users[user].set(id, Some(active), lags);
-                state.changed(user, actor);
-                Reply::Done
-            }
-            Doing::Delete(id) => {
-                if state.users[user].find(id).is_some_and(|key| key.active.is_some()) {
-                    state.users[user].set(id, None, lags);
-                    state.changed(user, actor);
-                }
-                Reply::Done
-            }
-            // Nobody sees what it holds, so that nobody has anything to look at again.
-            Doing::Sink(id) => {
-                state.users[user].sink = Some(id);
-                Reply::Done
-            }
-            Doing::Store(_) | Doing::Restore | Doing::Fence => return self.write(state, request),
-        };
-        Some(Some(reply))
-    }
-
-    fn write(&mut self, state: &mut State, request: &mut Request) -> Option<Option<Reply>> {
-        let user = usize::from(request.user);
-        if !request.batches.todo.is_empty() {
-            let batch = request.batches.todo.remove(0);
-            let is_last_place =
-                batch.iter().any(|(entry, _)| usize::from(*entry) / 2 + 1 == state.users[user].places.len());
-            let refusal = if state.users[user].denials > 0 && is_last_place {
-                state.users[user].denials -= 1;
-                Some(RefusalKindHashed::Denied)
-            } else if batch.iter().any(|(entry, _)| request.batches.fresh & (1 << entry) == 0) {
-                Some(RefusalKindHashed::Stale)
-            } else {
-                None
-            };
-            if let Some(kind) = refusal {
-                // A refusal after something was written is no refusal of the whole.
-                return Some((!request.batches.written).then_some(Reply::Refused(kind)));
-            }
-            for (entry, value) in batch {
-                let entry = usize::from(entry);
-                let before = *state.users[user].entry(entry);
-                self.overwrites(before, value, request);
-                state.write(user, entry, value);
-                request.batches.fresh &= !(1 << entry);
-            }
-            request.batches.written = true;
-            state.changed(user, Actor::Rotator(usize::from(request.rotator)));
-            if !request.batches.todo.is_empty() {
-                return None;
-            }
-        }
-        let reads_back =
-            |wanted: fn(&Pair, u8) -> bool, key| state.users[user].places.iter().all(|pair| wanted(pair, key));
-        let both = |pair: &Pair, key: u8| pair.id == key && pair.secret == key;
-        let done = match request.doing {
-            Doing::Store(key) => reads_back(both, key),
-            Doing::Restore => {
-                let rotation = state.works[usize::from(request.rotator)][user].rotation.expect("it was opened");
-                reads_back(both, self.machine.facts(rotation).old)
-            }
-            Doing::Create | Doing::Fence | Doing::Sink(_) | Doing::Status(..) | Doing::Delete(_) => true,
-        };
-        Some(done.then_some(Reply::Done))
-    }
-
-    /// What the rotations of a user remember: a bit for each key.
-    pub(super) fn remembered(&self, state: &State, user: usize) -> u64 {
-        let rotations = state.works.iter().filter_map(|works| works[user].rotation);
-        rotations.map(|rotation| self.machine.facts(rotation).remembered).fold(0, |all, some| all | some)
-    }
 }
 
-fn forget(visit: &mut Visit) {
+pub(super) fn forget(visit: &mut Visit) {
     visit.seen = Seen::default();
     visit.overtaken = false;
     visit.stalled = false;
 }
 
-pub(super) fn list(user: &User) -> Listed {
-    let listed = user.keys.iter().filter_map(|key| key.listed().map(|active| (key.id, active, key.created)));
-    Listed { at: 0, keys: user.exists.then(|| listed.collect()) }
+/// A look that is refused as a whole.
+fn refused(state: &State, user: usize, look: LookAt) -> Option<Lack> {
+    let denied = |call: Call| state.users[user].denied & call.bit() != 0;
+    let by_any = |call: Call| state.users.iter().any(|user| user.denied & call.bit() != 0);
+    match look {
+        LookAt::Keys => denied(Call::List).then_some(Lack::List),
+        LookAt::Scan(_) => by_any(Call::Read).then_some(Lack::Scan),
+        LookAt::Used(key) => denied(Call::LastUsed).then_some(Lack::LastUsed(key)),
+        // What is not heard of these is an answer.
+        LookAt::Places | LookAt::NewPair | LookAt::StoredPair | LookAt::Owner(_) => None,
+    }
+}
+
+fn prove(world: &User, key: KeyId, may: bool, fails: bool) -> Proved {
+    match world.find(key).filter(|key| key.active == Some(true)) {
+        None => Proved::TimedOut,
+        Some(_) if !may => Proved::Denied,
+        Some(key) if key.other => Proved::SomebodyElse,
+        Some(_) if fails => Proved::TimedOut,
+        Some(_) => Proved::Passed,
+    }
+}
+
+/// As the drive asks: whose the key is, and whether the list of that user bears it out.
+fn owner(world: &User, key: KeyId, may_ask: bool, may_list: bool) -> Owner {
+    if !may_ask {
+        return Owner::Unclear;
+    }
+    match world.find(key).filter(|key| key.active.is_some()) {
+        None => Owner::NoSuchKey,
+        Some(key) if !may_list || key.listed().is_none() => Owner::Unclear,
+        Some(key) => Owner::Named(if key.other { 0 } else { world.name }),
+    }
 }

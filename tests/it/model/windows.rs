@@ -1,11 +1,12 @@
 //! The dangerous windows, and how often the search passes through each.
 
-use super::machine::{Doing, PhaseIs};
+use super::facts::{Asks, Facts, PhaseIs};
+use super::machine::Doing;
 use super::search::Model;
 use super::world::{At, Request, State};
 
 /// Every window; each has to be hit.
-pub(super) const WINDOWS: [&str; 14] = [
+pub(super) const WINDOWS: [&str; 24] = [
     "create in doubt",
     "store in doubt",
     "delete in doubt",
@@ -20,6 +21,16 @@ pub(super) const WINDOWS: [&str; 14] = [
     "a list that lags",
     "two rotators with a new key in hand",
     "an effect that somebody overtook breaks a pair",
+    "a call refused for good",
+    "blocked for want of a right",
+    "a right missing with the new secret in hand",
+    "a right given because a block names it",
+    "a command run because a block prints it",
+    "a user's new name followed",
+    "the list of another user of the same name",
+    "blocked as a user that is not found",
+    "a create for another user of the same name",
+    "a change or delete that does not find a new key",
 ];
 
 impl Model {
@@ -40,6 +51,17 @@ impl Model {
         }
         if visit.stalled && doing != Doing::Create {
             self.hit("time between the look and the effect", 1);
+        }
+    }
+
+    pub(super) fn windows_of_a_note(&mut self, before: u32, after: u32) {
+        let (was, is) = (self.machine.facts(before).clone(), self.machine.facts(after).clone());
+        if was.name != is.name && is.phase.is_some() {
+            self.hit("a user's new name followed", 1);
+        }
+        let asks_for_the_user = |facts: &Facts| facts.block.is_some_and(|block| block.asks == Asks::User);
+        if asks_for_the_user(&is) && !asks_for_the_user(&was) {
+            self.hit("blocked as a user that is not found", 1);
         }
     }
 

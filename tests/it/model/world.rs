@@ -2,6 +2,7 @@
 //! moment in it is counted in seconds from now, so that states which differ in their date only are one.
 
 use super::machine::{Doing, KeyId};
+use super::rights::Lack;
 use super::seen::Seen;
 use super::setup::{Budget, Layout};
 
@@ -37,6 +38,8 @@ pub(super) struct Key {
     pub(super) shown: Option<(Option<bool>, i64)>,
     pub(super) created: i64,
     pub(super) used: bool,
+    /// It is that of another user, who has the name that this one had.
+    pub(super) other: bool,
 }
 
 impl Key {
@@ -55,6 +58,14 @@ pub(super) struct Pair {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct User {
     pub(super) exists: bool,
+    /// Which of the two names it has.
+    pub(super) name: u8,
+    /// Another user has the first of these names.
+    pub(super) other: bool,
+    /// What is refused for good: a bit for each [`super::rights::Call`].
+    pub(super) denied: u16,
+    /// A call went to the other user, because the name changed hands after the last look.
+    pub(super) astray: bool,
     pub(super) keys: Vec<Key>,
     pub(super) places: Vec<Pair>,
     /// Whose pair the sink has, where there is one.
@@ -75,11 +86,16 @@ impl User {
     }
 
     pub(super) fn is_active(&self, id: KeyId) -> bool {
-        self.find(id).is_some_and(|key| key.active == Some(true))
+        self.find(id).is_some_and(|key| key.active == Some(true) && !key.other)
     }
 
     pub(super) fn alive(&self) -> usize {
-        self.keys.iter().filter(|key| key.active.is_some()).count()
+        self.alive_of(false)
+    }
+
+    /// The keys of this user, or of the one that has its name.
+    pub(super) fn alive_of(&self, other: bool) -> usize {
+        self.keys.iter().filter(|key| key.active.is_some() && key.other == other).count()
     }
 
     /// The places, and the sink behind them.
@@ -126,9 +142,9 @@ impl User {
         self.forget_deleted();
     }
 
-    pub(super) fn add(&mut self, id: KeyId, by: By, lags: bool) {
+    pub(super) fn add(&mut self, id: KeyId, by: By, other: bool, lags: bool) {
         let shown = lags.then_some((None, LAG));
-        self.keys.push(Key { id, by, active: Some(true), shown, created: 0, used: false });
+        self.keys.push(Key { id, by, active: Some(true), shown, created: 0, used: false, other });
         self.keys.sort_by_key(|key| key.id);
     }
 
@@ -154,6 +170,12 @@ pub(super) struct Visit {
     /// An effect was sent off, and its reply is awaited.
     pub(super) awaits: bool,
     pub(super) failures: u8,
+    /// What was refused last; a second time it counts.
+    pub(super) refused: Option<Lack>,
+    /// A write of the new pair was refused, and that counts.
+    pub(super) store_denied: bool,
+    /// An operator has done what a block asks for.
+    pub(super) renewed: bool,
     /// Somebody else changed something after a look that `seen` rests on.
     pub(super) overtaken: bool,
     /// Time went by after such a look.
@@ -206,6 +228,8 @@ pub(super) struct Request {
     /// The number of its rotation.
     pub(super) rotation: u8,
     pub(super) doing: Doing,
+    /// The user's name, as the rotation knew it.
+    pub(super) name: u8,
     /// Whether anybody hears the reply.
     pub(super) heard: bool,
     pub(super) right: Right,
@@ -235,9 +259,21 @@ impl State {
     pub(super) fn new(users: usize, rotators: usize, layout: Layout, left: Budget) -> Self {
         let user = |number: usize| {
             let id = u8::try_from(number).expect("few users") * IDS;
-            let key = Key { id, by: By::Before, active: Some(true), shown: None, created: LONG_AGO, used: true };
+            let key = Key {
+                id,
+                by: By::Before,
+                active: Some(true),
+                shown: None,
+                created: LONG_AGO,
+                used: true,
+                other: false,
+            };
             User {
                 exists: true,
+                name: 0,
+                other: false,
+                denied: 0,
+                astray: false,
                 keys: vec![key],
                 places: vec![Pair { secret: id, id }; layout.places()],
                 sink: layout.has_sink().then_some(id),

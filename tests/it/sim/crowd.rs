@@ -103,6 +103,19 @@ fn a_signal_is_heard_while_keys_are_looked_at() {
     runtime.block_on(must_hold(&setup, &Faults::default(), || "a signal in the survey".to_owned()));
 }
 
+/// So many rotations wait for so few slots that a list of keys is older than a create allows when its turn comes, each
+/// time that it is read in the queue.
+#[test]
+fn slow_calls_and_a_long_queue_do_not_keep_a_key_from_being_created() {
+    let (clock, runtime) = Clockwork::with_runtime();
+    let mut setup = Setup::crowd(&mut Draw::new(1, 2), &clock, 300, 300);
+    setup.planned.clear();
+    let traffic = setup.traffic.as_mut().expect("time goes by itself");
+    (traffic.rate, traffic.concurrency, traffic.call) = (Some(20.0), 16, (50, 4_000));
+    (traffic.scan, traffic.throttled, traffic.signal_at) = ((10, 200), Vec::new(), None);
+    runtime.block_on(must_hold(&setup, &Faults::default(), || "a long queue of slow calls".to_owned()));
+}
+
 /// In CI 20 worlds in all, on two threads.
 fn hundreds(what: &'static str, half: u64) {
     let half_of_all = proof::cases(20, 20_400) / 2;

@@ -194,11 +194,11 @@ impl State {
             stale.push("without a list of keys".to_owned());
         }
         let places = self.facts.places_of(user);
-        if places.is_empty() {
-            stale.push("without a look at its places".to_owned());
-        }
-        reads.extend(places);
         if removal == Removal::Old {
+            if places.is_empty() {
+                stale.push("without a look at its places".to_owned());
+            }
+            reads.extend(&places);
             let stored = self.facts.stored.get(user).and_then(|(_, key)| self.facts.proofs.get(key));
             match stored {
                 Some(proof) => reads.push(*proof),
@@ -206,6 +206,8 @@ impl State {
             }
         }
         let Some(Read { began, ended }) = spanning(reads) else { return };
+        // Where a key was written nowhere, the places need not be read; where they were read last, that read counts.
+        let ended = places.iter().map(|read| read.ended).fold(ended, i64::max);
         let (since_end, since_start) = (self.now - ended, self.now - began);
         if since_end > SENT_WITHIN {
             stale.push(format!("{since_end} ms after the last of its reads ended"));

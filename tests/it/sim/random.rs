@@ -69,7 +69,7 @@ fn schedules_keep_every_promise_second_half() {
 /// Issue 2 asks for these in proptest's own words: what fails is shrunk.
 #[test]
 fn schedules_over_sqlite_keep_every_promise() {
-    let cases = u32::try_from(proof::cases(2_000, 10_000)).expect("a number of cases");
+    let cases = u32::try_from(proof::cases(1_000, 10_000)).expect("a number of cases");
     let config = ProptestConfig {
         cases,
         failure_persistence: None,

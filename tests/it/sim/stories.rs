@@ -106,6 +106,18 @@ fn an_id_that_lands_late_beside_the_old_secret_is_put_back() {
     assert!(met > 0, "it never came about");
 }
 
+/// The secret is written, and then every write is refused, long enough for many runs. Once the old values are gone with the
+/// first process, there is no way back: each run tries to write the id once, and is blocked. (Each once wrote its 400 steps
+/// full with tries.)
+#[test]
+fn half_a_pair_whose_other_half_is_refused_is_tried_once_a_run() {
+    let setup = Setup { atomic: false, ..Setup::simple() };
+    let of = (1..=60).map(|write| ((Op::Write, write), Fault::Denied)).collect();
+    let faults = Faults { of, ..Faults::default() };
+    let played = runtime().block_on(must_hold(&setup, &faults, String::new));
+    assert!(played.processes >= 15, "{} processes met 60 refusals", played.processes);
+}
+
 /// A fence that the store accepts and does not raise is none: the first write is under way still, and lands behind it.
 #[test]
 fn a_fence_that_a_store_only_claims_is_no_fence() {
