@@ -113,9 +113,11 @@ impl State {
         self.denials.iter().any(credentials)
     }
 
-    /// P6: nothing is made and taken away again and again.
+    /// P6: nothing is made and taken away again and again. A refusal that has ended allows one more create: what gave the
+    /// new key up is seen to be gone.
     fn loops_of_creates(&self) -> Option<String> {
-        let faults = self.faults.at.len() + self.faults.of.len();
+        let ended = self.denials.iter().filter(|denial| denial.until <= self.now).count();
+        let faults = self.faults.at.len() + self.faults.of.len() + ended;
         self.creates.iter().find_map(|(user, times)| {
             let again = times.windows(2 + faults).find(|times| times[1 + faults] - times[0] < ONE_CREATE_IN)?;
             Some(format!("P6: {user} had {} creates within {} s", again.len(), (again[1 + faults] - again[0]) / 1000))
