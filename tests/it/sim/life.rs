@@ -182,11 +182,14 @@ impl State {
             denial.from <= now && now < denial.until && whose && (denial.credentials || denial.op == op)
         };
         let denial = self.denials.iter().find(applies)?;
-        let (credentials, whose) = (denial.credentials, if op.is_of_a_store() { "" } else { where_to });
+        let is_of_all = denial.whose.is_empty() || op.is_of_a_store();
+        let (credentials, whose) = (denial.credentials, if is_of_all { "" } else { where_to });
         if op == Op::Append {
             return None;
         }
-        self.hindered.insert(whose.to_owned(), now);
+        // What only an operator can clear stays in the way.
+        let hindered = self.hindered.entry(whose.to_owned()).or_insert(now);
+        *hindered = now.max(*hindered);
         self.hit(if credentials { kinds::CREDENTIALS } else { kinds::REFUSED });
         Some(if credentials { Fault::Credentials } else { Fault::Denied })
     }
