@@ -26,7 +26,6 @@ use crate::journal::write_ahead::Journal;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
-use crate::rotation::standing::Rotation;
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
