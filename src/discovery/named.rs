@@ -1,9 +1,8 @@
 //! Whether an entry names an id: in its value or its own name, in whatever encodings ([`super::decode`]).
 //!
-//! Asked for all old keys against every stored value before a key is removed, so both sides are prepared once, and how
-//! many keys are sought makes the search of a value no longer. A yes
-//! too many only keeps a key that could go; a no too many breaks whoever still reads it. Hence no word boundaries and
-//! no guess at a value's form: every reading is tried.
+//! Before a key is removed, every stored value is searched for all old keys. Both sides are prepared once, and one pass over
+//! a value finds all keys in it. A key that is found by mistake only stays; a key that is missed is deleted while something
+//! still reads it. Hence there are no word boundaries and no guess at a value's form: every reading is tried.
 
 use std::collections::BTreeSet;
 

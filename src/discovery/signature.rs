@@ -32,8 +32,10 @@ const HARMLESS: [&[u8]; 9] = [
     b"age-encryption.org/",
 ];
 
-static SIGNATURES: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::new(ARCHIVES.map(|(_, signature)| signature)).ok());
+static SIGNATURES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let signatures = ARCHIVES.map(|(_, signature)| signature);
+    AhoCorasick::new(signatures).expect("nine short signatures make an automaton")
+});
 
 /// What kind of archive the bytes are, or hold.
 pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
@@ -48,9 +50,8 @@ pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"\x1f\x9d") && bytes.get(2).is_some_and(|flags| matches!(flags & 0x7f, 9..=16)) {
         return Some("compress");
     }
-    // One pass for all of them. (Nine short signatures always make an automaton.)
-    let found = SIGNATURES.iter().flat_map(|signatures| signatures.find_overlapping_iter(bytes));
-    let found = found.map(|found| (found.pattern().as_usize(), found.start()));
+    // One pass for all of them.
+    let found = SIGNATURES.find_overlapping_iter(bytes).map(|found| (found.pattern().as_usize(), found.start()));
     let first = found.filter(|(number, at)| fits(ARCHIVES[*number].0, bytes, *at)).map(|(number, _)| number).min();
     first.map(|number| ARCHIVES[number].0)
 }

@@ -26,7 +26,6 @@ use crate::journal::write_ahead::Journal;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
-use crate::rotation::standing::Rotation;
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
@@ -184,11 +183,11 @@ impl Drive {
         };
         report.campaign = Some(id);
         self.journal.store().note_campaign(id, notes.clone()).await?;
-        // Under `--limit` each has its turn: the oldest first, and what was tried in vain as if it had been made then.
-        let gave_up = |due: &Due| before.iter().any(|summary| gave_up_on(&summary.rotation, &due.key.id));
+        // Under `--limit` each has its turn: the oldest first, and what failed or was tried in vain as if it had been made
+        // then. What failed once must not stand behind all others for good: a campaign may stay open for months.
         due.sort_by_cached_key(|due| {
             let failed = so_far.get(&due.key.id).map(|failing| failing.last);
-            (gave_up(due), Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied()))
+            Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
         });
         due.truncate(limit.unwrap_or(usize::MAX));
         let rotated = self.open_each(id, due, choice, report).await;
@@ -353,10 +352,6 @@ fn not_opened(due: &Due, why: CallError) -> Opening {
         message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
         due: true,
     }))
-}
-
-fn gave_up_on(rotation: &Rotation, key: &AccessKeyId) -> bool {
-    rotation.gave_up() && rotation.opened.old_key == *key
 }
 
 /// Of the keys that this run passes over because of `--only`, those that wait to be opened; what an operator has to see to

@@ -97,7 +97,9 @@ impl Scans {
             return Err(error.clone());
         }
         let serves = |scan: &&Scan| {
-            scan.span.began >= since && scan.keys.contains_key(key) && scan.span.scan_is_fresh(clock.monotonic())
+            scan.span.began >= since
+                && scan.keys.get(key) == lock(&self.keys).get(key)
+                && scan.span.scan_is_fresh(clock.monotonic())
         };
         if let Some(scan) = latest.scan.as_ref().filter(serves) {
             return Ok(scan.seen(key));
