@@ -3,19 +3,21 @@
 
 pub mod allowed;
 pub mod aws;
+mod bounds;
 mod child;
 mod environment;
+mod foreign;
 pub mod ownership;
 mod private_file;
 mod program;
+mod shown_url;
 pub mod sinks;
 mod sqlite;
-mod shown_url;
 pub mod sqlite_journal;
 pub mod stores;
 pub mod system_clock;
 
 pub use private_file::FileError;
 pub use program::ExecProgram;
-pub use sqlite::DatabaseError;
 pub use shown_url::shown_url;
+pub use sqlite::DatabaseError;
