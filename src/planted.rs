@@ -115,6 +115,8 @@ faults! {
     LateCopyLeft = "late-copy-left",
     /// What another writer put back after a write whose end is not on record is overwritten.
     PutBackOverwritten = "put-back-overwritten",
+    /// What another program says is shown whatever it quotes.
+    ForeignWordsShown = "foreign-words-shown",
     /// A campaign stays open for what only an operator can bring on.
     CampaignKeptOpen = "campaign-kept-open",
 }

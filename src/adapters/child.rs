@@ -18,8 +18,11 @@ use zeroize::Zeroizing;
 /// A program has at least this long: it may have to ask a server of its own.
 pub(in crate::adapters) const LEAST_TIME: Duration = Duration::from_secs(30);
 
-/// No more than this is read of one answer.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// No more than this is read of one answer: a program that lists a store says all of it in one. `docs/stores.md` has it.
+pub(in crate::adapters) const LARGEST: usize = 64 * 1024 * 1024;
+
+/// Read at once.
+const PART: usize = 64 * 1024;
 
 /// What came of it.
 pub(in crate::adapters) enum Ran {
@@ -34,6 +37,8 @@ pub(in crate::adapters) enum Ran {
     NotStarted(std::io::Error),
     /// It did not end in time, and was killed.
     Killed,
+    /// It said more than [`LARGEST`], and was killed.
+    TooLarge,
 }
 
 /// Starts the program, gives it the input and reads all that it says.
@@ -57,19 +62,19 @@ pub(in crate::adapters) fn run(command: &mut Command, input: &[u8], limit: Durat
             let _ = stdin.map(|mut stdin| stdin.write_all(input));
         });
         threads.spawn(move || {
-            let mut said = Zeroizing::new(Vec::new());
-            let read = stdout.map(|stdout| stdout.take(LARGEST).read_to_end(&mut said));
-            let _ = sender.send(matches!(read, Some(Ok(_))).then_some(said));
+            let _ = sender.send(stdout.and_then(|stdout| all_of(stdout).ok()));
         });
         let began = Instant::now();
         let said = answer.recv_timeout(limit).ok().flatten();
+        let is_too_large = said.as_ref().is_some_and(|said| said.len() > LARGEST);
+        let said = said.filter(|_| !is_too_large);
         let ended = said.and_then(|said| Some((ends(&mut child, limit.saturating_sub(began.elapsed()))?, said)));
         if let Some((status, said)) = ended {
             return Ran::Ended { status, said };
         }
         let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
         let _ = child.wait();
-        Ran::Killed
+        if is_too_large { Ran::TooLarge } else { Ran::Killed }
     })
 }
 
@@ -83,6 +88,21 @@ pub(in crate::adapters) fn inherits(command: &mut Command, file: &File) {
             fcntl_setfd(BorrowedFd::borrow_raw(number), FdFlags::empty()).map_err(std::io::Error::from)
         });
     }
+}
+
+/// What it says to its end, or until it is more than is read.
+fn all_of(mut stdout: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut said = Zeroizing::new(Vec::new());
+    let mut part = Zeroizing::new(vec![0; PART]);
+    while said.len() <= LARGEST {
+        match stdout.read(&mut part) {
+            Ok(0) => break,
+            Ok(read) => said.extend_from_slice(&part[..read]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(said)
 }
 
 fn ends(child: &mut Child, limit: Duration) -> Option<ExitStatus> {

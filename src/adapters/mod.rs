@@ -3,11 +3,14 @@
 
 pub mod allowed;
 pub mod aws;
+mod bounds;
 mod child;
 mod environment;
+mod foreign;
 pub mod ownership;
 mod private_file;
 mod program;
+mod shown_url;
 pub mod sinks;
 mod sqlite;
 pub mod sqlite_journal;
@@ -16,4 +19,5 @@ pub mod system_clock;
 
 pub use private_file::FileError;
 pub use program::ExecProgram;
+pub use shown_url::shown_url;
 pub use sqlite::DatabaseError;

@@ -16,16 +16,21 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
 };
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
+use http_body_util::Limited;
 use hyper::Uri;
 
 use super::signers::Signers;
 use super::source::{Described, Source};
+use crate::adapters::bounds::LARGEST_ANSWER;
 
 /// The region where the chain has none; IAM is global.
 pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
@@ -198,7 +203,7 @@ pub(super) fn late(signers: &Signers) -> SharedHttpClient {
     let (made, signers) = (OnceLock::new(), signers.clone());
     http_client_fn(move |settings, components| {
         let make = || HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        signers.watching(made.get_or_init(make).http_connector(settings, components))
+        bounded(signers.watching(made.get_or_init(make).http_connector(settings, components)))
     })
 }
 
@@ -227,8 +232,28 @@ pub(super) fn one_pool(
     } else {
         builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build()
     };
-    let connector = SharedHttpConnector::new(connector);
+    let connector = bounded(SharedHttpConnector::new(connector));
     Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// A connector whose answers end: the SDK reads a body to its end, however far that is.
+fn bounded(inner: SharedHttpConnector) -> SharedHttpConnector {
+    SharedHttpConnector::new(Bounded { inner })
+}
+
+#[derive(Debug)]
+struct Bounded {
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Bounded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let limited = |body: SdkBody| SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER));
+            answer.await.map(|answer| answer.map(limited))
+        })
+    }
 }
 
 /// Whether the endpoint is plain `http`, which only a loopback host may have.

@@ -1,7 +1,7 @@
 //! A call that did not go well: what is certain about it, and words for people.
 //!
-//! Nothing here formats an SDK error or a body. An error code and a request id are quoted if they look like one; of
-//! a failure before any answer, the operating system's or TLS's own words.
+//! Nothing here formats an SDK error or a body. An error code and a request id are quoted if they look like one and hold
+//! no part of a secret (`foreign`); of a failure before any answer, the operating system's or TLS's own words.
 
 use std::error::Error;
 use std::fmt;
@@ -13,66 +13,21 @@ use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use zeroize::Zeroizing;
 
+use super::codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words};
 use super::source::Trouble;
-use super::witness::{Seen, WHOLE_JSON, Witness, is_word};
+use super::witness::{Seen, SessionToken, WHOLE_JSON, Witness, is_word};
+use crate::adapters::foreign::{Failed, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::policy::Timestamp;
 
+/// AWS gives no answer of this size: to ask again would bring the same.
+const TOO_LARGE: &str = "the answer is larger than 16 MiB, and rotator reads no more of one";
+
 /// How long a chain of causes is followed.
 const MOST_CAUSES: usize = 16;
-
-/// Codes that mean "too many calls", as the SDK's own retry classifier has them
-/// (<https://docs.rs/aws-runtime/latest/aws_runtime/retries/classifiers/constant.THROTTLING_ERRORS.html>); of those,
-/// the ones that IAM, STS or what stands before them can say.
-const THROTTLING: &[&str] = &[
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "TooManyRequestsException",
-    "RequestLimitExceeded",
-    "BandwidthLimitExceeded",
-    "SlowDown",
-    "PriorRequestNotComplete",
-];
-
-/// Codes that mean "you may not" under another status than 401 and 403
-/// (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>,
-/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>); services of the JSON protocol say
-/// all of theirs with a 400, and Secrets Manager that a value's own KMS key is not for us.
-const DENIED: &[&str] = &["AccessDenied", "AccessDeniedException", "DecryptionFailure", "NotAuthorized"];
-
-/// Codes that mean "not with these credentials", whatever is asked: the key is not known or not active, the session is
-/// over, the secret is another
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>, and the pages above).
-const CREDENTIALS: &[&str] = &[
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-];
-
-/// Codes that may mean "signed for another time", as the SDK's own classifier has them
-/// (<https://docs.rs/aws-runtime/latest/src/aws_runtime/service_clock_skew.rs.html>).
-const SKEWED: &[&str] = &[
-    "SignatureDoesNotMatch",
-    "RequestExpired",
-    "RequestTimeTooSkewed",
-    "InvalidSignatureException",
-    "AuthFailure",
-    "AccessDeniedException",
-];
 
 /// A signature this far from AWS's clock is refused for its time; AWS itself allows 5 or 15 minutes.
 const LEAST_SKEW: Duration = Duration::from_secs(4 * 60);
@@ -86,17 +41,19 @@ pub(super) struct Call {
     pub(super) about: String,
     /// Whether its answers are JSON; else XML.
     pub(super) is_json: bool,
+    /// What it was known by, and what it was to prove: the answer may quote it.
+    secrets: Vec<SessionToken>,
 }
 
 impl Call {
     /// A call of the query protocol.
     pub(super) fn xml(operation: &'static str, about: String) -> Self {
-        Self { operation, about, is_json: false }
+        Self { operation, about, is_json: false, secrets: Vec::new() }
     }
 
     /// A call of the JSON protocol.
     pub(super) fn json(operation: &'static str, about: String) -> Self {
-        Self { operation, about, is_json: true }
+        Self { operation, about, is_json: true, secrets: Vec::new() }
     }
 }
 
@@ -202,8 +159,10 @@ impl Fault {
         let skew =
             seen.at.zip(seen.signed_at).map_or(Duration::ZERO, |(at, signed)| at.since(signed).max(signed.since(at)));
         let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
+        let mut call = Box::new(call.clone());
+        call.secrets.extend(seen.token);
         let missing = Missing::Unclear;
-        Self { call: Box::new(call.clone()), came, status, request_id, at, skew, missing }
+        Self { call, came, status, request_id, at, skew, missing }
     }
 
     /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
@@ -248,14 +207,39 @@ impl Fault {
         }
     }
 
+    /// Also this secret is not to be quoted.
+    pub(super) fn about(mut self, secret: &str) -> Self {
+        self.call.secrets.push(SessionToken(Zeroizing::new(secret.to_owned())));
+        self
+    }
+
+    fn own_secrets(&self) -> Secrets<'static> {
+        Secrets::default().tokens(self.call.secrets.iter().map(|token| token.0.clone()))
+    }
+
+    /// AWS's error code, for messages.
+    pub(super) fn shown_code(&self) -> String {
+        code_in_words(Words::default(), self.refusal_code().unwrap_or_default()).shown(&self.own_secrets())
+    }
+
     /// As the failure of a call that changes nothing.
     pub(super) fn into_call_error(self) -> CallError {
         CallError::new(self.call_error_kind(), self.to_string())
     }
 
+    /// The same, to be compared with the stored values that are in hand.
+    pub(super) fn into_failed(self) -> Failed {
+        Failed::new(self.call_error_kind(), self.words().against(&self.own_secrets()))
+    }
+
     /// As the failure of an effect: refused only if it certainly did not happen.
     pub(super) fn into_failure(self) -> Failure {
-        let message = self.to_string();
+        self.into_failure_of(&Secrets::default())
+    }
+
+    /// The same, of an effect that was given these secrets.
+    pub(super) fn into_failure_of(self, secrets: &Secrets<'_>) -> Failure {
+        let message = self.words().against(&self.own_secrets()).shown(secrets);
         if self.is_about_credentials() {
             return Refusal::new(RefusalKind::Credentials, message).into();
         }
@@ -285,6 +269,7 @@ impl Fault {
             Came::NotSent(Hindrance::CredentialsLate | Hindrance::TooLate) => return CallErrorKind::Unavailable,
             Came::NotSent(_) | Came::NoCredentials(_) => return CallErrorKind::Other,
             Came::NoRole(_) => return CallErrorKind::Throttled,
+            Came::Unreadable(why) if *why == TOO_LARGE => return CallErrorKind::Other,
             Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
             Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
             Came::Error(code) => code.as_str(),
@@ -303,37 +288,46 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "call {}: ", self.call)?;
-        match &self.came {
-            Came::NotSent(hindrance) => write!(f, "{}, so nothing was sent", hindrance.words())?,
-            Came::NoCredentials(why) => write!(f, "{why}, so nothing was sent")?,
-            Came::NoRole(code) => write!(
-                f,
-                "the role could not be assumed (AWS answered {code}), so nothing was sent; check its ARN, and that its \
-                 trust policy lets these credentials in"
-            )?,
-            Came::NoAnswer(why) => write!(f, "no whole answer: {why}")?,
-            Came::Unreadable(why) => f.write_str(why)?,
-            Came::Error(code) => write!(f, "AWS answered {code}")?,
-        }
-        match (self.status, &self.request_id) {
-            (Some(status), Some(id)) => write!(f, " (HTTP {status}, request id {id})")?,
-            (Some(status), None) => write!(f, " (HTTP {status})")?,
-            (None, _) => {}
-        }
+impl Fault {
+    /// The message; what AWS chose of it is compared with no secret yet.
+    fn words(&self) -> Words {
+        let words = Words::ours(format!("call {}: ", self.call));
+        let words = match &self.came {
+            Came::NotSent(hindrance) => words.and(format!("{}, so nothing was sent", hindrance.words())),
+            Came::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
+            Came::NoRole(code) => code_in_words(words.and("the role could not be assumed (AWS answered "), code)
+                .and("), so nothing was sent; check its ARN, and that its trust policy lets these credentials in"),
+            Came::NoAnswer(why) => words.and("no whole answer: ").theirs(why.as_bytes()),
+            Came::Unreadable(why) => words.and(*why),
+            Came::Error(code) => code_in_words(words.and("AWS answered "), code),
+        };
+        let mut words = match (self.status, &self.request_id) {
+            (Some(status), Some(id)) => {
+                words.and(format!(" (HTTP {status}, request id ")).theirs(id.as_bytes()).and(")")
+            }
+            (Some(status), None) => words.and(format!(" (HTTP {status})")),
+            (None, _) => words,
+        };
         if self.is_skewed() {
             let off = self.skew.as_secs();
-            write!(f, "; it was signed for a time {off} s off AWS's: set this machine's clock, with NTP for example")?;
+            words = words.and(format!(
+                "; it was signed for a time {off} s off AWS's: set this machine's clock, with NTP for example"
+            ));
         }
         if self.is_denied() {
-            write!(f, "; check that the policy of the credentials in use allows {}", self.call.operation)?;
+            let allows = format!("; check that the policy of the credentials in use allows {}", self.call.operation);
+            words = words.and(allows);
         }
         if matches!(&self.came, Came::Error(_)) && self.is_about_credentials() {
-            f.write_str("; AWS does not accept the credentials in use, whatever they may do")?;
+            words = words.and("; AWS does not accept the credentials in use, whatever they may do");
         }
-        Ok(())
+        words
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().shown(&self.own_secrets()))
     }
 }
 
@@ -384,6 +378,9 @@ fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResp
 }
 
 fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Came {
+    if causes(error).any(<dyn Error>::is::<http_body_util::LengthLimitError>) {
+        return Came::Unreadable(TOO_LARGE);
+    }
     match error {
         SdkError::TimeoutError(_) => Came::NoAnswer("the time-out passed".to_owned()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {

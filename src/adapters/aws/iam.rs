@@ -53,6 +53,10 @@ impl Iam for Aws {
             let Some(at) = first_page_at.or(seen.at) else { return Err(unreadable(&call, seen, NO_DATE)) };
             first_page_at = Some(at);
             for metadata in &page.access_key_metadata {
+                // Names are unique in an account whatever their case.
+                if metadata.user_name().is_some_and(|name| !name.eq_ignore_ascii_case(user.as_str())) {
+                    return Err(unreadable(&call, seen, "the answer lists a key of another user"));
+                }
                 let Some(key) = key_seen(metadata) else { return Err(unreadable(&call, seen, NOT_UNDERSTOOD)) };
                 if keys.iter().all(|known| known.id != key.id) {
                     keys.push(key);

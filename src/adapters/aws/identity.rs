@@ -66,11 +66,11 @@ impl Identity for Aws {
             Ok(answer) => answer,
             // This call is signed by the pair and needs no permission, so a denial is about the pair, or about the way.
             Err(fault) if fault.refusal_code().is_some() && (fault.is_denied() || fault.is_about_credentials()) => {
-                let code = fault.refusal_code().unwrap_or_default().to_owned();
-                let forbidden = FORBIDDEN.contains(&code.as_str());
+                let forbidden = FORBIDDEN.contains(&fault.refusal_code().unwrap_or_default());
+                let code = fault.about(secret.expose()).shown_code();
                 return Ok(if forbidden { WhoIs::Forbidden { code } } else { WhoIs::NotAccepted { code } });
             }
-            Err(fault) => return Err(fault.into_call_error()),
+            Err(fault) => return Err(fault.about(secret.expose()).into_call_error()),
         };
         let answer = Answer::of(output, &call, seen)?;
         Ok(match user_of(&answer.arn, &answer.account) {

@@ -19,6 +19,7 @@
 
 mod account;
 mod clients;
+mod codes;
 mod connect;
 mod fault;
 mod iam;

@@ -11,6 +11,8 @@ use aws_sdk_ssm::types::{Parameter, ParameterMetadata, ParameterStringFilter, Pa
 use super::connect::{Aws, ConnectError};
 use super::fault::{Call, Fault};
 use super::witness::Witness;
+use crate::adapters::bounds::{Budget, MOST_PAGES};
+use crate::adapters::foreign::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -24,6 +26,13 @@ use crate::rotation::secret::SecretValue;
 /// The most that AWS gives on one page, and takes in one `GetParameters`
 /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>).
 const PAGE: usize = 10;
+
+const ABOUT_ANOTHER: &str = "the answer is about another parameter";
+
+/// What AWS says of a parameter that was not asked for says nothing of the one that was.
+fn about_another(call: &Call) -> CallError {
+    CallError::new(CallErrorKind::Unavailable, format!("call {call}: {ABOUT_ANOTHER}"))
+}
 
 /// The parameters of one region below a path.
 pub struct ParameterStore {
@@ -64,18 +73,20 @@ impl ParameterStore {
         full.strip_prefix(self.path.as_str()).map_or_else(|| format!("/{full}"), str::to_owned)
     }
 
-    fn reading(&self, parameter: Parameter) -> Option<(String, Reading)> {
+    fn heard(&self, parameter: Parameter) -> Option<(String, Result<Heard, Failed>)> {
         let name = self.name(&parameter.name?);
         let version = Version(parameter.version.to_string());
         let value = SecretValue::new(parameter.value?.into_bytes());
-        Some((name, Reading::Value { version, value }))
+        Some((name, Ok(Reading::Value { version, value }.into())))
     }
 
-    async fn get(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
+    /// What these parameters hold, in this order. There are as many answers as names.
+    async fn get(&self, names: &[String]) -> Vec<Result<Heard, Failed>> {
+        let all = |failed: Failed| names.iter().map(|_| Err(failed.clone())).collect();
         let call = Call::json("GetParameters", format!("parameters of {}", self.path));
         let witness = Witness::default();
-        let full = names.iter().map(|name| self.full(name)).collect();
-        let request = self.client.get_parameters().set_names(Some(full)).with_decryption(true);
+        let full: Vec<String> = names.iter().map(|name| self.full(name)).collect();
+        let request = self.client.get_parameters().set_names(Some(full.clone())).with_decryption(true);
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
         let (output, _) = match witness.judge(&call, result) {
             Ok(answer) => answer,
@@ -83,23 +94,31 @@ impl ParameterStore {
             Err(fault) if fault.is_denied() && names.len() > 1 => {
                 let mut each = Vec::new();
                 for name in names {
-                    each.append(&mut Box::pin(self.get(std::slice::from_ref(name))).await?);
+                    each.append(&mut Box::pin(self.get(std::slice::from_ref(name))).await);
                 }
-                return Ok(each);
+                return each;
             }
             Err(fault) if fault.is_denied() => {
-                return Ok(vec![Reading::Unreadable(fault.into_call_error().message)]);
+                return vec![Ok(Heard::Unreadable(fault.into_failed().words()))];
             }
-            Err(fault) => return Err(fault.into_call_error()),
+            Err(fault) => return all(fault.into_failed()),
         };
         let parameters = output.parameters.unwrap_or_default();
-        let mut read: Vec<(String, Reading)> =
-            parameters.into_iter().filter_map(|parameter| self.reading(parameter)).collect();
+        if !parameters.iter().all(|parameter| parameter.name.as_ref().is_some_and(|name| full.contains(name))) {
+            return all(about_another(&call).into());
+        }
+        let mut read: Vec<(String, Result<Heard, Failed>)> =
+            parameters.into_iter().filter_map(|parameter| self.heard(parameter)).collect();
         let mut of = |name: &String| {
             let at = read.iter().position(|(other, _)| other == name);
-            at.map_or(Reading::Missing, |at| read.swap_remove(at).1)
+            at.map_or(Ok(Reading::Missing.into()), |at| read.swap_remove(at).1)
         };
-        Ok(names.iter().map(&mut of).collect())
+        names.iter().map(&mut of).collect()
+    }
+
+    async fn one(&self, name: &String) -> Result<Reading, CallError> {
+        let heard = self.get(std::slice::from_ref(name)).await.into_iter().map(|heard| ((), heard)).collect();
+        Ok(settled(heard, Vec::new())?.pop().map_or(Reading::Missing, |(_, reading)| reading))
     }
 
     /// What one version of a parameter holds; AWS keeps the last hundred.
@@ -111,6 +130,9 @@ impl ParameterStore {
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
         let (output, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
         let found = output.parameters.unwrap_or_default().into_iter().find(|found| found.version == version);
+        if found.as_ref().is_some_and(|found| found.name() != Some(self.full(name).as_str())) {
+            return Err(about_another(&call));
+        }
         Ok(found.and_then(|found| found.value).map(|value| SecretValue::new(value.into_bytes())))
     }
 
@@ -145,34 +167,43 @@ impl ParameterStore {
         let request = self.client.get_parameters_by_path().path(path).recursive(true).with_decryption(decrypts);
         let request = request.max_results(i32::try_from(PAGE).unwrap_or(1)).set_next_token(token);
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        witness.judge(&call, result).map(|(page, _)| page)
+        let (page, seen) = witness.judge(&call, result)?;
+        let lies_below = |parameter: &Parameter| parameter.name().is_some_and(|name| name.starts_with(&self.path));
+        if self.path != "/" && !page.parameters().iter().all(lies_below) {
+            return Err(Fault::unreadable(&call, seen, ABOUT_ANOTHER));
+        }
+        Ok(page)
     }
 
     /// Type, key, tier and description, which a new version does not take over by itself.
-    async fn metadata(&self, name: &str) -> Result<ParameterMetadata, CallError> {
+    async fn metadata(&self, name: &str) -> Result<ParameterMetadata, Failed> {
         let call = Call::json("DescribeParameters", format!("parameter {name}"));
         let witness = Witness::default();
         let filter = ParameterStringFilter::builder().key("Name").option("Equals").values(name).build();
         let filter = filter.map_err(|_| CallError::new(CallErrorKind::Other, format!("call {call}: no filter")))?;
         let mut token = None;
-        loop {
+        for _ in 0..MOST_PAGES {
             let request =
                 self.client.describe_parameters().parameter_filters(filter.clone()).set_next_token(token.take());
             let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-            let (page, _) = witness.clone().judge(&call, result).map_err(Fault::into_call_error)?;
+            let (page, _) = witness.clone().judge(&call, result).map_err(Fault::into_failed)?;
             let found = page.parameters.unwrap_or_default().into_iter().find(|found| found.name() == Some(name));
             // AWS gives empty pages with more behind them.
             match (found, page.next_token) {
                 (Some(found), _) => return Ok(found),
                 (None, None) => {
-                    return Err(CallError::new(CallErrorKind::NoSuchEntity, format!("there is no parameter {name}")));
+                    let none = format!("there is no parameter {name}");
+                    return Err(CallError::new(CallErrorKind::NoSuchEntity, none).into());
                 }
                 (None, more) => token = more,
             }
         }
+        let message = format!("call {call}: there are more than {MOST_PAGES} pages");
+        Err(CallError::new(CallErrorKind::Other, message).into())
     }
 
-    async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
+    /// `given`: all that AWS was given in this call.
+    async fn replace(&self, write: &NativeWrite, given: &Secrets<'_>) -> Result<(), Failure> {
         let name = self.full(&write.name);
         let not_sent = |error: CallError| -> Failure {
             let kind = match error.kind {
@@ -187,10 +218,11 @@ impl ParameterStore {
         let stale = || Failure::from(Refusal::new(RefusalKind::Stale, format!("{name} has changed since it was read")));
         let other = |why: &str| Failure::from(Refusal::new(RefusalKind::Other, format!("{name}: {why}")));
         let Some(text) = write.value.expose_text() else { return Err(other("a parameter can only be text")) };
-        let kept = self.metadata(&name).await.map_err(not_sent)?;
-        let now = self.get(std::slice::from_ref(&write.name)).await.map_err(not_sent)?;
-        if !matches!(now.as_slice(), [Reading::Value { version, .. }] if *version == write.replaces) {
-            return Err(stale());
+        let kept = self.metadata(&name).await.map_err(|failed| not_sent(failed.told(given)))?;
+        let now = self.get(std::slice::from_ref(&write.name)).await.pop().unwrap_or(Ok(Reading::Missing.into()));
+        match now.map_err(|failed| not_sent(failed.told(given)))? {
+            Heard::Reading(Reading::Value { version, .. }) if version == write.replaces => {}
+            Heard::Reading(_) | Heard::Unreadable(_) => return Err(stale()),
         }
         let call = Call::json("PutParameter", format!("parameter {name}"));
         let witness = Witness::default();
@@ -200,7 +232,7 @@ impl ParameterStore {
         // A tier can only be raised, and left out it would be the account's default.
         let request = request.set_tier(kept.tier.filter(|tier| *tier != ParameterTier::Standard));
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (output, _) = witness.judge(&call, result).map_err(Fault::into_failure)?;
+        let (output, _) = witness.judge(&call, result).map_err(|fault| fault.into_failure_of(given))?;
         if write.replaces.0.parse() == Ok(output.version - 1) {
             return Ok(());
         }
@@ -229,39 +261,57 @@ impl Backend for ParameterStore {
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
-        let mut all = Vec::new();
+        let (mut all, budget) = (Vec::new(), Budget::of_a_scan());
         let mut token = None;
-        loop {
+        for _ in 0..MOST_PAGES {
             let page = match self.page(token.clone(), true).await {
                 Ok(page) => page,
                 // A key that is not for us seals one of them: each by itself, to know which.
                 Err(fault) if fault.is_denied() => {
-                    let page = self.page(token, false).await.map_err(Fault::into_call_error)?;
+                    let page = match self.page(token, false).await {
+                        Ok(page) => page,
+                        Err(fault) => {
+                            all.push((String::new(), Err(fault.into_failed())));
+                            return settled(all, Vec::new());
+                        }
+                    };
                     let full = page.parameters().iter().filter_map(Parameter::name);
                     let names: Vec<String> = full.map(|full| self.name(full)).collect();
-                    let readings = self.get(&names).await?;
-                    all.extend(names.into_iter().zip(readings));
+                    let heard = self.get(&names).await;
+                    all.extend(names.into_iter().zip(heard));
                     GetParametersByPathOutput::builder().set_next_token(page.next_token).build()
                 }
-                Err(fault) => return Err(fault.into_call_error()),
+                Err(fault) => {
+                    all.push((String::new(), Err(fault.into_failed())));
+                    return settled(all, Vec::new());
+                }
             };
-            all.extend(page.parameters.unwrap_or_default().into_iter().filter_map(|parameter| self.reading(parameter)));
+            let texts = page.parameters().iter().flat_map(|parameter| [parameter.name(), parameter.value()]);
+            budget.take_page(texts.flatten().map(str::len).sum()).map_err(|why| {
+                CallError::new(
+                    CallErrorKind::Other,
+                    format!("Parameter Store below {} was read in part: {why}", self.path),
+                )
+            })?;
+            all.extend(page.parameters.unwrap_or_default().into_iter().filter_map(|parameter| self.heard(parameter)));
             token = page.next_token;
             if token.is_none() {
                 if all.is_empty() {
                     self.is_no_parameter().await?;
                 }
-                return Ok(all);
+                return settled(all, Vec::new());
             }
         }
+        let message = format!("parameters below {} are more than {MOST_PAGES} pages", self.path);
+        Err(CallError::new(CallErrorKind::Other, message))
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
         let mut all = Vec::new();
         for page in names.chunks(PAGE) {
-            all.extend(self.get(page).await?);
+            all.extend(self.get(page).await.into_iter().map(|heard| ((), heard)));
         }
-        Ok(all)
+        Ok(settled(all, Vec::new())?.into_iter().map(|(_, reading)| reading).collect())
     }
 
     /// Versions are counted, and each can be asked for by its number
@@ -269,10 +319,9 @@ impl Backend for ParameterStore {
     async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
         let mut replaced = Vec::new();
         for name in names {
-            let now = self.get(std::slice::from_ref(name)).await?;
-            let version = match now.as_slice() {
-                [Reading::Value { version, .. }] => version.0.parse::<i64>().ok().filter(|version| *version > 1),
-                _ => None,
+            let version = match self.one(name).await? {
+                Reading::Value { version, .. } => version.0.parse::<i64>().ok().filter(|version| *version > 1),
+                Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => None,
             };
             replaced.push(match version {
                 Some(version) => self.version(name, version - 1).await?,
@@ -283,8 +332,9 @@ impl Backend for ParameterStore {
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        let given = Secrets::default().values(batch.iter().map(|write| write.value.expose()));
         for (written, write) in batch.iter().enumerate() {
-            self.replace(write).await.map_err(|failure| after(written, failure))?;
+            self.replace(write, &given).await.map_err(|failure| after(written, failure))?;
         }
         Ok(())
     }

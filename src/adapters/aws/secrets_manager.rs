@@ -19,6 +19,8 @@ use uuid::Uuid;
 use super::connect::{Aws, ConnectError};
 use super::fault::{Call, Fault};
 use super::witness::Witness;
+use crate::adapters::bounds::{Budget, MOST_PAGES, TooLarge};
+use crate::adapters::foreign::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after, read_each};
 use crate::journal::write_ahead::{IntentLine, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};
@@ -71,11 +73,11 @@ impl Aws {
 type Listed = BTreeMap<String, Option<&'static str>>;
 
 impl SecretsManager {
-    async fn list(&self) -> Result<Listed, CallError> {
+    async fn list(&self, budget: &Budget) -> Result<Listed, CallError> {
         let call = Call::json("ListSecrets", format!("secrets below \"{}\"", self.prefix));
         let mut secrets = Listed::new();
         let mut token = None;
-        loop {
+        for _ in 0..MOST_PAGES {
             let witness = Witness::default();
             let mut request = self.client.list_secrets().max_results(PAGE).set_next_token(token.take());
             if !self.prefix.is_empty() {
@@ -84,12 +86,22 @@ impl SecretsManager {
             }
             let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
             let (page, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+            let names = page.secret_list().iter().filter_map(SecretListEntry::name).map(str::len);
+            budget.take_page(names.sum()).map_err(|why| self.too_large(why))?;
             secrets.extend(page.secret_list().iter().filter_map(|secret| self.listed(secret)));
             token = page.next_token;
             if token.is_none() {
                 return if secrets.contains_key("") { Err(self.is_one_secret()) } else { Ok(secrets) };
             }
         }
+        Err(CallError::new(CallErrorKind::Other, format!("call {call}: there are more than {MOST_PAGES} pages")))
+    }
+
+    fn too_large(&self, why: TooLarge) -> CallError {
+        CallError::new(
+            CallErrorKind::Other,
+            format!("Secrets Manager below \"{}\" was read in part: {why}", self.prefix),
+        )
     }
 
     fn is_one_secret(&self) -> CallError {
@@ -117,7 +129,7 @@ impl SecretsManager {
         secret.deleted_date().is_none().then_some((name, why))
     }
 
-    async fn value(&self, name: &str, label: &str) -> Result<Option<(Version, SecretValue)>, CallError> {
+    async fn value(&self, name: &str, label: &str, budget: &Budget) -> Result<Option<(Version, SecretValue)>, Failed> {
         let name = format!("{}{name}", self.prefix);
         let call = Call::json("GetSecretValue", format!("secret {name}"));
         let witness = Witness::default();
@@ -131,8 +143,11 @@ impl SecretsManager {
             {
                 return Ok(None);
             }
-            Err(fault) => return Err(fault.into_call_error()),
+            Err(fault) => return Err(fault.into_failed()),
         };
+        if output.name.as_deref() != Some(name.as_str()) {
+            return Err(about_another(&call).into());
+        }
         let incomplete =
             || CallError::new(CallErrorKind::Unavailable, format!("call {call}: the answer has no version"));
         let id = output.version_id.ok_or_else(incomplete)?;
@@ -141,42 +156,68 @@ impl SecretsManager {
             (None, Some(blob)) => ("binary", blob.into_inner()),
             (None, None) => return Ok(None),
         };
+        budget.take(bytes.len()).map_err(|why| self.too_large(why))?;
         Ok(Some((Version(format!("{kind} {id}")), SecretValue::new(bytes))))
     }
 
-    async fn reading(&self, name: String) -> Result<Reading, CallError> {
-        match self.value(&name, CURRENT).await {
-            Ok(Some((version, value))) => Ok(Reading::Value { version, value }),
-            Ok(None) => Ok(Reading::Missing),
-            Err(error) if error.kind == CallErrorKind::Denied => Ok(Reading::Unreadable(error.message)),
-            Err(error) => Err(error),
+    async fn heard(&self, name: String, budget: &Budget) -> Result<Heard, Failed> {
+        match self.value(&name, CURRENT, budget).await {
+            Ok(Some((version, value))) => Ok(Reading::Value { version, value }.into()),
+            Ok(None) => Ok(Reading::Missing.into()),
+            Err(failed) if failed.kind == CallErrorKind::Denied => Ok(Heard::Unreadable(failed.words())),
+            Err(failed) => Err(failed),
         }
     }
 
-    async fn replace(&self, intent: IntentLine, write: &NativeWrite) -> Result<(), Failure> {
+    /// What each holds under a label that readers do not ask for.
+    async fn under(&self, label: &str, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        let budget = Budget::of_a_scan();
+        let mut values: Vec<Option<SecretValue>> = Vec::new();
+        for name in names {
+            let value = self.value(name, label, &budget).await.map_err(|failed| {
+                let before = values.iter().flatten().map(SecretValue::expose);
+                failed.told(&Secrets::default().values(before))
+            })?;
+            values.push(value.map(|(_, value)| value));
+        }
+        Ok(values)
+    }
+
+    /// `given`: all that AWS was given in this call.
+    async fn replace(&self, intent: IntentLine, write: &NativeWrite, given: &Secrets<'_>) -> Result<(), Failure> {
         let name = format!("{}{}", self.prefix, write.name);
         let Some((kind, replaced)) = write.replaces.0.split_once(' ') else {
             let message = format!("{} is no version of {name}", write.replaces.0);
             return Err(Refusal::new(RefusalKind::Other, message).into());
         };
-        let staged = self.stage(&name, kind, &write.value, token(intent, &name)).await?;
+        let staged = self.stage(&name, kind, write, token(intent, &name), given).await?;
         let call = Call::json("UpdateSecretVersionStage", format!("secret {name}"));
         let witness = Witness::default();
         let request = self.client.update_secret_version_stage().secret_id(&name).version_stage(CURRENT);
         let request = request.move_to_version_id(staged).remove_from_version_id(replaced);
         let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
         match witness.judge(&call, result) {
+            Ok((output, _)) if output.name.as_ref().is_some_and(|other| *other != name) => {
+                Err(Failure::Unknown(about_another(&call).message))
+            }
             Ok(_) => Ok(()),
             Err(fault) if fault.refusal_code() == Some("InvalidParameterException") => {
                 Err(Refusal::new(RefusalKind::Stale, format!("{name} has changed since it was read")).into())
             }
-            Err(fault) => Err(fault.into_failure()),
+            Err(fault) => Err(fault.into_failure_of(given)),
         }
     }
 
     /// Puts the value where no reader looks; the version it has there. Whatever comes of this, nothing that is read has
     /// changed, so every failure is a refusal.
-    async fn stage(&self, name: &str, kind: &str, value: &SecretValue, token: Uuid) -> Result<String, Failure> {
+    async fn stage(
+        &self,
+        name: &str,
+        kind: &str,
+        NativeWrite { value, .. }: &NativeWrite,
+        token: Uuid,
+        given: &Secrets<'_>,
+    ) -> Result<String, Failure> {
         let call = Call::json("PutSecretValue", format!("secret {name}"));
         let witness = Witness::default();
         let request = self.client.put_secret_value().secret_id(name).version_stages(STAGED);
@@ -192,11 +233,20 @@ impl SecretsManager {
             }
             refused @ Failure::Refused(_) => refused,
         };
-        let (output, _) = witness.judge(&call, result).map_err(Fault::into_failure).map_err(nothing_read_it)?;
+        let (output, _) =
+            witness.judge(&call, result).map_err(|fault| nothing_read_it(fault.into_failure_of(given)))?;
+        if output.name.as_ref().is_some_and(|other| other != name) {
+            return Err(nothing_read_it(Failure::Unknown(about_another(&call).message)));
+        }
         output
             .version_id
             .ok_or_else(|| Refusal::new(RefusalKind::Other, format!("call {call}: the answer has no version")).into())
     }
+}
+
+/// What AWS says of a secret that was not asked for says nothing of the one that was.
+fn about_another(call: &Call) -> CallError {
+    CallError::new(CallErrorKind::Unavailable, format!("call {call}: the answer is about another secret"))
 }
 
 /// The token of a request: AWS takes a second one with the same for the first, so each line of the journal has its own.
@@ -223,8 +273,10 @@ impl Backend for SecretsManager {
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
-        let listed = self.list().await?;
-        let mut all = read_each(listed.keys().cloned(), AT_ONCE, |name| self.reading(name).boxed()).await?;
+        let budget = Budget::of_a_scan();
+        let listed = self.list(&budget).await?;
+        let heard = read_each(listed.keys().cloned(), AT_ONCE, |name| self.heard(name, &budget).boxed()).await;
+        let mut all = settled(heard, Vec::new())?;
         all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
         let ours = |(name, reading): (String, Reading)| match (listed.get(&name), reading) {
             (Some(Some(why)), Reading::Value { version, value }) => {
@@ -236,29 +288,24 @@ impl Backend for SecretsManager {
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let all = read_each(names.to_vec(), AT_ONCE, |name| self.reading(name).boxed()).await?;
+        let budget = Budget::of_a_scan();
+        let heard = read_each(names.to_vec(), AT_ONCE, |name| self.heard(name, &budget).boxed()).await;
+        let all = settled(heard, Vec::new())?;
         Ok(all.into_iter().map(|(_, reading)| reading).collect())
     }
 
     async fn staged(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
-        let mut staged = Vec::new();
-        for name in names {
-            staged.push(self.value(name, STAGED).await?.map(|(_, value)| value));
-        }
-        Ok(staged)
+        self.under(STAGED, names).await
     }
 
     async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
-        let mut replaced = Vec::new();
-        for name in names {
-            replaced.push(self.value(name, PREVIOUS).await?.map(|(_, value)| value));
-        }
-        Ok(replaced)
+        self.under(PREVIOUS, names).await
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
+        let given = Secrets::default().values(batch.iter().map(|write| write.value.expose()));
         for (written, write) in batch.iter().enumerate() {
-            self.replace(order.intent(), write).await.map_err(|failure| after(written, failure))?;
+            self.replace(order.intent(), write, &given).await.map_err(|failure| after(written, failure))?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! The SDK keeps headers from us on success, reads a truncated document as far as it goes, and does not read the body
 //! of a call that answers nothing: so an interceptor of ours looks at each answer.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -14,7 +15,19 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use zeroize::Zeroizing;
+
 use crate::rotation::policy::Timestamp;
+
+/// The token of a session, which is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct SessionToken(pub(super) Zeroizing<String>);
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionToken(…)")
+    }
+}
 
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +36,8 @@ pub(super) struct Seen {
     pub(super) sent: bool,
     /// The id of the key that signed it.
     pub(super) signed_by: Option<String>,
+    /// The token that was sent with it.
+    pub(super) token: Option<SessionToken>,
     /// The time that it was signed for.
     pub(super) signed_at: Option<Timestamp>,
     /// The answer's HTTP status.
@@ -69,10 +84,13 @@ impl Intercept for Witness {
     ) -> Result<(), BoxError> {
         let headers = context.request().headers();
         let signed_by = headers.get("authorization").and_then(signer).map(str::to_owned);
+        let token = headers.get("x-amz-security-token");
+        let token = token.map(|token| SessionToken(Zeroizing::new(token.to_owned())));
         let signed_at = headers.get("x-amz-date").and_then(amz_date);
         self.note(|seen| {
             seen.sent = true;
             seen.signed_by = signed_by;
+            seen.token = token;
             seen.signed_at = signed_at;
         });
         Ok(())

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapters::child::LEAST_TIME;
-use crate::adapters::program::{ExecProgram, Told, ask, plain, without};
+use crate::adapters::foreign::{Secrets, Words};
+use crate::adapters::program::{ExecProgram, Told, ask};
 use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::sink::{Sink, SinkWrite};
@@ -56,14 +57,16 @@ async fn hello(program: &ExecProgram, limit: Duration) -> Result<(StoreIdentity,
     let called = program.called();
     let lines = match ask::<Line>(program, limit, json!({ "op": "hello" })).await {
         Told::Lines(lines) => lines,
-        Told::NotStarted(why) | Told::Failed(why) => return Err(why),
+        Told::NotStarted(why) | Told::Failed(why) | Told::TooLarge(why) => return Err(why),
     };
     match lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()) {
         Some(Line { identity: Some(identity), late_writes_seconds, .. }) => {
             let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| error.to_string())?;
             Ok((identity, late_writes_seconds.map_or(LATE_REQUEST, Duration::from_secs)))
         }
-        Some(Line { error: Some(error), .. }) => Err(format!("{called}: {}", plain(&error))),
+        Some(Line { error: Some(error), .. }) => {
+            Err(Words::ours(called).because(error.as_bytes()).shown(&Secrets::default()))
+        }
         Some(_) | None => Err(format!("{called} does not say which sink it is")),
     }
 }
@@ -94,17 +97,17 @@ impl Sink for ExecSink {
         let lines = match ask::<Line>(&self.program, self.limit, request).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) => return refused(why),
-            Told::Failed(why) => return Err(Failure::Unknown(why)),
+            Told::Failed(why) | Told::TooLarge(why) => return Err(Failure::Unknown(why)),
         };
         let about = format!("{} in {}", write.follows, self.program.called());
+        let told = |error: Option<String>| {
+            let secrets = Secrets::default().values([write.secret.expose().as_bytes()]);
+            Words::ours(&about).because(error.unwrap_or_default().as_bytes()).shown(&secrets)
+        };
         match lines.into_iter().find(|line| line.ok || line.error.is_some()) {
             Some(Line { ok: true, error: None, .. }) => Ok(()),
-            Some(Line { refused: true, error, .. }) => {
-                refused(format!("{about}: {}", without(error, Some(write.secret.expose()))))
-            }
-            Some(Line { error, .. }) => {
-                Err(Failure::Unknown(format!("{about}: {}", without(error, Some(write.secret.expose())))))
-            }
+            Some(Line { refused: true, error, .. }) => refused(told(error)),
+            Some(Line { error, .. }) => Err(Failure::Unknown(told(error))),
             None => Err(Failure::Unknown(format!("{about}: the program does not say what it did"))),
         }
     }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
+use crate::adapters::foreign::{Failed, Heard};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
@@ -95,15 +96,12 @@ pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
 const MOST_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads entries one by one, so many `at_once`, in their order.
-///
-/// # Errors
-/// The first that a store gave for what is not about one entry.
+/// Reads entries one by one, `at_once` of them at a time, in their order. `foreign::settled` makes readings of what it heard.
 pub(in crate::adapters) async fn read_each<'a>(
     names: impl IntoIterator<Item = String>,
     at_once: usize,
-    read: impl Fn(String) -> BoxFuture<'a, Result<Reading, CallError>>,
-) -> Result<Vec<(String, Reading)>, CallError> {
+    read: impl Fn(String) -> BoxFuture<'a, Result<Heard, Failed>>,
+) -> Vec<(String, Result<Heard, Failed>)> {
     let mut pending = Vec::new();
     for name in names {
         let read = &read;
@@ -111,14 +109,14 @@ pub(in crate::adapters) async fn read_each<'a>(
             let mut pause = FIRST_PAUSE;
             for _ in 1..MOST_TRIES {
                 match read(name.clone()).await {
-                    Err(error) if error.kind == CallErrorKind::Throttled => tokio::time::sleep(pause).await,
-                    other => return other.map(|reading| (name, reading)),
+                    Err(failed) if failed.kind == CallErrorKind::Throttled => tokio::time::sleep(pause).await,
+                    other => return (name, other),
                 }
                 pause *= 2;
             }
-            read(name.clone()).await.map(|reading| (name, reading))
+            let last = read(name.clone()).await;
+            (name, last)
         });
     }
-    let all: Vec<_> = futures_util::stream::iter(pending).buffered(at_once.max(1)).collect().await;
-    all.into_iter().collect()
+    futures_util::stream::iter(pending).buffered(at_once.max(1)).collect().await
 }

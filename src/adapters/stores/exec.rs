@@ -12,8 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Backend, NativeWrite, after};
+use crate::adapters::bounds::Budget;
 use crate::adapters::child::LEAST_TIME;
-use crate::adapters::program::{ExecProgram, Told, ask, plain, without};
+use crate::adapters::foreign::{Failed, Heard, Secrets, Words, settled};
+use crate::adapters::program::{ExecProgram, Told, ask};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
@@ -48,25 +50,26 @@ struct Line {
 
 impl Line {
     /// What it says that an entry holds; none where it says nothing of its value.
-    fn reading(&mut self) -> Option<Reading> {
+    fn heard(&mut self) -> Option<Heard> {
+        let unreadable = |why: &str| Some(Heard::Unreadable(Words::ours(why)));
         if self.missing {
-            return Some(Reading::Missing);
+            return Some(Reading::Missing.into());
         }
         if let Some(why) = &self.error {
-            return Some(Reading::Unreadable(plain(why)));
+            return Some(Heard::Unreadable(Words::default().theirs(why.as_bytes())));
         }
         let bytes = match (self.value.take(), self.value_base64.take()) {
             (Some(text), _) => text.as_bytes().to_vec(),
             (None, Some(text)) => match STANDARD.decode(text.as_bytes()) {
                 Ok(bytes) => bytes,
-                Err(_) => return Some(Reading::Unreadable("its value_base64 is none".to_owned())),
+                Err(_) => return unreadable("its value_base64 is not base 64"),
             },
             (None, None) => return None,
         };
         let Some(version) = self.version.take() else {
-            return Some(Reading::Unreadable("the program gives no version of it".to_owned()));
+            return unreadable("the program gives no version of it");
         };
-        Some(Reading::Value { version: Version(version), value: SecretValue::new(bytes) })
+        Some(Reading::Value { version: Version(version), value: SecretValue::new(bytes) }.into())
     }
 }
 
@@ -89,7 +92,7 @@ impl ExecStore {
         let failed = |why: String| CallError::new(CallErrorKind::Other, why);
         let hello = match ask::<Line>(&program, limit, json!({ "op": "hello" })).await {
             Told::Lines(lines) => lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()),
-            Told::NotStarted(why) | Told::Failed(why) => return Err(failed(why)),
+            Told::NotStarted(why) | Told::Failed(why) | Told::TooLarge(why) => return Err(failed(why)),
         };
         let Some(Line { identity: Some(identity), late_writes_seconds, read_only, .. }) = hello else {
             return Err(failed(format!("{} does not say which store it is", program.called())));
@@ -104,17 +107,23 @@ impl ExecStore {
         })
     }
 
-    async fn get(&self, name: &str) -> Result<Reading, CallError> {
+    async fn get(&self, name: &str) -> Result<Heard, Failed> {
         match ask::<Line>(&self.program, self.limit, json!({ "op": "get", "name": name })).await {
             Told::Lines(lines) => {
-                let reading = lines.into_iter().find_map(|mut line| line.reading());
-                reading.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.program.called())))
+                if lines.iter().any(|line| line.name.as_ref().is_some_and(|other| other != name)) {
+                    let called = self.program.called();
+                    return Err(unavailable(format!("{called} answered about another entry than {name}")).into());
+                }
+                let heard = lines.into_iter().find_map(|mut line| line.heard());
+                heard.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.program.called())).into())
             }
-            Told::NotStarted(why) | Told::Failed(why) => Err(unavailable(why)),
+            Told::TooLarge(why) => Ok(Heard::Unreadable(Words::ours(why))),
+            Told::NotStarted(why) | Told::Failed(why) => Err(unavailable(why).into()),
         }
     }
 
-    async fn put(&self, write: &NativeWrite) -> Result<(), Failure> {
+    /// `batch`: all that the program was given in this call.
+    async fn put(&self, write: &NativeWrite, batch: &[NativeWrite]) -> Result<(), Failure> {
         let refused = |kind, why: String| Err(Failure::Refused(Refusal::new(kind, why)));
         let mut request = json!({ "op": "put", "name": write.name, "expects": write.replaces.0 });
         match write.value.expose_text() {
@@ -124,20 +133,23 @@ impl ExecStore {
         let lines = match ask::<Line>(&self.program, self.limit, request).await {
             Told::Lines(lines) => lines,
             Told::NotStarted(why) => return refused(RefusalKind::Other, why),
-            Told::Failed(why) => return Err(Failure::Unknown(why)),
+            Told::Failed(why) | Told::TooLarge(why) => return Err(Failure::Unknown(why)),
         };
         let about = format!("{} in {}", write.name, self.program.called());
+        let told = |error: Option<String>| {
+            let secrets = Secrets::default().values(batch.iter().map(|write| write.value.expose()));
+            Words::ours(&about).because(error.unwrap_or_default().as_bytes()).shown(&secrets)
+        };
+        if lines.iter().any(|line| line.name.as_ref().is_some_and(|other| *other != write.name)) {
+            return Err(Failure::Unknown(format!("{about}: the program answered about another entry")));
+        }
         match lines.into_iter().find(|line| line.ok || line.stale || line.error.is_some()) {
             Some(Line { stale: true, .. }) => {
                 refused(RefusalKind::Stale, format!("{about} has changed since it was read"))
             }
             Some(Line { ok: true, .. }) => Ok(()),
-            Some(Line { refused: true, error, .. }) => {
-                refused(RefusalKind::Other, format!("{about}: {}", without(error, write.value.expose_text())))
-            }
-            Some(Line { error, .. }) => {
-                Err(Failure::Unknown(format!("{about}: {}", without(error, write.value.expose_text()))))
-            }
+            Some(Line { refused: true, error, .. }) => refused(RefusalKind::Other, told(error)),
+            Some(Line { error, .. }) => Err(Failure::Unknown(told(error))),
             None => Err(Failure::Unknown(format!("{about}: the program does not say what it did"))),
         }
     }
@@ -161,40 +173,54 @@ impl Backend for ExecStore {
         let called = self.program.called();
         let lines = match ask::<Line>(&self.program, self.limit, json!({ "op": "list" })).await {
             Told::Lines(lines) => lines,
+            Told::TooLarge(why) => {
+                let message = format!("{why}; let its list have names only, and it is asked for each value");
+                return Err(CallError::new(CallErrorKind::Other, message));
+            }
             Told::NotStarted(why) | Told::Failed(why) => return Err(unavailable(why)),
         };
         if let Some(why) = lines.iter().find(|line| line.name.is_none()).and_then(|line| line.error.as_ref()) {
-            return Err(unavailable(format!("{called}: {}", plain(why))));
+            let words = Words::ours(called).because(why.as_bytes());
+            let values = lines.iter().flat_map(|line| [&line.value, &line.value_base64]).flatten();
+            let secrets = Secrets::default().values(values.map(String::as_bytes));
+            return Err(unavailable(words.shown(&secrets)));
         }
         // Without it a list that was cut off would be taken for the whole.
         if !lines.last().is_some_and(|line| line.done) {
             return Err(unavailable(format!("{called} did not say that its list is done")));
         }
-        let mut entries = Vec::new();
+        let (mut heard, budget) = (Vec::new(), Budget::of_a_scan());
         for mut line in lines {
             let Some(name) = line.name.take() else { continue };
-            let reading = match line.reading() {
-                Some(reading) => reading,
-                None => self.get(&name).await?,
+            let entry = match line.heard() {
+                Some(entry) => Ok(entry),
+                None => self.get(&name).await,
             };
-            if !matches!(reading, Reading::Missing) {
-                entries.push((name, reading));
-            }
+            let size = match &entry {
+                Ok(Heard::Reading(Reading::Value { value, .. })) => value.expose().len(),
+                Ok(_) | Err(_) => 0,
+            };
+            budget
+                .take_page(size)
+                .map_err(|why| CallError::new(CallErrorKind::Other, format!("{called} was read in part: {why}")))?;
+            heard.push((name, entry));
         }
+        let mut entries = settled(heard, Vec::new())?;
+        entries.retain(|(_, reading)| !matches!(reading, Reading::Missing));
         Ok(entries)
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let mut readings = Vec::new();
+        let mut heard = Vec::new();
         for name in names {
-            readings.push(self.get(name).await?);
+            heard.push(((), self.get(name).await));
         }
-        Ok(readings)
+        Ok(settled(heard, Vec::new())?.into_iter().map(|(_, reading)| reading).collect())
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
         for (written, write) in batch.iter().enumerate() {
-            self.put(write).await.map_err(|failure| after(written, failure))?;
+            self.put(write, &batch).await.map_err(|failure| after(written, failure))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::layers::{Origin, Table};
 use super::location::absolute;
 use super::values::globs;
 use crate::adapters::ExecProgram;
+use crate::adapters::shown_url;
 use crate::adapters::stores::Naming;
 use crate::cli::error::CliError;
 use crate::rotation::name::StoreName;
@@ -60,8 +61,9 @@ impl StoreUri {
     /// # Errors
     /// [`CliError::usage`] if it is none.
     pub fn parse(text: &str, base: &Path) -> Result<Self, CliError> {
+        let shown = shown_url(text);
         let unknown =
-            |hint: String| CliError::usage(format!("the store `{text}` has a form that rotator does not know"), hint);
+            |hint: String| CliError::usage(format!("the store `{shown}` has a form that rotator does not know"), hint);
         match text.split_once(':') {
             Some((scheme @ ("sqlite" | "file" | "sops"), path)) => {
                 let path = path_of(text, scheme, path, base)?;
@@ -87,6 +89,10 @@ impl StoreUri {
                 let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
                 Ok(Self { name, kind: StoreKind::Exec(program_of(rest, base)) })
             }
+            Some(("vault", rest)) if rest.starts_with("//") => Err(CliError::usage(
+                format!("the store `{shown}` names a host"),
+                "write vault:MOUNT, and set VAULT_ADDR, or address in a [[store]]",
+            )),
             Some(("vault", rest)) if rest.trim_matches('/').is_empty() => Err(CliError::usage(
                 format!("the store `{text}` names no mount"),
                 "write vault:MOUNT, for example vault:secret",
@@ -97,7 +103,7 @@ impl StoreUri {
             }
             Some(("kubernetes", rest)) if !rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
                 Err(CliError::usage(
-                    format!("the store `{text}` names no namespace"),
+                    format!("the store `{shown}` names no namespace"),
                     "write kubernetes:NAMESPACE, or kubernetes: for all of them; context of the [[store]] names the cluster",
                 ))
             }
@@ -106,7 +112,7 @@ impl StoreUri {
                 Ok(Self { name, kind: StoreKind::Kubernetes(rest.to_owned()) })
             }
             Some(_) => Err(unknown(format!("this version of rotator knows {FORMS}"))),
-            None => Err(unknown(format!("did you mean `sqlite:{text}`, or `file:{text}`?"))),
+            None => Err(unknown(format!("did you mean `sqlite:{shown}`, or `file:{shown}`?"))),
         }
     }
 
@@ -210,7 +216,10 @@ fn path_of(text: &str, scheme: &str, path: &str, base: &Path) -> Result<PathBuf,
     let path = match path.strip_prefix("//") {
         Some(path) if path.starts_with('/') => path,
         Some(_) => {
-            return Err(CliError::usage(format!("the store `{text}` names a host, and {scheme} is a file"), hint()));
+            return Err(CliError::usage(
+                format!("the store `{}` names a host, and {scheme} is a file", shown_url(text)),
+                hint(),
+            ));
         }
         None => path,
     };

@@ -99,7 +99,11 @@ fn a_sink_that_takes_nothing_leaves_both_keys_and_says_the_way_out() {
         .code(3)
         .prints("sink actions has not taken the new pair of")
         .says("--leave-sink \"actions\"");
-    assert!(ended.stderr.contains("quotes what it was given") && !ended.stderr.contains("no to"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the server quoted a secret; see its log") && !ended.stderr.contains("no to"),
+        "{}",
+        ended.stderr
+    );
     assert_eq!(rotation(&bench)["state"], "stored-new");
     let keys = bench.sandbox.keys_of(USER);
     assert_eq!(keys.len(), 2, "nothing of the old key goes");

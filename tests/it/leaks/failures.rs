@@ -191,7 +191,7 @@ fn bad_answers(bench: &mut Bench) {
 /// A sink's program that repeats what it is given, wherever it can.
 fn bad_sinks(bench: &mut Bench) {
     const SINK: &str = r#"
-import json, os, sys
+import base64, json, os, sys, urllib.parse
 line = sys.stdin.readline()
 request = json.loads(line)
 secret = request.get("secret_access_key", "")
@@ -204,6 +204,12 @@ else:
         print(json.dumps({"refused": True, "error": "no to " + secret}))
     elif how == "fails":
         print(json.dumps({"error": secret[:20] + " " + secret[20:]}))
+    elif how == "percent":
+        print(json.dumps({"error": urllib.parse.quote(line, safe="")}))
+    elif how.startswith("base64"):
+        print(json.dumps({"error": base64.b64encode(("x" * int(how[-1]) + line).encode()).decode()}))
+    elif how == "json":
+        print(json.dumps({"error": json.dumps(line)}))
     elif how == "names itself so":
         print(json.dumps({"identity": secret, "late_writes_seconds": secret}))
     else:
@@ -215,7 +221,8 @@ else:
     let config = bench.program.folder().join("rotator.toml").display().to_string();
     bench.program.set("ROTATOR_CONFIG", &config);
     bench.write("rotator.toml", "[[sink]]\nname = \"echo\"\nuri = \"exec:python3 sink.py\"\nfollows = \"**\"\n");
-    for how in ["refuses", "fails", "names itself so", "babbles", "dies"] {
+    let encoded = ["percent", "base64 0", "base64 1", "base64 2", "json"];
+    for how in ["refuses", "fails", "names itself so", "babbles", "dies"].into_iter().chain(encoded) {
         bench.write("how", how);
         for (loudness, command) in LOUDEST.into_iter().zip(["run", "resume"]) {
             let ended = bench.trawl.run(&bench.program, loudness, &[command]);

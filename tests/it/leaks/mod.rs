@@ -3,6 +3,7 @@
 
 mod channels;
 mod commands;
+mod echoing;
 mod failures;
 mod forms;
 mod memory;

@@ -169,6 +169,15 @@ async fn what_is_not_said_is_not_believed() {
         };
         assert_eq!(told, writes, "{then}");
     }
+    // An answer about another entry than was asked for.
+    let other = r#"echo '{"name":"other","version":"1","value":"x","ok":true}'"#;
+    let store =
+        named(ExecStore::open(ExecProgram::of_words(&program(folder.path(), other)), LIMIT).await.expect("opens"));
+    let error = store.read(&[name(entry)]).await.expect_err("about another");
+    assert!(error.message.contains("answered about another entry than shop/live/KEY"), "{error}");
+    let subject = Pass { home: tempfile::tempdir().expect("a folder"), number: Mutex::new(0) };
+    let result = write(&store, vec![over(&subject, entry, &Version("1".to_owned()), "a long new value")]).await;
+    assert!(matches!(&result, Err(Failure::Unknown(why)) if why.contains("another entry")), "{result:?}");
     // Whoever does not say for how long its writes may land is taken to be slow.
     let silent = program(folder.path(), "true");
     let script = std::fs::read_to_string(&silent).expect("written").replace(",\"late_writes_seconds\":0", "");

@@ -2,6 +2,7 @@
 //! a [`Subject`] and a line in [`conforms`]'s callers.
 
 mod aws;
+mod endless;
 mod exec;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;

@@ -3,6 +3,7 @@
 pub(crate) mod attacker;
 pub(crate) mod aws;
 pub(crate) mod bao;
+pub(crate) mod echo;
 pub(crate) mod faketime;
 pub(crate) mod http;
 #[cfg(feature = "kubernetes")]

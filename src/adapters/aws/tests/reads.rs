@@ -191,3 +191,12 @@ async fn last_use_is_a_moment_never_or_not_known() {
         assert_eq!(answered, expected, "{told}");
     }
 }
+
+#[tokio::test]
+async fn keys_of_another_user_are_no_answer() {
+    let others = member(OLD_KEY, "Active").replace("app1-production", "app2-production");
+    let error = list(&Responder::always(http(200, &page(&others, None)))).await.expect_err("another user's");
+    assert!(error.kind == CallErrorKind::Unavailable && error.message.contains("another user"), "{error}");
+    let other_case = member(OLD_KEY, "Active").replace("app1-production", "APP1-production");
+    assert!(list(&Responder::always(http(200, &page(&other_case, None)))).await.is_ok(), "names have no case");
+}

@@ -41,7 +41,9 @@ async fn a_secret_that_is_not_for_us_is_unreadable_and_the_others_are_read() {
             } else if request.body.contains("theirs") {
                 json_error(code)
             } else {
-                http(200, r#"{"Name":"a","VersionId":"v","SecretString":"x"}"#)
+                let named = request.body.split("\"SecretId\":\"").nth(1).and_then(|rest| rest.split('"').next());
+                let named = named.expect("a secret is asked for");
+                http(200, &format!(r#"{{"Name":"{named}","VersionId":"v","SecretString":"x"}}"#))
             })
         });
         let store = aws(&responder).await.secrets_manager_store(None, "").await.expect("a store");
@@ -118,4 +120,32 @@ async fn a_name_at_the_top_keeps_the_slash_that_it_has_or_has_not() {
     assert!(again.iter().all(|reading| matches!(reading, Reading::Value { .. })), "{again:?}");
     let asked = responder.requests().pop().expect("asked").body;
     assert!(asked.contains(r#"["/a/b/c","/top","bare"]"#), "{asked}");
+}
+
+#[tokio::test]
+async fn an_answer_about_something_else_is_not_believed() {
+    let responder = Responder::start(|request| {
+        Reply::Bytes(if asks(request, "ListSecrets") {
+            http(200, r#"{"SecretList":[{"Name":"a"}]}"#)
+        } else if asks(request, "GetSecretValue") {
+            http(200, r#"{"Name":"b","VersionId":"v","SecretString":"x"}"#)
+        } else {
+            http(200, r#"{"Parameters":[{"Name":"/team/b","Value":"x","Version":1}]}"#)
+        })
+    });
+    let aws = aws(&responder).await;
+    let secrets = aws.secrets_manager_store(None, "").await.expect("a store");
+    let parameters = aws.parameter_store_at(None, "/team/").await.expect("a store");
+    let others = aws.parameter_store_at(None, "/others/").await.expect("a store");
+    for (error, what) in [
+        (secrets.read_all().await.expect_err("another"), "another secret"),
+        (secrets.read(&["a".to_owned()]).await.expect_err("another"), "another secret"),
+        (parameters.read(&["a".to_owned()]).await.expect_err("another"), "another parameter"),
+        (others.read_all().await.expect_err("another"), "another parameter"),
+    ] {
+        assert!(error.kind == CallErrorKind::Unavailable && error.message.contains(what), "{error}");
+    }
+    let missing = Responder::always(http(200, r#"{"Name":null,"VersionId":"v","SecretString":"x"}"#));
+    let store = super::aws(&missing).await.secrets_manager_store(None, "").await.expect("a store");
+    assert!(store.read(&["a".to_owned()]).await.is_err(), "nor is one about nothing");
 }

@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::Request;
-use hyper::body::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Client, Config};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
+use zeroize::Zeroizing;
 
 use super::settings::{self, KubernetesError};
+use crate::adapters::bounds::{Answered, Budget, TooLarge};
+use crate::adapters::foreign::{Failed, Words};
+use crate::adapters::shown_url;
 use crate::ports::call::{CallError, CallErrorKind};
 
 /// How often something is asked for again where the server is asked too much.
@@ -24,9 +27,6 @@ const MOST_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// A server that wants a longer pause has something else to do than to answer us.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// A server's words are cut off here.
-const MOST_WORDS: usize = 300;
 
 /// Causes of causes are looked at so deep.
 const DEEPEST_CAUSE: usize = 16;
@@ -52,7 +52,9 @@ struct Session {
 pub(super) struct Answer {
     pub(super) status: u16,
     retry_after: Option<Duration>,
-    body: Bytes,
+    body: Zeroizing<Vec<u8>>,
+    /// There was more than is read of one answer, and nothing of it is here.
+    pub(super) is_too_large: bool,
 }
 
 /// A request that can be sent again.
@@ -68,15 +70,13 @@ impl Answer {
     }
 
     /// What the server says is wrong.
-    pub(super) fn words(&self) -> String {
+    fn said(&self) -> Zeroizing<String> {
         let status: Status = serde_json::from_slice(&self.body).unwrap_or_default();
-        let words = status.message.or(status.reason).unwrap_or_default();
-        let plain = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-        plain.take(MOST_WORDS).collect::<String>().trim().to_owned()
+        Zeroizing::new(status.message.or(status.reason).unwrap_or_default())
     }
 
     /// As the failure of a call that was to `do_what`.
-    pub(super) fn error(&self, do_what: &str) -> CallError {
+    pub(super) fn error(&self, do_what: &str) -> Failed {
         let (kind, meaning) = match self.status {
             401 => (CallErrorKind::Credentials, "the credentials in use are none, or their time is over"),
             403 => (CallErrorKind::Denied, "the credentials in use may not do this"),
@@ -85,9 +85,8 @@ impl Answer {
             500..=599 => (CallErrorKind::Unavailable, "the API server failed"),
             _ => (CallErrorKind::Other, "the API server refused"),
         };
-        let words = self.words();
-        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
-        CallError::new(kind, format!("Kubernetes could not {do_what}: {meaning} (HTTP {}){words}", self.status))
+        let words = Words::ours(format!("Kubernetes could not {do_what}: {meaning} (HTTP {})", self.status));
+        Failed::new(kind, words.because(self.said().as_bytes()))
     }
 }
 
@@ -102,9 +101,14 @@ impl Api {
         settings::credentials(&self.config.auth_info)
     }
 
+    /// Every token and password that it is known by: what the server may quote.
+    pub(super) fn secrets(&self) -> Vec<Zeroizing<String>> {
+        settings::secrets(&self.config.auth_info)
+    }
+
     /// Where the API server is.
     pub(super) fn address(&self) -> String {
-        self.config.cluster_url.to_string()
+        shown_url(&self.config.cluster_url.to_string())
     }
 
     /// Some Secrets of a namespace, or of all; `next` is where the page before said to go on.
@@ -113,23 +117,24 @@ impl Api {
         namespace: Option<&str>,
         selector: Option<&str>,
         next: Option<&str>,
-        limit: u32,
+        (limit, budget): (u32, &Budget),
     ) -> Result<Answer, CallError> {
         let mut params = ListParams::default().limit(limit);
         params.label_selector = selector.map(str::to_owned);
         params.continue_token = next.map(str::to_owned);
-        self.read(&built(kube::core::Request::new(secrets(namespace)).list(&params))?).await
+        self.read(&built(kube::core::Request::new(secrets(namespace)).list(&params))?, budget).await
     }
 
     /// One Secret.
     pub(super) async fn get(&self, namespace: &str, name: &str) -> Result<Answer, CallError> {
         let request = kube::core::Request::new(secrets(Some(namespace))).get(name, &GetParams::default());
-        self.read(&built(request)?).await
+        self.whole(self.read(&built(request)?, &Budget::of_a_scan()).await?)
     }
 
     /// One namespace.
     pub(super) async fn namespace(&self, name: &str) -> Result<Answer, CallError> {
-        self.read(&built(kube::core::Request::new("/api/v1/namespaces").get(name, &GetParams::default()))?).await
+        let request = kube::core::Request::new("/api/v1/namespaces").get(name, &GetParams::default());
+        self.whole(self.read(&built(request)?, &Budget::of_a_scan()).await?)
     }
 
     /// Whether a Secret may be patched, or any of a namespace where `name` is none
@@ -147,8 +152,11 @@ impl Api {
         });
         let reviews = kube::core::Request::new("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
         let request = reviews.create(&PostParams::default(), review.to_string().into_bytes());
-        let answer =
-            self.read(&built(request).ok()?).await.ok().filter(|answer| (200..300).contains(&answer.status))?;
+        let answer = self
+            .read(&built(request).ok()?, &Budget::of_a_scan())
+            .await
+            .ok()
+            .filter(|answer| (200..300).contains(&answer.status))?;
         let status = answer.parsed::<Value>().ok()?.get("status")?.clone();
         let flag = |name| status.get(name).and_then(Value::as_bool);
         // A part of the server that could not decide is no refusal.
@@ -164,33 +172,33 @@ impl Api {
     pub(super) async fn patch(&self, namespace: &str, name: &str, patch: Value) -> Result<Answer, CallError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let request = kube::core::Request::new(secrets(Some(namespace))).patch(name, &params, &Patch::Merge(patch));
-        self.send(&built(request)?).await
+        self.whole(self.send(&built(request)?, &Budget::of_a_scan()).await?)
     }
 
     /// Asks for what changes nothing, again where the server is asked too much.
-    async fn read(&self, request: &Ready) -> Result<Answer, CallError> {
+    async fn read(&self, request: &Ready, budget: &Budget) -> Result<Answer, CallError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..MOST_TRIES {
-            let answer = self.send(request).await?;
+            let answer = self.send(request, budget).await?;
             if answer.status != 429 {
                 return Ok(answer);
             }
             tokio::time::sleep(answer.retry_after.unwrap_or(pause).min(LONGEST_PAUSE)).await;
             pause *= 2;
         }
-        self.send(request).await
+        self.send(request, budget).await
     }
 
     /// One request; the error is that there was no whole answer. A request that was refused for credentials whose time was
     /// over has had no effect, and is sent again with new ones.
-    async fn send(&self, request: &Ready) -> Result<Answer, CallError> {
+    async fn send(&self, request: &Ready, budget: &Budget) -> Result<Answer, CallError> {
         let session = self.session.read().await.clone();
-        let answer = self.send_as(session.client, request).await?;
+        let answer = self.send_as(session.client, request, budget).await?;
         if answer.status != 401 || self.config.auth_info.exec.is_none() {
             return Ok(answer);
         }
         match self.renewed(session.number).await {
-            Ok(client) => self.send_as(client, request).await,
+            Ok(client) => self.send_as(client, request, budget).await,
             Err(error) => {
                 tracing::warn!("failed to {error}");
                 Ok(answer)
@@ -198,10 +206,9 @@ impl Api {
         }
     }
 
-    async fn send_as(&self, client: Client, request: &Ready) -> Result<Answer, CallError> {
-        let failed = |kind, why: &str| {
-            CallError::new(kind, format!("Kubernetes at {} gave no answer: {why}", self.config.cluster_url))
-        };
+    async fn send_as(&self, client: Client, request: &Ready, budget: &Budget) -> Result<Answer, CallError> {
+        let failed =
+            |kind, why: &str| CallError::new(kind, format!("Kubernetes at {} gave no answer: {why}", self.address()));
         let unavailable = |why: &str| failed(CallErrorKind::Unavailable, why);
         let request = request.clone().map(kube::client::Body::from);
         let whole = async {
@@ -212,10 +219,29 @@ impl Api {
             let status = response.status().as_u16();
             let after = response.headers().get(hyper::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-            let body = response.into_body().collect().await.map_err(|_| unavailable("the connection broke"))?;
-            Ok(Answer { status, retry_after, body: body.to_bytes() })
+            let (mut answered, mut body) = (Answered::new(budget), response.into_body());
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| unavailable("the connection broke"))?;
+                match frame.data_ref().map_or(Ok(()), |part| answered.push(part)) {
+                    Ok(()) => {}
+                    Err(TooLarge::Answer) => {
+                        return Ok(Answer { status, retry_after, body: Zeroizing::default(), is_too_large: true });
+                    }
+                    Err(TooLarge::Scan) => return Err(self.too_large(TooLarge::Scan)),
+                }
+            }
+            Ok(Answer { status, retry_after, body: Zeroizing::new(answered.whole()), is_too_large: false })
         };
         tokio::time::timeout(self.limit, whole).await.unwrap_or_else(|_| Err(unavailable("the time-out passed")))
+    }
+
+    /// An answer that is not asked for in parts.
+    fn whole(&self, answer: Answer) -> Result<Answer, CallError> {
+        if answer.is_too_large { Err(self.too_large(TooLarge::Answer)) } else { Ok(answer) }
+    }
+
+    pub(super) fn too_large(&self, why: TooLarge) -> CallError {
+        CallError::new(CallErrorKind::Other, format!("Kubernetes at {} was read in part: {why}", self.address()))
     }
 
     /// A client with credentials that are newer than those of the session `number`.
@@ -265,15 +291,17 @@ fn is_about_a_certificate(error: &kube::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::foreign::Secrets;
 
     #[test]
-    fn a_servers_words_are_cut_and_plain() {
+    fn a_servers_words_follow_what_they_mean() {
         let answer = |status, message: &str| {
             let body = serde_json::json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "message": message });
-            Answer { status, retry_after: None, body: Bytes::from(body.to_string()) }
+            let body = Zeroizing::new(body.to_string().into_bytes());
+            Answer { status, retry_after: None, body, is_too_large: false }
         };
-        assert_eq!(answer(400, "a\nb").words(), "a b");
-        assert_eq!(answer(400, &"x".repeat(1000)).words().len(), MOST_WORDS);
+        let told = |answer: &Answer| answer.error("ask").told(&Secrets::default()).message;
+        assert!(told(&answer(400, "a\nb")).ends_with("(HTTP 400): a b"));
         let kinds = [401, 403, 404, 409, 410, 429, 500, 504].map(|status| answer(status, "").error("ask").kind);
         use CallErrorKind::{Credentials, Denied, Other, Throttled, Unavailable};
         assert_eq!(kinds, [Credentials, Denied, Other, Other, Other, Throttled, Unavailable, Unavailable]);
@@ -282,8 +310,9 @@ mod tests {
         assert_eq!(cause(&kube::Error::Service("refused".into())), (Unavailable, "the connection failed"));
         let no_plugin = kube::client::AuthError::ExecPluginFailed;
         assert_eq!(cause(&kube::Error::Service(Box::new(no_plugin))).0, Credentials);
-        let broken = Answer { status: 200, retry_after: None, body: Bytes::from("{\"data\": {\"KEY\": \"c2Vj") };
+        let body = Zeroizing::new(b"{\"data\": {\"KEY\": \"c2Vj".to_vec());
+        let broken = Answer { status: 200, retry_after: None, body, is_too_large: false };
         assert!(!broken.parsed::<Value>().expect_err("cut off").message.contains("c2Vj"));
-        assert_eq!(broken.words(), "");
+        assert!(told(&broken).ends_with("(HTTP 200)"));
     }
 }

@@ -22,6 +22,8 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use serde_json::{Map, Value, json};
 
 use super::{Backend, NativeWrite, after};
+use crate::adapters::bounds::{Budget, MOST_PAGES, TooLarge};
+use crate::adapters::foreign::{Failed, Secrets};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
@@ -82,10 +84,15 @@ impl Kubernetes {
         (is_ours && is_name(namespace) && is_name(secret)).then(|| ((namespace.to_owned(), secret.to_owned()), key))
     }
 
-    async fn secret(&self, (namespace, name): &Target) -> Result<Option<Secret>, CallError> {
+    /// A failure with the words that quote nothing of these values, nor of what it is known by.
+    fn told<'s>(&self, failed: Failed, values: impl IntoIterator<Item = &'s [u8]>) -> CallError {
+        failed.told(&Secrets::default().tokens(self.api.secrets()).values(values))
+    }
+
+    async fn secret(&self, (namespace, name): &Target) -> Result<Option<Secret>, Failed> {
         let answer = self.api.get(namespace, name).await?;
         match answer.status {
-            200 => answer.parsed().map(Some),
+            200 => Ok(Some(about(answer.parsed()?, namespace, Some(name))?)),
             404 => Ok(None),
             _ => Err(answer.error(&format!("read {namespace}/{name}"))),
         }
@@ -105,30 +112,45 @@ impl Kubernetes {
     /// None if the server no longer has the moment that the first page was of.
     async fn list_once(&self) -> Result<Option<Vec<Secret>>, CallError> {
         let (mut secrets, mut next) = (Vec::new(), None::<String>);
-        loop {
+        let (budget, mut limit) = (Budget::of_a_scan(), PAGE);
+        for _ in 0..MOST_PAGES {
             let (namespace, selector) = (self.namespace.as_deref(), self.selector.as_deref());
-            let answer = self.api.list(namespace, selector, next.as_deref(), PAGE).await?;
+            let answer = self.api.list(namespace, selector, next.as_deref(), (limit, &budget)).await?;
+            if answer.is_too_large && limit > 1 {
+                // Of large Secrets, fewer are a page.
+                limit = (limit / 4).max(1);
+                continue;
+            }
+            if answer.is_too_large {
+                return Err(self.api.too_large(TooLarge::Answer));
+            }
             match (answer.status, &next) {
                 (200, _) => {}
                 (410, Some(_)) => return Ok(None),
-                _ => return Err(self.cannot_list(&answer)),
+                _ => return Err(self.told(self.cannot_list(&answer), secrets.iter().flat_map(held))),
             }
             let page: List<Secret> = answer.parsed()?;
-            secrets.extend(page.items);
+            for secret in page.items {
+                secrets.push(match namespace {
+                    Some(namespace) => about(secret, namespace, None)?,
+                    None => secret,
+                });
+            }
             next = page.metadata.continue_.filter(|token| !token.is_empty());
             if next.is_none() {
                 return Ok(Some(secrets));
             }
         }
+        Err(CallError::new(CallErrorKind::Other, format!("the list of Secrets has more than {MOST_PAGES} pages")))
     }
 
-    fn cannot_list(&self, answer: &Answer) -> CallError {
+    fn cannot_list(&self, answer: &Answer) -> Failed {
         let Some(namespace) = &self.namespace else {
-            let mut error = answer.error("list the Secrets of all namespaces");
-            if answer.status == 403 {
-                error.message.push_str("; name the namespaces that it may list, one store each: kubernetes:NAMESPACE");
-            }
-            return error;
+            let failed = answer.error("list the Secrets of all namespaces");
+            return match answer.status {
+                403 => failed.and("; name the namespaces that it may list, one store each: kubernetes:NAMESPACE"),
+                _ => failed,
+            };
         };
         answer.error(&format!("list the Secrets of namespace {namespace}"))
     }
@@ -140,12 +162,20 @@ impl Kubernetes {
     }
 
     /// Writes what the batch has for one Secret, all of it or nothing.
-    async fn replace(&self, target: &Target, writes: &[(&str, &NativeWrite)]) -> Result<(), Failure> {
+    /// `batch`: all that the server was given in this call.
+    async fn replace(
+        &self,
+        target: &Target,
+        writes: &[(&str, &NativeWrite)],
+        batch: &[NativeWrite],
+    ) -> Result<(), Failure> {
         let (namespace, name) = target;
         let refused = |kind, why: &str| Err(Failure::Refused(Refusal::new(kind, format!("{namespace}/{name}: {why}"))));
         let stale = || refused(RefusalKind::Stale, "it has changed since it was read");
         // Nothing was sent to be written yet: whatever comes of this, it was not written.
-        let secret = match self.secret(target).await {
+        let sent = || batch.iter().map(|write| write.value.expose());
+        let read = self.secret(target).await.map_err(|failed| self.told(failed, sent()));
+        let secret = match read {
             Ok(Some(secret)) => secret,
             Ok(None) => return refused(RefusalKind::Stale, "it has been deleted since it was read"),
             Err(error) if error.kind == CallErrorKind::Throttled => {
@@ -172,9 +202,13 @@ impl Kubernetes {
             }
             Err(error) => return Err(Failure::Unknown(error.message)),
         };
-        let said = || without(&answer.error("write it").message, writes);
+        let said = || self.told(answer.error("write it"), sent().chain(held(&secret))).message;
         match answer.status {
-            200..=299 => Ok(()),
+            // The Secret as it is now.
+            200..=299 => match answer.parsed().and_then(|secret| about(secret, namespace, Some(name))) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Failure::Unknown(format!("{namespace}/{name}: {error}"))),
+            },
             409 => stale(),
             404 => refused(RefusalKind::Stale, "it has been deleted since it was read"),
             401 => refused(RefusalKind::Credentials, &said()),
@@ -208,16 +242,23 @@ fn patch(secret: &Secret, version: &str, writes: &[(&str, &NativeWrite)]) -> Opt
     Some(patch)
 }
 
-/// A server's words, unless they quote what it was to write: an admission webhook may say whatever it likes.
-fn without(words: &str, writes: &[(&str, &NativeWrite)]) -> String {
-    let quoted = |text: &str| {
-        let of_a_value = |letter: char| letter.is_whitespace() || "\"'=,:{}".contains(letter);
-        text.split(of_a_value).any(|word| word.len() >= 8 && words.contains(word))
-    };
-    let quotes = writes.iter().any(|(_, write)| {
-        write.value.expose_text().is_some_and(quoted) || words.contains(&STANDARD.encode(write.value.expose()))
-    });
-    if quotes { "the server's answer quotes the value, and is not shown".to_owned() } else { words.to_owned() }
+/// The Secret, if it is the one that was asked for: of this namespace, and of this name where one was named.
+fn about(secret: Secret, namespace: &str, name: Option<&str>) -> Result<Secret, CallError> {
+    let metadata = &secret.metadata;
+    let is_named = name.is_none() || metadata.name.as_deref() == name;
+    if is_named && metadata.namespace.as_deref() == Some(namespace) { Ok(secret) } else { Err(another("Secret")) }
+}
+
+fn another(kind: &str) -> CallError {
+    CallError::new(
+        CallErrorKind::Unavailable,
+        format!("the API server answered about another {kind} than was asked for"),
+    )
+}
+
+/// The values of a Secret.
+fn held(secret: &Secret) -> impl Iterator<Item = &[u8]> {
+    secret.data.iter().flat_map(BTreeMap::values).map(|value| value.0.as_slice())
 }
 
 fn no_namespace(name: &str) -> CallError {
@@ -261,12 +302,16 @@ impl Backend for Kubernetes {
         let answer = self.api.namespace(name).await?;
         let identity = match answer.status {
             200 => {
-                let uid = answer.parsed::<Namespace>()?.metadata.uid.unwrap_or_default();
+                let metadata = answer.parsed::<Namespace>()?.metadata;
+                if metadata.name.as_deref() != Some(name) {
+                    return Err(another("namespace"));
+                }
+                let uid = metadata.uid.unwrap_or_default();
                 format!("kubernetes {kind} {uid}")
             }
             403 => format!("kubernetes {kind} {name} at {}", self.api.address()),
             404 => return Err(no_namespace(name)),
-            _ => return Err(answer.error(&format!("say which namespace {name} is"))),
+            _ => return Err(self.told(answer.error(&format!("say which namespace {name} is")), [])),
         };
         StoreIdentity::new(identity).map_err(|error| CallError::new(CallErrorKind::Other, error.to_string()))
     }
@@ -296,17 +341,22 @@ impl Backend for Kubernetes {
             let secret = self.secret(&target).await;
             (target, secret)
         });
-        let mut secrets: BTreeMap<Target, Result<Option<Secret>, String>> = BTreeMap::new();
         let answers: Vec<_> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
-        for (target, answer) in answers {
+        let received = || answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()?.as_ref()).flat_map(held);
+        let mut secrets: BTreeMap<&Target, Result<Option<&Secret>, String>> = BTreeMap::new();
+        for (target, answer) in &answers {
             let told = match answer {
-                Ok(secret) => Ok(secret),
-                Err(error) if error.kind == CallErrorKind::Denied => Err(error.message),
-                Err(error) => return Err(error),
+                Ok(secret) => Ok(secret.as_ref()),
+                Err(failed) if failed.kind == CallErrorKind::Denied => {
+                    Err(self.told(failed.clone(), received()).message)
+                }
+                Err(failed) => return Err(self.told(failed.clone(), received())),
             };
             secrets.insert(target, told);
         }
-        let read = |name: &String| match self.target(name).and_then(|(target, key)| Some((secrets.get(&target)?, key)))
+        let read = |name: &String| match self
+            .target(name)
+            .and_then(|(target, key)| Some((secrets.get(&target)?.as_ref(), key)))
         {
             Some((Ok(Some(secret)), key)) => reading(secret, key),
             Some((Ok(None), _)) | None => Reading::Missing,
@@ -358,7 +408,7 @@ impl Backend for Kubernetes {
         }
         let mut written = 0;
         for (target, writes) in &by_secret {
-            self.replace(target, writes).await.map_err(|failure| after(written, failure))?;
+            self.replace(target, writes, &batch).await.map_err(|failure| after(written, failure))?;
             written += writes.len();
         }
         Ok(())

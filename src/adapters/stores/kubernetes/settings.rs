@@ -12,6 +12,10 @@ use hyper_util::client::proxy::matcher::Matcher;
 use kube::client::AuthError;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use secrecy::ExposeSecret as _;
+use zeroize::Zeroizing;
+
+use crate::adapters::shown_url;
 
 /// Where a pod has its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -95,7 +99,7 @@ impl KubernetesSettings {
             Some(kubeconfig) => self.of_kubeconfig(kubeconfig).await?,
             None => self.of_service_account()?,
         };
-        let address = config.cluster_url.to_string();
+        let address = shown_url(&config.cluster_url.to_string());
         let is_local = is_local(&config.cluster_url);
         match config.cluster_url.scheme_str() {
             Some("https") => {}
@@ -184,6 +188,15 @@ pub(super) fn credentials(auth: &AuthInfo) -> String {
         "user"
     };
     format!("the {kind} in the kubeconfig")
+}
+
+/// What the server is sent to be known by, as far as the kubeconfig has it. What a credential plugin says goes from the
+/// library to the server, and is not seen here.
+pub(super) fn secrets(auth: &AuthInfo) -> Vec<Zeroizing<String>> {
+    let written = [&auth.token, &auth.password].into_iter().flatten();
+    let written = written.map(|secret| Zeroizing::new(secret.expose_secret().to_owned()));
+    let read = auth.token_file.iter().filter_map(|file| std::fs::read_to_string(file).ok().map(Zeroizing::new));
+    written.chain(read).collect()
 }
 
 /// The client; runs the kubeconfig's credential plugin, where it has one.

@@ -46,6 +46,12 @@ pub(super) enum SopsError {
         /// How it ended.
         code: i32,
     },
+    /// It said too much, and was killed.
+    #[error("sops says more than {} MiB of {}, and rotator reads no more", child::LARGEST / (1024 * 1024), file.display())]
+    TooLarge {
+        /// Of what.
+        file: PathBuf,
+    },
     /// A signal ended it.
     #[error("something has killed sops")]
     Signal,
@@ -108,7 +114,7 @@ impl Sops {
         let no_version = || NoSopsError::NoVersion { program: program.to_owned() };
         let said = match child::run(&mut command, &[], limit) {
             Ran::Ended { status, said } if status.success() => said,
-            Ran::Ended { .. } | Ran::Killed => return Err(no_version()),
+            Ran::Ended { .. } | Ran::Killed | Ran::TooLarge => return Err(no_version()),
             Ran::NotStarted(source) => return Err(NoSopsError::NotStarted { program: program.to_owned(), source }),
         };
         let said = String::from_utf8_lossy(&said);
@@ -176,6 +182,7 @@ impl Sops {
                 None => SopsError::Signal,
             }),
             Ran::NotStarted(error) => Err(SopsError::NotStarted(error)),
+            Ran::TooLarge => Err(SopsError::TooLarge { file: file.to_owned() }),
             Ran::Killed => Err(SopsError::Late { limit: self.limit }),
         }
     }

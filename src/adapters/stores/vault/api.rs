@@ -1,7 +1,8 @@
 //! Requests to Vault's HTTP API, and what its answers mean in general. No body is ever put into words but the server's
-//! own `errors`.
+//! own `errors`, which `foreign` compares with every secret of the call first.
 
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, Url};
@@ -9,15 +10,18 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::settings::{Auth, VaultError, VaultSettings};
+use crate::adapters::bounds::{Answered, Budget, TooLarge};
+use crate::adapters::foreign::{Failed, Secrets, Words};
+use crate::adapters::shown_url;
 use crate::ports::call::{CallError, CallErrorKind};
 
 /// A refusal is asked about again where the token was last known so long ago: a scan may meet thousands of them.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 
-const CONNECT: Duration = Duration::from_millis(3100);
+/// How many tokens and login secrets are remembered: an answer quotes one that was in use a moment ago.
+const MOST_SECRETS: usize = 8;
 
-/// A server's words are cut off here.
-const MOST_WORDS: usize = 300;
+const CONNECT: Duration = Duration::from_millis(3100);
 
 /// A server, and who we are there.
 pub(super) struct Api {
@@ -26,6 +30,8 @@ pub(super) struct Api {
     namespace: Option<String>,
     auth: Auth,
     session: tokio::sync::Mutex<Option<Session>>,
+    /// What it was known by until now: the server may quote it.
+    secrets: std::sync::Mutex<Vec<Zeroizing<String>>>,
 }
 
 /// A token in use.
@@ -46,18 +52,52 @@ pub(super) struct Answer {
     pub(super) is_about_the_token: bool,
 }
 
+/// Why there is no whole answer.
+pub(super) struct NoAnswer {
+    pub(super) error: CallError,
+    /// Whether there is one, and it is larger than is read of one.
+    pub(super) is_too_large: bool,
+}
+
+impl From<CallError> for NoAnswer {
+    fn from(error: CallError) -> Self {
+        Self { error, is_too_large: false }
+    }
+}
+
+impl From<NoAnswer> for CallError {
+    fn from(none: NoAnswer) -> Self {
+        none.error
+    }
+}
+
+impl From<NoAnswer> for Failed {
+    fn from(none: NoAnswer) -> Self {
+        none.error.into()
+    }
+}
+
 impl Answer {
     /// What the server says is wrong.
-    pub(super) fn words(&self) -> String {
+    fn said(&self) -> Zeroizing<String> {
         let errors = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
-        let words = errors.filter_map(Value::as_str).collect::<Vec<_>>().join("; ");
-        let plain = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-        plain.take(MOST_WORDS).collect::<String>().trim().to_owned()
+        Zeroizing::new(errors.filter_map(Value::as_str).collect::<Vec<_>>().join("; "))
+    }
+
+    /// Whether the server refused a write because the version is another by now.
+    pub(super) fn is_of_another_version(&self) -> bool {
+        self.status == 400 && self.said().contains("check-and-set")
     }
 
     /// As the failure of a call that was to `do_what`.
-    pub(super) fn error(&self, do_what: &str) -> CallError {
-        let (kind, meaning) = match self.status {
+    pub(super) fn error(&self, do_what: &str) -> Failed {
+        let (kind, meaning) = self.meaning();
+        let words = Words::ours(format!("Vault could not {do_what}: {meaning} (HTTP {})", self.status));
+        Failed::new(kind, words.because(self.said().as_bytes()))
+    }
+
+    fn meaning(&self) -> (CallErrorKind, &'static str) {
+        match self.status {
             403 if self.is_about_the_token => (
                 CallErrorKind::Credentials,
                 "the token in use is not valid: it may not even look itself up; log in again, or set another token",
@@ -70,10 +110,7 @@ impl Answer {
             503 => (CallErrorKind::Unavailable, "the server is sealed, or down for maintenance"),
             500..=599 => (CallErrorKind::Unavailable, "the server failed"),
             _ => (CallErrorKind::Other, "the server refused"),
-        };
-        let words = self.words();
-        let words = if words.is_empty() { String::new() } else { format!(": {words}") };
-        CallError::new(kind, format!("Vault could not {do_what}: {meaning} (HTTP {}){words}", self.status))
+        }
     }
 }
 
@@ -95,7 +132,8 @@ impl Api {
         }
         let client = builder.build().map_err(|_| VaultError::Login("no HTTP client could be made".to_owned()))?;
         let session = tokio::sync::Mutex::default();
-        let api = Self { client, address, namespace: settings.namespace, auth: settings.auth, session };
+        let (namespace, auth, secrets) = (settings.namespace, settings.auth, std::sync::Mutex::default());
+        let api = Self { client, address, namespace, auth, session, secrets };
         api.token().await.map_err(|error| match error.kind {
             CallErrorKind::Credentials => VaultError::Refused { from: api.auth.in_words(), why: error.message },
             CallErrorKind::Throttled
@@ -113,6 +151,21 @@ impl Api {
         self.auth.in_words()
     }
 
+    /// Every token and login secret that it has sent: what the server may quote.
+    pub(super) fn secrets(&self) -> Vec<Zeroizing<String>> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, secret: &str) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !secret.is_empty() && secrets.iter().all(|known| known.as_str() != secret) {
+            if secrets.len() >= MOST_SECRETS {
+                secrets.remove(0);
+            }
+            secrets.push(Zeroizing::new(secret.to_owned()));
+        }
+    }
+
     /// The token, after a login where there was none yet or its time is nearly over: a run that waits outlives it.
     async fn token(&self) -> Result<Zeroizing<String>, CallError> {
         let mut session = self.session.lock().await;
@@ -127,15 +180,18 @@ impl Api {
         let (mount, body) = match &self.auth {
             Auth::Token { token, .. } => return Ok(Session { token: token.clone(), ends: None, known: None }),
             Auth::AppRole { mount, role_id, secret_id } => {
+                self.note(secret_id);
                 (mount, json!({ "role_id": role_id, "secret_id": secret_id.as_str() }))
             }
             Auth::Kubernetes { mount, role, token } => {
                 let jwt = std::fs::read_to_string(token).map(Zeroizing::new);
                 let jwt = jwt.map_err(|error| failed(format!("{}: {error}", token.display())))?;
+                self.note(jwt.trim());
                 (mount, json!({ "role": role, "jwt": jwt.trim() }))
             }
         };
-        let answer = self.send(Method::POST, &["auth", mount, "login"], Some(&body), "").await?;
+        let budget = Budget::of_a_scan();
+        let answer = self.send(Method::POST, &["auth", mount, "login"], Some(&body), ("", &budget)).await?;
         let lease = answer.body.pointer("/auth/lease_duration").and_then(Value::as_u64).filter(|seconds| *seconds > 0);
         match answer.body.pointer("/auth/client_token").and_then(Value::as_str) {
             Some(token) if answer.status == 200 => Ok(Session {
@@ -144,7 +200,7 @@ impl Api {
                 known: None,
             }),
             Some(_) | None => {
-                let error = answer.error("log in");
+                let error = answer.error("log in").told(&Secrets::default().tokens(self.secrets()));
                 Err(if error.kind.is_transient() { error } else { failed(error.message) })
             }
         }
@@ -154,9 +210,15 @@ impl Api {
     ///
     /// A 403 is said of a token that is no longer valid, too. Such a request has had no effect, and is sent again where
     /// another token can be had.
-    pub(super) async fn call(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer, CallError> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+        budget: &Budget,
+    ) -> Result<Answer, NoAnswer> {
         let token = self.token().await?;
-        let answer = self.send(method.clone(), path, body, &token).await?;
+        let answer = self.send(method.clone(), path, body, (&token, budget)).await?;
         if answer.status != 403 || self.knows(&token).await {
             return Ok(answer);
         }
@@ -164,7 +226,7 @@ impl Api {
             return Ok(Answer { is_about_the_token: true, ..answer });
         }
         let token = self.token().await?;
-        self.send(method, path, body, &token).await
+        self.send(method, path, body, (&token, budget)).await
     }
 
     /// Whether the server knows this token: every token may look itself up, unless a policy takes that away
@@ -176,7 +238,8 @@ impl Api {
         if current.known.is_some_and(|known| known.elapsed() < KNOWN_FOR) {
             return true;
         }
-        let answer = self.send(Method::GET, &["auth", "token", "lookup-self"], None, token).await;
+        let budget = Budget::of_a_scan();
+        let answer = self.send(Method::GET, &["auth", "token", "lookup-self"], None, (token, &budget)).await;
         // Without an answer nothing is known of the token, and the refusal stands as it is.
         if answer.is_ok_and(|answer| answer.status == 403) {
             *session = None;
@@ -191,10 +254,11 @@ impl Api {
         method: Method,
         path: &[&str],
         body: Option<&Value>,
-        token: &str,
-    ) -> Result<Answer, CallError> {
+        (token, budget): (&str, &Budget),
+    ) -> Result<Answer, NoAnswer> {
         let unavailable = |why: &str| {
-            CallError::new(CallErrorKind::Unavailable, format!("Vault at {} gave no answer: {why}", self.address))
+            let address = shown_url(self.address.as_str());
+            CallError::new(CallErrorKind::Unavailable, format!("Vault at {address} gave no answer: {why}"))
         };
         let mut url = self.address.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -205,6 +269,7 @@ impl Api {
         }
         let mut request = self.client.request(method, url).header("X-Vault-Request", "true");
         if !token.is_empty() {
+            self.note(token);
             request = request.header("X-Vault-Token", token);
         }
         if let Some(namespace) = &self.namespace {
@@ -213,14 +278,22 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| unavailable(cause(&error)))?;
+        let mut response = request.send().await.map_err(|error| unavailable(cause(&error)))?;
         let status = response.status().as_u16();
-        let bytes = response.bytes().await.map_err(|error| unavailable(cause(&error)))?;
+        let mut answered = Answered::new(budget);
+        while let Some(part) = response.chunk().await.map_err(|error| unavailable(cause(&error)))? {
+            answered.push(&part).map_err(|why| {
+                let message = format!("Vault at {} was read in part: {why}", shown_url(self.address.as_str()));
+                let error = CallError::new(CallErrorKind::Other, message);
+                NoAnswer { error, is_too_large: why == TooLarge::Answer }
+            })?;
+        }
+        let bytes = Zeroizing::new(answered.whole());
         let body = if bytes.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
         match body {
             Some(body) => Ok(Answer { status, body, is_about_the_token: false }),
             None if status >= 300 => Ok(Answer { status, body: Value::Null, is_about_the_token: false }),
-            None => Err(unavailable("what it said is cut off, or not Vault's")),
+            None => Err(unavailable("what it said is cut off, or not Vault's").into()),
         }
     }
 }
@@ -240,7 +313,7 @@ fn cause(error: &reqwest::Error) -> &'static str {
 
 /// The URL, and whether it is this machine's.
 fn address(text: &str) -> Result<(Url, bool), VaultError> {
-    let none = || VaultError::NoUrl { address: text.to_owned() };
+    let none = || VaultError::NoUrl { address: shown_url(text) };
     let url = Url::parse(text).map_err(|_| none())?;
     let host = url.host_str().ok_or_else(none)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -248,7 +321,7 @@ fn address(text: &str) -> Result<(Url, bool), VaultError> {
     match url.scheme() {
         "https" => Ok((url, is_local)),
         "http" if is_local => Ok((url, true)),
-        "http" => Err(VaultError::PlainHttp { address: text.to_owned() }),
+        "http" => Err(VaultError::PlainHttp { address: shown_url(text) }),
         _ => Err(none()),
     }
 }
@@ -270,13 +343,21 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_words_are_cut_and_plain() {
+    fn the_password_of_an_address_is_not_shown() {
+        for text in ["http://root:s3cret@vault.example.com", "root:s3cret@vault", "ftp://root:s3cret@localhost"] {
+            let told = address(text).map(|_| ()).expect_err("neither is called").to_string();
+            assert!(!told.contains("s3cret") && !told.contains("root"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_servers_words_follow_what_they_mean() {
         let answer =
             |status, errors: &[&str]| Answer { status, body: json!({ "errors": errors }), is_about_the_token: false };
-        let long = "x".repeat(1000);
-        assert_eq!(answer(400, &["a\nb", "c"]).words(), "a b; c");
-        assert_eq!(answer(400, &[&long]).words().len(), MOST_WORDS);
-        assert_eq!(answer(403, &["permission denied"]).error("read it").kind, CallErrorKind::Denied);
-        assert!(answer(503, &["Vault is sealed"]).error("read it").message.contains("sealed"));
+        let told = |status, errors: &[&str]| answer(status, errors).error("read it").told(&Secrets::default());
+        assert!(told(400, &["a\nb", "c"]).message.ends_with("(HTTP 400): a b; c"));
+        assert!(told(400, &[]).message.ends_with("(HTTP 400)"));
+        assert_eq!(told(403, &["permission denied"]).kind, CallErrorKind::Denied);
+        assert!(told(503, &["Vault is sealed"]).message.contains("sealed"));
     }
 }

@@ -16,6 +16,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Backend, NativeWrite, after, read_each};
+use crate::adapters::bounds::{Budget, MOST_PAGES};
+use crate::adapters::foreign::{Failed, Heard, Secrets, Words, settled};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
@@ -58,42 +60,50 @@ impl Vault {
         if self.root.is_empty() { name.to_owned() } else { format!("{}/{name}", self.root) }
     }
 
-    async fn get(&self, name: String) -> Result<Reading, CallError> {
-        let answer = self.api.call(Method::GET, &[&self.mount, "data", &self.path(&name)], None).await?;
+    async fn get(&self, name: String, budget: &Budget) -> Result<Heard, Failed> {
+        let answer = match self.api.call(Method::GET, &[&self.mount, "data", &self.path(&name)], None, budget).await {
+            Err(none) if none.is_too_large => return Ok(Heard::Unreadable(Words::ours(none.error.message))),
+            answer => answer?,
+        };
         let data = match answer {
             Answer { status: 200, body, .. } => body,
             // Missing, or its latest version is deleted: the body then holds that version's metadata.
-            Answer { status: 404, .. } => return Ok(Reading::Missing),
+            Answer { status: 404, .. } => return Ok(Reading::Missing.into()),
             answer @ Answer { status: 403, is_about_the_token: false, .. } => {
-                return Ok(Reading::Unreadable(answer.error("read it").message));
+                return Ok(Heard::Unreadable(answer.error("read it").words()));
             }
             answer => return Err(answer.error("read a secret")),
         };
         let version = data.pointer("/data/metadata/version").and_then(Value::as_u64);
         let (Some(version), Some(secret @ Value::Object(_))) = (version, data.pointer("/data/data")) else {
-            return Ok(Reading::Missing);
+            return Ok(Reading::Missing.into());
         };
         let text = serde_json::to_vec(secret)
             .map_err(|_| CallError::new(CallErrorKind::Unavailable, "the answer could not be read"))?;
         let (version, value) = (Version(version.to_string()), SecretValue::new(text));
         if has_rounded_number(secret) {
             let why = "it holds a number with so many digits that it would be written back as another".to_owned();
-            return Ok(Reading::NotOurs { version, value, why });
+            return Ok(Reading::NotOurs { version, value, why }.into());
         }
-        Ok(Reading::Value { version, value })
+        Ok(Reading::Value { version, value }.into())
     }
 
     /// The names of all secrets.
-    async fn list(&self) -> Result<Vec<String>, CallError> {
+    async fn list(&self, budget: &Budget) -> Result<Vec<String>, CallError> {
+        let mut lists = 0;
         let (mut names, mut folders) = (Vec::new(), vec![(String::new(), DEEPEST)]);
         while let Some((folder, deeper)) = folders.pop() {
             let path = self.path(&folder);
-            let answer = self.api.call(list(), &[&self.mount, "metadata", &path], None).await?;
+            lists += 1;
+            if lists > MOST_PAGES {
+                return Err(other(format!("{}/{} has more than {MOST_PAGES} folders", self.mount, self.root)));
+            }
+            let answer = self.api.call(list(), &[&self.mount, "metadata", &path], None, budget).await?;
             let keys = match answer {
                 Answer { status: 200, body, .. } => body.pointer("/data/keys").cloned().unwrap_or_default(),
                 // Nothing there; where there is no such mount, the server says so.
                 Answer { status: 404, body, .. } if says_nothing(&body) => continue,
-                answer => return Err(answer.error(&format!("list {}/{path}", self.mount))),
+                answer => return Err(self.told(answer.error(&format!("list {}/{path}", self.mount)))),
             };
             for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let name = format!("{folder}{key}");
@@ -114,11 +124,16 @@ impl Vault {
 
     /// The number of the mount, which is a KV engine of version 2.
     async fn mounted(&self) -> Result<String, CallError> {
-        let answer = self.api.call(Method::GET, &["sys", "internal", "ui", "mounts", &self.mount], None).await?;
+        let path = ["sys", "internal", "ui", "mounts", &self.mount];
+        let answer = self.api.call(Method::GET, &path, None, &Budget::of_a_scan()).await?;
         let Answer { status: 200, body, .. } = answer else {
-            return Err(answer.error(&format!("ask what is mounted at {}", self.mount)));
+            return Err(self.told(answer.error(&format!("ask what is mounted at {}", self.mount))));
         };
         let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
+        if text("/data/path").is_some_and(|path| path.trim_matches('/') != self.mount.trim_matches('/')) {
+            let message = format!("Vault answered about another mount than {}, which was asked for", self.mount);
+            return Err(CallError::new(CallErrorKind::Unavailable, message));
+        }
         if text("/data/type") != Some("kv") || text("/data/options/version") != Some("2") {
             return Err(other(format!(
                 "{} is no KV engine of version 2, and only that has compare-and-set: `vault kv enable-versioning {}` \
@@ -146,7 +161,8 @@ impl Vault {
                  vault:{mount}/{path}"
             )));
         }
-        if !matches!(self.get(String::new()).await?, Reading::Missing) {
+        let at_root = self.get(String::new(), &Budget::of_a_scan()).await.map_err(|failed| self.told(failed))?;
+        if !matches!(at_root, Heard::Reading(Reading::Missing)) {
             let folder = root.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("/{folder}"));
             return Err(other(format!(
                 "{mount}/{root} is one secret, and a store is a folder of them; write vault:{mount}{folder}, with include \
@@ -159,7 +175,8 @@ impl Vault {
     async fn may_update(&self, names: &[String]) -> Vec<Writable> {
         let paths: Vec<String> = names.iter().map(|name| format!("{}/data/{}", self.mount, self.path(name))).collect();
         let question = json!({ "paths": paths });
-        let asked = self.api.call(Method::POST, &["sys", "capabilities-self"], Some(&question)).await;
+        let budget = Budget::of_a_scan();
+        let asked = self.api.call(Method::POST, &["sys", "capabilities-self"], Some(&question), &budget).await;
         let Ok(Answer { status: 200, body, .. }) = asked else { return vec![Writable::Unknown; names.len()] };
         let answer = |path: &String| {
             let Some(allowed) = body.get(path).or_else(|| body.get("data")?.get(path)).and_then(Value::as_array) else {
@@ -177,7 +194,13 @@ impl Vault {
         paths.iter().map(answer).collect()
     }
 
-    async fn replace(&self, write: &NativeWrite) -> Result<(), Failure> {
+    /// A failure outside of any scan: the server has sent no value, and may quote a token.
+    fn told(&self, failed: Failed) -> CallError {
+        failed.told(&Secrets::default().tokens(self.api.secrets()))
+    }
+
+    /// `batch`: all that the server was given in this call.
+    async fn replace(&self, write: &NativeWrite, batch: &[NativeWrite]) -> Result<(), Failure> {
         let refused = |kind, why: String| Err(Failure::Refused(Refusal::new(kind, format!("{}: {why}", write.name))));
         let version: Option<u64> = write.replaces.0.parse().ok();
         let data = serde_json::from_slice::<Value>(write.value.expose()).ok().filter(Value::is_object);
@@ -186,30 +209,40 @@ impl Vault {
         };
         // A version that was deleted is the latest still, and `cas` would accept it: what somebody deletes is not
         // brought back.
-        if let Ok(Reading::Missing) = self.get(write.name.clone()).await {
+        let budget = Budget::of_a_scan();
+        let before = self.get(write.name.clone(), &budget).await;
+        if let Ok(Heard::Reading(Reading::Missing)) = before {
             return refused(RefusalKind::Stale, "it has been deleted since it was read".to_owned());
         }
         let body = json!({ "options": { "cas": version }, "data": data });
-        let sent = self.api.call(Method::POST, &[&self.mount, "data", &self.path(&write.name)], Some(&body)).await;
+        let path = self.path(&write.name);
+        let sent = self.api.call(Method::POST, &[&self.mount, "data", &path], Some(&body), &budget).await;
+        let told = |answer: &Answer| {
+            let sent = batch.iter().map(|write| write.value.expose());
+            let received = before.iter().filter_map(|heard| match heard {
+                Heard::Reading(reading) => Some(reading),
+                Heard::Unreadable(_) => None,
+            });
+            let secrets = Secrets::default().tokens(self.api.secrets()).values(sent).readings(received);
+            answer.error("write it").told(&secrets).message
+        };
         match sent {
             Ok(Answer { status: 200 | 204, .. }) => Ok(()),
-            Ok(answer) if answer.status == 400 && answer.words().contains("check-and-set") => {
+            Ok(answer) if answer.is_of_another_version() => {
                 refused(RefusalKind::Stale, "it has changed since it was read".to_owned())
             }
             Ok(answer @ Answer { status: 403, is_about_the_token, .. }) => {
                 let kind = if is_about_the_token { RefusalKind::Credentials } else { RefusalKind::Denied };
-                refused(kind, answer.error("write it").message)
+                refused(kind, told(&answer))
             }
-            Ok(answer @ Answer { status: 429, .. }) => {
-                refused(RefusalKind::Throttled, answer.error("write it").message)
-            }
-            Ok(answer) if (400..500).contains(&answer.status) => {
-                refused(RefusalKind::Other, answer.error("write it").message)
-            }
-            Ok(answer) => Err(Failure::Unknown(answer.error("write a secret").message)),
+            Ok(answer @ Answer { status: 429, .. }) => refused(RefusalKind::Throttled, told(&answer)),
+            Ok(answer) if (400..500).contains(&answer.status) => refused(RefusalKind::Other, told(&answer)),
+            Ok(answer) => Err(Failure::Unknown(told(&answer))),
             // The login before it failed: nothing was sent.
-            Err(error) if error.kind == CallErrorKind::Credentials => refused(RefusalKind::Credentials, error.message),
-            Err(error) => Err(Failure::Unknown(error.message)),
+            Err(none) if none.error.kind == CallErrorKind::Credentials => {
+                refused(RefusalKind::Credentials, none.error.message)
+            }
+            Err(none) => Err(Failure::Unknown(none.error.message)),
         }
     }
 }
@@ -255,17 +288,21 @@ impl Backend for Vault {
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
-        let names = self.list().await?;
+        let budget = Budget::of_a_scan();
+        let names = self.list(&budget).await?;
         if names.is_empty() {
             self.is_rightly_empty().await?;
         }
-        let mut all = read_each(names, AT_ONCE, |name| self.get(name).boxed()).await?;
+        let read = read_each(names, AT_ONCE, |name| self.get(name, &budget).boxed()).await;
+        let mut all = settled(read, self.api.secrets())?;
         all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
         Ok(all)
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError> {
-        let all = read_each(names.to_vec(), AT_ONCE, |name| self.get(name).boxed()).await?;
+        let budget = Budget::of_a_scan();
+        let read = read_each(names.to_vec(), AT_ONCE, |name| self.get(name, &budget).boxed()).await;
+        let all = settled(read, self.api.secrets())?;
         Ok(all.into_iter().map(|(_, reading)| reading).collect())
     }
 
@@ -281,7 +318,7 @@ impl Backend for Vault {
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
         for (written, write) in batch.iter().enumerate() {
-            self.replace(write).await.map_err(|failure| after(written, failure))?;
+            self.replace(write, &batch).await.map_err(|failure| after(written, failure))?;
         }
         Ok(())
     }

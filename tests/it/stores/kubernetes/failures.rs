@@ -225,3 +225,32 @@ fn a_kubeconfig_that_cannot_be_used_is_told_and_not_quoted() {
     let error = opened(settings(path.clone(), None)).err().expect("there is no file");
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
 }
+
+#[tokio::test]
+async fn an_answer_about_something_else_is_not_believed() {
+    let subject = Secrets::new();
+    let store = subject.of("shop");
+    subject.cluster.put("shop", "live", "KEY", b"old");
+    subject.cluster.put("shop", "other", "KEY", b"of another");
+    subject.cluster.put("mail", "live", "KEY", b"of another namespace");
+    let object = |namespace: &str, name: &str| subject.cluster.object(namespace, name).expect("there").to_string();
+    let said = |body: String| Fault::Said(body);
+    for other in [object("shop", "other"), object("mail", "live")] {
+        subject.cluster.plant("GET", said(other));
+        let error = store.read(&[name("shop/live/KEY")]).await.expect_err("another");
+        assert!(error.kind == CallErrorKind::Unavailable && error.message.contains("another Secret"), "{error}");
+    }
+    let list =
+        format!(r#"{{"kind":"SecretList","apiVersion":"v1","metadata":{{}},"items":[{}]}}"#, object("mail", "live"));
+    subject.cluster.plant("GET", said(list));
+    let error = store.read_all().await.expect_err("another namespace's");
+    assert!(error.message.contains("another Secret"), "{error}");
+    let namespace = r#"{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"mail","uid":"x"}}"#;
+    subject.cluster.plant("GET", said(namespace.to_owned()));
+    let error = store.identity().await.expect_err("another namespace");
+    assert!(error.message.contains("another namespace"), "{error}");
+    let at = version(&store, "shop/live/KEY").await;
+    subject.cluster.plant("PATCH", said(object("shop", "other")));
+    let result = write(&store, vec![over(&subject, "shop/live/KEY", &at, "new")]).await;
+    assert!(matches!(&result, Err(Failure::Unknown(why)) if why.contains("another Secret")), "{result:?}");
+}

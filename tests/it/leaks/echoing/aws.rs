@@ -1,0 +1,160 @@
+//! AWS that quotes where its words are shown: in an error's code, and in the id of a request.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use rotator::adapters::aws::{Aws, AwsSettings};
+use rotator::adapters::stores::{Named, Naming};
+use rotator::ports::iam::Iam;
+use rotator::ports::identity::{Identity, WhoIs};
+use rotator::ports::secret_store::SecretStore;
+use rotator::rotation::name::{AccessKeyId, StoreName, UserName};
+use rotator::rotation::secret::SecretKey;
+use serde_json::json;
+
+use super::Told;
+use crate::support::echo::{Echo, Encoding, Protocol, Request};
+
+/// A word as a code or an id may be one: only such are ever shown.
+const NEW: &str = "nvVYkMZc0Zr5cI3pQWmYq8tLzXgE7hA1sDfJ2B44";
+const NEIGHBOUR: &str = "q7f9dNZt3XcVb1Lm0PoIu8YtRe5WqAs2DfGh4J55";
+const SESSION: &str = "IQoJb3JpZ2luX2VjEHoaCXVzLWVhc3QtMSJHMEUCIQDx7A2sDfGh4Jq7f9dNZt3XcVb1Lm0PoIu8";
+
+async fn aws(echo: &Echo) -> Aws {
+    let chain = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(echo.url())
+        .credentials_provider(Credentials::new("AKIAAAAAAAAAAAAAAAAA", "x", Some(SESSION.to_owned()), None, "test"))
+        .load()
+        .await;
+    let settings = AwsSettings { call_timeout: Duration::from_secs(10), ..AwsSettings::default() };
+    Aws::with_chain(&chain, settings).await.expect("connects")
+}
+
+#[tokio::test]
+async fn iam_and_sts_that_quote_are_not_quoted() {
+    let echo = Echo::start(Protocol::Xml, |_| None);
+    let aws = aws(&echo).await;
+    let user = UserName::new("app1-production").expect("valid");
+    let key = AccessKeyId::new("AKIAOLDOLDOLDOLDOLDA").expect("valid");
+    // Half of a session's token is as much as fits a word.
+    for (status, word) in [(400, &SESSION[..60]), (403, &SESSION[SESSION.len() - 60..]), (500, &SESSION[..40])] {
+        echo.quotes(status, Encoding::Plain, word);
+        let mut told = Told::default();
+        told.keep(aws.list_keys(&user).await);
+        told.keep(aws.last_used(&key).await);
+        told.keep(aws.caller().await);
+        told.keep(aws.account_of(&key).await);
+        told.conclude(&[SESSION], &echo.said(), &format!("IAM and STS, {status}"), 4);
+    }
+    // The pair that is to prove itself.
+    for status in [400, 403, 500] {
+        echo.quotes(status, Encoding::Plain, NEW);
+        let mut told = Told::default();
+        match aws.who_is(&key, &SecretKey::new(NEW.to_owned())).await {
+            Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => told.0.push(code),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => told.0.push(error.message),
+        }
+        told.conclude(&[NEW], &echo.said(), &format!("a proof, {status}"), 1);
+    }
+}
+
+fn named(name: &str, backend: impl rotator::adapters::stores::Backend + 'static) -> Arc<dyn SecretStore> {
+    Arc::new(Named::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
+}
+
+/// What was told of calls that had no value in hand, of reads that had received one, and of writes.
+#[derive(Default)]
+struct Parts {
+    nothing: Told,
+    received: Told,
+    sent: Told,
+}
+
+/// Plays the calls of a store whose AWS quotes a word, but for the first of `writing`, and of `reading`, that it answers.
+async fn plays(
+    peace: &Mutex<Vec<&'static str>>,
+    store: &Arc<dyn SecretStore>,
+    (reading, writing): (&[&'static str], &[&'static str]),
+    version: &str,
+) -> Parts {
+    let answers = |operations: &[&'static str]| *peace.lock().expect("no panic") = operations.to_vec();
+    let mut parts = Parts::default();
+    answers(&[]);
+    parts.nothing.keep_readings(store.read_all().await);
+    parts.nothing.keep_reads(store, &["-/-/a", "-/-/b"]).await;
+    answers(reading);
+    parts.received.keep_readings(store.read_all().await);
+    for answered in 0..writing.len() {
+        answers(&writing[..answered]);
+        parts.sent.keep_write(store, "-/-/a", version, NEW).await;
+    }
+    parts
+}
+
+#[tokio::test]
+async fn stores_of_aws_that_quote_are_not_quoted() {
+    let peace: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let serving = Arc::clone(&peace);
+    let echo = Echo::start(Protocol::Json, move |request: &Request| {
+        let operation = serving.lock().expect("no panic").iter().copied().find(|operation| request.asks(operation))?;
+        // Of two entries, and of two pages, one is refused.
+        let is_refused = match operation {
+            "GetSecretValue" => !request.body.contains("\"a\""),
+            "GetParametersByPath" => request.body.contains("NextToken"),
+            _ => false,
+        };
+        if is_refused {
+            return None;
+        }
+        Some(
+            match operation {
+                "ListSecrets" => json!({ "SecretList": [{ "Name": "a" }, { "Name": "b" }] }),
+                "GetSecretValue" => json!({ "Name": "a", "VersionId": "v1", "SecretString": NEIGHBOUR }),
+                "PutSecretValue" => json!({ "Name": "a", "VersionId": "v2" }),
+                "GetParametersByPath" => json!({ "NextToken": "x", "Parameters": [
+                { "Name": "/a", "Type": "SecureString", "Version": 1, "Value": NEIGHBOUR }] }),
+                "GetParameters" => json!({ "Parameters": [
+                { "Name": "/a", "Type": "SecureString", "Version": 1, "Value": NEIGHBOUR }], "InvalidParameters": [] }),
+                _ => json!({ "Parameters": [{ "Name": "/a", "Type": "SecureString", "Version": 1 }] }),
+            }
+            .to_string(),
+        )
+    });
+    let aws = aws(&echo).await;
+    let secrets = named("aws-secretsmanager:", aws.secrets_manager_store(None, "").await.expect("a store"));
+    let parameters = named("aws-ssm:/", aws.parameter_store_at(None, "/").await.expect("a store"));
+    for word in [NEW, NEIGHBOUR, &SESSION[..64]] {
+        for status in [400, 403, 500] {
+            let stores = [
+                (
+                    &secrets,
+                    (&["ListSecrets", "GetSecretValue"][..], &["PutSecretValue", "UpdateSecretVersionStage"][..]),
+                    "text v1",
+                ),
+                (
+                    &parameters,
+                    (&["GetParametersByPath"][..], &["DescribeParameters", "GetParameters", "PutParameter"][..]),
+                    "1",
+                ),
+            ];
+            for (store, calls, version) in stores {
+                let what = format!("{}, {status}, {word}", store.name());
+                echo.quotes(status, Encoding::Plain, word);
+                let parts = plays(&peace, store, calls, version).await;
+                // What a call never had in hand may be any word.
+                let (told, least) = match word {
+                    // A parameter that may not be read is taken for another version, without AWS's words.
+                    NEW => (parts.sent, 2),
+                    NEIGHBOUR => (parts.received, 1),
+                    _ => (Told([parts.nothing.0, parts.received.0, parts.sent.0].concat()), 4),
+                };
+                let known = if word == NEW || word == NEIGHBOUR { word } else { SESSION };
+                told.conclude(&[known], &echo.said(), &what, least);
+            }
+        }
+    }
+}

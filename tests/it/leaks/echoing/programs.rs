@@ -1,0 +1,98 @@
+//! Programs that quote: of `exec:` stores, and sops. (Sinks: `leaks/failures.rs`.)
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rotator::adapters::ExecProgram;
+use rotator::adapters::stores::exec::ExecStore;
+use rotator::adapters::stores::sops::SopsStore;
+use rotator::adapters::stores::{Named, Naming};
+use rotator::ports::secret_store::SecretStore;
+use rotator::rotation::name::StoreName;
+
+use super::super::forms::Secrets;
+use super::{NEIGHBOUR, NEW, Told, document};
+use crate::support::echo::{ENCODINGS, Encoding};
+use crate::support::sops::Sops;
+
+/// Quotes its request, and the value of another entry, as `how` says.
+const PROGRAM: &str = r#"
+import base64, json, sys, urllib.parse
+how, neighbour, log = sys.argv[1], sys.argv[2], sys.argv[3]
+line = sys.stdin.readline()
+request = json.loads(line)
+def quoted(text):
+    if how == "json": return json.dumps(text)
+    if how == "percent": return urllib.parse.quote(text, safe="")
+    if how.startswith("base64"): return base64.b64encode(("x" * int(how[-1]) + text).encode()).decode()
+    return text
+error = quoted(line + neighbour)
+open(log, "a").write(error + "\n")
+op = request["op"]
+if op == "hello": print(json.dumps({"identity": "echo", "late_writes_seconds": 0}))
+elif op == "list":
+    print(json.dumps({"name": "a", "version": "1", "value": neighbour}))
+    print(json.dumps({"name": "b", "version": "1", "error": error}))
+    print(json.dumps({"name": "c"}))
+    print(json.dumps({"done": True}))
+elif op == "get": print(json.dumps({"error": error} if request["name"] != "a" else {"version": "1", "value": neighbour}))
+elif request["name"] == "a": print(json.dumps({"error": quoted(line), "refused": True}))
+else: print(json.dumps({"error": quoted(line)}))
+"#;
+
+#[tokio::test]
+async fn a_program_that_quotes_is_not_quoted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (script, log) = (folder.path().join("echo.py"), folder.path().join("log"));
+    std::fs::write(&script, PROGRAM).expect("written");
+    for encoding in ENCODINGS {
+        let how = match encoding {
+            Encoding::Plain => "plain".to_owned(),
+            Encoding::Json => "json".to_owned(),
+            Encoding::Percent => "percent".to_owned(),
+            Encoding::Base64(before) => format!("base64-{before}"),
+        };
+        std::fs::write(&log, "").expect("written");
+        let command = format!("python3 {} {how} {NEIGHBOUR} {}", script.display(), log.display());
+        let store = ExecStore::open(ExecProgram::of_words(&command), Duration::from_secs(30)).await.expect("opens");
+        // The name of the program is in its messages: here it has the neighbour's secret in it.
+        let name = StoreName::new("exec:echo").expect("valid");
+        let store: Arc<dyn SecretStore> = Arc::new(Named::new(name, Naming::default(), Arc::new(store)));
+        let mut told = Told::default();
+        told.keep_readings(store.read_all().await);
+        told.keep_reads(&store, &["-/-/a", "-/-/b"]).await;
+        told.keep_write(&store, "-/-/a", "1", NEW).await;
+        told.keep_write(&store, "-/-/b", "1", &document(NEW)).await;
+        for message in &mut told.0 {
+            *message = message.replace(&command, "");
+        }
+        let said = std::fs::read_to_string(&log).expect("written");
+        told.conclude(&[NEW, NEIGHBOUR], &[said], &format!("exec, {encoding:?}"), 5);
+    }
+}
+
+/// Nothing of what sops says is shown, whatever it is.
+#[tokio::test]
+async fn a_sops_that_quotes_is_not_quoted() {
+    let sops = Sops::new();
+    let path = sops.folder().join("secrets.json");
+    std::fs::write(&path, sops.encrypt("secrets.json", document(NEIGHBOUR).as_bytes(), &[])).expect("written");
+    let store = SopsStore::open(&path, &sops.program(), Vec::new(), Duration::from_secs(30)).await.expect("opens");
+    let store: Arc<dyn SecretStore> =
+        Arc::new(Named::new(StoreName::new("sops:it").expect("valid"), Naming::default(), Arc::new(store)));
+    let read = store.read_all().await.expect("reads");
+    let [(entry, rotator::ports::secret_store::Reading::Value { version, .. })] = read.as_slice() else {
+        panic!("{read:?}")
+    };
+    let log = sops.folder().join("log");
+    let quotes = format!("\"$sops\" \"$@\" | tee -a {0} >&2; cat {0}; exit 25", log.display());
+    sops.hindered(&quotes);
+    let mut told = Told::default();
+    told.keep_readings(store.read_all().await);
+    told.keep_write(&store, entry.as_str(), &version.0, &document(NEW)).await;
+    let said = std::fs::read_to_string(&log).expect("it was run");
+    let sought = Secrets::new([("the neighbour's".to_owned(), NEIGHBOUR)]);
+    assert!(!sought.found_in(said.as_bytes()).is_empty(), "it quotes");
+    assert_eq!(told.0.len(), 2, "{:?}", told.0);
+    told.conclude(&[NEIGHBOUR], &[said], "sops", 0);
+}

@@ -1,0 +1,208 @@
+//! A server that answers what a test lets it answer, and refuses everything else with words that quote all that it was
+//! sent and all that it has answered before. Each kind of server has its own form of an error.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+/// How a server writes what it quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Plain,
+    Json,
+    Percent,
+    /// After this number of other bytes.
+    Base64(usize),
+}
+
+pub(crate) const ENCODINGS: [Encoding; 6] =
+    [Encoding::Plain, Encoding::Json, Encoding::Percent, Encoding::Base64(0), Encoding::Base64(1), Encoding::Base64(2)];
+
+impl Encoding {
+    pub(crate) fn of(self, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Json => json!(text).to_string(),
+            Self::Percent => text
+                .bytes()
+                .map(|byte| match byte {
+                    byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+                    byte => format!("%{byte:02X}"),
+                })
+                .collect(),
+            Self::Base64(before) => STANDARD.encode(format!("{}{text}", "x".repeat(before))),
+        }
+    }
+}
+
+/// Whose errors it words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Vault,
+    Kubernetes,
+    /// Of AWS: the code and the request's id are what `codes` has for this request, since nothing else is ever shown.
+    Json,
+    /// The same, for IAM and STS.
+    Xml,
+}
+
+/// A request, taken apart.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Its method and its path.
+    pub(crate) line: String,
+    /// The headers as they came.
+    pub(crate) headers: String,
+    pub(crate) body: String,
+}
+
+impl Request {
+    /// Whether it is a call of this operation of the JSON or of the query protocol.
+    pub(crate) fn asks(&self, operation: &str) -> bool {
+        let target = format!(".{}", operation.to_ascii_lowercase());
+        self.headers
+            .to_ascii_lowercase()
+            .lines()
+            .any(|line| line.starts_with("x-amz-target:") && line.ends_with(&target))
+            || self.body.contains(&format!("Action={operation}&"))
+    }
+}
+
+/// The server; its threads end with the test.
+pub(crate) struct Echo {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    protocol: Protocol,
+    status: u16,
+    encoding: Encoding,
+    /// What it quotes where there is room for a word only.
+    word: String,
+    /// What it was sent and what it answered.
+    heard: String,
+    /// What it said in errors.
+    said: Vec<String>,
+}
+
+/// What it answers to a request in peace; nothing: it refuses and quotes.
+type Serves = dyn Fn(&Request) -> Option<String> + Send + Sync;
+
+impl Echo {
+    pub(crate) fn start(
+        protocol: Protocol,
+        serves: impl Fn(&Request) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let state = State {
+            protocol,
+            status: 400,
+            encoding: Encoding::Plain,
+            word: "word".to_owned(),
+            heard: String::new(),
+            said: Vec::new(),
+        };
+        let echo = Self { address, state: Arc::new(Mutex::new(state)) };
+        let (state, serves): (_, Arc<Serves>) = (Arc::clone(&echo.state), Arc::new(serves));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (state, serves) = (Arc::clone(&state), Arc::clone(&serves));
+                std::thread::spawn(move || serve(&stream, &state, serves.as_ref()));
+            }
+        });
+        echo
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on it refuses with this status, and quotes in this encoding; `word`, where it can say a word only.
+    pub(crate) fn quotes(&self, status: u16, encoding: Encoding, word: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.status, state.encoding, state.word) = (status, encoding, word.to_owned());
+        state.heard.clear();
+        state.said.clear();
+    }
+
+    /// What it has said in errors since.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).said.clone()
+    }
+}
+
+impl State {
+    fn refusal(&mut self) -> (u16, String, String) {
+        let quoted = self.encoding.of(&self.heard);
+        let word = &self.word;
+        let body = match self.protocol {
+            Protocol::Vault => json!({ "errors": [format!("no to {quoted}")] }).to_string(),
+            Protocol::Kubernetes => json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": format!("no to {quoted}"), "reason": "Nothing", "code": self.status,
+            })
+            .to_string(),
+            Protocol::Json => json!({ "__type": word, "message": quoted }).to_string(),
+            Protocol::Xml => format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{word}</Code><Message>no</Message></Error>\
+                 <RequestId>{word}</RequestId></ErrorResponse>"
+            ),
+        };
+        self.said.push(body.clone());
+        (self.status, word.clone(), body)
+    }
+}
+
+fn serve(stream: &TcpStream, state: &Mutex<State>, serves: &Serves) {
+    let mut reader = BufReader::new(stream);
+    while let Some(request) = read(&mut reader) {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.heard.push_str(&format!("{}\n{}\n{}\n", request.line, request.headers, request.body));
+        let (status, id, body) = match serves(&request) {
+            Some(body) => (200, "an-id".to_owned(), body),
+            None => state.refusal(),
+        };
+        if status == 200 {
+            state.heard.push_str(&body);
+        }
+        let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+        drop(state);
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ndate: {date}\r\nx-amzn-requestid: {id}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut writer = stream;
+        if writer.write_all(&[head.as_bytes(), body.as_bytes()].concat()).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0).map(|_| line.trim_end().to_owned())
+    };
+    let first = line()?;
+    let mut headers = Vec::new();
+    loop {
+        match line()? {
+            header if header.is_empty() => break,
+            header => headers.push(header),
+        }
+    }
+    let length = headers.iter().find_map(|header| {
+        let (name, value) = header.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Some(Request { line: first, headers: headers.join("\n"), body })
+}
