@@ -101,6 +101,8 @@ faults! {
     OneDateBelieved = "one-date-believed",
     /// A refusal for lack of a right is treated as one that another run may not meet.
     RefusalIsTransient = "refusal-is-transient",
+    /// A write that met the lock of another program counts as any other refusal.
+    LockIsForgotten = "lock-is-forgotten",
     /// Another pair is written to a sink while the one before may still land there.
     SinkWrittenEarly = "sink-written-early",
     /// The search for a key reads values as they are: discovery sees encodings that it does not.

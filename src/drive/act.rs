@@ -1,7 +1,7 @@
 //! The effects of one visit: each is intended on record, had, and its outcome journaled. What is in memory meanwhile is
 //! here too; what to do is never decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::pace::{Operation, Priority};
@@ -18,7 +18,7 @@ use crate::rotation::denied::Denied;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::Hand;
-use crate::rotation::name::AccessKeyId;
+use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::plan::{Step, plan};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::SecretKey;
@@ -94,6 +94,11 @@ impl Visitor<'_> {
             return Ok((journal, Some(Left::Stopped)));
         };
         let rotation = journal.rotation().clone();
+        match unless_stopped(world, self.held(&rotation)).await {
+            Some(None) => {}
+            Some(Some(denied)) => return self.denied(journal, denied).await,
+            None => return Ok((journal, Some(Left::Stopped))),
+        }
         let listed = match unless_stopped(world, self.fresh_list(&rotation, listed)).await {
             Some(Ok(Some(listed))) => listed,
             Some(Ok(None)) => return Ok((journal, None)),
@@ -126,6 +131,22 @@ impl Visitor<'_> {
             return self.went_well(journal);
         }
         self.went_wrong(journal, &intent, attempt).await
+    }
+
+    /// The lock of another program's under which no place could be written now: a key that is made meanwhile is made in vain.
+    async fn held(&self, rotation: &Rotation) -> Option<Denied> {
+        let mut entries: BTreeMap<&StoreName, BTreeSet<&EntryName>> = BTreeMap::new();
+        for place in &rotation.opened.places {
+            entries.entry(&place.store).or_default().extend(place.entries());
+        }
+        for (store, entries) in entries {
+            let Some(store) = self.world.store(store) else { continue };
+            let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
+            if let Some(why) = store.held(&entries).await {
+                return Some(Denied::of_write(rotation, why).by_a_lock());
+            }
+        }
+        None
     }
 
     /// The keys that a create rests on, read again if the queue has made them too old. Its turn is had by now, and its slot
@@ -313,9 +334,11 @@ impl Visitor<'_> {
             Attempt::Done(_) => String::new(),
         };
         tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
-        if kind == Some(RefusalKind::Denied)
+        let is_locked = kind == Some(RefusalKind::Locked) && !planted::is(Planted::LockIsForgotten);
+        if (is_locked || kind == Some(RefusalKind::Denied))
             && let Some(denied) = Denied::of_effect(journal.rotation(), intent, &why)
         {
+            let denied = if is_locked { denied.by_a_lock() } else { denied };
             if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
                 return self.denied(journal, denied).await;
             }

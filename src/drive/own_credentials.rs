@@ -236,6 +236,10 @@ impl SecretStore for Guarded<dyn SecretStore> {
         self.inner.writable(entries).await
     }
 
+    async fn held(&self, entries: &[EntryName]) -> Option<String> {
+        self.inner.held(entries).await
+    }
+
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
         self.own.call(self.inner.staged(entries)).await
     }

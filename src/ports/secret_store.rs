@@ -107,6 +107,12 @@ pub trait SecretStore: Send + Sync {
         entries.iter().map(|_| Writable::Unknown).collect()
     }
 
+    /// What another program holds at this moment so that these entries cannot be written, for people; nothing, where no such
+    /// thing is known. Asked right before a key is made for them; what it takes to find out is given back at once.
+    async fn held(&self, _: &[EntryName]) -> Option<String> {
+        None
+    }
+
     /// What waits in these entries to become their value, in their order: written by a batch that was cut off, and seen by
     /// no reader. Nothing, where the store has no such thing.
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {

@@ -29,6 +29,8 @@ pub enum Operation {
     ReadStore,
     /// Writing entries of a store.
     WriteStore,
+    /// Taking the lock under which entries of a store are written.
+    LockStore,
 }
 
 impl Operation {
@@ -44,6 +46,7 @@ impl Operation {
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::ReadStore => "reading",
             Self::WriteStore => "writing",
+            Self::LockStore => "locking",
         }
     }
 }
@@ -75,6 +78,12 @@ impl Denied {
         self.operation == before.operation && self.resource == before.resource
     }
 
+    /// Whether a write of the store is what was refused: another one shows whether it still is.
+    #[must_use]
+    pub const fn is_of_a_write(&self) -> bool {
+        matches!(self.operation, Operation::WriteStore | Operation::LockStore)
+    }
+
     /// A call of IAM's about one key.
     #[must_use]
     pub fn of_key(rotation: &Rotation, operation: Operation, key: &AccessKeyId, answer: impl Into<String>) -> Self {
@@ -93,6 +102,12 @@ impl Denied {
     pub fn of_write(rotation: &Rotation, answer: impl Into<String>) -> Self {
         let stores: Vec<&str> = rotation.opened.stores.keys().map(super::name::StoreName::as_str).collect();
         Self::new(Operation::WriteStore, stores.join(" and "), answer)
+    }
+
+    /// The same, where what is missing is not a right but a lock that another program holds.
+    #[must_use]
+    pub fn by_a_lock(self) -> Self {
+        Self { operation: Operation::LockStore, ..self }
     }
 
     /// The new pair, refused by STS.
@@ -133,10 +148,10 @@ impl Rotation {
             .any(|before| denied.is_again(before))
     }
 
-    /// Whether a write of the places was refused last for want of a right.
+    /// Whether a write of the places was refused last for want of a right or of a lock.
     #[must_use]
     pub fn may_not_write(&self) -> bool {
-        self.refused.as_ref().is_some_and(|denied| denied.operation == Operation::WriteStore)
+        self.refused.as_ref().is_some_and(Denied::is_of_a_write)
     }
 
     /// Whether IAM refused to delete this key when it was asked last.

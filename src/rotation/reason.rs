@@ -103,7 +103,7 @@ pub enum Reason {
         /// Which.
         places: Vec<String>,
     },
-    /// A right is missing: a call was refused twice, `settle` apart.
+    /// A right is missing, or a lock: a call was refused twice, `settle` apart.
     AccessDenied {
         /// Which call, about what.
         denied: Denied,
@@ -162,6 +162,7 @@ impl Reason {
             Self::OldKeyNotActive { .. } => "old-key-not-active",
             Self::TooManyCreates => "too-many-creates",
             Self::CannotAbort { .. } => "cannot-abort",
+            Self::AccessDenied { denied, .. } if matches!(denied.operation, Operation::LockStore) => "locked",
             Self::AccessDenied { .. } => "access-denied",
             Self::StillInUse { .. } => "still-in-use",
             Self::UserNotFound { .. } => "user-not-found",
@@ -363,6 +364,9 @@ fn lack(denied: &Denied, state: &str, finish: bool, once_a_day: bool) -> String 
         ""
     };
     let (name, ways) = (operation.name(), ways_out(denied, finish));
+    if *operation == Operation::LockStore {
+        return format!("locked: {resource} cannot be written ({answer}); {state}; {ways}{more}");
+    }
     format!("access denied: {name} of {resource} is refused ({answer}); {state}; {ways}{more}")
 }
 
@@ -391,6 +395,10 @@ fn ways_out(denied: &Denied, finish: bool) -> String {
         }
         Operation::CreateAccessKey => "allow it and resume, or abort".to_owned(),
         Operation::WriteStore => "allow it and resume, or, before the new pair is stored, abort".to_owned(),
+        Operation::LockStore => {
+            "end the program that holds the lock (`lsof` names it) and resume, or, before the new pair is stored, abort"
+                .to_owned()
+        }
         Operation::ListAccessKeys | Operation::ReadStore => "allow it and resume".to_owned(),
     }
 }

@@ -4,13 +4,14 @@
 use super::denied::{Denied, Operation};
 use super::effect::Intent;
 use super::event::{Asked, Event, NotDone, Outcome};
-use super::failure::RefusalKind;
+use super::failure::{Refusal, RefusalKind};
 use super::name::AccessKeyId;
 use super::plan::ground::OLD_INACTIVE;
 use super::reason::Reason;
 use super::sink::Acknowledged;
 use super::standing::{FirstLook, Phase, Probe, Rotation, Standing};
 use super::watched::Watched;
+use crate::planted::{self, Planted};
 
 /// What an event leaves on record beside the standing.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
@@ -101,11 +102,13 @@ fn forget_rights(next: &mut Rotation, before: &Rotation) {
     next.refused_again &= next.refused.is_some();
 }
 
-/// An effect was refused for want of a right.
-fn record_denied(next: &mut Rotation, before: &Rotation, answer: &str) {
-    let Some(denied) = before.standing.intent().and_then(|intent| Denied::of_effect(before, intent, answer)) else {
+/// An effect was refused for want of a right or of a lock.
+fn record_denied(next: &mut Rotation, before: &Rotation, refusal: &Refusal) {
+    let of_effect = |intent| Denied::of_effect(before, intent, &refusal.message);
+    let Some(denied) = before.standing.intent().and_then(of_effect) else {
         return;
     };
+    let denied = if refusal.kind == RefusalKind::Locked { denied.by_a_lock() } else { denied };
     next.refused_again = before.refused.as_ref().is_some_and(|before| denied.is_again(before));
     next.refused = Some(denied);
 }
@@ -122,14 +125,19 @@ fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
         Operation::CreateAccessKey
         | Operation::UpdateAccessKey
         | Operation::DeleteAccessKey
-        | Operation::WriteStore => true,
+        | Operation::WriteStore
+        | Operation::LockStore => true,
         Operation::ListAccessKeys
         | Operation::GetAccessKeyLastUsed
         | Operation::GetCallerIdentity
         | Operation::ReadStore => false,
     };
-    let done = before.standing.intent().and_then(|intent| Denied::of_effect(before, intent, ""));
-    is_effect && !done.is_some_and(|done| done.is_again(denied))
+    let intent = before.standing.intent();
+    // The locks are tried right before a create.
+    let was_free = denied.operation == Operation::LockStore && matches!(intent, Some(Intent::CreateNew { .. }));
+    let done = intent.and_then(|intent| Denied::of_effect(before, intent, ""));
+    let is_again = |done: Denied| done.is_again(denied) || (done.is_of_a_write() && done.by_a_lock().is_again(denied));
+    is_effect && !was_free && !done.is_some_and(is_again)
 }
 
 /// Whether this is the answer to the question what became of a user that IAM does not find.
@@ -194,7 +202,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
         Outcome::Fenced { at } => {
             if matches!(before.standing.phase(), Some(Phase::Opened)) {
                 // The store took a write.
-                next.withheld = next.withheld.take().filter(|denied| denied.operation != Operation::WriteStore);
+                next.withheld = next.withheld.take().filter(|denied| !denied.is_of_a_write());
                 next.probe = next.probe.map(|_| Probe::Fenced(*at));
             }
         }
@@ -238,8 +246,8 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
     match why {
         NotDone::Refused(refusal) => {
             next.last_error = Some(refusal.message.clone());
-            if refusal.kind == RefusalKind::Denied {
-                record_denied(next, before, &refusal.message);
+            if is_counted_apart(refusal.kind) {
+                record_denied(next, before, refusal);
             }
             match intent {
                 // A create that was refused made nothing; but a proxy that sends again hears of the second only.
@@ -252,7 +260,8 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
                     });
                 }
                 Some(Intent::StoreNew) => {
-                    if refusal.kind == RefusalKind::Denied {
+                    next.locked_out = refusal.kind == RefusalKind::Locked;
+                    if is_counted_apart(refusal.kind) {
                         next.denied_writes += 1;
                     } else {
                         next.refused_writes += refusals_that_count(refusal.kind);
@@ -293,11 +302,16 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
     }
 }
 
-/// Lack of a right has its own count: it says something of the next run, too.
+/// Lack of a right, or of a lock, has its own count: it says something of the next run, too.
+fn is_counted_apart(kind: RefusalKind) -> bool {
+    kind == RefusalKind::Denied || (kind == RefusalKind::Locked && !planted::is(Planted::LockIsForgotten))
+}
+
 const fn refusals_that_count(kind: RefusalKind) -> u32 {
     match kind {
         RefusalKind::Denied | RefusalKind::Throttled => 0,
-        RefusalKind::Credentials
+        RefusalKind::Locked
+        | RefusalKind::Credentials
         | RefusalKind::Stale
         | RefusalKind::NoSuchEntity
         | RefusalKind::LimitExceeded

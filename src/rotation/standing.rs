@@ -234,6 +234,9 @@ pub struct Rotation {
     /// How many writes of the new pair were refused for lack of a right.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub denied_writes: u32,
+    /// Whether the last of these writes was refused because another program held a lock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub locked_out: bool,
     /// The right for want of which it was blocked last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub denied: Option<Denied>,
@@ -322,6 +325,7 @@ impl Rotation {
             creates: 0,
             refused_writes: 0,
             denied_writes: 0,
+            locked_out: false,
             denied: None,
             refused: None,
             refused_again: false,

@@ -58,6 +58,12 @@ pub trait Backend: Send + Sync {
         names.iter().map(|_| Writable::Unknown).collect()
     }
 
+    /// What another program holds at this moment so that these entries cannot be written, for people. Nothing, where the
+    /// store knows no locks.
+    async fn held(&self, _: &[String]) -> Option<String> {
+        None
+    }
+
     /// What waits in these entries to become their value, in their order: put there by a write that was cut off, and seen
     /// by no reader. Nothing, where the store has no such thing.
     async fn staged(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {

@@ -69,6 +69,10 @@ impl SecretStore for Chosen {
         self.store.writable(entries).await
     }
 
+    async fn held(&self, entries: &[EntryName]) -> Option<String> {
+        self.store.held(entries).await
+    }
+
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
         self.store.staged(entries).await
     }

@@ -91,6 +91,10 @@ impl SecretStore for Named {
         natives.iter().map(answer).collect()
     }
 
+    async fn held(&self, entries: &[EntryName]) -> Option<String> {
+        self.backend.held(&there(&self.natives(entries))).await
+    }
+
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
         let natives = self.natives(entries);
         let mut staged = self.backend.staged(&there(&natives)).await?.into_iter();

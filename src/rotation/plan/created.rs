@@ -101,10 +101,13 @@ fn why_give_up(rotation: &Rotation, made: &Made, hand: Hand, places: &PlacesSeen
     })
 }
 
-/// The right to write is missing, and what was made for it is not given up yet.
+/// The right or the lock to write is missing, and what was made for it is not given up yet.
 fn writes_are_denied(rotation: &Rotation) -> Option<Denied> {
     let counts = rotation.denied_writes >= MOST_DENIED_WRITES && rotation.withheld.is_none() && !rotation.abort_asked;
-    counts.then(|| Denied::of_write(rotation, rotation.last_error.as_deref().unwrap_or("no reason given")))
+    counts.then(|| {
+        let denied = Denied::of_write(rotation, rotation.last_error.as_deref().unwrap_or("no reason given"));
+        if rotation.locked_out { denied.by_a_lock() } else { denied }
+    })
 }
 
 fn old_key_works(rotation: &Rotation, known: &Known) -> Result<bool, Step> {

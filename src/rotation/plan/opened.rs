@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::denied::{Denied, ONE_KEY_IN, Operation};
+use super::super::denied::{Denied, ONE_KEY_IN};
 use super::super::effect::Intent;
 use super::super::event::{Ending, Event};
 use super::super::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
@@ -49,13 +49,13 @@ pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known, now: Timestam
     }))
 }
 
-/// The last new key was given up because a right was missing. Whether a store takes a write is seen by rewriting what it
-/// holds; whatever else shows nothing, or has deceived once, is tried with a new key, of which one a day is made.
+/// The last new key was given up because a right or a lock was missing. Whether a store takes a write is seen by rewriting
+/// what it holds; whatever else shows nothing, or has deceived once, is tried with a new key, of which one a day is made.
 fn is_worth_a_key(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(), Step> {
     // Entries are written one after the other: where some take a rewrite and others do not, it is not made in each run.
     let entries: BTreeSet<_> = rotation.opened.places.iter().flat_map(Place::entries).collect();
     let cut = matches!(rotation.probe, Some(Probe::Lost)) && entries.len() > 1;
-    let shows = denied.operation == Operation::WriteStore && rotation.opened.stores.len() == 1 && !cut;
+    let shows = denied.is_of_a_write() && rotation.opened.stores.len() == 1 && !cut;
     if !shows || rotation.keys_withheld > 1 {
         once_a_day(rotation, denied, keys)?;
     }

@@ -333,7 +333,7 @@ impl Ground<'_> {
                 must(rotation.own_keys().all(|id| status(id).is_none()), "and not for the one on record")
             }
             Event::Withheld(denied) => {
-                let writes = denied.operation == Operation::WriteStore && rotation.denied_writes >= 2;
+                let writes = denied.is_of_a_write() && rotation.denied_writes >= 2;
                 let proofs = matches!(self.known.new_pair, Some(Proof::Denied(_)));
                 must(writes || proofs, "a right was refused twice")
             }

@@ -392,6 +392,10 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("five creates", |rotation| rotation.creates = 5),
         ("three refused writes", |rotation| rotation.refused_writes = 3),
         ("two denied writes", |rotation| rotation.denied_writes = 2),
+        ("two writes that met a lock", |rotation| {
+            rotation.denied_writes = 2;
+            rotation.locked_out = true;
+        }),
         ("no new key for want of a right", |rotation| {
             rotation.withheld = Some(denied(Operation::WriteStore));
             rotation.keys_withheld = 1;

@@ -38,7 +38,18 @@ impl World {
             | Intent::ReactivateNew { .. } => Operation::UpdateAccessKey,
             Intent::DeleteOld | Intent::DiscardNew { .. } | Intent::DeleteNamed { .. } => Operation::DeleteAccessKey,
         };
-        self.denied.contains(operation.name())
+        self.denied.contains(operation.name()) || self.is_locked(intent)
+    }
+
+    /// Whether another program holds the lock of what this effect writes.
+    fn is_locked(&self, intent: &Intent) -> bool {
+        let is_write = matches!(intent, Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore);
+        is_write && self.denied.contains(Operation::LockStore.name())
+    }
+
+    /// How this effect is refused.
+    pub(super) fn kind_of_denial(&self, intent: &Intent) -> RefusalKind {
+        if self.is_locked(intent) { RefusalKind::Locked } else { RefusalKind::Denied }
     }
 }
 
@@ -54,6 +65,7 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
         Operation::DeleteAccessKey,
         Operation::GetCallerIdentity,
         Operation::WriteStore,
+        Operation::LockStore,
     ];
     let mut met = BTreeSet::new();
     for policy in policies() {
@@ -66,7 +78,11 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
                 for _ in 0..3 {
                     if let Left::Blocked(reason @ Reason::AccessDenied { .. }) = world.drive(&mut rotation) {
                         met.insert((missing.name(), rotation.standing.name()));
-                        assert!(reason.message().contains(missing.name()), "{}", reason.message());
+                        let is_lock = missing == Operation::LockStore;
+                        let (code, words) =
+                            if is_lock { ("locked", "holds the lock") } else { ("access-denied", missing.name()) };
+                        assert_eq!(reason.name(), code);
+                        assert!(reason.message().contains(words), "{}", reason.message());
                     }
                     (world.in_hand, world.old_values) = (false, false);
                     assert!(rotation.creates <= 1 + u32::from(lost.is_some()), "{missing:?}: {rotation:#?}");
@@ -89,6 +105,7 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
         ("DeleteAccessKey", "deactivated-old"),
         ("GetCallerIdentity", "opened"),
         ("writing", "opened"),
+        ("locking", "opened"),
     ] {
         assert!(met.contains(&expected), "{expected:?} is not among {met:?}");
     }
@@ -161,6 +178,40 @@ fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_the
         world.now += 600;
     }
     world.denied.clear();
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
+}
+
+/// The lock is let go of for each rewrite of the old values, and held again for each write of a new pair.
+#[test]
+fn a_lock_that_is_held_for_the_writes_alone_costs_two_keys_and_then_one_a_day() {
+    let mut rotation = Rotation::open(id(), opened(Policy::default()));
+    let mut world = World::new(&[PlaceShows::Old]);
+    let is_made = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
+    for (hours, keys) in [(0, 1), (0, 2), (0, 2), (12, 2), (13, 3), (1, 3)] {
+        world.now += hours * 3600;
+        world.denied.clear();
+        if world.drive_until(&mut rotation, is_made).is_none() {
+            world.denied.insert(Operation::LockStore.name());
+            let left = world.drive(&mut rotation);
+            assert!(matches!(&left, Left::Blocked(reason) if reason.name() == "locked"), "{left:?}");
+            assert_eq!(rotation.standing.name(), "opened", "the new key is discarded");
+        }
+        assert_eq!(rotation.creates, keys, "after {hours} more hours");
+    }
+}
+
+/// The locks are tried before each create. That another program held one then says nothing once it was free.
+#[test]
+fn a_lock_that_was_free_at_the_create_counts_anew() {
+    let mut rotation = Rotation::open(id(), opened(Policy::default()));
+    let mut world = World::new(&[PlaceShows::Old]);
+    let locked = Denied::of_write(&rotation, "held").by_a_lock();
+    let reason = rotation.blocked_for(locked.clone());
+    world.note(&mut rotation, Event::Blocked(reason));
+    assert!(rotation.is_known_to_lack(&locked), "the next try is enough");
+    let is_made = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
+    assert_eq!(world.drive_until(&mut rotation, is_made), None);
+    assert!(!rotation.is_known_to_lack(&locked));
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
 }
 

@@ -270,7 +270,7 @@ impl World {
                 }
                 None
             }
-            None if self.is_denied(intent) => Some(Err(no(RefusalKind::Denied))),
+            None if self.is_denied(intent) => Some(Err(no(self.kind_of_denial(intent)))),
             Some(Fault::Refused(kind)) => Some(Err(Refusal::new(kind, "no"))),
             Some(Fault::LostAfter | Fault::CrashAfter) => {
                 let _lost = self.happen(rotation, intent);
@@ -292,8 +292,10 @@ impl World {
                 true
             }
             Some(Err(refusal)) => {
-                if refusal.kind == RefusalKind::Denied && *intent != Intent::StoreNew {
-                    self.heard = Denied::of_effect(rotation, intent, "no");
+                let is_locked = refusal.kind == RefusalKind::Locked;
+                if (is_locked || refusal.kind == RefusalKind::Denied) && *intent != Intent::StoreNew {
+                    let denied = Denied::of_effect(rotation, intent, "no");
+                    self.heard = denied.map(|denied| if is_locked { denied.by_a_lock() } else { denied });
                 }
                 self.note(rotation, Event::NotDone(NotDone::Refused(refusal)));
                 false

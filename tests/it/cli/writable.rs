@@ -1,6 +1,8 @@
 //! What can never be written is found before a key is made for it, and an empty store is warned of. A hard link is what
 //! uwuclxdy/clauth#9 is about, a folder that rotator may not write stefansundin/aws-rotate-key#7.
 
+use std::sync::{Arc, Mutex, Once};
+
 use rotator::sandbox::Action;
 
 use super::bench::Bench;
@@ -40,6 +42,50 @@ fn a_place_that_cannot_be_written_makes_no_key() {
     std::fs::remove_file(bench.path("the-same")).expect("removed");
     run(&bench, &["doctor"]).code(0).prints("1 entry; those with a key can be written");
     run(&bench, &["run", "--yes"]).code(0).says("files: 1 entry");
+}
+
+/// Every program that may read a file can hold its lock: no key is made for it meanwhile, and none discarded.
+#[test]
+fn a_file_whose_lock_another_program_holds_makes_no_key() {
+    let bench = scene();
+    let held = std::fs::File::open(bench.path("files/env")).expect("there");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockShared).expect("locked");
+    let document = run(&bench, &["run", "--yes", "--output", "json"]).code(4).json();
+    let note = &document["left_alone"][0];
+    assert_eq!(note["reason"], "not-writable", "{document}");
+    assert!(note["message"].as_str().expect("words").contains("another program holds its lock"), "{document}");
+    assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), None, "no key was made in vain");
+    drop(held);
+    run(&bench, &["run", "--yes"]).code(0);
+}
+
+/// The lock may also come once the keys are chosen: it is tried again right before the create. It is taken here when the
+/// old pair is tried, which is after the choice and before the rotation is opened.
+#[test]
+fn a_lock_that_comes_before_the_create_makes_no_key_and_blocks() {
+    let bench = scene();
+    let (lock, path) = (Arc::new(Mutex::new(None)), bench.path("files/env"));
+    let (takes, once) = (Arc::clone(&lock), Once::new());
+    bench.sandbox.observe(move |call| {
+        if call.action == Action::GetCallerIdentity && call.user.as_deref() == Some(USER) {
+            once.call_once(|| {
+                let held = std::fs::File::open(&path).expect("there");
+                rustix::fs::flock(&held, rustix::fs::FlockOperation::LockShared).expect("locked");
+                *takes.lock().expect("whole") = Some(held);
+            });
+        }
+    });
+    for args in [&["run", "--yes"][..], &["resume"]] {
+        let ended = run(&bench, args).code(4).prints("locked").prints("env: another program holds its lock");
+        ended.prints("the old key").prints("is as it was").prints("IAM has no new one");
+        assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), None, "no key was made in vain");
+        let document = run(&bench, &["status", "--output", "json"]).code(0).json();
+        let rotation = &document["rotations"][0];
+        assert_eq!((&rotation["blocked"]["reason"], &rotation["state"]), (&"locked".into(), &"opened".into()));
+    }
+    *lock.lock().expect("whole") = None;
+    run(&bench, &["run", "--yes"]).code(0);
+    assert_eq!(bench.sandbox.calls()[&Action::CreateAccessKey], 1);
 }
 
 #[test]

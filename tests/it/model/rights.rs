@@ -55,7 +55,8 @@ impl Call {
             Operation::DeleteAccessKey => &[Self::Delete],
             Operation::GetCallerIdentity => &[Self::Identity],
             Operation::ReadStore => &[Self::Read],
-            Operation::WriteStore => &[Self::Write, Self::WriteLast],
+            // A lock that another program holds keeps rotator from the same calls.
+            Operation::WriteStore | Operation::LockStore => &[Self::Write, Self::WriteLast],
         }
     }
 }

@@ -24,7 +24,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -43,6 +43,9 @@ use crate::rotation::secret::SecretValue;
 
 /// No document of secrets is as large; what is larger is said to be unreadable, not read by halves.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// How long the locks of files are tried for, all of them together, before a key is made for them.
+const LOCK_TRIED_FOR: Duration = Duration::from_secs(2);
 
 /// Why a file that is encrypted with sops is not written as it is, whatever of it is in the clear.
 const SEALED: &str = "it is encrypted with sops, which would not open it any more; the store sops:PATH writes it";
@@ -202,25 +205,26 @@ impl Backend for FileStore {
     async fn writable(&self, names: &[String]) -> Vec<Writable> {
         let (inner, asked) = (Arc::clone(&self.inner), names.to_vec());
         let look = move || {
-            let own = inner.own.now();
-            asked.iter().map(|name| inner.writable(name, &own)).collect()
+            let (own, until) = (inner.own.now(), Instant::now() + LOCK_TRIED_FOR);
+            asked.iter().map(|name| inner.writable(name, &own, until)).collect()
         };
         let answer = tokio::task::spawn_blocking(look).await;
         answer.unwrap_or_else(|_| names.iter().map(|_| Writable::Unknown).collect())
     }
 
+    async fn held(&self, names: &[String]) -> Option<String> {
+        let (inner, asked) = (Arc::clone(&self.inner), names.to_vec());
+        let look = move || {
+            let (own, until) = (inner.own.now(), Instant::now() + LOCK_TRIED_FOR);
+            asked.iter().find_map(|name| inner.held(name, &own, until))
+        };
+        tokio::task::spawn_blocking(look).await.ok().flatten()
+    }
+
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
-        for (written, write) in batch.into_iter().enumerate() {
-            let inner = Arc::clone(&self.inner);
-            let replaced = tokio::task::spawn_blocking(move || {
-                let (folder, name) = inner.to_write(&write.name, &inner.own.now())?;
-                replace::replace(&folder, &name, &write)
-            })
-            .await;
-            let replaced = replaced.unwrap_or_else(|_| Err(Failure::Unknown("the file gave no answer".to_owned())));
-            replaced.map_err(|failure| after(written, failure))?;
-        }
-        Ok(())
+        let inner = Arc::clone(&self.inner);
+        let written = tokio::task::spawn_blocking(move || inner.write(&batch, replace::PATIENCE)).await;
+        written.unwrap_or_else(|_| Err(Failure::Unknown("the file gave no answer".to_owned())))
     }
 
     /// What a writer that died left beside these files goes, and with it the secret that is in it.
@@ -280,12 +284,36 @@ impl Inner {
         }
     }
 
-    fn writable(&self, name: &str, own: &OwnNow) -> Writable {
+    /// Writes the batch in its order, under the locks of all its files.
+    fn write(&self, batch: &[NativeWrite], patience: Duration) -> Result<(), Failure> {
+        let own = self.own.now();
+        let files: Result<Vec<_>, _> = batch.iter().map(|write| self.to_write(&write.name, &own)).collect();
+        let files = files?;
+        let locked = replace::lock_all(&files, patience)?;
+        for (written, ((write, (folder, name)), file)) in batch.iter().zip(&files).zip(locked).enumerate() {
+            replace::replace(folder, name, file, write).map_err(|failure| after(written, failure))?;
+        }
+        Ok(())
+    }
+
+    fn writable(&self, name: &str, own: &OwnNow, until: Instant) -> Writable {
         match self.reach(name, own) {
-            Ok(Some((folder, last, false))) => writable::writable(&folder, &last),
+            Ok(Some((folder, last, false))) => match writable::writable(&folder, &last) {
+                Writable::Yes if replace::is_locked(&folder, &last, until) => {
+                    let way_out = "end that program (`lsof` names it), or run again once it has let go of it";
+                    Writable::No(format!("{name}: {}; {way_out}", replace::LOCKED))
+                }
+                answer @ (Writable::Yes | Writable::No(_) | Writable::Unknown) => answer,
+            },
             Ok(Some((_, _, true))) => Writable::No(format!("{name}: {OF_A_VOLUME}")),
             Ok(None) | Err(_) => Writable::Unknown,
         }
+    }
+
+    fn held(&self, name: &str, own: &OwnNow, until: Instant) -> Option<String> {
+        let (folder, last, _) = self.reach(name, own).ok().flatten()?;
+        let is_locked = replace::is_locked(&folder, &last, until);
+        is_locked.then(|| format!("{}: {}", folder.path().join(&last).display(), replace::LOCKED))
     }
 
     fn read(&self, name: &str, own: &OwnNow) -> Reading {

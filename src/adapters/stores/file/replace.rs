@@ -1,10 +1,12 @@
 //! One file: read with its version, and replaced where it still has that version.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
@@ -21,8 +23,12 @@ use crate::rotation::secret::SecretValue;
 /// In the name of a file that is to replace another: `.NAME.rotator-RANDOM`.
 const MARK: &str = ".rotator-";
 
-/// How long somebody else may hold the file's lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long other programs may hold the locks of what is to be written, all of them together. A signal that comes
+/// meanwhile still ends the run within its 30 seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why a file was not written, or will not be.
+pub(super) const LOCKED: &str = "another program holds its lock";
 
 /// The file of this name; `None` if there is none. The error is for people and says nothing of the content.
 pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<(Version, SecretValue)>, String> {
@@ -49,28 +55,55 @@ fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
     Ok((Version(version), value))
 }
 
-/// Puts the new bytes in the place of the old, if these are still there.
-pub(super) fn replace(folder: &Folder, name: &OsStr, write: &NativeWrite) -> Result<(), Failure> {
+fn refused(kind: RefusalKind, path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::Refused(Refusal::new(kind, format!("{}: {why}", path.display())))
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    if error.kind() == ErrorKind::NotFound {
+        return stale(path);
+    }
+    let is_locked = error.kind() == ErrorKind::WouldBlock;
+    let otherwise = if is_refusal(error) { RefusalKind::Denied } else { RefusalKind::Other };
+    refused(if is_locked { RefusalKind::Locked } else { otherwise }, path, error)
+}
+
+fn stale(path: &Path) -> Failure {
+    refused(RefusalKind::Stale, path, &"it has changed since it was read")
+}
+
+/// The files, locked, in their order. Two programs that each want several never wait for one another: the locks are taken
+/// in the order of paths. All of them have to come within `patience`; else none is kept, and nothing was written.
+pub(super) fn lock_all(files: &[(Folder, OsString)], patience: Duration) -> Result<Vec<File>, Failure> {
+    let until = Instant::now() + patience;
+    let path = |at: usize| files[at].0.path().join(&files[at].1);
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|at| path(*at));
+    let mut locked = BTreeMap::new();
+    for at in order {
+        let (folder, name) = &files[at];
+        locked.insert(at, lock(folder, name, until).map_err(|error| failed(&path(at), &error))?);
+    }
+    Ok(locked.into_values().collect())
+}
+
+/// Whether another program holds the lock of this file until then. It is not kept.
+pub(super) fn is_locked(folder: &Folder, name: &OsStr, until: Instant) -> bool {
+    lock(folder, name, until).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+/// Puts the new bytes in the place of the old, if these are still there. `file` is the one that was locked.
+pub(super) fn replace(folder: &Folder, name: &OsStr, mut file: File, write: &NativeWrite) -> Result<(), Failure> {
     let path = folder.path().join(name);
-    let refused =
-        |kind, why: &dyn std::fmt::Display| Failure::Refused(Refusal::new(kind, format!("{}: {why}", path.display())));
-    let other = |error: io::Error| {
-        let kind = if is_refusal(&error) { RefusalKind::Denied } else { RefusalKind::Other };
-        refused(kind, &error)
-    };
-    let stale = || refused(RefusalKind::Stale, &"it has changed since it was read");
-    let mut file = match lock(folder, name) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(stale()),
-        Err(error) => return Err(other(error)),
-    };
+    let other = |error: io::Error| failed(&path, &error);
+    let stale = || stale(&path);
     let (version, _) = content(&mut file).map_err(other)?;
     if version != write.replaces {
         return Err(stale());
     }
     let metadata = file.metadata().map_err(other)?;
     if let Some(why) = forbids(folder, name, &file, &metadata) {
-        return Err(refused(RefusalKind::Denied, &why));
+        return Err(refused(RefusalKind::Denied, &path, &why));
     }
     remove_leftovers(folder);
     let beside = Beside::new(folder, name, write.value.expose()).and_then(|beside| beside.made_like(&file, &metadata));
@@ -88,18 +121,17 @@ pub(super) fn replace(folder: &Folder, name: &OsStr, write: &NativeWrite) -> Res
 }
 
 /// The file, locked; what stood there when the lock was given.
-fn lock(folder: &Folder, name: &OsStr) -> io::Result<File> {
-    let began = Instant::now();
+fn lock(folder: &Folder, name: &OsStr, until: Instant) -> io::Result<File> {
     loop {
         let file = folder.open(name)?;
         match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
             // Whoever held the lock may have put another file in this one's place.
             Ok(()) if is_at(&file, folder, name)? => return Ok(file),
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < PATIENCE => {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(io::Error::other("another program holds its lock")),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(io::Error::new(ErrorKind::WouldBlock, LOCKED)),
             Err(error) => return Err(error.into()),
         }
     }

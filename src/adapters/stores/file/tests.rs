@@ -25,7 +25,9 @@ fn version(path: &Path) -> Version {
 
 fn replace_at(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
     let (folder, name) = at(path);
-    replace::replace(&folder, name, write)
+    let files = [(folder, name.to_owned())];
+    let locked = replace::lock_all(&files, Duration::from_secs(5))?.remove(0);
+    replace::replace(&files[0].0, name, locked, write)
 }
 
 fn writable_at(path: &Path) -> Writable {
@@ -323,4 +325,63 @@ async fn a_swap_of_the_content_of_a_volume_begins_the_pass_anew() {
     drop(stop);
     swapper.join().expect("ends");
     assert!(whole > 0, "no pass came to its end");
+}
+
+fn held(path: &Path) -> fs::File {
+    let held = fs::File::open(path).expect("there");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    held
+}
+
+/// Nothing of a batch is written where one lock is not to be had, and no lock is kept.
+#[tokio::test]
+async fn all_locks_are_had_before_the_first_file_is_written() {
+    let folder = folder(&[("a", "old"), ("b", "old"), ("c", "old")]);
+    let path = |name: &str| folder.path().join(name);
+    let batch = || {
+        let write = |name: &str| NativeWrite { name: name.to_owned(), ..write(version(&path(name)), "new") };
+        ["c", "b", "a"].map(write)
+    };
+    let store = FileStore::open(folder.path()).expect("opens");
+    let held = held(&path("b"));
+    let refused = store.inner.write(&batch(), Duration::from_millis(50)).expect_err("refused");
+    assert!(matches!(&refused, Failure::Refused(refusal) if refusal.kind == RefusalKind::Locked), "{refused:?}");
+    assert!(refused.to_string().contains("/b: another program holds its lock"), "{refused}");
+    for name in ["a", "b", "c"] {
+        assert_eq!(fs::read_to_string(path(name)).expect("there"), "old", "{name}");
+    }
+    // Before a key is made for it, the same is seen.
+    let names = ["a", "b", "c"].map(str::to_owned);
+    let answers = store.writable(&names).await;
+    assert!(
+        matches!(answers.as_slice(), [Writable::Yes, Writable::No(why), Writable::Yes] if why.contains("holds its lock"))
+    );
+    let why = store.held(&names).await.expect("one is held");
+    assert!(why.ends_with("/b: another program holds its lock"), "{why}");
+    drop(held);
+    assert_eq!(store.held(&names).await, None);
+    assert_eq!(store.writable(&names).await, [Writable::Yes, Writable::Yes, Writable::Yes]);
+    store.inner.write(&batch(), Duration::from_millis(50)).expect("written");
+    assert_eq!(fs::read_to_string(path("c")).expect("there"), "new");
+}
+
+/// Two programs that write the same files in different orders do not wait for one another.
+#[test]
+fn locks_are_taken_in_the_order_of_paths() {
+    let folder = folder(&[("a", "0"), ("b", "0")]);
+    let store = FileStore::open(folder.path()).expect("opens");
+    let writers = [["a", "b"], ["b", "a"]].map(|order| {
+        let (store, root) = (store.clone(), folder.path().to_owned());
+        std::thread::spawn(move || {
+            for _ in 0..50 {
+                let batch =
+                    order.map(|name| NativeWrite { name: name.to_owned(), ..write(version(&root.join(name)), "1") });
+                // The other one may have come between the two versions that were read here.
+                let written = store.inner.write(&batch, Duration::from_secs(10));
+                let failure = written.err().map(|failure| failure.to_string()).unwrap_or_default();
+                assert!(failure.is_empty() || failure.contains("changed since"), "{failure}");
+            }
+        })
+    });
+    writers.into_iter().for_each(|writer| writer.join().expect("ends"));
 }

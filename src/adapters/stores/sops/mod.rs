@@ -150,6 +150,10 @@ impl Backend for SopsStore {
         self.files.writable(names).await
     }
 
+    async fn held(&self, names: &[String]) -> Option<String> {
+        self.files.held(names).await
+    }
+
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
         // All of it before the first file is touched: between two renames a pair is torn for an instant only.
         let mut encrypted = Vec::with_capacity(batch.len());
