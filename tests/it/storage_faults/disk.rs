@@ -64,9 +64,15 @@ while [ $resumed -eq 3 ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0
 exit $ran
 "#;
 
-/// Needs the right to mount in a namespace of its own: root, or user namespaces.
+/// Needs root, to mount in a namespace of its own. In a user namespace the folders of the real root would belong to an
+/// unknown user, and rotator refuses to work below such folders.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn whenever_the_disk_is_full_it_recovers_needs_mount() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can mount a small file system");
+        return;
+    }
     let sandbox = sandbox_with_slashes();
     let mut proof = Proof::of("T12 full disk", "the journal on a tmpfs of 64 KiB and more", &[]);
     every_size(&mut proof, 64 * 1024, if is_full() { 4 * 1024 } else { 12 * 1024 }, |size| {
@@ -74,15 +80,11 @@ fn whenever_the_disk_is_full_it_recovers_needs_mount() {
         let small = world.path("small");
         std::fs::create_dir(&small).expect("made");
         world.program.set("ROTATOR_JOURNAL", &small.join("journal.db").display().to_string());
-        let mut args = vec!["--mount"];
-        if !rustix::process::geteuid().is_root() {
-            args.extend(["--user", "--map-root-user"]);
-        }
         let (size, small) = (size.to_string(), small.display().to_string());
-        args.extend(["sh", "-c", FULL_DISK, "sh", &size, &small, ROTATOR]);
+        let args = ["--mount", "sh", "-c", FULL_DISK, "sh", &size, &small, ROTATOR];
         world.program.set("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let ended = sound(Running::start(world.program.command("unshare", &args)))?;
-        let no_mount = "a tmpfs cannot be mounted: run this as root, or allow user namespaces";
+        let no_mount = "a tmpfs cannot be mounted, or has no name space of its own";
         assert!(!(ended.code == Some(90) || ended.stderr.contains("unshare failed")), "{no_mount}: {ended:?}");
         ended_clearly(&ended)?;
         world.settled()?;

@@ -35,7 +35,9 @@ fn scene() -> tempfile::TempDir {
     fs::write(at("outside/live/env"), OUTSIDE).expect("written");
     set("outside", 0o700);
     symlink("../outside", at("store/link")).expect("linked");
-    for name in ["store", "store/app", "store/app/live", "store/app/live/env"] {
+    // Another user cannot be played without root, and then nothing is given away.
+    let given = if rustix::process::geteuid().is_root() { 4 } else { 0 };
+    for name in ["store", "store/app", "store/app/live", "store/app/live/env"].into_iter().take(given) {
         chown(at(name), Some(ATTACKER), Some(ATTACKER)).expect("given");
     }
     folder
