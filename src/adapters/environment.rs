@@ -32,6 +32,9 @@ const PREFIXES: [&str; 3] = ["LC_", "XDG_", "SSL_CERT_"];
 /// What `sops` needs to decrypt with a key service of a cloud. Not Vault's: the encrypted file says which server is asked.
 const PREFIXES_OF_SOPS: [&str; 4] = ["AWS_", "SOPS_", "GOOGLE_", "AZURE_"];
 
+/// What the credential plugin of a kubeconfig needs to log in with the credentials of a cloud.
+const PREFIXES_OF_PLUGIN: [&str; 6] = ["AWS_", "GOOGLE_", "CLOUDSDK_", "AZURE_", "AAD_", "KUBE"];
+
 /// Which kind of program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::adapters) enum Kind {
@@ -39,6 +42,8 @@ pub(in crate::adapters) enum Kind {
     Any,
     /// `sops`, to decrypt or to change an encrypted file.
     Sops,
+    /// The credential plugin that a kubeconfig names.
+    CredentialPlugin,
 }
 
 /// Leaves the program the variables of its kind, and of the others those that are in `named`.
@@ -47,10 +52,17 @@ pub(in crate::adapters) fn restrict(command: &mut Command, kind: Kind, named: &[
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name)));
 }
 
+/// The variables of this process that a program of this kind is not given, for a library that starts it.
+pub(in crate::adapters) fn withheld(kind: Kind, named: &[String]) -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| !is_passed(name, kind, named)).collect()
+}
+
 fn is_passed(name: &str, kind: Kind, named: &[String]) -> bool {
     let of_kind: &[&str] = match kind {
         Kind::Any => &[],
         Kind::Sops => &PREFIXES_OF_SOPS,
+        Kind::CredentialPlugin => &PREFIXES_OF_PLUGIN,
     };
     let mut prefixes = PREFIXES.iter().chain(of_kind);
     NAMES.contains(&name) || prefixes.any(|prefix| name.starts_with(prefix)) || named.iter().any(|other| other == name)

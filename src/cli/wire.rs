@@ -217,7 +217,8 @@ async fn open_kubernetes(
 ) -> Result<Arc<dyn Backend>, CliError> {
     let table = |key: &str| settings.of_kubernetes.get(key).cloned();
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let settings = KubernetesSettings::of(namespace, &table, &environment, config.call_timeout);
+    let of_cluster = KubernetesSettings::of(namespace, &table, &environment, config.call_timeout);
+    let settings = KubernetesSettings { env: settings.env.clone(), ..of_cluster };
     let opened = Kubernetes::open(settings).await.map_err(|error| {
         let (message, hint) =
             (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of kubernetes:");

@@ -92,8 +92,7 @@ impl Reaches {
     }
 
     fn program(&mut self, of: &str, program: &ExecProgram, env: &[String]) {
-        let given = if env.is_empty() { String::new() } else { format!(", which gets {}", env.join(", ")) };
-        self.add(ReachKind::Runs, true, format!("`{}` for {of}{given}", program.called()));
+        self.add(ReachKind::Runs, true, format!("`{}` for {of}{}", program.called(), given(env)));
     }
 
     fn store(&mut self, store: &StoreSettings) {
@@ -152,11 +151,16 @@ impl Reaches {
         match store.of_kubernetes.get("kubeconfig") {
             Some(file) => {
                 self.file("the kubeconfig ", Path::new(file));
-                self.add(ReachKind::Runs, true, format!("the credential plugin that {file} names, if it names one"));
+                let plugin = format!("the credential plugin that {file} names, if it names one{}", given(&store.env));
+                self.add(ReachKind::Runs, true, plugin);
                 self.add(ReachKind::Contacts, true, format!("the cluster of {context} in {file} for {name}"));
             }
             None => {
-                self.add(ReachKind::Contacts, false, format!("the cluster of {context} in your kubeconfig for {name}"))
+                if !store.env.is_empty() {
+                    let plugin = format!("the credential plugin of your kubeconfig{}", given(&store.env));
+                    self.add(ReachKind::Runs, true, plugin);
+                }
+                self.add(ReachKind::Contacts, false, format!("the cluster of {context} in your kubeconfig for {name}"));
             }
         }
     }
@@ -166,6 +170,11 @@ impl Reaches {
         let (id, role, profile) = (part("id", " "), part("role", " as "), part("profile", " with your AWS profile "));
         self.add(ReachKind::Contacts, false, format!("IAM of AWS account{id}{role}{profile}"));
     }
+}
+
+/// Which environment variables a program gets beside those of the list.
+fn given(env: &[String]) -> String {
+    if env.is_empty() { String::new() } else { format!(", which gets {}", env.join(", ")) }
 }
 
 /// `path` with the links of all that exists of it followed.

@@ -326,8 +326,8 @@ impl StoreSettings {
             )?,
             env: match table.texts("env") {
                 [] => Vec::new(),
-                [name, ..] if !matches!(uri.kind, StoreKind::Exec(_) | StoreKind::Sops(_)) => {
-                    return Err(bad("env", name, "only an exec: or sops: store starts a program"));
+                [name, ..] if !starts_a_program(&uri.kind) => {
+                    return Err(bad("env", name, "only an exec:, sops: or kubernetes: store starts a program"));
                 }
                 _ => variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?,
             },
@@ -338,6 +338,18 @@ impl StoreSettings {
             },
             uri,
         })
+    }
+}
+
+fn starts_a_program(kind: &StoreKind) -> bool {
+    match kind {
+        // Of a cluster: the credential plugin that the kubeconfig names.
+        StoreKind::Exec(_) | StoreKind::Sops(_) | StoreKind::Kubernetes(_) => true,
+        StoreKind::Sqlite(_)
+        | StoreKind::File(_)
+        | StoreKind::Vault(_)
+        | StoreKind::SecretsManager(_)
+        | StoreKind::ParameterStore(_) => false,
     }
 }
 

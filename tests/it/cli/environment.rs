@@ -122,11 +122,55 @@ fn sops_is_given_the_variables_of_clouds_and_no_token_of_vaults() {
     assert_eq!(names(&bench, "of-sops.--config"), expected(&[&of_sops[..], &["VAULT_ADDR", "VAULT_TOKEN"]].concat()));
 }
 
+/// A plugin logs in with the credentials of a cloud; tokens for other servers are not for it.
+#[test]
+fn a_credential_plugin_is_given_the_variables_of_clouds_and_those_that_its_table_names() {
+    let bench = Bench::new();
+    executable(&bench, "plugin", "#!/bin/sh\ntr '\\0' '\\n' </proc/$$/environ >\"$1\"\nexit 1\n");
+    let (plugin, given) = (bench.path("plugin"), bench.path("of-plugin"));
+    bench.write(
+        "kubeconfig",
+        &format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\n\
+             clusters:\n- name: c\n  cluster: {{server: 'http://127.0.0.1:9'}}\nusers:\n- name: u\n  user:\n    exec:\n      \
+             apiVersion: client.authentication.k8s.io/v1\n      interactiveMode: Never\n      command: {}\n      \
+             args: [{}]\n      env:\n      - {{name: LD_LIBRARY_PATH, value: /opt}}\n",
+            plugin.display(),
+            given.display()
+        ),
+    );
+    let run = |more: &str| {
+        bench.write(
+            "rotator.toml",
+            &format!("[[store]]\nuri = \"kubernetes:shop\"\nkubeconfig = \"kubeconfig\"\n{more}"),
+        );
+        let path = std::env::var("PATH").expect("there");
+        let ended = Ended::from(command(&bench, &path, &["doctor"]).output().expect("it starts"));
+        assert_ne!(ended.code, 0, "the plugin fails");
+        names(&bench, "of-plugin")
+    };
+    let given = run("");
+    for name in
+        ["AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "AZURE_CLIENT_ID", "LD_LIBRARY_PATH", "HOME"]
+    {
+        assert!(given.contains(name), "{name} is missing: {given:?}");
+    }
+    for name in ["VAULT_TOKEN", "VAULT_ADDR", "BAO_TOKEN", "GH_TOKEN", "DOPPLER_TOKEN", "ROTATOR_LOG", "SOPS_GPG_EXEC"]
+    {
+        assert!(!given.contains(name), "{name} is given: {given:?}");
+    }
+    let given = run("env = [\"GH_TOKEN\"]\n");
+    assert!(given.contains("GH_TOKEN") && !given.contains("VAULT_TOKEN"), "{given:?}");
+}
+
 #[test]
 fn only_what_starts_a_program_names_variables() {
     let bench = Bench::new();
     for (text, words) in [
-        ("[[store]]\nuri = \"file:x\"\nenv = [\"GH_TOKEN\"]\n", "only an exec: or sops: store starts a program"),
+        (
+            "[[store]]\nuri = \"file:x\"\nenv = [\"GH_TOKEN\"]\n",
+            "only an exec:, sops: or kubernetes: store starts a program",
+        ),
         ("[[store]]\nuri = \"exec:true\"\nenv = [\"GH_TOKEN=x\"]\n", "write the names of environment variables"),
         ("[[store]]\nuri = \"exec:true\"\nenv = [\"\"]\n", "write the names of environment variables"),
         ("[[sink]]\nuri = \"exec:true\"\nfollows = \"**\"\nenv = [\"VAULT_*\"]\n", "write the names of environment"),

@@ -15,6 +15,7 @@ use kube::{Client, Config};
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
+use crate::adapters::environment::{self, Kind};
 use crate::adapters::shown_url;
 
 /// Where a pod has its service account.
@@ -71,6 +72,8 @@ pub struct KubernetesSettings {
     pub service: Option<(String, String)>,
     /// The folder with a pod's token and the cluster's certificate authority.
     pub service_account: PathBuf,
+    /// Environment variables that a credential plugin is given beside those of the list.
+    pub env: Vec<String>,
     /// How long one request may take.
     pub call_timeout: Duration,
 }
@@ -89,6 +92,7 @@ impl KubernetesSettings {
             context: table("context"),
             service: environment("KUBERNETES_SERVICE_HOST").zip(environment("KUBERNETES_SERVICE_PORT")),
             service_account: PathBuf::from(SERVICE_ACCOUNT),
+            env: Vec::new(),
             call_timeout,
         }
     }
@@ -140,6 +144,12 @@ impl KubernetesSettings {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
             KubernetesError::Kubeconfig { path: self.kubeconfig.clone(), why: what_is_wrong(&error) }
         })?;
+        if let Some(plugin) = &mut config.auth_info.exec {
+            // What the kubeconfig itself sets stays: the library removes these names last.
+            let of_its_own = plugin.env.iter().flatten().filter_map(|variable| variable.get("name").cloned());
+            let passed: Vec<String> = self.env.iter().cloned().chain(of_its_own).collect();
+            plugin.drop_env = Some(environment::withheld(Kind::CredentialPlugin, &passed));
+        }
         if !names_proxy {
             config.proxy_url = proxy_for(&config.cluster_url);
         }

@@ -38,6 +38,7 @@ async fn open(url: &str, folder: &std::path::Path, user: serde_json::Value) -> A
         context: None,
         service: None,
         service_account: "/nowhere".into(),
+        env: Vec::new(),
         call_timeout: Duration::from_secs(5),
     };
     let store = Kubernetes::open(settings).await.expect("opens");

@@ -32,6 +32,7 @@ fn settings(kubeconfig: PathBuf, namespace: Option<&str>) -> KubernetesSettings 
         context: None,
         service: None,
         service_account: PathBuf::from("/nowhere"),
+        env: Vec::new(),
         call_timeout: Duration::from_secs(5),
     }
 }
