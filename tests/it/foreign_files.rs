@@ -9,23 +9,13 @@ use rotator::adapters::sqlite_journal::{JournalLock, SqliteJournal};
 use rotator::adapters::stores::embedded::EmbeddedStore;
 
 use crate::support::attacker::{ATTACKER, Attacker, attack};
-use crate::support::other_process;
+use crate::support::{other_process, root};
 
 /// How often a race is played.
 const TRIES: usize = 500;
 
 /// A key that the other user knows.
 const PLANTED_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-
-/// Whether this is root, which alone can give a file to another user; else a message.
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-fn is_root(test: &str) -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        eprintln!("{test}: skipped, since only root can make files of another user");
-    }
-    is_root
-}
 
 /// A folder for this user alone, with a store and a journal that were used.
 fn used() -> tempfile::TempDir {
@@ -48,7 +38,7 @@ fn said(folder: &Path) -> Option<String> {
 
 #[test]
 fn no_private_file_of_another_user_is_used() {
-    if !is_root("foreign_files::no_private_file_of_another_user_is_used") {
+    if !root::can("make files of another user") {
         return;
     }
     let names = ["store.db", "store.db.key", "store.db-wal", "store.db-shm", "journal.db", "journal.db-wal"];
@@ -66,7 +56,7 @@ fn no_private_file_of_another_user_is_used() {
 
 #[test]
 fn a_planted_key_seals_no_new_store() {
-    if !is_root("foreign_files::a_planted_key_seals_no_new_store") {
+    if !root::can("make files of another user") {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,7 +72,7 @@ fn a_planted_key_seals_no_new_store() {
 /// What a volume with a group, and files made with umask 002, look like.
 #[test]
 fn a_group_that_may_write_is_named_until_it_is_trusted() {
-    if !is_root("foreign_files::a_group_that_may_write_is_named_until_it_is_trusted") {
+    if !root::can("make files of another user") {
         return;
     }
     const GROUP: u32 = 61_234;

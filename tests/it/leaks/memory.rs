@@ -14,6 +14,7 @@ use super::trawl::{Guarded, search_memory};
 use crate::support::other_process;
 use crate::support::program::{Program, Running, sandbox_with_slashes};
 use crate::support::proof::Proof;
+use crate::support::root;
 
 /// More than thirty rotations, of each form of entry alike.
 const USERS: usize = 36;
@@ -90,6 +91,9 @@ fn look(proof: &mut Proof, running: &Running, guarded: &Guarded, sandbox: &Sandb
 /// stands in the store.
 #[tokio::test]
 async fn nothing_stays_in_memory_of_a_closed_rotation_as_root_sees_it() {
+    if !root::can("read the memory of a process that may not be dumped") {
+        return;
+    }
     let mut proof = Proof::of("T17", "memory of the process, rotations closed", &["rotations closed"]);
     let sandbox = sandbox_with_slashes();
     let mut guarded = Guarded::default();
@@ -117,6 +121,9 @@ async fn nothing_stays_in_memory_of_a_closed_rotation_as_root_sees_it() {
 /// Rotations that wait for their overlap to pass, some of them after answers that could not be read.
 #[test]
 fn nothing_stays_in_memory_of_a_rotation_that_waits_as_root_sees_it() {
+    if !root::can("read the memory of a process that may not be dumped") {
+        return;
+    }
     let mut proof = Proof::of("T17", "memory of the process, rotations waiting", &["rotations stored-new and waiting"]);
     let sandbox = sandbox_with_slashes();
     let mut guarded = Guarded::default();
@@ -150,6 +157,9 @@ const PLANTED: &str = "nvVYkMZ+c0Zr5cI/3pQWmYq8tLzXgE7hA1sDfJ2B";
 /// A secret in every form in the memory of another process: each is found, and the other process ends by itself.
 #[test]
 fn what_is_planted_in_memory_is_found_as_root_sees_it() {
+    if !root::can("read the memory of a process that may not be dumped") {
+        return;
+    }
     if let Some(folder) = other_process::given_folder() {
         let planted: Vec<String> = FORMS.iter().map(|form| form.of(&PLANTED.as_bytes()[..20])).collect();
         std::fs::write(folder.join("planted"), "").expect("written");

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::world::{Kept, World, sound};
 use crate::support::program::{Ended, ROTATOR, Running, sandbox_with_slashes};
 use crate::support::proof::{Proof, is_full};
+use crate::support::root;
 
 /// Larger than anything that one rotation writes.
 const ENOUGH: u64 = 1024 * 1024;
@@ -67,10 +68,8 @@ exit $ran
 /// Needs root, to mount in a namespace of its own. In a user namespace the folders of the real root would belong to an
 /// unknown user, and rotator refuses to work below such folders.
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn whenever_the_disk_is_full_it_recovers_needs_mount() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can mount a small file system");
+    if !root::can("mount a small file system") {
         return;
     }
     let sandbox = sandbox_with_slashes();

@@ -11,6 +11,7 @@ use super::replay::Op;
 use super::world::{Kept, World};
 use crate::support::program::{Ended, sandbox_with_slashes};
 use crate::support::proof::{self, Draw, Proof};
+use crate::support::root;
 
 /// A rotation that waits for something is given so many tries: a damaged time may lie a thousand years ahead.
 const TRIES: usize = 5;
@@ -155,6 +156,9 @@ fn each_damage(proof: &mut Proof, sandbox: &Sandbox, cases: u64, damage: impl Fn
 
 #[test]
 fn a_journal_that_was_cut_harms_nobody() {
+    if !root::can("trace a process that may not be dumped") {
+        return;
+    }
     let sandbox = sandbox_with_slashes();
     let step = if proof::is_full() { 512 } else { 4 * 1024 + 512 };
     let mut proof = Proof::of("T12 cut", "the journal or its log cut at many lengths", &[]);
@@ -171,6 +175,9 @@ fn a_journal_that_was_cut_harms_nobody() {
 
 #[test]
 fn a_journal_with_a_byte_flipped_harms_nobody() {
+    if !root::can("trace a process that may not be dumped") {
+        return;
+    }
     let sandbox = sandbox_with_slashes();
     let mut proof = Proof::of("T12 flipped", "a byte of the journal or its log flipped", &[]);
     let cases = proof::cases(40, 200);
@@ -225,6 +232,9 @@ fn forms(recorded: &Recorded, with_log: bool) -> Vec<usize> {
 
 #[test]
 fn a_journal_restored_from_any_older_copy_harms_nobody() {
+    if !root::can("trace a process that may not be dumped") {
+        return;
+    }
     let sandbox = sandbox_with_slashes();
     let [create, delete] = sends_of_a_run(&sandbox, false);
     let mut proof = Proof::of("T12 older", "every prefix of a run's journal restored, with and without its log", &[]);

@@ -17,6 +17,7 @@ use super::replay::{self, Disk, Op};
 use super::world::{Kept, World, sound};
 use crate::support::program::sandbox_with_slashes;
 use crate::support::proof::{self, Draw, Proof};
+use crate::support::root;
 
 const IN_CI: u64 = 100;
 const IN_FULL: u64 = 2_000;
@@ -45,6 +46,9 @@ pub(super) struct Recorded {
 
 #[test]
 fn after_the_power_went_at_any_moment_it_recovers() {
+    if !root::can("trace a process that may not be dumped") {
+        return;
+    }
     let sandbox = sandbox_with_slashes();
     let sends = [false, true].map(|has_journal| sends_of_a_run(&sandbox, has_journal));
     let proof = Mutex::new(Proof::of("T13", "power lost, unsynced writes dropped and torn", &WINDOWS));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use super::other_process;
+use super::{other_process, root};
 
 /// The other user, and its group.
 pub(crate) const ATTACKER: u32 = 65_534;
@@ -21,10 +21,8 @@ pub(crate) struct Attacker(Child);
 impl Attacker {
     /// Runs the test `name` as the other user, in which [`attack`] is to be called, and waits until it has begun. `None`,
     /// with a message, where this is not root: the other user would have the same rights.
-    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub(crate) fn start(name: &str, folder: &Path) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("{name}: skipped, since only root can play two users");
+        if !root::can("play two users") {
             return None;
         }
         let began = sign(folder);

@@ -14,5 +14,6 @@ pub(crate) mod orders;
 pub(crate) mod other_process;
 pub(crate) mod program;
 pub(crate) mod proof;
+pub(crate) mod root;
 pub(crate) mod rotations;
 pub(crate) mod sops;
