@@ -11,6 +11,7 @@ mod scalars;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use crate::planted::{self, Planted};
@@ -26,6 +27,35 @@ const MOST_SHOWN: usize = 300;
 
 /// What stands in place of words that quote a secret.
 pub(in crate::adapters) const WITHHELD: &str = "the server quoted a secret; see its log";
+
+/// What another program said, uncut. It has neither `Debug` nor `Display`, and only this module reads it: it reaches a message
+/// through [`Words`] or not at all.
+#[derive(Clone, Default)]
+pub(in crate::adapters) struct Said(Zeroizing<Vec<u8>>);
+
+impl Said {
+    /// These words of it.
+    pub(in crate::adapters) fn of(words: &str) -> Self {
+        Self(Zeroizing::new(words.as_bytes().to_vec()))
+    }
+
+    /// These texts of it, one after the other.
+    pub(in crate::adapters) fn all<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        Self(Zeroizing::new(texts.join("; ").into_bytes()))
+    }
+
+    /// Whether these words of ours stand in it.
+    pub(in crate::adapters) fn has(&self, words: &str) -> bool {
+        memchr::memmem::find(&self.0, words.as_bytes()).is_some()
+    }
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text.into_bytes())))
+    }
+}
 
 /// Everything secret that a call had in hand.
 #[derive(Default)]
@@ -91,14 +121,14 @@ impl Words {
     }
 
     /// Goes on with what the other program said, uncut.
-    pub(in crate::adapters) fn theirs(mut self, said: &[u8]) -> Self {
-        self.0.push(Part::Theirs(Zeroizing::new(said[..said.len().min(LOOKED_AT)].to_vec())));
+    pub(in crate::adapters) fn theirs(mut self, said: &Said) -> Self {
+        self.0.push(Part::Theirs(Zeroizing::new(said.0[..said.0.len().min(LOOKED_AT)].to_vec())));
         self
     }
 
     /// Goes on with `: ` and what the other program said, if it said anything.
-    pub(in crate::adapters) fn because(self, said: &[u8]) -> Self {
-        if said.trim_ascii().is_empty() { self } else { self.and(": ").theirs(said) }
+    pub(in crate::adapters) fn because(self, said: &Said) -> Self {
+        if said.0.trim_ascii().is_empty() { self } else { self.and(": ").theirs(said) }
     }
 
     /// The same, where what quotes one of the `secrets` is withheld already.

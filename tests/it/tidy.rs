@@ -165,6 +165,56 @@ fn each_library_has_its_place() {
     report(&broken);
 }
 
+/// What a server or a program says is shown by `adapters/foreign` only: these words read or show it past that.
+#[test]
+fn what_others_say_is_shown_by_one_function() {
+    // The word, and the files where it may stand.
+    let rules: [(&str, &[&str]); 12] = [
+        ("from_utf8_lossy", &[]),
+        ("serde_json::Error", &[]),
+        ("error: Option<String>", &[]),
+        ("errors: Vec<String>", &[]),
+        ("message: Option<String>", &[]),
+        ("reason: Option<String>", &[]),
+        ("DisplayErrorContext", &[]),
+        ("error_for_status", &[]),
+        (".into_service_error()", &[]),
+        // Read for a decision, not shown.
+        ("ProvideErrorMetadata::message", &["adapters/aws/fault.rs"]),
+        // Made a `Said` there, or only counted.
+        ("status.message", &["adapters/stores/kubernetes/api.rs"]),
+        ("get(\"errors\")", &["adapters/stores/vault/api.rs", "adapters/stores/vault/mod.rs"]),
+    ];
+    let mut broken = Vec::new();
+    let mut read = 0;
+    for source in sources()
+        .iter()
+        .filter(|source| source.name.starts_with("adapters/") && !source.name.starts_with("adapters/foreign"))
+    {
+        for line in source.code() {
+            for (word, places) in rules.iter().filter(|(word, _)| line.contains(word)) {
+                if !places.contains(&source.name.as_str()) {
+                    broken.push(format!("src/{} has `{word}`: {}", source.name, line.trim()));
+                }
+            }
+            // The parser's words quote what it read.
+            if line.contains("serde_json::from_") && line.contains("|error|") {
+                broken.push(format!("src/{} shows what a parser says: {}", source.name, line.trim()));
+            }
+        }
+        read += 1;
+    }
+    report(&broken);
+    assert!(read > 50, "only {read} files read: this test looks in the wrong place");
+    let foreign =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/adapters/foreign.rs")).expect("read");
+    assert!(
+        foreign.contains("#[derive(Clone, Default)]\npub(in crate::adapters) struct Said("),
+        "and nothing that shows it"
+    );
+    assert!(!foreign.contains("Display for Said") && !foreign.contains("Debug for Said"));
+}
+
 #[test]
 fn no_lint_is_silenced_and_nothing_is_printed_past_the_terminal() {
     let mut broken = Vec::new();

@@ -1,6 +1,6 @@
 //! The error codes of AWS, by what they mean, and which of them are shown as they are.
 
-use crate::adapters::foreign::Words;
+use crate::adapters::foreign::{Said, Words};
 
 /// Codes that mean "too many calls", as the SDK's own retry classifier has them
 /// (<https://docs.rs/aws-runtime/latest/aws_runtime/retries/classifiers/constant.THROTTLING_ERRORS.html>); of those,
@@ -60,7 +60,10 @@ const OTHERS: &[&str] = &[
     "InvalidParameterException",
     "InvalidRequestException",
     "LimitExceeded",
+    "MalformedPolicyDocument",
     "NoSuchEntity",
+    "PackedPolicyTooLarge",
+    "RegionDisabledException",
     "RequestTimeout",
     "RequestTimeoutException",
     "ResourceNotFoundException",
@@ -72,6 +75,10 @@ const OTHERS: &[&str] = &[
 
 /// A code that is known is shown, whatever is stored; any other may be a part of what is.
 pub(super) fn code_in_words(words: Words, code: &str) -> Words {
-    let is_known = [THROTTLING, DENIED, CREDENTIALS, SKEWED, OTHERS].iter().any(|codes| codes.contains(&code));
-    if is_known { words.and(code) } else { words.theirs(code.as_bytes()) }
+    if is_known(code) { words.and(code) } else { words.theirs(&Said::of(code)) }
+}
+
+/// A code that is shown whatever secret the call had in hand.
+pub(super) fn is_known(code: &str) -> bool {
+    [THROTTLING, DENIED, CREDENTIALS, SKEWED, OTHERS].iter().any(|codes| codes.contains(&code))
 }

@@ -15,10 +15,10 @@ use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use zeroize::Zeroizing;
 
-use super::codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words};
+use super::codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words, is_known};
 use super::source::Trouble;
 use super::witness::{Seen, SessionToken, WHOLE_JSON, Witness, is_word};
-use crate::adapters::foreign::{Failed, Secrets, Words};
+use crate::adapters::foreign::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::policy::Timestamp;
@@ -295,15 +295,21 @@ impl Fault {
         let words = match &self.came {
             Came::NotSent(hindrance) => words.and(format!("{}, so nothing was sent", hindrance.words())),
             Came::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
-            Came::NoRole(code) => code_in_words(words.and("the role could not be assumed (AWS answered "), code)
-                .and("), so nothing was sent; check its ARN, and that its trust policy lets these credentials in"),
-            Came::NoAnswer(why) => words.and("no whole answer: ").theirs(why.as_bytes()),
+            Came::NoRole(code) => {
+                // The token of the session that asked for the role is not known here: a code of another form may be a part of it.
+                let answered = if is_known(code) { code.as_str() } else { "with a code that is not shown" };
+                words.and(format!(
+                    "the role could not be assumed (AWS answered {answered}), so nothing was sent; check its ARN, and that \
+                     its trust policy lets these credentials in"
+                ))
+            }
+            Came::NoAnswer(why) => words.and("no whole answer: ").theirs(&Said::of(why)),
             Came::Unreadable(why) => words.and(*why),
             Came::Error(code) => code_in_words(words.and("AWS answered "), code),
         };
         let mut words = match (self.status, &self.request_id) {
             (Some(status), Some(id)) => {
-                words.and(format!(" (HTTP {status}, request id ")).theirs(id.as_bytes()).and(")")
+                words.and(format!(" (HTTP {status}, request id ")).theirs(&Said::of(id)).and(")")
             }
             (Some(status), None) => words.and(format!(" (HTTP {status})")),
             (None, _) => words,

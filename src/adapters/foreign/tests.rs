@@ -34,7 +34,7 @@ fn echoes(text: &str) -> Vec<String> {
 
 fn shown(said: &str, values: &[&str]) -> String {
     let secrets = Secrets::default().values(values.iter().map(|value| value.as_bytes()));
-    Words::ours("HTTP 400").because(said.as_bytes()).shown(&secrets)
+    Words::ours("HTTP 400").because(&Said::of(said)).shown(&secrets)
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn words_that_quote_a_secret_in_any_encoding_are_withheld_whole() {
             assert_eq!(shown(&format!("no to {echo} today"), &[value]), format!("HTTP 400: {WITHHELD}"), "{echo}");
         }
         let token = Secrets::default().tokens([Zeroizing::new(SECRET.to_owned())]);
-        assert_eq!(Words::default().theirs(echo.as_bytes()).shown(&token), WITHHELD, "{echo}");
+        assert_eq!(Words::default().theirs(&Said::of(&echo)).shown(&token), WITHHELD, "{echo}");
     }
     for echo in echoes(&document) {
         assert_eq!(shown(&echo, &["other", &document]), format!("HTTP 400: {WITHHELD}"), "{echo}");
@@ -103,10 +103,10 @@ fn what_one_entry_is_refused_with_is_compared_with_what_the_others_hold() {
         let value = SecretValue::new(text.as_bytes().to_vec());
         Ok(Heard::Reading(Reading::Value { version: Version("1".to_owned()), value }))
     };
-    let unreadable = || Ok(Heard::Unreadable(Words::ours("HTTP 403").because(SECRET.as_bytes())));
+    let unreadable = || Ok(Heard::Unreadable(Words::ours("HTTP 403").because(&Said::of(SECRET))));
     let read = settled(vec![("a", unreadable()), ("b", value(SECRET))], Vec::new()).expect("read");
     assert!(matches!(&read[0].1, Reading::Unreadable(why) if *why == format!("HTTP 403: {WITHHELD}")));
-    let failed = || Err(Failed::new(CallErrorKind::Unavailable, Words::ours("HTTP 500").because(SECRET.as_bytes())));
+    let failed = || Err(Failed::new(CallErrorKind::Unavailable, Words::ours("HTTP 500").because(&Said::of(SECRET))));
     let told = settled(vec![("a", failed()), ("b", value(SECRET))], Vec::new()).expect_err("failed");
     assert_eq!(told.message, format!("HTTP 500: {WITHHELD}"));
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::adapters::child::LEAST_TIME;
-use crate::adapters::foreign::{Secrets, Words};
+use crate::adapters::foreign::{Said, Secrets, Words};
 use crate::adapters::program::{ExecProgram, Told, ask};
 use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -20,7 +20,7 @@ use crate::rotation::name::{SinkName, StoreIdentity};
 use crate::rotation::policy::LATE_REQUEST;
 
 /// A line of an answer; each kind of answer has some of it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Line {
     identity: Option<String>,
     late_writes_seconds: Option<u64>,
@@ -28,7 +28,7 @@ struct Line {
     ok: bool,
     #[serde(default)]
     refused: bool,
-    error: Option<String>,
+    error: Option<Said>,
 }
 
 /// A sink behind a program.
@@ -64,9 +64,7 @@ async fn hello(program: &ExecProgram, limit: Duration) -> Result<(StoreIdentity,
             let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| error.to_string())?;
             Ok((identity, late_writes_seconds.map_or(LATE_REQUEST, Duration::from_secs)))
         }
-        Some(Line { error: Some(error), .. }) => {
-            Err(Words::ours(called).because(error.as_bytes()).shown(&Secrets::default()))
-        }
+        Some(Line { error: Some(error), .. }) => Err(Words::ours(called).because(&error).shown(&Secrets::default())),
         Some(_) | None => Err(format!("{called} does not say which sink it is")),
     }
 }
@@ -100,9 +98,9 @@ impl Sink for ExecSink {
             Told::Failed(why) | Told::TooLarge(why) => return Err(Failure::Unknown(why)),
         };
         let about = format!("{} in {}", write.follows, self.program.called());
-        let told = |error: Option<String>| {
+        let told = |error: Option<Said>| {
             let secrets = Secrets::default().values([write.secret.expose().as_bytes()]);
-            Words::ours(&about).because(error.unwrap_or_default().as_bytes()).shown(&secrets)
+            Words::ours(&about).because(&error.unwrap_or_default()).shown(&secrets)
         };
         match lines.into_iter().find(|line| line.ok || line.error.is_some()) {
             Some(Line { ok: true, error: None, .. }) => Ok(()),

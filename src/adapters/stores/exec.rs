@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Backend, NativeWrite, after};
 use crate::adapters::bounds::Budget;
 use crate::adapters::child::LEAST_TIME;
-use crate::adapters::foreign::{Failed, Heard, Secrets, Words, settled};
+use crate::adapters::foreign::{Failed, Heard, Said, Secrets, Words, settled};
 use crate::adapters::program::{ExecProgram, Told, ask};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -25,7 +25,7 @@ use crate::rotation::policy::LATE_REQUEST;
 use crate::rotation::secret::SecretValue;
 
 /// A line of an answer; each kind of answer has some of it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Line {
     identity: Option<String>,
     late_writes_seconds: Option<u64>,
@@ -45,7 +45,7 @@ struct Line {
     stale: bool,
     #[serde(default)]
     refused: bool,
-    error: Option<String>,
+    error: Option<Said>,
 }
 
 impl Line {
@@ -56,7 +56,7 @@ impl Line {
             return Some(Reading::Missing.into());
         }
         if let Some(why) = &self.error {
-            return Some(Heard::Unreadable(Words::default().theirs(why.as_bytes())));
+            return Some(Heard::Unreadable(Words::default().theirs(why)));
         }
         let bytes = match (self.value.take(), self.value_base64.take()) {
             (Some(text), _) => text.as_bytes().to_vec(),
@@ -136,9 +136,9 @@ impl ExecStore {
             Told::Failed(why) | Told::TooLarge(why) => return Err(Failure::Unknown(why)),
         };
         let about = format!("{} in {}", write.name, self.program.called());
-        let told = |error: Option<String>| {
+        let told = |error: Option<Said>| {
             let secrets = Secrets::default().values(batch.iter().map(|write| write.value.expose()));
-            Words::ours(&about).because(error.unwrap_or_default().as_bytes()).shown(&secrets)
+            Words::ours(&about).because(&error.unwrap_or_default()).shown(&secrets)
         };
         if lines.iter().any(|line| line.name.as_ref().is_some_and(|other| *other != write.name)) {
             return Err(Failure::Unknown(format!("{about}: the program answered about another entry")));
@@ -180,7 +180,7 @@ impl Backend for ExecStore {
             Told::NotStarted(why) | Told::Failed(why) => return Err(unavailable(why)),
         };
         if let Some(why) = lines.iter().find(|line| line.name.is_none()).and_then(|line| line.error.as_ref()) {
-            let words = Words::ours(called).because(why.as_bytes());
+            let words = Words::ours(called).because(why);
             let values = lines.iter().flat_map(|line| [&line.value, &line.value_base64]).flatten();
             let secrets = Secrets::default().values(values.map(String::as_bytes));
             return Err(unavailable(words.shown(&secrets)));

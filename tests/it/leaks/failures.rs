@@ -204,6 +204,8 @@ else:
         print(json.dumps({"refused": True, "error": "no to " + secret}))
     elif how == "fails":
         print(json.dumps({"error": secret[:20] + " " + secret[20:]}))
+    elif how == "cut":
+        print(json.dumps({"error": "no to " + secret[:-3]}))
     elif how == "percent":
         print(json.dumps({"error": urllib.parse.quote(line, safe="")}))
     elif how.startswith("base64"):
@@ -221,7 +223,7 @@ else:
     let config = bench.program.folder().join("rotator.toml").display().to_string();
     bench.program.set("ROTATOR_CONFIG", &config);
     bench.write("rotator.toml", "[[sink]]\nname = \"echo\"\nuri = \"exec:python3 sink.py\"\nfollows = \"**\"\n");
-    let encoded = ["percent", "base64 0", "base64 1", "base64 2", "json"];
+    let encoded = ["percent", "base64 0", "base64 1", "base64 2", "json", "cut"];
     for how in ["refuses", "fails", "names itself so", "babbles", "dies"].into_iter().chain(encoded) {
         bench.write("how", how);
         for (loudness, command) in LOUDEST.into_iter().zip(["run", "resume"]) {

@@ -17,10 +17,30 @@ pub(crate) enum Encoding {
     Percent,
     /// After this number of other bytes.
     Base64(usize),
+    /// Each long word without its end, as servers shorten what they quote.
+    Cut,
 }
 
-pub(crate) const ENCODINGS: [Encoding; 6] =
-    [Encoding::Plain, Encoding::Json, Encoding::Percent, Encoding::Base64(0), Encoding::Base64(1), Encoding::Base64(2)];
+pub(crate) const ENCODINGS: [Encoding; 7] = [
+    Encoding::Plain,
+    Encoding::Json,
+    Encoding::Percent,
+    Encoding::Base64(0),
+    Encoding::Base64(1),
+    Encoding::Base64(2),
+    Encoding::Cut,
+];
+
+/// `quoted(how, text)` for a program: what [`Encoding::of`] makes of `text`, where `how` is [`Encoding::word`].
+pub(crate) const QUOTED: &str = r#"
+import base64, json, re, urllib.parse
+def quoted(how, text):
+    if how == "json": return json.dumps(text)
+    if how == "percent": return urllib.parse.quote(text, safe="")
+    if how.startswith("base64"): return base64.b64encode(("x" * int(how[-1]) + text).encode()).decode()
+    if how == "cut": return re.sub(r"[\w+/=.-]{24,}", lambda word: word[0][:-3], text)
+    return text
+"#;
 
 impl Encoding {
     pub(crate) fn of(self, text: &str) -> String {
@@ -35,8 +55,37 @@ impl Encoding {
                 })
                 .collect(),
             Self::Base64(before) => STANDARD.encode(format!("{}{text}", "x".repeat(before))),
+            Self::Cut => cut(text),
         }
     }
+
+    /// Its name, as an argument of a program.
+    pub(crate) fn word(self) -> String {
+        match self {
+            Self::Plain => "plain".to_owned(),
+            Self::Json => "json".to_owned(),
+            Self::Percent => "percent".to_owned(),
+            Self::Base64(before) => format!("base64-{before}"),
+            Self::Cut => "cut".to_owned(),
+        }
+    }
+
+    /// A secret as a word that an error code or the id of a request may be.
+    pub(crate) fn code(self, secret: &str) -> String {
+        self.of(secret).chars().filter(char::is_ascii_alphanumeric).take(64).collect()
+    }
+}
+
+fn cut(text: &str) -> String {
+    let is_of_a_word = |letter: char| letter.is_ascii_alphanumeric() || "+/=._-".contains(letter);
+    let mut words = text.split_inclusive(|letter: char| !is_of_a_word(letter));
+    words
+        .by_ref()
+        .map(|word| {
+            let end = word.rfind(is_of_a_word).map_or(0, |at| at + 1);
+            if end < 24 { word.to_owned() } else { format!("{}{}", &word[..end - 3], &word[end..]) }
+        })
+        .collect()
 }
 
 /// Whose errors it words.
@@ -150,8 +199,9 @@ impl State {
             .to_string(),
             Protocol::Json => json!({ "__type": word, "message": quoted }).to_string(),
             Protocol::Xml => format!(
-                "<ErrorResponse><Error><Type>Sender</Type><Code>{word}</Code><Message>no</Message></Error>\
-                 <RequestId>{word}</RequestId></ErrorResponse>"
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{word}</Code><Message>no to {}</Message></Error>\
+                 <RequestId>{word}</RequestId></ErrorResponse>",
+                quoted.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
             ),
         };
         self.said.push(body.clone());

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::settings::{self, KubernetesError};
 use crate::adapters::bounds::{Answered, Budget, TooLarge};
-use crate::adapters::foreign::{Failed, Words};
+use crate::adapters::foreign::{Failed, Said, Words};
 use crate::adapters::shown_url;
 use crate::ports::call::{CallError, CallErrorKind};
 
@@ -70,9 +70,9 @@ impl Answer {
     }
 
     /// What the server says is wrong.
-    fn said(&self) -> Zeroizing<String> {
+    fn said(&self) -> Said {
         let status: Status = serde_json::from_slice(&self.body).unwrap_or_default();
-        Zeroizing::new(status.message.or(status.reason).unwrap_or_default())
+        Said::of(&status.message.or(status.reason).unwrap_or_default())
     }
 
     /// As the failure of a call that was to `do_what`.
@@ -86,7 +86,7 @@ impl Answer {
             _ => (CallErrorKind::Other, "the API server refused"),
         };
         let words = Words::ours(format!("Kubernetes could not {do_what}: {meaning} (HTTP {})", self.status));
-        Failed::new(kind, words.because(self.said().as_bytes()))
+        Failed::new(kind, words.because(&self.said()))
     }
 }
 

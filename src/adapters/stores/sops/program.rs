@@ -117,10 +117,12 @@ impl Sops {
             Ran::Ended { .. } | Ran::Killed | Ran::TooLarge => return Err(no_version()),
             Ran::NotStarted(source) => return Err(NoSopsError::NotStarted { program: program.to_owned(), source }),
         };
-        let said = String::from_utf8_lossy(&said);
-        let found = said.split_whitespace().nth(1).filter(|_| said.starts_with("sops ")).ok_or_else(no_version)?;
+        let said = std::str::from_utf8(&said).map_err(|_| no_version())?;
+        let found =
+            said.strip_prefix("sops ").and_then(|rest| rest.split_whitespace().next()).ok_or_else(no_version)?;
         if version(found).ok_or_else(no_version)? < LEAST {
-            return Err(NoSopsError::Old { found: found.to_owned() });
+            let is_of_a_version = |letter: &char| letter.is_ascii_digit() || *letter == '.';
+            return Err(NoSopsError::Old { found: found.chars().take_while(is_of_a_version).collect() });
         }
         Ok(Self { program: program.to_owned(), env, limit })
     }

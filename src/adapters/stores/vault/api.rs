@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::settings::{Auth, VaultError, VaultSettings};
 use crate::adapters::bounds::{Answered, Budget, TooLarge};
-use crate::adapters::foreign::{Failed, Secrets, Words};
+use crate::adapters::foreign::{Failed, Said, Secrets, Words};
 use crate::adapters::shown_url;
 use crate::ports::call::{CallError, CallErrorKind};
 
@@ -79,21 +79,21 @@ impl From<NoAnswer> for Failed {
 
 impl Answer {
     /// What the server says is wrong.
-    fn said(&self) -> Zeroizing<String> {
+    fn said(&self) -> Said {
         let errors = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
-        Zeroizing::new(errors.filter_map(Value::as_str).collect::<Vec<_>>().join("; "))
+        Said::all(errors.filter_map(Value::as_str))
     }
 
     /// Whether the server refused a write because the version is another by now.
     pub(super) fn is_of_another_version(&self) -> bool {
-        self.status == 400 && self.said().contains("check-and-set")
+        self.status == 400 && self.said().has("check-and-set")
     }
 
     /// As the failure of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> Failed {
         let (kind, meaning) = self.meaning();
         let words = Words::ours(format!("Vault could not {do_what}: {meaning} (HTTP {})", self.status));
-        Failed::new(kind, words.because(self.said().as_bytes()))
+        Failed::new(kind, words.because(&self.said()))
     }
 
     fn meaning(&self) -> (CallErrorKind, &'static str) {

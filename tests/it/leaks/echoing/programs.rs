@@ -12,21 +12,16 @@ use rotator::rotation::name::StoreName;
 
 use super::super::forms::Secrets;
 use super::{NEIGHBOUR, NEW, Told, document};
-use crate::support::echo::{ENCODINGS, Encoding};
+use crate::support::echo::{ENCODINGS, QUOTED};
 use crate::support::sops::Sops;
 
 /// Quotes its request, and the value of another entry, as `how` says.
 const PROGRAM: &str = r#"
-import base64, json, sys, urllib.parse
+import sys
 how, neighbour, log = sys.argv[1], sys.argv[2], sys.argv[3]
 line = sys.stdin.readline()
 request = json.loads(line)
-def quoted(text):
-    if how == "json": return json.dumps(text)
-    if how == "percent": return urllib.parse.quote(text, safe="")
-    if how.startswith("base64"): return base64.b64encode(("x" * int(how[-1]) + text).encode()).decode()
-    return text
-error = quoted(line + neighbour)
+error = quoted(how, line + neighbour)
 open(log, "a").write(error + "\n")
 op = request["op"]
 if op == "hello": print(json.dumps({"identity": "echo", "late_writes_seconds": 0}))
@@ -36,22 +31,17 @@ elif op == "list":
     print(json.dumps({"name": "c"}))
     print(json.dumps({"done": True}))
 elif op == "get": print(json.dumps({"error": error} if request["name"] != "a" else {"version": "1", "value": neighbour}))
-elif request["name"] == "a": print(json.dumps({"error": quoted(line), "refused": True}))
-else: print(json.dumps({"error": quoted(line)}))
+elif request["name"] == "a": print(json.dumps({"error": quoted(how, line), "refused": True}))
+else: print(json.dumps({"error": quoted(how, line)}))
 "#;
 
 #[tokio::test]
 async fn a_program_that_quotes_is_not_quoted() {
     let folder = tempfile::tempdir().expect("a folder");
     let (script, log) = (folder.path().join("echo.py"), folder.path().join("log"));
-    std::fs::write(&script, PROGRAM).expect("written");
+    std::fs::write(&script, format!("{QUOTED}{PROGRAM}")).expect("written");
     for encoding in ENCODINGS {
-        let how = match encoding {
-            Encoding::Plain => "plain".to_owned(),
-            Encoding::Json => "json".to_owned(),
-            Encoding::Percent => "percent".to_owned(),
-            Encoding::Base64(before) => format!("base64-{before}"),
-        };
+        let how = encoding.word();
         std::fs::write(&log, "").expect("written");
         let command = format!("python3 {} {how} {NEIGHBOUR} {}", script.display(), log.display());
         let store = ExecStore::open(ExecProgram::of_words(&command), Duration::from_secs(30)).await.expect("opens");
@@ -84,15 +74,30 @@ async fn a_sops_that_quotes_is_not_quoted() {
     let [(entry, rotator::ports::secret_store::Reading::Value { version, .. })] = read.as_slice() else {
         panic!("{read:?}")
     };
-    let log = sops.folder().join("log");
-    let quotes = format!("\"$sops\" \"$@\" | tee -a {0} >&2; cat {0}; exit 25", log.display());
-    sops.hindered(&quotes);
-    let mut told = Told::default();
-    told.keep_readings(store.read_all().await);
-    told.keep_write(&store, entry.as_str(), &version.0, &document(NEW)).await;
-    let said = std::fs::read_to_string(&log).expect("it was run");
-    let sought = Secrets::new([("the neighbour's".to_owned(), NEIGHBOUR)]);
-    assert!(!sought.found_in(said.as_bytes()).is_empty(), "it quotes");
-    assert_eq!(told.0.len(), 2, "{:?}", told.0);
-    told.conclude(&[NEIGHBOUR], &[said], "sops", 0);
+    let (script, log) = (sops.folder().join("quote.py"), sops.folder().join("log"));
+    std::fs::write(&script, format!("{QUOTED}import sys\nprint(quoted(sys.argv[1], sys.stdin.read()))\n"))
+        .expect("written");
+    for encoding in ENCODINGS {
+        let quote = format!(
+            "cat >in; \"$sops\" \"$@\" <in >out; cat in out | python3 {} {} | tee -a {log} >&2; cat {log}; exit 25",
+            script.display(),
+            encoding.word(),
+            log = log.display(),
+        );
+        // All that it is asked for, and then only the call that is given the new value.
+        for (hindered, secret) in [("*", NEIGHBOUR), ("*\\ set\\ *", NEW)] {
+            let _ = std::fs::remove_file(&log);
+            sops.hindered(&format!("cd {}\ncase \"$*\" in {hindered}) {quote};; esac", sops.folder().display()));
+            let mut told = Told::default();
+            if secret == NEIGHBOUR {
+                told.keep_readings(store.read_all().await);
+            }
+            told.keep_write(&store, entry.as_str(), &version.0, &document(NEW)).await;
+            let said = std::fs::read_to_string(&log).expect("it was run");
+            assert!(!told.0.is_empty() && told.0.iter().all(|told| told.contains("25")), "{encoding:?}: {:?}", told.0);
+            let sought = Secrets::new([("it".to_owned(), secret)]);
+            assert!(!sought.found_in(said.as_bytes()).is_empty(), "{encoding:?}: it quotes {secret}: {said}");
+            told.conclude(&[NEIGHBOUR, NEW], &[said], &format!("sops, {encoding:?}"), 0);
+        }
+    }
 }
