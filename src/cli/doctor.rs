@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::conclude::to_stdout;
-use super::config::Config;
+use super::config::{Config, StoreSettings};
 use super::connect::Connected;
 use super::entries;
 use super::error::CliError;
@@ -217,15 +217,31 @@ async fn stores(context: &Context, config: &Config, aws: &Connected) -> Vec<Chec
     let mut checks = Vec::new();
     for settings in &config.stores {
         let name = &settings.uri.name;
-        let asked = match wire::open_store(config, settings, &context.given, aws).await {
+        let opened = wire::open_store(config, settings, &context.given, aws).await;
+        let unverified = opened.as_ref().ok().and_then(|store| store.unverified());
+        let asked = match opened {
             Ok(store) => store.identity().await.map(|_| name.to_string()).map_err(|error| {
                 CliError::failed(format!("{name}: {}", error.message), "docs/stores.md says what each store needs")
             }),
             Err(error) => Err(error),
         };
         checks.push(Check::of("store", asked));
+        checks.extend(unverified.map(|why| Check::of("tls", is_meant(settings, &why))));
     }
     checks
+}
+
+/// That the certificate of a store's server is not verified is a failure, unless the configuration says that it is meant.
+fn is_meant(settings: &StoreSettings, why: &str) -> Result<String, CliError> {
+    let message = format!("{}: {why}", settings.uri.name);
+    if settings.allow_insecure_tls {
+        return Ok(format!("warning: {message}; allow_insecure_tls says that this is meant"));
+    }
+    Err(CliError::failed(
+        message,
+        "put the cluster's certificate authority into the kubeconfig instead, or set allow_insecure_tls = true in the \
+         [[store]] if this is meant",
+    ))
 }
 
 fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {

@@ -123,7 +123,11 @@ pub async fn open_stores(
 ) -> Result<Vec<Arc<dyn SecretStore>>, CliError> {
     let mut stores = Vec::new();
     for settings in &config.stores {
-        stores.push(open_store(config, settings, given, aws).await?);
+        let store = open_store(config, settings, given, aws).await?;
+        if let Some(why) = store.unverified() {
+            tracing::warn!("{}: {why}", settings.uri.name);
+        }
+        stores.push(store);
     }
     Ok(stores)
 }

@@ -217,6 +217,10 @@ impl SecretStore for Guarded<dyn SecretStore> {
         self.inner.credentials()
     }
 
+    fn unverified(&self) -> Option<String> {
+        self.inner.unverified()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.own.call(self.inner.identity()).await
     }

@@ -42,6 +42,12 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// Why its server may be another one than is meant, where nothing checks that; nothing, where it is checked or there is
+    /// no server.
+    fn unverified(&self) -> Option<String> {
+        None
+    }
+
     /// Which store it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 

@@ -43,6 +43,10 @@ impl SecretStore for Chosen {
         self.store.credentials()
     }
 
+    fn unverified(&self) -> Option<String> {
+        self.store.unverified()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.store.identity().await
     }

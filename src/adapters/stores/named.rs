@@ -55,6 +55,10 @@ impl SecretStore for Named {
         self.backend.credentials()
     }
 
+    fn unverified(&self) -> Option<String> {
+        self.backend.unverified()
+    }
+
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.backend.identity().await
     }

@@ -71,7 +71,7 @@ pub(super) struct Given {
 }
 
 /// What a `[[store]]` table may say.
-const OF_A_STORE: [&str; 20] = [
+const OF_A_STORE: [&str; 21] = [
     "uri",
     "name",
     "scope",
@@ -91,6 +91,7 @@ const OF_A_STORE: [&str; 20] = [
     "kubeconfig",
     "context",
     "selector",
+    "allow_insecure_tls",
     "env",
 ];
 
@@ -311,7 +312,7 @@ fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<V
         let list: Option<Vec<String>> = list.iter().map(|id| id.as_integer().map(|id| id.to_string())).collect();
         return list.ok_or_else(|| wrong("a list of group numbers, such as [2000]"));
     }
-    if let Some(word) = value.as_bool().filter(|_| key == "read_only") {
+    if let Some(word) = value.as_bool().filter(|_| ["read_only", "allow_insecure_tls"].contains(&key)) {
         return Ok(vec![word.to_string()]);
     }
     let text = value.as_str().map(str::to_owned);

@@ -250,6 +250,8 @@ pub struct StoreSettings {
     pub of_vault: BTreeMap<&'static str, String>,
     /// What only Kubernetes has a use for, by key.
     pub of_kubernetes: BTreeMap<&'static str, String>,
+    /// Whether it is meant that the server's certificate is not verified.
+    pub allow_insecure_tls: bool,
     /// The variables that the store's program is given beside those that every program gets.
     pub env: Vec<String>,
 }
@@ -268,6 +270,7 @@ impl StoreSettings {
             account: None,
             of_vault: BTreeMap::new(),
             of_kubernetes: BTreeMap::new(),
+            allow_insecure_tls: false,
             env: Vec::new(),
         }
     }
@@ -307,6 +310,11 @@ impl StoreSettings {
             Some(text) => Err(bad(key, text, "only a store of AWS's is in a region and an account")),
             None => Ok(None),
         };
+        let flag = |key: &str| match table.text(key) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(bad(key, other, "write true or false")),
+        };
         let patterns = |key: &str| globs(table.texts(key), key);
         Ok(Self {
             naming,
@@ -331,10 +339,12 @@ impl StoreSettings {
                 }
                 _ => variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?,
             },
-            read_only: match table.text("read_only") {
-                None | Some("false") => false,
-                Some("true") => true,
-                Some(other) => return Err(bad("read_only", other, "write true or false")),
+            read_only: flag("read_only")?,
+            allow_insecure_tls: match table.text("allow_insecure_tls") {
+                Some(text) if !matches!(uri.kind, StoreKind::Kubernetes(_)) => {
+                    return Err(bad("allow_insecure_tls", text, "only a kubernetes: store has a use for it"));
+                }
+                Some(_) | None => flag("allow_insecure_tls")?,
             },
             uri,
         })

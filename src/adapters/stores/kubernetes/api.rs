@@ -106,6 +106,17 @@ impl Api {
         settings::secrets(&self.config.auth_info)
     }
 
+    /// Why this server may be another one than is meant, where nothing checks its certificate.
+    pub(super) fn unverified(&self) -> Option<String> {
+        self.config.accept_invalid_certs.then(|| {
+            format!(
+                "the certificate of {} is not verified: the kubeconfig sets insecure-skip-tls-verify; what is between it and \
+                 rotator can read the token and every Secret, and change them",
+                self.address()
+            )
+        })
+    }
+
     /// Where the API server is.
     pub(super) fn address(&self) -> String {
         shown_url(&self.config.cluster_url.to_string())

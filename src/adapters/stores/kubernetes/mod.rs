@@ -294,6 +294,10 @@ impl Backend for Kubernetes {
         Some(self.api.credentials())
     }
 
+    fn unverified(&self) -> Option<String> {
+        self.api.unverified()
+    }
+
     /// The namespace's own uid, which one that is made anew under the same name does not have; that of `kube-system` for
     /// the whole cluster. Where it may not be read, the server's address has to do.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

@@ -160,3 +160,33 @@ fn policy_has_a_role_for_each_namespace_and_less_where_nothing_is_written() {
         assert!(ended.stderr.contains(words), "{ended:#?}");
     }
 }
+
+/// `insecure-skip-tls-verify` in a kubeconfig.
+#[tokio::test]
+async fn a_certificate_that_is_not_verified_is_a_warning_and_fails_in_doctor_unless_it_is_meant() {
+    const WORDS: &str = "is not verified: the kubeconfig sets insecure-skip-tls-verify";
+    let (mut scene, _) = Scene::new();
+    assert!(!scene.program.ends_with(0, &["plan"]).stderr.contains(WORDS));
+    let path = scene.program.folder().join("kubeconfig");
+    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON");
+    kubeconfig["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = true.into();
+    std::fs::write(&path, kubeconfig.to_string()).expect("written");
+    for command in ["plan", "run"] {
+        let ended = scene.program.ends_with(0, &[command]);
+        assert_eq!(ended.stderr.matches(WORDS).count(), 1, "{command}: {}", ended.stderr);
+    }
+    let doctor = scene.program.ends_with(1, &["doctor"]);
+    let failed: Vec<&str> = doctor.stdout.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert!(failed.len() == 1 && failed[0].contains(WORDS), "{}", doctor.stdout);
+    let meant = scene.program.folder().join("meant.toml");
+    std::fs::write(&meant, "[[store]]\nuri = \"kubernetes:shop\"\nallow_insecure_tls = true\n").expect("written");
+    scene.program.unset("ROTATOR_STORE");
+    scene.program.set("ROTATOR_CONFIG", &meant.display().to_string());
+    let doctor = scene.program.ends_with(0, &["doctor"]);
+    assert!(doctor.stdout.contains(WORDS) && doctor.stdout.contains("allow_insecure_tls"), "{}", doctor.stdout);
+    assert!(scene.program.ends_with(0, &["plan"]).stderr.contains(WORDS), "it stays a warning");
+    std::fs::write(&meant, "[[store]]\nuri = \"kubernetes:shop\"\nallow_insecure_tls = \"no\"\n").expect("written");
+    assert!(scene.program.ends_with(2, &["plan"]).stderr.contains("write true or false"));
+    std::fs::write(&meant, "[[store]]\nuri = \"file:.\"\nallow_insecure_tls = true\n").expect("written");
+    assert!(scene.program.ends_with(2, &["plan"]).stderr.contains("only a kubernetes: store"));
+}
