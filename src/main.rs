@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use rotator::cli::wire::FromEnvironment;
 use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use zeroize::Zeroizing;
 
 #[global_allocator]
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     // Files that anybody makes from here on are for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
     leave_no_core();
+    lock_memory();
     outlive_a_file_size_limit();
     ExitCode::from(rotator::cli::main(std::env::args_os(), given))
 }
@@ -31,6 +32,29 @@ fn leave_no_core() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
+
+/// No page of this process is written to swap, where no limit is in the way: while one is, each later allocation counts
+/// against it, and may fail. Pages are locked as they are first used, so that nothing is read or reserved for it.
+#[cfg(target_os = "linux")]
+fn lock_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    let limit = getrlimit(Resource::Memlock);
+    if limit.current.is_none() || limit.maximum.is_none() {
+        let raised = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+        let _ = raised.and_then(|()| mlockall(all));
+        return;
+    }
+    // Where nothing may be locked, the kernel locks only for a process that no limit holds for (CAP_IPC_LOCK). To read the
+    // capability would not do: in a user namespace a process has it, and the limit holds nevertheless.
+    if setrlimit(Resource::Memlock, Rlimit { current: Some(0), ..limit }).is_ok() {
+        let _ = mlockall(all);
+        let _ = setrlimit(Resource::Memlock, limit);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn lock_memory() {}
 
 /// The default answer to SIGXFSZ is to die, perhaps between a create and a store; ignored, the write fails with EFBIG.
 #[expect(unsafe_code, reason = "the standard library ignores SIGPIPE and nothing else; ignoring runs no handler")]

@@ -165,6 +165,58 @@ fn refused(sandbox: &Sandbox, program: &Program, words: &str) {
     assert_eq!(sandbox.keys_of("app/production")[0].id, before[0].id, "no key was touched");
 }
 
+/// How much memory a rotator that waits for an answer has locked, in KiB, started through a shell by `before`.
+async fn locked(before: &str) -> u64 {
+    let (sandbox, program) = one_user();
+    // Neither the call by which rotator asks who it is itself, nor the proof of the old pair.
+    sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).nth(3).always());
+    let script = format!("{before} \"$0\" run");
+    let mut child = program.command("/bin/sh", &["-c", &script, ROTATOR]).spawn().expect("started");
+    tokio::time::timeout(Duration::from_secs(30), sandbox.held(1)).await.expect("a proof is held");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("Linux");
+    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).expect("the locked memory");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    locked.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Without CAP_IPC_LOCK, with a limit as small as many systems have it.
+const LITTLE: &str = "ulimit -l 64; exec setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock";
+
+/// Ends well where no limit of locked memory holds for this user.
+const NO_LIMIT_HOLDS: &str =
+    "ulimit -S -l 0; exec python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).mlockall(7) != 0)'";
+
+/// Under a limit a later allocation would fail.
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+async fn memory_is_locked_where_no_limit_is_in_the_way_and_nowhere_else() {
+    let can = |script: &str| {
+        let ended = std::process::Command::new("/bin/sh").args(["-c", script]).stderr(Stdio::null()).status();
+        ended.is_ok_and(|status| status.success())
+    };
+    let mut tries = 0;
+    for (condition, before) in [("ulimit -l unlimited", "ulimit -l unlimited; exec"), (NO_LIMIT_HOLDS, "exec")] {
+        if can(condition) {
+            let locked = locked(before).await;
+            assert!(locked > 1024, "{before}: only {locked} KiB are locked");
+            tries += 1;
+        }
+    }
+    if tries == 0 {
+        eprintln!("skipped in part: this user can lock no memory");
+    }
+    if !can(&format!("{LITTLE} true")) {
+        eprintln!("skipped in part: a capability can be given up by root only");
+        return;
+    }
+    assert_eq!(locked(LITTLE).await, 0);
+    let (_sandbox, program) = one_user();
+    let script = format!("{LITTLE} \"$0\" run");
+    let ended = Ended::of(program.command("/bin/sh", &["-c", &script, ROTATOR]).spawn().expect("started"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
 const PAYLOAD: &str = "hunter2-in-a-panic";
 
 #[test]
