@@ -12,6 +12,7 @@ mod journal_form;
 mod leaks;
 mod model;
 mod moto_limits;
+mod promises;
 mod removals;
 mod reports;
 mod sandbox_conformance;
