@@ -1,18 +1,25 @@
 //! A program that is asked one thing: it gets its input on stdin, says its answer on stdout, ends within a time, and is
-//! killed with rotator. What it has started itself is not. Its stderr is not read: it may quote what it was given.
+//! killed with rotator. Its stderr is not read: it may quote what it was given.
+//!
+//! It has a process group of its own, and what it has started itself is killed with that group. A helper that has left the
+//! group lives on; but nothing is waited for on its account: the pipes are read and written without blocking, until the
+//! time is over.
 
 #![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 /// A program has at least this long: it may have to ask a server of its own.
@@ -23,6 +30,16 @@ pub(in crate::adapters) const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Read at once.
 const PART: usize = 64 * 1024;
+
+/// How long a program that was killed may take until it is gone: the system may be busy for it, as with a dead network disk.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a program has ended that says nothing more.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// The groups of the programs that run now, each by the process that was started. One that has ended is none any more
+/// before the system may give its number to another process.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// What came of it.
 pub(in crate::adapters) enum Ran {
@@ -50,32 +67,141 @@ pub(in crate::adapters) fn run(command: &mut Command, input: &[u8], limit: Durat
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(std::io::Error::from)
         });
     }
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => return Ran::NotStarted(error),
-    };
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let (sender, answer) = mpsc::channel();
-    std::thread::scope(|threads| {
-        threads.spawn(move || {
-            // A program that does not read to the end says so by its answer.
-            let _ = stdin.map(|mut stdin| stdin.write_all(input));
-        });
-        threads.spawn(move || {
-            let _ = sender.send(stdout.and_then(|stdout| all_of(stdout).ok()));
-        });
-        let began = Instant::now();
-        let said = answer.recv_timeout(limit).ok().flatten();
-        let is_too_large = said.as_ref().is_some_and(|said| said.len() > LARGEST);
-        let said = said.filter(|_| !is_too_large);
-        let ended = said.and_then(|said| Some((ends(&mut child, limit.saturating_sub(began.elapsed()))?, said)));
-        if let Some((status, said)) = ended {
-            return Ran::Ended { status, said };
+    let mut child = {
+        let mut groups = running();
+        match command.spawn() {
+            Ok(child) => {
+                groups.insert(Pid::from_child(&child).as_raw_nonzero().get());
+                child
+            }
+            Err(error) => return Ran::NotStarted(error),
         }
-        let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
-        let _ = child.wait();
-        if is_too_large { Ran::TooLarge } else { Ran::Killed }
-    })
+    };
+    let ran = Talk::with(&mut child, input).and_then(|talk| talk.finish(&mut child, Instant::now() + limit));
+    if !matches!(ran, Ok(Ran::Ended { .. })) {
+        kill(&mut child);
+    }
+    ran.unwrap_or(Ran::Killed)
+}
+
+/// Kills every program that runs now, with all that is in its group: this process is about to end.
+pub fn kill_every_program() {
+    for group in running().iter().copied().filter_map(Pid::from_raw) {
+        // An error means that nothing of it runs any more.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+fn running() -> MutexGuard<'static, BTreeSet<i32>> {
+    // It is whole at any time: each change is one insertion or removal.
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kill(child: &mut Child) {
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let until = Instant::now() + GONE_WITHIN;
+    while has_ended(child).is_none() && Instant::now() < until {
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// How the program ended, if it has.
+fn has_ended(child: &mut Child) -> Option<ExitStatus> {
+    let mut groups = running();
+    let status = child.try_wait().ok().flatten();
+    if status.is_some() {
+        groups.remove(&Pid::from_child(child).as_raw_nonzero().get());
+    }
+    status
+}
+
+/// What is said to a program, and what it says.
+struct Talk<'i> {
+    stdin: Option<ChildStdin>,
+    /// The rest of the input.
+    input: &'i [u8],
+    stdout: Option<ChildStdout>,
+    said: Zeroizing<Vec<u8>>,
+    part: Zeroizing<Vec<u8>>,
+}
+
+impl<'i> Talk<'i> {
+    fn with(child: &mut Child, input: &'i [u8]) -> std::io::Result<Self> {
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        stdin.as_ref().map_or(Ok(()), no_blocking)?;
+        stdout.as_ref().map_or(Ok(()), no_blocking)?;
+        let (said, part) = (Zeroizing::default(), Zeroizing::new(vec![0; PART]));
+        Ok(Self { stdin: stdin.filter(|_| !input.is_empty()), input, stdout, said, part })
+    }
+
+    /// Until the program has ended and no process can say more in its place, it has said too much, or the time is over.
+    fn finish(mut self, child: &mut Child, until: Instant) -> std::io::Result<Ran> {
+        loop {
+            if self.stdout.is_none()
+                && let Some(status) = has_ended(child)
+            {
+                return Ok(Ran::Ended { status, said: self.said });
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Ran::Killed);
+            }
+            self.wait(if self.stdout.is_none() { left.min(LOOK_EVERY) } else { left })?;
+            self.say();
+            self.hear()?;
+            if self.said.len() > LARGEST {
+                return Ok(Ran::TooLarge);
+            }
+        }
+    }
+
+    /// Until something can be said or heard, or this time has passed.
+    fn wait(&self, time: Duration) -> std::io::Result<()> {
+        let says = self.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT));
+        let hears = self.stdout.as_ref().map(|stdout| PollFd::new(stdout, PollFlags::IN));
+        let mut both: Vec<PollFd<'_>> = says.into_iter().chain(hears).collect();
+        let time = time.try_into().map_err(std::io::Error::other)?;
+        match poll(&mut both, Some(&time)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// As much of the input as goes now.
+    fn say(&mut self) {
+        let Some(stdin) = &mut self.stdin else { return };
+        match stdin.write(self.input) {
+            Ok(written) => self.input = &self.input[written..],
+            Err(error) if is_for_later(&error) => {}
+            // A program that does not read to the end says so by its answer.
+            Err(_) => self.input = &[],
+        }
+        if self.input.is_empty() {
+            self.stdin = None;
+        }
+    }
+
+    /// A part of what it says, if there is some now.
+    fn hear(&mut self) -> std::io::Result<()> {
+        let Some(stdout) = &mut self.stdout else { return Ok(()) };
+        match stdout.read(&mut self.part) {
+            Ok(0) => self.stdout = None,
+            Ok(read) => self.said.extend_from_slice(&self.part[..read]),
+            Err(error) if is_for_later(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn is_for_later(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Reading from it, or writing to it, returns at once. The program's own end of the pipe stays as it is.
+fn no_blocking(pipe: &impl AsFd) -> std::io::Result<()> {
+    fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
+    Ok(())
 }
 
 /// Lets the program have this open file under its number. The file must be open when the program starts.
@@ -90,28 +216,64 @@ pub(in crate::adapters) fn inherits(command: &mut Command, file: &File) {
     }
 }
 
-/// What it says to its end, or until it is more than is read.
-fn all_of(mut stdout: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut said = Zeroizing::new(Vec::new());
-    let mut part = Zeroizing::new(vec![0; PART]);
-    while said.len() <= LARGEST {
-        match stdout.read(&mut part) {
-            Ok(0) => break,
-            Ok(read) => said.extend_from_slice(&part[..read]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the shell does with this script, and how long that took.
+    fn sh(script: &str, input: &[u8], limit: Duration) -> (Ran, Duration) {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let began = Instant::now();
+        (run(&mut command, input, limit), began.elapsed())
+    }
+
+    /// The limit holds whoever keeps the pipes open: a helper in the program's own group, or in a session of its own, which
+    /// no signal to the group reaches.
+    #[test]
+    fn a_helper_that_holds_the_pipes_does_not_outlast_the_limit() {
+        let input = vec![b'x'; 1024 * 1024];
+        for script in [
+            "echo said; sleep 8 & exit 0",
+            "echo said; setsid sleep 8 & exit 0",
+            "echo said; exec setsid sleep 8",
+            // stdin is held open as well, and read by no process.
+            "exec 3<&0; setsid sleep 8 <&3 & exit 0",
+            "exec >&-; sleep 8",
+        ] {
+            for input in [&b"line\n"[..], &input] {
+                let (ran, took) = sh(script, input, Duration::from_millis(300));
+                assert!(matches!(ran, Ran::Killed), "{script}");
+                assert!(took < Duration::from_secs(4), "{script}: {took:?}");
+            }
         }
     }
-    Ok(said)
-}
 
-fn ends(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let began = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if began.elapsed() < limit => std::thread::sleep(Duration::from_millis(2)),
-            Ok(None) | Err(_) => return None,
-        }
+    #[test]
+    fn a_program_is_killed_with_all_of_its_group() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("lives");
+        let script = format!("(while sleep 0.05; do echo >> {}; done) & sleep 8", file.display());
+        assert!(matches!(sh(&script, b"", Duration::from_millis(300)).0, Ran::Killed));
+        let size = || std::fs::metadata(&file).expect("it ran").len();
+        let before = size();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(size(), before, "what it has started is killed with it");
+    }
+
+    #[test]
+    fn an_answer_is_read_to_its_end_while_the_input_is_written() {
+        let input = vec![b'x'; 3 * 1024 * 1024];
+        let (ran, _) = sh("cat; printf end; exit 7", &input, Duration::from_secs(60));
+        let Ran::Ended { status, said } = ran else { panic!("it ends by itself") };
+        assert_eq!(status.code(), Some(7));
+        assert!(said.len() == input.len() + 3 && said.ends_with(b"xend"), "{}", said.len());
+        // It need not read what it is given.
+        let (ran, took) = sh("printf said", &input, Duration::from_secs(60));
+        assert!(
+            matches!(&ran, Ran::Ended { said, .. } if said.as_slice() == b"said") && took < Duration::from_secs(30)
+        );
+        let (ran, _) = sh("exec cat /dev/zero", b"", Duration::from_secs(60));
+        assert!(matches!(ran, Ran::TooLarge));
     }
 }

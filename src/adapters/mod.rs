@@ -17,6 +17,7 @@ pub mod sqlite_journal;
 pub mod stores;
 pub mod system_clock;
 
+pub use child::kill_every_program;
 pub use private_file::FileError;
 pub use program::ExecProgram;
 pub use shown_url::shown_url;

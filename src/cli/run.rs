@@ -16,6 +16,7 @@ use super::output::terminal::printable;
 use super::plan;
 use super::signals::{self, Signalled};
 use super::wire::{self, HeldJournal, storage_failed};
+use crate::adapters::kill_every_program;
 use crate::adapters::system_clock::SystemClock;
 use crate::drive::campaign::{CampaignError, Drive, LOOK_FOR_LATE_KEYS};
 use crate::drive::choice::{Choice, Unmatched};
@@ -325,5 +326,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> 
     let result = runtime.block_on(future);
     // A question that nobody has answered must not keep the process.
     runtime.shutdown_background();
+    // Nor may a program that was asked it outlive this process.
+    kill_every_program();
     result
 }

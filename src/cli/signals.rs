@@ -10,6 +10,7 @@ use super::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
+use crate::adapters::kill_every_program;
 use crate::drive::stop::{STOP_WITHIN, Stop};
 use crate::journal::clock::Clock;
 
@@ -52,6 +53,7 @@ pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Re
             };
             if first.exit().is_some() {
                 // Whatever is in doubt is in the journal.
+                kill_every_program();
                 std::process::exit(i32::from(exit.code()));
             }
             first.0.store(exit.code(), Ordering::SeqCst);
@@ -68,6 +70,7 @@ fn end_within_the_limit(exit: Exit, terminal: Terminal) {
     tokio::spawn(async move {
         tokio::time::sleep(STOP_WITHIN - Duration::from_secs(1)).await;
         terminal.warn("stopped while calls were still under way; `rotator resume` finds out what became of them");
+        kill_every_program();
         std::process::exit(i32::from(exit.code()));
     });
 }

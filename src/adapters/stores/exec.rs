@@ -1,7 +1,7 @@
 //! `exec:COMMAND`: a store behind a program of a few lines, one JSON object a line on its stdin and stdout
 //! (`docs/stores.md` has the protocol, `examples/` two programs). It is started once for each question and is killed
-//! with rotator. What it has started itself, and what it has asked of a server, is not: for how long that may still land
-//! only the program can say, and where it does not, the longest time is taken.
+//! with rotator. A helper that has left its process group, and what it has asked of a server, is not: for how long that may
+//! still land only the program can say, and where it does not, the longest time is taken.
 
 use std::time::Duration;
 

@@ -228,3 +228,33 @@ fn a_signal_in_the_wait_for_a_fence_is_heard_at_once_with_a_key_in_hand() {
     assert!(resumed.stdout.contains("aborted"), "{}{}", resumed.stdout, resumed.stderr);
     assert_eq!(bench.key_of(USER), key.id.as_str());
 }
+
+/// A store's program leaves two helpers that hold its stdout: one in its process group, one in a session of its own.
+#[test]
+fn a_signal_waits_for_no_helper_of_a_program_and_its_group_is_killed() {
+    let bench = Bench::new();
+    let script = "#!/bin/sh\nread -r line\ncase \"$line\" in\n\
+                  *hello*) echo '{\"identity\":\"x\",\"late_writes_seconds\":0}' ;;\n\
+                  *) (while sleep 0.05; do echo >> lives; done) & setsid sleep 20 & ;;\nesac\n";
+    bench.write("program", script);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(bench.path("program"), executable).expect("set");
+    let store = format!("exec:{}", bench.path("program").display());
+    let mut command = bench.command(&["run", "--yes"]);
+    let run = command.env("ROTATOR_STORE", store).spawn().expect("it starts");
+    let size = || std::fs::metadata(bench.path("lives")).map_or(0, |file| file.len());
+    let began = std::time::Instant::now();
+    while size() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the store is never read");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let asked = std::time::Instant::now();
+    signal(&run, rustix::process::Signal::TERM);
+    // Not its output to the end: the helper that lives on may have inherited that.
+    let mut run = run;
+    assert_eq!(run.wait().expect("it ends").code(), Some(143));
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    let before = size();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(size(), before, "the helper in the program's group is killed");
+}
