@@ -14,8 +14,8 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::document::to_bytes;
 use super::output::terminal::printable;
-use super::quoted::quoted;
 use crate::adapters::allowed::digest;
+use crate::rotation::shell::operand;
 
 /// `rotator allow`.
 ///
@@ -74,7 +74,7 @@ fn no_file() -> CliError {
 fn not_asked(path: &Path) -> CliError {
     CliError::usage(
         "nothing was allowed: there is no terminal to ask on",
-        format!("read what is listed above, then run: rotator allow --yes {}", quoted(path)),
+        format!("read what is listed above, then run: rotator allow --yes {}", operand(path)),
     )
 }
 

@@ -21,7 +21,6 @@ pub mod picture;
 pub mod plan;
 pub mod policy;
 pub mod progress;
-pub mod quoted;
 pub mod run;
 pub mod sandbox;
 pub mod signals;

@@ -22,6 +22,7 @@ use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, RekeyError, St
 use crate::drive::report::with_causes;
 use crate::rotation::name::EntryName;
 use crate::rotation::secret::SecretValue;
+use crate::rotation::shell::operand;
 
 /// `rotator store …`.
 ///
@@ -42,7 +43,8 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
                 return Err(CliError::usage(
                     "a value on the command line is visible to everybody on this machine, and kept in the shell's history",
                     format!(
-                        "give it on stdin: rotator store set {name} < FILE; and consider the one just given as known"
+                        "give it on stdin: rotator store set {} < FILE; and consider the one just given as known",
+                        operand(name.as_str())
                     ),
                 ));
             }
@@ -85,7 +87,7 @@ fn set(context: &Context, config: &Config, name: &EntryName) -> Result<(), CliEr
     if value.is_empty() {
         return Err(CliError::usage(
             format!("stdin held no value for {name}"),
-            format!("printf %s \"$VALUE\" | rotator store set {name}"),
+            format!("printf %s \"$VALUE\" | rotator store set {}", operand(name.as_str())),
         ));
     }
     let store = open_or_make(context, config)?;

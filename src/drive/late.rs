@@ -12,6 +12,7 @@ use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Event;
 use crate::rotation::known::{KeySeen, KeysSeen};
 use crate::rotation::name::{AccessKeyId, AccountId, UserName};
+use crate::rotation::shell::quoted;
 
 impl Drive {
     /// A create whose reply was lost may be executed late, also after its rotation closed: such a key is reported,
@@ -46,16 +47,7 @@ impl Drive {
                 if !told.insert(key.id.clone()) {
                     continue;
                 }
-                let user = &opened.user;
-                report.troubles.push((
-                    Some(rotation.id),
-                    format!(
-                        "key {} of user {user} turned up late, and may be the child of a CreateAccessKey whose reply was \
-                         lost; rotator does not touch it: if nobody knows it, delete it (aws iam delete-access-key \
-                         --user-name {user} --access-key-id {})",
-                        key.id, key.id
-                    ),
-                ));
+                report.troubles.push((Some(rotation.id), turned_up(&opened.user, &key.id)));
                 let journal = self.journal.replay(rotation.id).await.map_err(late_error)?;
                 let event = Event::LateKeySeen { key: key.id.clone() };
                 let _noted = journal.note(event).await.map_err(late_error)?;
@@ -69,5 +61,30 @@ fn late_error(error: JournalError) -> StorageError {
     match error {
         JournalError::Storage(error) => error,
         JournalError::Illegal { .. } | JournalError::Incomplete { .. } => StorageError::failed(with_causes(&error)),
+    }
+}
+
+fn turned_up(user: &UserName, key: &AccessKeyId) -> String {
+    let word = quoted(user.as_str());
+    format!(
+        "key {key} of user {user} turned up late, and may be the child of a CreateAccessKey whose reply was lost; rotator does \
+         not touch it: if nobody knows it, delete it (aws iam delete-access-key --user-name {word} --access-key-id {key})"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::shell::real::{HOSTILE, assert_says};
+
+    #[test]
+    fn the_command_names_the_user_whatever_its_name() {
+        let key = AccessKeyId::new("AKIAABCDEFGHIJKLMNOA").expect("valid");
+        for user in HOSTILE {
+            let message = turned_up(&UserName::new(user).expect("valid"), &key);
+            let words =
+                ["aws", "iam", "delete-access-key", "--user-name", user, "--access-key-id", "AKIAABCDEFGHIJKLMNOA"];
+            assert_says(&message, ")", &words);
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::world::World;
 use crate::journal::entry::LeftAloneNote;
 use crate::rotation::known::{KeySeen, KeyStatus};
 use crate::rotation::name::{AccessKeyId, AccountId, UserName};
+use crate::rotation::shell::quoted;
 
 /// One note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
 pub(super) async fn notes(
@@ -66,21 +67,25 @@ async fn note(world: &World, account: &AccountId, user: &UserName, key: &KeySeen
         }
         None => "last use unknown".to_owned(),
     };
-    let id = &key.id;
     LeftAloneNote {
-        key_id: Some(id.clone()),
+        key_id: Some(key.id.clone()),
         places: Vec::new(),
         reason: SECOND_KEY.to_owned(),
-        message: format!(
-            "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation \
-             cut short and its journal lost? With that journal, `rotator resume --journal FILE` goes on. Otherwise, if \
-             nothing needs the key, deactivate it (aws iam update-access-key --user-name {user} --access-key-id {id} \
-             --status Inactive) and later delete it (aws iam delete-access-key --user-name {user} --access-key-id {id}); \
-             if something does, store it or leave it out with --exclude {id}",
-            key.created
-        ),
+        message: told(user, key, &used),
         due: true,
     }
+}
+
+fn told(user: &UserName, key: &KeySeen, used: &str) -> String {
+    let (word, id) = (quoted(user.as_str()), &key.id);
+    format!(
+        "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation cut \
+         short and its journal lost? With that journal, `rotator resume --journal FILE` goes on. Otherwise, if nothing needs \
+         the key, deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive) and \
+         later delete it (aws iam delete-access-key --user-name {word} --access-key-id {id}); if something does, store it or \
+         leave it out with --exclude {id}",
+        key.created
+    )
 }
 
 #[cfg(test)]
@@ -88,10 +93,24 @@ mod tests {
     use super::*;
     use crate::rotation::known::KeysSeen;
     use crate::rotation::policy::Timestamp;
+    use crate::rotation::shell::real::{HOSTILE, assert_says};
 
     fn key(letter: char, status: KeyStatus) -> KeySeen {
         let id = AccessKeyId::new(format!("AKIAABCDEFGHIJKLMNO{letter}")).expect("valid");
         KeySeen { id, status, created: Timestamp::from_unix_seconds(1_700_000_000) }
+    }
+
+    #[test]
+    fn the_commands_name_the_user_whatever_its_name() {
+        let key = key('A', KeyStatus::Active);
+        for user in HOSTILE {
+            let message = told(&UserName::new(user).expect("valid"), &key, "never used");
+            let words = |verb| ["aws", "iam", verb, "--user-name", user, "--access-key-id", key.id.as_str()];
+            let inactive = [&words("update-access-key")[..], &["--status", "Inactive"]].concat();
+            let (deactivate, delete) = message.split_once(" and later").expect("two commands");
+            assert_says(deactivate, ")", &inactive);
+            assert_says(delete, "); if something does", &words("delete-access-key"));
+        }
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::world::World;
 use crate::discovery::{Place, read_pair};
 use crate::ports::call::CallError;
 use crate::ports::sink::Sink;
-use crate::rotation::name::{AccessKeyId, SinkName, StoreIdentity, StoreName};
+use crate::rotation::name::{AccessKeyId, RotationId, SinkName, StoreIdentity, StoreName};
 use crate::rotation::secret::SecretKey;
+use crate::rotation::shell::quoted;
 use crate::rotation::sink::Follower;
 use crate::rotation::standing::Rotation;
 
@@ -121,10 +122,12 @@ pub fn sink_of<'a>(world: &'a World, follower: &Follower) -> Result<&'a Arc<dyn 
 /// What to run where a sink is gone for good.
 #[must_use]
 pub fn way_out(rotation: &Rotation, sink: &SinkName) -> String {
-    format!(
-        "both keys stay active meanwhile; if nothing reads {sink} any more: rotator resolve {} --leave-sink \"{sink}\"",
-        rotation.id
-    )
+    let leave = leave(rotation.id, sink);
+    format!("both keys stay active meanwhile; if nothing reads {sink} any more: {leave}")
+}
+
+fn leave(id: RotationId, sink: &SinkName) -> String {
+    format!("rotator resolve {id} --leave-sink {}", quoted(sink.as_str()))
 }
 
 /// The secret of this key, as the place that the sink follows holds it.
@@ -133,4 +136,21 @@ pub fn secret_for(rotation: &Rotation, follower: &Follower, key: &AccessKeyId, r
     let place = rotation.opened.places.get(follower.place)?;
     let pair = read_pair(place, |entry| read.value(&place.store, entry)).ok()?;
     (pair.id.as_ref() == Some(key)).then_some(pair.secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::shell::real::{HOSTILE, words};
+
+    #[test]
+    fn the_command_names_the_sink_whatever_its_name() {
+        let id = RotationId::from_uuid(uuid::Uuid::nil());
+        for sink in HOSTILE {
+            let sink = format!("exec:{sink}");
+            let words = words(&leave(id, &SinkName::new(sink.clone()).expect("valid")));
+            assert_eq!(words.last().map(Vec::as_slice), Some(sink.as_bytes()));
+            assert_eq!(words.len(), 5);
+        }
+    }
 }

@@ -17,6 +17,7 @@ pub mod reason;
 pub mod reconcile;
 mod record;
 pub mod secret;
+pub mod shell;
 pub mod sink;
 pub mod standing;
 pub mod watched;

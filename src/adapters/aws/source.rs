@@ -12,6 +12,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
+use crate::rotation::shell::quoted;
+
 /// How long a chain of causes is followed.
 const MOST_CAUSES: usize = 16;
 
@@ -65,7 +67,7 @@ fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
     } else if has(Of::CredentialsEnvVarsStsWebIdToken) {
         "a web identity, AWS_WEB_IDENTITY_TOKEN_FILE".to_owned()
     } else if has(Of::CredentialsSso) || has(Of::CredentialsProfileSso) {
-        of_profile(&format!(" by SSO; `aws sso login --profile {profile}` begins another session"))
+        of_profile(&format!(" by SSO; `aws sso login --profile {}` begins another session", quoted(profile)))
     } else if has(Of::CredentialsProcess) || has(Of::CredentialsProfileProcess) {
         of_profile(" by its credential_process")
     } else if has(Of::CredentialsStsAssumeRole) {
@@ -217,10 +219,11 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
     } else if keys.has("sso_") && !cfg!(feature = "sso") {
         format!(
             "it signs in by SSO, and this build of rotator has no sso; build it with the feature `sso`, or set \
-             credential_process = aws configure export-credentials --profile {profile} in another profile and use that"
+             credential_process = aws configure export-credentials --profile {} in another profile and use that",
+            quoted(profile)
         )
     } else if keys.has("sso_") {
-        format!("its SSO session is over or was never begun; run `aws sso login --profile {profile}`")
+        format!("its SSO session is over or was never begun; run `aws sso login --profile {}`", quoted(profile))
     } else if keys.has("web_identity_token_file") {
         "the role of its web_identity_token_file could not be assumed".to_owned()
     } else if keys.has("role_arn") {
@@ -236,6 +239,7 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rotation::shell::real::{HOSTILE, assert_says};
 
     fn keys(names: &[&str]) -> Keys {
         Keys { files: vec!["c".into(), "d".into()], names: Some(names.iter().map(|name| (*name).to_owned()).collect()) }
@@ -273,6 +277,18 @@ mod tests {
             source.in_words().as_deref(),
             Some("the AWS profile `dev`, with the role arn:aws:iam::1:role/x assumed by them")
         );
+    }
+
+    #[test]
+    fn the_command_names_the_profile_whatever_its_name() {
+        let end = if cfg!(feature = "sso") { "`" } else { " in another profile" };
+        for profile in HOSTILE {
+            let told = where_from(profile, &[AwsCredentialFeature::CredentialsSso]);
+            assert_says(&told, "` begins another session", &["aws", "sso", "login", "--profile", profile]);
+            let verb = if cfg!(feature = "sso") { ["sso", "login"] } else { ["configure", "export-credentials"] };
+            let failed = words(profile, &keys(&["sso_session"]), None);
+            assert_says(&failed, end, &[&["aws"], &verb[..], &["--profile", profile]].concat());
+        }
     }
 
     #[test]

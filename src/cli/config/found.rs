@@ -15,8 +15,8 @@ use super::reach::{Reach, reach};
 use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
 use crate::cli::error::CliError;
-use crate::cli::quoted::quoted;
 use crate::drive::report::with_causes;
+use crate::rotation::shell::quoted;
 
 /// No configuration is longer.
 const LARGEST: u64 = 1024 * 1024;

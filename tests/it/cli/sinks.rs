@@ -95,10 +95,8 @@ fn a_sink_gets_what_its_place_has_and_is_told_of() {
 fn a_sink_that_takes_nothing_leaves_both_keys_and_says_the_way_out() {
     let bench = bench();
     bench.write("refuses", "");
-    let ended = run(&bench, &["run"])
-        .code(3)
-        .prints("sink actions has not taken the new pair of")
-        .says("--leave-sink \"actions\"");
+    let ended =
+        run(&bench, &["run"]).code(3).prints("sink actions has not taken the new pair of").says("--leave-sink actions");
     assert!(
         ended.stderr.contains("the server quoted a secret; see its log") && !ended.stderr.contains("no to"),
         "{}",

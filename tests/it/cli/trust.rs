@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::bench::{Bench, Ended};
@@ -248,5 +248,45 @@ fn a_pipe_a_device_and_a_folder_are_no_configuration() {
         let ended: Ended = child.wait_with_output().expect("it ends").into();
         assert!(is_over, "status hangs at a {kind}");
         ended.code(2).says("it is not a regular file");
+    }
+}
+
+/// What a shell makes of the words behind `command`, to the end of the line or up to `end`.
+fn words_behind(text: &str, command: &str, end: &str) -> Vec<String> {
+    let begins = text.rfind(command).unwrap_or_else(|| panic!("no {command:?} in {text}")) + command.len();
+    let line = text[begins..].lines().next().unwrap_or_default();
+    let words = line.split(end).next().unwrap_or_default();
+    let ran = Command::new("sh").args(["-c", &format!("printf '%s\\n' {words}")]).output().expect("there is a shell");
+    assert!(ran.status.success(), "{words}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8_lossy(&ran.stdout).lines().map(str::to_owned).collect()
+}
+
+/// Folders and entries of names that a shell would read otherwise, or obey.
+#[test]
+fn a_command_that_is_printed_names_what_was_meant_when_it_is_pasted() {
+    for odd in
+        ["a b", "it's $(touch pasted) `touch pasted`", "\"x\" & y | z > w # v", "*?[a]{1,2}~", "e\u{1b}[31m\\n%s"]
+    {
+        let bench = Bench::new();
+        std::fs::create_dir(bench.path(odd)).expect("made");
+        let file = bench.path(odd).join("rotator.toml");
+        std::fs::write(&file, "[[store]]\nuri = \"exec:./tool\"\n").expect("written");
+        let run = |args: &[&str]| -> Ended {
+            let mut command = bench.command(args);
+            command.env_remove("ROTATOR_STORE").current_dir(bench.path(odd)).output().expect("it starts").into()
+        };
+        let named = [file.to_str().expect("UTF-8").to_owned()];
+        assert_eq!(words_behind(&run(&["plan"]).code(2).stderr, "rotator --config ", "\n"), named);
+        assert_eq!(words_behind(&run(&["allow"]).code(2).stderr, "rotator allow --yes ", "\n"), named);
+        if !odd.contains('\u{1b}') {
+            let entry = format!("-/{odd}/KEY");
+            for (stdin, end) in [(None, " < FILE"), (Some(""), "\n")] {
+                let mut args = vec!["--store", "sqlite:s.db", "store", "set", "--", &entry];
+                args.extend(stdin.is_none().then_some("value"));
+                let said = bench.run_with(&args, stdin.unwrap_or_default()).code(2).stderr;
+                assert_eq!(words_behind(&said, "rotator store set ", end), ["--", &entry], "{said}");
+            }
+        }
+        assert!(!bench.path("pasted").exists() && !bench.path(odd).join("pasted").exists());
     }
 }

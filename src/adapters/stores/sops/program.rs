@@ -13,6 +13,7 @@ use super::format::{Change, Format};
 use crate::adapters::child::{self, Ran};
 use crate::adapters::environment::{self, Kind};
 use crate::rotation::secret::SecretValue;
+use crate::rotation::shell::operand;
 
 /// The first version that takes a value on stdin.
 const LEAST: (u32, u32) = (3, 11);
@@ -37,7 +38,7 @@ pub(super) enum SopsError {
         limit: Duration,
     },
     /// Its code.
-    #[error("{} (sops ended with {code}; run `sops {verb} {}` to see what it says)", meaning(*code), file.display())]
+    #[error("{} (sops ended with {code}; run `sops {verb} {}` to see what it says)", meaning(*code), operand(file))]
     Code {
         /// What it was to do.
         verb: &'static str,
@@ -199,6 +200,16 @@ fn version(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rotation::shell::real::{HOSTILE, assert_says};
+
+    #[test]
+    fn the_command_names_the_file_whatever_its_name() {
+        for file in HOSTILE {
+            let message = SopsError::Code { verb: "decrypt", file: file.into(), code: 128 }.to_string();
+            let dashes = if file.starts_with('-') { &["--"][..] } else { &[] };
+            assert_says(&message, "` to see what it says", &[&["sops", "decrypt"], dashes, &[file]].concat());
+        }
+    }
 
     #[test]
     fn versions_are_told_apart() {

@@ -24,6 +24,7 @@ use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
+use crate::rotation::shell::operand;
 use api::{Answer, Api};
 pub use settings::{Auth, VaultError, VaultSettings};
 
@@ -135,11 +136,7 @@ impl Vault {
             return Err(CallError::new(CallErrorKind::Unavailable, message));
         }
         if text("/data/type") != Some("kv") || text("/data/options/version") != Some("2") {
-            return Err(other(format!(
-                "{} is no KV engine of version 2, and only that has compare-and-set: `vault kv enable-versioning {}` \
-                 makes it one",
-                self.mount, self.mount
-            )));
+            return Err(other(no_versions(&self.mount)));
         }
         text("/data/uuid")
             .map(str::to_owned)
@@ -321,5 +318,27 @@ impl Backend for Vault {
             self.replace(write, &batch).await.map_err(|failure| after(written, failure))?;
         }
         Ok(())
+    }
+}
+
+fn no_versions(mount: &str) -> String {
+    format!(
+        "{mount} is no KV engine of version 2, and only that has compare-and-set: `vault kv enable-versioning {}` makes it one",
+        operand(mount)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::shell::real::{HOSTILE, assert_says};
+
+    #[test]
+    fn the_command_names_the_mount_whatever_its_name() {
+        for mount in HOSTILE {
+            let dashes = if mount.starts_with('-') { &["--"][..] } else { &[] };
+            let words = [&["vault", "kv", "enable-versioning"], dashes, &[mount]].concat();
+            assert_says(&no_versions(mount), "` makes it one", &words);
+        }
     }
 }
