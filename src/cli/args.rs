@@ -349,7 +349,7 @@ pub struct SandboxArgs {
     /// Accept / in user names, which IAM itself refuses
     #[arg(long)]
     pub allow_slash: bool,
-    /// Make these users, each with one key, and the entries for it in the embedded store of --store
+    /// Make these users, each with one key, and new entries for it in the embedded store of --store, or in one that is empty
     #[arg(long, value_name = "APP/ENVIRONMENT")]
     pub seed: Vec<String>,
 }

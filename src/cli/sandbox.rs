@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::store::open_or_make;
 use crate::rotation::name::EntryName;
 use crate::rotation::secret::{NewKey, SecretValue};
+use crate::rotation::shell::quoted;
 use crate::sandbox::{Behaviour, KeyStatus, Sandbox, SandboxOptions};
 
 /// How old a seeded key is: older than any sensible `older_than`.
@@ -90,9 +91,22 @@ fn seed(context: &Context, args: &SandboxArgs, sandbox: &Sandbox) -> Result<(), 
         entries.push((secret, SecretValue::new(key.secret.expose().as_bytes().to_vec())));
     }
     let store = open_or_make(context, &config)?;
-    store
-        .import(entries)
-        .map_err(|error| CliError::failed(format!("the store failed: {error}"), "name another with --store"))
+    let (uri, _) = config.embedded()?;
+    // What a file or the environment configures may be the store that is in use.
+    let is_named = !context.global.store.is_empty();
+    let added = store.add(entries, !is_named);
+    let added =
+        added.map_err(|error| CliError::failed(format!("the store failed: {error}"), "name another with --store"))?;
+    added.map_err(|entry| {
+        let why = if is_named {
+            format!("the store {} has an entry {entry} already, and a seed replaces none", uri.name)
+        } else {
+            format!("the store {} is not empty (it has {entry}), and the call does not name it", uri.name)
+        };
+        let seeds = args.seed.iter().map(|scope| format!(" --seed {}", quoted(scope)));
+        let command = format!("rotator --store sqlite:sandbox.db sandbox{}", seeds.collect::<String>());
+        CliError::usage(why, format!("nothing was written; name a store of its own: {command}"))
+    })
 }
 
 /// Makes a user that has one old key.

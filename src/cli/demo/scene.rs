@@ -40,6 +40,9 @@ const OTHERS: [(&str, &str); 3] = [
     ("website/production/DATABASE_URL", "postgres://web:s3cr3t@db.internal:5432/web"),
 ];
 
+/// The configuration of all that the demo runs: an empty file.
+const CONFIG: &str = "demo.toml";
+
 /// All of it. The folder is removed with this.
 pub(super) struct Scene {
     /// IAM and STS.
@@ -95,6 +98,7 @@ impl Scene {
             old.insert(*user, user_with_key(&sandbox, user)?);
         }
         let folder = tempfile::Builder::new().prefix("rotator-demo-").tempdir().map_err(|error| failed(&error))?;
+        std::fs::write(folder.path().join(CONFIG), "").map_err(|error| failed(&error))?;
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
         Ok(Self { sandbox, folder, program, old })
     }
@@ -154,6 +158,8 @@ impl Scene {
         command.env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("ROTATOR_STORE", format!("sqlite:{}", folder.join("store.db").display()));
         command.env("ROTATOR_JOURNAL", folder.join("journal.db"));
+        // The file of this machine, in /etc/rotator, has settings and sinks of real keys.
+        command.env("ROTATOR_CONFIG", folder.join(CONFIG));
         // Waits that real AWS needs and the sandbox does not.
         command.env("ROTATOR_POLICY_PROOF_SPAN", "0s").env("ROTATOR_POLICY_SETTLE", "1s");
         command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s").env("ROTATOR_POLICY_SCAN_INTERVAL", "0s");
@@ -250,4 +256,26 @@ pub(super) fn states(document: &str) -> Result<Vec<(String, String)>, CliError> 
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let rotations = document["rotations"].as_array().into_iter().flatten();
     Ok(rotations.map(|rotation| (text(&rotation["user"]), text(&rotation["state"]))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn no_configuration_of_this_machine_is_read() {
+        let scene = Scene::build().expect("a scene");
+        let command = scene.command(&["run"]);
+        let set =
+            |name: &str| command.get_envs().find(|(other, _)| *other == OsStr::new(name)).and_then(|(_, value)| value);
+        let file = Path::new(set("ROTATOR_CONFIG").expect("named"));
+        assert_eq!(std::fs::read(file).expect("it is there"), b"");
+        for name in ["ROTATOR_STORE", "ROTATOR_JOURNAL", "HOME"] {
+            let value = set(name).and_then(OsStr::to_str).expect("set");
+            assert!(value.contains(scene.folder.path().to_str().expect("UTF-8")), "{name}: {value}");
+        }
+    }
 }

@@ -191,6 +191,45 @@ fn a_sandbox_is_ready_when_it_says_where() {
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
+/// A store that is in use, with an entry of the name that a seed would have.
+#[test]
+fn a_seed_replaces_no_entry_and_fills_no_store_that_holds_any_unless_it_is_named() {
+    const ENTRY: &str = "shop/production/AWS_ACCESS_KEY_ID";
+    let bench = Bench::new();
+    let seed = ["sandbox", "--seed", "shop/production", "--seed", "shop/staging"];
+    let named = [&["--store", "sqlite:store.db"][..], &seed].concat();
+    bench.run_with(&["store", "set", ENTRY], "in use").code(0);
+    // A sandbox whose seed was taken runs until it is killed.
+    let refused = |args: &[&str]| -> super::bench::Ended {
+        let mut child = bench.start(args);
+        let began = std::time::Instant::now();
+        while child.try_wait().expect("waited for").is_none() && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = child.kill();
+        super::bench::Ended::from(child.wait_with_output().expect("it ends")).code(2)
+    };
+    for args in [&seed[..], &named] {
+        let ended = refused(args).says("nothing was written").says(ENTRY);
+        let ended = ended.says("--store sqlite:sandbox.db sandbox --seed shop/production --seed shop/staging");
+        assert!(ended.stdout.is_empty(), "no sandbox runs: {}", ended.stdout);
+        bench.run(&["store", "get", ENTRY]).code(0).prints("in use");
+        let listed = bench.run(&["store", "list"]).code(0).stdout;
+        assert_eq!(listed.trim(), ENTRY, "no other entry was written either");
+    }
+    // Beside other entries only where the call names the store.
+    bench.run_with(&["store", "set", "other/app/KEY"], "in use").code(0);
+    bench.run(&["store", "rm", ENTRY]).code(0);
+    refused(&seed).says("store.db is not empty (it has other/app/KEY)");
+    let mut child = bench.start(&named[..5]);
+    let began = std::time::Instant::now();
+    while !bench.run(&["store", "list"]).code(0).stdout.contains(ENTRY) {
+        assert!(began.elapsed() < Duration::from_secs(20), "nothing is filled");
+    }
+    bench.run(&["store", "get", "other/app/KEY"]).code(0).prints("in use");
+    child.kill().and_then(|()| child.wait()).expect("killed");
+}
+
 #[test]
 fn reading_is_not_called_allowed_where_the_last_use_is_denied() {
     let bench = Bench::with_users(&["app1/production"]);

@@ -160,6 +160,31 @@ impl EmbeddedStore {
         })
     }
 
+    /// Adds new entries: all of them, or none where one of them is there already or, with `only_if_empty`, where the store
+    /// holds any at all. The error within is an entry that is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be written.
+    pub fn add(
+        &self,
+        entries: Vec<(EntryName, SecretValue)>,
+        only_if_empty: bool,
+    ) -> Result<Result<(), EntryName>, StoreError> {
+        self.inner.change(|inner, transaction, versions, at| {
+            let held = table::list(transaction).map_err(|error| inner.failed("read", error))?;
+            let is_new = |name: &str| entries.iter().any(|(entry, _)| entry.as_str() == name);
+            if let Some((name, ..)) = held.into_iter().find(|(name, ..)| only_if_empty || is_new(name)) {
+                return Ok(Err(inner.entry(name)?));
+            }
+            for (entry, value) in &entries {
+                let row = inner.seal(versions, entry, value)?;
+                table::set(transaction, &row, at).map_err(|error| inner.failed("written", error))?;
+                inner.note(versions, entry, Some(Written { version: row.version, previous: None }))?;
+            }
+            Ok(Ok(()))
+        })
+    }
+
     /// Removes one entry; whether it was there.
     ///
     /// # Errors
