@@ -107,6 +107,8 @@ faults! {
     SinkWrittenEarly = "sink-written-early",
     /// The search for a key reads values as they are: discovery sees encodings that it does not.
     NarrowSearch = "narrow-search",
+    /// The parts by which a large value is searched do not overlap: what stands across two of them is not found.
+    WindowsApart = "windows-apart",
     /// rotator's own credentials are used again after they have failed, and the failure counts as any other.
     DeadCredentialsUsed = "dead-credentials-used",
     /// A user that IAM does not find is gone, whatever name it may have now.

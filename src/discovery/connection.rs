@@ -42,6 +42,9 @@ impl Encoding {
     }
 }
 
+/// Of more parts no connection string is that anything reads.
+const MOST_PIECES: usize = 100_000;
+
 /// What RFC 3986 never encodes.
 const UNRESERVED: &[u8] = b"-._~";
 /// What base 64 has besides, as far as it may stand there.
@@ -208,6 +211,9 @@ fn url(string: &str) -> Option<Vec<Piece>> {
     if let Some(query) = query {
         let mut at = start + before.len() + 1;
         for parameter in query.split('&') {
+            if pieces.len() > MOST_PIECES {
+                return None;
+            }
             if let Some((name, value)) = parameter.split_once('=') {
                 let part = Part::Parameter { name: name.to_owned() };
                 let begin = at + name.len() + 1;
@@ -224,6 +230,9 @@ fn list(string: &str) -> Option<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut at = 0;
     for item in string.split(';') {
+        if pieces.len() > MOST_PIECES {
+            return None;
+        }
         if !item.trim().is_empty() {
             let (name, value) = item.split_once('=')?;
             let part = Part::Item { name: name.trim().to_owned() };

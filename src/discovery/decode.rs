@@ -1,20 +1,28 @@
 //! Every reading of stored bytes, to a bounded depth: what discovery sees in them and what the search sees are the same.
 //!
 //! The bytes are read as they are, as UTF-16, without the escapes of JSON and YAML and those of URLs, out of base 64 in
-//! each alignment, and out of gzip; whatever that gives is read in all of these ways again. What is kept of a reading
-//! are its words: an id is one, or stands within one.
+//! each alignment, and out of gzip; whatever that gives is read in all of these ways again. What each reading has of
+//! text is shown to the caller at once and kept nowhere.
 //!
 //! A yes too many only keeps a key that could go; a no too many breaks whoever still reads it. So no reading is preferred
 //! to another, and what is not read to its end is told: [`Unopened`].
+//!
+//! A value may have any size: it is read by windows, one after the other, each of which begins somewhat before the end of
+//! the one before. What is compressed is read from its beginning to its end, however far that is, as long as no other
+//! encoding lies around it; else a window has to hold all of it.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read as _;
 
 use zeroize::Zeroizing;
 
+use self::inflate::{Inflated, Whole, inflate};
 use super::escapes::{Unescaped, without_backslashes, without_percents};
 use super::signature::{self, Compressed};
+use super::source::{self, Source};
+use crate::planted::{self, Planted};
+
+mod inflate;
 
 /// How many encodings may lie around an id.
 pub(super) const DEEPEST: usize = 6;
@@ -42,6 +50,27 @@ const MOST_INFLATED: usize = 32 * 1024 * 1024;
 /// How many bytes identify gzip data: ID1, ID2 and CM (RFC 1952, 2.3.1).
 const GZIP_MAGIC: usize = 3;
 
+/// The length of the longest signature of compressed data.
+const LONGEST_HEAD: usize = 10;
+
+/// By which parts a value is read.
+struct Windows {
+    /// How much of it is read at once: most values at once in whole.
+    size: usize,
+    /// How much of it the next window has once more: an id in its encodings has to stand in one window. Six of them make
+    /// some hundred bytes of it, and ten thousand where each is UTF-16 as well.
+    overlap: usize,
+    /// The same where the window cuts off what is compressed and then encoded: as much as a Secret of Helm's takes at most.
+    wide_overlap: usize,
+    /// zlib data is recognized for certain after this many bytes that could be decompressed.
+    surely_zlib: u64,
+}
+
+impl Windows {
+    const OF_VALUES: Self =
+        Self { size: 4 * 1024 * 1024, overlap: 256 * 1024, wide_overlap: 2 * 1024 * 1024, surely_zlib: 16 * 1024 };
+}
+
 /// Stands between two texts, and in no text.
 const BREAK: u8 = 0xff;
 
@@ -54,6 +83,8 @@ pub enum Unopened {
     TooDeep,
     /// It takes more work than a value may.
     TooMuch,
+    /// The store stopped giving it.
+    Unread,
 }
 
 impl std::fmt::Display for Unopened {
@@ -62,58 +93,54 @@ impl std::fmt::Display for Unopened {
             Self::Archive(kind) => write!(f, "it holds {kind} data, which rotator does not open"),
             Self::TooDeep => write!(f, "more than {DEEPEST} encodings lie within each other in it"),
             Self::TooMuch => f.write_str("what is encoded or compressed in it is too much to be searched"),
+            Self::Unread => f.write_str("it could not be read to its end"),
         }
     }
 }
 
-/// What the readings of some bytes have in them.
-pub(super) struct Decoded {
-    /// The words of at least [`SHORTEST`] letters, digits and underscores, each on a line. Overwritten when dropped.
-    pub(super) words: Zeroizing<Vec<u8>>,
-    /// How many bytes of these are words of the value as it is.
-    pub(super) plain: usize,
-    /// Why there may be more.
-    pub(super) unopened: Option<Unopened>,
+/// A text that a reading of the value has: ASCII, with a byte between its parts that is in no text. Every id that this
+/// reading names is a word of it, or stands within one.
+pub(super) struct Met<'t> {
+    pub(super) text: &'t [u8],
+    /// Whether the value itself has it, in no encoding.
+    pub(super) is_plain: bool,
 }
 
-/// Reads the bytes in every way. The time is linear in their number.
-pub(super) fn decode(bytes: &[u8]) -> Decoded {
-    let Decoder { words, plain, unopened, .. } = decoder_of(bytes);
-    Decoded { words, plain, unopened }
+/// Reads the value in every way. Why there may be more in it than was met. The time is linear in its size.
+pub(super) fn decode(value: &dyn Source, met: &mut dyn FnMut(Met<'_>)) -> Option<Unopened> {
+    decoder_of(value, &Windows::OF_VALUES, met).unopened
 }
 
-fn decoder_of(bytes: &[u8]) -> Decoder {
+fn decoder_of<'m>(value: &dyn Source, windows: &'m Windows, met: &'m mut dyn FnMut(Met<'_>)) -> Decoder<'m> {
     let mut decoder = Decoder {
-        words: Zeroizing::new(Vec::new()),
-        plain: 0,
-        unread: VecDeque::new(),
-        seen: HashSet::new(),
+        windows,
+        met,
+        seen: HashMap::new(),
         hasher: RandomState::new(),
-        budget: READ_AT_LEAST.saturating_add(bytes.len().saturating_mul(READ_FOR_EACH_BYTE)),
+        budget: READ_AT_LEAST,
         inflatable: MOST_INFLATED,
         whole: BTreeSet::new(),
         damaged: Vec::new(),
+        cut: Vec::new(),
+        ends: true,
+        cut_off: false,
         unopened: None,
     };
-    decoder.met(0, texts(bytes));
-    decoder.plain = decoder.words.len();
-    decoder.bytes(0, bytes);
-    while let Some((depth, text)) = decoder.unread.pop_front() {
-        decoder.text(depth, &text);
-    }
+    decoder.value(0, value);
     if !decoder.damaged.iter().all(|damaged| decoder.is_whole_elsewhere(damaged)) {
         decoder.not_opened(Unopened::Archive("damaged gzip"));
+    }
+    if !decoder.cut.iter().all(|cut| decoder.is_whole_elsewhere(cut)) {
+        decoder.not_opened(Unopened::TooMuch);
     }
     decoder
 }
 
-struct Decoder {
-    words: Zeroizing<Vec<u8>>,
-    plain: usize,
-    /// Texts and how many encodings were around each, the outer ones first.
-    unread: VecDeque<(usize, Zeroizing<Vec<u8>>)>,
-    /// Length and hash of the texts that were met.
-    seen: HashSet<(usize, u64)>,
+struct Decoder<'m> {
+    windows: &'m Windows,
+    met: &'m mut dyn FnMut(Met<'_>),
+    /// Length and hash of the texts that were met, and in how few encodings each was.
+    seen: HashMap<(usize, u64), usize>,
     hasher: RandomState,
     budget: usize,
     inflatable: usize,
@@ -121,10 +148,27 @@ struct Decoder {
     /// lines that this reading does not join.
     whole: BTreeSet<Vec<u8>>,
     damaged: Vec<Vec<u8>>,
+    /// How what a window has cut off begins.
+    cut: Vec<Vec<u8>>,
+    /// Whether the window in hand is the last one.
+    ends: bool,
+    /// Whether something was cut off by the window in hand.
+    cut_off: bool,
     unopened: Option<Unopened>,
 }
 
-impl Decoder {
+/// Some bytes in hand, and what they are a part of.
+struct Part<'p> {
+    bytes: &'p [u8],
+    whole: &'p dyn Source,
+    at: u64,
+    /// How many of the bytes the window before had, too.
+    known: usize,
+    /// Whether they came out of an encoding.
+    is_decoded: bool,
+}
+
+impl Decoder<'_> {
     /// The first reason stays, but an archive is a better one: it can be named.
     fn not_opened(&mut self, why: Unopened) {
         self.unopened = Some(self.unopened.map_or(why, |before| before.min(why)));
@@ -148,41 +192,87 @@ impl Decoder {
         left.is_some()
     }
 
-    /// Takes in what came out of `depth` encodings.
-    fn bytes(&mut self, depth: usize, bytes: &[u8]) {
-        if !self.spend(bytes.len()) {
-            return;
+    /// Takes in a whole value, or all that came out of what was compressed in `depth` encodings, window by window.
+    fn value(&mut self, depth: usize, value: &dyn Source) {
+        let outer = (self.ends, self.cut_off);
+        let Windows { size, overlap, wide_overlap, .. } = *self.windows;
+        let (mut at, mut known, mut is_harmless) = (0, 0, false);
+        let mut buffer = Zeroizing::new(Vec::new());
+        loop {
+            let bytes = match value.in_memory() {
+                Some(all) => {
+                    let rest = source::from(all, at);
+                    &rest[..rest.len().min(size)]
+                }
+                None if fill(&mut buffer, size, value, at).is_ok() => buffer.as_slice(),
+                None => {
+                    self.not_opened(Unopened::Unread);
+                    break;
+                }
+            };
+            if at == 0 {
+                is_harmless = signature::is_harmless(bytes);
+            }
+            let kind = if at == 0 { signature::archive(bytes) } else { signature::archive_within(bytes) };
+            if let Some(kind) = kind.filter(|_| !is_harmless) {
+                self.not_opened(Unopened::Archive(kind));
+            }
+            (self.ends, self.cut_off) = (bytes.len() < size, false);
+            self.budget = self.budget.saturating_add(bytes.len().saturating_mul(READ_FOR_EACH_BYTE));
+            self.part(depth, &Part { bytes, whole: value, at, known, is_decoded: false });
+            if self.ends {
+                break;
+            }
+            known = match self.cut_off {
+                _ if planted::is(Planted::WindowsApart) => 0,
+                true => wide_overlap,
+                false => overlap,
+            };
+            at += (size - known) as u64;
         }
+        (self.ends, self.cut_off) = outer;
+    }
+
+    /// Takes in what came out of `depth` encodings.
+    fn decoded(&mut self, depth: usize, bytes: &[u8]) {
         if let Some(kind) = signature::archive(bytes) {
             self.not_opened(Unopened::Archive(kind));
         }
-        self.met(depth, texts(bytes));
-        // UTF-16 of either order, with a mark or without: what is ASCII has a zero beside each letter.
-        if memchr::memchr(0, bytes).is_some() {
-            let mut narrow = Zeroizing::new(Vec::with_capacity(bytes.len()));
-            narrow.extend(bytes.iter().filter(|byte| **byte != 0));
-            self.met(depth, texts(&narrow));
-        }
-        self.compressed(depth, bytes);
+        self.part(depth, &Part { bytes, whole: &bytes, at: 0, known: 0, is_decoded: true });
     }
 
-    /// Keeps a text to be read, and its words.
-    fn met(&mut self, depth: usize, text: Zeroizing<Vec<u8>>) {
-        if text.is_empty() || !self.seen.insert((text.len(), self.hasher.hash_one(text.as_slice()))) {
+    fn part(&mut self, depth: usize, part: &Part<'_>) {
+        if !self.spend(part.bytes.len()) {
             return;
         }
-        for word in text.split(|byte| !is_of_word(*byte)).filter(|word| word.len() >= SHORTEST) {
-            self.words.extend_from_slice(word);
-            self.words.push(b'\n');
+        self.met(depth, &texts(part.bytes), depth == 0);
+        // UTF-16 of either order, with a mark or without: what is ASCII has a zero beside each letter.
+        if memchr::memchr(0, part.bytes).is_some() {
+            let narrow = narrow(part.bytes);
+            self.met(depth, &texts(&narrow), false);
         }
-        self.unread.push_back((depth, text));
+        self.compressed(depth, part);
+    }
+
+    /// Shows a text, and reads it.
+    fn met(&mut self, depth: usize, text: &[u8], is_plain: bool) {
+        if text.is_empty() {
+            return;
+        }
+        let before = self.seen.entry((text.len(), self.hasher.hash_one(text))).or_insert(usize::MAX);
+        if *before <= depth {
+            return;
+        }
+        *before = depth;
+        (self.met)(Met { text, is_plain });
+        self.text(depth, text);
     }
 
     fn text(&mut self, depth: usize, text: &[u8]) {
-        for unescaped in [without_backslashes(text), without_percents(text)] {
-            let Some(Unescaped { plain, spells_letters }) = unescaped else { continue };
+        for unescape in [without_backslashes, without_percents] {
+            let Some(Unescaped { plain, spells_letters }) = unescape(text) else { continue };
             if depth < DEEPEST {
-                self.bytes(depth + 1, &plain);
+                self.decoded(depth + 1, &plain);
             } else if spells_letters {
                 self.not_opened(Unopened::TooDeep);
             }
@@ -194,7 +284,7 @@ impl Decoder {
             }
             let plain = out_of_base64(text, begin);
             if depth < DEEPEST {
-                self.bytes(depth + 1, &plain);
+                self.decoded(depth + 1, &plain);
             } else if holds_something(&plain) {
                 self.not_opened(Unopened::TooDeep);
             }
@@ -202,81 +292,74 @@ impl Decoder {
     }
 
     /// Opens what gzip or zlib has compressed, wherever it begins.
-    fn compressed(&mut self, depth: usize, bytes: &[u8]) {
-        let mut rest = bytes;
-        while let Some((kind, from_here)) = signature::compressed(rest) {
+    fn compressed(&mut self, depth: usize, part: &Part<'_>) {
+        let mut from = part.known.saturating_sub(LONGEST_HEAD);
+        while let Some((kind, begin)) = signature::compressed(part.bytes, from) {
             if !self.spend(OF_ONE_ATTEMPT) {
                 return;
             }
             let most = self.inflatable.min(self.budget);
-            let Inflated { plain, whole, left } = match kind {
-                Compressed::Gzip => inflate(flate2::bufread::GzDecoder::new(from_here), most, |it| it.into_inner()),
-                Compressed::Zlib => inflate(flate2::bufread::ZlibDecoder::new(from_here), most, |it| it.into_inner()),
-            };
+            let Inflated { plain, whole, taken, left } = inflate(kind, part.whole, part.at + begin as u64, most);
+            let head = &part.bytes[begin..];
+            let head = head[..head.len().min(16)].to_vec();
+            // Something stands behind every text. What is taken with it needed more, also where nothing was wrong so far.
+            let may_be_cut = part.is_decoded && !self.ends && left <= 1;
+            let is_cut = may_be_cut && (left == 0 || whole == Whole::Damaged);
             match (whole, kind) {
+                (Whole::Yes | Whole::Damaged, Compressed::Zlib) if is_cut && taken >= self.windows.surely_zlib => {
+                    self.cut_off = true;
+                    self.cut.push(head);
+                }
+                (Whole::Damaged, Compressed::Gzip) if is_cut => {
+                    self.cut_off = true;
+                    self.cut.push(head);
+                }
                 (Whole::Yes, _) if depth >= DEEPEST => self.not_opened(Unopened::TooDeep),
                 (Whole::Yes, _) => {
-                    self.whole.insert(beginning(from_here));
+                    self.whole.insert(head);
                 }
-                (Whole::Damaged, Compressed::Gzip) => self.damaged.push(beginning(from_here)),
+                (Whole::Damaged, Compressed::Gzip) => self.damaged.push(head),
                 // Two bytes are no proof that it is zlib's.
                 (Whole::Damaged, Compressed::Zlib) => {}
                 (Whole::TooMuch, _) => self.not_opened(Unopened::TooMuch),
             }
             self.inflatable -= plain.len();
-            self.budget = self.budget.saturating_add(plain.len().saturating_mul(READ_FOR_EACH_BYTE));
             if depth < DEEPEST && whole != Whole::TooMuch {
-                self.bytes(depth + 1, &plain);
+                self.value(depth + 1, &plain.as_slice());
             }
             // Another member may follow.
-            rest = if whole == Whole::Yes { left } else { &from_here[1..] };
+            from =
+                if whole == Whole::Yes { begin + usize::try_from(taken).unwrap_or(usize::MAX / 2) } else { begin + 1 };
         }
     }
 }
 
-/// By which the same data is known in two readings: little more than its header.
-fn beginning(compressed: &[u8]) -> Vec<u8> {
-    compressed[..compressed.len().min(16)].to_vec()
+/// Fills `buffer` with the window that begins at `at`.
+fn fill(buffer: &mut Zeroizing<Vec<u8>>, size: usize, value: &dyn Source, at: u64) -> std::io::Result<()> {
+    buffer.resize(size, 0);
+    let mut filled = 0;
+    while filled < size {
+        match value.read_at(at + filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
 }
 
-/// What came out of compressed data.
-struct Inflated<'b> {
-    plain: Zeroizing<Vec<u8>>,
-    whole: Whole,
-    /// What follows it.
-    left: &'b [u8],
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whole {
-    Yes,
-    Damaged,
-    TooMuch,
-}
-
-fn inflate<'b, D: std::io::Read>(mut decoder: D, most: usize, left: impl Fn(D) -> &'b [u8]) -> Inflated<'b> {
-    let mut plain = Zeroizing::new(Vec::new());
-    let read = (&mut decoder).take(most as u64 + 1).read_to_end(&mut plain);
-    let whole = match read {
-        Ok(_) if plain.len() > most => Whole::TooMuch,
-        Ok(_) => Whole::Yes,
-        Err(_) => Whole::Damaged,
-    };
-    plain.truncate(most);
-    Inflated { plain, whole, left: left(decoder) }
+fn narrow(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut narrow = Zeroizing::new(Vec::with_capacity(bytes.len()));
+    narrow.extend(bytes.iter().filter(|byte| **byte != 0));
+    narrow
 }
 
 /// Whether anything would come of reading these bytes.
 fn holds_something(bytes: &[u8]) -> bool {
-    let narrow = || Zeroizing::new(bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>());
-    signature::compressed(bytes).is_some()
+    signature::compressed(bytes, 0).is_some()
         || signature::archive(bytes).is_some()
         || !texts(bytes).is_empty()
-        || (memchr::memchr(0, bytes).is_some() && !texts(&narrow()).is_empty())
-}
-
-const fn is_of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+        || (memchr::memchr(0, bytes).is_some() && !texts(&narrow(bytes)).is_empty())
 }
 
 /// The texts in the bytes: ASCII, and long enough for an id. Whatever is around an id and in however many encodings, the

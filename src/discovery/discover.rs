@@ -9,14 +9,21 @@ use super::document::{self, Field, Group};
 use super::form;
 use super::label::Label;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
-use super::named::Haystack;
+use super::named::{self, Ids};
 use super::nested;
-use super::pairing::{ByValue, Pair, Paired, Seen, pair};
+use super::pairing::{ByValue, Pair, Paired, Seen, TooMuch, pair};
 use super::place::{Location, Part, Place, Spot};
 use super::siblings;
-use super::splice::{SpliceError, rehearse_splice};
+use super::splice::{Rehearsed, SpliceError, rehearse_all};
+use super::sweep;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::SecretValue;
+
+/// A value with more pairs, or more ids of keys, is searched and not taken apart: none of its pairs is rotated.
+pub const MOST_PAIRS: usize = 1000;
+
+/// A larger value is searched and not taken apart. The largest that a store other than a file gives is 1 MiB, as a rule.
+pub const LARGEST_DOCUMENT: usize = 4 * 1024 * 1024;
 
 /// An entry as it was read.
 #[derive(Debug)]
@@ -47,19 +54,29 @@ pub struct Findings {
     pub left_alone: Vec<LeftAlone>,
 }
 
-/// Finds the keys in `entries`, which are all entries of all stores.
+/// Finds the keys in `entries`, which are all entries of all stores. The time is linear in their size.
 #[must_use]
 pub fn discover(entries: &[StoredEntry]) -> Findings {
     let mut sorted: Vec<&StoredEntry> = entries.iter().collect();
     sorted.sort_by_key(|entry| (&entry.store, &entry.name));
     let mut scan = Scan::default();
+    let mut ids = Vec::with_capacity(sorted.len());
+    for entry in &sorted {
+        let Ids { ids: of_this, are_more } = named::ids(&entry.value, MOST_PAIRS);
+        if are_more {
+            scan.leave_whole(entry);
+        }
+        ids.push(of_this);
+    }
     for together in sorted.chunk_by(|one, two| one.store == two.store && one.name.scope() == two.name.scope()) {
         scan.environment(together);
     }
     let values = sorted.iter().map(|entry| ((&entry.store, &entry.name), &entry.value)).collect();
     scan.judge(&values);
-    for entry in sorted {
-        scan.sweep(entry);
+    for (entry, ids) in sorted.into_iter().zip(ids) {
+        if !scan.left_whole.contains(&(entry.store.clone(), entry.name.clone())) {
+            scan.sweep(entry, ids);
+        }
     }
     scan.findings.left_alone.sort();
     scan.findings.left_alone.dedup();
@@ -74,6 +91,8 @@ struct Scan {
     findings: Findings,
     /// Which ids have been told of in which entry.
     told: BTreeSet<(StoreName, EntryName, AccessKeyId)>,
+    /// Entries with too many pairs.
+    left_whole: BTreeSet<(StoreName, EntryName)>,
 }
 
 impl Scan {
@@ -81,25 +100,31 @@ impl Scan {
     fn environment(&mut self, entries: &[&StoredEntry]) {
         let mut whole = Vec::new();
         for entry in entries {
-            let (read, strings) = read(entry);
-            self.collect(&entry.store, Paired { pairs: strings, left_alone: Vec::new() });
-            match read {
-                Read::Document(fields, inside) => {
-                    for fields in std::iter::once(fields).chain(inside) {
-                        self.collect(&entry.store, pair(fields, ByValue::Yes));
+            let is_taken_apart = !self.left_whole.contains(&(entry.store.clone(), entry.name.clone()));
+            if !is_taken_apart || entry.value.expose().len() > LARGEST_DOCUMENT {
+                continue;
+            }
+            match take_apart(entry) {
+                Ok(Taken { paired, whole: seen, is_text }) => {
+                    self.collect(&entry.store, paired);
+                    whole.extend(seen);
+                    if !is_text && Label::of_entry(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
+                        self.leave(None, &entry.store, vec![sweep::whole_value(&entry.name)], WhyLeftAlone::NotUtf8);
                     }
                 }
-                Read::Whole(seen) => whole.push(seen),
-                Read::NotText => {
-                    if Label::of_entry(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
-                        self.leave(None, &entry.store, vec![whole_value(&entry.name)], WhyLeftAlone::NotUtf8);
-                    }
-                }
+                Err(TooMuch) => self.leave_whole(entry),
             }
         }
-        if let Some(first) = entries.first() {
-            self.collect(&first.store, pair(whole, ByValue::No));
+        // Of one text an entry: here nothing is held against all others.
+        if let (Some(first), Ok(paired)) = (entries.first(), pair(whole, ByValue::No)) {
+            self.collect(&first.store, paired);
         }
+    }
+
+    /// Leaves a value alone that has too many pairs.
+    fn leave_whole(&mut self, entry: &StoredEntry) {
+        self.left_whole.insert((entry.store.clone(), entry.name.clone()));
+        self.leave(None, &entry.store, vec![sweep::whole_value(&entry.name)], WhyLeftAlone::TooManyPairs);
     }
 
     fn collect(&mut self, store: &StoreName, paired: Paired) {
@@ -127,60 +152,60 @@ impl Scan {
 
     /// Which of the pairs are candidates.
     fn judge(&mut self, values: &Values<'_>) {
-        for (key_id, pairs) in std::mem::take(&mut self.pairs) {
-            let mut places: Vec<Place> = pairs
-                .iter()
-                .map(|(store, pair)| Place {
-                    store: store.clone(),
-                    id: pair.id_spot.clone(),
-                    secret: pair.secret_spot.clone(),
-                })
-                .collect();
-            places.sort();
-            match why_not(&key_id, &pairs, &places, values) {
-                None => self.findings.candidates.push(Candidate { key_id, places }),
-                Some(why) => {
-                    let mut spots: Vec<(StoreName, Spot)> = Vec::new();
-                    for place in places {
-                        spots.push((place.store.clone(), place.id));
-                        spots.push((place.store, place.secret));
-                    }
-                    self.findings.left_alone.push(LeftAlone { key_id: Some(key_id), places: spots, why });
-                }
+        let pairs = std::mem::take(&mut self.pairs);
+        let places: Vec<Vec<Place>> = pairs.values().map(|pairs| places_of(pairs)).collect();
+        let whys: Vec<Option<WhyLeftAlone>> = pairs.iter().map(|(key_id, pairs)| why_not(key_id, pairs)).collect();
+        let tried = pairs.keys().zip(&places).zip(&whys).filter(|(_, why)| why.is_none());
+        let mut rehearsed: Vec<Rehearsed<'_>> =
+            tried.map(|((key_id, places), _)| Rehearsed::new(key_id, places)).collect();
+        rehearse_all(&mut rehearsed, |store, entry| values.get(&(store, entry)).copied());
+        let failed = rehearsed.into_iter().filter_map(|one| Some((one.key.clone(), one.failed?.1)));
+        let failed: BTreeMap<AccessKeyId, SpliceError> = failed.collect();
+        for ((key_id, places), why) in pairs.into_keys().zip(places).zip(whys) {
+            let cannot = |error| WhyLeftAlone::CannotBeSpliced { why: format!("failed to {error}") };
+            let Some(why) = why.or_else(|| failed.get(&key_id).map(cannot)) else {
+                self.findings.candidates.push(Candidate { key_id, places });
+                continue;
+            };
+            let mut spots: Vec<(StoreName, Spot)> = Vec::new();
+            for place in places {
+                spots.push((place.store.clone(), place.id));
+                spots.push((place.store, place.secret));
             }
+            self.findings.left_alone.push(LeftAlone { key_id: Some(key_id), places: spots, why });
         }
     }
 
     /// Whatever id an entry names that nothing has been said about.
-    fn sweep(&mut self, entry: &StoredEntry) {
-        let mut fields = None;
-        let text = entry.value.expose_text();
-        for (seen, is_name) in [(Haystack::new(&entry.value), false), (Haystack::of_name(&entry.name), true)] {
-            for id in seen.ids() {
-                if self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone())) {
-                    continue;
-                }
-                let why = match text {
-                    _ if is_name => WhyLeftAlone::InName,
-                    Some(text) => {
-                        let fields = fields.get_or_insert_with(|| document::fields(text).unwrap_or_default());
-                        unsupported(text, fields, &id)
-                    }
-                    None => WhyLeftAlone::NotUtf8,
-                };
-                self.leave(Some(id), &entry.store, vec![whole_value(&entry.name)], why);
+    fn sweep(&mut self, entry: &StoredEntry, in_value: BTreeSet<AccessKeyId>) {
+        let in_name = named::ids(&entry.name.as_str().as_bytes(), MOST_PAIRS).ids;
+        let is_new = |id: &AccessKeyId| !self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone()));
+        let in_value: Vec<AccessKeyId> = in_value.into_iter().filter(|id| is_new(id)).collect();
+        let whole = || vec![sweep::whole_value(&entry.name)];
+        for (id, why) in sweep::reasons(&entry.value, in_value) {
+            self.leave(Some(id), &entry.store, whole(), why);
+        }
+        for id in in_name {
+            if !self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone())) {
+                self.leave(Some(id), &entry.store, whole(), WhyLeftAlone::InName);
             }
         }
     }
 }
 
-/// Why a key that was found whole is no candidate.
-fn why_not(
-    key_id: &AccessKeyId,
-    pairs: &[(StoreName, Pair)],
-    places: &[Place],
-    values: &Values<'_>,
-) -> Option<WhyLeftAlone> {
+fn places_of(pairs: &[(StoreName, Pair)]) -> Vec<Place> {
+    let place = |(store, pair): &(StoreName, Pair)| Place {
+        store: store.clone(),
+        id: pair.id_spot.clone(),
+        secret: pair.secret_spot.clone(),
+    };
+    let mut places: Vec<Place> = pairs.iter().map(place).collect();
+    places.sort();
+    places
+}
+
+/// Why a key that was found whole is no candidate, as far as what was found tells.
+fn why_not(key_id: &AccessKeyId, pairs: &[(StoreName, Pair)]) -> Option<WhyLeftAlone> {
     if let Some(why) = never_rotated(key_id) {
         return Some(why);
     }
@@ -188,21 +213,7 @@ fn why_not(
         return Some(WhyLeftAlone::TemporaryKey);
     }
     let (_, first) = pairs.first()?;
-    if pairs.iter().any(|(_, pair)| pair.secret != first.secret) {
-        return Some(WhyLeftAlone::TwoSecrets);
-    }
-    for of_one_store in places.chunk_by(|one, two| one.store == two.store) {
-        if let Err(error) = rehearse(of_one_store, values) {
-            return Some(WhyLeftAlone::CannotBeSpliced { why: format!("failed to {error}") });
-        }
-    }
-    None
-}
-
-fn rehearse(places: &[Place], values: &Values<'_>) -> Result<(), SpliceError> {
-    let Some(first) = places.first() else { return Ok(()) };
-    let places: Vec<&Place> = places.iter().collect();
-    rehearse_splice(&places, |entry| values.get(&(&first.store, entry)).copied())
+    pairs.iter().any(|(_, pair)| pair.secret != first.secret).then_some(WhyLeftAlone::TwoSecrets)
 }
 
 /// Keys that are never rotated, wherever they stand.
@@ -216,18 +227,33 @@ fn never_rotated(id: &AccessKeyId) -> Option<WhyLeftAlone> {
     }
 }
 
-/// Where in `text` the id stands that nothing was made of.
-fn unsupported(text: &str, fields: &[Field], id: &AccessKeyId) -> WhyLeftAlone {
-    let line = text.find(id.as_str()).map(|at| text[..at].matches('\n').count() + 1);
-    let holds = |field: &&Field| field.text.as_ref().is_ok_and(|said| said.contains(id.as_str()));
-    WhyLeftAlone::UnsupportedForm {
-        line: line.filter(|_| text.trim_end().contains('\n')),
-        within: fields.iter().find(holds).map(|field| field.location.to_string()),
-    }
+/// What was made of one value.
+struct Taken {
+    paired: Paired,
+    /// The one text that it is, named by the entry.
+    whole: Option<Seen>,
+    is_text: bool,
 }
 
-fn whole_value(entry: &EntryName) -> Spot {
-    Spot { entry: entry.clone(), location: Location::WholeValue }
+fn take_apart(entry: &StoredEntry) -> Result<Taken, TooMuch> {
+    let (read, strings) = read(entry);
+    let mut paired = Paired { pairs: strings, left_alone: Vec::new() };
+    let (mut whole, mut is_text) = (None, true);
+    match read {
+        Read::Document(fields, inside) => {
+            for fields in std::iter::once(fields).chain(inside) {
+                let Paired { pairs, left_alone } = pair(fields, ByValue::Yes)?;
+                paired.pairs.extend(pairs);
+                paired.left_alone.extend(left_alone);
+                if paired.pairs.len() + paired.left_alone.len() > MOST_PAIRS {
+                    return Err(TooMuch);
+                }
+            }
+        }
+        Read::Whole(seen) => whole = Some(seen),
+        Read::NotText => is_text = false,
+    }
+    Ok(Taken { paired, whole, is_text })
 }
 
 /// An entry's value, taken for what it looks like.
@@ -317,6 +343,8 @@ fn seen_in(entry: &StoredEntry, field: Field) -> Seen {
 
 #[cfg(test)]
 mod left_alone_tests;
+#[cfg(test)]
+mod limits_tests;
 #[cfg(test)]
 mod others_tests;
 #[cfg(test)]

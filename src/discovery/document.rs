@@ -31,6 +31,33 @@ pub(super) struct Field {
     pub(super) ties: usize,
 }
 
+/// What all fields of a document may take, with the names of what is around each: a text whose fields take more is none that
+/// is taken apart.
+const MOST_TAKEN: usize = 48 * 1024 * 1024;
+
+/// About what one field takes without its names.
+const OF_ONE_FIELD: usize = 256;
+
+/// What the fields of a document may still take.
+pub(super) struct Room(usize);
+
+impl Room {
+    pub(super) const fn new() -> Self {
+        Self(MOST_TAKEN)
+    }
+
+    /// `bytes` bytes are made. `None` if these are too many.
+    pub(super) fn take(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(bytes)?;
+        Some(())
+    }
+
+    /// A field is made, whose names have `names` bytes.
+    pub(super) fn take_field(&mut self, names: usize) -> Option<()> {
+        self.take(names.saturating_add(OF_ONE_FIELD))
+    }
+}
+
 /// What a text says, or why that cannot be told.
 pub(super) type Said = Result<Zeroizing<String>, Unclear>;
 

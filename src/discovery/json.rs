@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Writing, lies_beneath, segment};
+use super::document::{Field, Group, Room, Writing, lies_beneath, segment};
 use super::place::Location;
 
 /// Deeper documents are not read: the scanner calls itself for each level.
@@ -27,7 +27,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
         fields.iter_mut().for_each(|field| field.span = field.span.start + start..field.span.end + start);
         return Some(fields);
     }
-    let mut scanner = Scanner { text, at: start, fields: Vec::new(), twice: BTreeSet::new() };
+    let mut scanner = Scanner { text, at: start, fields: Vec::new(), twice: BTreeSet::new(), room: Room::new() };
     scanner.value(&Around { pointer: String::new(), group: String::new(), name: None }, 0)?;
     let Scanner { mut fields, twice, .. } = scanner;
     if !twice.is_empty() {
@@ -90,6 +90,7 @@ struct Scanner<'a> {
     fields: Vec<Field>,
     /// Pointers that more than one member has.
     twice: BTreeSet<String>,
+    room: Room,
 }
 
 /// Where a value stands.
@@ -106,11 +107,13 @@ impl Scanner<'_> {
         if depth > DEEPEST {
             return None;
         }
+        self.room.take(around.pointer.len())?;
         match self.peek()? {
             b'{' => self.object(&around.pointer, depth),
             b'[' => self.array(around, depth),
             b'"' => {
                 let (span, text) = self.string()?;
+                self.room.take_field(around.group.len() + around.name.as_ref().map_or(0, String::len))?;
                 self.fields.push(Field {
                     location: Location::Json { pointer: around.pointer.clone() },
                     name: around.name.clone(),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::place::Spot;
 use crate::rotation::name::{AccessKeyId, StoreName};
 
@@ -54,6 +55,11 @@ pub enum WhyLeftAlone {
         /// In the text at this place of a document, which holds more than the id.
         within: Option<String>,
     },
+    /// The value has more pairs than are told apart ([`super::MOST_PAIRS`]), or more halves of pairs. It is searched, and
+    /// holds back the keys that it names.
+    TooManyPairs,
+    /// The value is larger than what is taken apart ([`super::LARGEST_DOCUMENT`]). It is searched.
+    TooLarge,
     /// The id stands in the entry's name.
     InName,
     /// The splice was tried and failed.
@@ -107,6 +113,8 @@ impl LeftAlone {
             WhyLeftAlone::TwoSecrets
             | WhyLeftAlone::Ambiguous { .. }
             | WhyLeftAlone::NotUtf8
+            | WhyLeftAlone::TooManyPairs
+            | WhyLeftAlone::TooLarge
             | WhyLeftAlone::UnsupportedForm { .. }
             | WhyLeftAlone::CannotBeSpliced { .. } => true,
             WhyLeftAlone::TemporaryKey
@@ -136,6 +144,8 @@ impl WhyLeftAlone {
             Self::NotASecret { .. } => "not-a-secret",
             Self::NotUtf8 => "not-utf8",
             Self::UnsupportedForm { .. } => "unsupported-form",
+            Self::TooManyPairs => "too-many-pairs",
+            Self::TooLarge => "too-large",
             Self::InName => "in-name",
             Self::CannotBeSpliced { .. } => "cannot-be-spliced",
         }
@@ -168,6 +178,17 @@ impl fmt::Display for WhyLeftAlone {
                 }
                 f.write_str("in a form that rotator cannot edit: use an entry of its own, JSON, YAML, or dotenv")
             }
+            Self::TooManyPairs => write!(
+                f,
+                "it holds more than {MOST_PAIRS} pairs or halves of pairs, and no pair in it is rotated; rotator searches it \
+                 all the same and removes no key that it names: make several entries of it"
+            ),
+            Self::TooLarge => write!(
+                f,
+                "the id stands in a value of more than {} MiB, which rotator searches and does not edit: give the pair \
+                 an entry of its own",
+                LARGEST_DOCUMENT / (1024 * 1024)
+            ),
             Self::InName => {
                 f.write_str("the id stands in the entry's name, which rotator does not change: rename the entry")
             }
@@ -237,6 +258,8 @@ mod tests {
             WhyLeftAlone::NotUtf8,
             WhyLeftAlone::UnsupportedForm { line: None, within: None },
             WhyLeftAlone::UnsupportedForm { line: Some(3), within: Some("/a".to_owned()) },
+            WhyLeftAlone::TooManyPairs,
+            WhyLeftAlone::TooLarge,
             WhyLeftAlone::InName,
             WhyLeftAlone::CannotBeSpliced { why: "w".to_owned() },
         ];

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Said, Unclear, Writing};
+use super::document::{Field, Group, Room, Said, Unclear, Writing};
 use super::form;
 use super::place::Location;
 
@@ -33,7 +33,7 @@ enum Foreign {
 fn read(text: &str, foreign: Foreign) -> Option<Vec<Field>> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut reader = Reader { text, at: start };
-    let mut section: Option<String> = None;
+    let (mut section, mut room): (Option<String>, _) = (None, Room::new());
     let mut fields: Vec<Field> = Vec::new();
     let mut seen: BTreeMap<Location, usize> = BTreeMap::new();
     // After what may be the head of a section and cannot be read nothing is known to be of the section before.
@@ -63,6 +63,7 @@ fn read(text: &str, foreign: Foreign) -> Option<Vec<Field>> {
             Some(Item::Section(name)) => (section, is_lost) = (Some(name), false),
             Some(Item::Assignment(..)) if is_lost => {}
             Some(Item::Assignment(variable, span, text, writing)) => {
+                room.take_field(2 * (section.as_ref().map_or(0, String::len) + variable.len()))?;
                 let location = Location::Variable { section: section.clone(), variable: variable.clone() };
                 let twice = if let Some(first) = seen.get(&location) {
                     fields.get_mut(*first).into_iter().for_each(|field| field.twice = true);

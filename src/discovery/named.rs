@@ -1,45 +1,44 @@
 //! Whether an entry names an id: in its value or its own name, in whatever encodings ([`super::decode`]).
 //!
-//! Before a key is removed, every stored value is searched for all old keys. Both sides are prepared once, and one pass over
-//! a value finds all keys in it. A key that is found by mistake only stays; a key that is missed is deleted while something
-//! still reads it. Hence there are no word boundaries and no guess at a value's form: every reading is tried.
+//! Before a key is removed, every stored value is searched for all old keys. They are prepared once, and one pass over
+//! a value finds all keys in it, whatever its size; nothing of it is kept. A key that is found by mistake only stays; a
+//! key that is missed is deleted while something still reads it. Hence there are no word boundaries and no guess at a
+//! value's form: every reading is tried.
 
 use std::collections::BTreeSet;
 
 use aho_corasick::AhoCorasick;
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
 use zeroize::Zeroizing;
 
-use super::decode::{Decoded, Unopened, decode};
+use super::decode::{Met, Unopened, decode};
+use super::source::Source;
 use super::{escapes, form};
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
 use crate::rotation::secret::SecretValue;
 
-/// Whether `value` names `id`. For many ids or values, prepare [`Haystack`] and [`Needle`].
+/// Whether `value` names `id`. For many ids or values, prepare [`Needles`].
 #[must_use]
 pub fn names(value: &SecretValue, id: &AccessKeyId) -> bool {
-    Haystack::new(value).names(&Needle::new(id))
+    !Needles::new([id]).search(value).named.is_empty()
 }
 
-/// An id, prepared to be sought in many values.
-#[derive(Debug, Clone)]
-pub struct Needle(Finder<'static>);
-
-impl Needle {
-    /// Prepares the id.
-    #[must_use]
-    pub fn new(id: &AccessKeyId) -> Self {
-        Self(Finder::new(id.as_str()).into_owned())
-    }
-}
-
-/// Many ids, prepared to be sought in many values at once: one pass over a value finds all of them.
+/// Ids, prepared to be sought in many values at once: one pass over a value finds all of them.
 #[derive(Debug)]
 pub struct Needles {
     ids: Vec<AccessKeyId>,
     /// `None` if the ids are too many for one: with 20 characters each, more than a hundred million.
     automaton: Option<AhoCorasick>,
+}
+
+/// What a search of one value found.
+#[derive(Debug, Default)]
+pub struct Searched<'n> {
+    /// The ids that it names.
+    pub named: BTreeSet<&'n AccessKeyId>,
+    /// Why there may be more: the value counts as one that may name any key.
+    pub unopened: Option<Unopened>,
 }
 
 impl Needles {
@@ -49,76 +48,78 @@ impl Needles {
         Self { automaton: AhoCorasick::new(ids.iter().map(AccessKeyId::as_str)).ok(), ids }
     }
 
-    /// Those that stand anywhere in the text.
-    fn within(&self, text: &[u8]) -> BTreeSet<&AccessKeyId> {
+    /// Searches a value.
+    #[must_use]
+    pub fn search(&self, value: &dyn Source) -> Searched<'_> {
+        let mut named = BTreeSet::new();
+        let unopened = decode(value, &mut |Met { text, is_plain }| {
+            if is_plain || !planted::is(Planted::NarrowSearch) {
+                self.within(text, &mut named);
+            }
+        });
+        Searched { named, unopened }
+    }
+
+    /// Searches the name of an entry.
+    #[must_use]
+    pub fn in_name(&self, name: &EntryName) -> BTreeSet<&AccessKeyId> {
+        self.search(&name.as_str().as_bytes()).named
+    }
+
+    /// Adds those that stand anywhere in the text.
+    fn within<'n>(&'n self, text: &[u8], named: &mut BTreeSet<&'n AccessKeyId>) {
         match &self.automaton {
             Some(automaton) => {
-                automaton.find_overlapping_iter(text).map(|found| &self.ids[found.pattern().as_usize()]).collect()
+                let found = automaton.find_overlapping_iter(text);
+                named.extend(found.map(|found| &self.ids[found.pattern().as_usize()]));
             }
-            None => self.ids.iter().filter(|id| memmem::find(text, id.as_str().as_bytes()).is_some()).collect(),
+            None => named.extend(self.ids.iter().filter(|id| memmem::find(text, id.as_str().as_bytes()).is_some())),
+        }
+    }
+
+    /// Where each of them stands first in a text, as it is: in the order of the places.
+    pub(super) fn first_places(&self, text: &[u8]) -> Vec<(usize, &AccessKeyId)> {
+        let mut seen = BTreeSet::new();
+        match &self.automaton {
+            Some(automaton) => {
+                let found = automaton.find_overlapping_iter(text);
+                let found = found.map(|found| (found.start(), &self.ids[found.pattern().as_usize()]));
+                let mut places: Vec<_> = found.filter(|(_, id)| seen.insert(*id)).collect();
+                places.sort();
+                places
+            }
+            None => {
+                let at = |id: &AccessKeyId| memmem::find(text, id.as_str().as_bytes());
+                let mut places: Vec<_> = self.ids.iter().filter_map(|id| Some((at(id)?, id))).collect();
+                places.sort();
+                places
+            }
         }
     }
 }
 
-/// A value or a name, prepared to have many ids sought in it. What it holds is overwritten when it is dropped.
-pub struct Haystack {
-    /// All words that may be ids or have them in them, from every reading.
-    words: Zeroizing<Vec<u8>>,
-    /// How many bytes of these are words of it as it is.
-    plain: usize,
-    unopened: Option<Unopened>,
+/// Ids that a value or a name has, as far as they can be told by their form alone.
+pub(super) struct Ids {
+    pub(super) ids: BTreeSet<AccessKeyId>,
+    /// Whether there are more than were asked for: these are some of them.
+    pub(super) are_more: bool,
 }
 
-impl std::fmt::Debug for Haystack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Haystack(…)")
-    }
-}
-
-impl Haystack {
-    /// Prepares a value.
-    #[must_use]
-    pub fn new(value: &SecretValue) -> Self {
-        Self::of(value.expose())
-    }
-
-    /// Prepares an entry's name.
-    #[must_use]
-    pub fn of_name(name: &EntryName) -> Self {
-        Self::of(name.as_str().as_bytes())
-    }
-
-    fn of(bytes: &[u8]) -> Self {
-        let Decoded { words, plain, unopened } = decode(bytes);
-        Self { words, plain, unopened }
-    }
-
-    /// Whether the id is named.
-    #[must_use]
-    pub fn names(&self, id: &Needle) -> bool {
-        id.0.find(self.searched()).is_some()
-    }
-
-    /// Which of the ids are named.
-    #[must_use]
-    pub fn named<'n>(&self, ids: &'n Needles) -> BTreeSet<&'n AccessKeyId> {
-        ids.within(self.searched())
-    }
-
-    fn searched(&self) -> &[u8] {
-        if planted::is(Planted::NarrowSearch) { &self.words[..self.plain] } else { self.words.as_slice() }
-    }
-
-    /// Why there may be more ids than were found, and the value counts as one that may name any key.
-    #[must_use]
-    pub const fn unopened(&self) -> Option<Unopened> {
-        self.unopened
-    }
-
-    /// Every id that is named and that can be told by its form alone.
-    pub(super) fn ids(&self) -> BTreeSet<AccessKeyId> {
-        form::ids_within(&self.words).collect()
-    }
+/// The ids in `value`, but not more than `most`.
+pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
+    let mut found = Ids { ids: BTreeSet::new(), are_more: false };
+    decode(value, &mut |Met { text, .. }| {
+        let mut of_this = form::ids_within(text);
+        while !found.are_more
+            && let Some(id) = of_this.next()
+        {
+            found.are_more = found.ids.len() == most && !found.ids.contains(&id);
+            if !found.are_more {
+                found.ids.insert(id);
+            }
+        }
+    });
+    found
 }
 
 /// The bytes with `%XX` taken off; none where there is none.

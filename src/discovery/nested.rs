@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::connection;
-use super::document::{self, Field, Group, Unclear, Writing};
+use super::document::{self, Field, Group, Room, Unclear, Writing};
 use super::form;
 use super::label::Label;
 use super::place::Location;
 
 /// The fields of the document that `outer`, a field of `document`, says; none where it says something else.
-pub(super) fn fields(document: &str, outer: &Field) -> Option<Vec<Field>> {
+pub(super) fn fields(document: &str, outer: &Field, room: &mut Room) -> Option<Vec<Field>> {
     let said = outer.text.as_ref().ok()?;
     if !may_be(said) {
         return None;
@@ -19,6 +19,7 @@ pub(super) fn fields(document: &str, outer: &Field) -> Option<Vec<Field>> {
     let offsets = connection::offsets(document, outer, said);
     let mut inside = Vec::with_capacity(fields.len());
     for field in fields {
+        room.take_field(outer.location.names())?;
         let writing = written(field.writing);
         // The quotes of a JSON string may be escaped where it stands: they are not replaced.
         let quote = usize::from(field.writing == Writing::JsonString);
@@ -72,8 +73,9 @@ fn variable(said: &str) -> Option<&str> {
 pub(super) fn unfold(document: &str, fields: &mut Vec<Field>) -> Vec<Vec<Field>> {
     let mut documents = Vec::new();
     let mut variables: BTreeMap<Location, Field> = BTreeMap::new();
+    let mut room = Room::new();
     fields.retain(|outer| {
-        let Some(mut inside) = self::fields(document, outer) else { return true };
+        let Some(mut inside) = self::fields(document, outer, &mut room) else { return true };
         let is_variable = outer.text.as_ref().is_ok_and(|said| variable(said).is_some());
         if is_variable {
             let is_element = outer.name.is_none() && matches!(outer.group, Group::Tree { .. });

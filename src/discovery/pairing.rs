@@ -1,7 +1,7 @@
 //! Which id belongs to which secret, among texts that stand together. Nothing is guessed: what more than one reading
 //! fits is left alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
@@ -51,22 +51,43 @@ pub(super) enum ByValue {
     No,
 }
 
-/// Pairs what stands together, by name first.
-pub(super) fn pair(seen: Vec<Seen>, by_value: ByValue) -> Paired {
-    let mut pool = Pool { open: seen.iter().map(|_| true).collect(), seen, paired: Paired::default() };
+/// The most secrets of which a report says where they stand, of all that may belong to an id.
+const MOST_TOLD: usize = 20;
+
+/// The most comparisons of an id with a secret in one document, where no name says what belongs together.
+const MOST_COMPARED: usize = 4_000_000;
+
+/// More stands together than can be told apart with a bounded amount of work.
+pub(super) struct TooMuch;
+
+/// Pairs what stands together, by name first. The time is linear in what is seen.
+pub(super) fn pair(mut seen: Vec<Seen>, by_value: ByValue) -> Result<Paired, TooMuch> {
+    seen.retain(Seen::may_be_half);
+    let mut tokens: BTreeMap<Group, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for token in seen.iter().filter(|seen| !seen.text().is_empty()) {
+        let Some(label) = token.label_of(Half::Token) else { continue };
+        tokens.entry(token.group.clone()).or_default().insert(label.stem.clone());
+    }
+    let open = seen.iter().map(|_| true).collect();
+    let mut pool = Pool { open, seen, tokens, paired: Paired::default() };
     pool.set_unreadable_aside();
     for key in [exact_key, spelling_key, stem_key, loose_key] {
         pool.pair_by_name(key);
     }
     match by_value {
-        ByValue::Yes => pool.pair_by_value(),
+        ByValue::Yes => pool.pair_by_value()?,
         ByValue::No => pool.report_unrelated_names(),
     }
     pool.report_the_rest();
-    pool.paired
+    Ok(pool.paired)
 }
 
 impl Seen {
+    /// Whether it may be of interest at all.
+    fn may_be_half(&self) -> bool {
+        self.label.is_some() || form::has_id_form(self.text()) || form::has_secret_form(self.text())
+    }
+
     fn text(&self) -> &str {
         self.text.as_ref().map_or("", |text| text.as_str())
     }
@@ -143,6 +164,8 @@ struct Pool {
     seen: Vec<Seen>,
     /// Which of `seen` nothing has been made of yet.
     open: Vec<bool>,
+    /// The stems of the session tokens in each group.
+    tokens: BTreeMap<Group, BTreeSet<Vec<String>>>,
     paired: Paired,
 }
 
@@ -163,11 +186,7 @@ impl Pool {
         let (half, other) = (&self.seen[id], &self.seen[secret]);
         let Some(key_id) = half.id() else { return };
         let stem = half.label_of(Half::Id).map(|label| &label.stem);
-        let has_token = self.seen.iter().any(|seen| {
-            seen.group == half.group
-                && !seen.text().is_empty()
-                && seen.label_of(Half::Token).is_some_and(|label| stem.is_none_or(|stem| *stem == label.stem))
-        });
+        let has_token = self.tokens.get(&half.group).is_some_and(|stems| stem.is_none_or(|stem| stems.contains(stem)));
         self.paired.pairs.push(Pair {
             id: key_id,
             secret: Zeroizing::new(other.text().to_owned()),
@@ -177,13 +196,13 @@ impl Pool {
         });
     }
 
-    /// Leaves each of the ids alone, together with the secrets it might have had.
+    /// Leaves each of the ids alone, together with some of the secrets it might have had.
     fn leave(&mut self, ids: &[usize], secrets: &[usize], why: &WhyLeftAlone) {
         for id in ids {
             self.open[*id] = false;
             let seen = &self.seen[*id];
             let mut spots = vec![seen.spot.clone()];
-            spots.extend(secrets.iter().map(|secret| self.seen[*secret].spot.clone()));
+            spots.extend(secrets.iter().take(MOST_TOLD).map(|secret| self.seen[*secret].spot.clone()));
             // What is no id by its form may be another service's secret: not told.
             let key_id = seen.id().filter(|id| form::may_be_id(id.as_str()));
             self.paired.left_alone.push((key_id, spots, why.clone()));
@@ -279,9 +298,9 @@ impl Pool {
 
     fn report_the_rest(&mut self) {
         // A secret that was named as one of several has been told of.
-        let told: Vec<&Spot> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
+        let told: BTreeSet<&Spot> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
         for (seen, open) in self.seen.iter().zip(&mut self.open) {
-            *open = *open && !told.contains(&&seen.spot);
+            *open = *open && !told.contains(&seen.spot);
         }
         let is_id = |seen: &Seen| seen.id_by_form().is_some() || (seen.is_certain() && seen.id_by_name().is_some());
         for index in self.which(is_id) {

@@ -130,6 +130,17 @@ pub enum Part {
 }
 
 impl Location {
+    /// How many bytes its names have.
+    pub(super) fn names(&self) -> usize {
+        match self {
+            Self::WholeValue => 0,
+            Self::Json { pointer } | Self::Toml { pointer } | Self::Yaml { pointer, .. } => pointer.len(),
+            Self::Variable { section, variable } => section.as_ref().map_or(0, String::len) + variable.len(),
+            Self::Connection { within, .. } => within.names(),
+            Self::Nested { within, location } => within.names() + location.names(),
+        }
+    }
+
     /// Of a part of a connection string and of what an inner document has: where that stands. Of all else: itself.
     pub(super) fn outermost(&self) -> &Self {
         match self {

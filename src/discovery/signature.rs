@@ -37,10 +37,15 @@ static SIGNATURES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::new(signatures).expect("nine short signatures make an automaton")
 });
 
+/// Whether what begins so holds no text, whatever stands in it.
+pub(super) fn is_harmless(begin: &[u8]) -> bool {
+    let is_webp = begin.starts_with(b"RIFF") && begin.get(8..12) == Some(b"WEBP");
+    is_webp || HARMLESS.iter().any(|start| begin.starts_with(start))
+}
+
 /// What kind of archive the bytes are, or hold.
 pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
-    let is_webp = bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
-    if is_webp || HARMLESS.iter().any(|start| bytes.starts_with(start)) {
+    if is_harmless(bytes) {
         return None;
     }
     if bytes.starts_with(b"%PDF-") {
@@ -50,6 +55,11 @@ pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"\x1f\x9d") && bytes.get(2).is_some_and(|flags| matches!(flags & 0x7f, 9..=16)) {
         return Some("compress");
     }
+    archive_within(bytes)
+}
+
+/// What kind of archive stands anywhere in the bytes.
+pub(super) fn archive_within(bytes: &[u8]) -> Option<&'static str> {
     // One pass for all of them.
     let found = SIGNATURES.find_overlapping_iter(bytes).map(|found| (found.pattern().as_usize(), found.start()));
     let first = found.filter(|(number, at)| fits(ARCHIVES[*number].0, bytes, *at)).map(|(number, _)| number).min();
@@ -79,13 +89,15 @@ pub(super) enum Compressed {
     Zlib,
 }
 
-/// The first data in the bytes that may be compressed: its kind, and the bytes from there on.
-pub(super) fn compressed(bytes: &[u8]) -> Option<(Compressed, &[u8])> {
-    let is_gzip = |at: &usize| matches!(bytes.get(at + 1..at + 10), Some([0x8b, 0x08, flags, _, _, _, _, 0 | 2 | 4, 0..=13 | 255]) if flags & 0xe0 == 0);
-    // Deflate has no blocks of kind 3.
-    let is_zlib = |at: &usize| matches!(bytes.get(at + 1..at + 3), Some([0x01 | 0x5e | 0x9c | 0xda, first]) if first & 0b110 != 0b110);
-    let gzip = memchr::memchr_iter(0x1f, bytes).find(is_gzip).map(|at| (at, Compressed::Gzip));
-    let zlib = memchr::memchr_iter(0x78, bytes).find(is_zlib).map(|at| (at, Compressed::Zlib));
-    let first = gzip.into_iter().chain(zlib).min_by_key(|(at, _)| *at);
-    first.map(|(at, kind)| (kind, &bytes[at..]))
+/// The first data that may be compressed and begins at byte `from` or later: its kind, and where it begins.
+pub(super) fn compressed(bytes: &[u8], from: usize) -> Option<(Compressed, usize)> {
+    let kind = |at: usize| match bytes.get(at..)? {
+        [0x1f, 0x8b, 0x08, flags, _, _, _, _, 0 | 2 | 4, 0..=13 | 255, ..] if flags & 0xe0 == 0 => {
+            Some(Compressed::Gzip)
+        }
+        // Deflate has no blocks of kind 3.
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, first, ..] if first & 0b110 != 0b110 => Some(Compressed::Zlib),
+        _ => None,
+    };
+    memchr::memchr2_iter(0x1f, 0x78, bytes.get(from..)?).find_map(|at| Some((kind(from + at)?, from + at)))
 }

@@ -1,77 +1,22 @@
 //! Reading the pair at a place, and writing a new one there with every other byte left as it is.
 
 use std::collections::BTreeMap;
-use std::mem::{Discriminant, discriminant};
 use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::connection;
-use super::document::{self, Field, Unclear};
+use self::reading::{Document, parts, text_of};
+pub use self::reading::{PairSeen, ReadPairError, read_pair, read_pairs};
+pub(super) use self::rehearse::{Rehearsed, rehearse_all};
+use super::document::{self, Field};
 use super::named::names;
-use super::nested;
 use super::place::{Location, Place, Spot};
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
 use crate::rotation::secret::{SecretKey, SecretValue};
 
-/// What stands at a place.
-#[derive(Debug)]
-pub struct PairSeen {
-    /// The id; none where the text there is no access key id. (What it is instead may be a secret, so it is not told.)
-    pub id: Option<AccessKeyId>,
-    /// What stands where the secret belongs.
-    pub secret: SecretKey,
-}
-
-/// Why a pair could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadPairError {
-    /// The store has no such entry (any more).
-    #[error("read {entry}: there is no such entry")]
-    Missing {
-        /// The entry.
-        entry: EntryName,
-    },
-    /// The value is not text.
-    #[error("read {entry}: its value is not UTF-8 text")]
-    NotUtf8 {
-        /// The entry.
-        entry: EntryName,
-    },
-    /// The value is another kind of document than it was.
-    #[error("find {}: the value of {} is not a document of that kind", spot.location, spot.entry)]
-    AnotherForm {
-        /// What was sought.
-        spot: Spot,
-    },
-    /// The document has no such text.
-    #[error("find {}: {} has no such text", spot.location, spot.entry)]
-    NotThere {
-        /// What was sought.
-        spot: Spot,
-    },
-    /// The document has two of that name.
-    #[error("tell which {} counts: {} has more than one", spot.location, spot.entry)]
-    DefinedTwice {
-        /// What was sought.
-        spot: Spot,
-    },
-    /// What the text says cannot be told.
-    #[error("read {spot}: {why}")]
-    NotPlain {
-        /// What was sought.
-        spot: Spot,
-        /// Why not.
-        why: Unclear,
-    },
-    /// There is nothing in it.
-    #[error("read {spot}: it is empty")]
-    Empty {
-        /// What was sought.
-        spot: Spot,
-    },
-}
+mod reading;
+mod rehearse;
 
 /// Why a new pair could not be spliced in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,30 +48,18 @@ pub enum SpliceError {
         /// The entry.
         entry: EntryName,
     },
+    /// Too many keys of one entry cannot be written together to find out which of them it is.
+    #[error("write {entry}: of its many keys some cannot be replaced, and which was not found out")]
+    TooMuch {
+        /// The entry.
+        entry: EntryName,
+    },
     /// The old id stands in the entry once more, where it would stay.
     #[error("replace every copy of the key in {entry}: its id stands there once more, as in a comment")]
     StillNamed {
         /// The entry.
         entry: EntryName,
     },
-}
-
-/// The pair that stands at `place`.
-///
-/// # Errors
-/// [`ReadPairError`] where either half cannot be found, or not be read in one way only.
-pub fn read_pair<'v>(
-    place: &Place,
-    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
-) -> Result<PairSeen, ReadPairError> {
-    let mut document = Document::new(text_of(&place.id.entry, &value_of)?);
-    let id = document.says(&place.id)?;
-    let secret = if place.secret.entry == place.id.entry {
-        document.says(&place.secret)?
-    } else {
-        Document::new(text_of(&place.secret.entry, &value_of)?).says(&place.secret)?
-    };
-    Ok(PairSeen { id: AccessKeyId::new(id.as_str()).ok(), secret: SecretKey::new(secret.as_str().to_owned()) })
 }
 
 /// The new values of the entries of `place`, in the order in which they are to be written: the entry with the secret
@@ -157,6 +90,10 @@ pub fn splice_all<'v>(
     splice_texts(places, value_of, new_id.as_str(), new_secret.expose())
 }
 
+/// A pair that has every character a real one may have.
+const MADE_UP_ID: &str = "AKIAREHEARSALABC4567";
+const MADE_UP_SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
+
 /// Tries [`splice_all`] with a made-up pair that has every character a real one may have, before any key is created.
 /// `places` are all places of one key in one store.
 ///
@@ -166,9 +103,7 @@ pub fn rehearse_splice<'v>(
     places: &[&Place],
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
 ) -> Result<(), SpliceError> {
-    const ID: &str = "AKIAREHEARSALABC4567";
-    const SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
-    let values = splice_texts(places, &value_of, ID, SECRET)?;
+    let values = splice_texts(places, &value_of, MADE_UP_ID, MADE_UP_SECRET)?;
     let Some(first) = places.first() else { return Ok(()) };
     let Some(old_id) = read_pair(first, &value_of)?.id else { return Ok(()) };
     match values.into_iter().find(|(_, value)| names(value, &old_id)) {
@@ -217,15 +152,19 @@ fn splice_texts<'v>(
         .into_iter()
         .map(|(entry, edits)| {
             let text = text_of(entry, &value_of)?;
-            Ok((entry.clone(), splice_entry(entry, text, &edits.edits)?))
+            let edits: Vec<&Edit<'_>> = edits.edits.iter().collect();
+            Ok((entry.clone(), splice_entry(entry, &mut Document::new(text), &edits)?))
         })
         .collect()
 }
 
-fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<SecretValue, SpliceError> {
-    let mut changes: Vec<(Range<usize>, Zeroizing<String>, &Edit<'_>)> = Vec::new();
+/// What an edit replaces, and by what; in the order of the places.
+type Change<'e> = (Range<usize>, Zeroizing<String>, &'e Edit<'e>);
+
+/// What each edit replaces, as far as that is a matter of its own texts.
+fn changes<'e>(document: &mut Document<'_>, edits: &[&'e Edit<'e>]) -> Result<Vec<Change<'e>>, SpliceError> {
+    let mut changes = Vec::with_capacity(edits.len());
     let mut ties: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut document = Document::new(old);
     for edit in edits {
         let field = document.find(edit.spot)?;
         if *ties.entry(edit.place).or_insert(field.ties) != field.ties {
@@ -233,12 +172,22 @@ fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<Secr
         }
         let written =
             field.writing.encode(edit.new).ok_or_else(|| SpliceError::CannotHold { spot: edit.spot.clone() })?;
-        changes.push((field.span, written, edit));
+        changes.push((field.span.clone(), written, *edit));
     }
     changes.sort_by_key(|(span, _, _)| (span.start, span.end));
     if let Some(two) = changes.windows(2).find(|two| two[0].0.end > two[1].0.start) {
         return Err(SpliceError::SameText { spot: two[1].2.spot.clone() });
     }
+    Ok(changes)
+}
+
+fn splice_entry(
+    entry: &EntryName,
+    document: &mut Document<'_>,
+    edits: &[&Edit<'_>],
+) -> Result<SecretValue, SpliceError> {
+    let changes = changes(document, edits)?;
+    let old = document.text();
     // Made once at its full length: a vector that grows leaves copies behind.
     let mut new = Vec::with_capacity(old.len() + changes.iter().map(|(_, written, _)| written.len()).sum::<usize>());
     let mut done = 0;
@@ -249,7 +198,7 @@ fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<Secr
     }
     new.extend_from_slice(&old.as_bytes()[done..]);
     let new = SecretValue::new(new);
-    if only_these_changed(&mut document, &new, edits) {
+    if only_these_changed(document, &new, edits) {
         Ok(new)
     } else {
         Err(SpliceError::ChangesMore { entry: entry.clone() })
@@ -258,9 +207,13 @@ fn splice_entry(entry: &EntryName, old: &str, edits: &[Edit<'_>]) -> Result<Secr
 
 /// Reads the result as anybody would: the same fields in the same order, these with their new texts, all others as
 /// they were.
-fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[Edit<'_>]) -> bool {
+fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[&Edit<'_>]) -> bool {
     let (Some(new), Some(first)) = (new.expose_text(), edits.first()) else { return false };
-    let (old_text, location) = (old.text, first.spot.location.outermost());
+    let (old_text, location) = (old.text(), first.spot.location.outermost());
+    let mut edited: BTreeMap<&Location, Vec<&Edit<'_>>> = BTreeMap::new();
+    for edit in edits {
+        edited.entry(edit.spot.location.outermost()).or_default().push(edit);
+    }
     let (Some(before), Some(after)) = (old.fields(location), document::fields_as(new, location)) else {
         return false;
     };
@@ -268,9 +221,9 @@ fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[Edit<'
         && before.iter().zip(&after).all(|(before, after)| {
             before.location == after.location
                 && before.writing == after.writing
-                && match edits.iter().find(|edit| *edit.spot.location.outermost() == before.location) {
-                    Some(edit) if edit.spot.location == before.location => is_now(after, edit.new),
-                    Some(edit) => only_these_parts_changed((old_text, before), (new, after), edits, edit),
+                && match edited.get(&before.location).map(Vec::as_slice) {
+                    Some([edit, ..]) if edit.spot.location == before.location => is_now(after, edit.new),
+                    Some(edits) => only_these_parts_changed((old_text, before), (new, after), edits),
                     None => old_text[before.span.clone()] == new[after.span.clone()],
                 }
         })
@@ -280,90 +233,23 @@ fn is_now(after: &Field, new: &str) -> bool {
     after.text.as_ref().is_ok_and(|text| text.as_str() == new)
 }
 
-/// What stands in a field in the way that `location` does: the parts of a connection string, or an inner document.
-fn parts(document: &str, field: &Field, location: &Location) -> Option<Vec<Field>> {
-    match location {
-        Location::Nested { .. } => nested::fields(document, field),
-        Location::Connection { .. } => connection::fields(document, field),
-        Location::WholeValue
-        | Location::Json { .. }
-        | Location::Variable { .. }
-        | Location::Toml { .. }
-        | Location::Yaml { .. } => None,
-    }
-}
-
-/// The same of the parts of a field; one of its edits tells what it has. (How a part of a connection string is encoded
-/// may differ: `%2F` where there was none.)
-fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[Edit<'_>], one: &Edit<'_>) -> bool {
+/// The same of the parts of a field, of which these are edited. (How a part of a connection string is encoded may differ:
+/// `%2F` where there was none.)
+fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[&Edit<'_>]) -> bool {
+    let Some(one) = edits.first() else { return false };
     let location = &one.spot.location;
+    let edited: BTreeMap<&Location, &Edit<'_>> = edits.iter().map(|edit| (&edit.spot.location, *edit)).collect();
     let (Some(before), Some(after)) = (parts(old.0, old.1, location), parts(new.0, new.1, location)) else {
         return false;
     };
     before.len() == after.len()
         && before.iter().zip(&after).all(|(before, after)| {
             before.location == after.location
-                && match edits.iter().find(|edit| edit.spot.location == before.location) {
+                && match edited.get(&before.location) {
                     Some(edit) => is_now(after, edit.new),
                     None => old.0[before.span.clone()] == new.0[after.span.clone()],
                 }
         })
-}
-
-fn text_of<'v>(
-    entry: &EntryName,
-    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
-) -> Result<&'v str, ReadPairError> {
-    let value = value_of(entry).ok_or_else(|| ReadPairError::Missing { entry: entry.clone() })?;
-    value.expose_text().ok_or_else(|| ReadPairError::NotUtf8 { entry: entry.clone() })
-}
-
-/// A stored text, read once as each kind of document that is asked for.
-struct Document<'t> {
-    text: &'t str,
-    read: Vec<(Discriminant<Location>, Option<Vec<Field>>)>,
-}
-
-impl<'t> Document<'t> {
-    const fn new(text: &'t str) -> Self {
-        Self { text, read: Vec::new() }
-    }
-
-    /// Its fields as the kind of document that `location`, no part of a connection string, is in.
-    fn fields(&mut self, location: &Location) -> Option<&[Field]> {
-        let kind = discriminant(location);
-        let at = self.read.iter().position(|(read, _)| *read == kind).unwrap_or_else(|| {
-            self.read.push((kind, document::fields_as(self.text, location)));
-            self.read.len() - 1
-        });
-        self.read.get(at)?.1.as_deref()
-    }
-
-    /// The one field that stands at `spot`.
-    fn find(&mut self, spot: &Spot) -> Result<Field, ReadPairError> {
-        let text = self.text;
-        let another_form = || ReadPairError::AnotherForm { spot: spot.clone() };
-        let not_there = || ReadPairError::NotThere { spot: spot.clone() };
-        let outermost = spot.location.outermost();
-        let fields = self.fields(outermost).ok_or_else(another_form)?;
-        let mut field = fields.iter().find(|field| field.location == *outermost).ok_or_else(not_there)?.clone();
-        if *outermost != spot.location && !field.twice {
-            let parts = parts(text, &field, &spot.location).ok_or_else(another_form)?;
-            field = parts.into_iter().find(|part| part.location == spot.location).ok_or_else(not_there)?;
-        }
-        if field.twice {
-            return Err(ReadPairError::DefinedTwice { spot: spot.clone() });
-        }
-        match &field.text {
-            Err(why) => Err(ReadPairError::NotPlain { spot: spot.clone(), why: *why }),
-            Ok(text) if text.is_empty() => Err(ReadPairError::Empty { spot: spot.clone() }),
-            Ok(_) => Ok(field),
-        }
-    }
-
-    fn says(&mut self, spot: &Spot) -> Result<Zeroizing<String>, ReadPairError> {
-        self.find(spot)?.text.map_err(|why| ReadPairError::NotPlain { spot: spot.clone(), why })
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Writing, segment};
+use super::document::{Field, Group, Room, Writing, segment};
 use super::place::Location;
 
 /// Below longer pointers nothing is read: each field has a copy of its own.
@@ -18,8 +18,8 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
         return None;
     }
     let document = DeTable::parse(text).ok()?;
-    let mut reader = Reader { text, fields: Vec::new() };
-    reader.table("", document.get_ref());
+    let mut reader = Reader { text, fields: Vec::new(), room: Room::new() };
+    reader.table("", document.get_ref())?;
     let mut fields = reader.fields;
     fields.sort_by_key(|field| field.span.start);
     (!fields.is_empty()).then_some(fields)
@@ -36,28 +36,33 @@ fn may_be(text: &str) -> bool {
 struct Reader<'a> {
     text: &'a str,
     fields: Vec<Field>,
+    room: Room,
 }
 
 impl Reader<'_> {
-    fn table(&mut self, pointer: &str, table: &DeTable<'_>) {
+    /// None: its fields take too much.
+    fn table(&mut self, pointer: &str, table: &DeTable<'_>) -> Option<()> {
         for (name, value) in table {
             let name = name.get_ref().as_ref();
-            self.value(format!("{pointer}/{}", segment(name)), pointer, Some(name), value);
+            self.value(format!("{pointer}/{}", segment(name)), pointer, Some(name), value)?;
         }
+        Some(())
     }
 
     /// Calls itself for each level; the parser has refused more than a few hundred of them.
-    fn value(&mut self, pointer: String, group: &str, name: Option<&str>, value: &Spanned<DeValue<'_>>) {
+    fn value(&mut self, pointer: String, group: &str, name: Option<&str>, value: &Spanned<DeValue<'_>>) -> Option<()> {
         if pointer.len() > LONGEST_POINTER {
-            return;
+            return Some(());
         }
+        self.room.take(pointer.len())?;
         match value.get_ref() {
             DeValue::String(said) => {
                 let span = value.span();
                 let Some((quotes, writing)) = self.text.get(span.clone()).and_then(|written| quotes(written, said))
                 else {
-                    return;
+                    return Some(());
                 };
+                self.room.take_field(group.len() + name.map_or(0, str::len))?;
                 self.fields.push(Field {
                     location: Location::Toml { pointer },
                     name: name.map(str::to_owned),
@@ -71,12 +76,13 @@ impl Reader<'_> {
             }
             DeValue::Array(array) => {
                 for (index, element) in array.iter().enumerate() {
-                    self.value(format!("{pointer}/{index}"), &pointer, None, element);
+                    self.value(format!("{pointer}/{index}"), &pointer, None, element)?;
                 }
             }
-            DeValue::Table(table) => self.table(&pointer, table),
+            DeValue::Table(table) => self.table(&pointer, table)?,
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
         }
+        Some(())
     }
 }
 

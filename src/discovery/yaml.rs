@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use self::anchors::{Anchors, Shape};
-use super::document::{Field, Group, Unclear, lies_beneath, segment};
+use super::document::{Field, Group, Room, Unclear, lies_beneath, segment};
 use super::place::Location;
 
 /// Deeper documents are not read.
@@ -54,6 +54,7 @@ struct Reader<'t> {
     /// The node that each field is.
     nodes: Vec<usize>,
     anchors: Anchors,
+    room: Room,
 }
 
 /// A mapping or sequence that has begun.
@@ -101,6 +102,7 @@ impl<'t> Reader<'t> {
             fields: Vec::new(),
             nodes: Vec::new(),
             anchors: Anchors::default(),
+            room: Room::new(),
         }
     }
 
@@ -197,6 +199,7 @@ impl<'t> Reader<'t> {
         if let (Some(into), true) = (merges_into, is_mapping) {
             self.anchors.merge(into, node, node);
         }
+        self.room.take(pointer.as_ref().map_or(0, String::len))?;
         // What stands in a merged mapping is not merged by itself.
         let is_merged = is_mapping && merges_into.is_some();
         let merges_into = if is_mapping { None } else { merges_into };
@@ -236,6 +239,7 @@ impl<'t> Reader<'t> {
         // A scalar that is a whole document is no document to us.
         let (Some(pointer), Some(around)) = (pointer, self.open.last()) else { return Some(()) };
         let group = Group::Tree { document: self.documents.saturating_sub(1), pointer: around.pointer.clone()? };
+        self.room.take_field(pointer.len() + around.pointer.as_ref().map_or(0, String::len))?;
         let (start, end) = (self.offsets.byte(span.start.index())?, self.offsets.byte(span.end.index())?);
         let read = scalar::read(self.text.get(start..end)?, said, style);
         let is_nothing = style == ScalarStyle::Plain && scalar::is_no_string(said);

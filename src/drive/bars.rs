@@ -1,11 +1,13 @@
 //! What of the stores stands in the way of a rotation: entries that name the key and cannot be rewritten, entries that may
 //! name it and cannot be read, places that are not rotator's to write. Better known before a create than after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needles, StoredEntry, Unopened};
+use crate::discovery::{Candidate, Needles, Searched as SearchedValue, Source, StoredEntry};
+use crate::ports::secret_store::LargeValue;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::secret::SecretValue;
 
 /// Entries that something else rewrites, and what.
 pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
@@ -31,19 +33,40 @@ pub(super) fn fixed(world: &World, not_ours: &NotOurs, candidate: &Candidate) ->
     })
 }
 
+/// An entry whose value is not in memory.
+pub(super) struct LargeEntry {
+    pub(super) store: StoreName,
+    pub(super) name: EntryName,
+    pub(super) value: LargeValue,
+}
+
+/// Where a value is.
+enum In<'a> {
+    Memory(&'a SecretValue),
+    Store(&'a LargeValue),
+    Nothing,
+}
+
+/// What of the needles the value names, and why there may be more.
+fn of_value<'n>(needles: &'n Needles, value: &dyn Source) -> (BTreeSet<&'n AccessKeyId>, Option<String>) {
+    let SearchedValue { named, unopened } = needles.search(value);
+    (named, unopened.map(|why| why.to_string()))
+}
+
 /// What the search for the candidates' keys in all entries found.
 #[derive(Default)]
 pub(super) struct Searched {
     /// Entries that name a candidate's key and are none of its places, or name it in their own name.
     pub(super) elsewhere: BTreeMap<AccessKeyId, Vec<String>>,
     /// Entries that could not be read to their end.
-    pub(super) unopened: Vec<(StoreName, EntryName, Unopened)>,
+    pub(super) unopened: Vec<(StoreName, EntryName, String)>,
 }
 
-/// Searches all `entries`, and of `unread` ones the names.
+/// Searches all `entries` and the `large` ones, and of `unread` ones the names.
 pub(super) fn search(
     world: &World,
     entries: &[StoredEntry],
+    large: &[LargeEntry],
     unread: &[(StoreName, EntryName)],
     candidates: &[Candidate],
 ) -> Searched {
@@ -51,21 +74,26 @@ pub(super) fn search(
     let by_key: BTreeMap<&AccessKeyId, &Candidate> =
         candidates.iter().map(|candidate| (&candidate.key_id, candidate)).collect();
     let mut searched = Searched::default();
-    let values = entries.iter().map(|entry| (&entry.store, &entry.name, Some(&entry.value)));
-    for (store, name, value) in values.chain(unread.iter().map(|(store, name)| (store, name, None))) {
-        let in_value = value.map(Haystack::new);
-        let in_name = Haystack::of_name(name);
-        if let Some(why) = in_value.as_ref().and_then(Haystack::unopened) {
-            searched.unopened.push((store.clone(), name.clone(), why));
-        }
+    let values = entries.iter().map(|entry| (&entry.store, &entry.name, In::Memory(&entry.value)));
+    let large = large.iter().map(|entry| (&entry.store, &entry.name, In::Store(&entry.value)));
+    let unread = unread.iter().map(|(store, name)| (store, name, In::Nothing));
+    for (store, name, value) in values.chain(large).chain(unread) {
+        let (in_value, unopened) = match value {
+            In::Memory(value) => of_value(&needles, value),
+            In::Store(value) => match value.open() {
+                Ok(value) => of_value(&needles, &*value),
+                Err(why) => (BTreeSet::new(), Some(why)),
+            },
+            In::Nothing => (BTreeSet::new(), None),
+        };
+        searched.unopened.extend(unopened.map(|why| (store.clone(), name.clone(), why)));
         let is_place = |key: &AccessKeyId| {
             let mut places = by_key[key].places.iter().filter(|place| place.store == *store);
             places.any(|place| place.id.entry == *name || place.secret.entry == *name)
         };
         let mut named: BTreeMap<&AccessKeyId, &str> =
-            in_name.named(&needles).into_iter().map(|key| (key, " (in its name)")).collect();
-        let in_value = in_value.iter().flat_map(|value| value.named(&needles));
-        named.extend(in_value.filter(|key| !is_place(key)).map(|key| (key, "")));
+            needles.in_name(name).into_iter().map(|key| (key, " (in its name)")).collect();
+        named.extend(in_value.into_iter().filter(|key| !is_place(key)).map(|key| (key, "")));
         for (key, how) in named {
             let label = format!("{}{how}", world.describe(store, name));
             searched.elsewhere.entry(key.clone()).or_default().push(label);

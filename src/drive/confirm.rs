@@ -1,6 +1,9 @@
 //! Whose key it is: of which account, and of which user, confirmed by IAM's own list before anything changes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
 
 use super::accounts::Account;
 use super::consider::Not;
@@ -27,14 +30,30 @@ pub(super) struct Confirmed {
     pub(super) keys: KeysSeen,
 }
 
+/// The keys of users as IAM listed them in one survey: each user is asked for once, however many pairs lead to it.
+#[derive(Default)]
+pub(super) struct Lists(Mutex<BTreeMap<(AccountId, UserName), Arc<List>>>);
+
+/// Asked for once; others wait for the same answer.
+type List = OnceCell<Result<KeysSeen, CallError>>;
+
+impl Lists {
+    async fn of(&self, world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+        let whose = (account.caller.account.clone(), user.clone());
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(whose).or_default().clone();
+        asked.get_or_init(|| list(world, account, user)).await.clone()
+    }
+}
+
 /// Asks whose key it is.
 pub(super) async fn confirm<'a>(
     world: &'a World,
+    lists: &Lists,
     owner: &Owner,
     candidate: &Candidate,
 ) -> Result<(&'a Account, Confirmed), Not> {
     let account = account_of(world, candidate).await?;
-    let (user, keys) = user_of(world, account, owner, candidate).await?;
+    let (user, keys) = user_of(world, lists, account, owner, candidate).await?;
     let Some(key) = keys.find(&candidate.key_id).cloned() else {
         return Err(stale(candidate, &user, None));
     };
@@ -97,6 +116,7 @@ fn elsewhere(world: &World, account: &Account, place: &Place) -> Not {
 /// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
 async fn user_of(
     world: &World,
+    lists: &Lists,
     account: &Account,
     owner: &Owner,
     candidate: &Candidate,
@@ -104,7 +124,7 @@ async fn user_of(
     let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
     let mut absent = None;
     for user in &named {
-        match list(world, account, user).await {
+        match lists.of(world, account, user).await {
             Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
             Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
             Err(error) if error.kind == CallErrorKind::Invalid => {}
@@ -130,7 +150,7 @@ async fn user_of(
     match said {
         // Names of users are unique whatever their case, and how it is written is IAM's to say.
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
-            match list(world, account, &user).await {
+            match lists.of(world, account, &user).await {
                 Ok(keys) if keys.find(&candidate.key_id).is_some() => Ok((user, keys)),
                 Ok(_) => Err(not_listed_yet(&user)),
                 Err(error) => Err(not_listed(error)),

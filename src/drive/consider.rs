@@ -3,7 +3,7 @@
 use super::accounts::Account;
 use super::bars::Bars;
 use super::choice::{Choice, MADE_LATELY, Names};
-use super::confirm::{Confirmed, confirm};
+use super::confirm::{Confirmed, Lists, confirm};
 use super::pace::Operation;
 use super::sinks::{followers, forsaken};
 use super::survey::{Taken, place_notes};
@@ -87,6 +87,7 @@ pub(super) enum Answer {
 /// Looks at one candidate. Changes nothing.
 pub(super) async fn consider(
     world: &World,
+    lists: &Lists,
     choice: &Choice,
     taken: &Taken,
     candidate: &Candidate,
@@ -109,7 +110,7 @@ pub(super) async fn consider(
         return answered(Answer::Not(Not::left("own-key", "rotator itself signs with this key")), names);
     }
     // How its user is spelt is IAM's to say, and the patterns are matched with that.
-    let asked = confirm(world, &choice.owner, candidate).await;
+    let asked = confirm(world, lists, &choice.owner, candidate).await;
     if let Ok((_, confirmed)) = &asked {
         names.add_user(&confirmed.user);
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bars::Bars;
 use super::choice::{Choice, Names};
+use super::confirm::Lists;
 use super::consider::{Answer, Considered, consider};
 use super::survey::{Survey, Taken, place_note};
 use super::world::World;
@@ -31,6 +32,7 @@ impl Judged {
     /// Asks about each key that may be in use and is no candidate.
     pub(super) async fn ask(
         world: &World,
+        lists: &Lists,
         choice: &Choice,
         taken: &Taken,
         left_alone: &[LeftAlone],
@@ -50,7 +52,7 @@ impl Judged {
         let found: Vec<Candidate> = found.into_iter().map(|(key_id, places)| Candidate { key_id, places }).collect();
         let asking = found.iter().map(|candidate| {
             let bars = Bars { elsewhere: None, unread: &[], fixed: None };
-            consider(world, choice, taken, candidate, bars)
+            consider(world, lists, choice, taken, candidate, bars)
         });
         let answers = futures_util::future::join_all(asking).await;
         let mut judged = Self::default();
@@ -82,18 +84,22 @@ impl Judged {
     }
 
     /// Takes all of it down in the survey. What can be named in a pattern.
-    pub(super) fn take_down(self, left_alone: Vec<LeftAlone>, survey: &mut Survey) -> Vec<Names> {
+    pub(super) fn take_down(self, choice: &Choice, left_alone: Vec<LeftAlone>, survey: &mut Survey) -> Vec<Names> {
         let mut names = Vec::new();
         for alone in left_alone {
-            names.push(Names::of_left_alone(&alone));
+            let of_this = Names::of_left_alone(&alone);
+            // Which of its pairs are in use is not asked, and each of them may be.
+            let is_full = matches!(alone.why, WhyLeftAlone::TooManyPairs);
+            let due = is_full && choice.takes(&of_this) && !choice.excludes(&of_this);
+            names.push(of_this);
             let note = LeftAloneNote {
                 key_id: alone.key_id.clone(),
                 places: alone.places.iter().map(|(store, spot)| place_note(store, spot)).collect(),
                 reason: alone.why.reason().to_owned(),
                 message: alone.why.to_string(),
-                due: false,
+                due,
             };
-            survey.left_alone.push(self.tell(&alone, note));
+            survey.left_alone.push(if is_full { note } else { self.tell(&alone, note) });
         }
         survey.unread.extend(self.not_asked);
         survey.passed_over.extend(self.passed_over);

@@ -7,7 +7,7 @@ use super::world::World;
 use crate::discovery::{Place, read_pair};
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Reading, Version};
+use crate::ports::secret_store::{LargeValue, Reading, Version};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::known::{PlaceShows, PlacesSeen};
 use crate::rotation::name::{EntryName, StoreName};
@@ -104,7 +104,7 @@ pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority)
                     kept.insert(entry, (version, value));
                 }
                 Reading::Missing => {}
-                Reading::Unreadable(why) => {
+                Reading::Unreadable(why) | Reading::Large(LargeValue { why, .. }) => {
                     readings.unreadable.insert((name.clone(), entry), why);
                 }
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::facts::Span;
 use super::pace::{Operation, Priority};
 use super::world::World;
-use crate::discovery::{Candidate, Haystack, Needles, Place, StoredEntry, discover};
+use crate::discovery::{Candidate, Needles, Place, Searched, StoredEntry, discover};
 use crate::planted::{self, Planted};
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
@@ -158,25 +158,22 @@ async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Name
         let mut naming = BTreeSet::new();
         for (entry, reading) in &listed {
             let label = || world.describe(store.name(), entry);
-            let in_name = Haystack::of_name(entry);
-            let in_value = match reading {
-                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(Haystack::new(value)),
-                Reading::Unreadable(_) | Reading::Missing => None,
+            let (mut found, why) = match reading {
+                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => outcome(needles.search(value)),
+                Reading::Large(large) => match large.open() {
+                    Ok(value) => outcome(needles.search(&*value)),
+                    Err(why) => (BTreeSet::new(), Some(why)),
+                },
+                Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),
+                Reading::Missing => (BTreeSet::new(), None),
             };
-            let mut found = in_value.as_ref().map(|value| value.named(&needles)).unwrap_or_default();
             if found.iter().any(|key| keys.get(*key).is_some_and(|copies_matter| *copies_matter)) {
                 naming.insert(entry.scope().to_owned());
             }
-            found.extend(in_name.named(&needles));
+            found.extend(needles.in_name(entry));
             for key in found {
                 named.entry(key.clone()).or_default().push(label());
             }
-            let unopened = in_value.and_then(|value| value.unopened()).map(|why| why.to_string());
-            let why = match reading {
-                Reading::Value { .. } | Reading::NotOurs { .. } => unopened,
-                Reading::Unreadable(why) => Some(why.clone()),
-                Reading::Missing => None,
-            };
             let ignored = world.manner.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
             if let Some(why) = why.filter(|_| !ignored) {
                 tracing::warn!("{} cannot be read: {why}", label());
@@ -194,12 +191,17 @@ async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Name
     Ok((named, unreadable, copies))
 }
 
+/// The keys that a value names, and why it may name others.
+fn outcome(searched: Searched<'_>) -> (BTreeSet<&AccessKeyId>, Option<String>) {
+    (searched.named, searched.unopened.map(|why| why.to_string()))
+}
+
 /// The pairs in these environments of a store that can be edited.
 fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTreeSet<String>) -> Vec<Candidate> {
     let entries = listed.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
     let values = entries.filter_map(|(name, reading)| match reading {
         Reading::Value { value, .. } => Some(StoredEntry { store: store.clone(), name, value }),
-        Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => None,
+        Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
     });
     discover(&values.collect::<Vec<_>>()).candidates
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::bars::{Bars, NotOurs, Searched, fixed, search};
+use super::bars::{Bars, LargeEntry, NotOurs, Searched, fixed, search};
 use super::campaign::CampaignError;
 use super::choice::{Choice, Names, Unmatched, unmatched};
-use super::confirm::Confirmed;
+use super::confirm::{Confirmed, Lists};
 use super::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
 use super::left_as_is::Judged;
 use super::pace::Operation;
@@ -17,7 +17,7 @@ use super::second_key;
 use super::sinks::InSinks;
 use super::world::World;
 use super::writable::Answers;
-use crate::discovery::{Candidate, Place, Spot, StoredEntry, discover, read_pair};
+use crate::discovery::{Candidate, Place, Spot, StoredEntry, discover, left_in_large, read_pairs};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::journal::store::SharedStore;
 use crate::ports::call::CallError;
@@ -73,6 +73,31 @@ pub struct Survey {
     pub(super) unread: Vec<String>,
     /// How many entries each store has.
     pub entries: BTreeMap<StoreName, usize>,
+    /// The users whose keys IAM confirmed, due or not, and the entries that hold their pairs.
+    pub confirmed: Confirmations,
+}
+
+/// Whose keys a survey found, and where.
+#[derive(Debug, Default)]
+pub struct Confirmations {
+    /// The users, by account.
+    pub users: BTreeSet<(AccountId, UserName)>,
+    /// The entries that hold their pairs.
+    pub entries: BTreeSet<(StoreName, EntryName)>,
+}
+
+impl Confirmations {
+    fn take(&mut self, confirmed: &Confirmed, places: &[Place]) {
+        self.users.insert((confirmed.account.clone(), confirmed.user.clone()));
+        self.take_places(places);
+    }
+
+    /// Also these entries.
+    pub fn take_places(&mut self, places: &[Place]) {
+        for place in places {
+            self.entries.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
+        }
+    }
 }
 
 impl Survey {
@@ -166,12 +191,16 @@ pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
 /// A store that cannot be read at all: what is in it may be a copy of anything.
 pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
-    let Everything { entries, not_ours, mut unread, count } = read_everything(world).await?;
+    let Everything { entries, large, not_ours, mut unread, count } = read_everything(world).await?;
     survey.entries = count;
     let mut findings = discover(&entries);
+    for LargeEntry { store, name, value } in &large {
+        // The search reports one that cannot be opened.
+        findings.left_alone.extend(value.open().map(|value| left_in_large(store, name, &*value)).unwrap_or_default());
+    }
     let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
-    let Searched { elsewhere, unopened } = search(world, &entries, &unread_names, &findings.candidates);
-    unread.extend(unopened.into_iter().map(|(store, entry, why)| (store, entry, why.to_string())));
+    let Searched { elsewhere, unopened } = search(world, &entries, &large, &unread_names, &findings.candidates);
+    unread.extend(unopened);
     let may_name_any = report_unread(world, &unread, &mut survey);
     let secrets = read_secrets(&entries, &findings.candidates);
     drop(entries);
@@ -179,12 +208,13 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let mut found: BTreeSet<AccessKeyId> = findings.candidates.iter().map(|found| found.key_id.clone()).collect();
     let left_alone = std::mem::take(&mut findings.left_alone);
     found.extend(left_alone.iter().filter_map(|alone| alone.key_id.clone()));
-    let judged = Judged::ask(world, choice, taken, &left_alone, &findings.candidates).await;
-    names.extend(judged.take_down(left_alone, &mut survey));
+    let lists = Lists::default();
+    let judged = Judged::ask(world, &lists, choice, taken, &left_alone, &findings.candidates).await;
+    names.extend(judged.take_down(choice, left_alone, &mut survey));
     let asking = findings.candidates.iter().map(|candidate| {
         let elsewhere = elsewhere.get(&candidate.key_id);
         let bars = Bars { elsewhere, unread: &may_name_any, fixed: fixed(world, &not_ours, candidate) };
-        consider(world, choice, taken, candidate, bars)
+        consider(world, &lists, choice, taken, candidate, bars)
     });
     let answers = futures_util::future::join_all(asking).await;
     let to_open = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
@@ -194,6 +224,12 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     for ((candidate, considered), secret) in findings.candidates.iter().zip(answers).zip(secrets) {
         names.push(considered.names);
         survey.unread.extend(considered.not_asked);
+        if let Answer::Due(confirmed, _) = &considered.answer {
+            survey.confirmed.take(confirmed, &candidate.places);
+        }
+        if let Some(confirmed) = &considered.confirmed {
+            survey.confirmed.take(confirmed, &candidate.places);
+        }
         let answer = match considered.answer {
             Answer::Due(confirmed, sinks) => match writable.check(world, candidate) {
                 Ok(()) => Answer::Due(confirmed, sinks),
@@ -236,6 +272,7 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
 #[derive(Default)]
 struct Everything {
     entries: Vec<StoredEntry>,
+    large: Vec<LargeEntry>,
     not_ours: NotOurs,
     /// Those that could not be read, and why.
     unread: Vec<(StoreName, EntryName, String)>,
@@ -254,11 +291,11 @@ async fn read_everything(world: &World) -> Result<Everything, CallError> {
                 Reading::Unreadable(why) => {
                     let again = world.pace.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
                     match again.ok().and_then(|mut again| again.pop()) {
-                        Some(read @ (Reading::Value { .. } | Reading::NotOurs { .. })) => read,
+                        Some(read @ (Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Large(_))) => read,
                         Some(Reading::Missing | Reading::Unreadable(_)) | None => Reading::Unreadable(why),
                     }
                 }
-                read @ (Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Missing) => read,
+                read @ (Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing) => read,
             };
             match read {
                 Reading::Value { value, .. } => {
@@ -268,6 +305,7 @@ async fn read_everything(world: &World) -> Result<Everything, CallError> {
                     all.not_ours.insert((store.name().clone(), name.clone()), why);
                     all.entries.push(StoredEntry { store: store.name().clone(), name, value });
                 }
+                Reading::Large(value) => all.large.push(LargeEntry { store: store.name().clone(), name, value }),
                 Reading::Missing => {}
                 Reading::Unreadable(why) => all.unread.push((store.name().clone(), name, why)),
             }
@@ -303,10 +341,8 @@ fn report_unread(world: &World, unread: &[(StoreName, EntryName, String)], surve
 /// Each candidate's secret as it stands now; every place of a candidate holds the same.
 fn read_secrets(entries: &[StoredEntry], candidates: &[Candidate]) -> Vec<Option<SecretKey>> {
     let values: BTreeMap<_, _> = entries.iter().map(|entry| ((&entry.store, &entry.name), &entry.value)).collect();
-    let secret = |candidate: &Candidate| {
-        let place = candidate.places.first()?;
-        let value_of = |name: &EntryName| values.get(&(&place.store, name)).copied();
-        read_pair(place, value_of).ok().map(|pair| pair.secret)
-    };
-    candidates.iter().map(secret).collect()
+    // A candidate has a place at least.
+    let places: Vec<&Place> = candidates.iter().filter_map(|candidate| candidate.places.first()).collect();
+    let read = read_pairs(&places, |store, name| values.get(&(store, name)).copied());
+    read.into_iter().map(|pair| pair.ok().map(|pair| pair.secret)).collect()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::call::CallError;
+use crate::discovery::Source;
 use crate::journal::write_ahead::WriteOrder;
 use crate::rotation::failure::Failure;
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
@@ -26,6 +27,36 @@ pub struct Capabilities {
     pub read_only: bool,
 }
 
+/// A value that is too large to be taken into memory: it is searched where it is.
+pub struct LargeValue {
+    open: Opening,
+    /// How large it may be to be taken into memory, for people.
+    pub why: String,
+}
+
+type Opening = Box<dyn Fn() -> Result<Box<dyn Source>, String> + Send + Sync>;
+
+impl LargeValue {
+    /// `open` opens it to be read from its beginning to its end, or says for people why that cannot be done.
+    pub fn new(why: String, open: impl Fn() -> Result<Box<dyn Source>, String> + Send + Sync + 'static) -> Self {
+        Self { open: Box::new(open), why }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// It cannot be read any more: it counts as one that may name any key. For people: why not.
+    pub fn open(&self) -> Result<Box<dyn Source>, String> {
+        (self.open)()
+    }
+}
+
+impl std::fmt::Debug for LargeValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LargeValue({})", self.why)
+    }
+}
+
 /// What one entry holds.
 #[derive(Debug)]
 pub enum Reading {
@@ -45,6 +76,9 @@ pub enum Reading {
         /// Whose it is, for people.
         why: String,
     },
+    /// Its value, which is too large to be taken into memory. It is searched like any other, nothing in it is rotated, and it
+    /// is not written.
+    Large(LargeValue),
     /// There is no such entry.
     Missing,
     /// It is there and cannot be read. The text says why, for people, and holds nothing of the value.

@@ -321,7 +321,7 @@ impl Backend for ParameterStore {
         for name in names {
             let version = match self.one(name).await? {
                 Reading::Value { version, .. } => version.0.parse::<i64>().ok().filter(|version| *version > 1),
-                Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => None,
+                Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
             };
             replaced.push(match version {
                 Some(version) => self.version(name, version - 1).await?,

@@ -7,15 +7,56 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use proptest::prelude::*;
 
 use super::*;
-use crate::discovery::{Haystack, Needle, StoredEntry, discover};
+use crate::discovery::{Needles, StoredEntry, discover, form};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::SecretValue;
 
 const ID: &str = "AKIAABCDEFGHIJ234567";
 
 fn found(bytes: &[u8]) -> bool {
-    let id = Needle::new(&AccessKeyId::new(ID).expect("valid"));
-    Haystack::new(&SecretValue::new(bytes.to_vec())).names(&id)
+    let id = AccessKeyId::new(ID).expect("valid");
+    !Needles::new([&id]).search(&bytes).named.is_empty()
+}
+
+/// So small that a test plays many of them.
+const SMALL: Windows = Windows { size: 32 * 1024, overlap: 8 * 1024, wide_overlap: 24 * 1024, surely_zlib: 1024 };
+
+/// As a file: nothing of it is in memory.
+struct Elsewhere(Vec<u8>);
+
+impl Source for Elsewhere {
+    fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        // Less at once than is asked for, as a file may give.
+        let most = into.len().min(5_000);
+        self.0.as_slice().read_at(at, &mut into[..most])
+    }
+}
+
+/// Whether the id is found by small windows, and why there may be more.
+fn by_small_windows(value: &dyn Source) -> (bool, Option<Unopened>) {
+    let mut found = false;
+    let unopened = decoder_of(value, &SMALL, &mut |met| {
+        found |= memchr::memmem::find(met.text, ID.as_bytes()).is_some();
+    })
+    .unopened;
+    (found, unopened)
+}
+
+/// Bytes that nothing can be made of, the same for the same seed.
+fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    })
+    .take(count)
+    .collect()
+}
+
+fn unopened(bytes: &[u8]) -> Option<Unopened> {
+    decode(&bytes, &mut |_| {})
 }
 
 /// One way to encode bytes. Where a byte stands for a character, it is that of Latin-1.
@@ -147,7 +188,7 @@ proptest! {
         prop_assert!(found(&bytes), "{layers:?}");
         // Near the bound a reading that takes off the wrong encoding may seem to have one more in it: that only holds back.
         if layers.len() + 2 <= DEEPEST {
-            prop_assert!(decode(&bytes).unopened.is_none(), "{layers:?}");
+            prop_assert!(unopened(&bytes).is_none(), "{layers:?}");
         }
     }
 
@@ -174,19 +215,39 @@ proptest! {
         let reported: Vec<_> = reported.chain(findings.left_alone.iter().filter_map(|left| left.key_id.as_ref())).collect();
         prop_assert!(reported.iter().any(|id| id.as_str() == ID), "discovery sees it: {findings:?}");
         for id in reported {
-            let needle = Needle::new(id);
-            let named = Haystack::new(&entries[0].value).names(&needle) || Haystack::of_name(&entries[0].name).names(&needle);
-            prop_assert!(named, "{id} is reported and not found");
+            let needles = Needles::new([id]);
+            let named = needles.search(&entries[0].value).named.len() + needles.in_name(&entries[0].name).len();
+            prop_assert!(named > 0, "{id} is reported and not found");
         }
     }
 
     #[test]
     fn noise_is_read_to_its_end_and_names_nothing(bytes in any::<Vec<u8>>(), text in "[ -~\n]{0,400}") {
         for value in [bytes.as_slice(), text.as_bytes()] {
-            let decoded = decode(value);
-            prop_assert_eq!(decoded.unopened, None);
-            prop_assert_eq!(crate::discovery::form::ids_within(&decoded.words).count(), 0);
+            let mut ids = 0;
+            prop_assert_eq!(decode(&value, &mut |met| ids += form::ids_within(met.text).count()), None);
+            prop_assert_eq!(ids, 0);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_id_is_found_wherever_the_windows_of_a_large_value_end(
+        layers in proptest::collection::vec(layer(), 0..=3).prop_filter("UTF-16 of what is no text", |all| is_possible(all)),
+        before in 20_000..80_000_usize,
+        after in 0..20_000_usize,
+    ) {
+        // At one end of a window or another, and not always near one.
+        let before = if before % 2 == 0 { before / 24_576 * 24_576 + before % 4_096 } else { before };
+        let inner = wrapped(&layers, format!(" {ID} ").as_bytes());
+        prop_assume!(inner.len() < SMALL.overlap / 2);
+        let around = |count: usize| ". ".repeat(count / 2);
+        let value = [around(before).as_bytes(), &inner, around(after).as_bytes()].concat();
+        prop_assert_eq!(by_small_windows(&value.as_slice()), (true, None), "{:?}", &layers);
+        prop_assert_eq!(by_small_windows(&Elsewhere(value)), (true, None), "{:?}", &layers);
     }
 }
 
@@ -213,16 +274,16 @@ fn the_forms_that_writers_are_known_to_leave() {
         ("zlib in base 64", base64(&Layer::Zlib.around(dotenv.as_bytes()))),
     ] {
         assert!(found(&bytes), "{what}");
-        assert_eq!(decode(&bytes).unopened, None, "{what}");
+        assert_eq!(unopened(&bytes), None, "{what}");
     }
 }
 
 #[test]
 fn another_id_is_another_id() {
-    let other = Needle::new(&AccessKeyId::new("AKIAABCDEFGHIJ234566").expect("valid"));
+    let other = AccessKeyId::new("AKIAABCDEFGHIJ234566").expect("valid");
     for before in ["", "a", "ab"] {
-        let value = SecretValue::new(STANDARD.encode(format!("{before}{ID}")).into_bytes());
-        assert!(!Haystack::new(&value).names(&other));
+        let value = STANDARD.encode(format!("{before}{ID}"));
+        assert!(Needles::new([&other]).search(&value.as_bytes()).named.is_empty());
     }
     assert!(!found(b"") && !found(b"AKIA ABCDEFGHIJ234567") && !found(b"AKIA-ABCDEFGHIJ234567"));
 }
@@ -248,25 +309,17 @@ fn what_is_not_opened_is_told_wherever_it_is() {
         let wrapped = Layer::Base64 { engine: 0, before: 0, width: 76 }.around(&[bytes, &[0x80; 20]].concat());
         let quoted = Layer::Escaped { which: 0, ways: vec![0] }.around(&wrapped);
         for bytes in [bytes, &wrapped, &quoted] {
-            assert_eq!(decode(bytes).unopened, Some(Unopened::Archive(kind)), "{kind}");
+            assert_eq!(unopened(bytes), Some(Unopened::Archive(kind)), "{kind}");
         }
     }
     // Behind other things, as in a tar file.
-    assert_eq!(decode(&[&[0; 512], zip].concat()).unopened, Some(Unopened::Archive("zip")));
+    assert_eq!(unopened(&[&[0; 512], zip].concat()), Some(Unopened::Archive("zip")));
     assert!(Unopened::Archive("zip").to_string().contains("zip"));
 }
 
 #[test]
 fn images_keystores_and_what_is_encrypted_hold_nothing_back() {
-    let mut state = 88_172_645_463_325_252_u64;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    })
-    .take(60_000)
-    .collect();
+    let noise = noise(88_172_645_463_325_252, 60_000);
     let zip = b"PK\x03\x04\x14\0\0\0\x08\0rest".as_slice();
     for start in [
         b"\x89PNG\r\n\x1a\n".as_slice(),
@@ -276,7 +329,7 @@ fn images_keystores_and_what_is_encrypted_hold_nothing_back() {
         b"\xfe\xed\xfe\xed\0\0\0\x02",
         b"age-encryption.org/v1\n",
     ] {
-        assert_eq!(decode(&[start, zip, &noise].concat()).unopened, None, "{start:?}");
+        assert_eq!(unopened(&[start, zip, &noise].concat()), None, "{start:?}");
     }
     for (what, value) in [
         ("PKCS#12", [b"\x30\x82\x0a\x01\x02\x01\x03".as_slice(), &noise].concat()),
@@ -285,7 +338,7 @@ fn images_keystores_and_what_is_encrypted_hold_nothing_back() {
         ("Ansible", format!("$ANSIBLE_VAULT;1.1;AES256\n{}", "6162633132330a".repeat(400)).into_bytes()),
         ("sops", format!("k: ENC[AES256_GCM,data:{},iv:", STANDARD.encode(&noise)).into_bytes()),
     ] {
-        assert_eq!(decode(&value).unopened, None, "{what}");
+        assert_eq!(unopened(&value), None, "{what}");
     }
 }
 
@@ -300,30 +353,30 @@ fn what_lies_deeper_is_told() {
     for layer in &layers {
         // As often as can be taken off, and once more.
         let around = |times: usize| wrapped(&vec![layer.clone(); times], ID.as_bytes());
-        assert!(found(&around(1)) && decode(&around(1)).unopened.is_none());
+        assert!(found(&around(1)) && unopened(&around(1)).is_none());
         assert!(found(&around(DEEPEST)), "{layer:?}");
-        assert_eq!(decode(&around(DEEPEST)).unopened, None, "{layer:?}");
+        assert_eq!(unopened(&around(DEEPEST)), None, "{layer:?}");
         assert!(!found(&around(DEEPEST + 1)), "{layer:?}");
-        assert_eq!(decode(&around(DEEPEST + 1)).unopened, Some(Unopened::TooDeep), "{layer:?}");
+        assert_eq!(unopened(&around(DEEPEST + 1)), Some(Unopened::TooDeep), "{layer:?}");
     }
     // Nested quotes alone hide nothing.
     let nested = (0..9).fold("a \"word\" b".to_owned(), |text, _| serde_json::to_string(&text).expect("a string"));
-    assert_eq!(decode(nested.as_bytes()).unopened, None);
+    assert_eq!(unopened(nested.as_bytes()), None);
 }
 
 #[test]
 fn the_work_is_bounded_whatever_the_value() {
     let mut bomb = Layer::Gzip.around(&vec![b'a'; MOST_INFLATED + 1]);
-    assert_eq!(decode(&bomb).unopened, Some(Unopened::TooMuch));
+    assert_eq!(unopened(&bomb), Some(Unopened::TooMuch));
     bomb = Layer::Gzip.around(&Layer::Gzip.around(&vec![0; MOST_INFLATED + 1]));
-    assert_eq!(decode(&bomb).unopened, Some(Unopened::TooMuch));
+    assert_eq!(unopened(&bomb), Some(Unopened::TooMuch));
 }
 
 #[test]
 fn an_ordinary_value_takes_a_small_part_of_what_it_may() {
     let taken = |bytes: &[u8]| {
         let may = READ_AT_LEAST + bytes.len() * READ_FOR_EACH_BYTE;
-        (may - decoder_of(bytes).budget) / bytes.len()
+        (may - decoder_of(&bytes, &Windows::OF_VALUES, &mut |_| {}).budget) / bytes.len()
     };
     let dotenv = format!("# comment\nAWS_ACCESS_KEY_ID={ID}\nURL=https://user:p%40ss@host/?a=b\n").repeat(2000);
     let json = serde_json::to_string(&serde_json::to_string(&dotenv).expect("a string")).expect("a string");
@@ -346,5 +399,48 @@ fn gzip_that_one_reading_cuts_behind_its_header_is_opened_by_another() {
     ];
     let bytes = wrapped(&layers, format!(" {ID} ").as_bytes());
     assert!(found(&bytes));
-    assert_eq!(decode(&bytes).unopened, None);
+    assert_eq!(unopened(&bytes), None);
+}
+
+/// By its size it fits into no window as it is compressed, or into few.
+#[test]
+fn what_is_compressed_is_opened_across_windows_or_told() {
+    // Its compressed form ends in the id.
+    let of_size = |size: usize| [noise(7, size), format!("\n{ID}\n").into_bytes()].concat();
+    for layer in [Layer::Gzip, Layer::Zlib] {
+        // By itself it may have any size.
+        let plain = layer.around(&of_size(200_000));
+        for before in [0, 20_000, 31_990] {
+            let value = [vec![b'.'; before], plain.clone()].concat();
+            assert_eq!(by_small_windows(&value.as_slice()), (true, None), "{layer:?} after {before}");
+            assert_eq!(by_small_windows(&Elsewhere(value)), (true, None), "{layer:?} after {before}");
+        }
+        // In an encoding a window has to hold it.
+        let wrapped = |size: usize| STANDARD.encode(layer.around(&of_size(size))).into_bytes();
+        for before in (0..60_000).step_by(7_001) {
+            let value = |size: usize| [vec![b'.'; before], wrapped(size), vec![b'.'; 40_000]].concat();
+            assert_eq!(by_small_windows(&value(15_000).as_slice()), (true, None), "{layer:?} after {before}");
+            let (_, unopened) = by_small_windows(&value(60_000).as_slice());
+            assert_eq!(unopened, Some(Unopened::TooMuch), "{layer:?} after {before}");
+        }
+    }
+}
+
+#[test]
+fn a_large_image_holds_nothing_back() {
+    let zip = b"PK\x03\x04\x14\0\0\0\x08\0rest".as_slice();
+    let image = [b"\x89PNG\r\n\x1a\n".as_slice(), &noise(3, 50_000), zip, &noise(4, 50_000)].concat();
+    assert_eq!(by_small_windows(&image.as_slice()), (false, None));
+    assert_eq!(by_small_windows(&&image[1..]), (false, Some(Unopened::Archive("zip"))));
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_told() {
+    struct Gone;
+    impl Source for Gone {
+        fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {
+            if at > 0 { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(into.len().min(100)) }
+        }
+    }
+    assert_eq!(by_small_windows(&Gone), (false, Some(Unopened::Unread)));
 }

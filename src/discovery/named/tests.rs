@@ -16,6 +16,10 @@ fn id() -> AccessKeyId {
     AccessKeyId::new(ID).expect("valid")
 }
 
+fn ids_in(value: &SecretValue) -> Vec<AccessKeyId> {
+    ids(value, usize::MAX).ids.into_iter().collect()
+}
+
 fn json_escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("\\u{byte:04x}")).collect()
 }
@@ -49,7 +53,7 @@ fn every_form_is_seen() {
         json_escaped(&wrapped),
     ] {
         assert!(names(&value(&text), &id()), "{text}");
-        assert_eq!(Haystack::new(&value(&text)).ids().into_iter().collect::<Vec<_>>(), [id()], "{text}");
+        assert_eq!(ids_in(&value(&text)), [id()], "{text}");
     }
 }
 
@@ -67,14 +71,14 @@ fn another_id_is_another_id() {
 
 #[test]
 fn a_name_is_searched_too() {
-    let needle = Needle::new(&id());
+    let needles = Needles::new([&id()]);
     for (name, is_named) in [
         ("shop/live/AKIAABCDEFGHIJ234567", true),
         ("shop/live/keys%2FAKIAABCDEFGHIJ234567.env", true),
         ("AKIAABCDEFGHIJ234567/live/env", true),
         ("shop/live/env", false),
     ] {
-        assert_eq!(Haystack::of_name(&EntryName::new(name).expect("valid")).names(&needle), is_named, "{name}");
+        assert_eq!(!needles.in_name(&EntryName::new(name).expect("valid")).is_empty(), is_named, "{name}");
     }
 }
 
@@ -90,9 +94,12 @@ fn of_many_ids_all_that_stand_in_a_value_are_named_and_no_other() {
         (0..50).map(numbered).chain([AccessKeyId::new("PROD111111111EXAMPLE2").expect("valid")]).collect();
     let needles = Needles::new(&ids);
     let text = format!("{}{},PROD111111111EXAMPLE2 {}", ids[3].as_str(), ids[7].as_str(), numbered(51).as_str());
-    assert_eq!(Haystack::new(&value(&text)).named(&needles), BTreeSet::from([&ids[3], &ids[7], &ids[50]]));
-    assert_eq!(Haystack::new(&value("")).named(&needles), BTreeSet::new());
-    assert_eq!(Haystack::new(&value(&text)).named(&Needles::new([])), BTreeSet::new());
+    assert_eq!(needles.search(&value(&text)).named, BTreeSet::from([&ids[3], &ids[7], &ids[50]]));
+    assert_eq!(needles.search(&value("")).named, BTreeSet::new());
+    assert_eq!(Needles::new([]).search(&value(&text)).named, BTreeSet::new());
+    let places = needles.first_places(text.as_bytes());
+    assert_eq!(places, [(0, &ids[3]), (20, &ids[7]), (41, &ids[50])]);
+    assert_eq!(Needles { automaton: None, ..Needles::new(&ids) }.first_places(text.as_bytes()), places);
 }
 
 proptest! {
@@ -106,18 +113,24 @@ proptest! {
     ) {
         let ids: Vec<AccessKeyId> = ids.iter().map(|id| AccessKeyId::new(id).expect("valid")).collect();
         let text: String = parts.iter().map(|(at, between)| format!("{}{between}", at.get(&ids))).collect();
-        let haystack = Haystack::new(&value(text));
-        let one_by_one: BTreeSet<_> = ids.iter().filter(|id| haystack.names(&Needle::new(id))).collect();
+        let value = value(text);
+        let one_by_one: BTreeSet<_> = ids.iter().filter(|id| names(&value, id)).collect();
         let automaton = Needles::new(&ids);
-        prop_assert_eq!(haystack.named(&automaton), one_by_one);
+        prop_assert_eq!(&automaton.search(&value).named, &one_by_one);
         let none = Needles { automaton: None, ..Needles::new(&ids) };
-        prop_assert_eq!(haystack.named(&none), haystack.named(&automaton));
+        prop_assert_eq!(none.search(&value).named, one_by_one);
     }
 }
 
 #[test]
-fn debug_tells_nothing() {
-    assert_eq!(format!("{:?}", Haystack::new(&value("hunter2"))), "Haystack(…)");
+fn of_more_ids_than_are_asked_for_it_is_told_that_there_are_more() {
+    let all: Vec<_> = (0..9).map(numbered).collect();
+    let text: String = all.iter().map(|id| format!("{id} {id}\n")).collect();
+    let found = |most| {
+        let Ids { ids, are_more } = ids(&value(&text), most);
+        (ids.len(), are_more)
+    };
+    assert_eq!((found(8), found(9), found(10)), ((8, true), (9, false), (9, false)));
 }
 
 /// One character in the ways in which it may be written.
@@ -136,15 +149,12 @@ proptest! {
         width in 1_usize..80,
     ) {
         let id_sought = AccessKeyId::new(id.as_str()).expect("valid");
-        let (needle, needles) = (Needle::new(&id_sought), Needles::new([&id_sought, &self::id()]));
+        let needles = Needles::new([&id_sought, &self::id()]);
         let around = |middle: &[u8]| [before.as_slice(), middle, after.as_slice()].concat();
 
         // As it is, and base 64 over it and its neighbours.
         let plain = around(id.as_bytes());
-        let found = |bytes: &[u8]| {
-            let haystack = Haystack::new(&value(bytes));
-            haystack.names(&needle) && haystack.named(&needles).contains(&id_sought)
-        };
+        let found = |bytes: &[u8]| needles.search(&bytes).named.contains(&id_sought);
         prop_assert!(found(&plain));
         for wrapped in [
             STANDARD.encode(&plain),
@@ -171,6 +181,6 @@ proptest! {
     #[test]
     fn an_id_that_is_not_there_is_not_found(text in "[a-z \\\\%\n0-9]{0,200}") {
         prop_assert!(!names(&value(&text), &id()));
-        prop_assert!(Haystack::new(&value(&text)).ids().is_empty());
+        prop_assert!(ids_in(&value(&text)).is_empty());
     }
 }

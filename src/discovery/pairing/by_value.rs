@@ -3,31 +3,43 @@
 
 use super::super::label::{are_a_login, differ_in_one_word, is_about_another_secret};
 use super::super::left_alone::{Ambiguity, WhyLeftAlone};
-use super::{Half, Label, Pool, Seen, form};
+use super::{Half, Label, MOST_COMPARED, Pool, Seen, TooMuch, form};
 
 impl Pool {
     /// One id and one secret that may belong together, in the smallest group around the id that has such a secret.
-    pub(super) fn pair_by_value(&mut self) {
-        let mut ids = self.which(is_id);
-        ids.sort_by_key(|id| std::cmp::Reverse(self.seen[*id].group.depth()));
-        for id in ids {
+    pub(super) fn pair_by_value(&mut self) -> Result<(), TooMuch> {
+        let ids = self.which(is_id);
+        let secrets = self.which(may_be_secret);
+        let mut among = Among { ids, secrets, left: MOST_COMPARED };
+        let mut in_order = among.ids.clone();
+        in_order.sort_by_key(|id| std::cmp::Reverse(self.seen[*id].group.depth()));
+        for id in in_order {
             if self.open[id] {
-                self.pair_one(id);
+                self.pair_one(id, &mut among)?;
             }
         }
+        Ok(())
     }
 
-    fn pair_one(&mut self, id: usize) {
+    /// Those of them that are still open and pass.
+    fn which_of(&self, some: &[usize], passes: impl Fn(&Seen) -> bool) -> Vec<usize> {
+        some.iter().copied().filter(|index| self.open[*index] && passes(&self.seen[*index])).collect()
+    }
+
+    fn pair_one(&mut self, id: usize, among: &mut Among) -> Result<(), TooMuch> {
         let mut around = Some(self.seen[id].group.clone());
         while let Some(group) = around {
-            let secrets = self.which(|seen| group.holds(&seen.group) && belong_together(&self.seen[id], seen));
+            among.compare(among.secrets.len())?;
+            let secrets =
+                self.which_of(&among.secrets, |seen| group.holds(&seen.group) && belong_together(&self.seen[id], seen));
             if secrets.is_empty() {
                 around = group.outer();
                 continue;
             }
-            let rivals = self.which(|seen| {
+            among.compare(among.ids.len().saturating_mul(secrets.len()))?;
+            let rivals = self.which_of(&among.ids, |seen| {
                 let mut secrets = secrets.iter().map(|secret| &self.seen[*secret]);
-                group.holds(&seen.group) && is_id(seen) && secrets.any(|secret| belong_together(seen, secret))
+                group.holds(&seen.group) && secrets.any(|secret| belong_together(seen, secret))
             });
             match (rivals.as_slice(), secrets.as_slice()) {
                 ([_], [secret]) => self.take(id, *secret),
@@ -36,15 +48,17 @@ impl Pool {
                     self.leave(&rivals, &secrets, &WhyLeftAlone::Ambiguous { ambiguity });
                 }
             }
-            return;
+            return Ok(());
         }
-        self.tell_of_a_lone_secret(id);
+        among.compare(among.secrets.len())?;
+        self.tell_of_a_lone_secret(id, among);
+        Ok(())
     }
 
     /// The only secret beside an id, whose name does not say that it is the id's.
-    fn tell_of_a_lone_secret(&mut self, id: usize) {
+    fn tell_of_a_lone_secret(&mut self, id: usize, among: &Among) {
         let half = &self.seen[id];
-        let beside = self.which(|seen| {
+        let beside = self.which_of(&among.secrets, |seen| {
             half.group.holds(&seen.group)
                 && form::has_secret_form(seen.text())
                 && seen.instead_of_secret(half).is_none()
@@ -57,6 +71,25 @@ impl Pool {
             self.leave(&[id], &[*secret], &WhyLeftAlone::Ambiguous { ambiguity });
         }
     }
+}
+
+/// What is held against each other.
+struct Among {
+    ids: Vec<usize>,
+    secrets: Vec<usize>,
+    /// How often that may still be done.
+    left: usize,
+}
+
+impl Among {
+    fn compare(&mut self, times: usize) -> Result<(), TooMuch> {
+        self.left = self.left.checked_sub(times).ok_or(TooMuch)?;
+        Ok(())
+    }
+}
+
+fn may_be_secret(seen: &Seen) -> bool {
+    form::has_secret_form(seen.text()) || (seen.label_of(Half::Secret).is_some() && seen.is_certain())
 }
 
 fn is_id(seen: &Seen) -> bool {

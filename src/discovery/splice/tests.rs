@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::document::Unclear;
 use super::*;
 use crate::rotation::name::StoreName;
 
@@ -192,7 +193,7 @@ fn a_result_that_differs_in_more_than_the_pair_is_noticed() {
     ] {
         let new_value = SecretValue::new(new.as_bytes().to_vec());
         assert_eq!(
-            only_these_changed(&mut Document::new("A=1\nB='2'\nC=3"), &new_value, &edits),
+            only_these_changed(&mut Document::new("A=1\nB='2'\nC=3"), &new_value, &edits.each_ref()),
             only_these,
             "{new:?}"
         );

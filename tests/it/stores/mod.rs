@@ -6,6 +6,7 @@ mod endless;
 mod exec;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod large;
 mod local;
 mod put_back;
 mod races;
@@ -75,7 +76,7 @@ fn over(subject: &dyn Subject, entry: &str, replaces: &Version, text: &str) -> W
 async fn held(store: &Arc<dyn SecretStore>, entry: &str) -> Option<(Version, Vec<u8>)> {
     match store.read(&[name(entry)]).await.expect("it reads").remove(0) {
         Reading::Value { version, value } => Some((version, value.expose().to_vec())),
-        Reading::Missing => None,
+        Reading::Large(_) | Reading::Missing => None,
         Reading::NotOurs { why, .. } | Reading::Unreadable(why) => panic!("{entry}: {why}"),
     }
 }
@@ -108,7 +109,9 @@ async fn lists_everything(subject: &dyn Subject) {
         .into_iter()
         .map(|(entry, reading)| match &reading {
             Reading::Value { value, .. } => (entry.to_string(), value.expose().to_vec()),
-            Reading::NotOurs { .. } | Reading::Missing | Reading::Unreadable(_) => panic!("{entry}: {reading:?}"),
+            Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
+                panic!("{entry}: {reading:?}")
+            }
         })
         .collect();
     let put: Vec<_> = many.into_iter().map(|(entry, text)| (entry, subject.stored(&text))).collect();
@@ -123,7 +126,7 @@ async fn reads_by_name(subject: &dyn Subject) {
         .iter()
         .map(|reading| match reading {
             Reading::Value { value, .. } => Some(value.expose().to_vec()),
-            Reading::Missing => None,
+            Reading::Large(_) | Reading::Missing => None,
             Reading::NotOurs { .. } | Reading::Unreadable(_) => panic!("{reading:?}"),
         })
         .collect();

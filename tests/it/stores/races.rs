@@ -57,7 +57,7 @@ fn store(folder: &Path) -> Arc<dyn SecretStore> {
 fn holds_what_is_outside(reading: &Reading) -> bool {
     match reading {
         Reading::Value { value, .. } | Reading::NotOurs { value, .. } => value.expose() == OUTSIDE.as_bytes(),
-        Reading::Missing | Reading::Unreadable(_) => false,
+        Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => false,
     }
 }
 

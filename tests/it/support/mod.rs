@@ -8,6 +8,7 @@ pub(crate) mod faketime;
 pub(crate) mod http;
 #[cfg(feature = "kubernetes")]
 pub(crate) mod kubernetes;
+pub(crate) mod measured;
 pub(crate) mod memory_journal;
 pub(crate) mod moto;
 pub(crate) mod orders;

@@ -20,6 +20,7 @@ fn told(all: &[(String, Reading)]) -> Vec<(&str, &'static str)> {
     let kind = |reading: &Reading| match reading {
         Reading::Value { .. } => "value",
         Reading::NotOurs { .. } => "not ours",
+        Reading::Large(_) => "large",
         Reading::Missing => "missing",
         Reading::Unreadable(_) => "unreadable",
     };

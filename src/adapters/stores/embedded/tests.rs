@@ -56,7 +56,7 @@ fn key(byte: u8) -> Option<StoreKey> {
 fn held(store: &EmbeddedStore, name: &str) -> Option<(String, Version)> {
     match store.inner.read(&[entry(name)]).expect("read").remove(0) {
         Reading::Value { version, value } => Some((value.expose_text().expect("text").to_owned(), version)),
-        Reading::NotOurs { .. } | Reading::Missing => None,
+        Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing => None,
         Reading::Unreadable(why) => panic!("{why}"),
     }
 }

@@ -19,9 +19,9 @@ pub(super) mod writable;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,17 +31,19 @@ use async_trait::async_trait;
 use folder::Folder;
 pub use own::OwnFiles;
 use own::OwnNow;
+use replace::There;
 
 use super::sops::is_encrypted;
 use super::{Backend, NativeWrite, after};
+use crate::discovery::Source;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
+use crate::ports::secret_store::{Capabilities, LargeValue, Reading, Version, Writable};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
 
-/// No document of secrets is as large; what is larger is said to be unreadable, not read by halves.
+/// No document of secrets is as large: what is larger is searched where it is, and not written.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// How long the locks of files are tried for, all of them together, before a key is made for them.
@@ -159,7 +161,11 @@ impl FileStore {
     /// The bytes of this file as they are; `None` if there is none. The error is for people.
     pub(super) fn read_one(&self, name: &str) -> Result<Option<(Version, SecretValue)>, String> {
         let Some((folder, last, _)) = self.inner.reach(name, &self.inner.own.now())? else { return Ok(None) };
-        replace::read(&folder, &last)
+        match replace::read(&folder, &last)? {
+            Some(There::Value(version, value)) => Ok(Some((version, value))),
+            Some(There::Large(why)) => Err(why),
+            None => Ok(None),
+        }
     }
 
     /// Whether it is one file.
@@ -169,7 +175,7 @@ impl FileStore {
 
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, CallError> + Send + 'static,
+        work: impl FnOnce(&Arc<Inner>) -> Result<T, CallError> + Send + 'static,
     ) -> Result<T, CallError> {
         let inner = Arc::clone(&self.inner);
         let gone = |_| CallError::new(CallErrorKind::Unavailable, "the file gave no answer");
@@ -185,7 +191,7 @@ impl Backend for FileStore {
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
-        self.blocking(Inner::identity).await
+        self.blocking(|inner| inner.identity()).await
     }
 
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
@@ -316,31 +322,57 @@ impl Inner {
         is_locked.then(|| format!("{}: {}", folder.path().join(&last).display(), replace::LOCKED))
     }
 
-    fn read(&self, name: &str, own: &OwnNow) -> Reading {
+    fn read(self: &Arc<Self>, name: &str, own: &OwnNow) -> Reading {
         match self.reach(name, own) {
-            Ok(Some((folder, last, in_volume))) => self.reading(&folder, &last, in_volume),
+            Ok(Some((folder, last, in_volume))) => self.reading(name, &folder, &last, in_volume),
             Ok(None) => Reading::Missing,
             Err(why) => Reading::Unreadable(why),
         }
     }
 
-    fn reading(&self, folder: &Folder, name: &OsStr, in_volume: bool) -> Reading {
+    /// What the entry `entry` holds, which is the file `name` in `folder`.
+    fn reading(self: &Arc<Self>, entry: &str, folder: &Folder, name: &OsStr, in_volume: bool) -> Reading {
         match replace::read(folder, name) {
-            Ok(Some((version, value))) if in_volume => Reading::NotOurs { version, value, why: OF_A_VOLUME.to_owned() },
-            Ok(Some((version, value))) if !self.also_sealed && is_encrypted(value.expose()) => {
+            Ok(Some(There::Large(why))) => self.large(entry, why),
+            Ok(Some(There::Value(version, value))) if in_volume => {
+                Reading::NotOurs { version, value, why: OF_A_VOLUME.to_owned() }
+            }
+            Ok(Some(There::Value(version, value))) if !self.also_sealed && is_encrypted(value.expose()) => {
                 Reading::NotOurs { version, value, why: SEALED.to_owned() }
             }
-            Ok(Some((version, value))) => Reading::Value { version, value },
+            Ok(Some(There::Value(version, value))) => Reading::Value { version, value },
             Ok(None) => Reading::Missing,
             Err(why) => Reading::Unreadable(why),
         }
     }
 
-    fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
+    /// A file that is not taken into memory: opened anew when it is searched, and then read by one handle to its end.
+    fn large(self: &Arc<Self>, entry: &str, why: String) -> Reading {
+        let (inner, entry) = (Arc::clone(self), entry.to_owned());
+        let open = move || match inner.reach(&entry, &inner.own.now())? {
+            Some((folder, name, _)) => match folder.open(&name) {
+                Ok(file) => Ok(Box::new(LargeFile(file)) as Box<dyn Source>),
+                Err(error) => Err(error.to_string()),
+            },
+            None => Err("it was removed while the store was read".to_owned()),
+        };
+        Reading::Large(LargeValue::new(why, open))
+    }
+
+    fn read_all(self: &Arc<Self>) -> Result<Vec<(String, Reading)>, CallError> {
         self.check_still_there()?;
         let Some(name) = &self.only else { return scan::read_all(self) };
         let reading = self.read(name, &self.own.now());
         Ok(if matches!(reading, Reading::Missing) { Vec::new() } else { vec![(name.clone(), reading)] })
+    }
+}
+
+/// A file that is searched where it is.
+struct LargeFile(File);
+
+impl Source for LargeFile {
+    fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read_at(into, at)
     }
 }
 

@@ -30,10 +30,21 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Why a file was not written, or will not be.
 pub(super) const LOCKED: &str = "another program holds its lock";
 
+/// A file that is there.
+pub(super) enum There {
+    Value(Version, SecretValue),
+    /// It is larger than [`LARGEST`]. For people: that it is.
+    Large(String),
+}
+
 /// The file of this name; `None` if there is none. The error is for people and says nothing of the content.
-pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<(Version, SecretValue)>, String> {
+pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<There>, String> {
     match folder.open(name) {
-        Ok(mut file) => content(&mut file).map(Some).map_err(|error| error.to_string()),
+        Ok(mut file) => match content(&mut file) {
+            Ok((version, value)) => Ok(Some(There::Value(version, value))),
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => Ok(Some(There::Large(error.to_string()))),
+            Err(error) => Err(error.to_string()),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
@@ -43,12 +54,18 @@ pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<(Version, Sec
 /// the time of its last change, so that a value that was replaced by an equal one has another version.
 fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
     let metadata = file.metadata()?;
+    let too_large =
+        || io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {} MiB", LARGEST / 1024 / 1024));
     if metadata.len() > LARGEST {
-        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST / 1024 / 1024)));
+        return Err(too_large());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    let count = file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     let value = SecretValue::new(bytes);
+    if count as u64 > LARGEST {
+        // It has grown since.
+        return Err(too_large());
+    }
     let digest = Sha256::digest(value.expose());
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let version = format!("{digest} {} {}.{:09}", metadata.ino(), metadata.ctime(), metadata.ctime_nsec());

@@ -6,6 +6,7 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::folder::{CURRENT, Folder, is_hidden_twice};
 use super::own::OwnNow;
@@ -23,7 +24,7 @@ const MOST_PASSES: u32 = 5;
 const LINK: &str = "it is a symbolic link to another folder, which is not followed";
 
 /// Every file with what it holds.
-pub(super) fn read_all(store: &Inner) -> Result<Vec<(String, Reading)>, CallError> {
+pub(super) fn read_all(store: &Arc<Inner>) -> Result<Vec<(String, Reading)>, CallError> {
     for _ in 0..MOST_PASSES {
         let mut scan = Scan {
             store,
@@ -49,7 +50,7 @@ pub(super) fn read_all(store: &Inner) -> Result<Vec<(String, Reading)>, CallErro
 type Number = (u64, u64);
 
 struct Scan<'s> {
-    store: &'s Inner,
+    store: &'s Arc<Inner>,
     own: OwnNow,
     found: Vec<(String, Reading)>,
     /// The files and folders that are read, or left out for what they are.
@@ -136,7 +137,7 @@ impl Scan<'_> {
             }
         } else if metadata.is_file() && !replace::is_leftover(name) {
             self.read.insert(number(metadata));
-            let reading = self.store.reading(folder, name, in_volume);
+            let reading = self.store.reading(&entry, folder, name, in_volume);
             // What was removed since it was listed is not there.
             if !matches!(reading, Reading::Missing) {
                 self.found.push((entry, reading));

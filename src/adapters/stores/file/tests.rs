@@ -20,7 +20,10 @@ fn at(path: &Path) -> (Folder, &OsStr) {
 
 fn version(path: &Path) -> Version {
     let (folder, name) = at(path);
-    replace::read(&folder, name).expect("readable").expect("there").0
+    match replace::read(&folder, name).expect("readable").expect("there") {
+        replace::There::Value(version, _) => version,
+        replace::There::Large(why) => panic!("{why}"),
+    }
 }
 
 fn replace_at(path: &Path, write: &NativeWrite) -> Result<(), Failure> {
@@ -225,6 +228,7 @@ async fn told(store: &FileStore) -> Vec<(String, &'static str)> {
     let word = |reading: &Reading| match reading {
         Reading::Value { .. } => "value",
         Reading::NotOurs { .. } => "not ours",
+        Reading::Large(_) => "large",
         Reading::Missing => "missing",
         Reading::Unreadable(_) => "unreadable",
     };
@@ -316,7 +320,9 @@ async fn a_swap_of_the_content_of_a_volume_begins_the_pass_anew() {
         let current = |name: &str| {
             all.iter().find(|(found, _)| found == &format!("..data/{name}")).map(|(_, reading)| match reading {
                 Reading::NotOurs { value, .. } => value.expose().to_vec(),
-                Reading::Value { .. } | Reading::Missing | Reading::Unreadable(_) => panic!("{reading:?}"),
+                Reading::Value { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
+                    panic!("{reading:?}")
+                }
             })
         };
         assert!(current("id").is_some() && current("id") == current("secret"), "a pass over two contents");

@@ -5,6 +5,8 @@ use memchr::memmem;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::discovery::Source;
+
 /// How every value that sops has encrypted begins, the checksum over all of them included.
 const SEALED: &[u8] = b"ENC[AES256_GCM,";
 
@@ -50,6 +52,23 @@ impl Format {
 /// is to be said.
 pub(in crate::adapters::stores) fn is_encrypted(bytes: &[u8]) -> bool {
     memmem::find(bytes, SEALED).is_some()
+}
+
+/// The same of a value that is not in memory.
+pub(super) fn is_encrypted_where_it_is(value: &dyn Source) -> std::io::Result<bool> {
+    const PART: usize = 1024 * 1024;
+    let (mut at, mut part) = (0, vec![0; PART]);
+    loop {
+        let count = value.read_at(at, &mut part)?;
+        if is_encrypted(&part[..count]) {
+            return Ok(true);
+        }
+        // The marker may stand across two parts.
+        match count.checked_sub(SEALED.len()) {
+            Some(new @ 1..) => at += new as u64,
+            Some(0) | None => return Ok(false),
+        }
+    }
 }
 
 /// A text of a document and what it is to be.

@@ -88,6 +88,7 @@ impl SopsStore {
         let (version, value, not_ours) = match reading {
             Reading::Value { version, value } => (version, value, None),
             Reading::NotOurs { version, value, why } => (version, value, Some(why)),
+            Reading::Large(large) => return Reading::Unreadable(large.why),
             other @ (Reading::Missing | Reading::Unreadable(_)) => return other,
         };
         if !is_encrypted(value.expose()) {
@@ -135,6 +136,10 @@ impl Backend for SopsStore {
         if self.inner.is_folder {
             read.retain(|(_, reading)| match reading {
                 Reading::Value { value, .. } | Reading::NotOurs { value, .. } => is_encrypted(value.expose()),
+                // What cannot be read any more may be encrypted.
+                Reading::Large(large) => !large.open().is_ok_and(|value| {
+                    format::is_encrypted_where_it_is(&*value).is_ok_and(|is_encrypted| !is_encrypted)
+                }),
                 Reading::Missing | Reading::Unreadable(_) => true,
             });
         }

@@ -1,0 +1,36 @@
+//! The binary, run to its end, with the most memory that it had and the time it took.
+
+use std::time::{Duration, Instant};
+
+use super::program::{Ended, Program, ROTATOR};
+
+/// How it ended, and what it took.
+pub(crate) struct Measured {
+    /// How it ended.
+    pub(crate) ended: Ended,
+    /// The most memory that it had, in MiB.
+    pub(crate) peak: u64,
+    /// The time.
+    pub(crate) took: Duration,
+}
+
+/// Runs rotator to its end.
+pub(crate) fn run(program: &Program, args: &[&str]) -> Measured {
+    let began = Instant::now();
+    let child = program.command(ROTATOR, args).spawn().expect("started");
+    let status = format!("/proc/{}/status", child.id());
+    let watcher = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            // A process that has ended has none.
+            let Some(line) = line else { break };
+            peak = peak.max(line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        peak
+    });
+    let ended = Ended::of(child);
+    let took = began.elapsed();
+    Measured { ended, peak: watcher.join().expect("it ends") / 1024, took }
+}
