@@ -313,6 +313,9 @@ pub struct PolicyArgs {
     /// The policy for this account: its number, or the name of an [[account]]
     #[arg(long, value_name = "ACCOUNT")]
     pub account: Option<String>,
+    /// Ask the stores and IAM, as `plan` does, and name the users and the entries with pairs that are found
+    #[arg(long)]
+    pub found: bool,
     /// Print a policy of Vault's for its stores instead
     #[arg(long)]
     pub vault: bool,

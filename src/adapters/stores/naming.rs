@@ -29,6 +29,12 @@ impl Naming {
         Ok(Self { scope: Some(entry.scope().to_owned()) })
     }
 
+    /// The `<app>/<environment>` that all entries belong to, if there is one.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
     /// The entry that stands for `native`.
     ///
     /// # Errors

@@ -238,6 +238,8 @@ pub struct StoreSettings {
     pub naming: Naming,
     /// The entries that are seen; all, where nothing is said.
     pub include: Option<GlobSet>,
+    /// The same as they are written.
+    pub include_patterns: Vec<String>,
     /// The entries that are not.
     pub exclude: GlobSet,
     /// Whether nothing is ever written to it.
@@ -264,6 +266,7 @@ impl StoreSettings {
             uri,
             naming: Naming::default(),
             include: None,
+            include_patterns: Vec::new(),
             exclude: GlobSet::empty(),
             read_only: false,
             region: None,
@@ -319,6 +322,7 @@ impl StoreSettings {
         Ok(Self {
             naming,
             include: if table.texts("include").is_empty() { None } else { Some(patterns("include")?) },
+            include_patterns: table.texts("include").to_vec(),
             exclude: patterns("exclude")?,
             region: of_aws("region")?,
             account: of_aws("account")?,

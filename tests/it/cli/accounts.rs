@@ -278,6 +278,36 @@ fn what_an_account_cannot_be_is_refused_with_its_reason() {
 }
 
 #[test]
+fn the_policy_goes_by_include_and_says_what_each_statement_is_for() {
+    let bench = Bench::new();
+    bench.write(
+        "rotator.toml",
+        "[[store]]\nuri = \"aws-secretsmanager:team/\"\nregion = \"eu-west-1\"\ninclude = [\"shop/*\", \"mail/live/ses\"]\n",
+    );
+    let policy = |args: &[&str]| -> Ended {
+        bench.command(args).env_remove("ROTATOR_STORE").output().expect("it starts").into()
+    };
+    let printed = policy(&["policy", "--account", "111122223333"]).code(0);
+    let begin = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/";
+    let resources = json!([format!("{begin}mail/live/ses-??????"), format!("{begin}shop/*")]);
+    let document = printed.json();
+    let statements = document["Statement"].as_array().expect("a list");
+    let of = |sid: &str| statements.iter().find(|statement| statement["Sid"] == sid).expect("it is there");
+    assert_eq!(of("Store0Read")["Resource"], resources);
+    assert_eq!(of("Store0Write")["Resource"], resources);
+    for statement in statements {
+        let sid = statement["Sid"].as_str().expect("text");
+        assert!(printed.stderr.contains(&format!("{sid}: ")), "{sid} is not explained: {}", printed.stderr);
+    }
+    printed.says("`user/*` is every user of the account");
+    assert!(policy(&["policy", "-q"]).code(0).stderr.is_empty());
+    bench.write("rotator.toml", "[[store]]\nuri = \"vault:kv/team\"\ninclude = [\"shop/*/aws\"]\n");
+    let vault = policy(&["policy", "--vault"]).code(0).says("metadata: ").json();
+    let paths: Vec<&String> = vault["path"].as_object().expect("an object").keys().collect();
+    assert_eq!(paths, ["kv/data/team/shop/*", "kv/metadata/team/*"]);
+}
+
+#[test]
 fn each_account_has_a_policy_of_its_own() {
     let bench = Bench::new();
     let role = "arn:aws-us-gov:iam::111122223333:role/rotator";

@@ -1,5 +1,6 @@
 //! rotator under exactly what `rotator policy` prints, with moto's authorisation on: all of it is enough, and each of it
-//! is needed. moto 5.2.5 holds a policy's `Resource` against `*` alone, so which keys and secrets it reaches is not judged.
+//! is needed. moto 5.2.5 holds a policy's `Resource` against `*` alone, so which users, secrets and parameters it reaches is
+//! judged here, by the names that moto gave them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,10 @@ const IN_NEED_ONLY: [&str; 2] = ["iam:UpdateAccessKey", "iam:GetAccessKeyLastUse
 
 /// What the writing of a store takes: Parameter Store is asked for a parameter's type before it is written.
 const WRITES: [&str; 3] = ["secretsmanager:UpdateSecretVersionStage", "ssm:DescribeParameters", "ssm:PutParameter"];
+
+/// A user and a secret that have nothing to do with any pair.
+const OTHER_USER: &str = "administrator";
+const OTHER_SECRET: &str = "shop/live/note";
 
 struct Scene {
     moto: Moto,
@@ -43,12 +48,20 @@ fn chain(moto: &Moto, pair: &Pair) -> SdkConfig {
         .build()
 }
 
+/// Every action of a policy.
+fn actions_of(policy: &Value) -> Vec<String> {
+    let statements = policy["Statement"].as_array().expect("a list").iter();
+    let actions = statements.flat_map(|statement| statement["Action"].as_array().expect("a list"));
+    actions.map(|action| action.as_str().expect("text").to_owned()).collect()
+}
+
 impl Scene {
     /// One user, whose pair stands in Secrets Manager and in Parameter Store; and rotator, who may do nothing yet.
     async fn build() -> Self {
         let moto = Moto::start();
         let admin = moto.check_signatures().await;
         let iam = aws::iam(moto.addr(), &admin);
+        iam.create_user().user_name(OTHER_USER).send().await.expect("a user");
         let mut pairs = BTreeMap::new();
         for user in [ROTATOR, USER] {
             iam.create_user().user_name(user).send().await.expect("a user");
@@ -61,22 +74,38 @@ impl Scene {
         let Pair { id, secret } = &pairs[USER];
         let text = json!({ "accessKeyId": id, "secretAccessKey": secret }).to_string();
         secrets.create_secret().name("shop/live/aws").secret_string(text).send().await.expect("a secret");
+        secrets.create_secret().name(OTHER_SECRET).secret_string("nothing").send().await.expect("a secret");
         for (name, value) in [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)] {
             let put = parameters.put_parameter().name(format!("/apps/shop/live/{name}")).value(value);
             put.r#type(aws_sdk_ssm::types::ParameterType::SecureString).send().await.expect("a parameter");
         }
-        let mut program = Program::new(&format!("http://{}", moto.addr()), &pairs[ROTATOR]);
-        program.set("ROTATOR_STORE", "aws-secretsmanager:\naws-ssm:/apps");
-        program.set("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}");
-        let policy = program.ends_with(0, &["policy"]).json();
+        let program = |pair: &Pair| {
+            Program::new(&format!("http://{}", moto.addr()), pair)
+                .with("ROTATOR_STORE", "aws-secretsmanager:\naws-ssm:/apps")
+                .with("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}")
+        };
+        // As narrow as it can be. The administrator asks what there is to be found.
+        let policy = program(&admin).ends_with(0, &["policy", "--found"]).json();
+        let program = program(&pairs[ROTATOR]);
         Self { moto, admin, program, policy }
     }
 
     /// Every action of the policy.
     fn actions(&self) -> Vec<String> {
-        let statements = self.policy["Statement"].as_array().expect("a list").iter();
-        let actions = statements.flat_map(|statement| statement["Action"].as_array().expect("a list"));
-        actions.map(|action| action.as_str().expect("text").to_owned()).collect()
+        actions_of(&self.policy)
+    }
+
+    /// Whether the policy allows this on the thing of this ARN.
+    fn allows(&self, action: &str, arn: &str) -> bool {
+        let has = |value: &Value, fits: &dyn Fn(&str) -> bool| match value {
+            Value::String(one) => fits(one),
+            Value::Array(all) => all.iter().filter_map(Value::as_str).any(fits),
+            other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => panic!("{other}"),
+        };
+        self.policy["Statement"].as_array().expect("a list").iter().any(|statement| {
+            has(&statement["Action"], &|allowed| allowed == action)
+                && has(&statement["Resource"], &|pattern| fits(pattern, arn))
+        })
     }
 
     /// Gives rotator its policy without one of the actions.
@@ -129,6 +158,50 @@ impl Scene {
         let said = format!("{}{}", ended.stdout, ended.stderr);
         let name = action.split(':').nth(1).expect("a name");
         assert!(said.contains(name), "{action} is not named: {said}");
+    }
+}
+
+/// Whether IAM would take the ARN for one of the pattern's.
+fn fits(pattern: &str, arn: &str) -> bool {
+    let Some(first) = pattern.chars().next() else { return arn.is_empty() };
+    match (first, arn.chars().next()) {
+        ('*', _) => (0..=arn.len()).any(|at| fits(&pattern[1..], &arn[at..])),
+        ('?', Some(_)) => fits(&pattern[1..], &arn[1..]),
+        (first, Some(letter)) if first == letter => fits(&pattern[1..], &arn[1..]),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn the_policy_names_the_users_and_the_entries_with_pairs_and_no_others() {
+    let scene = Scene::build().await;
+    let chain = chain(&scene.moto, &scene.admin);
+    let (secrets, parameters) = (aws_sdk_secretsmanager::Client::new(&chain), aws_sdk_ssm::Client::new(&chain));
+    for (user, is_allowed) in [(USER, true), (OTHER_USER, false), (ROTATOR, false)] {
+        let user = aws::iam(scene.moto.addr(), &scene.admin).get_user().user_name(user).send().await.expect("a user");
+        let arn = user.user().expect("a user").arn().to_owned();
+        for action in ["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"] {
+            assert_eq!(scene.allows(action, &arn), is_allowed, "{action} {arn}: {:#}", scene.policy);
+        }
+    }
+    for (secret, is_written) in [("shop/live/aws", true), (OTHER_SECRET, false)] {
+        let described = secrets.describe_secret().secret_id(secret).send().await.expect("a secret");
+        let arn = described.arn().expect("an ARN");
+        assert!(scene.allows("secretsmanager:GetSecretValue", arn), "{arn}: {:#}", scene.policy);
+        for action in ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"] {
+            assert_eq!(scene.allows(action, arn), is_written, "{action} {arn}: {:#}", scene.policy);
+        }
+    }
+    let parameter = parameters.get_parameter().name("/apps/shop/live/AWS_ACCESS_KEY_ID").send().await;
+    let arn = parameter.expect("a parameter").parameter.expect("a parameter").arn.expect("an ARN");
+    assert!(scene.allows("ssm:GetParameters", &arn) && scene.allows("ssm:PutParameter", &arn), "{:#}", scene.policy);
+    assert!(!scene.allows("ssm:PutParameter", &arn.replace("AWS_ACCESS_KEY_ID", "OTHER")), "{:#}", scene.policy);
+
+    // Without --found, the same actions on what the configuration says.
+    let ended = scene.program.ends_with(0, &["policy"]);
+    assert_eq!(actions_of(&ended.json()), scene.actions());
+    for words in ["RotateKeys: ", "WhoseAndLastUsed: ", "Store0Read: ", "Store1Write: "] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
     }
 }
 
