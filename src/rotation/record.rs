@@ -292,6 +292,9 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
             }
             next.old_delete_may_land |= matches!(intent, Some(Intent::DeleteOld));
             next.deactivation_may_land |= matches!(intent, Some(Intent::DeactivateOld));
+            if let Some(Intent::DeactivateNew { key }) = intent {
+                next.may_turn_inactive.insert(key.clone());
+            }
             if let Some(Intent::WriteSink { sink, key, until, .. }) = intent
                 && let Some(state) = next.sinks.get_mut(*sink)
             {

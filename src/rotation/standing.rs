@@ -280,6 +280,9 @@ pub struct Rotation {
     /// Whether the old key has been seen inactive after such a deactivation: active after that, an operator wants it so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seen_inactive: bool,
+    /// Keys other than the old one with a deactivation that may be executed yet, because its end was never heard.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_turn_inactive: BTreeSet<AccessKeyId>,
     /// A create that was refused because the user had two keys already: it may be the second answer to a request that was
     /// executed twice, and the key then its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -342,6 +345,7 @@ impl Rotation {
             old_delete_may_land: false,
             deactivation_may_land: false,
             seen_inactive: false,
+            may_turn_inactive: BTreeSet::new(),
             refused_create: None,
             user_given_up: false,
             store_said: None,

@@ -104,10 +104,18 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
         return Err(block(Reason::UnclaimedKeys { keys: vec![other.id.clone()], why }));
     }
     let inactive = other.status == KeyStatus::Inactive;
-    if rotation.opened.policy.spare_key == SpareKey::DeleteInactive && inactive && !kept {
+    // Its owner may not have wanted it inactive: a request of ours may have done that.
+    let by_us = inactive && rotation.may_turn_inactive.contains(&other.id);
+    if rotation.opened.policy.spare_key == SpareKey::DeleteInactive && inactive && !kept && !by_us {
         unnamed(known, &other.id)?;
         return Err(Step::Act(Intent::DeleteNamed { key: other.id.clone() }));
     }
-    let described = format!("{}, created {}", other.status.name(), other.created);
+    let mut described = format!("{}, created {}", other.status.name(), other.created);
+    if by_us {
+        described.push_str(
+            "; before it was known to be in use, rotator asked IAM to deactivate it and got no answer, so that request \
+             may be what deactivated it: if a program needs the key, make it active in IAM",
+        );
+    }
     Err(block(Reason::SpareKey { key: other.id.clone(), described }))
 }

@@ -2,7 +2,7 @@
 
 use super::super::known::{KeyStatus, PlaceShows};
 use super::super::plan::Step;
-use super::super::policy::MOST_REFUSED_WRITES;
+use super::super::policy::{MOST_REFUSED_WRITES, SpareKey};
 use super::world::{Fault, Left, World};
 use super::*;
 
@@ -67,6 +67,29 @@ fn a_use_that_shows_up_late_gives_the_key_back() {
     let left = world.drive(&mut rotation);
     assert_eq!(world.status(&found), Some(KeyStatus::Active), "{:#?}", world.told);
     assert!(matches!(left, Left::Blocked(_)), "an operator is asked: {left:?}");
+}
+
+#[test]
+fn a_key_that_a_lost_request_deactivates_after_it_is_known_to_be_a_strangers_is_not_deleted_as_a_spare() {
+    for spare_key in [SpareKey::Block, SpareKey::DeleteInactive] {
+        let mut rotation = settled(Phase::Opened, &Policy { spare_key, ..Policy::default() });
+        let mut world = World::new(&OLD_ONLY);
+        world.faults.insert(0, Fault::CrashAfter);
+        // The deactivation is held somewhere.
+        world.faults.insert(1, Fault::LostBefore);
+        assert!(world.drive_until(&mut rotation, |rotation| !rotation.may_turn_inactive.is_empty()).is_none());
+        let found = rotation.made().expect("found").key.clone();
+        // Its use shows, and it is no key of ours; only then is the request executed.
+        world.used.insert(found.clone(), world.now - 100);
+        let is_disowned = |rotation: &Rotation| rotation.made().is_none();
+        assert!(world.drive_until(&mut rotation, is_disowned).is_none(), "{:#?}", world.told);
+        world.set(&found, KeyStatus::Inactive);
+        let left = world.drive(&mut rotation);
+        assert_eq!(world.status(&found), Some(KeyStatus::Inactive), "{left:?} {:#?}", world.told);
+        let Left::Blocked(Reason::SpareKey { key, described }) = left else { panic!("an operator is asked: {left:?}") };
+        assert_eq!(key, found);
+        assert!(described.contains("may be what deactivated it"), "{described}");
+    }
 }
 
 #[test]

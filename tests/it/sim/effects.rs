@@ -85,6 +85,7 @@ impl State {
                     return Err(NO_USER);
                 }
                 let (now, lag) = (self.now, self.visibility.last_used);
+                let shows = |key: &Key| key.used.is_none_or(|used| used + lag <= sent.at);
                 if self.is_too_young(&id) {
                     return Err("NoSuchEntity");
                 }
@@ -92,8 +93,9 @@ impl State {
                     self.is_removed(&id, sent);
                 }
                 let Some(key) = self.find(&id) else { return Err("NoSuchEntity") };
-                // While its use does not show, nothing tells it from a lost one of ours: it is given back when it does.
-                let strangers = key.by == By::Stranger && !(lag > 0 && key.used.is_some_and(|used| now - used < lag));
+                // While its use does not show, nothing tells it from a lost one of ours: it is given back when it does, or
+                // an operator is told, if the request is executed after that.
+                let strangers = key.by == By::Stranger && shows(key);
                 key.changed = if key.active == active { key.changed } else { now };
                 key.active = active;
                 if strangers && !active {

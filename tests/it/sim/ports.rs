@@ -91,10 +91,14 @@ impl State {
 
     /// Counts how often in a row a pair was heard to be its user's. An answer that was lost says nothing.
     fn heard(&mut self, id: &str, answer: &WhoIs) {
-        let whose = self.users.iter().find(|(_, keys)| keys.iter().any(|key| key.id == id));
-        let whose = whose.map(|(user, _)| UserResource::new(self.name_of(user)));
+        // The user may have been renamed since it was answered: then its unique id tells that it is the same user.
+        let whose = self.owner_of(id).map(|user| (UserResource::new(self.name_of(user)), self.unique_id(user)));
         if let Some(key) = self.find(id) {
-            let is_whose = matches!(answer, WhoIs::User { user, .. } if Some(user) == whose.as_ref());
+            let is_whose = matches!(
+                (answer, &whose),
+                (WhoIs::User { user, id, .. }, Some((name, unique)))
+                    if user == name || id.as_ref().is_some_and(|id| id.as_str() == unique)
+            );
             key.proved = if is_whose { key.proved + 1 } else { 0 };
         }
     }

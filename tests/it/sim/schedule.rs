@@ -67,8 +67,9 @@ pub(crate) struct Played {
 }
 
 const MOST_ROUNDS: usize = 60;
-/// How many days are waited for a right that is there again to be found.
-const MOST_DAYS: u32 = 2;
+/// How many days are waited for a right that is there again to be found: a fault may cut the one create of each day, and a
+/// schedule has at most four.
+const MOST_DAYS: u32 = 5;
 const A_DAY: i64 = 25 * 3_600_000;
 /// So long after a signal a process is ended that calls without an answer keep.
 const ENDED_AFTER: i64 = 29_000;

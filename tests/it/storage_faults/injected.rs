@@ -3,7 +3,7 @@
 //! `strace` counts a call per thread, so the runtime has one worker, and each file is counted apart: the journal's log
 //! is written by the journal's own thread alone, the store's by those that may block. SIGKILL comes before the call is
 //! carried out; before a call that changes nothing (a read, a `stat`) it leaves what it leaves before the next one that
-//! does, so CI kills at every other call that changes a file or talks, and the full table at all. Errors are
+//! does, so CI kills at every third call that changes a file or talks, and the full table at all. Errors are
 //! not played at calls that lock: they make SQLite wait for seconds, and some kept a run longer than a test may wait.
 //! Left out are the runtime's own eventfd, epoll and signal pipe, which reach neither disk nor network.
 
@@ -180,11 +180,11 @@ fn file_of(world: &World, call: &Call) -> Option<Option<PathBuf>> {
 fn rows_of(kept: Kept, target: &Target) -> Vec<Row> {
     let row = |injected, first, step| Row { kept, target: target.clone(), injected, first: target.first + first, step };
     let locks = ["fcntl", "flock"].contains(&target.call.as_str());
-    // In CI every other call is killed, and each error comes at another place of the ten.
+    // In CI every third call is killed, and each error comes at another place of the fifteen.
     let errors = (0..).zip(ERRORS).filter(|_| !locks);
-    let errors = errors.map(|(first, error)| if is_full() { row(error, 0, 1) } else { row(error, first, 10) });
+    let errors = errors.map(|(first, error)| if is_full() { row(error, 0, 1) } else { row(error, first, 15) });
     let is_killed = is_full() || CHANGE.contains(&target.call.as_str());
-    is_killed.then(|| row(Injected::Kill, 0, if is_full() { 1 } else { 2 })).into_iter().chain(errors).collect()
+    is_killed.then(|| row(Injected::Kill, 0, if is_full() { 1 } else { 3 })).into_iter().chain(errors).collect()
 }
 
 /// All of a row, until a run ends without an injection.

@@ -269,7 +269,7 @@ pub(super) fn window_of(rotation: &Value) -> Option<&'static str> {
 #[test]
 fn killed_at_any_moment_it_recovers() {
     let users = std::env::var("ROTATOR_TEST_USERS").map_or(USERS, |users| users.parse().expect("a number of users"));
-    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(300, 5_000));
+    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(250, 5_000));
     let what = "kill -9 of run and resume against the sandbox, a reader authenticating all the while";
     let windows: Vec<_> = WINDOWS.into_iter().chain([LATE]).collect();
     let proof = Mutex::new(Proof::of("T6", what, &windows));

@@ -93,7 +93,7 @@ async fn killed_at_any_moment_it_recovers_where_signatures_are_checked() {
     let moto = Moto::start();
     let admin = moto.check_signatures().await;
     let iam = Arc::new(CheckedMoto { moto, admin });
-    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(75, 1_000));
+    let (seed, next, cases) = (proof::seed(), AtomicU64::new(1), proof::cases(50, 1_000));
     let what = "kill -9 of run and resume against moto, signatures checked, a reader authenticating all the while";
     let proof = Mutex::new(Proof::of("T7", what, &WINDOWS));
     std::thread::scope(|threads| {
