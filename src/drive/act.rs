@@ -219,7 +219,7 @@ impl Visitor<'_> {
         let seen_through = rotation.clone();
         let told = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
         let told = told.map(|secret| secret.expose().to_owned());
-        self.finish(journal, WriteEntries { kind, stores }, |order| async move {
+        let finished = self.finish(journal, WriteEntries { kind, stores }, |order| async move {
             world.writers.write(&turn);
             match (write::write(world, &seen_through, order, batches).await, told) {
                 (Err(Failure::Refused(refusal)), Some(secret)) => {
@@ -227,8 +227,9 @@ impl Visitor<'_> {
                 }
                 (result, _) => result,
             }
-        })
-        .await
+        });
+        // It holds the rotation several times, which is a lot for a stack.
+        Box::pin(finished).await
     }
 
     fn batches(&mut self, rotation: &Rotation, readings: &Readings, kind: WriteKind) -> Result<Batches, String> {
