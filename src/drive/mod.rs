@@ -15,6 +15,7 @@ mod consider;
 mod facts;
 mod failing;
 pub mod home;
+mod large;
 mod late;
 mod late_copies;
 mod left_as_is;

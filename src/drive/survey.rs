@@ -11,6 +11,7 @@ use super::campaign::CampaignError;
 use super::choice::{Choice, Names, Unmatched, unmatched};
 use super::confirm::{Confirmed, Lists};
 use super::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
+use super::large::UntilOverdue;
 use super::left_as_is::Judged;
 use super::pace::Operation;
 use super::second_key;
@@ -196,7 +197,12 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let mut findings = discover(&entries);
     for LargeEntry { store, name, value } in &large {
         // The search reports one that cannot be opened.
-        findings.left_alone.extend(value.open().map(|value| left_in_large(store, name, &*value)).unwrap_or_default());
+        findings.left_alone.extend(
+            value
+                .open()
+                .map(|value| left_in_large(store, name, &UntilOverdue::new(&*value, world)))
+                .unwrap_or_default(),
+        );
     }
     let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
     let Searched { elsewhere, unopened } = search(world, &entries, &large, &unread_names, &findings.candidates);
