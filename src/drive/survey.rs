@@ -18,7 +18,7 @@ use super::second_key;
 use super::sinks::InSinks;
 use super::world::World;
 use super::writable::Answers;
-use crate::discovery::{Candidate, Place, Spot, StoredEntry, discover, left_in_large, read_pairs};
+use crate::discovery::{Candidate, LeftAlone, Place, Spot, StoredEntry, discover, left_in_large, read_pairs};
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::journal::store::SharedStore;
 use crate::ports::call::CallError;
@@ -186,6 +186,17 @@ pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
     notes
 }
 
+/// What the large values name. The search reports one that cannot be opened.
+fn left_in(world: &World, large: &[LargeEntry]) -> Vec<LeftAlone> {
+    let mut left_alone = Vec::new();
+    for LargeEntry { store, name, value } in large {
+        if let Ok(value) = value.open() {
+            left_alone.extend(left_in_large(store, name, &UntilOverdue::new(&*value, world)));
+        }
+    }
+    left_alone
+}
+
 /// Reads every entry, finds the keys and asks IAM about each.
 ///
 /// # Errors
@@ -195,15 +206,7 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let Everything { entries, large, not_ours, mut unread, count } = read_everything(world).await?;
     survey.entries = count;
     let mut findings = discover(&entries);
-    for LargeEntry { store, name, value } in &large {
-        // The search reports one that cannot be opened.
-        findings.left_alone.extend(
-            value
-                .open()
-                .map(|value| left_in_large(store, name, &UntilOverdue::new(&*value, world)))
-                .unwrap_or_default(),
-        );
-    }
+    findings.left_alone.extend(left_in(world, &large));
     let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
     let Searched { elsewhere, unopened } = search(world, &entries, &large, &unread_names, &findings.candidates);
     unread.extend(unopened);
