@@ -183,7 +183,7 @@ fn pairs_of_faults_over_sqlite() {
     let kinds = kinds();
     let whole: Vec<_> =
         kinds.iter().map(|(_, setup, _)| runtime.block_on(must_hold(setup, &Faults::default(), String::new))).collect();
-    for case in 0..proof::cases(1_000, 20_000) {
+    for case in 0..proof::cases(700, 20_000) {
         let mut draw = Draw::new(proof::seed(), case);
         let number = usize::try_from(draw.below(8)).expect("small");
         let setup = Setup { backing: Backing::Sqlite, ..kinds[number].1.clone() };

@@ -53,7 +53,7 @@ fn schedules(what: &'static str, windows: &[&'static str], backing: Backing, cas
 
 /// In CI 20,000 schedules in all, on two threads.
 fn half() -> u64 {
-    proof::cases(18_000, 1_000_000) / 2
+    proof::cases(12_000, 1_000_000) / 2
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn schedules_keep_every_promise_second_half() {
 /// Issue 2 asks for these in proptest's own words: what fails is shrunk.
 #[test]
 fn schedules_over_sqlite_keep_every_promise() {
-    let cases = u32::try_from(proof::cases(1_000, 10_000)).expect("a number of cases");
+    let cases = u32::try_from(proof::cases(700, 10_000)).expect("a number of cases");
     let config = ProptestConfig {
         cases,
         failure_persistence: None,

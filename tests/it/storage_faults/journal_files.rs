@@ -180,7 +180,7 @@ fn a_journal_with_a_byte_flipped_harms_nobody() {
     }
     let sandbox = sandbox_with_slashes();
     let mut proof = Proof::of("T12 flipped", "a byte of the journal or its log flipped", &[]);
-    let cases = proof::cases(40, 200);
+    let cases = proof::cases(30, 200);
     for name in ["journal.db", "journal.db-wal"] {
         each_damage(&mut proof, &sandbox, cases, |killed, case| {
             let mut content = killed.content(name).to_vec();
