@@ -1,6 +1,5 @@
-//! The search of a value takes as long as the value is large, and no await stands in it that a stop could end. So what is
-//! read from where it is ends when the time that a stop leaves is nearly over: such a value counts as one that may name
-//! any key.
+//! Searching a value has no await at which a stop could end it, and takes as long as the value is large. So a value that is
+//! read part by part can be read no further once a stop is overdue. It then counts as one that may name any key.
 
 use std::io;
 

@@ -104,7 +104,7 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
         return Err(block(Reason::UnclaimedKeys { keys: vec![other.id.clone()], why }));
     }
     let inactive = other.status == KeyStatus::Inactive;
-    // Its owner may not have wanted it inactive: a request of ours may have done that.
+    // A late request of rotator's own may have deactivated it, and a program of its owner may still need it.
     let by_us = inactive && rotation.may_turn_inactive.contains(&other.id);
     if rotation.opened.policy.spare_key == SpareKey::DeleteInactive && inactive && !kept && !by_us {
         unnamed(known, &other.id)?;
@@ -113,8 +113,8 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
     let mut described = format!("{}, created {}", other.status.name(), other.created);
     if by_us {
         described.push_str(
-            "; before it was known to be in use, rotator asked IAM to deactivate it and got no answer, so that request \
-             may be what deactivated it: if a program needs the key, make it active in IAM",
+            "; rotator once asked IAM to deactivate it, before it was known to belong to another program, and got no answer: \
+             that request may be what deactivated it; if a program needs the key, make it active in IAM",
         );
     }
     Err(block(Reason::SpareKey { key: other.id.clone(), described }))
