@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::large::{STOPPED, UntilOverdue};
+use super::large::{STOPPED, WhileTimeIsLeft};
 use super::world::World;
 use crate::discovery::{Candidate, Needles, Searched as SearchedValue, Source, StoredEntry};
 use crate::ports::secret_store::LargeValue;
@@ -80,10 +80,12 @@ pub(super) fn search(
     let unread = unread.iter().map(|(store, name)| (store, name, In::Nothing));
     for (store, name, value) in values.chain(large).chain(unread) {
         let (in_value, unopened) = match value {
-            In::Memory(_) if world.stop.overdue(&*world.ports.clock) => (BTreeSet::new(), Some(STOPPED.to_owned())),
+            In::Memory(_) if world.stop.time_is_over(&*world.ports.clock) => {
+                (BTreeSet::new(), Some(STOPPED.to_owned()))
+            }
             In::Memory(value) => of_value(&needles, value),
             In::Store(value) => match value.open() {
-                Ok(value) => of_value(&needles, &UntilOverdue::new(&*value, world)),
+                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, world)),
                 Err(why) => (BTreeSet::new(), Some(why)),
             },
             In::Nothing => (BTreeSet::new(), None),

@@ -1,5 +1,6 @@
 //! Searching a value has no await at which a stop could end it, and takes as long as the value is large. So a value that is
-//! read part by part can be read no further once a stop is overdue. It then counts as one that may name any key.
+//! read part by part can be read no further once the time that a stop leaves is over. It then counts as one that may name any
+//! key.
 
 use std::io;
 
@@ -8,26 +9,26 @@ use super::world::World;
 use crate::discovery::Source;
 use crate::journal::clock::Clock;
 
-/// A value that cannot be read any more once a stop is overdue.
-pub(super) struct UntilOverdue<'w> {
+/// A value that cannot be read any more once the time that a stop leaves is over.
+pub(super) struct WhileTimeIsLeft<'w> {
     value: &'w dyn Source,
     stop: &'w Stop,
     clock: &'w dyn Clock,
 }
 
-impl<'w> UntilOverdue<'w> {
+impl<'w> WhileTimeIsLeft<'w> {
     pub(super) fn new(value: &'w dyn Source, world: &'w World) -> Self {
         Self { value, stop: &world.stop, clock: &*world.ports.clock }
     }
 }
 
-impl Source for UntilOverdue<'_> {
+impl Source for WhileTimeIsLeft<'_> {
     fn in_memory(&self) -> Option<&[u8]> {
         self.value.in_memory()
     }
 
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
-        if self.stop.overdue(self.clock) {
+        if self.stop.time_is_over(self.clock) {
             return Err(io::Error::other(STOPPED));
         }
         self.value.read_at(at, into)
@@ -78,7 +79,7 @@ mod tests {
         let (clock, stop) = (Slow(Mutex::new(Duration::from_secs(100))), Stop::default());
         stop.ask(&clock);
         let endless = Endless(&clock);
-        let value = UntilOverdue { value: &endless, stop: &stop, clock: &clock };
+        let value = WhileTimeIsLeft { value: &endless, stop: &stop, clock: &clock };
         let needles = Needles::new([&AccessKeyId::new("AKIAABCDEFGHIJ234567").expect("an id")]);
         assert!(matches!(needles.search(&value).unopened, Some(Unopened::Unread)));
         assert!(clock.monotonic() < Duration::from_secs(100) + crate::drive::stop::STOP_WITHIN);

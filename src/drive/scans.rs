@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::facts::Span;
-use super::large::{STOPPED, UntilOverdue};
+use super::large::{STOPPED, WhileTimeIsLeft};
 use super::pace::{Operation, Priority};
 use super::world::World;
 use crate::discovery::{Candidate, Needles, Place, Searched, StoredEntry, discover};
@@ -158,14 +158,14 @@ async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Name
         let listed = world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
         let mut naming = BTreeSet::new();
         for (entry, reading) in &listed {
-            if world.stop.overdue(&*world.ports.clock) {
+            if world.stop.time_is_over(&*world.ports.clock) {
                 return Err(CallError::new(CallErrorKind::Unavailable, STOPPED));
             }
             let label = || world.describe(store.name(), entry);
             let (mut found, why) = match reading {
                 Reading::Value { value, .. } | Reading::NotOurs { value, .. } => outcome(needles.search(value)),
                 Reading::Large(large) => match large.open() {
-                    Ok(value) => outcome(needles.search(&UntilOverdue::new(&*value, world))),
+                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, world))),
                     Err(why) => (BTreeSet::new(), Some(why)),
                 },
                 Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),

@@ -52,6 +52,13 @@ impl Stop {
         self.since(clock).is_some_and(|since| since > STOP_WITHIN - Duration::from_secs(10))
     }
 
+    /// Whether a stop was asked for and no time is left. A proof ends earlier, when it is [`overdue`](Self::overdue), so that
+    /// the discard of its key still has time to read the stores.
+    #[must_use]
+    pub fn time_is_over(&self, clock: &dyn Clock) -> bool {
+        self.asked() && self.time_left(clock).is_zero()
+    }
+
     /// How much time is left for what is in hand, so that the process ends within [`STOP_WITHIN`].
     #[must_use]
     pub fn time_left(&self, clock: &dyn Clock) -> Duration {

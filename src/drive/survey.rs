@@ -11,7 +11,7 @@ use super::campaign::CampaignError;
 use super::choice::{Choice, Names, Unmatched, unmatched};
 use super::confirm::{Confirmed, Lists};
 use super::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
-use super::large::UntilOverdue;
+use super::large::WhileTimeIsLeft;
 use super::left_as_is::Judged;
 use super::pace::Operation;
 use super::second_key;
@@ -191,7 +191,7 @@ fn left_in(world: &World, large: &[LargeEntry]) -> Vec<LeftAlone> {
     let mut left_alone = Vec::new();
     for LargeEntry { store, name, value } in large {
         if let Ok(value) = value.open() {
-            left_alone.extend(left_in_large(store, name, &UntilOverdue::new(&*value, world)));
+            left_alone.extend(left_in_large(store, name, &WhileTimeIsLeft::new(&*value, world)));
         }
     }
     left_alone
