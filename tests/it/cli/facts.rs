@@ -71,6 +71,10 @@ fn put_back_in_the_queue(users: usize, throttled: usize, put: usize, stands_stil
             Instant::now()
         })
         .collect();
+    if !stands_still {
+        // A removal that was checked before the entries were put back may still be sent while its facts are fresh.
+        std::thread::sleep(FACTS + Duration::from_secs(2));
+    }
     bench.sandbox.disarm_all();
     if stands_still {
         std::thread::sleep(FACTS + Duration::from_secs(2));

@@ -39,7 +39,12 @@ const WINDOWS: [&str; 24] = [
 fn schedules(what: &'static str, windows: &[&'static str], backing: Backing, cases: std::ops::Range<u64>) {
     let mut proof = Proof::of("T4", what, windows);
     let runtime = runtime();
-    for case in proof::part(cases) {
+    let cases = proof::part(cases);
+    for number in 1.. {
+        if !proof.needs(number, cases.end - cases.start) {
+            break;
+        }
+        let case = cases.start + number - 1;
         let mut draw = Draw::new(proof::seed(), case);
         let setup = Setup::drawn(&mut draw, backing);
         let faults = Faults::drawn(&mut draw);
@@ -51,9 +56,9 @@ fn schedules(what: &'static str, windows: &[&'static str], backing: Backing, cas
     proof.conclude();
 }
 
-/// In CI 20,000 schedules in all, on two threads.
+/// In CI 12,400 schedules or a few more, on two threads.
 fn half() -> u64 {
-    proof::cases(12_000, 1_000_000) / 2
+    proof::cases(12_400, 1_000_000) / 2
 }
 
 #[test]

@@ -67,6 +67,15 @@ impl Proof {
         *self.counts.entry(what).or_default() += times;
     }
 
+    /// Whether the case `number`, counted from 1, is still to be played: all up to `least` are, and then more of them, up to
+    /// three times as many, as long as a window was hit too rarely. Where the scheduler decides which window is hit, a fixed
+    /// number of cases is too few now and then.
+    pub(crate) fn needs(&self, number: u64, least: u64) -> bool {
+        let is_short = self.windows.values().any(|hits| *hits < LEAST_HITS);
+        let is_one = self::number("ROTATOR_TEST_CASE").is_some();
+        number <= least || (is_short && !is_one && number <= 3 * least)
+    }
+
     /// Prints and reports what was counted, and fails if a window was hit too rarely.
     #[track_caller]
     #[expect(clippy::print_stdout, reason = "the counts are what the proof is worth")]

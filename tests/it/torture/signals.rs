@@ -238,8 +238,11 @@ fn lost_since(before: &Value, now: &Value) -> Vec<String> {
 
 #[test]
 fn signalled_once_it_loses_no_key_and_signalled_twice_it_recovers() {
-    let (seed, mut signals) = (proof::seed(), Signals::begin());
-    for number in 1..=proof::cases(80, 2_000) {
+    let (seed, cases, mut signals) = (proof::seed(), proof::cases(80, 2_000), Signals::begin());
+    for number in 1.. {
+        if !signals.proof.needs(number, cases) {
+            break;
+        }
         let round = Round::draw(&mut Draw::new(seed, number));
         if let Err(broken) = signals.round(&round) {
             let status = signals.scene.rig.program.rotator(&["status"]).stdout;

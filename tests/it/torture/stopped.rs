@@ -273,8 +273,11 @@ fn play(round: &Round, proof: &mut Proof) -> Result<(), String> {
 #[test]
 fn a_run_that_is_stopped_with_a_key_in_hand_and_a_second_rotator_break_nothing() {
     let what = "SIGSTOP between create and store, a second rotator with the same journal and with a copy of it";
-    let (seed, mut proof) = (proof::seed(), Proof::of("T14", what, &[STOPPED, TAKEN]));
-    for number in 1..=proof::cases(48, 400) {
+    let (seed, cases, mut proof) = (proof::seed(), proof::cases(48, 400), Proof::of("T14", what, &[STOPPED, TAKEN]));
+    for number in 1.. {
+        if !proof.needs(number, cases) {
+            break;
+        }
         let round = Round::draw(&mut Draw::new(seed, number));
         if let Err(broken) = play(&round, &mut proof) {
             panic!("stop {number} of seed {seed}: {broken}\n{round:#?}\n{proof:#?}");
