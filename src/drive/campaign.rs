@@ -26,6 +26,7 @@ use crate::journal::write_ahead::Journal;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::policy::SpareKey;
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.
@@ -288,7 +289,11 @@ impl Drive {
                     return (id, Ok(Opening::NoCredentials));
                 }
                 drop(due);
-                let result = match journal.open(id, Opened { old_pair, ..opened }).await {
+                let may_turn_inactive = match not_spare(&journal, &opened).await {
+                    Ok(keys) => keys,
+                    Err(error) => return (id, Err(error.into())),
+                };
+                let result = match journal.open(id, Opened { old_pair, may_turn_inactive, ..opened }).await {
                     Ok(journal) => {
                         Box::pin(visit(&world, journal, place)).await.map(|visit| Opening::Visited(Box::new(visit)))
                     }
@@ -327,6 +332,7 @@ impl Drive {
             places: due.places.clone(),
             stores,
             sinks: due.sinks.clone(),
+            may_turn_inactive: BTreeSet::new(),
             policy: choice.policy.clone(),
         })
     }
@@ -335,6 +341,15 @@ impl Drive {
         let id = CampaignId::from_uuid(Uuid::now_v7());
         self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
         Ok(id)
+    }
+}
+
+/// The keys that the rotation must not delete as inactive spare keys, because a lost request of ours may be what deactivated
+/// them. Only a policy that deletes such keys needs to know them.
+async fn not_spare(journal: &Journal, opened: &Opened) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+    match opened.policy.spare_key {
+        SpareKey::DeleteInactive => journal.store().may_turn_inactive(&opened.user).await,
+        SpareKey::Block => Ok(BTreeSet::new()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Two implementations pass one contract suite: SQLite (`adapters/sqlite_journal`) and memory (tests). The port is
 //! async and knows leases, so that a shared database can hold the journal of many workers later.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -104,6 +105,9 @@ pub trait JournalStore: Send + Sync {
 
     /// The new keys of every rotation of one user, open or closed.
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError>;
+
+    /// The keys that a lost request of any rotation of one user, open or closed, may still deactivate.
+    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError>;
 
     /// Takes or renews the right to drive a rotation until `until`.
     ///

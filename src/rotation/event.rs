@@ -1,6 +1,6 @@
 //! All that a line of the journal may say. Events are facts, in the past tense; none holds a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct Opened {
     /// The sinks that follow these places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<Follower>,
+    /// Keys that a lost request of an earlier rotation of this user may still deactivate. They belong to other programs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub may_turn_inactive: BTreeSet<AccessKeyId>,
     /// The rules in force.
     pub policy: Policy,
 }

@@ -320,6 +320,7 @@ impl Rotation {
     /// A rotation as its first line says.
     #[must_use]
     pub fn open(id: RotationId, opened: Opened) -> Self {
+        let may_turn_inactive = opened.may_turn_inactive.clone();
         Self {
             id,
             sinks: vec![SinkState::default(); opened.sinks.len()],
@@ -345,7 +346,7 @@ impl Rotation {
             old_delete_may_land: false,
             deactivation_may_land: false,
             seen_inactive: false,
-            may_turn_inactive: BTreeSet::new(),
+            may_turn_inactive,
             refused_create: None,
             user_given_up: false,
             store_said: None,

@@ -21,6 +21,7 @@ mod renames;
 mod rotating;
 mod second_key;
 mod sinks;
+mod spare_key;
 mod stores;
 mod trust;
 mod untouched;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
 use rotator::journal::store::{JournalStore, StorageError, Which};
-use rotator::rotation::event::{Ending, Event};
+use rotator::rotation::event::{Ending, Event, Opened};
 use rotator::rotation::name::{RotationId, UserName};
 use rotator::rotation::standing::Rotation;
 
@@ -83,6 +83,7 @@ contract! {
     campaigns_are_kept
     a_campaign_knows_the_keys_it_made
     keys_are_found_by_the_name_that_their_user_has_now
+    keys_that_a_lost_request_may_deactivate_are_kept_after_the_end
     a_lease_keeps_others_out_until_it_ends
     an_empty_journal_answers
 }
@@ -275,6 +276,20 @@ async fn keys_are_found_by_the_name_that_their_user_has_now(subject: impl Subjec
     assert_eq!(subject.store().keys_made_for(&named("app1/prödüction")).await.expect("read"), []);
     let summary = subject.store().summary(rotation_id(1)).await.expect("read").expect("there");
     assert_eq!(summary.rotation.opened.user, named("till"));
+}
+
+async fn keys_that_a_lost_request_may_deactivate_are_kept_after_the_end(subject: impl Subject) {
+    begun(subject.store(), 1).await;
+    let mut story = Story::new(rotation_id(7), campaign_id(1), 7);
+    let opened = Opened { may_turn_inactive: [key_id(40)].into(), ..story.rotation.opened.clone() };
+    let user = opened.user.clone();
+    story.rotation = Rotation::open(rotation_id(7), opened);
+    append(subject.store(), story.open()).await.expect("appended");
+    append_all(subject.store(), story.finish(31)).await;
+    let subject = subject.reopen();
+    assert_eq!(subject.store().may_turn_inactive(&user).await.expect("read"), [key_id(40)].into());
+    let other = UserName::new("nobody").expect("valid");
+    assert_eq!(subject.store().may_turn_inactive(&other).await.expect("read"), [].into());
 }
 
 async fn a_lease_keeps_others_out_until_it_ends(subject: impl Subject) {

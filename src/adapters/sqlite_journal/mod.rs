@@ -9,6 +9,7 @@ mod queries;
 mod reader;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -163,6 +164,11 @@ impl JournalStore for SqliteJournal {
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
         let user = user.clone();
         self.read(move |connection| queries::keys_made_for(connection, &user)).await
+    }
+
+    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        let user = user.clone();
+        self.read(move |connection| queries::may_turn_inactive(connection, &user)).await
     }
 
     async fn lease(

@@ -1,6 +1,6 @@
 //! What is asked of the journal's tables, by whichever connection. Nothing here writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -197,6 +197,12 @@ pub(super) fn keys_made_by(connection: &Connection, id: CampaignId) -> Result<Ve
 pub(super) fn keys_made_for(connection: &Connection, user: &UserName) -> Result<Vec<AccessKeyId>, QueryError> {
     let sql = "SELECT new_key_id FROM rotation WHERE user = ?1 AND new_key_id IS NOT NULL ORDER BY number";
     all(connection, sql, [user.as_str()], |row| parse(row, "new_key_id"))
+}
+
+pub(super) fn may_turn_inactive(connection: &Connection, user: &UserName) -> Result<BTreeSet<AccessKeyId>, QueryError> {
+    let sql = "SELECT seq, opened_at, updated_at, summary FROM rotation WHERE user = ?1";
+    let found = all(connection, sql, [user.as_str()], read_summary)?;
+    Ok(found.into_iter().flat_map(|summary| summary.rotation.may_turn_inactive).collect())
 }
 
 pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<String, u64>, QueryError> {

@@ -33,6 +33,7 @@ fn rotation(places: Vec<Place>) -> Rotation {
         places,
         stores: BTreeMap::from([(store(), StoreIdentity::new("one").expect("valid"))]),
         sinks: Vec::new(),
+        may_turn_inactive: BTreeSet::new(),
         policy: Policy::default(),
     };
     Rotation::open(RotationId::from_uuid(uuid::Uuid::from_u128(2)), opened)

@@ -93,6 +93,18 @@ fn a_key_that_a_lost_request_deactivates_after_it_is_known_to_be_a_strangers_is_
 }
 
 #[test]
+fn the_next_rotation_does_not_delete_such_a_key_either() {
+    let policy = Policy { spare_key: SpareKey::DeleteInactive, ..Policy::default() };
+    let opened = Opened { may_turn_inactive: [key(NEW)].into(), ..opened(policy) };
+    let mut rotation = Rotation::open(id(), opened);
+    let mut world = World::new(&OLD_ONLY);
+    world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Inactive, 5));
+    let left = world.drive(&mut rotation);
+    assert_eq!(world.status(&key(NEW)), Some(KeyStatus::Inactive), "{left:?} {:#?}", world.told);
+    assert!(matches!(&left, Left::Blocked(Reason::SpareKey { key: spare, .. }) if *spare == key(NEW)), "{left:?}");
+}
+
+#[test]
 fn last_use_is_asked_for_twice_as_far_apart_as_the_policy_says() {
     for wait in [60, 15 * 60, 3_600] {
         let policy = Policy { unclaimed_after: Duration::from_secs(wait), ..Policy::default() };

@@ -93,6 +93,7 @@ pub(super) fn opened(policy: Policy) -> Opened {
         places: vec![Place { store: store.clone(), id: spot("app/prod/ID"), secret: spot("app/prod/SECRET") }],
         stores: BTreeMap::from([(store, StoreIdentity::new("one").expect("valid"))]),
         sinks: Vec::new(),
+        may_turn_inactive: BTreeSet::new(),
         policy,
     }
 }

@@ -1,6 +1,7 @@
 //! The real storage port with faults: an append may be the last thing a process does, or fail before or after it is
 //! durable. What goes on record says which dangerous moments were met.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -227,6 +228,10 @@ impl JournalStore for Struck {
 
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
         self.inner.keys_made_for(user).await
+    }
+
+    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        self.inner.may_turn_inactive(user).await
     }
 
     async fn lease(

@@ -1,6 +1,6 @@
 //! A journal in memory: what [`JournalStore`] promises, without a disk. It passes the same contract suite as SQLite.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -122,6 +122,12 @@ impl JournalStore for MemoryJournal {
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
         let of_user = |summary: &&Summary| summary.rotation.opened.user == *user;
         Ok(self.kept().summaries.iter().filter(of_user).filter_map(|s| s.rotation.new_key.clone()).collect())
+    }
+
+    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        let of_user = |summary: &&Summary| summary.rotation.opened.user == *user;
+        let summaries = &self.kept().summaries;
+        Ok(summaries.iter().filter(of_user).flat_map(|s| s.rotation.may_turn_inactive.clone()).collect())
     }
 
     async fn lease(

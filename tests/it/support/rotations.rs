@@ -54,6 +54,7 @@ pub(crate) fn opened(campaign: CampaignId, number: u64) -> Opened {
         places: vec![place],
         stores: BTreeMap::from([(store, StoreIdentity::new("identity").expect("valid"))]),
         sinks: Vec::new(),
+        may_turn_inactive: BTreeSet::new(),
         policy: Policy::default(),
     }
 }

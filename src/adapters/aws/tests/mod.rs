@@ -108,6 +108,7 @@ async fn opened() -> RotationJournal {
         }],
         stores: BTreeMap::from([(store, StoreIdentity::new("this one").expect("valid"))]),
         sinks: Vec::new(),
+        may_turn_inactive: BTreeSet::new(),
         policy: Policy::default(),
     };
     let journal = Journal::new(Arc::new(Forgetful), Arc::new(Stopped));
@@ -137,6 +138,10 @@ struct Forgetful;
 impl JournalStore for Forgetful {
     async fn keys_made_for(&self, _: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
         Ok(Vec::new())
+    }
+
+    async fn may_turn_inactive(&self, _: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        Ok(BTreeSet::new())
     }
 
     async fn append(&self, _: Line, _: &Rotation) -> Result<(), StorageError> {

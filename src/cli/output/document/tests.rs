@@ -1,6 +1,6 @@
 //! The document, field by field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ fn summary(number: u128, standing: Standing) -> Summary {
         }],
         stores: BTreeMap::from([(store, StoreIdentity::new("s").expect("valid"))]),
         sinks: Vec::new(),
+        may_turn_inactive: BTreeSet::new(),
         policy: Policy::default(),
     };
     let mut rotation = Rotation::open(RotationId::from_uuid(Uuid::from_u128(number)), opened);
