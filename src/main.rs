@@ -1,22 +1,22 @@
 //! The program: makes the process safe while it still has one thread, then hands over to [`rotator::cli`]. No logic.
 
-mod wiped;
+mod zeroizing_alloc;
 
 use std::process::ExitCode;
 
-use rotator::cli::wire::FromEnvironment;
+use rotator::cli::wiring::FromEnvironment;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use zeroize::Zeroizing;
 
 #[global_allocator]
-static ALLOCATOR: wiped::WipedOnFree = wiped::WipedOnFree;
+static ALLOCATOR: zeroizing_alloc::WipedOnFree = zeroizing_alloc::WipedOnFree;
 
 /// With these the SDK logs the bodies of requests and answers, secrets included.
 const MAKES_THE_SDK_TELL: [&str; 2] = ["LOG_SENSITIVE_BODIES", "LOG_SIGNABLE_BODY"];
 
 fn main() -> ExitCode {
-    rotator::cli::defect::say_only_where();
+    rotator::cli::panic_hook::say_only_where();
     let given = take_from_environment();
     // Files that anybody makes from here on are for this user alone.
     umask(Mode::RWXG | Mode::RWXO);

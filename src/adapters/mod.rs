@@ -4,21 +4,18 @@
 pub mod allowed;
 pub mod aws;
 mod bounds;
-mod child;
-mod environment;
-mod foreign;
 pub mod ownership;
 mod private_file;
-mod program;
-mod shown_url;
+mod redact;
 pub mod sinks;
 mod sqlite;
 pub mod sqlite_journal;
 pub mod stores;
+mod subprocess;
 pub mod system_clock;
 
-pub use child::kill_every_program;
 pub use private_file::FileError;
-pub use program::ExecProgram;
-pub use shown_url::shown_url;
+pub use redact::url::shown_url;
 pub use sqlite::DatabaseError;
+pub use subprocess::child::kill_every_program;
+pub use subprocess::program::ExecProgram;

@@ -1,43 +1,28 @@
 //! FLOOR 4: words, arguments, exit codes; joins the drive to the adapters. Decides nothing about a rotation.
 
-pub mod allow;
 pub mod args;
-pub mod conclude;
+pub mod commands;
 pub mod config;
-pub mod connect;
-pub mod copies;
-pub mod defect;
-pub mod demo;
-pub mod doctor;
-mod entries;
 pub mod error;
 pub mod exit;
-pub mod init;
-pub mod logs;
-pub mod manual;
+pub mod logging;
 pub mod output;
-pub mod people;
-pub mod picture;
-pub mod plan;
-pub mod policy;
-pub mod progress;
-pub mod run;
-pub mod sandbox;
-pub mod signals;
-pub mod status;
-pub mod store;
-pub mod wire;
+pub mod panic_hook;
+pub mod runtime;
+pub mod snapshot;
+pub mod wiring;
 
 use std::ffi::OsString;
 
 use clap::Parser;
 
 use args::{ChoiceArgs, Cli, Command, Global};
+use commands::{allow, demo, doctor, init, man, plan, policy, resolve, run, sandbox, status, store};
 use config::{Config, Surroundings};
 use error::CliError;
 use exit::Exit;
 use output::terminal::Terminal;
-use wire::FromEnvironment;
+use wiring::FromEnvironment;
 
 /// What every command works in.
 pub struct Context {
@@ -74,7 +59,8 @@ pub fn main(args: impl Iterator<Item = OsString>, given: FromEnvironment) -> u8 
     };
     let terminal = Terminal::of_this_process(&cli.global);
     let context = Context { global: cli.global, around: Surroundings::of_this_process(), given, terminal };
-    let result = logs::start(&context.global, terminal.color_on_stderr).and_then(|()| dispatch(&context, &cli.command));
+    let result =
+        logging::start(&context.global, terminal.color_on_stderr).and_then(|()| dispatch(&context, &cli.command));
     match result {
         Ok(exit) => exit.code(),
         Err(error) => {
@@ -90,9 +76,9 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Resume(args) => run::resume(context, args),
         Command::Status(args) => status::status(context, args),
         Command::Plan(args) => plan::plan(context, &args.choice),
-        Command::Abort(one) => people::abort(context, one.id),
-        Command::Reactivate(one) => people::reactivate(context, one.id),
-        Command::Resolve(args) => people::resolve(context, args.id, &args.word),
+        Command::Abort(one) => resolve::abort(context, one.id),
+        Command::Reactivate(one) => resolve::reactivate(context, one.id),
+        Command::Resolve(args) => resolve::resolve(context, args.id, &args.word),
         Command::Store(command) => store::store(context, command),
         Command::Doctor => doctor::doctor(context),
         Command::Policy(args) => policy::policy(context, args),
@@ -100,7 +86,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Allow(args) => allow::allow(context, args),
         Command::Demo => demo::demo(context),
         Command::Sandbox(args) => sandbox::sandbox(context, args),
-        Command::Completions { shell } => manual::completions(*shell),
-        Command::Man => manual::man(),
+        Command::Completions { shell } => man::completions(*shell),
+        Command::Man => man::man(),
     }
 }

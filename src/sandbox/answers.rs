@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::account::{KeyStatus, KeySummary, User};
 use super::action::Action;
 use super::error::ApiError;
+use super::iam_model::{Caller, World};
 use super::query::{Params, Xml, success};
-use super::world::{Caller, World};
 
 /// IAM's default page, and the largest one
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>).

@@ -35,11 +35,11 @@ mod admin;
 mod answers;
 mod error;
 mod faults;
+mod iam_model;
 mod query;
 mod reply;
 mod server;
 mod signature;
-mod world;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -58,11 +58,11 @@ pub use account::{KeyStatus, KeySummary, LastUse};
 pub use action::{Action, Service};
 pub use error::ApiError;
 pub use faults::{Fault, FaultId, FaultKind, Told, When};
+pub use iam_model::{Behaviour, KEYS_PER_USER};
 pub use server::CallSeen;
-pub use world::{Behaviour, KEYS_PER_USER};
 
+use iam_model::World;
 use server::Shared;
-use world::World;
 
 /// How a sandbox is to be.
 #[derive(Debug)]

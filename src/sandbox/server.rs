@@ -23,10 +23,10 @@ use super::admin;
 use super::answers::answer;
 use super::error::ApiError;
 use super::faults::{FaultId, FaultKind, Faults, Told};
+use super::iam_model::{Caller, World};
 use super::query::{Params, failure};
 use super::reply::{Answer, Dropped, reply};
 use super::signature::{Signature, Window};
-use super::world::{Caller, World};
 
 /// No call of ours is longer.
 const LONGEST_BODY: usize = 64 * 1024;

@@ -222,7 +222,7 @@ const PAYLOAD: &str = "hunter2-in-a-panic";
 #[test]
 fn a_panic_says_where_and_never_what() {
     if other_process::given_folder().is_some() {
-        rotator::cli::defect::say_only_where();
+        rotator::cli::panic_hook::say_only_where();
         let panics: [fn(); 3] = [
             || panic!("{PAYLOAD}"),
             || std::panic::panic_any(PAYLOAD.to_owned()),

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
 
-use super::connect::Aws;
-use super::fault::{Call, Fault, Missing};
-use super::witness::{Seen, Witness, is_word};
+use super::client::Aws;
+use super::error::{Call, Fault, Missing};
+use super::response_check::{Seen, Witness, is_word};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};

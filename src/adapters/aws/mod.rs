@@ -6,9 +6,9 @@
 //! - **One pool.** All calls share one HTTP client, those that prove a new pair with its own credentials too.
 //! - **Never in the clear.** Plain `http` goes to loopback only, and then past any proxy.
 //! - **Whole or nothing.** The SDK takes a truncated body for a success, and any 200 for the success of a call that
-//!   answers nothing: every answer must be one whole document of the expected kind (`witness`).
+//!   answers nothing: every answer must be one whole document of the expected kind (`response_check`).
 //! - **No bodies in words.** `{:?}` of an SDK error prints the body, secret included: none is ever formatted here;
-//!   messages are made of error code, status and request id (`fault`).
+//!   messages are made of error code, status and request id (`error`).
 //!
 //! Credentials, region, profile and endpoints come from the SDK's default chain, nothing of our own but the last
 //! resort for the region, `us-east-1` (IAM is global).
@@ -17,21 +17,21 @@
 //! only safe while the process has one thread, so that is for `main` to do, before it starts the runtime; here it
 //! would be too late.
 
-mod account;
-mod clients;
-mod codes;
-mod connect;
-mod fault;
+mod accounts;
+mod client;
+mod credentials_source;
+mod error;
+mod error_codes;
 mod iam;
-mod identity;
 mod parameter_store;
+mod response_check;
 mod secrets_manager;
-mod signers;
-mod source;
-mod witness;
+mod signing_keys;
+mod store_clients;
+mod sts;
 
-pub use account::{Access, Role};
-pub use connect::{Aws, AwsSettings, ConnectError};
+pub use accounts::{Access, Role};
+pub use client::{Aws, AwsSettings, ConnectError};
 pub use parameter_store::ParameterStore;
 pub use secrets_manager::SecretsManager;
 

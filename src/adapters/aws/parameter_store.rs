@@ -8,11 +8,11 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::operation::get_parameters_by_path::GetParametersByPathOutput;
 use aws_sdk_ssm::types::{Parameter, ParameterMetadata, ParameterStringFilter, ParameterTier};
 
-use super::connect::{Aws, ConnectError};
-use super::fault::{Call, Fault};
-use super::witness::Witness;
+use super::client::{Aws, ConnectError};
+use super::error::{Call, Fault};
+use super::response_check::Witness;
 use crate::adapters::bounds::{Budget, MOST_PAGES};
-use crate::adapters::foreign::{Failed, Heard, Secrets, settled};
+use crate::adapters::redact::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};

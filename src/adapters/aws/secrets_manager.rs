@@ -16,11 +16,11 @@ use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::connect::{Aws, ConnectError};
-use super::fault::{Call, Fault};
-use super::witness::Witness;
+use super::client::{Aws, ConnectError};
+use super::error::{Call, Fault};
+use super::response_check::Witness;
 use crate::adapters::bounds::{Budget, MOST_PAGES, TooLarge};
-use crate::adapters::foreign::{Failed, Heard, Secrets, settled};
+use crate::adapters::redact::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after, read_each};
 use crate::journal::write_ahead::{IntentLine, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::adapters::child::LEAST_TIME;
-use crate::adapters::foreign::{Said, Secrets, Words};
-use crate::adapters::program::{ExecProgram, Told, ask};
+use crate::adapters::redact::{Said, Secrets, Words};
+use crate::adapters::subprocess::child::LEAST_TIME;
+use crate::adapters::subprocess::program::{ExecProgram, Told, ask};
 use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::sink::{Sink, SinkWrite};

@@ -159,11 +159,11 @@ fn symlinks_and_files_open_to_others_are_refused() {
         }
         symlink(&elsewhere, &name).expect("linked");
         let error = open(&fixture.path, &KIND).expect_err("refused");
-        assert!(matches!(error, DatabaseError::File(super::super::FileError::Symlink { .. })), "{error}");
+        assert!(matches!(error, DatabaseError::File(crate::adapters::FileError::Symlink { .. })), "{error}");
     }
     let fixture = made();
     std::fs::set_permissions(&fixture.path, std::fs::Permissions::from_mode(0o666)).expect("set");
-    assert!(matches!(refused(&fixture), DatabaseError::File(super::super::FileError::Ownership(_))));
+    assert!(matches!(refused(&fixture), DatabaseError::File(crate::adapters::FileError::Ownership(_))));
 }
 
 #[test]

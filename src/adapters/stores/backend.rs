@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
-use crate::adapters::foreign::{Failed, Heard};
+use crate::adapters::redact::{Failed, Heard};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
@@ -108,7 +108,7 @@ pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
 const MOST_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads entries one by one, `at_once` of them at a time, in their order. `foreign::settled` makes readings of what it heard.
+/// Reads entries one by one, `at_once` of them at a time, in their order. `redact::settled` makes readings of what it heard.
 pub(in crate::adapters) async fn read_each<'a>(
     names: impl IntoIterator<Item = String>,
     at_once: usize,

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::{Backend, NativeWrite, after};
 use crate::adapters::bounds::Budget;
-use crate::adapters::child::LEAST_TIME;
-use crate::adapters::foreign::{Failed, Heard, Said, Secrets, Words, settled};
-use crate::adapters::program::{ExecProgram, Told, ask};
+use crate::adapters::redact::{Failed, Heard, Said, Secrets, Words, settled};
+use crate::adapters::subprocess::child::LEAST_TIME;
+use crate::adapters::subprocess::program::{ExecProgram, Told, ask};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};

@@ -2,19 +2,21 @@
 //! names become entries, and what of a store the configuration leaves out.
 
 mod backend;
-mod chosen;
+mod backend_store;
+
 pub mod embedded;
 pub mod exec;
 pub mod file;
+mod filtered_store;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
-mod named;
+
 mod naming;
 pub mod sops;
 pub mod vault;
 
 pub use backend::{Backend, NativeWrite};
 pub(in crate::adapters) use backend::{after, read_each};
-pub use chosen::Chosen;
-pub use named::Named;
+pub use backend_store::Named;
+pub use filtered_store::Chosen;
 pub use naming::Naming;

@@ -263,7 +263,7 @@ fn a_file_means_its_paths_from_its_own_folder() {
 
 #[test]
 fn the_file_that_init_writes_is_valid_as_it_is_and_uncommented() {
-    let template = include_str!("../init/rotator.toml");
+    let template = include_str!("../commands/init/rotator.toml");
     let config = load(template, &[], &[]).expect("valid");
     assert_eq!(
         (config.older_than, config.policy.overlap, config.policy.quarantine),

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use super::super::args::{ColorWhen, Global, OutputFormat};
+use crate::cli::args::{ColorWhen, Global, OutputFormat};
 
 /// How to speak on stdout and stderr.
 #[derive(Debug, Clone, Copy)]

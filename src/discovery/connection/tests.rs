@@ -1,7 +1,7 @@
 //! Which strings have a pair in them, how its halves are encoded, and what is never touched.
 
-use super::super::document;
 use super::*;
+use crate::discovery::document;
 
 const ID: &str = "AKIAABCDEFGHIJ234567";
 const SECRET: &str = "abcdefghijklmnopqrstABCDEFGHIJKLMNO0+2/z";

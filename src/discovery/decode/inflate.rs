@@ -5,8 +5,8 @@ use std::io::{BufRead, Read};
 use flate2::bufread::{GzDecoder, ZlibDecoder};
 use zeroize::Zeroizing;
 
-use super::super::signature::Compressed;
-use super::super::source::{Source, Tail};
+use crate::discovery::signature::Compressed;
+use crate::discovery::source::{Source, Tail};
 
 /// What came out of compressed data.
 pub(super) struct Inflated {

@@ -1,8 +1,8 @@
 //! What is left alone, each reason in turn.
 
-use super::super::left_alone::Ambiguity;
 use super::tests::{ID, ID2, SECRET, SECRET2, candidates, entries, entry, finds_pair, leaves_alone, left_alone};
 use super::*;
+use crate::discovery::left_alone::Ambiguity;
 
 #[test]
 fn temporary_keys() {

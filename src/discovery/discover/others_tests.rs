@@ -1,8 +1,8 @@
 //! Other programs' secrets beside an id, and what stands where a secret belongs and is none: no part of a pair.
 
-use super::super::left_alone::Instead;
 use super::tests::{ID, ID2, SECRET, SECRET2, candidates, entries, finds_pair, leaves_alone, left_alone};
 use super::*;
+use crate::discovery::left_alone::Instead;
 
 const SES: &str = "BMmUqA0kZ8tYQvX1nJd5hL7sWc3RfGpTe6bNyKxVo9Ia";
 

@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 
-use super::super::splice::read_pair;
 use super::*;
+use crate::discovery::splice::read_pair;
 
 pub(super) const ID: &str = "AKIAABCDEFGHIJ234567";
 pub(super) const ID2: &str = "AKIAZZZZZZZZZZ234567";

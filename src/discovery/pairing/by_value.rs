@@ -1,9 +1,9 @@
 //! Pairs in documents whose names do not say enough: the value shows what is an id and what may be its secret, and the
 //! names must not contradict. A lone text of 40 characters beside an id is no secret of it for that alone.
 
-use super::super::label::{are_a_login, differ_in_one_word, is_about_another_secret};
-use super::super::left_alone::{Ambiguity, WhyLeftAlone};
 use super::{Half, Label, MOST_COMPARED, Pool, Seen, TooMuch, form};
+use crate::discovery::label::{are_a_login, differ_in_one_word, is_about_another_secret};
+use crate::discovery::left_alone::{Ambiguity, WhyLeftAlone};
 
 impl Pool {
     /// One id and one secret that may belong together, in the smallest group around the id that has such a secret.

@@ -1,8 +1,8 @@
 //! A document of each kind as people keep them, with comments, both line ends, trailing blanks, anchors and nesting: what is
 //! found in it, and that only the bytes of the pair differ afterwards.
 
-use super::super::discover::{StoredEntry, discover};
 use super::*;
+use crate::discovery::discover::{StoredEntry, discover};
 use crate::rotation::name::StoreName;
 
 const OLD: (&str, &str, &str) = (

@@ -4,10 +4,10 @@ use std::mem::{Discriminant, discriminant};
 
 use zeroize::Zeroizing;
 
-use super::super::connection;
-use super::super::document::{self, Field, Room, Unclear};
-use super::super::nested;
-use super::super::place::{Location, Place, Spot};
+use crate::discovery::connection;
+use crate::discovery::document::{self, Field, Room, Unclear};
+use crate::discovery::nested;
+use crate::discovery::place::{Location, Place, Spot};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::{SecretKey, SecretValue};
 

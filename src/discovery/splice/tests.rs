@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::document::Unclear;
 use super::*;
+use crate::discovery::document::Unclear;
 use crate::rotation::name::StoreName;
 
 const NEW_ID: &str = "AKIANEWNEWNEWNEWNEW2";

@@ -5,7 +5,7 @@ use std::ops::Range;
 use saphyr_parser::ScalarStyle;
 use zeroize::Zeroizing;
 
-use super::super::document::{Said, Unclear, Writing};
+use crate::discovery::document::{Said, Unclear, Writing};
 
 /// A scalar as it was read.
 pub(super) struct Scalar {

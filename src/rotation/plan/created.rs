@@ -1,14 +1,14 @@
 //! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
 
-use super::super::denied::{Denied, MOST_DENIED_WRITES};
-use super::super::effect::{AfterDiscard, Intent};
-use super::super::event::Event;
-use super::super::known::{Hand, KeyStatus, Known, PlaceShows, PlacesSeen, Proof};
-use super::super::policy::{MOST_REFUSED_WRITES, Timestamp};
-use super::super::reason::Reason;
-use super::super::standing::{Made, Rotation};
 use super::ground::{added_to_stored, behind_the_fence, holds_new, keys_of, places_of, unnamed};
 use super::{Look, Step, block};
+use crate::rotation::denied::{Denied, MOST_DENIED_WRITES};
+use crate::rotation::effect::{AfterDiscard, Intent};
+use crate::rotation::event::Event;
+use crate::rotation::known::{Hand, KeyStatus, Known, PlaceShows, PlacesSeen, Proof};
+use crate::rotation::policy::{MOST_REFUSED_WRITES, Timestamp};
+use crate::rotation::reason::Reason;
+use crate::rotation::standing::{Made, Rotation};
 
 pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
     let places = places_of(known)?;

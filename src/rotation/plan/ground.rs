@@ -1,19 +1,21 @@
 //! The ground that decisions stand on. Each function gives what is known, or as `Err` the step that leads to it.
 
-use super::super::effect::Intent;
-use super::super::event::{Ending, Event};
-use super::super::known::{KeyOwner, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, ScanSeen};
-use super::super::name::AccessKeyId;
-use super::super::policy::Timestamp;
-use super::super::reason::Reason;
-use super::super::standing::{Claim, Made, Phase, Rotation};
 use super::{Look, Step, block, end};
 use crate::planted::{self, Planted};
+use crate::rotation::effect::Intent;
+use crate::rotation::event::{Ending, Event};
+use crate::rotation::known::{
+    KeyOwner, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, ScanSeen,
+};
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::policy::Timestamp;
+use crate::rotation::reason::Reason;
+use crate::rotation::standing::{Claim, Made, Phase, Rotation};
 
 /// What a look saw that contradicts nothing, where one before it did.
 const AS_EXPECTED: &str = "as expected";
 /// What a look saw after a deactivation of the old key whose reply was lost: it was executed after all.
-pub(in super::super) const OLD_INACTIVE: &str = "old key inactive";
+pub(in crate::rotation) const OLD_INACTIVE: &str = "old key inactive";
 
 /// What a look saw where IAM has no such user and does not say who has its keys.
 const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";
@@ -24,7 +26,7 @@ const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";
 ///
 /// A list that was answered and lacks them is believed where that question has no answer; that there is no such user is
 /// not: it proves nothing about the keys.
-pub(in super::super) fn list_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
+pub(in crate::rotation) fn list_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
     let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
     if lists_our_own(rotation, keys) || planted::is(Planted::RenameNotFollowed) {
         return Ok(keys);
@@ -47,7 +49,7 @@ pub(in super::super) fn list_of<'a>(rotation: &Rotation, known: &'a Known) -> Re
 }
 
 /// Whether the list is surely that of the rotation's own user.
-pub(in super::super) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -> bool {
+pub(in crate::rotation) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -> bool {
     rotation.own_keys().any(|key| keys.find(key).is_some())
 }
 
@@ -126,7 +128,7 @@ fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
 }
 
 /// Passes at the second of two equal looks `settle` apart, the first of them journaled.
-pub(in super::super) fn twice(rotation: &Rotation, at: Timestamp, seen: &str) -> Result<(), Step> {
+pub(in crate::rotation) fn twice(rotation: &Rotation, at: Timestamp, seen: &str) -> Result<(), Step> {
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
             let due = rotation.opened.policy.settled_after(first.at);
@@ -141,7 +143,7 @@ pub(in super::super) fn twice(rotation: &Rotation, at: Timestamp, seen: &str) ->
 }
 
 /// The places. A store that cannot be read means: touch nothing.
-pub(in super::super) fn places_of(known: &Known) -> Result<&PlacesSeen, Step> {
+pub(in crate::rotation) fn places_of(known: &Known) -> Result<&PlacesSeen, Step> {
     let places = known.places.as_ref().ok_or(Step::Look(Look::Places))?;
     if places.any(PlaceShows::Unreadable) {
         let why = format!("{} cannot be read now", places.which(PlaceShows::Unreadable).join(", "));
@@ -151,12 +153,12 @@ pub(in super::super) fn places_of(known: &Known) -> Result<&PlacesSeen, Step> {
 }
 
 /// Whether any place holds the new pair, or half of it.
-pub(in super::super) fn holds_new(places: &PlacesSeen) -> bool {
+pub(in crate::rotation) fn holds_new(places: &PlacesSeen) -> bool {
     places.any(PlaceShows::New) || places.any(PlaceShows::Torn) || places.any(PlaceShows::IdOnly)
 }
 
 /// A fresh scan for the key.
-pub(in super::super) fn scan_for<'a>(known: &'a Known, key: &AccessKeyId) -> Result<&'a ScanSeen, Step> {
+pub(in crate::rotation) fn scan_for<'a>(known: &'a Known, key: &AccessKeyId) -> Result<&'a ScanSeen, Step> {
     known.scan.as_ref().filter(|scan| scan.named.contains_key(key)).ok_or_else(|| Step::Look(Look::Scan(key.clone())))
 }
 
@@ -230,7 +232,7 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
 }
 
 /// The key's last use; `None`: it was never used.
-pub(in super::super) fn last_used<'a>(known: &'a Known, key: &AccessKeyId) -> Result<Option<&'a KeyUse>, Step> {
+pub(in crate::rotation) fn last_used<'a>(known: &'a Known, key: &AccessKeyId) -> Result<Option<&'a KeyUse>, Step> {
     known.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Look(Look::LastUsed(key.clone())))
 }
 

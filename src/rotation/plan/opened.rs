@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::super::denied::{Denied, ONE_KEY_IN};
-use super::super::effect::Intent;
-use super::super::event::{Ending, Event};
-use super::super::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
-use super::super::policy::{MOST_CREATES, SpareKey, Timestamp};
-use super::super::reason::Reason;
-use super::super::standing::{Probe, Rotation};
 use super::ground::{delete_named, keys_of, places_of, unnamed};
 use super::{Step, block, end};
 use crate::discovery::Place;
 use crate::planted::{self, Planted};
+use crate::rotation::denied::{Denied, ONE_KEY_IN};
+use crate::rotation::effect::Intent;
+use crate::rotation::event::{Ending, Event};
+use crate::rotation::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
+use crate::rotation::policy::{MOST_CREATES, SpareKey, Timestamp};
+use crate::rotation::reason::Reason;
+use crate::rotation::standing::{Probe, Rotation};
 
 pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
     if rotation.abort_asked {

@@ -1,15 +1,15 @@
 //! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `unclaimed_after`, fence,
 //! look once more, discard it. Whatever speaks against it being ours gives it back.
 
-use super::super::effect::{AfterDiscard, Intent};
-use super::super::event::Event;
-use super::super::known::{KeyStatus, Known};
-use super::super::policy::Timestamp;
-use super::super::reason::Reason;
-use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, keys_of, last_used, places_of, scan_for, unnamed};
 use super::{Step, block};
 use crate::planted::{self, Planted};
+use crate::rotation::effect::{AfterDiscard, Intent};
+use crate::rotation::event::Event;
+use crate::rotation::known::{KeyStatus, Known};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::reason::Reason;
+use crate::rotation::standing::{Made, Rotation};
 
 pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timestamp) -> Result<Step, Step> {
     let key = &made.key;

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use super::super::denied::Denied;
-use super::super::effect::{AfterDiscard, Intent};
-use super::super::event::Ending;
-use super::super::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
-use super::super::name::AccessKeyId;
-use super::super::policy::{LATE_REQUEST, StillInUse, Timestamp};
-use super::super::reason::Reason;
-use super::super::sink::SinkState;
-use super::super::standing::{Made, Rotation};
 use super::ground::{behind_the_fence, delete_named, keys_of, last_used, late_copies, places_of, unnamed};
 use super::{Look, Step, block, end};
 use crate::planted::{self, Planted};
+use crate::rotation::denied::Denied;
+use crate::rotation::effect::{AfterDiscard, Intent};
+use crate::rotation::event::Ending;
+use crate::rotation::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::policy::{LATE_REQUEST, StillInUse, Timestamp};
+use crate::rotation::reason::Reason;
+use crate::rotation::sink::SinkState;
+use crate::rotation::standing::{Made, Rotation};
 
 pub(super) fn next(
     rotation: &Rotation,

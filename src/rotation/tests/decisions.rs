@@ -1,13 +1,13 @@
 //! `plan`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
 //! never a step without its ground.
 
-use super::super::known::{
-    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof, ScanSeen,
-};
-use super::super::plan::{Look, Step, plan};
 use super::ground::Ground;
 use super::proof::Proof as Counted;
 use super::*;
+use crate::rotation::known::{
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof, ScanSeen,
+};
+use crate::rotation::plan::{Look, Step, plan};
 
 /// More looks than these no decision needs.
 const MOST_LOOKS: usize = 8;

@@ -1,10 +1,10 @@
 //! P6: every rotation ends. From every standing in every world, by itself or through the commands of its blocks; and
 //! from `opened` through every fault, and every pair of faults, that its effects can meet.
 
-use super::super::known::{KeyStatus, PlaceShows};
-use super::super::plan::Step;
 use super::world::{Fault, Left, World};
 use super::*;
+use crate::rotation::known::{KeyStatus, PlaceShows};
+use crate::rotation::plan::Step;
 
 /// A block, what the person does about it, a block again …: more than these no rotation needs.
 const MOST_BLOCKS: usize = 8;

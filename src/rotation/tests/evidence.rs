@@ -1,10 +1,10 @@
 //! What is known of a key only by evidence, or by a reply that was lost, is proved again before anything rests on it.
 
-use super::super::known::{KeyStatus, PlaceShows};
-use super::super::plan::Step;
-use super::super::policy::{MOST_REFUSED_WRITES, SpareKey};
 use super::world::{Fault, Left, World};
 use super::*;
+use crate::rotation::known::{KeyStatus, PlaceShows};
+use crate::rotation::plan::Step;
+use crate::rotation::policy::{MOST_REFUSED_WRITES, SpareKey};
 
 const OLD_ONLY: [PlaceShows; 1] = [PlaceShows::Old];
 

@@ -1,7 +1,7 @@
 //! What must be known before a step may be taken, written from P1 to P4 of DESIGN, not from the code under test.
 
-use super::super::known::{KeyOwner, KeyStatus, Known, PlaceShows, Proof};
 use super::*;
+use crate::rotation::known::{KeyOwner, KeyStatus, Known, PlaceShows, Proof};
 
 pub(super) struct Ground<'a> {
     pub rotation: &'a Rotation,

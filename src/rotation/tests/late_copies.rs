@@ -1,9 +1,9 @@
 //! Copies of the old pair that turn up after every place has the new one: they get it, too, and nobody's word is needed.
 
-use super::super::known::{KeyStatus, PlaceShows};
-use super::super::plan::Step;
 use super::world::{Fault, Left, World};
 use super::*;
+use crate::rotation::known::{KeyStatus, PlaceShows};
+use crate::rotation::plan::Step;
 
 /// A pair in an environment of its own.
 pub(super) fn copy() -> Place {

@@ -1,10 +1,10 @@
 //! What the proof of the old pair leaves on record, and what it is good for later.
 
-use super::super::event::UsedBefore;
-use super::super::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
-use super::super::name::UserId;
-use super::super::plan::{Step, plan};
 use super::*;
+use crate::rotation::event::UsedBefore;
+use crate::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use crate::rotation::name::UserId;
+use crate::rotation::plan::{Step, plan};
 
 const OVERLAP: i64 = 100;
 

@@ -4,9 +4,9 @@ mod late;
 mod put_back;
 mod renamed;
 
-use super::super::known::{KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
-use super::super::plan::{Look, Step, plan};
 use super::*;
+use crate::rotation::known::{KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
+use crate::rotation::plan::{Look, Step, plan};
 
 /// `settle` and the second that AWS's dates may leave out.
 const SETTLE: i64 = 61;

@@ -1,11 +1,11 @@
 //! A right that is missing, and an old key that is used for ever: each blocks its rotation, each is led out of by the
 //! command that is printed, and no run makes a second key meanwhile.
 
-use super::super::known::PlaceShows;
-use super::super::plan::{Look, Step};
 use super::endings::{ask, check_ending, obey, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
+use crate::rotation::known::PlaceShows;
+use crate::rotation::plan::{Look, Step};
 
 /// As the drive does at the second refusal.
 impl World {

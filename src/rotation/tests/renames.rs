@@ -1,10 +1,10 @@
 //! A user that is renamed, or deleted, while its rotation is open: in the pure world, where IAM knows names and keys.
 
-use super::super::known::{KeyOwner, PlaceShows};
-use super::super::plan::Step;
 use super::endings::{ask, check_ending};
 use super::world::{Left, World};
 use super::*;
+use crate::rotation::known::{KeyOwner, PlaceShows};
+use crate::rotation::plan::Step;
 
 impl World {
     /// Whether the rotation knows the user by its name.

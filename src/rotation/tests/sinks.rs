@@ -1,10 +1,10 @@
 //! Sinks: written last, never read, and in the way of every removal until they are known to have the right pair.
 
-use super::super::known::PlaceShows;
-use super::super::plan::Step;
 use super::endings::{check_ending, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
+use crate::rotation::known::PlaceShows;
+use crate::rotation::plan::Step;
 
 fn begin(policy: &Policy) -> (Rotation, World) {
     let rotation = Rotation::open(id(), Opened { sinks: vec![follower()], ..opened(policy.clone()) });

@@ -1,7 +1,7 @@
 //! Small truths that the floors above rely on, and the guards of `apply`, each by itself.
 
-use super::super::known::{KeyStatus, PlaceShows, PlacesSeen};
 use super::*;
+use crate::rotation::known::{KeyStatus, PlaceShows, PlacesSeen};
 
 fn created(claim: Claim, change: impl FnOnce(&mut Made)) -> Rotation {
     let mut made = Made::new(key(NEW), claim);

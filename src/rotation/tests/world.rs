@@ -1,9 +1,11 @@
 //! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no drive: what is tested
 //! in it is the machine alone.
 
-use super::super::known::{Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof};
-use super::super::plan::{Look, Step, plan};
 use super::*;
+use crate::rotation::known::{
+    Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof,
+};
+use crate::rotation::plan::{Look, Step, plan};
 
 /// More steps than these no visit needs.
 const MOST_STEPS: usize = 300;

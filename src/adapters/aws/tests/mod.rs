@@ -1,11 +1,11 @@
 //! The adapter against answers in canned bytes, on loopback. Effects go through a journal like everybody else's.
-mod connect;
+mod client;
 mod create;
 mod effects;
-mod identity;
 mod reads;
 mod responder;
 mod stores;
+mod sts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::super::private_file;
-use super::super::sqlite::{self, DatabaseError, Kind, chain};
-use super::super::{FileError, private_file::Others};
 use super::file::writable::writable_in_place;
+use crate::adapters::private_file;
+use crate::adapters::sqlite::{self, DatabaseError, Kind, chain};
+use crate::adapters::{FileError, private_file::Others};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};

@@ -10,7 +10,8 @@
 
 mod attributes;
 mod folder;
-mod own;
+mod own_files;
+
 mod replace;
 mod scan;
 #[cfg(test)]
@@ -29,8 +30,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use folder::Folder;
-pub use own::OwnFiles;
-use own::OwnNow;
+pub use own_files::OwnFiles;
+use own_files::OwnNow;
 use replace::There;
 
 use super::sops::is_encrypted;

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
-use super::super::NativeWrite;
 use super::folder::Folder;
 use super::writable::{forbids, is_refusal};
 use super::{LARGEST, attributes};
+use crate::adapters::stores::NativeWrite;
 use crate::ports::secret_store::Version;
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::secret::SecretValue;

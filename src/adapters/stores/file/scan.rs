@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::folder::{CURRENT, Folder, is_hidden_twice};
-use super::own::OwnNow;
+use super::own_files::OwnNow;
 use super::{Inner, replace};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;

@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use super::settings::{self, KubernetesError};
 use crate::adapters::bounds::{Answered, Budget, TooLarge};
-use crate::adapters::foreign::{Failed, Said, Words};
-use crate::adapters::shown_url;
+use crate::adapters::redact::url::shown_url;
+use crate::adapters::redact::{Failed, Said, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 
 /// How often something is asked for again where the server is asked too much.
@@ -302,7 +302,7 @@ fn is_about_a_certificate(error: &kube::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::foreign::Secrets;
+    use crate::adapters::redact::Secrets;
 
     #[test]
     fn a_servers_words_follow_what_they_mean() {

@@ -7,8 +7,8 @@
 //! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>). Only the keys that change are sent.
 
 mod api;
+mod managed_elsewhere;
 mod settings;
-mod whose;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Backend, NativeWrite, after};
 use crate::adapters::bounds::{Budget, MOST_PAGES, TooLarge};
-use crate::adapters::foreign::{Failed, Secrets};
+use crate::adapters::redact::{Failed, Secrets};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
@@ -31,8 +31,8 @@ use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
 use api::{Answer, Api};
+use managed_elsewhere::why_not_ours;
 pub use settings::{KubernetesError, KubernetesSettings};
-use whose::why_not_ours;
 
 /// Secrets read at once, where they are read by name.
 const AT_ONCE: usize = 8;

@@ -15,8 +15,8 @@ use kube::{Client, Config};
 use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use crate::adapters::environment::{self, Kind};
-use crate::adapters::shown_url;
+use crate::adapters::redact::url::shown_url;
+use crate::adapters::subprocess::environment::{self, Kind};
 
 /// Where a pod has its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::adapters::child;
+use crate::adapters::subprocess::child;
 use crate::rotation::secret::SecretValue;
 
 /// A file without a name in any folder.

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::file::{FileStore, LARGEST, OpenFileError};
 use super::{Backend, NativeWrite};
-use crate::adapters::child::LEAST_TIME;
+use crate::adapters::subprocess::child::LEAST_TIME;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Writable};

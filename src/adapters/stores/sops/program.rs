@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::copy::Copy;
 use super::format::{Change, Format};
-use crate::adapters::child::{self, Ran};
-use crate::adapters::environment::{self, Kind};
+use crate::adapters::subprocess::child::{self, Ran};
+use crate::adapters::subprocess::environment::{self, Kind};
 use crate::rotation::secret::SecretValue;
 use crate::rotation::shell::operand;
 

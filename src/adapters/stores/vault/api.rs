@@ -1,5 +1,5 @@
 //! Requests to Vault's HTTP API, and what its answers mean in general. No body is ever put into words but the server's
-//! own `errors`, which `foreign` compares with every secret of the call first.
+//! own `errors`, which `redact` compares with every secret of the call first.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::settings::{Auth, VaultError, VaultSettings};
 use crate::adapters::bounds::{Answered, Budget, TooLarge};
-use crate::adapters::foreign::{Failed, Said, Secrets, Words};
-use crate::adapters::shown_url;
+use crate::adapters::redact::url::shown_url;
+use crate::adapters::redact::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 
 /// A refusal is asked about again where the token was last known so long ago: a scan may meet thousands of them.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Backend, NativeWrite, after, read_each};
 use crate::adapters::bounds::{Budget, MOST_PAGES};
-use crate::adapters::foreign::{Failed, Heard, Secrets, Words, settled};
+use crate::adapters::redact::{Failed, Heard, Secrets, Words, settled};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};

@@ -2,8 +2,8 @@
 
 use PlaceShows::{IdOnly, New, Old, Torn};
 
-use super::super::super::known::Proof;
 use super::*;
+use crate::rotation::known::Proof;
 
 /// In doubt over `intent`, which is then seen not to be done.
 fn lost(phase: usize, intent: &Intent) -> Story {

@@ -1,0 +1,115 @@
+//! The accounts that the configuration names: each with the credentials of a profile, and a role assumed with them.
+
+use std::collections::BTreeSet;
+
+use aws_config::meta::region::{ProvideRegion, RegionProviderChain};
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::region::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
+use crate::rotation::name::AccessKeyId;
+
+use super::client::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, described, late};
+use super::signing_keys::Signers;
+
+/// What the session of a role is called where the configuration does not say; CloudTrail shows it.
+const SESSION: &str = "rotator";
+
+/// A role to assume (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What its trust policy may ask for; no secret, as AWS says itself.
+    pub external_id: Option<String>,
+    /// What CloudTrail calls the session.
+    pub session_name: Option<String>,
+}
+
+/// How an account is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The profile whose credentials are used; those of the SDK's default chain otherwise.
+    pub profile: Option<String>,
+    /// The region of its STS endpoint, and with that the partition.
+    pub region: Option<String>,
+    /// The role to assume with them.
+    pub role: Option<Role>,
+}
+
+impl Access {
+    /// Its own, the profile's, or one of the role's partition; else the chain's. IAM is global within a partition.
+    async fn region(&self) -> Region {
+        if let Some(region) = &self.region {
+            return Region::new(region.clone());
+        }
+        if let Some(profile) = &self.profile {
+            let of_profile = ProfileFileRegionProvider::builder().profile_name(profile).build();
+            if let Some(region) = of_profile.region().await {
+                return region;
+            }
+        }
+        match self.role.as_ref().and_then(|role| role.arn.split(':').nth(1)) {
+            Some("aws-cn") => Region::from_static("cn-north-1"),
+            Some("aws-us-gov") => Region::from_static("us-gov-west-1"),
+            Some(_) | None => {
+                let chain = RegionProviderChain::default_provider().region().await;
+                chain.unwrap_or(Region::from_static(LAST_RESORT_REGION))
+            }
+        }
+    }
+}
+
+impl Aws {
+    /// Clients of an account. Makes no call to AWS's services yet; a role is assumed with the first call, and again
+    /// before its credentials end.
+    ///
+    /// # Errors
+    /// As [`Aws::connect`].
+    pub async fn of_account(access: &Access, settings: AwsSettings) -> Result<Self, ConnectError> {
+        let region = access.region().await;
+        let signers = Signers::default();
+        let client = late(&signers);
+        let mut chain =
+            aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client.clone());
+        if let Some(profile) = &access.profile {
+            // The SDK's chain would ask the environment first, whatever the profile is called.
+            let own = ProviderConfig::default().with_region(Some(region)).with_http_client(client);
+            let of_profile = ProfileFileCredentialsProvider::builder().configure(&own).profile_name(profile).build();
+            chain = chain.profile_name(profile).credentials_provider(of_profile);
+        }
+        let (source, from) = described(&chain.load().await, access.profile.as_deref());
+        // Also where a role is assumed: its credentials come from the same endpoint.
+        let with_source = Self::with_chain(&source, settings).await?;
+        let aws = Self { signers: signers.clone(), source: Some(from.clone()), ..with_source };
+        let Some(role) = &access.role else { return Ok(aws) };
+        let mut assume = AssumeRoleProvider::builder(&role.arn)
+            .session_name(role.session_name.as_deref().unwrap_or(SESSION))
+            .configure(&source);
+        if let Some(external_id) = &role.external_id {
+            assume = assume.external_id(external_id);
+        }
+        let assumed = SharedCredentialsProvider::new(assume.build().await);
+        let chain = source.to_builder().credentials_provider(assumed).build();
+        let aws = Self::with_chain(&chain, settings).await?;
+        let from = Some(from.with_role(&role.arn));
+        Ok(Self { assumed_with: source.credentials_provider(), signers, source: from, ..aws })
+    }
+
+    /// The key that rotator signs with here: of its credentials, or of those that its role is assumed with. None, where the
+    /// credentials cannot be had: nothing is signed then.
+    pub async fn signing_key(&self) -> Option<AccessKeyId> {
+        let source = self.assumed_with.clone().or_else(|| self.chain.credentials_provider())?;
+        AccessKeyId::new(source.provide_credentials().await.ok()?.access_key_id()).ok()
+    }
+
+    /// The keys that have signed the calls by which its credentials were had: of each profile at the start of a chain
+    /// (`source_profile`, `credential_source`), and of what its role is assumed with. Known once credentials were asked for.
+    #[must_use]
+    pub fn keys_behind(&self) -> BTreeSet<AccessKeyId> {
+        self.signers.seen()
+    }
+}

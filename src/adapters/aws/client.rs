@@ -1,0 +1,327 @@
+//! From the SDK's default chain to two clients on one pool; every setting that we rely on is made here and read back.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, Connector};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    http_client_fn,
+};
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use http_body_util::Limited;
+use hyper::Uri;
+
+use super::credentials_source::{Described, Source};
+use super::signing_keys::Signers;
+use crate::adapters::bounds::LARGEST_ANSWER;
+
+/// The region where the chain has none; IAM is global.
+pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
+
+/// How long an idle connection is kept. A request sent just as the other side closes it is in doubt, so it is short.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// How to call AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// How long one call may take from first to last, credentials included.
+    pub call_timeout: Duration,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+}
+
+impl Default for AwsSettings {
+    fn default() -> Self {
+        Self { call_timeout: Duration::from_secs(10), connect_timeout: Duration::from_millis(3100) }
+    }
+}
+
+/// Why AWS is not called at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The endpoint would get secrets in the clear.
+    #[error(
+        "call {service} at http://{host}: plain http is for this machine only (localhost, 127.0.0.1, [::1]); use https, \
+         or correct AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{service} or the profile's endpoint_url"
+    )]
+    PlainHttp {
+        /// `IAM` or `STS`.
+        service: &'static str,
+        /// The host that was configured.
+        host: String,
+    },
+    /// The SDK cannot make an endpoint of what is configured.
+    #[error(
+        "call {service}: its endpoint is not an http or https URL; correct AWS_ENDPOINT_URL, \
+         AWS_ENDPOINT_URL_{service}, the profile's endpoint_url, or the region"
+    )]
+    NoEndpoint {
+        /// `IAM` or `STS`.
+        service: &'static str,
+    },
+    /// Nobody's word is taken for who AWS is.
+    #[error(
+        "call AWS: this machine has no certificate authorities to know it by; install them (the package \
+         ca-certificates), or name their file in SSL_CERT_FILE"
+    )]
+    NoAuthorities,
+    /// A setting that we rely on did not take: a defect, or another version of the SDK.
+    #[error("call {service}: the SDK did not take the setting {setting}; this build of rotator must not be used")]
+    Setting {
+        /// `IAM` or `STS`.
+        service: &'static str,
+        /// Which.
+        setting: &'static str,
+    },
+}
+
+/// AWS: implements [`Iam`](crate::ports::iam::Iam) and [`Identity`](crate::ports::identity::Identity).
+#[derive(Debug, Clone)]
+pub struct Aws {
+    pub(super) iam: aws_sdk_iam::Client,
+    pub(super) sts: aws_sdk_sts::Client,
+    /// What further clients are made of.
+    pub(super) chain: SdkConfig,
+    pub(super) settings: AwsSettings,
+    /// The credentials that its role was assumed with, if it has one.
+    pub(super) assumed_with: Option<SharedCredentialsProvider>,
+    /// What signed the calls by which its credentials were had.
+    pub(super) signers: Signers,
+    /// Where its credentials were had from, where the chain is one of ours.
+    pub(super) source: Option<Source>,
+}
+
+impl Aws {
+    /// Clients as the environment and the profile describe them. Makes no call to AWS's services; the chain itself
+    /// may ask the machine's metadata service for a region.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none, or a setting does not take.
+    pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
+        let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
+        let signers = Signers::default();
+        let client = late(&signers);
+        let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(client).load().await;
+        let (chain, source) = described(&chain, None);
+        Ok(Self { signers, source: Some(source), ..Self::with_chain(&chain, settings).await? })
+    }
+
+    /// Clients as `chain` describes them.
+    ///
+    /// # Errors
+    /// As [`Aws::connect`].
+    pub async fn with_chain(chain: &SdkConfig, settings: AwsSettings) -> Result<Self, ConnectError> {
+        let endpoints = [("IAM", iam_uri(chain).await), ("STS", sts_uri(chain).await)];
+        let mut plain = 0;
+        for (service, uri) in &endpoints {
+            plain += usize::from(is_plain(service, uri.as_deref())?);
+        }
+        let client = one_pool(settings, plain > 0, plain < endpoints.len())?;
+        let (retries, time_outs) = (RetryConfig::disabled(), time_outs(settings));
+        let stalls = StalledStreamProtectionConfig::disabled();
+        let iam = aws_sdk_iam::config::Builder::from(chain)
+            .http_client(client.clone())
+            .retry_config(retries.clone())
+            .timeout_config(time_outs.clone())
+            .stalled_stream_protection(stalls.clone())
+            .build();
+        let sts = aws_sdk_sts::config::Builder::from(chain)
+            .http_client(client)
+            .retry_config(retries)
+            .timeout_config(time_outs)
+            .stalled_stream_protection(stalls)
+            .build();
+        let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
+        let (chain, signers) = (chain.clone(), Signers::default());
+        let aws = Self { iam, sts, chain, settings, assumed_with: None, signers, source: None };
+        aws.check_settings(settings)?;
+        Ok(aws)
+    }
+
+    /// Reads back every setting that we rely on.
+    fn check_settings(&self, settings: AwsSettings) -> Result<(), ConnectError> {
+        let (iam, sts) = (self.iam.config(), self.sts.config());
+        let rows = [
+            ("IAM", iam.retry_config(), iam.timeout_config(), iam.stalled_stream_protection(), iam.identity_cache()),
+            ("STS", sts.retry_config(), sts.timeout_config(), sts.stalled_stream_protection(), sts.identity_cache()),
+        ];
+        for (service, retries, time_outs_set, stalls, cache) in rows {
+            let expect = |holds, setting| if holds { Ok(()) } else { Err(ConnectError::Setting { service, setting }) };
+            expect(retries.is_some_and(|retries| retries.max_attempts() == 1), "one attempt")?;
+            expect(time_outs_set == Some(&time_outs(settings)), "time-outs")?;
+            expect(stalls.is_some_and(|stalls| !stalls.is_enabled()), "no stalled-stream protection")?;
+            expect(cache.is_some(), "identity cache")?;
+        }
+        Ok(())
+    }
+}
+
+/// The same chain, whose errors say where the credentials were to come from.
+pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> (SdkConfig, Source) {
+    let source = Source::new(profile);
+    let chain = match chain.credentials_provider() {
+        Some(provider) => {
+            let described = SharedCredentialsProvider::new(Described::new(provider, source.clone()));
+            chain.to_builder().credentials_provider(described).build()
+        }
+        None => chain.clone(),
+    };
+    (chain, source)
+}
+
+/// Every time-out that the SDK knows: the SDK itself sets no read time-out and no operation time-out (measured: a
+/// call was still hanging after 90 s).
+pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.call_timeout)
+        .operation_attempt_timeout(settings.call_timeout)
+        .operation_timeout(settings.call_timeout)
+        .build()
+}
+
+/// The SDK's default client for its own chain, made when a credential source first asks somebody. Its own would read
+/// every certificate of the machine even where nobody is asked. `signers` learns which keys sign what goes through it.
+pub(super) fn late(signers: &Signers) -> SharedHttpClient {
+    let (made, signers) = (OnceLock::new(), signers.clone());
+    http_client_fn(move |settings, components| {
+        let make = || HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+        bounded(signers.watching(made.get_or_init(make).http_connector(settings, components)))
+    })
+}
+
+/// One connector for both services, so one pool and one set of root certificates. Proxies as in the environment; none
+/// when an endpoint is plain `http`, since a proxy would carry what is meant for this machine out of it. Certificates
+/// are read only where an endpoint has one to show: a machine without any is asked for none by a look-alike, and the
+/// SDK takes none for a defect of its own.
+pub(super) fn one_pool(
+    settings: AwsSettings,
+    some_plain: bool,
+    some_tls: bool,
+) -> Result<SharedHttpClient, ConnectError> {
+    let builder = Connector::builder()
+        .connector_settings(
+            HttpConnectorSettings::builder()
+                .connect_timeout(settings.connect_timeout)
+                .read_timeout(settings.call_timeout)
+                .build(),
+        )
+        .pool_idle_timeout(IDLE)
+        .proxy_config(if some_plain { ProxyConfig::disabled() } else { ProxyConfig::from_env() });
+    let connector = if !some_tls {
+        builder.build_http()
+    } else if rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Err(ConnectError::NoAuthorities);
+    } else {
+        builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build()
+    };
+    let connector = bounded(SharedHttpConnector::new(connector));
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// A connector whose answers end: the SDK reads a body to its end, however far that is.
+fn bounded(inner: SharedHttpConnector) -> SharedHttpConnector {
+    SharedHttpConnector::new(Bounded { inner })
+}
+
+#[derive(Debug)]
+struct Bounded {
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Bounded {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let limited = |body: SdkBody| SdkBody::from_body_1_x(Limited::new(body, LARGEST_ANSWER));
+            answer.await.map(|answer| answer.map(limited))
+        })
+    }
+}
+
+/// Whether the endpoint is plain `http`, which only a loopback host may have.
+pub(super) fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool, ConnectError> {
+    let none = ConnectError::NoEndpoint { service };
+    let Some(Ok(uri)) = uri.map(|uri| uri.parse::<Uri>()) else { return Err(none) };
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else { return Err(none) };
+    if scheme.eq_ignore_ascii_case("https") {
+        return Ok(false);
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return Err(none);
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if loopback { Ok(true) } else { Err(ConnectError::PlainHttp { service, host: host.to_owned() }) }
+}
+
+/// Stops a call before it is signed and keeps where it would have gone: the only way to have the SDK's own answer,
+/// with every variable and profile key that it takes endpoints from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Probe(Arc<Mutex<Option<String>>>);
+
+impl Probe {
+    pub(super) fn uri(&self) -> Option<String> {
+        self.0.lock().ok()?.take()
+    }
+}
+
+impl Intercept for Probe {
+    fn name(&self) -> &'static str {
+        "Probe"
+    }
+
+    fn read_before_signing(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Ok(mut uri) = self.0.lock() {
+            *uri = Some(context.request().uri().to_owned());
+        }
+        Err("the endpoint is known; nothing is sent".into())
+    }
+}
+
+/// Stand-ins for credentials: the probe ends before they would sign anything.
+pub(super) fn nobody() -> Credentials {
+    Credentials::new("AKIAAAAAAAAAAAAAAAAA", "nobody", None, None, "probe")
+}
+
+async fn iam_uri(chain: &SdkConfig) -> Option<String> {
+    let probe = Probe::default();
+    let config =
+        aws_sdk_iam::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
+    let call = aws_sdk_iam::Client::new(chain).list_access_keys().user_name("nobody").customize();
+    // It always fails, in the probe.
+    let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
+    probe.uri()
+}
+
+async fn sts_uri(chain: &SdkConfig) -> Option<String> {
+    let probe = Probe::default();
+    let config =
+        aws_sdk_sts::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
+    let call = aws_sdk_sts::Client::new(chain).get_caller_identity().customize();
+    // It always fails, in the probe.
+    let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
+    probe.uri()
+}

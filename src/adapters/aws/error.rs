@@ -1,0 +1,448 @@
+//! A call that did not go well: what is certain about it, and words for people.
+//!
+//! Nothing here formats an SDK error or a body. An error code and a request id are quoted if they look like one and hold
+//! no part of a secret (`redact`); of a failure before any answer, the operating system's or TLS's own words.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use zeroize::Zeroizing;
+
+use super::credentials_source::Trouble;
+use super::error_codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words, is_known};
+use super::response_check::{Seen, SessionToken, WHOLE_JSON, Witness, is_word};
+use crate::adapters::redact::{Failed, Said, Secrets, Words};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::policy::Timestamp;
+
+/// AWS gives no answer of this size: to ask again would bring the same.
+const TOO_LARGE: &str = "the answer is larger than 16 MiB, and rotator reads no more of one";
+
+/// How long a chain of causes is followed.
+const MOST_CAUSES: usize = 16;
+
+/// A signature this far from AWS's clock is refused for its time; AWS itself allows 5 or 15 minutes.
+const LEAST_SKEW: Duration = Duration::from_secs(4 * 60);
+
+/// What was asked, for messages.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// The operation, as AWS names it.
+    pub(super) operation: &'static str,
+    /// About whom or what.
+    pub(super) about: String,
+    /// Whether its answers are JSON; else XML.
+    pub(super) is_json: bool,
+    /// What it was known by, and what it was to prove: the answer may quote it.
+    secrets: Vec<SessionToken>,
+}
+
+impl Call {
+    /// A call of the query protocol.
+    pub(super) fn xml(operation: &'static str, about: String) -> Self {
+        Self { operation, about, is_json: false, secrets: Vec::new() }
+    }
+
+    /// A call of the JSON protocol.
+    pub(super) fn json(operation: &'static str, about: String) -> Self {
+        Self { operation, about, is_json: true, secrets: Vec::new() }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.operation, self.about)
+    }
+}
+
+/// How far the call came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Came {
+    /// It ended before the request left this process.
+    NotSent(Hindrance),
+    /// There are no credentials, and the source says why.
+    NoCredentials(String),
+    /// The role that signs could not be assumed: AWS's code.
+    NoRole(String),
+    /// It was sent, and no answer was heard to its end.
+    NoAnswer(String),
+    /// An answer that proves nothing.
+    Unreadable(&'static str),
+    /// A whole error document with this code.
+    Error(String),
+}
+
+/// What `NoSuchEntity` is about, as far as AWS's own words tell it. No decision rests on them alone: where they cannot be
+/// told apart, the effect stays in doubt and the next list is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The user.
+    User,
+    /// The key.
+    Key,
+    /// It cannot be told.
+    Unclear,
+}
+
+impl Missing {
+    /// From AWS's message: "The user with name … cannot be found." or "The Access Key with id … cannot be found." A user
+    /// may be called anything, so its sentence is looked for first.
+    fn of(message: Option<&str>) -> Self {
+        let message = message.unwrap_or_default().to_ascii_lowercase();
+        let begins = |words: &str| message.trim_start().starts_with(words);
+        if begins("the user with name ") {
+            Self::User
+        } else if begins("the access key with id ") {
+            Self::Key
+        } else {
+            Self::Unclear
+        }
+    }
+}
+
+/// Why a request did not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hindrance {
+    NoCredentials,
+    BadCredentials,
+    CredentialsFailed,
+    CredentialsLate,
+    TooLate,
+    Other,
+}
+
+impl Hindrance {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::NoCredentials => {
+                "there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            }
+            Self::BadCredentials => "the configuration of the AWS credentials is not valid; see ~/.aws/config",
+            Self::CredentialsFailed => "the source of the AWS credentials failed",
+            Self::CredentialsLate => "the source of the AWS credentials gave no answer",
+            Self::TooLate => "the time-out passed before the request was sent",
+            Self::Other => "the request could not be made; check region, profile and endpoint",
+        }
+    }
+}
+
+/// A call that did not go well.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    call: Box<Call>,
+    came: Came,
+    status: Option<u16>,
+    request_id: Option<String>,
+    /// AWS's clock, if there was an answer.
+    pub(super) at: Option<Timestamp>,
+    /// How far the time that the request was signed for is from that clock.
+    skew: Duration,
+    /// What a `NoSuchEntity` is about.
+    pub(super) missing: Missing,
+}
+
+impl Fault {
+    /// An answer of success that is not what it should be.
+    pub(super) fn unreadable(call: &Call, seen: Seen, why: &'static str) -> Self {
+        Self::new(call, seen, Came::Unreadable(why))
+    }
+
+    fn new(call: &Call, seen: Seen, came: Came) -> Self {
+        let skew =
+            seen.at.zip(seen.signed_at).map_or(Duration::ZERO, |(at, signed)| at.since(signed).max(signed.since(at)));
+        let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
+        let mut call = Box::new(call.clone());
+        call.secrets.extend(seen.token);
+        let missing = Missing::Unclear;
+        Self { call, came, status, request_id, at, skew, missing }
+    }
+
+    /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
+    pub(super) fn refusal_code(&self) -> Option<&str> {
+        match &self.came {
+            Came::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
+            Came::Error(_)
+            | Came::NotSent(_)
+            | Came::NoCredentials(_)
+            | Came::NoRole(_)
+            | Came::NoAnswer(_)
+            | Came::Unreadable(_) => None,
+        }
+    }
+
+    /// Whether that no is about the clock that the request was signed by, and not about the credentials. The SDK has
+    /// learnt AWS's time from the answer, so the same call may succeed now.
+    fn is_skewed(&self) -> bool {
+        self.skew >= LEAST_SKEW && self.refusal_code().is_some_and(|code| SKEWED.contains(&code))
+    }
+
+    /// Whether that no is a refusal of rights.
+    pub(super) fn is_denied(&self) -> bool {
+        !self.is_skewed()
+            && self.refusal_code().is_some_and(|code| {
+                let is_refused = matches!(self.status, Some(401 | 403)) || DENIED.contains(&code);
+                !THROTTLING.contains(&code) && !CREDENTIALS.contains(&code) && is_refused
+            })
+    }
+
+    /// Whether the credentials that signed, or were to sign, are what fails.
+    pub(super) fn is_about_credentials(&self) -> bool {
+        match &self.came {
+            Came::NotSent(hindrance) => match hindrance {
+                Hindrance::NoCredentials | Hindrance::BadCredentials | Hindrance::CredentialsFailed => true,
+                Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other => false,
+            },
+            Came::NoRole(code) => !THROTTLING.contains(&code.as_str()),
+            Came::NoCredentials(_) => true,
+            Came::NoAnswer(_) | Came::Unreadable(_) => false,
+            Came::Error(_) => !self.is_skewed() && self.refusal_code().is_some_and(|code| CREDENTIALS.contains(&code)),
+        }
+    }
+
+    /// Also this secret is not to be quoted.
+    pub(super) fn about(mut self, secret: &str) -> Self {
+        self.call.secrets.push(SessionToken(Zeroizing::new(secret.to_owned())));
+        self
+    }
+
+    fn own_secrets(&self) -> Secrets<'static> {
+        Secrets::default().tokens(self.call.secrets.iter().map(|token| token.0.clone()))
+    }
+
+    /// AWS's error code, for messages.
+    pub(super) fn shown_code(&self) -> String {
+        code_in_words(Words::default(), self.refusal_code().unwrap_or_default()).shown(&self.own_secrets())
+    }
+
+    /// As the failure of a call that changes nothing.
+    pub(super) fn into_call_error(self) -> CallError {
+        CallError::new(self.call_error_kind(), self.to_string())
+    }
+
+    /// The same, to be compared with the stored values that are in hand.
+    pub(super) fn into_failed(self) -> Failed {
+        Failed::new(self.call_error_kind(), self.words().against(&self.own_secrets()))
+    }
+
+    /// As the failure of an effect: refused only if it certainly did not happen.
+    pub(super) fn into_failure(self) -> Failure {
+        self.into_failure_of(&Secrets::default())
+    }
+
+    /// The same, of an effect that was given these secrets.
+    pub(super) fn into_failure_of(self, secrets: &Secrets<'_>) -> Failure {
+        let message = self.words().against(&self.own_secrets()).shown(secrets);
+        if self.is_about_credentials() {
+            return Refusal::new(RefusalKind::Credentials, message).into();
+        }
+        match (&self.came, self.refusal_code()) {
+            (Came::NoRole(_), _) => Refusal::new(RefusalKind::Throttled, message).into(),
+            (Came::NotSent(_) | Came::NoCredentials(_), _) => Refusal::new(RefusalKind::Other, message).into(),
+            (_, Some(code)) => Refusal::new(self.refusal_kind(code), message).into(),
+            (Came::NoAnswer(_) | Came::Unreadable(_) | Came::Error(_), None) => Failure::Unknown(message),
+        }
+    }
+
+    fn refusal_kind(&self, code: &str) -> RefusalKind {
+        match code {
+            "NoSuchEntity" => RefusalKind::NoSuchEntity,
+            "LimitExceeded" => RefusalKind::LimitExceeded,
+            code if THROTTLING.contains(&code) || self.status == Some(429) => RefusalKind::Throttled,
+            _ if self.is_denied() => RefusalKind::Denied,
+            _ => RefusalKind::Other,
+        }
+    }
+
+    fn call_error_kind(&self) -> CallErrorKind {
+        if self.is_about_credentials() {
+            return CallErrorKind::Credentials;
+        }
+        let code = match &self.came {
+            Came::NotSent(Hindrance::CredentialsLate | Hindrance::TooLate) => return CallErrorKind::Unavailable,
+            Came::NotSent(_) | Came::NoCredentials(_) => return CallErrorKind::Other,
+            Came::NoRole(_) => return CallErrorKind::Throttled,
+            Came::Unreadable(why) if *why == TOO_LARGE => return CallErrorKind::Other,
+            Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
+            Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
+            Came::Error(code) => code.as_str(),
+        };
+        match (self.status, code) {
+            (Some(429), _) => CallErrorKind::Throttled,
+            (_, code) if THROTTLING.contains(&code) => CallErrorKind::Throttled,
+            (Some(408), _) | (_, "RequestTimeout" | "RequestTimeoutException") => CallErrorKind::Unavailable,
+            (Some(400..500), _) if self.is_skewed() => CallErrorKind::Unavailable,
+            (Some(400..500), "NoSuchEntity") => CallErrorKind::NoSuchEntity,
+            (Some(400..500), "ValidationError" | "ValidationException") => CallErrorKind::Invalid,
+            (Some(400..500), _) if self.is_denied() => CallErrorKind::Denied,
+            (Some(400..500), _) => CallErrorKind::Other,
+            _ => CallErrorKind::Unavailable,
+        }
+    }
+}
+
+impl Fault {
+    /// The message; what AWS chose of it is compared with no secret yet.
+    fn words(&self) -> Words {
+        let words = Words::ours(format!("call {}: ", self.call));
+        let words = match &self.came {
+            Came::NotSent(hindrance) => words.and(format!("{}, so nothing was sent", hindrance.words())),
+            Came::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
+            Came::NoRole(code) => {
+                // The token of the session that asked for the role is not known here: a code of another form may be a part of it.
+                let answered = if is_known(code) { code.as_str() } else { "with a code that is not shown" };
+                words.and(format!(
+                    "the role could not be assumed (AWS answered {answered}), so nothing was sent; check its ARN, and that \
+                     its trust policy lets these credentials in"
+                ))
+            }
+            Came::NoAnswer(why) => words.and("no whole answer: ").theirs(&Said::of(why)),
+            Came::Unreadable(why) => words.and(*why),
+            Came::Error(code) => code_in_words(words.and("AWS answered "), code),
+        };
+        let mut words = match (self.status, &self.request_id) {
+            (Some(status), Some(id)) => {
+                words.and(format!(" (HTTP {status}, request id ")).theirs(&Said::of(id)).and(")")
+            }
+            (Some(status), None) => words.and(format!(" (HTTP {status})")),
+            (None, _) => words,
+        };
+        if self.is_skewed() {
+            let off = self.skew.as_secs();
+            words = words.and(format!(
+                "; it was signed for a time {off} s off AWS's: set this machine's clock, with NTP for example"
+            ));
+        }
+        if self.is_denied() {
+            let allows = format!("; check that the policy of the credentials in use allows {}", self.call.operation);
+            words = words.and(allows);
+        }
+        if matches!(&self.came, Came::Error(_)) && self.is_about_credentials() {
+            words = words.and("; AWS does not accept the credentials in use, whatever they may do");
+        }
+        words
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().shown(&self.own_secrets()))
+    }
+}
+
+impl Witness {
+    /// What came of `call`: the SDK's result believed only if the wire bears it out.
+    pub(super) fn judge<T, E>(
+        self,
+        call: &Call,
+        result: Result<T, SdkError<E, HttpResponse>>,
+    ) -> Result<(T, Seen), Fault>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let seen = self.seen();
+        let error = match result {
+            Ok(output) => return believable(call, seen).map(|seen| (output, seen)),
+            Err(error) => error,
+        };
+        let came = if !seen.sent {
+            match role_refused(&error) {
+                Some(code) => Came::NoRole(code),
+                None => not_sent(&error),
+            }
+        } else if let Some(code) = error_code(&seen, &error) {
+            Came::Error(code)
+        } else {
+            unproven(&seen, &error)
+        };
+        let missing = Missing::of(error.as_service_error().and_then(ProvideErrorMetadata::message));
+        Err(Fault { missing, ..Fault::new(call, seen, came) })
+    }
+}
+
+/// An answer of success is believed if it is one whole document of the call's own kind.
+fn believable(call: &Call, seen: Seen) -> Result<Seen, Fault> {
+    match seen.root.as_deref() {
+        Some(WHOLE_JSON) if call.is_json => Ok(seen),
+        Some(root) if root.strip_suffix("Response") == Some(call.operation) => Ok(seen),
+        Some(_) => Err(Fault::unreadable(call, seen, "the answer is that of another call, or not AWS's")),
+        None => Err(Fault::unreadable(call, seen, "the answer is cut off, or not AWS's")),
+    }
+}
+
+/// The code of a whole error document.
+fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let code = error.as_service_error()?.code().or(seen.code.as_deref())?;
+    (seen.root.is_some() && is_word(code)).then(|| code.to_owned())
+}
+
+fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Came {
+    if causes(error).any(<dyn Error>::is::<http_body_util::LengthLimitError>) {
+        return Came::Unreadable(TOO_LARGE);
+    }
+    match error {
+        SdkError::TimeoutError(_) => Came::NoAnswer("the time-out passed".to_owned()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            Came::NoAnswer("the connection or the answer took too long".to_owned())
+        }
+        SdkError::DispatchFailure(_) => {
+            let why = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>().map(ToString::to_string));
+            Came::NoAnswer(why.unwrap_or_else(|| "the connection failed".to_owned()))
+        }
+        SdkError::ServiceError(_) if seen.status.is_some_and(|status| status >= 300) => {
+            Came::Unreadable("an error without a code that could be read")
+        }
+        SdkError::ResponseError(_) | SdkError::ServiceError(_) => Came::Unreadable("the answer could not be read"),
+        SdkError::ConstructionFailure(_) | _ => Came::NoAnswer("it failed after it was sent".to_owned()),
+    }
+}
+
+fn not_sent<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Came {
+    let hindrance = hindrance(error);
+    let is_late = matches!(hindrance, Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other);
+    match causes(error).find_map(|cause| cause.downcast_ref::<Trouble>()) {
+        Some(trouble) if !is_late => Came::NoCredentials(trouble.words.clone()),
+        Some(_) | None => Came::NotSent(hindrance),
+    }
+}
+
+fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance {
+    if matches!(error, SdkError::TimeoutError(_)) {
+        return Hindrance::TooLate;
+    }
+    match causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => Hindrance::NoCredentials,
+        Some(CredentialsError::InvalidConfiguration(_)) => Hindrance::BadCredentials,
+        Some(CredentialsError::ProviderTimedOut(_)) => Hindrance::CredentialsLate,
+        // Whoever makes them (STS, the metadata service) was out of reach, which may pass. (The SDK's own wrapping of any
+        // failure before the request is a connector's error, too: only what lies below counts.)
+        Some(_) if causes_of_credentials(error).any(<dyn Error>::is::<ConnectorError>) => Hindrance::CredentialsLate,
+        Some(_) => Hindrance::CredentialsFailed,
+        None => Hindrance::Other,
+    }
+}
+
+/// The causes below the outermost error about credentials.
+fn causes_of_credentials<E: Error + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    causes(error).skip_while(|cause| !cause.is::<CredentialsError>()).skip(1)
+}
+
+/// AWS's code where the role was refused that was to sign.
+fn role_refused<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<String> {
+    let refused = causes(error).find_map(|cause| cause.downcast_ref::<AssumeRoleError>())?;
+    refused.code().filter(|code| is_word(code)).map(str::to_owned)
+}
+
+/// The chain of causes, the outermost first.
+fn causes<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source()).take(MOST_CAUSES)
+}

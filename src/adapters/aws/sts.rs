@@ -1,0 +1,154 @@
+//! `ports::identity::Identity`: GetCallerIdentity with the credentials in use, and with a pair that is to prove
+//! itself. Both go over the same pool: a pair replaces the credentials of one operation, not the client.
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
+
+use super::client::Aws;
+use super::error::{Call, Fault};
+use super::response_check::{Seen, Witness};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
+use crate::rotation::name::{AccessKeyId, AccountId, UserId};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::SecretKey;
+
+const OPERATION: &str = "GetCallerIdentity";
+
+/// What AWS answers where the policy of an endpoint or a perimeter does not let the call through
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>).
+const FORBIDDEN: &[&str] = &["AccessDenied", "AccessDeniedException"];
+
+#[async_trait]
+impl Identity for Aws {
+    async fn caller(&self) -> Result<Caller, CallError> {
+        let call = Call::xml(OPERATION, "the credentials in use".to_owned());
+        let witness = Witness::default();
+        let request = self.sts.get_caller_identity().customize().interceptor(witness.clone());
+        let result = Box::pin(request.send()).await;
+        let (output, seen) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+        let key = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok());
+        let answer = Answer::of(output, &call, seen)?;
+        Ok(Caller { account: answer.account, arn: answer.arn, key, at: answer.at })
+    }
+
+    fn credentials(&self) -> Option<String> {
+        self.source.as_ref()?.in_words()
+    }
+
+    async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
+        let call = Call::xml("GetAccessKeyInfo", format!("key {id}"));
+        let witness = Witness::default();
+        let request = self.sts.get_access_key_info().access_key_id(id.as_str());
+        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let (output, seen) = match witness.judge(&call, result) {
+            Ok(answer) => answer,
+            Err(fault) => {
+                let error = fault.into_call_error();
+                return if error.kind == CallErrorKind::NoSuchEntity { Ok(None) } else { Err(error) };
+            }
+        };
+        let account = output.account.and_then(|account| AccountId::new(account).ok());
+        let unreadable = || Fault::unreadable(&call, seen, "the answer names no account").into_call_error();
+        account.map(Some).ok_or_else(unreadable)
+    }
+
+    async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
+        let call = Call::xml(OPERATION, format!("key {id}"));
+        let witness = Witness::default();
+        let pair = Credentials::new(id.as_str(), secret.expose(), None, None, "rotator");
+        // The SDK gives an operation with credentials of its own a cache of its own, gone when the call is over.
+        let config = aws_sdk_sts::config::Builder::new().credentials_provider(pair);
+        let request = self.sts.get_caller_identity().customize().config_override(config).interceptor(witness.clone());
+        let result = Box::pin(request.send()).await;
+        let (output, seen) = match witness.judge(&call, result) {
+            Ok(answer) => answer,
+            // This call is signed by the pair and needs no permission, so a denial is about the pair, or about the way.
+            Err(fault) if fault.refusal_code().is_some() && (fault.is_denied() || fault.is_about_credentials()) => {
+                let forbidden = FORBIDDEN.contains(&fault.refusal_code().unwrap_or_default());
+                let code = fault.about(secret.expose()).shown_code();
+                return Ok(if forbidden { WhoIs::Forbidden { code } } else { WhoIs::NotAccepted { code } });
+            }
+            Err(fault) => return Err(fault.about(secret.expose()).into_call_error()),
+        };
+        let answer = Answer::of(output, &call, seen)?;
+        Ok(match user_of(&answer.arn, &answer.account) {
+            Some(user) => WhoIs::User { user, account: answer.account, id: answer.user_id, at: answer.at },
+            None => WhoIs::Other { arn: answer.arn },
+        })
+    }
+}
+
+struct Answer {
+    account: AccountId,
+    arn: String,
+    user_id: Option<UserId>,
+    at: Timestamp,
+}
+
+impl Answer {
+    fn of(output: GetCallerIdentityOutput, call: &Call, seen: Seen) -> Result<Self, CallError> {
+        let unreadable = |why| Fault::unreadable(call, seen.clone(), why).into_call_error();
+        let account = output.account.and_then(|account| AccountId::new(account).ok());
+        let account = account.ok_or_else(|| unreadable("the answer names no account"))?;
+        let arn = output.arn.filter(|arn| is_arn(arn)).ok_or_else(|| unreadable("the answer holds no ARN"))?;
+        let at = seen.at.ok_or_else(|| unreadable("the answer has no Date header that can be read"))?;
+        let user_id = output.user_id.and_then(|id| UserId::new(id).ok());
+        Ok(Self { account, arn, user_id, at })
+    }
+}
+
+/// Six parts, and nothing that could break a line.
+fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:")
+        && text.splitn(6, ':').count() == 6
+        && text.len() <= 2048
+        && !text.contains(char::is_control)
+}
+
+/// The IAM user that an ARN names: `arn:<partition>:iam::<account>:user/<path><name>`
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>). The root user, roles and
+/// federated users are none.
+fn user_of(arn: &str, account: &AccountId) -> Option<UserResource> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let [_, _, "iam", "", of, resource] = parts[..] else { return None };
+    let user = resource.strip_prefix("user/").filter(|user| !user.is_empty() && !user.ends_with('/'))?;
+    (of == account.as_str()).then(|| UserResource::new(user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::name::UserName;
+
+    fn is_user(arn: &str, name: &str) -> Option<bool> {
+        let account = AccountId::new("123456789012").expect("valid");
+        user_of(arn, &account).map(|user| user.is_user(&UserName::new(name).expect("valid")))
+    }
+
+    #[test]
+    fn an_arn_names_a_user_with_its_path() {
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/bob", "bob"), Some(true));
+        assert_eq!(is_user("arn:aws-cn:iam::123456789012:user/a/b/bob", "bob"), Some(true));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/app1/production", "app1/production"), Some(true));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/app1/production", "production"), Some(true));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/app1/nonproduction", "production"), Some(false));
+        assert_eq!(is_user("arn:aws:iam::123456789012:user/bob", "rob"), Some(false));
+    }
+
+    #[test]
+    fn what_is_no_user_of_the_account_is_none() {
+        for arn in [
+            "arn:aws:iam::123456789012:root",
+            "arn:aws:sts::123456789012:assumed-role/admin/session",
+            "arn:aws:sts::123456789012:federated-user/bob",
+            "arn:aws:iam::210987654321:user/bob",
+            "arn:aws:iam::123456789012:user/",
+            "arn:aws:iam::123456789012:user/path/",
+            "user/bob",
+        ] {
+            assert_eq!(is_user(arn, "bob"), None, "{arn}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What another program says in an error. A server or a program may quote what it was given, so its words are shown only
+//! after they were compared with everything secret that the call had in hand: the values that it sent or received, and
+//! the tokens and login secrets in use. No adapter shows, cuts or filters such words itself.
+//!
+//! The words are indexed by windows of eight bytes, as they stand and with their escapes undone, and each secret is
+//! streamed once against that index, as it is and in base 64. So a part of a secret is found as the whole is, and the
+//! work grows with the size of the secrets, not with a product of sizes.
+
+mod index;
+mod scalars;
+#[cfg(test)]
+mod tests;
+pub mod url;
+
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+use crate::planted::{self, Planted};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::Reading;
+use index::Index;
+
+/// No more than this of one text is looked at, and nothing of the rest is shown.
+const LOOKED_AT: usize = 64 * 1024;
+
+/// How many characters of a text are shown.
+const MOST_SHOWN: usize = 300;
+
+/// What stands in place of words that quote a secret.
+pub(in crate::adapters) const WITHHELD: &str = "the server quoted a secret; see its log";
+
+/// What another program said, uncut. It has neither `Debug` nor `Display`, and only this module reads it: it reaches a message
+/// through [`Words`] or not at all.
+#[derive(Clone, Default)]
+pub(in crate::adapters) struct Said(Zeroizing<Vec<u8>>);
+
+impl Said {
+    /// These words of it.
+    pub(in crate::adapters) fn of(words: &str) -> Self {
+        Self(Zeroizing::new(words.as_bytes().to_vec()))
+    }
+
+    /// These texts of it, one after the other.
+    pub(in crate::adapters) fn all<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        Self(Zeroizing::new(texts.join("; ").into_bytes()))
+    }
+
+    /// Whether these words of ours stand in it.
+    pub(in crate::adapters) fn has(&self, words: &str) -> bool {
+        memchr::memmem::find(&self.0, words.as_bytes()).is_some()
+    }
+}
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text.into_bytes())))
+    }
+}
+
+/// Everything secret that a call had in hand.
+#[derive(Default)]
+pub(in crate::adapters) struct Secrets<'s> {
+    values: Vec<&'s [u8]>,
+    tokens: Vec<Zeroizing<String>>,
+}
+
+impl<'s> Secrets<'s> {
+    /// Also these stored values: of a document its scalars, not the names in it.
+    pub(in crate::adapters) fn values(mut self, values: impl IntoIterator<Item = &'s [u8]>) -> Self {
+        self.values.extend(values);
+        self
+    }
+
+    /// Also what these entries hold.
+    pub(in crate::adapters) fn readings(self, readings: impl IntoIterator<Item = &'s Reading>) -> Self {
+        self.values(readings.into_iter().filter_map(|reading| match reading {
+            Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(value.expose()),
+            Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
+        }))
+    }
+
+    /// Also these tokens, passwords and login secrets, whole.
+    pub(in crate::adapters) fn tokens(mut self, tokens: impl IntoIterator<Item = Zeroizing<String>>) -> Self {
+        self.tokens.extend(tokens);
+        self
+    }
+
+    /// Whether the text holds a part of any of them.
+    pub(in crate::adapters) fn are_quoted_in(&self, text: &[u8]) -> bool {
+        if planted::is(Planted::ForeignWordsShown) {
+            return false;
+        }
+        let index = Index::of(&text[..text.len().min(LOOKED_AT)]);
+        index.quotes_a_token()
+            || (!index.is_empty()
+                && (self.tokens.iter().any(|token| index.finds(token.trim().as_bytes()))
+                    || self.values.iter().any(|value| scalars::any(value, &|scalar| index.finds(scalar)))))
+    }
+}
+
+/// A message that is made of words of ours and words of another program, which are not compared with any secret yet.
+#[derive(Clone, Default)]
+pub(in crate::adapters) struct Words(Vec<Part>);
+
+#[derive(Clone)]
+enum Part {
+    Ours(String),
+    Theirs(Zeroizing<Vec<u8>>),
+}
+
+impl Words {
+    /// Begins with words of ours.
+    pub(in crate::adapters) fn ours(words: impl Into<String>) -> Self {
+        Self(vec![Part::Ours(words.into())])
+    }
+
+    /// Goes on with words of ours.
+    pub(in crate::adapters) fn and(mut self, words: impl Into<String>) -> Self {
+        self.0.push(Part::Ours(words.into()));
+        self
+    }
+
+    /// Goes on with what the other program said, uncut.
+    pub(in crate::adapters) fn theirs(mut self, said: &Said) -> Self {
+        self.0.push(Part::Theirs(Zeroizing::new(said.0[..said.0.len().min(LOOKED_AT)].to_vec())));
+        self
+    }
+
+    /// Goes on with `: ` and what the other program said, if it said anything.
+    pub(in crate::adapters) fn because(self, said: &Said) -> Self {
+        if said.0.trim_ascii().is_empty() { self } else { self.and(": ").theirs(said) }
+    }
+
+    /// The same, where what quotes one of the `secrets` is withheld already.
+    pub(in crate::adapters) fn against(self, secrets: &Secrets<'_>) -> Self {
+        let checked = |part| match part {
+            Part::Theirs(said) if secrets.are_quoted_in(&said) => Part::Ours(WITHHELD.to_owned()),
+            part @ (Part::Ours(_) | Part::Theirs(_)) => part,
+        };
+        Self(self.0.into_iter().map(checked).collect())
+    }
+
+    /// The message, without any word of the other program that quotes one of the `secrets`.
+    pub(in crate::adapters) fn shown(&self, secrets: &Secrets<'_>) -> String {
+        let shown = |part: &Part| match part {
+            Part::Ours(words) => words.clone(),
+            Part::Theirs(said) if secrets.are_quoted_in(said) => WITHHELD.to_owned(),
+            Part::Theirs(said) => plain(&String::from_utf8_lossy(said)),
+        };
+        self.0.iter().map(shown).collect()
+    }
+}
+
+/// Printable, on one line, and not too long.
+fn plain(words: &str) -> String {
+    let printable = words.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    printable.take(MOST_SHOWN).collect::<String>().trim_end().to_owned()
+}
+
+/// A call that failed, with words that are not compared with any secret yet.
+#[derive(Clone)]
+pub(in crate::adapters) struct Failed {
+    pub(in crate::adapters) kind: CallErrorKind,
+    words: Words,
+}
+
+impl Failed {
+    pub(in crate::adapters) fn new(kind: CallErrorKind, words: Words) -> Self {
+        Self { kind, words }
+    }
+
+    /// Goes on with words of ours.
+    pub(in crate::adapters) fn and(self, words: &str) -> Self {
+        Self { words: self.words.and(words), ..self }
+    }
+
+    /// Its words alone.
+    pub(in crate::adapters) fn words(self) -> Words {
+        self.words
+    }
+
+    /// As a failure of the port.
+    pub(in crate::adapters) fn told(self, secrets: &Secrets<'_>) -> CallError {
+        CallError::new(self.kind, self.words.shown(secrets))
+    }
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self::new(error.kind, Words::ours(error.message))
+    }
+}
+
+/// What one entry holds, or why it cannot be read, in words that are not compared with any secret yet.
+pub(in crate::adapters) enum Heard {
+    Reading(Reading),
+    Unreadable(Words),
+}
+
+impl From<Reading> for Heard {
+    fn from(reading: Reading) -> Self {
+        Self::Reading(reading)
+    }
+}
+
+/// What came of reading several entries in one call: the words of each failure are compared with what all the others hold.
+pub(in crate::adapters) fn settled<N>(
+    heard: Vec<(N, Result<Heard, Failed>)>,
+    tokens: Vec<Zeroizing<String>>,
+) -> Result<Vec<(N, Reading)>, CallError> {
+    let secrets = Secrets::default().tokens(tokens).readings(heard.iter().filter_map(|(_, heard)| match heard {
+        Ok(Heard::Reading(reading)) => Some(reading),
+        Ok(Heard::Unreadable(_)) | Err(_) => None,
+    }));
+    let told: Vec<Result<Option<String>, CallError>> = heard
+        .iter()
+        .map(|(_, heard)| match heard {
+            Ok(Heard::Reading(_)) => Ok(None),
+            Ok(Heard::Unreadable(words)) => Ok(Some(words.shown(&secrets))),
+            Err(failed) => Err(failed.clone().told(&secrets)),
+        })
+        .collect();
+    let each = heard.into_iter().zip(told).map(|((name, heard), told)| match (heard, told?) {
+        (Ok(Heard::Reading(reading)), None) => Ok((name, reading)),
+        (_, why) => Ok((name, Reading::Unreadable(why.unwrap_or_default()))),
+    });
+    each.collect()
+}

@@ -1,0 +1,103 @@
+//! `allow`: the user's word that a configuration file is trusted as it is now. What the file would run, read and contact is
+//! shown first, from the very bytes that are recorded.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::adapters::allowed::digest;
+use crate::cli::Context;
+use crate::cli::args::AllowArgs;
+use crate::cli::config::{FILE_NAME, Found, Reach, ReachKind};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::document::to_bytes;
+use crate::cli::output::summary::to_stdout;
+use crate::cli::output::terminal::printable;
+use crate::rotation::shell::operand;
+
+/// `rotator allow`.
+///
+/// # Errors
+/// Exit code 2 if there is no such file, it is not valid or there is no terminal to ask on; 1 if the answer is no or the
+/// record cannot be made.
+pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
+    let around = &context.around;
+    let named = args.file.as_deref().or(context.global.config.as_deref());
+    let found = match named {
+        Some(path) => Found::named(path, "the command line", around)?,
+        None => Found::look(None, around)?.ok_or_else(no_file)?,
+    };
+    let reach = found.reach(around)?;
+    let exposed = found.exposed()?;
+    let asks = context.terminal.can_ask && !args.yes;
+    if context.terminal.is_json() {
+        if args.yes {
+            found.allow(around)?;
+        }
+        let of =
+            |kind| reach.iter().filter(move |one: &&Reach| one.kind == kind).map(|one| &one.what).collect::<Vec<_>>();
+        to_stdout(&to_bytes(&json!({
+            "version": 1,
+            "file": found.path,
+            "sha256": digest(found.text.as_bytes()),
+            "exposed": exposed,
+            "runs": of(ReachKind::Runs),
+            "reads": of(ReachKind::Reads),
+            "contacts": of(ReachKind::Contacts),
+            "allowed": args.yes,
+        })))?;
+        return if args.yes { Ok(Exit::Done) } else { Err(not_asked(&found.path)) };
+    }
+    to_stdout(printable(&shown(&found, &reach, exposed.as_deref())).as_bytes())?;
+    if asks && !is_agreed(context) {
+        return Err(CliError::failed("nothing was allowed: the answer was no", "the file stays as it is"));
+    }
+    if !asks && !args.yes {
+        return Err(not_asked(&found.path));
+    }
+    found.allow(around)?;
+    context
+        .terminal
+        .say(&format!("{} is allowed as it is now; once it has changed, allow it again", found.path.display()));
+    Ok(Exit::Done)
+}
+
+fn no_file() -> CliError {
+    CliError::usage(
+        format!("there is no {FILE_NAME} that a command would read"),
+        "name a file: rotator allow FILE; or write one with `rotator init`",
+    )
+}
+
+fn not_asked(path: &Path) -> CliError {
+    CliError::usage(
+        "nothing was allowed: there is no terminal to ask on",
+        format!("read what is listed above, then run: rotator allow --yes {}", operand(path)),
+    )
+}
+
+fn shown(found: &Found, reach: &[Reach], exposed: Option<&str>) -> String {
+    let mut text = format!("{} (sha256 {})\n", found.path.display(), digest(found.text.as_bytes()));
+    if let Some(why) = exposed {
+        text += &format!("  warning: other users may change it: {why}\n");
+    }
+    if reach.is_empty() {
+        text += "  runs no program, names no file and no server of its own\n";
+    }
+    // What a found file may not do without a word stands first.
+    for kind in [ReachKind::Runs, ReachKind::Reads, ReachKind::Contacts] {
+        let mut of_kind: Vec<&Reach> = reach.iter().filter(|one| one.kind == kind).collect();
+        of_kind.sort_by_key(|one| !one.asks);
+        text.extend(of_kind.iter().map(|one| format!("  {one}\n")));
+    }
+    text
+}
+
+fn is_agreed(context: &Context) -> bool {
+    context.terminal.raw("Trust this file as it is now? [y/N] ");
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.is_ok() && ["y", "yes"].contains(&line.trim().to_lowercase().as_str())
+}

@@ -1,0 +1,330 @@
+//! `doctor`: everything that can be checked without changing anything, before the first create.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::plan::what_is_taken;
+use super::run::block_on;
+use crate::adapters::system_clock::SystemClock;
+use crate::cli::Context;
+use crate::cli::config::{Config, StoreSettings};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::document::to_bytes;
+use crate::cli::output::entry_counts;
+use crate::cli::output::summary::to_stdout;
+use crate::cli::output::terminal::printable;
+use crate::cli::wiring::aws::Connected;
+use crate::cli::wiring::{self, storage_failed};
+use crate::drive::owner::Owner;
+use crate::drive::pace::Operation;
+use crate::drive::stop::Stop;
+use crate::drive::survey::{Due, SECOND_KEY, Survey, survey};
+use crate::drive::world::World;
+use crate::drive::writable::Answers;
+use crate::journal::clock::Clock;
+use crate::journal::entry::LeftAloneNote;
+use crate::journal::store::Which;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::iam::LastUsed;
+use crate::ports::secret_store::Writable;
+use crate::rotation::name::{EntryName, StoreName};
+use crate::rotation::policy::{StillInUse, Timestamp, Unclaimed};
+
+/// AWS refuses a signature that is older or younger than this
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
+const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+
+/// From here on it is worth a word.
+const NOTICEABLE: Duration = Duration::from_secs(60);
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    message: String,
+}
+
+impl Check {
+    fn of(name: &'static str, result: Result<String, CliError>) -> Self {
+        match result {
+            Ok(message) => Self { name, ok: true, message },
+            Err(error) => Self { name, ok: false, message: error.to_string() },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    version: u32,
+    checks: Vec<Check>,
+}
+
+/// `rotator doctor`.
+///
+/// # Errors
+/// Exit code 2 for the configuration, which nothing can be checked without; 1 if stdout takes nothing.
+pub fn doctor(context: &Context) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
+    checks.extend(block_on(Box::pin(async { Ok(Box::pin(world(context, &config)).await) }))?);
+    let ok = checks.iter().all(|check| check.ok);
+    if context.terminal.is_json() {
+        to_stdout(&to_bytes(&Document { version: 1, checks }))?;
+    } else {
+        let lines = checks.iter().map(|check| {
+            let word = if check.ok { "ok  " } else { "FAIL" };
+            format!("{word}  {:<12} {}\n", check.name, printable(&check.message).replace('\n', "\n                  "))
+        });
+        let next = if ok { "`rotator plan` shows what would be rotated" } else { "mend what FAILs, then run it again" };
+        to_stdout(format!("{}\n{next}\n", lines.collect::<String>()).as_bytes())?;
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+fn describe(config: &Config) -> String {
+    let file = config.origin();
+    let at_once =
+        if config.deletes_at_once() { "; no overlap and no quarantine: old keys are deleted at once" } else { "" };
+    format!("{file}{at_once}")
+}
+
+fn journal(config: &Config) -> Result<String, CliError> {
+    let path = config.journal.display();
+    let Some(reader) = wiring::read_journal(&config.journal)? else {
+        return writable_from(&config.journal).map(|()| format!("{path}: none yet, `rotator run` makes it"));
+    };
+    let open = reader.summaries(Which::Open).map_err(|error| storage_failed(&error))?.len();
+    Ok(format!("{path}: {open} in flight"))
+}
+
+/// Whether a file can be made there: in the first of its folders that exists.
+fn writable_from(path: &Path) -> Result<(), CliError> {
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
+        CliError::failed(
+            format!("no journal can be made at {}: {}: {error}", path.display(), folder.display()),
+            "name another with --journal",
+        )
+    })
+}
+
+async fn world(context: &Context, config: &Config) -> Vec<Check> {
+    let mut checks = match Connected::by(config).await {
+        Ok(aws) => stores(context, config, &aws).await,
+        Err(error) => return vec![Check::of("credentials", Err(error))],
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let stop = Arc::new(Stop::default());
+    let world = match Box::pin(wiring::arrive(config, &context.given, &clock, &stop, false, context.terminal)).await {
+        Ok(world) => world,
+        Err(error) => {
+            checks.push(Check::of("credentials", Err(error)));
+            return checks;
+        }
+    };
+    checks.extend(world.sinks.iter().map(|(sink, identity)| {
+        Check::of(
+            "sink",
+            match identity {
+                Ok(_) => Ok(sink.to_string()),
+                Err(error) => {
+                    Err(CliError::failed(format!("{sink}: {error}"), "docs/sinks.md says what each sink needs"))
+                }
+            },
+        )
+    }));
+    for (label, error) in world.accounts.absent() {
+        let hint = "mend its [[account]]: keys of this account are not rotated until then";
+        checks.push(Check::of("credentials", Err(CliError::failed(format!("account {label}: {error}"), hint))));
+    }
+    for account in world.accounts.arrived() {
+        let caller = &account.caller;
+        checks.push(Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))));
+    }
+    let newest = world.accounts.arrived().iter().map(|account| account.caller.at).max();
+    checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
+    match Box::pin(look(config, &world)).await {
+        Ok(found) => {
+            checks.extend(writes(&world, &found).await);
+            checks.extend(Box::pin(permissions(config, &world, &found)).await);
+        }
+        Err(error) => checks.push(Check::of("permissions", Err(error))),
+    }
+    checks
+}
+
+/// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
+async fn look(config: &Config, world: &World) -> Result<Survey, CliError> {
+    let choice = config.choice(&Default::default())?;
+    let (_, taken) = what_is_taken(config)?;
+    survey(world, &choice, &taken).await.map_err(|error| compare(error.to_string()))
+}
+
+fn compare(message: String) -> CliError {
+    CliError::failed(message, "compare what is allowed with `rotator policy`")
+}
+
+/// How many entries each store has, and whether those with a key in them can be written: also where it is not due yet.
+async fn writes(world: &World, found: &Survey) -> Vec<Check> {
+    let due = found.due.iter().flat_map(|due| &due.places);
+    let mut with_keys: Vec<(StoreName, EntryName)> = Vec::new();
+    for place in due {
+        with_keys.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
+    }
+    let left_alone = found.left_alone.iter().filter(|note| note.key_id.is_some() && note.reason != "excluded");
+    for place in left_alone.flat_map(|note| &note.places) {
+        if let (Ok(store), Ok(entry)) = (StoreName::new(&place.store), EntryName::new(&place.entry)) {
+            with_keys.push((store, entry));
+        }
+    }
+    let answers = Answers::of(world, with_keys.iter().map(|(store, entry)| (store, entry))).await;
+    let one = |(name, number): (&StoreName, &usize)| {
+        let is_read_only = world.store(name).is_some_and(|store| store.capabilities().read_only);
+        let refused = answers.refusals().find(|(store, ..)| *store == name && !is_read_only);
+        if let Some((_, entry, why)) = refused {
+            let hint = "no new key is made for what stands there until then";
+            return Check::of(
+                "entries",
+                Err(CliError::failed(format!("{name}: {entry} cannot be written: {why}"), hint)),
+            );
+        }
+        let mut of_store = with_keys.iter().filter(|(store, _)| store == name);
+        let writes = match (
+            of_store.clone().count(),
+            of_store.any(|(_, entry)| *answers.about(name, entry) == Writable::Unknown),
+        ) {
+            _ if is_read_only => "; it is only read",
+            (0, _) => "",
+            (_, true) => "; whether they can be written cannot be asked",
+            (_, false) => "; those with a key can be written",
+        };
+        let message = match number {
+            0 => format!("warning: {name}: {}", entry_counts::EMPTY),
+            _ => format!("{name}: {}{writes}", entry_counts::count(*number)),
+        };
+        Check { name: "entries", ok: true, message }
+    };
+    found.entries.iter().map(one).collect()
+}
+
+/// Whether each store is there and says which it is.
+async fn stores(context: &Context, config: &Config, aws: &Connected) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for settings in &config.stores {
+        let name = &settings.uri.name;
+        let opened = wiring::open_store(config, settings, &context.given, aws).await;
+        let unverified = opened.as_ref().ok().and_then(|store| store.unverified());
+        let asked = match opened {
+            Ok(store) => store.identity().await.map(|_| name.to_string()).map_err(|error| {
+                CliError::failed(format!("{name}: {}", error.message), "docs/stores.md says what each store needs")
+            }),
+            Err(error) => Err(error),
+        };
+        checks.push(Check::of("store", asked));
+        checks.extend(unverified.map(|why| Check::of("tls", is_meant(settings, &why))));
+    }
+    checks
+}
+
+/// That the certificate of a store's server is not verified is a failure, unless the configuration says that it is meant.
+fn is_meant(settings: &StoreSettings, why: &str) -> Result<String, CliError> {
+    let message = format!("{}: {why}", settings.uri.name);
+    if settings.allow_insecure_tls {
+        return Ok(format!("warning: {message}; allow_insecure_tls says that this is meant"));
+    }
+    Err(CliError::failed(
+        message,
+        "put the cluster's certificate authority into the kubeconfig instead, or set allow_insecure_tls = true in the \
+         [[store]] if this is meant",
+    ))
+}
+
+fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
+    let apart = aws.since(here).max(here.since(aws));
+    let words = format!("this machine's clock and AWS's are {} s apart", apart.as_secs());
+    if apart >= SIGNATURE_TOLERANCE {
+        return Err(CliError::failed(
+            words,
+            "AWS refuses what is signed so far off: set the clock, with NTP for example",
+        ));
+    }
+    Ok(if apart >= NOTICEABLE { format!("{words}: better set it, with NTP for example") } else { words })
+}
+
+/// Whether IAM answered for every key, and what it says that an operator has to see to.
+async fn permissions(config: &Config, world: &World, found: &Survey) -> Vec<Check> {
+    let mut checks = vec![Check::of("permissions", reading(config, world, found).await)];
+    for note in found.left_alone.iter().filter(|note| note.reason == SECOND_KEY) {
+        checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
+    }
+    checks
+}
+
+async fn reading(config: &Config, world: &World, Survey { due, left_alone, .. }: &Survey) -> Result<String, CliError> {
+    let of_iam = ["iam-failed", "owner-unknown", "account-unknown"];
+    if let Some(note) = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str())) {
+        return Err(compare(note.message.clone()));
+    }
+    let stale = left_alone.iter().filter(|note| note.reason == "not-confirmed");
+    let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
+    let last_used = match last_use(world, due, left_alone).await {
+        Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
+            return Err(compare(format!(
+                "{}: without it rotator cannot tell whether an old key is still in use, nor what became of a create whose \
+                 reply was lost{stale}",
+                error.message
+            )));
+        }
+        Some(Err(error)) => format!(" except for this: {}", error.message),
+        Some(Ok(_)) | None => String::new(),
+    };
+    Ok(format!(
+        "keys due: {}, left alone: {}; reading is allowed{last_used}, and whether creating and deleting are shows only \
+         when it is done: compare with `rotator policy`{stale}",
+        due.len(),
+        left_alone.len()
+    ))
+}
+
+/// Whether the configuration of the day leads to a question that only the last use answers.
+fn needs_last_use(config: &Config) -> bool {
+    config.policy.still_in_use == StillInUse::Wait
+        || config.policy.unclaimed == Unclaimed::Reclaim
+        || config.owner == Owner::Aws
+}
+
+/// Asks for the last use of a key that IAM has confirmed, if there is one.
+async fn last_use(
+    world: &World,
+    due: &[Due],
+    left_alone: &[LeftAloneNote],
+) -> Option<Result<Option<LastUsed>, CallError>> {
+    let (account, key) = match (due.first(), world.accounts.arrived()) {
+        (Some(due), _) => (world.accounts.of(&due.account)?, &due.key.id),
+        (None, [only]) => {
+            let is_confirmed = |note: &&LeftAloneNote| ["not-due", "made-lately"].contains(&note.reason.as_str());
+            (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
+        }
+        (None, _) => return None,
+    };
+    Some(account.pace.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(key)).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_aws_would_refuse_fails() {
+        let now = Timestamp::from_unix_seconds(1_700_000_000);
+        assert!(same_time(now, now.plus(Duration::from_secs(10))).is_ok());
+        assert!(same_time(now, now.plus(Duration::from_secs(100))).is_ok_and(|words| words.contains("NTP")));
+        assert!(same_time(now, now.plus(Duration::from_secs(300))).is_err());
+        assert!(same_time(now.plus(Duration::from_secs(300)), now).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! `init`: a rotator.toml to start with, and the embedded store if there is none. Never overwrites. What it has written is
+//! allowed, as by `rotator allow`.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+
+use super::store::open_or_make;
+use crate::cli::Context;
+use crate::cli::args::InitArgs;
+use crate::cli::config::Found;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+
+/// What it writes.
+const TEMPLATE: &str = include_str!("init/rotator.toml");
+
+/// `rotator init`.
+///
+/// # Errors
+/// Exit code 2 if the file is there already, 1 if it or the store cannot be made.
+pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
+    let path = &args.file;
+    // A file that is found already and cannot be used is reported before another one is written. One that is named may be
+    // the very file that is to be written.
+    if context.global.config.is_none() && !context.around.names_a_file() {
+        context.config(&Default::default())?;
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists {
+            return CliError::usage(
+                format!("{} is there already, and init overwrites nothing", path.display()),
+                "edit it, or name another file: rotator init FILE",
+            );
+        }
+        CliError::failed(
+            format!("{} cannot be written: {error}", path.display()),
+            "name another file: rotator init FILE",
+        )
+    })?;
+    file.write_all(TEMPLATE.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
+        CliError::failed(format!("{} cannot be written: {error}", path.display()), "remove it and try again")
+    })?;
+    drop(file);
+    let written = Found::named(path, "the command line", &context.around)?;
+    if let Err(error) = written.allow(&context.around) {
+        // Nothing in it needs that word.
+        context.terminal.warn(&format!("rotator: warning: {error}"));
+    }
+    let config = context.config(&Default::default())?;
+    open_or_make(context, &config)?;
+    context.terminal.say(&format!(
+        "wrote {}; next: set [owner] in it, fill the store with `rotator store import FILE`, then `rotator doctor`",
+        path.display()
+    ));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,42 @@
+//! `completions` and `man`: made from the definition of the command line itself.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::args::Cli;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::summary::to_stdout;
+
+/// `rotator completions SHELL`.
+///
+/// # Errors
+/// Exit code 1 if stdout takes no more.
+pub fn completions(shell: Shell) -> Result<Exit, CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "rotator", &mut script);
+    to_stdout(&script)?;
+    Ok(Exit::Done)
+}
+
+/// `rotator man`.
+///
+/// # Errors
+/// Exit code 1 if stdout takes no more.
+pub fn man() -> Result<Exit, CliError> {
+    let mut page = Vec::new();
+    let mut command = Cli::command();
+    // Gives each command its full name.
+    command.build();
+    let rendered = clap_mangen::Man::new(command.clone()).render(&mut page).and_then(|()| {
+        for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+            clap_mangen::Man::new(command.clone()).render(&mut page)?;
+        }
+        Ok(())
+    });
+    rendered.map_err(|error| {
+        CliError::failed(format!("the manual page could not be made: {error}"), "see `rotator --help`")
+    })?;
+    to_stdout(&page)?;
+    Ok(Exit::Done)
+}

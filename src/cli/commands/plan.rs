@@ -1,0 +1,91 @@
+//! `plan`: what `run` would do. Changes nothing, and makes no journal where there is none.
+
+use std::sync::{Arc, Mutex};
+
+use super::run::{AT_ONCE, block_on, campaign_failed};
+use crate::adapters::system_clock::SystemClock;
+use crate::cli::Context;
+use crate::cli::args::ChoiceArgs;
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::document::{PlanDocument, to_bytes};
+use crate::cli::output::entry_counts;
+use crate::cli::output::summary::to_stdout;
+use crate::cli::output::table::{self, Paint};
+use crate::cli::snapshot::{Picture, ReadMade, read_in_sinks};
+use crate::cli::wiring::{self, storage_failed};
+use crate::drive::campaign::CampaignError;
+use crate::drive::sinks::InSinks;
+use crate::drive::stop::Stop;
+use crate::drive::survey::{Taken, survey};
+use crate::journal::clock::Clock;
+use crate::journal::store::StorageError;
+
+/// `rotator plan`.
+///
+/// # Errors
+/// [`CliError`] if the journal, the store or AWS cannot be asked.
+pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
+    let config = context.config(args)?;
+    let choice = config.choice(args)?;
+    let (picture, taken) = what_is_taken(&config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let survey = block_on(Box::pin(async {
+        let stop = Arc::new(Stop::default());
+        let world = Box::pin(wiring::arrive(&config, &context.given, &clock, &stop, false, context.terminal)).await?;
+        survey(&world, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
+    }))?;
+    entry_counts::say(&survey.entries, context.terminal);
+    for warning in survey.warnings() {
+        context.terminal.warn(&warning);
+    }
+    survey.check_only().map_err(|error| campaign_failed(&error))?;
+    let document = PlanDocument::new(&survey.due, &survey.left_alone);
+    let number = document.due.len();
+    let in_flight = picture.open.len();
+    if context.terminal.is_json() {
+        to_stdout(&to_bytes(&document))?;
+    } else {
+        let mut text = table::plan(&document, Paint(context.terminal.color));
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if in_flight > 0 {
+            text.push_str(&format!("{in_flight} in flight, which `rotator run` finishes first\n"));
+        }
+        text.push_str(&match number {
+            0 => "no key is due".to_owned(),
+            1 => "1 key is due: `rotator run` rotates it".to_owned(),
+            _ => format!("{number} keys are due: `rotator run` rotates them"),
+        });
+        text.push_str(&match survey.left_alone.iter().filter(|note| note.due).count() {
+            0 => "\n".to_owned(),
+            1 => "; 1 needs an operator, see above\n".to_owned(),
+            needs_operator => format!("; {needs_operator} need an operator, see above\n"),
+        });
+        to_stdout(text.as_bytes())?;
+    }
+    if config.deletes_at_once() {
+        context.terminal.say(AT_ONCE);
+    }
+    Ok(Exit::Done)
+}
+
+/// What the journal says, and the keys that `run` would not open because of it: the same that the drive takes from it.
+pub(super) fn what_is_taken(config: &Config) -> Result<(Picture, Taken), CliError> {
+    let Some(reader) = wiring::read_journal(&config.journal)? else { return Ok(Default::default()) };
+    let read = || {
+        let in_sinks = if config.sinks.is_empty() { InSinks::new() } else { read_in_sinks(&reader)? };
+        Ok((Picture::read(&reader)?, in_sinks))
+    };
+    let (picture, in_sinks) = read().map_err(|error: StorageError| storage_failed(&error))?;
+    let mut taken = Taken { in_sinks, made: Some(Arc::new(ReadMade(Mutex::new(reader)))), ..Taken::default() };
+    for summary in &picture.open {
+        taken.take(&summary.rotation);
+    }
+    if picture.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
+        taken.made_by_campaign.extend(picture.of_campaign.iter().filter_map(|s| s.rotation.new_key.clone()));
+    }
+    Ok((picture, taken))
+}

@@ -1,0 +1,353 @@
+//! `policy`: the least that a configuration needs: an IAM policy for IAM and AWS's stores, a policy of Vault's, or the roles
+//! of a Kubernetes cluster. stdout has the document, stderr what each part of it is for.
+
+mod found;
+mod narrow;
+mod others;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use self::found::Found;
+use crate::cli::Context;
+use crate::cli::args::PolicyArgs;
+use crate::cli::config::{AccountSettings, Config, StoreKind, StoreSettings};
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::document::to_bytes;
+use crate::cli::output::summary::to_stdout;
+use crate::drive::owner::Owner;
+use crate::rotation::name::AccountId;
+use crate::rotation::policy::Unclaimed;
+
+/// `rotator policy`.
+///
+/// # Errors
+/// [`CliError::usage`] for the configuration; what `plan` fails with, where it is to name what that finds.
+pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    let found = if args.found { Some(found::ask(context, &config)?) } else { None };
+    let Document { document, remarks } = match (args.vault, args.kubernetes) {
+        (true, _) => others::of_vault(&config, found.as_ref())?,
+        (_, true) => others::of_kubernetes(&config, found.as_ref())?,
+        (false, false) => document_of(of_aws(&config, args.account.as_deref(), found.as_ref())?),
+    };
+    to_stdout(&to_bytes(&document))?;
+    for remark in remarks {
+        context.terminal.say(&remark);
+    }
+    Ok(Exit::Done)
+}
+
+/// What is printed, and what each part of it is for.
+struct Document {
+    document: Value,
+    remarks: Vec<String>,
+}
+
+/// A statement, and what it is for. IAM's policies have no comments: it is said beside them.
+struct Statement {
+    sid: String,
+    actions: Vec<&'static str>,
+    resources: Value,
+    remark: String,
+}
+
+impl Statement {
+    fn new(sid: impl Into<String>, actions: &[&'static str], resources: Value, remark: impl Into<String>) -> Self {
+        Self { sid: sid.into(), actions: actions.to_vec(), resources, remark: remark.into() }
+    }
+}
+
+fn document_of(statements: Vec<Statement>) -> Document {
+    let (mut parts, mut remarks) = (Vec::new(), Vec::new());
+    for Statement { sid, actions, resources, remark } in statements {
+        remarks.push(format!("{sid}: {remark}"));
+        parts.push(json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources }));
+    }
+    Document { document: json!({ "Version": "2012-10-17", "Statement": parts }), remarks }
+}
+
+/// Where a policy is to hold.
+struct Where<'a> {
+    /// AWS's partition.
+    partition: &'a str,
+    /// The account's number, or `*`.
+    account: &'a str,
+    /// Its table, where there are any.
+    configured: Option<&'a AccountSettings>,
+}
+
+impl<'a> Where<'a> {
+    fn of(configured: &'a AccountSettings) -> Self {
+        let account = configured.label.id.as_ref().map_or("*", AccountId::as_str);
+        Where { partition: configured.partition(), account, configured: Some(configured) }
+    }
+}
+
+/// What `account` needs; with several and none named, what the credentials in use need to get into each.
+fn of_aws(config: &Config, account: Option<&str>, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
+    let Some(named) = account else {
+        if config.accounts.is_empty() {
+            // What was found is of the one account that there is.
+            let account = found.and_then(Found::only_account).unwrap_or("*");
+            return Ok(in_account(config, &Where { partition: "aws", account, configured: None }, found));
+        }
+        return own(config, found);
+    };
+    if let Some(configured) = config.accounts.iter().find(|known| known.is_called(named)) {
+        return Ok(in_account(config, &Where::of(configured), found));
+    }
+    if AccountId::new(named).is_err() || !config.accounts.is_empty() {
+        return Err(CliError::usage(
+            format!("there is no account {named}"),
+            "write the twelve digits of one, or the name or the id of an [[account]]",
+        ));
+    }
+    Ok(in_account(config, &Where { partition: "aws", account: named, configured: None }, found))
+}
+
+/// What the credentials in use need where accounts are named: the way into each, all of an account that has neither a role
+/// nor a profile, and the stores that are in none of them.
+fn own(config: &Config, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
+    let roles = config.accounts.iter().filter(|account| account.access.profile.is_none());
+    let roles: Vec<&str> =
+        roles.filter_map(|account| account.access.role.as_ref()).map(|role| role.arn.as_str()).collect();
+    let mut statements = Vec::new();
+    if !roles.is_empty() {
+        let remark = "get into each account that is configured with a role";
+        statements.push(Statement::new("AssumeRoles", &["sts:AssumeRole"], json!(roles), remark));
+    }
+    for account in config.accounts.iter().filter(|account| account.uses_own_credentials()) {
+        statements.extend(in_account(config, &Where::of(account), found));
+    }
+    let own = Where { partition: "aws", account: "*", configured: None };
+    statements.extend(stores_in(config, &own, found));
+    if statements.is_empty() {
+        return Err(CliError::usage(
+            "the credentials in use need no policy: each account has a profile of its own",
+            "`rotator policy --account NAME` prints what those of an account need",
+        ));
+    }
+    Ok(statements)
+}
+
+/// The statements for AWS's stores of this account.
+fn stores_in<'a>(
+    config: &'a Config,
+    place: &'a Where<'a>,
+    found: Option<&'a Found>,
+) -> impl Iterator<Item = Statement> + 'a {
+    let is_there = |store: &StoreSettings| match (&store.account, place.configured) {
+        (Some(account), Some(configured)) => configured.is_called(account),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let stores = config.stores.iter().enumerate().filter(move |(_, store)| is_there(store));
+    stores.flat_map(move |(number, store)| of_store(number, store, place, found))
+}
+
+/// The actions and what they are allowed on
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html>).
+/// `sts:GetCallerIdentity` needs no permission.
+fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
+    let mut on_users = vec!["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"];
+    if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
+        on_users.push("iam:UpdateAccessKey");
+    }
+    let users = users(&config.owner, place, found);
+    let means = match users.as_slice() {
+        [every] if every.ends_with(":user/*") => {
+            "; `user/*` is every user of the account: who has rotator's credentials can make a key of any of them, also of an \
+             administrator. `rotator policy --found` names the users that `plan` finds, and so do [owner.table] and \
+             [owner] template"
+        }
+        _ => "; a user that is not among them cannot be rotated: print the policy again when there are others",
+    };
+    let remark = format!("make, list, switch off and delete the keys of users{means}");
+    let mut statements = vec![
+        Statement::new("RotateKeys", &on_users, json!(users), remark),
+        // The call names a key and no user, so it cannot be narrowed to users by name.
+        Statement::new(
+            "WhoseAndLastUsed",
+            &["iam:GetAccessKeyLastUsed"],
+            json!("*"),
+            "see whose a key is and when it was used last; the call names no user, and cannot be narrowed",
+        ),
+    ];
+    if config.accounts.len() > 1 {
+        statements.push(Statement::new(
+            "WhichAccount",
+            &["sts:GetAccessKeyInfo"],
+            json!("*"),
+            "see of which account a key is; it may be of any, so this cannot be narrowed",
+        ));
+    }
+    statements.extend(stores_in(config, place, found));
+    statements
+}
+
+/// What a store of AWS's needs
+/// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html>,
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). Where values are
+/// sealed with a KMS key of the account's own, that key has to allow `kms:Decrypt` and `kms:GenerateDataKey`, too.
+fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
+    let Where { partition, account, .. } = place;
+    let region = store.region.as_deref().unwrap_or("*");
+    let name = store.uri.name.as_str();
+    let (begin, behind) = (format!("arn:{partition}"), format!("{region}:{account}"));
+    let written = found.map(|found| found.natives(store));
+    let mut statements = Vec::new();
+    let (list, write, in_parts): (_, &[&'static str], _) = match &store.uri.kind {
+        StoreKind::SecretsManager(prefix) => {
+            let arn = |pattern: &str| format!("{begin}:secretsmanager:{behind}:secret:{prefix}{pattern}");
+            // AWS adds a hyphen and six characters to a name.
+            let exact = |name: &String| arn(&format!("{name}-??????"));
+            let included: BTreeSet<String> = narrow::included(store)
+                .iter()
+                .map(|pattern| if pattern.ends_with('*') { arn(pattern) } else { exact(pattern) })
+                .collect();
+            let to_write = written.map_or_else(|| included.clone(), |names| names.iter().map(exact).collect());
+            let remark = "read every secret that the store holds: a key is removed only once none names it";
+            statements.push(Statement::new(
+                format!("Store{number}Read"),
+                &["secretsmanager:GetSecretValue"],
+                json!(included),
+                format!("{name}: {remark}"),
+            ));
+            let write = &["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"];
+            ("secretsmanager:ListSecrets", write, to_write)
+        }
+        StoreKind::ParameterStore(path) => {
+            let path = path.trim_matches('/');
+            let arn = |below: &str| format!("{begin}:ssm:{behind}:parameter/{below}");
+            let below = |name: &str| match (path, name.trim_start_matches('/')) {
+                ("", name) => arn(name),
+                (path, name) => arn(&format!("{path}/{name}")),
+            };
+            // A list is allowed on the path itself.
+            let whole: BTreeSet<String> =
+                if path.is_empty() { [arn("*")].into() } else { [arn(path), below("*")].into() };
+            let included: BTreeSet<String> = narrow::included(store).iter().map(|pattern| below(pattern)).collect();
+            let to_write =
+                written.map_or_else(|| included.clone(), |names| names.iter().map(|name| below(name)).collect());
+            let remark = "read every parameter below the path: a key is removed only once none names it";
+            statements.push(Statement::new(
+                format!("Store{number}Read"),
+                &["ssm:GetParameters", "ssm:GetParametersByPath"],
+                json!(whole),
+                format!("{name}: {remark}"),
+            ));
+            ("ssm:DescribeParameters", &["ssm:PutParameter"], to_write)
+        }
+        StoreKind::Sqlite(_)
+        | StoreKind::File(_)
+        | StoreKind::Sops(_)
+        | StoreKind::Vault(_)
+        | StoreKind::Kubernetes(_)
+        | StoreKind::Exec(_) => {
+            return Vec::new();
+        }
+    };
+    let remark = format!("{name}: see which entries there are; a list cannot be narrowed");
+    statements.insert(0, Statement::new(format!("Store{number}List"), &[list], json!("*"), remark));
+    if !store.read_only && !in_parts.is_empty() {
+        let means = if found.is_some() {
+            "the entries that hold pairs; what else gets a pair cannot be written"
+        } else {
+            "what `include` leaves of the store; `rotator policy --found` names the entries that hold pairs"
+        };
+        let remark = format!("{name}: put new pairs into {means}");
+        statements.push(Statement::new(format!("Store{number}Write"), write, json!(in_parts), remark));
+    }
+    statements
+}
+
+/// The users' ARNs; a user may stand below a path, which no entry tells.
+fn users(owner: &Owner, place: &Where<'_>, found: Option<&Found>) -> Vec<String> {
+    let Where { partition, account, .. } = place;
+    let mut names: Vec<String> = match (found, owner) {
+        (Some(found), _) => found.users_of(account),
+        (None, Owner::Aws) => vec!["*".to_owned()],
+        (None, Owner::Template(template)) => vec![wildcard(template)],
+        (None, Owner::Table(table, template)) => table.values().cloned().chain([wildcard(template)]).collect(),
+    };
+    names.sort();
+    names.dedup();
+    if names.iter().any(|name| name == "*") {
+        names = vec!["*".to_owned()];
+    }
+    let mut arns = Vec::new();
+    for name in names {
+        arns.push(format!("arn:{partition}:iam::{account}:user/{name}"));
+        if name != "*" {
+            arns.push(format!("arn:{partition}:iam::{account}:user/*/{name}"));
+        }
+    }
+    arns
+}
+
+/// The literal default, `{app}/{environment}`, could be a path and a name: any user.
+fn wildcard(template: &str) -> String {
+    let name = template.replace("{app}", "*").replace("{environment}", "*");
+    if name.contains('/') { "*".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::cli::config::StoreUri;
+
+    const ANYWHERE: Where<'static> = Where { partition: "aws", account: "*", configured: None };
+    const ACCOUNT: Where<'static> = Where { partition: "aws", account: "123456789012", configured: None };
+
+    fn store(uri: &str) -> StoreSettings {
+        StoreSettings::whole(StoreUri::parse(uri, std::path::Path::new("/")).expect("valid"))
+    }
+
+    #[test]
+    fn a_store_of_awss_needs_its_own_entries_and_the_list() {
+        let told = |store: &StoreSettings| {
+            serde_json::to_string(&document_of(of_store(1, store, &ACCOUNT, None)).document).expect("JSON")
+        };
+        let mut secrets = store("aws-secretsmanager:team/");
+        secrets.region = Some("eu-west-1".to_owned());
+        let all = told(&secrets);
+        assert!(all.contains(r#""Resource":["arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/*"]"#), "{all}");
+        assert!(all.contains("UpdateSecretVersionStage") && all.contains("ListSecrets"), "{all}");
+        secrets.read_only = true;
+        assert!(!told(&secrets).contains("Put"));
+        let parameters = told(&store("aws-ssm:/team"));
+        assert!(
+            parameters.contains(
+                r#""arn:aws:ssm:*:123456789012:parameter/team","arn:aws:ssm:*:123456789012:parameter/team/*""#
+            ),
+            "{parameters}"
+        );
+        assert!(told(&store("aws-ssm:")).contains(r#"parameter/*""#));
+        assert!(of_store(1, &store("file:/x"), &ANYWHERE, None).is_empty());
+    }
+
+    #[test]
+    fn users_are_as_narrow_as_the_owner_allows() {
+        assert_eq!(users(&Owner::Aws, &ANYWHERE, None), ["arn:aws:iam::*:user/*"]);
+        assert_eq!(users(&Owner::default(), &ACCOUNT, None), ["arn:aws:iam::123456789012:user/*"]);
+        assert_eq!(
+            users(&Owner::Template("svc-{app}-{environment}".to_owned()), &ANYWHERE, None),
+            ["arn:aws:iam::*:user/svc-*-*", "arn:aws:iam::*:user/*/svc-*-*"]
+        );
+        let table = BTreeMap::from([("a/b".to_owned(), "till".to_owned())]);
+        assert_eq!(
+            users(&Owner::Table(table, "x-{app}".to_owned()), &ANYWHERE, None),
+            [
+                "arn:aws:iam::*:user/till",
+                "arn:aws:iam::*:user/*/till",
+                "arn:aws:iam::*:user/x-*",
+                "arn:aws:iam::*:user/*/x-*"
+            ]
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! What `plan` finds, to narrow a policy to: the users whose keys stand in the stores, and the entries that hold them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::adapters::system_clock::SystemClock;
+use crate::cli::Context;
+use crate::cli::commands::plan::what_is_taken;
+use crate::cli::commands::run::{block_on, campaign_failed};
+use crate::cli::config::{Config, StoreSettings};
+use crate::cli::error::CliError;
+use crate::cli::wiring;
+use crate::drive::campaign::CampaignError;
+use crate::drive::stop::Stop;
+use crate::drive::survey::{Confirmations, survey};
+use crate::journal::clock::Clock;
+
+/// What was found.
+pub(super) struct Found(pub(super) Confirmations);
+
+/// Asks the stores and IAM, as `plan` does; what the journal has in flight counts, too.
+///
+/// # Errors
+/// [`CliError`] where `plan` fails, and where nothing is found.
+pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError> {
+    let choice = config.choice(&Default::default())?;
+    let (picture, taken) = what_is_taken(config)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let mut confirmed = block_on(Box::pin(async {
+        let stop = Arc::new(Stop::default());
+        let world = Box::pin(wiring::arrive(config, &context.given, &clock, &stop, false, context.terminal)).await?;
+        let survey = survey(&world, &choice, &taken).await;
+        survey.map(|survey| survey.confirmed).map_err(|error| campaign_failed(&CampaignError::Survey(error)))
+    }))?;
+    confirmed.users.extend(taken.users);
+    for rotation in picture.open.iter().map(|summary| &summary.rotation) {
+        confirmed.take_places(&rotation.opened.places);
+    }
+    if confirmed.users.is_empty() {
+        return Err(CliError::usage(
+            "no key was found that IAM confirms, so there is nothing to narrow the policy to",
+            "see `rotator plan`; without --found the policy goes by the configuration",
+        ));
+    }
+    Ok(Found(confirmed))
+}
+
+impl Found {
+    /// The account of all users, if it is one.
+    pub(super) fn only_account(&self) -> Option<&str> {
+        let accounts: BTreeSet<&str> = self.0.users.iter().map(|(account, _)| account.as_str()).collect();
+        accounts.first().copied().filter(|_| accounts.len() == 1)
+    }
+
+    /// The users of this account; `*`: of any.
+    pub(super) fn users_of(&self, account: &str) -> Vec<String> {
+        let of_it = self.0.users.iter().filter(|(of, _)| account == "*" || of.as_str() == account);
+        of_it.map(|(_, user)| user.to_string()).collect()
+    }
+
+    /// The entries of this store that hold pairs, by the store's own names.
+    pub(super) fn natives(&self, store: &StoreSettings) -> BTreeSet<String> {
+        let of_it = self.0.entries.iter().filter(|(name, _)| *name == store.uri.name);
+        of_it.filter_map(|(_, entry)| store.naming.native(entry)).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! What `include` leaves of a store, as patterns of the store's own names with `*` for any text: never less than it leaves.
+
+use std::collections::BTreeSet;
+
+use crate::cli::config::StoreSettings;
+
+/// Patterns for all own names of entries that `include` lets through: `*`, where that is any.
+pub(super) fn included(store: &StoreSettings) -> BTreeSet<String> {
+    let any = || BTreeSet::from(["*".to_owned()]);
+    if store.include_patterns.is_empty() {
+        return any();
+    }
+    let scope = store.naming.scope();
+    let patterns: BTreeSet<String> = store.include_patterns.iter().map(|pattern| native(pattern, scope)).collect();
+    if patterns.contains("*") { any() } else { patterns }
+}
+
+/// The own names of the entries that a pattern matches. Entries are `<app>/<environment>/<secret-name>`; what is missing of
+/// a shorter name is `-`, what is empty is `_`, and special characters are written `%2F`.
+fn native(pattern: &str, scope: Option<&str>) -> String {
+    let simple = without_choices(pattern);
+    let mut segments: Vec<&str> = simple.split('/').collect();
+    if let Some(scope) = scope {
+        // All of the store's own name is in the last segment.
+        let begins = simple.strip_prefix(scope).and_then(|rest| rest.strip_prefix('/'));
+        return begins.map_or_else(|| "*".to_owned(), |rest| joined(&[rest]));
+    }
+    let mut begin = "";
+    while segments.len() > 1 && (segments[0] == "-" || segments[0].contains('*')) {
+        // An asterisk may stand for a segment that the store's own name has not.
+        begin = if segments.remove(0) == "-" { begin } else { "*" };
+    }
+    collapsed(&format!("{begin}{}", joined(&segments)))
+}
+
+/// A pattern whose only special character is `*`: what stands for one of several letters or texts stands for any.
+fn without_choices(pattern: &str) -> String {
+    let mut simple = String::with_capacity(pattern.len());
+    let (mut braces, mut in_brackets) = (0_usize, false);
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ']' if in_brackets => in_brackets = false,
+            _ if in_brackets => {}
+            '[' => {
+                in_brackets = true;
+                simple.push('*');
+            }
+            '{' => {
+                braces += 1;
+                simple.push('*');
+            }
+            '}' => braces = braces.saturating_sub(1),
+            _ if braces > 0 => {}
+            '*' | '?' => simple.push('*'),
+            // The letter behind it means itself; it is rare enough to stand for any.
+            '\\' => {
+                letters.next();
+                simple.push('*');
+            }
+            _ => simple.push(letter),
+        }
+    }
+    collapsed(&simple)
+}
+
+fn joined(segments: &[&str]) -> String {
+    let own = |segment: &&str| {
+        let is_empty_maybe = segment.trim_matches('*') == "_" || segment.is_empty();
+        if is_empty_maybe { "*".to_owned() } else { decoded(segment) }
+    };
+    collapsed(&segments.iter().map(own).collect::<Vec<_>>().join("/"))
+}
+
+/// Without `%XX`. A letter that is special in a policy, or not ASCII, may be any.
+fn decoded(segment: &str) -> String {
+    let mut own = String::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some(letter) = rest.chars().next() {
+        let code = rest.strip_prefix('%').and_then(|after| after.get(..2)).map(|code| u8::from_str_radix(code, 16));
+        let (letter, length) = match code {
+            Some(Ok(byte @ b' '..=b'~')) if byte != b'*' && byte != b'?' => (char::from(byte), 3),
+            Some(Ok(_)) => ('*', 3),
+            Some(Err(_)) | None => (letter, letter.len_utf8()),
+        };
+        own.push(if letter == '$' { '*' } else { letter });
+        rest = &rest[length..];
+    }
+    own
+}
+
+fn collapsed(pattern: &str) -> String {
+    let mut text = String::with_capacity(pattern.len());
+    for letter in pattern.chars().filter(|letter| !letter.is_control()) {
+        if letter != '*' || !text.ends_with('*') {
+            text.push(letter);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use globset::Glob;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::adapters::stores::Naming;
+
+    /// Whether IAM would let the name through.
+    fn lets_through(pattern: &str, name: &str) -> bool {
+        match pattern.split_once('*') {
+            None => pattern == name,
+            Some((begin, rest)) => name.strip_prefix(begin).is_some_and(|behind| {
+                (0..=behind.len()).filter(|at| behind.is_char_boundary(*at)).any(|at| lets_through(rest, &behind[at..]))
+            }),
+        }
+    }
+
+    #[test]
+    fn patterns_become_those_of_the_stores_own_names() {
+        for (pattern, scope, own) in [
+            ("shop/live/*", None, "shop/live/*"),
+            ("shop/**", None, "shop/*"),
+            ("shop/*/aws", None, "shop/*/aws"),
+            ("shop/live/eu%2Faws", None, "shop/live/eu/aws"),
+            ("-/-/aws", None, "aws"),
+            ("*/aws", None, "*aws"),
+            ("shop/{live,test}/aws-[0-9]", None, "shop/*/aws-*"),
+            ("shop/live/aws", Some("shop/live"), "aws"),
+            ("*/aws", Some("shop/live"), "*"),
+            ("a/_/b", None, "a/*/b"),
+        ] {
+            assert_eq!(native(pattern, scope), own, "{pattern}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_include_lets_through_the_policy_lets_through(
+            own in "[a-b_%/-]{1,6}(/[ab]{1,2}){0,3}",
+            pattern in "(\\*|[ab_-]|\\?|\\{a,b\\}|[ab]b){1,2}(/(\\*\\*|[ab]|\\?|%2F|[ab-]\\*)){0,3}",
+            has_scope in any::<bool>(),
+        ) {
+            let naming = if has_scope { Naming::within("a/b").expect("valid") } else { Naming::default() };
+            let (Ok(entry), Ok(glob)) = (naming.entry(&own), Glob::new(&pattern)) else { return Ok(()) };
+            if glob.compile_matcher().is_match(entry.as_str()) {
+                let narrowed = native(&pattern, naming.scope());
+                prop_assert!(lets_through(&narrowed, &own), "{pattern} as {narrowed}: {own}, {entry}");
+            }
+        }
+    }
+}

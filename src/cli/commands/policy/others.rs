@@ -1,0 +1,121 @@
+//! The policies of Vault and the roles of a Kubernetes cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::found::Found;
+use super::{Document, narrow};
+use crate::cli::config::{Config, StoreKind};
+use crate::cli::error::CliError;
+
+/// Vault's policy for the stores that are its
+/// (<https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2/upgrade#acl-rules>).
+pub(super) fn of_vault(config: &Config, found: Option<&Found>) -> Result<Document, CliError> {
+    let mut paths = serde_json::Map::new();
+    for store in &config.stores {
+        let StoreKind::Vault(rest) = &store.uri.kind else { continue };
+        let rest = rest.trim_matches('/');
+        let (mount, below) =
+            rest.split_once('/').map_or((rest, String::new()), |(mount, path)| (mount, format!("{path}/")));
+        let written = found.map(|found| found.natives(store));
+        let everywhere: &[&str] = if store.read_only || written.is_some() { &["read"] } else { &["read", "update"] };
+        // An asterisk is one at the end only.
+        for pattern in narrow::included(store) {
+            let begin = pattern.split('*').next().unwrap_or_default();
+            let end = if begin.len() == pattern.len() { "" } else { "*" };
+            paths.insert(format!("{mount}/data/{below}{begin}{end}"), json!({ "capabilities": everywhere }));
+        }
+        for name in written.filter(|_| !store.read_only).unwrap_or_default() {
+            paths.insert(format!("{mount}/data/{below}{name}"), json!({ "capabilities": ["read", "update"] }));
+        }
+        paths.insert(format!("{mount}/metadata/{below}*"), json!({ "capabilities": ["list"] }));
+    }
+    if paths.is_empty() {
+        return Err(CliError::usage(
+            "no store of Vault's is configured",
+            "name it with --store vault:MOUNT, or leave --vault out for IAM's policy",
+        ));
+    }
+    let means = if found.is_some() {
+        "update: put new pairs into the secrets that hold pairs; what else gets a pair cannot be written"
+    } else {
+        "update: put new pairs into any secret that `include` leaves of the store; `rotator policy --vault --found` names \
+         the secrets that hold pairs"
+    };
+    let remarks = [
+        "metadata: see which secrets there are; a list cannot be narrowed",
+        "read: read every secret that the store holds: a key is removed only once none names it",
+        means,
+    ];
+    Ok(Document { document: json!({ "path": paths }), remarks: remarks.map(str::to_owned).to_vec() })
+}
+
+/// Kubernetes's roles (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>), one for each namespace, and one of
+/// the cluster's where all namespaces are a store. They name no Secrets: a list cannot be narrowed so, and every Secret is
+/// read before a key goes.
+pub(super) fn of_kubernetes(config: &Config, found: Option<&Found>) -> Result<Document, CliError> {
+    let mut writes: BTreeMap<&str, Writes> = BTreeMap::new();
+    for store in &config.stores {
+        let StoreKind::Kubernetes(namespace) = &store.uri.kind else { continue };
+        let of_it = writes.entry(namespace).or_default();
+        match found.filter(|_| !store.read_only) {
+            Some(found) => of_it.secrets.extend(found.natives(store).iter().filter_map(|name| secret_of(name))),
+            None => of_it.any |= !store.read_only,
+        }
+    }
+    if writes.is_empty() {
+        return Err(CliError::usage(
+            "no store of Kubernetes's is configured",
+            "name it with --store kubernetes:NAMESPACE, or leave --kubernetes out for IAM's policy",
+        ));
+    }
+    let roles: Vec<Value> = writes.into_iter().map(|(namespace, writes)| role(namespace, &writes)).collect();
+    let means = if found.is_some() {
+        "patch: put new pairs into the Secrets that hold pairs; what else gets a pair cannot be written"
+    } else {
+        "patch: put new pairs into any Secret of the namespace; `rotator policy --kubernetes --found` names the Secrets that \
+         hold pairs"
+    };
+    let remarks = [
+        "list, get: read every Secret of the namespace: a key is removed only once none names it; a list cannot be narrowed",
+        means,
+        "namespaces, get: tell by its uid which namespace or cluster this is",
+    ];
+    let document = json!({ "apiVersion": "v1", "kind": "List", "items": roles });
+    Ok(Document { document, remarks: remarks.map(str::to_owned).to_vec() })
+}
+
+/// What is written in a namespace.
+#[derive(Default)]
+struct Writes {
+    /// Any Secret.
+    any: bool,
+    /// These.
+    secrets: BTreeSet<String>,
+}
+
+/// The name of the Secret in `namespace/secret/key`.
+fn secret_of(native: &str) -> Option<String> {
+    native.split('/').nth(1).map(str::to_owned)
+}
+
+fn role(namespace: &str, writes: &Writes) -> Value {
+    let verbs: &[&str] = if writes.any { &["list", "get", "patch"] } else { &["list", "get"] };
+    let (kind, metadata, says_which) = if namespace.is_empty() {
+        ("ClusterRole", json!({ "name": "rotator" }), "kube-system")
+    } else {
+        ("Role", json!({ "name": "rotator", "namespace": namespace }), namespace)
+    };
+    let mut rules = vec![
+        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": verbs }),
+        // Its uid tells which store this is.
+        json!({ "apiGroups": [""], "resources": ["namespaces"], "resourceNames": [says_which], "verbs": ["get"] }),
+    ];
+    if !writes.any && !writes.secrets.is_empty() {
+        let secrets = &writes.secrets;
+        rules
+            .push(json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": secrets, "verbs": ["patch"] }));
+    }
+    json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules })
+}

@@ -1,0 +1,189 @@
+//! `store`: the embedded store by hand. Values come from stdin or a file, never from the command line, and go to stdout
+//! only where that is the very thing asked for.
+
+mod import;
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, RekeyError, StoreError};
+use crate::cli::Context;
+use crate::cli::args::StoreCommand;
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::document::to_bytes;
+use crate::cli::output::summary::to_stdout;
+use crate::cli::output::terminal::printable;
+use crate::cli::wiring;
+use crate::drive::report::with_causes;
+use crate::rotation::name::EntryName;
+use crate::rotation::secret::SecretValue;
+use crate::rotation::shell::operand;
+
+/// `rotator store …`.
+///
+/// # Errors
+/// Exit code 2 for input that is not what it should be, 1 where the store or an entry is missing or fails.
+pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    match command {
+        StoreCommand::List => list(context, &config)?,
+        StoreCommand::Get { name, previous } => {
+            let store = wiring::open_embedded(&config, &context.given)?;
+            let value = if *previous { store.previous(name) } else { store.get(name) };
+            let absent = || if *previous { no_previous(&config, name) } else { missing(&config, name) };
+            to_stdout(value.map_err(|error| failed(&error))?.ok_or_else(absent)?.expose())?;
+        }
+        StoreCommand::Set { name, value } => {
+            if !value.is_empty() {
+                return Err(CliError::usage(
+                    "a value on the command line is visible to everybody on this machine, and kept in the shell's history",
+                    format!(
+                        "give it on stdin: rotator store set {} < FILE; and consider the one just given as known",
+                        operand(name.as_str())
+                    ),
+                ));
+            }
+            set(context, &config, name)?;
+        }
+        StoreCommand::Import { file } => import(context, &config, file)?,
+        StoreCommand::Rekey => rekey(context, &config)?,
+        StoreCommand::Rm { name } => {
+            let store = wiring::open_embedded(&config, &context.given)?;
+            if !store.remove(name).map_err(|error| failed(&error))? {
+                return Err(missing(&config, name));
+            }
+            context.terminal.say(&format!("removed {name}"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn list(context: &Context, config: &Config) -> Result<(), CliError> {
+    let store = wiring::open_embedded(config, &context.given)?;
+    let entries = store.list().map_err(|error| failed(&error))?;
+    if context.terminal.is_json() {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|listed| json!({ "name": listed.entry, "version": listed.version.0, "updated_at": listed.updated_at }))
+            .collect();
+        return to_stdout(&to_bytes(&json!({ "version": 1, "store": config.embedded()?.0.name, "entries": entries })));
+    }
+    let names: String = entries.iter().map(|listed| format!("{}\n", listed.entry)).collect();
+    // Programs get the names as they are.
+    let is_watched = std::io::stdout().is_terminal();
+    to_stdout(if is_watched { printable(&names) } else { names.into() }.as_bytes())
+}
+
+fn set(context: &Context, config: &Config, name: &EntryName) -> Result<(), CliError> {
+    if std::io::stdin().is_terminal() {
+        context.terminal.say("type the value; it ends with Ctrl-D on a line of its own, and that line's end is kept");
+    }
+    let value = read_all(std::io::stdin().lock(), "stdin")?;
+    if value.is_empty() {
+        return Err(CliError::usage(
+            format!("stdin held no value for {name}"),
+            format!("printf %s \"$VALUE\" | rotator store set {}", operand(name.as_str())),
+        ));
+    }
+    let store = open_or_make(context, config)?;
+    store.set(name.clone(), SecretValue::new(value.to_vec())).map_err(|error| failed(&error))?;
+    context.terminal.say(&format!("set {name}"));
+    Ok(())
+}
+
+fn import(context: &Context, config: &Config, file: &Path) -> Result<(), CliError> {
+    let (text, from) = if file == Path::new("-") {
+        (read_all(std::io::stdin().lock(), "stdin")?, "stdin".to_owned())
+    } else {
+        let from = file.display().to_string();
+        let opened = std::fs::File::open(file).map_err(|error| {
+            CliError::usage(
+                format!("{from} cannot be read: {error}"),
+                "nothing was imported; name a JSON file, or - for stdin",
+            )
+        })?;
+        (read_all(opened, &from)?, from)
+    };
+    let entries = import::parse(&text).map_err(|problem| {
+        CliError::usage(
+            format!("{from} cannot be imported: {problem}"),
+            "nothing was imported; write a JSON object such as {\"app1/production/AWS_ACCESS_KEY_ID\": \"…\"}",
+        )
+    })?;
+    let number = entries.len();
+    let store = open_or_make(context, config)?;
+    store.import(entries).map_err(|error| failed(&error))?;
+    context.terminal.say(&format!("imported {number} {}", if number == 1 { "entry" } else { "entries" }));
+    Ok(())
+}
+
+fn rekey(context: &Context, config: &Config) -> Result<(), CliError> {
+    let (uri, path) = config.embedded()?;
+    let (key, new) = (context.given.key()?, context.given.new_key()?);
+    let origin = EmbeddedStore::rekey(path, key, new).map_err(|error| match &error {
+        RekeyError::NewKeyMissing => CliError::usage(with_causes(&error), "nothing was changed"),
+        RekeyError::Open(_) | RekeyError::Store(_) => CliError::failed(
+            format!("the store {} was not sealed under another key: {}", uri.name, with_causes(&error)),
+            "the key that it has stays in use; see to the cause, then run `rotator store rekey` again",
+        ),
+    })?;
+    let (where_it_is, old) = match origin {
+        KeyOrigin::File(file) => {
+            (format!("in the key file {}", file.display()), "the old key opens older backups only")
+        }
+        KeyOrigin::Given => (
+            "the one of ROTATOR_STORE_NEW_KEY: from now on give it in ROTATOR_STORE_KEY".to_owned(),
+            "the old key opens older backups only, and a key file of it was removed",
+        ),
+    };
+    context.terminal.say(&format!("sealed every entry of {} again; the new key is {where_it_is}; {old}", uri.name));
+    Ok(())
+}
+
+fn read_all(mut from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    from.read_to_end(&mut bytes).map_err(|error| {
+        CliError::usage(format!("{name} cannot be read: {error}"), "nothing was changed; try again")
+    })?;
+    Ok(bytes)
+}
+
+/// The store, made if it is missing, and said so.
+///
+/// # Errors
+/// Exit code 1 if it can be neither opened nor made.
+pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<EmbeddedStore, CliError> {
+    let (uri, path) = config.embedded()?;
+    let was_there = path.exists();
+    let key = context.given.key()?;
+    let own_key = key.is_some();
+    let store = EmbeddedStore::create_or_open(path, key)
+        .map_err(|error| CliError::failed(with_causes(&error), "name another with --store, or mend this one"))?;
+    if !was_there {
+        let key = if own_key { "sealed under ROTATOR_STORE_KEY" } else { "and, beside it, the key that seals it" };
+        context.terminal.say(&format!("made the store {}, {key}: back up both", uri.name));
+    }
+    Ok(store)
+}
+
+fn missing(config: &Config, name: &EntryName) -> CliError {
+    let store = config.embedded().map(|(uri, _)| uri.name.to_string()).unwrap_or_default();
+    CliError::failed(format!("the store {store} has no entry {name}"), "`rotator store list` shows what it has")
+}
+
+fn no_previous(config: &Config, name: &EntryName) -> CliError {
+    let store = config.embedded().map(|(uri, _)| uri.name.to_string()).unwrap_or_default();
+    CliError::failed(
+        format!("the store {store} keeps no previous value of {name}"),
+        "one is kept only while a rotation that replaced it is open; a backup of the store may have it",
+    )
+}
+
+fn failed(error: &StoreError) -> CliError {
+    CliError::failed(format!("the store failed: {}", with_causes(error)), "mend the cause, then try again")
+}

@@ -1,0 +1,199 @@
+//! The end of `run`, `resume` and a person's word: what became of it, on stdout, and the exit code.
+
+use std::collections::BTreeSet;
+
+use super::document::{self, Document, ErrorShown};
+use super::entry_counts;
+use super::progress;
+use super::table::{self, Paint};
+use super::terminal::{Terminal, print};
+use crate::cli::error::CliError;
+use crate::cli::exit::{Exit, Tally};
+use crate::cli::snapshot::Picture;
+use crate::cli::wiring::storage_failed;
+use crate::drive::report::Report;
+use crate::journal::entry::Summary;
+use crate::journal::store::SharedStore;
+use crate::rotation::name::RotationId;
+
+/// Which command comes to its end: they differ in what to run next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// `run`.
+    Run,
+    /// `resume`, or an operator's word on one rotation.
+    Resume,
+}
+
+/// What happened.
+pub struct Happened {
+    /// Which command.
+    pub ended: Ended,
+    /// Whether what waits for a stated time counts as done.
+    pub waiting_ok: bool,
+    /// What the drive reports.
+    pub report: Report,
+    /// Why it could not do all it was to do, where it could not.
+    pub failure: Option<CliError>,
+    /// The code that a signal calls for, if one came.
+    pub signalled: Option<Exit>,
+}
+
+/// Prints what happened and finds the exit code.
+///
+/// # Errors
+/// The failure that happened, with the code that stands above its own; or a journal or stdout that fails now.
+pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
+    let Happened { ended, waiting_ok, mut report, failure, signalled } = happened;
+    if terminal.progress {
+        progress::wipe();
+    }
+    let picture = Picture::take(store).await.map_err(|error| storage_failed(&error))?;
+    if ended == Ended::Resume && report.left_alone.is_empty() {
+        report.left_alone = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
+    }
+    let shown = shown(&report, &picture, store).await?;
+    let mut document = picture.document(&shown);
+    document.error =
+        failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
+    let tally = match ended {
+        // The same as `status --exit-code` says from now on.
+        Ended::Run => picture.tally(),
+        // `resume` looks at no key without a rotation: what `run` saw of those may have been seen to since.
+        Ended::Resume => Tally { unopened: report.aborted, ..picture.tally_in_flight() },
+    };
+    entry_counts::say(&report.entries, terminal);
+    let lacks_credentials = failure.as_ref().is_some_and(|error| error.is_about_credentials);
+    let of_failure = |exit| match lacks_credentials {
+        true => exit,
+        false => above_failure(exit, &picture, tally.exit(waiting_ok)),
+    };
+    say_troubles(&report, &document, terminal);
+    show(&document, &report, terminal).map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
+    if let Some(mut failure) = failure {
+        if !picture.open.is_empty() {
+            let open = picture.open.len();
+            let verb = if open == 1 { "rotation is" } else { "rotations are" };
+            terminal.warn(&format!("{open} {verb} in flight: `rotator resume` goes on"));
+        }
+        failure.exit = signalled.unwrap_or_else(|| of_failure(failure.exit));
+        return Err(failure);
+    }
+    let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
+    let line = last_line(ended, exit, tally, &document, &picture);
+    if terminal.is_json() {
+        terminal.say(&line);
+    } else {
+        to_stdout(format!("{line}\n").as_bytes())?;
+    }
+    Ok(exit)
+}
+
+/// The code of a failure: what is in flight stands above a failure outside any rotation, and below a usage error.
+fn above_failure(failure: Exit, picture: &Picture, tally: Exit) -> Exit {
+    match (failure, tally) {
+        (Exit::Failed, Exit::InFlight | Exit::NeedsPerson) if !picture.open.is_empty() => tally,
+        (failure, _) => failure,
+    }
+}
+
+/// What was touched, then all else that is in flight.
+async fn shown(report: &Report, picture: &Picture, store: &SharedStore) -> Result<Vec<Summary>, CliError> {
+    let (mut shown, elsewhere) = picture.find(&report.touched);
+    for id in elsewhere {
+        shown.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
+    }
+    let touched: BTreeSet<RotationId> = report.touched.iter().copied().collect();
+    for summary in &picture.open {
+        if !touched.contains(&summary.rotation.id) {
+            shown.push(summary.clone());
+        }
+    }
+    shown.sort_by_key(|summary| summary.rotation.id);
+    Ok(shown)
+}
+
+/// Those that the table does not tell anyway.
+fn say_troubles(report: &Report, document: &Document, terminal: Terminal) {
+    for (id, why) in &report.troubles {
+        let rotation = document.rotations.iter().find(|rotation| Some(rotation.id) == *id);
+        let told = rotation.and_then(|rotation| rotation.last_error.as_ref()).is_some_and(|told| why.ends_with(told));
+        if told && !terminal.is_json() {
+            continue;
+        }
+        let whose = rotation.map(|rotation| format!("{} ({}): ", rotation.user, rotation.id)).unwrap_or_default();
+        terminal.warn(&format!("{whose}{why}"));
+    }
+}
+
+fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), CliError> {
+    if terminal.is_json() {
+        return to_stdout(&document::to_bytes(document));
+    }
+    let mut text = table::rotations(document, Paint(terminal.color));
+    if !report.left_alone.is_empty() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&table::left_alone_in_short(&report.left_alone));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    to_stdout(text.as_bytes())
+}
+
+/// Writes a command's result.
+///
+/// # Errors
+/// [`CliError::failed`] if stdout takes no more.
+pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
+    print(bytes).map_err(|error| {
+        CliError::failed(format!("the output could not be written: {error}"), "what was done is in `rotator status`")
+    })
+}
+
+fn last_line(ended: Ended, exit: Exit, tally: Tally, document: &Document, picture: &Picture) -> String {
+    let again = match ended {
+        Ended::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
+        // What is due and not opened is opened by `run` only.
+        Ended::Run | Ended::Resume => "`rotator run`",
+    };
+    let mut line = table::counts(document.counts);
+    let unopened = picture.unopened();
+    let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
+    match exit {
+        Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
+            if tally == Tally::default() {
+                // `run` would begin a new campaign.
+                line.push_str("; interrupted, with nothing left in flight");
+            } else {
+                line.push_str(&format!("; interrupted: {again} goes on"));
+            }
+        }
+        Exit::NeedsPerson => line.push_str(&format!(": see above; then {again} again")),
+        Exit::InFlight => {
+            if ended == Ended::Run && unopened > 0 {
+                line.push_str(&format!(", {unopened} due but not rotated yet"));
+            }
+            match picture.next_time() {
+                Some(time) => line.push_str(&format!(": {again} again after {time}{see_above}")),
+                None => line.push_str(&format!(": {again} again{see_above}")),
+            }
+        }
+        Exit::Done if ended == Ended::Run && document.rotations.is_empty() => {
+            line = "nothing is in flight, and no key is due".to_owned();
+        }
+        Exit::Done => {
+            if let Some(time) = picture.next_time() {
+                line.push_str(&format!(": {again} again after {time}"));
+            }
+        }
+        Exit::Failed | Exit::Usage | Exit::Busy => {}
+    }
+    if ended == Ended::Resume && unopened > 0 {
+        let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
+        line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
+    }
+    line
+}

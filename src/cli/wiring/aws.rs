@@ -1,0 +1,75 @@
+//! AWS as configured: the credentials in use, and the accounts that are named.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::aws_failed;
+use crate::adapters::aws::{Aws, AwsSettings};
+use crate::cli::config::{AccountSettings, Config, StoreSettings};
+use crate::cli::error::CliError;
+use crate::drive::accounts::AccountPorts;
+use crate::rotation::name::AccessKeyId;
+
+/// Clients of every account. None has been called yet.
+pub struct Connected {
+    /// With the credentials in use.
+    own: Aws,
+    accounts: Vec<(AccountSettings, Aws)>,
+}
+
+impl Connected {
+    /// As the configuration and the SDK's default chain have it. Makes no call yet.
+    ///
+    /// # Errors
+    /// Exit code 1 if an endpoint cannot be used.
+    pub async fn by(config: &Config) -> Result<Self, CliError> {
+        let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
+        let own = Aws::connect(settings).await.map_err(|error| aws_failed(&error))?;
+        let mut accounts = Vec::new();
+        for account in &config.accounts {
+            let aws = Aws::of_account(&account.access, settings).await.map_err(|error| aws_failed(&error))?;
+            accounts.push((account.clone(), aws));
+        }
+        Ok(Self { own, accounts })
+    }
+
+    /// The account that a store of AWS's is in.
+    #[must_use]
+    pub fn of_store(&self, store: &StoreSettings) -> &Aws {
+        let named = store.account.as_deref();
+        let account = self.accounts.iter().find(|(account, _)| named.is_some_and(|named| account.is_called(named)));
+        account.map_or(&self.own, |(_, aws)| aws)
+    }
+
+    /// The keys that rotator signs with: for every account, whether it can be used now or not, and for AWS's own stores.
+    pub async fn own_keys(&self, config: &Config) -> BTreeSet<AccessKeyId> {
+        let of_aws = |store: &&StoreSettings| store.uri.is_of_aws();
+        let stores = config.stores.iter().filter(of_aws).map(|store| self.of_store(store));
+        let of_accounts = self.accounts.iter().map(|(_, aws)| aws);
+        let signing = stores.chain(of_accounts).map(Aws::signing_key);
+        futures_util::future::join_all(signing).await.into_iter().flatten().collect()
+    }
+
+    /// The keys at the start of each chain by which credentials were had. To be asked for once every account and every store
+    /// of AWS's has been called.
+    #[must_use]
+    pub fn keys_behind(&self) -> BTreeSet<AccessKeyId> {
+        let all = std::iter::once(&self.own).chain(self.accounts.iter().map(|(_, aws)| aws));
+        all.flat_map(Aws::keys_behind).collect()
+    }
+
+    /// The accounts that keys may be of: those that are named, else that of the credentials in use.
+    #[must_use]
+    pub fn ports(&self) -> Vec<AccountPorts> {
+        if self.accounts.is_empty() {
+            let aws = Arc::new(self.own.clone());
+            return vec![AccountPorts::of_credentials(aws.clone(), aws)];
+        }
+        let ports = |(account, aws): &(AccountSettings, Aws)| {
+            let aws = Arc::new(aws.clone());
+            let AccountSettings { label, covers, .. } = account.clone();
+            AccountPorts { label, iam: aws.clone(), identity: aws, covers }
+        };
+        self.accounts.iter().map(ports).collect()
+    }
+}
