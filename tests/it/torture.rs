@@ -2,18 +2,18 @@
 //! binary does when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
 
 mod clocks;
-mod elsewhere;
+mod interference;
 mod kills;
 mod kills_at_moto;
-mod lookalikes;
+mod operator;
 mod outputs;
-mod people;
-mod person;
 mod reader;
 mod replies;
+mod restored;
 mod rig;
 mod scene;
 mod signals;
-mod standing;
+mod states;
 mod stopped;
 mod throttled;
+mod wrong_session;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use rotator::rotation::policy::{Policy, Unclaimed};
 
 use super::faults::{Faults, Interference, Lasting};
+use super::lag::Visibility;
 use super::life::Denial;
 use super::ports::NOTE;
 use super::schedule::Backing;
 use super::state::{By, Reader, SINK, State, Store, in_sink};
 use super::traffic::{Happening, Moving, Planned, Traffic};
-use super::visibility::Visibility;
 
 /// What the world is at the beginning.
 #[derive(Debug, Clone)]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::faults::{Fault, Faults, Interference, Lasting, Op, Trouble};
 use super::freshness::{Facts, Theirs};
 use super::kinds;
+use super::lag::Visibility;
 use super::life::{Denial, Hindered};
 use super::traffic::{Moving, Planned};
-use super::visibility::Visibility;
 
 /// Every secret of the world begins so.
 pub(crate) const SECRET_MARK: &str = "Zx/+";

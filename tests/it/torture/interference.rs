@@ -8,7 +8,7 @@ use rotator::sandbox::{Action, Fault, FaultId};
 use serde_json::Value;
 
 use super::kills::HeldEnd;
-use super::person::{Act, Held, Person};
+use super::operator::{Act, Held, Person};
 use super::scene::Scene;
 use crate::support::http;
 use crate::support::program::Ended;

@@ -8,7 +8,7 @@ use rotator::rotation::name::AccountId;
 use rotator::sandbox::{KeyStatus, Sandbox, SandboxOptions};
 
 use super::scene::Scene;
-use super::standing::{Standing, USERS};
+use super::states::{Standing, USERS};
 use crate::support::aws::Pair;
 use crate::support::program::{Ended, Program};
 use crate::support::proof::Proof;

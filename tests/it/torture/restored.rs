@@ -4,9 +4,9 @@
 use rotator::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
 
-use super::elsewhere::{admin_of, picture, swap};
 use super::scene::Scene;
-use super::standing::{LATER, Standing, USERS};
+use super::states::{LATER, Standing, USERS};
+use super::wrong_session::{admin_of, picture, swap};
 use crate::support::aws::Pair;
 use crate::support::program::Program;
 use crate::support::proof::{self, Proof};
