@@ -75,7 +75,7 @@ impl<'s> Secrets<'s> {
     /// Also what these entries hold.
     pub(in crate::adapters) fn readings(self, readings: impl IntoIterator<Item = &'s Reading>) -> Self {
         self.values(readings.into_iter().filter_map(|reading| match reading {
-            Reading::Value { value, .. } | Reading::NotOurs { value, .. } => Some(value.expose()),
+            Reading::Value { value, .. } | Reading::Managed { value, .. } => Some(value.expose()),
             Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
         }))
     }

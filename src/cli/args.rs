@@ -250,13 +250,13 @@ pub struct ResolveArgs {
     pub id: RotationId,
     /// What is to become of the key.
     #[command(flatten)]
-    pub word: Word,
+    pub resolution: Resolution,
 }
 
 /// An operator's word on one key, one sink, or the rotation itself.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Word {
+pub struct Resolution {
     /// Nothing needs this key: delete it
     #[arg(long, value_name = "KEY_ID")]
     pub delete_key: Option<AccessKeyId>,

@@ -18,7 +18,7 @@ use clap::Parser;
 
 use args::{ChoiceArgs, Cli, Command, Global};
 use commands::{allow, demo, doctor, init, man, plan, policy, resolve, run, sandbox, status, store};
-use config::{Config, Surroundings};
+use config::{Config, HostEnv};
 use error::CliError;
 use exit::Exit;
 use output::terminal::Terminal;
@@ -29,7 +29,7 @@ pub struct Context {
     /// The global options.
     pub global: Global,
     /// What the configuration depends on.
-    pub around: Surroundings,
+    pub host: HostEnv,
     /// What `main` took out of the environment.
     pub given: FromEnvironment,
     /// How to speak.
@@ -42,7 +42,7 @@ impl Context {
     /// # Errors
     /// [`CliError::usage`].
     pub fn config(&self, choice: &ChoiceArgs) -> Result<Config, CliError> {
-        Config::load(&self.global, choice, &self.around)
+        Config::load(&self.global, choice, &self.host)
     }
 }
 
@@ -58,7 +58,7 @@ pub fn main(args: impl Iterator<Item = OsString>, given: FromEnvironment) -> u8 
         }
     };
     let terminal = Terminal::of_this_process(&cli.global);
-    let context = Context { global: cli.global, around: Surroundings::of_this_process(), given, terminal };
+    let context = Context { global: cli.global, host: HostEnv::of_this_process(), given, terminal };
     let result =
         logging::start(&context.global, terminal.color_on_stderr).and_then(|()| dispatch(&context, &cli.command));
     match result {
@@ -78,7 +78,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Plan(args) => plan::plan(context, &args.choice),
         Command::Abort(one) => resolve::abort(context, one.id),
         Command::Reactivate(one) => resolve::reactivate(context, one.id),
-        Command::Resolve(args) => resolve::resolve(context, args.id, &args.word),
+        Command::Resolve(args) => resolve::resolve(context, args.id, &args.resolution),
         Command::Store(command) => store::store(context, command),
         Command::Doctor => doctor::doctor(context),
         Command::Policy(args) => policy::policy(context, args),

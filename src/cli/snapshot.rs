@@ -18,7 +18,7 @@ use crate::rotation::standing::Standing;
 
 /// The open rotations, the youngest campaign and its rotations.
 #[derive(Debug, Default)]
-pub struct Picture {
+pub struct Snapshot {
     /// The youngest campaign.
     pub campaign: Option<Campaign>,
     /// Every rotation that is not closed.
@@ -46,7 +46,7 @@ impl MadeKeys for ReadMade {
     }
 }
 
-impl Picture {
+impl Snapshot {
     /// Takes it from the journal in hand.
     ///
     /// # Errors

@@ -100,7 +100,7 @@ pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority)
         let kept = readings.stores.entry(name.clone()).or_default();
         for (entry, reading) in entries.into_iter().zip(answer) {
             match reading {
-                Reading::Value { version, value } | Reading::NotOurs { version, value, .. } => {
+                Reading::Value { version, value } | Reading::Managed { version, value, .. } => {
                     kept.insert(entry, (version, value));
                 }
                 Reading::Missing => {}

@@ -163,7 +163,7 @@ async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Name
             }
             let label = || world.describe(store.name(), entry);
             let (mut found, why) = match reading {
-                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => outcome(needles.search(value)),
+                Reading::Value { value, .. } | Reading::Managed { value, .. } => outcome(needles.search(value)),
                 Reading::Large(large) => match large.open() {
                     Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, world))),
                     Err(why) => (BTreeSet::new(), Some(why)),
@@ -205,7 +205,7 @@ fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTree
     let entries = listed.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
     let values = entries.filter_map(|(name, reading)| match reading {
         Reading::Value { value, .. } => Some(StoredEntry { store: store.clone(), name, value }),
-        Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
+        Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
     });
     discover(&values.collect::<Vec<_>>()).candidates
 }

@@ -300,17 +300,17 @@ async fn read_everything(world: &World) -> Result<Everything, CallError> {
                 Reading::Unreadable(why) => {
                     let again = world.pace.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
                     match again.ok().and_then(|mut again| again.pop()) {
-                        Some(read @ (Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Large(_))) => read,
+                        Some(read @ (Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_))) => read,
                         Some(Reading::Missing | Reading::Unreadable(_)) | None => Reading::Unreadable(why),
                     }
                 }
-                read @ (Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing) => read,
+                read @ (Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_) | Reading::Missing) => read,
             };
             match read {
                 Reading::Value { value, .. } => {
                     all.entries.push(StoredEntry { store: store.name().clone(), name, value });
                 }
-                Reading::NotOurs { value, why, .. } => {
+                Reading::Managed { value, why, .. } => {
                     all.not_ours.insert((store.name().clone(), name.clone()), why);
                     all.entries.push(StoredEntry { store: store.name().clone(), name, value });
                 }

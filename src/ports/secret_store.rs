@@ -68,7 +68,7 @@ pub enum Reading {
         value: SecretValue,
     },
     /// Its value, which is read and searched like any other, and which something else rewrites: it is not to be written.
-    NotOurs {
+    Managed {
         /// The version read.
         version: Version,
         /// The bytes.

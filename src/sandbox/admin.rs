@@ -127,7 +127,7 @@ pub(super) fn serve(parts: &Parts, body: &[u8], shared: &Shared) -> Response<Ans
         Err(error) => (error.status, json!({"error": error.code, "message": error.message})),
     };
     let request_id = uuid::Uuid::now_v7().to_string();
-    let now = shared.lock().world.clock.now();
+    let now = shared.lock().model.clock.now();
     reply(status, "application/json", json.to_string().into_bytes().into(), &request_id, system_time(now))
 }
 
@@ -142,7 +142,7 @@ fn route(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Value, ApiError>
         ("POST", "users") => add_user(&mut shared.lock(), read(body)?),
         ("POST", "rename") => {
             let NewName { user, name } = read(body)?;
-            shared.lock().world.rename_user(&user, &name)?;
+            shared.lock().model.rename_user(&user, &name)?;
             Ok(json!({}))
         }
         ("POST", "keys") => add_key(&mut shared.lock(), read(body)?),
@@ -157,7 +157,7 @@ fn route(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Value, ApiError>
         }
         ("POST", "advance") => {
             let Advance { seconds } = read(body)?;
-            shared.lock().world.clock.advance(Duration::from_secs(seconds));
+            shared.lock().model.clock.advance(Duration::from_secs(seconds));
             Ok(json!({}))
         }
         (method, _) => Err(ApiError::new(404, "NotFound", format!("the sandbox has no {method} {PREFIX}{what}"))),
@@ -177,7 +177,7 @@ fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 fn add_user(state: &mut State, new: NewUser) -> Result<Value, ApiError> {
-    state.world.create_user(&new.name, &new.path, new.administrator)?;
+    state.model.create_user(&new.name, &new.path, new.administrator)?;
     Ok(json!({}))
 }
 
@@ -186,8 +186,8 @@ fn add_key(state: &mut State, new: SeededKey) -> Result<Value, ApiError> {
     let id = id.map_err(|error| ApiError::validation(error.to_string()))?;
     let secret = new.secret.map_or_else(random_secret, SecretKey::new);
     let answer = json!({"id": id.as_str(), "secret": secret.expose()});
-    let created = new.created.unwrap_or_else(|| state.world.clock.now());
-    state.world.add_key(&new.user, id, secret, new.status.unwrap_or(KeyStatus::Active), created)?;
+    let created = new.created.unwrap_or_else(|| state.model.clock.now());
+    state.model.add_key(&new.user, id, secret, new.status.unwrap_or(KeyStatus::Active), created)?;
     Ok(answer)
 }
 
@@ -236,8 +236,8 @@ fn state(state: &State) -> Value {
         let last_used = key.last_used.map(|last_use| last_use.at);
         json!({"id": key.id, "status": key.status, "created": key.created, "last_used": last_used})
     };
-    let users = state.world.users().map(|user| {
-        let keys: Vec<Value> = state.world.keys_of(&user.name).into_iter().map(key).collect();
+    let users = state.model.users().map(|user| {
+        let keys: Vec<Value> = state.model.keys_of(&user.name).into_iter().map(key).collect();
         json!({"name": user.name, "path": user.path, "administrator": user.administrator, "keys": keys})
     });
     let faults = state.faults.armed().map(|(id, fault, struck)| {
@@ -248,8 +248,8 @@ fn state(state: &State) -> Value {
     let calls: serde_json::Map<String, Value> =
         state.calls.iter().map(|(action, count)| (action.name().to_owned(), json!(count))).collect();
     json!({
-        "account": state.world.account,
-        "now": state.world.clock.now(),
+        "account": state.model.account,
+        "now": state.model.clock.now(),
         "users": users.collect::<Vec<_>>(),
         "calls": calls,
         "faults": faults.collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::account::{KeyStatus, KeySummary, User};
 use super::action::Action;
 use super::error::ApiError;
-use super::iam_model::{Caller, World};
+use super::iam_model::{Caller, IamModel};
 use super::query::{Params, Xml, success};
 
 /// IAM's default page, and the largest one
@@ -17,7 +17,7 @@ const LARGEST_PAGE: usize = 1000;
 
 /// Carries `action` out and gives the body of the answer.
 pub(super) fn answer(
-    world: &mut World,
+    model: &mut IamModel,
     caller: &Caller,
     action: Action,
     params: &Params,
@@ -25,17 +25,17 @@ pub(super) fn answer(
 ) -> Result<Vec<u8>, ApiError> {
     let call = Call { caller, action, params, request_id };
     match action {
-        Action::CreateAccessKey => call.create_access_key(world),
-        Action::ListAccessKeys => call.list_access_keys(world),
-        Action::UpdateAccessKey => call.update_access_key(world),
-        Action::DeleteAccessKey => call.delete_access_key(world),
-        Action::GetAccessKeyLastUsed => call.get_access_key_last_used(world),
-        Action::CreateUser => call.create_user(world),
-        Action::GetUser => call.get_user(world),
-        Action::DeleteUser => call.delete_user(world),
-        Action::ListUsers => call.list_users(world),
-        Action::GetCallerIdentity => call.get_caller_identity(world),
-        Action::GetAccessKeyInfo => call.get_access_key_info(world),
+        Action::CreateAccessKey => call.create_access_key(model),
+        Action::ListAccessKeys => call.list_access_keys(model),
+        Action::UpdateAccessKey => call.update_access_key(model),
+        Action::DeleteAccessKey => call.delete_access_key(model),
+        Action::GetAccessKeyLastUsed => call.get_access_key_last_used(model),
+        Action::CreateUser => call.create_user(model),
+        Action::GetUser => call.get_user(model),
+        Action::DeleteUser => call.delete_user(model),
+        Action::ListUsers => call.list_users(model),
+        Action::GetCallerIdentity => call.get_caller_identity(model),
+        Action::GetAccessKeyInfo => call.get_access_key_info(model),
     }
 }
 
@@ -47,10 +47,10 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn create_access_key(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
-        let user = self.user_or_caller(world)?;
-        let (key, created) = world.create_access_key(&user)?;
-        let user = world.user(&user)?.name.clone();
+    fn create_access_key(&self, model: &mut IamModel) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(model)?;
+        let (key, created) = model.create_access_key(&user)?;
+        let user = model.user(&user)?.name.clone();
         Ok(self.success(|xml| {
             xml.element("AccessKey", |xml| {
                 xml.text("UserName", &user).text("AccessKeyId", key.id.as_str());
@@ -60,9 +60,9 @@ impl<'a> Call<'a> {
         }))
     }
 
-    fn list_access_keys(&self, world: &World) -> Result<Vec<u8>, ApiError> {
-        let user = self.user_or_caller(world)?;
-        let page = world.list_access_keys(&user, self.params.get("Marker"), self.max_items()?)?;
+    fn list_access_keys(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(model)?;
+        let page = model.list_access_keys(&user, self.params.get("Marker"), self.max_items()?)?;
         let metadata = |xml: &mut Xml, key: &KeySummary| {
             xml.element("member", |xml| {
                 xml.text("UserName", &key.user).text("AccessKeyId", key.id.as_str());
@@ -75,8 +75,8 @@ impl<'a> Call<'a> {
         }))
     }
 
-    fn update_access_key(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
-        let user = self.user_or_caller(world)?;
+    fn update_access_key(&self, model: &mut IamModel) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(model)?;
         let status = match self.required("Status", "status")? {
             "Active" => KeyStatus::Active,
             "Inactive" => KeyStatus::Inactive,
@@ -85,23 +85,23 @@ impl<'a> Call<'a> {
                 return Err(ApiError::constraint("status", Some(other), rule));
             }
         };
-        world.update_access_key(&user, self.key_id()?, status)?;
+        model.update_access_key(&user, self.key_id()?, status)?;
         Ok(self.done())
     }
 
-    fn delete_access_key(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
-        let user = self.user_or_caller(world)?;
-        world.delete_access_key(&user, self.key_id()?)?;
+    fn delete_access_key(&self, model: &mut IamModel) -> Result<Vec<u8>, ApiError> {
+        let user = self.user_or_caller(model)?;
+        model.delete_access_key(&user, self.key_id()?)?;
         Ok(self.done())
     }
 
     /// A key that this account does not have is refused as `AccessDenied`. That is a choice, not a fact: AWS's reference
     /// names no error for this call, and we have not measured it; moto answers `NoSuchEntity`.
-    fn get_access_key_last_used(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+    fn get_access_key_last_used(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
         let id = self.key_id()?;
         let resource = format!("access key {id}");
-        world.authorize(self.caller, self.action, &resource)?;
-        let key = world.key(id).ok_or_else(|| ApiError::access_denied(&self.caller.arn, self.action, &resource))?;
+        model.authorize(self.caller, self.action, &resource)?;
+        let key = model.key(id).ok_or_else(|| ApiError::access_denied(&self.caller.arn, self.action, &resource))?;
         Ok(self.success(|xml| {
             xml.text("UserName", &key.user).element("AccessKeyLastUsed", |xml| match &key.last_used {
                 Some(last_use) => {
@@ -115,68 +115,68 @@ impl<'a> Call<'a> {
         }))
     }
 
-    fn create_user(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+    fn create_user(&self, model: &mut IamModel) -> Result<Vec<u8>, ApiError> {
         let name = self.required("UserName", "userName")?;
-        world.authorize(self.caller, self.action, &format!("user {name}"))?;
+        model.authorize(self.caller, self.action, &format!("user {name}"))?;
         let path = self.params.get("Path").unwrap_or("/");
-        let name = world.create_user(name, path, false)?.name.clone();
-        self.tell_user(world, &name)
+        let name = model.create_user(name, path, false)?.name.clone();
+        self.tell_user(model, &name)
     }
 
-    fn get_user(&self, world: &World) -> Result<Vec<u8>, ApiError> {
-        let name = self.user_or_caller(world)?;
-        self.tell_user(world, &name)
+    fn get_user(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
+        let name = self.user_or_caller(model)?;
+        self.tell_user(model, &name)
     }
 
-    fn delete_user(&self, world: &mut World) -> Result<Vec<u8>, ApiError> {
+    fn delete_user(&self, model: &mut IamModel) -> Result<Vec<u8>, ApiError> {
         let name = self.required("UserName", "userName")?;
-        world.authorize(self.caller, self.action, &format!("user {name}"))?;
-        world.delete_user(name)?;
+        model.authorize(self.caller, self.action, &format!("user {name}"))?;
+        model.delete_user(name)?;
         Ok(self.done())
     }
 
-    fn list_users(&self, world: &World) -> Result<Vec<u8>, ApiError> {
-        world.authorize(self.caller, self.action, &format!("arn:aws:iam::{}:user/", world.account))?;
-        let page = world.list_users(self.params.get("Marker"), self.max_items()?);
+    fn list_users(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
+        model.authorize(self.caller, self.action, &format!("arn:aws:iam::{}:user/", model.account))?;
+        let page = model.list_users(self.params.get("Marker"), self.max_items()?);
         Ok(self.success(|xml| {
             xml.element("Users", |xml| {
                 for user in &page.items {
-                    xml.element("member", |xml| user_fields(xml, world, user));
+                    xml.element("member", |xml| user_fields(xml, model, user));
                 }
             });
             paging(xml, page.marker.as_deref());
         }))
     }
 
-    fn get_caller_identity(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+    fn get_caller_identity(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
         Ok(self.success(|xml| {
             xml.text("Arn", &self.caller.arn).text("UserId", &self.caller.user_id);
-            xml.text("Account", world.account.as_str());
+            xml.text("Account", model.account.as_str());
         }))
     }
 
     /// A key that does not exist "might return an error"
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>): here it does.
-    fn get_access_key_info(&self, world: &World) -> Result<Vec<u8>, ApiError> {
+    fn get_access_key_info(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
         let id = self.key_id()?;
-        world.authorize(self.caller, self.action, &format!("access key {id}"))?;
-        world.key(id).ok_or_else(|| ApiError::no_such_key(id))?;
+        model.authorize(self.caller, self.action, &format!("access key {id}"))?;
+        model.key(id).ok_or_else(|| ApiError::no_such_key(id))?;
         Ok(self.success(|xml| {
-            xml.text("Account", world.account.as_str());
+            xml.text("Account", model.account.as_str());
         }))
     }
 
-    fn tell_user(&self, world: &World, name: &str) -> Result<Vec<u8>, ApiError> {
-        let user = world.user(name)?;
+    fn tell_user(&self, model: &IamModel, name: &str) -> Result<Vec<u8>, ApiError> {
+        let user = model.user(name)?;
         Ok(self.success(|xml| {
-            xml.element("User", |xml| user_fields(xml, world, user));
+            xml.element("User", |xml| user_fields(xml, model, user));
         }))
     }
 
     /// The user that the call names, or else the one who signed it; permission is asked on the way.
-    fn user_or_caller(&self, world: &World) -> Result<String, ApiError> {
+    fn user_or_caller(&self, model: &IamModel) -> Result<String, ApiError> {
         let name = self.params.get("UserName").unwrap_or(&self.caller.user);
-        world.authorize(self.caller, self.action, &format!("user {name}"))?;
+        model.authorize(self.caller, self.action, &format!("user {name}"))?;
         Ok(name.to_owned())
     }
 
@@ -218,9 +218,9 @@ impl<'a> Call<'a> {
     }
 }
 
-fn user_fields(xml: &mut Xml, world: &World, user: &User) {
+fn user_fields(xml: &mut Xml, model: &IamModel, user: &User) {
     xml.text("Path", &user.path).text("UserName", &user.name).text("UserId", &user.id);
-    xml.text("Arn", &world.arn(user)).text("CreateDate", &date(user.created));
+    xml.text("Arn", &model.arn(user)).text("CreateDate", &date(user.created));
 }
 
 fn paging(xml: &mut Xml, marker: Option<&str>) {

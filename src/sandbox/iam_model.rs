@@ -57,7 +57,7 @@ pub(super) struct Page<T> {
 }
 
 /// The account.
-pub(super) struct World {
+pub(super) struct IamModel {
     pub(super) account: AccountId,
     pub(super) behaviour: Behaviour,
     pub(super) clock: Clock,
@@ -67,7 +67,7 @@ pub(super) struct World {
     next_serial: u64,
 }
 
-impl World {
+impl IamModel {
     pub(super) fn new(account: AccountId, behaviour: Behaviour) -> Self {
         let (users, keys) = (BTreeMap::new(), HashMap::new());
         Self { account, behaviour, clock: Clock::default(), users, keys, next_serial: 1 }

@@ -61,7 +61,7 @@ pub use faults::{Fault, FaultId, FaultKind, Told, When};
 pub use iam_model::{Behaviour, KEYS_PER_USER};
 pub use server::CallSeen;
 
-use iam_model::World;
+use iam_model::IamModel;
 use server::Shared;
 
 /// How a sandbox is to be.
@@ -134,19 +134,19 @@ impl Sandbox {
     /// # Errors
     /// If the port cannot be had, or if the options name an administrator that IAM would not have.
     pub fn start(options: SandboxOptions) -> io::Result<Self> {
-        let mut world = World::new(options.account, options.behaviour);
+        let mut model = IamModel::new(options.account, options.behaviour);
         let admin = options
             .admin_key
             .unwrap_or_else(|| NewKey { id: account::random_key_id(), secret: account::random_secret() });
         let secret = SecretKey::new(admin.secret.expose().to_owned());
-        let now = world.clock.now();
-        let seeded = world.create_user(&options.admin_user, "/", true).map(|_| ());
+        let now = model.clock.now();
+        let seeded = model.create_user(&options.admin_user, "/", true).map(|_| ());
         seeded
-            .and_then(|()| world.add_key(&options.admin_user, admin.id.clone(), secret, KeyStatus::Active, now))
+            .and_then(|()| model.add_key(&options.admin_user, admin.id.clone(), secret, KeyStatus::Active, now))
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        world.mature(&admin.id);
+        model.mature(&admin.id);
 
-        let shared = Arc::new(Shared::new(world, options.rate_limit, options.strict_signature_time));
+        let shared = Arc::new(Shared::new(model, options.rate_limit, options.strict_signature_time));
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -200,7 +200,7 @@ impl Sandbox {
     /// # Errors
     /// As `CreateUser`.
     pub fn add_user(&self, name: &str) -> Result<(), ApiError> {
-        self.shared.lock().world.create_user(name, "/", false).map(|_| ())
+        self.shared.lock().model.create_user(name, "/", false).map(|_| ())
     }
 
     /// Deletes a user with all keys, behind everybody's back. The name may be given to another user then.
@@ -208,11 +208,11 @@ impl Sandbox {
     /// # Errors
     /// `NoSuchEntity`.
     pub fn delete_user(&self, name: &str) -> Result<(), ApiError> {
-        let world = &mut self.shared.lock().world;
-        for key in world.keys_of(name) {
-            world.delete_access_key(name, key.id.as_str())?;
+        let model = &mut self.shared.lock().model;
+        for key in model.keys_of(name) {
+            model.delete_access_key(name, key.id.as_str())?;
         }
-        world.delete_user(name)
+        model.delete_user(name)
     }
 
     /// Gives a user another name behind everybody's back, as `UpdateUser` does; the user's unique id and keys stay.
@@ -220,7 +220,7 @@ impl Sandbox {
     /// # Errors
     /// `NoSuchEntity`, or `EntityAlreadyExists` for the new name.
     pub fn rename_user(&self, name: &str, new_name: &str) -> Result<(), ApiError> {
-        self.shared.lock().world.rename_user(name, new_name)
+        self.shared.lock().model.rename_user(name, new_name)
     }
 
     /// Puts a key in, of any status and age, past the quota too. `created` is now unless given.
@@ -236,9 +236,9 @@ impl Sandbox {
         created: Option<Timestamp>,
     ) -> Result<(), ApiError> {
         let id = AccessKeyId::new(id).map_err(|error| ApiError::validation(error.to_string()))?;
-        let world = &mut self.shared.lock().world;
-        let created = created.unwrap_or_else(|| world.clock.now());
-        world.add_key(user, id, SecretKey::new(secret.to_owned()), status, created)
+        let model = &mut self.shared.lock().model;
+        let created = created.unwrap_or_else(|| model.clock.now());
+        model.add_key(user, id, SecretKey::new(secret.to_owned()), status, created)
     }
 
     /// Makes a key as `CreateAccessKey` does.
@@ -246,7 +246,7 @@ impl Sandbox {
     /// # Errors
     /// As `CreateAccessKey`.
     pub fn create_key(&self, user: &str) -> Result<NewKey, ApiError> {
-        self.shared.lock().world.create_access_key(user).map(|(key, _)| key)
+        self.shared.lock().model.create_access_key(user).map(|(key, _)| key)
     }
 
     /// Sets a key's status behind everybody's back, `Expired` too.
@@ -254,7 +254,7 @@ impl Sandbox {
     /// # Errors
     /// `NoSuchEntity`.
     pub fn set_status(&self, user: &str, id: &str, status: KeyStatus) -> Result<(), ApiError> {
-        self.shared.lock().world.update_access_key(user, id, status)
+        self.shared.lock().model.update_access_key(user, id, status)
     }
 
     /// Deletes a key behind everybody's back.
@@ -262,26 +262,26 @@ impl Sandbox {
     /// # Errors
     /// `NoSuchEntity`.
     pub fn delete_key(&self, user: &str, id: &str) -> Result<(), ApiError> {
-        self.shared.lock().world.delete_access_key(user, id)
+        self.shared.lock().model.delete_access_key(user, id)
     }
 
     /// Every key of `user`, whether listings show it or not; none if there is no such user.
     #[must_use]
     pub fn keys_of(&self, user: &str) -> Vec<KeySummary> {
-        self.shared.lock().world.keys_of(user)
+        self.shared.lock().model.keys_of(user)
     }
 
     /// Every key of the account, by user.
     #[must_use]
     pub fn all_keys(&self) -> Vec<KeySummary> {
-        let world = &self.shared.lock().world;
-        world.users().flat_map(|user| world.keys_of(&user.name)).collect()
+        let model = &self.shared.lock().model;
+        model.users().flat_map(|user| model.keys_of(&user.name)).collect()
     }
 
     /// Whether a request signed with this pair would be let in at this moment.
     #[must_use]
     pub fn accepts(&self, id: &str, secret: &str) -> bool {
-        self.shared.lock().world.accepts(id, &SecretKey::new(secret.to_owned()))
+        self.shared.lock().model.accepts(id, &SecretKey::new(secret.to_owned()))
     }
 
     /// How often each action has been called, whatever became of the call.
@@ -298,17 +298,17 @@ impl Sandbox {
     /// The sandbox's time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.shared.lock().world.clock.now()
+        self.shared.lock().model.clock.now()
     }
 
     /// Puts the sandbox's clock forward.
     pub fn advance(&self, by: Duration) {
-        self.shared.lock().world.clock.advance(by);
+        self.shared.lock().model.clock.advance(by);
     }
 
     /// Sets how the account behaves from now on.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
-        self.shared.lock().world.behaviour = behaviour;
+        self.shared.lock().model.behaviour = behaviour;
     }
 
     /// Sets how many calls of each action a second are let through.

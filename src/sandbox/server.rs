@@ -23,7 +23,7 @@ use super::admin;
 use super::answers::answer;
 use super::error::ApiError;
 use super::faults::{FaultId, FaultKind, Faults, Told};
-use super::iam_model::{Caller, World};
+use super::iam_model::{Caller, IamModel};
 use super::query::{Params, failure};
 use super::reply::{Answer, Dropped, reply};
 use super::signature::{Signature, Window};
@@ -53,7 +53,7 @@ pub(super) struct Shared {
 
 /// The world, and what is around it.
 pub(super) struct State {
-    pub(super) world: World,
+    pub(super) model: IamModel,
     pub(super) faults: Faults,
     pub(super) calls: BTreeMap<Action, u64>,
     pub(super) observers: Vec<Observer>,
@@ -72,9 +72,9 @@ pub(super) struct Held {
 }
 
 impl Shared {
-    pub(super) fn new(world: World, rate_limit: Option<f64>, strict_signature_time: bool) -> Self {
+    pub(super) fn new(model: IamModel, rate_limit: Option<f64>, strict_signature_time: bool) -> Self {
         let state = State {
-            world,
+            model,
             faults: Faults::default(),
             calls: BTreeMap::new(),
             observers: Vec::new(),
@@ -138,7 +138,7 @@ impl State {
     /// client last heard of it (the SDK signs by the `Date` of the answer before), so all times between the host's
     /// clock and ours count, unless a test asks for AWS's own strictness.
     fn signature_window(&self) -> Window {
-        let (host, now) = (self.world.clock.host(), self.world.clock.now());
+        let (host, now) = (self.model.clock.host(), self.model.clock.now());
         Window { earliest: if self.strict_signature_time { now } else { host }, latest: now }
     }
 }
@@ -191,7 +191,7 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
 
 async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response<Answer>, Dropped> {
     let request_id = uuid::Uuid::now_v7().to_string();
-    let now = shared.lock().world.clock.now();
+    let now = shared.lock().model.clock.now();
     let stamp = |status, body: Answer| reply(status, "text/xml", body, &request_id, system_time(now));
     let refuse = |service, error: &ApiError| stamp(error.status, failure(service, error, &request_id).into());
     let (action, params) = match read_call(parts, body) {
@@ -239,7 +239,7 @@ async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response
 fn carry_out(shared: &Shared, call: &Call, caller: Result<&Caller, &ApiError>) -> Result<Vec<u8>, ApiError> {
     let result = caller
         .map_err(Clone::clone)
-        .and_then(|caller| answer(&mut shared.lock().world, caller, call.action, &call.params, &call.request_id));
+        .and_then(|caller| answer(&mut shared.lock().model, caller, call.action, &call.params, &call.request_id));
     observe(shared, call, &result);
     result
 }
@@ -270,7 +270,7 @@ impl State {
     /// Counts the call, finds out whom it is about, and chooses the fault it meets.
     fn arrive(&mut self, call: &mut Call, signature: Option<&Signature>) -> Option<(FaultId, FaultKind)> {
         *self.calls.entry(call.action).or_default() += 1;
-        let signer = signature.and_then(|signature| self.world.owner_of(&signature.key_id));
+        let signer = signature.and_then(|signature| self.model.owner_of(&signature.key_id));
         call.user = call.params.get("UserName").or(signer).map(str::to_owned);
         self.faults.choose(call.action, call.user.as_deref())
     }
@@ -287,10 +287,10 @@ impl State {
         if parts.headers.contains_key("x-amz-security-token") {
             return Err(ApiError::invalid_client_token_id());
         }
-        let secret = self.world.signing_secret(&signature.key_id)?;
+        let secret = self.model.signing_secret(&signature.key_id)?;
         signature.check_scope(service, self.signature_window())?;
         signature.check(parts.uri.path(), &parts.headers, body, secret)?;
-        self.world.note_use(&signature.key_id, service, &signature.region)
+        self.model.note_use(&signature.key_id, service, &signature.region)
     }
 }
 

@@ -55,7 +55,7 @@ async fn held(store: &EmbeddedStore) -> ([String; 2], [Version; 2]) {
     let readings = store.read(&[name(ID), name(SECRET)]).await.expect("read");
     let mut pairs = readings.into_iter().map(|reading| match reading {
         Reading::Value { version, value } => (value.expose_text().expect("text").to_owned(), version),
-        Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
+        Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
             panic!("it is there")
         }
     });
@@ -124,7 +124,7 @@ async fn the_port_sees_what_rotator_store_sees() {
         .into_iter()
         .map(|(entry, reading)| match reading {
             Reading::Value { version, .. } => (entry, version),
-            Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
+            Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
                 panic!("it is readable")
             }
         })

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::credentials_source::Trouble;
 use super::error_codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words, is_known};
-use super::response_check::{Seen, SessionToken, WHOLE_JSON, Witness, is_word};
+use super::response_check::{ResponseCheck, Seen, SessionToken, WHOLE_JSON, is_word};
 use crate::adapters::redact::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
@@ -65,9 +65,9 @@ impl fmt::Display for Call {
 
 /// How far the call came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Came {
+enum Stage {
     /// It ended before the request left this process.
-    NotSent(Hindrance),
+    NotSent(NotSent),
     /// There are no credentials, and the source says why.
     NoCredentials(String),
     /// The role that signs could not be assumed: AWS's code.
@@ -110,7 +110,7 @@ impl Missing {
 
 /// Why a request did not leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hindrance {
+enum NotSent {
     NoCredentials,
     BadCredentials,
     CredentialsFailed,
@@ -119,7 +119,7 @@ enum Hindrance {
     Other,
 }
 
-impl Hindrance {
+impl NotSent {
     const fn words(self) -> &'static str {
         match self {
             Self::NoCredentials => {
@@ -136,9 +136,9 @@ impl Hindrance {
 
 /// A call that did not go well.
 #[derive(Debug, Clone)]
-pub(super) struct Fault {
+pub(super) struct AwsCallError {
     call: Box<Call>,
-    came: Came,
+    stage: Stage,
     status: Option<u16>,
     request_id: Option<String>,
     /// AWS's clock, if there was an answer.
@@ -149,32 +149,32 @@ pub(super) struct Fault {
     pub(super) missing: Missing,
 }
 
-impl Fault {
+impl AwsCallError {
     /// An answer of success that is not what it should be.
     pub(super) fn unreadable(call: &Call, seen: Seen, why: &'static str) -> Self {
-        Self::new(call, seen, Came::Unreadable(why))
+        Self::new(call, seen, Stage::Unreadable(why))
     }
 
-    fn new(call: &Call, seen: Seen, came: Came) -> Self {
+    fn new(call: &Call, seen: Seen, stage: Stage) -> Self {
         let skew =
             seen.at.zip(seen.signed_at).map_or(Duration::ZERO, |(at, signed)| at.since(signed).max(signed.since(at)));
         let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
         let mut call = Box::new(call.clone());
         call.secrets.extend(seen.token);
         let missing = Missing::Unclear;
-        Self { call, came, status, request_id, at, skew, missing }
+        Self { call, stage, status, request_id, at, skew, missing }
     }
 
     /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
     pub(super) fn refusal_code(&self) -> Option<&str> {
-        match &self.came {
-            Came::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
-            Came::Error(_)
-            | Came::NotSent(_)
-            | Came::NoCredentials(_)
-            | Came::NoRole(_)
-            | Came::NoAnswer(_)
-            | Came::Unreadable(_) => None,
+        match &self.stage {
+            Stage::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
+            Stage::Error(_)
+            | Stage::NotSent(_)
+            | Stage::NoCredentials(_)
+            | Stage::NoRole(_)
+            | Stage::NoAnswer(_)
+            | Stage::Unreadable(_) => None,
         }
     }
 
@@ -195,15 +195,15 @@ impl Fault {
 
     /// Whether the credentials that signed, or were to sign, are what fails.
     pub(super) fn is_about_credentials(&self) -> bool {
-        match &self.came {
-            Came::NotSent(hindrance) => match hindrance {
-                Hindrance::NoCredentials | Hindrance::BadCredentials | Hindrance::CredentialsFailed => true,
-                Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other => false,
+        match &self.stage {
+            Stage::NotSent(reason_not_sent) => match reason_not_sent {
+                NotSent::NoCredentials | NotSent::BadCredentials | NotSent::CredentialsFailed => true,
+                NotSent::CredentialsLate | NotSent::TooLate | NotSent::Other => false,
             },
-            Came::NoRole(code) => !THROTTLING.contains(&code.as_str()),
-            Came::NoCredentials(_) => true,
-            Came::NoAnswer(_) | Came::Unreadable(_) => false,
-            Came::Error(_) => !self.is_skewed() && self.refusal_code().is_some_and(|code| CREDENTIALS.contains(&code)),
+            Stage::NoRole(code) => !THROTTLING.contains(&code.as_str()),
+            Stage::NoCredentials(_) => true,
+            Stage::NoAnswer(_) | Stage::Unreadable(_) => false,
+            Stage::Error(_) => !self.is_skewed() && self.refusal_code().is_some_and(|code| CREDENTIALS.contains(&code)),
         }
     }
 
@@ -243,11 +243,11 @@ impl Fault {
         if self.is_about_credentials() {
             return Refusal::new(RefusalKind::Credentials, message).into();
         }
-        match (&self.came, self.refusal_code()) {
-            (Came::NoRole(_), _) => Refusal::new(RefusalKind::Throttled, message).into(),
-            (Came::NotSent(_) | Came::NoCredentials(_), _) => Refusal::new(RefusalKind::Other, message).into(),
+        match (&self.stage, self.refusal_code()) {
+            (Stage::NoRole(_), _) => Refusal::new(RefusalKind::Throttled, message).into(),
+            (Stage::NotSent(_) | Stage::NoCredentials(_), _) => Refusal::new(RefusalKind::Other, message).into(),
             (_, Some(code)) => Refusal::new(self.refusal_kind(code), message).into(),
-            (Came::NoAnswer(_) | Came::Unreadable(_) | Came::Error(_), None) => Failure::Unknown(message),
+            (Stage::NoAnswer(_) | Stage::Unreadable(_) | Stage::Error(_), None) => Failure::Unknown(message),
         }
     }
 
@@ -265,14 +265,14 @@ impl Fault {
         if self.is_about_credentials() {
             return CallErrorKind::Credentials;
         }
-        let code = match &self.came {
-            Came::NotSent(Hindrance::CredentialsLate | Hindrance::TooLate) => return CallErrorKind::Unavailable,
-            Came::NotSent(_) | Came::NoCredentials(_) => return CallErrorKind::Other,
-            Came::NoRole(_) => return CallErrorKind::Throttled,
-            Came::Unreadable(why) if *why == TOO_LARGE => return CallErrorKind::Other,
-            Came::NoAnswer(_) | Came::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
-            Came::NoAnswer(_) | Came::Unreadable(_) => return CallErrorKind::Unavailable,
-            Came::Error(code) => code.as_str(),
+        let code = match &self.stage {
+            Stage::NotSent(NotSent::CredentialsLate | NotSent::TooLate) => return CallErrorKind::Unavailable,
+            Stage::NotSent(_) | Stage::NoCredentials(_) => return CallErrorKind::Other,
+            Stage::NoRole(_) => return CallErrorKind::Throttled,
+            Stage::Unreadable(why) if *why == TOO_LARGE => return CallErrorKind::Other,
+            Stage::NoAnswer(_) | Stage::Unreadable(_) if self.status == Some(429) => return CallErrorKind::Throttled,
+            Stage::NoAnswer(_) | Stage::Unreadable(_) => return CallErrorKind::Unavailable,
+            Stage::Error(code) => code.as_str(),
         };
         match (self.status, code) {
             (Some(429), _) => CallErrorKind::Throttled,
@@ -288,14 +288,14 @@ impl Fault {
     }
 }
 
-impl Fault {
+impl AwsCallError {
     /// The message; what AWS chose of it is compared with no secret yet.
     fn words(&self) -> Words {
         let words = Words::ours(format!("call {}: ", self.call));
-        let words = match &self.came {
-            Came::NotSent(hindrance) => words.and(format!("{}, so nothing was sent", hindrance.words())),
-            Came::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
-            Came::NoRole(code) => {
+        let words = match &self.stage {
+            Stage::NotSent(reason_not_sent) => words.and(format!("{}, so nothing was sent", reason_not_sent.words())),
+            Stage::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
+            Stage::NoRole(code) => {
                 // The token of the session that asked for the role is not known here: a code of another form may be a part of it.
                 let answered = if is_known(code) { code.as_str() } else { "with a code that is not shown" };
                 words.and(format!(
@@ -303,9 +303,9 @@ impl Fault {
                      its trust policy lets these credentials in"
                 ))
             }
-            Came::NoAnswer(why) => words.and("no whole answer: ").theirs(&Said::of(why)),
-            Came::Unreadable(why) => words.and(*why),
-            Came::Error(code) => code_in_words(words.and("AWS answered "), code),
+            Stage::NoAnswer(why) => words.and("no whole answer: ").theirs(&Said::of(why)),
+            Stage::Unreadable(why) => words.and(*why),
+            Stage::Error(code) => code_in_words(words.and("AWS answered "), code),
         };
         let mut words = match (self.status, &self.request_id) {
             (Some(status), Some(id)) => {
@@ -324,26 +324,26 @@ impl Fault {
             let allows = format!("; check that the policy of the credentials in use allows {}", self.call.operation);
             words = words.and(allows);
         }
-        if matches!(&self.came, Came::Error(_)) && self.is_about_credentials() {
+        if matches!(&self.stage, Stage::Error(_)) && self.is_about_credentials() {
             words = words.and("; AWS does not accept the credentials in use, whatever they may do");
         }
         words
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for AwsCallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words().shown(&self.own_secrets()))
     }
 }
 
-impl Witness {
+impl ResponseCheck {
     /// What came of `call`: the SDK's result believed only if the wire bears it out.
-    pub(super) fn judge<T, E>(
+    pub(super) fn check<T, E>(
         self,
         call: &Call,
         result: Result<T, SdkError<E, HttpResponse>>,
-    ) -> Result<(T, Seen), Fault>
+    ) -> Result<(T, Seen), AwsCallError>
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -352,28 +352,28 @@ impl Witness {
             Ok(output) => return believable(call, seen).map(|seen| (output, seen)),
             Err(error) => error,
         };
-        let came = if !seen.sent {
+        let stage = if !seen.sent {
             match role_refused(&error) {
-                Some(code) => Came::NoRole(code),
+                Some(code) => Stage::NoRole(code),
                 None => not_sent(&error),
             }
         } else if let Some(code) = error_code(&seen, &error) {
-            Came::Error(code)
+            Stage::Error(code)
         } else {
             unproven(&seen, &error)
         };
         let missing = Missing::of(error.as_service_error().and_then(ProvideErrorMetadata::message));
-        Err(Fault { missing, ..Fault::new(call, seen, came) })
+        Err(AwsCallError { missing, ..AwsCallError::new(call, seen, stage) })
     }
 }
 
 /// An answer of success is believed if it is one whole document of the call's own kind.
-fn believable(call: &Call, seen: Seen) -> Result<Seen, Fault> {
+fn believable(call: &Call, seen: Seen) -> Result<Seen, AwsCallError> {
     match seen.root.as_deref() {
         Some(WHOLE_JSON) if call.is_json => Ok(seen),
         Some(root) if root.strip_suffix("Response") == Some(call.operation) => Ok(seen),
-        Some(_) => Err(Fault::unreadable(call, seen, "the answer is that of another call, or not AWS's")),
-        None => Err(Fault::unreadable(call, seen, "the answer is cut off, or not AWS's")),
+        Some(_) => Err(AwsCallError::unreadable(call, seen, "the answer is that of another call, or not AWS's")),
+        None => Err(AwsCallError::unreadable(call, seen, "the answer is cut off, or not AWS's")),
     }
 }
 
@@ -383,49 +383,49 @@ fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResp
     (seen.root.is_some() && is_word(code)).then(|| code.to_owned())
 }
 
-fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Came {
+fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Stage {
     if causes(error).any(<dyn Error>::is::<http_body_util::LengthLimitError>) {
-        return Came::Unreadable(TOO_LARGE);
+        return Stage::Unreadable(TOO_LARGE);
     }
     match error {
-        SdkError::TimeoutError(_) => Came::NoAnswer("the time-out passed".to_owned()),
+        SdkError::TimeoutError(_) => Stage::NoAnswer("the time-out passed".to_owned()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            Came::NoAnswer("the connection or the answer took too long".to_owned())
+            Stage::NoAnswer("the connection or the answer took too long".to_owned())
         }
         SdkError::DispatchFailure(_) => {
             let why = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>().map(ToString::to_string));
-            Came::NoAnswer(why.unwrap_or_else(|| "the connection failed".to_owned()))
+            Stage::NoAnswer(why.unwrap_or_else(|| "the connection failed".to_owned()))
         }
         SdkError::ServiceError(_) if seen.status.is_some_and(|status| status >= 300) => {
-            Came::Unreadable("an error without a code that could be read")
+            Stage::Unreadable("an error without a code that could be read")
         }
-        SdkError::ResponseError(_) | SdkError::ServiceError(_) => Came::Unreadable("the answer could not be read"),
-        SdkError::ConstructionFailure(_) | _ => Came::NoAnswer("it failed after it was sent".to_owned()),
+        SdkError::ResponseError(_) | SdkError::ServiceError(_) => Stage::Unreadable("the answer could not be read"),
+        SdkError::ConstructionFailure(_) | _ => Stage::NoAnswer("it failed after it was sent".to_owned()),
     }
 }
 
-fn not_sent<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Came {
-    let hindrance = hindrance(error);
-    let is_late = matches!(hindrance, Hindrance::CredentialsLate | Hindrance::TooLate | Hindrance::Other);
+fn not_sent<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Stage {
+    let reason_not_sent = reason_not_sent(error);
+    let is_late = matches!(reason_not_sent, NotSent::CredentialsLate | NotSent::TooLate | NotSent::Other);
     match causes(error).find_map(|cause| cause.downcast_ref::<Trouble>()) {
-        Some(trouble) if !is_late => Came::NoCredentials(trouble.words.clone()),
-        Some(_) | None => Came::NotSent(hindrance),
+        Some(trouble) if !is_late => Stage::NoCredentials(trouble.words.clone()),
+        Some(_) | None => Stage::NotSent(reason_not_sent),
     }
 }
 
-fn hindrance<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Hindrance {
+fn reason_not_sent<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> NotSent {
     if matches!(error, SdkError::TimeoutError(_)) {
-        return Hindrance::TooLate;
+        return NotSent::TooLate;
     }
     match causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-        Some(CredentialsError::CredentialsNotLoaded(_)) => Hindrance::NoCredentials,
-        Some(CredentialsError::InvalidConfiguration(_)) => Hindrance::BadCredentials,
-        Some(CredentialsError::ProviderTimedOut(_)) => Hindrance::CredentialsLate,
+        Some(CredentialsError::CredentialsNotLoaded(_)) => NotSent::NoCredentials,
+        Some(CredentialsError::InvalidConfiguration(_)) => NotSent::BadCredentials,
+        Some(CredentialsError::ProviderTimedOut(_)) => NotSent::CredentialsLate,
         // Whoever makes them (STS, the metadata service) was out of reach, which may pass. (The SDK's own wrapping of any
         // failure before the request is a connector's error, too: only what lies below counts.)
-        Some(_) if causes_of_credentials(error).any(<dyn Error>::is::<ConnectorError>) => Hindrance::CredentialsLate,
-        Some(_) => Hindrance::CredentialsFailed,
-        None => Hindrance::Other,
+        Some(_) if causes_of_credentials(error).any(<dyn Error>::is::<ConnectorError>) => NotSent::CredentialsLate,
+        Some(_) => NotSent::CredentialsFailed,
+        None => NotSent::Other,
     }
 }
 

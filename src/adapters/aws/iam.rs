@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
 
 use super::client::Aws;
-use super::error::{Call, Fault, Missing};
-use super::response_check::{Seen, Witness, is_word};
+use super::error::{AwsCallError, Call, Missing};
+use super::response_check::{ResponseCheck, Seen, is_word};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
@@ -38,16 +38,16 @@ impl Iam for Aws {
         let mut first_page_at = None;
         let mut marker = None;
         for _ in 0..MOST_PAGES {
-            let witness = Witness::default();
+            let response = ResponseCheck::default();
             let request = self.iam.list_access_keys().user_name(user.as_str()).set_marker(marker.take());
-            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-            let (page, seen) = match witness.judge(&call, result) {
+            let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+            let (page, seen) = match response.check(&call, result) {
                 Ok(page) => page,
-                Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => {
-                    let at = fault.at.ok_or_else(|| no_date(&fault))?;
+                Err(error) if error.refusal_code() == Some("NoSuchEntity") => {
+                    let at = error.at.ok_or_else(|| no_date(&error))?;
                     return Ok(KeysSeen { at, keys: None });
                 }
-                Err(fault) => return Err(fault.into_call_error()),
+                Err(error) => return Err(error.into_call_error()),
             };
             // The first page's clock: what follows was seen no earlier.
             let Some(at) = first_page_at.or(seen.at) else { return Err(unreadable(&call, seen, NO_DATE)) };
@@ -81,13 +81,13 @@ impl Iam for Aws {
     /// [`CallErrorKind::Denied`], and `None` is a look-alike's `NoSuchEntity`.
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
         let call = Call::xml("GetAccessKeyLastUsed", format!("key {key}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.iam.get_access_key_last_used().access_key_id(key.as_str());
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (output, seen) = match witness.judge(&call, result) {
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (output, seen) = match response.check(&call, result) {
             Ok(answer) => answer,
-            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => return Ok(None),
-            Err(fault) => return Err(fault.into_call_error()),
+            Err(error) if error.refusal_code() == Some("NoSuchEntity") => return Ok(None),
+            Err(error) => return Err(error.into_call_error()),
         };
         // Without the element nothing is said of any use: that is not "never".
         let Some(used) = output.access_key_last_used else {
@@ -107,65 +107,65 @@ impl Iam for Aws {
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
         let effect = order.effect();
         let call = about_user("CreateAccessKey", &effect.user);
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.iam.create_access_key().user_name(effect.user.as_str());
-        let mut request = request.customize().interceptor(witness.clone());
+        let mut request = request.customize().interceptor(response.clone());
         if planted::is(Planted::SdkRetries) {
             let retries = aws_sdk_iam::config::retry::RetryConfig::standard();
             request = request.config_override(aws_sdk_iam::config::Builder::new().retry_config(retries));
         }
         let result = Box::pin(request.send()).await;
-        let (output, seen) = witness.judge(&call, result).map_err(Fault::into_failure)?;
+        let (output, seen) = response.check(&call, result).map_err(AwsCallError::into_failure)?;
         // A missing header is no reason to lose a secret: the clock of the list just before is nearly as good.
         let at = seen.at.unwrap_or(effect.asked_at);
         match new_key(output.access_key, &effect.user, &effect.listed) {
             Ok(key) => Ok(Created { key, at }),
-            Err(why) => Err(Fault::unreadable(&call, seen, why).into_failure()),
+            Err(why) => Err(AwsCallError::unreadable(&call, seen, why).into_failure()),
         }
     }
 
     async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure> {
         let effect = order.effect();
         let call = about_key("UpdateAccessKey", effect.key(), effect.user());
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let status = if effect.active() { StatusType::Active } else { StatusType::Inactive };
         let request = self.iam.update_access_key().user_name(effect.user().as_str());
         let request = request.access_key_id(effect.key().as_str()).status(status);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (_, seen) = witness.judge(&call, result).map_err(Fault::into_failure)?;
-        seen.at.ok_or_else(|| Fault::unreadable(&call, seen, NO_DATE).into_failure())
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (_, seen) = response.check(&call, result).map_err(AwsCallError::into_failure)?;
+        seen.at.ok_or_else(|| AwsCallError::unreadable(&call, seen, NO_DATE).into_failure())
     }
 
     async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
         let effect = order.effect();
         let call = about_key("DeleteAccessKey", effect.key(), effect.user());
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let effect_is_young = effect.is_young();
         let request = self.iam.delete_access_key().user_name(effect.user().as_str());
         let request = request.access_key_id(effect.key().as_str());
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        match witness.judge(&call, result) {
-            Ok((_, seen)) => seen.at.ok_or_else(|| Fault::unreadable(&call, seen, NO_DATE).into_failure()),
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        match response.check(&call, result) {
+            Ok((_, seen)) => seen.at.ok_or_else(|| AwsCallError::unreadable(&call, seen, NO_DATE).into_failure()),
             // It may be too young for IAM to know it everywhere: a later list tells.
-            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") && effect_is_young => {
-                Err(Failure::Unknown(format!("{fault}; the key was made a moment ago and may be there all the same")))
+            Err(error) if error.refusal_code() == Some("NoSuchEntity") && effect_is_young => {
+                Err(Failure::Unknown(format!("{error}; the key was made a moment ago and may be there all the same")))
             }
-            Err(fault) if fault.refusal_code() == Some("NoSuchEntity") => gone(fault),
-            Err(fault) => Err(fault.into_failure()),
+            Err(error) if error.refusal_code() == Some("NoSuchEntity") => gone(error),
+            Err(error) => Err(error.into_failure()),
         }
     }
 }
 
 /// What a delete came to that found nothing. That there is no such user says nothing of the key, which may be there under
 /// the user's new name.
-fn gone(fault: Fault) -> Result<Timestamp, Failure> {
-    let missing = if planted::is(Planted::NoSuchUserIsNoSuchKey) { Missing::Key } else { fault.missing };
+fn gone(error: AwsCallError) -> Result<Timestamp, Failure> {
+    let missing = if planted::is(Planted::NoSuchUserIsNoSuchKey) { Missing::Key } else { error.missing };
     match missing {
-        Missing::Key if planted::is(Planted::NoSuchEntityIsFailure) => Err(fault.into_failure()),
-        Missing::Key => fault.at.ok_or_else(|| Failure::Unknown(no_date(&fault).message)),
-        Missing::User => Err(fault.into_failure()),
+        Missing::Key if planted::is(Planted::NoSuchEntityIsFailure) => Err(error.into_failure()),
+        Missing::Key => error.at.ok_or_else(|| Failure::Unknown(no_date(&error).message)),
+        Missing::User => Err(error.into_failure()),
         Missing::Unclear => {
-            Err(Failure::Unknown(format!("{fault}; whether the user or the key is missing is not clear")))
+            Err(Failure::Unknown(format!("{error}; whether the user or the key is missing is not clear")))
         }
     }
 }
@@ -179,11 +179,11 @@ fn about_key(operation: &'static str, key: &AccessKeyId, user: &UserName) -> Cal
 }
 
 fn unreadable(call: &Call, seen: Seen, why: &'static str) -> CallError {
-    Fault::unreadable(call, seen, why).into_call_error()
+    AwsCallError::unreadable(call, seen, why).into_call_error()
 }
 
-fn no_date(fault: &Fault) -> CallError {
-    CallError::new(CallErrorKind::Unavailable, format!("{fault}, but {NO_DATE}"))
+fn no_date(error: &AwsCallError) -> CallError {
+    CallError::new(CallErrorKind::Unavailable, format!("{error}, but {NO_DATE}"))
 }
 
 /// A word of the answer, if it says anything: IAM writes `N/A` where it knows nothing.

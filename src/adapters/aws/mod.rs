@@ -33,7 +33,7 @@ mod sts;
 pub use accounts::{Access, Role};
 pub use client::{Aws, AwsSettings, ConnectError};
 pub use parameter_store::ParameterStore;
-pub use secrets_manager::SecretsManager;
+pub use secrets_manager::SecretsManagerStore;
 
 #[cfg(test)]
 mod tests;

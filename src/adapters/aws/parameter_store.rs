@@ -9,8 +9,8 @@ use aws_sdk_ssm::operation::get_parameters_by_path::GetParametersByPathOutput;
 use aws_sdk_ssm::types::{Parameter, ParameterMetadata, ParameterStringFilter, ParameterTier};
 
 use super::client::{Aws, ConnectError};
-use super::error::{Call, Fault};
-use super::response_check::Witness;
+use super::error::{AwsCallError, Call};
+use super::response_check::ResponseCheck;
 use crate::adapters::bounds::{Budget, MOST_PAGES};
 use crate::adapters::redact::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after};
@@ -84,24 +84,24 @@ impl ParameterStore {
     async fn get(&self, names: &[String]) -> Vec<Result<Heard, Failed>> {
         let all = |failed: Failed| names.iter().map(|_| Err(failed.clone())).collect();
         let call = Call::json("GetParameters", format!("parameters of {}", self.path));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let full: Vec<String> = names.iter().map(|name| self.full(name)).collect();
         let request = self.client.get_parameters().set_names(Some(full.clone())).with_decryption(true);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (output, _) = match witness.judge(&call, result) {
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (output, _) = match response.check(&call, result) {
             Ok(answer) => answer,
             // One of them may be the reason.
-            Err(fault) if fault.is_denied() && names.len() > 1 => {
+            Err(error) if error.is_denied() && names.len() > 1 => {
                 let mut each = Vec::new();
                 for name in names {
                     each.append(&mut Box::pin(self.get(std::slice::from_ref(name))).await);
                 }
                 return each;
             }
-            Err(fault) if fault.is_denied() => {
-                return vec![Ok(Heard::Unreadable(fault.into_failed().words()))];
+            Err(error) if error.is_denied() => {
+                return vec![Ok(Heard::Unreadable(error.into_failed().words()))];
             }
-            Err(fault) => return all(fault.into_failed()),
+            Err(error) => return all(error.into_failed()),
         };
         let parameters = output.parameters.unwrap_or_default();
         if !parameters.iter().all(|parameter| parameter.name.as_ref().is_some_and(|name| full.contains(name))) {
@@ -125,10 +125,10 @@ impl ParameterStore {
     async fn version(&self, name: &str, version: i64) -> Result<Option<SecretValue>, CallError> {
         let full = format!("{}:{version}", self.full(name));
         let call = Call::json("GetParameters", format!("parameter {full}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.client.get_parameters().names(full).with_decryption(true);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (output, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (output, _) = response.check(&call, result).map_err(AwsCallError::into_call_error)?;
         let found = output.parameters.unwrap_or_default().into_iter().find(|found| found.version == version);
         if found.as_ref().is_some_and(|found| found.name() != Some(self.full(name).as_str())) {
             return Err(about_another(&call));
@@ -143,11 +143,11 @@ impl ParameterStore {
             return Ok(());
         }
         let call = Call::json("GetParameters", format!("parameter {name}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.client.get_parameters().names(name).with_decryption(false);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
         // Refused or cut off, it says nothing of the name.
-        let Ok((output, _)) = witness.judge(&call, result) else { return Ok(()) };
+        let Ok((output, _)) = response.check(&call, result) else { return Ok(()) };
         if output.parameters().is_empty() {
             return Ok(());
         }
@@ -159,18 +159,18 @@ impl ParameterStore {
         Err(CallError::new(CallErrorKind::Other, message))
     }
 
-    async fn page(&self, token: Option<String>, decrypts: bool) -> Result<GetParametersByPathOutput, Fault> {
+    async fn page(&self, token: Option<String>, decrypts: bool) -> Result<GetParametersByPathOutput, AwsCallError> {
         let call = Call::json("GetParametersByPath", format!("parameters below {}", self.path));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         // A path has no slash at its end, but for the top.
         let path = if self.path == "/" { "/" } else { self.path.trim_end_matches('/') };
         let request = self.client.get_parameters_by_path().path(path).recursive(true).with_decryption(decrypts);
         let request = request.max_results(i32::try_from(PAGE).unwrap_or(1)).set_next_token(token);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (page, seen) = witness.judge(&call, result)?;
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (page, seen) = response.check(&call, result)?;
         let lies_below = |parameter: &Parameter| parameter.name().is_some_and(|name| name.starts_with(&self.path));
         if self.path != "/" && !page.parameters().iter().all(lies_below) {
-            return Err(Fault::unreadable(&call, seen, ABOUT_ANOTHER));
+            return Err(AwsCallError::unreadable(&call, seen, ABOUT_ANOTHER));
         }
         Ok(page)
     }
@@ -178,15 +178,15 @@ impl ParameterStore {
     /// Type, key, tier and description, which a new version does not take over by itself.
     async fn metadata(&self, name: &str) -> Result<ParameterMetadata, Failed> {
         let call = Call::json("DescribeParameters", format!("parameter {name}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let filter = ParameterStringFilter::builder().key("Name").option("Equals").values(name).build();
         let filter = filter.map_err(|_| CallError::new(CallErrorKind::Other, format!("call {call}: no filter")))?;
         let mut token = None;
         for _ in 0..MOST_PAGES {
             let request =
                 self.client.describe_parameters().parameter_filters(filter.clone()).set_next_token(token.take());
-            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-            let (page, _) = witness.clone().judge(&call, result).map_err(Fault::into_failed)?;
+            let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+            let (page, _) = response.clone().check(&call, result).map_err(AwsCallError::into_failed)?;
             let found = page.parameters.unwrap_or_default().into_iter().find(|found| found.name() == Some(name));
             // AWS gives empty pages with more behind them.
             match (found, page.next_token) {
@@ -225,14 +225,14 @@ impl ParameterStore {
             Heard::Reading(_) | Heard::Unreadable(_) => return Err(stale()),
         }
         let call = Call::json("PutParameter", format!("parameter {name}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.client.put_parameter().name(&name).value(text).overwrite(true);
         let request = request.set_type(kept.r#type).set_key_id(kept.key_id).set_description(kept.description);
         let request = request.set_allowed_pattern(kept.allowed_pattern).set_data_type(kept.data_type);
         // A tier can only be raised, and left out it would be the account's default.
         let request = request.set_tier(kept.tier.filter(|tier| *tier != ParameterTier::Standard));
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (output, _) = witness.judge(&call, result).map_err(|fault| fault.into_failure_of(given))?;
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (output, _) = response.check(&call, result).map_err(|error| error.into_failure_of(given))?;
         if write.replaces.0.parse() == Ok(output.version - 1) {
             return Ok(());
         }
@@ -267,11 +267,11 @@ impl Backend for ParameterStore {
             let page = match self.page(token.clone(), true).await {
                 Ok(page) => page,
                 // A key that is not for us seals one of them: each by itself, to know which.
-                Err(fault) if fault.is_denied() => {
+                Err(error) if error.is_denied() => {
                     let page = match self.page(token, false).await {
                         Ok(page) => page,
-                        Err(fault) => {
-                            all.push((String::new(), Err(fault.into_failed())));
+                        Err(error) => {
+                            all.push((String::new(), Err(error.into_failed())));
                             return settled(all, Vec::new());
                         }
                     };
@@ -281,8 +281,8 @@ impl Backend for ParameterStore {
                     all.extend(names.into_iter().zip(heard));
                     GetParametersByPathOutput::builder().set_next_token(page.next_token).build()
                 }
-                Err(fault) => {
-                    all.push((String::new(), Err(fault.into_failed())));
+                Err(error) => {
+                    all.push((String::new(), Err(error.into_failed())));
                     return settled(all, Vec::new());
                 }
             };
@@ -321,7 +321,7 @@ impl Backend for ParameterStore {
         for name in names {
             let version = match self.one(name).await? {
                 Reading::Value { version, .. } => version.0.parse::<i64>().ok().filter(|version| *version > 1),
-                Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
+                Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
             };
             replaced.push(match version {
                 Some(version) => self.version(name, version - 1).await?,

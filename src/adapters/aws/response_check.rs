@@ -54,9 +54,9 @@ pub(super) struct Seen {
 
 /// The interceptor; one for each call.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Witness(Arc<Mutex<Seen>>);
+pub(super) struct ResponseCheck(Arc<Mutex<Seen>>);
 
-impl Witness {
+impl ResponseCheck {
     /// What was seen until now.
     pub(super) fn seen(&self) -> Seen {
         self.0.lock().map(|seen| seen.clone()).unwrap_or_else(|poisoned| poisoned.into_inner().clone())
@@ -70,9 +70,9 @@ impl Witness {
     }
 }
 
-impl Intercept for Witness {
+impl Intercept for ResponseCheck {
     fn name(&self) -> &'static str {
-        "Witness"
+        "ResponseCheck"
     }
 
     /// The last hook before the request leaves.

@@ -17,8 +17,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::client::{Aws, ConnectError};
-use super::error::{Call, Fault};
-use super::response_check::Witness;
+use super::error::{AwsCallError, Call};
+use super::response_check::ResponseCheck;
 use crate::adapters::bounds::{Budget, MOST_PAGES, TooLarge};
 use crate::adapters::redact::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after, read_each};
@@ -45,7 +45,7 @@ const AT_ONCE: usize = 16;
 const PAGE: i32 = 100;
 
 /// The secrets of one region whose names begin with a prefix.
-pub struct SecretsManager {
+pub struct SecretsManagerStore {
     client: Client,
     prefix: String,
     region: String,
@@ -62,30 +62,30 @@ impl Aws {
         &self,
         region: Option<&str>,
         prefix: &str,
-    ) -> Result<SecretsManager, ConnectError> {
+    ) -> Result<SecretsManagerStore, ConnectError> {
         let client = self.secrets_manager(region).await?;
         let region = client.config().region().map_or_else(String::new, ToString::to_string);
-        Ok(SecretsManager { client, prefix: prefix.to_owned(), region, aws: self.clone() })
+        Ok(SecretsManagerStore { client, prefix: prefix.to_owned(), region, aws: self.clone() })
     }
 }
 
 /// Every secret's name behind the prefix, and why it is not ours to write where it is not.
 type Listed = BTreeMap<String, Option<&'static str>>;
 
-impl SecretsManager {
+impl SecretsManagerStore {
     async fn list(&self, budget: &Budget) -> Result<Listed, CallError> {
         let call = Call::json("ListSecrets", format!("secrets below \"{}\"", self.prefix));
         let mut secrets = Listed::new();
         let mut token = None;
         for _ in 0..MOST_PAGES {
-            let witness = Witness::default();
+            let response = ResponseCheck::default();
             let mut request = self.client.list_secrets().max_results(PAGE).set_next_token(token.take());
             if !self.prefix.is_empty() {
                 let filter = Filter::builder().key(FilterNameStringType::Name).values(&self.prefix);
                 request = request.filters(filter.build());
             }
-            let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-            let (page, _) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+            let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+            let (page, _) = response.check(&call, result).map_err(AwsCallError::into_call_error)?;
             let names = page.secret_list().iter().filter_map(SecretListEntry::name).map(str::len);
             budget.take_page(names.sum()).map_err(|why| self.too_large(why))?;
             secrets.extend(page.secret_list().iter().filter_map(|secret| self.listed(secret)));
@@ -132,18 +132,18 @@ impl SecretsManager {
     async fn value(&self, name: &str, label: &str, budget: &Budget) -> Result<Option<(Version, SecretValue)>, Failed> {
         let name = format!("{}{name}", self.prefix);
         let call = Call::json("GetSecretValue", format!("secret {name}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.client.get_secret_value().secret_id(&name).version_stage(label);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let output = match witness.judge(&call, result) {
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let output = match response.check(&call, result) {
             Ok((output, _)) => output,
             // The last is said of a secret that is pending deletion.
-            Err(fault)
-                if matches!(fault.refusal_code(), Some("ResourceNotFoundException" | "InvalidRequestException")) =>
+            Err(error)
+                if matches!(error.refusal_code(), Some("ResourceNotFoundException" | "InvalidRequestException")) =>
             {
                 return Ok(None);
             }
-            Err(fault) => return Err(fault.into_failed()),
+            Err(error) => return Err(error.into_failed()),
         };
         if output.name.as_deref() != Some(name.as_str()) {
             return Err(about_another(&call).into());
@@ -192,19 +192,19 @@ impl SecretsManager {
         };
         let staged = self.stage(&name, kind, write, token(intent, &name), given).await?;
         let call = Call::json("UpdateSecretVersionStage", format!("secret {name}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.client.update_secret_version_stage().secret_id(&name).version_stage(CURRENT);
         let request = request.move_to_version_id(staged).remove_from_version_id(replaced);
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        match witness.judge(&call, result) {
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        match response.check(&call, result) {
             Ok((output, _)) if output.name.as_ref().is_some_and(|other| *other != name) => {
                 Err(Failure::Unknown(about_another(&call).message))
             }
             Ok(_) => Ok(()),
-            Err(fault) if fault.refusal_code() == Some("InvalidParameterException") => {
+            Err(error) if error.refusal_code() == Some("InvalidParameterException") => {
                 Err(Refusal::new(RefusalKind::Stale, format!("{name} has changed since it was read")).into())
             }
-            Err(fault) => Err(fault.into_failure_of(given)),
+            Err(error) => Err(error.into_failure_of(given)),
         }
     }
 
@@ -219,14 +219,14 @@ impl SecretsManager {
         given: &Secrets<'_>,
     ) -> Result<String, Failure> {
         let call = Call::json("PutSecretValue", format!("secret {name}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.client.put_secret_value().secret_id(name).version_stages(STAGED);
         let request = request.client_request_token(token.to_string());
         let request = match value.expose_text() {
             Some(text) if kind == "text" => request.secret_string(text),
             Some(_) | None => request.secret_binary(Blob::new(value.expose())),
         };
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
         let nothing_read_it = |failure| match failure {
             Failure::Unknown(why) => {
                 Refusal::new(RefusalKind::Other, format!("{why}; nothing current was changed")).into()
@@ -234,7 +234,7 @@ impl SecretsManager {
             refused @ Failure::Refused(_) => refused,
         };
         let (output, _) =
-            witness.judge(&call, result).map_err(|fault| nothing_read_it(fault.into_failure_of(given)))?;
+            response.check(&call, result).map_err(|error| nothing_read_it(error.into_failure_of(given)))?;
         if output.name.as_ref().is_some_and(|other| other != name) {
             return Err(nothing_read_it(Failure::Unknown(about_another(&call).message)));
         }
@@ -257,7 +257,7 @@ fn token(intent: IntentLine, name: &str) -> Uuid {
 }
 
 #[async_trait]
-impl Backend for SecretsManager {
+impl Backend for SecretsManagerStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
     }
@@ -280,7 +280,7 @@ impl Backend for SecretsManager {
         all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
         let ours = |(name, reading): (String, Reading)| match (listed.get(&name), reading) {
             (Some(Some(why)), Reading::Value { version, value }) => {
-                (name, Reading::NotOurs { version, value, why: (*why).to_owned() })
+                (name, Reading::Managed { version, value, why: (*why).to_owned() })
             }
             (_, reading) => (name, reading),
         };

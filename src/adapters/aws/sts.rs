@@ -6,8 +6,8 @@ use aws_credential_types::Credentials;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 
 use super::client::Aws;
-use super::error::{Call, Fault};
-use super::response_check::{Seen, Witness};
+use super::error::{AwsCallError, Call};
+use super::response_check::{ResponseCheck, Seen};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use crate::rotation::name::{AccessKeyId, AccountId, UserId};
@@ -24,10 +24,10 @@ const FORBIDDEN: &[&str] = &["AccessDenied", "AccessDeniedException"];
 impl Identity for Aws {
     async fn caller(&self) -> Result<Caller, CallError> {
         let call = Call::xml(OPERATION, "the credentials in use".to_owned());
-        let witness = Witness::default();
-        let request = self.sts.get_caller_identity().customize().interceptor(witness.clone());
+        let response = ResponseCheck::default();
+        let request = self.sts.get_caller_identity().customize().interceptor(response.clone());
         let result = Box::pin(request.send()).await;
-        let (output, seen) = witness.judge(&call, result).map_err(Fault::into_call_error)?;
+        let (output, seen) = response.check(&call, result).map_err(AwsCallError::into_call_error)?;
         let key = seen.signed_by.as_deref().and_then(|id| AccessKeyId::new(id).ok());
         let answer = Answer::of(output, &call, seen)?;
         Ok(Caller { account: answer.account, arn: answer.arn, key, at: answer.at })
@@ -39,38 +39,38 @@ impl Identity for Aws {
 
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
         let call = Call::xml("GetAccessKeyInfo", format!("key {id}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let request = self.sts.get_access_key_info().access_key_id(id.as_str());
-        let result = Box::pin(request.customize().interceptor(witness.clone()).send()).await;
-        let (output, seen) = match witness.judge(&call, result) {
+        let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
+        let (output, seen) = match response.check(&call, result) {
             Ok(answer) => answer,
-            Err(fault) => {
-                let error = fault.into_call_error();
+            Err(error) => {
+                let error = error.into_call_error();
                 return if error.kind == CallErrorKind::NoSuchEntity { Ok(None) } else { Err(error) };
             }
         };
         let account = output.account.and_then(|account| AccountId::new(account).ok());
-        let unreadable = || Fault::unreadable(&call, seen, "the answer names no account").into_call_error();
+        let unreadable = || AwsCallError::unreadable(&call, seen, "the answer names no account").into_call_error();
         account.map(Some).ok_or_else(unreadable)
     }
 
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
         let call = Call::xml(OPERATION, format!("key {id}"));
-        let witness = Witness::default();
+        let response = ResponseCheck::default();
         let pair = Credentials::new(id.as_str(), secret.expose(), None, None, "rotator");
         // The SDK gives an operation with credentials of its own a cache of its own, gone when the call is over.
         let config = aws_sdk_sts::config::Builder::new().credentials_provider(pair);
-        let request = self.sts.get_caller_identity().customize().config_override(config).interceptor(witness.clone());
+        let request = self.sts.get_caller_identity().customize().config_override(config).interceptor(response.clone());
         let result = Box::pin(request.send()).await;
-        let (output, seen) = match witness.judge(&call, result) {
+        let (output, seen) = match response.check(&call, result) {
             Ok(answer) => answer,
             // This call is signed by the pair and needs no permission, so a denial is about the pair, or about the way.
-            Err(fault) if fault.refusal_code().is_some() && (fault.is_denied() || fault.is_about_credentials()) => {
-                let forbidden = FORBIDDEN.contains(&fault.refusal_code().unwrap_or_default());
-                let code = fault.about(secret.expose()).shown_code();
+            Err(error) if error.refusal_code().is_some() && (error.is_denied() || error.is_about_credentials()) => {
+                let forbidden = FORBIDDEN.contains(&error.refusal_code().unwrap_or_default());
+                let code = error.about(secret.expose()).shown_code();
                 return Ok(if forbidden { WhoIs::Forbidden { code } } else { WhoIs::NotAccepted { code } });
             }
-            Err(fault) => return Err(fault.about(secret.expose()).into_call_error()),
+            Err(error) => return Err(error.about(secret.expose()).into_call_error()),
         };
         let answer = Answer::of(output, &call, seen)?;
         Ok(match user_of(&answer.arn, &answer.account) {
@@ -89,7 +89,7 @@ struct Answer {
 
 impl Answer {
     fn of(output: GetCallerIdentityOutput, call: &Call, seen: Seen) -> Result<Self, CallError> {
-        let unreadable = |why| Fault::unreadable(call, seen.clone(), why).into_call_error();
+        let unreadable = |why| AwsCallError::unreadable(call, seen.clone(), why).into_call_error();
         let account = output.account.and_then(|account| AccountId::new(account).ok());
         let account = account.ok_or_else(|| unreadable("the answer names no account"))?;
         let arn = output.arn.filter(|arn| is_arn(arn)).ok_or_else(|| unreadable("the answer holds no ARN"))?;

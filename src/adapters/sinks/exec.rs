@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::adapters::redact::{Said, Secrets, Words};
 use crate::adapters::subprocess::child::LEAST_TIME;
-use crate::adapters::subprocess::program::{ExecProgram, Told, ask};
+use crate::adapters::subprocess::program::{ExecProgram, ProgramReply, ask};
 use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::sink::{Sink, SinkWrite};
@@ -56,8 +56,8 @@ impl ExecSink {
 async fn hello(program: &ExecProgram, limit: Duration) -> Result<(StoreIdentity, Duration), String> {
     let called = program.called();
     let lines = match ask::<Line>(program, limit, json!({ "op": "hello" })).await {
-        Told::Lines(lines) => lines,
-        Told::NotStarted(why) | Told::Failed(why) | Told::TooLarge(why) => return Err(why),
+        ProgramReply::Lines(lines) => lines,
+        ProgramReply::NotStarted(why) | ProgramReply::Failed(why) | ProgramReply::TooLarge(why) => return Err(why),
     };
     match lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()) {
         Some(Line { identity: Some(identity), late_writes_seconds, .. }) => {
@@ -93,9 +93,9 @@ impl Sink for ExecSink {
             "secret_access_key": write.secret.expose(),
         });
         let lines = match ask::<Line>(&self.program, self.limit, request).await {
-            Told::Lines(lines) => lines,
-            Told::NotStarted(why) => return refused(why),
-            Told::Failed(why) | Told::TooLarge(why) => return Err(Failure::Unknown(why)),
+            ProgramReply::Lines(lines) => lines,
+            ProgramReply::NotStarted(why) => return refused(why),
+            ProgramReply::Failed(why) | ProgramReply::TooLarge(why) => return Err(Failure::Unknown(why)),
         };
         let about = format!("{} in {}", write.follows, self.program.called());
         let told = |error: Option<Said>| {

@@ -14,13 +14,13 @@ use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::secret::SecretValue;
 
 /// A store with names of its own.
-pub struct Named {
+pub struct BackendStore {
     name: StoreName,
     naming: Naming,
     backend: Arc<dyn Backend>,
 }
 
-impl Named {
+impl BackendStore {
     /// `backend` under the name `name`.
     #[must_use]
     pub fn new(name: StoreName, naming: Naming, backend: Arc<dyn Backend>) -> Self {
@@ -38,7 +38,7 @@ fn there(natives: &[Option<String>]) -> Vec<String> {
 }
 
 #[async_trait]
-impl SecretStore for Named {
+impl SecretStore for BackendStore {
     fn name(&self) -> &StoreName {
         &self.name
     }

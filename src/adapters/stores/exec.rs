@@ -15,7 +15,7 @@ use super::{Backend, NativeWrite, after};
 use crate::adapters::bounds::Budget;
 use crate::adapters::redact::{Failed, Heard, Said, Secrets, Words, settled};
 use crate::adapters::subprocess::child::LEAST_TIME;
-use crate::adapters::subprocess::program::{ExecProgram, Told, ask};
+use crate::adapters::subprocess::program::{ExecProgram, ProgramReply, ask};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
@@ -91,8 +91,12 @@ impl ExecStore {
         let limit = call_timeout.max(LEAST_TIME);
         let failed = |why: String| CallError::new(CallErrorKind::Other, why);
         let hello = match ask::<Line>(&program, limit, json!({ "op": "hello" })).await {
-            Told::Lines(lines) => lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some()),
-            Told::NotStarted(why) | Told::Failed(why) | Told::TooLarge(why) => return Err(failed(why)),
+            ProgramReply::Lines(lines) => {
+                lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some())
+            }
+            ProgramReply::NotStarted(why) | ProgramReply::Failed(why) | ProgramReply::TooLarge(why) => {
+                return Err(failed(why));
+            }
         };
         let Some(Line { identity: Some(identity), late_writes_seconds, read_only, .. }) = hello else {
             return Err(failed(format!("{} does not say which store it is", program.called())));
@@ -109,7 +113,7 @@ impl ExecStore {
 
     async fn get(&self, name: &str) -> Result<Heard, Failed> {
         match ask::<Line>(&self.program, self.limit, json!({ "op": "get", "name": name })).await {
-            Told::Lines(lines) => {
+            ProgramReply::Lines(lines) => {
                 if lines.iter().any(|line| line.name.as_ref().is_some_and(|other| other != name)) {
                     let called = self.program.called();
                     return Err(unavailable(format!("{called} answered about another entry than {name}")).into());
@@ -117,8 +121,8 @@ impl ExecStore {
                 let heard = lines.into_iter().find_map(|mut line| line.heard());
                 heard.ok_or_else(|| unavailable(format!("{} says nothing of {name}", self.program.called())).into())
             }
-            Told::TooLarge(why) => Ok(Heard::Unreadable(Words::ours(why))),
-            Told::NotStarted(why) | Told::Failed(why) => Err(unavailable(why).into()),
+            ProgramReply::TooLarge(why) => Ok(Heard::Unreadable(Words::ours(why))),
+            ProgramReply::NotStarted(why) | ProgramReply::Failed(why) => Err(unavailable(why).into()),
         }
     }
 
@@ -131,9 +135,9 @@ impl ExecStore {
             None => request["value_base64"] = STANDARD.encode(write.value.expose()).into(),
         }
         let lines = match ask::<Line>(&self.program, self.limit, request).await {
-            Told::Lines(lines) => lines,
-            Told::NotStarted(why) => return refused(RefusalKind::Other, why),
-            Told::Failed(why) | Told::TooLarge(why) => return Err(Failure::Unknown(why)),
+            ProgramReply::Lines(lines) => lines,
+            ProgramReply::NotStarted(why) => return refused(RefusalKind::Other, why),
+            ProgramReply::Failed(why) | ProgramReply::TooLarge(why) => return Err(Failure::Unknown(why)),
         };
         let about = format!("{} in {}", write.name, self.program.called());
         let told = |error: Option<Said>| {
@@ -172,12 +176,12 @@ impl Backend for ExecStore {
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
         let called = self.program.called();
         let lines = match ask::<Line>(&self.program, self.limit, json!({ "op": "list" })).await {
-            Told::Lines(lines) => lines,
-            Told::TooLarge(why) => {
+            ProgramReply::Lines(lines) => lines,
+            ProgramReply::TooLarge(why) => {
                 let message = format!("{why}; let its list have names only, and it is asked for each value");
                 return Err(CallError::new(CallErrorKind::Other, message));
             }
-            Told::NotStarted(why) | Told::Failed(why) => return Err(unavailable(why)),
+            ProgramReply::NotStarted(why) | ProgramReply::Failed(why) => return Err(unavailable(why)),
         };
         if let Some(why) = lines.iter().find(|line| line.name.is_none()).and_then(|line| line.error.as_ref()) {
             let words = Words::ours(called).because(why);

@@ -13,7 +13,7 @@ use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::secret::SecretValue;
 
 /// A store of which not everything is used.
-pub struct Chosen {
+pub struct FilteredStore {
     /// The store.
     pub store: Arc<dyn SecretStore>,
     /// Only these entries are seen; all, where there is no pattern.
@@ -25,7 +25,7 @@ pub struct Chosen {
 }
 
 #[async_trait]
-impl SecretStore for Chosen {
+impl SecretStore for FilteredStore {
     fn name(&self) -> &StoreName {
         self.store.name()
     }

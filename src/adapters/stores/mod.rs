@@ -17,6 +17,6 @@ pub mod vault;
 
 pub use backend::{Backend, NativeWrite};
 pub(in crate::adapters) use backend::{after, read_each};
-pub use backend_store::Named;
-pub use filtered_store::Chosen;
+pub use backend_store::BackendStore;
+pub use filtered_store::FilteredStore;
 pub use naming::Naming;

@@ -49,7 +49,7 @@ impl ExecProgram {
 }
 
 /// What came of a question.
-pub(in crate::adapters) enum Told<L> {
+pub(in crate::adapters) enum ProgramReply<L> {
     /// Every line of a program that ended well.
     Lines(Vec<L>),
     /// The program never ran.
@@ -61,7 +61,7 @@ pub(in crate::adapters) enum Told<L> {
 }
 
 /// Starts the program (no shell) and asks it one thing.
-pub(in crate::adapters) async fn ask<L>(program: &ExecProgram, limit: Duration, mut request: Value) -> Told<L>
+pub(in crate::adapters) async fn ask<L>(program: &ExecProgram, limit: Duration, mut request: Value) -> ProgramReply<L>
 where
     L: DeserializeOwned + Send + 'static,
 {
@@ -70,29 +70,34 @@ where
     line.push(b'\n');
     let started = program.clone();
     let told = tokio::task::spawn_blocking(move || talk(&started, &line, limit)).await;
-    told.unwrap_or_else(|_| Told::Failed(format!("{} gave no answer", program.called())))
+    told.unwrap_or_else(|_| ProgramReply::Failed(format!("{} gave no answer", program.called())))
 }
 
 /// Starts the program, gives it the request and reads all that it says.
-fn talk<L: DeserializeOwned>(program: &ExecProgram, request: &[u8], limit: Duration) -> Told<L> {
+fn talk<L: DeserializeOwned>(program: &ExecProgram, request: &[u8], limit: Duration) -> ProgramReply<L> {
     let called = program.called();
     let Some(mut command) = program.command() else {
-        return Told::NotStarted("exec: names no program".to_owned());
+        return ProgramReply::NotStarted("exec: names no program".to_owned());
     };
     match child::run(&mut command, request, limit) {
         Ran::Ended { status, said } if status.success() => parse(&called, &said),
-        Ran::Ended { .. } => Told::Failed(format!("{called} failed; run it by hand to see what it says")),
-        Ran::NotStarted(error) => Told::NotStarted(format!("{called} could not be started: {error}")),
+        Ran::Ended { .. } => ProgramReply::Failed(format!("{called} failed; run it by hand to see what it says")),
+        Ran::NotStarted(error) => ProgramReply::NotStarted(format!("{called} could not be started: {error}")),
         Ran::TooLarge => {
             let most = child::LARGEST / (1024 * 1024);
-            Told::TooLarge(format!("{called} says more than {most} MiB, and rotator reads no more of one answer"))
+            ProgramReply::TooLarge(format!(
+                "{called} says more than {most} MiB, and rotator reads no more of one answer"
+            ))
         }
-        Ran::Killed => Told::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
+        Ran::Killed => ProgramReply::Failed(format!("{called} did not answer within {} s", limit.as_secs())),
     }
 }
 
-fn parse<L: DeserializeOwned>(called: &str, bytes: &[u8]) -> Told<L> {
+fn parse<L: DeserializeOwned>(called: &str, bytes: &[u8]) -> ProgramReply<L> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let lines: Result<Vec<L>, _> = lines.map(serde_json::from_slice).collect();
-    lines.map_or_else(|_| Told::Failed(format!("{called} says what is no JSON object on a line")), Told::Lines)
+    lines.map_or_else(
+        |_| ProgramReply::Failed(format!("{called} says what is no JSON object on a line")),
+        ProgramReply::Lines,
+    )
 }

@@ -23,18 +23,18 @@ use crate::rotation::shell::operand;
 /// Exit code 2 if there is no such file, it is not valid or there is no terminal to ask on; 1 if the answer is no or the
 /// record cannot be made.
 pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
-    let around = &context.around;
+    let host = &context.host;
     let named = args.file.as_deref().or(context.global.config.as_deref());
     let found = match named {
-        Some(path) => Found::named(path, "the command line", around)?,
-        None => Found::look(None, around)?.ok_or_else(no_file)?,
+        Some(path) => Found::named(path, "the command line", host)?,
+        None => Found::look(None, host)?.ok_or_else(no_file)?,
     };
-    let reach = found.reach(around)?;
+    let reach = found.reach(host)?;
     let exposed = found.exposed()?;
     let asks = context.terminal.can_ask && !args.yes;
     if context.terminal.is_json() {
         if args.yes {
-            found.allow(around)?;
+            found.allow(host)?;
         }
         let of =
             |kind| reach.iter().filter(move |one: &&Reach| one.kind == kind).map(|one| &one.what).collect::<Vec<_>>();
@@ -57,7 +57,7 @@ pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
     if !asks && !args.yes {
         return Err(not_asked(&found.path));
     }
-    found.allow(around)?;
+    found.allow(host)?;
     context
         .terminal
         .say(&format!("{} is allowed as it is now; once it has changed, allow it again", found.path.display()));

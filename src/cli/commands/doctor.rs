@@ -17,7 +17,7 @@ use crate::cli::output::document::to_bytes;
 use crate::cli::output::entry_counts;
 use crate::cli::output::summary::to_stdout;
 use crate::cli::output::terminal::printable;
-use crate::cli::wiring::aws::Connected;
+use crate::cli::wiring::aws::AwsAccounts;
 use crate::cli::wiring::{self, storage_failed};
 use crate::drive::owner::Owner;
 use crate::drive::pace::Operation;
@@ -114,7 +114,7 @@ fn writable_from(path: &Path) -> Result<(), CliError> {
 }
 
 async fn world(context: &Context, config: &Config) -> Vec<Check> {
-    let mut checks = match Connected::by(config).await {
+    let mut checks = match AwsAccounts::by(config).await {
         Ok(aws) => stores(context, config, &aws).await,
         Err(error) => return vec![Check::of("credentials", Err(error))],
     };
@@ -213,7 +213,7 @@ async fn writes(world: &World, found: &Survey) -> Vec<Check> {
 }
 
 /// Whether each store is there and says which it is.
-async fn stores(context: &Context, config: &Config, aws: &Connected) -> Vec<Check> {
+async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Check> {
     let mut checks = Vec::new();
     for settings in &config.stores {
         let name = &settings.uri.name;

@@ -22,7 +22,7 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     let path = &args.file;
     // A file that is found already and cannot be used is reported before another one is written. One that is named may be
     // the very file that is to be written.
-    if context.global.config.is_none() && !context.around.names_a_file() {
+    if context.global.config.is_none() && !context.host.names_a_file() {
         context.config(&Default::default())?;
     }
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
@@ -41,8 +41,8 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
         CliError::failed(format!("{} cannot be written: {error}", path.display()), "remove it and try again")
     })?;
     drop(file);
-    let written = Found::named(path, "the command line", &context.around)?;
-    if let Err(error) = written.allow(&context.around) {
+    let written = Found::named(path, "the command line", &context.host)?;
+    if let Err(error) = written.allow(&context.host) {
         // Nothing in it needs that word.
         context.terminal.warn(&format!("rotator: warning: {error}"));
     }

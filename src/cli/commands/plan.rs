@@ -13,7 +13,7 @@ use crate::cli::output::document::{PlanDocument, to_bytes};
 use crate::cli::output::entry_counts;
 use crate::cli::output::summary::to_stdout;
 use crate::cli::output::table::{self, Paint};
-use crate::cli::snapshot::{Picture, ReadMade, read_in_sinks};
+use crate::cli::snapshot::{ReadMade, Snapshot, read_in_sinks};
 use crate::cli::wiring::{self, storage_failed};
 use crate::drive::campaign::CampaignError;
 use crate::drive::sinks::InSinks;
@@ -29,7 +29,7 @@ use crate::journal::store::StorageError;
 pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let config = context.config(args)?;
     let choice = config.choice(args)?;
-    let (picture, taken) = what_is_taken(&config)?;
+    let (snapshot, taken) = what_is_taken(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
@@ -43,7 +43,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     survey.check_only().map_err(|error| campaign_failed(&error))?;
     let document = PlanDocument::new(&survey.due, &survey.left_alone);
     let number = document.due.len();
-    let in_flight = picture.open.len();
+    let in_flight = snapshot.open.len();
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&document))?;
     } else {
@@ -73,19 +73,19 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
 }
 
 /// What the journal says, and the keys that `run` would not open because of it: the same that the drive takes from it.
-pub(super) fn what_is_taken(config: &Config) -> Result<(Picture, Taken), CliError> {
+pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliError> {
     let Some(reader) = wiring::read_journal(&config.journal)? else { return Ok(Default::default()) };
     let read = || {
         let in_sinks = if config.sinks.is_empty() { InSinks::new() } else { read_in_sinks(&reader)? };
-        Ok((Picture::read(&reader)?, in_sinks))
+        Ok((Snapshot::read(&reader)?, in_sinks))
     };
-    let (picture, in_sinks) = read().map_err(|error: StorageError| storage_failed(&error))?;
+    let (snapshot, in_sinks) = read().map_err(|error: StorageError| storage_failed(&error))?;
     let mut taken = Taken { in_sinks, made: Some(Arc::new(ReadMade(Mutex::new(reader)))), ..Taken::default() };
-    for summary in &picture.open {
+    for summary in &snapshot.open {
         taken.take(&summary.rotation);
     }
-    if picture.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
-        taken.made_by_campaign.extend(picture.of_campaign.iter().filter_map(|s| s.rotation.new_key.clone()));
+    if snapshot.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
+        taken.made_by_campaign.extend(snapshot.of_campaign.iter().filter_map(|s| s.rotation.new_key.clone()));
     }
-    Ok((picture, taken))
+    Ok((snapshot, taken))
 }

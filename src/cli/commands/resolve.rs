@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::run::{End, block_on, drive_on};
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::Context;
-use crate::cli::args::Word;
+use crate::cli::args::Resolution;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::backup_hints;
-use crate::cli::output::summary::Ended;
+use crate::cli::output::summary::CommandKind;
 use crate::cli::wiring::{self, storage_failed};
 use crate::drive::report::with_causes;
 use crate::journal::clock::Clock;
@@ -96,9 +96,9 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
 ///
 /// # Errors
 /// Exit code 2 unless the rotation asks about that key, or its new pair is stored; else as `resume`.
-pub fn resolve(context: &Context, id: RotationId, word: &Word) -> Result<Exit, CliError> {
-    say(context, id, |_, rotation| match (&word.delete_key, &word.keep_key, &word.leave_sink) {
-        (None, None, None) if word.finish => finish(rotation),
+pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Result<Exit, CliError> {
+    say(context, id, |_, rotation| match (&resolution.delete_key, &resolution.keep_key, &resolution.leave_sink) {
+        (None, None, None) if resolution.finish => finish(rotation),
         (Some(key), None, None) => {
             check_key(rotation, key)?;
             Ok(Asked::DeleteKey { key: key.clone() })
@@ -212,7 +212,7 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
 fn say(
     context: &Context,
     id: RotationId,
-    word: impl FnOnce(&Config, &Rotation) -> Result<Asked, CliError>,
+    resolution: impl FnOnce(&Config, &Rotation) -> Result<Asked, CliError>,
 ) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let unknown =
@@ -231,7 +231,7 @@ fn say(
                 "`rotator status` lists those in flight",
             ));
         }
-        let asked = word(&config, &rotation)?;
+        let asked = resolution(&config, &rotation)?;
         let failed = |error| {
             CliError::failed(
                 format!("the journal failed: {}", with_causes(&error)),
@@ -242,5 +242,5 @@ fn say(
         let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
         Ok(())
     }))?;
-    drive_on(context, &config, &clock, &held, &[id], false, End { ended: Ended::Resume, waiting_ok: false })
+    drive_on(context, &config, &clock, &held, &[id], false, End { ended: CommandKind::Resume, waiting_ok: false })
 }

@@ -13,7 +13,7 @@ use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::PlanDocument;
-use crate::cli::output::summary::{Ended, Happened, conclude};
+use crate::cli::output::summary::{CommandKind, CommandOutcome, summarize};
 use crate::cli::output::table::{self, Paint};
 use crate::cli::output::terminal::printable;
 use crate::cli::runtime::{self, Signalled};
@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, &clock)?;
         if !agreed && is_at_rest(&held, &clock).await? {
-            let end = End { ended: Ended::Run, waiting_ok: args.waiting_ok };
+            let end = End { ended: CommandKind::Run, waiting_ok: args.waiting_ok };
             return finish(context, end, Report::default(), Some(not_agreed()), &signalled, &held).await;
         }
         let (mut asked, mut declined) = (!asks, None);
@@ -84,7 +84,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
             let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
             return Err(CliError { exit, ..failed });
         }
-        let end = End { ended: Ended::Run, waiting_ok: args.waiting_ok };
+        let end = End { ended: CommandKind::Run, waiting_ok: args.waiting_ok };
         finish(context, end, report, failure, &signalled, &held).await
     }))
 }
@@ -124,7 +124,7 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = wiring::hold_journal(&config.journal, &clock)?;
-    let end = End { ended: Ended::Resume, waiting_ok: args.waiting_ok };
+    let end = End { ended: CommandKind::Resume, waiting_ok: args.waiting_ok };
     drive_on(context, &config, &clock, &held, &args.ids, args.wait, end)
 }
 
@@ -229,7 +229,7 @@ fn lacking(failed: &[String]) -> CliError {
 #[derive(Clone, Copy)]
 pub(super) struct End {
     /// Which command.
-    pub(super) ended: Ended,
+    pub(super) ended: CommandKind,
     /// Whether what waits for a stated time counts as done.
     pub(super) waiting_ok: bool,
 }
@@ -242,8 +242,8 @@ async fn finish(
     signalled: &Signalled,
     held: &HeldJournal,
 ) -> Result<Exit, CliError> {
-    let happened = Happened { ended, waiting_ok, report, failure, signalled: signalled.exit() };
-    conclude(happened, held.journal.store(), context.terminal).await
+    let outcome = CommandOutcome { ended, waiting_ok, report, failure, signalled: signalled.exit() };
+    summarize(outcome, held.journal.store(), context.terminal).await
 }
 
 fn unknown(id: RotationId) -> CliError {

@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::summary::to_stdout;
 use crate::cli::output::table::{self, Paint};
-use crate::cli::snapshot::Picture;
+use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::{self, storage_failed};
 use crate::journal::store::Which;
 
@@ -51,12 +51,12 @@ fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliErro
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return Ok((empty(context), Exit::Done));
     };
-    let picture = Picture::read(&reader).map_err(|error| storage_failed(&error))?;
-    let text = show(context, args, &reader, &picture)?;
-    Ok((text, picture.tally().exit(args.waiting_ok)))
+    let snapshot = Snapshot::read(&reader).map_err(|error| storage_failed(&error))?;
+    let text = show(context, args, &reader, &snapshot)?;
+    Ok((text, snapshot.tally().exit(args.waiting_ok)))
 }
 
-fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, picture: &Picture) -> Result<Vec<u8>, CliError> {
+fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, snapshot: &Snapshot) -> Result<Vec<u8>, CliError> {
     let shown = match (args.id, args.all) {
         (Some(id), _) => {
             let found = reader.summary(id).map_err(|error| storage_failed(&error))?;
@@ -65,9 +65,9 @@ fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, picture: &Pic
             })?]
         }
         (None, true) => reader.summaries(Which::All).map_err(|error| storage_failed(&error))?,
-        (None, false) => picture.open.clone(),
+        (None, false) => snapshot.open.clone(),
     };
-    let document = picture.document(&shown);
+    let document = snapshot.document(&shown);
     if context.terminal.is_json() {
         return Ok(to_bytes(&document));
     }
@@ -75,24 +75,24 @@ fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, picture: &Pic
     if !text.is_empty() {
         text.push('\n');
     }
-    let due: Vec<_> = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
+    let due: Vec<_> = snapshot.left_alone().iter().filter(|note| note.due).cloned().collect();
     text.push_str(&table::left_alone_in_short(&due));
     text.push_str(&table::counts(document.counts));
-    text.push_str(&advice(picture));
+    text.push_str(&advice(snapshot));
     text.push('\n');
     Ok(text.into_bytes())
 }
 
-fn advice(picture: &Picture) -> String {
-    let unopened = picture.unopened();
+fn advice(snapshot: &Snapshot) -> String {
+    let unopened = snapshot.unopened();
     let keys = match unopened {
         0 => String::new(),
         1 => "; 1 due key is not rotated yet: `rotator run`".to_owned(),
         _ => format!("; {unopened} due keys are not rotated yet: `rotator run`"),
     };
-    let tally = picture.tally();
+    let tally = snapshot.tally();
     let goes_on = tally.waiting + tally.failed > 0;
-    let open = match (goes_on, tally.needs_operator() > 0, picture.next_time()) {
+    let open = match (goes_on, tally.needs_operator() > 0, snapshot.next_time()) {
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
         (true, _, Some(time)) => format!(": `rotator resume` goes on after {time}"),
@@ -103,7 +103,7 @@ fn advice(picture: &Picture) -> String {
 
 /// What there is to show where there is no journal.
 fn empty(context: &Context) -> Vec<u8> {
-    let document = Picture::default().document(&[]);
+    let document = Snapshot::default().document(&[]);
     if context.terminal.is_json() { to_bytes(&document) } else { b"nothing in flight\n".to_vec() }
 }
 

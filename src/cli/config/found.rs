@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::FILE_NAME;
 use super::layers::Layers;
-use super::location::Surroundings;
+use super::location::HostEnv;
 use super::reach::{Reach, reach};
 use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
@@ -85,17 +85,17 @@ pub(crate) struct Found {
 
 impl Found {
     /// The file that was named, else the first there is: in the working directory, in the XDG folder, in `/etc/rotator`.
-    pub(crate) fn look(named: Option<&Path>, around: &Surroundings) -> Result<Option<Self>, CliError> {
+    pub(crate) fn look(named: Option<&Path>, host: &HostEnv) -> Result<Option<Self>, CliError> {
         let by_flag = named.map(|path| (path.to_owned(), "--config"));
-        let by_variable = || around.variable("ROTATOR_CONFIG").map(|path| (PathBuf::from(path), "ROTATOR_CONFIG"));
+        let by_variable = || host.variable("ROTATOR_CONFIG").map(|path| (PathBuf::from(path), "ROTATOR_CONFIG"));
         if let Some((path, by)) = by_flag.or_else(by_variable) {
-            return Self::named(&path, by, around).map(Some);
+            return Self::named(&path, by, host).map(Some);
         }
-        let xdg = around.xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("rotator"));
+        let xdg = host.xdg_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("rotator"));
         let places = [
-            (Some(around.folder.clone()), Way::WorkingDirectory),
+            (Some(host.folder.clone()), Way::WorkingDirectory),
             (xdg, Way::InPlace("the XDG configuration folder")),
-            (Some(around.system.clone()), Way::InPlace("the configuration folder of the system")),
+            (Some(host.system.clone()), Way::InPlace("the configuration folder of the system")),
         ];
         for (folder, way) in places {
             let Some(path) = folder.map(|folder| folder.join(FILE_NAME)) else { continue };
@@ -107,9 +107,9 @@ impl Found {
     }
 
     /// The file at this path, which has to be there.
-    pub(crate) fn named(path: &Path, by: &'static str, around: &Surroundings) -> Result<Self, CliError> {
+    pub(crate) fn named(path: &Path, by: &'static str, host: &HostEnv) -> Result<Self, CliError> {
         // What is relative in the file counts from its folder, also once a program is started there.
-        let path = around.folder.join(path);
+        let path = host.folder.join(path);
         match read(&path)? {
             Some((text, metadata)) => Ok(Self { path, text, way: Way::Named(by), metadata }),
             None => Err(unreadable(&path, &ErrorKind::NotFound.into())),
@@ -127,11 +127,11 @@ impl Found {
     ///
     /// # Errors
     /// [`CliError::usage`] with what speaks against it and both ways on, or for a file that is not valid.
-    pub(crate) fn trust(&self, around: &Surroundings) -> Result<Trust, CliError> {
+    pub(crate) fn trust(&self, host: &HostEnv) -> Result<Trust, CliError> {
         if let Way::Named(by) = self.way {
             return Ok(Trust::Named(by));
         }
-        if self.is_allowed(around)? {
+        if self.is_allowed(host)? {
             return Ok(Trust::Allowed);
         }
         if let Some(why) = self.exposed()? {
@@ -141,7 +141,7 @@ impl Found {
             return Ok(Trust::InPlace(folder));
         }
         let asks: Vec<String> =
-            self.reach(around)?.into_iter().filter(|one| one.asks).map(|one| one.to_string()).collect();
+            self.reach(host)?.into_iter().filter(|one| one.asks).map(|one| one.to_string()).collect();
         if asks.is_empty() {
             return Ok(Trust::Harmless);
         }
@@ -151,8 +151,8 @@ impl Found {
     }
 
     /// What it would run, read and contact.
-    pub(crate) fn reach(&self, around: &Surroundings) -> Result<Vec<Reach>, CliError> {
-        reach(&self.layers()?, &self.path, around)
+    pub(crate) fn reach(&self, host: &HostEnv) -> Result<Vec<Reach>, CliError> {
+        reach(&self.layers()?, &self.path, host)
     }
 
     /// Who else may change it, if another user may.
@@ -173,8 +173,8 @@ impl Found {
         Ok(None)
     }
 
-    fn is_allowed(&self, around: &Surroundings) -> Result<bool, CliError> {
-        let Some(allowed) = around.allowed() else { return Ok(false) };
+    fn is_allowed(&self, host: &HostEnv) -> Result<bool, CliError> {
+        let Some(allowed) = host.allowed() else { return Ok(false) };
         allowed.has(&self.known_as(), self.text.as_bytes()).map_err(|error| {
             CliError::usage(
                 format!("whether {} is allowed cannot be told: {}", self.path.display(), with_causes(&error)),
@@ -184,8 +184,8 @@ impl Found {
     }
 
     /// Records that this user trusts it as it is.
-    pub(crate) fn allow(&self, around: &Surroundings) -> Result<(), CliError> {
-        let allowed = around.allowed().ok_or_else(|| {
+    pub(crate) fn allow(&self, host: &HostEnv) -> Result<(), CliError> {
+        let allowed = host.allowed().ok_or_else(|| {
             CliError::usage(
                 "neither XDG_STATE_HOME nor HOME says where to record what is allowed",
                 format!("set one of them, or name the file: rotator --config {}", quoted(&self.path)),
@@ -220,7 +220,7 @@ impl Found {
     }
 }
 
-impl Surroundings {
+impl HostEnv {
     /// The records of what this user has allowed; none where the user has no folder for them.
     fn allowed(&self) -> Option<AllowedFiles> {
         Some(AllowedFiles::in_folder(self.state_folder()?.join("allowed")))

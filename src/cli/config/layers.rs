@@ -63,7 +63,7 @@ impl fmt::Display for Origin {
 
 /// A value as it was given: one text, or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given {
+pub(super) struct RawSetting {
     /// The texts.
     pub(super) texts: Vec<String>,
     /// By whom.
@@ -139,7 +139,7 @@ impl Table {
 /// All settings that were given, the highest layer of each.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
-    given: BTreeMap<(&'static str, &'static str), Given>,
+    given: BTreeMap<(&'static str, &'static str), RawSetting>,
     /// The `[[store]]` tables, where nothing above the file says which stores there are.
     stores: Vec<Table>,
     /// The `[[account]]` tables.
@@ -150,7 +150,7 @@ pub(super) struct Layers {
 
 impl Layers {
     /// What was given for a setting.
-    pub(super) fn get(&self, section: &'static str, key: &'static str) -> Option<&Given> {
+    pub(super) fn get(&self, section: &'static str, key: &'static str) -> Option<&RawSetting> {
         self.given.get(&(section, key))
     }
 
@@ -169,7 +169,7 @@ impl Layers {
         &self.sinks
     }
 
-    fn insert(&mut self, setting: (&'static str, &'static str), given: Given) {
+    fn insert(&mut self, setting: (&'static str, &'static str), given: RawSetting) {
         if setting == ("", "store") {
             self.stores.clear();
         }
@@ -179,14 +179,14 @@ impl Layers {
     /// Lays a flag that may be given several times above what is there.
     pub(super) fn flags(&mut self, section: &'static str, key: &'static str, flag: &'static str, values: &[String]) {
         if !values.is_empty() {
-            self.insert((section, key), Given { texts: values.to_vec(), origin: Origin::Flag(flag) });
+            self.insert((section, key), RawSetting { texts: values.to_vec(), origin: Origin::Flag(flag) });
         }
     }
 
     /// Lays a flag above what is there.
     pub(super) fn flag(&mut self, section: &'static str, key: &'static str, flag: &'static str, value: Option<&str>) {
         if let Some(value) = value {
-            let given = Given { texts: vec![value.to_owned()], origin: Origin::Flag(flag) };
+            let given = RawSetting { texts: vec![value.to_owned()], origin: Origin::Flag(flag) };
             self.insert((section, key), given);
         }
     }
@@ -214,7 +214,7 @@ impl Layers {
             } else {
                 vec![value.clone()]
             };
-            self.insert((section, key), Given { texts, origin: Origin::Environment(name.clone()) });
+            self.insert((section, key), RawSetting { texts, origin: Origin::Environment(name.clone()) });
         }
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Layers {
         for (name, value) in table {
             if name == "store" && value.as_array().is_some_and(|array| array.iter().any(toml::Value::is_table)) {
                 let texts = vec!["[[store]]".to_owned()];
-                self.insert(("", "store"), Given { texts, origin: Origin::File(path.to_owned()) });
+                self.insert(("", "store"), RawSetting { texts, origin: Origin::File(path.to_owned()) });
                 self.stores = tables(path, "store", &OF_A_STORE, &value, "[[store]] tables, or one list of URIs")?;
                 continue;
             }
@@ -271,7 +271,7 @@ impl Layers {
             ));
         };
         let texts = texts(path, section, key, value)?;
-        self.insert((section, key), Given { texts, origin: Origin::File(path.to_owned()) });
+        self.insert((section, key), RawSetting { texts, origin: Origin::File(path.to_owned()) });
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ const SYSTEM_FOLDER: &str = "/etc/rotator";
 
 /// What the configuration depends on and does not say itself.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub struct HostEnv {
     /// The environment, as far as it is text.
     pub variables: Vec<(String, String)>,
     /// The working directory.
@@ -24,7 +24,7 @@ pub struct Surroundings {
     pub root: bool,
 }
 
-impl Surroundings {
+impl HostEnv {
     /// Those of this process.
     #[must_use]
     pub fn of_this_process() -> Self {

@@ -29,7 +29,7 @@ pub use accounts::AccountSettings;
 pub(crate) use found::Found;
 pub use found::Trust;
 use layers::Layers;
-pub use location::Surroundings;
+pub use location::HostEnv;
 pub use reach::{Reach, ReachKind};
 pub use sinks::{SinkKind, SinkSettings};
 pub use stores::{StoreKind, StoreSettings, StoreUri};
@@ -79,20 +79,20 @@ impl Config {
     ///
     /// # Errors
     /// [`CliError::usage`] for whatever is not known or cannot be understood, with its origin.
-    pub fn load(global: &Global, choice: &ChoiceArgs, around: &Surroundings) -> Result<Self, CliError> {
+    pub fn load(global: &Global, choice: &ChoiceArgs, host: &HostEnv) -> Result<Self, CliError> {
         // Whether the file is trusted cannot be said by the file itself.
         let mut above = Layers::default();
-        above.environment(&around.variables)?;
+        above.environment(&host.variables)?;
         ownership::trust_groups(values::trusted_groups(&above)?);
-        let found = Found::look(global.config.as_deref(), around)?;
-        let trust = found.as_ref().map(|found| found.trust(around)).transpose()?;
+        let found = Found::look(global.config.as_deref(), host)?;
+        let trust = found.as_ref().map(|found| found.trust(host)).transpose()?;
         let mut layers = match &found {
             Some(found) => found.layers()?,
             None => Layers::default(),
         };
-        layers.environment(&around.variables)?;
+        layers.environment(&host.variables)?;
         lay_flags(&mut layers, global, choice);
-        let mut config = values::read(&layers, around)?;
+        let mut config = values::read(&layers, host)?;
         ownership::trust_groups(config.trusted_groups.clone());
         (config.file, config.trust) = (found.map(|found| found.path), trust);
         tracing::info!("the configuration is {}", config.origin());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::layers::{Layers, Table};
-use super::location::{Surroundings, absolute};
+use super::location::{HostEnv, absolute};
 use super::stores::{StoreKind, StoreSettings};
 use super::values;
 use super::{SinkKind, sinks};
@@ -46,16 +46,16 @@ impl fmt::Display for Reach {
 }
 
 /// All that the file at `path` would do.
-pub(super) fn reach(layers: &Layers, path: &Path, around: &Surroundings) -> Result<Vec<Reach>, CliError> {
+pub(super) fn reach(layers: &Layers, path: &Path, host: &HostEnv) -> Result<Vec<Reach>, CliError> {
     let mut reaches = Reaches { folder: resolved(path.parent().unwrap_or(Path::new("/"))), all: Vec::new() };
     if let Some(given) = layers.get("", "journal") {
-        let base = path.parent().unwrap_or(&around.folder);
+        let base = path.parent().unwrap_or(&host.folder);
         for text in &given.texts {
             reaches.file("the journal ", &absolute(base, Path::new(text)));
         }
     }
     let stores = match layers.get("", "store") {
-        Some(_) => values::stores(layers, around)?,
+        Some(_) => values::stores(layers, host)?,
         None => Vec::new(),
     };
     stores.iter().for_each(|store| reaches.store(store));

@@ -9,10 +9,10 @@ use super::*;
 use crate::cli::args::{Cli, Command};
 use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
 
-fn surroundings(folder: &Path, variables: &[(&str, &str)]) -> Surroundings {
+fn surroundings(folder: &Path, variables: &[(&str, &str)]) -> HostEnv {
     let mut all = vec![("HOME".to_owned(), folder.join("home").display().to_string())];
     all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Surroundings { variables: all, folder: folder.to_owned(), system: folder.join("etc"), root: false }
+    HostEnv { variables: all, folder: folder.to_owned(), system: folder.join("etc"), root: false }
 }
 
 /// The configuration of `rotator run FLAGS…` in a folder whose rotator.toml holds `file`.
@@ -58,18 +58,18 @@ fn without_anything_the_defaults_hold() {
 fn files_are_in_the_xdg_folders_and_for_root_in_var_lib() {
     let folder = Path::new("/nowhere");
     let variables = [("XDG_STATE_HOME", "/state"), ("XDG_DATA_HOME", "relative"), ("HOME", "/home/me")];
-    let mut around = surroundings(folder, &variables);
-    around.variables.remove(0);
-    assert_eq!(around.default_journal().expect("a path"), Path::new("/state/rotator/journal.db"));
+    let mut host = surroundings(folder, &variables);
+    host.variables.remove(0);
+    assert_eq!(host.default_journal().expect("a path"), Path::new("/state/rotator/journal.db"));
     // A relative XDG folder is to be ignored.
     assert_eq!(
-        around.default_store().expect("a path").embedded_path(),
+        host.default_store().expect("a path").embedded_path(),
         Some(Path::new("/home/me/.local/share/rotator/store.db"))
     );
-    around.root = true;
-    assert_eq!(around.default_journal().expect("a path"), Path::new("/var/lib/rotator/journal.db"));
-    assert_eq!(around.default_store().expect("a path").name.as_str(), "sqlite:/var/lib/rotator/store.db");
-    let nowhere = Surroundings { variables: Vec::new(), root: false, ..around };
+    host.root = true;
+    assert_eq!(host.default_journal().expect("a path"), Path::new("/var/lib/rotator/journal.db"));
+    assert_eq!(host.default_store().expect("a path").name.as_str(), "sqlite:/var/lib/rotator/store.db");
+    let nowhere = HostEnv { variables: Vec::new(), root: false, ..host };
     assert_eq!(nowhere.default_journal().expect_err("no HOME").exit.code(), 2);
 }
 
@@ -254,9 +254,9 @@ fn a_file_means_its_paths_from_its_own_folder() {
     let elsewhere = folder.path().join("etc");
     std::fs::create_dir(&elsewhere).expect("made");
     std::fs::write(elsewhere.join("r.toml"), "journal = \"j.db\"\nstore = \"sqlite:s.db\"").expect("written");
-    let around = surroundings(folder.path(), &[]);
+    let host = surroundings(folder.path(), &[]);
     let cli = Cli::try_parse_from(["rotator", "status", "--config", &elsewhere.join("r.toml").display().to_string()]);
-    let config = Config::load(&cli.expect("valid").global, &ChoiceArgs::default(), &around).expect("valid");
+    let config = Config::load(&cli.expect("valid").global, &ChoiceArgs::default(), &host).expect("valid");
     assert_eq!(config.journal, elsewhere.join("j.db"));
     assert_eq!(embedded(&config), elsewhere.join("s.db"));
 }

@@ -8,8 +8,8 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::Config;
 use super::accounts;
-use super::layers::{Given, Layers, Origin};
-use super::location::{Surroundings, absolute};
+use super::layers::{Layers, Origin, RawSetting};
+use super::location::{HostEnv, absolute};
 use super::sinks;
 use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
@@ -25,15 +25,15 @@ const MOST_CONCURRENCY: usize = 1024;
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads every setting.
-pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, CliError> {
+pub(super) fn read(layers: &Layers, host: &HostEnv) -> Result<Config, CliError> {
     let policy = policy(layers)?;
-    let stores = stores(layers, around)?;
+    let stores = stores(layers, host)?;
     Ok(Config {
         file: None,
         trust: None,
         journal: match layers.get("", "journal") {
-            Some(given) => absolute(base(given, around), Path::new(not_empty("journal", given)?)),
-            None => around.default_journal()?,
+            Some(given) => absolute(base(given, host), Path::new(not_empty("journal", given)?)),
+            None => host.default_journal()?,
         },
         trusted_groups: trusted_groups(layers)?,
         accounts: accounts::read(layers.accounts(), &stores)?,
@@ -55,13 +55,13 @@ pub(super) fn read(layers: &Layers, around: &Surroundings) -> Result<Config, Cli
 }
 
 /// Those that were given highest: by flags, by the environment, or by the file, as URIs or as tables.
-pub(super) fn stores(layers: &Layers, around: &Surroundings) -> Result<Vec<StoreSettings>, CliError> {
+pub(super) fn stores(layers: &Layers, host: &HostEnv) -> Result<Vec<StoreSettings>, CliError> {
     let Some(given) = layers.get("", "store") else {
-        return Ok(vec![StoreSettings::whole(around.default_store()?)]);
+        return Ok(vec![StoreSettings::whole(host.default_store()?)]);
     };
     not_empty("store", given)?;
     let stores: Result<Vec<_>, CliError> = if layers.stores().is_empty() {
-        let uris = given.texts.iter().map(|text| StoreUri::parse(text.trim(), base(given, around)));
+        let uris = given.texts.iter().map(|text| StoreUri::parse(text.trim(), base(given, host)));
         uris.map(|uri| uri.map(StoreSettings::whole)).collect()
     } else {
         layers.stores().iter().map(StoreSettings::read).collect()
@@ -163,7 +163,7 @@ fn owner(layers: &Layers) -> Result<Owner, CliError> {
     Ok(Owner::Table(users, by_template))
 }
 
-fn checked_template(given: &Given) -> Result<String, CliError> {
+fn checked_template(given: &RawSetting) -> Result<String, CliError> {
     let template = one(given);
     let rest = template.replace("{app}", "").replace("{environment}", "");
     if template.is_empty() || rest.contains(['{', '}']) {
@@ -247,25 +247,25 @@ fn word<T: Copy>(layers: &Layers, key: &'static str, default: T, words: &[(&str,
     }
 }
 
-fn one(given: &Given) -> &str {
+fn one(given: &RawSetting) -> &str {
     given.texts.first().map_or("", |text| text.trim())
 }
 
-fn not_empty<'a>(key: &str, given: &'a Given) -> Result<&'a str, CliError> {
+fn not_empty<'a>(key: &str, given: &'a RawSetting) -> Result<&'a str, CliError> {
     match one(given) {
         "" => Err(bad(key, given, "", "name a file")),
         text => Ok(text),
     }
 }
 
-fn bad(key: &str, given: &Given, text: &str, hint: &str) -> CliError {
+fn bad(key: &str, given: &RawSetting, text: &str, hint: &str) -> CliError {
     CliError::usage(format!("{key} from {} cannot be \"{text}\"", given.origin), hint)
 }
 
 /// What a file says of paths is meant from its own folder.
-fn base<'a>(given: &'a Given, around: &'a Surroundings) -> &'a Path {
+fn base<'a>(given: &'a RawSetting, host: &'a HostEnv) -> &'a Path {
     match &given.origin {
-        Origin::File(path) => path.parent().unwrap_or(&around.folder),
-        Origin::Environment(_) | Origin::Flag(_) => &around.folder,
+        Origin::File(path) => path.parent().unwrap_or(&host.folder),
+        Origin::Environment(_) | Origin::Flag(_) => &host.folder,
     }
 }

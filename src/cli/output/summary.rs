@@ -9,7 +9,7 @@ use super::table::{self, Paint};
 use super::terminal::{Terminal, print};
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
-use crate::cli::snapshot::Picture;
+use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::storage_failed;
 use crate::drive::report::Report;
 use crate::journal::entry::Summary;
@@ -18,7 +18,7 @@ use crate::rotation::name::RotationId;
 
 /// Which command comes to its end: they differ in what to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum CommandKind {
     /// `run`.
     Run,
     /// `resume`, or an operator's word on one rotation.
@@ -26,9 +26,9 @@ pub enum Ended {
 }
 
 /// What happened.
-pub struct Happened {
+pub struct CommandOutcome {
     /// Which command.
-    pub ended: Ended,
+    pub ended: CommandKind,
     /// Whether what waits for a stated time counts as done.
     pub waiting_ok: bool,
     /// What the drive reports.
@@ -43,36 +43,36 @@ pub struct Happened {
 ///
 /// # Errors
 /// The failure that happened, with the code that stands above its own; or a journal or stdout that fails now.
-pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
-    let Happened { ended, waiting_ok, mut report, failure, signalled } = happened;
+pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
+    let CommandOutcome { ended, waiting_ok, mut report, failure, signalled } = outcome;
     if terminal.progress {
         progress::wipe();
     }
-    let picture = Picture::take(store).await.map_err(|error| storage_failed(&error))?;
-    if ended == Ended::Resume && report.left_alone.is_empty() {
-        report.left_alone = picture.left_alone().iter().filter(|note| note.due).cloned().collect();
+    let snapshot = Snapshot::take(store).await.map_err(|error| storage_failed(&error))?;
+    if ended == CommandKind::Resume && report.left_alone.is_empty() {
+        report.left_alone = snapshot.left_alone().iter().filter(|note| note.due).cloned().collect();
     }
-    let shown = shown(&report, &picture, store).await?;
-    let mut document = picture.document(&shown);
+    let shown = shown(&report, &snapshot, store).await?;
+    let mut document = snapshot.document(&shown);
     document.error =
         failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
     let tally = match ended {
         // The same as `status --exit-code` says from now on.
-        Ended::Run => picture.tally(),
+        CommandKind::Run => snapshot.tally(),
         // `resume` looks at no key without a rotation: what `run` saw of those may have been seen to since.
-        Ended::Resume => Tally { unopened: report.aborted, ..picture.tally_in_flight() },
+        CommandKind::Resume => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
     };
     entry_counts::say(&report.entries, terminal);
     let lacks_credentials = failure.as_ref().is_some_and(|error| error.is_about_credentials);
     let of_failure = |exit| match lacks_credentials {
         true => exit,
-        false => above_failure(exit, &picture, tally.exit(waiting_ok)),
+        false => above_failure(exit, &snapshot, tally.exit(waiting_ok)),
     };
     say_troubles(&report, &document, terminal);
     show(&document, &report, terminal).map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
     if let Some(mut failure) = failure {
-        if !picture.open.is_empty() {
-            let open = picture.open.len();
+        if !snapshot.open.is_empty() {
+            let open = snapshot.open.len();
             let verb = if open == 1 { "rotation is" } else { "rotations are" };
             terminal.warn(&format!("{open} {verb} in flight: `rotator resume` goes on"));
         }
@@ -80,7 +80,7 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
-    let line = last_line(ended, exit, tally, &document, &picture);
+    let line = last_line(ended, exit, tally, &document, &snapshot);
     if terminal.is_json() {
         terminal.say(&line);
     } else {
@@ -90,21 +90,21 @@ pub async fn conclude(happened: Happened, store: &SharedStore, terminal: Termina
 }
 
 /// The code of a failure: what is in flight stands above a failure outside any rotation, and below a usage error.
-fn above_failure(failure: Exit, picture: &Picture, tally: Exit) -> Exit {
+fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     match (failure, tally) {
-        (Exit::Failed, Exit::InFlight | Exit::NeedsPerson) if !picture.open.is_empty() => tally,
+        (Exit::Failed, Exit::InFlight | Exit::NeedsPerson) if !snapshot.open.is_empty() => tally,
         (failure, _) => failure,
     }
 }
 
 /// What was touched, then all else that is in flight.
-async fn shown(report: &Report, picture: &Picture, store: &SharedStore) -> Result<Vec<Summary>, CliError> {
-    let (mut shown, elsewhere) = picture.find(&report.touched);
+async fn shown(report: &Report, snapshot: &Snapshot, store: &SharedStore) -> Result<Vec<Summary>, CliError> {
+    let (mut shown, elsewhere) = snapshot.find(&report.touched);
     for id in elsewhere {
         shown.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
     }
     let touched: BTreeSet<RotationId> = report.touched.iter().copied().collect();
-    for summary in &picture.open {
+    for summary in &snapshot.open {
         if !touched.contains(&summary.rotation.id) {
             shown.push(summary.clone());
         }
@@ -153,14 +153,14 @@ pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
     })
 }
 
-fn last_line(ended: Ended, exit: Exit, tally: Tally, document: &Document, picture: &Picture) -> String {
+fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, snapshot: &Snapshot) -> String {
     let again = match ended {
-        Ended::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
+        CommandKind::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
         // What is due and not opened is opened by `run` only.
-        Ended::Run | Ended::Resume => "`rotator run`",
+        CommandKind::Run | CommandKind::Resume => "`rotator run`",
     };
     let mut line = table::counts(document.counts);
-    let unopened = picture.unopened();
+    let unopened = snapshot.unopened();
     let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
@@ -173,25 +173,25 @@ fn last_line(ended: Ended, exit: Exit, tally: Tally, document: &Document, pictur
         }
         Exit::NeedsPerson => line.push_str(&format!(": see above; then {again} again")),
         Exit::InFlight => {
-            if ended == Ended::Run && unopened > 0 {
+            if ended == CommandKind::Run && unopened > 0 {
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
-            match picture.next_time() {
+            match snapshot.next_time() {
                 Some(time) => line.push_str(&format!(": {again} again after {time}{see_above}")),
                 None => line.push_str(&format!(": {again} again{see_above}")),
             }
         }
-        Exit::Done if ended == Ended::Run && document.rotations.is_empty() => {
+        Exit::Done if ended == CommandKind::Run && document.rotations.is_empty() => {
             line = "nothing is in flight, and no key is due".to_owned();
         }
         Exit::Done => {
-            if let Some(time) = picture.next_time() {
+            if let Some(time) = snapshot.next_time() {
                 line.push_str(&format!(": {again} again after {time}"));
             }
         }
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
-    if ended == Ended::Resume && unopened > 0 {
+    if ended == CommandKind::Resume && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }

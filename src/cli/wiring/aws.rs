@@ -11,13 +11,13 @@ use crate::drive::accounts::AccountPorts;
 use crate::rotation::name::AccessKeyId;
 
 /// Clients of every account. None has been called yet.
-pub struct Connected {
+pub struct AwsAccounts {
     /// With the credentials in use.
     own: Aws,
     accounts: Vec<(AccountSettings, Aws)>,
 }
 
-impl Connected {
+impl AwsAccounts {
     /// As the configuration and the SDK's default chain have it. Makes no call yet.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::progress;
 use super::output::terminal::Terminal;
-use super::wiring::aws::Connected;
+use super::wiring::aws::AwsAccounts;
 use crate::adapters::ExecProgram;
 use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
@@ -20,10 +20,10 @@ use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::adapters::stores::exec::ExecStore;
 use crate::adapters::stores::file::{FileStore, OwnFiles};
 #[cfg(feature = "kubernetes")]
-use crate::adapters::stores::kubernetes::{Kubernetes, KubernetesError, KubernetesSettings};
-use crate::adapters::stores::sops::{OpenSopsError, SopsStore};
-use crate::adapters::stores::vault::{Vault, VaultError, VaultSettings};
-use crate::adapters::stores::{Backend, Chosen, Named};
+use crate::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore, KubernetesStoreError};
+use crate::adapters::stores::sops::{SopsStore, SopsStoreError};
+use crate::adapters::stores::vault::{VaultSettings, VaultStore, VaultStoreError};
+use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
 use crate::drive::report::with_causes;
 use crate::drive::sinks::SinkPorts;
 use crate::drive::stop::Stop;
@@ -121,7 +121,7 @@ pub fn storage_failed(error: &StorageError) -> CliError {
 pub async fn open_stores(
     config: &Config,
     given: &FromEnvironment,
-    aws: &Connected,
+    aws: &AwsAccounts,
 ) -> Result<Vec<Arc<dyn SecretStore>>, CliError> {
     let mut stores = Vec::new();
     for settings in &config.stores {
@@ -142,7 +142,7 @@ pub async fn open_store(
     config: &Config,
     settings: &StoreSettings,
     given: &FromEnvironment,
-    aws: &Connected,
+    aws: &AwsAccounts,
 ) -> Result<Arc<dyn SecretStore>, CliError> {
     let name = &settings.uri.name;
     let (aws, region) = (aws.of_store(settings), settings.region.as_deref());
@@ -171,7 +171,7 @@ pub async fn open_store(
             let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
             let vault = VaultSettings::of(rest, &table, &environment, config.call_timeout);
             Arc::new(
-                Vault::open(vault.map_err(|error| vault_failed(&error))?)
+                VaultStore::open(vault.map_err(|error| vault_failed(&error))?)
                     .await
                     .map_err(|error| vault_failed(&error))?,
             )
@@ -185,7 +185,7 @@ pub async fn open_store(
             })?)
         }
     };
-    Ok(narrowed(settings, Arc::new(Named::new(name.clone(), settings.naming.clone(), backend))))
+    Ok(narrowed(settings, Arc::new(BackendStore::new(name.clone(), settings.naming.clone(), backend))))
 }
 
 /// What is never part of a store, although it names keys.
@@ -203,12 +203,12 @@ fn own_files(config: &Config) -> OwnFiles {
     OwnFiles::of(embedded.chain([config.journal.clone()]).chain(config.file.clone()).collect())
 }
 
-fn sops_failed(error: &OpenSopsError) -> CliError {
+fn sops_failed(error: &SopsStoreError) -> CliError {
     match error {
-        OpenSopsError::File(_) => {
+        SopsStoreError::File(_) => {
             CliError::failed(with_causes(error), "name an existing file or folder with --store sops:PATH")
         }
-        OpenSopsError::Program(_) => CliError::failed(
+        SopsStoreError::Program(_) => CliError::failed(
             format!("failed to {}", with_causes(error)),
             "nothing was changed; install sops 3.11 or a later one, so that it is found in PATH",
         ),
@@ -225,15 +225,15 @@ async fn open_kubernetes(
     let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let of_cluster = KubernetesSettings::of(namespace, &table, &environment, config.call_timeout);
     let settings = KubernetesSettings { env: settings.env.clone(), ..of_cluster };
-    let opened = Kubernetes::open(settings).await.map_err(|error| {
+    let opened = KubernetesStore::open(settings).await.map_err(|error| {
         let (message, hint) =
             (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of kubernetes:");
         match error {
-            KubernetesError::Credentials(_) => CliError::of_credentials(message, hint),
-            KubernetesError::NoCluster
-            | KubernetesError::Kubeconfig { .. }
-            | KubernetesError::PlainHttp { .. }
-            | KubernetesError::NoUrl { .. } => CliError::usage(message, hint),
+            KubernetesStoreError::Credentials(_) => CliError::of_credentials(message, hint),
+            KubernetesStoreError::NoCluster
+            | KubernetesStoreError::Kubeconfig { .. }
+            | KubernetesStoreError::PlainHttp { .. }
+            | KubernetesStoreError::NoUrl { .. } => CliError::usage(message, hint),
         }
     })?;
     Ok(Arc::new(opened))
@@ -261,17 +261,17 @@ async fn open_sinks(config: &Config) -> Vec<SinkPorts> {
     futures_util::future::join_all(config.sinks.iter().map(open)).await
 }
 
-fn vault_failed(error: &VaultError) -> CliError {
+fn vault_failed(error: &VaultStoreError) -> CliError {
     let (message, hint) =
         (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of vault:");
     match error {
-        VaultError::Login(_) => CliError::failed(message, hint),
-        VaultError::Refused { .. } => CliError::of_credentials(message, hint),
-        VaultError::NoAddress
-        | VaultError::PlainHttp { .. }
-        | VaultError::NoUrl { .. }
-        | VaultError::NoAuth { .. }
-        | VaultError::Authorities { .. } => CliError::usage(message, hint),
+        VaultStoreError::Login(_) => CliError::failed(message, hint),
+        VaultStoreError::Refused { .. } => CliError::of_credentials(message, hint),
+        VaultStoreError::NoAddress
+        | VaultStoreError::PlainHttp { .. }
+        | VaultStoreError::NoUrl { .. }
+        | VaultStoreError::NoAuth { .. }
+        | VaultStoreError::Authorities { .. } => CliError::usage(message, hint),
     }
 }
 
@@ -280,7 +280,7 @@ fn narrowed(settings: &StoreSettings, store: Arc<dyn SecretStore>) -> Arc<dyn Se
         return store;
     }
     let (include, exclude) = (settings.include.clone(), settings.exclude.clone());
-    Arc::new(Chosen { store, include, exclude, read_only: settings.read_only })
+    Arc::new(FilteredStore { store, include, exclude, read_only: settings.read_only })
 }
 
 /// The embedded store as it is: a missing one is an error.
@@ -312,7 +312,7 @@ pub async fn arrive(
     wait: bool,
     terminal: Terminal,
 ) -> Result<Arc<World>, CliError> {
-    let aws = Connected::by(config).await?;
+    let aws = AwsAccounts::by(config).await?;
     let stores = open_stores(config, given, &aws).await?;
     let own_keys = aws.own_keys(config).await;
     let ports =

@@ -40,7 +40,7 @@ impl Told {
         match result {
             Ok(read) => self.0.extend(read.into_iter().filter_map(|(_, reading)| match reading {
                 Reading::Unreadable(why) => Some(why),
-                Reading::Value { .. } | Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing => None,
+                Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_) | Reading::Missing => None,
             })),
             Err(error) => self.0.push(error.message),
         }

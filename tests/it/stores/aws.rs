@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use rotator::adapters::aws::{Aws, AwsSettings};
-use rotator::adapters::stores::{Backend, Named, Naming};
+use rotator::adapters::stores::{Backend, BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 
@@ -57,7 +57,7 @@ pub(super) fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
 }
 
 fn named(name: &str, backend: impl Backend + 'static) -> Arc<dyn SecretStore> {
-    Arc::new(Named::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
+    Arc::new(BackendStore::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
 }
 
 struct Secrets {

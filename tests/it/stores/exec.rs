@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rotator::adapters::ExecProgram;
 use rotator::adapters::stores::exec::ExecStore;
-use rotator::adapters::stores::{Backend, Named, Naming};
+use rotator::adapters::stores::{Backend, BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Version};
 use rotator::rotation::failure::Failure;
 use rotator::rotation::name::StoreName;
@@ -21,7 +21,7 @@ use crate::support::program::answer;
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn named(store: ExecStore) -> Arc<dyn SecretStore> {
-    Arc::new(Named::new(StoreName::new("exec:it").expect("valid"), Naming::default(), Arc::new(store)))
+    Arc::new(BackendStore::new(StoreName::new("exec:it").expect("valid"), Naming::default(), Arc::new(store)))
 }
 
 /// A password store with a key of its own.

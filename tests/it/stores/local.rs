@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use rotator::adapters::stores::embedded::EmbeddedStore;
 use rotator::adapters::stores::file::FileStore;
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 
@@ -88,7 +88,7 @@ impl Subject for Folder {
     fn fresh(&self) -> Arc<dyn SecretStore> {
         let store = FileStore::open(&self.0.fresh()).expect("a folder");
         let name = StoreName::new("file:here").expect("valid");
-        Arc::new(Named::new(name, Naming::default(), Arc::new(store)))
+        Arc::new(BackendStore::new(name, Naming::default(), Arc::new(store)))
     }
 
     fn put(&self, entry: &str, value: &[u8]) {

@@ -77,7 +77,7 @@ async fn held(store: &Arc<dyn SecretStore>, entry: &str) -> Option<(Version, Vec
     match store.read(&[name(entry)]).await.expect("it reads").remove(0) {
         Reading::Value { version, value } => Some((version, value.expose().to_vec())),
         Reading::Large(_) | Reading::Missing => None,
-        Reading::NotOurs { why, .. } | Reading::Unreadable(why) => panic!("{entry}: {why}"),
+        Reading::Managed { why, .. } | Reading::Unreadable(why) => panic!("{entry}: {why}"),
     }
 }
 
@@ -109,7 +109,7 @@ async fn lists_everything(subject: &dyn Subject) {
         .into_iter()
         .map(|(entry, reading)| match &reading {
             Reading::Value { value, .. } => (entry.to_string(), value.expose().to_vec()),
-            Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
+            Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
                 panic!("{entry}: {reading:?}")
             }
         })
@@ -127,7 +127,7 @@ async fn reads_by_name(subject: &dyn Subject) {
         .map(|reading| match reading {
             Reading::Value { value, .. } => Some(value.expose().to_vec()),
             Reading::Large(_) | Reading::Missing => None,
-            Reading::NotOurs { .. } | Reading::Unreadable(_) => panic!("{reading:?}"),
+            Reading::Managed { .. } | Reading::Unreadable(_) => panic!("{reading:?}"),
         })
         .collect();
     assert_eq!(values, [Some(subject.stored("secret\n")), None, Some(subject.stored("id"))]);

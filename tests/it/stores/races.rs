@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rotator::adapters::stores::file::FileStore;
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Write};
 use rotator::rotation::name::StoreName;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -51,12 +51,12 @@ fn swap(folder: &Path) {
 
 fn store(folder: &Path) -> Arc<dyn SecretStore> {
     let store = FileStore::open(&folder.join("store")).expect("a folder");
-    Arc::new(Named::new(StoreName::new("file:here").expect("valid"), Naming::default(), Arc::new(store)))
+    Arc::new(BackendStore::new(StoreName::new("file:here").expect("valid"), Naming::default(), Arc::new(store)))
 }
 
 fn holds_what_is_outside(reading: &Reading) -> bool {
     match reading {
-        Reading::Value { value, .. } | Reading::NotOurs { value, .. } => value.expose() == OUTSIDE.as_bytes(),
+        Reading::Value { value, .. } | Reading::Managed { value, .. } => value.expose() == OUTSIDE.as_bytes(),
         Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => false,
     }
 }

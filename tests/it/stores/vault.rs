@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rotator::adapters::stores::vault::{Auth, Vault, VaultError, VaultSettings};
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::vault::{Auth, VaultSettings, VaultStore, VaultStoreError};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::call::CallErrorKind;
 use rotator::ports::secret_store::{Reading, SecretStore};
 use rotator::rotation::failure::{Failure, RefusalKind};
@@ -45,8 +45,8 @@ fn url(entry: &str) -> String {
 }
 
 async fn opened(settings: VaultSettings) -> Arc<dyn SecretStore> {
-    let vault = Vault::open(settings).await.expect("opens");
-    Arc::new(Named::new(StoreName::new("vault:kv").expect("valid"), Naming::default(), Arc::new(vault)))
+    let vault = VaultStore::open(settings).await.expect("opens");
+    Arc::new(BackendStore::new(StoreName::new("vault:kv").expect("valid"), Naming::default(), Arc::new(vault)))
 }
 
 struct Kv {
@@ -227,7 +227,7 @@ async fn an_app_role_logs_in() {
     };
     let store = opened(with(&secret_id)).await;
     assert_eq!(store.read_all().await.expect("listed").len(), 1);
-    assert!(matches!(Vault::open(with("wrong")).await, Err(VaultError::Refused { .. })));
+    assert!(matches!(VaultStore::open(with("wrong")).await, Err(VaultStoreError::Refused { .. })));
     // A run that waits outlives its token.
     kv.with(|bao| {
         bao.ask("POST", "/v1/auth/approle/role/rotator", Some(&json!({ "token_ttl": "2s", "token_max_ttl": "2s" })))
@@ -325,14 +325,19 @@ async fn a_service_account_of_kubernetes_logs_in() {
         let auth = Auth::Kubernetes { mount: "k8s".to_owned(), role: role.to_owned(), token: file.clone() };
         VaultSettings { auth, ..kv.with(|bao| settings(bao, "")) }
     };
-    let Err(VaultError::Refused { why, .. }) = Vault::open(with("rotator")).await else { panic!("there is no token") };
+    let Err(VaultStoreError::Refused { why, .. }) = VaultStore::open(with("rotator")).await else {
+        panic!("there is no token")
+    };
     assert!(why.contains("token"), "{why}");
     std::fs::write(&file, format!("{token}\n")).expect("written");
     assert_eq!(opened(with("rotator")).await.read_all().await.expect("listed").len(), 1);
-    assert!(matches!(Vault::open(with("another")).await, Err(VaultError::Refused { .. })), "there is no such role");
+    assert!(
+        matches!(VaultStore::open(with("another")).await, Err(VaultStoreError::Refused { .. })),
+        "there is no such role"
+    );
     std::fs::write(&file, service_account_token().replace(&URL_SAFE_NO_PAD.encode("signed"), "Zm9yZ2Vk"))
         .expect("written");
-    let Err(VaultError::Refused { why, .. }) = Vault::open(with("rotator")).await else {
+    let Err(VaultStoreError::Refused { why, .. }) = VaultStore::open(with("rotator")).await else {
         panic!("the cluster does not know it")
     };
     assert!(!why.contains("Zm9yZ2Vk"), "no token in an error: {why}");

@@ -19,7 +19,7 @@ fn asks(request: &Request, operation: &str) -> bool {
 fn told(all: &[(String, Reading)]) -> Vec<(&str, &'static str)> {
     let kind = |reading: &Reading| match reading {
         Reading::Value { .. } => "value",
-        Reading::NotOurs { .. } => "not ours",
+        Reading::Managed { .. } => "not ours",
         Reading::Large(_) => "large",
         Reading::Missing => "missing",
         Reading::Unreadable(_) => "unreadable",

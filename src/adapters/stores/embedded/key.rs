@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::OpenStoreError;
+use super::EmbeddedStoreError;
 use crate::adapters::FileError;
 use crate::adapters::private_file::{self, Draft, Others};
 
@@ -81,12 +81,12 @@ fn next_of(store: &Path) -> PathBuf {
 }
 
 /// The key that a change of the key left behind, which a crash cut off; `None` if there was none.
-pub(super) fn load_next(store: &Path) -> Result<Option<StoreKey>, OpenStoreError> {
+pub(super) fn load_next(store: &Path) -> Result<Option<StoreKey>, EmbeddedStoreError> {
     load(&next_of(store))
 }
 
 /// Makes a new key beside the present one. One that is there was never used: the present one opens the store.
-pub(super) fn make_next(store: &Path) -> Result<StoreKey, OpenStoreError> {
+pub(super) fn make_next(store: &Path) -> Result<StoreKey, EmbeddedStoreError> {
     let next = next_of(store);
     remove_file(&next)?;
     create(&next)?;
@@ -94,7 +94,7 @@ pub(super) fn make_next(store: &Path) -> Result<StoreKey, OpenStoreError> {
 }
 
 /// Gives the new key file the name of the old one.
-pub(super) fn take_next(store: &Path) -> Result<(), OpenStoreError> {
+pub(super) fn take_next(store: &Path) -> Result<(), EmbeddedStoreError> {
     let (next, file) = (next_of(store), file_of(store));
     match std::fs::rename(&next, &file) {
         Ok(()) => private_file::sync_folder(&file)?,
@@ -106,11 +106,11 @@ pub(super) fn take_next(store: &Path) -> Result<(), OpenStoreError> {
 }
 
 /// Removes the key file, if there is one.
-pub(super) fn remove(store: &Path) -> Result<(), OpenStoreError> {
+pub(super) fn remove(store: &Path) -> Result<(), EmbeddedStoreError> {
     remove_file(&file_of(store))
 }
 
-fn remove_file(path: &Path) -> Result<(), OpenStoreError> {
+fn remove_file(path: &Path) -> Result<(), EmbeddedStoreError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(private_file::sync_folder(path)?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -119,11 +119,12 @@ fn remove_file(path: &Path) -> Result<(), OpenStoreError> {
 }
 
 /// Reads a key file; `None` if there is none.
-pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, OpenStoreError> {
+pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, EmbeddedStoreError> {
     let Some(file) = private_file::open(path, Others::MayDoNothing)? else { return Ok(None) };
     // Room for all of it: growing would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(MOST as usize));
-    let malformed = || OpenStoreError::MalformedKey { origin: KeyOrigin::File(path.to_owned()), source: MalformedKey };
+    let malformed =
+        || EmbeddedStoreError::MalformedKey { origin: KeyOrigin::File(path.to_owned()), source: MalformedKey };
     match file.take(MOST).read_to_string(&mut text) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(malformed()),
@@ -133,9 +134,9 @@ pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, OpenStoreError> {
 }
 
 /// Makes a key file. If another process was faster its key is the one.
-pub(super) fn create(path: &Path) -> Result<(), OpenStoreError> {
+pub(super) fn create(path: &Path) -> Result<(), EmbeddedStoreError> {
     let mut bytes = Zeroizing::new([0; LENGTH]);
-    getrandom::fill(&mut *bytes).map_err(|_| OpenStoreError::NoRandomness)?;
+    getrandom::fill(&mut *bytes).map_err(|_| EmbeddedStoreError::NoRandomness)?;
     let mut text = Zeroizing::new(STANDARD.encode(*bytes));
     text.push('\n');
     let (draft, mut file) = Draft::beside(path)?;

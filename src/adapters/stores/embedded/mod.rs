@@ -52,7 +52,7 @@ const KIND: Kind = Kind {
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenStoreError {
+pub enum EmbeddedStoreError {
     /// The file is not a store that can be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -110,8 +110,8 @@ impl EmbeddedStore {
     /// missing. Only for commands whose business that is: `store`, `init`, `demo`.
     ///
     /// # Errors
-    /// [`OpenStoreError`]. A store without its key is one: a new key would open nothing in it.
-    pub fn create_or_open(path: &Path, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
+    /// [`EmbeddedStoreError`]. A store without its key is one: a new key would open nothing in it.
+    pub fn create_or_open(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let name = name_of(path)?;
         let path = private_file::locate_or_create_folder(path).map_err(DatabaseError::from)?;
         if sqlite::exists(&path, &KIND)? {
@@ -130,8 +130,8 @@ impl EmbeddedStore {
     /// Opens the store at `path`, which has to be there with its key.
     ///
     /// # Errors
-    /// [`OpenStoreError`]: a missing store is one, never a new empty store.
-    pub fn open_existing(path: &Path, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
+    /// [`EmbeddedStoreError`]: a missing store is one, never a new empty store.
+    pub fn open_existing(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let name = name_of(path)?;
         match private_file::locate(path).map_err(DatabaseError::from)? {
             Some(path) if sqlite::exists(&path, &KIND)? => Self::open(name, path, given),
@@ -139,14 +139,14 @@ impl EmbeddedStore {
         }
     }
 
-    fn open(name: StoreName, path: PathBuf, given: Option<StoreKey>) -> Result<Self, OpenStoreError> {
+    fn open(name: StoreName, path: PathBuf, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let (key, origin) = find_key(&path, given)?;
         let in_file = matches!(origin, KeyOrigin::File(_));
         match Self::open_with(name.clone(), path.clone(), &key, origin) {
             // A change of the key was cut off between its commit and the end.
-            Err(OpenStoreError::WrongKey { path, origin }) if in_file => {
+            Err(EmbeddedStoreError::WrongKey { path, origin }) if in_file => {
                 let Some(next) = key::load_next(&path)? else {
-                    return Err(OpenStoreError::WrongKey { path, origin });
+                    return Err(EmbeddedStoreError::WrongKey { path, origin });
                 };
                 let store = Self::open_with(name, path.clone(), &next, origin)?;
                 key::take_next(&path)?;
@@ -156,13 +156,18 @@ impl EmbeddedStore {
         }
     }
 
-    fn open_with(name: StoreName, path: PathBuf, key: &StoreKey, origin: KeyOrigin) -> Result<Self, OpenStoreError> {
+    fn open_with(
+        name: StoreName,
+        path: PathBuf,
+        key: &StoreKey,
+        origin: KeyOrigin,
+    ) -> Result<Self, EmbeddedStoreError> {
         let mut connection = sqlite::open(&path, &KIND)?;
         let (identity, key_check) =
             table::meta(&connection).map_err(|source| DatabaseError::sqlite(&path, &KIND, "read", source))?;
         let sealer = Sealer::new(key, StoreIdentity::new(identity)?);
         match sealer.checked(&key_check) {
-            None => return Err(OpenStoreError::WrongKey { path, origin }),
+            None => return Err(EmbeddedStoreError::WrongKey { path, origin }),
             Some(true) => {}
             Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
@@ -199,31 +204,31 @@ fn name_of(path: &Path) -> Result<StoreName, InvalidName> {
     StoreName::new(format!("sqlite:{}", path.display()))
 }
 
-fn find_key(path: &Path, given: Option<StoreKey>) -> Result<(StoreKey, KeyOrigin), OpenStoreError> {
+fn find_key(path: &Path, given: Option<StoreKey>) -> Result<(StoreKey, KeyOrigin), EmbeddedStoreError> {
     if let Some(key) = given {
         return Ok((key, KeyOrigin::Given));
     }
     let key_file = key::file_of(path);
     match key::load(&key_file)? {
         Some(key) => Ok((key, KeyOrigin::File(key_file))),
-        None => Err(OpenStoreError::KeyMissing { path: path.to_owned(), key: key_file }),
+        None => Err(EmbeddedStoreError::KeyMissing { path: path.to_owned(), key: key_file }),
     }
 }
 
-fn create(path: &Path, key: &StoreKey) -> Result<(), OpenStoreError> {
+fn create(path: &Path, key: &StoreKey) -> Result<(), EmbeddedStoreError> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|_| OpenStoreError::NoRandomness)?;
+    getrandom::fill(&mut random).map_err(|_| EmbeddedStoreError::NoRandomness)?;
     let identity = uuid::Builder::from_random_bytes(random).into_uuid().to_string();
     let sealer = Sealer::new(key, StoreIdentity::new(identity)?);
-    let key_check = sealer.key_check(false).map_err(|_| OpenStoreError::NoRandomness)?;
+    let key_check = sealer.key_check(false).map_err(|_| EmbeddedStoreError::NoRandomness)?;
     sqlite::create(path, &KIND, |connection| table::begin(connection, sealer.identity(), &key_check))?;
     Ok(())
 }
 
 /// Takes the rows as they stand for those that were written last: in a new store, and once in one that an earlier rotator
 /// made.
-fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> Result<(), OpenStoreError> {
-    let failed = |source| OpenStoreError::from(DatabaseError::sqlite(path, &KIND, "brought up to date", source));
+fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> Result<(), EmbeddedStoreError> {
+    let failed = |source| EmbeddedStoreError::from(DatabaseError::sqlite(path, &KIND, "brought up to date", source));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Read inside: another process may have done so while this one waited for the lock.
     let (_, key_check) = table::meta(&transaction).map_err(failed)?;
@@ -236,9 +241,9 @@ fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> 
         Err(VersionsError::Foreign) => {
             return Err(DatabaseError::damaged(path, &KIND, "its versions do not open").into());
         }
-        Err(VersionsError::NoRandomness) => return Err(OpenStoreError::NoRandomness),
+        Err(VersionsError::NoRandomness) => return Err(EmbeddedStoreError::NoRandomness),
     }
-    let key_check = sealer.key_check(true).map_err(|_| OpenStoreError::NoRandomness)?;
+    let key_check = sealer.key_check(true).map_err(|_| EmbeddedStoreError::NoRandomness)?;
     table::set_key_check(&transaction, &key_check).map_err(failed)?;
     transaction.commit().map_err(failed)
 }

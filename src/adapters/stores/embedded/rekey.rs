@@ -12,7 +12,7 @@ use super::operations::StoreError;
 use super::seal::Sealer;
 use super::table::{self, Row};
 use super::versions::Versions;
-use super::{EmbeddedStore, Inner, OpenStoreError};
+use super::{EmbeddedStore, EmbeddedStoreError, Inner};
 use crate::rotation::secret::SecretValue;
 
 /// Why a store was not sealed under another key. It still opens with the key that it had, unless the error says
@@ -21,7 +21,7 @@ use crate::rotation::secret::SecretValue;
 pub enum RekeyError {
     /// It cannot be opened, or a key file cannot be had.
     #[error(transparent)]
-    Open(#[from] OpenStoreError),
+    Open(#[from] EmbeddedStoreError),
     /// It cannot be read or written. A value that does not open cannot be sealed again.
     #[error(transparent)]
     Store(#[from] StoreError),

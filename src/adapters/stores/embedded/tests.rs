@@ -56,7 +56,7 @@ fn key(byte: u8) -> Option<StoreKey> {
 fn held(store: &EmbeddedStore, name: &str) -> Option<(String, Version)> {
     match store.inner.read(&[entry(name)]).expect("read").remove(0) {
         Reading::Value { version, value } => Some((value.expose_text().expect("text").to_owned(), version)),
-        Reading::NotOurs { .. } | Reading::Large(_) | Reading::Missing => None,
+        Reading::Managed { .. } | Reading::Large(_) | Reading::Missing => None,
         Reading::Unreadable(why) => panic!("{why}"),
     }
 }
@@ -204,10 +204,10 @@ fn another_key_does_not_open_it() {
     assert!(!key::file_of(&fixture.path).exists(), "a key that is given is not written down");
     let refused = |given| EmbeddedStore::open_existing(&fixture.path, given).err().expect("refused");
     let error = refused(key(2));
-    assert!(matches!(error, OpenStoreError::WrongKey { origin: KeyOrigin::Given, .. }), "{error}");
+    assert!(matches!(error, EmbeddedStoreError::WrongKey { origin: KeyOrigin::Given, .. }), "{error}");
     assert!(error.to_string().contains("ROTATOR_STORE_KEY"), "{error}");
     let error = refused(None);
-    assert!(matches!(error, OpenStoreError::KeyMissing { .. }), "{error}");
+    assert!(matches!(error, EmbeddedStoreError::KeyMissing { .. }), "{error}");
     assert!(EmbeddedStore::create_or_open(&fixture.path, None).is_err(), "no new key for an old store");
     assert!(!key::file_of(&fixture.path).exists());
     EmbeddedStore::open_existing(&fixture.path, key(1)).expect("the right one");
@@ -218,7 +218,7 @@ fn a_missing_store_is_never_made_anew() {
     let fixture = Fixture::new();
     for _ in 0..2 {
         let error = EmbeddedStore::open_existing(&fixture.path, None).err().expect("missing");
-        assert!(matches!(error, OpenStoreError::Database(DatabaseError::Missing { .. })), "{error}");
+        assert!(matches!(error, EmbeddedStoreError::Database(DatabaseError::Missing { .. })), "{error}");
         assert!(error.to_string().contains("store.db") && error.to_string().contains("rotator init"), "{error}");
         assert_eq!(std::fs::read_dir(fixture.folder.path()).expect("listed").count(), 0);
     }
@@ -234,18 +234,18 @@ fn a_key_file_that_is_none_or_open_to_others_is_refused() {
     for bad in [&b""[..], b"short", b"!!!!", &[0xff; 44], &good[..40], &[good.as_slice(), good.as_slice()].concat()] {
         std::fs::write(&key_file, bad).expect("written");
         let error = refused();
-        assert!(matches!(error, OpenStoreError::MalformedKey { .. }), "{error}");
+        assert!(matches!(error, EmbeddedStoreError::MalformedKey { .. }), "{error}");
         assert!(!chain(&error).contains("short"), "it is not echoed: {error}");
     }
     std::fs::write(&key_file, &good).expect("written");
     std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o640)).expect("set");
-    assert!(matches!(refused(), OpenStoreError::File(FileError::ExposedFile { .. })));
+    assert!(matches!(refused(), EmbeddedStoreError::File(FileError::ExposedFile { .. })));
     std::fs::remove_file(&key_file).expect("removed");
     let elsewhere = fixture.folder.path().join("key");
     std::fs::write(&elsewhere, &good).expect("written");
     std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o600)).expect("set");
     symlink(&elsewhere, &key_file).expect("linked");
-    assert!(matches!(refused(), OpenStoreError::File(FileError::Symlink { .. })));
+    assert!(matches!(refused(), EmbeddedStoreError::File(FileError::Symlink { .. })));
 }
 
 #[test]

@@ -59,7 +59,7 @@ const OF_A_VOLUME: &str = "it is in a volume that Kubernetes fills, and would be
 
 /// Why there is no such store.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenFileError {
+pub enum FileStoreError {
     /// There is nothing.
     #[error("there is no file or folder {}", path.display())]
     Missing {
@@ -109,36 +109,36 @@ impl FileStore {
     /// The file or folder at `path`.
     ///
     /// # Errors
-    /// [`OpenFileError`]; a missing one is never made.
-    pub fn open(path: &Path) -> Result<Self, OpenFileError> {
+    /// [`FileStoreError`]; a missing one is never made.
+    pub fn open(path: &Path) -> Result<Self, FileStoreError> {
         Self::open_as(path, false)
     }
 
     /// The same for whoever knows how to write what sops has encrypted.
-    pub(super) fn open_sealed(path: &Path) -> Result<Self, OpenFileError> {
+    pub(super) fn open_sealed(path: &Path) -> Result<Self, FileStoreError> {
         Self::open_as(path, true)
     }
 
     /// The same without rotator's own files, which name keys.
     ///
     /// # Errors
-    /// [`OpenFileError::Own`] where the store is one of them.
-    pub fn without(self, own: OwnFiles) -> Result<Self, OpenFileError> {
+    /// [`FileStoreError::Own`] where the store is one of them.
+    pub fn without(self, own: OwnFiles) -> Result<Self, FileStoreError> {
         let Inner { root, only, also_sealed, .. } = &*self.inner;
         if let Some(name) = only.as_ref().filter(|name| own.now().has(root, OsStr::new(name))) {
-            return Err(OpenFileError::Own { path: root.path().join(name) });
+            return Err(FileStoreError::Own { path: root.path().join(name) });
         }
-        let io = |source| OpenFileError::Io { path: root.path().to_owned(), source };
+        let io = |source| FileStoreError::Io { path: root.path().to_owned(), source };
         let inner = Inner { root: root.again().map_err(io)?, only: only.clone(), also_sealed: *also_sealed, own };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    fn open_as(path: &Path, also_sealed: bool) -> Result<Self, OpenFileError> {
-        let io = |source| OpenFileError::Io { path: path.to_owned(), source };
+    fn open_as(path: &Path, also_sealed: bool) -> Result<Self, FileStoreError> {
+        let io = |source| FileStoreError::Io { path: path.to_owned(), source };
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(OpenFileError::Missing { path: path.to_owned() });
+                return Err(FileStoreError::Missing { path: path.to_owned() });
             }
             Err(error) => return Err(io(error)),
         };
@@ -149,7 +149,7 @@ impl FileStore {
             let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
             Inner { root: Folder::at(folder).map_err(io)?, only: Some(name.to_owned()), also_sealed, own }
         } else {
-            return Err(OpenFileError::Neither { path: path.to_owned() });
+            return Err(FileStoreError::Neither { path: path.to_owned() });
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -336,10 +336,10 @@ impl Inner {
         match replace::read(folder, name) {
             Ok(Some(There::Large(why))) => self.large(entry, why),
             Ok(Some(There::Value(version, value))) if in_volume => {
-                Reading::NotOurs { version, value, why: OF_A_VOLUME.to_owned() }
+                Reading::Managed { version, value, why: OF_A_VOLUME.to_owned() }
             }
             Ok(Some(There::Value(version, value))) if !self.also_sealed && is_encrypted(value.expose()) => {
-                Reading::NotOurs { version, value, why: SEALED.to_owned() }
+                Reading::Managed { version, value, why: SEALED.to_owned() }
             }
             Ok(Some(There::Value(version, value))) => Reading::Value { version, value },
             Ok(None) => Reading::Missing,

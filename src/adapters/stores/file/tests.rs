@@ -145,7 +145,7 @@ async fn one_file_is_a_store_of_one_entry() {
     assert!(store.identity().await.is_err() && store.read_all().await.is_err(), "a missing file is no empty store");
     fs::write(folder.path().join("credentials"), "again").expect("written");
     assert_eq!(store.identity().await.expect("there"), identity);
-    assert!(matches!(FileStore::open(&folder.path().join("nothing")), Err(OpenFileError::Missing { .. })));
+    assert!(matches!(FileStore::open(&folder.path().join("nothing")), Err(FileStoreError::Missing { .. })));
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn what_sops_has_encrypted_is_read_and_not_ours() {
     let mut all = FileStore::open(folder.path()).expect("opens").read_all().await.expect("reads");
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     let told: Vec<_> =
-        all.iter().map(|(name, reading)| (name.as_str(), matches!(reading, Reading::NotOurs { .. }))).collect();
+        all.iter().map(|(name, reading)| (name.as_str(), matches!(reading, Reading::Managed { .. }))).collect();
     assert_eq!(told, [("plain", false), ("sealed", true)]);
 }
 
@@ -227,7 +227,7 @@ async fn told(store: &FileStore) -> Vec<(String, &'static str)> {
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     let word = |reading: &Reading| match reading {
         Reading::Value { .. } => "value",
-        Reading::NotOurs { .. } => "not ours",
+        Reading::Managed { .. } => "not ours",
         Reading::Large(_) => "large",
         Reading::Missing => "missing",
         Reading::Unreadable(_) => "unreadable",
@@ -279,7 +279,7 @@ async fn a_volume_of_kubernetes_is_read_under_names_that_stay_and_never_written(
     assert_eq!(told(&store).await, wanted);
     let name = "mount/..data/env".to_owned();
     let read = store.read(std::slice::from_ref(&name)).await.expect("asked");
-    assert!(matches!(&read[0], Reading::NotOurs { value, .. } if value.expose() == b"a"));
+    assert!(matches!(&read[0], Reading::Managed { value, .. } if value.expose() == b"a"));
     assert!(
         matches!(&store.writable(std::slice::from_ref(&name)).await[0], Writable::No(why) if why.contains("Kubernetes"))
     );
@@ -294,7 +294,7 @@ async fn a_volume_of_kubernetes_is_read_under_names_that_stay_and_never_written(
     assert!(told(&store).await.contains(&before), "the content of before is there still");
     fs::remove_dir_all(mount.join("..2026_01")).expect("removed");
     let read = store.read(&[name]).await.expect("asked");
-    assert!(matches!(&read[0], Reading::NotOurs { value, .. } if value.expose() == b"z"));
+    assert!(matches!(&read[0], Reading::Managed { value, .. } if value.expose() == b"z"));
 }
 
 /// However often the link is swapped meanwhile, a pass has seen one content whole.
@@ -319,7 +319,7 @@ async fn a_swap_of_the_content_of_a_volume_begins_the_pass_anew() {
         let Ok(all) = store.read_all().await else { continue };
         let current = |name: &str| {
             all.iter().find(|(found, _)| found == &format!("..data/{name}")).map(|(_, reading)| match reading {
-                Reading::NotOurs { value, .. } => value.expose().to_vec(),
+                Reading::Managed { value, .. } => value.expose().to_vec(),
                 Reading::Value { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => {
                     panic!("{reading:?}")
                 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use zeroize::Zeroizing;
 
-use super::settings::{self, KubernetesError};
+use super::settings::{self, KubernetesStoreError};
 use crate::adapters::bounds::{Answered, Budget, TooLarge};
 use crate::adapters::redact::url::shown_url;
 use crate::adapters::redact::{Failed, Said, Words};
@@ -91,7 +91,7 @@ impl Answer {
 }
 
 impl Api {
-    pub(super) async fn connect(config: Config, limit: Duration) -> Result<Self, KubernetesError> {
+    pub(super) async fn connect(config: Config, limit: Duration) -> Result<Self, KubernetesStoreError> {
         let client = settings::client(&config).await?;
         Ok(Self { config, session: RwLock::new(Session { number: 0, client }), limit })
     }
@@ -256,7 +256,7 @@ impl Api {
     }
 
     /// A client with credentials that are newer than those of the session `number`.
-    async fn renewed(&self, number: u64) -> Result<Client, KubernetesError> {
+    async fn renewed(&self, number: u64) -> Result<Client, KubernetesStoreError> {
         let mut session = self.session.write().await;
         if session.number == number {
             let client = settings::client(&self.config).await?;

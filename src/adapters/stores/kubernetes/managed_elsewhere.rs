@@ -31,7 +31,7 @@ const ARGO: &str = "argocd.argoproj.io/tracking-id";
 const FLUX_LEAVES: (&str, &str) = ("kustomize.toolkit.fluxcd.io/reconcile", "disabled");
 
 /// Why the Secret is not to be written, for people; none where it is.
-pub(super) fn why_not_ours(secret: &Secret) -> Option<String> {
+pub(super) fn managed_elsewhere(secret: &Secret) -> Option<String> {
     if secret.immutable == Some(true) {
         return Some("it is immutable: it can be replaced by a new Secret only".to_owned());
     }
@@ -77,7 +77,7 @@ mod tests {
         for (key, value) in change.as_object().expect("an object") {
             secret[key] = value.clone();
         }
-        why_not_ours(&serde_json::from_value(secret).expect("a Secret"))
+        managed_elsewhere(&serde_json::from_value(secret).expect("a Secret"))
     }
 
     #[test]

@@ -31,8 +31,8 @@ use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
 use api::{Answer, Api};
-use managed_elsewhere::why_not_ours;
-pub use settings::{KubernetesError, KubernetesSettings};
+use managed_elsewhere::managed_elsewhere;
+pub use settings::{KubernetesSettings, KubernetesStoreError};
 
 /// Secrets read at once, where they are read by name.
 const AT_ONCE: usize = 8;
@@ -51,7 +51,7 @@ const FENCE: &str = "rotator-rs.github.io/fence";
 const OF_THE_CLUSTER: &str = "kube-system";
 
 /// The Secrets of one cluster, or of one namespace of it.
-pub struct Kubernetes {
+pub struct KubernetesStore {
     api: Api,
     namespace: Option<String>,
     selector: Option<String>,
@@ -60,12 +60,12 @@ pub struct Kubernetes {
 /// Which Secret: its namespace and its name.
 type Target = (String, String);
 
-impl Kubernetes {
+impl KubernetesStore {
     /// The store. Asks the server nothing yet; runs the kubeconfig's credential plugin, where it has one.
     ///
     /// # Errors
-    /// [`KubernetesError`] if there is no configuration, or the credentials cannot be had.
-    pub async fn open(settings: KubernetesSettings) -> Result<Self, KubernetesError> {
+    /// [`KubernetesStoreError`] if there is no configuration, or the credentials cannot be had.
+    pub async fn open(settings: KubernetesSettings) -> Result<Self, KubernetesStoreError> {
         let api = Api::connect(settings.config().await?, settings.call_timeout).await?;
         Ok(Self { api, namespace: settings.namespace, selector: settings.selector })
     }
@@ -191,7 +191,7 @@ impl Kubernetes {
         if version.is_empty() || writes.iter().any(|(_, write)| write.replaces.0 != version) {
             return stale();
         }
-        if let Some(why) = why_not_ours(&secret) {
+        if let Some(why) = managed_elsewhere(&secret) {
             return refused(RefusalKind::Other, &why);
         }
         let Some(patch) = patch(&secret, &version, writes) else { return stale() };
@@ -272,14 +272,14 @@ fn reading(secret: &Secret, key: &str) -> Reading {
         return Reading::Unreadable("the API server does not say which version it is".to_owned());
     };
     let (version, value) = (Version(version), SecretValue::new(value.0.clone()));
-    match why_not_ours(secret) {
-        Some(why) => Reading::NotOurs { version, value, why },
+    match managed_elsewhere(secret) {
+        Some(why) => Reading::Managed { version, value, why },
         None => Reading::Value { version, value },
     }
 }
 
 #[async_trait]
-impl Backend for Kubernetes {
+impl Backend for KubernetesStore {
     // A batch that stays within one Secret is seen whole or not at all; this is said of every batch.
     fn capabilities(&self) -> Capabilities {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }

@@ -28,7 +28,7 @@ const PLUGIN: Duration = Duration::from_secs(120);
 
 /// Why there is no such store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KubernetesError {
+pub enum KubernetesStoreError {
     /// Nothing says where it is.
     #[error("find a cluster: there is no kubeconfig, and this is no pod with a service account")]
     NoCluster,
@@ -98,7 +98,7 @@ impl KubernetesSettings {
     }
 
     /// The client's configuration.
-    pub(super) async fn config(&self) -> Result<Config, KubernetesError> {
+    pub(super) async fn config(&self) -> Result<Config, KubernetesStoreError> {
         let mut config = match self.kubeconfig()? {
             Some(kubeconfig) => self.of_kubeconfig(kubeconfig).await?,
             None => self.of_service_account()?,
@@ -108,8 +108,8 @@ impl KubernetesSettings {
         match config.cluster_url.scheme_str() {
             Some("https") => {}
             Some("http") if is_local => {}
-            Some("http") => return Err(KubernetesError::PlainHttp { address }),
-            Some(_) | None => return Err(KubernetesError::NoUrl { address }),
+            Some("http") => return Err(KubernetesStoreError::PlainHttp { address }),
+            Some(_) | None => return Err(KubernetesStoreError::NoUrl { address }),
         }
         config.connect_timeout = Some(CONNECT);
         // It would repeat a write that was answered with a 503 or a 504, and may have been carried out.
@@ -117,8 +117,8 @@ impl KubernetesSettings {
         Ok(config)
     }
 
-    fn kubeconfig(&self) -> Result<Option<Kubeconfig>, KubernetesError> {
-        let wrong = |path: Option<&Path>, error: &KubeconfigError| KubernetesError::Kubeconfig {
+    fn kubeconfig(&self) -> Result<Option<Kubeconfig>, KubernetesStoreError> {
+        let wrong = |path: Option<&Path>, error: &KubeconfigError| KubernetesStoreError::Kubeconfig {
             path: path.map(Path::to_owned),
             why: what_is_wrong(error),
         };
@@ -138,11 +138,11 @@ impl KubernetesSettings {
         }
     }
 
-    async fn of_kubeconfig(&self, kubeconfig: Kubeconfig) -> Result<Config, KubernetesError> {
+    async fn of_kubeconfig(&self, kubeconfig: Kubeconfig) -> Result<Config, KubernetesStoreError> {
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let names_proxy = names_proxy(&kubeconfig, self.context.as_ref());
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| {
-            KubernetesError::Kubeconfig { path: self.kubeconfig.clone(), why: what_is_wrong(&error) }
+            KubernetesStoreError::Kubeconfig { path: self.kubeconfig.clone(), why: what_is_wrong(&error) }
         })?;
         if let Some(plugin) = &mut config.auth_info.exec {
             // What the kubeconfig itself sets stays: the library removes these names last.
@@ -156,18 +156,18 @@ impl KubernetesSettings {
         Ok(config)
     }
 
-    fn of_service_account(&self) -> Result<Config, KubernetesError> {
+    fn of_service_account(&self) -> Result<Config, KubernetesStoreError> {
         let Some((host, port)) = self.service.as_ref().filter(|_| self.context.is_none()) else {
-            return Err(KubernetesError::NoCluster);
+            return Err(KubernetesStoreError::NoCluster);
         };
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let address = format!("https://{host}:{port}");
-        let url: Uri = address.parse().map_err(|_| KubernetesError::NoUrl { address })?;
+        let url: Uri = address.parse().map_err(|_| KubernetesStoreError::NoUrl { address })?;
         let mut config = Config::new(url);
         let file = |name: &str| {
             let path = self.service_account.join(name);
             let there = std::fs::File::open(&path).map(|_| path.clone());
-            there.map_err(|error| KubernetesError::Credentials(format!("{}: {error}", path.display())))
+            there.map_err(|error| KubernetesStoreError::Credentials(format!("{}: {error}", path.display())))
         };
         // Both are read again as time goes by: tokens of service accounts last an hour.
         config.root_cert_file = Some(file("ca.crt")?);
@@ -210,12 +210,13 @@ pub(super) fn secrets(auth: &AuthInfo) -> Vec<Zeroizing<String>> {
 }
 
 /// The client; runs the kubeconfig's credential plugin, where it has one.
-pub(super) async fn client(config: &Config) -> Result<Client, KubernetesError> {
-    let credentials = |why: &str| KubernetesError::Credentials(why.to_owned());
+pub(super) async fn client(config: &Config) -> Result<Client, KubernetesStoreError> {
+    let credentials = |why: &str| KubernetesStoreError::Credentials(why.to_owned());
     let config = config.clone();
     let made = tokio::task::spawn_blocking(move || {
         let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-        Client::try_from(config).map_err(|error| KubernetesError::Credentials(no_client(&error, plugin.as_deref())))
+        Client::try_from(config)
+            .map_err(|error| KubernetesStoreError::Credentials(no_client(&error, plugin.as_deref())))
     });
     match tokio::time::timeout(PLUGIN, made).await {
         Ok(Ok(client)) => client,
@@ -322,9 +323,9 @@ mod tests {
         assert!(config.auth_info.token.is_none(), "read from its file, which is kept fresh");
         // A context is a kubeconfig's.
         let named = KubernetesSettings { context: Some("test".to_owned()), ..settings.clone() };
-        assert_eq!(named.of_service_account().err(), Some(KubernetesError::NoCluster));
+        assert_eq!(named.of_service_account().err(), Some(KubernetesStoreError::NoCluster));
         let nowhere = KubernetesSettings { service: None, ..settings };
-        assert_eq!(nowhere.of_service_account().err(), Some(KubernetesError::NoCluster));
+        assert_eq!(nowhere.of_service_account().err(), Some(KubernetesStoreError::NoCluster));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use zeroize::Zeroizing;
 
-use super::file::{FileStore, LARGEST, OpenFileError};
+use super::file::{FileStore, FileStoreError, LARGEST};
 use super::{Backend, NativeWrite};
 use crate::adapters::subprocess::child::LEAST_TIME;
 use crate::journal::write_ahead::WriteOrder;
@@ -41,10 +41,10 @@ const WHOLE: &str = "[\"data\"]";
 
 /// Why there is no such store.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenSopsError {
+pub enum SopsStoreError {
     /// There is no such file or folder.
     #[error(transparent)]
-    File(#[from] OpenFileError),
+    File(#[from] FileStoreError),
     /// There is no program.
     #[error(transparent)]
     Program(#[from] NoSopsError),
@@ -67,13 +67,13 @@ impl SopsStore {
     /// beside those that every `sops` gets.
     ///
     /// # Errors
-    /// [`OpenSopsError`]; nothing is ever made.
+    /// [`SopsStoreError`]; nothing is ever made.
     pub async fn open(
         path: &Path,
         program: &str,
         env: Vec<String>,
         call_timeout: Duration,
-    ) -> Result<Self, OpenSopsError> {
+    ) -> Result<Self, SopsStoreError> {
         let files = FileStore::open_sealed(path)?;
         let (program, limit) = (program.to_owned(), call_timeout.max(LEAST_TIME));
         let no_answer = NoSopsError::NoVersion { program: program.clone() };
@@ -87,7 +87,7 @@ impl SopsStore {
     async fn decrypted(&self, name: &str, reading: Reading) -> Reading {
         let (version, value, not_ours) = match reading {
             Reading::Value { version, value } => (version, value, None),
-            Reading::NotOurs { version, value, why } => (version, value, Some(why)),
+            Reading::Managed { version, value, why } => (version, value, Some(why)),
             Reading::Large(large) => return Reading::Unreadable(large.why),
             other @ (Reading::Missing | Reading::Unreadable(_)) => return other,
         };
@@ -99,7 +99,7 @@ impl SopsStore {
         let decrypted = tokio::task::spawn_blocking(move || inner.sops.decrypt(&path, format, value.expose())).await;
         match decrypted {
             Ok(Ok(value)) => match not_ours {
-                Some(why) => Reading::NotOurs { version, value, why },
+                Some(why) => Reading::Managed { version, value, why },
                 None => Reading::Value { version, value },
             },
             Ok(Err(error)) => Reading::Unreadable(error.to_string()),
@@ -135,7 +135,7 @@ impl Backend for SopsStore {
         let mut read = self.files.read_all().await?;
         if self.inner.is_folder {
             read.retain(|(_, reading)| match reading {
-                Reading::Value { value, .. } | Reading::NotOurs { value, .. } => is_encrypted(value.expose()),
+                Reading::Value { value, .. } | Reading::Managed { value, .. } => is_encrypted(value.expose()),
                 // What cannot be read any more may be encrypted.
                 Reading::Large(large) => !large.open().is_ok_and(|value| {
                     format::is_encrypted_where_it_is(&*value).is_ok_and(|is_encrypted| !is_encrypted)

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::settings::{Auth, VaultError, VaultSettings};
+use super::settings::{Auth, VaultSettings, VaultStoreError};
 use crate::adapters::bounds::{Answered, Budget, TooLarge};
 use crate::adapters::redact::url::shown_url;
 use crate::adapters::redact::{Failed, Said, Secrets, Words};
@@ -115,7 +115,7 @@ impl Answer {
 }
 
 impl Api {
-    pub(super) async fn connect(settings: VaultSettings) -> Result<Self, VaultError> {
+    pub(super) async fn connect(settings: VaultSettings) -> Result<Self, VaultStoreError> {
         let (address, is_local) = address(&settings.address)?;
         let mut builder = Client::builder().connect_timeout(CONNECT).timeout(settings.call_timeout).referer(false);
         // A secret does not follow where a server points.
@@ -125,23 +125,23 @@ impl Api {
             builder = builder.no_proxy();
         }
         if let Some(path) = settings.authorities {
-            let wrong = |why: String| VaultError::Authorities { path: path.clone(), why };
+            let wrong = |why: String| VaultStoreError::Authorities { path: path.clone(), why };
             let pem = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| wrong("no PEM".to_owned()))?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let client = builder.build().map_err(|_| VaultError::Login("no HTTP client could be made".to_owned()))?;
+        let client = builder.build().map_err(|_| VaultStoreError::Login("no HTTP client could be made".to_owned()))?;
         let session = tokio::sync::Mutex::default();
         let (namespace, auth, secrets) = (settings.namespace, settings.auth, std::sync::Mutex::default());
         let api = Self { client, address, namespace, auth, session, secrets };
         api.token().await.map_err(|error| match error.kind {
-            CallErrorKind::Credentials => VaultError::Refused { from: api.auth.in_words(), why: error.message },
+            CallErrorKind::Credentials => VaultStoreError::Refused { from: api.auth.in_words(), why: error.message },
             CallErrorKind::Throttled
             | CallErrorKind::Unavailable
             | CallErrorKind::Denied
             | CallErrorKind::Invalid
             | CallErrorKind::NoSuchEntity
-            | CallErrorKind::Other => VaultError::Login(error.message),
+            | CallErrorKind::Other => VaultStoreError::Login(error.message),
         })?;
         Ok(api)
     }
@@ -312,8 +312,8 @@ fn cause(error: &reqwest::Error) -> &'static str {
 }
 
 /// The URL, and whether it is this machine's.
-fn address(text: &str) -> Result<(Url, bool), VaultError> {
-    let none = || VaultError::NoUrl { address: shown_url(text) };
+fn address(text: &str) -> Result<(Url, bool), VaultStoreError> {
+    let none = || VaultStoreError::NoUrl { address: shown_url(text) };
     let url = Url::parse(text).map_err(|_| none())?;
     let host = url.host_str().ok_or_else(none)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -321,7 +321,7 @@ fn address(text: &str) -> Result<(Url, bool), VaultError> {
     match url.scheme() {
         "https" => Ok((url, is_local)),
         "http" if is_local => Ok((url, true)),
-        "http" => Err(VaultError::PlainHttp { address: shown_url(text) }),
+        "http" => Err(VaultStoreError::PlainHttp { address: shown_url(text) }),
         _ => Err(none()),
     }
 }
@@ -336,9 +336,9 @@ mod tests {
             assert!(address(local).is_ok_and(|(_, is_local)| is_local), "{local}");
         }
         assert!(address("https://vault.example.com").is_ok_and(|(_, is_local)| !is_local));
-        assert!(matches!(address("http://vault.example.com"), Err(VaultError::PlainHttp { .. })));
+        assert!(matches!(address("http://vault.example.com"), Err(VaultStoreError::PlainHttp { .. })));
         for none in ["", "vault", "vault.example.com:8200", "ftp://localhost"] {
-            assert!(matches!(address(none), Err(VaultError::NoUrl { .. })), "{none}");
+            assert!(matches!(address(none), Err(VaultStoreError::NoUrl { .. })), "{none}");
         }
     }
 

@@ -26,7 +26,7 @@ use crate::rotation::name::StoreIdentity;
 use crate::rotation::secret::SecretValue;
 use crate::rotation::shell::operand;
 use api::{Answer, Api};
-pub use settings::{Auth, VaultError, VaultSettings};
+pub use settings::{Auth, VaultSettings, VaultStoreError};
 
 /// Requests at once.
 const AT_ONCE: usize = 8;
@@ -38,19 +38,19 @@ const MOST_PATHS: usize = 200;
 const DEEPEST: usize = 16;
 
 /// The secrets of one mount below a path.
-pub struct Vault {
+pub struct VaultStore {
     api: Api,
     mount: String,
     /// Without slashes around it; empty: all of the mount.
     root: String,
 }
 
-impl Vault {
+impl VaultStore {
     /// The store; logs in where the settings say so.
     ///
     /// # Errors
-    /// [`VaultError`] if the address cannot be used, or the login is refused.
-    pub async fn open(settings: VaultSettings) -> Result<Self, VaultError> {
+    /// [`VaultStoreError`] if the address cannot be used, or the login is refused.
+    pub async fn open(settings: VaultSettings) -> Result<Self, VaultStoreError> {
         let (mount, root) = (settings.mount.clone(), settings.root.clone());
         Ok(Self { api: Api::connect(settings).await?, mount, root })
     }
@@ -84,7 +84,7 @@ impl Vault {
         let (version, value) = (Version(version.to_string()), SecretValue::new(text));
         if has_rounded_number(secret) {
             let why = "it holds a number with so many digits that it would be written back as another".to_owned();
-            return Ok(Reading::NotOurs { version, value, why }.into());
+            return Ok(Reading::Managed { version, value, why }.into());
         }
         Ok(Reading::Value { version, value }.into())
     }
@@ -269,7 +269,7 @@ fn has_rounded_number(value: &Value) -> bool {
 }
 
 #[async_trait]
-impl Backend for Vault {
+impl Backend for VaultStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
     }

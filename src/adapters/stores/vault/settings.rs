@@ -52,7 +52,7 @@ impl Auth {
 
 /// Why there is no such store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VaultError {
+pub enum VaultStoreError {
     /// Nothing says where it is.
     #[error("find Vault: set VAULT_ADDR or BAO_ADDR")]
     NoAddress,
@@ -120,20 +120,20 @@ impl VaultSettings {
     /// As the URI's rest (`MOUNT[/PATH]`), a `[[store]]` table and the environment say.
     ///
     /// # Errors
-    /// [`VaultError`] if the address or the credentials are missing.
+    /// [`VaultStoreError`] if the address or the credentials are missing.
     pub fn of(
         rest: &str,
         table: Lookup<'_>,
         environment: Lookup<'_>,
         call_timeout: Duration,
-    ) -> Result<Self, VaultError> {
+    ) -> Result<Self, VaultStoreError> {
         // OpenBao's own tools ask for their name first.
         let variable =
             |name: &str| environment(&format!("BAO_{name}")).or_else(|| environment(&format!("VAULT_{name}")));
         let rest = rest.trim_matches('/');
         let (mount, root) = rest.split_once('/').unwrap_or((rest, ""));
         Ok(Self {
-            address: table("address").or_else(|| variable("ADDR")).ok_or(VaultError::NoAddress)?,
+            address: table("address").or_else(|| variable("ADDR")).ok_or(VaultStoreError::NoAddress)?,
             namespace: table("namespace").or_else(|| variable("NAMESPACE")),
             auth: auth(table, &variable, environment)?,
             authorities: table("ca_file").or_else(|| variable("CACERT")).map(PathBuf::from),
@@ -144,8 +144,8 @@ impl VaultSettings {
     }
 }
 
-fn auth(table: Lookup<'_>, variable: Lookup<'_>, environment: Lookup<'_>) -> Result<Auth, VaultError> {
-    let missing = |what: &str| VaultError::NoAuth { what: what.to_owned() };
+fn auth(table: Lookup<'_>, variable: Lookup<'_>, environment: Lookup<'_>) -> Result<Auth, VaultStoreError> {
+    let missing = |what: &str| VaultStoreError::NoAuth { what: what.to_owned() };
     let mount = |default: &str| table("auth_mount").unwrap_or_else(|| default.to_owned());
     match table("auth").as_deref() {
         None | Some("token") => {
@@ -177,8 +177,8 @@ fn auth(table: Lookup<'_>, variable: Lookup<'_>, environment: Lookup<'_>) -> Res
     }
 }
 
-fn secret_id(table: Lookup<'_>, variable: Lookup<'_>) -> Result<Zeroizing<String>, VaultError> {
-    let missing = |what: String| VaultError::NoAuth { what };
+fn secret_id(table: Lookup<'_>, variable: Lookup<'_>) -> Result<Zeroizing<String>, VaultStoreError> {
+    let missing = |what: String| VaultStoreError::NoAuth { what };
     if let Some(file) = table("secret_id_file") {
         let text = std::fs::read_to_string(&file).map_err(|error| missing(format!("{file}: {error}")))?;
         return Ok(Zeroizing::new(text.trim().to_owned()));

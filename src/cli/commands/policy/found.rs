@@ -24,7 +24,7 @@ pub(super) struct Found(pub(super) Confirmations);
 /// [`CliError`] where `plan` fails, and where nothing is found.
 pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError> {
     let choice = config.choice(&Default::default())?;
-    let (picture, taken) = what_is_taken(config)?;
+    let (snapshot, taken) = what_is_taken(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut confirmed = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
@@ -33,7 +33,7 @@ pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError>
         survey.map(|survey| survey.confirmed).map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     confirmed.users.extend(taken.users);
-    for rotation in picture.open.iter().map(|summary| &summary.rotation) {
+    for rotation in snapshot.open.iter().map(|summary| &summary.rotation) {
         confirmed.take_places(&rotation.opened.places);
     }
     if confirmed.users.is_empty() {

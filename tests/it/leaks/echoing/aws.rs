@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use rotator::adapters::aws::{Aws, AwsSettings};
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::iam::Iam;
 use rotator::ports::identity::{Identity, WhoIs};
 use rotator::ports::secret_store::SecretStore;
@@ -96,7 +96,7 @@ async fn sts_that_quotes_where_a_role_is_assumed_is_not_quoted() {
 }
 
 fn named(name: &str, backend: impl rotator::adapters::stores::Backend + 'static) -> Arc<dyn SecretStore> {
-    Arc::new(Named::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
+    Arc::new(BackendStore::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
 }
 
 /// What was told of calls that had no value in hand, of reads that had received one, and of writes.

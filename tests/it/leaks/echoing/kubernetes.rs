@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rotator::adapters::stores::kubernetes::{Kubernetes, KubernetesSettings};
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 use serde_json::json;
@@ -41,8 +41,8 @@ async fn open(url: &str, folder: &std::path::Path, user: serde_json::Value) -> A
         env: Vec::new(),
         call_timeout: Duration::from_secs(5),
     };
-    let store = Kubernetes::open(settings).await.expect("opens");
-    Arc::new(Named::new(StoreName::new("kubernetes:shop").expect("valid"), Naming::default(), Arc::new(store)))
+    let store = KubernetesStore::open(settings).await.expect("opens");
+    Arc::new(BackendStore::new(StoreName::new("kubernetes:shop").expect("valid"), Naming::default(), Arc::new(store)))
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rotator::adapters::ExecProgram;
 use rotator::adapters::stores::exec::ExecStore;
 use rotator::adapters::stores::sops::SopsStore;
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 
@@ -47,7 +47,7 @@ async fn a_program_that_quotes_is_not_quoted() {
         let store = ExecStore::open(ExecProgram::of_words(&command), Duration::from_secs(30)).await.expect("opens");
         // The name of the program is in its messages: here it has the neighbour's secret in it.
         let name = StoreName::new("exec:echo").expect("valid");
-        let store: Arc<dyn SecretStore> = Arc::new(Named::new(name, Naming::default(), Arc::new(store)));
+        let store: Arc<dyn SecretStore> = Arc::new(BackendStore::new(name, Naming::default(), Arc::new(store)));
         let mut told = Told::default();
         told.keep_readings(store.read_all().await);
         told.keep_reads(&store, &["-/-/a", "-/-/b"]).await;
@@ -69,7 +69,7 @@ async fn a_sops_that_quotes_is_not_quoted() {
     std::fs::write(&path, sops.encrypt("secrets.json", document(NEIGHBOUR).as_bytes(), &[])).expect("written");
     let store = SopsStore::open(&path, &sops.program(), Vec::new(), Duration::from_secs(30)).await.expect("opens");
     let store: Arc<dyn SecretStore> =
-        Arc::new(Named::new(StoreName::new("sops:it").expect("valid"), Naming::default(), Arc::new(store)));
+        Arc::new(BackendStore::new(StoreName::new("sops:it").expect("valid"), Naming::default(), Arc::new(store)));
     let read = store.read_all().await.expect("reads");
     let [(entry, rotator::ports::secret_store::Reading::Value { version, .. })] = read.as_slice() else {
         panic!("{read:?}")

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rotator::adapters::stores::vault::{Auth, Vault, VaultSettings};
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::vault::{Auth, VaultSettings, VaultStore};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 use serde_json::json;
@@ -52,8 +52,8 @@ async fn open(echo: &Echo, auth: Auth) -> Result<Arc<dyn SecretStore>, String> {
         root: String::new(),
         call_timeout: Duration::from_secs(10),
     };
-    let vault = Vault::open(settings).await.map_err(|error| error.to_string())?;
-    Ok(Arc::new(Named::new(StoreName::new("vault:kv").expect("valid"), Naming::default(), Arc::new(vault))))
+    let vault = VaultStore::open(settings).await.map_err(|error| error.to_string())?;
+    Ok(Arc::new(BackendStore::new(StoreName::new("vault:kv").expect("valid"), Naming::default(), Arc::new(vault))))
 }
 
 fn app_role() -> Auth {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use rotator::adapters::stores::kubernetes::{Kubernetes, KubernetesError, KubernetesSettings};
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore, KubernetesStoreError};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::name::StoreName;
@@ -37,11 +37,11 @@ fn settings(kubeconfig: PathBuf, namespace: Option<&str>) -> KubernetesSettings 
     }
 }
 
-fn opened(settings: KubernetesSettings) -> Result<Arc<dyn SecretStore>, KubernetesError> {
+fn opened(settings: KubernetesSettings) -> Result<Arc<dyn SecretStore>, KubernetesStoreError> {
     let store = std::thread::scope(|scope| {
-        scope.spawn(|| RUNTIME.block_on(Kubernetes::open(settings))).join().expect("it ends")
+        scope.spawn(|| RUNTIME.block_on(KubernetesStore::open(settings))).join().expect("it ends")
     })?;
-    Ok(Arc::new(Named::new(StoreName::new("kubernetes:").expect("valid"), Naming::default(), Arc::new(store))))
+    Ok(Arc::new(BackendStore::new(StoreName::new("kubernetes:").expect("valid"), Naming::default(), Arc::new(store))))
 }
 
 /// A cluster, and the folder that a kubeconfig for it is in.
@@ -214,10 +214,10 @@ async fn what_somebody_else_keeps_is_read_and_not_ours() {
     for (secret, _, word) in &kept {
         let entry = format!("shop/{secret}/KEY");
         let reading = &all.iter().find(|(name, _)| name.as_str() == entry).expect("listed").1;
-        let Reading::NotOurs { version, value, why } = reading else { panic!("{entry}: {reading:?}") };
+        let Reading::Managed { version, value, why } = reading else { panic!("{entry}: {reading:?}") };
         assert!(value.expose() == b"AKIA" && why.contains(word), "{entry}: {why}");
         let by_name = store.read(&[name(&entry)]).await.expect("reads");
-        assert!(matches!(by_name.as_slice(), [Reading::NotOurs { .. }]), "{by_name:?}");
+        assert!(matches!(by_name.as_slice(), [Reading::Managed { .. }]), "{by_name:?}");
         subject.cluster.calls();
         let result = write(&store, vec![over(&subject, &entry, version, "new")]).await;
         assert!(matches!(&result, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Other), "{result:?}");

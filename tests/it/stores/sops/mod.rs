@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rotator::adapters::stores::sops::{NoSopsError, OpenSopsError, SopsStore};
-use rotator::adapters::stores::{Named, Naming};
+use rotator::adapters::stores::sops::{NoSopsError, SopsStore, SopsStoreError};
+use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Write};
 use rotator::rotation::failure::{Failure, RefusalKind};
 use rotator::rotation::name::StoreName;
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 async fn open(sops: &Sops, path: &Path) -> Arc<dyn SecretStore> {
     let store = SopsStore::open(path, &sops.program(), Vec::new(), LIMIT).await.expect("sops is there");
-    Arc::new(Named::new(StoreName::new("sops:it").expect("valid"), Naming::default(), Arc::new(store)))
+    Arc::new(BackendStore::new(StoreName::new("sops:it").expect("valid"), Naming::default(), Arc::new(store)))
 }
 
 /// A folder of encrypted files, each one value.
@@ -271,7 +271,7 @@ async fn a_file_that_cannot_be_decrypted_is_one_unreadable_entry() {
 async fn a_program_that_is_not_there_or_too_old_is_told() {
     let sops = Sops::new();
     let open = async || {
-        let Err(OpenSopsError::Program(error)) =
+        let Err(SopsStoreError::Program(error)) =
             SopsStore::open(sops.folder(), &sops.program(), Vec::new(), LIMIT).await
         else {
             panic!("it opens");
@@ -288,5 +288,5 @@ async fn a_program_that_is_not_there_or_too_old_is_told() {
     std::fs::remove_file(sops.program()).expect("removed");
     assert!(matches!(open().await, NoSopsError::NotStarted { .. }));
     let nowhere = SopsStore::open(&sops.folder().join("nowhere"), &sops.program(), Vec::new(), LIMIT).await;
-    assert!(matches!(nowhere, Err(OpenSopsError::File(_))));
+    assert!(matches!(nowhere, Err(SopsStoreError::File(_))));
 }

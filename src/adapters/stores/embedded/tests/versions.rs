@@ -156,7 +156,7 @@ fn another_key_opens_it_after_a_rekey_and_the_old_one_does_not() {
     }
     std::fs::write(&key_file, old_key).expect("written");
     let error = EmbeddedStore::open_existing(&fixture.path, None).err().expect("refused");
-    assert!(matches!(error, OpenStoreError::WrongKey { .. }), "{error}");
+    assert!(matches!(error, EmbeddedStoreError::WrongKey { .. }), "{error}");
 }
 
 #[test]
