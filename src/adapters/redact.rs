@@ -10,7 +10,7 @@ mod index;
 mod scalars;
 #[cfg(test)]
 mod tests;
-pub mod url;
+pub(in crate::adapters) mod url;
 
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;

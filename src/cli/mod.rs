@@ -3,11 +3,13 @@
 pub mod args;
 pub mod commands;
 pub mod config;
+pub mod context;
 pub mod error;
 pub mod exit;
 pub mod logging;
 pub mod output;
 pub mod panic_hook;
+mod passes;
 pub mod runtime;
 pub mod snapshot;
 pub mod wiring;
@@ -16,35 +18,17 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use args::{ChoiceArgs, Cli, Command, Global};
-use commands::{allow, demo, doctor, init, man, plan, policy, resolve, run, sandbox, status, store};
-use config::{Config, HostEnv};
+use args::{Cli, Command};
+use commands::{
+    abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, run, sandbox,
+    status, store,
+};
+use config::HostEnv;
+use context::Context;
 use error::CliError;
 use exit::Exit;
 use output::terminal::Terminal;
 use wiring::FromEnvironment;
-
-/// What every command works in.
-pub struct Context {
-    /// The global options.
-    pub global: Global,
-    /// What the configuration depends on.
-    pub host: HostEnv,
-    /// What `main` took out of the environment.
-    pub given: FromEnvironment,
-    /// How to speak.
-    pub terminal: Terminal,
-}
-
-impl Context {
-    /// The configuration with these flags above it.
-    ///
-    /// # Errors
-    /// [`CliError::usage`].
-    pub fn config(&self, choice: &ChoiceArgs) -> Result<Config, CliError> {
-        Config::load(&self.global, choice, &self.host)
-    }
-}
 
 /// Parses, does and reports; the number is for the operating system.
 #[must_use]
@@ -73,11 +57,11 @@ pub fn main(args: impl Iterator<Item = OsString>, given: FromEnvironment) -> u8 
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => run::run(context, args),
-        Command::Resume(args) => run::resume(context, args),
+        Command::Resume(args) => resume::resume(context, args),
         Command::Status(args) => status::status(context, args),
         Command::Plan(args) => plan::plan(context, &args.choice),
-        Command::Abort(one) => resolve::abort(context, one.id),
-        Command::Reactivate(one) => resolve::reactivate(context, one.id),
+        Command::Abort(one) => abort::abort(context, one.id),
+        Command::Reactivate(one) => reactivate::reactivate(context, one.id),
         Command::Resolve(args) => resolve::resolve(context, args.id, &args.resolution),
         Command::Store(command) => store::store(context, command),
         Command::Doctor => doctor::doctor(context),
@@ -86,7 +70,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Allow(args) => allow::allow(context, args),
         Command::Demo => demo::demo(context),
         Command::Sandbox(args) => sandbox::sandbox(context, args),
-        Command::Completions { shell } => man::completions(*shell),
+        Command::Completions { shell } => completions::completions(*shell),
         Command::Man => man::man(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Context;
+use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
@@ -81,4 +81,17 @@ async fn next(signals: &mut Option<Signal>) {
         Some(signals) => drop(signals.recv().await),
         None => std::future::pending().await,
     }
+}
+
+/// Runs a command that talks to AWS.
+pub(in crate::cli) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        CliError::failed(format!("the asynchronous runtime could not start: {error}"), "nothing was changed; try again")
+    })?;
+    let result = runtime.block_on(future);
+    // A question that nobody has answered must not keep the process.
+    runtime.shutdown_background();
+    // Nor may a program that was asked it outlive this process.
+    kill_every_program();
+    result
 }

@@ -7,14 +7,14 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::adapters::allowed::digest;
-use crate::cli::Context;
 use crate::cli::args::AllowArgs;
 use crate::cli::config::{FILE_NAME, Found, Reach, ReachKind};
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
-use crate::cli::output::summary::to_stdout;
 use crate::cli::output::terminal::printable;
+use crate::cli::output::terminal::to_stdout;
 use crate::rotation::shell::operand;
 
 /// `rotator allow`.

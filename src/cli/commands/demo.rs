@@ -5,12 +5,12 @@ mod scene;
 
 use std::time::Duration;
 
-use super::run::block_on;
-use crate::cli::Context;
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::summary::to_stdout;
 use crate::cli::output::terminal::printable;
+use crate::cli::output::terminal::to_stdout;
+use crate::cli::runtime::block_on;
 use crate::sandbox::{Action, Fault, FaultKind};
 
 use scene::{Child, Scene};

@@ -5,9 +5,9 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
 use super::store::open_or_make;
-use crate::cli::Context;
 use crate::cli::args::InitArgs;
 use crate::cli::config::Found;
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 

@@ -1,13 +1,18 @@
 //! The commands, one file each: what each does, prints and ends with. Steps of a rotation are decided elsewhere.
 
+pub mod abort;
 pub mod allow;
+pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod init;
 pub mod man;
+mod operator_request;
 pub mod plan;
 pub mod policy;
+pub mod reactivate;
 pub mod resolve;
+pub mod resume;
 pub mod run;
 pub mod sandbox;
 pub mod status;

@@ -2,17 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::run::{AT_ONCE, block_on, campaign_failed};
 use crate::adapters::system_clock::SystemClock;
-use crate::cli::Context;
 use crate::cli::args::ChoiceArgs;
-use crate::cli::config::Config;
+use crate::cli::config::{AT_ONCE, Config};
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::{PlanDocument, to_bytes};
 use crate::cli::output::entry_counts;
-use crate::cli::output::summary::to_stdout;
 use crate::cli::output::table::{self, Paint};
+use crate::cli::output::terminal::to_stdout;
+use crate::cli::passes::campaign_failed;
+use crate::cli::runtime::block_on;
 use crate::cli::snapshot::{ReadMade, Snapshot, read_in_sinks};
 use crate::cli::wiring::{self, storage_failed};
 use crate::drive::campaign::CampaignError;

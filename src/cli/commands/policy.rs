@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use self::found::Found;
-use crate::cli::Context;
 use crate::cli::args::PolicyArgs;
 use crate::cli::config::{AccountSettings, Config, StoreKind, StoreSettings};
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
-use crate::cli::output::summary::to_stdout;
+use crate::cli::output::terminal::to_stdout;
 use crate::drive::owner::Owner;
 use crate::rotation::name::AccountId;
 use crate::rotation::policy::Unclaimed;

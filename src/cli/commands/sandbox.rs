@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::store::open_or_make;
-use crate::cli::Context;
 use crate::cli::args::SandboxArgs;
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::summary::to_stdout;
+use crate::cli::output::terminal::to_stdout;
 use crate::rotation::name::EntryName;
 use crate::rotation::secret::{NewKey, SecretValue};
 use crate::rotation::shell::quoted;

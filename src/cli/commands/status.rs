@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::adapters::sqlite_journal::SyncReader;
-use crate::cli::Context;
 use crate::cli::args::StatusArgs;
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
-use crate::cli::output::summary::to_stdout;
 use crate::cli::output::table::{self, Paint};
+use crate::cli::output::terminal::to_stdout;
 use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::{self, storage_failed};
 use crate::journal::store::Which;

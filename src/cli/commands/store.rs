@@ -10,14 +10,14 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, RekeyError, StoreError};
-use crate::cli::Context;
 use crate::cli::args::StoreCommand;
 use crate::cli::config::Config;
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
-use crate::cli::output::summary::to_stdout;
 use crate::cli::output::terminal::printable;
+use crate::cli::output::terminal::to_stdout;
 use crate::cli::wiring;
 use crate::drive::report::with_causes;
 use crate::rotation::name::EntryName;

@@ -37,6 +37,10 @@ pub use stores::{StoreKind, StoreSettings, StoreUri};
 /// The name of the file.
 pub const FILE_NAME: &str = "rotator.toml";
 
+/// What is said wherever it is so.
+pub const AT_ONCE: &str = "neither overlap nor quarantine is set: each old key is deleted at once, as soon as every \
+                           place holds the new one";
+
 /// All of the configuration.
 #[derive(Debug)]
 pub struct Config {

@@ -6,7 +6,7 @@ use super::document::{self, Document, ErrorShown};
 use super::entry_counts;
 use super::progress;
 use super::table::{self, Paint};
-use super::terminal::{Terminal, print};
+use super::terminal::{Terminal, to_stdout};
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
@@ -141,16 +141,6 @@ fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), 
         text.push('\n');
     }
     to_stdout(text.as_bytes())
-}
-
-/// Writes a command's result.
-///
-/// # Errors
-/// [`CliError::failed`] if stdout takes no more.
-pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
-    print(bytes).map_err(|error| {
-        CliError::failed(format!("the output could not be written: {error}"), "what was done is in `rotator status`")
-    })
 }
 
 fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, snapshot: &Snapshot) -> String {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use crate::cli::args::{ColorWhen, Global, OutputFormat};
+use crate::cli::error::CliError;
 
 /// How to speak on stdout and stderr.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +106,16 @@ fn written_out(text: &str, write: impl Fn(char) -> String) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().map(|c| if harmful(c) { write(c) } else { c.to_string() }).collect())
+}
+
+/// Writes a command's result.
+///
+/// # Errors
+/// [`CliError::failed`] if stdout takes no more.
+pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
+    print(bytes).map_err(|error| {
+        CliError::failed(format!("the output could not be written: {error}"), "what was done is in `rotator status`")
+    })
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::adapters::system_clock::SystemClock;
-use crate::cli::Context;
 use crate::cli::commands::plan::what_is_taken;
-use crate::cli::commands::run::{block_on, campaign_failed};
 use crate::cli::config::{Config, StoreSettings};
+use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::passes::campaign_failed;
+use crate::cli::runtime::block_on;
 use crate::cli::wiring;
 use crate::drive::campaign::CampaignError;
 use crate::drive::stop::Stop;

@@ -1,0 +1,57 @@
+//! `abort`: gives a rotation up, where that is still possible.
+
+use super::operator_request::submit;
+use crate::cli::config::Config;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::backup_hints;
+use crate::rotation::event::Asked;
+use crate::rotation::name::RotationId;
+use crate::rotation::standing::{Phase, Rotation, Standing};
+
+/// `rotator abort`.
+///
+/// # Errors
+/// Exit code 2 if there is no such open rotation, or if its new pair is stored: going back needs the old secret, which
+/// rotator does not have. Else as `resume`.
+pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
+    submit(
+        context,
+        id,
+        |config, rotation| {
+            if may_abort(rotation) { Ok(Asked::Abort) } else { Err(too_late(config, rotation)) }
+        },
+    )
+}
+
+/// Before `stored-new`; and later only where rotator has seen that it cannot go forward by itself, and says that the old
+/// pair may be put back.
+fn may_abort(rotation: &Rotation) -> bool {
+    let offered = match &rotation.standing {
+        Standing::Blocked { reason, .. } => reason.offers_abort(),
+        Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => false,
+    };
+    match rotation.standing.phase() {
+        Some(Phase::Opened | Phase::CreatedNew { .. }) | None => true,
+        Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => offered || rotation.abort_asked,
+    }
+}
+
+fn too_late(config: &Config, rotation: &Rotation) -> CliError {
+    let (id, old, user) = (rotation.id, &rotation.opened.old_key, &rotation.opened.user);
+    let new = rotation.new_key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    let copies = backup_hints::of_the_old_pair(config, rotation);
+    CliError::usage(
+        format!(
+            "rotation {id} is {}: every place holds the new pair{new} of {user}, and rotator keeps no copy of the old \
+             secret, so it cannot go back; nothing was changed, and the old key {old} is still in IAM. A copy of the old \
+             secret may be here: {copies}",
+            rotation.standing.name()
+        ),
+        format!(
+            "`rotator resume {id}` goes on, `rotator resolve {id} --finish` deletes the old key now; to go back, put the \
+             old pair into every place yourself, then run `rotator resume {id}` and what it prints"
+        ),
+    )
+}

@@ -1,0 +1,65 @@
+//! What `abort`, `reactivate` and `resolve` share: the request of an operator is journaled as a fact, and the rotation goes
+//! on from there.
+
+use std::sync::Arc;
+
+use super::resume::resume_rotations;
+use crate::adapters::system_clock::SystemClock;
+use crate::cli::config::Config;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::summary::CommandKind;
+use crate::cli::passes::End;
+use crate::cli::runtime::block_on;
+use crate::cli::wiring::{self, storage_failed};
+use crate::drive::report::with_causes;
+use crate::journal::clock::Clock;
+use crate::rotation::event::{Asked, Event};
+use crate::rotation::name::RotationId;
+use crate::rotation::standing::Rotation;
+
+/// Journals what `request` makes of the rotation, then resumes it.
+pub(super) fn submit(
+    context: &Context,
+    id: RotationId,
+    request: impl FnOnce(&Config, &Rotation) -> Result<Asked, CliError>,
+) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    let unknown =
+        || CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status` lists those in flight");
+    if wiring::read_journal(&config.journal)?.is_none() {
+        return Err(unknown());
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let held = wiring::hold_journal(&config.journal, &clock)?;
+    block_on(Box::pin(async {
+        let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
+        let rotation = found.ok_or_else(unknown)?.rotation;
+        if rotation.is_closed() {
+            return Err(CliError::usage(
+                format!("rotation {id} is closed ({}): nothing can be asked of it", rotation.standing.name()),
+                "`rotator status` lists those in flight",
+            ));
+        }
+        let asked = request(&config, &rotation)?;
+        let failed = |error| {
+            CliError::failed(
+                format!("the journal failed: {}", with_causes(&error)),
+                format!("look at `rotator status {id}`, then say it again"),
+            )
+        };
+        let journal = held.journal.replay(id).await.map_err(failed)?;
+        let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
+        Ok(())
+    }))?;
+    resume_rotations(
+        context,
+        &config,
+        &clock,
+        &held,
+        &[id],
+        false,
+        End { ended: CommandKind::Resume, waiting_ok: false },
+    )
+}

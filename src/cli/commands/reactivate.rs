@@ -1,0 +1,34 @@
+//! `reactivate`: makes the old key of a rotation active again.
+
+use super::operator_request::submit;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::rotation::event::Asked;
+use crate::rotation::name::RotationId;
+use crate::rotation::standing::Phase;
+
+/// `rotator reactivate`.
+///
+/// # Errors
+/// Exit code 2 unless rotator has deactivated the old key of this rotation; else as `resume`.
+pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
+    submit(context, id, |_, rotation| match rotation.standing.phase() {
+        Some(Phase::DeactivatedOld { .. }) => {
+            context.terminal.say(&format!(
+                "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
+                 only when it is told: rotator resolve {id} --delete-key {}",
+                rotation.opened.old_key, rotation.opened.user, rotation.opened.old_key
+            ));
+            Ok(Asked::ReactivateOld)
+        }
+        Some(Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. }) | None => Err(CliError::usage(
+            format!(
+                "rotator has not deactivated the old key {} of rotation {id}, which is {}",
+                rotation.opened.old_key,
+                rotation.standing.name()
+            ),
+            "there is nothing to reactivate; before stored-new, `rotator abort` gives a rotation up",
+        )),
+    })
+}

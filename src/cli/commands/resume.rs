@@ -1,0 +1,85 @@
+//! `resume`: continues the rotations that are in flight, and opens none.
+
+use std::sync::Arc;
+
+use super::status;
+use crate::adapters::system_clock::SystemClock;
+use crate::cli::args::{ChoiceArgs, ResumeArgs};
+use crate::cli::config::Config;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::summary::CommandKind;
+use crate::cli::passes::{End, Passes, campaign_failed, finish};
+use crate::cli::runtime::{self, block_on};
+use crate::cli::wiring::{self, HeldJournal, storage_failed};
+use crate::drive::campaign::{Drive, LOOK_FOR_LATE_KEYS};
+use crate::drive::report::Report;
+use crate::drive::stop::Stop;
+use crate::journal::clock::Clock;
+use crate::journal::store::Which;
+use crate::rotation::name::RotationId;
+
+/// `rotator resume`.
+///
+/// # Errors
+/// [`CliError`] with the exit code that the failure calls for.
+pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
+    let choice = ChoiceArgs { concurrency: args.concurrency.clone(), ..ChoiceArgs::default() };
+    let config = context.config(&choice)?;
+    if wiring::read_journal(&config.journal)?.is_none() {
+        if let Some(id) = args.ids.first() {
+            return Err(unknown(*id));
+        }
+        context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
+        return status::print_empty(context);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let held = wiring::hold_journal(&config.journal, &clock)?;
+    let end = End { ended: CommandKind::Resume, waiting_ok: args.waiting_ok };
+    resume_rotations(context, &config, &clock, &held, &args.ids, args.wait, end)
+}
+
+/// Drives what is in flight, or only `ids`, and ends as `resume` does.
+pub(super) fn resume_rotations(
+    context: &Context,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    held: &HeldJournal,
+    ids: &[RotationId],
+    wait: bool,
+    end: End,
+) -> Result<Exit, CliError> {
+    block_on(Box::pin(async {
+        let store = held.journal.store();
+        for id in ids {
+            if store.summary(*id).await.map_err(|error| storage_failed(&error))?.is_none() {
+                return Err(unknown(*id));
+            }
+        }
+        let open = store.summaries(Which::Open).await.map_err(|error| storage_failed(&error))?;
+        let to_do = open.iter().filter(|summary| ids.is_empty() || ids.contains(&summary.rotation.id)).count();
+        let stop = Arc::new(Stop::default());
+        let signalled = runtime::listen(context, &stop, clock)?;
+        // Only whether AWS is asked is decided by the local clock.
+        let watched = Which::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
+        let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
+        if to_do == 0 && (watched.is_empty() || !ids.is_empty()) {
+            // Nothing to ask AWS about. What was asked for is shown as it is.
+            let report = Report { touched: ids.to_vec(), ..Report::default() };
+            return finish(context, end, report, None, &signalled, held).await;
+        }
+        let passes = Passes { context, config, clock, stop: &stop, wait };
+        let work = async |world, report: &mut Report| {
+            let drive = Drive::new(world, held.journal.clone());
+            *report = drive.resume(ids).await.map_err(|error| campaign_failed(&error))?;
+            Ok(())
+        };
+        let (report, failure) = Box::pin(passes.make(work)).await;
+        finish(context, end, report, failure, &signalled, held).await
+    }))
+}
+
+fn unknown(id: RotationId) -> CliError {
+    CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status --all` lists every one")
+}

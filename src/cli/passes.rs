@@ -1,0 +1,130 @@
+//! What `run` and `resume` share: connect to AWS and the stores, do the work, and with `--wait` do it again once the
+//! credentials work.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::config::Config;
+use super::context::Context;
+use super::error::CliError;
+use super::exit::Exit;
+use super::output::summary::{CommandKind, CommandOutcome, summarize};
+use super::runtime::Signalled;
+use super::wiring::{self, HeldJournal, storage_failed};
+use crate::drive::campaign::CampaignError;
+use crate::drive::choice::Unmatched;
+use crate::drive::own_credentials::{Pass, TRY_AGAIN, until_they_work};
+use crate::drive::report::{Report, with_causes};
+use crate::drive::stop::Stop;
+use crate::drive::world::World;
+use crate::journal::clock::Clock;
+
+/// What `run` and `resume` work in.
+pub(in crate::cli) struct Passes<'a> {
+    pub(in crate::cli) context: &'a Context,
+    pub(in crate::cli) config: &'a Config,
+    pub(in crate::cli) clock: &'a Arc<dyn Clock>,
+    pub(in crate::cli) stop: &'a Arc<Stop>,
+    pub(in crate::cli) wait: bool,
+}
+
+impl Passes<'_> {
+    /// Arrives in the world and does the work in it; with `--wait` again and again, with the
+    /// credentials as they are by then, for as long as these fail. What came of the last pass.
+    pub(in crate::cli) async fn make(
+        &self,
+        mut work: impl AsyncFnMut(Arc<World>, &mut Report) -> Result<(), CliError>,
+    ) -> (Report, Option<CliError>) {
+        let &Self { context, config, clock, stop, wait } = self;
+        let mut touched = BTreeSet::new();
+        let pass = async || {
+            let (mut report, mut failures) = (Report::default(), None);
+            let done = async {
+                let arriving = wiring::arrive(config, &context.given, clock, stop, wait, context.terminal);
+                let world = Box::pin(arriving).await?;
+                failures = Some(world.failures.clone());
+                work(world, &mut report).await
+            };
+            let failure = Box::pin(done).await.err();
+            touched.extend(std::mem::take(&mut report.touched));
+            let mut failed = failures.map(|failures| failures.all()).unwrap_or_default();
+            if let Some(error) = failure.as_ref().filter(|error| error.is_about_credentials && failed.is_empty()) {
+                failed.push(error.message.clone());
+            }
+            let failure = match failure {
+                None if failed.is_empty() => None,
+                None => Some(lacking(&failed)),
+                Some(error) => Some(CliError { is_about_credentials: !failed.is_empty(), ..error }),
+            };
+            Pass { came_to: (report, failure), failed }
+        };
+        let say = |failed: &[String]| {
+            let minutes = TRY_AGAIN.as_secs() / 60;
+            context.terminal.warn(&format!("{}; --wait tries again in {minutes} minutes", failed.join("; ")));
+        };
+        let Pass { came_to: (mut report, failure), .. } = until_they_work(clock.as_ref(), stop, wait, say, pass).await;
+        report.touched = touched.into_iter().collect();
+        (report, failure)
+    }
+}
+
+/// The run as a whole ends for want of its own credentials.
+fn lacking(failed: &[String]) -> CliError {
+    CliError::of_credentials(
+        failed.join("; "),
+        "what needs these credentials was left as it is and is blocked by nothing: renew them, then run it again",
+    )
+}
+
+/// How a command comes to its end.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct End {
+    /// Which command.
+    pub(in crate::cli) ended: CommandKind,
+    /// Whether what waits for a stated time counts as done.
+    pub(in crate::cli) waiting_ok: bool,
+}
+
+pub(in crate::cli) async fn finish(
+    context: &Context,
+    End { ended, waiting_ok }: End,
+    report: Report,
+    failure: Option<CliError>,
+    signalled: &Signalled,
+    held: &HeldJournal,
+) -> Result<Exit, CliError> {
+    let outcome = CommandOutcome { ended, waiting_ok, report, failure, signalled: signalled.exit() };
+    summarize(outcome, held.journal.store(), context.terminal).await
+}
+
+pub(in crate::cli) fn campaign_failed(error: &CampaignError) -> CliError {
+    match error {
+        CampaignError::Journal(error) => storage_failed(error),
+        CampaignError::Survey(_) => CliError::failed(
+            format!("the store could not be read: {}", with_causes(error)),
+            "no rotation was opened; mend the cause, then `rotator run` again",
+        ),
+        CampaignError::NothingMatches { patterns, unread } => nothing_matches(patterns, unread),
+    }
+}
+
+/// A pattern that matches nothing is a slip, unless it may have meant what could not be read.
+fn nothing_matches(patterns: &[Unmatched], unread: &[String]) -> CliError {
+    let named: Vec<String> = patterns.iter().map(|unmatched| format!("`{}`", unmatched.pattern)).collect();
+    let what = format!("{} of --only matches no key that was found or is in flight", named.join(", "));
+    if let Some(first) = unread.first() {
+        let more = if unread.len() > 1 { format!(" and {} more", unread.len() - 1) } else { String::new() };
+        return CliError::failed(
+            format!("{what}, and not everything could be read: {first}{more}"),
+            "no rotation was opened; remove the cause, then run it again",
+        );
+    }
+    let nearest = patterns.iter().filter_map(|one| Some(format!("`{}` for `{}`", one.nearest.as_ref()?, one.pattern)));
+    let nearest: Vec<String> = nearest.collect();
+    let hint = if nearest.is_empty() {
+        "no rotation was opened; the stores hold no access key".to_owned()
+    } else {
+        format!("no rotation was opened; the nearest is {}; `rotator plan` lists every key", nearest.join(", "))
+    };
+    CliError::usage(what, hint)
+}
