@@ -167,10 +167,10 @@ fn under_the_rule_of_real_iam_the_message_names_the_setting_and_nothing_changes(
         assert_eq!(sandbox.calls().get(&action), None, "{action}");
     }
 
-    let told = program.with("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}");
-    told.ends_with(0, &["run"]);
+    let reported = program.with("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}");
+    reported.ends_with(0, &["run"]);
     for scope in USERS {
-        let pair = told.pair(scope);
+        let pair = reported.pair(scope);
         assert!(sandbox.accepts(&pair.id, &pair.secret), "with that line it works");
         assert_ne!(pair.id, entries[&format!("{scope}/AWS_ACCESS_KEY_ID")]);
     }

@@ -61,8 +61,8 @@ const EXPECTED: &[Row] = &[
     ("identity: unsigned", "403 MissingAuthenticationToken", Some("500 without a code")),
     ("identity: half a signature", "400 IncompleteSignature", Some("403 SignatureDoesNotMatch")),
     ("last used: never", "alice never N/A", None),
-    ("last used: after a wrong signature", "alice never N/A", Some("alice told sts")),
-    ("last used: after a use", "alice told sts", None),
+    ("last used: after a wrong signature", "alice never N/A", Some("alice used sts")),
+    ("last used: after a use", "alice used sts", None),
     ("last used: unknown key", "403 AccessDenied", Some("404 NoSuchEntity")),
     ("key info: own key", "123456789012", None),
     ("key info: without a policy", "403 AccessDenied", UNCODED),
@@ -325,8 +325,8 @@ async fn pages_of_one(iam: &aws_sdk_iam::Client, user: &str) -> String {
 async fn last_used(iam: &aws_sdk_iam::Client, id: &str) -> String {
     let answer = iam.get_access_key_last_used().access_key_id(id).send().await.expect("an answer");
     let used = answer.access_key_last_used().expect("always there");
-    let told = if used.last_used_date().is_some() { "told" } else { "never" };
-    format!("{} {told} {}", answer.user_name().unwrap_or_default(), used.service_name())
+    let use_date = if used.last_used_date().is_some() { "used" } else { "never" };
+    format!("{} {use_date} {}", answer.user_name().unwrap_or_default(), used.service_name())
 }
 
 fn unix_now() -> i64 {

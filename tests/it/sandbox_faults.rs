@@ -82,10 +82,10 @@ async fn a_request_that_arrives_twice_is_carried_out_twice_and_answered_once() {
 }
 
 /// A create for a user who has a key already.
-async fn created_twice(told: Told) -> (String, usize) {
+async fn created_twice(reported: Told) -> (String, usize) {
     let sandbox = sandbox();
     sandbox.create_key("alice").expect("a first key");
-    sandbox.arm(Fault::new(FaultKind::Twice(told)).on(Action::CreateAccessKey).for_user("alice"));
+    sandbox.arm(Fault::new(FaultKind::Twice(reported)).on(Action::CreateAccessKey).for_user("alice"));
     (create(&sandbox).await, sandbox.keys_of("alice").len())
 }
 
@@ -196,8 +196,8 @@ async fn new_keys_appear_and_work_only_after_a_while() {
         let listed = admin.list_access_keys().user_name("alice").send().await.expect("a list");
         let identity = aws::sts(sandbox.addr(), &pair(&key)).get_caller_identity().send().await;
         let used = admin.get_access_key_last_used().access_key_id(key.id.as_str()).send().await.expect("an answer");
-        let told = used.access_key_last_used().is_some_and(|used| used.last_used_date().is_some());
-        (listed.access_key_metadata().len(), outcome(&identity), told)
+        let reported = used.access_key_last_used().is_some_and(|used| used.last_used_date().is_some());
+        (listed.access_key_metadata().len(), outcome(&identity), reported)
     };
     assert_eq!(see().await, (0, "403 InvalidClientTokenId".to_owned(), false));
     sandbox.advance(Duration::from_secs(11));
@@ -309,8 +309,11 @@ async fn another_process_can_seed_inspect_and_break_it() {
     let (status, state) = admin_api(&sandbox, "GET", "/_sandbox/state", &Value::Null);
     assert_eq!((status, &state["calls"]["ListAccessKeys"], &state["faults"][0]["struck"]), (200, &json!(3), &json!(1)));
     assert_eq!(state["users"][0]["keys"][0]["created"], json!("2020-01-02T03:04:05Z"));
-    let told = state.to_string();
-    assert!(!told.contains("s3cr3t") && !told.contains(made["secret"].as_str().expect("a secret")), "{told}");
+    let reported = state.to_string();
+    assert!(
+        !reported.contains("s3cr3t") && !reported.contains(made["secret"].as_str().expect("a secret")),
+        "{reported}"
+    );
     assert_eq!(admin_api(&sandbox, "DELETE", "/_sandbox/faults", &Value::Null).0, 200);
     let (_, state) = admin_api(&sandbox, "GET", "/_sandbox/state", &Value::Null);
     assert_eq!(state["faults"], json!([]));

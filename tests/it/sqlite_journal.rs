@@ -148,8 +148,8 @@ fn a_second_rotator_is_kept_out_and_told_by_whom() {
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     let other =
         other_process::run("sqlite_journal::a_second_rotator_is_kept_out_and_told_by_whom", fixture.folder.path());
-    let told = String::from_utf8_lossy(&other.stdout).into_owned() + &String::from_utf8_lossy(&other.stderr);
-    assert!(other.status.success(), "{told}");
+    let reported = String::from_utf8_lossy(&other.stdout).into_owned() + &String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.success(), "{reported}");
     drop(lock);
     drop(JournalLock::acquire(&fixture.path).expect("free again"));
 }

@@ -175,8 +175,8 @@ async fn an_account_that_cannot_be_used_harms_no_other() {
     scene.run(&["doctor"]).code(1).prints("FAIL  credentials").prints("bank (444455556666)");
     let ended = scene.run(&["run"]);
     assert_eq!(ended.code, 1, "{}\n{}", ended.stdout, ended.stderr);
-    let told = format!("{}{}", ended.stdout, ended.stderr);
-    assert!(told.contains(BANK), "{told}");
+    let reported = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(reported.contains(BANK), "{reported}");
     scene.assert_rotated(SHOP, "cart-live", &cart).await;
     assert_eq!(scene.keys_of(BANK, "book-live").await.len(), 2, "nothing was changed there");
 

@@ -97,18 +97,21 @@ fn a_key_of_rotators_own_that_is_off_ends_the_run_with_one_whatever_is_in_flight
 fn says_that_it_tries_again(bench: &Bench) {
     let mut run = bench.start(&["run", "--overlap", "1h", "--wait"]);
     let mut said = BufReader::new(run.stderr.take().expect("a pipe")).lines();
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, reported) = std::sync::mpsc::channel();
     let reading = std::thread::spawn(move || {
         let found = said.by_ref().map_while(Result::ok).find(|line| line.contains("tries again in 5 minutes"));
         sender.send(found).expect("there is a test");
         said.map_while(Result::ok).collect::<Vec<String>>()
     });
-    let told = told.recv_timeout(std::time::Duration::from_secs(30)).ok().flatten();
+    let reported = reported.recv_timeout(std::time::Duration::from_secs(30)).ok().flatten();
     rustix::process::kill_process(rustix::process::Pid::from_child(&run), rustix::process::Signal::TERM).expect("sent");
     let code = run.wait().expect("it ends").code();
     let rest = reading.join().expect("read");
-    assert_eq!(code, Some(143), "{told:?}\n{rest:?}");
-    assert!(told.is_some_and(|line| line.contains("ExpiredToken") && line.contains("AWS_ACCESS_KEY_ID")), "{rest:?}");
+    assert_eq!(code, Some(143), "{reported:?}\n{rest:?}");
+    assert!(
+        reported.is_some_and(|line| line.contains("ExpiredToken") && line.contains("AWS_ACCESS_KEY_ID")),
+        "{rest:?}"
+    );
 }
 
 /// The next pass is five minutes off; a signal is heard meanwhile.

@@ -112,9 +112,9 @@ async fn a_strangers_key_that_is_used_all_the_time_is_never_deleted_however_late
 
 #[test]
 fn a_create_that_arrives_twice_leaves_no_key_behind() {
-    for told in [Told::First, Told::Second] {
+    for reported in [Told::First, Told::Second] {
         let bench = Bench::with_users(&[USER]);
-        bench.sandbox.arm(Fault::new(FaultKind::Twice(told)).on(Action::CreateAccessKey));
+        bench.sandbox.arm(Fault::new(FaultKind::Twice(reported)).on(Action::CreateAccessKey));
         let mut said = String::new();
         for _ in 0..40 {
             let ended = bench.run(&["run"]);
@@ -127,7 +127,7 @@ fn a_create_that_arrives_twice_leaves_no_key_behind() {
         }
         let keys = bench.sandbox.keys_of(USER).len();
         let is_told = said.contains("resolve") || said.contains("--delete-key");
-        assert!(keys == 1 || is_told, "{told:?}: {keys} keys, and no command is given:\n{said}");
+        assert!(keys == 1 || is_told, "{reported:?}: {keys} keys, and no command is given:\n{said}");
         assert!(!said.contains("not ours"), "{said}");
     }
 }

@@ -28,8 +28,8 @@ fn a_read_only_journal_or_folder_is_refused_by_name_and_nothing_is_left() {
         mode(name, closed);
         let path = bench.path(name).canonicalize().expect("there").display().to_string();
         for command in [&run[..], &["--journal", "state/journal.db", "resume"]] {
-            let told = bench.run(command).code(1).says(&path);
-            assert!(!told.stderr.contains("-shm") && !told.stderr.contains(".lock"), "{}", told.stderr);
+            let reported = bench.run(command).code(1).says(&path);
+            assert!(!reported.stderr.contains("-shm") && !reported.stderr.contains(".lock"), "{}", reported.stderr);
         }
         for command in ["status", "plan"] {
             bench.run(&["--journal", "state/journal.db", command]).code(0);
@@ -40,8 +40,8 @@ fn a_read_only_journal_or_folder_is_refused_by_name_and_nothing_is_left() {
         let _ = std::fs::remove_file(bench.path("state/journal.db.lock"));
     }
     mode("state", 0o500);
-    let told = bench.run(&["--journal", "state/new.db", "run", "--yes"]).code(1);
-    told.says(&bench.path("state").canonicalize().expect("there").display().to_string());
+    let reported = bench.run(&["--journal", "state/new.db", "run", "--yes"]).code(1);
+    reported.says(&bench.path("state").canonicalize().expect("there").display().to_string());
     mode("state", 0o700);
     assert_eq!(files(&bench, "state"), before);
 }

@@ -236,11 +236,12 @@ fn reading_is_not_called_allowed_where_the_last_use_is_denied() {
     let denied = Fault::new(FaultKind::Refuse(ApiError::new(403, "AccessDenied", "explicit deny")));
     bench.sandbox.arm(denied.on(Action::GetAccessKeyLastUsed).always());
     for overlap in ["0s", "1h"] {
-        let told = bench.run_in(("ROTATOR_POLICY_OVERLAP", overlap), &["doctor"]).code(1).prints("FAIL  permissions");
+        let reported =
+            bench.run_in(("ROTATOR_POLICY_OVERLAP", overlap), &["doctor"]).code(1).prints("FAIL  permissions");
         assert!(
-            told.stdout.contains("GetAccessKeyLastUsed") && !told.stdout.contains("reading is allowed"),
+            reported.stdout.contains("GetAccessKeyLastUsed") && !reported.stdout.contains("reading is allowed"),
             "{}",
-            told.stdout
+            reported.stdout
         );
     }
     // Where nothing is asked of it, it is told and is no failure.

@@ -49,8 +49,8 @@ fn only_with_a_pattern_that_matches_no_key_is_a_slip() {
     let bench = Bench::with_users(&["app1/production", "app2/staging"]);
     let old = bench.key_of("app1/production");
     for args in [&["run"][..], &["plan"], &["run", "--dry-run"]] {
-        let told = bench.run(&[args, &["--only", "app1/prodction"]].concat()).code(2);
-        told.says("`app1/prodction`").says("the nearest is `app1/production`");
+        let reported = bench.run(&[args, &["--only", "app1/prodction"]].concat()).code(2);
+        reported.says("`app1/prodction`").says("the nearest is `app1/production`");
         bench.run(&[args, &["--only", "app1/*", "--only", "nothing"]].concat()).code(2).says("`nothing` of --only");
     }
     let document = bench.run(&["run", "--only", "typo", "--output", "json"]).code(2).json();

@@ -145,9 +145,9 @@ fn what_waits_is_three_and_said_until_when() {
 fn there_is_one_line_for_all_that_wait_for_the_same() {
     let bench = Bench::with_users(&["app1/production", "app2/production"]);
     let ended = bench.run(&["run", "--overlap", "1h"]).code(3);
-    let told: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("waiting ")).collect();
-    assert_eq!(told.len(), 1, "{}", ended.stdout);
-    assert!(told[0].contains("app1/production") && told[0].contains("app2/production"), "{}", told[0]);
+    let reported: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("waiting ")).collect();
+    assert_eq!(reported.len(), 1, "{}", ended.stdout);
+    assert!(reported[0].contains("app1/production") && reported[0].contains("app2/production"), "{}", reported[0]);
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn journal_lost() -> (Bench, String) {
 fn it_is_told_by_run_plan_and_doctor_though_no_key_is_due() {
     let (bench, old) = journal_lost();
     let young = ["--older-than", "80d"];
-    let told = bench.run(&[&["run"], &young[..]].concat()).code(4).prints(&old).prints("journal lost");
-    told.prints("aws iam delete-access-key").prints("1 needs an operator");
+    let reported = bench.run(&[&["run"], &young[..]].concat()).code(4).prints(&old).prints("journal lost");
+    reported.prints("aws iam delete-access-key").prints("1 needs an operator");
     bench.run(&["status", "--exit-code"]).code(4).prints(&old);
     bench.run(&[&["plan"], &young[..]].concat()).code(0).prints(&old).prints("1 needs an operator");
     bench.run_in(("ROTATOR_POLICY_OLDER_THAN", "80d"), &["doctor"]).code(1).prints("FAIL  keys").prints(&old);

@@ -234,9 +234,9 @@ fn what_is_planted_is_found_in_every_channel() {
         trawl.keep_folder(folder);
         let show = ["/bin/sh", "-c", "cat /proc/$$/cmdline; P=$1 exec cat /proc/self/environ", "sh", &text];
         keep_writes(&mut trawl, &sandbox_less, "writes of a child", &show);
-        let told = format!("planted as {form:?} in ");
+        let reported = format!("planted as {form:?} in ");
         let found = trawl.search(&secrets);
-        let channels = found.iter().filter(|found| found.starts_with(&told)).count() as u64;
+        let channels = found.iter().filter(|found| found.starts_with(&reported)).count() as u64;
         assert_eq!(channels, 8, "{form:?} was planted in eight channels: {found:?}");
         proof.case();
         proof.hit("planted and found", channels);

@@ -29,9 +29,9 @@ const WITHHELD: &str = "the server quoted a secret; see its log";
 
 /// What an adapter has said of a peer that quotes.
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Reported(Vec<String>);
 
-impl Told {
+impl Reported {
     fn keep<T>(&mut self, result: Result<T, CallError>) {
         self.0.extend(result.err().map(|error| error.message));
     }

@@ -178,7 +178,7 @@ fn what_is_planted_in_memory_is_found_as_root_sees_it() {
     std::fs::write(folder.path().join("searched"), "").expect("written");
     assert!(other.wait().expect("it ends").success());
     for form in FORMS {
-        let told = format!("planted as {form:?} in");
-        assert!(memory.found.iter().any(|found| found.starts_with(&told)), "{form:?} was planted and not found");
+        let reported = format!("planted as {form:?} in");
+        assert!(memory.found.iter().any(|found| found.starts_with(&reported)), "{form:?} was planted and not found");
     }
 }

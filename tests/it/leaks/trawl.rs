@@ -146,12 +146,12 @@ impl Trawl {
 
     /// Where any of the secrets stands, and in which form.
     pub(super) fn search(&self, secrets: &Secrets) -> Vec<String> {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (name, bytes) in &self.found {
             let found = secrets.found_in(bytes).into_iter();
-            told.extend(found.map(|(secret, form)| format!("{secret} as {form:?} in {name}")));
+            reported.extend(found.map(|(secret, form)| format!("{secret} as {form:?} in {name}")));
         }
-        told
+        reported
     }
 }
 

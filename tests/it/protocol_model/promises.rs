@@ -22,11 +22,11 @@ impl Model {
     /// An effect was executed, or a part of it; `request` is what is left of it.
     pub(super) fn check_effect(&mut self, before: &State, after: &mut State, request: &Request) {
         let number = usize::from(request.user);
-        let told = format!("{:?} of rotator {}", request.doing, request.rotator);
-        self.check_key(before, after, request, &told);
+        let reported = format!("{:?} of rotator {}", request.doing, request.rotator);
+        self.check_key(before, after, request, &reported);
         let (was, is) = (&before.users[number], &after.users[number]);
         if request.doing == Doing::Create && is.alive() > 2 {
-            self.break_promise(format!("P4: {told} makes {} keys", is.alive()));
+            self.break_promise(format!("P4: {reported} makes {} keys", is.alive()));
         }
         let writes = matches!(request.doing, Doing::Store(_) | Doing::Restore | Doing::Sink(_));
         let mut excused = false;
@@ -42,7 +42,7 @@ impl Model {
             if request.overtaken {
                 excused = true;
             } else {
-                self.break_promise(format!("P1: {told} leaves a place or a sink with a pair that AWS refuses"));
+                self.break_promise(format!("P1: {reported} leaves a place or a sink with a pair that AWS refuses"));
             }
         }
         // Half of a pair can be rolled forward, until somebody takes its key away who had looked before it was written.
@@ -59,7 +59,7 @@ impl Model {
     }
 
     /// P2 and P3: whose key is switched off or deleted, and whether an entry names it.
-    fn check_key(&mut self, before: &State, after: &State, request: &Request, told: &str) {
+    fn check_key(&mut self, before: &State, after: &State, request: &Request, reported: &str) {
         let number = usize::from(request.user);
         let (was, is) = (&before.users[number], &after.users[number]);
         let (Doing::Delete(id) | Doing::Status(id, false)) = request.doing else { return };
@@ -73,13 +73,15 @@ impl Model {
             Right::Marks if request.overtaken || !(key.used || was.names(id)) => {
                 self.hit("a stranger's key that bears every mark", 1);
             }
-            Right::Marks => self.break_promise(format!("P2: {told} touches a stranger's key that is used or named")),
-            Right::None => self.break_promise(format!("P2: {told} touches a key of {:?}", key.by)),
+            Right::Marks => {
+                self.break_promise(format!("P2: {reported} touches a stranger's key that is used or named"))
+            }
+            Right::None => self.break_promise(format!("P2: {reported} touches a key of {:?}", key.by)),
         }
         let named = before.users.iter().any(|user| user.names(id));
         let unreadable = before.users.iter().any(|user| user.unreadable);
         if (named || unreadable) && !request.overtaken {
-            self.break_promise(format!("P3: {told}, and an entry names it or may"));
+            self.break_promise(format!("P3: {reported}, and an entry names it or may"));
         }
     }
 

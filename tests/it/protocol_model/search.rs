@@ -205,14 +205,14 @@ impl Model {
             for (user, world) in state.users.iter().enumerate() {
                 let keys: Vec<_> = world.keys.iter().map(|key| (key.id, key.active, key.shown)).collect();
                 let pairs: Vec<_> = world.places.iter().map(|pair| (pair.id, pair.secret)).collect();
-                let works: Vec<_> = state.works.iter().map(|works| self.told(&works[user])).collect();
+                let works: Vec<_> = state.works.iter().map(|works| self.reported(&works[user])).collect();
                 story += &format!("    {works:?} {keys:?} {pairs:?} {:?} {:?}\n", world.sink, world.denied);
             }
         }
         panic!("{story}\n{state:#?}");
     }
 
-    fn told(&self, work: &Work) -> String {
+    fn reported(&self, work: &Work) -> String {
         let Some(rotation) = work.rotation else { return String::new() };
         let standing = &self.machine.rotation(rotation).standing;
         let intent = standing.intent().map_or("", |intent| intent.name());

@@ -68,7 +68,7 @@ fn wrong(case: &Case) -> Option<String> {
     };
     let found: Vec<&str> = findings.candidates.iter().map(|candidate| candidate.key_id.as_str()).collect();
     let wanted: Vec<&str> = pair.iter().map(|(id, _)| *id).collect();
-    let told: Vec<&str> = findings
+    let reported: Vec<&str> = findings
         .left_alone
         .iter()
         .filter(|left| left.key_id.as_ref().is_none_or(|id| id.as_str() == ID))
@@ -84,8 +84,8 @@ fn wrong(case: &Case) -> Option<String> {
         }
     }
     match reason {
-        Some(reason) if !told.contains(&reason) => Some(format!("{told:?} and not {reason}")),
-        None if !told.is_empty() => Some(format!("{:?} is told", findings.left_alone)),
+        Some(reason) if !reported.contains(&reason) => Some(format!("{reported:?} and not {reason}")),
+        None if !reported.is_empty() => Some(format!("{:?} is told", findings.left_alone)),
         _ => None,
     }
 }

@@ -49,14 +49,14 @@ fn a_change_beside_the_pair_is_seen() {
         after: after.to_owned(),
         pair: [("OLD".to_owned(), "NEW".to_owned()), ("SECRET".to_owned(), "OTHER".to_owned())],
     };
-    let told = differences(&[
+    let reported = differences(&[
         document("ini", &right),
         document("credentials", &right),
         document("ini", &right.replace("eu", "us")),
         document("credentials", before),
         document("json", &right),
     ]);
-    let told: Vec<&str> = told.iter().map(|told| told.as_deref().unwrap_or("as it is to be")).collect();
-    assert_eq!(told[..2], ["as it is to be"; 2]);
-    assert!(told[2..].iter().all(|told| *told != "as it is to be"), "{told:?}");
+    let reported: Vec<&str> = reported.iter().map(|reported| reported.as_deref().unwrap_or("as it is to be")).collect();
+    assert_eq!(reported[..2], ["as it is to be"; 2]);
+    assert!(reported[2..].iter().all(|reported| *reported != "as it is to be"), "{reported:?}");
 }

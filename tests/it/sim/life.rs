@@ -43,7 +43,7 @@ impl Life {
 /// Plays the whole of it.
 pub(crate) async fn live(setup: &Setup, life: &Life, faults: &Faults, tells: bool) -> Played {
     let mut world = setup.build(faults.clone());
-    world.told = tells.then(Vec::new);
+    world.reported = tells.then(Vec::new);
     world.lives = true;
     let state: Shared = Arc::new(Mutex::new(world));
     let storage: SharedStore = Arc::new(MemoryJournal::default());

@@ -166,7 +166,7 @@ fn holds(runtime: &tokio::runtime::Runtime, setup: &Setup, life: &Life, faults: 
         "broken: {:#?}\n{which} of seed {}\nfaults: {faults:?}\nlife: {life:?}\nsetup: {setup:?}\nstory, played again:\n{}",
         played.broken,
         proof::seed(),
-        again.told.join("\n")
+        again.reported.join("\n")
     );
 }
 

@@ -150,7 +150,7 @@ impl Iam for Process {
 
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
         let owner = self.owner_of(key);
-        let told = self.call(Op::LastUsed, &owner, |state| {
+        let reported = self.call(Op::LastUsed, &owner, |state| {
             state.is_used(key.as_str());
             let shown = state.now - state.visibility.last_used;
             if state.find(key.as_str()).is_some_and(|key| key.used.is_some_and(|used| used > shown)) {
@@ -166,11 +166,11 @@ impl Iam for Process {
                 used: used.map(|at| KeyUse::at(Timestamp::from_unix_seconds(at / 1000))),
             }))
         });
-        let told = told.await;
-        if owner.is_empty() && told.as_ref().is_err_and(|error| error.kind == CallErrorKind::Denied) {
+        let reported = reported.await;
+        if owner.is_empty() && reported.as_ref().is_err_and(|error| error.kind == CallErrorKind::Denied) {
             lock(&self.state).hit(kinds::REFUSED_FOR_A_STALE_KEY);
         }
-        told
+        reported
     }
 
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {

@@ -184,10 +184,10 @@ impl State {
             if disturbed {
                 continue;
             }
-            let told = |key: &&&Key| {
+            let reported = |key: &&&Key| {
                 of_user().any(|rotation| rotation.rotation.late_keys.iter().any(|seen| seen.as_str() == key.id))
             };
-            if let Some(key) = late.iter().find(|key| !told(key)) {
+            if let Some(key) = late.iter().find(|key| !reported(key)) {
                 broken.push(format!("the end: {user} has the late key {}, and nobody was told of it", key.id));
             }
             if keys.len() != 1 + strangers + late.len() {

@@ -63,7 +63,7 @@ pub(crate) struct Played {
     pub(crate) windows: BTreeMap<&'static str, u64>,
     pub(crate) broken: Vec<String>,
     /// The story, where it was wanted.
-    pub(crate) told: Vec<String>,
+    pub(crate) reported: Vec<String>,
 }
 
 const MOST_ROUNDS: usize = 60;
@@ -199,7 +199,7 @@ pub(super) async fn process(
 pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played {
     let folder = (setup.backing == Backing::Sqlite).then(folder_without_syncs);
     let mut world = setup.build(faults.clone());
-    world.told = tells.then(Vec::new);
+    world.reported = tells.then(Vec::new);
     let state: Shared = Arc::new(Mutex::new(world));
     let mut storage: SharedStore = Arc::new(MemoryJournal::default());
     let mut settled = false;
@@ -260,7 +260,7 @@ impl State {
             effects: self.effects,
             windows: self.windows,
             broken: self.broken,
-            told: self.told.unwrap_or_default(),
+            reported: self.reported.unwrap_or_default(),
         }
     }
 }

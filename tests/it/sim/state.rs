@@ -114,7 +114,7 @@ pub(crate) struct State {
     /// The touches at which something may have changed.
     pub(crate) effects: Vec<usize>,
     /// What each touch was, where the story is wanted.
-    pub(crate) told: Option<Vec<String>>,
+    pub(crate) reported: Option<Vec<String>>,
     /// Raised by a crash: ports of an earlier epoch are dead.
     pub(crate) epoch: u64,
     /// Whether anything has gone wrong in the process that runs now.
@@ -183,8 +183,8 @@ pub(crate) struct State {
 impl State {
     /// Adds to the story, if there is to be one.
     pub(crate) fn tell(&mut self, what: impl FnOnce() -> String) {
-        if let Some(told) = &mut self.told {
-            told.push(what());
+        if let Some(reported) = &mut self.reported {
+            reported.push(what());
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) async fn must_hold(setup: &Setup, faults: &Faults, which: impl FnOnce
         played.broken,
         which(),
         proof::seed(),
-        again.told.join("\n"),
+        again.reported.join("\n"),
         again.broken,
     );
 }

@@ -36,7 +36,7 @@ fn waiting(clock: &std::sync::Arc<Clockwork>, overlap: Duration, quarantine: Dur
 fn one_process_does_it(setup: &Setup, faults: &Faults, runtime: &tokio::runtime::Runtime) {
     let played = runtime.block_on(play(setup, faults, true));
     assert!(played.broken.is_empty(), "{:#?}", played.broken);
-    let ends: Vec<_> = played.told.iter().filter(|line| line.starts_with("-- ")).collect();
+    let ends: Vec<_> = played.reported.iter().filter(|line| line.starts_with("-- ")).collect();
     assert!(played.processes <= 2, "{} processes; how each ended: {ends:#?}", played.processes);
 }
 

@@ -18,9 +18,9 @@ const NOBODY: u32 = 65_534;
 
 /// A run that could not write ended by our own doing, and said why if it did not finish.
 fn ended_clearly(ended: &Ended) -> Result<(), String> {
-    let told = ended.code == Some(0) || !(ended.stderr.is_empty() && ended.stdout.is_empty());
+    let reported = ended.code == Some(0) || !(ended.stderr.is_empty() && ended.stdout.is_empty());
     let sensible = matches!(ended.code, Some(0 | 1 | 3));
-    if told && sensible { Ok(()) } else { Err(format!("not to end like this: {ended:?}")) }
+    if reported && sensible { Ok(()) } else { Err(format!("not to end like this: {ended:?}")) }
 }
 
 /// Sizes from `from` in steps until `play` says that it was enough.

@@ -235,8 +235,8 @@ fn inject(world: &World, row: &Row, n: u64) -> Result<bool, String> {
         Injected::Error(_) => {
             // Whatever the disk or the network does, `run` has no other way to end.
             let code = ended.code.unwrap_or(-1);
-            let told = code == 0 || !ended.stderr.is_empty() || code == 3;
-            if ![0, 1, 2, 3].contains(&code) || !told {
+            let reported = code == 0 || !ended.stderr.is_empty() || code == 3;
+            if ![0, 1, 2, 3].contains(&code) || !reported {
                 return Err(format!("a call that fails is not to end like this: {ended:?}"));
             }
             Ok(recording::has_injection(&world.path("trace")))

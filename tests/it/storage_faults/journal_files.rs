@@ -245,12 +245,12 @@ fn a_journal_restored_from_any_older_copy_harms_nobody() {
                 let recorded = record(&world, until).unwrap_or_else(|how| panic!("{how}"));
                 let Some(ops) = forms(&recorded, with_log).get(number).copied() else { break };
                 older(&recorded, ops, with_log, &world);
-                let told = format!("killed before {until:?}, form {number}, with its log: {with_log}");
-                let (outcome, _) = harmless(&world).unwrap_or_else(|how| panic!("{told}: {how}"));
+                let reported = format!("killed before {until:?}, form {number}, with its log: {with_log}");
+                let (outcome, _) = harmless(&world).unwrap_or_else(|how| panic!("{reported}: {how}"));
                 proof.count(outcome, 1);
                 // A later `run` may find what the journal does not know of; it does no harm either.
-                world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{told}, then run: {how}"));
-                world.accepted().unwrap_or_else(|how| panic!("{told}, then run: {how}"));
+                world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{reported}, then run: {how}"));
+                world.accepted().unwrap_or_else(|how| panic!("{reported}, then run: {how}"));
                 proof.case();
             }
         }

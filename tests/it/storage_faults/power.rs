@@ -162,10 +162,10 @@ fn play(sandbox: &Sandbox, sends: &[[u64; 2]; 2], draw: &mut Draw, proof: &Mutex
         Part::AfterDelete => sent_at(delete),
     };
     let cut = moment(&recorded.ops, from, draw);
-    let told = format!("{part:?}, journal before: {has_journal}, cut at {cut} of {}", recorded.ops.len());
-    let (fate, lost) = leave(&world, &recorded, cut, draw).map_err(|how| format!("{told}: {how}"))?;
-    let standings = world.status().map_err(|how| format!("{told}: {how}"))?;
-    world.recovers().map_err(|how| format!("{told}: {how}"))?;
+    let reported = format!("{part:?}, journal before: {has_journal}, cut at {cut} of {}", recorded.ops.len());
+    let (fate, lost) = leave(&world, &recorded, cut, draw).map_err(|how| format!("{reported}: {how}"))?;
+    let standings = world.status().map_err(|how| format!("{reported}: {how}"))?;
+    world.recovers().map_err(|how| format!("{reported}: {how}"))?;
     let mut proof = proof.lock().expect("no panic");
     proof.case();
     proof.hit("unsynced write dropped", fate.dropped);
@@ -216,12 +216,12 @@ fn leave(world: &World, recorded: &Recorded, cut: usize, draw: &mut Draw) -> Res
 fn lines(fill: impl FnOnce(&Path)) -> Result<u64, String> {
     let copy = tempfile::tempdir().expect("a folder");
     fill(copy.path());
-    let told = |error: &dyn std::fmt::Display| format!("the journal cannot be read: {error}");
-    let opened = SqliteJournal::open_read_only(&copy.path().join("journal.db")).map_err(|error| told(&error))?;
+    let reported = |error: &dyn std::fmt::Display| format!("the journal cannot be read: {error}");
+    let opened = SqliteJournal::open_read_only(&copy.path().join("journal.db")).map_err(|error| reported(&error))?;
     let Some(reader) = opened else { return Ok(0) };
     let mut lines = 0;
-    for summary in reader.summaries(Which::All).map_err(|error| told(&error))? {
-        lines += reader.lines(summary.rotation.id).map_err(|error| told(&error))?.len() as u64;
+    for summary in reader.summaries(Which::All).map_err(|error| reported(&error))? {
+        lines += reader.lines(summary.rotation.id).map_err(|error| reported(&error))?.len() as u64;
     }
     Ok(lines)
 }

@@ -86,8 +86,9 @@ fn with_normal_commits_are_lost_and_with_full_none() {
             let draw = &mut Draw::new(proof::seed(), case);
             let at = draw.below(ops.len() as u64 + 1) as usize;
             let lost = lost(&folder, &ops, &acknowledged, at, draw);
-            let told = format!("{level}, case {case} of seed {}: {lost} acknowledged commits are lost", proof::seed());
-            assert!(level == "NORMAL" || lost == 0, "{told}");
+            let reported =
+                format!("{level}, case {case} of seed {}: {lost} acknowledged commits are lost", proof::seed());
+            assert!(level == "NORMAL" || lost == 0, "{reported}");
             proof.case();
             proof.hit("NORMAL lost acknowledged commits", u64::from(lost > 0));
         }

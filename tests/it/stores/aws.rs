@@ -181,8 +181,8 @@ async fn a_secret_that_rotates_itself_is_read_and_not_ours() {
     rotate.rotation_rules(rules).rotate_immediately(false).send().await.expect("moto takes it");
     subject.client.delete_secret().secret_id("shop/live/LEAVING").send().await.expect("scheduled for deletion");
     let all = store.read_all().await.expect("reads");
-    let told: Vec<String> = all.iter().map(|(entry, reading)| format!("{entry} {reading:?}")).collect();
-    assert_eq!(all.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("shop/live/OURS Value"), "{told:?}");
-    assert!(told[1].starts_with("shop/live/THEIRS NotOurs"), "{told:?}");
+    let reported: Vec<String> = all.iter().map(|(entry, reading)| format!("{entry} {reading:?}")).collect();
+    assert_eq!(all.len(), 2, "{reported:?}");
+    assert!(reported[0].starts_with("shop/live/OURS Value"), "{reported:?}");
+    assert!(reported[1].starts_with("shop/live/THEIRS NotOurs"), "{reported:?}");
 }

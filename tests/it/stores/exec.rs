@@ -161,13 +161,13 @@ async fn what_is_not_said_is_not_believed() {
         assert_eq!(store.read_all().await.is_ok(), lists, "{then}");
         let subject = Pass { home: tempfile::tempdir().expect("a folder"), number: Mutex::new(0) };
         let result = write(&store, vec![over(&subject, entry, &Version("1".to_owned()), "a long new value")]).await;
-        let told = match &result {
+        let reported = match &result {
             Ok(()) => "written",
             Err(Failure::Unknown(_)) => "unknown",
             Err(Failure::Refused(_)) if is_stale(&result) => "stale",
             Err(Failure::Refused(_)) => "refused",
         };
-        assert_eq!(told, writes, "{then}");
+        assert_eq!(reported, writes, "{then}");
     }
     // An answer about another entry than was asked for.
     let other = r#"echo '{"name":"other","version":"1","value":"x","ok":true}'"#;

@@ -30,12 +30,12 @@ impl Unanswered {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
         let (done, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let told = done.clone();
+        let reported = done.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect(server).expect("moto runs");
                 let (back, answers) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
-                let (last, done, seen) = (Arc::new(AtomicBool::new(false)), told.clone(), seen.clone());
+                let (last, done, seen) = (Arc::new(AtomicBool::new(false)), reported.clone(), seen.clone());
                 let is_last = last.clone();
                 std::thread::spawn(move || {
                     carry(client, server, |bytes| {

@@ -191,10 +191,10 @@ async fn a_key_in_five_stores_is_one_rotation() {
     }
     let journal = ["journal.db", "journal.db-wal"].map(|name| std::fs::read(scene.program.folder().join(name)));
     let journal: Vec<u8> = journal.into_iter().flatten().flatten().collect();
-    let told = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), &journal];
-    assert!(told.iter().all(|told| told.len() > 500), "there is something to search");
+    let reported = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), &journal];
+    assert!(reported.iter().all(|reported| reported.len() > 500), "there is something to search");
     for secret in secrets {
-        let leaks = told.iter().any(|told| memchr::memmem::find(told, secret.as_bytes()).is_some());
+        let leaks = reported.iter().any(|reported| memchr::memmem::find(reported, secret.as_bytes()).is_some());
         assert!(!leaks, "a secret or a token in what was said, or in the journal");
     }
 }

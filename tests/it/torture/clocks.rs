@@ -148,8 +148,8 @@ impl Clocks {
 
     /// Goes on until a moment before the time that has to be waited for, and asks whether the key is still there.
     fn waits(&self, wait: Wait, old: &Pair, lost: Option<&String>) -> Result<(), String> {
-        let told = self.scene.status();
-        let rotation = rotation_of(&told, self.user())?;
+        let reported = self.scene.status();
+        let rotation = rotation_of(&reported, self.user())?;
         let until = rotation["waiting_until"].as_str().ok_or(format!("it does not wait: {rotation}"))?;
         let until = until.parse::<jiff::Timestamp>().expect("a time");
         let length = match wait {
@@ -278,12 +278,12 @@ fn what_is_opened_after_the_clock_was_set_back_comes_after_what_was_opened_befor
     clocks.set("-1y");
     clocks.scene.rig.program.set("ROTATOR_POLICY_OVERLAP", "1h");
     let ran = clocks.scene.rig.program.ends_with(3, &["run", "--older-than", "0s", "-q", "--output", "json"]).json();
-    let told = clocks.scene.status();
+    let reported = clocks.scene.status();
     assert!(ran["campaign"].is_string(), "{ran}");
-    assert_eq!(told["campaign"], ran["campaign"], "the campaign of the day is the one that was opened last");
+    assert_eq!(reported["campaign"], ran["campaign"], "the campaign of the day is the one that was opened last");
     let waiting: Vec<_> =
-        told["rotations"].as_array().expect("rotations").iter().map(|one| one["id"].clone()).collect();
-    assert_eq!(waiting.len(), 2, "{told}");
+        reported["rotations"].as_array().expect("rotations").iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(waiting.len(), 2, "{reported}");
     clocks.set("+0");
     clocks.scene.sandbox.advance(2 * HOUR);
     for id in waiting.iter().filter_map(Value::as_str) {

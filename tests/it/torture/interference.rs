@@ -357,9 +357,9 @@ fn twice(number: u64) -> Tally {
     let mut draw = Draw::new(seed, number);
     let way = *draw.one_of(&[Way::AtOnce, Way::Slowly, Way::Slowly]);
     let acts = (0..Act::ALL.len()).map(|_| drawn(&mut draw, way)).collect::<Vec<_>>();
-    let told = format!("play {number} of seed {seed}, {way:?}: {acts:?}");
+    let reported = format!("play {number} of seed {seed}, {way:?}: {acts:?}");
     let tally = Play::of(way, acts).and_then(|play| play.play(way.commands()));
-    tally.unwrap_or_else(|broken| panic!("{broken}\n{told}"))
+    tally.unwrap_or_else(|broken| panic!("{broken}\n{reported}"))
 }
 
 /// Two acts, one after the other.

@@ -248,8 +248,8 @@ impl<'p> Torture<'p> {
         if self.scene.rig.iam.keys_of(user).len() == 1 {
             return Ok(());
         }
-        let told = self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]);
-        let late = self.scene.delete_late_key(user, &format!("{}{}", finished.said, told.stderr))?;
+        let reported = self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]);
+        let late = self.scene.delete_late_key(user, &format!("{}{}", finished.said, reported.stderr))?;
         self.proof().count("late keys told and left alone", u64::from(late));
         Ok(())
     }

@@ -224,8 +224,9 @@ impl Person {
 
     /// Brings the world to what the message of a block asks for, then runs the command; the reason.
     pub(super) fn answers(&mut self, scene: &Scene, rotation: &Value) -> Result<String, String> {
-        let told = |name: &str| rotation["blocked"][name].as_str().ok_or(format!("a block without {name}: {rotation}"));
-        let (reason, message, command) = (told("reason")?, told("message")?, told("command")?);
+        let reported =
+            |name: &str| rotation["blocked"][name].as_str().ok_or(format!("a block without {name}: {rotation}"));
+        let (reason, message, command) = (reported("reason")?, reported("message")?, reported("command")?);
         let abort = format!("rotator abort {}", rotation["id"].as_str().unwrap_or_default());
         self.story.push(format!("{reason}: {message}"));
         let command = match reason {

@@ -132,8 +132,8 @@ fn back_from_the_twin(scene: &Scene, standing: Standing, said: &str, proof: &mut
     let all = scene.rig.program.ends_with(0, &["status", "--all", "--output", "json"]).json();
     for gone in all["rotations"].as_array().expect("rotations").iter().filter(|rotation| rotation["state"] == "gone") {
         let why = gone["last_error"].as_str().unwrap_or_default();
-        let told = why.contains("IAM has no user") || why.contains("IAM does not list");
-        assert!(told, "{standing:?}: closed as gone, and nobody was told why: {gone}");
+        let reported = why.contains("IAM has no user") || why.contains("IAM does not list");
+        assert!(reported, "{standing:?}: closed as gone, and nobody was told why: {gone}");
         proof.count("closed as gone there", 1);
     }
     standing.mend(scene);
@@ -141,10 +141,14 @@ fn back_from_the_twin(scene: &Scene, standing: Standing, said: &str, proof: &mut
     let resumed = scene.finish("resume").unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
     scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
     let run = scene.rig.program.rotator(&["run", "--older-than", "0s", "-q", "--output", "json"]);
-    let told = format!("{}{}{}", resumed.said, run.stdout, run.stderr);
-    for (user, stored) in scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{told}")) {
+    let reported = format!("{}{}{}", resumed.said, run.stdout, run.stderr);
+    for (user, stored) in scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{reported}"))
+    {
         for key in scene.rig.iam.keys_of(&user).iter().filter(|key| **key != stored.id) {
-            assert!(told.contains(key.as_str()), "{standing:?}: {key} of {user} is left, and nobody was told: {told}");
+            assert!(
+                reported.contains(key.as_str()),
+                "{standing:?}: {key} of {user} is left, and nobody was told: {reported}"
+            );
         }
     }
 }

@@ -39,7 +39,7 @@ impl Standing {
     }
 
     /// What `status` calls it: the state, the intent in doubt and the reason of the block.
-    pub(super) fn told(self) -> [Option<&'static str>; 3] {
+    pub(super) fn reported(self) -> [Option<&'static str>; 3] {
         match self {
             Self::CreateInDoubt => [Some("opened"), Some("create-new"), None],
             Self::SecretLost => [Some("created-new"), None, None],
@@ -82,8 +82,8 @@ impl Standing {
         }
         let status = scene.status();
         for rotation in status["rotations"].as_array().expect("rotations") {
-            let told = [&rotation["state"], &rotation["in_doubt"], &rotation["blocked"]["reason"]];
-            assert_eq!(told.map(|told| told.as_str()), self.told(), "{self:?}: {status}");
+            let reported = [&rotation["state"], &rotation["in_doubt"], &rotation["blocked"]["reason"]];
+            assert_eq!(reported.map(|reported| reported.as_str()), self.reported(), "{self:?}: {status}");
         }
     }
 

@@ -187,11 +187,12 @@ impl Stopped {
                 Some(0) => return Ok(()),
                 Some(3) => {}
                 Some(4) => {
-                    let mut told = ended.json().to_string();
+                    let mut reported = ended.json().to_string();
                     for pair in self.scene.rig.stored()?.values() {
-                        told = told.replace(&format!("--delete-key {}", pair.id), &format!("--keep-key {}", pair.id));
+                        reported =
+                            reported.replace(&format!("--delete-key {}", pair.id), &format!("--keep-key {}", pair.id));
                     }
-                    self.scene.rig.answer_blocks(&serde_json::from_str(&told).expect("as it was"))?;
+                    self.scene.rig.answer_blocks(&serde_json::from_str(&reported).expect("as it was"))?;
                 }
                 _ => return Err(format!("resume ends with {:?}: {}{}", ended.code, ended.stdout, ended.stderr)),
             }

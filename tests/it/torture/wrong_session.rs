@@ -172,8 +172,8 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
         for command in ["resume", "run"] {
             let before = picture(&scene);
             let ended = abroad.call(&mut scene, from, &[command, "-q", "--output", "json"]);
-            let told = format!("{command} from {from:?} at {standing:?}: {ended:#?}");
-            assert!(before == picture(&scene), "something changed: {told}");
+            let reported = format!("{command} from {from:?} at {standing:?}: {ended:#?}");
+            assert!(before == picture(&scene), "something changed: {reported}");
             // What lacks a right is blocked, and so it stays until a run looks at it with that right.
             denied |= from == From::NoPermission;
             // `run` cannot open anything either, which may need a person.
@@ -188,22 +188,22 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
                 | From::AnotherStore
                 | From::WrongStoreKey => ended.code == Some(standing.code()) || needs_operator && ended.code == Some(4),
             };
-            assert!(code, "{told}");
+            assert!(code, "{reported}");
             // What an earlier visit found out is told again from the journal, a standing block by its own words.
             let said = format!("{}{}", ended.stderr, ended.stdout);
             for words in from.words() {
-                assert!(said.contains(words), "nothing of {words}: {told}");
+                assert!(said.contains(words), "nothing of {words}: {reported}");
             }
             let status = scene.status();
             let open = status["rotations"].as_array().expect("rotations");
-            assert_eq!(open.len(), USERS, "{told}");
+            assert_eq!(open.len(), USERS, "{reported}");
             for rotation in open {
                 let now = [&rotation["state"], &rotation["in_doubt"], &rotation["blocked"]["reason"]];
                 let mut now = now.map(|now| now.as_str());
                 if denied && now[2] == Some("access-denied") {
-                    now[2] = standing.told()[2];
+                    now[2] = standing.reported()[2];
                 }
-                assert_eq!(now, standing.told(), "{told}");
+                assert_eq!(now, standing.reported(), "{reported}");
                 left += 1;
             }
         }

@@ -16,7 +16,7 @@ use rotator::rotation::name::{AccessKeyId, StoreName, UserName};
 use rotator::rotation::secret::SecretKey;
 use serde_json::json;
 
-use super::Told;
+use super::Reported;
 use crate::support::echo::{ENCODINGS, Echo, Encoding, Protocol, Request};
 
 /// A word as a code or an id may be one: only such are ever shown.
@@ -51,21 +51,21 @@ async fn iam_and_sts_that_quote_are_not_quoted() {
         // Half of a session's token is as much as fits a word.
         let part = if status == 403 { &SESSION[SESSION.len() - 44..] } else { &SESSION[..44] };
         echo.quotes(status, encoding, &encoding.code(part));
-        let mut told = Told::default();
-        told.keep(aws.list_keys(&user).await);
-        told.keep(aws.last_used(&key).await);
-        told.keep(aws.caller().await);
-        told.keep(aws.account_of(&key).await);
-        told.conclude(&[part], &echo.said(), &format!("IAM and STS, {status}, {encoding:?}"), 4);
+        let mut reported = Reported::default();
+        reported.keep(aws.list_keys(&user).await);
+        reported.keep(aws.last_used(&key).await);
+        reported.keep(aws.caller().await);
+        reported.keep(aws.account_of(&key).await);
+        reported.conclude(&[part], &echo.said(), &format!("IAM and STS, {status}, {encoding:?}"), 4);
         // The pair that is to prove itself.
         echo.quotes(status, encoding, &encoding.code(NEW));
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         match aws.who_is(&key, &SecretKey::new(NEW.to_owned())).await {
-            Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => told.0.push(code),
+            Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => reported.0.push(code),
             Ok(other) => panic!("{other:?}"),
-            Err(error) => told.0.push(error.message),
+            Err(error) => reported.0.push(error.message),
         }
-        told.conclude(&[NEW], &echo.said(), &format!("a proof, {status}, {encoding:?}"), 1);
+        reported.conclude(&[NEW], &echo.said(), &format!("a proof, {status}, {encoding:?}"), 1);
     }
 }
 
@@ -83,11 +83,15 @@ async fn sts_that_quotes_where_a_role_is_assumed_is_not_quoted() {
         let aws = Aws::with_chain(&chain, settings()).await.expect("connects");
         let part = &SESSION[..44];
         echo.quotes(400, encoding, &encoding.code(part));
-        let mut told = Told::default();
-        told.keep(aws.list_keys(&user).await);
-        told.keep(aws.caller().await);
-        assert!(told.0.iter().all(|told| told.contains("the role could not be assumed")), "{:?}", told.0);
-        told.conclude(&[part], &echo.said(), &format!("AssumeRole, {encoding:?}"), 0);
+        let mut reported = Reported::default();
+        reported.keep(aws.list_keys(&user).await);
+        reported.keep(aws.caller().await);
+        assert!(
+            reported.0.iter().all(|reported| reported.contains("the role could not be assumed")),
+            "{:?}",
+            reported.0
+        );
+        reported.conclude(&[part], &echo.said(), &format!("AssumeRole, {encoding:?}"), 0);
         // A code that AWS documents is shown.
         echo.quotes(400, encoding, "AccessDenied");
         let error = aws.caller().await.expect_err("refused").message;
@@ -102,9 +106,9 @@ fn named(name: &str, backend: impl rotator::adapters::stores::Backend + 'static)
 /// What was told of calls that had no value in hand, of reads that had received one, and of writes.
 #[derive(Default)]
 struct Parts {
-    nothing: Told,
-    received: Told,
-    sent: Told,
+    nothing: Reported,
+    received: Reported,
+    sent: Reported,
 }
 
 /// Plays the calls of a store whose AWS quotes a word, but for the first of `writing`, and of `reading`, that it answers.
@@ -181,13 +185,13 @@ async fn stores_of_aws_that_quote_are_not_quoted() {
                 echo.quotes(status, encoding, &encoding.code(word));
                 let parts = plays(&peace, store, calls, version).await;
                 // What a call never had in hand may be any word.
-                let (told, least) = match word {
+                let (reported, least) = match word {
                     // A parameter that may not be read is taken for another version, without AWS's words.
                     NEW => (parts.sent, 2),
                     NEIGHBOUR => (parts.received, 1),
-                    _ => (Told([parts.nothing.0, parts.received.0, parts.sent.0].concat()), 4),
+                    _ => (Reported([parts.nothing.0, parts.received.0, parts.sent.0].concat()), 4),
                 };
-                told.conclude(&[word], &echo.said(), &what, least);
+                reported.conclude(&[word], &echo.said(), &what, least);
             }
         }
     }

@@ -11,7 +11,7 @@ use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 use serde_json::json;
 
-use super::{NEIGHBOUR, NEW, TOKEN, Told};
+use super::{NEIGHBOUR, NEW, Reported, TOKEN};
 use crate::support::echo::{ENCODINGS, Echo, Protocol, Request};
 
 fn secret(name: &str) -> serde_json::Value {
@@ -61,19 +61,19 @@ async fn a_cluster_that_quotes_is_not_quoted() {
             let what = format!("Kubernetes, {status}, {encoding:?}, {user}");
             echo.quotes(status, encoding, "");
             let answers = |parts: &[&'static str]| *peace.lock().expect("no panic") = parts.to_vec();
-            let mut told = Told::default();
+            let mut reported = Reported::default();
             answers(&[]);
             let store = open(&echo.url(), folder.path(), user).await;
             if status != 403 {
-                told.keep(store.identity().await);
+                reported.keep(store.identity().await);
             }
-            told.keep_readings(store.read_all().await);
-            told.keep_reads(&store, &["shop/live/KEY"]).await;
-            told.keep_write(&store, "shop/live/KEY", "1", NEW).await;
+            reported.keep_readings(store.read_all().await);
+            reported.keep_reads(&store, &["shop/live/KEY"]).await;
+            reported.keep_write(&store, "shop/live/KEY", "1", NEW).await;
             answers(&["GET /api/v1/namespaces/shop/secrets/live"]);
-            told.keep_reads(&store, &["shop/live/KEY", "shop/other/KEY"]).await;
-            told.keep_write(&store, "shop/live/KEY", "1", NEW).await;
-            told.conclude(&[NEW, NEIGHBOUR, TOKEN], &echo.said(), &what, 5);
+            reported.keep_reads(&store, &["shop/live/KEY", "shop/other/KEY"]).await;
+            reported.keep_write(&store, "shop/live/KEY", "1", NEW).await;
+            reported.conclude(&[NEW, NEIGHBOUR, TOKEN], &echo.said(), &what, 5);
         }
     }
 }
@@ -92,7 +92,7 @@ async fn the_token_of_a_credential_plugin_is_not_quoted() {
         "args": [folder.path().join("credential")],
     });
     let store = open(&echo.url(), folder.path(), json!({ "exec": exec })).await;
-    let mut told = Told::default();
-    told.keep_readings(store.read_all().await);
-    told.conclude(&[TOKEN], &echo.said(), "a credential plugin", 1);
+    let mut reported = Reported::default();
+    reported.keep_readings(store.read_all().await);
+    reported.conclude(&[TOKEN], &echo.said(), "a credential plugin", 1);
 }

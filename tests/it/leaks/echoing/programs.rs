@@ -11,7 +11,7 @@ use rotator::ports::secret_store::SecretStore;
 use rotator::rotation::name::StoreName;
 
 use super::super::forms::Secrets;
-use super::{NEIGHBOUR, NEW, Told, document};
+use super::{NEIGHBOUR, NEW, Reported, document};
 use crate::support::echo::{ENCODINGS, QUOTED};
 use crate::support::sops::Sops;
 
@@ -48,16 +48,16 @@ async fn a_program_that_quotes_is_not_quoted() {
         // The name of the program is in its messages: here it has the neighbour's secret in it.
         let name = StoreName::new("exec:echo").expect("valid");
         let store: Arc<dyn SecretStore> = Arc::new(BackendStore::new(name, Naming::default(), Arc::new(store)));
-        let mut told = Told::default();
-        told.keep_readings(store.read_all().await);
-        told.keep_reads(&store, &["-/-/a", "-/-/b"]).await;
-        told.keep_write(&store, "-/-/a", "1", NEW).await;
-        told.keep_write(&store, "-/-/b", "1", &document(NEW)).await;
-        for message in &mut told.0 {
+        let mut reported = Reported::default();
+        reported.keep_readings(store.read_all().await);
+        reported.keep_reads(&store, &["-/-/a", "-/-/b"]).await;
+        reported.keep_write(&store, "-/-/a", "1", NEW).await;
+        reported.keep_write(&store, "-/-/b", "1", &document(NEW)).await;
+        for message in &mut reported.0 {
             *message = message.replace(&command, "");
         }
         let said = std::fs::read_to_string(&log).expect("written");
-        told.conclude(&[NEW, NEIGHBOUR], &[said], &format!("exec, {encoding:?}"), 5);
+        reported.conclude(&[NEW, NEIGHBOUR], &[said], &format!("exec, {encoding:?}"), 5);
     }
 }
 
@@ -88,16 +88,20 @@ async fn a_sops_that_quotes_is_not_quoted() {
         for (hindered, secret) in [("*", NEIGHBOUR), ("*\\ set\\ *", NEW)] {
             let _ = std::fs::remove_file(&log);
             sops.hindered(&format!("cd {}\ncase \"$*\" in {hindered}) {quote};; esac", sops.folder().display()));
-            let mut told = Told::default();
+            let mut reported = Reported::default();
             if secret == NEIGHBOUR {
-                told.keep_readings(store.read_all().await);
+                reported.keep_readings(store.read_all().await);
             }
-            told.keep_write(&store, entry.as_str(), &version.0, &document(NEW)).await;
+            reported.keep_write(&store, entry.as_str(), &version.0, &document(NEW)).await;
             let said = std::fs::read_to_string(&log).expect("it was run");
-            assert!(!told.0.is_empty() && told.0.iter().all(|told| told.contains("25")), "{encoding:?}: {:?}", told.0);
+            assert!(
+                !reported.0.is_empty() && reported.0.iter().all(|reported| reported.contains("25")),
+                "{encoding:?}: {:?}",
+                reported.0
+            );
             let sought = Secrets::new([("it".to_owned(), secret)]);
             assert!(!sought.found_in(said.as_bytes()).is_empty(), "{encoding:?}: it quotes {secret}: {said}");
-            told.conclude(&[NEIGHBOUR, NEW], &[said], &format!("sops, {encoding:?}"), 0);
+            reported.conclude(&[NEIGHBOUR, NEW], &[said], &format!("sops, {encoding:?}"), 0);
         }
     }
 }

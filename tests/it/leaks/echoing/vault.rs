@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::super::forms::Secrets;
 use super::super::trawl::{Trawl, talkative};
-use super::{NEIGHBOUR, NEW, TOKEN, Told, document};
+use super::{NEIGHBOUR, NEW, Reported, TOKEN, document};
 use crate::support::echo::{ENCODINGS, Echo, Encoding, Protocol, Request};
 use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 
@@ -71,24 +71,24 @@ async fn a_vault_that_quotes_is_not_quoted() {
         let what = format!("Vault, {status}, {encoding:?}");
         echo.quotes(status, encoding, "");
         let answers = |parts: &[&'static str]| *peace.lock().expect("no panic") = parts.to_vec();
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         answers(&[]);
-        told.0.extend(open(&echo, app_role()).await.err());
+        reported.0.extend(open(&echo, app_role()).await.err());
         let pod = Auth::Kubernetes { mount: "kubernetes".to_owned(), role: "r".to_owned(), token: jwt.clone() };
-        told.0.extend(open(&echo, pod).await.err());
-        told.conclude(&[SECRET_ID, JWT], &echo.said(), &what, 2);
+        reported.0.extend(open(&echo, pod).await.err());
+        reported.conclude(&[SECRET_ID, JWT], &echo.said(), &what, 2);
 
         answers(&["/login"]);
         let store = open(&echo, app_role()).await.expect("logs in");
-        let mut told = Told::default();
-        told.keep(store.identity().await);
-        told.keep_readings(store.read_all().await);
-        told.keep_reads(&store, &["-/-/a", "-/-/b"]).await;
+        let mut reported = Reported::default();
+        reported.keep(store.identity().await);
+        reported.keep_readings(store.read_all().await);
+        reported.keep_reads(&store, &["-/-/a", "-/-/b"]).await;
         answers(&["/login", "LIST", "/data/a", "lookup-self"]);
-        told.keep_readings(store.read_all().await);
+        reported.keep_readings(store.read_all().await);
         answers(&["/login", "GET", "lookup-self"]);
-        told.keep_write(&store, "-/-/a", "1", &document(NEW)).await;
-        told.conclude(&[NEW, NEIGHBOUR, TOKEN, SECRET_ID], &echo.said(), &what, 5);
+        reported.keep_write(&store, "-/-/a", "1", &document(NEW)).await;
+        reported.conclude(&[NEW, NEIGHBOUR, TOKEN, SECRET_ID], &echo.said(), &what, 5);
     }
 }
 

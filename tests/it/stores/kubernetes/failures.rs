@@ -84,7 +84,7 @@ async fn a_write_is_sent_once_and_its_fate_told_as_it_is_known() {
     let store = subject.fresh();
     put(&subject, &[(ID, "old")]);
     let refused = |code, reason| Fault::Refused(status(code, reason, "").0, status(code, reason, "no").1);
-    for (fault, told, now) in [
+    for (fault, reported, now) in [
         (refused(409, "Conflict"), "stale", "old"),
         (refused(404, "NotFound"), "stale", "old"),
         (refused(400, "BadRequest"), "refused", "old"),
@@ -106,7 +106,7 @@ async fn a_write_is_sent_once_and_its_fate_told_as_it_is_known() {
             Err(Failure::Refused(_)) if is_stale(&result) => "stale",
             Err(Failure::Refused(_)) => "refused",
         };
-        assert_eq!((how, seen(&subject, ID).as_str()), (told, now), "{result:?}");
+        assert_eq!((how, seen(&subject, ID).as_str()), (reported, now), "{result:?}");
         let calls = subject.cluster.calls();
         assert_eq!(calls.iter().filter(|call| call.starts_with("PATCH")).count(), 1, "{result:?}: {calls:?}");
     }
@@ -124,21 +124,21 @@ async fn neither_a_broken_answer_nor_a_webhook_gets_a_value_told() {
     subject.cluster.plant("GET", Fault::Said(cut_off));
     let error = store.read_all().await.expect_err("no list");
     assert_eq!(error.kind, CallErrorKind::Unavailable);
-    let mut told = vec![format!("{error:?}")];
+    let mut reported = vec![format!("{error:?}")];
     for quoted in [VALUE, base64.as_str()] {
         let message = format!("admission webhook \"x\" denied the request: data is {quoted}");
         let (code, body) = status(403, "Forbidden", &message);
         subject.cluster.plant("PATCH", Fault::Refused(code, body));
         let mut batch = vec![over(&subject, ID, &at, VALUE)];
         batch.extend(Some(over(&subject, ID, &at, VALUE)));
-        told.push(format!("{:?}", write(&store, batch).await.expect_err("refused")));
+        reported.push(format!("{:?}", write(&store, batch).await.expect_err("refused")));
     }
     let (code, body) = status(403, "Forbidden", "admission webhook \"x\" denied the request: ask the team first");
     subject.cluster.plant("PATCH", Fault::Refused(code, body));
     let harmless = format!("{:?}", write(&store, vec![over(&subject, ID, &at, VALUE)]).await.expect_err("refused"));
     assert!(harmless.contains("ask the team"), "{harmless}");
-    for told in told {
-        assert!(!told.contains(VALUE) && !told.contains(&base64), "{told}");
+    for reported in reported {
+        assert!(!reported.contains(VALUE) && !reported.contains(&base64), "{reported}");
     }
 }
 
@@ -188,8 +188,8 @@ async fn how_a_credential_plugin_fails_is_told_and_not_what_it_printed() {
         (format!("echo '{{\"kind\":\"ExecCredential\",\"x\":\"{VALUE}\"}}'"), "did not print a credential"),
     ] {
         let Err(error) = opened(settings(plugin(&subject, &script), None)) else { panic!("{words}: it opens") };
-        let told = format!("{error} {error:?}");
-        assert!(told.contains(words) && !told.contains(VALUE), "{told}");
+        let reported = format!("{error} {error:?}");
+        assert!(reported.contains(words) && !reported.contains(VALUE), "{reported}");
     }
     let exec = json!({ "apiVersion": "client.authentication.k8s.io/v1beta1", "command": "/nowhere/plugin" });
     let kubeconfig = subject.cluster.kubeconfig_as(subject.folder.path(), &json!({ "exec": exec }));
@@ -202,13 +202,13 @@ fn a_kubeconfig_that_cannot_be_used_is_told_and_not_quoted() {
     let subject = Secrets::new();
     let path = subject.cluster.kubeconfig(subject.folder.path());
     let good = std::fs::read_to_string(&path).expect("written");
-    let told = |text: &str, context: Option<&str>| {
+    let reported = |text: &str, context: Option<&str>| {
         std::fs::write(&path, text).expect("written");
         let settings = KubernetesSettings { context: context.map(str::to_owned), ..settings(path.clone(), None) };
         opened(settings).err().map(|error| format!("{error} {error:?}"))
     };
-    assert_eq!(told(&good, None), None);
-    assert_eq!(told(&good, Some("test")), None);
+    assert_eq!(reported(&good, None), None);
+    assert_eq!(reported(&good, Some("test")), None);
     let token = crate::support::kubernetes::TOKEN;
     for (text, context, words) in [
         (good.clone(), Some("nothing"), "no context \"nothing\""),
@@ -218,8 +218,8 @@ fn a_kubeconfig_that_cannot_be_used_is_told_and_not_quoted() {
         (good.replace("127.0.0.1", "kubernetes.example.com"), None, "plain http"),
         (good.replace("http://", "ftp://"), None, "not an http or https URL"),
     ] {
-        let told = told(&text, context).unwrap_or_else(|| panic!("{words}: it opens"));
-        assert!(told.contains(words) && !told.contains(token), "{told}");
+        let reported = reported(&text, context).unwrap_or_else(|| panic!("{words}: it opens"));
+        assert!(reported.contains(words) && !reported.contains(token), "{reported}");
     }
     std::fs::remove_file(&path).expect("removed");
     let error = opened(settings(path.clone(), None)).err().expect("there is no file");

@@ -287,7 +287,7 @@ async fn a_store_is_known_by_the_uid_of_its_namespace() {
     assert_ne!(shop.identity().await.expect("known"), first, "made anew, it is another");
     // Where it may not be read, the address has to do.
     subject.roles(&["list"]);
-    let told = shop.identity().await.expect("known").to_string();
-    assert!(told.contains("shop") && told.contains(&subject.cluster.url()), "{told}");
+    let reported = shop.identity().await.expect("known").to_string();
+    assert!(reported.contains("shop") && reported.contains(&subject.cluster.url()), "{reported}");
     assert_eq!(whole.identity().await.expect("known"), whole.identity().await.expect("known"));
 }

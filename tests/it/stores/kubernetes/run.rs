@@ -75,8 +75,11 @@ async fn a_key_in_two_secrets_is_rotated_with_the_rights_that_policy_asks_for() 
     let journal = ["journal.db", "journal.db-wal"].map(|name| std::fs::read(scene.program.folder().join(name)));
     let journal: Vec<u8> = journal.into_iter().flatten().flatten().collect();
     for secret in [TOKEN, &old.secret, &new.secret] {
-        let told = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), doctor.stderr.as_bytes(), &journal];
-        assert!(told.iter().all(|told| memchr::memmem::find(told, secret.as_bytes()).is_none()), "a secret is told");
+        let reported = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), doctor.stderr.as_bytes(), &journal];
+        assert!(
+            reported.iter().all(|reported| memchr::memmem::find(reported, secret.as_bytes()).is_none()),
+            "a secret is told"
+        );
     }
 }
 
@@ -147,13 +150,13 @@ fn policy_has_a_role_for_each_namespace_and_less_where_nothing_is_written() {
     let mut program = scene.program;
     program.unset("ROTATOR_STORE");
     let policy = program.ends_with(0, &["policy", "--kubernetes"]).json();
-    let told = |index: usize| {
+    let reported = |index: usize| {
         let role = &policy["items"][index];
         (role["kind"].clone(), role["metadata"].clone(), role["rules"][0]["verbs"].clone())
     };
-    assert_eq!(told(0), (json!("ClusterRole"), json!({ "name": "rotator" }), json!(["list", "get"])));
+    assert_eq!(reported(0), (json!("ClusterRole"), json!({ "name": "rotator" }), json!(["list", "get"])));
     let shop = json!({ "name": "rotator", "namespace": "shop" });
-    assert_eq!(told(1), (json!("Role"), shop, json!(["list", "get", "patch"])));
+    assert_eq!(reported(1), (json!("Role"), shop, json!(["list", "get", "patch"])));
     for (store, words) in [("vault:kv", "no store of Kubernetes's"), ("kubernetes:a/b", "names no namespace")] {
         program.set("ROTATOR_STORE", store);
         let ended = program.ends_with(2, &["policy", "--kubernetes"]);
