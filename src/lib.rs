@@ -7,7 +7,7 @@
 //! | 0 | [`rotation`], [`discovery`] | pure: the machine; finding and splicing keys |
 //! | 1 | [`journal`] | the write-ahead rule and its door |
 //! | 2 | [`ports`] | what the drive asks of IAM, STS, a store and a sink |
-//! | 3 | [`drive`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
+//! | 3 | [`engine`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
 //! | 4 | [`cli`] | words, arguments, exit codes |
 //!
 //! Beside them [`planted`]: faults for the tests to find, absent from every release.
@@ -15,7 +15,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod discovery;
-pub mod drive;
+pub mod engine;
 pub mod journal;
 pub mod planted;
 pub mod ports;

@@ -99,19 +99,19 @@ mod tests {
 
     #[test]
     fn only_our_own_logs_can_be_verbose() {
-        let chosen: Targets = "trace,aws_smithy_runtime=trace,hyper=debug,rotator::drive=info".parse().expect("valid");
+        let chosen: Targets = "trace,aws_smithy_runtime=trace,hyper=debug,rotator::engine=info".parse().expect("valid");
         let filter = filter(&global(&["-vv"]), Some(chosen));
         for target in ["aws_smithy_runtime::client", "hyper::proto", "aws_config", "rustls"] {
             assert!(!filter.would_enable(target, &Level::WARN), "{target}");
         }
         assert!(!filter.would_enable("kube_client::client", &Level::ERROR));
         assert!(filter.would_enable("rotator::cli", &Level::TRACE));
-        assert!(!filter.would_enable("rotator::drive::rotate", &Level::DEBUG));
+        assert!(!filter.would_enable("rotator::engine::executor", &Level::DEBUG));
     }
 
     #[test]
     fn v_says_how_much() {
-        let enabled = |args: &[&str], level| filter(&global(args), None).would_enable("rotator::drive", &level);
+        let enabled = |args: &[&str], level| filter(&global(args), None).would_enable("rotator::engine", &level);
         assert!(enabled(&[], Level::WARN) && !enabled(&[], Level::INFO));
         assert!(enabled(&["-v"], Level::INFO) && !enabled(&["-v"], Level::DEBUG));
         assert!(enabled(&["-q"], Level::ERROR) && !enabled(&["-q"], Level::WARN));

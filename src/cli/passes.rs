@@ -11,12 +11,12 @@ use super::exit::Exit;
 use super::output::summary::{CommandKind, CommandOutcome, summarize};
 use super::runtime::Signalled;
 use super::wiring::{self, HeldJournal, storage_failed};
-use crate::drive::campaign::CampaignError;
-use crate::drive::choice::Unmatched;
-use crate::drive::own_credentials::{Pass, TRY_AGAIN, until_they_work};
-use crate::drive::report::{Report, with_causes};
-use crate::drive::stop::Stop;
-use crate::drive::world::World;
+use crate::engine::campaign::CampaignError;
+use crate::engine::own_credentials::{Pass, TRY_AGAIN, until_they_work};
+use crate::engine::report::{Report, with_causes};
+use crate::engine::session::World;
+use crate::engine::shutdown::Stop;
+use crate::engine::survey::choice::Unmatched;
 use crate::journal::clock::Clock;
 
 /// What `run` and `resume` work in.

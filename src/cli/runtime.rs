@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::terminal::Terminal;
 use crate::adapters::kill_every_program;
-use crate::drive::stop::{STOP_WITHIN, Stop};
+use crate::engine::shutdown::{STOP_WITHIN, Stop};
 use crate::journal::clock::Clock;
 
 /// Which signal came first, as the exit code that it calls for.

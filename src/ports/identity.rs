@@ -78,7 +78,7 @@ pub trait Identity: Send + Sync {
         None
     }
 
-    /// Who this pair is. It counts as a use of the key, and an old pair is tried by `drive::old_pair` only.
+    /// Who this pair is. It counts as a use of the key, and an old pair is tried by `engine::campaign::old_pair` only.
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
 }
 

@@ -17,7 +17,7 @@ const FLOORS: [(&str, u8); 9] = [
     ("planted", 0),
     ("journal", 1),
     ("ports", 2),
-    ("drive", 3),
+    ("engine", 3),
     ("adapters", 3),
     ("sandbox", 3),
     ("cli", 4),

@@ -13,7 +13,7 @@ use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::End;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring::{self, storage_failed};
-use crate::drive::report::with_causes;
+use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Asked, Event};
 use crate::rotation::name::RotationId;

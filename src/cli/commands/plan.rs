@@ -16,10 +16,10 @@ use crate::cli::passes::campaign_failed;
 use crate::cli::runtime::block_on;
 use crate::cli::snapshot::{ReadMade, Snapshot, read_in_sinks};
 use crate::cli::wiring::{self, storage_failed};
-use crate::drive::campaign::CampaignError;
-use crate::drive::sinks::InSinks;
-use crate::drive::stop::Stop;
-use crate::drive::survey::{Taken, survey};
+use crate::engine::campaign::CampaignError;
+use crate::engine::shutdown::Stop;
+use crate::engine::sinks::InSinks;
+use crate::engine::survey::{Taken, survey};
 use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
 

@@ -17,7 +17,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::terminal::to_stdout;
-use crate::drive::owner::Owner;
+use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::name::AccountId;
 use crate::rotation::policy::Unclaimed;
 

@@ -17,10 +17,10 @@ use crate::cli::output::terminal::printable;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::wiring::{self, HeldJournal, storage_failed};
-use crate::drive::campaign::{Drive, LOOK_FOR_LATE_KEYS};
-use crate::drive::choice::Choice;
-use crate::drive::report::Report;
-use crate::drive::stop::Stop;
+use crate::engine::campaign::{Drive, LOOK_FOR_LATE_KEYS};
+use crate::engine::report::Report;
+use crate::engine::shutdown::Stop;
+use crate::engine::survey::choice::Choice;
 use crate::journal::clock::Clock;
 use crate::journal::store::Which;
 

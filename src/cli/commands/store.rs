@@ -19,7 +19,7 @@ use crate::cli::output::document::to_bytes;
 use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::wiring;
-use crate::drive::report::with_causes;
+use crate::engine::report::with_causes;
 use crate::rotation::name::EntryName;
 use crate::rotation::secret::SecretValue;
 use crate::rotation::shell::operand;

@@ -7,7 +7,7 @@ use super::stores::{A_REGION, StoreSettings, is_region};
 use super::values::globs;
 use crate::adapters::aws::{Access, Role};
 use crate::cli::error::CliError;
-use crate::drive::accounts::{Covers, Label};
+use crate::engine::accounts::{Covers, Label};
 use crate::rotation::name::AccountId;
 
 /// An account as configured.

@@ -15,7 +15,7 @@ use super::reach::{Reach, reach};
 use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
 use crate::cli::error::CliError;
-use crate::drive::report::with_causes;
+use crate::engine::report::with_causes;
 use crate::rotation::shell::quoted;
 
 /// No configuration is longer.

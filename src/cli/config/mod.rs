@@ -21,8 +21,8 @@ use globset::GlobSet;
 use super::args::{ChoiceArgs, Global};
 use super::error::CliError;
 use crate::adapters::ownership;
-use crate::drive::choice::Choice;
-use crate::drive::owner::Owner;
+use crate::engine::survey::choice::Choice;
+use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;

@@ -13,9 +13,9 @@ use super::location::{HostEnv, absolute};
 use super::sinks;
 use super::stores::{StoreSettings, StoreUri, check_names};
 use crate::cli::error::CliError;
-use crate::drive::choice::Patterns;
-use crate::drive::owner::{LITERAL, Owner};
-use crate::drive::scans::SCAN_INTERVAL;
+use crate::engine::observe::scan::SCAN_INTERVAL;
+use crate::engine::survey::choice::Patterns;
+use crate::engine::survey::owner_rule::{LITERAL, Owner};
 use crate::rotation::name::UserName;
 use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::terminal::printable_json;
 use crate::discovery::Place;
-use crate::drive::survey::{Due, place_notes};
+use crate::engine::survey::{Due, place_notes};
 use crate::journal::entry::{LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::event::Ending;
 use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::terminal::printable;
-use crate::drive::world::Watcher;
+use crate::engine::session::Watcher;
 use crate::rotation::name::RotationId;
 
 /// Back to the line's start, and wipe what follows.

@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::storage_failed;
-use crate::drive::report::Report;
+use crate::engine::report::Report;
 use crate::journal::entry::Summary;
 use crate::journal::store::SharedStore;
 use crate::rotation::name::RotationId;

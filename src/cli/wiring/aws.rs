@@ -7,7 +7,7 @@ use super::aws_failed;
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::CliError;
-use crate::drive::accounts::AccountPorts;
+use crate::engine::accounts::AccountPorts;
 use crate::rotation::name::AccessKeyId;
 
 /// Clients of every account. None has been called yet.

@@ -24,10 +24,10 @@ use crate::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore, K
 use crate::adapters::stores::sops::{SopsStore, SopsStoreError};
 use crate::adapters::stores::vault::{VaultSettings, VaultStore, VaultStoreError};
 use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
-use crate::drive::report::with_causes;
-use crate::drive::sinks::SinkPorts;
-use crate::drive::stop::Stop;
-use crate::drive::world::{ArriveError, Manner, Ports, World};
+use crate::engine::report::with_causes;
+use crate::engine::session::{ArriveError, Manner, Ports, World};
+use crate::engine::shutdown::Stop;
+use crate::engine::sinks::SinkPorts;
 use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
 use crate::journal::write_ahead::Journal;

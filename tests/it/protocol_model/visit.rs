@@ -173,7 +173,7 @@ impl Model {
         }
     }
 
-    /// What is written: as `drive/write.rs` has it, by what the last reading showed.
+    /// What is written: as `engine/executor/entry_writes.rs` has it, by what the last reading showed.
     fn batches(&self, visit: &Visit, doing: Doing, may_not_write: bool) -> Batches {
         let (Some(readings), Some(places)) = (&visit.readings, &visit.seen.places) else { return Batches::default() };
         let value = |entry: u8| {

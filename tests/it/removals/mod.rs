@@ -8,7 +8,7 @@ mod virtual_time;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rotator::drive::stop::Stop;
+use rotator::engine::shutdown::Stop;
 
 use account::{Account, Slowness};
 use rounds::{Run, run};

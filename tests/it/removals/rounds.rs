@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rotator::drive::accounts::AccountPorts;
-use rotator::drive::campaign::Drive;
-use rotator::drive::choice::{Choice, Patterns};
-use rotator::drive::owner::Owner;
-use rotator::drive::report::Report;
-use rotator::drive::stop::Stop;
-use rotator::drive::world::{Manner, Ports, World};
+use rotator::engine::accounts::AccountPorts;
+use rotator::engine::campaign::Drive;
+use rotator::engine::report::Report;
+use rotator::engine::session::{Manner, Ports, World};
+use rotator::engine::shutdown::Stop;
+use rotator::engine::survey::choice::{Choice, Patterns};
+use rotator::engine::survey::owner_rule::Owner;
 use rotator::journal::write_ahead::Journal;
 use rotator::rotation::policy::Policy;
 
@@ -51,7 +51,7 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         rate: run.rate,
         call_timeout: Duration::from_secs(10),
         wait: false,
-        scan_interval: rotator::drive::scans::SCAN_INTERVAL,
+        scan_interval: rotator::engine::observe::scan::SCAN_INTERVAL,
         unread_ok: globset::GlobSet::empty(),
         watcher: None,
     };

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
-use rotator::drive::accounts::AccountPorts;
-use rotator::drive::campaign::Drive;
-use rotator::drive::choice::{Choice, Patterns};
-use rotator::drive::owner::Owner;
-use rotator::drive::report::Report;
-use rotator::drive::sinks::SinkPorts;
-use rotator::drive::stop::Stop;
-use rotator::drive::world::{Manner, Ports, World};
+use rotator::engine::accounts::AccountPorts;
+use rotator::engine::campaign::Drive;
+use rotator::engine::report::Report;
+use rotator::engine::session::{Manner, Ports, World};
+use rotator::engine::shutdown::Stop;
+use rotator::engine::sinks::SinkPorts;
+use rotator::engine::survey::choice::{Choice, Patterns};
+use rotator::engine::survey::owner_rule::Owner;
 use rotator::journal::entry::Summary;
 use rotator::journal::store::{SharedStore, Which};
 use rotator::journal::write_ahead::{Journal, replay};
@@ -155,7 +155,7 @@ pub(super) async fn process(
             rate: traffic.and_then(|traffic| traffic.rate),
             call_timeout: Duration::from_millis(CALL_TIMEOUT.unsigned_abs()),
             wait: traffic.is_some_and(|traffic| traffic.wait),
-            scan_interval: rotator::drive::scans::SCAN_INTERVAL,
+            scan_interval: rotator::engine::observe::scan::SCAN_INTERVAL,
             unread_ok: globset::GlobSet::empty(),
             watcher: None,
         };

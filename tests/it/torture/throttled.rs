@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rotator::drive::choice::MADE_LATELY;
+use rotator::engine::survey::choice::MADE_LATELY;
 use rotator::sandbox::{Action, CallSeen, Fault, FaultId, FaultKind, Sandbox};
 use serde_json::Value;
 

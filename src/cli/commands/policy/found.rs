@@ -11,9 +11,9 @@ use crate::cli::error::CliError;
 use crate::cli::passes::campaign_failed;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring;
-use crate::drive::campaign::CampaignError;
-use crate::drive::stop::Stop;
-use crate::drive::survey::{Confirmations, survey};
+use crate::engine::campaign::CampaignError;
+use crate::engine::shutdown::Stop;
+use crate::engine::survey::{Confirmations, survey};
 use crate::journal::clock::Clock;
 
 /// What was found.

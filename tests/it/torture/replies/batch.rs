@@ -34,7 +34,7 @@ impl<'a> Replies<'a> {
         program.set("ROTATOR_AWS_CALL_TIMEOUT", CALL_TIMEOUT);
         program.set("ROTATOR_POLICY_PROOF_TIMEOUT", "30s");
         // The pacer says what a try that it repeats came to.
-        program.set("ROTATOR_LOG", "warn,rotator::drive::pace=debug");
+        program.set("ROTATOR_LOG", "warn,rotator::engine::rate_limit=debug");
         Self { scene, proof }
     }
 

@@ -1,0 +1,393 @@
+//! Many rotations at once: `run`, which opens new ones, and `resume`, which only finishes.
+//!
+//! Each rotation is its own task; one that fails or blocks never stops the rest. A campaign is what one `run` set out
+//! to do; it stays open as long as anything of it can go on without an operator, so that `run` in a loop converges.
+
+mod closing;
+mod failing;
+mod late_keys;
+mod old_pair;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use self::closing::gave_up;
+use self::failing::take_down;
+use self::old_pair::{Tried, prove_old};
+use super::executor::effects::unless_stopped;
+use super::executor::visit;
+use super::report::{Opening, Report, collect, collect_opened};
+use super::session::World;
+use super::sinks::in_sinks;
+use super::survey::choice::{Choice, Names, Unmatched};
+use super::survey::{Due, Survey, Taken, place_notes, survey};
+use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
+use crate::journal::store::{StorageError, Which};
+use crate::journal::write_ahead::Journal;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::event::{OldPair, Opened};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::policy::SpareKey;
+
+/// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
+/// `resume`), and a proof takes seconds in which nothing is in flight.
+const IN_HAND_PER_CALL: usize = 8;
+
+/// For how long after a lost create could last be executed its user is looked at for the key.
+pub const LOOK_FOR_LATE_KEYS: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+/// Why a run or resume failed outside any rotation.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] StorageError),
+    /// A store cannot be read at all.
+    #[error("{0}")]
+    Survey(#[from] CallError),
+    /// Patterns of `--only` match no key that was found or is in flight: nothing was opened.
+    #[error("--only matches no key: {}", patterns.iter().map(|one| one.pattern.as_str()).collect::<Vec<_>>().join(", "))]
+    NothingMatches {
+        /// Each of them.
+        patterns: Vec<Unmatched>,
+        /// What could not be read, and may hold what was meant.
+        unread: Vec<String>,
+    },
+}
+
+/// What `plan` shows.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What `run` would rotate.
+    pub due: Vec<Due>,
+    /// What it would leave alone.
+    pub left_alone: Vec<LeftAloneNote>,
+}
+
+/// The drive over many rotations.
+pub struct Drive {
+    pub(in crate::engine) world: Arc<World>,
+    pub(in crate::engine) journal: Journal,
+}
+
+impl Drive {
+    /// A drive through this world, kept in this journal.
+    #[must_use]
+    pub const fn new(world: Arc<World>, journal: Journal) -> Self {
+        Self { world, journal }
+    }
+
+    /// Takes what is in flight as far as it goes now; opens nothing. `ids`: only these.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal fails outside any rotation.
+    pub async fn resume(&self, ids: &[RotationId]) -> Result<Report, CampaignError> {
+        let mut report = Report::default();
+        self.finish_in_flight(ids, &mut report).await?;
+        self.settle_in_flight(&mut report).await?;
+        report.stopped = self.world.stop.asked();
+        Ok(report)
+    }
+
+    /// What `run` would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal or a store cannot be read, or `--only` matches no key.
+    pub async fn plan(&self, choice: &Choice) -> Result<Plan, CampaignError> {
+        let campaign = self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed);
+        let survey = self.survey(choice, campaign.as_ref(), &[]).await?;
+        survey.check_only()?;
+        let Survey { mut due, left_alone, .. } = survey;
+        // A plan is shown, and may be shown for long: no pair is tried.
+        due.iter_mut().for_each(|due| due.secret = None);
+        Ok(Plan { due, left_alone })
+    }
+
+    /// Finishes what is in flight.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal fails outside any rotation.
+    pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
+        let open = self.journal.store().summaries(Which::Open).await?;
+        let wanted =
+            open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
+        let mut tasks = JoinSet::new();
+        for id in wanted {
+            let (world, journal) = (self.world.clone(), self.journal.clone());
+            tasks.spawn(async move {
+                let result = match journal.replay(id).await {
+                    Ok(journal) => Box::pin(visit(&world, journal, None)).await,
+                    Err(error) => Err(error),
+                };
+                (id, result)
+            });
+        }
+        collect(tasks, report).await;
+        // Also those of rotations that have just closed: the next run may be far off.
+        if self.world.stop.asked() { Ok(()) } else { self.tell_late_keys(report).await }
+    }
+
+    /// Opens a rotation for each key that is due, and takes all as far as they go now.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal fails outside any rotation, or a store cannot be read.
+    pub async fn open_due(
+        &self,
+        choice: &Choice,
+        limit: Option<usize>,
+        report: &mut Report,
+    ) -> Result<(), CampaignError> {
+        let last = self.journal.store().last_campaign().await?;
+        let open = last.clone().filter(|campaign| !campaign.closed);
+        let looking = Box::pin(self.look(choice, open.as_ref(), report));
+        let Some(mut survey) = looking.await? else { return Ok(()) };
+        let seen = survey.keys();
+        let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
+        let now = self.world.aws_now();
+        failing::ask_about_contradictions(&mut survey, &failing, now);
+        let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
+        let before: Vec<Summary> = match &open {
+            Some(campaign) => self.journal.store().summaries(Which::Campaign(campaign.id)).await?,
+            None => Vec::new(),
+        };
+        // What a run with `--only` does not look at stays as it is.
+        let kept =
+            open.as_ref().map(|campaign| kept(campaign, &before, &passed_over, &mut left_alone)).unwrap_or_default();
+        // What rotator's own credentials kept from being asked is no failure of a key.
+        for (key, why) in unconfirmed.iter().filter(|_| !self.world.failures.any()) {
+            report.failed(key, why, false);
+        }
+
+        failing.retain(|key, _| seen.contains(key));
+        let mut tried = last.as_ref().map(|campaign| campaign.notes.tried.clone()).unwrap_or_default();
+        tried.retain(|key, _| seen.contains(key));
+        let mut so_far = failing.clone();
+        take_down(&mut so_far, &report.went, now);
+        let may_be_opened = |due: &Due| so_far.get(&due.key.id).is_none_or(|failing| failing.may_be_opened(now));
+        let (mut due, held_back): (Vec<Due>, Vec<Due>) = due.into_iter().partition(may_be_opened);
+        let held_back = held_back.iter().filter_map(|due| Some((due, so_far.get(&due.key.id)?)));
+        left_alone.extend(held_back.map(|(due, why)| failing::note(&due.key.id, place_notes(&due.places), why, None)));
+        report.left_alone.clone_from(&left_alone);
+        let unopened: Vec<AccessKeyId> =
+            due.iter().map(|due| &due.key.id).chain(unconfirmed.keys()).chain(&kept).cloned().collect();
+        let looked_at = gave_up(&before);
+        let mut notes = CampaignNotes { unopened, left_alone, failing, looked_at, tried };
+        let id = match (open, last) {
+            (Some(campaign), _) => campaign.id,
+            (None, Some(last)) if notes.unopened.is_empty() => {
+                // There is nothing to begin. What the last run saw is brought up to date.
+                take_down(&mut notes.failing, &report.went, now);
+                report.left_alone = self.settle(last.id, notes).await?;
+                return Ok(());
+            }
+            (None, None) if notes.unopened.is_empty() && !notes.left_alone.iter().any(|note| note.due) => return Ok(()),
+            (None, _) => self.begin_campaign().await?,
+        };
+        report.campaign = Some(id);
+        self.journal.store().note_campaign(id, notes.clone()).await?;
+        // Under `--limit` each has its turn: the oldest first, and what failed or was tried in vain as if it had been made
+        // then. What failed once must not stand behind all others for good: a campaign may stay open for months.
+        due.sort_by_cached_key(|due| {
+            let failed = so_far.get(&due.key.id).map(|failing| failing.last);
+            Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
+        });
+        due.truncate(limit.unwrap_or(usize::MAX));
+        let rotated = self.open_each(id, due, choice, report).await;
+        // Keys whose old pair did not prove itself need an operator: the campaign does not wait for them.
+        let unproven = report.left_alone.split_off(notes.left_alone.len());
+        notes.tried.extend(unproven.iter().filter_map(|note| Some((note.key_id.clone()?, now))));
+        let needs_operator = |key: &AccessKeyId| unproven.iter().any(|note| note.key_id.as_ref() == Some(key));
+        notes.unopened.retain(|key| !rotated.contains(key) && !needs_operator(key));
+        notes.left_alone.extend(unproven);
+        report.unopened = notes.unopened.len();
+        take_down(&mut notes.failing, &report.went, now);
+        report.left_alone = self.settle(id, notes).await?;
+        Ok(())
+    }
+
+    /// What there is to do; `None`: a stop was asked for meanwhile. Where nothing is to be opened, what is in flight is on
+    /// record as it stands.
+    async fn look(
+        &self,
+        choice: &Choice,
+        campaign: Option<&Campaign>,
+        report: &mut Report,
+    ) -> Result<Option<Survey>, CampaignError> {
+        let surveying = Box::pin(self.survey(choice, campaign, &report.touched));
+        // It changes nothing, and hundreds of questions may be in the queue.
+        let Some(survey) = unless_stopped(&self.world, surveying).await else {
+            report.stopped = true;
+            self.settle_in_flight(report).await?;
+            return Ok(None);
+        };
+        let survey = survey?;
+        report.troubles.extend(survey.warnings().map(|warning| (None, warning)));
+        report.entries.clone_from(&survey.entries);
+        if let Err(error) = survey.check_only() {
+            self.settle_in_flight(report).await?;
+            return Err(error);
+        }
+        Ok(Some(survey))
+    }
+
+    async fn survey(
+        &self,
+        choice: &Choice,
+        campaign: Option<&Campaign>,
+        touched: &[RotationId],
+    ) -> Result<Survey, CampaignError> {
+        let store = self.journal.store();
+        let mut taken = Taken { made: Some(Arc::new(store.clone())), ..Taken::default() };
+        for summary in store.summaries(Which::Open).await? {
+            taken.take(&summary.rotation);
+        }
+        for id in touched {
+            // Also what has just been finished was in flight when this run began.
+            taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
+        }
+        if !self.world.ports.sinks.is_empty() {
+            let all = store.summaries(Which::All).await?;
+            taken.in_sinks = in_sinks(all.iter().map(|summary| &summary.rotation));
+        }
+        if let Some(campaign) = campaign {
+            taken.made_by_campaign.extend(store.keys_made_by(campaign.id).await?);
+        }
+        Ok(survey(&self.world, choice, &taken).await?)
+    }
+
+    /// Drives each; which keys have a rotation that did not end `aborted`.
+    async fn open_each(
+        &self,
+        campaign: CampaignId,
+        due: Vec<Due>,
+        choice: &Choice,
+        report: &mut Report,
+    ) -> BTreeSet<AccessKeyId> {
+        let in_hand = Arc::new(Semaphore::new(self.world.manner.concurrency.max(1) * IN_HAND_PER_CALL));
+        let mut tasks = JoinSet::new();
+        let mut keys = Vec::new();
+        for due in due {
+            let id = due.id;
+            keys.push((id, due.key.id.clone()));
+            let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
+            let opened = self.opened(campaign, &due, choice);
+            let key = due.key.id.clone();
+            tasks.spawn(async move {
+                if world.lacks_credentials_for(&due) {
+                    return (id, Ok(Opening::NoCredentials));
+                }
+                let opened = match opened {
+                    Ok(opened) => opened,
+                    Err(why) => return (id, Ok(not_opened(&due, why))),
+                };
+                let (old_pair, place) = match prove_old(&world, &due, opened.policy.settle, &in_hand).await {
+                    Tried::Proven { old_pair, place } => (old_pair, place),
+                    Tried::Left(note) => return (id, Ok(Opening::Left(note))),
+                    Tried::NotNow(why) => return (id, Ok(Opening::NotNow(key, why))),
+                    Tried::Stopped => return (id, Ok(Opening::Stopped)),
+                };
+                if world.lacks_credentials_for(&due) {
+                    return (id, Ok(Opening::NoCredentials));
+                }
+                drop(due);
+                let may_turn_inactive = match not_spare(&journal, &opened).await {
+                    Ok(keys) => keys,
+                    Err(error) => return (id, Err(error.into())),
+                };
+                let result = match journal.open(id, Opened { old_pair, may_turn_inactive, ..opened }).await {
+                    Ok(journal) => {
+                        Box::pin(visit(&world, journal, place)).await.map(|visit| Opening::Visited(Box::new(visit)))
+                    }
+                    Err(error) => Err(error),
+                };
+                (id, result)
+            });
+        }
+        let opened = collect_opened(tasks, report).await;
+        keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect()
+    }
+
+    fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, CallError> {
+        let mut stores = std::collections::BTreeMap::new();
+        for place in &due.places {
+            match self.world.stores.get(&place.store) {
+                Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
+                Some(Err(error)) => {
+                    let said = format!("store {} does not say which one it is: {}", place.store, error.message);
+                    return Err(CallError::new(error.kind, said));
+                }
+                None => {
+                    let said = format!("store {} is not configured", place.store);
+                    return Err(CallError::new(CallErrorKind::Other, said));
+                }
+            };
+        }
+        Ok(Opened {
+            campaign,
+            account: due.account.clone(),
+            user: due.user.clone(),
+            old_key: due.key.id.clone(),
+            old_secret: due.old_secret.clone(),
+            old_key_created: due.key.created,
+            old_pair: OldPair::default(),
+            places: due.places.clone(),
+            stores,
+            sinks: due.sinks.clone(),
+            may_turn_inactive: BTreeSet::new(),
+            policy: choice.policy.clone(),
+        })
+    }
+
+    pub(in crate::engine) async fn begin_campaign(&self) -> Result<CampaignId, StorageError> {
+        let id = CampaignId::from_uuid(Uuid::now_v7());
+        self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
+        Ok(id)
+    }
+}
+
+/// The keys that the rotation must not delete as inactive spare keys, because a lost request of ours may be what deactivated
+/// them. Only a policy that deletes such keys needs to know them.
+async fn not_spare(journal: &Journal, opened: &Opened) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+    match opened.policy.spare_key {
+        SpareKey::DeleteInactive => journal.store().may_turn_inactive(&opened.user).await,
+        SpareKey::Block => Ok(BTreeSet::new()),
+    }
+}
+
+/// No rotation is opened whose store does not say which one it is. A missing right is for an operator to grant.
+fn not_opened(due: &Due, why: CallError) -> Opening {
+    let key = &due.key.id;
+    let said = format!("key {key} of user {} was not rotated: {}", due.user, why.message);
+    if why.kind != CallErrorKind::Denied {
+        return Opening::NotNow(key.clone(), said);
+    }
+    Opening::Left(Box::new(LeftAloneNote {
+        key_id: Some(key.clone()),
+        places: place_notes(&due.places),
+        reason: "access-denied".to_owned(),
+        message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
+        due: true,
+    }))
+}
+
+/// Of the keys that this run passes over because of `--only`, those that wait to be opened; what an operator has to see to
+/// is taken over into `left_alone`.
+fn kept(
+    campaign: &Campaign,
+    rotations: &[Summary],
+    passed_over: &BTreeSet<AccessKeyId>,
+    left_alone: &mut Vec<LeftAloneNote>,
+) -> Vec<AccessKeyId> {
+    let is_passed_over = |note: &LeftAloneNote| note.key_id.as_ref().is_some_and(|key| passed_over.contains(key));
+    for note in campaign.notes.left_alone.iter().filter(|note| note.due && is_passed_over(note)) {
+        left_alone.retain(|now| now.key_id != note.key_id);
+        left_alone.push(note.clone());
+    }
+    let mut waiting = campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation));
+    waiting.retain(|key| passed_over.contains(key));
+    waiting
+}

@@ -1,0 +1,87 @@
+//! What a run or resume leaves on record for those after it, and when a campaign is over.
+
+use std::collections::BTreeSet;
+
+use super::failing::{ask_an_operator, take_down};
+use super::{CampaignError, Drive};
+use crate::engine::report::Report;
+use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
+use crate::journal::store::Which;
+use crate::planted::{self, Planted};
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
+use crate::rotation::standing::Rotation;
+
+impl Drive {
+    /// Keeps what is left to do, and closes the campaign where nothing of it can go on without an operator. What is left
+    /// alone, as it is on record now.
+    pub(super) async fn settle(
+        &self,
+        id: CampaignId,
+        mut notes: CampaignNotes,
+    ) -> Result<Vec<LeftAloneNote>, CampaignError> {
+        let store = self.journal.store();
+        let open = store.summaries(Which::Open).await?;
+        ask_an_operator(&mut notes, &open);
+        notes.looked_at = gave_up(&store.summaries(Which::Campaign(id)).await?);
+        let of_it = || open.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.opened.campaign == id);
+        let goes_on = !notes.unopened.is_empty() || of_it().any(|rotation| notes.goes_on_by_itself(rotation));
+        let planted = planted::is(Planted::CampaignKeptOpen)
+            && (of_it().next().is_some() || notes.left_alone.iter().any(|note| note.due));
+        let left_alone = notes.left_alone.clone();
+        store.note_campaign(id, notes).await?;
+        if !goes_on && !planted {
+            store.close_campaign(id).await?;
+        }
+        Ok(left_alone)
+    }
+
+    /// As [`settle`](Self::settle), where only what was in flight has been taken on: no key was judged afresh.
+    pub(super) async fn settle_in_flight(&self, report: &mut Report) -> Result<(), CampaignError> {
+        let store = self.journal.store();
+        let last = store.last_campaign().await?;
+        let gave_up: Vec<AccessKeyId> = self.gave_up_in(report).await?;
+        let campaign = match last {
+            None => return Ok(()),
+            Some(campaign) if campaign.closed && !gave_up.is_empty() => {
+                // Of a rotation whose campaign is over. Its key waits for another, which the next run opens.
+                let id = self.begin_campaign().await?;
+                let looked_at = BTreeSet::new();
+                Campaign { id, closed: false, notes: CampaignNotes { looked_at, ..campaign.notes }, ..campaign }
+            }
+            Some(campaign) => campaign,
+        };
+        report.campaign = Some(campaign.id);
+        let rotations = store.summaries(Which::Campaign(campaign.id)).await?;
+        let mut notes = campaign.notes.clone();
+        if !campaign.closed {
+            notes.unopened = campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation));
+            notes.unopened.extend(gave_up);
+            notes.unopened.sort();
+            notes.unopened.dedup();
+        }
+        take_down(&mut notes.failing, &report.went, self.world.aws_now());
+        let mut left_alone = self.settle(campaign.id, notes).await?;
+        left_alone.retain(|note| note.due || !campaign.closed);
+        report.left_alone = left_alone;
+        Ok(())
+    }
+
+    /// The keys of the rotations that this resume saw give up.
+    async fn gave_up_in(&self, report: &Report) -> Result<Vec<AccessKeyId>, CampaignError> {
+        let mut keys = Vec::new();
+        if report.aborted == 0 {
+            return Ok(keys);
+        }
+        for id in &report.touched {
+            let summary = self.journal.store().summary(*id).await?;
+            let rotation = summary.map(|summary| summary.rotation).filter(Rotation::gave_up);
+            keys.extend(rotation.map(|rotation| rotation.opened.old_key));
+        }
+        Ok(keys)
+    }
+}
+
+/// The rotations that gave up by themselves.
+pub(super) fn gave_up(summaries: &[Summary]) -> BTreeSet<RotationId> {
+    summaries.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.gave_up()).map(|r| r.id).collect()
+}

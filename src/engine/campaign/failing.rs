@@ -1,0 +1,157 @@
+//! Keys that fail run after run: how that is kept, and when an operator is asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::engine::report::Went;
+use crate::engine::survey::ownership::NOT_LISTED_YET;
+use crate::journal::entry::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
+use crate::rotation::name::{AccessKeyId, RotationId};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::Standing;
+
+use crate::engine::survey::{Survey, place_notes};
+
+/// The reason under which such a key is left alone.
+const REASON: &str = "keeps-failing";
+
+/// Takes down how it went with each key of one run.
+pub(super) fn take_down(
+    failing: &mut BTreeMap<AccessKeyId, Failing>,
+    went: &BTreeMap<AccessKeyId, Went>,
+    now: Timestamp,
+) {
+    for (key, went) in went {
+        let Went::Failed { why, gave_up_a_key } = went else {
+            failing.remove(key);
+            continue;
+        };
+        let first = Failing { runs: 0, first: now, last: now, created: None, why: String::new() };
+        let of_key = failing.entry(key.clone()).or_insert(first);
+        of_key.runs = of_key.runs.saturating_add(1);
+        of_key.first = of_key.first.min(now);
+        of_key.last = now;
+        of_key.why.clone_from(why);
+        if *gave_up_a_key {
+            of_key.created = Some(now);
+        }
+    }
+}
+
+/// For how long IAM may contradict itself about a key before an operator is asked. It is eventually consistent, as a rule
+/// within seconds.
+const CONTRADICTS_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// A key that IAM has named a user for, and not listed for that user, run after run for so long, needs an operator.
+pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<AccessKeyId, Failing>, now: Timestamp) {
+    for note in survey.left_alone.iter_mut().filter(|note| note.reason == NOT_LISTED_YET) {
+        let Some(key) = &note.key_id else { continue };
+        let before = failing.get(key).filter(|before| before.why == note.message);
+        let Some(Failing { first, .. }) = before.filter(|before| now.since(before.first) >= CONTRADICTS_FOR) else {
+            continue;
+        };
+        survey.unconfirmed.remove(key);
+        note.due = true;
+        note.message = format!(
+            "{}, since {first}: see what `aws iam list-access-keys` shows for that user, and correct the entry or [owner], \
+             or leave the key out by --exclude; each run looks at it again",
+            note.message
+        );
+    }
+}
+
+/// What is said of a key that keeps failing.
+pub(super) fn note(
+    key: &AccessKeyId,
+    places: Vec<PlaceNote>,
+    failing: &Failing,
+    open: Option<RotationId>,
+) -> LeftAloneNote {
+    let next = match open {
+        Some(id) => format!(
+            "rotation {id} is open: remove the cause, then `rotator resume {id}`, or give it up: `rotator abort {id}`"
+        ),
+        None => {
+            "rotator tries it again, with one new key a day at most: remove the cause, then `rotator run`, or leave \
+                 the key out by --exclude"
+                .to_owned()
+        }
+    };
+    let Failing { runs, first, why, .. } = failing;
+    LeftAloneNote {
+        key_id: Some(key.clone()),
+        places,
+        reason: REASON.to_owned(),
+        message: format!("it has failed in {runs} runs since {first}, last with: {why}; {next}"),
+        due: true,
+    }
+}
+
+/// Moves the keys that keep failing from those that go on by themselves to those that need an operator.
+pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
+    let keeps: BTreeMap<AccessKeyId, Failing> = notes
+        .failing
+        .iter()
+        .filter(|(_, failing)| failing.keeps_failing())
+        .map(|(k, f)| (k.clone(), f.clone()))
+        .collect();
+    notes
+        .left_alone
+        .retain(|note| note.reason != REASON || note.key_id.as_ref().is_some_and(|key| keeps.contains_key(key)));
+    for (key, failing) in keeps {
+        let rotation = open.iter().map(|summary| &summary.rotation).find(|rotation| rotation.opened.old_key == key);
+        notes.unopened.retain(|unopened| *unopened != key);
+        let is_its = |note: &LeftAloneNote| note.key_id.as_ref() == Some(&key);
+        let before = notes.left_alone.iter().position(is_its).map(|at| notes.left_alone.remove(at));
+        if rotation.is_some_and(|rotation| matches!(rotation.standing, Standing::Blocked { .. })) {
+            continue;
+        }
+        let places = match rotation {
+            Some(rotation) => place_notes(&rotation.opened.places),
+            None => before.map(|note| note.places).unwrap_or_default(),
+        };
+        notes.left_alone.push(note(&key, places, &failing, rotation.map(|rotation| rotation.id)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(letter: char) -> AccessKeyId {
+        AccessKeyId::new(format!("AKIAABCDEFGHIJKLMNO{letter}")).expect("valid")
+    }
+
+    fn failed(why: &str, gave_up_a_key: bool) -> Went {
+        Went::Failed { why: why.to_owned(), gave_up_a_key }
+    }
+
+    #[test]
+    fn failures_add_up_until_it_goes_well() {
+        let mut failing = BTreeMap::new();
+        let at = |hours: u64| Timestamp::from_unix_seconds(1_700_000_000).plus(Duration::from_secs(hours * 3600));
+        take_down(&mut failing, &[(key('A'), failed("one", true)), (key('B'), Went::Well)].into(), at(0));
+        take_down(&mut failing, &[(key('A'), failed("two", false))].into(), at(12));
+        take_down(&mut failing, &BTreeMap::new(), at(18));
+        let expected =
+            |runs, last, why: &str| Failing { runs, first: at(0), last, created: Some(at(0)), why: why.to_owned() };
+        assert_eq!(failing, [(key('A'), expected(2, at(12), "two"))].into());
+        take_down(&mut failing, &[(key('A'), failed("three", false))].into(), at(25));
+        assert!(failing[&key('A')].keeps_failing());
+
+        let mut notes =
+            CampaignNotes { unopened: vec![key('A'), key('B')], failing: failing.clone(), ..Default::default() };
+        ask_an_operator(&mut notes, &[]);
+        ask_an_operator(&mut notes, &[]);
+        assert_eq!(notes.unopened, [key('B')], "it holds no campaign open");
+        let said: Vec<_> = notes.left_alone.iter().map(|note| (note.reason.as_str(), note.due)).collect();
+        assert_eq!(said, [("keeps-failing", true)]);
+        assert!(
+            notes.left_alone[0].message.contains("3 runs") && notes.left_alone[0].message.contains("last with: three")
+        );
+
+        take_down(&mut notes.failing, &[(key('A'), Went::Well)].into(), at(26));
+        ask_an_operator(&mut notes, &[]);
+        assert_eq!((notes.failing.len(), notes.left_alone.len()), (0, 0));
+    }
+}

@@ -1,0 +1,231 @@
+//! The old pair itself, tried at STS right before its rotation is opened: what IAM lists may still stand beside a secret
+//! that belongs to something else.
+//!
+//! Only `run` does this. It counts as a use of the key, so what only looks never tries a pair, and the last use is read
+//! before it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::engine::accounts::Account;
+use crate::engine::rate_limit::Operation;
+use crate::engine::session::World;
+use crate::engine::survey::{Due, place_notes};
+use crate::journal::entry::LeftAloneNote;
+use crate::planted::{self, Planted};
+use crate::ports::identity::WhoIs;
+use crate::rotation::event::{OldPair, UsedBefore};
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::SecretKey;
+
+/// How far two refusals are apart that count. Two secrets tried on one id within about 5 s can give a false
+/// `SignatureDoesNotMatch`, and what tried the other one need not have been this process.
+const APART: Duration = Duration::from_secs(10);
+
+/// What came of trying a pair.
+pub(super) enum Tried {
+    /// It answered as its user.
+    Proven {
+        /// For the record.
+        old_pair: OldPair,
+        /// One of the places that bound how many new keys are in memory at once.
+        place: Option<OwnedSemaphorePermit>,
+    },
+    /// It cannot be rotated before an operator has seen to it.
+    Left(Box<LeftAloneNote>),
+    /// It could not be tried now, which says nothing of it; for people.
+    NotNow(String),
+    /// A stop was asked for.
+    Stopped,
+}
+
+/// A no of STS that counts once it is heard twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum No {
+    /// The pair is not accepted.
+    NotAccepted(String),
+    /// The call is not let through.
+    Forbidden(String),
+    /// The request is refused for another reason.
+    Failed(String),
+}
+
+impl No {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAccepted(_) => "pair-not-proven",
+            Self::Forbidden(_) => "sts-denied",
+            Self::Failed(_) => "sts-failed",
+        }
+    }
+}
+
+/// One answer, judged.
+enum Verdict {
+    Proven,
+    No(No),
+    /// The pair is that of another user: who.
+    Another(String),
+    NotNow(String),
+}
+
+/// Tries the pair of `due`. A place is taken from `in_hand` for as long as a call may take, and kept where the pair is
+/// proven; the wait before the second try holds none, and no slot of the pacer.
+pub(super) async fn prove_old(world: &World, due: &Due, settle: Duration, in_hand: &Arc<Semaphore>) -> Tried {
+    let (key, user) = (&due.key.id, &due.user);
+    let Some(account) = world.accounts.of(&due.account) else {
+        return Tried::NotNow(format!(
+            "key {key} of user {user} was not rotated: account {} does not answer",
+            due.account
+        ));
+    };
+    let Some(secret) = due.secret.as_deref() else {
+        return Tried::NotNow(format!("key {key} of user {user} was not rotated: its pair could not be read back"));
+    };
+    let mut old_pair = OldPair::default();
+    let mut first: Option<No> = None;
+    loop {
+        let place = in_hand.clone().acquire_owned().await.ok();
+        if world.stop.asked() {
+            return Tried::Stopped;
+        }
+        if planted::is(Planted::OldPairNotProven) {
+            return Tried::Proven { old_pair, place };
+        }
+        let asking = async {
+            if first.is_none() {
+                old_pair.last_used = last_use(account, key).await;
+            }
+            ask(world, account, due, secret, &mut old_pair).await
+        };
+        // Nothing is changed by either call, and the queue before them may be long.
+        let verdict = tokio::select! {
+            verdict = Box::pin(asking) => verdict,
+            () = world.stop.wait() => return Tried::Stopped,
+        };
+        let no = match verdict {
+            Verdict::Proven => return Tried::Proven { old_pair, place },
+            Verdict::Another(who) => return Tried::Left(Box::new(of_another(world, due, &who))),
+            Verdict::NotNow(why) => {
+                return Tried::NotNow(format!("key {key} of user {user} was not rotated in this run: {why}"));
+            }
+            Verdict::No(no) => no,
+        };
+        drop(place);
+        if matches!(no, No::NotAccepted(_)) && world.aws_now() < due.key.created.plus(settle) {
+            return Tried::NotNow(format!(
+                "key {key} of user {user} was created at {}, and AWS does not accept its pair yet; the next run tries it again",
+                due.key.created
+            ));
+        }
+        match first {
+            Some(before) if before.reason() == no.reason() => return Tried::Left(Box::new(refused(world, due, &no))),
+            Some(_) => {
+                return Tried::NotNow(format!(
+                    "key {key} of user {user} was not rotated in this run: AWS refused its pair twice, for different reasons"
+                ));
+            }
+            None => first = Some(no),
+        }
+        tokio::select! {
+            () = world.ports.clock.sleep(APART) => {}
+            () = world.stop.wait() => return Tried::Stopped,
+        }
+    }
+}
+
+/// The last use before the proof, where IAM says it: a policy that does not allow the question stops no rotation.
+async fn last_use(account: &Account, key: &AccessKeyId) -> Option<UsedBefore> {
+    let ask = || account.ports.iam.last_used(key);
+    match account.pace.read(Operation::GetAccessKeyLastUsed, ask).await {
+        Ok(Some(told)) => Some(told.used.map_or(UsedBefore::Never, UsedBefore::Last)),
+        Ok(None) => None,
+        Err(error) => {
+            tracing::debug!("the last use of {key} before its proof is not known: {error}");
+            None
+        }
+    }
+}
+
+async fn ask(world: &World, account: &Account, due: &Due, secret: &SecretKey, old_pair: &mut OldPair) -> Verdict {
+    let who_is = || account.ports.identity.who_is(&due.key.id, secret);
+    match account.pace.read(Operation::GetCallerIdentity, who_is).await {
+        Ok(WhoIs::User { account: of, user, id, at }) => {
+            world.saw_date(at);
+            record(old_pair, at);
+            if of != due.account || !user.is_user(&due.user) {
+                return Verdict::Another(format!("user {user} of account {of}"));
+            }
+            old_pair.user_id = id;
+            Verdict::Proven
+        }
+        Ok(WhoIs::Other { arn }) => Verdict::Another(arn),
+        Ok(WhoIs::NotAccepted { code }) => Verdict::No(No::NotAccepted(code)),
+        Ok(WhoIs::Forbidden { code }) => Verdict::No(No::Forbidden(code)),
+        Err(error) if error.kind.is_transient() => Verdict::NotNow(error.message),
+        Err(error) => Verdict::No(No::Failed(error.message)),
+    }
+}
+
+fn record(old_pair: &mut OldPair, at: Timestamp) {
+    if old_pair.proofs.last() != Some(&at) {
+        old_pair.proofs.push(at);
+    }
+}
+
+fn note(due: &Due, reason: &str, message: String) -> LeftAloneNote {
+    LeftAloneNote {
+        key_id: Some(due.key.id.clone()),
+        places: place_notes(&due.places),
+        reason: reason.to_owned(),
+        message,
+        due: true,
+    }
+}
+
+/// Where the two halves of the pair stand, for people.
+fn halves(world: &World, due: &Due) -> String {
+    let of_place = |place: &crate::discovery::Place| {
+        let (id, secret) = (world.describe(&place.store, &place.id), world.describe(&place.store, &place.secret));
+        format!("id in {id}, secret in {secret}")
+    };
+    due.places.iter().map(of_place).collect::<Vec<_>>().join("; ")
+}
+
+fn refused(world: &World, due: &Due, no: &No) -> LeftAloneNote {
+    let (key, user, halves) = (&due.key.id, &due.user, halves(world, due));
+    let seconds = APART.as_secs();
+    let message = match no {
+        No::NotAccepted(code) => format!(
+            "AWS does not accept the pair of {key} ({halves}): it answered {code} twice, {seconds} s apart, while IAM lists \
+             the key as active for user {user}. The secret is not that of this key, so nothing was changed: correct the \
+             entry, or leave it out with --exclude, then `rotator run`"
+        ),
+        No::Forbidden(code) => format!(
+            "AWS STS does not let the pair of {key} ({halves}) ask who it is: it answered {code} twice, {seconds} s apart. \
+             The call needs no permission, so the policy of a VPC endpoint or a network perimeter refuses it, and no \
+             rotation of user {user} could be finished from here. Nothing was changed: allow sts:GetCallerIdentity there, \
+             or run rotator where it is allowed, then `rotator run`"
+        ),
+        No::Failed(why) => format!(
+            "AWS STS refused twice to say whose pair {key} of user {user} is ({halves}): {why}. Nothing was changed: correct \
+             the cause, then `rotator run`"
+        ),
+    };
+    note(due, no.reason(), message)
+}
+
+fn of_another(world: &World, due: &Due, who: &str) -> LeftAloneNote {
+    let message = format!(
+        "the pair of {} ({}) authenticates as {who}, and IAM lists the key for user {} of account {}. Nothing was changed: \
+         find out whose the pair is and correct the entry, or leave it out with --exclude, then `rotator run`",
+        due.key.id,
+        halves(world, due),
+        due.user,
+        due.account
+    );
+    note(due, "pair-of-another", message)
+}

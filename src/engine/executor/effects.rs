@@ -1,0 +1,378 @@
+//! The effects of one visit: each is intended on record, had, and its outcome journaled. What is in memory meanwhile is
+//! here too; what to do is never decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::entry_writes::{self, Batches, OldValues};
+use super::refused::Unseen;
+use super::{Left, MOST_TRIES, Visitor};
+use crate::engine::observe::places::Readings;
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::session::World;
+use crate::engine::sinks::{secret_for, sink_of, way_out};
+use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
+use crate::planted::{self, Planted};
+use crate::ports::sink::SinkWrite;
+use crate::rotation::denied::Denied;
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::known::Hand;
+use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::plan::{Step, plan};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::SecretKey;
+use crate::rotation::standing::{Phase, Rotation};
+
+/// How old a list may be when the create that rests on it is intended, or an effect that was throttled is tried again.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// What this process has in memory of one rotation. Dropped, and so overwritten, when the visit ends.
+#[derive(Default)]
+pub(super) struct InHand {
+    pub(super) new_secret: Option<SecretKey>,
+    pub(super) old_values: OldValues,
+    pub(super) readings: Option<Readings>,
+    pub(super) keys_seen_at: Duration,
+    /// A write of the new pair was refused for lack of a right, and that counts.
+    store_denied: Option<Denied>,
+}
+
+impl InHand {
+    /// What the machine needs to know of it.
+    pub(super) fn shown(&self, world: &World, rotation: &Rotation) -> Hand {
+        let readings = self.readings.as_ref();
+        Hand {
+            new_secret: self.new_secret.is_some(),
+            old_values: readings
+                .is_some_and(|readings| entry_writes::can_put_back(rotation, readings, &self.old_values)),
+            call_timeout: world.manner.call_timeout,
+        }
+    }
+}
+
+impl Visitor<'_> {
+    pub(super) async fn act(
+        &mut self,
+        journal: RotationJournal,
+        intent: Intent,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        if let Some(why) = self.cannot_sign(journal.rotation(), &intent) {
+            return Ok((journal, Some(Left::NoCredentials(why))));
+        }
+        let user = journal.rotation().opened.user.clone();
+        let old = journal.rotation().opened.old_key.clone();
+        match intent {
+            Intent::CreateNew { listed, .. } => Box::pin(self.create(journal, listed)).await,
+            Intent::StoreNew => match self.hand.store_denied.take() {
+                // There is no way back, and the way forward has just been refused.
+                Some(denied) => self.denied(journal, denied).await,
+                None => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
+            },
+            Intent::RestoreOld => Box::pin(self.store(journal, WriteKind::RestoreOld)).await,
+            Intent::FenceStore => Box::pin(self.store(journal, WriteKind::FenceStore)).await,
+            Intent::WriteSink { sink, key, .. } => Box::pin(self.write_sink(journal, sink, key)).await,
+            Intent::ReactivateOld => Box::pin(self.reactivate(journal, ChangeStatus::reactivate_old(user, old))).await,
+            Intent::ReactivateNew { key } => {
+                Box::pin(self.reactivate(journal, ChangeStatus::reactivate_new(user, key))).await
+            }
+            removal @ (Intent::DeactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::DeleteOld
+            | Intent::DiscardNew { .. }
+            | Intent::DeleteNamed { .. }) => Box::pin(self.remove(journal, removal)).await,
+        }
+    }
+
+    async fn create(
+        &mut self,
+        journal: RotationJournal,
+        listed: BTreeSet<AccessKeyId>,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let (world, account) = (self.world, self.account);
+        // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
+        let Some(turn) = unless_stopped(world, account.pace.turn(Operation::CreateAccessKey)).await else {
+            return Ok((journal, Some(Left::Stopped)));
+        };
+        let rotation = journal.rotation().clone();
+        match unless_stopped(world, self.held(&rotation)).await {
+            Some(None) => {}
+            Some(Some(denied)) => return self.denied(journal, denied).await,
+            None => return Ok((journal, Some(Left::Stopped))),
+        }
+        let listed = match unless_stopped(world, self.fresh_list(&rotation, listed)).await {
+            Some(Ok(Some(listed))) => listed,
+            Some(Ok(None)) => return Ok((journal, None)),
+            Some(Err(unseen)) => return self.unseen(journal, unseen).await,
+            None => return Ok((journal, Some(Left::Stopped))),
+        };
+        let asked_at = world.aws_now();
+        let give_up_at = asked_at.plus(world.manner.call_timeout);
+        let effect = CreateNew { user: journal.rotation().opened.user.clone(), listed, asked_at, give_up_at };
+        let act = |order: Journaled<CreateNew>| async move {
+            let result = if world.aws_now() >= give_up_at {
+                let late = "the journal took longer than the call may take: nothing was sent";
+                Err(Refusal::new(RefusalKind::Other, late).into())
+            } else {
+                let created = account.ports.iam.create_key(order).await;
+                created.map(|created| Created { at: world.saw_date(created.at), ..created })
+            };
+            turn.over_with(&result);
+            match result {
+                Err(Failure::Unknown(why)) if planted::is(Planted::UnknownIsRefused) => {
+                    Err(Refusal::new(RefusalKind::Other, why).into())
+                }
+                result => result,
+            }
+        };
+        let intent = effect.intent();
+        let (journal, attempt) = journal.carry_out(effect, act).await?;
+        if let Attempt::Done(created) = attempt {
+            self.hand.new_secret = Some(created.key.secret);
+            return self.went_well(journal);
+        }
+        self.went_wrong(journal, &intent, attempt).await
+    }
+
+    /// The lock of another program's under which no place could be written now: a key that is made meanwhile is made in vain.
+    async fn held(&self, rotation: &Rotation) -> Option<Denied> {
+        let mut entries: BTreeMap<&StoreName, BTreeSet<&EntryName>> = BTreeMap::new();
+        for place in &rotation.opened.places {
+            entries.entry(&place.store).or_default().extend(place.entries());
+        }
+        for (store, entries) in entries {
+            let Some(store) = self.world.store(store) else { continue };
+            let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
+            if let Some(why) = store.held(&entries).await {
+                return Some(Denied::of_write(rotation, why).by_a_lock());
+            }
+        }
+        None
+    }
+
+    /// The keys that a create rests on, read again if the queue has made them too old. Its turn is had by now, and its slot
+    /// with it: in the queue of all slots the next list would grow as old as this one. `None`: what was read decides
+    /// otherwise.
+    async fn fresh_list(
+        &mut self,
+        rotation: &Rotation,
+        listed: BTreeSet<AccessKeyId>,
+    ) -> Result<Option<BTreeSet<AccessKeyId>>, Unseen> {
+        let world = self.world;
+        if world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
+            return Ok(Some(listed));
+        }
+        let (keys, span) = self.list_keys(rotation, Priority::Removal).await?;
+        self.hand.keys_seen_at = span.ended;
+        (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
+        match plan(rotation, self.hand.shown(world, rotation), &self.known, world.aws_now()) {
+            Step::Act(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
+            Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
+    async fn reactivate(
+        &mut self,
+        journal: RotationJournal,
+        effect: ChangeStatus,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let (world, account) = (self.world, self.account);
+        let Some(turn) = unless_stopped(world, account.pace.turn(Operation::UpdateAccessKey)).await else {
+            return Ok((journal, Some(Left::Stopped)));
+        };
+        self.finish(journal, effect, |order| async move {
+            let result = account.ports.iam.change_status(order).await;
+            turn.over_with(&result);
+            // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
+            result.map(|at| world.saw_date(at))
+        })
+        .await
+    }
+
+    async fn store(
+        &mut self,
+        journal: RotationJournal,
+        kind: WriteKind,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let rotation = journal.rotation().clone();
+        let turn = world.writers.turn(world, &rotation).await;
+        let readings = match self.hand.readings.take() {
+            Some(readings) if readings.writes == world.writers.times(world, &rotation) => readings,
+            before => {
+                let (now, _) = self.read_places(&rotation, Priority::Ordinary).await;
+                if before.is_some_and(|before| before.shows != now.shows) {
+                    // Not what was planned on.
+                    self.forget();
+                    return Ok((journal, None));
+                }
+                now
+            }
+        };
+        let batches = match self.batches(&rotation, &readings, kind) {
+            Ok(batches) => batches,
+            Err(why) => return self.later(journal, why).await,
+        };
+        let stores = batches.keys().cloned().collect();
+        let seen_through = rotation.clone();
+        let told = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
+        let told = told.map(|secret| secret.expose().to_owned());
+        let finished = self.finish(journal, WriteEntries { kind, stores }, |order| async move {
+            world.writers.write(&turn);
+            match (entry_writes::write(world, &seen_through, order, batches).await, told) {
+                (Err(Failure::Refused(refusal)), Some(secret)) => {
+                    Err(Refusal::new(refusal.kind, format!("{refusal}: {secret}")).into())
+                }
+                (result, _) => result,
+            }
+        });
+        // It holds the rotation several times, which is a lot for a stack.
+        Box::pin(finished).await
+    }
+
+    fn batches(&mut self, rotation: &Rotation, readings: &Readings, kind: WriteKind) -> Result<Batches, String> {
+        match kind {
+            WriteKind::FenceStore => Ok(entry_writes::fence(rotation, readings)),
+            WriteKind::RestoreOld => Ok(entry_writes::old_pair(rotation, readings, &self.hand.old_values)),
+            WriteKind::StoreNew => {
+                let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
+                    return Err("the new secret is not in memory".to_owned());
+                };
+                let batches = entry_writes::new_pair(rotation, readings, &made.key, secret)?;
+                entry_writes::keep_old(rotation, readings, &mut self.hand.old_values);
+                Ok(batches)
+            }
+        }
+    }
+
+    async fn write_sink(
+        &mut self,
+        journal: RotationJournal,
+        sink: usize,
+        key: AccessKeyId,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let rotation = journal.rotation().clone();
+        let follower = &rotation.opened.sinks[sink];
+        let port = match sink_of(world, follower) {
+            Ok(port) => port,
+            Err(why) => return self.later(journal, format!("{why}; {}", way_out(&rotation, &follower.sink))).await,
+        };
+        let readings = self.hand.readings.as_ref();
+        let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
+            return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
+        };
+        let Some(_turn) = unless_stopped(world, world.pace.turn(Operation::Store)).await else {
+            return Ok((journal, Some(Left::Stopped)));
+        };
+        let asked_at = world.aws_now();
+        let send_by = asked_at.plus(world.manner.call_timeout);
+        let until = send_by.plus(follower.lands_within);
+        let follows = &rotation.opened.places[follower.place].id.entry;
+        let hint = way_out(&rotation, &follower.sink);
+        let effect = WriteSink { sink, key, asked_at, until };
+        self.finish(journal, effect, |order| async move {
+            if world.aws_now() >= send_by {
+                let late = "the journal took longer than the call may take: nothing was sent";
+                return Err(Refusal::new(RefusalKind::Other, late).into());
+            }
+            let write = SinkWrite { follows, secret: &secret };
+            port.write(order, write).await.map_err(|failure| failure.with_hint(&hint))?;
+            Ok(world.aws_now())
+        })
+        .await
+    }
+
+    /// Every effect but the create goes through here.
+    pub(super) async fn finish<E, A, F>(
+        &mut self,
+        journal: RotationJournal,
+        effect: E,
+        act: A,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError>
+    where
+        E: Effect<Yield = Timestamp>,
+        A: FnOnce(Journaled<E>) -> F + Send,
+        F: Future<Output = Result<Timestamp, Failure>> + Send,
+    {
+        let intent = effect.intent();
+        let (journal, attempt) = journal.carry_out(effect, act).await?;
+        match attempt {
+            Attempt::Done(_) => self.went_well(journal),
+            Attempt::Refused(_) | Attempt::Unknown(_) => self.went_wrong(journal, &intent, attempt).await,
+        }
+    }
+
+    fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.failures = 0;
+        self.hand.store_denied = None;
+        self.forget();
+        self.world.scans.look_for(journal.rotation());
+        self.hand.readings = None;
+        if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
+            self.hand.old_values.clear();
+        }
+        Ok((journal, None))
+    }
+
+    async fn went_wrong<Y>(
+        &mut self,
+        journal: RotationJournal,
+        intent: &Intent,
+        attempt: Attempt<Y>,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.hand.readings = None;
+        let (known, facts) = (std::mem::take(&mut self.known), std::mem::take(&mut self.facts));
+        if matches!(attempt, Attempt::Unknown(_)) {
+            self.since = self.world.ports.clock.monotonic();
+        }
+        let kind = if let Attempt::Refused(refusal) = &attempt { Some(refusal.kind) } else { None };
+        let why = match attempt {
+            Attempt::Refused(refusal) => refusal.message,
+            Attempt::Unknown(why) => why,
+            Attempt::Done(_) => String::new(),
+        };
+        tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
+        let is_locked = kind == Some(RefusalKind::Locked) && !planted::is(Planted::LockIsForgotten);
+        if (is_locked || kind == Some(RefusalKind::Denied))
+            && let Some(denied) = Denied::of_effect(journal.rotation(), intent, &why)
+        {
+            let denied = if is_locked { denied.by_a_lock() } else { denied };
+            if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
+                return self.denied(journal, denied).await;
+            }
+            // `plan` counts these itself: the second one gives the new pair up, where that is possible.
+            if self.counts(journal.rotation(), &denied).await {
+                self.hand.store_denied = Some(denied);
+            }
+            return Ok((journal, None));
+        }
+        let throttled = kind == Some(RefusalKind::Throttled);
+        let hopeless = matches!(kind, Some(RefusalKind::Denied | RefusalKind::Credentials));
+        if hopeless && !self.has_a_key_in_hand(journal.rotation()) {
+            // Asking again would change nothing. (With a key in hand, `plan` discards it.)
+            self.failures = MOST_TRIES;
+        }
+        let (journal, left) = self.later(journal, why).await?;
+        if throttled {
+            // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all
+            // entries are read afresh, and the proof is of the pair that they must still hold.
+            let age = self.world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
+            (self.known.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
+            (self.known.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);
+        }
+        Ok((journal, left))
+    }
+}
+
+/// What `work` gives; `None` if a signal came first. Nothing that has an effect may be cut off so.
+pub(in crate::engine) async fn unless_stopped<T>(world: &World, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = world.stop.wait() => None,
+    }
+}

@@ -1,0 +1,281 @@
+//! Writing the places: the new pair, the old one back, or the values as they are (the fence).
+//!
+//! A write that was accepted but does not read back is not a write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::discovery::{Place, read_pair, splice_all};
+use crate::engine::observe::places::{Readings, read_places};
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::session::World;
+use crate::journal::write_ahead::Journaled;
+use crate::planted::{self, Planted};
+use crate::ports::secret_store::{Version, Write};
+use crate::rotation::effect::{WriteEntries, WriteKind};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::known::PlaceShows;
+use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::{SecretKey, SecretValue};
+use crate::rotation::standing::Rotation;
+
+/// A batch for each store.
+pub(super) type Batches = BTreeMap<StoreName, Vec<Write>>;
+
+/// The values that we replaced in this process, to put them back where another place refuses the new ones for good.
+pub(super) type OldValues = BTreeMap<(StoreName, EntryName), SecretValue>;
+
+/// Keeps the values that a write of the new pair is about to replace; of two writes the first one's. Half of a new pair
+/// is no old value.
+pub(super) fn keep_old(rotation: &Rotation, readings: &Readings, kept: &mut OldValues) {
+    for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old]) {
+        for entry in places.iter().flat_map(|place| place.entries()) {
+            if let Some(value) = readings.value(&store, entry) {
+                kept.entry((store.clone(), entry.clone())).or_insert_with(|| value.duplicate());
+            }
+        }
+    }
+}
+
+/// The places of one store that show one of `which`.
+fn places_showing<'a>(
+    rotation: &'a Rotation,
+    readings: &Readings,
+    which: &[PlaceShows],
+) -> BTreeMap<StoreName, Vec<&'a Place>> {
+    let mut by_store: BTreeMap<StoreName, Vec<&Place>> = BTreeMap::new();
+    for (place, shows) in rotation.opened.places.iter().zip(&readings.shows) {
+        if which.contains(shows) {
+            by_store.entry(place.store.clone()).or_default().push(place);
+        }
+    }
+    by_store
+}
+
+fn replacing(readings: &Readings, store: &StoreName, entry: EntryName, value: SecretValue) -> Option<Write> {
+    let (version, _) = readings.stores.get(store)?.get(&entry)?;
+    Some(Write { entry, replaces: version.clone(), value })
+}
+
+/// The new pair, spliced into every place that does not hold it yet.
+///
+/// # Errors
+/// For people: a place that cannot take it.
+pub(super) fn new_pair(
+    rotation: &Rotation,
+    readings: &Readings,
+    id: &AccessKeyId,
+    secret: &SecretKey,
+) -> Result<Batches, String> {
+    let mut batches = Batches::new();
+    for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old, PlaceShows::Torn, PlaceShows::IdOnly])
+    {
+        let spliced = splice_all(&places, |entry| readings.value(&store, entry), id, secret)
+            .map_err(|error| format!("failed to {error}"))?;
+        let batch = spliced.into_iter().filter_map(|(entry, value)| replacing(readings, &store, entry, value));
+        batches.insert(store.clone(), batch.collect());
+    }
+    Ok(batches)
+}
+
+/// The values as they are, of every place that could be read: a write still under way may have any of their entries
+/// left to change, also where somebody else has written the other half.
+#[must_use]
+pub(super) fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
+    let mut batches = Batches::new();
+    let read = [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Foreign];
+    for (store, places) in places_showing(rotation, readings, &read) {
+        let entries: BTreeSet<&EntryName> = places.iter().flat_map(|place| place.entries()).collect();
+        let as_it_is = |entry: &EntryName| {
+            let value = readings.value(&store, entry)?.duplicate();
+            replacing(readings, &store, entry.clone(), value)
+        };
+        batches.insert(store.clone(), entries.into_iter().filter_map(as_it_is).collect());
+    }
+    batches
+}
+
+/// Whether the old value of every place where the new pair or half of it stands is in memory, or only the id is to be
+/// put back.
+#[must_use]
+pub(super) fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -> bool {
+    places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]).iter().all(|(store, places)| {
+        places.iter().flat_map(|place| place.entries()).all(|entry| old.contains_key(&(store.clone(), entry.clone())))
+    })
+}
+
+/// The old pair, spliced into every place where the new one or half of it stands: of a document that others have changed
+/// meanwhile, nothing else goes back. Beside the old secret, the old id is enough.
+///
+/// What holds its old value already is written all the same, so that a write still under way is refused there. Where a
+/// write was refused for want of a right, it is left out: the entry that may not be written may be that one.
+#[must_use]
+pub(super) fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {
+    let mut batches = Batches::new();
+    for (store, places) in places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]) {
+        let kept = |entry: &EntryName| old.get(&(store.clone(), entry.clone()));
+        let Some(pair) = places.iter().find_map(|place| read_pair(place, kept).ok()) else { continue };
+        let now = |entry: &EntryName| readings.value(&store, entry);
+        let spliced = splice_all(&places, now, &rotation.opened.old_key, &pair.secret).unwrap_or_default();
+        // The id goes back first, as the secret came first: cut in half, both are the old id beside the new secret, and
+        // that is known for what it is.
+        let is_back = |entry: &EntryName, value: &SecretValue| now(entry) == Some(value);
+        let wanted =
+            spliced.into_iter().rev().filter(|(entry, value)| !rotation.may_not_write() || !is_back(entry, value));
+        let back = wanted.filter_map(|(entry, value)| replacing(readings, &store, entry, value));
+        batches.insert(store.clone(), back.collect());
+    }
+    for (store, places) in places_showing(rotation, readings, &[PlaceShows::IdOnly]) {
+        for place in places {
+            batches.entry(store.clone()).or_default().extend(old_id(rotation, readings, &store, place));
+        }
+    }
+    batches
+}
+
+/// The old id beside the old secret that stands there.
+fn old_id(rotation: &Rotation, readings: &Readings, store: &StoreName, place: &Place) -> Option<Write> {
+    let value = |entry: &EntryName| readings.value(store, entry);
+    let secret = read_pair(place, value).ok()?.secret;
+    let spliced = splice_all(&[place], value, &rotation.opened.old_key, &secret).ok()?;
+    let (entry, value) = spliced.into_iter().find(|(entry, _)| *entry == place.id.entry)?;
+    replacing(readings, store, entry, value)
+}
+
+/// Writes the batches, one order for each store, and reads every place back.
+///
+/// # Errors
+/// [`Failure`]: refused only if nothing at all was written, or nothing that changes a value.
+pub(super) async fn write(
+    world: &World,
+    rotation: &Rotation,
+    order: Journaled<WriteEntries>,
+    mut batches: Batches,
+) -> Result<Timestamp, Failure> {
+    let kind = order.effect().kind;
+    let replaced = replaced_by(&batches);
+    let sent = sent_in(&batches);
+    let mut written = false;
+    for order in order.into_orders() {
+        let Some(batch) = batches.remove(order.store()).filter(|batch| !batch.is_empty()) else { continue };
+        let Some(store) = world.store(order.store()) else {
+            return half_done(
+                written,
+                Refusal::new(RefusalKind::Other, format!("store {} is not configured", order.store())),
+            );
+        };
+        let turn = tokio::select! {
+            biased;
+            turn = world.pace.turn(Operation::Store) => turn,
+            () = world.leaving(true) => {
+                let late = format!("a signal came before {} could be written: nothing was sent to it", order.store());
+                return half_done(written, Refusal::new(RefusalKind::Other, late));
+            }
+        };
+        let result = store.write(order, batch).await;
+        turn.over_with(&result);
+        match result {
+            Ok(()) => written = true,
+            Err(_) if written && planted::is(Planted::OnePlaceIsEnough) => {}
+            // Half a fence has changed nothing, and is put up anew.
+            Err(Failure::Refused(refusal)) => {
+                return half_done(written && kind != WriteKind::FenceStore, refusal);
+            }
+            Err(unknown @ Failure::Unknown(_)) => return Err(unknown),
+        }
+    }
+    let wanted = match kind {
+        WriteKind::StoreNew => PlaceShows::New,
+        WriteKind::RestoreOld => PlaceShows::Old,
+        WriteKind::FenceStore => return fenced(world, rotation, &replaced).await,
+    };
+    if planted::is(Planted::WriteBelieved) {
+        return Ok(world.aws_now());
+    }
+    let readings = tokio::select! {
+        biased;
+        readings = read_places(world, rotation, Priority::Ordinary) => readings,
+        () = world.leaving(true) => {
+            return Err(Failure::Unknown("a signal came before the places could be read back".to_owned()));
+        }
+    };
+    if readings.seen(world, rotation).all(wanted) {
+        return Ok(world.aws_now());
+    }
+    if kind == WriteKind::StoreNew && overtaken(rotation, &readings, &replaced, &sent) {
+        // The write is done, and what stands there now is another writer's: not to be written again. `plan` says so.
+        return Ok(world.aws_now());
+    }
+    Err(Failure::Unknown("the store accepted the write, but it does not read back".to_owned()))
+}
+
+/// The versions that these batches replace.
+fn replaced_by(batches: &Batches) -> Vec<(StoreName, EntryName, Version)> {
+    let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
+    writes.map(|(store, write)| (store.clone(), write.entry.clone(), write.replaces.clone())).collect()
+}
+
+/// The values that these batches write.
+fn sent_in(batches: &Batches) -> OldValues {
+    let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
+    writes.map(|(store, write)| ((store.clone(), write.entry.clone()), write.value.duplicate())).collect()
+}
+
+/// Whether somebody has written a place after this write, which every store has accepted: an entry has another version than
+/// the one that was replaced, and not the value that was sent. A store that accepts a write and drops it has the version of
+/// before. A place that the write had nothing to do with held the new pair then.
+fn overtaken(
+    rotation: &Rotation,
+    readings: &Readings,
+    replaced: &[(StoreName, EntryName, Version)],
+    sent: &OldValues,
+) -> bool {
+    let is_others = |store: &StoreName, entry: &EntryName| {
+        let before = replaced.iter().find(|(of, written, _)| of == store && written == entry);
+        before.is_none_or(|(.., before)| {
+            readings.version(store, entry) != Some(before)
+                && readings.value(store, entry) != sent.get(&(store.clone(), entry.clone()))
+        })
+    };
+    let mut others = rotation.opened.places.iter().zip(&readings.shows);
+    others.any(|(place, shows)| match shows {
+        PlaceShows::New | PlaceShows::Unreadable => false,
+        PlaceShows::Old | PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign => {
+            place.entries().into_iter().any(|entry| is_others(&place.store, entry))
+        }
+    })
+}
+
+/// From when on no write of before can land. Where compare-and-set is to refuse it, the versions must have changed: a
+/// fence that the store accepted and did not raise is none.
+async fn fenced(
+    world: &World,
+    rotation: &Rotation,
+    replaced: &[(StoreName, EntryName, Version)],
+) -> Result<Timestamp, Failure> {
+    let late_writes = |name: &StoreName| world.store(name).map(|store| store.capabilities().late_writes);
+    let readings = read_places(world, rotation, Priority::Ordinary).await;
+    for (store, entry, before) in
+        replaced.iter().filter(|(store, ..)| late_writes(store).is_some_and(|late| late.is_zero()))
+    {
+        if readings.version(store, entry).is_none_or(|now| now == before) {
+            return Err(Failure::Unknown(format!(
+                "{store} accepted the fence, but the version of {entry} is as before"
+            )));
+        }
+    }
+    let late = rotation.opened.stores.keys().filter_map(late_writes).max().unwrap_or_default();
+    Ok(world.aws_now().plus(late))
+}
+
+/// A refusal after another store was written is no refusal of the whole.
+fn half_done(written: bool, refusal: Refusal) -> Result<Timestamp, Failure> {
+    if written {
+        Err(Failure::Unknown(format!("one store was written, another refused: {refusal}")))
+    } else {
+        Err(refusal.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,456 @@
+//! The loop over one rotation: ask `plan`, do what it says, ask again.
+//!
+//! The same loop drives a rotation that was just opened and one that a crash left in doubt.
+
+pub(in crate::engine) mod effects;
+mod entry_writes;
+pub(in crate::engine) mod fact_age;
+mod late_copies;
+mod refused;
+mod removal;
+mod renamed;
+mod waits;
+pub(in crate::engine) mod write_locks;
+
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::effects::InHand;
+use self::fact_age::{Facts, Span};
+use self::refused::{FirstRefusal, Unseen};
+use self::waits::look_again;
+use crate::engine::accounts::Account;
+use crate::engine::observe::places::{Readings, forget_previous, put_back, read_places, staged_secret};
+use crate::engine::observe::prove::{Manner, prove};
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::session::{Away, World};
+use crate::engine::session_check::Unsure;
+use crate::engine::shutdown::Stop;
+use crate::journal::write_ahead::{JournalError, RotationJournal};
+use crate::rotation::denied::{self, Denied};
+use crate::rotation::effect::Intent;
+use crate::rotation::event::Event;
+use crate::rotation::known::{KeyUse, KeysSeen, Known};
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::{Phase, Rotation, Standing};
+use crate::rotation::wording::is_same_matter;
+
+/// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
+const MOST_STEPS: usize = 400;
+/// How often something that fails for now is tried in one pass.
+const MOST_TRIES: u32 = 6;
+/// The wait before the second try; doubles.
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+/// How a visit ended.
+#[derive(Debug)]
+pub enum Left {
+    /// Closed, or blocked.
+    AtRest,
+    /// Nothing to do before this moment of AWS's clock.
+    Waiting(Timestamp),
+    /// Something fails for now; for people.
+    Failing(String),
+    /// Credentials of rotator's own that it needs have failed; for people.
+    NoCredentials(String),
+    /// Somebody asked to stop.
+    Stopped,
+    /// This is not the world it was opened in; for people.
+    Elsewhere(String),
+}
+
+/// A visit that ended, and the rotation as it left it.
+#[derive(Debug)]
+pub struct Visit {
+    /// The rotation.
+    pub rotation: Rotation,
+    /// How the visit ended.
+    pub left: Left,
+}
+
+/// One visit under way.
+pub(in crate::engine) struct Visitor<'a> {
+    pub(in crate::engine) world: &'a World,
+    account: &'a Account,
+    hand: InHand,
+    known: Known,
+    /// When what is known was read.
+    facts: Facts,
+    /// When the rotation came to its present state or the last wait was over, by the monotonic clock: a scan for a removal
+    /// begins later.
+    since: Duration,
+    failures: u32,
+    /// The steps since the last wait.
+    steps: usize,
+    /// The time that this visit waits for.
+    waits_until: Option<Timestamp>,
+    /// Whether this may not be the world that it was: it has slept, or a store refused to say which one it is.
+    is_unsure: bool,
+    first_refusal: FirstRefusal,
+    /// One of the places that bound how many new keys are in memory at once.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// Drives one rotation as far as it goes now. `place` is given back as soon as no new key can be in memory only.
+///
+/// # Errors
+/// [`JournalError`]: the journal failed; what was in hand is in doubt, and a later `resume` replays it.
+pub async fn visit(
+    world: &World,
+    journal: RotationJournal,
+    place: Option<OwnedSemaphorePermit>,
+) -> Result<Visit, JournalError> {
+    let (account, unsure) = match world.home_of(journal.rotation()) {
+        Ok(account) => (account, false),
+        // The store is asked again in the visit: a refusal of rights counts at the second time.
+        Err(Away::Refused(account)) => (account, true),
+        Err(Away::Elsewhere(why)) => {
+            return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) });
+        }
+    };
+    let (known, facts, since) = (Known::default(), Facts::default(), world.ports.clock.monotonic());
+    let mut visitor = Visitor {
+        world,
+        account,
+        hand: InHand::default(),
+        known,
+        facts,
+        since,
+        failures: 0,
+        steps: 0,
+        waits_until: None,
+        is_unsure: unsure,
+        first_refusal: None,
+        place,
+    };
+    world.scans.look_for(journal.rotation());
+    let mut journal = journal;
+    if let Err(why) = world.two_dates(account).await {
+        let left = visitor.why_left(journal.rotation(), why);
+        let journal = visitor.leave(journal, &left).await?;
+        return Ok(Visit { rotation: journal.rotation().clone(), left });
+    }
+    let left = loop {
+        if visitor.steps >= MOST_STEPS {
+            break Left::Failing("it took more steps than any rotation should".to_owned());
+        }
+        visitor.steps += 1;
+        let before = journal.rotation().standing.clone();
+        let (next, ended) = Box::pin(visitor.step(journal)).await?;
+        journal = next;
+        if !matches!(journal.rotation().standing.phase(), Some(Phase::Opened | Phase::CreatedNew { .. })) {
+            visitor.place = None;
+        }
+        if journal.rotation().standing != before
+            && let Some(watcher) = &world.manner.watcher
+        {
+            watcher(journal.rotation());
+        }
+        if let Some(ended) = ended {
+            break ended;
+        }
+    };
+    let journal = visitor.leave(journal, &left).await?;
+    if journal.rotation().is_closed() {
+        forget_previous(world, journal.rotation()).await;
+    }
+    Ok(Visit { rotation: journal.rotation().clone(), left })
+}
+
+impl Visitor<'_> {
+    async fn step(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let world = self.world;
+        let hand = self.hand.shown(world, journal.rotation());
+        let no_time = || world.stop.asked() && world.stop.time_left(world.ports.clock.as_ref()).is_zero();
+        if self.must_stop(journal.rotation(), &world.stop) || no_time() {
+            return Ok((journal, Some(Left::Stopped)));
+        }
+        if std::mem::take(&mut self.is_unsure) {
+            let in_hand = self.has_a_key_in_hand(journal.rotation());
+            let home = tokio::select! {
+                biased;
+                home = world.still_home(journal.rotation(), self.account) => home,
+                () = world.leaving(in_hand) => return Ok((journal, Some(Left::Stopped))),
+            };
+            match home {
+                Ok(()) => {}
+                Err(Unsure::Elsewhere(why)) => return Ok((journal, Some(Left::Elsewhere(why)))),
+                Err(Unsure::Denied(denied)) => {
+                    self.is_unsure = true;
+                    return self.denied(journal, denied).await;
+                }
+                Err(Unsure::NoAnswer(why)) => {
+                    self.is_unsure = true;
+                    return self.later(journal, why).await;
+                }
+            }
+        }
+        let step = plan(journal.rotation(), hand, &self.known, world.aws_now());
+        tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
+        match step {
+            Step::Rest => Ok((journal, Some(Left::AtRest))),
+            Step::Later { why } => match self.hand.readings.as_ref().and_then(|read| read.denied.clone()) {
+                Some(denied) => self.denied(journal, denied).await,
+                None => self.later(journal, why).await,
+            },
+            Step::Wait { until, why } => self.wait(journal, until, why).await,
+            Step::Note(event) => {
+                self.forget();
+                Ok((journal.note(event).await?, None))
+            }
+            Step::Look(look) => {
+                let in_hand = self.has_a_key_in_hand(journal.rotation());
+                let seen = tokio::select! {
+                    biased;
+                    seen = self.look(journal.rotation(), look) => seen,
+                    () = world.leaving(in_hand) => return Ok((journal, Some(Left::Stopped))),
+                };
+                match seen {
+                    Ok(()) => Ok((journal, None)),
+                    Err(unseen) => self.unseen(journal, unseen).await,
+                }
+            }
+            Step::Act(intent) => Box::pin(self.act(journal, intent)).await,
+        }
+    }
+
+    /// Forgets what was seen: the rotation has changed, or time has passed. What is seen from now on counts.
+    fn forget(&mut self) {
+        self.known = Known::default();
+        self.facts = Facts::default();
+        self.since = self.world.ports.clock.monotonic();
+    }
+
+    /// A key in hand is brought to the store or discarded; everything else can wait for the next `resume`.
+    fn must_stop(&self, rotation: &Rotation, stop: &Stop) -> bool {
+        if !stop.asked() {
+            return false;
+        }
+        !self.has_a_key_in_hand(rotation)
+    }
+
+    /// A new key whose only secret is in memory: leaving it now would lose it.
+    fn has_a_key_in_hand(&self, rotation: &Rotation) -> bool {
+        self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }))
+    }
+
+    async fn later(
+        &mut self,
+        journal: RotationJournal,
+        why: String,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        if let Some(why) = self.world.lacks_credentials(journal.rotation()) {
+            return Ok((journal, Some(Left::NoCredentials(why))));
+        }
+        self.failures += 1;
+        self.known = Known::default();
+        if self.failures >= MOST_TRIES {
+            let until = self.waits_until.filter(|until| self.world.manner.wait && *until > self.world.aws_now());
+            let Some(until) = until else { return Ok((journal, Some(Left::Failing(why)))) };
+            // A wait of weeks outlives an outage: nothing is to be done before its end anyway.
+            tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
+            return self.sleep_towards(journal, until).await;
+        }
+        let backoff = FIRST_BACKOFF * 2_u32.pow(self.failures - 1);
+        tokio::select! {
+            () = self.world.ports.clock.sleep(backoff) => {}
+            () = self.world.stop.wait() => {}
+        }
+        Ok((journal, None))
+    }
+
+    async fn wait(
+        &mut self,
+        journal: RotationJournal,
+        until: Timestamp,
+        why: String,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        let journal = defer(journal, why, Some(until)).await?;
+        if !self.world.manner.wait {
+            return Ok((journal, Some(Left::Waiting(until))));
+        }
+        if self.world.failures.any() && !self.has_a_key_in_hand(journal.rotation()) {
+            // The run is to end, or with `--wait` to begin anew with credentials that work.
+            return Ok((journal, Some(Left::Waiting(until))));
+        }
+        self.waits_until = Some(until);
+        self.sleep_towards(journal, until).await
+    }
+
+    /// The end of one pass: what is counted in a pass begins anew.
+    async fn sleep_towards(
+        &mut self,
+        journal: RotationJournal,
+        until: Timestamp,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        self.steps = 0;
+        self.failures = 0;
+        self.is_unsure = true;
+        self.place = None;
+        if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
+            // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
+            self.hand = InHand::default();
+        }
+        let clock = &self.world.ports.clock;
+        let left = until.since(self.world.aws_now());
+        let span = look_again(left);
+        let in_hand = self.has_a_key_in_hand(journal.rotation());
+        if !self.world.stop.asked() {
+            tokio::select! {
+                () = clock.sleep(span) => {}
+                () = self.world.stop.wait() => {}
+                () = self.world.failures.first(), if !in_hand => {}
+            }
+        } else if left > self.world.stop.time_left(clock.as_ref()) {
+            // With a key in hand it goes on after a signal, but does not wait for what comes too late: the secret is given
+            // up then, and the next `resume` goes on from what is on record.
+            return Ok((journal, Some(Left::Stopped)));
+        } else {
+            clock.sleep(span).await;
+        }
+        self.forget();
+        Ok((journal, None))
+    }
+
+    async fn leave(&mut self, journal: RotationJournal, left: &Left) -> Result<RotationJournal, JournalError> {
+        match left {
+            Left::Failing(why) | Left::NoCredentials(why) => defer(journal, why.clone(), None).await,
+            Left::AtRest | Left::Waiting(_) | Left::Stopped | Left::Elsewhere(_) => Ok(journal),
+        }
+    }
+
+    async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), Unseen> {
+        let (world, opened) = (self.world, &rotation.opened);
+        match look {
+            Look::Keys => {
+                let (keys, span) = self.list_keys(rotation, Priority::Ordinary).await?;
+                self.hand.keys_seen_at = span.ended;
+                (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
+            }
+            Look::Places => {
+                let (mut readings, span) = self.read_places(rotation, Priority::Ordinary).await;
+                let is_lost = self.hand.new_secret.is_none() && readings.new_secret.is_none();
+                if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
+                    readings.new_secret = staged_secret(world, rotation, &readings).await;
+                }
+                let stores = matches!(rotation.standing.intent(), Some(Intent::StoreNew));
+                let put_back = if stores { put_back(world, rotation, &readings).await } else { Vec::new() };
+                self.saw_places(rotation, readings, span);
+                self.known.put_back = put_back;
+            }
+            Look::Scan(key) => {
+                let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);
+                let naming = world.scans.naming(world, &key, self.since).await;
+                let (seen, span) = naming.map_err(|error| Unseen::of(error, denied))?;
+                let scan = self.known.scan.get_or_insert_default();
+                scan.named.extend(seen.named);
+                scan.unreadable = seen.unreadable;
+                if key == opened.old_key {
+                    self.known.copies = self.late_copies(rotation).await;
+                }
+                // Of several scans, for several keys, the oldest counts.
+                self.facts.scan = Some(self.facts.scan.filter(|before| before.began < span.began).unwrap_or(span));
+            }
+            Look::NewPair | Look::StoredPair => {
+                let policy = &opened.policy;
+                let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
+                    return Err(Unseen::Otherwise("the new pair could not be read back".to_owned()));
+                };
+                let stored = look == Look::StoredPair;
+                let (times, span) =
+                    if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
+                let began = world.ports.clock.monotonic();
+                let denied = rotation.is_known_to_lack(&Denied::of_proof(rotation, &made.key, ""));
+                let how = Manner { times, span, denied };
+                let proof = prove(world, self.account, opened, &made.key, secret, how).await;
+                let span = Span { began, ended: world.ports.clock.monotonic() };
+                if stored {
+                    (self.known.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
+                } else {
+                    self.known.new_pair = Some(proof);
+                }
+            }
+            Look::LastUsed(key) => {
+                let used = self.last_used(rotation, &key, Priority::Ordinary).await?;
+                self.known.last_used.insert(key, used);
+            }
+            Look::Owner(key) => {
+                let owner = self.owner_of(&key).await?;
+                self.known.owners.insert(key, owner);
+            }
+        }
+        Ok(())
+    }
+
+    /// The user's keys, and when they were asked for.
+    async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), Unseen> {
+        let (world, Account { ports, pace, .. }) = (self.world, self.account);
+        let began = world.ports.clock.monotonic();
+        let list = || ports.iam.list_keys(&rotation.opened.user);
+        let denied = |answer| Denied::of_user(rotation, denied::Operation::ListAccessKeys, answer);
+        let keys = pace.read_of(priority, Operation::ListAccessKeys, list).await;
+        let mut keys = keys.map_err(|error| Unseen::of(error, denied))?;
+        keys.at = world.saw_date(keys.at);
+        Ok((keys, Span { began, ended: world.ports.clock.monotonic() }))
+    }
+
+    /// Every place of the rotation, and when it was read.
+    async fn read_places(&self, rotation: &Rotation, priority: Priority) -> (Readings, Span) {
+        let clock = &self.world.ports.clock;
+        let began = clock.monotonic();
+        let readings = read_places(self.world, rotation, priority).await;
+        (readings, Span { began, ended: clock.monotonic() })
+    }
+
+    fn saw_places(&mut self, rotation: &Rotation, mut readings: Readings, span: Span) {
+        if let Some(secret) = readings.new_secret.take() {
+            self.hand.new_secret = Some(secret);
+        }
+        (self.known.places, self.facts.places) = (Some(readings.seen(self.world, rotation)), Some(span));
+        self.hand.readings = Some(readings);
+    }
+
+    /// When the key was last used; `None`: never.
+    async fn last_used(
+        &self,
+        rotation: &Rotation,
+        key: &AccessKeyId,
+        priority: Priority,
+    ) -> Result<Option<KeyUse>, Unseen> {
+        let Account { ports, pace, .. } = self.account;
+        let ask = || ports.iam.last_used(key);
+        let of_last_use = denied::Operation::GetAccessKeyLastUsed;
+        let denied = |answer| Denied::of_key(rotation, of_last_use, key, answer);
+        let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await;
+        let used = used.map_err(|error| Unseen::of(error, denied))?;
+        Ok(used.and_then(|used| used.used))
+    }
+}
+
+/// Notes why a rotation is left as it is, unless its last line says so already.
+async fn defer(
+    journal: RotationJournal,
+    why: String,
+    until: Option<Timestamp>,
+) -> Result<RotationJournal, JournalError> {
+    let rotation = journal.rotation();
+    let again = rotation.last_error.as_deref().is_some_and(|before| is_same_matter(before, &why));
+    let said = again && rotation.waiting_until == until;
+    if said || matches!(rotation.standing, Standing::Closed { .. }) {
+        return Ok(journal);
+    }
+    journal.note(Event::Deferred { why, until }).await
+}
+
+fn step_name(step: &Step) -> &'static str {
+    match step {
+        Step::Look(_) => "look",
+        Step::Act(intent) => intent.name(),
+        Step::Note(_) => "note",
+        Step::Wait { .. } => "wait",
+        Step::Later { .. } => "later",
+        Step::Rest => "rest",
+    }
+}

@@ -1,0 +1,107 @@
+//! What is refused for lack of a right: it counts at the second refusal, `settle` after the first, as policies take a
+//! while to be in force everywhere. Then the rotation is blocked, and a later run looks once.
+
+use std::time::Duration;
+
+use super::{Left, Visitor};
+use crate::journal::write_ahead::{JournalError, RotationJournal};
+use crate::planted::{self, Planted};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::denied::{Denied, Operation};
+use crate::rotation::event::Event;
+use crate::rotation::standing::{Rotation, Standing};
+
+/// Why a look failed.
+pub(super) enum Unseen {
+    /// A right is missing.
+    Denied(Denied),
+    /// Credentials of rotator's own have failed; for people.
+    Credentials(String),
+    /// For people.
+    Otherwise(String),
+}
+
+impl Unseen {
+    /// A call that failed, which is `denied` if it was refused for lack of a right.
+    pub(super) fn of(error: CallError, denied: impl FnOnce(String) -> Denied) -> Self {
+        match error.kind {
+            CallErrorKind::Denied => Self::Denied(denied(error.message)),
+            CallErrorKind::Credentials => Self::Credentials(error.message),
+            CallErrorKind::Throttled
+            | CallErrorKind::Unavailable
+            | CallErrorKind::Invalid
+            | CallErrorKind::NoSuchEntity
+            | CallErrorKind::Other => Self::Otherwise(error.message),
+        }
+    }
+}
+
+/// The first refusal of a call in this visit, and when it was heard, by the monotonic clock.
+pub(super) type FirstRefusal = Option<(Denied, Duration)>;
+
+impl Visitor<'_> {
+    /// A look that failed.
+    pub(super) async fn unseen(
+        &mut self,
+        journal: RotationJournal,
+        unseen: Unseen,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        match unseen {
+            Unseen::Denied(denied) => self.denied(journal, denied).await,
+            Unseen::Credentials(why) if !planted::is(Planted::DeadCredentialsUsed) => {
+                Ok((journal, Some(Left::NoCredentials(why))))
+            }
+            Unseen::Credentials(why) | Unseen::Otherwise(why) => self.later(journal, why).await,
+        }
+    }
+
+    /// A look or an effect was refused for lack of a right.
+    pub(super) async fn denied(
+        &mut self,
+        journal: RotationJournal,
+        denied: Denied,
+    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+        if planted::is(Planted::RefusalIsTransient) {
+            return self.later(journal, denied.answer).await;
+        }
+        self.forget();
+        if !self.counts(journal.rotation(), &denied).await {
+            return Ok((journal, None));
+        }
+        let reason = journal.rotation().blocked_for(denied);
+        let again =
+            matches!(&journal.rotation().standing, Standing::Blocked { reason: before, .. } if reason.is_again(before));
+        let journal = if again { journal } else { journal.note(Event::Blocked(reason)).await? };
+        Ok((journal, Some(Left::AtRest)))
+    }
+
+    /// Whether this refusal counts; if not, it has been waited until the next one does.
+    pub(super) async fn counts(&mut self, rotation: &Rotation, denied: &Denied) -> bool {
+        let clock = &self.world.ports.clock;
+        // What is refused was not made, and is not asked for twice.
+        let once = denied.operation == Operation::CreateAccessKey;
+        if once || rotation.is_known_to_lack(denied) || self.world.stop.asked() {
+            return true;
+        }
+        let (now, settle) = (clock.monotonic(), rotation.opened.policy.settle);
+        let counts_at = match &self.first_refusal {
+            Some((before, at)) if denied.is_again(before) => {
+                if now >= *at + settle {
+                    return true;
+                }
+                *at + settle
+            }
+            Some(_) | None => {
+                self.first_refusal = Some((denied.clone(), now));
+                now + settle
+            }
+        };
+        tracing::warn!(rotation = %rotation.id, "{}; it is tried once more in {settle:?}", denied.answer);
+        tokio::select! {
+            () = clock.sleep(counts_at.saturating_sub(now)) => {}
+            () = self.world.stop.wait() => {}
+        }
+        self.since = clock.monotonic();
+        false
+    }
+}

@@ -1,0 +1,275 @@
+//! The removal of a key: deactivate, delete, discard. One unit of admission, final check, journal and send.
+//!
+//! What a removal rests on must be only seconds old when the call is sent, whatever queue is before it: an operator who
+//! puts an old pair back is heard until then. So everything that can take long comes before the admission
+//! ([`crate::engine::admission`]), what has grown too old meanwhile is read again inside the unit, and the age is checked once
+//! more behind the journal ([`super::fact_age`]).
+
+use futures_util::future::join_all;
+
+use super::effects::unless_stopped;
+use super::fact_age::Span;
+use super::refused::Unseen;
+use super::{Left, Visitor};
+use crate::engine::admission::Ticket;
+use crate::engine::observe::prove::prove_once;
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::journal::write_ahead::{JournalError, RotationJournal};
+use crate::planted::{self, Planted};
+use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::known::Proof;
+use crate::rotation::name::AccessKeyId;
+use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::standing::{Phase, Rotation};
+
+/// How often facts that have grown too old are read again in one removal.
+const MOST_CHECKS: u32 = 3;
+/// How often one removal asks for another scan because it waited too long for its admission. A scan that has just ended
+/// serves for a minute, so that this is a bound against a defect only.
+const MOST_SCANS: u32 = 100;
+
+/// How often one removal gives its admission back because the rate fell while it waited for its turn.
+const MOST_WAITS: u32 = 100;
+
+type Ended = Result<(RotationJournal, Option<Left>), JournalError>;
+
+impl Visitor<'_> {
+    /// Removes a key, if a final check that is only seconds old still says so.
+    pub(super) async fn remove(&mut self, journal: RotationJournal, intent: Intent) -> Ended {
+        let (world, account) = (self.world, self.account);
+        let rotation = journal.rotation().clone();
+        let calls = self.calls(&intent);
+        let mut ticket = Ticket::take(&account.pace);
+        let (mut checks, mut scans, mut waits, mut checked) = (0, 0, 0, false);
+        loop {
+            if !self.may_begin(&rotation, &intent) {
+                return Ok((journal, Some(Left::Stopped)));
+            }
+            let late = planted::is(Planted::PermitAfterCheck);
+            tokio::select! {
+                biased;
+                () = ticket.admit(&calls), if !late => {}
+                () = std::future::ready(()), if late => {}
+                () = world.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+            }
+            let old = self.too_old();
+            if checks == MOST_CHECKS
+                && let Some(why) = old
+            {
+                let why = format!("facts-too-slow: {why}, so that {} was not sent", intent.name());
+                return Ok((journal, Some(Left::Failing(why))));
+            }
+            let now = world.ports.clock.monotonic();
+            if self.facts.scan.is_some_and(|scan| !scan.scan_is_fresh(now)) && scans < MOST_SCANS {
+                scans += 1;
+                ticket.step_back();
+                checked = false;
+                if let Err(unseen) = self.scan_again(&rotation).await {
+                    return self.unseen(journal, unseen).await;
+                }
+                continue;
+            }
+            if old.is_some() || (!checked && !self.is_as_new_as_a_check()) {
+                checks += 1;
+                checked = true;
+                if let Err(unseen) = self.check(&rotation).await {
+                    return self.unseen(journal, unseen).await;
+                }
+            }
+            let hand = self.hand.shown(world, &rotation);
+            let again = match plan(&rotation, hand, &self.known, world.aws_now()) {
+                Step::Act(again) if is_same(&again, &intent) => again,
+                // What was read decides otherwise.
+                Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
+                    return Ok((journal, None));
+                }
+            };
+            let turn = tokio::select! {
+                biased;
+                turn = account.pace.turn_of(Priority::Removal, operation(&again)) => turn,
+                () = world.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+            };
+            if self.too_old().is_some() && !late {
+                if checked && self.facts.waited_too_long(world.ports.clock.monotonic()) && waits < MOST_WAITS {
+                    // The rate has fallen since the admission, and fewer units may be admitted now.
+                    (checks, waits, checked) = (checks - 1, waits + 1, false);
+                    ticket.step_back();
+                }
+                continue;
+            }
+            if !self.may_begin(&rotation, &intent) {
+                return Ok((journal, Some(Left::Stopped)));
+            }
+            return Box::pin(self.send(journal, again, turn)).await;
+        }
+    }
+
+    async fn send(
+        &mut self,
+        journal: RotationJournal,
+        intent: Intent,
+        turn: crate::engine::rate_limit::Turn<'_>,
+    ) -> Ended {
+        let (world, iam) = (self.world, &self.account.ports.iam);
+        let user = journal.rotation().opened.user.clone();
+        let old = journal.rotation().opened.old_key.clone();
+        let send_before = self.facts.send_before(world.manner.call_timeout);
+        let in_time = move || -> Result<(), Failure> {
+            let unasked = planted::is(Planted::StaleFacts) || planted::is(Planted::PermitAfterCheck);
+            if world.ports.clock.monotonic() <= send_before || unasked {
+                return Ok(());
+            }
+            let late = "what this rests on grew too old while the journal was written: nothing was sent";
+            Err(Refusal::new(RefusalKind::Other, late).into())
+        };
+        let over = move |result: Result<Timestamp, Failure>| {
+            turn.over_with(&result);
+            // Only AWS tells AWS's time.
+            result.map(|at| world.saw_date(at))
+        };
+        let change = match intent {
+            Intent::DeactivateOld => Ok(ChangeStatus::deactivate_old(user, old)),
+            Intent::DeactivateNew { key } => Ok(ChangeStatus::deactivate_new(user, key)),
+            Intent::DeleteOld => Err(DeleteKey::old(user, old)),
+            Intent::DiscardNew { key, then, why } => Err(DeleteKey::new_key(user, key, then, why)),
+            Intent::DeleteNamed { key } => Err(DeleteKey::named(user, key)),
+            Intent::CreateNew { .. }
+            | Intent::StoreNew
+            | Intent::RestoreOld
+            | Intent::FenceStore
+            | Intent::WriteSink { .. }
+            | Intent::ReactivateOld
+            | Intent::ReactivateNew { .. } => {
+                return self.later(journal, format!("{} is no removal", intent.name())).await;
+            }
+        };
+        match change {
+            Ok(effect) => {
+                let act = |order| async move {
+                    in_time()?;
+                    over(iam.change_status(order).await)
+                };
+                self.finish(journal, effect, act).await
+            }
+            Err(effect) => {
+                let is_young = self.is_young(journal.rotation(), effect.key());
+                let effect = effect.young(is_young);
+                let act = |order| async move {
+                    in_time()?;
+                    over(iam.delete_key(order).await)
+                };
+                self.finish(journal, effect, act).await
+            }
+        }
+    }
+
+    /// Whether IAM may not know this key everywhere yet. A new key of ours that is not listed is taken for young: it may
+    /// be listed yet.
+    fn is_young(&self, rotation: &Rotation, key: &AccessKeyId) -> bool {
+        let opened = &rotation.opened;
+        let listed = self.known.keys.as_ref().and_then(|keys| keys.find(key)).map(|seen| seen.created);
+        let created = if *key == opened.old_key { Some(opened.old_key_created) } else { listed };
+        let ours = rotation.made().is_some_and(|made| made.key == *key);
+        let unlisted = ours && !opened.policy.settle.is_zero();
+        created.map_or(unlisted, |created| self.world.aws_now() < opened.policy.settled_after(created))
+    }
+
+    /// After a signal no removal begins, except that of a key which would be an orphan without it, and that only while
+    /// its call can end in time.
+    fn may_begin(&self, rotation: &Rotation, intent: &Intent) -> bool {
+        let stop = &self.world.stop;
+        let has_time = || !stop.time_left(self.world.ports.clock.as_ref()).is_zero();
+        !stop.asked() || (self.is_unheard_of(rotation, intent) && has_time())
+    }
+
+    /// Whether this discards a new key whose secret only this process holds and which was never written anywhere.
+    fn is_unheard_of(&self, rotation: &Rotation, intent: &Intent) -> bool {
+        let unwritten = rotation.made().is_some_and(|made| !made.write_may_land);
+        matches!(intent, Intent::DiscardNew { .. }) && self.has_a_key_in_hand(rotation) && unwritten
+    }
+
+    fn is_as_new_as_a_check(&self) -> bool {
+        self.facts.are_as_new_as_a_check(self.world.ports.clock.monotonic()) || planted::is(Planted::StaleFacts)
+    }
+
+    fn too_old(&self) -> Option<String> {
+        if planted::is(Planted::StaleFacts) {
+            return None;
+        }
+        self.facts.too_old(self.world.ports.clock.monotonic(), self.world.manner.call_timeout)
+    }
+
+    /// The calls of the unit, for its share of the rate limit.
+    fn calls(&self, intent: &Intent) -> Vec<Operation> {
+        let asks_last_use = (!self.known.last_used.is_empty()).then_some(Operation::GetAccessKeyLastUsed);
+        [Operation::ListAccessKeys, operation(intent)].into_iter().chain(asks_last_use).collect()
+    }
+
+    /// Another scan for the keys of the last one. Outside the unit: it has a slot of its own, and may take long.
+    async fn scan_again(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
+        let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
+        self.facts.scan = None;
+        for (key, _) in keys {
+            match unless_stopped(self.world, self.look(rotation, Look::Scan(key))).await {
+                Some(seen) => seen?,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The final check: reads the places, the user's keys and the stored pair again, all at once.
+    async fn check(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
+        let (world, account) = (self.world, self.account);
+        let clock = &world.ports.clock;
+        let asked: Vec<_> = self.known.last_used.keys().cloned().collect();
+        let used = join_all(asked.iter().map(|key| self.last_used(rotation, key, Priority::Removal)));
+        // What the places held a moment ago: if they hold another secret now, their fingerprints say so.
+        let made = rotation.made().filter(|_| is_stored(rotation)).zip(self.hand.new_secret.as_ref());
+        let proof = async {
+            let (made, secret) = made?;
+            let began = clock.monotonic();
+            let proof = prove_once(world, account, &rotation.opened, &made.key, secret).await;
+            Some((proof, Span { began, ended: clock.monotonic() }))
+        };
+        let keys = self.list_keys(rotation, Priority::Removal);
+        let places = self.read_places(rotation, Priority::Removal);
+        let (keys, (readings, read), proof, used) = tokio::join!(keys, places, proof, used);
+        let (keys, listed) = keys?;
+        let used: Result<Vec<_>, _> = used.into_iter().collect();
+        self.known.last_used = asked.into_iter().zip(used?).collect();
+        self.hand.keys_seen_at = listed.ended;
+        (self.known.keys, self.facts.keys) = (Some(keys), Some(listed));
+        self.saw_places(rotation, readings, read);
+        // A pair that does not answer at once is tried again outside the unit, with patience.
+        let proof = proof.filter(|(proof, _)| *proof == Proof::Passed);
+        (self.known.stored_pair, self.facts.stored_pair) = proof.unzip();
+        Ok(())
+    }
+}
+
+fn is_stored(rotation: &Rotation) -> bool {
+    matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }))
+}
+
+fn is_same(one: &Intent, other: &Intent) -> bool {
+    match (one, other) {
+        (Intent::DiscardNew { key, then, .. }, Intent::DiscardNew { key: other, then: after, .. }) => {
+            key == other && then == after
+        }
+        (one, other) => one == other,
+    }
+}
+
+fn operation(removal: &Intent) -> Operation {
+    match removal {
+        Intent::DeactivateOld | Intent::DeactivateNew { .. } | Intent::ReactivateOld | Intent::ReactivateNew { .. } => {
+            Operation::UpdateAccessKey
+        }
+        Intent::DeleteOld | Intent::DiscardNew { .. } | Intent::DeleteNamed { .. } => Operation::DeleteAccessKey,
+        Intent::CreateNew { .. } => Operation::CreateAccessKey,
+        Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore | Intent::WriteSink { .. } => Operation::Store,
+    }
+}

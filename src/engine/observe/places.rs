@@ -1,0 +1,206 @@
+//! Reading every place of one rotation, and what each shows.
+
+use std::collections::BTreeMap;
+
+use crate::discovery::{Place, read_pair};
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::session::World;
+use crate::planted::{self, Planted};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{LargeValue, Reading, Version};
+use crate::rotation::denied::{self, Denied};
+use crate::rotation::known::{PlaceShows, PlacesSeen};
+use crate::rotation::name::{EntryName, StoreName};
+use crate::rotation::secret::{SecretKey, SecretValue};
+use crate::rotation::standing::{Claim, Rotation};
+
+/// The entries of one store as read, with their versions: what a write will replace.
+pub type Entries = BTreeMap<EntryName, (Version, SecretValue)>;
+
+/// One reading of all places.
+#[derive(Default)]
+pub struct Readings {
+    /// The entries, by store.
+    pub stores: BTreeMap<StoreName, Entries>,
+    /// What each place shows, in the plan's order.
+    pub shows: Vec<PlaceShows>,
+    /// How often this process had written what the places stand in.
+    pub writes: u64,
+    /// Why what could not be read could not, by store and entry; for people.
+    pub unreadable: BTreeMap<(StoreName, EntryName), String>,
+    /// The first store that may not be read.
+    pub denied: Option<Denied>,
+    /// The new secret as a place holds it, where its fingerprint is the recorded one.
+    pub new_secret: Option<SecretKey>,
+}
+
+impl Readings {
+    /// What the machine needs to know of it.
+    #[must_use]
+    pub fn seen(&self, world: &World, rotation: &Rotation) -> PlacesSeen {
+        let places = &rotation.opened.places;
+        let name = |place: &Place| {
+            let name = world.describe(&place.store, &place.id);
+            let why = place.entries().into_iter().find_map(|entry| self.why_unreadable(&place.store, entry));
+            why.map_or_else(|| name.clone(), |why| format!("{name} ({why})"))
+        };
+        PlacesSeen { places: places.iter().zip(&self.shows).map(|(place, shows)| (name(place), *shows)).collect() }
+    }
+
+    fn why_unreadable(&self, store: &StoreName, entry: &EntryName) -> Option<&str> {
+        self.unreadable.get(&(store.clone(), entry.clone())).map(String::as_str)
+    }
+
+    /// The value of an entry.
+    #[must_use]
+    pub fn value(&self, store: &StoreName, entry: &EntryName) -> Option<&SecretValue> {
+        self.stores.get(store)?.get(entry).map(|(_, value)| value)
+    }
+
+    /// The version of an entry.
+    #[must_use]
+    pub fn version(&self, store: &StoreName, entry: &EntryName) -> Option<&Version> {
+        self.stores.get(store)?.get(entry).map(|(version, _)| version)
+    }
+}
+
+/// Reads every place.
+pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority) -> Readings {
+    let writes = world.writers.times(world, rotation);
+    let mut readings = Readings { writes, ..Readings::default() };
+    let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
+    for place in &rotation.opened.places {
+        let entries = wanted.entry(&place.store).or_default();
+        for entry in place.entries() {
+            if !entries.contains(entry) {
+                entries.push(entry.clone());
+            }
+        }
+    }
+    for (name, entries) in wanted {
+        let answer = match world.store(name) {
+            Some(store) => {
+                let answer = world.pace.read_of(priority, Operation::Store, || store.read(&entries)).await;
+                if let Err(CallError { kind: CallErrorKind::Denied, message }) = &answer {
+                    let denied = || Denied::new(denied::Operation::ReadStore, name.as_str(), message.clone());
+                    readings.denied.get_or_insert_with(denied);
+                }
+                answer.map_err(|error| error.message)
+            }
+            None => Err("it is not configured".to_owned()),
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(why) => {
+                let each = entries.into_iter().map(|entry| ((name.clone(), entry), why.clone()));
+                readings.unreadable.extend(each);
+                continue;
+            }
+        };
+        let kept = readings.stores.entry(name.clone()).or_default();
+        for (entry, reading) in entries.into_iter().zip(answer) {
+            match reading {
+                Reading::Value { version, value } | Reading::Managed { version, value, .. } => {
+                    kept.insert(entry, (version, value));
+                }
+                Reading::Missing => {}
+                Reading::Unreadable(why) | Reading::Large(LargeValue { why, .. }) => {
+                    readings.unreadable.insert((name.clone(), entry), why);
+                }
+            }
+        }
+    }
+    for place in &rotation.opened.places {
+        let entries = place.entries();
+        let cannot = entries.into_iter().any(|entry| readings.why_unreadable(&place.store, entry).is_some());
+        let shows = if cannot { PlaceShows::Unreadable } else { look_at(rotation, place, &mut readings) };
+        readings.shows.push(shows);
+    }
+    readings
+}
+
+fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> PlaceShows {
+    let Ok(pair) = read_pair(place, |entry| readings.value(&place.store, entry)) else { return PlaceShows::Foreign };
+    let fingerprint = pair.secret.fingerprint(rotation.id);
+    let is_old_id = pair.id.as_ref() == Some(&rotation.opened.old_key);
+    let recorded = rotation.opened.old_secret.as_ref();
+    let is_old_secret = recorded.is_none_or(|recorded| fingerprint.as_ref() == Some(recorded));
+    let is_old = is_old_id && (is_old_secret || planted::is(Planted::ForeignOverwritten));
+    let Some(made) = rotation.made() else {
+        return if is_old { PlaceShows::Old } else { PlaceShows::Foreign };
+    };
+    let is_new_secret = match &made.claim {
+        Claim::Acknowledged { fingerprint: recorded } => fingerprint.as_ref() == Some(recorded),
+        Claim::Evidence => false,
+    };
+    let is_new_id = pair.id.as_ref() == Some(&made.key);
+    if is_new_secret && (is_new_id || is_old_id) {
+        readings.new_secret = Some(pair.secret);
+    }
+    match (is_new_secret, is_new_id, is_old_id) {
+        (true, true, _) => PlaceShows::New,
+        (true, false, true) => PlaceShows::Torn,
+        (false, false, true) if is_old => PlaceShows::Old,
+        (false, true, false) if recorded.is_some() && is_old_secret && made.fingerprint().is_some() => {
+            PlaceShows::IdOnly
+        }
+        (true, false, false) | (false, _, _) => PlaceShows::Foreign,
+    }
+}
+
+/// The new secret where a store has it waiting: a write was cut off after it had been put there, and before any reader
+/// saw it. Known by its fingerprint.
+pub async fn staged_secret(world: &World, rotation: &Rotation, readings: &Readings) -> Option<SecretKey> {
+    let recorded = rotation.made()?.fingerprint()?;
+    for place in &rotation.opened.places {
+        let Some(store) = world.store(&place.store) else { continue };
+        let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
+        // Whoever cannot be asked has nothing: the key is then discarded, as any whose secret is lost.
+        let staged = world.pace.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
+        let staged: BTreeMap<EntryName, SecretValue> =
+            names.into_iter().zip(staged).filter_map(|(name, value)| Some((name, value?))).collect();
+        let value = |entry: &EntryName| staged.get(entry).or_else(|| readings.value(&place.store, entry));
+        if let Ok(pair) = read_pair(place, value)
+            && pair.secret.fingerprint(rotation.id).as_ref() == Some(recorded)
+        {
+            return Some(pair.secret);
+        }
+    }
+    None
+}
+
+/// The places that hold the old pair now, and held the new one before: a write in doubt had landed, and another writer came
+/// after it. Where a store does not keep or say what was there, nothing is concluded.
+pub async fn put_back(world: &World, rotation: &Rotation, readings: &Readings) -> Vec<String> {
+    let Some(made) = rotation.made().filter(|made| made.fingerprint().is_some()) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (place, _) in rotation.opened.places.iter().zip(&readings.shows).filter(|(_, shows)| **shows == PlaceShows::Old)
+    {
+        let Some(store) = world.store(&place.store) else { continue };
+        let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
+        let replaced = world.pace.read(Operation::Store, || store.replaced(&names)).await.unwrap_or_default();
+        let before: BTreeMap<EntryName, SecretValue> =
+            names.into_iter().zip(replaced).filter_map(|(name, value)| Some((name, value?))).collect();
+        let value = |entry: &EntryName| before.get(entry);
+        if let Ok(pair) = read_pair(place, value)
+            && pair.id.as_ref() == Some(&made.key)
+            && pair.secret.fingerprint(rotation.id).as_ref() == made.fingerprint()
+        {
+            found.push(world.describe(&place.store, &place.id));
+        }
+    }
+    found
+}
+
+/// The rotation has closed: its stores need not keep what its places held before. Without effect on any reader, and
+/// not tried again: the next rotation of the same entry replaces what was kept.
+pub async fn forget_previous(world: &World, rotation: &Rotation) {
+    for name in rotation.opened.stores.keys() {
+        let Some(store) = world.store(name) else { continue };
+        let places = rotation.opened.places.iter().filter(|place| place.store == *name);
+        let entries: Vec<EntryName> = places.flat_map(Place::entries).cloned().collect();
+        if let Err(error) = world.pace.read(Operation::Store, || store.forget_previous(&entries)).await {
+            tracing::warn!(rotation = %rotation.id, "{name} keeps the previous values: {error}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Proving a pair at AWS: it must answer as the expected user (DESIGN 7).
+
+use std::time::Duration;
+
+use crate::engine::accounts::Account;
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::session::World;
+use crate::planted::{self, Planted};
+use crate::ports::identity::{UserResource, WhoIs};
+use crate::rotation::event::Opened;
+use crate::rotation::known::Proof;
+use crate::rotation::name::{AccessKeyId, UserId};
+use crate::rotation::secret::SecretKey;
+
+/// The wait after an answer that was no proof; doubles up to [`LONGEST_BACKOFF`].
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+/// Two secrets tried on one id within about 5 s can give a false `SignatureDoesNotMatch`: the longest wait is as long.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// How many times longer a pair is tried where AWS asks to slow down or does not answer: that says nothing of the pair, and
+/// behind a thousand others one answer may take minutes.
+const WHERE_NOTHING_IS_SAID: u32 = 5;
+/// A bound above what any `proof_timeout` in use needs.
+const MOST_TRIES: usize = 100_000;
+
+/// How a pair is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// How many times in a row it must answer.
+    pub times: u32,
+    /// Over how long they are spread.
+    pub span: Duration,
+    /// Whether STS refused such a pair before for lack of a right: then one more refusal is enough.
+    pub denied: bool,
+}
+
+/// Whether this is the user that the rotation was opened for: by the unique id where both are known, since a name may have
+/// been changed, and may have been given to another user.
+fn is_same_user(opened: &Opened, user: &UserResource, id: Option<&UserId>) -> bool {
+    match (&opened.old_pair.user_id, id) {
+        (Some(recorded), Some(id)) if !planted::is(Planted::RenameNotFollowed) => recorded == id,
+        (Some(_) | None, Some(_) | None) => user.is_user(&opened.user),
+    }
+}
+
+/// Tries the pair once, as part of an admitted removal. An answer that is no proof is left to [`prove`].
+pub(in crate::engine) async fn prove_once(
+    world: &World,
+    account: &Account,
+    opened: &Opened,
+    id: &AccessKeyId,
+    secret: &SecretKey,
+) -> Proof {
+    let ask = || account.ports.identity.who_is(id, secret);
+    match account.pace.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
+        Ok(WhoIs::User { account, user, id, at }) => {
+            let _ = world.saw_date(at);
+            match account == opened.account && is_same_user(opened, &user, id.as_ref()) {
+                true => Proof::Passed,
+                false => Proof::SomebodyElse(format!("user {user} of account {account}")),
+            }
+        }
+        Ok(WhoIs::Other { arn }) => Proof::SomebodyElse(arn),
+        Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => Proof::TimedOut(code),
+        Err(error) => Proof::TimedOut(error.message),
+    }
+}
+
+/// Tries the pair until it has answered as many times in a row as `how` says.
+///
+/// `InvalidClientTokenId` right after a create is normal; a new key has been seen to answer, then fail, then answer.
+pub async fn prove(
+    world: &World,
+    account: &Account,
+    opened: &Opened,
+    id: &AccessKeyId,
+    secret: &SecretKey,
+    how: Manner,
+) -> Proof {
+    if planted::is(Planted::ProofSkipped) {
+        return Proof::Passed;
+    }
+    let clock = &world.ports.clock;
+    let began = clock.monotonic();
+    let confirmations = how.times.max(1);
+    let gap = how.span / confirmations.saturating_sub(1).max(1);
+    let mut in_a_row = 0;
+    let mut backoff = FIRST_BACKOFF;
+    let mut last = "no answer".to_owned();
+    let (timeout, settle) = (opened.policy.proof_timeout, opened.policy.settle);
+    let mut denied_since = how.denied.then_some(began.saturating_sub(settle));
+    for _ in 0..MOST_TRIES {
+        let answer =
+            account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
+        let mut limit = timeout;
+        match answer {
+            Ok(WhoIs::User { account, user, id, at }) => {
+                let _ = world.saw_date(at);
+                let is_expected = account == opened.account && is_same_user(opened, &user, id.as_ref());
+                if !is_expected && !planted::is(Planted::WrongUserAccepted) {
+                    return Proof::SomebodyElse(format!("user {user} of account {account}"));
+                }
+                in_a_row += 1;
+                if in_a_row >= confirmations {
+                    return Proof::Passed;
+                }
+                clock.sleep(gap).await;
+                continue;
+            }
+            Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
+            Ok(WhoIs::Forbidden { code }) if !planted::is(Planted::RefusalIsTransient) => {
+                let now = clock.monotonic();
+                let first = denied_since.is_none();
+                let since = *denied_since.get_or_insert(now);
+                if (!first && now.saturating_sub(since) >= settle) || world.stop.overdue(clock.as_ref()) {
+                    return Proof::Denied(format!("STS answers {code}"));
+                }
+                limit = timeout.max(settle + LONGEST_BACKOFF * 2);
+                last = code;
+            }
+            Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => last = code,
+            Err(error) => {
+                if error.kind.is_transient() {
+                    limit = timeout.saturating_mul(WHERE_NOTHING_IS_SAID);
+                }
+                last = error.message;
+            }
+        }
+        in_a_row = 0;
+        if clock.monotonic().saturating_sub(began) >= limit || world.stop.overdue(clock.as_ref()) {
+            break;
+        }
+        clock.sleep(backoff).await;
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+    Proof::TimedOut(last)
+}

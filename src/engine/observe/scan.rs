@@ -1,0 +1,240 @@
+//! Reading every entry of every store to see which of them name a key.
+//!
+//! A scan looks for the keys of all rotations that this process has in hand, so that one scan serves all of them: each
+//! that had come to its present state before the scan began, as long as the scan is fresh enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::large::{STOPPED, WhileTimeIsLeft};
+use crate::discovery::{Candidate, Needles, Place, Searched, StoredEntry, discover};
+use crate::engine::executor::fact_age::Span;
+use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::session::World;
+use crate::planted::{self, Planted};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::Reading;
+use crate::rotation::known::ScanSeen;
+use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::standing::{Phase, Rotation};
+
+/// What [`Manner::scan_interval`](crate::engine::session::Manner::scan_interval) is by default.
+pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
+/// With `--wait`, scans begin at least so many times the duration of the last one apart: reading takes at most a tenth of
+/// the time.
+const INTERVAL_IN_SCANS: u32 = 10;
+/// With `--wait`, a removal that is due waits at most this long for its scan to begin.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// One scan of every entry.
+struct Scan {
+    span: Span,
+    /// What it looked for.
+    keys: BTreeMap<AccessKeyId, bool>,
+    named: BTreeMap<AccessKeyId, Vec<String>>,
+    unreadable: Vec<String>,
+    /// Where the keys stand whole, in a form that can be edited.
+    copies: Copies,
+}
+
+impl Scan {
+    fn seen(&self, key: &AccessKeyId) -> (ScanSeen, Span) {
+        let entries = self.named.get(key).cloned().unwrap_or_default();
+        let named = BTreeMap::from([(key.clone(), entries)]);
+        (ScanSeen { named, unreadable: self.unreadable.clone() }, self.span)
+    }
+}
+
+#[derive(Default)]
+struct Latest {
+    scan: Option<Scan>,
+    /// The last scan that failed: when it ended, and why.
+    failed: Option<(Duration, CallError)>,
+}
+
+/// Scans, shared by all rotations.
+#[derive(Default)]
+pub struct Scans {
+    /// The keys of all rotations in hand, and of each whether an editable copy of it matters.
+    keys: Mutex<BTreeMap<AccessKeyId, bool>>,
+    /// Since when a rotation waits for a scan that has not begun.
+    due_since: Mutex<Option<Duration>>,
+    latest: tokio::sync::Mutex<Latest>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Scans {
+    /// From now on every scan looks for the keys of this rotation, too. As long as its places hold the old pair, copies of
+    /// that do not matter.
+    pub(in crate::engine) fn look_for(&self, rotation: &Rotation) {
+        let is_stored =
+            matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+        let mut keys = lock(&self.keys);
+        for key in rotation.keys() {
+            *keys.entry(key.clone()).or_default() |= is_stored && *key == rotation.opened.old_key;
+        }
+    }
+
+    /// Which entries name `key`, by a scan that began at `since` or later and is fresh enough for a removal now.
+    ///
+    /// # Errors
+    /// A store could not be listed at all.
+    pub(in crate::engine) async fn naming(
+        &self,
+        world: &World,
+        key: &AccessKeyId,
+        since: Duration,
+    ) -> Result<(ScanSeen, Span), CallError> {
+        let clock = &world.ports.clock;
+        let asked = clock.monotonic();
+        lock(&self.keys).entry(key.clone()).or_default();
+        lock(&self.due_since).get_or_insert(asked);
+        let mut latest = self.latest.lock().await;
+        if let Some((_, error)) = latest.failed.as_ref().filter(|(ended, _)| *ended > asked) {
+            return Err(error.clone());
+        }
+        let serves = |scan: &&Scan| {
+            scan.span.began >= since
+                && scan.keys.get(key) == lock(&self.keys).get(key)
+                && scan.span.scan_is_fresh(clock.monotonic())
+        };
+        if let Some(scan) = latest.scan.as_ref().filter(serves) {
+            return Ok(scan.seen(key));
+        }
+        if world.manner.wait {
+            let due = lock(&self.due_since).unwrap_or(asked);
+            let before = latest.scan.as_ref().map(|scan| scan.span);
+            clock.sleep(earliest(before, due, world.manner.scan_interval).saturating_sub(clock.monotonic())).await;
+        }
+        let keys = lock(&self.keys).clone();
+        *lock(&self.due_since) = None;
+        let (began, awake) = (clock.monotonic(), clock.awake());
+        match scan(world, &keys).await {
+            Ok((named, unreadable, copies)) => {
+                // A scan serves for a minute and its own duration. The time for which the machine was suspended does not
+                // count as duration: any entry may have been written in that time.
+                let span = Span { began, ended: began + clock.awake().saturating_sub(awake) };
+                let scan = Scan { span, keys, named, unreadable, copies };
+                let seen = scan.seen(key);
+                *latest = Latest { scan: Some(scan), failed: None };
+                Ok(seen)
+            }
+            Err(error) => {
+                latest.failed = Some((clock.monotonic(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Scans {
+    /// Where the last scan saw this key with its secret, such that both can be replaced.
+    pub(in crate::engine) async fn copies(&self, key: &AccessKeyId) -> Vec<Place> {
+        let latest = self.latest.lock().await;
+        latest.scan.as_ref().and_then(|scan| scan.copies.get(key)).cloned().unwrap_or_default()
+    }
+}
+
+/// When the next scan may begin, after the one `before`, if a removal has been due since `due`: scans are far enough apart
+/// to gather the removals that become due meanwhile.
+fn earliest(before: Option<Span>, due: Duration, least: Duration) -> Duration {
+    let Some(before) = before else { return Duration::ZERO };
+    let interval = least.max(before.ended.saturating_sub(before.began) * INTERVAL_IN_SCANS);
+    (before.began + interval).min(due + LONGEST_WAIT)
+}
+
+type Named = BTreeMap<AccessKeyId, Vec<String>>;
+type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
+
+/// Which entries name which of these keys, and which could not be read.
+async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Named, Vec<String>, Copies), CallError> {
+    let needles = Needles::new(keys.keys());
+    let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
+    for store in &world.ports.stores {
+        let listed = world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
+        let mut naming = BTreeSet::new();
+        for (entry, reading) in &listed {
+            if world.stop.time_is_over(&*world.ports.clock) {
+                return Err(CallError::new(CallErrorKind::Unavailable, STOPPED));
+            }
+            let label = || world.describe(store.name(), entry);
+            let (mut found, why) = match reading {
+                Reading::Value { value, .. } | Reading::Managed { value, .. } => outcome(needles.search(value)),
+                Reading::Large(large) => match large.open() {
+                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, world))),
+                    Err(why) => (BTreeSet::new(), Some(why)),
+                },
+                Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),
+                Reading::Missing => (BTreeSet::new(), None),
+            };
+            if found.iter().any(|key| keys.get(*key).is_some_and(|copies_matter| *copies_matter)) {
+                naming.insert(entry.scope().to_owned());
+            }
+            found.extend(needles.in_name(entry));
+            for key in found {
+                named.entry(key.clone()).or_default().push(label());
+            }
+            let ignored = world.manner.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
+            if let Some(why) = why.filter(|_| !ignored) {
+                tracing::warn!("{} cannot be read: {why}", label());
+                unreadable.push(label());
+            }
+        }
+        if !store.capabilities().read_only {
+            for Candidate { key_id, places } in pairs_in(store.name(), listed, &naming) {
+                copies.entry(key_id).or_default().extend(places);
+            }
+        }
+    }
+    copies.retain(|key, _| keys.contains_key(key));
+    tracing::debug!(keys = keys.len(), "read every entry of every store");
+    Ok((named, unreadable, copies))
+}
+
+/// The keys that a value names, and why it may name others.
+fn outcome(searched: Searched<'_>) -> (BTreeSet<&AccessKeyId>, Option<String>) {
+    (searched.named, searched.unopened.map(|why| why.to_string()))
+}
+
+/// The pairs in these environments of a store that can be edited.
+fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTreeSet<String>) -> Vec<Candidate> {
+    let entries = listed.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
+    let values = entries.filter_map(|(name, reading)| match reading {
+        Reading::Value { value, .. } => Some(StoredEntry { store: store.clone(), name, value }),
+        Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
+    });
+    discover(&values.collect::<Vec<_>>()).candidates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn span(began: u64, ended: u64) -> Option<Span> {
+        Some(Span { began: at(began), ended: at(ended) })
+    }
+
+    #[test]
+    fn the_first_scan_begins_at_once() {
+        assert_eq!(earliest(None, at(1_000), SCAN_INTERVAL), Duration::ZERO);
+    }
+
+    #[test]
+    fn scans_begin_a_minute_apart_and_take_at_most_a_tenth_of_the_time() {
+        assert_eq!(earliest(span(100, 101), at(102), SCAN_INTERVAL), at(160));
+        assert_eq!(earliest(span(100, 120), at(125), SCAN_INTERVAL), at(300));
+    }
+
+    #[test]
+    fn a_removal_waits_at_most_fifteen_minutes_for_a_scan() {
+        assert_eq!(earliest(span(1_000, 1_900), at(2_000), SCAN_INTERVAL), at(2_900));
+    }
+}

@@ -1,0 +1,80 @@
+//! Whether the places of a key can be written, asked before a new key is made for them. What the stores say for certain
+//! keeps a rotation from being opened; where they cannot be asked, it goes on without.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::discovery::{Candidate, Place};
+use crate::engine::rate_limit::Operation;
+use crate::engine::session::World;
+use crate::engine::survey::consider::Not;
+use crate::ports::secret_store::Writable;
+use crate::rotation::name::{EntryName, StoreName};
+
+/// What the stores say of some entries.
+#[derive(Debug, Default)]
+pub struct Answers(BTreeMap<(StoreName, EntryName), Writable>);
+
+impl Answers {
+    /// Asks each store once about all of these entries.
+    pub async fn of<'a>(world: &World, entries: impl IntoIterator<Item = (&'a StoreName, &'a EntryName)>) -> Self {
+        let mut wanted: BTreeMap<&StoreName, BTreeSet<&EntryName>> = BTreeMap::new();
+        for (store, entry) in entries {
+            wanted.entry(store).or_default().insert(entry);
+        }
+        let mut answers = BTreeMap::new();
+        for (name, entries) in wanted {
+            let Some(store) = world.store(name) else { continue };
+            let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
+            let _turn = world.pace.turn(Operation::Store).await;
+            let said = store.writable(&entries).await;
+            answers.extend(entries.into_iter().map(|entry| (name.clone(), entry)).zip(said));
+        }
+        Self(answers)
+    }
+
+    /// The same for the places of candidates.
+    pub(in crate::engine) async fn of_candidates(
+        world: &World,
+        candidates: impl IntoIterator<Item = &Candidate>,
+    ) -> Self {
+        let places: Vec<Place> = candidates.into_iter().flat_map(|candidate| &candidate.places).cloned().collect();
+        Self::of_places(world, &places).await
+    }
+
+    /// The same for places.
+    pub(in crate::engine) async fn of_places(world: &World, places: &[Place]) -> Self {
+        let mut asked: Vec<(StoreName, EntryName)> = Vec::new();
+        for place in places {
+            asked.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
+        }
+        Self::of(world, asked.iter().map(|(store, entry)| (store, entry))).await
+    }
+
+    /// What is said of one entry.
+    #[must_use]
+    pub fn about(&self, store: &StoreName, entry: &EntryName) -> &Writable {
+        self.0.get(&(store.clone(), entry.clone())).unwrap_or(&Writable::Unknown)
+    }
+
+    /// Every certain refusal, with its reason.
+    pub fn refusals(&self) -> impl Iterator<Item = (&StoreName, &EntryName, &str)> {
+        self.0.iter().filter_map(|((store, entry), answer)| match answer {
+            Writable::No(why) => Some((store, entry, why.as_str())),
+            Writable::Yes | Writable::Unknown => None,
+        })
+    }
+
+    /// Why a candidate is not to be opened, where one of its places can certainly not be written.
+    pub(in crate::engine) fn check(&self, world: &World, candidate: &Candidate) -> Result<(), Not> {
+        let refused = candidate.places.iter().find_map(|place| {
+            let of = |entry: &&EntryName| matches!(self.about(&place.store, entry), Writable::No(_));
+            let entry = place.entries().into_iter().find(of)?;
+            let Writable::No(why) = self.about(&place.store, entry) else { return None };
+            Some(format!(
+                "{} cannot be written: {why}; no new key is made for it until then",
+                world.describe(&place.store, entry)
+            ))
+        });
+        refused.map_or(Ok(()), |message| Err(Not::needs_a_person("not-writable", message)))
+    }
+}

@@ -1,0 +1,345 @@
+//! rotator's own credentials, of each account and of each store. What fails them says nothing of a user, a key or an entry:
+//! no further call of this run is made with them, what needs them is left as it is, and the run as a whole ends so.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use super::accounts::Label;
+use super::executor::{Left, Visitor};
+use super::session::World;
+use super::shutdown::Stop;
+use super::survey::Due;
+use crate::journal::clock::Clock;
+use crate::journal::write_ahead::{Journaled, WriteOrder};
+use crate::planted::{self, Planted};
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::iam::{Iam, LastUsed};
+use crate::ports::identity::{Caller, Identity, WhoIs};
+use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Intent};
+use crate::rotation::failure::{Failure, Refusal, RefusalKind};
+use crate::rotation::known::KeysSeen;
+use crate::rotation::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
+use crate::rotation::policy::Timestamp;
+use crate::rotation::secret::{SecretKey, SecretValue};
+use crate::rotation::standing::Rotation;
+
+/// With `--wait`, how long after a pass that lacked credentials the next one begins.
+pub const TRY_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// Which credentials have failed in this run.
+#[derive(Debug, Default)]
+pub struct Failures {
+    all: Mutex<Vec<String>>,
+    told: Notify,
+}
+
+impl Failures {
+    /// What failed and whose it is, for people.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether any has failed.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.all.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Returns once one has failed.
+    pub(super) async fn first(&self) {
+        let told = self.told.notified();
+        if !self.any() {
+            told.await;
+        }
+    }
+
+    fn add(&self, why: String) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).push(why);
+        self.told.notify_waiters();
+    }
+}
+
+/// Whose credentials.
+enum Holder {
+    Account(Label, Arc<dyn Identity>),
+    Store(Arc<dyn SecretStore>),
+}
+
+/// The credentials of one account or one store.
+pub struct Own {
+    holder: Holder,
+    failed: OnceLock<String>,
+    failures: Arc<Failures>,
+}
+
+impl Own {
+    fn new(holder: Holder, failures: &Arc<Failures>) -> Arc<Self> {
+        Arc::new(Self { holder, failed: OnceLock::new(), failures: failures.clone() })
+    }
+
+    /// Why they are not used any more, for people.
+    pub(super) fn failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str).filter(|_| !planted::is(Planted::DeadCredentialsUsed))
+    }
+
+    /// Records that these credentials have failed, and returns the message for the operator.
+    fn fail(&self, error: &str) -> String {
+        let (whose, source) = match &self.holder {
+            Holder::Account(label, identity) => {
+                let of = if *label == Label::default() { String::new() } else { format!(" for account {label}") };
+                (format!("rotator's own AWS credentials{of}"), identity.credentials())
+            }
+            Holder::Store(store) => (format!("rotator's own credentials for {}", store.name()), store.credentials()),
+        };
+        let source = source.map(|source| format!(" (from {source})")).unwrap_or_default();
+        let why = format!("{whose}{source} failed: {error}");
+        if self.failed.set(why.clone()).is_ok() {
+            self.failures.add(why.clone());
+        }
+        why
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T, CallError>> + Send) -> Result<T, CallError> {
+        if let Some(why) = self.failed() {
+            return Err(CallError::new(CallErrorKind::Credentials, why));
+        }
+        call.await.map_err(|error| match error.kind {
+            CallErrorKind::Credentials => CallError::new(error.kind, self.fail(&error.message)),
+            CallErrorKind::Throttled
+            | CallErrorKind::Unavailable
+            | CallErrorKind::Denied
+            | CallErrorKind::Invalid
+            | CallErrorKind::NoSuchEntity
+            | CallErrorKind::Other => error,
+        })
+    }
+
+    async fn effect<T>(&self, effect: impl Future<Output = Result<T, Failure>> + Send) -> Result<T, Failure> {
+        if let Some(why) = self.failed() {
+            return Err(Refusal::new(RefusalKind::Credentials, why).into());
+        }
+        effect.await.map_err(|failure| match failure {
+            Failure::Refused(refusal) if refusal.kind == RefusalKind::Credentials => {
+                Refusal::new(refusal.kind, self.fail(&refusal.message)).into()
+            }
+            failure @ (Failure::Refused(_) | Failure::Unknown(_)) => failure,
+        })
+    }
+}
+
+/// A port whose calls are made with these credentials.
+struct Guarded<T: ?Sized> {
+    inner: Arc<T>,
+    own: Arc<Own>,
+}
+
+/// The ports of an account, so that no call is made with credentials that have failed.
+pub(super) fn guard_account(
+    label: &Label,
+    iam: Arc<dyn Iam>,
+    identity: Arc<dyn Identity>,
+    failures: &Arc<Failures>,
+) -> (Arc<dyn Iam>, Arc<dyn Identity>, Arc<Own>) {
+    let own = Own::new(Holder::Account(label.clone(), identity.clone()), failures);
+    let iam = Arc::new(Guarded { inner: iam, own: own.clone() });
+    (iam, Arc::new(Guarded { inner: identity, own: own.clone() }), own)
+}
+
+/// The same of a store.
+pub(super) fn guard_store(store: Arc<dyn SecretStore>, failures: &Arc<Failures>) -> (Arc<dyn SecretStore>, Arc<Own>) {
+    let own = Own::new(Holder::Store(store.clone()), failures);
+    (Arc::new(Guarded { inner: store, own: own.clone() }), own)
+}
+
+#[async_trait]
+impl Iam for Guarded<dyn Iam> {
+    async fn list_keys(&self, user: &UserName) -> Result<KeysSeen, CallError> {
+        self.own.call(self.inner.list_keys(user)).await
+    }
+
+    async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
+        self.own.call(self.inner.last_used(key)).await
+    }
+
+    async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
+        self.own.effect(self.inner.create_key(order)).await
+    }
+
+    async fn change_status(&self, order: Journaled<ChangeStatus>) -> Result<Timestamp, Failure> {
+        self.own.effect(self.inner.change_status(order)).await
+    }
+
+    async fn delete_key(&self, order: Journaled<DeleteKey>) -> Result<Timestamp, Failure> {
+        self.own.effect(self.inner.delete_key(order)).await
+    }
+}
+
+#[async_trait]
+impl Identity for Guarded<dyn Identity> {
+    async fn caller(&self) -> Result<Caller, CallError> {
+        self.own.call(self.inner.caller()).await
+    }
+
+    async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
+        self.own.call(self.inner.account_of(id)).await
+    }
+
+    /// Signed with the pair itself.
+    async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError> {
+        self.inner.who_is(id, secret).await
+    }
+
+    fn credentials(&self) -> Option<String> {
+        self.inner.credentials()
+    }
+}
+
+#[async_trait]
+impl SecretStore for Guarded<dyn SecretStore> {
+    fn name(&self) -> &StoreName {
+        self.inner.name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn unit(&self, entry: &EntryName) -> String {
+        self.inner.unit(entry)
+    }
+
+    fn credentials(&self) -> Option<String> {
+        self.inner.credentials()
+    }
+
+    fn unverified(&self) -> Option<String> {
+        self.inner.unverified()
+    }
+
+    async fn identity(&self) -> Result<StoreIdentity, CallError> {
+        self.own.call(self.inner.identity()).await
+    }
+
+    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+        self.own.call(self.inner.read_all()).await
+    }
+
+    async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
+        self.own.call(self.inner.read(entries)).await
+    }
+
+    async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {
+        if self.own.failed().is_some() {
+            return entries.iter().map(|_| Writable::Unknown).collect();
+        }
+        self.inner.writable(entries).await
+    }
+
+    async fn held(&self, entries: &[EntryName]) -> Option<String> {
+        self.inner.held(entries).await
+    }
+
+    async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        self.own.call(self.inner.staged(entries)).await
+    }
+
+    async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
+        self.own.call(self.inner.replaced(entries)).await
+    }
+
+    async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
+        self.own.effect(self.inner.write(order, batch)).await
+    }
+
+    async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
+        self.own.call(self.inner.forget_previous(entries)).await
+    }
+}
+
+impl World {
+    /// Why this rotation cannot go on, where the credentials of its account or of one of its stores have failed.
+    #[must_use]
+    pub fn lacks_credentials(&self, rotation: &Rotation) -> Option<String> {
+        let opened = &rotation.opened;
+        let account = self.account_failed(&opened.account);
+        account.or_else(|| opened.stores.keys().find_map(|store| self.store_failed(store)))
+    }
+
+    /// The same of a key that is to be rotated.
+    pub(super) fn lacks_credentials_for(&self, due: &Due) -> bool {
+        let mut stores = due.places.iter().map(|place| &place.store);
+        self.account_failed(&due.account).is_some() || stores.any(|store| self.store_failed(store).is_some())
+    }
+
+    /// Why the credentials of this account are not used any more.
+    pub(super) fn account_failed(&self, account: &AccountId) -> Option<String> {
+        self.accounts.of(account)?.own.failed().map(str::to_owned)
+    }
+
+    /// The same of a store.
+    pub(super) fn store_failed(&self, store: &StoreName) -> Option<String> {
+        self.own_of_stores.get(store)?.failed().map(str::to_owned)
+    }
+}
+
+impl Visitor<'_> {
+    /// Why an effect cannot be asked for. A write needs its stores only, and a removal rests on what they hold.
+    pub(super) fn cannot_sign(&self, rotation: &Rotation, intent: &Intent) -> Option<String> {
+        let store = || rotation.opened.stores.keys().find_map(|store| self.world.store_failed(store));
+        let account = || self.world.account_failed(&rotation.opened.account);
+        match intent {
+            Intent::WriteSink { .. } => None,
+            Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore => store(),
+            Intent::ReactivateOld | Intent::ReactivateNew { .. } => account(),
+            Intent::CreateNew { .. }
+            | Intent::DeactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::DeleteOld
+            | Intent::DiscardNew { .. }
+            | Intent::DeleteNamed { .. } => account().or_else(store),
+        }
+    }
+
+    /// How a rotation is left whose account gave no answer.
+    pub(super) fn why_left(&self, rotation: &Rotation, why: String) -> Left {
+        self.world.lacks_credentials(rotation).map_or(Left::Failing(why), Left::NoCredentials)
+    }
+}
+
+/// What one pass came to, and the credentials that failed in it.
+pub struct Pass<T> {
+    /// What it came to.
+    pub came_to: T,
+    /// Which credentials failed, and why, for people.
+    pub failed: Vec<String>,
+}
+
+/// Makes passes until one lacks no credentials or a stop is asked for. Without `wait` it makes one pass. Before each wait it
+/// calls `say` with what has failed.
+pub async fn until_they_work<T>(
+    clock: &dyn Clock,
+    stop: &Stop,
+    wait: bool,
+    say: impl Fn(&[String]),
+    mut pass: impl AsyncFnMut() -> Pass<T>,
+) -> Pass<T> {
+    loop {
+        let made = pass().await;
+        if made.failed.is_empty() || !wait || stop.asked() {
+            return made;
+        }
+        say(&made.failed);
+        tokio::select! {
+            () = clock.sleep(TRY_AGAIN) => {}
+            () = stop.wait() => return made,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! What a run or resume did and found, gathered from its visits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::task::JoinSet;
+
+use super::executor::{Left, Visit};
+use crate::journal::entry::LeftAloneNote;
+use crate::journal::write_ahead::JournalError;
+use crate::rotation::event::Ending;
+use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, StoreName};
+use crate::rotation::standing::Standing;
+
+/// What a run or resume did and found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The campaign, if there is one.
+    pub campaign: Option<CampaignId>,
+    /// The rotations that were driven, in the order they were opened.
+    pub touched: Vec<RotationId>,
+    /// Those that ended `aborted` by themselves.
+    pub aborted: usize,
+    /// What could not be done now and why, for people, by rotation.
+    pub troubles: Vec<(Option<RotationId>, String)>,
+    /// What was left alone.
+    pub left_alone: Vec<LeftAloneNote>,
+    /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
+    pub unopened: usize,
+    /// How many entries each store had, where the stores were read for keys.
+    pub entries: BTreeMap<StoreName, usize>,
+    /// How it went with each key that was tried.
+    pub went: BTreeMap<AccessKeyId, Went>,
+    /// Whether somebody asked to stop.
+    pub stopped: bool,
+}
+
+/// How it went with a key in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Went {
+    /// It is rotated, waits for a stated time, or is blocked, which its rotation says.
+    Well,
+    /// It failed for now.
+    Failed {
+        /// Why, for people.
+        why: String,
+        /// Whether a key was made for it, and its rotation gave up.
+        gave_up_a_key: bool,
+    },
+}
+
+impl Report {
+    /// A key failed for now, before or in its rotation.
+    pub(super) fn failed(&mut self, key: &AccessKeyId, why: &str, gave_up_a_key: bool) {
+        // It may have failed before in this run, in the rotation that was in flight.
+        let before = matches!(self.went.get(key), Some(Went::Failed { gave_up_a_key: true, .. }));
+        let went = Went::Failed { why: why.to_owned(), gave_up_a_key: gave_up_a_key || before };
+        self.went.insert(key.clone(), went);
+    }
+}
+
+/// Waits for every visit.
+pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, JournalError>)>, report: &mut Report) {
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok((id, result)) => {
+                take_in(id, result, report);
+            }
+            Err(error) => report.troubles.push((None, task_died(&error))),
+        }
+    }
+    report.touched.sort();
+}
+
+/// What became of a key that was due.
+pub(super) enum Opening {
+    /// Its rotation was opened, and visited.
+    Visited(Box<Visit>),
+    /// It was not opened: an operator has to see to it first.
+    Left(Box<LeftAloneNote>),
+    /// It was not opened, and the next run tries again: its key, and why, for people.
+    NotNow(AccessKeyId, String),
+    /// It was not opened: a stop was asked for.
+    Stopped,
+    /// It was not opened: credentials of rotator's own have failed, which is said once, of the run.
+    NoCredentials,
+}
+
+/// Waits for every visit; which rotations stand.
+pub(super) async fn collect_opened(
+    mut tasks: JoinSet<(RotationId, Result<Opening, JournalError>)>,
+    report: &mut Report,
+) -> BTreeSet<RotationId> {
+    let mut opened = BTreeSet::new();
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok((_, Ok(Opening::Stopped))) => report.stopped = true,
+            Ok((_, Ok(Opening::NoCredentials))) => {}
+            Ok((_, Ok(Opening::NotNow(key, why)))) => {
+                report.failed(&key, &why, false);
+                report.troubles.push((None, why));
+            }
+            Ok((_, Ok(Opening::Left(note)))) => report.left_alone.push(*note),
+            Ok((id, Ok(Opening::Visited(visit)))) => {
+                if take_in(id, Ok(*visit), report) {
+                    opened.insert(id);
+                }
+            }
+            Ok((id, Err(error))) => {
+                take_in(id, Err(error), report);
+            }
+            Err(error) => report.troubles.push((None, task_died(&error))),
+        }
+    }
+    report.touched.sort();
+    opened
+}
+
+/// The panic's own text may hold anything, and is not shown.
+fn task_died(error: &tokio::task::JoinError) -> String {
+    let how = if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was cut off" };
+    format!("{how}; `rotator resume` goes on with it")
+}
+
+/// Whether the rotation stands: it is open, or ended otherwise than `aborted`.
+fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Report) -> bool {
+    report.touched.push(id);
+    let visit = match result {
+        Ok(visit) => visit,
+        Err(error) => {
+            report.troubles.push((Some(id), with_causes(&error)));
+            return false;
+        }
+    };
+    let key = visit.rotation.opened.old_key.clone();
+    match visit.left {
+        Left::Failing(why) => {
+            report.failed(&key, &why, false);
+            report.troubles.push((Some(id), why));
+        }
+        // That is said once, of the run.
+        Left::NoCredentials(_) => {}
+        // That is said of where rotator was run, not of the key.
+        Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
+        Left::Stopped => report.stopped = true,
+        Left::AtRest | Left::Waiting(_) => {
+            report.went.insert(key.clone(), Went::Well);
+        }
+    }
+    match visit.rotation.standing {
+        Standing::Closed { ending: Ending::Aborted } => {
+            let gave_up = visit.rotation.gave_up();
+            if gave_up {
+                report.aborted += 1;
+                let made_a_key = visit.rotation.creates > 0;
+                let why = visit.rotation.last_error.unwrap_or_default();
+                report.failed(&key, &why, made_a_key);
+                report.troubles.push((Some(id), format!("aborted: {why}")));
+            }
+            !gave_up
+        }
+        Standing::Closed { ending: Ending::DeletedOld | Ending::Gone }
+        | Standing::Settled { .. }
+        | Standing::InDoubt { .. }
+        | Standing::Blocked { .. } => true,
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,156 @@
+//! The sinks as configured: which of them follow a key's places, and what they are to have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::observe::places::Readings;
+use super::session::World;
+use crate::discovery::{Place, read_pair};
+use crate::ports::call::CallError;
+use crate::ports::sink::Sink;
+use crate::rotation::name::{AccessKeyId, RotationId, SinkName, StoreIdentity, StoreName};
+use crate::rotation::secret::SecretKey;
+use crate::rotation::shell::quoted;
+use crate::rotation::sink::Follower;
+use crate::rotation::standing::Rotation;
+
+/// A sink, and what it follows.
+pub struct SinkPorts {
+    /// The sink.
+    pub sink: Arc<dyn Sink>,
+    /// The entries whose pairs it is to have.
+    pub follows: globset::GlobSet,
+    /// Of this store only.
+    pub of_store: Option<StoreName>,
+}
+
+impl SinkPorts {
+    fn follows(&self, place: &Place) -> bool {
+        let in_store = self.of_store.as_ref().is_none_or(|store| *store == place.store);
+        in_store && place.entries().into_iter().any(|entry| self.follows.is_match(entry.as_str()))
+    }
+}
+
+/// Which keys sinks were given last, as the journal tells: by key, each sink and the place that it followed then.
+pub type InSinks = BTreeMap<AccessKeyId, Vec<(SinkName, Place)>>;
+
+/// What sinks were given last, over all rotations.
+#[must_use]
+pub fn in_sinks<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> InSinks {
+    let mut given = Vec::new();
+    for rotation in rotations {
+        for (Follower { sink, place, .. }, state) in rotation.followers() {
+            if let (Some(place), Some(last)) = (rotation.opened.places.get(*place), &state.acknowledged) {
+                // What a sink has that a person has left, nobody knows.
+                given.push((last.at, sink, place, (!state.left).then_some(&last.key)));
+            }
+        }
+    }
+    given.sort_by_key(|(at, ..)| *at);
+    let mut last = BTreeMap::new();
+    for (_, sink, place, key) in given {
+        last.insert((sink, &place.store, &place.id.entry), (key, place));
+    }
+    let mut held = InSinks::new();
+    for ((sink, ..), (key, place)) in last {
+        if let Some(key) = key {
+            held.entry(key.clone()).or_default().push((sink.clone(), place.clone()));
+        }
+    }
+    held
+}
+
+/// A sink that still has this key, and follows an entry that does not: nothing would bring it the next one.
+#[must_use]
+pub fn forsaken(world: &World, held: &InSinks, key: &AccessKeyId, places: &[Place]) -> Option<String> {
+    let stands = |was: &Place| places.iter().any(|place| place.store == was.store && place.id.entry == was.id.entry);
+    let follows = |sink: &SinkName, was: &Place| {
+        world.ports.sinks.iter().any(|ports| ports.sink.name() == sink && ports.follows(was))
+    };
+    let mut held = held.get(key).into_iter().flatten();
+    let (sink, was) = held.find(|(sink, was)| follows(sink, was) && !stands(was))?;
+    let entry = &was.id.entry;
+    Some(format!(
+        "the sink {sink} was given it, and follows {entry}, which does not hold it any more: put the pair back there, or \
+         take that entry out of the sink's `follows` once nothing reads the key from the sink"
+    ))
+}
+
+/// What each sink says it is, or why it does not.
+pub type Identities = BTreeMap<SinkName, Result<StoreIdentity, CallError>>;
+
+/// The sinks that are to have what these places have.
+///
+/// # Errors
+/// For people: one of them does not answer, so that a new key could not be brought there.
+pub fn followers(world: &World, places: &[Place]) -> Result<Vec<Follower>, String> {
+    let mut followers = Vec::new();
+    for ports in &world.ports.sinks {
+        for (number, place) in places.iter().enumerate().filter(|(_, place)| ports.follows(place)) {
+            let sink = ports.sink.name().clone();
+            let identity = match world.sinks.get(&sink) {
+                Some(Ok(identity)) => identity.clone(),
+                Some(Err(error)) => return Err(format!("the sink {sink} follows {}: {error}", place.id.entry)),
+                None => {
+                    return Err(format!("the sink {sink} follows {}, and was not asked what it is", place.id.entry));
+                }
+            };
+            followers.push(Follower { sink, identity, place: number, lands_within: ports.sink.lands_within() });
+        }
+    }
+    Ok(followers)
+}
+
+/// The sink as the plan has it.
+///
+/// # Errors
+/// For people: it is not configured any more, or is another one.
+pub fn sink_of<'a>(world: &'a World, follower: &Follower) -> Result<&'a Arc<dyn Sink>, String> {
+    let (name, recorded) = (&follower.sink, &follower.identity);
+    let why = match world.sinks.get(name) {
+        Some(Ok(identity)) if identity == recorded => {
+            let found = world.ports.sinks.iter().find(|ports| ports.sink.name() == name);
+            return found.map(|ports| &ports.sink).ok_or_else(|| format!("the sink {name} is not configured"));
+        }
+        Some(Ok(identity)) => format!("is another one now (identity {identity}, recorded was {recorded})"),
+        Some(Err(error)) => format!("cannot be used: {error}"),
+        None => "is not configured".to_owned(),
+    };
+    Err(format!("the sink {name} {why}"))
+}
+
+/// What to run where a sink is gone for good.
+#[must_use]
+pub fn way_out(rotation: &Rotation, sink: &SinkName) -> String {
+    let leave = leave(rotation.id, sink);
+    format!("both keys stay active meanwhile; if nothing reads {sink} any more: {leave}")
+}
+
+fn leave(id: RotationId, sink: &SinkName) -> String {
+    format!("rotator resolve {id} --leave-sink {}", quoted(sink.as_str()))
+}
+
+/// The secret of this key, as the place that the sink follows holds it.
+#[must_use]
+pub fn secret_for(rotation: &Rotation, follower: &Follower, key: &AccessKeyId, read: &Readings) -> Option<SecretKey> {
+    let place = rotation.opened.places.get(follower.place)?;
+    let pair = read_pair(place, |entry| read.value(&place.store, entry)).ok()?;
+    (pair.id.as_ref() == Some(key)).then_some(pair.secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::shell::real::{HOSTILE, words};
+
+    #[test]
+    fn the_command_names_the_sink_whatever_its_name() {
+        let id = RotationId::from_uuid(uuid::Uuid::nil());
+        for sink in HOSTILE {
+            let sink = format!("exec:{sink}");
+            let words = words(&leave(id, &SinkName::new(sink.clone()).expect("valid")));
+            assert_eq!(words.last().map(Vec::as_slice), Some(sink.as_bytes()));
+            assert_eq!(words.len(), 5);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What the operator chose to rotate: patterns over the names of a key, ages, and the rules for a rotation.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::owner_rule::Owner;
+use crate::discovery::{Candidate, LeftAlone};
+use crate::rotation::name::UserName;
+use crate::rotation::policy::Policy;
+use crate::rotation::standing::Rotation;
+
+/// How long a key that rotator made is not due again, where no age is set.
+pub const MADE_LATELY: Duration = Duration::from_secs(20 * 3600);
+
+/// What the operator chose to rotate.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Whose keys.
+    pub owner: Owner,
+    /// Rotate only what matches one of these; `None`: everything.
+    pub only: Option<Patterns>,
+    /// Never what matches one of these.
+    pub exclude: Patterns,
+    /// How old a key must be. Above zero, age alone decides.
+    pub older_than: Duration,
+    /// Whether also a key is due that rotator made less than [`MADE_LATELY`] ago: the command line asks for age zero.
+    pub again: bool,
+    /// The rules for a rotation.
+    pub policy: Policy,
+}
+
+/// Patterns as in file names, of one flag.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns {
+    texts: Vec<String>,
+    set: GlobSet,
+    any_case: GlobSet,
+}
+
+impl Patterns {
+    /// These patterns.
+    ///
+    /// # Errors
+    /// The pattern that is not valid, where it is a single one, and why.
+    pub fn new(texts: &[String]) -> Result<Self, (Option<String>, globset::ErrorKind)> {
+        let build = |any_case: bool| {
+            let mut set = GlobSetBuilder::new();
+            for text in texts {
+                let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
+                set.add(glob.map_err(|error| (Some(text.clone()), error.kind().clone()))?);
+            }
+            set.build().map_err(|error| (None, error.kind().clone()))
+        };
+        Ok(Self { texts: texts.to_vec(), set: build(false)?, any_case: build(true)? })
+    }
+
+    /// The patterns as they were given.
+    #[must_use]
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Whether one of the names matches.
+    pub fn match_any<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        names.into_iter().any(|name| self.set.is_match(name))
+    }
+
+    /// Which patterns match this key, by number. The names of users are unique whatever their case, and are matched so.
+    fn matching(&self, names: &Names) -> BTreeSet<usize> {
+        let by_user = names.users.iter().flat_map(|user| self.any_case.matches(user));
+        names.all().flat_map(|name| self.set.matches(name)).chain(by_user).collect()
+    }
+
+    fn matches(&self, names: &Names) -> bool {
+        self.match_any(names.all()) || names.users.iter().any(|user| self.any_case.is_match(user))
+    }
+}
+
+/// What a key can be called in a pattern: its id, its entries, their `<app>/<environment>`, its user.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// As the configuration derives them from the places, or as IAM spells the confirmed one.
+    users: BTreeSet<String>,
+    others: BTreeSet<String>,
+}
+
+impl Names {
+    /// Of a key that was found with its secret.
+    #[must_use]
+    pub fn of(owner: &Owner, candidate: &Candidate) -> Self {
+        let mut names = Self::default();
+        names.others.insert(candidate.key_id.to_string());
+        for place in &candidate.places {
+            names.users.extend(owner.of(place).map(|user| user.to_string()));
+            let (id, secret) = (&place.id.entry, &place.secret.entry);
+            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
+        }
+        names
+    }
+
+    /// Of something that was found and cannot be rotated as it stands.
+    #[must_use]
+    pub fn of_left_alone(found: &LeftAlone) -> Self {
+        let mut names = Self::default();
+        names.others.extend(found.key_id.iter().map(ToString::to_string));
+        for (_, spot) in &found.places {
+            names.others.extend([spot.entry.scope().to_owned(), spot.entry.to_string()]);
+        }
+        names
+    }
+
+    /// Of a rotation in flight.
+    #[must_use]
+    pub fn of_rotation(rotation: &Rotation) -> Self {
+        let opened = &rotation.opened;
+        let mut names = Self::default();
+        names.users.insert(opened.user.to_string());
+        names.others.insert(opened.old_key.to_string());
+        names.others.extend(rotation.new_key.iter().map(ToString::to_string));
+        for place in &opened.places {
+            let (id, secret) = (&place.id.entry, &place.secret.entry);
+            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
+        }
+        names
+    }
+
+    /// The confirmed user is one of them, too.
+    pub fn add_user(&mut self, user: &UserName) {
+        self.users.insert(user.to_string());
+    }
+
+    /// Every name, those of users first.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.users.iter().chain(&self.others).map(String::as_str)
+    }
+}
+
+impl Choice {
+    /// Whether `--exclude` leaves a key of these names out.
+    #[must_use]
+    pub fn excludes(&self, names: &Names) -> bool {
+        self.exclude.matches(names)
+    }
+
+    /// Whether `--only` takes a key of these names in.
+    #[must_use]
+    pub fn takes(&self, names: &Names) -> bool {
+        self.only.as_ref().is_none_or(|only| only.matches(names))
+    }
+
+    /// Whether a key of these names could be taken in once IAM has said how its user is spelt.
+    #[must_use]
+    pub fn may_take(&self, names: &Names) -> bool {
+        // Another setting names the user, as far as IAM then confirms one at all.
+        self.takes(names) || self.owner == Owner::Aws
+    }
+}
+
+/// A pattern of the command line that matches no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatched {
+    /// The pattern.
+    pub pattern: String,
+    /// The name that is most like it, where there is any.
+    pub nearest: Option<String>,
+}
+
+/// The patterns that match none of these keys.
+#[must_use]
+pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
+    let matched: BTreeSet<usize> = keys.iter().flat_map(|names| patterns.matching(names)).collect();
+    let left = patterns.texts.iter().enumerate().filter(|(number, _)| !matched.contains(number));
+    left.map(|(_, pattern)| Unmatched { pattern: pattern.clone(), nearest: nearest(pattern, keys) }).collect()
+}
+
+/// The name that is most like a pattern; of equal ones that of a user.
+fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
+    let plain = pattern.replace(['*', '?', '[', ']', '{', '}'], "").to_lowercase();
+    let of_users = keys.iter().flat_map(|names| &names.users);
+    let mut best: Option<(f64, &String)> = None;
+    for name in of_users.chain(keys.iter().flat_map(|names| &names.others)) {
+        let like = strsim::normalized_damerau_levenshtein(&plain, &name.to_lowercase());
+        if best.is_none_or(|(most, _)| like > most) {
+            best = Some((like, name));
+        }
+    }
+    best.map(|(_, name)| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::{Location, Place, Spot};
+    use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+
+    fn candidate() -> Candidate {
+        let spot = |name: &str| Spot { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
+        let store = StoreName::new("s").expect("valid");
+        let place = Place { store, id: spot("shop/prod/ID"), secret: spot("shop/prod/SECRET") };
+        Candidate { key_id: AccessKeyId::new("AKIAABCDEFGHIJKLMNOP").expect("valid"), places: vec![place] }
+    }
+
+    fn choice(owner: Owner, only: &[&str], exclude: &[&str]) -> Choice {
+        let patterns = |texts: &[&str]| {
+            Patterns::new(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).expect("valid")
+        };
+        let only = if only.is_empty() { None } else { Some(patterns(only)) };
+        let (older_than, again, policy) = (Duration::ZERO, false, Policy::default());
+        Choice { owner, only, exclude: patterns(exclude), older_than, again, policy }
+    }
+
+    fn confirmed(owner: &Owner, user: &str) -> Names {
+        let mut names = Names::of(owner, &candidate());
+        names.add_user(&UserName::new(user).expect("valid"));
+        names
+    }
+
+    #[test]
+    fn a_user_is_matched_as_iam_spells_it_under_every_owner_setting() {
+        let template = Owner::Template("{app}-{environment}".to_owned());
+        let table = Owner::Table([("shop/prod".to_owned(), "till".to_owned())].into(), "{app}".to_owned());
+        for (owner, user) in [(Owner::Aws, "alice"), (template, "Shop-Prod"), (table, "TILL")] {
+            let found = Names::of(&owner, &candidate());
+            let all = confirmed(&owner, user);
+            let only = choice(owner.clone(), &[user], &[]);
+            assert!(only.may_take(&found), "{user}: IAM has to be asked");
+            assert!(only.takes(&all), "{user}");
+            assert!(!choice(owner.clone(), &["somebody-else"], &[]).takes(&all), "{user}");
+            assert!(choice(owner.clone(), &[], &[user]).excludes(&all), "{user}");
+            assert!(!choice(owner, &[], &["somebody-else"]).excludes(&all), "{user}");
+        }
+    }
+
+    #[test]
+    fn what_iam_cannot_make_match_is_not_asked_about() {
+        let names = Names::of(&Owner::default(), &candidate());
+        assert!(!choice(Owner::default(), &["other/*"], &[]).may_take(&names));
+        assert!(choice(Owner::default(), &["other/*", "SHOP/*"], &[]).may_take(&names));
+    }
+
+    #[test]
+    fn an_exclusion_matches_all_that_a_key_is_called_and_users_in_any_case() {
+        let names = confirmed(&Owner::Aws, "Alice");
+        for pattern in ["alice", "Al*", "shop/prod", "shop/prod/SECRET", "AKIAABCD*", "shop/*"] {
+            assert!(choice(Owner::Aws, &[], &[pattern]).excludes(&names), "{pattern}");
+        }
+        for pattern in ["SHOP/PROD", "bob", "akia*"] {
+            assert!(!choice(Owner::Aws, &[], &[pattern]).excludes(&names), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_named_with_what_is_nearest() {
+        let keys = [confirmed(&Owner::Aws, "alice")];
+        let only = choice(Owner::Aws, &["alice", "alise", "shop/prd/*"], &[]).only.expect("given");
+        let named =
+            |pattern: &str, nearest: &str| Unmatched { pattern: pattern.to_owned(), nearest: Some(nearest.to_owned()) };
+        assert_eq!(unmatched(&only, &keys), [named("alise", "alice"), named("shop/prd/*", "shop/prod")]);
+        let none = [Unmatched { pattern: "alice".to_owned(), nearest: None }];
+        assert_eq!(unmatched(&choice(Owner::Aws, &["alice"], &[]).only.expect("given"), &[]), none);
+    }
+}

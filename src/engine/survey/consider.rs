@@ -1,0 +1,240 @@
+//! One key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
+
+use super::choice::{Choice, MADE_LATELY, Names};
+use super::obstacles::Bars;
+use super::ownership::{Confirmed, Lists, confirm};
+use super::{Taken, place_notes};
+use crate::discovery::Candidate;
+use crate::engine::accounts::Account;
+use crate::engine::rate_limit::Operation;
+use crate::engine::session::World;
+use crate::engine::sinks::{followers, forsaken};
+use crate::journal::entry::LeftAloneNote;
+use crate::rotation::known::{KeyStatus, KeysSeen};
+use crate::rotation::name::{AccessKeyId, UserName};
+use crate::rotation::policy::{SpareKey, words};
+use crate::rotation::sink::Follower;
+
+/// A candidate that is not to be opened, and whether an operator is needed.
+pub(in crate::engine) struct Not {
+    pub(in crate::engine) reason: &'static str,
+    pub(in crate::engine) message: String,
+    due: bool,
+    pub(in crate::engine) look_again: bool,
+}
+
+/// The reason of a key that the command line leaves out.
+pub(super) const EXCLUDED: &str = "excluded";
+
+/// The reason of a due key whose user has no room for another.
+pub(super) const TWO_KEYS: &str = "two-keys";
+
+/// Reasons that say nothing of the key: AWS was not heard.
+const NOT_ASKED: [&str; 3] = ["iam-failed", "account-failed", "account-unknown"];
+
+impl Not {
+    pub(super) fn left(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: false, look_again: false }
+    }
+
+    pub(super) fn look_again(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: false, look_again: true }
+    }
+
+    pub(in crate::engine) fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: true, look_again: false }
+    }
+
+    /// Whether the key is due all the same.
+    pub(super) const fn is_due(&self) -> bool {
+        self.due
+    }
+
+    pub(super) fn about(self, candidate: &Candidate) -> LeftAloneNote {
+        LeftAloneNote {
+            key_id: Some(candidate.key_id.clone()),
+            places: place_notes(&candidate.places),
+            reason: self.reason.to_owned(),
+            message: self.message,
+            due: self.due,
+        }
+    }
+}
+
+/// What became of a candidate.
+pub(super) struct Considered {
+    pub(super) answer: Answer,
+    /// What it can be called in a pattern.
+    pub(super) names: Names,
+    /// What IAM said, where it was asked and confirmed the key.
+    pub(super) confirmed: Option<Confirmed>,
+    /// Whether it is `--only` that leaves it out.
+    pub(super) passed_over: bool,
+    /// What was not heard of it, where a pattern could have meant it.
+    pub(super) not_asked: Option<String>,
+}
+
+/// Whether a key is to be rotated.
+pub(super) enum Answer {
+    /// It is, and these sinks follow its places.
+    Due(Confirmed, Vec<Follower>),
+    /// A rotation in flight has it.
+    InFlight,
+    /// It is not.
+    Not(Not),
+}
+
+/// Looks at one candidate. Changes nothing.
+pub(super) async fn consider(
+    world: &World,
+    lists: &Lists,
+    choice: &Choice,
+    taken: &Taken,
+    candidate: &Candidate,
+    bars: Bars<'_>,
+) -> Considered {
+    let id = &candidate.key_id;
+    let mut names = Names::of(&choice.owner, candidate);
+    let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
+    let excluded = || Answer::Not(Not::left(EXCLUDED, "left out by --only or --exclude"));
+    if taken.in_flight.contains(id) {
+        return answered(Answer::InFlight, names);
+    }
+    if choice.excludes(&names) && choice.only.is_none() {
+        return answered(excluded(), names);
+    }
+    if !choice.may_take(&names) {
+        return Considered { passed_over: !choice.excludes(&names), ..answered(excluded(), names) };
+    }
+    if world.signs_with(id) {
+        return answered(Answer::Not(Not::left("own-key", "rotator itself signs with this key")), names);
+    }
+    // How its user is spelt is IAM's to say, and the patterns are matched with that.
+    let asked = confirm(world, lists, &choice.owner, candidate).await;
+    if let Ok((_, confirmed)) = &asked {
+        names.add_user(&confirmed.user);
+    }
+    if choice.excludes(&names) || !choice.takes(&names) {
+        let unheard = asked.as_ref().err().filter(|not| NOT_ASKED.contains(&not.reason));
+        let not_asked = unheard.map(|not| format!("{id} ({})", not.message));
+        return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(), names) };
+    }
+    let (account, confirmed) = match asked {
+        Ok(confirmed) => confirmed,
+        Err(not) => return answered(Answer::Not(not), names),
+    };
+    match judge(world, choice, taken, candidate, bars, account, &confirmed).await {
+        Ok(sinks) => answered(Answer::Due(confirmed, sinks), names),
+        Err(not) => Considered { confirmed: Some(confirmed), ..answered(Answer::Not(not), names) },
+    }
+}
+
+/// Whether a key is due, as far as that is a matter of time.
+async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Not> {
+    let Confirmed { user, key, keys, .. } = confirmed;
+    let age = keys.at.since(key.created);
+    if !choice.older_than.is_zero() {
+        if age >= choice.older_than {
+            return Ok(());
+        }
+        let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
+        return Err(Not::left("not-due", message));
+    }
+    if taken.made_by_campaign.contains(&key.id) {
+        return Err(Not::left("made-lately", "a campaign that was not complete when this run began has made it"));
+    }
+    let Some(made) = taken.made.as_ref().filter(|_| !choice.again && age < MADE_LATELY) else { return Ok(()) };
+    match made.made_for(user).await {
+        Ok(made) if !made.contains(&key.id) => Ok(()),
+        Ok(_) => {
+            let message = "rotator made it less than 20 hours ago; --older-than 0s rotates it all the same";
+            Err(Not::left("made-lately", message))
+        }
+        Err(why) => {
+            Err(Not::look_again("made-lately", format!("the journal does not say whether rotator made it: {why}")))
+        }
+    }
+}
+
+async fn judge(
+    world: &World,
+    choice: &Choice,
+    taken: &Taken,
+    candidate: &Candidate,
+    bars: Bars<'_>,
+    account: &Account,
+    confirmed: &Confirmed,
+) -> Result<Vec<Follower>, Not> {
+    let id = &candidate.key_id;
+    let Confirmed { user, key, keys, .. } = confirmed;
+    if key.status != KeyStatus::Active {
+        let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
+        return Err(Not::left("inactive", message));
+    }
+    check_age(choice, taken, confirmed).await?;
+    if taken.users.contains(&(confirmed.account.clone(), user.clone())) {
+        let message = format!("a rotation of another key of {user} is in flight");
+        return Err(Not::needs_a_person("user-in-flight", message));
+    }
+    if let Some(entries) = bars.elsewhere {
+        let message = format!(
+            "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
+             entry first",
+            entries.join(", ")
+        );
+        return Err(Not::needs_a_person("named-elsewhere", message));
+    }
+    if let [first, others @ ..] = bars.unread {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        let message = format!(
+            "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
+             readable, or cover it by `[policy] unread_ok` if it holds no key"
+        );
+        return Err(Not::needs_a_person("unreadable-elsewhere", message));
+    }
+    if let Some(why) = bars.fixed {
+        let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
+        return Err(Not::needs_a_person("read-only", message));
+    }
+    let sinks = followers(world, &candidate.places).map_err(|why| {
+        let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
+        Not::needs_a_person("sink-unavailable", message)
+    })?;
+    if let Some(why) = forsaken(world, &taken.in_sinks, id, &candidate.places) {
+        return Err(Not::needs_a_person("sink-forsaken", why));
+    }
+    room(account, choice, user, keys, id).await?;
+    Ok(sinks)
+}
+
+/// IAM allows a user two keys; the second place has to be free.
+async fn room(
+    account: &Account,
+    choice: &Choice,
+    user: &UserName,
+    keys: &KeysSeen,
+    id: &AccessKeyId,
+) -> Result<(), Not> {
+    let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
+    let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
+    if deletable && keys.ids().len() == 2 {
+        return Ok(());
+    }
+    let last_used = || account.ports.iam.last_used(&spare.id);
+    let used = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
+    let used = match used {
+        Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
+        Ok(None) | Err(_) => "last use unknown".to_owned(),
+    };
+    let message = format!(
+        "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): delete it \
+         if nothing needs it (aws iam delete-access-key --user-name {user} --access-key-id {}), or set `[policy] \
+         spare_key = \"delete-inactive\"` and deactivate it; if rotator made one of the two and its journal was lost, \
+         name the journal with --journal",
+        spare.id,
+        spare.status.name(),
+        spare.created,
+        spare.id
+    );
+    Err(Not::needs_a_person(TWO_KEYS, message))
+}

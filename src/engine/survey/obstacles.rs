@@ -1,0 +1,107 @@
+//! What of the stores stands in the way of a rotation: entries that name the key and cannot be rewritten, entries that may
+//! name it and cannot be read, places that are not rotator's to write. Better known before a create than after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::discovery::{Candidate, Needles, Searched as SearchedValue, Source, StoredEntry};
+use crate::engine::observe::large::{STOPPED, WhileTimeIsLeft};
+use crate::engine::session::World;
+use crate::ports::secret_store::LargeValue;
+use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::secret::SecretValue;
+
+/// Entries that something else rewrites, and what.
+pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
+
+/// What of the stores stands in the way of a rotation.
+pub(super) struct Bars<'a> {
+    /// Entries that name the key and are none of its places.
+    pub(super) elsewhere: Option<&'a Vec<String>>,
+    /// Entries that may name any key, and why.
+    pub(super) unread: &'a [String],
+    /// A place that must not be written, and why.
+    pub(super) fixed: Option<String>,
+}
+
+/// A place of the candidate's that must not be written, and why.
+pub(super) fn fixed(world: &World, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
+    candidate.places.iter().find_map(|place| {
+        if world.store(&place.store).is_some_and(|store| store.capabilities().read_only) {
+            return Some(format!("{} stands in {}, which rotator may only read", place.id, place.store));
+        }
+        let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
+        why.map(|why| format!("{} is not rotator's to write: {why}", world.describe(&place.store, &place.id)))
+    })
+}
+
+/// An entry whose value is not in memory.
+pub(super) struct LargeEntry {
+    pub(super) store: StoreName,
+    pub(super) name: EntryName,
+    pub(super) value: LargeValue,
+}
+
+/// Where a value is.
+enum In<'a> {
+    Memory(&'a SecretValue),
+    Store(&'a LargeValue),
+    Nothing,
+}
+
+/// What of the needles the value names, and why there may be more.
+fn of_value<'n>(needles: &'n Needles, value: &dyn Source) -> (BTreeSet<&'n AccessKeyId>, Option<String>) {
+    let SearchedValue { named, unopened } = needles.search(value);
+    (named, unopened.map(|why| why.to_string()))
+}
+
+/// What the search for the candidates' keys in all entries found.
+#[derive(Default)]
+pub(super) struct Searched {
+    /// Entries that name a candidate's key and are none of its places, or name it in their own name.
+    pub(super) elsewhere: BTreeMap<AccessKeyId, Vec<String>>,
+    /// Entries that could not be read to their end.
+    pub(super) unopened: Vec<(StoreName, EntryName, String)>,
+}
+
+/// Searches all `entries` and the `large` ones, and of `unread` ones the names.
+pub(super) fn search(
+    world: &World,
+    entries: &[StoredEntry],
+    large: &[LargeEntry],
+    unread: &[(StoreName, EntryName)],
+    candidates: &[Candidate],
+) -> Searched {
+    let needles = Needles::new(candidates.iter().map(|candidate| &candidate.key_id));
+    let by_key: BTreeMap<&AccessKeyId, &Candidate> =
+        candidates.iter().map(|candidate| (&candidate.key_id, candidate)).collect();
+    let mut searched = Searched::default();
+    let values = entries.iter().map(|entry| (&entry.store, &entry.name, In::Memory(&entry.value)));
+    let large = large.iter().map(|entry| (&entry.store, &entry.name, In::Store(&entry.value)));
+    let unread = unread.iter().map(|(store, name)| (store, name, In::Nothing));
+    for (store, name, value) in values.chain(large).chain(unread) {
+        let (in_value, unopened) = match value {
+            In::Memory(_) if world.stop.time_is_over(&*world.ports.clock) => {
+                (BTreeSet::new(), Some(STOPPED.to_owned()))
+            }
+            In::Memory(value) => of_value(&needles, value),
+            In::Store(value) => match value.open() {
+                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, world)),
+                Err(why) => (BTreeSet::new(), Some(why)),
+            },
+            In::Nothing => (BTreeSet::new(), None),
+        };
+        searched.unopened.extend(unopened.map(|why| (store.clone(), name.clone(), why)));
+        let is_place = |key: &AccessKeyId| {
+            let mut places = by_key[key].places.iter().filter(|place| place.store == *store);
+            places.any(|place| place.id.entry == *name || place.secret.entry == *name)
+        };
+        let mut named: BTreeMap<&AccessKeyId, &str> =
+            needles.in_name(name).into_iter().map(|key| (key, " (in its name)")).collect();
+        named.extend(in_value.into_iter().filter(|key| !is_place(key)).map(|key| (key, "")));
+        for (key, how) in named {
+            let label = format!("{}{how}", world.describe(store, name));
+            searched.elsewhere.entry(key.clone()).or_default().push(label);
+        }
+    }
+    searched
+}

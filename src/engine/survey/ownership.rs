@@ -1,0 +1,242 @@
+//! Whose key it is: of which account, and of which user, confirmed by IAM's own list before anything changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::consider::Not;
+use super::owner_rule::Owner;
+use crate::discovery::{Candidate, Place};
+use crate::engine::accounts::Account;
+use crate::engine::rate_limit::Operation;
+use crate::engine::session::World;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::rotation::known::{KeySeen, KeysSeen};
+use crate::rotation::name::{AccountId, UserName};
+
+/// The reason of a key that IAM says is a user's, and does not list for that user.
+pub(in crate::engine) const NOT_LISTED_YET: &str = "not-listed-yet";
+
+/// A key that IAM lists for a user.
+pub(super) struct Confirmed {
+    /// The user's account.
+    pub(super) account: AccountId,
+    /// Whose it is.
+    pub(super) user: UserName,
+    /// The key.
+    pub(super) key: KeySeen,
+    /// All keys of the user.
+    pub(super) keys: KeysSeen,
+}
+
+/// The keys of users as IAM listed them in one survey: each user is asked for once, however many pairs lead to it.
+#[derive(Default)]
+pub(super) struct Lists(Mutex<BTreeMap<(AccountId, UserName), Arc<List>>>);
+
+/// Asked for once; others wait for the same answer.
+type List = OnceCell<Result<KeysSeen, CallError>>;
+
+impl Lists {
+    async fn of(&self, world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+        let whose = (account.caller.account.clone(), user.clone());
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(whose).or_default().clone();
+        asked.get_or_init(|| list(world, account, user)).await.clone()
+    }
+}
+
+/// Asks whose key it is.
+pub(super) async fn confirm<'a>(
+    world: &'a World,
+    lists: &Lists,
+    owner: &Owner,
+    candidate: &Candidate,
+) -> Result<(&'a Account, Confirmed), Not> {
+    let account = account_of(world, candidate).await?;
+    let (user, keys) = user_of(world, lists, account, owner, candidate).await?;
+    let Some(key) = keys.find(&candidate.key_id).cloned() else {
+        return Err(stale(candidate, &user, None));
+    };
+    Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys }))
+}
+
+/// The account that the key is of. Where only one is configured, its list of keys tells.
+async fn account_of<'a>(world: &'a World, candidate: &Candidate) -> Result<&'a Account, Not> {
+    let (accounts, key) = (&world.accounts, &candidate.key_id);
+    let account = match accounts.arrived() {
+        [only] if !accounts.are_several() => only,
+        _ => match accounts.account_of(key).await {
+            Ok(Some(id)) => accounts.of(&id).ok_or_else(|| not_ours(world, &id))?,
+            Ok(None) => return Err(Not::left("unknown-to-iam", "AWS does not know to which account it belongs")),
+            Err(error) => {
+                let message = format!("AWS did not say to which account it belongs: {}", error.message);
+                if error.kind == CallErrorKind::Credentials {
+                    return Err(Not::look_again("account-unknown", message));
+                }
+                return Err(Not::needs_a_person("account-unknown", message));
+            }
+        },
+    };
+    if let Some(place) = candidate.places.iter().find(|place| !account.ports.covers.holds(place)) {
+        return Err(elsewhere(world, account, place));
+    }
+    Ok(account)
+}
+
+fn not_ours(world: &World, id: &AccountId) -> Not {
+    match world.accounts.why_absent(id) {
+        Some(error) => {
+            let message = format!("it belongs to account {id}, which cannot be used: {error}");
+            match world.failures.any() && error.kind == CallErrorKind::Credentials {
+                true => Not::look_again("account-failed", message),
+                false => Not::needs_a_person("account-failed", message),
+            }
+        }
+        None => Not::left(
+            "other-account",
+            format!("it belongs to account {id}, which is not configured; an [[account]] with id = \"{id}\" would be"),
+        ),
+    }
+}
+
+fn elsewhere(world: &World, account: &Account, place: &Place) -> Not {
+    let where_ = world.describe(&place.store, &place.id);
+    if !world.accounts.are_several() {
+        let message = format!("{where_} is not among the environments and stores of account {}", account.ports.label);
+        return Not::left("not-covered", message);
+    }
+    let message = format!(
+        "{where_} names a key of account {}, which is not configured to have keys there: correct the entry, or the \
+         environments and stores of that [[account]]",
+        account.ports.label
+    );
+    Not::needs_a_person("not-covered", message)
+}
+
+/// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
+async fn user_of(
+    world: &World,
+    lists: &Lists,
+    account: &Account,
+    owner: &Owner,
+    candidate: &Candidate,
+) -> Result<(UserName, KeysSeen), Not> {
+    let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
+    let mut absent = None;
+    for user in &named {
+        match lists.of(world, account, user).await {
+            Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
+            Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
+            Err(error) if error.kind == CallErrorKind::Invalid => {}
+            Err(error) => return Err(not_listed(error)),
+        }
+    }
+    let last_used = || account.ports.iam.last_used(&candidate.key_id);
+    let whose = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
+    let said = match whose {
+        Ok(Some(used)) => used.user,
+        Ok(None) => None,
+        // The list is the stronger source: it says that the user is there, and the key is not.
+        Err(error) => {
+            return Err(match absent {
+                Some((user, _)) => stale(candidate, &user, Some(&error)),
+                None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => {
+                    Not::look_again("iam-failed", error.message)
+                }
+                None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
+            });
+        }
+    };
+    match said {
+        // Names of users are unique whatever their case, and how it is written is IAM's to say.
+        Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
+            match lists.of(world, account, &user).await {
+                Ok(keys) if keys.find(&candidate.key_id).is_some() => Ok((user, keys)),
+                Ok(_) => Err(not_listed_yet(&user)),
+                Err(error) => Err(not_listed(error)),
+            }
+        }
+        Some(user) if named.contains(&user) => Err(not_listed_yet(&user)),
+        Some(user) if absent.is_none() => Err(renamed(candidate, &named, &user)),
+        Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
+        None => match absent {
+            Some(confirmed) => Ok(confirmed),
+            None => Err(Not::left(
+                "unknown-to-iam",
+                format!(
+                    "account {} has no such key{}: it belongs to another account, or is gone",
+                    account.caller.account,
+                    named.first().map(|user| format!(", and no user {user}")).unwrap_or_default()
+                ),
+            )),
+        },
+    }
+}
+
+/// IAM's list could not be had. What fails rotator's own credentials says nothing of the key.
+fn not_listed(error: CallError) -> Not {
+    match error.kind {
+        CallErrorKind::Credentials => Not::look_again("iam-failed", error.message),
+        CallErrorKind::Throttled
+        | CallErrorKind::Unavailable
+        | CallErrorKind::Denied
+        | CallErrorKind::Invalid
+        | CallErrorKind::NoSuchEntity
+        | CallErrorKind::Other => Not::needs_a_person("iam-failed", error.message),
+    }
+}
+
+/// IAM is eventually consistent: one of its two answers is behind.
+fn not_listed_yet(user: &UserName) -> Not {
+    Not::look_again(NOT_LISTED_YET, format!("IAM says that it is {user}'s, and does not list it for {user} yet"))
+}
+
+/// No user has the name that the entry leads to, and the key is another's.
+fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -> Not {
+    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(" or ");
+    let line = candidate.places.first().map(|place| Owner::suggestion(place, Some(user))).unwrap_or_default();
+    let message = format!(
+        "IAM has no user {named}, to whom its entry leads, and says that the key is {user}'s: the user was renamed, or \
+         [owner] leads to a wrong name; set `{line}` in rotator.toml (or [owner] from = \"aws\", which follows a rename), \
+         then `rotator run`"
+    );
+    Not::needs_a_person("owner-unknown", message)
+}
+
+/// IAM's list has the user, and not the key. What else IAM would not say does not change that.
+fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) -> Not {
+    let key = &candidate.key_id;
+    let more = match refused {
+        Some(error) => format!("; whether it is another user's could not be asked ({})", error.message),
+        None => String::new(),
+    };
+    let message = format!(
+        "the entry is stale: IAM has user {user}, and the user has no key {key} any more; correct or remove the entry{more}"
+    );
+    Not::left("not-confirmed", message)
+}
+
+fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Not {
+    let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(", ");
+    let line = candidate.places.first().map(|place| Owner::suggestion(place, said)).unwrap_or_default();
+    let message = match said {
+        Some(user) => format!(
+            "its entry names the owner {named}, but IAM says that the key is {user}'s; set `{line}` in rotator.toml{more}"
+        ),
+        None if named.is_empty() => format!(
+            "IAM does not say whose key it is: the key may not exist any more, or the policy does not allow the question{more}"
+        ),
+        None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
+    };
+    Not::needs_a_person("owner-unknown", message)
+}
+
+async fn list(world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+    let mut keys = account.pace.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
+    keys.at = world.saw_date(keys.at);
+    Ok(keys)
+}
+
+fn is_spelt_otherwise(user: &UserName, named: &BTreeSet<UserName>) -> bool {
+    !named.contains(user) && named.iter().any(|name| name.as_str().eq_ignore_ascii_case(user.as_str()))
+}

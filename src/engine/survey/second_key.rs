@@ -1,0 +1,134 @@
+//! A second active key of a user, which no entry of any store names: what a rotation leaves whose journal was lost, and
+//! what will stand in the way of the next one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::choice::Choice;
+use super::ownership::Confirmed;
+use super::{SECOND_KEY, Taken};
+use crate::engine::rate_limit::Operation;
+use crate::engine::session::World;
+use crate::journal::entry::LeftAloneNote;
+use crate::rotation::known::{KeySeen, KeyStatus};
+use crate::rotation::name::{AccessKeyId, AccountId, UserName};
+use crate::rotation::shell::quoted;
+
+/// One note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
+pub(super) async fn notes(
+    world: &World,
+    choice: &Choice,
+    taken: &Taken,
+    listed: &[Confirmed],
+    found: &BTreeSet<AccessKeyId>,
+) -> Vec<LeftAloneNote> {
+    let mut notes = Vec::new();
+    for (id, (account, user, key)) in second_keys(taken, listed, found) {
+        if world.signs_with(&id) || choice.exclude.match_any([id.as_str()]) {
+            continue;
+        }
+        // Discovery knows fewer forms than the search for a name does. Where that fails, it is no key to tell about.
+        let is_unnamed = |named: Vec<String>| named.is_empty();
+        let seen = world.scans.naming(world, &id, world.ports.clock.monotonic()).await;
+        if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
+            notes.push(note(world, &account, &user, &key).await);
+        }
+    }
+    notes
+}
+
+/// The second keys that no store is known to hold, by id: one for each user.
+fn second_keys(
+    taken: &Taken,
+    listed: &[Confirmed],
+    found: &BTreeSet<AccessKeyId>,
+) -> BTreeMap<AccessKeyId, (AccountId, UserName, KeySeen)> {
+    let mut second = BTreeMap::new();
+    for Confirmed { account, user, key: known, keys } in listed {
+        if known.status != KeyStatus::Active || taken.users.contains(&(account.clone(), user.clone())) {
+            continue;
+        }
+        let unknown =
+            keys.keys.iter().flatten().filter(|key| key.status == KeyStatus::Active && !found.contains(&key.id));
+        second.extend(unknown.map(|key| (key.id.clone(), (account.clone(), user.clone(), key.clone()))));
+    }
+    second
+}
+
+async fn note(world: &World, account: &AccountId, user: &UserName, key: &KeySeen) -> LeftAloneNote {
+    let used = match world.accounts.of(account) {
+        Some(account) => {
+            let last_used = || account.ports.iam.last_used(&key.id);
+            match account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await {
+                Ok(Some(used)) => {
+                    used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at))
+                }
+                Ok(None) | Err(_) => "last use unknown".to_owned(),
+            }
+        }
+        None => "last use unknown".to_owned(),
+    };
+    LeftAloneNote {
+        key_id: Some(key.id.clone()),
+        places: Vec::new(),
+        reason: SECOND_KEY.to_owned(),
+        message: told(user, key, &used),
+        due: true,
+    }
+}
+
+fn told(user: &UserName, key: &KeySeen, used: &str) -> String {
+    let (word, id) = (quoted(user.as_str()), &key.id);
+    format!(
+        "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation cut \
+         short and its journal lost? With that journal, `rotator resume --journal FILE` goes on. Otherwise, if nothing needs \
+         the key, deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive) and \
+         later delete it (aws iam delete-access-key --user-name {word} --access-key-id {id}); if something does, store it or \
+         leave it out with --exclude {id}",
+        key.created
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rotation::known::KeysSeen;
+    use crate::rotation::policy::Timestamp;
+    use crate::rotation::shell::real::{HOSTILE, assert_says};
+
+    fn key(letter: char, status: KeyStatus) -> KeySeen {
+        let id = AccessKeyId::new(format!("AKIAABCDEFGHIJKLMNO{letter}")).expect("valid");
+        KeySeen { id, status, created: Timestamp::from_unix_seconds(1_700_000_000) }
+    }
+
+    #[test]
+    fn the_commands_name_the_user_whatever_its_name() {
+        let key = key('A', KeyStatus::Active);
+        for user in HOSTILE {
+            let message = told(&UserName::new(user).expect("valid"), &key, "never used");
+            let words = |verb| ["aws", "iam", verb, "--user-name", user, "--access-key-id", key.id.as_str()];
+            let inactive = [&words("update-access-key")[..], &["--status", "Inactive"]].concat();
+            let (deactivate, delete) = message.split_once(" and later").expect("two commands");
+            assert_says(deactivate, ")", &inactive);
+            assert_says(delete, "); if something does", &words("delete-access-key"));
+        }
+    }
+
+    #[test]
+    fn only_an_active_key_that_no_store_holds_is_told_of() {
+        let now = Timestamp::from_unix_seconds(1_700_000_000);
+        let (account, user) = (AccountId::new("123456789012").expect("valid"), UserName::new("u").expect("valid"));
+        let stored = key('A', KeyStatus::Active);
+        let confirmed = |other: KeySeen| {
+            let keys = KeysSeen { at: now, keys: Some(vec![stored.clone(), other]) };
+            vec![Confirmed { account: account.clone(), user: user.clone(), key: stored.clone(), keys }]
+        };
+        let found = BTreeSet::from([stored.id.clone(), key('C', KeyStatus::Active).id]);
+        let told = |taken: &Taken, other| second_keys(taken, &confirmed(other), &found).len();
+        let nothing = Taken::default();
+        assert_eq!(told(&nothing, key('B', KeyStatus::Active)), 1);
+        assert_eq!(told(&nothing, key('B', KeyStatus::Inactive)), 0);
+        assert_eq!(told(&nothing, key('C', KeyStatus::Active)), 0, "a store holds it");
+        let in_flight = Taken { users: [(account.clone(), user.clone())].into(), ..Taken::default() };
+        assert_eq!(told(&in_flight, key('B', KeyStatus::Active)), 0, "a rotation knows it");
+    }
+}
