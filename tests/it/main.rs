@@ -12,6 +12,7 @@ mod journal_form;
 mod leaks;
 mod moto_limits;
 mod promises;
+mod prose;
 mod protocol_model;
 mod removals;
 mod reports;

@@ -40,7 +40,7 @@ fn has_test(source: &str, name: &str) -> bool {
 }
 
 /// Every Markdown file below this folder.
-fn documents(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn documents(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path()) {
         if path.is_dir() {
