@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | [`rotation`], [`discovery`] | pure: the machine; finding and splicing keys |
 //! | 1 | [`journal`] | the write-ahead rule and its door |
-//! | 2 | [`ports`] | what the drive asks of IAM, STS, a store and a sink |
+//! | 2 | [`ports`] | what the engine asks of IAM, STS, a store and a sink |
 //! | 3 | [`engine`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
 //! | 4 | [`cli`] | words, arguments, exit codes |
 //!

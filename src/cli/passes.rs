@@ -14,7 +14,7 @@ use super::wiring::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::CampaignError;
 use crate::engine::own_credentials::{Pass, TRY_AGAIN, until_they_work};
 use crate::engine::report::{Report, with_causes};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::Unmatched;
 use crate::journal::clock::Clock;
@@ -33,17 +33,17 @@ impl Passes<'_> {
     /// credentials as they are by then, for as long as these fail. What came of the last pass.
     pub(in crate::cli) async fn make(
         &self,
-        mut work: impl AsyncFnMut(Arc<World>, &mut Report) -> Result<(), CliError>,
+        mut work: impl AsyncFnMut(Arc<Session>, &mut Report) -> Result<(), CliError>,
     ) -> (Report, Option<CliError>) {
         let &Self { context, config, clock, stop, wait } = self;
         let mut touched = BTreeSet::new();
         let pass = async || {
             let (mut report, mut failures) = (Report::default(), None);
             let done = async {
-                let arriving = wiring::arrive(config, &context.given, clock, stop, wait, context.terminal);
-                let world = Box::pin(arriving).await?;
-                failures = Some(world.failures.clone());
-                work(world, &mut report).await
+                let connecting = wiring::connect(config, &context.given, clock, stop, wait, context.terminal);
+                let session = Box::pin(connecting).await?;
+                failures = Some(session.failures.clone());
+                work(session, &mut report).await
             };
             let failure = Box::pin(done).await.err();
             touched.extend(std::mem::take(&mut report.touched));

@@ -7,8 +7,8 @@ use globset::GlobSet;
 use tokio::sync::Semaphore;
 
 use super::own_credentials::{Failures, Own, guard_account};
-use super::rate_limit::{Operation, Pace};
-use super::session::{ArriveError, Manner};
+use super::rate_limit::{Operation, RateLimiter};
+use super::session::{EngineOptions, SessionError};
 use crate::discovery::Place;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -80,90 +80,93 @@ pub struct Account {
     /// Who we are there.
     pub caller: Caller,
     /// Its pacer: IAM's quota is an account's own.
-    pub pace: Pace,
+    pub limiter: RateLimiter,
     /// The credentials that its calls are made with.
     pub(super) own: Arc<Own>,
 }
 
 /// Every configured account.
 pub struct Accounts {
-    arrived: Vec<Account>,
+    reachable: Vec<Account>,
     /// Those that did not answer, or are others than was said, and why.
-    absent: Vec<(Label, CallError)>,
+    unreachable: Vec<(Label, CallError)>,
 }
 
 impl Accounts {
     /// Asks each who we are there. `slots` bounds the calls in flight in all of them.
     ///
     /// # Errors
-    /// [`ArriveError`] if none answers, or two are one.
-    pub(super) async fn arrive(
+    /// [`SessionError`] if none answers, or two are one.
+    pub(super) async fn connect(
         configured: Vec<AccountPorts>,
-        manner: &Manner,
+        options: &EngineOptions,
         slots: &Arc<Semaphore>,
         clock: &Arc<dyn Clock>,
         failures: &Arc<Failures>,
-    ) -> Result<Self, ArriveError> {
+    ) -> Result<Self, SessionError> {
         let asked = configured.into_iter().map(|ports| async move {
             let AccountPorts { label, iam, identity, covers } = ports;
             let (iam, identity, own) = guard_account(&label, iam, identity, failures);
             let ports = AccountPorts { label, iam, identity, covers };
-            let pace = Pace::new(slots.clone(), manner.rate, clock.clone());
-            let answer = pace.read(Operation::GetCallerIdentity, || ports.identity.caller()).await;
-            (ports, pace, own, answer)
+            let limiter = RateLimiter::new(slots.clone(), options.rate, clock.clone());
+            let answer = limiter.read(Operation::GetCallerIdentity, || ports.identity.caller()).await;
+            (ports, limiter, own, answer)
         });
-        let mut accounts = Self { arrived: Vec::new(), absent: Vec::new() };
-        for (ports, pace, own, answer) in futures_util::future::join_all(asked).await {
+        let mut accounts = Self { reachable: Vec::new(), unreachable: Vec::new() };
+        for (ports, limiter, own, answer) in futures_util::future::join_all(asked).await {
             let expected = ports.label.id.as_ref();
             match answer {
                 Ok(caller) if expected.is_some_and(|id| *id != caller.account) => {
                     let message = format!("its credentials are of account {} ({})", caller.account, caller.arn);
-                    accounts.absent.push((ports.label, CallError::new(CallErrorKind::Credentials, message)));
+                    accounts.unreachable.push((ports.label, CallError::new(CallErrorKind::Credentials, message)));
                 }
                 Ok(caller) => {
                     if let Some(other) = accounts.of(&caller.account) {
-                        return Err(ArriveError::Twice {
+                        return Err(SessionError::SameAccount {
                             one: other.ports.label.to_string(),
                             other: ports.label.to_string(),
                             account: caller.account,
                         });
                     }
-                    accounts.arrived.push(Account { ports, caller, pace, own });
+                    accounts.reachable.push(Account { ports, caller, limiter, own });
                 }
-                Err(error) => accounts.absent.push((ports.label, error)),
+                Err(error) => accounts.unreachable.push((ports.label, error)),
             }
         }
-        if !accounts.arrived.is_empty() {
-            accounts.absent.iter().for_each(|(label, error)| tracing::warn!("account {label} cannot be used: {error}"));
+        if !accounts.reachable.is_empty() {
+            accounts
+                .unreachable
+                .iter()
+                .for_each(|(label, error)| tracing::warn!("account {label} cannot be used: {error}"));
         }
-        match accounts.absent.first() {
-            Some((_, error)) if accounts.arrived.is_empty() => Err(ArriveError::Caller(error.clone())),
+        match accounts.unreachable.first() {
+            Some((_, error)) if accounts.reachable.is_empty() => Err(SessionError::Caller(error.clone())),
             Some(_) | None => Ok(accounts),
         }
     }
 
     /// Those that answered; at least one.
     #[must_use]
-    pub fn arrived(&self) -> &[Account] {
-        &self.arrived
+    pub fn reachable(&self) -> &[Account] {
+        &self.reachable
     }
 
     /// Those that did not, and why.
     #[must_use]
-    pub fn absent(&self) -> &[(Label, CallError)] {
-        &self.absent
+    pub fn unreachable(&self) -> &[(Label, CallError)] {
+        &self.unreachable
     }
 
     /// Whether several are configured.
     #[must_use]
     pub fn are_several(&self) -> bool {
-        self.arrived.len() + self.absent.len() > 1
+        self.reachable.len() + self.unreachable.len() > 1
     }
 
     /// The account of this number.
     #[must_use]
     pub fn of(&self, id: &AccountId) -> Option<&Account> {
-        self.arrived.iter().find(|account| account.caller.account == *id)
+        self.reachable.iter().find(|account| account.caller.account == *id)
     }
 
     /// Whose key it is, by its number: `sts:GetAccessKeyInfo`, asked once for each of AWS's partitions, which know nothing
@@ -174,13 +177,13 @@ impl Accounts {
     pub(super) async fn account_of(&self, key: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
         let mut asked = BTreeSet::new();
         let mut told = Ok(None);
-        for account in &self.arrived {
+        for account in &self.reachable {
             if !asked.insert(account.caller.partition().to_owned()) {
                 continue;
             }
             let ask = || account.ports.identity.account_of(key);
-            match account.pace.read(Operation::GetAccessKeyInfo, ask).await {
-                Ok(Some(id)) if self.of(&id).is_some() || self.why_absent(&id).is_some() => return Ok(Some(id)),
+            match account.limiter.read(Operation::GetAccessKeyInfo, ask).await {
+                Ok(Some(id)) if self.of(&id).is_some() || self.why_unreachable(&id).is_some() => return Ok(Some(id)),
                 Ok(Some(id)) => told = Ok(Some(id)),
                 Ok(None) => {}
                 Err(error) if !matches!(told, Ok(Some(_))) => told = Err(error),
@@ -192,7 +195,7 @@ impl Accounts {
 
     /// Why this account cannot be used, if it is configured and did not answer.
     #[must_use]
-    pub fn why_absent(&self, id: &AccountId) -> Option<&CallError> {
-        self.absent.iter().find(|(label, _)| label.id.as_ref() == Some(id)).map(|(_, error)| error)
+    pub fn why_unreachable(&self, id: &AccountId) -> Option<&CallError> {
+        self.unreachable.iter().find(|(label, _)| label.id.as_ref() == Some(id)).map(|(_, error)| error)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, SemaphorePermit};
 
-use super::rate_limit::{Operation, Pace};
+use super::rate_limit::{Operation, RateLimiter};
 
 /// Within which time all admitted units must get through the rate limit. It is also how old the last read of a final
 /// check may be when its removal is sent.
@@ -49,7 +49,7 @@ impl Queue {
 /// The place of one removal in the queue, and its slot while it is admitted.
 #[must_use]
 pub(super) struct Ticket<'a> {
-    pace: &'a Pace,
+    limiter: &'a RateLimiter,
     number: u64,
     called: Arc<Notify>,
     admitted: bool,
@@ -58,23 +58,23 @@ pub(super) struct Ticket<'a> {
 
 impl<'a> Ticket<'a> {
     /// Takes the next place in the account's queue.
-    pub(super) fn take(pace: &'a Pace) -> Self {
+    pub(super) fn take(limiter: &'a RateLimiter) -> Self {
         let called = Arc::new(Notify::new());
-        let mut units = pace.removals().units();
+        let mut units = limiter.removals().units();
         let number = units.next;
         units.next += 1;
         units.waiting.insert(number, called.clone());
         drop(units);
-        Self { pace, number, called, admitted: false, slot: None }
+        Self { limiter, number, called, admitted: false, slot: None }
     }
 
     /// Waits until this unit is the first that waits and few enough units are admitted. Returns at once if it is
     /// admitted already. `calls`: the calls of the unit, each to be sent once.
     pub(super) async fn admit(&mut self, calls: &[Operation]) {
         while !self.admitted {
-            let most = most_units(self.pace, calls);
+            let most = most_units(self.limiter, calls);
             {
-                let mut units = self.pace.removals().units();
+                let mut units = self.limiter.removals().units();
                 let is_first = units.waiting.first_key_value().is_some_and(|(first, _)| *first == self.number);
                 if is_first && units.admitted < most {
                     units.waiting.remove(&self.number);
@@ -88,7 +88,7 @@ impl<'a> Ticket<'a> {
             }
         }
         if self.slot.is_none() {
-            self.slot = self.pace.slot().await;
+            self.slot = self.limiter.slot().await;
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a> Ticket<'a> {
     pub(super) fn step_back(&mut self) {
         self.slot = None;
         if std::mem::take(&mut self.admitted) {
-            let mut units = self.pace.removals().units();
+            let mut units = self.limiter.removals().units();
             units.admitted = units.admitted.saturating_sub(1);
             units.waiting.insert(self.number, self.called.clone());
             units.wake_first();
@@ -107,7 +107,7 @@ impl<'a> Ticket<'a> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let mut units = self.pace.removals().units();
+        let mut units = self.limiter.removals().units();
         units.waiting.remove(&self.number);
         if self.admitted {
             units.admitted = units.admitted.saturating_sub(1);
@@ -118,8 +118,8 @@ impl Drop for Ticket<'_> {
 
 /// How many units of these calls get through within [`SENT_WITHIN`] at the current rate of the slowest operation. At
 /// least one. Without a rate limit only the slots bound them.
-fn most_units(pace: &Pace, calls: &[Operation]) -> usize {
-    let slowest = calls.iter().filter_map(|operation| pace.rate(*operation)).reduce(f64::min);
+fn most_units(limiter: &RateLimiter, calls: &[Operation]) -> usize {
+    let slowest = calls.iter().filter_map(|operation| limiter.rate(*operation)).reduce(f64::min);
     slowest.map_or(usize::MAX, |rate| units_within(rate, calls.len()))
 }
 

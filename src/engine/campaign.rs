@@ -18,10 +18,10 @@ use uuid::Uuid;
 use self::closing::gave_up;
 use self::failing::take_down;
 use self::old_pair::{Tried, prove_old};
+use super::executor::advance;
 use super::executor::effects::unless_stopped;
-use super::executor::visit;
 use super::report::{Opening, Report, collect, collect_opened};
-use super::session::World;
+use super::session::Session;
 use super::sinks::in_sinks;
 use super::survey::choice::{Choice, Names, Unmatched};
 use super::survey::{Due, Survey, Taken, place_notes, survey};
@@ -68,17 +68,17 @@ pub struct Plan {
     pub left_alone: Vec<LeftAloneNote>,
 }
 
-/// The drive over many rotations.
-pub struct Drive {
-    pub(in crate::engine) world: Arc<World>,
+/// The engine over many rotations.
+pub struct Engine {
+    pub(in crate::engine) session: Arc<Session>,
     pub(in crate::engine) journal: Journal,
 }
 
-impl Drive {
-    /// A drive through this world, kept in this journal.
+impl Engine {
+    /// An engine for this session, which keeps its record in this journal.
     #[must_use]
-    pub const fn new(world: Arc<World>, journal: Journal) -> Self {
-        Self { world, journal }
+    pub const fn new(session: Arc<Session>, journal: Journal) -> Self {
+        Self { session, journal }
     }
 
     /// Takes what is in flight as far as it goes now; opens nothing. `ids`: only these.
@@ -89,7 +89,7 @@ impl Drive {
         let mut report = Report::default();
         self.finish_in_flight(ids, &mut report).await?;
         self.settle_in_flight(&mut report).await?;
-        report.stopped = self.world.stop.asked();
+        report.stopped = self.session.stop.asked();
         Ok(report)
     }
 
@@ -117,10 +117,10 @@ impl Drive {
             open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
         let mut tasks = JoinSet::new();
         for id in wanted {
-            let (world, journal) = (self.world.clone(), self.journal.clone());
+            let (session, journal) = (self.session.clone(), self.journal.clone());
             tasks.spawn(async move {
                 let result = match journal.replay(id).await {
-                    Ok(journal) => Box::pin(visit(&world, journal, None)).await,
+                    Ok(journal) => Box::pin(advance(&session, journal, None)).await,
                     Err(error) => Err(error),
                 };
                 (id, result)
@@ -128,7 +128,7 @@ impl Drive {
         }
         collect(tasks, report).await;
         // Also those of rotations that have just closed: the next run may be far off.
-        if self.world.stop.asked() { Ok(()) } else { self.tell_late_keys(report).await }
+        if self.session.stop.asked() { Ok(()) } else { self.tell_late_keys(report).await }
     }
 
     /// Opens a rotation for each key that is due, and takes all as far as they go now.
@@ -147,7 +147,7 @@ impl Drive {
         let Some(mut survey) = looking.await? else { return Ok(()) };
         let seen = survey.keys();
         let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
-        let now = self.world.aws_now();
+        let now = self.session.aws_now();
         failing::ask_about_contradictions(&mut survey, &failing, now);
         let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
         let before: Vec<Summary> = match &open {
@@ -158,7 +158,7 @@ impl Drive {
         let kept =
             open.as_ref().map(|campaign| kept(campaign, &before, &passed_over, &mut left_alone)).unwrap_or_default();
         // What rotator's own credentials kept from being asked is no failure of a key.
-        for (key, why) in unconfirmed.iter().filter(|_| !self.world.failures.any()) {
+        for (key, why) in unconfirmed.iter().filter(|_| !self.session.failures.any()) {
             report.failed(key, why, false);
         }
 
@@ -219,7 +219,7 @@ impl Drive {
     ) -> Result<Option<Survey>, CampaignError> {
         let surveying = Box::pin(self.survey(choice, campaign, &report.touched));
         // It changes nothing, and hundreds of questions may be in the queue.
-        let Some(survey) = unless_stopped(&self.world, surveying).await else {
+        let Some(survey) = unless_stopped(&self.session, surveying).await else {
             report.stopped = true;
             self.settle_in_flight(report).await?;
             return Ok(None);
@@ -249,14 +249,14 @@ impl Drive {
             // Also what has just been finished was in flight when this run began.
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
         }
-        if !self.world.ports.sinks.is_empty() {
+        if !self.session.ports.sinks.is_empty() {
             let all = store.summaries(Which::All).await?;
             taken.in_sinks = in_sinks(all.iter().map(|summary| &summary.rotation));
         }
         if let Some(campaign) = campaign {
             taken.made_by_campaign.extend(store.keys_made_by(campaign.id).await?);
         }
-        Ok(survey(&self.world, choice, &taken).await?)
+        Ok(survey(&self.session, choice, &taken).await?)
     }
 
     /// Drives each; which keys have a rotation that did not end `aborted`.
@@ -267,30 +267,30 @@ impl Drive {
         choice: &Choice,
         report: &mut Report,
     ) -> BTreeSet<AccessKeyId> {
-        let in_hand = Arc::new(Semaphore::new(self.world.manner.concurrency.max(1) * IN_HAND_PER_CALL));
+        let in_hand = Arc::new(Semaphore::new(self.session.options.concurrency.max(1) * IN_HAND_PER_CALL));
         let mut tasks = JoinSet::new();
         let mut keys = Vec::new();
         for due in due {
             let id = due.id;
             keys.push((id, due.key.id.clone()));
-            let (world, journal, in_hand) = (self.world.clone(), self.journal.clone(), in_hand.clone());
+            let (session, journal, in_hand) = (self.session.clone(), self.journal.clone(), in_hand.clone());
             let opened = self.opened(campaign, &due, choice);
             let key = due.key.id.clone();
             tasks.spawn(async move {
-                if world.lacks_credentials_for(&due) {
+                if session.lacks_credentials_for(&due) {
                     return (id, Ok(Opening::NoCredentials));
                 }
                 let opened = match opened {
                     Ok(opened) => opened,
                     Err(why) => return (id, Ok(not_opened(&due, why))),
                 };
-                let (old_pair, place) = match prove_old(&world, &due, opened.policy.settle, &in_hand).await {
+                let (old_pair, place) = match prove_old(&session, &due, opened.policy.settle, &in_hand).await {
                     Tried::Proven { old_pair, place } => (old_pair, place),
                     Tried::Left(note) => return (id, Ok(Opening::Left(note))),
                     Tried::NotNow(why) => return (id, Ok(Opening::NotNow(key, why))),
                     Tried::Stopped => return (id, Ok(Opening::Stopped)),
                 };
-                if world.lacks_credentials_for(&due) {
+                if session.lacks_credentials_for(&due) {
                     return (id, Ok(Opening::NoCredentials));
                 }
                 drop(due);
@@ -299,9 +299,9 @@ impl Drive {
                     Err(error) => return (id, Err(error.into())),
                 };
                 let result = match journal.open(id, Opened { old_pair, may_turn_inactive, ..opened }).await {
-                    Ok(journal) => {
-                        Box::pin(visit(&world, journal, place)).await.map(|visit| Opening::Visited(Box::new(visit)))
-                    }
+                    Ok(journal) => Box::pin(advance(&session, journal, place))
+                        .await
+                        .map(|advanced| Opening::Advanced(Box::new(advanced))),
                     Err(error) => Err(error),
                 };
                 (id, result)
@@ -314,7 +314,7 @@ impl Drive {
     fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, CallError> {
         let mut stores = std::collections::BTreeMap::new();
         for place in &due.places {
-            match self.world.stores.get(&place.store) {
+            match self.session.stores.get(&place.store) {
                 Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
                 Some(Err(error)) => {
                     let said = format!("store {} does not say which one it is: {}", place.store, error.message);

@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::accounts::Label;
-use super::executor::{Left, Visitor};
-use super::session::World;
+use super::session::Session;
 use super::shutdown::Stop;
 use super::survey::Due;
 use crate::journal::clock::Clock;
@@ -19,7 +18,7 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::ports::identity::{Caller, Identity, WhoIs};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
-use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Intent};
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::KeysSeen;
 use crate::rotation::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
@@ -261,7 +260,7 @@ impl SecretStore for Guarded<dyn SecretStore> {
     }
 }
 
-impl World {
+impl Session {
     /// Why this rotation cannot go on, where the credentials of its account or of one of its stores have failed.
     #[must_use]
     pub fn lacks_credentials(&self, rotation: &Rotation) -> Option<String> {
@@ -284,30 +283,6 @@ impl World {
     /// The same of a store.
     pub(super) fn store_failed(&self, store: &StoreName) -> Option<String> {
         self.own_of_stores.get(store)?.failed().map(str::to_owned)
-    }
-}
-
-impl Visitor<'_> {
-    /// Why an effect cannot be asked for. A write needs its stores only, and a removal rests on what they hold.
-    pub(super) fn cannot_sign(&self, rotation: &Rotation, intent: &Intent) -> Option<String> {
-        let store = || rotation.opened.stores.keys().find_map(|store| self.world.store_failed(store));
-        let account = || self.world.account_failed(&rotation.opened.account);
-        match intent {
-            Intent::WriteSink { .. } => None,
-            Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore => store(),
-            Intent::ReactivateOld | Intent::ReactivateNew { .. } => account(),
-            Intent::CreateNew { .. }
-            | Intent::DeactivateOld
-            | Intent::DeactivateNew { .. }
-            | Intent::DeleteOld
-            | Intent::DiscardNew { .. }
-            | Intent::DeleteNamed { .. } => account().or_else(store),
-        }
-    }
-
-    /// How a rotation is left whose account gave no answer.
-    pub(super) fn why_left(&self, rotation: &Rotation, why: String) -> Left {
-        self.world.lacks_credentials(rotation).map_or(Left::Failing(why), Left::NoCredentials)
     }
 }
 

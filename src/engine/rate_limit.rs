@@ -95,7 +95,7 @@ impl Lane {
 }
 
 /// The pacer. One per account, and one for the stores; all share their slots.
-pub struct Pace {
+pub struct RateLimiter {
     slots: Arc<Semaphore>,
     lanes: Mutex<HashMap<Operation, Lane>>,
     clock: Arc<dyn Clock>,
@@ -105,14 +105,14 @@ pub struct Pace {
 
 /// The right to make one call now.
 #[must_use]
-pub struct Turn<'a> {
-    pace: &'a Pace,
+pub struct Permit<'a> {
+    limiter: &'a RateLimiter,
     operation: Operation,
     sent: Duration,
     _slot: Option<SemaphorePermit<'a>>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// As many calls in flight as there are `slots`, and of one operation at most `rate` calls a second.
     #[must_use]
     pub fn new(slots: Arc<Semaphore>, rate: Option<f64>, clock: Arc<dyn Clock>) -> Self {
@@ -144,12 +144,12 @@ impl Pace {
     }
 
     /// Waits for a turn. The wait for the lane's gap holds no slot.
-    pub async fn turn(&self, operation: Operation) -> Turn<'_> {
-        self.turn_of(Priority::Ordinary, operation).await
+    pub async fn acquire(&self, operation: Operation) -> Permit<'_> {
+        self.acquire_for(Priority::Ordinary, operation).await
     }
 
     /// The same, for a call of this priority.
-    pub(super) async fn turn_of(&self, priority: Priority, operation: Operation) -> Turn<'_> {
+    pub(super) async fn acquire_for(&self, priority: Priority, operation: Operation) -> Permit<'_> {
         let first = priority != Priority::Ordinary;
         let _waiting = first.then(|| FirstInLane::new(self, operation));
         let queue = self.lanes().entry(operation).or_default().queues[usize::from(first)].clone();
@@ -176,7 +176,7 @@ impl Pace {
                     Priority::Ordinary => self.slot().await,
                     Priority::Removal | Priority::Scan => None,
                 };
-                return Turn { pace: self, operation, sent: self.clock.monotonic(), _slot: slot };
+                return Permit { limiter: self, operation, sent: self.clock.monotonic(), _slot: slot };
             }
             self.clock.sleep(wait).await;
         }
@@ -213,9 +213,9 @@ impl Pace {
         let mut backoff = FIRST_BACKOFF;
         let mut tries = 1;
         loop {
-            let turn = self.turn_of(priority, operation).await;
+            let permit = self.acquire_for(priority, operation).await;
             let answer = call().await;
-            turn.over(matches!(&answer, Err(error) if error.kind == CallErrorKind::Throttled));
+            permit.release(matches!(&answer, Err(error) if error.kind == CallErrorKind::Throttled));
             match answer {
                 Err(error) if error.kind.is_transient() && tries < MOST_TRIES => {
                     tracing::debug!(?operation, tries, "trying again: {error}");
@@ -231,30 +231,30 @@ impl Pace {
 
 /// A call that goes first waits for its operation. Counted until it is dropped.
 struct FirstInLane<'a> {
-    pace: &'a Pace,
+    limiter: &'a RateLimiter,
     operation: Operation,
 }
 
 impl<'a> FirstInLane<'a> {
-    fn new(pace: &'a Pace, operation: Operation) -> Self {
-        pace.lanes().entry(operation).or_default().first += 1;
-        Self { pace, operation }
+    fn new(limiter: &'a RateLimiter, operation: Operation) -> Self {
+        limiter.lanes().entry(operation).or_default().first += 1;
+        Self { limiter, operation }
     }
 }
 
 impl Drop for FirstInLane<'_> {
     fn drop(&mut self) {
-        if let Some(lane) = self.pace.lanes().get_mut(&self.operation) {
+        if let Some(lane) = self.limiter.lanes().get_mut(&self.operation) {
             lane.first = lane.first.saturating_sub(1);
         }
     }
 }
 
-impl Turn<'_> {
+impl Permit<'_> {
     /// The call is over; `throttled` slows the whole lane, anything else speeds it up by a small step.
-    pub fn over(self, throttled: bool) {
-        let now = self.pace.clock.monotonic();
-        let mut lanes = self.pace.lanes();
+    pub fn release(self, throttled: bool) {
+        let now = self.limiter.clock.monotonic();
+        let mut lanes = self.limiter.lanes();
         let lane = lanes.entry(self.operation).or_default();
         if throttled {
             lane.slow_down(now, self.sent);
@@ -264,8 +264,8 @@ impl Turn<'_> {
     }
 
     /// The call is over: an effect.
-    pub fn over_with<T>(self, result: &Result<T, Failure>) {
-        self.over(matches!(result, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Throttled));
+    pub fn release_after<T>(self, result: &Result<T, Failure>) {
+        self.release(matches!(result, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Throttled));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinSet;
 
-use super::executor::{Left, Visit};
+use super::executor::{Advanced, StopReason};
 use crate::journal::entry::LeftAloneNote;
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
@@ -59,7 +59,7 @@ impl Report {
 }
 
 /// Waits for every visit.
-pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, JournalError>)>, report: &mut Report) {
+pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Advanced, JournalError>)>, report: &mut Report) {
     while let Some(joined) = tasks.join_next().await {
         match joined {
             Ok((id, result)) => {
@@ -74,7 +74,7 @@ pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Visit, Journa
 /// What became of a key that was due.
 pub(super) enum Opening {
     /// Its rotation was opened, and visited.
-    Visited(Box<Visit>),
+    Advanced(Box<Advanced>),
     /// It was not opened: an operator has to see to it first.
     Left(Box<LeftAloneNote>),
     /// It was not opened, and the next run tries again: its key, and why, for people.
@@ -100,8 +100,8 @@ pub(super) async fn collect_opened(
                 report.troubles.push((None, why));
             }
             Ok((_, Ok(Opening::Left(note)))) => report.left_alone.push(*note),
-            Ok((id, Ok(Opening::Visited(visit)))) => {
-                if take_in(id, Ok(*visit), report) {
+            Ok((id, Ok(Opening::Advanced(advanced)))) => {
+                if take_in(id, Ok(*advanced), report) {
                     opened.insert(id);
                 }
             }
@@ -122,37 +122,37 @@ fn task_died(error: &tokio::task::JoinError) -> String {
 }
 
 /// Whether the rotation stands: it is open, or ended otherwise than `aborted`.
-fn take_in(id: RotationId, result: Result<Visit, JournalError>, report: &mut Report) -> bool {
+fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut Report) -> bool {
     report.touched.push(id);
-    let visit = match result {
-        Ok(visit) => visit,
+    let advanced = match result {
+        Ok(advanced) => advanced,
         Err(error) => {
             report.troubles.push((Some(id), with_causes(&error)));
             return false;
         }
     };
-    let key = visit.rotation.opened.old_key.clone();
-    match visit.left {
-        Left::Failing(why) => {
+    let key = advanced.rotation.opened.old_key.clone();
+    match advanced.stopped {
+        StopReason::FailedForNow(why) => {
             report.failed(&key, &why, false);
             report.troubles.push((Some(id), why));
         }
         // That is said once, of the run.
-        Left::NoCredentials(_) => {}
+        StopReason::NoCredentials(_) => {}
         // That is said of where rotator was run, not of the key.
-        Left::Elsewhere(why) => report.troubles.push((Some(id), why)),
-        Left::Stopped => report.stopped = true,
-        Left::AtRest | Left::Waiting(_) => {
+        StopReason::WrongSession(why) => report.troubles.push((Some(id), why)),
+        StopReason::Stopped => report.stopped = true,
+        StopReason::AtRest | StopReason::Waiting(_) => {
             report.went.insert(key.clone(), Went::Well);
         }
     }
-    match visit.rotation.standing {
+    match advanced.rotation.standing {
         Standing::Closed { ending: Ending::Aborted } => {
-            let gave_up = visit.rotation.gave_up();
+            let gave_up = advanced.rotation.gave_up();
             if gave_up {
                 report.aborted += 1;
-                let made_a_key = visit.rotation.creates > 0;
-                let why = visit.rotation.last_error.unwrap_or_default();
+                let made_a_key = advanced.rotation.creates > 0;
+                let why = advanced.rotation.last_error.unwrap_or_default();
                 report.failed(&key, &why, made_a_key);
                 report.troubles.push((Some(id), format!("aborted: {why}")));
             }

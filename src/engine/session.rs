@@ -1,4 +1,4 @@
-//! All that the drive works with, put together by whoever calls it.
+//! All that the engine works with, put together by whoever calls it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use tokio::sync::Semaphore;
 
 use super::accounts::{Account, AccountPorts, Accounts};
 use super::aws_clock::AwsClock;
-use super::executor::write_locks::Writers;
+use super::executor::write_locks::WriteLocks;
 use super::observe::scan::Scans;
 use super::own_credentials::{Failures, Own, guard_store};
-use super::rate_limit::{Operation, Pace};
-use super::session_check::Lately;
+use super::rate_limit::{Operation, RateLimiter};
+use super::session_check::RecentChecks;
 use super::shutdown::Stop;
 use super::sinks::{Identities, SinkPorts};
 use crate::journal::clock::Clock;
@@ -41,8 +41,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
-/// How the drive is to behave; not frozen in any rotation.
-pub struct Manner {
+/// How the engine is to behave; not frozen in any rotation.
+pub struct EngineOptions {
     /// Calls in flight.
     pub concurrency: usize,
     /// Calls a second of one operation.
@@ -59,15 +59,15 @@ pub struct Manner {
     pub watcher: Option<Watcher>,
 }
 
-/// Why the drive could not begin.
+/// Why the engine could not begin.
 #[derive(Debug, thiserror::Error)]
-pub enum ArriveError {
+pub enum SessionError {
     /// STS did not say who we are.
     #[error("find out whose credentials are in use: {0}")]
     Caller(#[source] CallError),
     /// Two tables of the configuration are one account.
     #[error("tell the accounts apart: {one} and {other} are both account {account}; configure it once")]
-    Twice {
+    SameAccount {
         /// One of them.
         one: String,
         /// The other.
@@ -78,31 +78,31 @@ pub enum ArriveError {
 }
 
 /// Why a rotation is not at home here.
-pub enum Away<'a> {
+pub enum Mismatch<'a> {
     /// This is another world. For people: what differs, both values named.
-    Elsewhere(String),
+    WrongSession(String),
     /// This is its account, and a store refuses for lack of a right to say which one it is.
-    Refused(&'a Account),
+    StoreDenied(&'a Account),
 }
 
 /// The world, arrived in: who we are and which stores answer is known.
-pub struct World {
+pub struct Session {
     /// The ports.
     pub ports: Ports,
     /// How to behave.
-    pub manner: Manner,
+    pub options: EngineOptions,
     /// Every account.
     pub accounts: Accounts,
     /// The pacer of the stores.
-    pub pace: Pace,
+    pub limiter: RateLimiter,
     /// AWS's clock.
     pub aws_clock: AwsClock,
     /// What was asked lately of accounts and stores.
-    pub lately: Lately,
+    pub recent: RecentChecks,
     /// Scans of every entry.
     pub scans: Scans,
     /// Whose turn it is to write.
-    pub writers: Writers,
+    pub write_locks: WriteLocks,
     /// Whether to stop.
     pub stop: Arc<Stop>,
     /// Which of rotator's own credentials have failed.
@@ -115,7 +115,7 @@ pub struct World {
     pub sinks: Identities,
 }
 
-impl World {
+impl Session {
     /// Returns when a rotation is to be left as it is: at a signal, and with a new key in hand when there is no time
     /// left to store or discard it. What is in doubt then is in the journal.
     pub(super) async fn leaving(&self, in_hand: bool) {
@@ -129,40 +129,40 @@ impl World {
     /// Asks who we are in each account and what each store is.
     ///
     /// # Errors
-    /// [`ArriveError`] if AWS does not answer for any account. A store that does not, or one account of several, is no
+    /// [`SessionError`] if AWS does not answer for any account. A store that does not, or one account of several, is no
     /// error: it harms only its own rotations.
-    pub async fn arrive(mut ports: Ports, manner: Manner, stop: Arc<Stop>) -> Result<Self, ArriveError> {
-        let slots = Arc::new(Semaphore::new(manner.concurrency.max(1)));
+    pub async fn connect(mut ports: Ports, options: EngineOptions, stop: Arc<Stop>) -> Result<Self, SessionError> {
+        let slots = Arc::new(Semaphore::new(options.concurrency.max(1)));
         let configured = std::mem::take(&mut ports.accounts);
         let failures = Arc::new(Failures::default());
-        let accounts = Accounts::arrive(configured, &manner, &slots, &ports.clock, &failures).await?;
+        let accounts = Accounts::connect(configured, &options, &slots, &ports.clock, &failures).await?;
         let guarded: Vec<_> =
             std::mem::take(&mut ports.stores).into_iter().map(|store| guard_store(store, &failures)).collect();
         let own_of_stores = guarded.iter().map(|(store, own)| (store.name().clone(), own.clone())).collect();
         ports.stores = guarded.into_iter().map(|(store, _)| store).collect();
-        let pace = Pace::new(slots, manner.rate, ports.clock.clone());
-        let mut dates = accounts.arrived().iter().map(|account| account.caller.at);
+        let limiter = RateLimiter::new(slots, options.rate, ports.clock.clone());
+        let mut dates = accounts.reachable().iter().map(|account| account.caller.at);
         let aws_clock = AwsClock::new(dates.next().unwrap_or_else(|| ports.clock.now()), ports.clock.monotonic());
         dates.for_each(|at| _ = aws_clock.saw(at, ports.clock.monotonic()));
         let mut stores = BTreeMap::new();
         for store in &ports.stores {
-            let identity = pace.read(Operation::Store, || store.identity()).await;
+            let identity = limiter.read(Operation::Store, || store.identity()).await;
             stores.insert(store.name().clone(), identity);
         }
         let mut sinks = Identities::new();
         for SinkPorts { sink, .. } in &ports.sinks {
-            let identity = pace.read(Operation::Store, || sink.identity()).await;
+            let identity = limiter.read(Operation::Store, || sink.identity()).await;
             sinks.insert(sink.name().clone(), identity);
         }
         Ok(Self {
             ports,
-            manner,
+            options,
             accounts,
-            pace,
+            limiter,
             aws_clock,
-            lately: Lately::default(),
+            recent: RecentChecks::default(),
             scans: Scans::default(),
-            writers: Writers::default(),
+            write_locks: WriteLocks::default(),
             stop,
             failures,
             own_of_stores,
@@ -201,17 +201,17 @@ impl World {
     /// Whether rotator signs with this key anywhere.
     #[must_use]
     pub fn signs_with(&self, key: &AccessKeyId) -> bool {
-        let mut callers = self.accounts.arrived().iter().map(|account| &account.caller);
+        let mut callers = self.accounts.reachable().iter().map(|account| &account.caller);
         self.ports.own_keys.contains(key) || callers.any(|caller| caller.key.as_ref() == Some(key))
     }
 
     /// Whether this is the world the rotation was opened in: "absent", seen from elsewhere, says nothing. Its account.
     ///
     /// # Errors
-    /// [`Away`]: what differs, or that a store refused to say which one it is.
-    pub fn home_of(&self, rotation: &Rotation) -> Result<&Account, Away<'_>> {
+    /// [`Mismatch`]: what differs, or that a store refused to say which one it is.
+    pub fn account_for(&self, rotation: &Rotation) -> Result<&Account, Mismatch<'_>> {
         let opened = &rotation.opened;
-        let account = self.account_of(rotation).map_err(Away::Elsewhere)?;
+        let account = self.configured_account(rotation).map_err(Mismatch::WrongSession)?;
         let mut refused = false;
         for (name, recorded) in &opened.stores {
             let here = match self.stores.get(name) {
@@ -224,24 +224,24 @@ impl World {
                 Some(Err(error)) => format!("cannot be used: {error}"),
                 None => "is not configured".to_owned(),
             };
-            return Err(Away::Elsewhere(elsewhere(rotation, name, &here)));
+            return Err(Mismatch::WrongSession(elsewhere(rotation, name, &here)));
         }
-        if refused { Err(Away::Refused(account)) } else { Ok(account) }
+        if refused { Err(Mismatch::StoreDenied(account)) } else { Ok(account) }
     }
 
-    fn account_of(&self, rotation: &Rotation) -> Result<&Account, String> {
+    fn configured_account(&self, rotation: &Rotation) -> Result<&Account, String> {
         let (id, wanted) = (rotation.id, &rotation.opened.account);
         if let Some(account) = self.accounts.of(wanted) {
             return Ok(account);
         }
         let changed_nothing = format!("nothing was changed; use credentials of {wanted} and run `rotator resume`");
-        let [first, others @ ..] = self.accounts.arrived() else {
+        let [first, others @ ..] = self.accounts.reachable() else {
             return Err(format!("no account answers, and rotation {id} is of account {wanted}: {changed_nothing}"));
         };
         if planted::is(Planted::AccountNotChecked) {
             return Ok(first);
         }
-        if let Some(why) = self.accounts.why_absent(wanted) {
+        if let Some(why) = self.accounts.why_unreachable(wanted) {
             return Err(format!(
                 "rotation {id} is of account {wanted}, which cannot be used ({why}): {changed_nothing}"
             ));

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::accounts::Account;
 use super::aws_clock::CONFIRMED_AFTER;
 use super::rate_limit::Operation;
-use super::session::{World, elsewhere};
+use super::session::{Session, elsewhere};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::name::{StoreIdentity, StoreName};
@@ -24,7 +24,7 @@ const AFTER_NO_ANSWER: Duration = Duration::from_secs(1);
 
 /// What was asked lately.
 #[derive(Debug, Default)]
-pub struct Lately {
+pub struct RecentChecks {
     /// One asks for a second `Date`, the others wait for it.
     dates: Mutex<()>,
     stores: Mutex<BTreeMap<StoreName, (Duration, StoreIdentity)>>,
@@ -33,29 +33,29 @@ pub struct Lately {
 
 /// Why a rotation cannot go on after a sleep.
 #[derive(Debug)]
-pub enum Unsure {
+pub enum CheckError {
     /// Something did not answer; later. For people.
     NoAnswer(String),
     /// A store refuses for lack of a right to say which one it is.
     Denied(Denied),
     /// This is another world. For people.
-    Elsewhere(String),
+    WrongSession(String),
 }
 
-impl World {
+impl Session {
     /// Returns once two answers of AWS agree on the time. The first `Date` of a process has nothing to be compared with, and
     /// a wait that began in another process must not end by one that is wrong.
     ///
     /// # Errors
     /// For people: AWS did not answer, or its answers do not agree.
-    pub async fn two_dates(&self, account: &Account) -> Result<(), String> {
-        let _alone = self.lately.dates.lock().await;
+    pub async fn confirm_time(&self, account: &Account) -> Result<(), String> {
+        let _alone = self.recent.dates.lock().await;
         let mut last = "AWS's answers do not agree on what time it is".to_owned();
         for _ in 0..MOST_DATES {
             if self.aws_clock.is_confirmed() {
                 return Ok(());
             }
-            let asked = account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.caller()).await;
+            let asked = account.limiter.read(Operation::GetCallerIdentity, || account.ports.identity.caller()).await;
             let pause = match asked {
                 Ok(caller) => {
                     self.saw_date(caller.at);
@@ -80,44 +80,44 @@ impl World {
     /// Asks again whose credentials these are and which stores answer.
     ///
     /// # Errors
-    /// [`Unsure`]: nothing may be concluded from what is seen here.
-    pub async fn still_home(&self, rotation: &Rotation, account: &Account) -> Result<(), Unsure> {
+    /// [`CheckError`]: nothing may be concluded from what is seen here.
+    pub async fn still_matches(&self, rotation: &Rotation, account: &Account) -> Result<(), CheckError> {
         self.same_account(rotation, account).await?;
         for (name, recorded) in &rotation.opened.stores {
             let now = self.identity_of(name).await;
             let now = now.map_err(|error| match error.kind {
                 CallErrorKind::Denied => {
                     let resource = format!("the identity of store {name}");
-                    Unsure::Denied(Denied::new(denied::Operation::ReadStore, resource, error.message))
+                    CheckError::Denied(Denied::new(denied::Operation::ReadStore, resource, error.message))
                 }
                 CallErrorKind::Throttled
                 | CallErrorKind::Credentials
                 | CallErrorKind::Unavailable
                 | CallErrorKind::Invalid
                 | CallErrorKind::NoSuchEntity
-                | CallErrorKind::Other => Unsure::NoAnswer(format!("store {name}: {}", error.message)),
+                | CallErrorKind::Other => CheckError::NoAnswer(format!("store {name}: {}", error.message)),
             })?;
             if now != *recorded {
                 let here = format!("is another store now (identity {now}, recorded was {recorded})");
-                return Err(Unsure::Elsewhere(elsewhere(rotation, name, &here)));
+                return Err(CheckError::WrongSession(elsewhere(rotation, name, &here)));
             }
         }
         Ok(())
     }
 
-    async fn same_account(&self, rotation: &Rotation, account: &Account) -> Result<(), Unsure> {
+    async fn same_account(&self, rotation: &Rotation, account: &Account) -> Result<(), CheckError> {
         let (id, wanted) = (rotation.id, &rotation.opened.account);
-        let mut asked = self.lately.accounts.lock().await;
+        let mut asked = self.recent.accounts.lock().await;
         let now = self.ports.clock.monotonic();
         let who = account.caller.arn.clone();
         if asked.get(&who).is_some_and(|at| now.saturating_sub(*at) < SERVES_FOR) {
             return Ok(());
         }
-        let caller = account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.caller()).await;
-        let caller = caller.map_err(|error| Unsure::NoAnswer(error.message))?;
+        let caller = account.limiter.read(Operation::GetCallerIdentity, || account.ports.identity.caller()).await;
+        let caller = caller.map_err(|error| CheckError::NoAnswer(error.message))?;
         self.saw_date(caller.at);
         if caller.account != *wanted {
-            return Err(Unsure::Elsewhere(format!(
+            return Err(CheckError::WrongSession(format!(
                 "the credentials in use are of account {} ({}) now, but rotation {id} is of account {wanted}: nothing \
                  was changed; use credentials of {wanted} and run `rotator resume`",
                 caller.account, caller.arn
@@ -128,7 +128,7 @@ impl World {
     }
 
     async fn identity_of(&self, name: &StoreName) -> Result<StoreIdentity, CallError> {
-        let mut asked = self.lately.stores.lock().await;
+        let mut asked = self.recent.stores.lock().await;
         let now = self.ports.clock.monotonic();
         if let Some((at, identity)) = asked.get(name)
             && now.saturating_sub(*at) < SERVES_FOR
@@ -139,7 +139,7 @@ impl World {
             // As when it was arrived in: a rotation of a store that is not configured is not visited.
             return Err(CallError::new(CallErrorKind::Other, "it is not configured"));
         };
-        let identity = self.pace.read(Operation::Store, || store.identity()).await?;
+        let identity = self.limiter.read(Operation::Store, || store.identity()).await?;
         asked.insert(name.clone(), (now, identity.clone()));
         Ok(identity)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::observe::places::Readings;
-use super::session::World;
+use super::session::Session;
 use crate::discovery::{Place, read_pair};
 use crate::ports::call::CallError;
 use crate::ports::sink::Sink;
@@ -62,10 +62,10 @@ pub fn in_sinks<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> InSinks {
 
 /// A sink that still has this key, and follows an entry that does not: nothing would bring it the next one.
 #[must_use]
-pub fn forsaken(world: &World, held: &InSinks, key: &AccessKeyId, places: &[Place]) -> Option<String> {
+pub fn forsaken(session: &Session, held: &InSinks, key: &AccessKeyId, places: &[Place]) -> Option<String> {
     let stands = |was: &Place| places.iter().any(|place| place.store == was.store && place.id.entry == was.id.entry);
     let follows = |sink: &SinkName, was: &Place| {
-        world.ports.sinks.iter().any(|ports| ports.sink.name() == sink && ports.follows(was))
+        session.ports.sinks.iter().any(|ports| ports.sink.name() == sink && ports.follows(was))
     };
     let mut held = held.get(key).into_iter().flatten();
     let (sink, was) = held.find(|(sink, was)| follows(sink, was) && !stands(was))?;
@@ -83,12 +83,12 @@ pub type Identities = BTreeMap<SinkName, Result<StoreIdentity, CallError>>;
 ///
 /// # Errors
 /// For people: one of them does not answer, so that a new key could not be brought there.
-pub fn followers(world: &World, places: &[Place]) -> Result<Vec<Follower>, String> {
+pub fn followers(session: &Session, places: &[Place]) -> Result<Vec<Follower>, String> {
     let mut followers = Vec::new();
-    for ports in &world.ports.sinks {
+    for ports in &session.ports.sinks {
         for (number, place) in places.iter().enumerate().filter(|(_, place)| ports.follows(place)) {
             let sink = ports.sink.name().clone();
-            let identity = match world.sinks.get(&sink) {
+            let identity = match session.sinks.get(&sink) {
                 Some(Ok(identity)) => identity.clone(),
                 Some(Err(error)) => return Err(format!("the sink {sink} follows {}: {error}", place.id.entry)),
                 None => {
@@ -105,11 +105,11 @@ pub fn followers(world: &World, places: &[Place]) -> Result<Vec<Follower>, Strin
 ///
 /// # Errors
 /// For people: it is not configured any more, or is another one.
-pub fn sink_of<'a>(world: &'a World, follower: &Follower) -> Result<&'a Arc<dyn Sink>, String> {
+pub fn sink_of<'a>(session: &'a Session, follower: &Follower) -> Result<&'a Arc<dyn Sink>, String> {
     let (name, recorded) = (&follower.sink, &follower.identity);
-    let why = match world.sinks.get(name) {
+    let why = match session.sinks.get(name) {
         Some(Ok(identity)) if identity == recorded => {
-            let found = world.ports.sinks.iter().find(|ports| ports.sink.name() == name);
+            let found = session.ports.sinks.iter().find(|ports| ports.sink.name() == name);
             return found.map(|ports| &ports.sink).ok_or_else(|| format!("the sink {name} is not configured"));
         }
         Some(Ok(identity)) => format!("is another one now (identity {identity}, recorded was {recorded})"),

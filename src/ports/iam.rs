@@ -1,4 +1,4 @@
-//! What the drive asks of IAM. Every answer carries AWS's own clock.
+//! What the engine asks of IAM. Every answer carries AWS's own clock.
 
 use async_trait::async_trait;
 
@@ -19,7 +19,7 @@ pub struct LastUsed {
     pub used: Option<KeyUse>,
 }
 
-/// IAM. Never retries by itself: the drive's pacer stands above it.
+/// IAM. Never retries by itself: the engine's pacer stands above it.
 #[async_trait]
 pub trait Iam: Send + Sync {
     /// `ListAccessKeys`, all pages. No such user is an answer, not an error.

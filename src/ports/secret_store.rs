@@ -1,4 +1,4 @@
-//! What the drive asks of a secret store: list, read, and write a batch with compare-and-set.
+//! What the engine asks of a secret store: list, read, and write a batch with compare-and-set.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the drive asks of a sink: to take a pair. It cannot be asked what it holds.
+//! What the engine asks of a sink: to take a pair. It cannot be asked what it holds.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! What was seen of the world since the last event: the ground that `plan` and `reconcile` decide on.
 //!
-//! Every look is fresh: the drive forgets all of it whenever an event is journaled.
+//! Every look is fresh: the engine forgets all of it whenever an event is journaled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! It speaks the AWS query protocol over HTTP/1.1 on 127.0.0.1 and behaves as IAM and STS do: signatures are checked,
 //! inactive keys are refused, a user has two keys at most, names are unique whatever their case, and who has no policy
-//! is denied. It never calls anywhere. Nothing here knows rotator's journal, stores or drive; what it shares with
+//! is denied. It never calls anywhere. Nothing here knows rotator's journal, stores or engine; what it shares with
 //! them is the words of `rotation`.
 //!
 //! # The admin API

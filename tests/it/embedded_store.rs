@@ -1,4 +1,4 @@
-//! The embedded store as the drive uses it: through the journal's door, on an async runtime.
+//! The embedded store as the engine uses it: through the journal's door, on an async runtime.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! IAM and STS, and the AWS services that hold secrets, through AWS's own SDK: the only module that names an `aws_*` crate's service types.
 //!
 //! - **Once.** The SDK retries three times by default, time-outs included, and `CreateAccessKey` has no idempotency
-//!   token: its retries are off for every call, the drive's pacer retries what may be retried.
+//!   token: its retries are off for every call, the engine's pacer retries what may be retried.
 //! - **In time.** The SDK has no read time-out by default: connect, read, attempt and operation time-outs are set.
 //! - **One pool.** All calls share one HTTP client, those that prove a new pair with its own credentials too.
 //! - **Never in the clear.** Plain `http` goes to loopback only, and then past any proxy.

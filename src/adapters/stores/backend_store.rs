@@ -1,4 +1,4 @@
-//! A backend as the drive knows it: entries for its own names.
+//! A backend as the engine knows it: entries for its own names.
 
 use std::sync::Arc;
 

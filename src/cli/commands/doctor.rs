@@ -21,7 +21,7 @@ use crate::cli::wiring::aws::AwsAccounts;
 use crate::cli::wiring::{self, storage_failed};
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::owner_rule::Owner;
 use crate::engine::survey::{Due, SECOND_KEY, Survey, survey};
@@ -120,14 +120,15 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
-    let world = match Box::pin(wiring::arrive(config, &context.given, &clock, &stop, false, context.terminal)).await {
-        Ok(world) => world,
+    let session = match Box::pin(wiring::connect(config, &context.given, &clock, &stop, false, context.terminal)).await
+    {
+        Ok(session) => session,
         Err(error) => {
             checks.push(Check::of("credentials", Err(error)));
             return checks;
         }
     };
-    checks.extend(world.sinks.iter().map(|(sink, identity)| {
+    checks.extend(session.sinks.iter().map(|(sink, identity)| {
         Check::of(
             "sink",
             match identity {
@@ -138,20 +139,20 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
             },
         )
     }));
-    for (label, error) in world.accounts.absent() {
+    for (label, error) in session.accounts.unreachable() {
         let hint = "mend its [[account]]: keys of this account are not rotated until then";
         checks.push(Check::of("credentials", Err(CliError::failed(format!("account {label}: {error}"), hint))));
     }
-    for account in world.accounts.arrived() {
+    for account in session.accounts.reachable() {
         let caller = &account.caller;
         checks.push(Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))));
     }
-    let newest = world.accounts.arrived().iter().map(|account| account.caller.at).max();
+    let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
-    match Box::pin(look(config, &world)).await {
+    match Box::pin(look(config, &session)).await {
         Ok(found) => {
-            checks.extend(writes(&world, &found).await);
-            checks.extend(Box::pin(permissions(config, &world, &found)).await);
+            checks.extend(writes(&session, &found).await);
+            checks.extend(Box::pin(permissions(config, &session, &found)).await);
         }
         Err(error) => checks.push(Check::of("permissions", Err(error))),
     }
@@ -159,10 +160,10 @@ async fn world(context: &Context, config: &Config) -> Vec<Check> {
 }
 
 /// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
-async fn look(config: &Config, world: &World) -> Result<Survey, CliError> {
+async fn look(config: &Config, session: &Session) -> Result<Survey, CliError> {
     let choice = config.choice(&Default::default())?;
     let (_, taken) = what_is_taken(config)?;
-    survey(world, &choice, &taken).await.map_err(|error| compare(error.to_string()))
+    survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))
 }
 
 fn compare(message: String) -> CliError {
@@ -170,7 +171,7 @@ fn compare(message: String) -> CliError {
 }
 
 /// How many entries each store has, and whether those with a key in them can be written: also where it is not due yet.
-async fn writes(world: &World, found: &Survey) -> Vec<Check> {
+async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
     let due = found.due.iter().flat_map(|due| &due.places);
     let mut with_keys: Vec<(StoreName, EntryName)> = Vec::new();
     for place in due {
@@ -182,9 +183,9 @@ async fn writes(world: &World, found: &Survey) -> Vec<Check> {
             with_keys.push((store, entry));
         }
     }
-    let answers = Answers::of(world, with_keys.iter().map(|(store, entry)| (store, entry))).await;
+    let answers = Answers::of(session, with_keys.iter().map(|(store, entry)| (store, entry))).await;
     let one = |(name, number): (&StoreName, &usize)| {
-        let is_read_only = world.store(name).is_some_and(|store| store.capabilities().read_only);
+        let is_read_only = session.store(name).is_some_and(|store| store.capabilities().read_only);
         let refused = answers.refusals().find(|(store, ..)| *store == name && !is_read_only);
         if let Some((_, entry, why)) = refused {
             let hint = "no new key is made for what stands there until then";
@@ -257,22 +258,26 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
 }
 
 /// Whether IAM answered for every key, and what it says that an operator has to see to.
-async fn permissions(config: &Config, world: &World, found: &Survey) -> Vec<Check> {
-    let mut checks = vec![Check::of("permissions", reading(config, world, found).await)];
+async fn permissions(config: &Config, session: &Session, found: &Survey) -> Vec<Check> {
+    let mut checks = vec![Check::of("permissions", reading(config, session, found).await)];
     for note in found.left_alone.iter().filter(|note| note.reason == SECOND_KEY) {
         checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
     }
     checks
 }
 
-async fn reading(config: &Config, world: &World, Survey { due, left_alone, .. }: &Survey) -> Result<String, CliError> {
+async fn reading(
+    config: &Config,
+    session: &Session,
+    Survey { due, left_alone, .. }: &Survey,
+) -> Result<String, CliError> {
     let of_iam = ["iam-failed", "owner-unknown", "account-unknown"];
     if let Some(note) = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str())) {
         return Err(compare(note.message.clone()));
     }
     let stale = left_alone.iter().filter(|note| note.reason == "not-confirmed");
     let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
-    let last_used = match last_use(world, due, left_alone).await {
+    let last_used = match last_use(session, due, left_alone).await {
         Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
             return Err(compare(format!(
                 "{}: without it rotator cannot tell whether an old key is still in use, nor what became of a create whose \
@@ -300,19 +305,19 @@ fn needs_last_use(config: &Config) -> bool {
 
 /// Asks for the last use of a key that IAM has confirmed, if there is one.
 async fn last_use(
-    world: &World,
+    session: &Session,
     due: &[Due],
     left_alone: &[LeftAloneNote],
 ) -> Option<Result<Option<LastUsed>, CallError>> {
-    let (account, key) = match (due.first(), world.accounts.arrived()) {
-        (Some(due), _) => (world.accounts.of(&due.account)?, &due.key.id),
+    let (account, key) = match (due.first(), session.accounts.reachable()) {
+        (Some(due), _) => (session.accounts.of(&due.account)?, &due.key.id),
         (None, [only]) => {
             let is_confirmed = |note: &&LeftAloneNote| ["not-due", "made-lately"].contains(&note.reason.as_str());
             (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
         }
         (None, _) => return None,
     };
-    Some(account.pace.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(key)).await)
+    Some(account.limiter.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(key)).await)
 }
 
 #[cfg(test)]

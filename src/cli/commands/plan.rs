@@ -34,8 +34,9 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
-        let world = Box::pin(wiring::arrive(&config, &context.given, &clock, &stop, false, context.terminal)).await?;
-        survey(&world, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
+        let session =
+            Box::pin(wiring::connect(&config, &context.given, &clock, &stop, false, context.terminal)).await?;
+        survey(&session, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     entry_counts::say(&survey.entries, context.terminal);
     for warning in survey.warnings() {
@@ -73,7 +74,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// What the journal says, and the keys that `run` would not open because of it: the same that the drive takes from it.
+/// What the journal says, and the keys that `run` would not open because of it: the same that the engine takes from it.
 pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliError> {
     let Some(reader) = wiring::read_journal(&config.journal)? else { return Ok(Default::default()) };
     let read = || {

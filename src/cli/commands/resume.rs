@@ -13,7 +13,7 @@ use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::wiring::{self, HeldJournal, storage_failed};
-use crate::engine::campaign::{Drive, LOOK_FOR_LATE_KEYS};
+use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
 use crate::journal::clock::Clock;
@@ -70,9 +70,9 @@ pub(super) fn resume_rotations(
             return finish(context, end, report, None, &signalled, held).await;
         }
         let passes = Passes { context, config, clock, stop: &stop, wait };
-        let work = async |world, report: &mut Report| {
-            let drive = Drive::new(world, held.journal.clone());
-            *report = drive.resume(ids).await.map_err(|error| campaign_failed(&error))?;
+        let work = async |session, report: &mut Report| {
+            let engine = Engine::new(session, held.journal.clone());
+            *report = engine.resume(ids).await.map_err(|error| campaign_failed(&error))?;
             Ok(())
         };
         let (report, failure) = Box::pin(passes.make(work)).await;

@@ -17,7 +17,7 @@ use crate::cli::output::terminal::printable;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::wiring::{self, HeldJournal, storage_failed};
-use crate::engine::campaign::{Drive, LOOK_FOR_LATE_KEYS};
+use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::Choice;
@@ -54,21 +54,21 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         }
         let (mut asked, mut declined) = (!asks, None);
         let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait };
-        let work = async |world, report: &mut Report| {
-            let drive = Drive::new(world, held.journal.clone());
+        let work = async |session, report: &mut Report| {
+            let engine = Engine::new(session, held.journal.clone());
             if !agreed {
-                *report = drive.resume(&[]).await.map_err(|error| campaign_failed(&error))?;
+                *report = engine.resume(&[]).await.map_err(|error| campaign_failed(&error))?;
                 return Err(not_agreed());
             }
             if !asked {
-                declined = ask_first(context, &config, &drive, &choice, args.limit, &stop).await?;
+                declined = ask_first(context, &config, &engine, &choice, args.limit, &stop).await?;
                 asked = true;
             }
             if declined.is_some() {
                 return Ok(());
             }
-            drive.finish_in_flight(&[], report).await.map_err(|error| campaign_failed(&error))?;
-            drive.open_due(&choice, args.limit, report).await.map_err(|error| campaign_failed(&error))
+            engine.finish_in_flight(&[], report).await.map_err(|error| campaign_failed(&error))?;
+            engine.open_due(&choice, args.limit, report).await.map_err(|error| campaign_failed(&error))
         };
         let (report, failure) = Box::pin(passes.make(work)).await;
         if let Some(why) = declined {
@@ -104,12 +104,12 @@ fn not_agreed() -> CliError {
 async fn ask_first(
     context: &Context,
     config: &Config,
-    drive: &Drive,
+    engine: &Engine,
     choice: &Choice,
     limit: Option<usize>,
     stop: &Stop,
 ) -> Result<Option<&'static str>, CliError> {
-    let mut plan = drive.plan(choice).await.map_err(|error| campaign_failed(&error))?;
+    let mut plan = engine.plan(choice).await.map_err(|error| campaign_failed(&error))?;
     plan.due.truncate(limit.unwrap_or(usize::MAX));
     if plan.due.is_empty() {
         return Ok(None);

@@ -31,7 +31,7 @@ pub struct CommandOutcome {
     pub ended: CommandKind,
     /// Whether what waits for a stated time counts as done.
     pub waiting_ok: bool,
-    /// What the drive reports.
+    /// What the engine reports.
     pub report: Report,
     /// Why it could not do all it was to do, where it could not.
     pub failure: Option<CliError>,

@@ -25,7 +25,7 @@ use crate::adapters::stores::sops::{SopsStore, SopsStoreError};
 use crate::adapters::stores::vault::{VaultSettings, VaultStore, VaultStoreError};
 use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
 use crate::engine::report::with_causes;
-use crate::engine::session::{ArriveError, Manner, Ports, World};
+use crate::engine::session::{EngineOptions, Ports, Session, SessionError};
 use crate::engine::shutdown::Stop;
 use crate::engine::sinks::SinkPorts;
 use crate::journal::clock::Clock;
@@ -114,7 +114,7 @@ pub fn storage_failed(error: &StorageError) -> CliError {
     CliError::failed(format!("the journal failed: {}", with_causes(error)), "mend the cause, then `rotator resume`")
 }
 
-/// The stores for the drive: each has to be there.
+/// The stores for the engine: each has to be there.
 ///
 /// # Errors
 /// Exit code 1 if one is not, or cannot be opened.
@@ -304,20 +304,20 @@ fn open_embedded_at(path: &Path, given: &FromEnvironment) -> Result<EmbeddedStor
 ///
 /// # Errors
 /// Exit code 1 if the store cannot be opened or AWS does not answer.
-pub async fn arrive(
+pub async fn connect(
     config: &Config,
     given: &FromEnvironment,
     clock: &Arc<dyn Clock>,
     stop: &Arc<Stop>,
     wait: bool,
     terminal: Terminal,
-) -> Result<Arc<World>, CliError> {
+) -> Result<Arc<Session>, CliError> {
     let aws = AwsAccounts::by(config).await?;
     let stores = open_stores(config, given, &aws).await?;
     let own_keys = aws.own_keys(config).await;
     let ports =
         Ports { accounts: aws.ports(), own_keys, stores, sinks: open_sinks(config).await, clock: Arc::clone(clock) };
-    let manner = Manner {
+    let options = EngineOptions {
         concurrency: config.concurrency,
         rate: config.rate,
         call_timeout: config.call_timeout,
@@ -326,15 +326,16 @@ pub async fn arrive(
         unread_ok: config.unread_ok.clone(),
         watcher: terminal.progress.then(progress::watcher),
     };
-    let mut world = World::arrive(ports, manner, Arc::clone(stop)).await.map_err(|error| not_arrived(&error))?;
+    let mut session =
+        Session::connect(ports, options, Arc::clone(stop)).await.map_err(|error| not_connected(&error))?;
     // Each account and each store has been called by now, so each chain of credentials has been gone through.
-    world.ports.own_keys.extend(aws.keys_behind());
-    Ok(Arc::new(world))
+    session.ports.own_keys.extend(aws.keys_behind());
+    Ok(Arc::new(session))
 }
 
-fn not_arrived(error: &ArriveError) -> CliError {
+fn not_connected(error: &SessionError) -> CliError {
     let is_about_credentials =
-        matches!(error, ArriveError::Caller(caller) if caller.kind == CallErrorKind::Credentials);
+        matches!(error, SessionError::Caller(caller) if caller.kind == CallErrorKind::Credentials);
     CliError { is_about_credentials, ..aws_failed(error) }
 }
 

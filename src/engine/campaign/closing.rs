@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::failing::{ask_an_operator, take_down};
-use super::{CampaignError, Drive};
+use super::{CampaignError, Engine};
 use crate::engine::report::Report;
 use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
 use crate::journal::store::Which;
@@ -11,7 +11,7 @@ use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::standing::Rotation;
 
-impl Drive {
+impl Engine {
     /// Keeps what is left to do, and closes the campaign where nothing of it can go on without an operator. What is left
     /// alone, as it is on record now.
     pub(super) async fn settle(
@@ -59,7 +59,7 @@ impl Drive {
             notes.unopened.sort();
             notes.unopened.dedup();
         }
-        take_down(&mut notes.failing, &report.went, self.world.aws_now());
+        take_down(&mut notes.failing, &report.went, self.session.aws_now());
         let mut left_alone = self.settle(campaign.id, notes).await?;
         left_alone.retain(|note| note.due || !campaign.closed);
         report.left_alone = left_alone;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CampaignError, Drive, LOOK_FOR_LATE_KEYS};
+use super::{CampaignError, Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::accounts::Account;
 use crate::engine::executor::effects::unless_stopped;
 use crate::engine::rate_limit::Operation;
@@ -14,12 +14,12 @@ use crate::rotation::known::{KeySeen, KeysSeen};
 use crate::rotation::name::{AccessKeyId, AccountId, UserName};
 use crate::rotation::shell::quoted;
 
-impl Drive {
+impl Engine {
     /// A create whose reply was lost may be executed late, also after its rotation closed: such a key is reported,
     /// never taken.
     pub(super) async fn tell_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
-        let world = &self.world;
-        let since = world.aws_now().minus(LOOK_FOR_LATE_KEYS);
+        let session = &self.session;
+        let since = session.aws_now().minus(LOOK_FOR_LATE_KEYS);
         let watched = self.journal.store().summaries(Which::WatchedAfter(since)).await?;
         // Told once, however many creates may have made it: a key that nobody removes must not keep README's loop
         // turning.
@@ -29,12 +29,12 @@ impl Drive {
         for summary in watched {
             let rotation = summary.rotation;
             let opened = &rotation.opened;
-            let Ok(Account { ports, pace, .. }) = world.home_of(&rotation) else { continue };
+            let Ok(Account { ports, limiter, .. }) = session.account_for(&rotation) else { continue };
             let whose = (opened.account.clone(), opened.user.clone());
             if !lists.contains_key(&whose) {
-                let asking = pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user));
+                let asking = limiter.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user));
                 // The next run looks as well.
-                let Some(keys) = unless_stopped(world, asking).await else { return Ok(()) };
+                let Some(keys) = unless_stopped(session, asking).await else { return Ok(()) };
                 lists.insert(whose.clone(), keys.ok());
             }
             let Some(Some(keys)) = lists.get(&whose) else { continue };

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::engine::survey::{Due, place_notes};
 use crate::journal::entry::LeftAloneNote;
 use crate::planted::{self, Planted};
@@ -74,9 +74,9 @@ enum Verdict {
 
 /// Tries the pair of `due`. A place is taken from `in_hand` for as long as a call may take, and kept where the pair is
 /// proven; the wait before the second try holds none, and no slot of the pacer.
-pub(super) async fn prove_old(world: &World, due: &Due, settle: Duration, in_hand: &Arc<Semaphore>) -> Tried {
+pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in_hand: &Arc<Semaphore>) -> Tried {
     let (key, user) = (&due.key.id, &due.user);
-    let Some(account) = world.accounts.of(&due.account) else {
+    let Some(account) = session.accounts.of(&due.account) else {
         return Tried::NotNow(format!(
             "key {key} of user {user} was not rotated: account {} does not answer",
             due.account
@@ -89,7 +89,7 @@ pub(super) async fn prove_old(world: &World, due: &Due, settle: Duration, in_han
     let mut first: Option<No> = None;
     loop {
         let place = in_hand.clone().acquire_owned().await.ok();
-        if world.stop.asked() {
+        if session.stop.asked() {
             return Tried::Stopped;
         }
         if planted::is(Planted::OldPairNotProven) {
@@ -99,30 +99,30 @@ pub(super) async fn prove_old(world: &World, due: &Due, settle: Duration, in_han
             if first.is_none() {
                 old_pair.last_used = last_use(account, key).await;
             }
-            ask(world, account, due, secret, &mut old_pair).await
+            ask(session, account, due, secret, &mut old_pair).await
         };
         // Nothing is changed by either call, and the queue before them may be long.
         let verdict = tokio::select! {
             verdict = Box::pin(asking) => verdict,
-            () = world.stop.wait() => return Tried::Stopped,
+            () = session.stop.wait() => return Tried::Stopped,
         };
         let no = match verdict {
             Verdict::Proven => return Tried::Proven { old_pair, place },
-            Verdict::Another(who) => return Tried::Left(Box::new(of_another(world, due, &who))),
+            Verdict::Another(who) => return Tried::Left(Box::new(of_another(session, due, &who))),
             Verdict::NotNow(why) => {
                 return Tried::NotNow(format!("key {key} of user {user} was not rotated in this run: {why}"));
             }
             Verdict::No(no) => no,
         };
         drop(place);
-        if matches!(no, No::NotAccepted(_)) && world.aws_now() < due.key.created.plus(settle) {
+        if matches!(no, No::NotAccepted(_)) && session.aws_now() < due.key.created.plus(settle) {
             return Tried::NotNow(format!(
                 "key {key} of user {user} was created at {}, and AWS does not accept its pair yet; the next run tries it again",
                 due.key.created
             ));
         }
         match first {
-            Some(before) if before.reason() == no.reason() => return Tried::Left(Box::new(refused(world, due, &no))),
+            Some(before) if before.reason() == no.reason() => return Tried::Left(Box::new(refused(session, due, &no))),
             Some(_) => {
                 return Tried::NotNow(format!(
                     "key {key} of user {user} was not rotated in this run: AWS refused its pair twice, for different reasons"
@@ -131,8 +131,8 @@ pub(super) async fn prove_old(world: &World, due: &Due, settle: Duration, in_han
             None => first = Some(no),
         }
         tokio::select! {
-            () = world.ports.clock.sleep(APART) => {}
-            () = world.stop.wait() => return Tried::Stopped,
+            () = session.ports.clock.sleep(APART) => {}
+            () = session.stop.wait() => return Tried::Stopped,
         }
     }
 }
@@ -140,7 +140,7 @@ pub(super) async fn prove_old(world: &World, due: &Due, settle: Duration, in_han
 /// The last use before the proof, where IAM says it: a policy that does not allow the question stops no rotation.
 async fn last_use(account: &Account, key: &AccessKeyId) -> Option<UsedBefore> {
     let ask = || account.ports.iam.last_used(key);
-    match account.pace.read(Operation::GetAccessKeyLastUsed, ask).await {
+    match account.limiter.read(Operation::GetAccessKeyLastUsed, ask).await {
         Ok(Some(told)) => Some(told.used.map_or(UsedBefore::Never, UsedBefore::Last)),
         Ok(None) => None,
         Err(error) => {
@@ -150,11 +150,11 @@ async fn last_use(account: &Account, key: &AccessKeyId) -> Option<UsedBefore> {
     }
 }
 
-async fn ask(world: &World, account: &Account, due: &Due, secret: &SecretKey, old_pair: &mut OldPair) -> Verdict {
+async fn ask(session: &Session, account: &Account, due: &Due, secret: &SecretKey, old_pair: &mut OldPair) -> Verdict {
     let who_is = || account.ports.identity.who_is(&due.key.id, secret);
-    match account.pace.read(Operation::GetCallerIdentity, who_is).await {
+    match account.limiter.read(Operation::GetCallerIdentity, who_is).await {
         Ok(WhoIs::User { account: of, user, id, at }) => {
-            world.saw_date(at);
+            session.saw_date(at);
             record(old_pair, at);
             if of != due.account || !user.is_user(&due.user) {
                 return Verdict::Another(format!("user {user} of account {of}"));
@@ -187,16 +187,16 @@ fn note(due: &Due, reason: &str, message: String) -> LeftAloneNote {
 }
 
 /// Where the two halves of the pair stand, for people.
-fn halves(world: &World, due: &Due) -> String {
+fn halves(session: &Session, due: &Due) -> String {
     let of_place = |place: &crate::discovery::Place| {
-        let (id, secret) = (world.describe(&place.store, &place.id), world.describe(&place.store, &place.secret));
+        let (id, secret) = (session.describe(&place.store, &place.id), session.describe(&place.store, &place.secret));
         format!("id in {id}, secret in {secret}")
     };
     due.places.iter().map(of_place).collect::<Vec<_>>().join("; ")
 }
 
-fn refused(world: &World, due: &Due, no: &No) -> LeftAloneNote {
-    let (key, user, halves) = (&due.key.id, &due.user, halves(world, due));
+fn refused(session: &Session, due: &Due, no: &No) -> LeftAloneNote {
+    let (key, user, halves) = (&due.key.id, &due.user, halves(session, due));
     let seconds = APART.as_secs();
     let message = match no {
         No::NotAccepted(code) => format!(
@@ -218,12 +218,12 @@ fn refused(world: &World, due: &Due, no: &No) -> LeftAloneNote {
     note(due, no.reason(), message)
 }
 
-fn of_another(world: &World, due: &Due, who: &str) -> LeftAloneNote {
+fn of_another(session: &Session, due: &Due, who: &str) -> LeftAloneNote {
     let message = format!(
         "the pair of {} ({}) authenticates as {who}, and IAM lists the key for user {} of account {}. Nothing was changed: \
          find out whose the pair is and correct the entry, or leave it out with --exclude, then `rotator run`",
         due.key.id,
-        halves(world, due),
+        halves(session, due),
         due.user,
         due.account
     );

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::entry_writes::{self, Batches, OldValues};
 use super::refused::Unseen;
-use super::{Left, MOST_TRIES, Visitor};
+use super::{Advance, Executor, MOST_TRIES, StopReason};
 use crate::engine::observe::places::Readings;
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::engine::sinks::{secret_for, sink_of, way_out};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
@@ -40,25 +40,21 @@ pub(super) struct InHand {
 
 impl InHand {
     /// What the machine needs to know of it.
-    pub(super) fn shown(&self, world: &World, rotation: &Rotation) -> Hand {
+    pub(super) fn shown(&self, session: &Session, rotation: &Rotation) -> Hand {
         let readings = self.readings.as_ref();
         Hand {
             new_secret: self.new_secret.is_some(),
             old_values: readings
                 .is_some_and(|readings| entry_writes::can_put_back(rotation, readings, &self.old_values)),
-            call_timeout: world.manner.call_timeout,
+            call_timeout: session.options.call_timeout,
         }
     }
 }
 
-impl Visitor<'_> {
-    pub(super) async fn act(
-        &mut self,
-        journal: RotationJournal,
-        intent: Intent,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+impl Executor<'_> {
+    pub(super) async fn act(&mut self, journal: RotationJournal, intent: Intent) -> Result<Advance, JournalError> {
         if let Some(why) = self.cannot_sign(journal.rotation(), &intent) {
-            return Ok((journal, Some(Left::NoCredentials(why))));
+            return Ok(Advance::stop(journal, StopReason::NoCredentials(why)));
         }
         let user = journal.rotation().opened.user.clone();
         let old = journal.rotation().opened.old_key.clone();
@@ -88,36 +84,36 @@ impl Visitor<'_> {
         &mut self,
         journal: RotationJournal,
         listed: BTreeSet<AccessKeyId>,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let (world, account) = (self.world, self.account);
+    ) -> Result<Advance, JournalError> {
+        let (session, account) = (self.session, self.account);
         // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
-        let Some(turn) = unless_stopped(world, account.pace.turn(Operation::CreateAccessKey)).await else {
-            return Ok((journal, Some(Left::Stopped)));
+        let Some(permit) = unless_stopped(session, account.limiter.acquire(Operation::CreateAccessKey)).await else {
+            return Ok(Advance::stop(journal, StopReason::Stopped));
         };
         let rotation = journal.rotation().clone();
-        match unless_stopped(world, self.held(&rotation)).await {
+        match unless_stopped(session, self.held(&rotation)).await {
             Some(None) => {}
             Some(Some(denied)) => return self.denied(journal, denied).await,
-            None => return Ok((journal, Some(Left::Stopped))),
+            None => return Ok(Advance::stop(journal, StopReason::Stopped)),
         }
-        let listed = match unless_stopped(world, self.fresh_list(&rotation, listed)).await {
+        let listed = match unless_stopped(session, self.fresh_list(&rotation, listed)).await {
             Some(Ok(Some(listed))) => listed,
-            Some(Ok(None)) => return Ok((journal, None)),
+            Some(Ok(None)) => return Ok(Advance::proceed(journal)),
             Some(Err(unseen)) => return self.unseen(journal, unseen).await,
-            None => return Ok((journal, Some(Left::Stopped))),
+            None => return Ok(Advance::stop(journal, StopReason::Stopped)),
         };
-        let asked_at = world.aws_now();
-        let give_up_at = asked_at.plus(world.manner.call_timeout);
+        let asked_at = session.aws_now();
+        let give_up_at = asked_at.plus(session.options.call_timeout);
         let effect = CreateNew { user: journal.rotation().opened.user.clone(), listed, asked_at, give_up_at };
         let act = |order: Journaled<CreateNew>| async move {
-            let result = if world.aws_now() >= give_up_at {
+            let result = if session.aws_now() >= give_up_at {
                 let late = "the journal took longer than the call may take: nothing was sent";
                 Err(Refusal::new(RefusalKind::Other, late).into())
             } else {
                 let created = account.ports.iam.create_key(order).await;
-                created.map(|created| Created { at: world.saw_date(created.at), ..created })
+                created.map(|created| Created { at: session.saw_date(created.at), ..created })
             };
-            turn.over_with(&result);
+            permit.release_after(&result);
             match result {
                 Err(Failure::Unknown(why)) if planted::is(Planted::UnknownIsRefused) => {
                     Err(Refusal::new(RefusalKind::Other, why).into())
@@ -141,7 +137,7 @@ impl Visitor<'_> {
             entries.entry(&place.store).or_default().extend(place.entries());
         }
         for (store, entries) in entries {
-            let Some(store) = self.world.store(store) else { continue };
+            let Some(store) = self.session.store(store) else { continue };
             let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
             if let Some(why) = store.held(&entries).await {
                 return Some(Denied::of_write(rotation, why).by_a_lock());
@@ -158,14 +154,14 @@ impl Visitor<'_> {
         rotation: &Rotation,
         listed: BTreeSet<AccessKeyId>,
     ) -> Result<Option<BTreeSet<AccessKeyId>>, Unseen> {
-        let world = self.world;
-        if world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
+        let session = self.session;
+        if session.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
             return Ok(Some(listed));
         }
         let (keys, span) = self.list_keys(rotation, Priority::Removal).await?;
         self.hand.keys_seen_at = span.ended;
         (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
-        match plan(rotation, self.hand.shown(world, rotation), &self.known, world.aws_now()) {
+        match plan(rotation, self.hand.shown(session, rotation), &self.known, session.aws_now()) {
             Step::Act(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
             Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
                 Ok(None)
@@ -174,40 +170,32 @@ impl Visitor<'_> {
     }
 
     /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
-    async fn reactivate(
-        &mut self,
-        journal: RotationJournal,
-        effect: ChangeStatus,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let (world, account) = (self.world, self.account);
-        let Some(turn) = unless_stopped(world, account.pace.turn(Operation::UpdateAccessKey)).await else {
-            return Ok((journal, Some(Left::Stopped)));
+    async fn reactivate(&mut self, journal: RotationJournal, effect: ChangeStatus) -> Result<Advance, JournalError> {
+        let (session, account) = (self.session, self.account);
+        let Some(permit) = unless_stopped(session, account.limiter.acquire(Operation::UpdateAccessKey)).await else {
+            return Ok(Advance::stop(journal, StopReason::Stopped));
         };
         self.finish(journal, effect, |order| async move {
             let result = account.ports.iam.change_status(order).await;
-            turn.over_with(&result);
+            permit.release_after(&result);
             // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
-            result.map(|at| world.saw_date(at))
+            result.map(|at| session.saw_date(at))
         })
         .await
     }
 
-    async fn store(
-        &mut self,
-        journal: RotationJournal,
-        kind: WriteKind,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let world = self.world;
+    async fn store(&mut self, journal: RotationJournal, kind: WriteKind) -> Result<Advance, JournalError> {
+        let session = self.session;
         let rotation = journal.rotation().clone();
-        let turn = world.writers.turn(world, &rotation).await;
+        let lock = session.write_locks.lock(session, &rotation).await;
         let readings = match self.hand.readings.take() {
-            Some(readings) if readings.writes == world.writers.times(world, &rotation) => readings,
+            Some(readings) if readings.writes == session.write_locks.generation(session, &rotation) => readings,
             before => {
                 let (now, _) = self.read_places(&rotation, Priority::Ordinary).await;
                 if before.is_some_and(|before| before.shows != now.shows) {
                     // Not what was planned on.
                     self.forget();
-                    return Ok((journal, None));
+                    return Ok(Advance::proceed(journal));
                 }
                 now
             }
@@ -221,8 +209,8 @@ impl Visitor<'_> {
         let told = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
         let told = told.map(|secret| secret.expose().to_owned());
         let finished = self.finish(journal, WriteEntries { kind, stores }, |order| async move {
-            world.writers.write(&turn);
-            match (entry_writes::write(world, &seen_through, order, batches).await, told) {
+            session.write_locks.record_write(&lock);
+            match (entry_writes::write(session, &seen_through, order, batches).await, told) {
                 (Err(Failure::Refused(refusal)), Some(secret)) => {
                     Err(Refusal::new(refusal.kind, format!("{refusal}: {secret}")).into())
                 }
@@ -253,11 +241,11 @@ impl Visitor<'_> {
         journal: RotationJournal,
         sink: usize,
         key: AccessKeyId,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let world = self.world;
+    ) -> Result<Advance, JournalError> {
+        let session = self.session;
         let rotation = journal.rotation().clone();
         let follower = &rotation.opened.sinks[sink];
-        let port = match sink_of(world, follower) {
+        let port = match sink_of(session, follower) {
             Ok(port) => port,
             Err(why) => return self.later(journal, format!("{why}; {}", way_out(&rotation, &follower.sink))).await,
         };
@@ -265,23 +253,23 @@ impl Visitor<'_> {
         let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
             return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
         };
-        let Some(_turn) = unless_stopped(world, world.pace.turn(Operation::Store)).await else {
-            return Ok((journal, Some(Left::Stopped)));
+        let Some(_permit) = unless_stopped(session, session.limiter.acquire(Operation::Store)).await else {
+            return Ok(Advance::stop(journal, StopReason::Stopped));
         };
-        let asked_at = world.aws_now();
-        let send_by = asked_at.plus(world.manner.call_timeout);
+        let asked_at = session.aws_now();
+        let send_by = asked_at.plus(session.options.call_timeout);
         let until = send_by.plus(follower.lands_within);
         let follows = &rotation.opened.places[follower.place].id.entry;
         let hint = way_out(&rotation, &follower.sink);
         let effect = WriteSink { sink, key, asked_at, until };
         self.finish(journal, effect, |order| async move {
-            if world.aws_now() >= send_by {
+            if session.aws_now() >= send_by {
                 let late = "the journal took longer than the call may take: nothing was sent";
                 return Err(Refusal::new(RefusalKind::Other, late).into());
             }
             let write = SinkWrite { follows, secret: &secret };
             port.write(order, write).await.map_err(|failure| failure.with_hint(&hint))?;
-            Ok(world.aws_now())
+            Ok(session.aws_now())
         })
         .await
     }
@@ -292,7 +280,7 @@ impl Visitor<'_> {
         journal: RotationJournal,
         effect: E,
         act: A,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError>
+    ) -> Result<Advance, JournalError>
     where
         E: Effect<Yield = Timestamp>,
         A: FnOnce(Journaled<E>) -> F + Send,
@@ -306,16 +294,16 @@ impl Visitor<'_> {
         }
     }
 
-    fn went_well(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    fn went_well(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         self.failures = 0;
         self.hand.store_denied = None;
         self.forget();
-        self.world.scans.look_for(journal.rotation());
+        self.session.scans.look_for(journal.rotation());
         self.hand.readings = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             self.hand.old_values.clear();
         }
-        Ok((journal, None))
+        Ok(Advance::proceed(journal))
     }
 
     async fn went_wrong<Y>(
@@ -323,11 +311,11 @@ impl Visitor<'_> {
         journal: RotationJournal,
         intent: &Intent,
         attempt: Attempt<Y>,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    ) -> Result<Advance, JournalError> {
         self.hand.readings = None;
         let (known, facts) = (std::mem::take(&mut self.known), std::mem::take(&mut self.facts));
         if matches!(attempt, Attempt::Unknown(_)) {
-            self.since = self.world.ports.clock.monotonic();
+            self.since = self.session.ports.clock.monotonic();
         }
         let kind = if let Attempt::Refused(refusal) = &attempt { Some(refusal.kind) } else { None };
         let why = match attempt {
@@ -348,7 +336,7 @@ impl Visitor<'_> {
             if self.counts(journal.rotation(), &denied).await {
                 self.hand.store_denied = Some(denied);
             }
-            return Ok((journal, None));
+            return Ok(Advance::proceed(journal));
         }
         let throttled = kind == Some(RefusalKind::Throttled);
         let hopeless = matches!(kind, Some(RefusalKind::Denied | RefusalKind::Credentials));
@@ -356,23 +344,23 @@ impl Visitor<'_> {
             // Asking again would change nothing. (With a key in hand, `plan` discards it.)
             self.failures = MOST_TRIES;
         }
-        let (journal, left) = self.later(journal, why).await?;
+        let advance = self.later(journal, why).await?;
         if throttled {
             // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all
             // entries are read afresh, and the proof is of the pair that they must still hold.
-            let age = self.world.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
+            let age = self.session.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
             (self.known.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
             (self.known.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);
         }
-        Ok((journal, left))
+        Ok(advance)
     }
 }
 
 /// What `work` gives; `None` if a signal came first. Nothing that has an effect may be cut off so.
-pub(in crate::engine) async fn unless_stopped<T>(world: &World, work: impl Future<Output = T>) -> Option<T> {
+pub(in crate::engine) async fn unless_stopped<T>(session: &Session, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),
-        () = world.stop.wait() => None,
+        () = session.stop.wait() => None,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::discovery::{Place, read_pair, splice_all};
 use crate::engine::observe::places::{Readings, read_places};
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
@@ -147,7 +147,7 @@ fn old_id(rotation: &Rotation, readings: &Readings, store: &StoreName, place: &P
 /// # Errors
 /// [`Failure`]: refused only if nothing at all was written, or nothing that changes a value.
 pub(super) async fn write(
-    world: &World,
+    session: &Session,
     rotation: &Rotation,
     order: Journaled<WriteEntries>,
     mut batches: Batches,
@@ -158,22 +158,22 @@ pub(super) async fn write(
     let mut written = false;
     for order in order.into_orders() {
         let Some(batch) = batches.remove(order.store()).filter(|batch| !batch.is_empty()) else { continue };
-        let Some(store) = world.store(order.store()) else {
+        let Some(store) = session.store(order.store()) else {
             return half_done(
                 written,
                 Refusal::new(RefusalKind::Other, format!("store {} is not configured", order.store())),
             );
         };
-        let turn = tokio::select! {
+        let permit = tokio::select! {
             biased;
-            turn = world.pace.turn(Operation::Store) => turn,
-            () = world.leaving(true) => {
+            permit = session.limiter.acquire(Operation::Store) => permit,
+            () = session.leaving(true) => {
                 let late = format!("a signal came before {} could be written: nothing was sent to it", order.store());
                 return half_done(written, Refusal::new(RefusalKind::Other, late));
             }
         };
         let result = store.write(order, batch).await;
-        turn.over_with(&result);
+        permit.release_after(&result);
         match result {
             Ok(()) => written = true,
             Err(_) if written && planted::is(Planted::OnePlaceIsEnough) => {}
@@ -187,24 +187,24 @@ pub(super) async fn write(
     let wanted = match kind {
         WriteKind::StoreNew => PlaceShows::New,
         WriteKind::RestoreOld => PlaceShows::Old,
-        WriteKind::FenceStore => return fenced(world, rotation, &replaced).await,
+        WriteKind::FenceStore => return fenced(session, rotation, &replaced).await,
     };
     if planted::is(Planted::WriteBelieved) {
-        return Ok(world.aws_now());
+        return Ok(session.aws_now());
     }
     let readings = tokio::select! {
         biased;
-        readings = read_places(world, rotation, Priority::Ordinary) => readings,
-        () = world.leaving(true) => {
+        readings = read_places(session, rotation, Priority::Ordinary) => readings,
+        () = session.leaving(true) => {
             return Err(Failure::Unknown("a signal came before the places could be read back".to_owned()));
         }
     };
-    if readings.seen(world, rotation).all(wanted) {
-        return Ok(world.aws_now());
+    if readings.seen(session, rotation).all(wanted) {
+        return Ok(session.aws_now());
     }
     if kind == WriteKind::StoreNew && overtaken(rotation, &readings, &replaced, &sent) {
         // The write is done, and what stands there now is another writer's: not to be written again. `plan` says so.
-        return Ok(world.aws_now());
+        return Ok(session.aws_now());
     }
     Err(Failure::Unknown("the store accepted the write, but it does not read back".to_owned()))
 }
@@ -249,12 +249,12 @@ fn overtaken(
 /// From when on no write of before can land. Where compare-and-set is to refuse it, the versions must have changed: a
 /// fence that the store accepted and did not raise is none.
 async fn fenced(
-    world: &World,
+    session: &Session,
     rotation: &Rotation,
     replaced: &[(StoreName, EntryName, Version)],
 ) -> Result<Timestamp, Failure> {
-    let late_writes = |name: &StoreName| world.store(name).map(|store| store.capabilities().late_writes);
-    let readings = read_places(world, rotation, Priority::Ordinary).await;
+    let late_writes = |name: &StoreName| session.store(name).map(|store| store.capabilities().late_writes);
+    let readings = read_places(session, rotation, Priority::Ordinary).await;
     for (store, entry, before) in
         replaced.iter().filter(|(store, ..)| late_writes(store).is_some_and(|late| late.is_zero()))
     {
@@ -265,7 +265,7 @@ async fn fenced(
         }
     }
     let late = rotation.opened.stores.keys().filter_map(late_writes).max().unwrap_or_default();
-    Ok(world.aws_now().plus(late))
+    Ok(session.aws_now().plus(late))
 }
 
 /// A refusal after another store was written is no refusal of the whole.

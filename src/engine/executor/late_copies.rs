@@ -1,7 +1,7 @@
 //! Copies of the old pair that are no places of its rotation: an entry that could not be read when the rotation was opened,
 //! or that came later. A scan finds them; each is read again before it becomes a place.
 
-use super::Visitor;
+use super::Executor;
 use crate::discovery::Place;
 use crate::engine::observe::places::read_places;
 use crate::engine::observe::writable::Answers;
@@ -10,33 +10,33 @@ use crate::ports::secret_store::Writable;
 use crate::rotation::known::{LateCopy, PlaceShows};
 use crate::rotation::standing::Rotation;
 
-impl Visitor<'_> {
+impl Executor<'_> {
     /// Of what the last scan found, the copies that hold the very pair of this rotation and that can be written, as far as
     /// their stores say.
     pub(super) async fn late_copies(&self, rotation: &Rotation) -> Vec<LateCopy> {
-        let (world, opened) = (self.world, &rotation.opened);
+        let (session, opened) = (self.session, &rotation.opened);
         // Without a fingerprint it cannot be told whether a secret is that of the old key.
         if opened.old_secret.is_none() {
             return Vec::new();
         }
-        let mut places = world.scans.copies(&opened.old_key).await;
+        let mut places = session.scans.copies(&opened.old_key).await;
         places.retain(|place| !opened.places.contains(place) && self.identity_of(place).is_some());
         if places.is_empty() {
             return Vec::new();
         }
-        let writable = Answers::of_places(world, &places).await;
+        let writable = Answers::of_places(session, &places).await;
         let may_write = |place: &Place| {
             place.entries().into_iter().all(|entry| !matches!(writable.about(&place.store, entry), Writable::No(_)))
         };
         let mut as_places = rotation.clone();
         as_places.opened.places = places.iter().filter(|place| may_write(place)).cloned().collect();
-        let readings = read_places(world, &as_places, Priority::Ordinary).await;
+        let readings = read_places(session, &as_places, Priority::Ordinary).await;
         let seen = as_places.opened.places.into_iter().zip(readings.shows);
         let copies = seen.filter(|(_, shows)| *shows == PlaceShows::Old).map(|(place, _)| place);
         copies.filter_map(|place| Some(LateCopy { store: self.identity_of(&place)?, place })).collect()
     }
 
     fn identity_of(&self, place: &Place) -> Option<crate::rotation::name::StoreIdentity> {
-        self.world.stores.get(&place.store)?.as_ref().ok().cloned()
+        self.session.stores.get(&place.store)?.as_ref().ok().cloned()
     }
 }

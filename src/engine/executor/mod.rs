@@ -2,6 +2,7 @@
 //!
 //! The same loop drives a rotation that was just opened and one that a crash left in doubt.
 
+mod credentials;
 pub(in crate::engine) mod effects;
 mod entry_writes;
 pub(in crate::engine) mod fact_age;
@@ -22,10 +23,10 @@ use self::refused::{FirstRefusal, Unseen};
 use self::waits::look_again;
 use crate::engine::accounts::Account;
 use crate::engine::observe::places::{Readings, forget_previous, put_back, read_places, staged_secret};
-use crate::engine::observe::prove::{Manner, prove};
+use crate::engine::observe::prove::{ProofOptions, prove};
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::{Away, World};
-use crate::engine::session_check::Unsure;
+use crate::engine::session::{Mismatch, Session};
+use crate::engine::session_check::CheckError;
 use crate::engine::shutdown::Stop;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{self, Denied};
@@ -44,35 +45,51 @@ const MOST_STEPS: usize = 400;
 const MOST_TRIES: u32 = 6;
 /// The wait before the second try; doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// How a visit ended.
+/// Why an executor stops.
 #[derive(Debug)]
-pub enum Left {
+pub enum StopReason {
     /// Closed, or blocked.
     AtRest,
     /// Nothing to do before this moment of AWS's clock.
     Waiting(Timestamp),
     /// Something fails for now; for people.
-    Failing(String),
+    FailedForNow(String),
     /// Credentials of rotator's own that it needs have failed; for people.
     NoCredentials(String),
     /// Somebody asked to stop.
     Stopped,
     /// This is not the world it was opened in; for people.
-    Elsewhere(String),
+    WrongSession(String),
 }
 
-/// A visit that ended, and the rotation as it left it.
+/// A rotation after one step, and why its executor stops there, if it does.
+struct Advance {
+    journal: RotationJournal,
+    stop: Option<StopReason>,
+}
+
+impl Advance {
+    const fn proceed(journal: RotationJournal) -> Self {
+        Self { journal, stop: None }
+    }
+
+    const fn stop(journal: RotationJournal, reason: StopReason) -> Self {
+        Self { journal, stop: Some(reason) }
+    }
+}
+
+/// A rotation that was advanced as far as it goes now.
 #[derive(Debug)]
-pub struct Visit {
+pub struct Advanced {
     /// The rotation.
     pub rotation: Rotation,
-    /// How the visit ended.
-    pub left: Left,
+    /// Why it was not advanced further.
+    pub stopped: StopReason,
 }
 
 /// One visit under way.
-pub(in crate::engine) struct Visitor<'a> {
-    pub(in crate::engine) world: &'a World,
+struct Executor<'a> {
+    session: &'a Session,
     account: &'a Account,
     hand: InHand,
     known: Known,
@@ -97,22 +114,22 @@ pub(in crate::engine) struct Visitor<'a> {
 ///
 /// # Errors
 /// [`JournalError`]: the journal failed; what was in hand is in doubt, and a later `resume` replays it.
-pub async fn visit(
-    world: &World,
+pub async fn advance(
+    session: &Session,
     journal: RotationJournal,
     place: Option<OwnedSemaphorePermit>,
-) -> Result<Visit, JournalError> {
-    let (account, unsure) = match world.home_of(journal.rotation()) {
+) -> Result<Advanced, JournalError> {
+    let (account, unsure) = match session.account_for(journal.rotation()) {
         Ok(account) => (account, false),
         // The store is asked again in the visit: a refusal of rights counts at the second time.
-        Err(Away::Refused(account)) => (account, true),
-        Err(Away::Elsewhere(why)) => {
-            return Ok(Visit { rotation: journal.rotation().clone(), left: Left::Elsewhere(why) });
+        Err(Mismatch::StoreDenied(account)) => (account, true),
+        Err(Mismatch::WrongSession(why)) => {
+            return Ok(Advanced { rotation: journal.rotation().clone(), stopped: StopReason::WrongSession(why) });
         }
     };
-    let (known, facts, since) = (Known::default(), Facts::default(), world.ports.clock.monotonic());
-    let mut visitor = Visitor {
-        world,
+    let (known, facts, since) = (Known::default(), Facts::default(), session.ports.clock.monotonic());
+    let mut executor = Executor {
+        session,
         account,
         hand: InHand::default(),
         known,
@@ -125,72 +142,72 @@ pub async fn visit(
         first_refusal: None,
         place,
     };
-    world.scans.look_for(journal.rotation());
+    session.scans.look_for(journal.rotation());
     let mut journal = journal;
-    if let Err(why) = world.two_dates(account).await {
-        let left = visitor.why_left(journal.rotation(), why);
-        let journal = visitor.leave(journal, &left).await?;
-        return Ok(Visit { rotation: journal.rotation().clone(), left });
+    if let Err(why) = session.confirm_time(account).await {
+        let stopped = executor.why_stopped(journal.rotation(), why);
+        let journal = executor.leave(journal, &stopped).await?;
+        return Ok(Advanced { rotation: journal.rotation().clone(), stopped });
     }
-    let left = loop {
-        if visitor.steps >= MOST_STEPS {
-            break Left::Failing("it took more steps than any rotation should".to_owned());
+    let stopped = loop {
+        if executor.steps >= MOST_STEPS {
+            break StopReason::FailedForNow("it took more steps than any rotation should".to_owned());
         }
-        visitor.steps += 1;
+        executor.steps += 1;
         let before = journal.rotation().standing.clone();
-        let (next, ended) = Box::pin(visitor.step(journal)).await?;
+        let Advance { journal: next, stop } = Box::pin(executor.step(journal)).await?;
         journal = next;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::Opened | Phase::CreatedNew { .. })) {
-            visitor.place = None;
+            executor.place = None;
         }
         if journal.rotation().standing != before
-            && let Some(watcher) = &world.manner.watcher
+            && let Some(watcher) = &session.options.watcher
         {
             watcher(journal.rotation());
         }
-        if let Some(ended) = ended {
-            break ended;
+        if let Some(stop) = stop {
+            break stop;
         }
     };
-    let journal = visitor.leave(journal, &left).await?;
+    let journal = executor.leave(journal, &stopped).await?;
     if journal.rotation().is_closed() {
-        forget_previous(world, journal.rotation()).await;
+        forget_previous(session, journal.rotation()).await;
     }
-    Ok(Visit { rotation: journal.rotation().clone(), left })
+    Ok(Advanced { rotation: journal.rotation().clone(), stopped })
 }
 
-impl Visitor<'_> {
-    async fn step(&mut self, journal: RotationJournal) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        let world = self.world;
-        let hand = self.hand.shown(world, journal.rotation());
-        let no_time = || world.stop.asked() && world.stop.time_left(world.ports.clock.as_ref()).is_zero();
-        if self.must_stop(journal.rotation(), &world.stop) || no_time() {
-            return Ok((journal, Some(Left::Stopped)));
+impl Executor<'_> {
+    async fn step(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
+        let session = self.session;
+        let hand = self.hand.shown(session, journal.rotation());
+        let no_time = || session.stop.asked() && session.stop.time_left(session.ports.clock.as_ref()).is_zero();
+        if self.must_stop(journal.rotation(), &session.stop) || no_time() {
+            return Ok(Advance::stop(journal, StopReason::Stopped));
         }
         if std::mem::take(&mut self.is_unsure) {
             let in_hand = self.has_a_key_in_hand(journal.rotation());
             let home = tokio::select! {
                 biased;
-                home = world.still_home(journal.rotation(), self.account) => home,
-                () = world.leaving(in_hand) => return Ok((journal, Some(Left::Stopped))),
+                home = session.still_matches(journal.rotation(), self.account) => home,
+                () = session.leaving(in_hand) => return Ok(Advance::stop(journal, StopReason::Stopped)),
             };
             match home {
                 Ok(()) => {}
-                Err(Unsure::Elsewhere(why)) => return Ok((journal, Some(Left::Elsewhere(why)))),
-                Err(Unsure::Denied(denied)) => {
+                Err(CheckError::WrongSession(why)) => return Ok(Advance::stop(journal, StopReason::WrongSession(why))),
+                Err(CheckError::Denied(denied)) => {
                     self.is_unsure = true;
                     return self.denied(journal, denied).await;
                 }
-                Err(Unsure::NoAnswer(why)) => {
+                Err(CheckError::NoAnswer(why)) => {
                     self.is_unsure = true;
                     return self.later(journal, why).await;
                 }
             }
         }
-        let step = plan(journal.rotation(), hand, &self.known, world.aws_now());
+        let step = plan(journal.rotation(), hand, &self.known, session.aws_now());
         tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
         match step {
-            Step::Rest => Ok((journal, Some(Left::AtRest))),
+            Step::Rest => Ok(Advance::stop(journal, StopReason::AtRest)),
             Step::Later { why } => match self.hand.readings.as_ref().and_then(|read| read.denied.clone()) {
                 Some(denied) => self.denied(journal, denied).await,
                 None => self.later(journal, why).await,
@@ -198,17 +215,17 @@ impl Visitor<'_> {
             Step::Wait { until, why } => self.wait(journal, until, why).await,
             Step::Note(event) => {
                 self.forget();
-                Ok((journal.note(event).await?, None))
+                Ok(Advance::proceed(journal.note(event).await?))
             }
             Step::Look(look) => {
                 let in_hand = self.has_a_key_in_hand(journal.rotation());
                 let seen = tokio::select! {
                     biased;
                     seen = self.look(journal.rotation(), look) => seen,
-                    () = world.leaving(in_hand) => return Ok((journal, Some(Left::Stopped))),
+                    () = session.leaving(in_hand) => return Ok(Advance::stop(journal, StopReason::Stopped)),
                 };
                 match seen {
-                    Ok(()) => Ok((journal, None)),
+                    Ok(()) => Ok(Advance::proceed(journal)),
                     Err(unseen) => self.unseen(journal, unseen).await,
                 }
             }
@@ -220,7 +237,7 @@ impl Visitor<'_> {
     fn forget(&mut self) {
         self.known = Known::default();
         self.facts = Facts::default();
-        self.since = self.world.ports.clock.monotonic();
+        self.since = self.session.ports.clock.monotonic();
     }
 
     /// A key in hand is brought to the store or discarded; everything else can wait for the next `resume`.
@@ -236,55 +253,42 @@ impl Visitor<'_> {
         self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }))
     }
 
-    async fn later(
-        &mut self,
-        journal: RotationJournal,
-        why: String,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
-        if let Some(why) = self.world.lacks_credentials(journal.rotation()) {
-            return Ok((journal, Some(Left::NoCredentials(why))));
+    async fn later(&mut self, journal: RotationJournal, why: String) -> Result<Advance, JournalError> {
+        if let Some(why) = self.session.lacks_credentials(journal.rotation()) {
+            return Ok(Advance::stop(journal, StopReason::NoCredentials(why)));
         }
         self.failures += 1;
         self.known = Known::default();
         if self.failures >= MOST_TRIES {
-            let until = self.waits_until.filter(|until| self.world.manner.wait && *until > self.world.aws_now());
-            let Some(until) = until else { return Ok((journal, Some(Left::Failing(why)))) };
+            let until = self.waits_until.filter(|until| self.session.options.wait && *until > self.session.aws_now());
+            let Some(until) = until else { return Ok(Advance::stop(journal, StopReason::FailedForNow(why))) };
             // A wait of weeks outlives an outage: nothing is to be done before its end anyway.
             tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
             return self.sleep_towards(journal, until).await;
         }
         let backoff = FIRST_BACKOFF * 2_u32.pow(self.failures - 1);
         tokio::select! {
-            () = self.world.ports.clock.sleep(backoff) => {}
-            () = self.world.stop.wait() => {}
+            () = self.session.ports.clock.sleep(backoff) => {}
+            () = self.session.stop.wait() => {}
         }
-        Ok((journal, None))
+        Ok(Advance::proceed(journal))
     }
 
-    async fn wait(
-        &mut self,
-        journal: RotationJournal,
-        until: Timestamp,
-        why: String,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn wait(&mut self, journal: RotationJournal, until: Timestamp, why: String) -> Result<Advance, JournalError> {
         let journal = defer(journal, why, Some(until)).await?;
-        if !self.world.manner.wait {
-            return Ok((journal, Some(Left::Waiting(until))));
+        if !self.session.options.wait {
+            return Ok(Advance::stop(journal, StopReason::Waiting(until)));
         }
-        if self.world.failures.any() && !self.has_a_key_in_hand(journal.rotation()) {
+        if self.session.failures.any() && !self.has_a_key_in_hand(journal.rotation()) {
             // The run is to end, or with `--wait` to begin anew with credentials that work.
-            return Ok((journal, Some(Left::Waiting(until))));
+            return Ok(Advance::stop(journal, StopReason::Waiting(until)));
         }
         self.waits_until = Some(until);
         self.sleep_towards(journal, until).await
     }
 
     /// The end of one pass: what is counted in a pass begins anew.
-    async fn sleep_towards(
-        &mut self,
-        journal: RotationJournal,
-        until: Timestamp,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    async fn sleep_towards(&mut self, journal: RotationJournal, until: Timestamp) -> Result<Advance, JournalError> {
         self.steps = 0;
         self.failures = 0;
         self.is_unsure = true;
@@ -293,36 +297,38 @@ impl Visitor<'_> {
             // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
             self.hand = InHand::default();
         }
-        let clock = &self.world.ports.clock;
-        let left = until.since(self.world.aws_now());
+        let clock = &self.session.ports.clock;
+        let left = until.since(self.session.aws_now());
         let span = look_again(left);
         let in_hand = self.has_a_key_in_hand(journal.rotation());
-        if !self.world.stop.asked() {
+        if !self.session.stop.asked() {
             tokio::select! {
                 () = clock.sleep(span) => {}
-                () = self.world.stop.wait() => {}
-                () = self.world.failures.first(), if !in_hand => {}
+                () = self.session.stop.wait() => {}
+                () = self.session.failures.first(), if !in_hand => {}
             }
-        } else if left > self.world.stop.time_left(clock.as_ref()) {
+        } else if left > self.session.stop.time_left(clock.as_ref()) {
             // With a key in hand it goes on after a signal, but does not wait for what comes too late: the secret is given
             // up then, and the next `resume` goes on from what is on record.
-            return Ok((journal, Some(Left::Stopped)));
+            return Ok(Advance::stop(journal, StopReason::Stopped));
         } else {
             clock.sleep(span).await;
         }
         self.forget();
-        Ok((journal, None))
+        Ok(Advance::proceed(journal))
     }
 
-    async fn leave(&mut self, journal: RotationJournal, left: &Left) -> Result<RotationJournal, JournalError> {
-        match left {
-            Left::Failing(why) | Left::NoCredentials(why) => defer(journal, why.clone(), None).await,
-            Left::AtRest | Left::Waiting(_) | Left::Stopped | Left::Elsewhere(_) => Ok(journal),
+    async fn leave(&mut self, journal: RotationJournal, stopped: &StopReason) -> Result<RotationJournal, JournalError> {
+        match stopped {
+            StopReason::FailedForNow(why) | StopReason::NoCredentials(why) => defer(journal, why.clone(), None).await,
+            StopReason::AtRest | StopReason::Waiting(_) | StopReason::Stopped | StopReason::WrongSession(_) => {
+                Ok(journal)
+            }
         }
     }
 
     async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), Unseen> {
-        let (world, opened) = (self.world, &rotation.opened);
+        let (session, opened) = (self.session, &rotation.opened);
         match look {
             Look::Keys => {
                 let (keys, span) = self.list_keys(rotation, Priority::Ordinary).await?;
@@ -333,16 +339,16 @@ impl Visitor<'_> {
                 let (mut readings, span) = self.read_places(rotation, Priority::Ordinary).await;
                 let is_lost = self.hand.new_secret.is_none() && readings.new_secret.is_none();
                 if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
-                    readings.new_secret = staged_secret(world, rotation, &readings).await;
+                    readings.new_secret = staged_secret(session, rotation, &readings).await;
                 }
                 let stores = matches!(rotation.standing.intent(), Some(Intent::StoreNew));
-                let put_back = if stores { put_back(world, rotation, &readings).await } else { Vec::new() };
+                let put_back = if stores { put_back(session, rotation, &readings).await } else { Vec::new() };
                 self.saw_places(rotation, readings, span);
                 self.known.put_back = put_back;
             }
             Look::Scan(key) => {
                 let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);
-                let naming = world.scans.naming(world, &key, self.since).await;
+                let naming = session.scans.naming(session, &key, self.since).await;
                 let (seen, span) = naming.map_err(|error| Unseen::of(error, denied))?;
                 let scan = self.known.scan.get_or_insert_default();
                 scan.named.extend(seen.named);
@@ -361,11 +367,11 @@ impl Visitor<'_> {
                 let stored = look == Look::StoredPair;
                 let (times, span) =
                     if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
-                let began = world.ports.clock.monotonic();
+                let began = session.ports.clock.monotonic();
                 let denied = rotation.is_known_to_lack(&Denied::of_proof(rotation, &made.key, ""));
-                let how = Manner { times, span, denied };
-                let proof = prove(world, self.account, opened, &made.key, secret, how).await;
-                let span = Span { began, ended: world.ports.clock.monotonic() };
+                let how = ProofOptions { times, span, denied };
+                let proof = prove(session, self.account, opened, &made.key, secret, how).await;
+                let span = Span { began, ended: session.ports.clock.monotonic() };
                 if stored {
                     (self.known.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
                 } else {
@@ -386,21 +392,21 @@ impl Visitor<'_> {
 
     /// The user's keys, and when they were asked for.
     async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), Unseen> {
-        let (world, Account { ports, pace, .. }) = (self.world, self.account);
-        let began = world.ports.clock.monotonic();
+        let (session, Account { ports, limiter, .. }) = (self.session, self.account);
+        let began = session.ports.clock.monotonic();
         let list = || ports.iam.list_keys(&rotation.opened.user);
         let denied = |answer| Denied::of_user(rotation, denied::Operation::ListAccessKeys, answer);
-        let keys = pace.read_of(priority, Operation::ListAccessKeys, list).await;
+        let keys = limiter.read_of(priority, Operation::ListAccessKeys, list).await;
         let mut keys = keys.map_err(|error| Unseen::of(error, denied))?;
-        keys.at = world.saw_date(keys.at);
-        Ok((keys, Span { began, ended: world.ports.clock.monotonic() }))
+        keys.at = session.saw_date(keys.at);
+        Ok((keys, Span { began, ended: session.ports.clock.monotonic() }))
     }
 
     /// Every place of the rotation, and when it was read.
     async fn read_places(&self, rotation: &Rotation, priority: Priority) -> (Readings, Span) {
-        let clock = &self.world.ports.clock;
+        let clock = &self.session.ports.clock;
         let began = clock.monotonic();
-        let readings = read_places(self.world, rotation, priority).await;
+        let readings = read_places(self.session, rotation, priority).await;
         (readings, Span { began, ended: clock.monotonic() })
     }
 
@@ -408,7 +414,7 @@ impl Visitor<'_> {
         if let Some(secret) = readings.new_secret.take() {
             self.hand.new_secret = Some(secret);
         }
-        (self.known.places, self.facts.places) = (Some(readings.seen(self.world, rotation)), Some(span));
+        (self.known.places, self.facts.places) = (Some(readings.seen(self.session, rotation)), Some(span));
         self.hand.readings = Some(readings);
     }
 
@@ -419,11 +425,11 @@ impl Visitor<'_> {
         key: &AccessKeyId,
         priority: Priority,
     ) -> Result<Option<KeyUse>, Unseen> {
-        let Account { ports, pace, .. } = self.account;
+        let Account { ports, limiter, .. } = self.account;
         let ask = || ports.iam.last_used(key);
         let of_last_use = denied::Operation::GetAccessKeyLastUsed;
         let denied = |answer| Denied::of_key(rotation, of_last_use, key, answer);
-        let used = pace.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await;
+        let used = limiter.read_of(priority, Operation::GetAccessKeyLastUsed, ask).await;
         let used = used.map_err(|error| Unseen::of(error, denied))?;
         Ok(used.and_then(|used| used.used))
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Left, Visitor};
+use super::{Advance, Executor, StopReason};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
@@ -39,48 +39,40 @@ impl Unseen {
 /// The first refusal of a call in this visit, and when it was heard, by the monotonic clock.
 pub(super) type FirstRefusal = Option<(Denied, Duration)>;
 
-impl Visitor<'_> {
+impl Executor<'_> {
     /// A look that failed.
-    pub(super) async fn unseen(
-        &mut self,
-        journal: RotationJournal,
-        unseen: Unseen,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    pub(super) async fn unseen(&mut self, journal: RotationJournal, unseen: Unseen) -> Result<Advance, JournalError> {
         match unseen {
             Unseen::Denied(denied) => self.denied(journal, denied).await,
             Unseen::Credentials(why) if !planted::is(Planted::DeadCredentialsUsed) => {
-                Ok((journal, Some(Left::NoCredentials(why))))
+                Ok(Advance::stop(journal, StopReason::NoCredentials(why)))
             }
             Unseen::Credentials(why) | Unseen::Otherwise(why) => self.later(journal, why).await,
         }
     }
 
     /// A look or an effect was refused for lack of a right.
-    pub(super) async fn denied(
-        &mut self,
-        journal: RotationJournal,
-        denied: Denied,
-    ) -> Result<(RotationJournal, Option<Left>), JournalError> {
+    pub(super) async fn denied(&mut self, journal: RotationJournal, denied: Denied) -> Result<Advance, JournalError> {
         if planted::is(Planted::RefusalIsTransient) {
             return self.later(journal, denied.answer).await;
         }
         self.forget();
         if !self.counts(journal.rotation(), &denied).await {
-            return Ok((journal, None));
+            return Ok(Advance::proceed(journal));
         }
         let reason = journal.rotation().blocked_for(denied);
         let again =
             matches!(&journal.rotation().standing, Standing::Blocked { reason: before, .. } if reason.is_again(before));
         let journal = if again { journal } else { journal.note(Event::Blocked(reason)).await? };
-        Ok((journal, Some(Left::AtRest)))
+        Ok(Advance::stop(journal, StopReason::AtRest))
     }
 
     /// Whether this refusal counts; if not, it has been waited until the next one does.
     pub(super) async fn counts(&mut self, rotation: &Rotation, denied: &Denied) -> bool {
-        let clock = &self.world.ports.clock;
+        let clock = &self.session.ports.clock;
         // What is refused was not made, and is not asked for twice.
         let once = denied.operation == Operation::CreateAccessKey;
-        if once || rotation.is_known_to_lack(denied) || self.world.stop.asked() {
+        if once || rotation.is_known_to_lack(denied) || self.session.stop.asked() {
             return true;
         }
         let (now, settle) = (clock.monotonic(), rotation.opened.policy.settle);
@@ -99,7 +91,7 @@ impl Visitor<'_> {
         tracing::warn!(rotation = %rotation.id, "{}; it is tried once more in {settle:?}", denied.answer);
         tokio::select! {
             () = clock.sleep(counts_at.saturating_sub(now)) => {}
-            () = self.world.stop.wait() => {}
+            () = self.session.stop.wait() => {}
         }
         self.since = clock.monotonic();
         false

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use super::effects::unless_stopped;
 use super::fact_age::Span;
 use super::refused::Unseen;
-use super::{Left, Visitor};
+use super::{Advance, Executor, StopReason};
 use crate::engine::admission::Ticket;
 use crate::engine::observe::prove::prove_once;
 use crate::engine::rate_limit::{Operation, Priority};
@@ -33,35 +33,35 @@ const MOST_SCANS: u32 = 100;
 /// How often one removal gives its admission back because the rate fell while it waited for its turn.
 const MOST_WAITS: u32 = 100;
 
-type Ended = Result<(RotationJournal, Option<Left>), JournalError>;
+type Ended = Result<Advance, JournalError>;
 
-impl Visitor<'_> {
+impl Executor<'_> {
     /// Removes a key, if a final check that is only seconds old still says so.
     pub(super) async fn remove(&mut self, journal: RotationJournal, intent: Intent) -> Ended {
-        let (world, account) = (self.world, self.account);
+        let (session, account) = (self.session, self.account);
         let rotation = journal.rotation().clone();
         let calls = self.calls(&intent);
-        let mut ticket = Ticket::take(&account.pace);
+        let mut ticket = Ticket::take(&account.limiter);
         let (mut checks, mut scans, mut waits, mut checked) = (0, 0, 0, false);
         loop {
             if !self.may_begin(&rotation, &intent) {
-                return Ok((journal, Some(Left::Stopped)));
+                return Ok(Advance::stop(journal, StopReason::Stopped));
             }
             let late = planted::is(Planted::PermitAfterCheck);
             tokio::select! {
                 biased;
                 () = ticket.admit(&calls), if !late => {}
                 () = std::future::ready(()), if late => {}
-                () = world.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+                () = session.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok(Advance::stop(journal, StopReason::Stopped)),
             }
             let old = self.too_old();
             if checks == MOST_CHECKS
                 && let Some(why) = old
             {
                 let why = format!("facts-too-slow: {why}, so that {} was not sent", intent.name());
-                return Ok((journal, Some(Left::Failing(why))));
+                return Ok(Advance::stop(journal, StopReason::FailedForNow(why)));
             }
-            let now = world.ports.clock.monotonic();
+            let now = session.ports.clock.monotonic();
             if self.facts.scan.is_some_and(|scan| !scan.scan_is_fresh(now)) && scans < MOST_SCANS {
                 scans += 1;
                 ticket.step_back();
@@ -78,21 +78,21 @@ impl Visitor<'_> {
                     return self.unseen(journal, unseen).await;
                 }
             }
-            let hand = self.hand.shown(world, &rotation);
-            let again = match plan(&rotation, hand, &self.known, world.aws_now()) {
+            let hand = self.hand.shown(session, &rotation);
+            let again = match plan(&rotation, hand, &self.known, session.aws_now()) {
                 Step::Act(again) if is_same(&again, &intent) => again,
                 // What was read decides otherwise.
                 Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
-                    return Ok((journal, None));
+                    return Ok(Advance::proceed(journal));
                 }
             };
-            let turn = tokio::select! {
+            let permit = tokio::select! {
                 biased;
-                turn = account.pace.turn_of(Priority::Removal, operation(&again)) => turn,
-                () = world.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok((journal, Some(Left::Stopped))),
+                permit = account.limiter.acquire_for(Priority::Removal, operation(&again)) => permit,
+                () = session.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok(Advance::stop(journal, StopReason::Stopped)),
             };
             if self.too_old().is_some() && !late {
-                if checked && self.facts.waited_too_long(world.ports.clock.monotonic()) && waits < MOST_WAITS {
+                if checked && self.facts.waited_too_long(session.ports.clock.monotonic()) && waits < MOST_WAITS {
                     // The rate has fallen since the admission, and fewer units may be admitted now.
                     (checks, waits, checked) = (checks - 1, waits + 1, false);
                     ticket.step_back();
@@ -100,9 +100,9 @@ impl Visitor<'_> {
                 continue;
             }
             if !self.may_begin(&rotation, &intent) {
-                return Ok((journal, Some(Left::Stopped)));
+                return Ok(Advance::stop(journal, StopReason::Stopped));
             }
-            return Box::pin(self.send(journal, again, turn)).await;
+            return Box::pin(self.send(journal, again, permit)).await;
         }
     }
 
@@ -110,24 +110,24 @@ impl Visitor<'_> {
         &mut self,
         journal: RotationJournal,
         intent: Intent,
-        turn: crate::engine::rate_limit::Turn<'_>,
+        permit: crate::engine::rate_limit::Permit<'_>,
     ) -> Ended {
-        let (world, iam) = (self.world, &self.account.ports.iam);
+        let (session, iam) = (self.session, &self.account.ports.iam);
         let user = journal.rotation().opened.user.clone();
         let old = journal.rotation().opened.old_key.clone();
-        let send_before = self.facts.send_before(world.manner.call_timeout);
+        let send_before = self.facts.send_before(session.options.call_timeout);
         let in_time = move || -> Result<(), Failure> {
             let unasked = planted::is(Planted::StaleFacts) || planted::is(Planted::PermitAfterCheck);
-            if world.ports.clock.monotonic() <= send_before || unasked {
+            if session.ports.clock.monotonic() <= send_before || unasked {
                 return Ok(());
             }
             let late = "what this rests on grew too old while the journal was written: nothing was sent";
             Err(Refusal::new(RefusalKind::Other, late).into())
         };
         let over = move |result: Result<Timestamp, Failure>| {
-            turn.over_with(&result);
+            permit.release_after(&result);
             // Only AWS tells AWS's time.
-            result.map(|at| world.saw_date(at))
+            result.map(|at| session.saw_date(at))
         };
         let change = match intent {
             Intent::DeactivateOld => Ok(ChangeStatus::deactivate_old(user, old)),
@@ -173,14 +173,14 @@ impl Visitor<'_> {
         let created = if *key == opened.old_key { Some(opened.old_key_created) } else { listed };
         let ours = rotation.made().is_some_and(|made| made.key == *key);
         let unlisted = ours && !opened.policy.settle.is_zero();
-        created.map_or(unlisted, |created| self.world.aws_now() < opened.policy.settled_after(created))
+        created.map_or(unlisted, |created| self.session.aws_now() < opened.policy.settled_after(created))
     }
 
     /// After a signal no removal begins, except that of a key which would be an orphan without it, and that only while
     /// its call can end in time.
     fn may_begin(&self, rotation: &Rotation, intent: &Intent) -> bool {
-        let stop = &self.world.stop;
-        let has_time = || !stop.time_left(self.world.ports.clock.as_ref()).is_zero();
+        let stop = &self.session.stop;
+        let has_time = || !stop.time_left(self.session.ports.clock.as_ref()).is_zero();
         !stop.asked() || (self.is_unheard_of(rotation, intent) && has_time())
     }
 
@@ -191,14 +191,14 @@ impl Visitor<'_> {
     }
 
     fn is_as_new_as_a_check(&self) -> bool {
-        self.facts.are_as_new_as_a_check(self.world.ports.clock.monotonic()) || planted::is(Planted::StaleFacts)
+        self.facts.are_as_new_as_a_check(self.session.ports.clock.monotonic()) || planted::is(Planted::StaleFacts)
     }
 
     fn too_old(&self) -> Option<String> {
         if planted::is(Planted::StaleFacts) {
             return None;
         }
-        self.facts.too_old(self.world.ports.clock.monotonic(), self.world.manner.call_timeout)
+        self.facts.too_old(self.session.ports.clock.monotonic(), self.session.options.call_timeout)
     }
 
     /// The calls of the unit, for its share of the rate limit.
@@ -212,7 +212,7 @@ impl Visitor<'_> {
         let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
         for (key, _) in keys {
-            match unless_stopped(self.world, self.look(rotation, Look::Scan(key))).await {
+            match unless_stopped(self.session, self.look(rotation, Look::Scan(key))).await {
                 Some(seen) => seen?,
                 None => return Ok(()),
             }
@@ -222,8 +222,8 @@ impl Visitor<'_> {
 
     /// The final check: reads the places, the user's keys and the stored pair again, all at once.
     async fn check(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
-        let (world, account) = (self.world, self.account);
-        let clock = &world.ports.clock;
+        let (session, account) = (self.session, self.account);
+        let clock = &session.ports.clock;
         let asked: Vec<_> = self.known.last_used.keys().cloned().collect();
         let used = join_all(asked.iter().map(|key| self.last_used(rotation, key, Priority::Removal)));
         // What the places held a moment ago: if they hold another secret now, their fingerprints say so.
@@ -231,7 +231,7 @@ impl Visitor<'_> {
         let proof = async {
             let (made, secret) = made?;
             let began = clock.monotonic();
-            let proof = prove_once(world, account, &rotation.opened, &made.key, secret).await;
+            let proof = prove_once(session, account, &rotation.opened, &made.key, secret).await;
             Some((proof, Span { began, ended: clock.monotonic() }))
         };
         let keys = self.list_keys(rotation, Priority::Removal);

@@ -1,7 +1,7 @@
 //! Who has a key, asked where the user of a rotation is not found or its list has none of the rotation's keys: the user may
 //! have another name now.
 
-use super::Visitor;
+use super::Executor;
 use super::refused::Unseen;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
@@ -9,12 +9,12 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::known::KeyOwner;
 use crate::rotation::name::AccessKeyId;
 
-impl Visitor<'_> {
+impl Executor<'_> {
     /// `GetAccessKeyLastUsed` is the only call that names the user of a key. Its answer may be old, so the list of the user
     /// that it names has to bear it out.
     pub(super) async fn owner_of(&self, key: &AccessKeyId) -> Result<KeyOwner, Unseen> {
-        let Account { ports, pace, .. } = self.account;
-        let asked = pace.read(Operation::GetAccessKeyLastUsed, || ports.iam.last_used(key)).await;
+        let Account { ports, limiter, .. } = self.account;
+        let asked = limiter.read(Operation::GetAccessKeyLastUsed, || ports.iam.last_used(key)).await;
         let user = match asked {
             Ok(None) => return Ok(KeyOwner::NoSuchKey),
             Ok(Some(said)) => said.user,
@@ -23,9 +23,9 @@ impl Visitor<'_> {
         let Some(user) = user else {
             return Ok(KeyOwner::Unclear(format!("IAM does not say whose key {key} is")));
         };
-        match pace.read(Operation::ListAccessKeys, || ports.iam.list_keys(&user)).await {
+        match limiter.read(Operation::ListAccessKeys, || ports.iam.list_keys(&user)).await {
             Ok(keys) => {
-                let _ = self.world.saw_date(keys.at);
+                let _ = self.session.saw_date(keys.at);
                 let lists_it = keys.find(key).is_some();
                 let why = || format!("IAM says that {key} is {user}'s, and does not list it for {user}");
                 Ok(if lists_it { KeyOwner::User(user.clone()) } else { KeyOwner::Unclear(why()) })

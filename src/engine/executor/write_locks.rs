@@ -7,65 +7,65 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::discovery::Place;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::rotation::name::StoreName;
 use crate::rotation::standing::Rotation;
 
 /// What is versioned as one: a store, and its own word for it.
 type Unit = (StoreName, String);
 
-/// How often this process has written it, and whose turn it is.
+/// How often this process has written it, and whose lock it is.
 #[derive(Default)]
-struct Writes {
-    turn: Arc<tokio::sync::Mutex<()>>,
-    times: u64,
+struct UnitWrites {
+    lock: Arc<tokio::sync::Mutex<()>>,
+    generation: u64,
 }
 
-/// Whose turn it is to write what.
+/// Whose lock it is to write what.
 #[derive(Default)]
-pub struct Writers {
-    units: Mutex<BTreeMap<Unit, Writes>>,
+pub struct WriteLocks {
+    units: Mutex<BTreeMap<Unit, UnitWrites>>,
 }
 
 /// The right to write some units now.
 #[must_use]
-pub(in crate::engine) struct Turn {
+pub(in crate::engine) struct WriteLock {
     units: BTreeSet<Unit>,
     _held: Vec<OwnedMutexGuard<()>>,
 }
 
-impl Writers {
-    fn units(&self) -> MutexGuard<'_, BTreeMap<Unit, Writes>> {
+impl WriteLocks {
+    fn units(&self) -> MutexGuard<'_, BTreeMap<Unit, UnitWrites>> {
         self.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no other rotation writes what this one's places stand in. In the order of names, so that no two wait for
     /// one another.
-    pub(in crate::engine) async fn turn(&self, world: &World, rotation: &Rotation) -> Turn {
-        let (units, mut held) = (units(world, rotation), Vec::new());
+    pub(in crate::engine) async fn lock(&self, session: &Session, rotation: &Rotation) -> WriteLock {
+        let (units, mut held) = (units(session, rotation), Vec::new());
         for unit in &units {
-            let turn = self.units().entry(unit.clone()).or_default().turn.clone();
-            held.push(turn.lock_owned().await);
+            let lock = self.units().entry(unit.clone()).or_default().lock.clone();
+            held.push(lock.lock_owned().await);
         }
-        Turn { units, _held: held }
+        WriteLock { units, _held: held }
     }
 
     /// They are about to be written: what was read before has other versions then.
-    pub(in crate::engine) fn write(&self, turn: &Turn) {
+    pub(in crate::engine) fn record_write(&self, lock: &WriteLock) {
         let mut units = self.units();
-        turn.units.iter().for_each(|unit| units.entry(unit.clone()).or_default().times += 1);
+        lock.units.iter().for_each(|unit| units.entry(unit.clone()).or_default().generation += 1);
     }
 
     /// How often this process has written what the rotation's places stand in.
-    pub(in crate::engine) fn times(&self, world: &World, rotation: &Rotation) -> u64 {
+    pub(in crate::engine) fn generation(&self, session: &Session, rotation: &Rotation) -> u64 {
         let known = self.units();
-        units(world, rotation).iter().filter_map(|unit| known.get(unit)).map(|writes| writes.times).sum()
+        units(session, rotation).iter().filter_map(|unit| known.get(unit)).map(|writes| writes.generation).sum()
     }
 }
 
-fn units(world: &World, rotation: &Rotation) -> BTreeSet<Unit> {
+fn units(session: &Session, rotation: &Rotation) -> BTreeSet<Unit> {
     let of_place = |place: &Place| {
-        let store = world.store(&place.store);
+        let store = session.store(&place.store);
         let unit = |entry| store.map_or_else(String::new, |store| store.unit(entry));
         place.entries().into_iter().map(|entry| (place.store.clone(), unit(entry))).collect::<Vec<_>>()
     };

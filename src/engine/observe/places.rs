@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::discovery::{Place, read_pair};
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{LargeValue, Reading, Version};
@@ -37,10 +37,10 @@ pub struct Readings {
 impl Readings {
     /// What the machine needs to know of it.
     #[must_use]
-    pub fn seen(&self, world: &World, rotation: &Rotation) -> PlacesSeen {
+    pub fn seen(&self, session: &Session, rotation: &Rotation) -> PlacesSeen {
         let places = &rotation.opened.places;
         let name = |place: &Place| {
-            let name = world.describe(&place.store, &place.id);
+            let name = session.describe(&place.store, &place.id);
             let why = place.entries().into_iter().find_map(|entry| self.why_unreadable(&place.store, entry));
             why.map_or_else(|| name.clone(), |why| format!("{name} ({why})"))
         };
@@ -65,8 +65,8 @@ impl Readings {
 }
 
 /// Reads every place.
-pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority) -> Readings {
-    let writes = world.writers.times(world, rotation);
+pub async fn read_places(session: &Session, rotation: &Rotation, priority: Priority) -> Readings {
+    let writes = session.write_locks.generation(session, rotation);
     let mut readings = Readings { writes, ..Readings::default() };
     let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
     for place in &rotation.opened.places {
@@ -78,9 +78,9 @@ pub async fn read_places(world: &World, rotation: &Rotation, priority: Priority)
         }
     }
     for (name, entries) in wanted {
-        let answer = match world.store(name) {
+        let answer = match session.store(name) {
             Some(store) => {
-                let answer = world.pace.read_of(priority, Operation::Store, || store.read(&entries)).await;
+                let answer = session.limiter.read_of(priority, Operation::Store, || store.read(&entries)).await;
                 if let Err(CallError { kind: CallErrorKind::Denied, message }) = &answer {
                     let denied = || Denied::new(denied::Operation::ReadStore, name.as_str(), message.clone());
                     readings.denied.get_or_insert_with(denied);
@@ -150,13 +150,13 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
 
 /// The new secret where a store has it waiting: a write was cut off after it had been put there, and before any reader
 /// saw it. Known by its fingerprint.
-pub async fn staged_secret(world: &World, rotation: &Rotation, readings: &Readings) -> Option<SecretKey> {
+pub async fn staged_secret(session: &Session, rotation: &Rotation, readings: &Readings) -> Option<SecretKey> {
     let recorded = rotation.made()?.fingerprint()?;
     for place in &rotation.opened.places {
-        let Some(store) = world.store(&place.store) else { continue };
+        let Some(store) = session.store(&place.store) else { continue };
         let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
         // Whoever cannot be asked has nothing: the key is then discarded, as any whose secret is lost.
-        let staged = world.pace.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
+        let staged = session.limiter.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
         let staged: BTreeMap<EntryName, SecretValue> =
             names.into_iter().zip(staged).filter_map(|(name, value)| Some((name, value?))).collect();
         let value = |entry: &EntryName| staged.get(entry).or_else(|| readings.value(&place.store, entry));
@@ -171,14 +171,14 @@ pub async fn staged_secret(world: &World, rotation: &Rotation, readings: &Readin
 
 /// The places that hold the old pair now, and held the new one before: a write in doubt had landed, and another writer came
 /// after it. Where a store does not keep or say what was there, nothing is concluded.
-pub async fn put_back(world: &World, rotation: &Rotation, readings: &Readings) -> Vec<String> {
+pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Readings) -> Vec<String> {
     let Some(made) = rotation.made().filter(|made| made.fingerprint().is_some()) else { return Vec::new() };
     let mut found = Vec::new();
     for (place, _) in rotation.opened.places.iter().zip(&readings.shows).filter(|(_, shows)| **shows == PlaceShows::Old)
     {
-        let Some(store) = world.store(&place.store) else { continue };
+        let Some(store) = session.store(&place.store) else { continue };
         let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
-        let replaced = world.pace.read(Operation::Store, || store.replaced(&names)).await.unwrap_or_default();
+        let replaced = session.limiter.read(Operation::Store, || store.replaced(&names)).await.unwrap_or_default();
         let before: BTreeMap<EntryName, SecretValue> =
             names.into_iter().zip(replaced).filter_map(|(name, value)| Some((name, value?))).collect();
         let value = |entry: &EntryName| before.get(entry);
@@ -186,7 +186,7 @@ pub async fn put_back(world: &World, rotation: &Rotation, readings: &Readings) -
             && pair.id.as_ref() == Some(&made.key)
             && pair.secret.fingerprint(rotation.id).as_ref() == made.fingerprint()
         {
-            found.push(world.describe(&place.store, &place.id));
+            found.push(session.describe(&place.store, &place.id));
         }
     }
     found
@@ -194,12 +194,12 @@ pub async fn put_back(world: &World, rotation: &Rotation, readings: &Readings) -
 
 /// The rotation has closed: its stores need not keep what its places held before. Without effect on any reader, and
 /// not tried again: the next rotation of the same entry replaces what was kept.
-pub async fn forget_previous(world: &World, rotation: &Rotation) {
+pub async fn forget_previous(session: &Session, rotation: &Rotation) {
     for name in rotation.opened.stores.keys() {
-        let Some(store) = world.store(name) else { continue };
+        let Some(store) = session.store(name) else { continue };
         let places = rotation.opened.places.iter().filter(|place| place.store == *name);
         let entries: Vec<EntryName> = places.flat_map(Place::entries).cloned().collect();
-        if let Err(error) = world.pace.read(Operation::Store, || store.forget_previous(&entries)).await {
+        if let Err(error) = session.limiter.read(Operation::Store, || store.forget_previous(&entries)).await {
             tracing::warn!(rotation = %rotation.id, "{name} keeps the previous values: {error}");
         }
     }

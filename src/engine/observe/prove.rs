@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::planted::{self, Planted};
 use crate::ports::identity::{UserResource, WhoIs};
 use crate::rotation::event::Opened;
@@ -24,7 +24,7 @@ const MOST_TRIES: usize = 100_000;
 
 /// How a pair is tried.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct ProofOptions {
     /// How many times in a row it must answer.
     pub times: u32,
     /// Over how long they are spread.
@@ -44,16 +44,16 @@ fn is_same_user(opened: &Opened, user: &UserResource, id: Option<&UserId>) -> bo
 
 /// Tries the pair once, as part of an admitted removal. An answer that is no proof is left to [`prove`].
 pub(in crate::engine) async fn prove_once(
-    world: &World,
+    session: &Session,
     account: &Account,
     opened: &Opened,
     id: &AccessKeyId,
     secret: &SecretKey,
 ) -> Proof {
     let ask = || account.ports.identity.who_is(id, secret);
-    match account.pace.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
+    match account.limiter.read_of(Priority::Removal, Operation::GetCallerIdentity, ask).await {
         Ok(WhoIs::User { account, user, id, at }) => {
-            let _ = world.saw_date(at);
+            let _ = session.saw_date(at);
             match account == opened.account && is_same_user(opened, &user, id.as_ref()) {
                 true => Proof::Passed,
                 false => Proof::SomebodyElse(format!("user {user} of account {account}")),
@@ -69,17 +69,17 @@ pub(in crate::engine) async fn prove_once(
 ///
 /// `InvalidClientTokenId` right after a create is normal; a new key has been seen to answer, then fail, then answer.
 pub async fn prove(
-    world: &World,
+    session: &Session,
     account: &Account,
     opened: &Opened,
     id: &AccessKeyId,
     secret: &SecretKey,
-    how: Manner,
+    how: ProofOptions,
 ) -> Proof {
     if planted::is(Planted::ProofSkipped) {
         return Proof::Passed;
     }
-    let clock = &world.ports.clock;
+    let clock = &session.ports.clock;
     let began = clock.monotonic();
     let confirmations = how.times.max(1);
     let gap = how.span / confirmations.saturating_sub(1).max(1);
@@ -90,11 +90,11 @@ pub async fn prove(
     let mut denied_since = how.denied.then_some(began.saturating_sub(settle));
     for _ in 0..MOST_TRIES {
         let answer =
-            account.pace.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
+            account.limiter.read(Operation::GetCallerIdentity, || account.ports.identity.who_is(id, secret)).await;
         let mut limit = timeout;
         match answer {
             Ok(WhoIs::User { account, user, id, at }) => {
-                let _ = world.saw_date(at);
+                let _ = session.saw_date(at);
                 let is_expected = account == opened.account && is_same_user(opened, &user, id.as_ref());
                 if !is_expected && !planted::is(Planted::WrongUserAccepted) {
                     return Proof::SomebodyElse(format!("user {user} of account {account}"));
@@ -111,7 +111,7 @@ pub async fn prove(
                 let now = clock.monotonic();
                 let first = denied_since.is_none();
                 let since = *denied_since.get_or_insert(now);
-                if (!first && now.saturating_sub(since) >= settle) || world.stop.overdue(clock.as_ref()) {
+                if (!first && now.saturating_sub(since) >= settle) || session.stop.overdue(clock.as_ref()) {
                     return Proof::Denied(format!("STS answers {code}"));
                 }
                 limit = timeout.max(settle + LONGEST_BACKOFF * 2);
@@ -126,7 +126,7 @@ pub async fn prove(
             }
         }
         in_a_row = 0;
-        if clock.monotonic().saturating_sub(began) >= limit || world.stop.overdue(clock.as_ref()) {
+        if clock.monotonic().saturating_sub(began) >= limit || session.stop.overdue(clock.as_ref()) {
             break;
         }
         clock.sleep(backoff).await;

@@ -11,7 +11,7 @@ use super::large::{STOPPED, WhileTimeIsLeft};
 use crate::discovery::{Candidate, Needles, Place, Searched, StoredEntry, discover};
 use crate::engine::executor::fact_age::Span;
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
@@ -19,7 +19,7 @@ use crate::rotation::known::ScanSeen;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::standing::{Phase, Rotation};
 
-/// What [`Manner::scan_interval`](crate::engine::session::Manner::scan_interval) is by default.
+/// What [`EngineOptions::scan_interval`](crate::engine::session::EngineOptions::scan_interval) is by default.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// With `--wait`, scans begin at least so many times the duration of the last one apart: reading takes at most a tenth of
 /// the time.
@@ -85,11 +85,11 @@ impl Scans {
     /// A store could not be listed at all.
     pub(in crate::engine) async fn naming(
         &self,
-        world: &World,
+        session: &Session,
         key: &AccessKeyId,
         since: Duration,
     ) -> Result<(ScanSeen, Span), CallError> {
-        let clock = &world.ports.clock;
+        let clock = &session.ports.clock;
         let asked = clock.monotonic();
         lock(&self.keys).entry(key.clone()).or_default();
         lock(&self.due_since).get_or_insert(asked);
@@ -105,15 +105,15 @@ impl Scans {
         if let Some(scan) = latest.scan.as_ref().filter(serves) {
             return Ok(scan.seen(key));
         }
-        if world.manner.wait {
+        if session.options.wait {
             let due = lock(&self.due_since).unwrap_or(asked);
             let before = latest.scan.as_ref().map(|scan| scan.span);
-            clock.sleep(earliest(before, due, world.manner.scan_interval).saturating_sub(clock.monotonic())).await;
+            clock.sleep(earliest(before, due, session.options.scan_interval).saturating_sub(clock.monotonic())).await;
         }
         let keys = lock(&self.keys).clone();
         *lock(&self.due_since) = None;
         let (began, awake) = (clock.monotonic(), clock.awake());
-        match scan(world, &keys).await {
+        match scan(session, &keys).await {
             Ok((named, unreadable, copies)) => {
                 // A scan serves for a minute and its own duration. The time for which the machine was suspended does not
                 // count as duration: any entry may have been written in that time.
@@ -151,21 +151,24 @@ type Named = BTreeMap<AccessKeyId, Vec<String>>;
 type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
 
 /// Which entries name which of these keys, and which could not be read.
-async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Named, Vec<String>, Copies), CallError> {
+async fn scan(
+    session: &Session,
+    keys: &BTreeMap<AccessKeyId, bool>,
+) -> Result<(Named, Vec<String>, Copies), CallError> {
     let needles = Needles::new(keys.keys());
     let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
-    for store in &world.ports.stores {
-        let listed = world.pace.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
+    for store in &session.ports.stores {
+        let listed = session.limiter.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
         let mut naming = BTreeSet::new();
         for (entry, reading) in &listed {
-            if world.stop.time_is_over(&*world.ports.clock) {
+            if session.stop.time_is_over(&*session.ports.clock) {
                 return Err(CallError::new(CallErrorKind::Unavailable, STOPPED));
             }
-            let label = || world.describe(store.name(), entry);
+            let label = || session.describe(store.name(), entry);
             let (mut found, why) = match reading {
                 Reading::Value { value, .. } | Reading::Managed { value, .. } => outcome(needles.search(value)),
                 Reading::Large(large) => match large.open() {
-                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, world))),
+                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, session))),
                     Err(why) => (BTreeSet::new(), Some(why)),
                 },
                 Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),
@@ -178,7 +181,7 @@ async fn scan(world: &World, keys: &BTreeMap<AccessKeyId, bool>) -> Result<(Name
             for key in found {
                 named.entry(key.clone()).or_default().push(label());
             }
-            let ignored = world.manner.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
+            let ignored = session.options.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
             if let Some(why) = why.filter(|_| !ignored) {
                 tracing::warn!("{} cannot be read: {why}", label());
                 unreadable.push(label());

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::discovery::{Candidate, Place};
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
-use crate::engine::survey::consider::Not;
+use crate::engine::session::Session;
+use crate::engine::survey::consider::Skip;
 use crate::ports::secret_store::Writable;
 use crate::rotation::name::{EntryName, StoreName};
 
@@ -16,16 +16,16 @@ pub struct Answers(BTreeMap<(StoreName, EntryName), Writable>);
 
 impl Answers {
     /// Asks each store once about all of these entries.
-    pub async fn of<'a>(world: &World, entries: impl IntoIterator<Item = (&'a StoreName, &'a EntryName)>) -> Self {
+    pub async fn of<'a>(session: &Session, entries: impl IntoIterator<Item = (&'a StoreName, &'a EntryName)>) -> Self {
         let mut wanted: BTreeMap<&StoreName, BTreeSet<&EntryName>> = BTreeMap::new();
         for (store, entry) in entries {
             wanted.entry(store).or_default().insert(entry);
         }
         let mut answers = BTreeMap::new();
         for (name, entries) in wanted {
-            let Some(store) = world.store(name) else { continue };
+            let Some(store) = session.store(name) else { continue };
             let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
-            let _turn = world.pace.turn(Operation::Store).await;
+            let _permit = session.limiter.acquire(Operation::Store).await;
             let said = store.writable(&entries).await;
             answers.extend(entries.into_iter().map(|entry| (name.clone(), entry)).zip(said));
         }
@@ -34,20 +34,20 @@ impl Answers {
 
     /// The same for the places of candidates.
     pub(in crate::engine) async fn of_candidates(
-        world: &World,
+        session: &Session,
         candidates: impl IntoIterator<Item = &Candidate>,
     ) -> Self {
         let places: Vec<Place> = candidates.into_iter().flat_map(|candidate| &candidate.places).cloned().collect();
-        Self::of_places(world, &places).await
+        Self::of_places(session, &places).await
     }
 
     /// The same for places.
-    pub(in crate::engine) async fn of_places(world: &World, places: &[Place]) -> Self {
+    pub(in crate::engine) async fn of_places(session: &Session, places: &[Place]) -> Self {
         let mut asked: Vec<(StoreName, EntryName)> = Vec::new();
         for place in places {
             asked.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
         }
-        Self::of(world, asked.iter().map(|(store, entry)| (store, entry))).await
+        Self::of(session, asked.iter().map(|(store, entry)| (store, entry))).await
     }
 
     /// What is said of one entry.
@@ -65,16 +65,16 @@ impl Answers {
     }
 
     /// Why a candidate is not to be opened, where one of its places can certainly not be written.
-    pub(in crate::engine) fn check(&self, world: &World, candidate: &Candidate) -> Result<(), Not> {
+    pub(in crate::engine) fn check(&self, session: &Session, candidate: &Candidate) -> Result<(), Skip> {
         let refused = candidate.places.iter().find_map(|place| {
             let of = |entry: &&EntryName| matches!(self.about(&place.store, entry), Writable::No(_));
             let entry = place.entries().into_iter().find(of)?;
             let Writable::No(why) = self.about(&place.store, entry) else { return None };
             Some(format!(
                 "{} cannot be written: {why}; no new key is made for it until then",
-                world.describe(&place.store, entry)
+                session.describe(&place.store, entry)
             ))
         });
-        refused.map_or(Ok(()), |message| Err(Not::needs_a_person("not-writable", message)))
+        refused.map_or(Ok(()), |message| Err(Skip::needs_operator("not-writable", message)))
     }
 }

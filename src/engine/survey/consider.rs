@@ -1,13 +1,13 @@
 //! One key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
 
 use super::choice::{Choice, MADE_LATELY, Names};
-use super::obstacles::Bars;
-use super::ownership::{Confirmed, Lists, confirm};
+use super::obstacles::Obstacles;
+use super::ownership::{Confirmed, Lists, ownership};
 use super::{Taken, place_notes};
 use crate::discovery::Candidate;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::engine::sinks::{followers, forsaken};
 use crate::journal::entry::LeftAloneNote;
 use crate::rotation::known::{KeyStatus, KeysSeen};
@@ -16,11 +16,11 @@ use crate::rotation::policy::{SpareKey, words};
 use crate::rotation::sink::Follower;
 
 /// A candidate that is not to be opened, and whether an operator is needed.
-pub(in crate::engine) struct Not {
+pub(in crate::engine) struct Skip {
     pub(in crate::engine) reason: &'static str,
     pub(in crate::engine) message: String,
     due: bool,
-    pub(in crate::engine) look_again: bool,
+    pub(in crate::engine) recheck: bool,
 }
 
 /// The reason of a key that the command line leaves out.
@@ -32,17 +32,17 @@ pub(super) const TWO_KEYS: &str = "two-keys";
 /// Reasons that say nothing of the key: AWS was not heard.
 const NOT_ASKED: [&str; 3] = ["iam-failed", "account-failed", "account-unknown"];
 
-impl Not {
-    pub(super) fn left(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, look_again: false }
+impl Skip {
+    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: false, recheck: false }
     }
 
-    pub(super) fn look_again(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, look_again: true }
+    pub(super) fn recheck(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: false, recheck: true }
     }
 
-    pub(in crate::engine) fn needs_a_person(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: true, look_again: false }
+    pub(in crate::engine) fn needs_operator(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), due: true, recheck: false }
     }
 
     /// Whether the key is due all the same.
@@ -81,22 +81,22 @@ pub(super) enum Answer {
     /// A rotation in flight has it.
     InFlight,
     /// It is not.
-    Not(Not),
+    Skip(Skip),
 }
 
 /// Looks at one candidate. Changes nothing.
 pub(super) async fn consider(
-    world: &World,
+    session: &Session,
     lists: &Lists,
     choice: &Choice,
     taken: &Taken,
     candidate: &Candidate,
-    bars: Bars<'_>,
+    obstacles: Obstacles<'_>,
 ) -> Considered {
     let id = &candidate.key_id;
     let mut names = Names::of(&choice.owner, candidate);
     let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
-    let excluded = || Answer::Not(Not::left(EXCLUDED, "left out by --only or --exclude"));
+    let excluded = || Answer::Skip(Skip::new(EXCLUDED, "left out by --only or --exclude"));
     if taken.in_flight.contains(id) {
         return answered(Answer::InFlight, names);
     }
@@ -106,31 +106,31 @@ pub(super) async fn consider(
     if !choice.may_take(&names) {
         return Considered { passed_over: !choice.excludes(&names), ..answered(excluded(), names) };
     }
-    if world.signs_with(id) {
-        return answered(Answer::Not(Not::left("own-key", "rotator itself signs with this key")), names);
+    if session.signs_with(id) {
+        return answered(Answer::Skip(Skip::new("own-key", "rotator itself signs with this key")), names);
     }
     // How its user is spelt is IAM's to say, and the patterns are matched with that.
-    let asked = confirm(world, lists, &choice.owner, candidate).await;
+    let asked = ownership(session, lists, &choice.owner, candidate).await;
     if let Ok((_, confirmed)) = &asked {
         names.add_user(&confirmed.user);
     }
     if choice.excludes(&names) || !choice.takes(&names) {
-        let unheard = asked.as_ref().err().filter(|not| NOT_ASKED.contains(&not.reason));
-        let not_asked = unheard.map(|not| format!("{id} ({})", not.message));
+        let unheard = asked.as_ref().err().filter(|skip| NOT_ASKED.contains(&skip.reason));
+        let not_asked = unheard.map(|skip| format!("{id} ({})", skip.message));
         return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(), names) };
     }
     let (account, confirmed) = match asked {
         Ok(confirmed) => confirmed,
-        Err(not) => return answered(Answer::Not(not), names),
+        Err(skip) => return answered(Answer::Skip(skip), names),
     };
-    match judge(world, choice, taken, candidate, bars, account, &confirmed).await {
+    match judge(session, choice, taken, candidate, obstacles, account, &confirmed).await {
         Ok(sinks) => answered(Answer::Due(confirmed, sinks), names),
-        Err(not) => Considered { confirmed: Some(confirmed), ..answered(Answer::Not(not), names) },
+        Err(skip) => Considered { confirmed: Some(confirmed), ..answered(Answer::Skip(skip), names) },
     }
 }
 
 /// Whether a key is due, as far as that is a matter of time.
-async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Not> {
+async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
     let Confirmed { user, key, keys, .. } = confirmed;
     let age = keys.at.since(key.created);
     if !choice.older_than.is_zero() {
@@ -138,70 +138,70 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
             return Ok(());
         }
         let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
-        return Err(Not::left("not-due", message));
+        return Err(Skip::new("not-due", message));
     }
     if taken.made_by_campaign.contains(&key.id) {
-        return Err(Not::left("made-lately", "a campaign that was not complete when this run began has made it"));
+        return Err(Skip::new("made-lately", "a campaign that was not complete when this run began has made it"));
     }
     let Some(made) = taken.made.as_ref().filter(|_| !choice.again && age < MADE_LATELY) else { return Ok(()) };
     match made.made_for(user).await {
         Ok(made) if !made.contains(&key.id) => Ok(()),
         Ok(_) => {
             let message = "rotator made it less than 20 hours ago; --older-than 0s rotates it all the same";
-            Err(Not::left("made-lately", message))
+            Err(Skip::new("made-lately", message))
         }
         Err(why) => {
-            Err(Not::look_again("made-lately", format!("the journal does not say whether rotator made it: {why}")))
+            Err(Skip::recheck("made-lately", format!("the journal does not say whether rotator made it: {why}")))
         }
     }
 }
 
 async fn judge(
-    world: &World,
+    session: &Session,
     choice: &Choice,
     taken: &Taken,
     candidate: &Candidate,
-    bars: Bars<'_>,
+    obstacles: Obstacles<'_>,
     account: &Account,
     confirmed: &Confirmed,
-) -> Result<Vec<Follower>, Not> {
+) -> Result<Vec<Follower>, Skip> {
     let id = &candidate.key_id;
     let Confirmed { user, key, keys, .. } = confirmed;
     if key.status != KeyStatus::Active {
         let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
-        return Err(Not::left("inactive", message));
+        return Err(Skip::new("inactive", message));
     }
     check_age(choice, taken, confirmed).await?;
     if taken.users.contains(&(confirmed.account.clone(), user.clone())) {
         let message = format!("a rotation of another key of {user} is in flight");
-        return Err(Not::needs_a_person("user-in-flight", message));
+        return Err(Skip::needs_operator("user-in-flight", message));
     }
-    if let Some(entries) = bars.elsewhere {
+    if let Some(entries) = obstacles.elsewhere {
         let message = format!(
             "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
              entry first",
             entries.join(", ")
         );
-        return Err(Not::needs_a_person("named-elsewhere", message));
+        return Err(Skip::needs_operator("named-elsewhere", message));
     }
-    if let [first, others @ ..] = bars.unread {
+    if let [first, others @ ..] = obstacles.unread {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
         let message = format!(
             "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
              readable, or cover it by `[policy] unread_ok` if it holds no key"
         );
-        return Err(Not::needs_a_person("unreadable-elsewhere", message));
+        return Err(Skip::needs_operator("unreadable-elsewhere", message));
     }
-    if let Some(why) = bars.fixed {
+    if let Some(why) = obstacles.fixed {
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
-        return Err(Not::needs_a_person("read-only", message));
+        return Err(Skip::needs_operator("read-only", message));
     }
-    let sinks = followers(world, &candidate.places).map_err(|why| {
+    let sinks = followers(session, &candidate.places).map_err(|why| {
         let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
-        Not::needs_a_person("sink-unavailable", message)
+        Skip::needs_operator("sink-unavailable", message)
     })?;
-    if let Some(why) = forsaken(world, &taken.in_sinks, id, &candidate.places) {
-        return Err(Not::needs_a_person("sink-forsaken", why));
+    if let Some(why) = forsaken(session, &taken.in_sinks, id, &candidate.places) {
+        return Err(Skip::needs_operator("sink-forsaken", why));
     }
     room(account, choice, user, keys, id).await?;
     Ok(sinks)
@@ -214,14 +214,14 @@ async fn room(
     user: &UserName,
     keys: &KeysSeen,
     id: &AccessKeyId,
-) -> Result<(), Not> {
+) -> Result<(), Skip> {
     let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
     let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
     if deletable && keys.ids().len() == 2 {
         return Ok(());
     }
     let last_used = || account.ports.iam.last_used(&spare.id);
-    let used = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
+    let used = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await;
     let used = match used {
         Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
         Ok(None) | Err(_) => "last use unknown".to_owned(),
@@ -236,5 +236,5 @@ async fn room(
         spare.created,
         spare.id
     );
-    Err(Not::needs_a_person(TWO_KEYS, message))
+    Err(Skip::needs_operator(TWO_KEYS, message))
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice::{Choice, Names};
 use super::consider::{Answer, Considered, consider};
-use super::obstacles::Bars;
+use super::obstacles::Obstacles;
 use super::ownership::Lists;
 use super::{Survey, Taken, place_note};
 use crate::discovery::{Candidate, LeftAlone, Place, Spot, WhyLeftAlone};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::journal::entry::LeftAloneNote;
 use crate::rotation::name::{AccessKeyId, StoreName};
 
@@ -31,7 +31,7 @@ pub(super) struct Judged {
 impl Judged {
     /// Asks about each key that may be in use and is no candidate.
     pub(super) async fn ask(
-        world: &World,
+        session: &Session,
         lists: &Lists,
         choice: &Choice,
         taken: &Taken,
@@ -51,8 +51,8 @@ impl Judged {
         }
         let found: Vec<Candidate> = found.into_iter().map(|(key_id, places)| Candidate { key_id, places }).collect();
         let asking = found.iter().map(|candidate| {
-            let bars = Bars { elsewhere: None, unread: &[], fixed: None };
-            consider(world, lists, choice, taken, candidate, bars)
+            let obstacles = Obstacles { elsewhere: None, unread: &[], fixed: None };
+            consider(session, lists, choice, taken, candidate, obstacles)
         });
         let answers = futures_util::future::join_all(asking).await;
         let mut judged = Self::default();
@@ -72,13 +72,13 @@ impl Judged {
         let due = match answer {
             Answer::Due(..) => Some(true),
             Answer::InFlight => Some(false),
-            Answer::Not(not) if not.look_again => {
-                self.unconfirmed.insert(id.clone(), not.message);
+            Answer::Skip(skip) if skip.recheck => {
+                self.unconfirmed.insert(id.clone(), skip.message);
                 None
             }
             // Due, and something else is in the way as well.
-            Answer::Not(not) if not.is_due() => confirmed.is_some().then_some(true),
-            Answer::Not(_) => Some(false),
+            Answer::Skip(skip) if skip.is_due() => confirmed.is_some().then_some(true),
+            Answer::Skip(_) => Some(false),
         };
         self.due.extend(due.map(|due| (id.clone(), due)));
     }

@@ -17,14 +17,14 @@ use uuid::Uuid;
 use self::choice::{Choice, Names, Unmatched, unmatched};
 use self::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
 use self::left_as_is::Judged;
-use self::obstacles::{Bars, LargeEntry, NotOurs, Searched, fixed, search};
+use self::obstacles::{LargeEntry, NotOurs, Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
 use crate::discovery::{Candidate, LeftAlone, Place, Spot, StoredEntry, discover, left_in_large, read_pairs};
 use crate::engine::campaign::CampaignError;
 use crate::engine::observe::large::WhileTimeIsLeft;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::engine::sinks::InSinks;
 use crate::journal::entry::{LeftAloneNote, PlaceNote};
 use crate::journal::store::SharedStore;
@@ -194,11 +194,11 @@ pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
 }
 
 /// What the large values name. The search reports one that cannot be opened.
-fn left_in(world: &World, large: &[LargeEntry]) -> Vec<LeftAlone> {
+fn left_in(session: &Session, large: &[LargeEntry]) -> Vec<LeftAlone> {
     let mut left_alone = Vec::new();
     for LargeEntry { store, name, value } in large {
         if let Ok(value) = value.open() {
-            left_alone.extend(left_in_large(store, name, &WhileTimeIsLeft::new(&*value, world)));
+            left_alone.extend(left_in_large(store, name, &WhileTimeIsLeft::new(&*value, session)));
         }
     }
     left_alone
@@ -208,16 +208,16 @@ fn left_in(world: &World, large: &[LargeEntry]) -> Vec<LeftAlone> {
 ///
 /// # Errors
 /// A store that cannot be read at all: what is in it may be a copy of anything.
-pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
+pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
-    let Everything { entries, large, not_ours, mut unread, count } = read_everything(world).await?;
+    let Everything { entries, large, not_ours, mut unread, count } = read_everything(session).await?;
     survey.entries = count;
     let mut findings = discover(&entries);
-    findings.left_alone.extend(left_in(world, &large));
+    findings.left_alone.extend(left_in(session, &large));
     let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
-    let Searched { elsewhere, unopened } = search(world, &entries, &large, &unread_names, &findings.candidates);
+    let Searched { elsewhere, unopened } = search(session, &entries, &large, &unread_names, &findings.candidates);
     unread.extend(unopened);
-    let may_name_any = report_unread(world, &unread, &mut survey);
+    let may_name_any = report_unread(session, &unread, &mut survey);
     let secrets = read_secrets(&entries, &findings.candidates);
     drop(entries);
     let mut names: Vec<Names> = taken.names.clone();
@@ -225,16 +225,16 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
     let left_alone = std::mem::take(&mut findings.left_alone);
     found.extend(left_alone.iter().filter_map(|alone| alone.key_id.clone()));
     let lists = Lists::default();
-    let judged = Judged::ask(world, &lists, choice, taken, &left_alone, &findings.candidates).await;
+    let judged = Judged::ask(session, &lists, choice, taken, &left_alone, &findings.candidates).await;
     names.extend(judged.take_down(choice, left_alone, &mut survey));
     let asking = findings.candidates.iter().map(|candidate| {
         let elsewhere = elsewhere.get(&candidate.key_id);
-        let bars = Bars { elsewhere, unread: &may_name_any, fixed: fixed(world, &not_ours, candidate) };
-        consider(world, &lists, choice, taken, candidate, bars)
+        let obstacles = Obstacles { elsewhere, unread: &may_name_any, fixed: fixed(session, &not_ours, candidate) };
+        consider(session, &lists, choice, taken, candidate, obstacles)
     });
     let answers = futures_util::future::join_all(asking).await;
     let to_open = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
-    let writable = Answers::of_candidates(world, to_open.map(|(candidate, _)| candidate)).await;
+    let writable = Answers::of_candidates(session, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     let mut listed = Vec::new();
     for ((candidate, considered), secret) in findings.candidates.iter().zip(answers).zip(secrets) {
@@ -247,11 +247,11 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
             survey.confirmed.take(confirmed, &candidate.places);
         }
         let answer = match considered.answer {
-            Answer::Due(confirmed, sinks) => match writable.check(world, candidate) {
+            Answer::Due(confirmed, sinks) => match writable.check(session, candidate) {
                 Ok(()) => Answer::Due(confirmed, sinks),
-                Err(not) => Answer::Not(not),
+                Err(skip) => Answer::Skip(skip),
             },
-            Answer::InFlight | Answer::Not(_) => considered.answer,
+            Answer::InFlight | Answer::Skip(_) => considered.answer,
         };
         match answer {
             Answer::InFlight => {}
@@ -263,22 +263,22 @@ pub async fn survey(world: &World, choice: &Choice, taken: &Taken) -> Result<Sur
                 let due = Due { id, old_secret, account, user, key, secret, places, sinks };
                 by_user.entry(whose).or_default().push(due);
             }
-            Answer::Not(not) => {
-                if not.look_again {
-                    survey.unconfirmed.insert(candidate.key_id.clone(), not.message.clone());
+            Answer::Skip(skip) => {
+                if skip.recheck {
+                    survey.unconfirmed.insert(candidate.key_id.clone(), skip.message.clone());
                 }
                 if considered.passed_over {
                     survey.passed_over.insert(candidate.key_id.clone());
                 }
-                if not.reason != EXCLUDED && not.reason != TWO_KEYS {
+                if skip.reason != EXCLUDED && skip.reason != TWO_KEYS {
                     listed.extend(considered.confirmed);
                 }
-                survey.left_alone.push(not.about(candidate));
+                survey.left_alone.push(skip.about(candidate));
             }
         }
     }
     survey.due.extend(by_user.into_values().flatten());
-    survey.left_alone.extend(second_key::notes(world, choice, taken, &listed, &found).await);
+    survey.left_alone.extend(second_key::notes(session, choice, taken, &listed, &found).await);
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
     survey.unmatched_exclude = unmatched(&choice.exclude, &names);
     Ok(survey)
@@ -296,16 +296,17 @@ struct Everything {
     count: BTreeMap<StoreName, usize>,
 }
 
-async fn read_everything(world: &World) -> Result<Everything, CallError> {
+async fn read_everything(session: &Session) -> Result<Everything, CallError> {
     let mut all = Everything::default();
-    for store in &world.ports.stores {
-        let listed = world.pace.read(Operation::Store, || store.read_all()).await?;
+    for store in &session.ports.stores {
+        let listed = session.limiter.read(Operation::Store, || store.read_all()).await?;
         all.count.insert(store.name().clone(), listed.len());
         for (name, reading) in listed {
             let read = match reading {
                 // What failed for a moment only holds nothing back.
                 Reading::Unreadable(why) => {
-                    let again = world.pace.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
+                    let again =
+                        session.limiter.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
                     match again.ok().and_then(|mut again| again.pop()) {
                         Some(read @ (Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_))) => read,
                         Some(Reading::Missing | Reading::Unreadable(_)) | None => Reading::Unreadable(why),
@@ -331,16 +332,16 @@ async fn read_everything(world: &World) -> Result<Everything, CallError> {
 }
 
 /// Reports each entry that could not be read; those that may name any key, for people.
-fn report_unread(world: &World, unread: &[(StoreName, EntryName, String)], survey: &mut Survey) -> Vec<String> {
+fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], survey: &mut Survey) -> Vec<String> {
     let mut may_name_any = Vec::new();
     for (store, entry, why) in unread {
-        survey.unread.push(world.describe(store, entry));
+        survey.unread.push(session.describe(store, entry));
         let location = "whole value".to_owned();
         let place = PlaceNote { store: store.to_string(), entry: entry.to_string(), location };
-        let counts = if world.manner.unread_ok.is_match(entry.as_str()) {
+        let counts = if session.options.unread_ok.is_match(entry.as_str()) {
             "`unread_ok` says that it names no key"
         } else {
-            may_name_any.push(format!("{} ({why})", world.describe(store, entry)));
+            may_name_any.push(format!("{} ({why})", session.describe(store, entry)));
             "it counts as one that may name any key"
         };
         survey.left_alone.push(LeftAloneNote {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::discovery::{Candidate, Needles, Searched as SearchedValue, Source, StoredEntry};
 use crate::engine::observe::large::{STOPPED, WhileTimeIsLeft};
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::ports::secret_store::LargeValue;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::SecretValue;
@@ -14,7 +14,7 @@ use crate::rotation::secret::SecretValue;
 pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
 
 /// What of the stores stands in the way of a rotation.
-pub(super) struct Bars<'a> {
+pub(super) struct Obstacles<'a> {
     /// Entries that name the key and are none of its places.
     pub(super) elsewhere: Option<&'a Vec<String>>,
     /// Entries that may name any key, and why.
@@ -24,13 +24,13 @@ pub(super) struct Bars<'a> {
 }
 
 /// A place of the candidate's that must not be written, and why.
-pub(super) fn fixed(world: &World, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
+pub(super) fn fixed(session: &Session, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
     candidate.places.iter().find_map(|place| {
-        if world.store(&place.store).is_some_and(|store| store.capabilities().read_only) {
+        if session.store(&place.store).is_some_and(|store| store.capabilities().read_only) {
             return Some(format!("{} stands in {}, which rotator may only read", place.id, place.store));
         }
         let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
-        why.map(|why| format!("{} is not rotator's to write: {why}", world.describe(&place.store, &place.id)))
+        why.map(|why| format!("{} is not rotator's to write: {why}", session.describe(&place.store, &place.id)))
     })
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Searched {
 
 /// Searches all `entries` and the `large` ones, and of `unread` ones the names.
 pub(super) fn search(
-    world: &World,
+    session: &Session,
     entries: &[StoredEntry],
     large: &[LargeEntry],
     unread: &[(StoreName, EntryName)],
@@ -80,12 +80,12 @@ pub(super) fn search(
     let unread = unread.iter().map(|(store, name)| (store, name, In::Nothing));
     for (store, name, value) in values.chain(large).chain(unread) {
         let (in_value, unopened) = match value {
-            In::Memory(_) if world.stop.time_is_over(&*world.ports.clock) => {
+            In::Memory(_) if session.stop.time_is_over(&*session.ports.clock) => {
                 (BTreeSet::new(), Some(STOPPED.to_owned()))
             }
             In::Memory(value) => of_value(&needles, value),
             In::Store(value) => match value.open() {
-                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, world)),
+                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, session)),
                 Err(why) => (BTreeSet::new(), Some(why)),
             },
             In::Nothing => (BTreeSet::new(), None),
@@ -99,7 +99,7 @@ pub(super) fn search(
             needles.in_name(name).into_iter().map(|key| (key, " (in its name)")).collect();
         named.extend(in_value.into_iter().filter(|key| !is_place(key)).map(|key| (key, "")));
         for (key, how) in named {
-            let label = format!("{}{how}", world.describe(store, name));
+            let label = format!("{}{how}", session.describe(store, name));
             searched.elsewhere.entry(key.clone()).or_default().push(label);
         }
     }

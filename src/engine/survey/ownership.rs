@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::consider::Not;
+use super::consider::Skip;
 use super::owner_rule::Owner;
 use crate::discovery::{Candidate, Place};
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::known::{KeySeen, KeysSeen};
 use crate::rotation::name::{AccountId, UserName};
@@ -38,22 +38,22 @@ pub(super) struct Lists(Mutex<BTreeMap<(AccountId, UserName), Arc<List>>>);
 type List = OnceCell<Result<KeysSeen, CallError>>;
 
 impl Lists {
-    async fn of(&self, world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+    async fn of(&self, session: &Session, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
         let whose = (account.caller.account.clone(), user.clone());
         let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(whose).or_default().clone();
-        asked.get_or_init(|| list(world, account, user)).await.clone()
+        asked.get_or_init(|| list(session, account, user)).await.clone()
     }
 }
 
 /// Asks whose key it is.
-pub(super) async fn confirm<'a>(
-    world: &'a World,
+pub(super) async fn ownership<'a>(
+    session: &'a Session,
     lists: &Lists,
     owner: &Owner,
     candidate: &Candidate,
-) -> Result<(&'a Account, Confirmed), Not> {
-    let account = account_of(world, candidate).await?;
-    let (user, keys) = user_of(world, lists, account, owner, candidate).await?;
+) -> Result<(&'a Account, Confirmed), Skip> {
+    let account = account_of(session, candidate).await?;
+    let (user, keys) = user_of(session, lists, account, owner, candidate).await?;
     let Some(key) = keys.find(&candidate.key_id).cloned() else {
         return Err(stale(candidate, &user, None));
     };
@@ -61,70 +61,70 @@ pub(super) async fn confirm<'a>(
 }
 
 /// The account that the key is of. Where only one is configured, its list of keys tells.
-async fn account_of<'a>(world: &'a World, candidate: &Candidate) -> Result<&'a Account, Not> {
-    let (accounts, key) = (&world.accounts, &candidate.key_id);
-    let account = match accounts.arrived() {
+async fn account_of<'a>(session: &'a Session, candidate: &Candidate) -> Result<&'a Account, Skip> {
+    let (accounts, key) = (&session.accounts, &candidate.key_id);
+    let account = match accounts.reachable() {
         [only] if !accounts.are_several() => only,
         _ => match accounts.account_of(key).await {
-            Ok(Some(id)) => accounts.of(&id).ok_or_else(|| not_ours(world, &id))?,
-            Ok(None) => return Err(Not::left("unknown-to-iam", "AWS does not know to which account it belongs")),
+            Ok(Some(id)) => accounts.of(&id).ok_or_else(|| not_ours(session, &id))?,
+            Ok(None) => return Err(Skip::new("unknown-to-iam", "AWS does not know to which account it belongs")),
             Err(error) => {
                 let message = format!("AWS did not say to which account it belongs: {}", error.message);
                 if error.kind == CallErrorKind::Credentials {
-                    return Err(Not::look_again("account-unknown", message));
+                    return Err(Skip::recheck("account-unknown", message));
                 }
-                return Err(Not::needs_a_person("account-unknown", message));
+                return Err(Skip::needs_operator("account-unknown", message));
             }
         },
     };
     if let Some(place) = candidate.places.iter().find(|place| !account.ports.covers.holds(place)) {
-        return Err(elsewhere(world, account, place));
+        return Err(elsewhere(session, account, place));
     }
     Ok(account)
 }
 
-fn not_ours(world: &World, id: &AccountId) -> Not {
-    match world.accounts.why_absent(id) {
+fn not_ours(session: &Session, id: &AccountId) -> Skip {
+    match session.accounts.why_unreachable(id) {
         Some(error) => {
             let message = format!("it belongs to account {id}, which cannot be used: {error}");
-            match world.failures.any() && error.kind == CallErrorKind::Credentials {
-                true => Not::look_again("account-failed", message),
-                false => Not::needs_a_person("account-failed", message),
+            match session.failures.any() && error.kind == CallErrorKind::Credentials {
+                true => Skip::recheck("account-failed", message),
+                false => Skip::needs_operator("account-failed", message),
             }
         }
-        None => Not::left(
+        None => Skip::new(
             "other-account",
             format!("it belongs to account {id}, which is not configured; an [[account]] with id = \"{id}\" would be"),
         ),
     }
 }
 
-fn elsewhere(world: &World, account: &Account, place: &Place) -> Not {
-    let where_ = world.describe(&place.store, &place.id);
-    if !world.accounts.are_several() {
+fn elsewhere(session: &Session, account: &Account, place: &Place) -> Skip {
+    let where_ = session.describe(&place.store, &place.id);
+    if !session.accounts.are_several() {
         let message = format!("{where_} is not among the environments and stores of account {}", account.ports.label);
-        return Not::left("not-covered", message);
+        return Skip::new("not-covered", message);
     }
     let message = format!(
         "{where_} names a key of account {}, which is not configured to have keys there: correct the entry, or the \
          environments and stores of that [[account]]",
         account.ports.label
     );
-    Not::needs_a_person("not-covered", message)
+    Skip::needs_operator("not-covered", message)
 }
 
 /// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
 async fn user_of(
-    world: &World,
+    session: &Session,
     lists: &Lists,
     account: &Account,
     owner: &Owner,
     candidate: &Candidate,
-) -> Result<(UserName, KeysSeen), Not> {
+) -> Result<(UserName, KeysSeen), Skip> {
     let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
     let mut absent = None;
     for user in &named {
-        match lists.of(world, account, user).await {
+        match lists.of(session, account, user).await {
             Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
             Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
             Err(error) if error.kind == CallErrorKind::Invalid => {}
@@ -132,7 +132,7 @@ async fn user_of(
         }
     }
     let last_used = || account.ports.iam.last_used(&candidate.key_id);
-    let whose = account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await;
+    let whose = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await;
     let said = match whose {
         Ok(Some(used)) => used.user,
         Ok(None) => None,
@@ -141,7 +141,7 @@ async fn user_of(
             return Err(match absent {
                 Some((user, _)) => stale(candidate, &user, Some(&error)),
                 None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => {
-                    Not::look_again("iam-failed", error.message)
+                    Skip::recheck("iam-failed", error.message)
                 }
                 None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
             });
@@ -150,7 +150,7 @@ async fn user_of(
     match said {
         // Names of users are unique whatever their case, and how it is written is IAM's to say.
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
-            match lists.of(world, account, &user).await {
+            match lists.of(session, account, &user).await {
                 Ok(keys) if keys.find(&candidate.key_id).is_some() => Ok((user, keys)),
                 Ok(_) => Err(not_listed_yet(&user)),
                 Err(error) => Err(not_listed(error)),
@@ -161,7 +161,7 @@ async fn user_of(
         Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
         None => match absent {
             Some(confirmed) => Ok(confirmed),
-            None => Err(Not::left(
+            None => Err(Skip::new(
                 "unknown-to-iam",
                 format!(
                     "account {} has no such key{}: it belongs to another account, or is gone",
@@ -174,25 +174,25 @@ async fn user_of(
 }
 
 /// IAM's list could not be had. What fails rotator's own credentials says nothing of the key.
-fn not_listed(error: CallError) -> Not {
+fn not_listed(error: CallError) -> Skip {
     match error.kind {
-        CallErrorKind::Credentials => Not::look_again("iam-failed", error.message),
+        CallErrorKind::Credentials => Skip::recheck("iam-failed", error.message),
         CallErrorKind::Throttled
         | CallErrorKind::Unavailable
         | CallErrorKind::Denied
         | CallErrorKind::Invalid
         | CallErrorKind::NoSuchEntity
-        | CallErrorKind::Other => Not::needs_a_person("iam-failed", error.message),
+        | CallErrorKind::Other => Skip::needs_operator("iam-failed", error.message),
     }
 }
 
 /// IAM is eventually consistent: one of its two answers is behind.
-fn not_listed_yet(user: &UserName) -> Not {
-    Not::look_again(NOT_LISTED_YET, format!("IAM says that it is {user}'s, and does not list it for {user} yet"))
+fn not_listed_yet(user: &UserName) -> Skip {
+    Skip::recheck(NOT_LISTED_YET, format!("IAM says that it is {user}'s, and does not list it for {user} yet"))
 }
 
 /// No user has the name that the entry leads to, and the key is another's.
-fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -> Not {
+fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -> Skip {
     let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(" or ");
     let line = candidate.places.first().map(|place| Owner::suggestion(place, Some(user))).unwrap_or_default();
     let message = format!(
@@ -200,11 +200,11 @@ fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -
          [owner] leads to a wrong name; set `{line}` in rotator.toml (or [owner] from = \"aws\", which follows a rename), \
          then `rotator run`"
     );
-    Not::needs_a_person("owner-unknown", message)
+    Skip::needs_operator("owner-unknown", message)
 }
 
 /// IAM's list has the user, and not the key. What else IAM would not say does not change that.
-fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) -> Not {
+fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) -> Skip {
     let key = &candidate.key_id;
     let more = match refused {
         Some(error) => format!("; whether it is another user's could not be asked ({})", error.message),
@@ -213,10 +213,10 @@ fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) ->
     let message = format!(
         "the entry is stale: IAM has user {user}, and the user has no key {key} any more; correct or remove the entry{more}"
     );
-    Not::left("not-confirmed", message)
+    Skip::new("not-confirmed", message)
 }
 
-fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Not {
+fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Skip {
     let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(", ");
     let line = candidate.places.first().map(|place| Owner::suggestion(place, said)).unwrap_or_default();
     let message = match said {
@@ -228,12 +228,12 @@ fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option
         ),
         None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
     };
-    Not::needs_a_person("owner-unknown", message)
+    Skip::needs_operator("owner-unknown", message)
 }
 
-async fn list(world: &World, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
-    let mut keys = account.pace.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
-    keys.at = world.saw_date(keys.at);
+async fn list(session: &Session, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+    let mut keys = account.limiter.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
+    keys.at = session.saw_date(keys.at);
     Ok(keys)
 }
 

@@ -7,7 +7,7 @@ use super::choice::Choice;
 use super::ownership::Confirmed;
 use super::{SECOND_KEY, Taken};
 use crate::engine::rate_limit::Operation;
-use crate::engine::session::World;
+use crate::engine::session::Session;
 use crate::journal::entry::LeftAloneNote;
 use crate::rotation::known::{KeySeen, KeyStatus};
 use crate::rotation::name::{AccessKeyId, AccountId, UserName};
@@ -15,7 +15,7 @@ use crate::rotation::shell::quoted;
 
 /// One note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
 pub(super) async fn notes(
-    world: &World,
+    session: &Session,
     choice: &Choice,
     taken: &Taken,
     listed: &[Confirmed],
@@ -23,14 +23,14 @@ pub(super) async fn notes(
 ) -> Vec<LeftAloneNote> {
     let mut notes = Vec::new();
     for (id, (account, user, key)) in second_keys(taken, listed, found) {
-        if world.signs_with(&id) || choice.exclude.match_any([id.as_str()]) {
+        if session.signs_with(&id) || choice.exclude.match_any([id.as_str()]) {
             continue;
         }
         // Discovery knows fewer forms than the search for a name does. Where that fails, it is no key to tell about.
         let is_unnamed = |named: Vec<String>| named.is_empty();
-        let seen = world.scans.naming(world, &id, world.ports.clock.monotonic()).await;
+        let seen = session.scans.naming(session, &id, session.ports.clock.monotonic()).await;
         if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
-            notes.push(note(world, &account, &user, &key).await);
+            notes.push(note(session, &account, &user, &key).await);
         }
     }
     notes
@@ -54,11 +54,11 @@ fn second_keys(
     second
 }
 
-async fn note(world: &World, account: &AccountId, user: &UserName, key: &KeySeen) -> LeftAloneNote {
-    let used = match world.accounts.of(account) {
+async fn note(session: &Session, account: &AccountId, user: &UserName, key: &KeySeen) -> LeftAloneNote {
+    let used = match session.accounts.of(account) {
         Some(account) => {
             let last_used = || account.ports.iam.last_used(&key.id);
-            match account.pace.read(Operation::GetAccessKeyLastUsed, last_used).await {
+            match account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await {
                 Ok(Some(used)) => {
                     used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at))
                 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::rotation::known::PlaceShows;
 use crate::rotation::plan::{Look, Step};
 
-/// As the drive does at the second refusal.
+/// As the engine does at the second refusal.
 impl World {
     pub(super) fn block(&self, rotation: &mut Rotation, denied: Denied) -> Left {
         let reason = rotation.blocked_for(denied);

@@ -1,4 +1,4 @@
-//! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no drive: what is tested
+//! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no engine: what is tested
 //! in it is the machine alone.
 
 use super::*;
@@ -9,7 +9,7 @@ use crate::rotation::plan::{Look, Step, plan};
 
 /// More steps than these no visit needs.
 const MOST_STEPS: usize = 300;
-/// As the drive: then the rotation is left in flight until the next run.
+/// As the engine: then the rotation is left in flight until the next run.
 const MOST_FAILURES: u32 = 6;
 
 /// What may go wrong with one effect.
@@ -163,7 +163,7 @@ impl World {
                     Standing::Settled { .. } | Standing::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),
                 },
                 Step::Look(look) => match self.refused_look(rotation, &look) {
-                    // As the drive, at the second refusal.
+                    // As the engine, at the second refusal.
                     Some(denied) => return Some(self.block(rotation, denied)),
                     None => self.look(rotation, &look, &mut known),
                 },

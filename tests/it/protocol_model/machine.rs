@@ -26,7 +26,7 @@ use crate::support::rotations::{campaign_id, key_id, opened, rotation_id};
 
 pub(super) type KeyId = u8;
 
-/// As the drive: how long a call may take, and how old a list may be when a create rests on it.
+/// As the engine: how long a call may take, and how old a list may be when a create rests on it.
 const CALL: i64 = 30;
 const FRESH: i64 = 5;
 
@@ -304,7 +304,7 @@ impl Machine {
 
     fn act(&mut self, rotation: u32, mut intent: Intent, seen: &Seen) -> Next {
         let old = self.facts(rotation).old;
-        // As the drive: the attempt is dated by its own moment, and rests on a fresh list only.
+        // As the engine: the attempt is dated by its own moment, and rests on a fresh list only.
         if let Intent::CreateNew { asked_at, give_up_at, .. } = &mut intent {
             if seen.keys.as_ref().is_none_or(|listed| listed.at < -FRESH) {
                 return Next::Look(LookAt::Keys);

@@ -75,7 +75,7 @@ pub(super) enum Lack {
 }
 
 impl Lack {
-    /// `None`: a sink, for which the drive has no block of this kind.
+    /// `None`: a sink, for which the engine has no block of this kind.
     pub(super) const fn of_effect(doing: Doing) -> Option<Self> {
         match doing {
             Doing::Create => Some(Self::Create),
@@ -86,7 +86,7 @@ impl Lack {
         }
     }
 
-    /// As the drive words it.
+    /// As the engine words it.
     fn denied(self, rotation: &Rotation) -> Denied {
         const NO: &str = "no";
         match self {
@@ -168,7 +168,7 @@ impl Model {
         }
     }
 
-    /// A look or an effect was refused. As the drive: it counts when it is refused again, and then the rotation is
+    /// A look or an effect was refused. As the engine: it counts when it is refused again, and then the rotation is
     /// blocked; what was refused to it before counts at once.
     pub(super) fn denied(&mut self, state: &mut State, rotator: usize, user: usize, lack: Lack, overtaken: bool) {
         self.hit("a call refused for good", 1);

@@ -1,5 +1,5 @@
-//! One process at work on one rotation, as the drive does it: ask the machine, look, note, send an effect off, hear.
-//! What the drive remembers and forgets between steps is here too; what to do is the machine's alone.
+//! One process at work on one rotation, as the engine does it: ask the machine, look, note, send an effect off, hear.
+//! What the engine remembers and forgets between steps is here too; what to do is the machine's alone.
 
 use super::facts::{Asks, PhaseIs};
 use super::machine::{Doing, Holds, KeyId, LookAt, Next, RefusalKindHashed, Reply};
@@ -9,7 +9,7 @@ use super::seen::{Owner, Proved, Seen, Shows};
 use super::world::{Actor, At, Batches, By, MOST_ENTRIES, Pair, Readings, Request, Right, State, User, Visit};
 use rotator::rotation::policy::Unclaimed;
 
-/// As the drive: then the rotation is left in flight until the next run.
+/// As the engine: then the rotation is left in flight until the next run.
 const MOST_TRIES: u8 = 6;
 /// When the next run looks at one that failed, in seconds.
 const NEXT_RUN: i64 = 60;
@@ -204,7 +204,7 @@ impl Model {
         Batches { todo, fresh: readings.fresh, written: false }
     }
 
-    /// Keeps the values that a write of the new pair replaces, as the drive does.
+    /// Keeps the values that a write of the new pair replaces, as the engine does.
     fn keep_old_values(state: &mut State, rotator: usize, user: usize, doing: Doing) {
         let visit = state.visit(rotator, user);
         let (Doing::Store(_), Some(readings), Some(places)) = (doing, visit.readings, visit.seen.places.clone()) else {
@@ -269,7 +269,7 @@ impl Model {
         if !created {
             visit.old_values = [None; MOST_ENTRIES];
         }
-        // A secret of which no key is left is of no use; the drive drops it with the visit.
+        // A secret of which no key is left is of no use; the engine drops it with the visit.
         visit.secret &= self.machine.facts(next).made.is_some();
     }
 }
@@ -303,7 +303,7 @@ fn prove(world: &User, key: KeyId, may: bool, fails: bool) -> Proved {
     }
 }
 
-/// As the drive asks: whose the key is, and whether the list of that user bears it out.
+/// As the engine asks: whose the key is, and whether the list of that user bears it out.
 fn owner(world: &User, key: KeyId, may_ask: bool, may_list: bool) -> Owner {
     if !may_ask {
         return Owner::Unclear;

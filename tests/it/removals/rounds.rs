@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rotator::engine::accounts::AccountPorts;
-use rotator::engine::campaign::Drive;
+use rotator::engine::campaign::Engine;
 use rotator::engine::report::Report;
-use rotator::engine::session::{Manner, Ports, World};
+use rotator::engine::session::{EngineOptions, Ports, Session};
 use rotator::engine::shutdown::Stop;
 use rotator::engine::survey::choice::{Choice, Patterns};
 use rotator::engine::survey::owner_rule::Owner;
@@ -46,7 +46,7 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         sinks: Vec::new(),
         clock: account.clone(),
     };
-    let manner = Manner {
+    let options = EngineOptions {
         concurrency: run.concurrency,
         rate: run.rate,
         call_timeout: Duration::from_secs(10),
@@ -55,9 +55,9 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         unread_ok: globset::GlobSet::empty(),
         watcher: None,
     };
-    let world = World::arrive(ports, manner, run.stop.clone()).await.expect("AWS answers");
+    let session = Session::connect(ports, options, run.stop.clone()).await.expect("AWS answers");
     let journal = Journal::new(Arc::new(MemoryJournal::default()), account.clone());
-    let drive = Drive::new(Arc::new(world), journal);
+    let engine = Engine::new(Arc::new(session), journal);
     let policy =
         Policy { overlap: Duration::ZERO, quarantine: Duration::ZERO, proof_span: Duration::ZERO, ..Policy::default() };
     let choice = Choice {
@@ -69,8 +69,8 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         policy,
     };
     let mut report = Report::default();
-    drive.finish_in_flight(&[], &mut report).await.expect("the journal works");
-    drive.open_due(&choice, None, &mut report).await.expect("the journal works");
+    engine.finish_in_flight(&[], &mut report).await.expect("the journal works");
+    engine.open_due(&choice, None, &mut report).await.expect("the journal works");
     report.stopped |= run.stop.asked();
     report
 }

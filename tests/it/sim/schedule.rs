@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::engine::accounts::AccountPorts;
-use rotator::engine::campaign::Drive;
+use rotator::engine::campaign::Engine;
 use rotator::engine::report::Report;
-use rotator::engine::session::{Manner, Ports, World};
+use rotator::engine::session::{EngineOptions, Ports, Session};
 use rotator::engine::shutdown::Stop;
 use rotator::engine::sinks::SinkPorts;
 use rotator::engine::survey::choice::{Choice, Patterns};
@@ -150,7 +150,7 @@ pub(super) async fn process(
         let ports =
             Ports { accounts, own_keys: Default::default(), stores: stores.collect(), sinks, clock: clock.clone() };
         let traffic = setup.traffic.as_ref();
-        let manner = Manner {
+        let options = EngineOptions {
             concurrency: traffic.map_or(16, |traffic| traffic.concurrency),
             rate: traffic.and_then(|traffic| traffic.rate),
             call_timeout: Duration::from_millis(CALL_TIMEOUT.unsigned_abs()),
@@ -159,16 +159,16 @@ pub(super) async fn process(
             unread_ok: globset::GlobSet::empty(),
             watcher: None,
         };
-        let world = World::arrive(ports, manner, stop.clone()).await.map_err(|error| error.to_string())?;
+        let session = Session::connect(ports, options, stop.clone()).await.map_err(|error| error.to_string())?;
         let journal = Journal::new(Struck::shared(storage.clone(), &me), clock);
-        let drive = Drive::new(Arc::new(world), journal);
+        let engine = Engine::new(Arc::new(session), journal);
         if run.opens {
             let mut report = Report::default();
-            drive.finish_in_flight(&[], &mut report).await.map_err(|error| error.to_string())?;
-            drive.open_due(&choice(setup, run), run.limit, &mut report).await.map_err(|error| error.to_string())?;
+            engine.finish_in_flight(&[], &mut report).await.map_err(|error| error.to_string())?;
+            engine.open_due(&choice(setup, run), run.limit, &mut report).await.map_err(|error| error.to_string())?;
             Ok(report)
         } else {
-            drive.resume(&[]).await.map_err(|error| error.to_string())
+            engine.resume(&[]).await.map_err(|error| error.to_string())
         }
     };
     let stuck = async {

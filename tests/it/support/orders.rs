@@ -1,4 +1,4 @@
-//! Writes to a store through the journal's door, as the drive does them.
+//! Writes to a store through the journal's door, as the engine does them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,0 +1,29 @@
+//! Which of rotator's own credentials a rotation needs, and whether they have failed.
+
+use super::{Executor, StopReason};
+use crate::rotation::effect::Intent;
+use crate::rotation::standing::Rotation;
+
+impl Executor<'_> {
+    /// Why an effect cannot be asked for. A write needs its stores only, and a removal rests on what they hold.
+    pub(super) fn cannot_sign(&self, rotation: &Rotation, intent: &Intent) -> Option<String> {
+        let store = || rotation.opened.stores.keys().find_map(|store| self.session.store_failed(store));
+        let account = || self.session.account_failed(&rotation.opened.account);
+        match intent {
+            Intent::WriteSink { .. } => None,
+            Intent::StoreNew | Intent::RestoreOld | Intent::FenceStore => store(),
+            Intent::ReactivateOld | Intent::ReactivateNew { .. } => account(),
+            Intent::CreateNew { .. }
+            | Intent::DeactivateOld
+            | Intent::DeactivateNew { .. }
+            | Intent::DeleteOld
+            | Intent::DiscardNew { .. }
+            | Intent::DeleteNamed { .. } => account().or_else(store),
+        }
+    }
+
+    /// How a rotation is left whose account gave no answer.
+    pub(super) fn why_stopped(&self, rotation: &Rotation, why: String) -> StopReason {
+        self.session.lacks_credentials(rotation).map_or(StopReason::FailedForNow(why), StopReason::NoCredentials)
+    }
+}
