@@ -11,10 +11,10 @@ use crate::adapters::sqlite_journal::SyncReader;
 use crate::engine::sinks::{InSinks, in_sinks};
 use crate::engine::survey::MadeKeys;
 use crate::journal::entry::{Campaign, LeftAloneNote, Summary};
-use crate::journal::store::{SharedStore, StorageError, Which};
+use crate::journal::store::{RotationFilter, SharedStore, StorageError};
 use crate::rotation::name::{AccessKeyId, RotationId, UserName};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::Standing;
+use crate::rotation::standing::State;
 
 /// The open rotations, the youngest campaign and its rotations.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub struct Snapshot {
 /// # Errors
 /// [`StorageError`] if the journal cannot be read.
 pub fn read_in_sinks(reader: &SyncReader) -> Result<InSinks, StorageError> {
-    Ok(in_sinks(reader.summaries(Which::All)?.iter().map(|summary| &summary.rotation)))
+    Ok(in_sinks(reader.summaries(RotationFilter::All)?.iter().map(|summary| &summary.rotation)))
 }
 
 /// The keys that rotations made, from a journal that is only read.
@@ -54,10 +54,10 @@ impl Snapshot {
     pub async fn take(store: &SharedStore) -> Result<Self, StorageError> {
         let campaign = store.last_campaign().await?;
         let of_campaign = match &campaign {
-            Some(campaign) => store.summaries(Which::Campaign(campaign.id)).await?,
+            Some(campaign) => store.summaries(RotationFilter::Campaign(campaign.id)).await?,
             None => Vec::new(),
         };
-        Ok(Self { campaign, open: store.summaries(Which::Open).await?, of_campaign })
+        Ok(Self { campaign, open: store.summaries(RotationFilter::Open).await?, of_campaign })
     }
 
     /// Takes it from a journal that is only read.
@@ -67,10 +67,10 @@ impl Snapshot {
     pub fn read(reader: &SyncReader) -> Result<Self, StorageError> {
         let campaign = reader.last_campaign()?;
         let of_campaign = match &campaign {
-            Some(campaign) => reader.summaries(Which::Campaign(campaign.id))?,
+            Some(campaign) => reader.summaries(RotationFilter::Campaign(campaign.id))?,
             None => Vec::new(),
         };
-        Ok(Self { campaign, open: reader.summaries(Which::Open)?, of_campaign })
+        Ok(Self { campaign, open: reader.summaries(RotationFilter::Open)?, of_campaign })
     }
 
     /// The document that shows `shown`.
@@ -111,13 +111,13 @@ impl Snapshot {
                 self.campaign.as_ref().is_some_and(|campaign| campaign.notes.keeps_failing(&rotation.opened.old_key))
             };
             match rotation.standing {
-                Standing::Blocked { .. } => tally.blocked += 1,
-                Standing::Settled { .. } | Standing::InDoubt { .. } if keeps_failing() => tally.stuck += 1,
-                Standing::Settled { .. } | Standing::InDoubt { .. } if rotation.waiting_until.is_some() => {
+                State::Blocked { .. } => tally.blocked += 1,
+                State::Settled { .. } | State::InDoubt { .. } if keeps_failing() => tally.stuck += 1,
+                State::Settled { .. } | State::InDoubt { .. } if rotation.waiting_until.is_some() => {
                     tally.waiting += 1;
                 }
-                Standing::Settled { .. } | Standing::InDoubt { .. } => tally.failed += 1,
-                Standing::Closed { .. } => {}
+                State::Settled { .. } | State::InDoubt { .. } => tally.failed += 1,
+                State::Closed { .. } => {}
             }
         }
         tally
@@ -139,7 +139,7 @@ impl Snapshot {
     /// When the first of the waiting rotations has something to do.
     #[must_use]
     pub fn next_time(&self) -> Option<Timestamp> {
-        let settled = |summary: &&Summary| !matches!(summary.rotation.standing, Standing::Blocked { .. });
+        let settled = |summary: &&Summary| !matches!(summary.rotation.standing, State::Blocked { .. });
         self.open.iter().filter(settled).filter_map(|summary| summary.rotation.waiting_until).min()
     }
 }

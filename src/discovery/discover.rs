@@ -12,7 +12,7 @@ use super::left_alone::{LeftAlone, WhyLeftAlone};
 use super::named::{self, Ids};
 use super::nested;
 use super::pairing::{ByValue, Pair, Paired, Seen, TooMuch, pair};
-use super::place::{Location, Part, Place, Spot};
+use super::place::{FieldRef, Location, Part, Place};
 use super::siblings;
 use super::splice::{Rehearsed, SpliceError, rehearse_all};
 use super::sweep;
@@ -137,7 +137,7 @@ impl Scan {
         }
     }
 
-    fn leave(&mut self, key_id: Option<AccessKeyId>, store: &StoreName, spots: Vec<Spot>, why: WhyLeftAlone) {
+    fn leave(&mut self, key_id: Option<AccessKeyId>, store: &StoreName, spots: Vec<FieldRef>, why: WhyLeftAlone) {
         let mut why = why;
         if let Some(id) = &key_id {
             self.told.extend(spots.iter().map(|spot| (store.clone(), spot.entry.clone(), id.clone())));
@@ -167,7 +167,7 @@ impl Scan {
                 self.findings.candidates.push(Candidate { key_id, places });
                 continue;
             };
-            let mut spots: Vec<(StoreName, Spot)> = Vec::new();
+            let mut spots: Vec<(StoreName, FieldRef)> = Vec::new();
             for place in places {
                 spots.push((place.store.clone(), place.id));
                 spots.push((place.store, place.secret));
@@ -286,9 +286,9 @@ fn read(entry: &StoredEntry) -> (Read, Vec<Pair>) {
 }
 
 /// The pair in a connection string that stands at `spot`.
-fn pair_within(spot: &Spot, text: &str) -> Option<Pair> {
+fn pair_within(spot: &FieldRef, text: &str) -> Option<Pair> {
     let ((id_part, id), (secret_part, secret)) = connection::pair(text)?;
-    let spot = |part: Part| Spot {
+    let spot = |part: Part| FieldRef {
         entry: spot.entry.clone(),
         location: Location::Connection { within: Box::new(spot.location.clone()), part },
     };
@@ -300,7 +300,7 @@ fn read_document(entry: &StoredEntry) -> Read {
     let Some(text) = entry.value.expose_text() else { return Read::NotText };
     let label = Label::of_entry(entry.name.secret_name());
     let whole = |field: Field| Seen {
-        spot: Spot { entry: entry.name.clone(), location: field.location },
+        spot: FieldRef { entry: entry.name.clone(), location: field.location },
         name: entry.name.secret_name().to_owned(),
         label: Label::of_entry(entry.name.secret_name()),
         group: Group::Section(None),
@@ -334,7 +334,7 @@ fn seen_in(entry: &StoredEntry, field: Field) -> Seen {
     Seen {
         label: field.name.as_deref().and_then(Label::of),
         name: field.name.unwrap_or_default(),
-        spot: Spot { entry: entry.name.clone(), location: field.location },
+        spot: FieldRef { entry: entry.name.clone(), location: field.location },
         group: field.group,
         text: field.text,
         twice: field.twice,

@@ -23,7 +23,7 @@ pub(super) struct Field {
     /// The bytes that a splice replaces.
     pub(super) span: Range<usize>,
     /// What a reader gets, where that does not depend on the reader.
-    pub(super) text: Said,
+    pub(super) text: FieldText,
     pub(super) writing: Writing,
     /// Whether its name is there twice: which one counts depends on the reader.
     pub(super) twice: bool,
@@ -59,7 +59,7 @@ impl Room {
 }
 
 /// What a text says, or why that cannot be told.
-pub(super) type Said = Result<Zeroizing<String>, Unclear>;
+pub(super) type FieldText = Result<Zeroizing<String>, Unclear>;
 
 /// Why it cannot be told what a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

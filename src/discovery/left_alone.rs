@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
-use super::place::Spot;
+use super::place::FieldRef;
 use crate::rotation::name::{AccessKeyId, StoreName};
 
 /// Something that looks like a key, or half of one, and is left as it is.
@@ -14,7 +14,7 @@ pub struct LeftAlone {
     /// The id, where there is one; none where the text under an id's name is no id (it may be anybody's secret).
     pub key_id: Option<AccessKeyId>,
     /// Where it was seen.
-    pub places: Vec<(StoreName, Spot)>,
+    pub places: Vec<(StoreName, FieldRef)>,
     /// Why it is left alone.
     #[serde(flatten)]
     pub why: WhyLeftAlone,
@@ -269,7 +269,7 @@ mod tests {
             assert_eq!(serde_json::from_value::<WhyLeftAlone>(json).expect("reads back"), why);
             assert!(!why.to_string().is_empty());
 
-            let spot = Spot { entry: EntryName::new("a/b/c").expect("valid"), location: Location::WholeValue };
+            let spot = FieldRef { entry: EntryName::new("a/b/c").expect("valid"), location: Location::WholeValue };
             let left = LeftAlone { key_id: None, places: vec![(StoreName::new("s").expect("valid"), spot)], why };
             let json = serde_json::to_value(&left).expect("serialises");
             assert_eq!(json["reason"], left.why.reason());

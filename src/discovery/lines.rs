@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Room, Said, Unclear, Writing};
+use super::document::{Field, FieldText, Group, Room, Unclear, Writing};
 use super::form;
 use super::place::Location;
 
@@ -85,7 +85,7 @@ enum Item {
     /// Empty, or a comment.
     Nothing,
     Section(String),
-    Assignment(String, Range<usize>, Said, Writing),
+    Assignment(String, Range<usize>, FieldText, Writing),
 }
 
 struct Reader<'a> {
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value and the end of its line: the bytes within any quotes, and what they say to every reader.
-    fn value(&mut self) -> Option<(Range<usize>, Said, Writing)> {
+    fn value(&mut self) -> Option<(Range<usize>, FieldText, Writing)> {
         let first = self.peek();
         let (span, writing) = match first {
             Some(quote @ (b'\'' | b'"')) => {

@@ -33,7 +33,7 @@ pub use discover::{Candidate, Findings, LARGEST_DOCUMENT, MOST_PAIRS, StoredEntr
 pub use document::Unclear;
 pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
 pub use named::{Needles, Searched, names};
-pub use place::{Location, Part, Place, Spot};
+pub use place::{FieldRef, Location, Part, Place};
 pub use source::Source;
 pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, read_pairs, rehearse_splice, splice, splice_all};
 pub use sweep::left_in_large;

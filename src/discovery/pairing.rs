@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use super::document::{Group, Said, Unclear};
+use super::document::{FieldText, Group, Unclear};
 use super::form;
 use super::label::{Half, Label, Wording};
 use super::left_alone::{Ambiguity, Instead, WhyLeftAlone};
-use super::place::Spot;
+use super::place::FieldRef;
 use crate::rotation::name::AccessKeyId;
 
 /// One text that could be half of a pair.
 pub(super) struct Seen {
-    pub(super) spot: Spot,
+    pub(super) spot: FieldRef,
     /// The name it stands under.
     pub(super) name: String,
     pub(super) label: Option<Label>,
     pub(super) group: Group,
     /// What it says, where that can be told.
-    pub(super) text: Said,
+    pub(super) text: FieldText,
     pub(super) twice: bool,
 }
 
@@ -28,8 +28,8 @@ pub(super) struct Seen {
 pub(super) struct Pair {
     pub(super) id: AccessKeyId,
     pub(super) secret: Zeroizing<String>,
-    pub(super) id_spot: Spot,
-    pub(super) secret_spot: Spot,
+    pub(super) id_spot: FieldRef,
+    pub(super) secret_spot: FieldRef,
     /// Whether a session token stands beside them.
     pub(super) has_token: bool,
 }
@@ -39,7 +39,7 @@ pub(super) struct Pair {
 pub(super) struct Paired {
     pub(super) pairs: Vec<Pair>,
     /// Each with the spots it is about, that of an id first.
-    pub(super) left_alone: Vec<(Option<AccessKeyId>, Vec<Spot>, WhyLeftAlone)>,
+    pub(super) left_alone: Vec<(Option<AccessKeyId>, Vec<FieldRef>, WhyLeftAlone)>,
 }
 
 /// Whether the value may decide where no name does.
@@ -298,7 +298,7 @@ impl Pool {
 
     fn report_the_rest(&mut self) {
         // A secret that was named as one of several has been told of.
-        let told: BTreeSet<&Spot> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
+        let told: BTreeSet<&FieldRef> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
         for (seen, open) in self.seen.iter().zip(&mut self.open) {
             *open = *open && !told.contains(&seen.spot);
         }

@@ -12,9 +12,9 @@ pub struct Place {
     /// The store that holds both halves.
     pub store: StoreName,
     /// Where the access key id stands.
-    pub id: Spot,
+    pub id: FieldRef,
     /// Where its secret stands: in the same entry (a document), or in another.
-    pub secret: Spot,
+    pub secret: FieldRef,
 }
 
 impl Place {
@@ -40,14 +40,14 @@ impl Place {
 
 /// Where one half of a pair stands.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Spot {
+pub struct FieldRef {
     /// The entry.
     pub entry: EntryName,
     /// Where in the entry.
     pub location: Location,
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for FieldRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.location {
             Location::WholeValue => write!(f, "{}", self.entry),
@@ -185,8 +185,8 @@ impl fmt::Display for Location {
 mod tests {
     use super::*;
 
-    fn spot(entry: &str, location: Location) -> Spot {
-        Spot { entry: EntryName::new(entry).expect("valid"), location }
+    fn spot(entry: &str, location: Location) -> FieldRef {
+        FieldRef { entry: EntryName::new(entry).expect("valid"), location }
     }
 
     fn in_string(within: Location, part: Part) -> Location {

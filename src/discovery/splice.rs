@@ -10,7 +10,7 @@ pub use self::reading::{PairSeen, ReadPairError, read_pair, read_pairs};
 pub(super) use self::rehearse::{Rehearsed, rehearse_all};
 use super::document::{self, Field};
 use super::named::names;
-use super::place::{Location, Place, Spot};
+use super::place::{FieldRef, Location, Place};
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, EntryName};
 use crate::rotation::secret::{SecretKey, SecretValue};
@@ -28,19 +28,19 @@ pub enum SpliceError {
     #[error("write {spot}: the new value has characters that do not go with how the old one is quoted")]
     CannotHold {
         /// Where it was to be written.
-        spot: Spot,
+        spot: FieldRef,
     },
     /// Id and secret, or two pairs, are said to stand in the same text.
     #[error("write {spot}: another half of a pair stands in the same text")]
     SameText {
         /// The text.
-        spot: Spot,
+        spot: FieldRef,
     },
     /// An anchor repeats one half where the other is not.
     #[error("write {spot}: an anchor also makes it stand where the other half of its pair does not")]
     Shared {
         /// The half that was found second.
-        spot: Spot,
+        spot: FieldRef,
     },
     /// The result, read again, differs in more than the pair.
     #[error("write {entry}: read again, more than the pair would have changed")]
@@ -114,7 +114,7 @@ pub fn rehearse_splice<'v>(
 
 /// One text to be replaced.
 struct Edit<'a> {
-    spot: &'a Spot,
+    spot: &'a FieldRef,
     new: &'a str,
     /// Of which place it is.
     place: usize,

@@ -6,13 +6,13 @@ use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::document;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
 use super::named::{self, Ids, Needles};
-use super::place::{Location, Spot};
+use super::place::{FieldRef, Location};
 use super::source::Source;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::SecretValue;
 
-pub(super) fn whole_value(entry: &EntryName) -> Spot {
-    Spot { entry: entry.clone(), location: Location::WholeValue }
+pub(super) fn whole_value(entry: &EntryName) -> FieldRef {
+    FieldRef { entry: entry.clone(), location: Location::WholeValue }
 }
 
 /// Why each of these ids, which `value` names, was not paired.

@@ -26,7 +26,7 @@ use super::sinks::in_sinks;
 use super::survey::choice::{Choice, Names, Unmatched};
 use super::survey::{Due, Survey, Taken, place_notes, survey};
 use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
-use crate::journal::store::{StorageError, Which};
+use crate::journal::store::{RotationFilter, StorageError};
 use crate::journal::write_ahead::Journal;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
@@ -112,7 +112,7 @@ impl Engine {
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
     pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
-        let open = self.journal.store().summaries(Which::Open).await?;
+        let open = self.journal.store().summaries(RotationFilter::Open).await?;
         let wanted =
             open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
         let mut tasks = JoinSet::new();
@@ -151,7 +151,7 @@ impl Engine {
         failing::ask_about_contradictions(&mut survey, &failing, now);
         let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
         let before: Vec<Summary> = match &open {
-            Some(campaign) => self.journal.store().summaries(Which::Campaign(campaign.id)).await?,
+            Some(campaign) => self.journal.store().summaries(RotationFilter::Campaign(campaign.id)).await?,
             None => Vec::new(),
         };
         // What a run with `--only` does not look at stays as it is.
@@ -242,7 +242,7 @@ impl Engine {
     ) -> Result<Survey, CampaignError> {
         let store = self.journal.store();
         let mut taken = Taken { made: Some(Arc::new(store.clone())), ..Taken::default() };
-        for summary in store.summaries(Which::Open).await? {
+        for summary in store.summaries(RotationFilter::Open).await? {
             taken.take(&summary.rotation);
         }
         for id in touched {
@@ -250,7 +250,7 @@ impl Engine {
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
         }
         if !self.session.ports.sinks.is_empty() {
-            let all = store.summaries(Which::All).await?;
+            let all = store.summaries(RotationFilter::All).await?;
             taken.in_sinks = in_sinks(all.iter().map(|summary| &summary.rotation));
         }
         if let Some(campaign) = campaign {

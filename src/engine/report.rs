@@ -9,7 +9,7 @@ use crate::journal::entry::LeftAloneNote;
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, StoreName};
-use crate::rotation::standing::Standing;
+use crate::rotation::standing::State;
 
 /// What a run or resume did and found.
 #[derive(Debug, Default)]
@@ -147,7 +147,7 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
         }
     }
     match advanced.rotation.standing {
-        Standing::Closed { ending: Ending::Aborted } => {
+        State::Closed { ending: Ending::Aborted } => {
             let gave_up = advanced.rotation.gave_up();
             if gave_up {
                 report.aborted += 1;
@@ -158,10 +158,10 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
             }
             !gave_up
         }
-        Standing::Closed { ending: Ending::DeletedOld | Ending::Gone }
-        | Standing::Settled { .. }
-        | Standing::InDoubt { .. }
-        | Standing::Blocked { .. } => true,
+        State::Closed { ending: Ending::DeletedOld | Ending::Gone }
+        | State::Settled { .. }
+        | State::InDoubt { .. }
+        | State::Blocked { .. } => true,
     }
 }
 

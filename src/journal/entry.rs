@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::rotation::event::Event;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::{Rotation, Standing};
+use crate::rotation::standing::{Rotation, State};
 
 /// One line: append-only, never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +88,8 @@ impl CampaignNotes {
     #[must_use]
     pub fn goes_on_by_itself(&self, rotation: &Rotation) -> bool {
         let is_stuck = match rotation.standing {
-            Standing::Settled { .. } | Standing::InDoubt { .. } => self.keeps_failing(&rotation.opened.old_key),
-            Standing::Blocked { .. } | Standing::Closed { .. } => true,
+            State::Settled { .. } | State::InDoubt { .. } => self.keeps_failing(&rotation.opened.old_key),
+            State::Blocked { .. } | State::Closed { .. } => true,
         };
         !is_stuck
     }

@@ -58,7 +58,7 @@ impl StorageError {
 
 /// Which rotations to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum RotationFilter {
     /// Those not closed.
     Open,
     /// Those of one campaign.
@@ -83,7 +83,7 @@ pub trait JournalStore: Send + Sync {
     async fn lines(&self, rotation: RotationId) -> Result<Vec<Line>, StorageError>;
 
     /// Summaries, oldest first.
-    async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError>;
+    async fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError>;
 
     /// One summary.
     async fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError>;

@@ -10,7 +10,7 @@ use super::facts::BrokenFact;
 use super::name::{AccessKeyId, StoreIdentity, StoreName};
 use super::policy::{MOST_CREATES, Timestamp};
 use super::record::record;
-use super::standing::{Claim, Made, Phase, Probe, Rotation, Standing};
+use super::standing::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
 use crate::discovery::Place;
 use crate::planted::{self, Planted};
 
@@ -54,45 +54,46 @@ pub fn apply(rotation: &Rotation, event: &Event) -> Result<Rotation, IllegalEven
     Ok(next)
 }
 
-fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
+fn next_standing(rotation: &Rotation, event: &Event) -> Option<State> {
     match (&rotation.standing, event) {
         (_, Event::Opened(_)) => None,
-        (Standing::Closed { .. }, Event::LateKeySeen { .. })
-        | (Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. }, Event::LateKeySeen { .. }) => {
+        (State::Closed { .. }, Event::LateKeySeen { .. })
+        | (State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. }, Event::LateKeySeen { .. }) => {
             Some(rotation.standing.clone())
         }
-        (Standing::Closed { .. }, _) => None,
+        (State::Closed { .. }, _) => None,
 
-        (Standing::Settled { phase }, Event::Intended(intent)) => may_intend(rotation, phase, intent)
-            .then(|| Standing::InDoubt { phase: phase.clone(), intent: intent.clone() }),
-        (Standing::Settled { phase }, Event::Ended { ending, .. }) => {
-            may_end(rotation, phase, *ending).then_some(Standing::Closed { ending: *ending })
+        (State::Settled { phase }, Event::Intended(intent)) => {
+            may_intend(rotation, phase, intent).then(|| State::InDoubt { phase: phase.clone(), intent: intent.clone() })
         }
-        (Standing::Settled { phase }, Event::Blocked(reason)) => {
-            Some(Standing::Blocked { phase: phase.clone(), intent: None, reason: reason.clone() })
+        (State::Settled { phase }, Event::Ended { ending, .. }) => {
+            may_end(rotation, phase, *ending).then_some(State::Closed { ending: *ending })
         }
-        (Standing::Settled { phase }, Event::Disowned { key }) => {
-            may_disown(rotation, phase, key).then_some(Standing::Settled { phase: Phase::Opened })
+        (State::Settled { phase }, Event::Blocked(reason)) => {
+            Some(State::Blocked { phase: phase.clone(), intent: None, reason: reason.clone() })
         }
-        (Standing::Settled { phase: Phase::CreatedNew { .. } }, Event::Withheld(_)) => Some(rotation.standing.clone()),
-        (Standing::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked | Event::Withheld(_)) => None,
-        (Standing::Settled { phase }, Event::PlacesAdded { places, stores }) => {
+        (State::Settled { phase }, Event::Disowned { key }) => {
+            may_disown(rotation, phase, key).then_some(State::Settled { phase: Phase::Opened })
+        }
+        (State::Settled { phase: Phase::CreatedNew { .. } }, Event::Withheld(_)) => Some(rotation.standing.clone()),
+        (State::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked | Event::Withheld(_)) => None,
+        (State::Settled { phase }, Event::PlacesAdded { places, stores }) => {
             add_places(rotation, phase, places, stores)
         }
-        (Standing::Settled { phase }, Event::PlacesLeft { places }) => {
+        (State::Settled { phase }, Event::PlacesLeft { places }) => {
             let waits = places.iter().all(|place| rotation.added.contains(place)) && !places.is_empty();
             (waits && matches!(phase, Phase::CreatedNew { .. })).then(|| rotation.standing.clone())
         }
 
-        (Standing::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
-        (Standing::InDoubt { phase, intent }, Event::NotDone(why)) => {
-            Some(Standing::Settled { phase: not_done(phase, intent, why) })
+        (State::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
+        (State::InDoubt { phase, intent }, Event::NotDone(why)) => {
+            Some(State::Settled { phase: not_done(phase, intent, why) })
         }
-        (Standing::InDoubt { phase, intent }, Event::Blocked(reason)) => {
-            Some(Standing::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason: reason.clone() })
+        (State::InDoubt { phase, intent }, Event::Blocked(reason)) => {
+            Some(State::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason: reason.clone() })
         }
         (
-            Standing::InDoubt { .. },
+            State::InDoubt { .. },
             Event::Intended(_)
             | Event::Unblocked
             | Event::Disowned { .. }
@@ -102,17 +103,15 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
             | Event::PlacesLeft { .. },
         ) => None,
 
-        (Standing::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
-            Some(Standing::InDoubt { phase: phase.clone(), intent: intent.clone() })
+        (State::Blocked { phase, intent: Some(intent), .. }, Event::Unblocked) => {
+            Some(State::InDoubt { phase: phase.clone(), intent: intent.clone() })
         }
-        (Standing::Blocked { phase, intent: None, .. }, Event::Unblocked) => {
-            Some(Standing::Settled { phase: phase.clone() })
-        }
-        (Standing::Blocked { phase, intent, .. }, Event::Blocked(reason)) => {
-            Some(Standing::Blocked { phase: phase.clone(), intent: intent.clone(), reason: reason.clone() })
+        (State::Blocked { phase, intent: None, .. }, Event::Unblocked) => Some(State::Settled { phase: phase.clone() }),
+        (State::Blocked { phase, intent, .. }, Event::Blocked(reason)) => {
+            Some(State::Blocked { phase: phase.clone(), intent: intent.clone(), reason: reason.clone() })
         }
         (
-            Standing::Blocked { .. },
+            State::Blocked { .. },
             Event::Intended(_)
             | Event::Done(_)
             | Event::NotDone(_)
@@ -124,10 +123,10 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<Standing> {
         ) => None,
 
         (
-            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. },
+            State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. },
             Event::Asked(_) | Event::Deferred { .. } | Event::LookedOnce { .. },
         ) => Some(rotation.standing.clone()),
-        (Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. }, Event::Renamed { user }) => {
+        (State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. }, Event::Renamed { user }) => {
             (*user != rotation.opened.user).then(|| rotation.standing.clone())
         }
     }
@@ -139,7 +138,7 @@ fn add_places(
     phase: &Phase,
     places: &[Place],
     stores: &BTreeMap<StoreName, StoreIdentity>,
-) -> Option<Standing> {
+) -> Option<State> {
     let opened = &rotation.opened;
     let is_new = |place: &Place| !opened.places.contains(place) && stores.contains_key(&place.store);
     let same =
@@ -147,7 +146,7 @@ fn add_places(
     let legal = !places.is_empty() && places.iter().all(is_new) && stores.iter().all(same);
     match phase {
         Phase::StoredNew { made, .. } if legal => {
-            Some(Standing::Settled { phase: Phase::CreatedNew { made: made.clone() } })
+            Some(State::Settled { phase: Phase::CreatedNew { made: made.clone() } })
         }
         Phase::StoredNew { .. } | Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. } => None,
     }
@@ -195,8 +194,8 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
             made.key == *key
                 && match made.claim {
                     _ if unguarded => true,
-                    Claim::Evidence => made.deactivated.is_some() && made.fenced.is_some(),
-                    Claim::Acknowledged { .. } => made.fenced.is_some() || !made.write_may_land,
+                    Provenance::Inferred => made.deactivated.is_some() && made.fenced.is_some(),
+                    Provenance::Acknowledged { .. } => made.fenced.is_some() || !made.write_may_land,
                 }
         }
         (
@@ -227,7 +226,7 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
 }
 
 /// The same in `stored-new`.
-fn may_intend_when_stored(rotation: &Rotation, made: &Made, intent: &Intent) -> bool {
+fn may_intend_when_stored(rotation: &Rotation, made: &NewKeyState, intent: &Intent) -> bool {
     match intent {
         Intent::DeactivateOld => {
             !rotation.is_never_deactivated_again() && !made.discard_may_land && every_sink_follows(rotation, made)
@@ -251,13 +250,13 @@ fn may_intend_when_stored(rotation: &Rotation, made: &Made, intent: &Intent) -> 
 }
 
 /// P3, as far as a sink can be known: its API acknowledged the new pair, or a person said not to wait for it.
-fn every_sink_follows(rotation: &Rotation, made: &Made) -> bool {
+fn every_sink_follows(rotation: &Rotation, made: &NewKeyState) -> bool {
     rotation.without_new(made).is_none() || planted::is(Planted::SinkNotAwaited)
 }
 
 /// Evidence is not proof; what rests on it may be undone.
 fn is_held_on_evidence(phase: &Phase, key: &AccessKeyId) -> bool {
-    phase.made().is_some_and(|made| made.claim == Claim::Evidence && made.key == *key)
+    phase.made().is_some_and(|made| made.claim == Provenance::Inferred && made.key == *key)
 }
 
 /// What was refused is over. A write that was merely not seen may still land, behind any fence of before; and a delete
@@ -266,13 +265,13 @@ fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
     match (phase, intent, why) {
         (Phase::CreatedNew { made }, Intent::StoreNew | Intent::RestoreOld, NotDone::Seen) => {
             let old_may_land = made.old_may_land || *intent == Intent::RestoreOld;
-            Phase::CreatedNew { made: Made { write_may_land: true, old_may_land, fenced: None, ..made.clone() } }
+            Phase::CreatedNew { made: NewKeyState { write_may_land: true, old_may_land, fenced: None, ..made.clone() } }
         }
         (Phase::CreatedNew { made }, Intent::DiscardNew { .. }, NotDone::Seen) => {
-            Phase::CreatedNew { made: Made { discard_may_land: true, ..made.clone() } }
+            Phase::CreatedNew { made: NewKeyState { discard_may_land: true, ..made.clone() } }
         }
         (Phase::StoredNew { made, stored_at }, Intent::DiscardNew { .. }, NotDone::Seen) => {
-            Phase::StoredNew { made: Made { discard_may_land: true, ..made.clone() }, stored_at: *stored_at }
+            Phase::StoredNew { made: NewKeyState { discard_may_land: true, ..made.clone() }, stored_at: *stored_at }
         }
         (
             Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. },
@@ -285,7 +284,7 @@ fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
 /// A key is let go if IAM does not list it any more and rotator may not delete it to make sure. It is not let go while a
 /// late write could still put its pair into a store.
 fn may_disown(rotation: &Rotation, phase: &Phase, key: &AccessKeyId) -> bool {
-    let gone = |made: &Made| made.key == *key && !made.write_may_land && rotation.may_not_delete(key);
+    let gone = |made: &NewKeyState| made.key == *key && !made.write_may_land && rotation.may_not_delete(key);
     is_held_on_evidence(phase, key) || matches!(phase, Phase::CreatedNew { made } if gone(made))
 }
 
@@ -303,20 +302,20 @@ fn may_end(rotation: &Rotation, phase: &Phase, ending: Ending) -> bool {
     }
 }
 
-fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing> {
-    let settled = |phase| Some(Standing::Settled { phase });
+fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<State> {
+    let settled = |phase| Some(State::Settled { phase });
     match (intent, outcome) {
         (Intent::CreateNew { listed, .. }, Outcome::Created { key, fingerprint, .. }) => {
-            (!listed.contains(key)).then(|| Standing::Settled {
-                phase: created(key, Claim::Acknowledged { fingerprint: fingerprint.clone() }),
+            (!listed.contains(key)).then(|| State::Settled {
+                phase: created(key, Provenance::Acknowledged { fingerprint: fingerprint.clone() }),
             })
         }
         (Intent::CreateNew { listed, .. }, Outcome::FoundCreated { key }) => {
-            (!listed.contains(key)).then(|| Standing::Settled { phase: created(key, Claim::Evidence) })
+            (!listed.contains(key)).then(|| State::Settled { phase: created(key, Provenance::Inferred) })
         }
         (Intent::StoreNew, Outcome::Stored { at }) => match phase {
             Phase::CreatedNew { made } => {
-                settled(Phase::StoredNew { made: Made { fenced: None, ..made.clone() }, stored_at: *at })
+                settled(Phase::StoredNew { made: NewKeyState { fenced: None, ..made.clone() }, stored_at: *at })
             }
             Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
         },
@@ -340,10 +339,10 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
             Phase::DeactivatedOld { made, .. } => settled(Phase::StoredNew { made: made.clone(), stored_at: *at }),
             Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. } => None,
         },
-        (Intent::DeleteOld, Outcome::OldDeleted) => Some(Standing::Closed { ending: Ending::DeletedOld }),
+        (Intent::DeleteOld, Outcome::OldDeleted) => Some(State::Closed { ending: Ending::DeletedOld }),
         (Intent::DeactivateNew { .. }, Outcome::NewDeactivated { at }) => match phase {
             Phase::CreatedNew { made } => {
-                settled(Phase::CreatedNew { made: Made { deactivated: Some(*at), ..made.clone() } })
+                settled(Phase::CreatedNew { made: NewKeyState { deactivated: Some(*at), ..made.clone() } })
             }
             Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
         },
@@ -351,7 +350,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
         (Intent::ReactivateNew { .. }, Outcome::NewReactivated) => settled(Phase::Opened),
         (Intent::DiscardNew { then, .. }, Outcome::NewDiscarded { then: done }) if then == done => match then {
             AfterDiscard::CreateAgain => settled(Phase::Opened),
-            AfterDiscard::Abort => Some(Standing::Closed { ending: Ending::Aborted }),
+            AfterDiscard::Abort => Some(State::Closed { ending: Ending::Aborted }),
         },
         (Intent::DeleteNamed { key }, Outcome::NamedDeleted { key: done }) if key == done => settled(phase.clone()),
         (
@@ -384,15 +383,17 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<Standing>
     }
 }
 
-fn created(key: &AccessKeyId, claim: Claim) -> Phase {
-    Phase::CreatedNew { made: Made::new(key.clone(), claim) }
+fn created(key: &AccessKeyId, claim: Provenance) -> Phase {
+    Phase::CreatedNew { made: NewKeyState::new(key.clone(), claim) }
 }
 
 fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {
     match phase {
-        Phase::CreatedNew { made } => Some(Phase::CreatedNew { made: Made { fenced: Some(at), ..made.clone() } }),
+        Phase::CreatedNew { made } => {
+            Some(Phase::CreatedNew { made: NewKeyState { fenced: Some(at), ..made.clone() } })
+        }
         Phase::StoredNew { made, stored_at } => {
-            Some(Phase::StoredNew { made: Made { fenced: Some(at), ..made.clone() }, stored_at: *stored_at })
+            Some(Phase::StoredNew { made: NewKeyState { fenced: Some(at), ..made.clone() }, stored_at: *stored_at })
         }
         // It only showed whether the store takes a write.
         Phase::Opened => Some(Phase::Opened),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::Intent;
 use super::name::AccessKeyId;
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::standing::{Phase, Rotation};
 
 /// How many writes of the new pair must be refused for lack of a right, `settle` apart, before it is given up.
@@ -164,23 +164,28 @@ impl Rotation {
 
     /// The block for want of this right.
     #[must_use]
-    pub fn blocked_for(&self, denied: Denied) -> Reason {
+    pub fn blocked_for(&self, denied: Denied) -> BlockReason {
         let last_use = denied.operation == Operation::GetAccessKeyLastUsed;
         let finish = last_use && denied.key.as_ref() == Some(&self.opened.old_key);
-        Reason::AccessDenied { state: self.in_iam(), finish, once_a_day: false, denied }
+        BlockReason::AccessDenied { state: self.in_iam(), finish, once_a_day: false, denied }
     }
 
     /// The same, where only another new key would show that the right is there.
     #[must_use]
-    pub fn blocked_for_a_day(&self, denied: Denied) -> Reason {
-        Reason::AccessDenied { state: self.in_iam(), finish: false, once_a_day: true, denied }
+    pub fn blocked_for_a_day(&self, denied: Denied) -> BlockReason {
+        BlockReason::AccessDenied { state: self.in_iam(), finish: false, once_a_day: true, denied }
     }
 
     /// The block where IAM does not find the user, and cannot say who has its keys.
     #[must_use]
-    pub fn user_not_found(&self, why: String) -> Reason {
+    pub fn user_not_found(&self, why: String) -> BlockReason {
         let stored = matches!(self.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
-        Reason::UserNotFound { user: self.opened.user.clone(), keys: self.own_keys().cloned().collect(), why, stored }
+        BlockReason::UserNotFound {
+            user: self.opened.user.clone(),
+            keys: self.own_keys().cloned().collect(),
+            why,
+            stored,
+        }
     }
 
     /// What of this rotation is in IAM, for people.

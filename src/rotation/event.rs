@@ -11,7 +11,7 @@ use super::failure::Refusal;
 use super::known::KeyUse;
 use super::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserId, UserName};
 use super::policy::{Policy, Timestamp};
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::secret::Fingerprint;
 use super::sink::Follower;
 use crate::discovery::Place;
@@ -205,7 +205,7 @@ pub enum NotDone {
 /// What a person asked of one rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "asked", rename_all = "kebab-case")]
-pub enum Asked {
+pub enum OperatorRequest {
     /// `rotator abort ID`.
     Abort,
     /// `rotator reactivate ID`.
@@ -297,11 +297,11 @@ pub enum Event {
         places: Vec<Place>,
     },
     /// A person is needed.
-    Blocked(Reason),
+    Blocked(BlockReason),
     /// The cause of the block is gone.
     Unblocked,
     /// A person asked for something.
-    Asked(Asked),
+    Asked(OperatorRequest),
     /// A key turned up that a lost `CreateAccessKey` may have made after all; reported, never taken.
     LateKeySeen {
         /// That key.

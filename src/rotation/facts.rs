@@ -1,7 +1,7 @@
 //! The facts that hold wherever a rotation stands, checked after each event.
 
 use super::policy::MOST_CREATES;
-use super::standing::{Claim, Phase, Rotation};
+use super::standing::{Phase, Provenance, Rotation};
 
 /// A fact that must hold and does not: a defect in rotator, or an edited journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +39,7 @@ impl Rotation {
         match phase {
             Phase::Opened => claim(self.new_key.is_none(), "no key of ours exists"),
             Phase::CreatedNew { made } => claim(
-                made.deactivated.is_none() || made.claim == Claim::Evidence,
+                made.deactivated.is_none() || made.claim == Provenance::Inferred,
                 "only a key held on evidence is deactivated first",
             ),
             Phase::StoredNew { made, .. } => {

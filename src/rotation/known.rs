@@ -76,7 +76,7 @@ impl KeysSeen {
 
 /// What a place shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlaceShows {
+pub enum PlaceContent {
     /// The old id, with a secret that is not the new one.
     Old,
     /// The new id and the new secret.
@@ -96,13 +96,13 @@ pub enum PlaceShows {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacesSeen {
     /// What each shows, with its name for people.
-    pub places: Vec<(String, PlaceShows)>,
+    pub places: Vec<(String, PlaceContent)>,
 }
 
 impl PlacesSeen {
     /// Whether every place shows this.
     #[must_use]
-    pub fn all(&self, shows: PlaceShows) -> bool {
+    pub fn all(&self, shows: PlaceContent) -> bool {
         if planted::is(Planted::OnePlaceIsEnough) {
             return self.any(shows);
         }
@@ -111,19 +111,19 @@ impl PlacesSeen {
 
     /// Whether any place shows this.
     #[must_use]
-    pub fn any(&self, shows: PlaceShows) -> bool {
+    pub fn any(&self, shows: PlaceContent) -> bool {
         self.places.iter().any(|(_, seen)| *seen == shows)
     }
 
     /// The places that show anything else, for people.
     #[must_use]
-    pub fn which_not(&self, shows: PlaceShows) -> Vec<String> {
+    pub fn which_not(&self, shows: PlaceContent) -> Vec<String> {
         self.places.iter().filter(|(_, seen)| *seen != shows).map(|(name, _)| name.clone()).collect()
     }
 
     /// The places that show this, for people.
     #[must_use]
-    pub fn which(&self, shows: PlaceShows) -> Vec<String> {
+    pub fn which(&self, shows: PlaceContent) -> Vec<String> {
         self.places.iter().filter(|(_, seen)| *seen == shows).map(|(name, _)| name.clone()).collect()
     }
 }
@@ -203,7 +203,7 @@ pub enum KeyOwner {
 
 /// All that was seen since the last event.
 #[derive(Debug, Clone, Default)]
-pub struct Known {
+pub struct Observed {
     /// The user's keys.
     pub keys: Option<KeysSeen>,
     /// The places.
@@ -228,7 +228,7 @@ pub struct Known {
 
 /// What this process has, beside what it sees.
 #[derive(Debug, Clone, Copy)]
-pub struct Hand {
+pub struct InMemoryFacts {
     /// The new secret is in memory.
     pub new_secret: bool,
     /// The old values of places that we wrote are in memory.

@@ -9,7 +9,7 @@ use super::policy::Timestamp;
 /// Why a person is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum Reason {
+pub enum BlockReason {
     /// The user has a second key that is not ours: there is no room for a new one.
     SpareKey {
         /// That key.
@@ -141,7 +141,7 @@ pub enum Reason {
     },
 }
 
-impl Reason {
+impl BlockReason {
     /// The name in the JSON document.
     #[must_use]
     pub const fn name(&self) -> &'static str {

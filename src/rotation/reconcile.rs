@@ -14,22 +14,22 @@ use std::collections::BTreeSet;
 
 use super::effect::Intent;
 use super::event::{Event, NotDone, Outcome};
-use super::known::{Hand, KeyOwner, KeyStatus, Known, PlaceShows};
+use super::known::{InMemoryFacts, KeyOwner, KeyStatus, Observed, PlaceContent};
 use super::name::AccessKeyId;
 use super::plan::ground::{holds_new, last_used, list_of, lists_our_own, places_of, scan_for, twice};
 use super::plan::{Step, block};
 use super::policy::{Timestamp, Unclaimed};
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::standing::{Phase, Rotation};
 use super::watched::in_window;
 use crate::planted::{self, Planted};
 
 fn done(outcome: Outcome) -> Step {
-    Step::Note(Event::Done(outcome))
+    Step::Record(Event::Done(outcome))
 }
 
 const fn not_done() -> Step {
-    Step::Note(Event::NotDone(NotDone::Seen))
+    Step::Record(Event::NotDone(NotDone::Seen))
 }
 
 /// The next step towards knowing what became of `intent`.
@@ -38,8 +38,8 @@ pub fn reconcile(
     rotation: &Rotation,
     phase: &Phase,
     intent: &Intent,
-    hand: Hand,
-    known: &Known,
+    hand: InMemoryFacts,
+    known: &Observed,
     now: Timestamp,
 ) -> Step {
     let step = match intent {
@@ -74,7 +74,7 @@ fn create_new(
     listed: &BTreeSet<AccessKeyId>,
     asked_at: Timestamp,
     give_up_at: Timestamp,
-    known: &Known,
+    known: &Observed,
 ) -> Result<Step, Step> {
     let keys = list_of(rotation, known)?;
     let accounted = |id: &AccessKeyId| listed.contains(id) || rotation.kept.contains(id) || rotation.named.contains(id);
@@ -94,10 +94,10 @@ fn create_new(
                 return Ok(Step::Wait { until: due, why });
             }
         }
-        Some(_) | None => return Ok(Step::Note(Event::LookedOnce { at: keys.at, seen })),
+        Some(_) | None => return Ok(Step::Record(Event::LookedOnce { at: keys.at, seen })),
     }
     let ids = || unknown.iter().map(|key| key.id.clone()).collect::<Vec<_>>();
-    let unclaimed = |why: &str| Ok(block(Reason::UnclaimedKeys { keys: ids(), why: why.to_owned() }));
+    let unclaimed = |why: &str| Ok(block(BlockReason::UnclaimedKeys { keys: ids(), why: why.to_owned() }));
     let [key] = unknown.as_slice() else {
         return if unknown.is_empty() {
             Ok(not_done())
@@ -120,7 +120,7 @@ fn create_new(
         return unclaimed(&format!("{} names it, and ours was not stored", scan.naming(&key.id).join(", ")));
     }
     if !scan.unreadable.is_empty() {
-        return Ok(block(Reason::Unreadable { entries: scan.unreadable.clone() }));
+        return Ok(block(BlockReason::Unreadable { entries: scan.unreadable.clone() }));
     }
     match rotation.opened.policy.unclaimed {
         Unclaimed::Reclaim => Ok(done(Outcome::FoundCreated { key: key.id.clone() })),
@@ -130,31 +130,31 @@ fn create_new(
 
 /// Story: killed after the write and before it was read back, and somebody put the old pair back meanwhile. That is another
 /// writer's value, and is not overwritten.
-fn put_back(rotation: &Rotation, known: &Known) -> Result<(), Step> {
+fn put_back(rotation: &Rotation, known: &Observed) -> Result<(), Step> {
     let places = places_of(known)?;
     if known.put_back.is_empty() || planted::is(Planted::PutBackOverwritten) {
         return Ok(());
     }
     if !rotation.abort_asked {
-        return Err(block(Reason::Reverted { places: known.put_back.clone() }));
+        return Err(block(BlockReason::Reverted { places: known.put_back.clone() }));
     }
     // The old pair stands everywhere again: the new key can be discarded.
-    if places.all(PlaceShows::Old) {
+    if places.all(PlaceContent::Old) {
         return Ok(());
     }
-    Err(block(Reason::CannotAbort { places: places.which_not(PlaceShows::Old) }))
+    Err(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old) }))
 }
 
 /// Story: killed while the places were written. A store that cannot be read leaves it in doubt.
-fn write(phase: &Phase, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
+fn write(phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Result<Step, Step> {
     let places = places_of(known)?;
-    if places.all(PlaceShows::New) && phase.made().is_some() {
+    if places.all(PlaceContent::New) && phase.made().is_some() {
         return Ok(done(Outcome::Stored { at: now }));
     }
     // Some hold it: the secret is in hand again, and `plan` rolls forward. None: `plan` fences and discards.
     let can_restore = hand.new_secret && hand.old_values;
-    if places.any(PlaceShows::Foreign) && holds_new(places) && !can_restore {
-        return Ok(block(Reason::SomebodyWrote { places: places.which(PlaceShows::Foreign) }));
+    if places.any(PlaceContent::Foreign) && holds_new(places) && !can_restore {
+        return Ok(block(BlockReason::SomebodyWrote { places: places.which(PlaceContent::Foreign) }));
     }
     Ok(not_done())
 }
@@ -162,7 +162,7 @@ fn write(phase: &Phase, hand: Hand, known: &Known, now: Timestamp) -> Result<Ste
 /// Story: the reply to a deactivation was lost. What agrees with us is believed at once; what contradicts us only when it
 /// is seen twice, `settle` apart: then the rotation is back in its phase, where another deactivation needs all of its
 /// ground afresh. `Err(at)` inside: it happened, seen at that moment.
-fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Known) -> Result<Result<Step, Timestamp>, Step> {
+fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Observed) -> Result<Result<Step, Timestamp>, Step> {
     let keys = list_of(rotation, known)?;
     let seen = match keys.find(key).map(|key| key.status) {
         Some(KeyStatus::Inactive | KeyStatus::Expired) => return Ok(Err(keys.at)),
@@ -176,7 +176,7 @@ fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Known) -> Result
 /// Story: the reply to a delete was lost. Listed: not done, and `plan` proves its ground afresh. Not listed: done; but
 /// that the old key is deleted ends the rotation for good, so there the key itself has to be known to be gone. Where that
 /// is not known, `plan` misses the new key in the same list.
-fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Known) -> Result<Step, Step> {
+fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Observed) -> Result<Step, Step> {
     let keys = list_of(rotation, known)?;
     if keys.find(key).is_some() {
         return Ok(not_done());

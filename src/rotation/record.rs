@@ -3,14 +3,14 @@
 
 use super::denied::{Denied, Operation};
 use super::effect::Intent;
-use super::event::{Asked, Event, NotDone, Outcome};
+use super::event::{Event, NotDone, OperatorRequest, Outcome};
 use super::failure::{Refusal, RefusalKind};
 use super::name::AccessKeyId;
 use super::plan::ground::OLD_INACTIVE;
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::sink::Acknowledged;
-use super::standing::{FirstLook, Phase, Probe, Rotation, Standing};
-use super::watched::Watched;
+use super::standing::{FirstSighting, Phase, Probe, Rotation, State};
+use super::watched::LostCreate;
 use crate::planted::{self, Planted};
 
 /// What an event leaves on record beside the standing.
@@ -19,10 +19,10 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
         Event::Opened(_) | Event::Unblocked => next.waiting_until = None,
         Event::Blocked(reason) => {
             next.waiting_until = None;
-            if matches!(reason, Reason::OldKeyReactivated { .. }) {
+            if matches!(reason, BlockReason::OldKeyReactivated { .. }) {
                 next.reactivated = true;
             }
-            if let Reason::AccessDenied { denied, .. } = reason {
+            if let BlockReason::AccessDenied { denied, .. } = reason {
                 next.denied = Some(denied.clone());
             }
         }
@@ -73,7 +73,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
         Event::NotDone(why) => record_not_done(next, before, why),
         Event::LookedOnce { at, seen } => {
             next.seen_inactive |= before.deactivation_may_land && seen.contains(OLD_INACTIVE);
-            next.first_look = Some(FirstLook { at: *at, seen: seen.clone() });
+            next.first_look = Some(FirstSighting { at: *at, seen: seen.clone() });
             next.waiting_until = None;
         }
         Event::Asked(asked) => {
@@ -141,28 +141,30 @@ fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
 }
 
 /// Whether this is the answer to the question what became of a user that IAM does not find.
-fn gives_the_user_up(before: &Rotation, asked: &Asked) -> bool {
-    let is_asked = matches!(&before.standing, Standing::Blocked { reason: Reason::UserNotFound { .. }, .. });
+fn gives_the_user_up(before: &Rotation, asked: &OperatorRequest) -> bool {
+    let is_asked = matches!(&before.standing, State::Blocked { reason: BlockReason::UserNotFound { .. }, .. });
     is_asked
         && match asked {
-            Asked::Abort => true,
-            Asked::DeleteKey { key } => *key == before.opened.old_key,
-            Asked::ReactivateOld | Asked::KeepKey { .. } | Asked::LeaveSink { .. } => false,
+            OperatorRequest::Abort => true,
+            OperatorRequest::DeleteKey { key } => *key == before.opened.old_key,
+            OperatorRequest::ReactivateOld | OperatorRequest::KeepKey { .. } | OperatorRequest::LeaveSink { .. } => {
+                false
+            }
         }
 }
 
 /// Of words that contradict each other the last counts.
-fn record_asked(next: &mut Rotation, asked: &Asked) {
+fn record_asked(next: &mut Rotation, asked: &OperatorRequest) {
     match asked {
-        Asked::Abort => {
+        OperatorRequest::Abort => {
             next.abort_asked = true;
             next.named.remove(&next.opened.old_key);
         }
-        Asked::ReactivateOld => {
+        OperatorRequest::ReactivateOld => {
             next.reactivate_asked = true;
             next.named.remove(&next.opened.old_key);
         }
-        Asked::DeleteKey { key } => {
+        OperatorRequest::DeleteKey { key } => {
             if *key == next.opened.old_key {
                 next.abort_asked = false;
                 next.reactivate_asked = false;
@@ -170,12 +172,12 @@ fn record_asked(next: &mut Rotation, asked: &Asked) {
             next.kept.remove(key);
             next.named.insert(key.clone());
         }
-        Asked::KeepKey { key } => {
+        OperatorRequest::KeepKey { key } => {
             next.named.remove(key);
             next.kept.insert(key.clone());
             account_for(next, key);
         }
-        Asked::LeaveSink { sink } => {
+        OperatorRequest::LeaveSink { sink } => {
             for (follower, state) in next.opened.sinks.iter().zip(&mut next.sinks) {
                 state.left |= follower.sink == *sink;
             }
@@ -253,7 +255,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
                 // A create that was refused made nothing; but a proxy that sends again hears of the second only.
                 Some(Intent::CreateNew { listed, asked_at, give_up_at }) => {
                     next.creates = next.creates.saturating_sub(1);
-                    next.refused_create = (refusal.kind == RefusalKind::LimitExceeded).then(|| Watched {
+                    next.refused_create = (refusal.kind == RefusalKind::LimitExceeded).then(|| LostCreate {
                         listed: listed.clone(),
                         asked_at: *asked_at,
                         give_up_at: *give_up_at,
@@ -322,12 +324,12 @@ const fn refusals_that_count(kind: RefusalKind) -> u32 {
     }
 }
 
-/// A lost create stays watched: see [`Watched`].
+/// A lost create stays watched: see [`LostCreate`].
 fn watch(next: &mut Rotation, intent: Option<&Intent>, before: &Rotation) {
     if let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = intent {
         let mut listed = listed.clone();
         // What a person has spoken for is accounted for.
         listed.extend(before.kept.union(&before.named).cloned());
-        next.watched.push(Watched { listed, asked_at: *asked_at, give_up_at: *give_up_at });
+        next.watched.push(LostCreate { listed, asked_at: *asked_at, give_up_at: *give_up_at });
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{AccessKeyId, SinkName, StoreIdentity};
 use super::policy::Timestamp;
-use super::standing::{Made, Rotation};
+use super::standing::{NewKeyState, Rotation};
 use crate::planted::{self, Planted};
 
 /// A sink in the frozen plan, and the place that it follows.
@@ -88,7 +88,7 @@ impl Rotation {
 
     /// The first sink that does not have the new pair yet.
     #[must_use]
-    pub fn without_new(&self, made: &Made) -> Option<usize> {
+    pub fn without_new(&self, made: &NewKeyState) -> Option<usize> {
         self.sinks.iter().position(|sink| !sink.has(&made.key))
     }
 
@@ -101,7 +101,7 @@ impl Rotation {
     /// Whether this pair may be written to this sink, in `stored-new`: that of the new key, or that of the old one after a
     /// person gave the rotation up; and no other may land after it.
     #[must_use]
-    pub fn may_write_sink(&self, made: &Made, sink: usize, key: &AccessKeyId, at: Timestamp) -> bool {
+    pub fn may_write_sink(&self, made: &NewKeyState, sink: usize, key: &AccessKeyId, at: Timestamp) -> bool {
         let Some(state) = self.sinks.get(sink) else { return false };
         let wanted = *key == made.key || (self.abort_asked && *key == self.opened.old_key);
         wanted && !state.left && state.others_may_land_until(key).is_none_or(|until| until <= at)

@@ -17,32 +17,33 @@ use super::effect::Intent;
 use super::event::{Ending, Opened};
 use super::name::{AccessKeyId, RotationId};
 use super::policy::Timestamp;
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::secret::Fingerprint;
 use super::sink::SinkState;
-use super::watched::Watched;
+use super::watched::LostCreate;
 use crate::discovery::Place;
 
 /// How we know that the new key is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "claim", rename_all = "kebab-case")]
-pub enum Claim {
+pub enum Provenance {
     /// IAM's reply named it: surely ours.
     Acknowledged {
         /// Of its secret.
         fingerprint: Fingerprint,
     },
     /// It bears the marks of a lost reply: most likely ours. Its secret is lost.
-    Evidence,
+    #[serde(rename = "evidence")]
+    Inferred,
 }
 
 /// The key that this rotation made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct NewKeyState {
     /// Its id.
     pub key: AccessKeyId,
     /// How we know.
-    pub claim: Claim,
+    pub claim: Provenance,
     /// When it was made inactive, on mere evidence.
     pub deactivated: Option<Timestamp>,
     /// From when on no write of its pair can land any more.
@@ -57,10 +58,10 @@ pub struct Made {
     pub discard_may_land: bool,
 }
 
-impl Made {
+impl NewKeyState {
     /// A key that is known of, and of which nothing else is on record yet.
     #[must_use]
-    pub const fn new(key: AccessKeyId, claim: Claim) -> Self {
+    pub const fn new(key: AccessKeyId, claim: Provenance) -> Self {
         Self {
             key,
             claim,
@@ -76,8 +77,8 @@ impl Made {
     #[must_use]
     pub const fn fingerprint(&self) -> Option<&Fingerprint> {
         match &self.claim {
-            Claim::Acknowledged { fingerprint } => Some(fingerprint),
-            Claim::Evidence => None,
+            Provenance::Acknowledged { fingerprint } => Some(fingerprint),
+            Provenance::Inferred => None,
         }
     }
 }
@@ -91,19 +92,19 @@ pub enum Phase {
     /// IAM holds the new key. No place is known to hold it. The old key is as it was.
     CreatedNew {
         /// The new key.
-        made: Made,
+        made: NewKeyState,
     },
     /// Every place has been seen to hold the new pair. The old key is as it was.
     StoredNew {
         /// The new key, acknowledged.
-        made: Made,
+        made: NewKeyState,
         /// Since when, by AWS's clock.
         stored_at: Timestamp,
     },
     /// As `stored-new`, and we made the old key inactive.
     DeactivatedOld {
         /// The new key, acknowledged.
-        made: Made,
+        made: NewKeyState,
         /// When the places had it, by AWS's clock.
         stored_at: Timestamp,
         /// Since when the old key is inactive, by AWS's clock.
@@ -125,7 +126,7 @@ impl Phase {
 
     /// The new key, where there is one.
     #[must_use]
-    pub const fn made(&self) -> Option<&Made> {
+    pub const fn made(&self) -> Option<&NewKeyState> {
         match self {
             Self::Opened => None,
             Self::CreatedNew { made } | Self::StoredNew { made, .. } | Self::DeactivatedOld { made, .. } => Some(made),
@@ -136,7 +137,7 @@ impl Phase {
 /// Where a rotation stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "kebab-case")]
-pub enum Standing {
+pub enum State {
     /// Nothing is under way.
     Settled {
         /// What holds.
@@ -156,7 +157,7 @@ pub enum Standing {
         /// The effect in doubt, if any.
         intent: Option<Intent>,
         /// Why.
-        reason: Reason,
+        reason: BlockReason,
     },
     /// For good.
     Closed {
@@ -165,7 +166,7 @@ pub enum Standing {
     },
 }
 
-impl Standing {
+impl State {
     /// The phase, while the rotation is open.
     #[must_use]
     pub const fn phase(&self) -> Option<&Phase> {
@@ -196,7 +197,7 @@ impl Standing {
 
 /// A first look that has to be confirmed by a second, `settle` later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FirstLook {
+pub struct FirstSighting {
     /// AWS's clock at it.
     pub at: Timestamp,
     /// What was seen.
@@ -226,7 +227,7 @@ pub struct Rotation {
     /// The frozen plan.
     pub opened: Opened,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: State,
     /// How many creates were sent and not refused.
     pub creates: u32,
     /// How many writes of the new pair in a row did not come to `stored-new`.
@@ -259,7 +260,7 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
     /// Lost creates that may be executed yet.
-    pub watched: Vec<Watched>,
+    pub watched: Vec<LostCreate>,
     /// Keys that a person said are not ours.
     pub kept: BTreeSet<AccessKeyId>,
     /// Keys that a person named to be deleted, and that are not yet.
@@ -286,7 +287,7 @@ pub struct Rotation {
     /// A create that was refused because the user had two keys already: it may be the second answer to a request that was
     /// executed twice, and the key then its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused_create: Option<Watched>,
+    pub refused_create: Option<LostCreate>,
     /// Whether an operator has said that the user, which IAM does not find, is gone with its keys.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user_given_up: bool,
@@ -303,7 +304,7 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkState>,
     /// A first look that waits for its second.
-    pub first_look: Option<FirstLook>,
+    pub first_look: Option<FirstSighting>,
     /// Keys that turned up late and were reported.
     pub late_keys: BTreeSet<AccessKeyId>,
     /// Why the last thing that failed or waits does so, for people.
@@ -325,7 +326,7 @@ impl Rotation {
             id,
             sinks: vec![SinkState::default(); opened.sinks.len()],
             opened,
-            standing: Standing::Settled { phase: Phase::Opened },
+            standing: State::Settled { phase: Phase::Opened },
             creates: 0,
             refused_writes: 0,
             denied_writes: 0,
@@ -364,18 +365,18 @@ impl Rotation {
     /// Whether it is closed.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        matches!(self.standing, Standing::Closed { .. })
+        matches!(self.standing, State::Closed { .. })
     }
 
     /// Whether it ended `aborted` by itself: its old key still wants another rotation.
     #[must_use]
     pub const fn gave_up(&self) -> bool {
-        matches!(self.standing, Standing::Closed { ending: Ending::Aborted }) && !self.abort_asked
+        matches!(self.standing, State::Closed { ending: Ending::Aborted }) && !self.abort_asked
     }
 
     /// The key that this rotation made, while it is open.
     #[must_use]
-    pub fn made(&self) -> Option<&Made> {
+    pub fn made(&self) -> Option<&NewKeyState> {
         self.standing.phase().and_then(Phase::made)
     }
 
@@ -404,7 +405,7 @@ impl Rotation {
     /// Until when a lost create of this rotation is watched; also after it closed.
     #[must_use]
     pub fn watched_until(&self) -> Option<Timestamp> {
-        self.watched.iter().map(Watched::until).max()
+        self.watched.iter().map(LostCreate::until).max()
     }
 
     /// The wait that the policy asks for between `stored-new` and the removal of the old key.

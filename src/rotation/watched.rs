@@ -10,7 +10,7 @@ use super::policy::{LATE_REQUEST, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
 /// A `CreateAccessKey` whose reply was lost and which seems not to have happened: a request once signed may still be
 /// executed until [`LATE_REQUEST`] after its intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watched {
+pub struct LostCreate {
     /// The ids listed before it.
     pub listed: BTreeSet<AccessKeyId>,
     /// AWS's clock at its intent.
@@ -19,7 +19,7 @@ pub struct Watched {
     pub give_up_at: Timestamp,
 }
 
-impl Watched {
+impl LostCreate {
     /// Until when a key of this attempt may still turn up.
     #[must_use]
     pub fn until(&self) -> Timestamp {

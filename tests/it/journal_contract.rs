@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
-use rotator::journal::store::{JournalStore, StorageError, Which};
+use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
 use rotator::rotation::event::{Ending, Event, Opened};
 use rotator::rotation::name::{RotationId, UserName};
 use rotator::rotation::standing::Rotation;
@@ -108,7 +108,7 @@ async fn begun(store: &dyn JournalStore, number: u64) -> Story {
     story
 }
 
-async fn ids(store: &dyn JournalStore, which: Which) -> Vec<RotationId> {
+async fn ids(store: &dyn JournalStore, which: RotationFilter) -> Vec<RotationId> {
     store.summaries(which).await.expect("read").into_iter().map(|summary| summary.rotation.id).collect()
 }
 
@@ -130,7 +130,7 @@ async fn lines_come_back_in_order_and_exactly(subject: impl Subject) {
         let replayed = rotator::journal::write_ahead::replay(story.rotation.id, &kept).expect("adds up");
         assert_eq!(replayed, story.rotation);
     }
-    assert_eq!(ids(subject.store(), Which::All).await, [rotation_id(2), rotation_id(1)], "oldest first");
+    assert_eq!(ids(subject.store(), RotationFilter::All).await, [rotation_id(2), rotation_id(1)], "oldest first");
 }
 
 async fn a_line_that_does_not_follow_is_a_conflict(subject: impl Subject) {
@@ -149,7 +149,7 @@ async fn a_line_that_does_not_follow_is_a_conflict(subject: impl Subject) {
 
     assert_eq!(subject.store().summary(rotation_id(1)).await.expect("read"), before, "a conflict leaves no trace");
     assert_eq!(subject.store().lines(rotation_id(1)).await.expect("read").len(), 1);
-    assert_eq!(ids(subject.store(), Which::All).await, [rotation_id(1)]);
+    assert_eq!(ids(subject.store(), RotationFilter::All).await, [rotation_id(1)]);
     append(subject.store(), good.clone()).await.expect("the right one still goes");
     assert!(matches!(append(subject.store(), good).await, Err(StorageError::Conflict { .. })), "but not twice");
 }
@@ -183,7 +183,7 @@ async fn a_line_of_another_rotation_is_refused(subject: impl Subject) {
     let (_, other) = Story::new(rotation_id(2), campaign_id(1), 2).open();
     let result = append(subject.store(), (line, other)).await;
     assert!(matches!(result, Err(StorageError::Failed { .. })), "{result:?}");
-    assert!(ids(subject.store(), Which::All).await.is_empty());
+    assert!(ids(subject.store(), RotationFilter::All).await.is_empty());
 }
 
 async fn summaries_say_where_each_rotation_stands(subject: impl Subject) {
@@ -197,13 +197,13 @@ async fn summaries_say_where_each_rotation_stands(subject: impl Subject) {
         assert_eq!(summary.rotation, after);
         assert_eq!((summary.seq, summary.opened_at, summary.updated_at), (seq, moment(1), at));
         let open = if after.is_closed() { vec![rotation_id(2)] } else { vec![rotation_id(1), rotation_id(2)] };
-        assert_eq!(ids(subject.store(), Which::Open).await, open);
+        assert_eq!(ids(subject.store(), RotationFilter::Open).await, open);
     }
     let subject = subject.reopen();
-    assert_eq!(ids(subject.store(), Which::Open).await, [rotation_id(2)]);
-    assert_eq!(ids(subject.store(), Which::All).await, [rotation_id(1), rotation_id(2)]);
-    assert_eq!(ids(subject.store(), Which::Campaign(campaign_id(5))).await, [rotation_id(1)]);
-    assert_eq!(ids(subject.store(), Which::Campaign(campaign_id(6))).await, []);
+    assert_eq!(ids(subject.store(), RotationFilter::Open).await, [rotation_id(2)]);
+    assert_eq!(ids(subject.store(), RotationFilter::All).await, [rotation_id(1), rotation_id(2)]);
+    assert_eq!(ids(subject.store(), RotationFilter::Campaign(campaign_id(5))).await, [rotation_id(1)]);
+    assert_eq!(ids(subject.store(), RotationFilter::Campaign(campaign_id(6))).await, []);
     assert_eq!(subject.store().summary(rotation_id(3)).await.expect("read"), None);
 }
 
@@ -219,11 +219,11 @@ async fn a_closed_rotation_is_watched_until_a_lost_create_is_over(subject: impl 
         append(subject.store(), (line, after)).await.expect("appended");
         if let Some(moment) = just_before {
             let expected = if closed { vec![rotation_id(2)] } else { vec![] };
-            assert_eq!(ids(subject.store(), Which::WatchedAfter(moment)).await, expected);
+            assert_eq!(ids(subject.store(), RotationFilter::WatchedAfter(moment)).await, expected);
         }
     }
     let until = until.expect("its first create was lost");
-    assert_eq!(ids(subject.store(), Which::WatchedAfter(until)).await, []);
+    assert_eq!(ids(subject.store(), RotationFilter::WatchedAfter(until)).await, []);
 }
 
 async fn campaigns_are_kept(subject: impl Subject) {
@@ -311,5 +311,5 @@ async fn an_empty_journal_answers(subject: impl Subject) {
     let subject = subject.reopen();
     assert_eq!(subject.store().last_campaign().await.expect("read"), None);
     assert_eq!(subject.store().lines(rotation_id(1)).await.expect("read"), []);
-    assert_eq!(ids(subject.store(), Which::All).await, []);
+    assert_eq!(ids(subject.store(), RotationFilter::All).await, []);
 }

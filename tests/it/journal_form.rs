@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
-use rotator::journal::store::{JournalStore, Which};
+use rotator::journal::store::{JournalStore, RotationFilter};
 use rotator::journal::write_ahead::replay;
 use rotator::rotation::event::Event;
 use rotator::sandbox::{Action, ApiError, Fault, FaultKind};
@@ -129,7 +129,7 @@ async fn a_journal_of_the_first_version_is_read_as_it_is_and_gone_on_with() {
     drop(file);
     let before = std::fs::read(&path).expect("read");
     let reader = SqliteJournal::open_read_only(&path).expect("opens").expect("is there");
-    let summaries = reader.summaries(Which::Open).expect("read");
+    let summaries = reader.summaries(RotationFilter::Open).expect("read");
     drop(reader);
     assert_eq!(std::fs::read(&path).expect("read"), before, "reading changes nothing");
     let journal = SqliteJournal::open(&path).expect("opens");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rotator::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal};
 use rotator::adapters::{DatabaseError, FileError};
-use rotator::journal::store::{JournalStore, Which};
+use rotator::journal::store::{JournalStore, RotationFilter};
 use rotator::rotation::event::Event;
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -85,7 +85,7 @@ async fn lines_that_queue_up_share_a_commit() {
     }
     let commits = journal.commits() - 3;
     assert!((1..100).contains(&commits), "{commits} commits for 100 lines");
-    assert_eq!(journal.summaries(Which::Open).await.expect("read").len(), 103);
+    assert_eq!(journal.summaries(RotationFilter::Open).await.expect("read").len(), 103);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn counters_follow_every_line() {
         journal.append(line, &after).await.expect("appended");
         let reader = SqliteJournal::open_read_only(&fixture.path).expect("opens").expect("is there");
         let mut expected = std::collections::BTreeMap::new();
-        for summary in reader.summaries(Which::All).expect("read") {
+        for summary in reader.summaries(RotationFilter::All).expect("read") {
             *expected.entry(summary.rotation.standing.name().to_owned()).or_insert(0) += 1;
         }
         assert_eq!(reader.counts().expect("read"), expected);
@@ -188,14 +188,14 @@ async fn a_journal_left_by_a_kill_is_read_as_it_is() {
     let before = std::fs::read(&fixture.path).expect("read");
     for _ in 0..2 {
         let reader = SqliteJournal::open_read_only(&fixture.path).expect("opens").expect("is there");
-        assert_eq!(reader.summaries(Which::Open).expect("read").len(), 5);
+        assert_eq!(reader.summaries(RotationFilter::Open).expect("read").len(), 5);
         assert_eq!(reader.lines(rotation_id(5)).expect("read").len(), 1);
         drop(reader);
         assert_eq!(std::fs::read(&fixture.path).expect("read"), before, "status changes no byte of the journal");
         assert_eq!(std::fs::read(with_suffix(&fixture.path, "-wal")).expect("read"), log, "nor of its log");
     }
     let journal = SqliteJournal::open(&fixture.path).expect("opens for writing, too");
-    assert_eq!(journal.summaries(Which::Open).await.expect("read").len(), 5);
+    assert_eq!(journal.summaries(RotationFilter::Open).await.expect("read").len(), 5);
 }
 
 #[test]
@@ -213,7 +213,7 @@ async fn status_works_in_a_read_only_folder() {
         let path = folder.join("journal.db");
         std::fs::write(folder.join("proof"), "x").expect_err("the folder is read-only");
         let reader = SqliteJournal::open_read_only(&path).expect("opens").expect("is there");
-        assert_eq!(reader.summaries(Which::Open).expect("read").len(), 1);
+        assert_eq!(reader.summaries(RotationFilter::Open).expect("read").len(), 1);
         assert_eq!(reader.lines(rotation_id(1)).expect("read").len(), 12);
         return;
     }
@@ -298,7 +298,7 @@ async fn a_row_that_rotator_did_not_write_is_an_error_and_not_a_guess() {
     file.execute("UPDATE rotation SET summary = '{}' WHERE open = 1", []).expect("edited");
     drop(file);
     let reader = SqliteJournal::open_read_only(&fixture.path).expect("opens").expect("is there");
-    let error = reader.summaries(Which::Open).expect_err("nonsense");
+    let error = reader.summaries(RotationFilter::Open).expect_err("nonsense");
     assert!(error.to_string().contains("journal.db"), "{error}");
 }
 
@@ -318,7 +318,7 @@ async fn a_hot_log_in_a_read_only_folder_is_said_and_not_left_out() {
         let opened = SqliteJournal::open_read_only(&path);
         if with_suffix(&path, "-shm").exists() {
             let reader = opened.expect("the index is there").expect("so is the journal");
-            assert_eq!(reader.summaries(Which::Open).expect("read").len(), 2);
+            assert_eq!(reader.summaries(RotationFilter::Open).expect("read").len(), 2);
         } else {
             let error = opened.err().expect("the log cannot be read without one");
             assert!(matches!(error, DatabaseError::SealedFolder { .. }), "{error}");

@@ -7,7 +7,7 @@ use crate::journal::entry::{CampaignNotes, Line};
 use crate::journal::store::StorageError;
 use crate::rotation::name::{CampaignId, RotationId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::{Rotation, Standing};
+use crate::rotation::standing::{Rotation, State};
 
 /// A line and the rotation it leads to, as the tables keep them.
 pub(super) struct Append {
@@ -49,7 +49,7 @@ impl Append {
             new_key: after.new_key.as_ref().map(ToString::to_string),
             state: after.standing.name(),
             open: !after.is_closed(),
-            blocked: matches!(after.standing, Standing::Blocked { .. }),
+            blocked: matches!(after.standing, State::Blocked { .. }),
             in_doubt: after.standing.intent().map(crate::rotation::effect::Intent::name),
             watched_until: after.watched_until().map(Timestamp::as_unix_seconds),
             summary: to_json(after)?,

@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use super::private_file;
 use super::sqlite::{self, DatabaseError, Kind};
 use crate::journal::entry::{Campaign, CampaignNotes, Line, Summary};
-use crate::journal::store::{JournalStore, StorageError, Which};
+use crate::journal::store::{JournalStore, RotationFilter, StorageError};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::Rotation;
@@ -133,7 +133,7 @@ impl JournalStore for SqliteJournal {
         self.read(move |connection| queries::lines(connection, rotation)).await
     }
 
-    async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
+    async fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         self.read(move |connection| queries::summaries(connection, which)).await
     }
 

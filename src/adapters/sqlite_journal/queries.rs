@@ -12,7 +12,7 @@ use super::{KIND, storage_error};
 use crate::adapters::sqlite::DatabaseError;
 use crate::journal::entry::{Campaign, Line, Summary};
 use crate::journal::form::{self, FormError};
-use crate::journal::store::{StorageError, Which};
+use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::event::Event;
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
@@ -83,7 +83,9 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), D
         Ok(()) | Err(QueryError::Newer(_) | QueryError::Sqlite(_)) => looked,
     };
     let looked = all(connection, lines, [], |row| damaged_or(from_json::<Event>(row, "event").map(drop)))
-        .and_then(|_| all(connection, summaries_sql(Which::Open), [], |row| damaged_or(read_summary(row).map(drop))))
+        .and_then(|_| {
+            all(connection, summaries_sql(RotationFilter::Open), [], |row| damaged_or(read_summary(row).map(drop)))
+        })
         .and_then(|_| damaged_or(last_campaign(connection).map(drop)));
     match looked {
         Ok(()) | Err(QueryError::Nonsense { .. }) => Ok(()),
@@ -139,30 +141,30 @@ fn read_summary(row: &Row<'_>) -> Result<Summary, QueryError> {
 
 /// The question behind [`summaries`]. The indexes are named because SQLite, which has no statistics here, would
 /// rather go through all rows in their order.
-pub(super) const fn summaries_sql(which: Which) -> &'static str {
+pub(super) const fn summaries_sql(which: RotationFilter) -> &'static str {
     match which {
-        Which::Open => {
+        RotationFilter::Open => {
             "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_open
              WHERE open = 1 ORDER BY number"
         }
-        Which::Campaign(_) => {
+        RotationFilter::Campaign(_) => {
             "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_campaign
              WHERE campaign = ?1 ORDER BY number"
         }
-        Which::WatchedAfter(_) => {
+        RotationFilter::WatchedAfter(_) => {
             "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_watched
              WHERE open = 0 AND watched_until >= ?1 ORDER BY number"
         }
-        Which::All => "SELECT seq, opened_at, updated_at, summary FROM rotation ORDER BY number",
+        RotationFilter::All => "SELECT seq, opened_at, updated_at, summary FROM rotation ORDER BY number",
     }
 }
 
-pub(super) fn summaries(connection: &Connection, which: Which) -> Result<Vec<Summary>, QueryError> {
+pub(super) fn summaries(connection: &Connection, which: RotationFilter) -> Result<Vec<Summary>, QueryError> {
     let sql = summaries_sql(which);
     match which {
-        Which::Open | Which::All => all(connection, sql, [], read_summary),
-        Which::Campaign(id) => all(connection, sql, [id.to_string()], read_summary),
-        Which::WatchedAfter(moment) => {
+        RotationFilter::Open | RotationFilter::All => all(connection, sql, [], read_summary),
+        RotationFilter::Campaign(id) => all(connection, sql, [id.to_string()], read_summary),
+        RotationFilter::WatchedAfter(moment) => {
             // The column has whole seconds; the summary is exact.
             let mut found = all(connection, sql, [moment.as_unix_seconds()], read_summary)?;
             found.retain(|summary| summary.rotation.watched_until().is_some_and(|until| until > moment));

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::queries;
 use crate::journal::entry::{Campaign, Line, Summary};
-use crate::journal::store::{StorageError, Which};
+use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::name::{AccessKeyId, RotationId, UserName};
 
 /// A journal, open for reading. Blocks; not for a task of an async runtime.
@@ -25,7 +25,7 @@ impl SyncReader {
     ///
     /// # Errors
     /// [`StorageError::Failed`] if the journal cannot be read.
-    pub fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
+    pub fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         queries::summaries(&self.connection, which).map_err(|error| error.at(&self.path))
     }
 

@@ -149,7 +149,7 @@ mod tests {
     use crate::adapters::sqlite;
     use crate::adapters::sqlite_journal::KIND;
     use crate::adapters::sqlite_journal::queries;
-    use crate::journal::store::Which;
+    use crate::journal::store::RotationFilter;
     use crate::rotation::name::CampaignId;
     use crate::rotation::policy::Timestamp;
 
@@ -264,9 +264,9 @@ mod tests {
     fn status_asks_indexes_and_not_a_million_rows() {
         let (_fixture, connection) = fixture();
         for (which, index) in [
-            (Which::Open, "rotation_open"),
-            (Which::Campaign(campaign(1)), "rotation_campaign"),
-            (Which::WatchedAfter(Timestamp::from_unix_seconds(0)), "rotation_watched"),
+            (RotationFilter::Open, "rotation_open"),
+            (RotationFilter::Campaign(campaign(1)), "rotation_campaign"),
+            (RotationFilter::WatchedAfter(Timestamp::from_unix_seconds(0)), "rotation_watched"),
         ] {
             let sql = format!("EXPLAIN QUERY PLAN {}", queries::summaries_sql(which));
             let mut statement = connection.prepare(&sql).expect("valid");

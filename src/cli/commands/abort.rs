@@ -6,9 +6,9 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::backup_hints;
-use crate::rotation::event::Asked;
+use crate::rotation::event::OperatorRequest;
 use crate::rotation::name::RotationId;
-use crate::rotation::standing::{Phase, Rotation, Standing};
+use crate::rotation::standing::{Phase, Rotation, State};
 
 /// `rotator abort`.
 ///
@@ -20,7 +20,7 @@ pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
         context,
         id,
         |config, rotation| {
-            if may_abort(rotation) { Ok(Asked::Abort) } else { Err(too_late(config, rotation)) }
+            if may_abort(rotation) { Ok(OperatorRequest::Abort) } else { Err(too_late(config, rotation)) }
         },
     )
 }
@@ -29,8 +29,8 @@ pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
 /// pair may be put back.
 fn may_abort(rotation: &Rotation) -> bool {
     let offered = match &rotation.standing {
-        Standing::Blocked { reason, .. } => reason.offers_abort(),
-        Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => false,
+        State::Blocked { reason, .. } => reason.offers_abort(),
+        State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => false,
     };
     match rotation.standing.phase() {
         Some(Phase::Opened | Phase::CreatedNew { .. }) | None => true,

@@ -27,7 +27,7 @@ use crate::engine::survey::owner_rule::Owner;
 use crate::engine::survey::{Due, SECOND_KEY, Survey, survey};
 use crate::journal::clock::Clock;
 use crate::journal::entry::LeftAloneNote;
-use crate::journal::store::Which;
+use crate::journal::store::RotationFilter;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::LastUsed;
 use crate::ports::secret_store::Writable;
@@ -98,7 +98,7 @@ fn journal(config: &Config) -> Result<String, CliError> {
     let Some(reader) = wiring::read_journal(&config.journal)? else {
         return writable_from(&config.journal).map(|()| format!("{path}: none yet, `rotator run` makes it"));
     };
-    let open = reader.summaries(Which::Open).map_err(|error| storage_failed(&error))?.len();
+    let open = reader.summaries(RotationFilter::Open).map_err(|error| storage_failed(&error))?.len();
     Ok(format!("{path}: {open} in flight"))
 }
 

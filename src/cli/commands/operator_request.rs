@@ -15,7 +15,7 @@ use crate::cli::runtime::block_on;
 use crate::cli::wiring::{self, storage_failed};
 use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
-use crate::rotation::event::{Asked, Event};
+use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::name::RotationId;
 use crate::rotation::standing::Rotation;
 
@@ -23,7 +23,7 @@ use crate::rotation::standing::Rotation;
 pub(super) fn submit(
     context: &Context,
     id: RotationId,
-    request: impl FnOnce(&Config, &Rotation) -> Result<Asked, CliError>,
+    request: impl FnOnce(&Config, &Rotation) -> Result<OperatorRequest, CliError>,
 ) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let unknown =

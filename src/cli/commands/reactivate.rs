@@ -4,7 +4,7 @@ use super::operator_request::submit;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::rotation::event::Asked;
+use crate::rotation::event::OperatorRequest;
 use crate::rotation::name::RotationId;
 use crate::rotation::standing::Phase;
 
@@ -20,7 +20,7 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
                  only when it is told: rotator resolve {id} --delete-key {}",
                 rotation.opened.old_key, rotation.opened.user, rotation.opened.old_key
             ));
-            Ok(Asked::ReactivateOld)
+            Ok(OperatorRequest::ReactivateOld)
         }
         Some(Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. }) | None => Err(CliError::usage(
             format!(

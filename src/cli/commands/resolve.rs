@@ -6,10 +6,10 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::rotation::denied::Operation;
-use crate::rotation::event::Asked;
+use crate::rotation::event::OperatorRequest;
 use crate::rotation::name::{AccessKeyId, RotationId, SinkName};
-use crate::rotation::reason::Reason;
-use crate::rotation::standing::{Phase, Rotation, Standing};
+use crate::rotation::reason::BlockReason;
+use crate::rotation::standing::{Phase, Rotation, State};
 
 /// `rotator resolve`.
 ///
@@ -20,7 +20,7 @@ pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Re
         (None, None, None) if resolution.finish => finish(rotation),
         (Some(key), None, None) => {
             check_key(rotation, key)?;
-            Ok(Asked::DeleteKey { key: key.clone() })
+            Ok(OperatorRequest::DeleteKey { key: key.clone() })
         }
         (None, Some(key), None) => {
             check_key(rotation, key)?;
@@ -30,11 +30,11 @@ pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Re
                     format!("put the old pair back into every place, then `rotator abort {id}`"),
                 ));
             }
-            Ok(Asked::KeepKey { key: key.clone() })
+            Ok(OperatorRequest::KeepKey { key: key.clone() })
         }
         (None, None, Some(sink)) => {
             check_sink(rotation, sink)?;
-            Ok(Asked::LeaveSink { sink: sink.clone() })
+            Ok(OperatorRequest::LeaveSink { sink: sink.clone() })
         }
         _ => Err(CliError::usage(
             "one of --delete-key, --keep-key, --leave-sink and --finish is needed",
@@ -44,10 +44,12 @@ pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Re
 }
 
 /// To name the old key is to say that it may go now; what is looked at before it goes stays the same.
-fn finish(rotation: &Rotation) -> Result<Asked, CliError> {
+fn finish(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
     let (id, old) = (rotation.id, &rotation.opened.old_key);
     match rotation.standing.phase() {
-        Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => Ok(Asked::DeleteKey { key: old.clone() }),
+        Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => {
+            Ok(OperatorRequest::DeleteKey { key: old.clone() })
+        }
         Some(Phase::Opened | Phase::CreatedNew { .. }) | None => Err(CliError::usage(
             format!("rotation {id} is {}: no new pair is stored that could replace {old}", rotation.standing.name()),
             format!("`rotator resume {id}` goes on, `rotator abort {id}` gives it up"),
@@ -98,31 +100,33 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
     }
-    let Standing::Blocked { reason, .. } = &rotation.standing else { return keys };
+    let State::Blocked { reason, .. } = &rotation.standing else { return keys };
     match reason {
-        Reason::SpareKey { key, .. } | Reason::OldKeyReactivated { key } => keys.push(key.clone()),
-        Reason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
+        BlockReason::SpareKey { key, .. } | BlockReason::OldKeyReactivated { key } => keys.push(key.clone()),
+        BlockReason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
         // Of words that contradict each other the last counts: so an abort is taken back.
-        Reason::CannotAbort { .. } | Reason::OldKeyNotActive { .. } => keys.push(rotation.opened.old_key.clone()),
-        Reason::StillInUse { key, .. } => keys.push(key.clone()),
+        BlockReason::CannotAbort { .. } | BlockReason::OldKeyNotActive { .. } => {
+            keys.push(rotation.opened.old_key.clone())
+        }
+        BlockReason::StillInUse { key, .. } => keys.push(key.clone()),
         // A key whose last use may not be asked for: an operator can look it up.
-        Reason::AccessDenied { denied, .. } => {
+        BlockReason::AccessDenied { denied, .. } => {
             if denied.operation == Operation::GetAccessKeyLastUsed {
                 keys.extend(denied.key.clone());
             }
         }
-        Reason::SomebodyWrote { .. }
-        | Reason::Reverted { .. }
-        | Reason::OldKeyGone { .. }
-        | Reason::StillNamed { .. }
-        | Reason::Unreadable { .. }
-        | Reason::NewKeyNotActive { .. }
-        | Reason::NewKeyGone { .. }
-        | Reason::NewKeyDiscarded { .. }
-        | Reason::StoredPairFails { .. }
-        | Reason::WrongIdentity { .. }
-        | Reason::UserNotFound { .. }
-        | Reason::TooManyCreates => {}
+        BlockReason::SomebodyWrote { .. }
+        | BlockReason::Reverted { .. }
+        | BlockReason::OldKeyGone { .. }
+        | BlockReason::StillNamed { .. }
+        | BlockReason::Unreadable { .. }
+        | BlockReason::NewKeyNotActive { .. }
+        | BlockReason::NewKeyGone { .. }
+        | BlockReason::NewKeyDiscarded { .. }
+        | BlockReason::StoredPairFails { .. }
+        | BlockReason::WrongIdentity { .. }
+        | BlockReason::UserNotFound { .. }
+        | BlockReason::TooManyCreates => {}
     }
     keys
 }

@@ -17,7 +17,7 @@ use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
 use crate::journal::clock::Clock;
-use crate::journal::store::Which;
+use crate::journal::store::RotationFilter;
 use crate::rotation::name::RotationId;
 
 /// `rotator resume`.
@@ -57,12 +57,12 @@ pub(super) fn resume_rotations(
                 return Err(unknown(*id));
             }
         }
-        let open = store.summaries(Which::Open).await.map_err(|error| storage_failed(&error))?;
+        let open = store.summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
         let to_do = open.iter().filter(|summary| ids.is_empty() || ids.contains(&summary.rotation.id)).count();
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, clock)?;
         // Only whether AWS is asked is decided by the local clock.
-        let watched = Which::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
+        let watched = RotationFilter::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
         let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
         if to_do == 0 && (watched.is_empty() || !ids.is_empty()) {
             // Nothing to ask AWS about. What was asked for is shown as it is.

@@ -22,7 +22,7 @@ use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::Choice;
 use crate::journal::clock::Clock;
-use crate::journal::store::Which;
+use crate::journal::store::RotationFilter;
 
 /// `rotator run`.
 ///
@@ -84,9 +84,9 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
 /// Whether there is nothing to ask AWS about in this journal.
 async fn is_at_rest(held: &HeldJournal, clock: &Arc<dyn Clock>) -> Result<bool, CliError> {
     let store = held.journal.store();
-    let open = store.summaries(Which::Open).await.map_err(|error| storage_failed(&error))?;
+    let open = store.summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
     // Only whether AWS is asked is decided by the local clock.
-    let watched = Which::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
+    let watched = RotationFilter::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
     let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
     Ok(open.is_empty() && watched.is_empty())
 }

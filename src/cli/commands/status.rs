@@ -12,7 +12,7 @@ use crate::cli::output::table::{self, Paint};
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::{self, storage_failed};
-use crate::journal::store::Which;
+use crate::journal::store::RotationFilter;
 
 /// How often `--watch` looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -64,7 +64,7 @@ fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, snapshot: &Sn
                 CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status --all` lists every one")
             })?]
         }
-        (None, true) => reader.summaries(Which::All).map_err(|error| storage_failed(&error))?,
+        (None, true) => reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?,
         (None, false) => snapshot.open.clone(),
     };
     let document = snapshot.document(&shown);

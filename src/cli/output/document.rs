@@ -12,7 +12,7 @@ use crate::rotation::event::Ending;
 use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::sink::{Follower, SinkState};
-use crate::rotation::standing::{Rotation, Standing};
+use crate::rotation::standing::{Rotation, State};
 
 /// The version of both documents.
 const VERSION: u32 = 1;
@@ -195,10 +195,10 @@ impl RotationShown {
 impl BlockShown {
     fn of(rotation: &Rotation) -> Option<Self> {
         match &rotation.standing {
-            Standing::Blocked { reason, .. } => {
+            State::Blocked { reason, .. } => {
                 Some(Self { reason: reason.name(), message: reason.message(), command: reason.command(rotation.id) })
             }
-            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => None,
+            State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => None,
         }
     }
 }
@@ -215,8 +215,8 @@ impl LeftAloneShown {
 /// A rotation that is blocked or closed waits for no time.
 fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
     match rotation.standing {
-        Standing::Settled { .. } | Standing::InDoubt { .. } => rotation.waiting_until,
-        Standing::Blocked { .. } | Standing::Closed { .. } => None,
+        State::Settled { .. } | State::InDoubt { .. } => rotation.waiting_until,
+        State::Blocked { .. } | State::Closed { .. } => None,
     }
 }
 
@@ -227,17 +227,17 @@ impl Counts {
         let mut counts = Self::default();
         for rotation in each.values() {
             match &rotation.standing {
-                Standing::Settled { .. } | Standing::InDoubt { .. } => {
+                State::Settled { .. } | State::InDoubt { .. } => {
                     counts.in_flight += 1;
                     counts.waiting += usize::from(waiting_until(rotation).is_some());
                 }
-                Standing::Blocked { .. } => {
+                State::Blocked { .. } => {
                     counts.in_flight += 1;
                     counts.blocked += 1;
                 }
-                Standing::Closed { ending: Ending::DeletedOld } => counts.done += 1,
-                Standing::Closed { ending: Ending::Aborted } => counts.aborted += 1,
-                Standing::Closed { ending: Ending::Gone } => counts.gone += 1,
+                State::Closed { ending: Ending::DeletedOld } => counts.done += 1,
+                State::Closed { ending: Ending::Aborted } => counts.aborted += 1,
+                State::Closed { ending: Ending::Gone } => counts.gone += 1,
             }
         }
         counts

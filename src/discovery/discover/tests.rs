@@ -27,7 +27,7 @@ pub(super) fn entry(store: &str, name: &str, value: &[u8]) -> StoredEntry {
 
 /// Id, then where id and secret stand in each place.
 pub(super) fn candidates(findings: &Findings) -> Vec<(String, Vec<(String, String)>)> {
-    let spot = |spot: &Spot| spot.to_string().replace("app/prod/", "");
+    let spot = |spot: &FieldRef| spot.to_string().replace("app/prod/", "");
     let places =
         |candidate: &Candidate| candidate.places.iter().map(|place| (spot(&place.id), spot(&place.secret))).collect();
     findings.candidates.iter().map(|candidate| (candidate.key_id.to_string(), places(candidate))).collect()

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::discovery::connection;
 use crate::discovery::document::{self, Field, Room, Unclear};
 use crate::discovery::nested;
-use crate::discovery::place::{Location, Place, Spot};
+use crate::discovery::place::{FieldRef, Location, Place};
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::secret::{SecretKey, SecretValue};
 
@@ -39,25 +39,25 @@ pub enum ReadPairError {
     #[error("find {}: the value of {} is not a document of that kind", spot.location, spot.entry)]
     AnotherForm {
         /// What was sought.
-        spot: Spot,
+        spot: FieldRef,
     },
     /// The document has no such text.
     #[error("find {}: {} has no such text", spot.location, spot.entry)]
     NotThere {
         /// What was sought.
-        spot: Spot,
+        spot: FieldRef,
     },
     /// The document has two of that name.
     #[error("tell which {} counts: {} has more than one", spot.location, spot.entry)]
     DefinedTwice {
         /// What was sought.
-        spot: Spot,
+        spot: FieldRef,
     },
     /// What the text says cannot be told.
     #[error("read {spot}: {why}")]
     NotPlain {
         /// What was sought.
-        spot: Spot,
+        spot: FieldRef,
         /// Why not.
         why: Unclear,
     },
@@ -65,7 +65,7 @@ pub enum ReadPairError {
     #[error("read {spot}: it is empty")]
     Empty {
         /// What was sought.
-        spot: Spot,
+        spot: FieldRef,
     },
 }
 
@@ -125,7 +125,7 @@ impl<'v> Reader<'v> {
 fn known<'k, 'v>(
     known: &'k mut Option<Known<'v>>,
     place: &Place,
-    spot: &Spot,
+    spot: &FieldRef,
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
 ) -> Result<&'k mut Document<'v>, ReadPairError> {
     let is_it = |known: &Known<'_>| known.store == place.store && known.entry == spot.entry;
@@ -214,7 +214,7 @@ impl<'t> Document<'t> {
     }
 
     /// The one field that stands at `spot`.
-    pub(super) fn find(&mut self, spot: &Spot) -> Result<&Field, ReadPairError> {
+    pub(super) fn find(&mut self, spot: &FieldRef) -> Result<&Field, ReadPairError> {
         let another_form = || ReadPairError::AnotherForm { spot: spot.clone() };
         let not_there = || ReadPairError::NotThere { spot: spot.clone() };
         let outermost = spot.location.outermost();
@@ -243,7 +243,7 @@ impl<'t> Document<'t> {
         }
     }
 
-    pub(super) fn says(&mut self, spot: &Spot) -> Result<Zeroizing<String>, ReadPairError> {
+    pub(super) fn says(&mut self, spot: &FieldRef) -> Result<Zeroizing<String>, ReadPairError> {
         self.find(spot)?.text.clone().map_err(|why| ReadPairError::NotPlain { spot: spot.clone(), why })
     }
 }

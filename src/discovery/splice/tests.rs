@@ -22,7 +22,7 @@ fn variable(section: Option<&str>, variable: &str) -> Location {
 }
 
 fn place(id: (&str, Location), secret: (&str, Location)) -> Place {
-    let spot = |(name, location)| Spot { entry: entry(name), location };
+    let spot = |(name, location)| FieldRef { entry: entry(name), location };
     Place { store: StoreName::new("s").expect("valid"), id: spot(id), secret: spot(secret) }
 }
 
@@ -139,7 +139,7 @@ fn entries_with_secrets_come_first_and_those_with_ids_last() {
 #[test]
 fn what_cannot_be_read_in_one_way_only_is_refused() {
     use ReadPairError::{AnotherForm, DefinedTwice, Empty, Missing, NotPlain, NotThere, NotUtf8};
-    let spot = |location: Location| Spot { entry: entry("doc"), location };
+    let spot = |location: Location| FieldRef { entry: entry("doc"), location };
     let (a, b) = (variable(None, "A"), variable(None, "B"));
     for (value, id, error) in [
         (b"\xff".as_slice(), a.clone(), NotUtf8 { entry: entry("doc") }),
@@ -179,7 +179,7 @@ fn what_cannot_be_written_safely_is_refused() {
 
 #[test]
 fn a_result_that_differs_in_more_than_the_pair_is_noticed() {
-    let spot = |name| Spot { entry: entry("doc"), location: variable(None, name) };
+    let spot = |name| FieldRef { entry: entry("doc"), location: variable(None, name) };
     let (id, secret) = (spot("A"), spot("B"));
     let edits = [Edit { spot: &id, new: "x", place: 0 }, Edit { spot: &secret, new: "y", place: 0 }];
     for (new, only_these) in [

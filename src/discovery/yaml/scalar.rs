@@ -5,13 +5,13 @@ use std::ops::Range;
 use saphyr_parser::ScalarStyle;
 use zeroize::Zeroizing;
 
-use crate::discovery::document::{Said, Unclear, Writing};
+use crate::discovery::document::{FieldText, Unclear, Writing};
 
 /// A scalar as it was read.
 pub(super) struct Scalar {
     /// Within what the parser said is the scalar.
     pub(super) span: Range<usize>,
-    pub(super) text: Said,
+    pub(super) text: FieldText,
     pub(super) writing: Writing,
 }
 

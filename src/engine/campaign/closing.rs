@@ -6,7 +6,7 @@ use super::failing::{ask_an_operator, take_down};
 use super::{CampaignError, Engine};
 use crate::engine::report::Report;
 use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
-use crate::journal::store::Which;
+use crate::journal::store::RotationFilter;
 use crate::planted::{self, Planted};
 use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::standing::Rotation;
@@ -20,9 +20,9 @@ impl Engine {
         mut notes: CampaignNotes,
     ) -> Result<Vec<LeftAloneNote>, CampaignError> {
         let store = self.journal.store();
-        let open = store.summaries(Which::Open).await?;
+        let open = store.summaries(RotationFilter::Open).await?;
         ask_an_operator(&mut notes, &open);
-        notes.looked_at = gave_up(&store.summaries(Which::Campaign(id)).await?);
+        notes.looked_at = gave_up(&store.summaries(RotationFilter::Campaign(id)).await?);
         let of_it = || open.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.opened.campaign == id);
         let goes_on = !notes.unopened.is_empty() || of_it().any(|rotation| notes.goes_on_by_itself(rotation));
         let planted = planted::is(Planted::CampaignKeptOpen)
@@ -51,7 +51,7 @@ impl Engine {
             Some(campaign) => campaign,
         };
         report.campaign = Some(campaign.id);
-        let rotations = store.summaries(Which::Campaign(campaign.id)).await?;
+        let rotations = store.summaries(RotationFilter::Campaign(campaign.id)).await?;
         let mut notes = campaign.notes.clone();
         if !campaign.closed {
             notes.unopened = campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation));

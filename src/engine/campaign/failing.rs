@@ -8,7 +8,7 @@ use crate::engine::survey::ownership::NOT_LISTED_YET;
 use crate::journal::entry::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::name::{AccessKeyId, RotationId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::Standing;
+use crate::rotation::standing::State;
 
 use crate::engine::survey::{Survey, place_notes};
 
@@ -103,7 +103,7 @@ pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
         notes.unopened.retain(|unopened| *unopened != key);
         let is_its = |note: &LeftAloneNote| note.key_id.as_ref() == Some(&key);
         let before = notes.left_alone.iter().position(is_its).map(|at| notes.left_alone.remove(at));
-        if rotation.is_some_and(|rotation| matches!(rotation.standing, Standing::Blocked { .. })) {
+        if rotation.is_some_and(|rotation| matches!(rotation.standing, State::Blocked { .. })) {
             continue;
         }
         let places = match rotation {

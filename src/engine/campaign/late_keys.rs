@@ -7,7 +7,7 @@ use crate::engine::accounts::Account;
 use crate::engine::executor::effects::unless_stopped;
 use crate::engine::rate_limit::Operation;
 use crate::engine::report::{Report, with_causes};
-use crate::journal::store::{StorageError, Which};
+use crate::journal::store::{RotationFilter, StorageError};
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Event;
 use crate::rotation::known::{KeySeen, KeysSeen};
@@ -20,7 +20,7 @@ impl Engine {
     pub(super) async fn tell_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
         let session = &self.session;
         let since = session.aws_now().minus(LOOK_FOR_LATE_KEYS);
-        let watched = self.journal.store().summaries(Which::WatchedAfter(since)).await?;
+        let watched = self.journal.store().summaries(RotationFilter::WatchedAfter(since)).await?;
         // Told once, however many creates may have made it: a key that nobody removes must not keep README's loop
         // turning.
         let mut told: BTreeSet<AccessKeyId> =

@@ -17,7 +17,7 @@ use crate::ports::sink::SinkWrite;
 use crate::rotation::denied::Denied;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::known::Hand;
+use crate::rotation::known::InMemoryFacts;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::plan::{Step, plan};
 use crate::rotation::policy::Timestamp;
@@ -29,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// What this process has in memory of one rotation. Dropped, and so overwritten, when the visit ends.
 #[derive(Default)]
-pub(super) struct InHand {
+pub(super) struct InMemory {
     pub(super) new_secret: Option<SecretKey>,
     pub(super) old_values: OldValues,
     pub(super) readings: Option<Readings>,
@@ -38,11 +38,11 @@ pub(super) struct InHand {
     store_denied: Option<Denied>,
 }
 
-impl InHand {
+impl InMemory {
     /// What the machine needs to know of it.
-    pub(super) fn shown(&self, session: &Session, rotation: &Rotation) -> Hand {
+    pub(super) fn shown(&self, session: &Session, rotation: &Rotation) -> InMemoryFacts {
         let readings = self.readings.as_ref();
-        Hand {
+        InMemoryFacts {
             new_secret: self.new_secret.is_some(),
             old_values: readings
                 .is_some_and(|readings| entry_writes::can_put_back(rotation, readings, &self.old_values)),
@@ -162,10 +162,13 @@ impl Executor<'_> {
         self.hand.keys_seen_at = span.ended;
         (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
         match plan(rotation, self.hand.shown(session, rotation), &self.known, session.aws_now()) {
-            Step::Act(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
-            Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
-                Ok(None)
-            }
+            Step::Execute(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
+            Step::Execute(_)
+            | Step::Observe(_)
+            | Step::Record(_)
+            | Step::Wait { .. }
+            | Step::Retry { .. }
+            | Step::Idle => Ok(None),
         }
     }
 

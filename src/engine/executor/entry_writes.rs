@@ -13,7 +13,7 @@ use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
 use crate::rotation::effect::{WriteEntries, WriteKind};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::known::PlaceShows;
+use crate::rotation::known::PlaceContent;
 use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::secret::{SecretKey, SecretValue};
@@ -28,7 +28,7 @@ pub(super) type OldValues = BTreeMap<(StoreName, EntryName), SecretValue>;
 /// Keeps the values that a write of the new pair is about to replace; of two writes the first one's. Half of a new pair
 /// is no old value.
 pub(super) fn keep_old(rotation: &Rotation, readings: &Readings, kept: &mut OldValues) {
-    for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old]) {
+    for (store, places) in places_showing(rotation, readings, &[PlaceContent::Old]) {
         for entry in places.iter().flat_map(|place| place.entries()) {
             if let Some(value) = readings.value(&store, entry) {
                 kept.entry((store.clone(), entry.clone())).or_insert_with(|| value.duplicate());
@@ -41,7 +41,7 @@ pub(super) fn keep_old(rotation: &Rotation, readings: &Readings, kept: &mut OldV
 fn places_showing<'a>(
     rotation: &'a Rotation,
     readings: &Readings,
-    which: &[PlaceShows],
+    which: &[PlaceContent],
 ) -> BTreeMap<StoreName, Vec<&'a Place>> {
     let mut by_store: BTreeMap<StoreName, Vec<&Place>> = BTreeMap::new();
     for (place, shows) in rotation.opened.places.iter().zip(&readings.shows) {
@@ -68,7 +68,8 @@ pub(super) fn new_pair(
     secret: &SecretKey,
 ) -> Result<Batches, String> {
     let mut batches = Batches::new();
-    for (store, places) in places_showing(rotation, readings, &[PlaceShows::Old, PlaceShows::Torn, PlaceShows::IdOnly])
+    for (store, places) in
+        places_showing(rotation, readings, &[PlaceContent::Old, PlaceContent::Torn, PlaceContent::IdOnly])
     {
         let spliced = splice_all(&places, |entry| readings.value(&store, entry), id, secret)
             .map_err(|error| format!("failed to {error}"))?;
@@ -83,7 +84,7 @@ pub(super) fn new_pair(
 #[must_use]
 pub(super) fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
     let mut batches = Batches::new();
-    let read = [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Foreign];
+    let read = [PlaceContent::Old, PlaceContent::New, PlaceContent::Torn, PlaceContent::IdOnly, PlaceContent::Foreign];
     for (store, places) in places_showing(rotation, readings, &read) {
         let entries: BTreeSet<&EntryName> = places.iter().flat_map(|place| place.entries()).collect();
         let as_it_is = |entry: &EntryName| {
@@ -99,7 +100,7 @@ pub(super) fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
 /// put back.
 #[must_use]
 pub(super) fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -> bool {
-    places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]).iter().all(|(store, places)| {
+    places_showing(rotation, readings, &[PlaceContent::New, PlaceContent::Torn]).iter().all(|(store, places)| {
         places.iter().flat_map(|place| place.entries()).all(|entry| old.contains_key(&(store.clone(), entry.clone())))
     })
 }
@@ -112,7 +113,7 @@ pub(super) fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldVa
 #[must_use]
 pub(super) fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {
     let mut batches = Batches::new();
-    for (store, places) in places_showing(rotation, readings, &[PlaceShows::New, PlaceShows::Torn]) {
+    for (store, places) in places_showing(rotation, readings, &[PlaceContent::New, PlaceContent::Torn]) {
         let kept = |entry: &EntryName| old.get(&(store.clone(), entry.clone()));
         let Some(pair) = places.iter().find_map(|place| read_pair(place, kept).ok()) else { continue };
         let now = |entry: &EntryName| readings.value(&store, entry);
@@ -125,7 +126,7 @@ pub(super) fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues
         let back = wanted.filter_map(|(entry, value)| replacing(readings, &store, entry, value));
         batches.insert(store.clone(), back.collect());
     }
-    for (store, places) in places_showing(rotation, readings, &[PlaceShows::IdOnly]) {
+    for (store, places) in places_showing(rotation, readings, &[PlaceContent::IdOnly]) {
         for place in places {
             batches.entry(store.clone()).or_default().extend(old_id(rotation, readings, &store, place));
         }
@@ -185,8 +186,8 @@ pub(super) async fn write(
         }
     }
     let wanted = match kind {
-        WriteKind::StoreNew => PlaceShows::New,
-        WriteKind::RestoreOld => PlaceShows::Old,
+        WriteKind::StoreNew => PlaceContent::New,
+        WriteKind::RestoreOld => PlaceContent::Old,
         WriteKind::FenceStore => return fenced(session, rotation, &replaced).await,
     };
     if planted::is(Planted::WriteBelieved) {
@@ -239,8 +240,8 @@ fn overtaken(
     };
     let mut others = rotation.opened.places.iter().zip(&readings.shows);
     others.any(|(place, shows)| match shows {
-        PlaceShows::New | PlaceShows::Unreadable => false,
-        PlaceShows::Old | PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign => {
+        PlaceContent::New | PlaceContent::Unreadable => false,
+        PlaceContent::Old | PlaceContent::Torn | PlaceContent::IdOnly | PlaceContent::Foreign => {
             place.entries().into_iter().any(|entry| is_others(&place.store, entry))
         }
     })

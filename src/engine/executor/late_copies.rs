@@ -7,7 +7,7 @@ use crate::engine::observe::places::read_places;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Priority;
 use crate::ports::secret_store::Writable;
-use crate::rotation::known::{LateCopy, PlaceShows};
+use crate::rotation::known::{LateCopy, PlaceContent};
 use crate::rotation::standing::Rotation;
 
 impl Executor<'_> {
@@ -32,7 +32,7 @@ impl Executor<'_> {
         as_places.opened.places = places.iter().filter(|place| may_write(place)).cloned().collect();
         let readings = read_places(session, &as_places, Priority::Ordinary).await;
         let seen = as_places.opened.places.into_iter().zip(readings.shows);
-        let copies = seen.filter(|(_, shows)| *shows == PlaceShows::Old).map(|(place, _)| place);
+        let copies = seen.filter(|(_, shows)| *shows == PlaceContent::Old).map(|(place, _)| place);
         copies.filter_map(|place| Some(LateCopy { store: self.identity_of(&place)?, place })).collect()
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use self::effects::InHand;
+use self::effects::InMemory;
 use self::fact_age::{Facts, Span};
 use self::refused::{FirstRefusal, Unseen};
 use self::waits::look_again;
@@ -32,11 +32,11 @@ use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::effect::Intent;
 use crate::rotation::event::Event;
-use crate::rotation::known::{KeyUse, KeysSeen, Known};
+use crate::rotation::known::{KeyUse, KeysSeen, Observed};
 use crate::rotation::name::AccessKeyId;
-use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::plan::{Query, Step, plan};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::{Phase, Rotation, Standing};
+use crate::rotation::standing::{Phase, Rotation, State};
 use crate::rotation::wording::is_same_matter;
 
 /// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
@@ -91,8 +91,8 @@ pub struct Advanced {
 struct Executor<'a> {
     session: &'a Session,
     account: &'a Account,
-    hand: InHand,
-    known: Known,
+    hand: InMemory,
+    known: Observed,
     /// When what is known was read.
     facts: Facts,
     /// When the rotation came to its present state or the last wait was over, by the monotonic clock: a scan for a removal
@@ -127,11 +127,11 @@ pub async fn advance(
             return Ok(Advanced { rotation: journal.rotation().clone(), stopped: StopReason::WrongSession(why) });
         }
     };
-    let (known, facts, since) = (Known::default(), Facts::default(), session.ports.clock.monotonic());
+    let (known, facts, since) = (Observed::default(), Facts::default(), session.ports.clock.monotonic());
     let mut executor = Executor {
         session,
         account,
-        hand: InHand::default(),
+        hand: InMemory::default(),
         known,
         facts,
         since,
@@ -207,17 +207,17 @@ impl Executor<'_> {
         let step = plan(journal.rotation(), hand, &self.known, session.aws_now());
         tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
         match step {
-            Step::Rest => Ok(Advance::stop(journal, StopReason::AtRest)),
-            Step::Later { why } => match self.hand.readings.as_ref().and_then(|read| read.denied.clone()) {
+            Step::Idle => Ok(Advance::stop(journal, StopReason::AtRest)),
+            Step::Retry { why } => match self.hand.readings.as_ref().and_then(|read| read.denied.clone()) {
                 Some(denied) => self.denied(journal, denied).await,
                 None => self.later(journal, why).await,
             },
             Step::Wait { until, why } => self.wait(journal, until, why).await,
-            Step::Note(event) => {
+            Step::Record(event) => {
                 self.forget();
                 Ok(Advance::proceed(journal.note(event).await?))
             }
-            Step::Look(look) => {
+            Step::Observe(look) => {
                 let in_hand = self.has_a_key_in_hand(journal.rotation());
                 let seen = tokio::select! {
                     biased;
@@ -229,13 +229,13 @@ impl Executor<'_> {
                     Err(unseen) => self.unseen(journal, unseen).await,
                 }
             }
-            Step::Act(intent) => Box::pin(self.act(journal, intent)).await,
+            Step::Execute(intent) => Box::pin(self.act(journal, intent)).await,
         }
     }
 
     /// Forgets what was seen: the rotation has changed, or time has passed. What is seen from now on counts.
     fn forget(&mut self) {
-        self.known = Known::default();
+        self.known = Observed::default();
         self.facts = Facts::default();
         self.since = self.session.ports.clock.monotonic();
     }
@@ -258,7 +258,7 @@ impl Executor<'_> {
             return Ok(Advance::stop(journal, StopReason::NoCredentials(why)));
         }
         self.failures += 1;
-        self.known = Known::default();
+        self.known = Observed::default();
         if self.failures >= MOST_TRIES {
             let until = self.waits_until.filter(|until| self.session.options.wait && *until > self.session.aws_now());
             let Some(until) = until else { return Ok(Advance::stop(journal, StopReason::FailedForNow(why))) };
@@ -295,7 +295,7 @@ impl Executor<'_> {
         self.place = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
-            self.hand = InHand::default();
+            self.hand = InMemory::default();
         }
         let clock = &self.session.ports.clock;
         let left = until.since(self.session.aws_now());
@@ -327,15 +327,15 @@ impl Executor<'_> {
         }
     }
 
-    async fn look(&mut self, rotation: &Rotation, look: Look) -> Result<(), Unseen> {
+    async fn look(&mut self, rotation: &Rotation, look: Query) -> Result<(), Unseen> {
         let (session, opened) = (self.session, &rotation.opened);
         match look {
-            Look::Keys => {
+            Query::Keys => {
                 let (keys, span) = self.list_keys(rotation, Priority::Ordinary).await?;
                 self.hand.keys_seen_at = span.ended;
                 (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
             }
-            Look::Places => {
+            Query::Places => {
                 let (mut readings, span) = self.read_places(rotation, Priority::Ordinary).await;
                 let is_lost = self.hand.new_secret.is_none() && readings.new_secret.is_none();
                 if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
@@ -346,7 +346,7 @@ impl Executor<'_> {
                 self.saw_places(rotation, readings, span);
                 self.known.put_back = put_back;
             }
-            Look::Scan(key) => {
+            Query::Scan(key) => {
                 let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);
                 let naming = session.scans.naming(session, &key, self.since).await;
                 let (seen, span) = naming.map_err(|error| Unseen::of(error, denied))?;
@@ -359,12 +359,12 @@ impl Executor<'_> {
                 // Of several scans, for several keys, the oldest counts.
                 self.facts.scan = Some(self.facts.scan.filter(|before| before.began < span.began).unwrap_or(span));
             }
-            Look::NewPair | Look::StoredPair => {
+            Query::NewPair | Query::StoredPair => {
                 let policy = &opened.policy;
                 let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
                     return Err(Unseen::Otherwise("the new pair could not be read back".to_owned()));
                 };
-                let stored = look == Look::StoredPair;
+                let stored = look == Query::StoredPair;
                 let (times, span) =
                     if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
                 let began = session.ports.clock.monotonic();
@@ -378,11 +378,11 @@ impl Executor<'_> {
                     self.known.new_pair = Some(proof);
                 }
             }
-            Look::LastUsed(key) => {
+            Query::LastUsed(key) => {
                 let used = self.last_used(rotation, &key, Priority::Ordinary).await?;
                 self.known.last_used.insert(key, used);
             }
-            Look::Owner(key) => {
+            Query::Owner(key) => {
                 let owner = self.owner_of(&key).await?;
                 self.known.owners.insert(key, owner);
             }
@@ -444,7 +444,7 @@ async fn defer(
     let rotation = journal.rotation();
     let again = rotation.last_error.as_deref().is_some_and(|before| is_same_matter(before, &why));
     let said = again && rotation.waiting_until == until;
-    if said || matches!(rotation.standing, Standing::Closed { .. }) {
+    if said || matches!(rotation.standing, State::Closed { .. }) {
         return Ok(journal);
     }
     journal.note(Event::Deferred { why, until }).await
@@ -452,11 +452,11 @@ async fn defer(
 
 fn step_name(step: &Step) -> &'static str {
     match step {
-        Step::Look(_) => "look",
-        Step::Act(intent) => intent.name(),
-        Step::Note(_) => "note",
+        Step::Observe(_) => "look",
+        Step::Execute(intent) => intent.name(),
+        Step::Record(_) => "note",
         Step::Wait { .. } => "wait",
-        Step::Later { .. } => "later",
-        Step::Rest => "rest",
+        Step::Retry { .. } => "later",
+        Step::Idle => "rest",
     }
 }

@@ -9,7 +9,7 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
-use crate::rotation::standing::{Rotation, Standing};
+use crate::rotation::standing::{Rotation, State};
 
 /// Why a look failed.
 pub(super) enum Unseen {
@@ -62,7 +62,7 @@ impl Executor<'_> {
         }
         let reason = journal.rotation().blocked_for(denied);
         let again =
-            matches!(&journal.rotation().standing, Standing::Blocked { reason: before, .. } if reason.is_again(before));
+            matches!(&journal.rotation().standing, State::Blocked { reason: before, .. } if reason.is_again(before));
         let journal = if again { journal } else { journal.note(Event::Blocked(reason)).await? };
         Ok(Advance::stop(journal, StopReason::AtRest))
     }

@@ -20,7 +20,7 @@ use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
 use crate::rotation::failure::{Failure, Refusal, RefusalKind};
 use crate::rotation::known::Proof;
 use crate::rotation::name::AccessKeyId;
-use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::plan::{Query, Step, plan};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::standing::{Phase, Rotation};
 
@@ -80,9 +80,14 @@ impl Executor<'_> {
             }
             let hand = self.hand.shown(session, &rotation);
             let again = match plan(&rotation, hand, &self.known, session.aws_now()) {
-                Step::Act(again) if is_same(&again, &intent) => again,
+                Step::Execute(again) if is_same(&again, &intent) => again,
                 // What was read decides otherwise.
-                Step::Act(_) | Step::Look(_) | Step::Note(_) | Step::Wait { .. } | Step::Later { .. } | Step::Rest => {
+                Step::Execute(_)
+                | Step::Observe(_)
+                | Step::Record(_)
+                | Step::Wait { .. }
+                | Step::Retry { .. }
+                | Step::Idle => {
                     return Ok(Advance::proceed(journal));
                 }
             };
@@ -212,7 +217,7 @@ impl Executor<'_> {
         let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
         for (key, _) in keys {
-            match unless_stopped(self.session, self.look(rotation, Look::Scan(key))).await {
+            match unless_stopped(self.session, self.look(rotation, Query::Scan(key))).await {
                 Some(seen) => seen?,
                 None => return Ok(()),
             }

@@ -9,10 +9,10 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{LargeValue, Reading, Version};
 use crate::rotation::denied::{self, Denied};
-use crate::rotation::known::{PlaceShows, PlacesSeen};
+use crate::rotation::known::{PlaceContent, PlacesSeen};
 use crate::rotation::name::{EntryName, StoreName};
 use crate::rotation::secret::{SecretKey, SecretValue};
-use crate::rotation::standing::{Claim, Rotation};
+use crate::rotation::standing::{Provenance, Rotation};
 
 /// The entries of one store as read, with their versions: what a write will replace.
 pub type Entries = BTreeMap<EntryName, (Version, SecretValue)>;
@@ -23,7 +23,7 @@ pub struct Readings {
     /// The entries, by store.
     pub stores: BTreeMap<StoreName, Entries>,
     /// What each place shows, in the plan's order.
-    pub shows: Vec<PlaceShows>,
+    pub shows: Vec<PlaceContent>,
     /// How often this process had written what the places stand in.
     pub writes: u64,
     /// Why what could not be read could not, by store and entry; for people.
@@ -113,38 +113,38 @@ pub async fn read_places(session: &Session, rotation: &Rotation, priority: Prior
     for place in &rotation.opened.places {
         let entries = place.entries();
         let cannot = entries.into_iter().any(|entry| readings.why_unreadable(&place.store, entry).is_some());
-        let shows = if cannot { PlaceShows::Unreadable } else { look_at(rotation, place, &mut readings) };
+        let shows = if cannot { PlaceContent::Unreadable } else { look_at(rotation, place, &mut readings) };
         readings.shows.push(shows);
     }
     readings
 }
 
-fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> PlaceShows {
-    let Ok(pair) = read_pair(place, |entry| readings.value(&place.store, entry)) else { return PlaceShows::Foreign };
+fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> PlaceContent {
+    let Ok(pair) = read_pair(place, |entry| readings.value(&place.store, entry)) else { return PlaceContent::Foreign };
     let fingerprint = pair.secret.fingerprint(rotation.id);
     let is_old_id = pair.id.as_ref() == Some(&rotation.opened.old_key);
     let recorded = rotation.opened.old_secret.as_ref();
     let is_old_secret = recorded.is_none_or(|recorded| fingerprint.as_ref() == Some(recorded));
     let is_old = is_old_id && (is_old_secret || planted::is(Planted::ForeignOverwritten));
     let Some(made) = rotation.made() else {
-        return if is_old { PlaceShows::Old } else { PlaceShows::Foreign };
+        return if is_old { PlaceContent::Old } else { PlaceContent::Foreign };
     };
     let is_new_secret = match &made.claim {
-        Claim::Acknowledged { fingerprint: recorded } => fingerprint.as_ref() == Some(recorded),
-        Claim::Evidence => false,
+        Provenance::Acknowledged { fingerprint: recorded } => fingerprint.as_ref() == Some(recorded),
+        Provenance::Inferred => false,
     };
     let is_new_id = pair.id.as_ref() == Some(&made.key);
     if is_new_secret && (is_new_id || is_old_id) {
         readings.new_secret = Some(pair.secret);
     }
     match (is_new_secret, is_new_id, is_old_id) {
-        (true, true, _) => PlaceShows::New,
-        (true, false, true) => PlaceShows::Torn,
-        (false, false, true) if is_old => PlaceShows::Old,
+        (true, true, _) => PlaceContent::New,
+        (true, false, true) => PlaceContent::Torn,
+        (false, false, true) if is_old => PlaceContent::Old,
         (false, true, false) if recorded.is_some() && is_old_secret && made.fingerprint().is_some() => {
-            PlaceShows::IdOnly
+            PlaceContent::IdOnly
         }
-        (true, false, false) | (false, _, _) => PlaceShows::Foreign,
+        (true, false, false) | (false, _, _) => PlaceContent::Foreign,
     }
 }
 
@@ -174,7 +174,8 @@ pub async fn staged_secret(session: &Session, rotation: &Rotation, readings: &Re
 pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Readings) -> Vec<String> {
     let Some(made) = rotation.made().filter(|made| made.fingerprint().is_some()) else { return Vec::new() };
     let mut found = Vec::new();
-    for (place, _) in rotation.opened.places.iter().zip(&readings.shows).filter(|(_, shows)| **shows == PlaceShows::Old)
+    for (place, _) in
+        rotation.opened.places.iter().zip(&readings.shows).filter(|(_, shows)| **shows == PlaceContent::Old)
     {
         let Some(store) = session.store(&place.store) else { continue };
         let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();

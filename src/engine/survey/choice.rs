@@ -192,11 +192,12 @@ fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Location, Place, Spot};
+    use crate::discovery::{FieldRef, Location, Place};
     use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
 
     fn candidate() -> Candidate {
-        let spot = |name: &str| Spot { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
+        let spot =
+            |name: &str| FieldRef { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
         let store = StoreName::new("s").expect("valid");
         let place = Place { store, id: spot("shop/prod/ID"), secret: spot("shop/prod/SECRET") };
         Candidate { key_id: AccessKeyId::new("AKIAABCDEFGHIJKLMNOP").expect("valid"), places: vec![place] }

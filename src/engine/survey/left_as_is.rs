@@ -8,7 +8,7 @@ use super::consider::{Answer, Considered, consider};
 use super::obstacles::Obstacles;
 use super::ownership::Lists;
 use super::{Survey, Taken, place_note};
-use crate::discovery::{Candidate, LeftAlone, Place, Spot, WhyLeftAlone};
+use crate::discovery::{Candidate, FieldRef, LeftAlone, Place, WhyLeftAlone};
 use crate::engine::session::Session;
 use crate::journal::entry::LeftAloneNote;
 use crate::rotation::name::{AccessKeyId, StoreName};
@@ -42,7 +42,7 @@ impl Judged {
         let mut found: BTreeMap<AccessKeyId, Vec<Place>> = BTreeMap::new();
         for alone in left_alone.iter().filter(|alone| alone.may_be_a_key_in_use()) {
             let Some(id) = alone.key_id.as_ref().filter(|id| !known.contains(id)) else { continue };
-            let place = |(store, spot): &(StoreName, Spot)| Place {
+            let place = |(store, spot): &(StoreName, FieldRef)| Place {
                 store: store.clone(),
                 id: spot.clone(),
                 secret: spot.clone(),

@@ -19,7 +19,7 @@ use self::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
 use self::left_as_is::Judged;
 use self::obstacles::{LargeEntry, NotOurs, Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
-use crate::discovery::{Candidate, LeftAlone, Place, Spot, StoredEntry, discover, left_in_large, read_pairs};
+use crate::discovery::{Candidate, FieldRef, LeftAlone, Place, StoredEntry, discover, left_in_large, read_pairs};
 use crate::engine::campaign::CampaignError;
 use crate::engine::observe::large::WhileTimeIsLeft;
 use crate::engine::observe::writable::Answers;
@@ -176,7 +176,7 @@ impl Taken {
     }
 }
 
-pub(in crate::engine) fn place_note(store: &StoreName, spot: &Spot) -> PlaceNote {
+pub(in crate::engine) fn place_note(store: &StoreName, spot: &FieldRef) -> PlaceNote {
     PlaceNote { store: store.to_string(), entry: spot.entry.to_string(), location: spot.location.to_string() }
 }
 

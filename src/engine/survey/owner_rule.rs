@@ -63,11 +63,11 @@ impl Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{Location, Spot};
+    use crate::discovery::{FieldRef, Location};
     use crate::rotation::name::{EntryName, StoreName};
 
     fn place() -> Place {
-        let spot = Spot { entry: EntryName::new("shop/prod/KEY").expect("valid"), location: Location::WholeValue };
+        let spot = FieldRef { entry: EntryName::new("shop/prod/KEY").expect("valid"), location: Location::WholeValue };
         Place { store: StoreName::new("s").expect("valid"), id: spot.clone(), secret: spot }
     }
 

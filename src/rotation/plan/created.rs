@@ -1,22 +1,28 @@
 //! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
 
 use super::ground::{added_to_stored, behind_the_fence, holds_new, keys_of, places_of, unnamed};
-use super::{Look, Step, block};
+use super::{Query, Step, block};
 use crate::rotation::denied::{Denied, MOST_DENIED_WRITES};
 use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Event;
-use crate::rotation::known::{Hand, KeyStatus, Known, PlaceShows, PlacesSeen, Proof};
+use crate::rotation::known::{InMemoryFacts, KeyStatus, Observed, PlaceContent, PlacesSeen, Proof};
 use crate::rotation::policy::{MOST_REFUSED_WRITES, Timestamp};
-use crate::rotation::reason::Reason;
-use crate::rotation::standing::{Made, Rotation};
+use crate::rotation::reason::BlockReason;
+use crate::rotation::standing::{NewKeyState, Rotation};
 
-pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
+pub(super) fn next(
+    rotation: &Rotation,
+    made: &NewKeyState,
+    hand: InMemoryFacts,
+    known: &Observed,
+    now: Timestamp,
+) -> Result<Step, Step> {
     let places = places_of(known)?;
     let unwritten = !holds_new(places);
     let refused = rotation.refused_writes >= MOST_REFUSED_WRITES || writes_are_denied(rotation).is_some();
     added_to_stored(rotation, places, refused)?;
     if let Some(denied) = writes_are_denied(rotation).filter(|_| unwritten) {
-        return Ok(Step::Note(Event::Withheld(denied)));
+        return Ok(Step::Record(Event::Withheld(denied)));
     }
     let give_up = why_give_up(rotation, made, hand, places);
     if unwritten {
@@ -34,56 +40,60 @@ pub(super) fn next(rotation: &Rotation, made: &Made, hand: Hand, known: &Known, 
     } else {
         // Not to a pair that somebody switched off or deleted meanwhile.
         // Where nobody has its secret any more, there is no way forward: the old id goes back beside the old secret.
-        let lost = !hand.new_secret && !places.any(PlaceShows::New) && !places.any(PlaceShows::Torn);
+        let lost = !hand.new_secret && !places.any(PlaceContent::New) && !places.any(PlaceContent::Torn);
         let refused = give_up.is_some() || writes_are_denied(rotation).is_some();
         let can_go_back = lost || (refused && hand.old_values);
         if can_go_back && old_key_works(rotation, known)? {
-            return Ok(Step::Act(Intent::RestoreOld));
+            return Ok(Step::Execute(Intent::RestoreOld));
         }
-        if places.any(PlaceShows::Foreign) || lost {
-            let which = [places.which(PlaceShows::Foreign), places.which(PlaceShows::IdOnly)].concat();
-            return Ok(block(Reason::SomebodyWrote { places: which }));
+        if places.any(PlaceContent::Foreign) || lost {
+            let which = [places.which(PlaceContent::Foreign), places.which(PlaceContent::IdOnly)].concat();
+            return Ok(block(BlockReason::SomebodyWrote { places: which }));
         }
         if made.discard_may_land {
-            return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
+            return Ok(block(BlockReason::NewKeyDiscarded { key: made.key.clone() }));
         }
         if !hand.new_secret {
             let why = format!("{} holds the new secret, but it could not be read back", new(places).join(", "));
-            return Ok(Step::Later { why });
+            return Ok(Step::Retry { why });
         }
         // Without the old values the only way out of a half-written store is forward, also for an abort.
     }
     if made.old_may_land {
         behind_the_fence(made, now)?;
     }
-    match known.new_pair.as_ref().ok_or(Step::Look(Look::NewPair))? {
-        Proof::Passed => Ok(Step::Act(Intent::StoreNew)),
+    match known.new_pair.as_ref().ok_or(Step::Observe(Query::NewPair))? {
+        Proof::Passed => Ok(Step::Execute(Intent::StoreNew)),
         Proof::TimedOut(answer) if unwritten => {
             let why = format!("the new key {} did not authenticate in time: {answer}", made.key);
             discard(rotation, made, hand, AfterDiscard::Abort, why, known, now)
         }
         // It worked when it was stored: its key is gone, or off. What can be put back, works.
-        Proof::TimedOut(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Act(Intent::RestoreOld)),
-        Proof::TimedOut(answer) => Ok(block(Reason::StoredPairFails { key: made.key.clone(), answer: answer.clone() })),
-        Proof::Denied(answer) if unwritten => {
-            Ok(Step::Note(Event::Withheld(Denied::of_proof(rotation, &made.key, answer))))
+        Proof::TimedOut(_) if hand.old_values && old_key_works(rotation, known)? => {
+            Ok(Step::Execute(Intent::RestoreOld))
         }
-        Proof::Denied(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Act(Intent::RestoreOld)),
+        Proof::TimedOut(answer) => {
+            Ok(block(BlockReason::StoredPairFails { key: made.key.clone(), answer: answer.clone() }))
+        }
+        Proof::Denied(answer) if unwritten => {
+            Ok(Step::Record(Event::Withheld(Denied::of_proof(rotation, &made.key, answer))))
+        }
+        Proof::Denied(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Execute(Intent::RestoreOld)),
         Proof::Denied(answer) => Ok(block(rotation.blocked_for(Denied::of_proof(rotation, &made.key, answer)))),
-        Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(Reason::CannotAbort { places: new(places) })),
+        Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(BlockReason::CannotAbort { places: new(places) })),
         Proof::SomebodyElse(answer) => {
-            Ok(block(Reason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
+            Ok(block(BlockReason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
         }
     }
 }
 
 /// The places that hold the new pair, or half of it.
 fn new(places: &PlacesSeen) -> Vec<String> {
-    [places.which(PlaceShows::New), places.which(PlaceShows::Torn), places.which(PlaceShows::IdOnly)].concat()
+    [places.which(PlaceContent::New), places.which(PlaceContent::Torn), places.which(PlaceContent::IdOnly)].concat()
 }
 
 /// Why the old pair is to stand, for people.
-fn why_give_up(rotation: &Rotation, made: &Made, hand: Hand, places: &PlacesSeen) -> Option<String> {
+fn why_give_up(rotation: &Rotation, made: &NewKeyState, hand: InMemoryFacts, places: &PlacesSeen) -> Option<String> {
     // Without its secret in hand it cannot be stored anyway.
     if made.discard_may_land && hand.new_secret {
         return Some(format!("the deletion of {} was asked for and may be executed yet", made.key));
@@ -91,8 +101,8 @@ fn why_give_up(rotation: &Rotation, made: &Made, hand: Hand, places: &PlacesSeen
     if rotation.abort_asked {
         return Some("a person asked for it; the old key is as it was".to_owned());
     }
-    if places.any(PlaceShows::Foreign) {
-        let which = places.which(PlaceShows::Foreign).join(", ");
+    if places.any(PlaceContent::Foreign) {
+        let which = places.which(PlaceContent::Foreign).join(", ");
         return Some(format!("{which} does not hold the old pair any more"));
     }
     (rotation.refused_writes >= MOST_REFUSED_WRITES).then(|| {
@@ -110,7 +120,7 @@ fn writes_are_denied(rotation: &Rotation) -> Option<Denied> {
     })
 }
 
-fn old_key_works(rotation: &Rotation, known: &Known) -> Result<bool, Step> {
+fn old_key_works(rotation: &Rotation, known: &Observed) -> Result<bool, Step> {
     let old = keys_of(rotation, known)?.find(&rotation.opened.old_key);
     Ok(old.is_some_and(|old| old.status == KeyStatus::Active))
 }
@@ -118,11 +128,11 @@ fn old_key_works(rotation: &Rotation, known: &Known) -> Result<bool, Step> {
 /// The way to `DiscardNew`: the fence, a look at the places after it, a scan, then the discard.
 fn discard(
     rotation: &Rotation,
-    made: &Made,
-    hand: Hand,
+    made: &NewKeyState,
+    hand: InMemoryFacts,
     then: AfterDiscard,
     why: String,
-    known: &Known,
+    known: &Observed,
     now: Timestamp,
 ) -> Result<Step, Step> {
     // A process that holds the secret, and heard the end of every write, has nothing to fence off.
@@ -132,7 +142,7 @@ fn discard(
     let keys = keys_of(rotation, known)?;
     unnamed(known, &made.key)?;
     if keys.find(&made.key).is_none() && rotation.may_not_delete(&made.key) && !made.write_may_land {
-        return Ok(Step::Note(Event::Disowned { key: made.key.clone() }));
+        return Ok(Step::Record(Event::Disowned { key: made.key.clone() }));
     }
-    Ok(Step::Act(Intent::DiscardNew { key: made.key.clone(), then, why }))
+    Ok(Step::Execute(Intent::DiscardNew { key: made.key.clone(), then, why }))
 }

@@ -1,16 +1,16 @@
 //! The ground that decisions stand on. Each function gives what is known, or as `Err` the step that leads to it.
 
-use super::{Look, Step, block, end};
+use super::{Query, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{Ending, Event};
 use crate::rotation::known::{
-    KeyOwner, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, ScanSeen,
+    KeyOwner, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };
 use crate::rotation::name::AccessKeyId;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::reason::Reason;
-use crate::rotation::standing::{Claim, Made, Phase, Rotation};
+use crate::rotation::reason::BlockReason;
+use crate::rotation::standing::{NewKeyState, Phase, Provenance, Rotation};
 
 /// What a look saw that contradicts nothing, where one before it did.
 const AS_EXPECTED: &str = "as expected";
@@ -26,16 +26,16 @@ const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";
 ///
 /// A list that was answered and lacks them is believed where that question has no answer; that there is no such user is
 /// not: it proves nothing about the keys.
-pub(in crate::rotation) fn list_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
-    let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+pub(in crate::rotation) fn list_of<'a>(rotation: &Rotation, known: &'a Observed) -> Result<&'a KeysSeen, Step> {
+    let keys = known.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
     if lists_our_own(rotation, keys) || planted::is(Planted::RenameNotFollowed) {
         return Ok(keys);
     }
     let mut unclear = None;
     for key in rotation.own_keys() {
-        match known.owners.get(key).ok_or_else(|| Step::Look(Look::Owner(key.clone())))? {
+        match known.owners.get(key).ok_or_else(|| Step::Observe(Query::Owner(key.clone())))? {
             KeyOwner::User(user) if !user.as_str().eq_ignore_ascii_case(rotation.opened.user.as_str()) => {
-                return Err(Step::Note(Event::Renamed { user: user.clone() }));
+                return Err(Step::Record(Event::Renamed { user: user.clone() }));
             }
             // One of IAM's two lists is behind.
             KeyOwner::User(user) => unclear = unclear.or_else(|| Some(format!("IAM says that {key} is {user}'s"))),
@@ -55,12 +55,12 @@ pub(in crate::rotation) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -
 
 /// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
 /// two equal looks, `settle` apart. With the user, all its keys are gone.
-pub(super) fn keys_of<'a>(rotation: &Rotation, known: &'a Known) -> Result<&'a KeysSeen, Step> {
+pub(super) fn keys_of<'a>(rotation: &Rotation, known: &'a Observed) -> Result<&'a KeysSeen, Step> {
     let keys = list_of(rotation, known)?;
     match (amiss(rotation, keys), &rotation.first_look) {
         (Some(seen), _) => twice(rotation, keys.at, &seen)?,
         (None, Some(first)) if first.seen != AS_EXPECTED => {
-            return Err(Step::Note(Event::LookedOnce { at: keys.at, seen: AS_EXPECTED.to_owned() }));
+            return Err(Step::Record(Event::LookedOnce { at: keys.at, seen: AS_EXPECTED.to_owned() }));
         }
         (None, Some(_) | None) => {}
     }
@@ -94,15 +94,15 @@ fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             amiss.extend(others.map(|key| format!("{} listed", key.id)));
         }
         Phase::CreatedNew { made } => match (&made.claim, status(&made.key)) {
-            (Claim::Evidence, None) => amiss.push("new key not listed".to_owned()),
-            (Claim::Evidence, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
+            (Provenance::Inferred, None) => amiss.push("new key not listed".to_owned()),
+            (Provenance::Inferred, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
                 amiss.push("new key active".to_owned());
             }
-            (Claim::Acknowledged { .. }, None) if rotation.may_not_delete(&made.key) => {
+            (Provenance::Acknowledged { .. }, None) if rotation.may_not_delete(&made.key) => {
                 amiss.push("new key not listed".to_owned());
             }
             // Deleting an acknowledged key needs no more than its id.
-            (Claim::Evidence | Claim::Acknowledged { .. }, _) => {}
+            (Provenance::Inferred | Provenance::Acknowledged { .. }, _) => {}
         },
         phase @ (Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. }) => {
             if status(&made.key).is_none() {
@@ -138,49 +138,53 @@ pub(in crate::rotation) fn twice(rotation: &Rotation, at: Timestamp, seen: &str)
             }
             Ok(())
         }
-        Some(_) | None => Err(Step::Note(Event::LookedOnce { at, seen: seen.to_owned() })),
+        Some(_) | None => Err(Step::Record(Event::LookedOnce { at, seen: seen.to_owned() })),
     }
 }
 
 /// The places. A store that cannot be read means: touch nothing.
-pub(in crate::rotation) fn places_of(known: &Known) -> Result<&PlacesSeen, Step> {
-    let places = known.places.as_ref().ok_or(Step::Look(Look::Places))?;
-    if places.any(PlaceShows::Unreadable) {
-        let why = format!("{} cannot be read now", places.which(PlaceShows::Unreadable).join(", "));
-        return Err(Step::Later { why });
+pub(in crate::rotation) fn places_of(known: &Observed) -> Result<&PlacesSeen, Step> {
+    let places = known.places.as_ref().ok_or(Step::Observe(Query::Places))?;
+    if places.any(PlaceContent::Unreadable) {
+        let why = format!("{} cannot be read now", places.which(PlaceContent::Unreadable).join(", "));
+        return Err(Step::Retry { why });
     }
     Ok(places)
 }
 
 /// Whether any place holds the new pair, or half of it.
 pub(in crate::rotation) fn holds_new(places: &PlacesSeen) -> bool {
-    places.any(PlaceShows::New) || places.any(PlaceShows::Torn) || places.any(PlaceShows::IdOnly)
+    places.any(PlaceContent::New) || places.any(PlaceContent::Torn) || places.any(PlaceContent::IdOnly)
 }
 
 /// A fresh scan for the key.
-pub(in crate::rotation) fn scan_for<'a>(known: &'a Known, key: &AccessKeyId) -> Result<&'a ScanSeen, Step> {
-    known.scan.as_ref().filter(|scan| scan.named.contains_key(key)).ok_or_else(|| Step::Look(Look::Scan(key.clone())))
+pub(in crate::rotation) fn scan_for<'a>(known: &'a Observed, key: &AccessKeyId) -> Result<&'a ScanSeen, Step> {
+    known
+        .scan
+        .as_ref()
+        .filter(|scan| scan.named.contains_key(key))
+        .ok_or_else(|| Step::Observe(Query::Scan(key.clone())))
 }
 
 /// P3: a fresh scan in which no entry names the key, nor may.
-pub(super) fn unnamed(known: &Known, key: &AccessKeyId) -> Result<(), Step> {
+pub(super) fn unnamed(known: &Observed, key: &AccessKeyId) -> Result<(), Step> {
     if planted::is(Planted::NoScan) || planted::is(Planted::OnePlaceIsEnough) {
         return Ok(());
     }
     let scan = scan_for(known, key)?;
     if !scan.unreadable.is_empty() {
-        return Err(block(Reason::Unreadable { entries: scan.unreadable.clone() }));
+        return Err(block(BlockReason::Unreadable { entries: scan.unreadable.clone() }));
     }
     let entries = scan.naming(key);
     if entries.is_empty() {
         return Ok(());
     }
-    Err(block(Reason::StillNamed { key: key.clone(), entries: entries.to_vec() }))
+    Err(block(BlockReason::StillNamed { key: key.clone(), entries: entries.to_vec() }))
 }
 
 /// Copies of the old pair that turned up late get the new pair like the other places, and then the scan is repeated. A copy
 /// of a key that is not active works for no reader, and says nothing of what its reader needs.
-pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Known) -> Result<(), Step> {
+pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Observed) -> Result<(), Step> {
     let is_new =
         |copy: &&LateCopy| !rotation.left_out.contains(&copy.place) && !rotation.opened.places.contains(&copy.place);
     let copies: Vec<&LateCopy> = known.copies.iter().filter(is_new).collect();
@@ -190,8 +194,8 @@ pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Known) ->
     }
     match (rotation.standing.phase(), old) {
         // They are to work until they have the new pair.
-        (Some(Phase::DeactivatedOld { .. }), _) => Err(Step::Act(Intent::ReactivateOld)),
-        (Some(Phase::StoredNew { .. }), KeyStatus::Active) => Err(Step::Note(Event::PlacesAdded {
+        (Some(Phase::DeactivatedOld { .. }), _) => Err(Step::Execute(Intent::ReactivateOld)),
+        (Some(Phase::StoredNew { .. }), KeyStatus::Active) => Err(Step::Record(Event::PlacesAdded {
             places: copies.iter().map(|copy| copy.place.clone()).collect(),
             stores: copies.iter().map(|copy| (copy.place.store.clone(), copy.store.clone())).collect(),
         })),
@@ -209,38 +213,42 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
     for (place, (name, shows)) in rotation.opened.places.iter().zip(&places.places) {
         let added = rotation.added.contains(place);
         match shows {
-            PlaceShows::New | PlaceShows::Unreadable => {}
-            PlaceShows::Foreign if added => left.push(place.clone()),
-            PlaceShows::Old if added && refused => left.push(place.clone()),
-            PlaceShows::Old | PlaceShows::Torn | PlaceShows::IdOnly if added => {}
-            PlaceShows::Old => reverted.push(name.clone()),
-            PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign => written.push(name.clone()),
+            PlaceContent::New | PlaceContent::Unreadable => {}
+            PlaceContent::Foreign if added => left.push(place.clone()),
+            PlaceContent::Old if added && refused => left.push(place.clone()),
+            PlaceContent::Old | PlaceContent::Torn | PlaceContent::IdOnly if added => {}
+            PlaceContent::Old => reverted.push(name.clone()),
+            PlaceContent::Torn | PlaceContent::IdOnly | PlaceContent::Foreign => written.push(name.clone()),
         }
     }
     if !left.is_empty() {
-        return Err(Step::Note(Event::PlacesLeft { places: left }));
+        return Err(Step::Record(Event::PlacesLeft { places: left }));
     }
     if rotation.abort_asked {
-        let all_old = places.all(PlaceShows::Old);
+        let all_old = places.all(PlaceContent::Old);
         let which = [reverted, written].concat();
-        return if all_old || which.is_empty() { Ok(()) } else { Err(block(Reason::CannotAbort { places: which })) };
+        return if all_old || which.is_empty() {
+            Ok(())
+        } else {
+            Err(block(BlockReason::CannotAbort { places: which }))
+        };
     }
     if !written.is_empty() {
-        return Err(block(Reason::SomebodyWrote { places: written }));
+        return Err(block(BlockReason::SomebodyWrote { places: written }));
     }
-    if reverted.is_empty() { Ok(()) } else { Err(block(Reason::Reverted { places: reverted })) }
+    if reverted.is_empty() { Ok(()) } else { Err(block(BlockReason::Reverted { places: reverted })) }
 }
 
 /// The key's last use; `None`: it was never used.
-pub(in crate::rotation) fn last_used<'a>(known: &'a Known, key: &AccessKeyId) -> Result<Option<&'a KeyUse>, Step> {
-    known.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Look(Look::LastUsed(key.clone())))
+pub(in crate::rotation) fn last_used<'a>(known: &'a Observed, key: &AccessKeyId) -> Result<Option<&'a KeyUse>, Step> {
+    known.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Observe(Query::LastUsed(key.clone())))
 }
 
 /// The fence: from its moment on, no write of the new pair from before can land.
-pub(super) fn behind_the_fence(made: &Made, now: Timestamp) -> Result<(), Step> {
+pub(super) fn behind_the_fence(made: &NewKeyState, now: Timestamp) -> Result<(), Step> {
     match made.fenced {
         _ if planted::is(Planted::NoFence) => Ok(()),
-        None => Err(Step::Act(Intent::FenceStore)),
+        None => Err(Step::Execute(Intent::FenceStore)),
         Some(until) if now < until => {
             Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })
         }
@@ -250,11 +258,11 @@ pub(super) fn behind_the_fence(made: &Made, now: Timestamp) -> Result<(), Step> 
 
 /// A key that a person named is deleted once no entry names it; one after the other. The old key and ours have their
 /// own paths.
-pub(super) fn delete_named(rotation: &Rotation, known: &Known) -> Result<(), Step> {
+pub(super) fn delete_named(rotation: &Rotation, known: &Observed) -> Result<(), Step> {
     let Some(key) = rotation.named.iter().find(|key| rotation.is_strangers(key)) else { return Ok(()) };
     if list_of(rotation, known)?.keys.is_none() {
         keys_of(rotation, known)?;
     }
     unnamed(known, key)?;
-    Err(Step::Act(Intent::DeleteNamed { key: key.clone() }))
+    Err(Step::Execute(Intent::DeleteNamed { key: key.clone() }))
 }

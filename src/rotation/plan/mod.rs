@@ -12,16 +12,16 @@ mod stored;
 
 use super::effect::Intent;
 use super::event::{Ending, Event};
-use super::known::{Hand, Known};
+use super::known::{InMemoryFacts, Observed};
 use super::name::AccessKeyId;
 use super::policy::Timestamp;
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::reconcile::reconcile;
-use super::standing::{Claim, Phase, Rotation, Standing};
+use super::standing::{Phase, Provenance, Rotation, State};
 
 /// Something to look at before the next decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum Query {
     /// `ListAccessKeys` for the user.
     Keys,
     /// Read every place; a new secret that is found there is taken in hand.
@@ -42,11 +42,11 @@ pub enum Look {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Learn something, then ask again.
-    Look(Look),
+    Observe(Query),
     /// Journal the intent, have the effect, journal the outcome.
-    Act(Intent),
+    Execute(Intent),
     /// Journal a fact that has no effect.
-    Note(Event),
+    Record(Event),
     /// Nothing before this moment of AWS's clock.
     Wait {
         /// When to ask again.
@@ -55,55 +55,55 @@ pub enum Step {
         why: String,
     },
     /// Something cannot be seen now; try again with backoff, then leave it in flight.
-    Later {
+    Retry {
         /// For people.
         why: String,
     },
     /// Closed, or blocked for the same reason as before.
-    Rest,
+    Idle,
 }
 
-pub(super) fn block(reason: Reason) -> Step {
-    Step::Note(Event::Blocked(reason))
+pub(super) fn block(reason: BlockReason) -> Step {
+    Step::Record(Event::Blocked(reason))
 }
 
 fn end(ending: Ending, why: impl Into<String>) -> Step {
-    Step::Note(Event::Ended { ending, why: why.into() })
+    Step::Record(Event::Ended { ending, why: why.into() })
 }
 
 /// The next step of a rotation.
 #[must_use]
-pub fn plan(rotation: &Rotation, hand: Hand, known: &Known, now: Timestamp) -> Step {
+pub fn plan(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Step {
     match &rotation.standing {
-        Standing::Closed { .. } => Step::Rest,
-        Standing::Settled { phase } => settled(rotation, phase, hand, known, now),
-        Standing::InDoubt { phase, intent } => reconcile(rotation, phase, intent, hand, known, now),
-        Standing::Blocked { phase, intent, reason } => {
+        State::Closed { .. } => Step::Idle,
+        State::Settled { phase } => settled(rotation, phase, hand, known, now),
+        State::InDoubt { phase, intent } => reconcile(rotation, phase, intent, hand, known, now),
+        State::Blocked { phase, intent, reason } => {
             // Afresh, as if it were not blocked: one whose cause is gone goes on by itself.
             let step = match intent {
                 None => settled(rotation, phase, hand, known, now),
                 Some(intent) => reconcile(rotation, phase, intent, hand, known, now),
             };
             match step {
-                Step::Look(_) | Step::Later { .. } | Step::Rest => step,
-                Step::Note(Event::Blocked(again)) if again.is_again(reason) => Step::Rest,
+                Step::Observe(_) | Step::Retry { .. } | Step::Idle => step,
+                Step::Record(Event::Blocked(again)) if again.is_again(reason) => Step::Idle,
                 // A first look is one step of the same question; a rename is a fact, whatever blocks.
-                Step::Note(
+                Step::Record(
                     Event::Blocked(_) | Event::LookedOnce { .. } | Event::LateKeySeen { .. } | Event::Renamed { .. },
                 ) => step,
-                Step::Act(_) | Step::Wait { .. } | Step::Note(_) => Step::Note(Event::Unblocked),
+                Step::Execute(_) | Step::Wait { .. } | Step::Record(_) => Step::Record(Event::Unblocked),
             }
         }
     }
 }
 
 /// Inside a phase `Err` is the step that has to come first: a look, a wait, a block.
-fn settled(rotation: &Rotation, phase: &Phase, hand: Hand, known: &Known, now: Timestamp) -> Step {
+fn settled(rotation: &Rotation, phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Step {
     let step = match phase {
         Phase::Opened => opened::next(rotation, hand, known, now),
         Phase::CreatedNew { made } => match made.claim {
-            Claim::Evidence => reclaim::next(rotation, made, known, now),
-            Claim::Acknowledged { .. } => created::next(rotation, made, hand, known, now),
+            Provenance::Inferred => reclaim::next(rotation, made, known, now),
+            Provenance::Acknowledged { .. } => created::next(rotation, made, hand, known, now),
         },
         Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, hand, known, now),
         Phase::DeactivatedOld { made, deactivated_at, .. } => {

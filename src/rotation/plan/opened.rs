@@ -9,18 +9,18 @@ use crate::planted::{self, Planted};
 use crate::rotation::denied::{Denied, ONE_KEY_IN};
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{Ending, Event};
-use crate::rotation::known::{Hand, KeyStatus, KeysSeen, Known, PlaceShows};
+use crate::rotation::known::{InMemoryFacts, KeyStatus, KeysSeen, Observed, PlaceContent};
 use crate::rotation::policy::{MOST_CREATES, SpareKey, Timestamp};
-use crate::rotation::reason::Reason;
+use crate::rotation::reason::BlockReason;
 use crate::rotation::standing::{Probe, Rotation};
 
-pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known, now: Timestamp) -> Result<Step, Step> {
+pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Result<Step, Step> {
     if rotation.abort_asked {
         return Ok(end(Ending::Aborted, "a person asked for it; the old key is as it was"));
     }
     delete_named(rotation, known)?;
     if rotation.creates >= MOST_CREATES {
-        return Ok(block(Reason::TooManyCreates));
+        return Ok(block(BlockReason::TooManyCreates));
     }
     let keys = keys_of(rotation, known)?;
     let old = &rotation.opened.old_key;
@@ -34,15 +34,15 @@ pub(super) fn next(rotation: &Rotation, hand: Hand, known: &Known, now: Timestam
     }
     make_room(rotation, keys, known)?;
     let places = places_of(known)?;
-    if !places.all(PlaceShows::Old) {
-        let which = places.which_not(PlaceShows::Old).join(", ");
+    if !places.all(PlaceContent::Old) {
+        let which = places.which_not(PlaceContent::Old).join(", ");
         return Ok(end(Ending::Aborted, format!("{which} does not hold the old pair any more")));
     }
     if let Some(denied) = &rotation.withheld {
         is_worth_a_key(rotation, denied, keys)?;
     }
     nothing_may_land(rotation, now)?;
-    Ok(Step::Act(Intent::CreateNew {
+    Ok(Step::Execute(Intent::CreateNew {
         listed: keys.ids(),
         asked_at: keys.at,
         give_up_at: keys.at.plus(hand.call_timeout),
@@ -59,7 +59,7 @@ fn is_worth_a_key(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Resu
     if !shows || rotation.keys_withheld > 1 {
         once_a_day(rotation, denied, keys)?;
     }
-    if shows { Err(Step::Act(Intent::FenceStore)) } else { Ok(()) }
+    if shows { Err(Step::Execute(Intent::FenceStore)) } else { Ok(()) }
 }
 
 fn once_a_day(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(), Step> {
@@ -70,7 +70,7 @@ fn once_a_day(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(
 /// A rewrite whose end nobody heard must not undo what is stored next.
 fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
     match rotation.probe {
-        Some(Probe::Lost) => Err(Step::Act(Intent::FenceStore)),
+        Some(Probe::Lost) => Err(Step::Execute(Intent::FenceStore)),
         Some(Probe::Fenced(until)) if now < until => {
             Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })
         }
@@ -79,7 +79,7 @@ fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
 }
 
 /// A user has room for two keys: what to do about one that is in the way.
-fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), Step> {
+fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Observed) -> Result<(), Step> {
     let others = keys.keys.iter().flatten().filter(|key| key.id != rotation.opened.old_key);
     let Some(other) = others.min_by_key(|key| (rotation.kept.contains(&key.id), key.id.clone())) else {
         return Ok(());
@@ -88,11 +88,11 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
     let mut attempts = rotation.watched.iter().chain(&rotation.refused_create);
     let late = attempts.any(|attempt| attempt.may_have_made(&other.id, other.created));
     if late && planted::is(Planted::LateKeyTaken) {
-        return Err(Step::Act(Intent::DeleteNamed { key: other.id.clone() }));
+        return Err(Step::Execute(Intent::DeleteNamed { key: other.id.clone() }));
     }
     if late && !kept {
         if !rotation.late_keys.contains(&other.id) {
-            return Err(Step::Note(Event::LateKeySeen { key: other.id.clone() }));
+            return Err(Step::Record(Event::LateKeySeen { key: other.id.clone() }));
         }
         let why = if rotation.refused_create.is_some() {
             "IAM refused a create because the user had two keys, and this one was not listed before it: a proxy may have \
@@ -101,14 +101,14 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
             "it turned up late, and may be the child of a create whose reply was lost"
         };
         let why = why.to_owned();
-        return Err(block(Reason::UnclaimedKeys { keys: vec![other.id.clone()], why }));
+        return Err(block(BlockReason::UnclaimedKeys { keys: vec![other.id.clone()], why }));
     }
     let inactive = other.status == KeyStatus::Inactive;
     // A late request of rotator's own may have deactivated it, and a program of its owner may still need it.
     let by_us = inactive && rotation.may_turn_inactive.contains(&other.id);
     if rotation.opened.policy.spare_key == SpareKey::DeleteInactive && inactive && !kept && !by_us {
         unnamed(known, &other.id)?;
-        return Err(Step::Act(Intent::DeleteNamed { key: other.id.clone() }));
+        return Err(Step::Execute(Intent::DeleteNamed { key: other.id.clone() }));
     }
     let mut described = format!("{}, created {}", other.status.name(), other.created);
     if by_us {
@@ -117,5 +117,5 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Known) -> Result<(), 
              that request may be what deactivated it; if a program needs the key, make it active in IAM",
         );
     }
-    Err(block(Reason::SpareKey { key: other.id.clone(), described }))
+    Err(block(BlockReason::SpareKey { key: other.id.clone(), described }))
 }

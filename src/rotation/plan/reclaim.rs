@@ -6,16 +6,16 @@ use super::{Step, block};
 use crate::planted::{self, Planted};
 use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Event;
-use crate::rotation::known::{KeyStatus, Known};
+use crate::rotation::known::{KeyStatus, Observed};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::reason::Reason;
-use crate::rotation::standing::{Made, Rotation};
+use crate::rotation::reason::BlockReason;
+use crate::rotation::standing::{NewKeyState, Rotation};
 
-pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timestamp) -> Result<Step, Step> {
+pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, now: Timestamp) -> Result<Step, Step> {
     let key = &made.key;
     if planted::is(Planted::ReapByDifference) {
         let (then, why) = (AfterDiscard::CreateAgain, "it was not there before".to_owned());
-        return Ok(Step::Act(Intent::DiscardNew { key: key.clone(), then, why }));
+        return Ok(Step::Execute(Intent::DiscardNew { key: key.clone(), then, why }));
     }
     let keys = keys_of(rotation, known)?;
     let Some(seen) = keys.find(key) else { return Ok(disown(made)) };
@@ -24,7 +24,7 @@ pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timesta
     }
     let Some(deactivated) = made.deactivated else {
         nobody_has_it(rotation, made, known)?;
-        return Ok(Step::Act(Intent::DeactivateNew { key: key.clone() }));
+        return Ok(Step::Execute(Intent::DeactivateNew { key: key.clone() }));
     };
     let policy = &rotation.opened.policy;
     let stale = planted::is(Planted::StaleEvidence);
@@ -42,16 +42,16 @@ pub(super) fn next(rotation: &Rotation, made: &Made, known: &Known, now: Timesta
     nobody_has_it(rotation, made, known)?;
     if seen.status == KeyStatus::Active && !rotation.named.contains(key) {
         let why = "it bore the marks of ours and was deactivated, and somebody made it active again".to_owned();
-        return Ok(block(Reason::UnclaimedKeys { keys: vec![key.clone()], why }));
+        return Ok(block(BlockReason::UnclaimedKeys { keys: vec![key.clone()], why }));
     }
     let then = if rotation.abort_asked { AfterDiscard::Abort } else { AfterDiscard::CreateAgain };
     let why = "the reply that held its secret was lost".to_owned();
-    Ok(Step::Act(Intent::DiscardNew { key: key.clone(), then, why }))
+    Ok(Step::Execute(Intent::DiscardNew { key: key.clone(), then, why }))
 }
 
 /// Our own key was never used and stands nowhere: its secret is lost. A person's word settles the first, not the
 /// second.
-fn nobody_has_it(rotation: &Rotation, made: &Made, known: &Known) -> Result<(), Step> {
+fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Result<(), Step> {
     let key = &made.key;
     if !rotation.named.contains(key) {
         let asked = made.deactivated.is_some() && planted::is(Planted::StaleEvidence);
@@ -63,13 +63,13 @@ fn nobody_has_it(rotation: &Rotation, made: &Made, known: &Known) -> Result<(), 
     unnamed(known, key)
 }
 
-fn give_back(made: &Made) -> Step {
+fn give_back(made: &NewKeyState) -> Step {
     match made.deactivated {
-        Some(_) => Step::Act(Intent::ReactivateNew { key: made.key.clone() }),
+        Some(_) => Step::Execute(Intent::ReactivateNew { key: made.key.clone() }),
         None => disown(made),
     }
 }
 
-fn disown(made: &Made) -> Step {
-    Step::Note(Event::Disowned { key: made.key.clone() })
+fn disown(made: &NewKeyState) -> Step {
+    Step::Record(Event::Disowned { key: made.key.clone() })
 }

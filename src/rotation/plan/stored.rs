@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use super::ground::{behind_the_fence, delete_named, keys_of, last_used, late_copies, places_of, unnamed};
-use super::{Look, Step, block, end};
+use super::{Query, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::denied::Denied;
 use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Ending;
-use crate::rotation::known::{Hand, KeySeen, KeyStatus, KeysSeen, Known, PlaceShows, PlacesSeen, Proof};
+use crate::rotation::known::{InMemoryFacts, KeySeen, KeyStatus, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof};
 use crate::rotation::name::AccessKeyId;
 use crate::rotation::policy::{LATE_REQUEST, StillInUse, Timestamp};
-use crate::rotation::reason::Reason;
+use crate::rotation::reason::BlockReason;
 use crate::rotation::sink::SinkState;
-use crate::rotation::standing::{Made, Rotation};
+use crate::rotation::standing::{NewKeyState, Rotation};
 
 pub(super) fn next(
     rotation: &Rotation,
-    made: &Made,
+    made: &NewKeyState,
     stored_at: Timestamp,
-    hand: Hand,
-    known: &Known,
+    hand: InMemoryFacts,
+    known: &Observed,
     now: Timestamp,
 ) -> Result<Step, Step> {
     let policy = &rotation.opened.policy;
@@ -37,9 +37,9 @@ pub(super) fn next(
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_a_persons_word;
     if early(now) {
         // A revert is told at once, not when the overlap is over.
-        let places = known.places.as_ref().ok_or(Step::Look(Look::Places))?;
-        if places.any(PlaceShows::Old) {
-            return Ok(block(Reason::Reverted { places: places.which(PlaceShows::Old) }));
+        let places = known.places.as_ref().ok_or(Step::Observe(Query::Places))?;
+        if places.any(PlaceContent::Old) {
+            return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old) }));
         }
         return Ok(overlap());
     }
@@ -56,7 +56,7 @@ pub(super) fn next(
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
     if made.discard_may_land && old_seen.is_some() {
-        return Ok(block(Reason::NewKeyDiscarded { key: made.key.clone() }));
+        return Ok(block(BlockReason::NewKeyDiscarded { key: made.key.clone() }));
     }
     stored_pair_answers(rotation, made, known)?;
     if let Some(sink) = unfollowed {
@@ -72,11 +72,11 @@ pub(super) fn next(
         return Ok(delete_old(rotation, keys));
     };
     if rotation.is_never_deactivated_again() && !at_a_persons_word {
-        return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
+        return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     let made_active = rotation.seen_inactive && old_seen.status == KeyStatus::Active;
     if made_active && !at_a_persons_word && !planted::is(Planted::DeactivationRepeated) {
-        return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
+        return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     late_copies(rotation, old_seen.status, known)?;
     unnamed(known, old)?;
@@ -85,13 +85,13 @@ pub(super) fn next(
         old_key_is_quiet(rotation, keys.at, due, known)?;
     }
     if policy.quarantine.is_zero() || at_a_persons_word {
-        return Ok(Step::Act(Intent::DeleteOld));
+        return Ok(Step::Execute(Intent::DeleteOld));
     }
-    Ok(Step::Act(Intent::DeactivateOld))
+    Ok(Step::Execute(Intent::DeactivateOld))
 }
 
 /// The pair goes to a sink as soon as nothing else may land there any more.
-fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: Hand, now: Timestamp) -> Step {
+fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: InMemoryFacts, now: Timestamp) -> Step {
     let (follower, state) = (&rotation.opened.sinks[sink], &rotation.sinks[sink]);
     match state.others_may_land_until(key) {
         Some(until) if until > now => {
@@ -100,7 +100,7 @@ fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: Hand, n
         }
         Some(_) | None => {
             let until = now.plus(hand.call_timeout).plus(follower.lands_within);
-            Step::Act(Intent::WriteSink { sink, key: key.clone(), asked_at: now, until })
+            Step::Execute(Intent::WriteSink { sink, key: key.clone(), asked_at: now, until })
         }
     }
 }
@@ -117,7 +117,7 @@ fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
 }
 
 /// Both keys were deleted by somebody else: whatever the places hold, an abort has nothing to wait for.
-fn nothing_is_left(rotation: &Rotation, made: &Made, keys: &KeysSeen) -> Result<(), Step> {
+fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> Result<(), Step> {
     let listed = |key| keys.find(key).is_some();
     if rotation.abort_asked && !listed(&rotation.opened.old_key) && !listed(&made.key) {
         return Err(end(Ending::Gone, "IAM lists neither the old key nor the new one any more"));
@@ -126,46 +126,52 @@ fn nothing_is_left(rotation: &Rotation, made: &Made, keys: &KeysSeen) -> Result<
 }
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
-fn every_place_is_new(rotation: &Rotation, made: &Made, keys: &KeysSeen, places: &PlacesSeen) -> Result<(), Step> {
-    if planted::is(Planted::NoReread) || places.all(PlaceShows::New) && planted::is(Planted::OnePlaceIsEnough) {
+fn every_place_is_new(
+    rotation: &Rotation,
+    made: &NewKeyState,
+    keys: &KeysSeen,
+    places: &PlacesSeen,
+) -> Result<(), Step> {
+    if planted::is(Planted::NoReread) || places.all(PlaceContent::New) && planted::is(Planted::OnePlaceIsEnough) {
         return Ok(());
     }
-    let neither = [PlaceShows::Foreign, PlaceShows::Torn, PlaceShows::IdOnly].map(|shows| places.which(shows)).concat();
+    let neither =
+        [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
     if !neither.is_empty() {
-        return Err(block(Reason::SomebodyWrote { places: neither }));
+        return Err(block(BlockReason::SomebodyWrote { places: neither }));
     }
-    if places.any(PlaceShows::Old) {
-        return Err(reverted(rotation, keys, places.which(PlaceShows::Old)));
+    if places.any(PlaceContent::Old) {
+        return Err(reverted(rotation, keys, places.which(PlaceContent::Old)));
     }
     let key = made.key.clone();
     match keys.find(&made.key).map(|seen| seen.status) {
         Some(KeyStatus::Active) => Ok(()),
         Some(status @ (KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other)) => {
-            Err(block(Reason::NewKeyNotActive { key, seen: status.name().to_owned() }))
+            Err(block(BlockReason::NewKeyNotActive { key, seen: status.name().to_owned() }))
         }
-        None => Err(block(Reason::NewKeyGone { key })),
+        None => Err(block(BlockReason::NewKeyGone { key })),
     }
 }
 
 fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
     let old = &rotation.opened.old_key;
     block(match keys.find(old) {
-        Some(_) => Reason::Reverted { places },
-        None => Reason::OldKeyGone { key: old.clone(), places },
+        Some(_) => BlockReason::Reverted { places },
+        None => BlockReason::OldKeyGone { key: old.clone(), places },
     })
 }
 
-fn stored_pair_answers(rotation: &Rotation, made: &Made, known: &Known) -> Result<(), Step> {
+fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Result<(), Step> {
     if planted::is(Planted::NoReread) {
         return Ok(());
     }
-    match known.stored_pair.as_ref().ok_or(Step::Look(Look::StoredPair))? {
+    match known.stored_pair.as_ref().ok_or(Step::Observe(Query::StoredPair))? {
         Proof::Passed => Ok(()),
         Proof::TimedOut(answer) => {
-            Err(block(Reason::StoredPairFails { key: made.key.clone(), answer: answer.clone() }))
+            Err(block(BlockReason::StoredPairFails { key: made.key.clone(), answer: answer.clone() }))
         }
         Proof::SomebodyElse(answer) => {
-            Err(block(Reason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
+            Err(block(BlockReason::WrongIdentity { key: made.key.clone(), answer: answer.clone() }))
         }
         Proof::Denied(answer) => Err(block(rotation.blocked_for(Denied::of_proof(rotation, &made.key, answer)))),
     }
@@ -173,7 +179,7 @@ fn stored_pair_answers(rotation: &Rotation, made: &Made, known: &Known) -> Resul
 
 /// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting
 /// longer; but not for ever: a service that goes on using the old key is named to an operator.
-fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Known) -> Result<(), Step> {
+fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Observed) -> Result<(), Step> {
     let key = &rotation.opened.old_key;
     let told = last_used(known, key)?;
     let Some(used) = rotation.opened.old_pair.last_use_by_others(told) else { return Ok(()) };
@@ -185,7 +191,7 @@ fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &
     let (service, region) = told.map_or((None, None), |told| (told.service.clone(), told.region.clone()));
     let patience = due.plus(rotation.opened.policy.still_in_use_for);
     if at >= patience {
-        return Err(block(Reason::StillInUse {
+        return Err(block(BlockReason::StillInUse {
             key: key.clone(),
             at: used,
             service: service.unwrap_or_else(|| "an unknown service".to_owned()),
@@ -200,19 +206,19 @@ fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &
 /// A person gave up after `stored-new`: only once the old pair stands everywhere again, and works.
 fn abort(
     rotation: &Rotation,
-    made: &Made,
+    made: &NewKeyState,
     old_seen: &KeySeen,
     places: &PlacesSeen,
-    hand: Hand,
-    known: &Known,
+    hand: InMemoryFacts,
+    known: &Observed,
     now: Timestamp,
 ) -> Result<Step, Step> {
-    if !places.all(PlaceShows::Old) {
-        return Ok(block(Reason::CannotAbort { places: places.which_not(PlaceShows::Old) }));
+    if !places.all(PlaceContent::Old) {
+        return Ok(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old) }));
     }
     if old_seen.status != KeyStatus::Active {
         let seen = old_seen.status.name().to_owned();
-        return Ok(block(Reason::OldKeyNotActive { key: rotation.opened.old_key.clone(), seen }));
+        return Ok(block(BlockReason::OldKeyNotActive { key: rotation.opened.old_key.clone(), seen }));
     }
     behind_the_fence(made, now)?;
     if let Some(sink) = rotation.not_back() {
@@ -222,7 +228,7 @@ fn abort(
     outlived_its_delete(rotation, keys_of(rotation, known)?)?;
     unnamed(known, &made.key)?;
     let why = "a person asked for it, and put the old pair back".to_owned();
-    Ok(Step::Act(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
+    Ok(Step::Execute(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
 }
 
 /// The old key is listed, and a delete of it that nobody heard the end of may yet be executed: then the new key is all
@@ -238,20 +244,20 @@ fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Result<(), Step>
 
 pub(super) fn next_deactivated(
     rotation: &Rotation,
-    made: &Made,
+    made: &NewKeyState,
     deactivated_at: Timestamp,
-    known: &Known,
+    known: &Observed,
     now: Timestamp,
 ) -> Result<Step, Step> {
     let old = &rotation.opened.old_key;
     // Looked at in every run, not at the end only: a service that reads the old pair is cut off now.
     let places = places_of(known)?;
-    let naming_old = [places.which(PlaceShows::Old), places.which(PlaceShows::Torn)].concat();
+    let naming_old = [places.which(PlaceContent::Old), places.which(PlaceContent::Torn)].concat();
     if !naming_old.is_empty() || rotation.reactivate_asked || rotation.abort_asked {
         // At once, whatever status a lagging list shows.
-        let keys = known.keys.as_ref().ok_or(Step::Look(Look::Keys))?;
+        let keys = known.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
         if keys.find(old).is_some() {
-            return Ok(Step::Act(Intent::ReactivateOld));
+            return Ok(Step::Execute(Intent::ReactivateOld));
         }
         let keys = keys_of(rotation, known)?;
         nothing_is_left(rotation, made, keys)?;
@@ -274,7 +280,7 @@ pub(super) fn next_deactivated(
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
     if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
-        return Ok(block(Reason::OldKeyReactivated { key: old.clone() }));
+        return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     stored_pair_answers(rotation, made, known)?;
     if let Some(seen) = keys.find(old) {
@@ -290,5 +296,5 @@ fn delete_old(rotation: &Rotation, keys: &KeysSeen) -> Step {
     if keys.find(old).is_none() && rotation.may_not_delete(old) {
         return end(Ending::DeletedOld, format!("IAM does not list {old} any more"));
     }
-    Step::Act(Intent::DeleteOld)
+    Step::Execute(Intent::DeleteOld)
 }

@@ -5,9 +5,9 @@ use super::ground::Ground;
 use super::proof::Proof as Counted;
 use super::*;
 use crate::rotation::known::{
-    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof, ScanSeen,
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
-use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::plan::{Query, Step, plan};
 
 /// More looks than these no decision needs.
 const MOST_LOOKS: usize = 8;
@@ -52,8 +52,8 @@ fn keys_answers(at_: Timestamp) -> Vec<KeysSeen> {
 }
 
 fn places_answers() -> Vec<PlacesSeen> {
-    use PlaceShows::{Foreign, IdOnly, New, Old, Torn, Unreadable};
-    let mixes: [&[PlaceShows]; 14] = [
+    use PlaceContent::{Foreign, IdOnly, New, Old, Torn, Unreadable};
+    let mixes: [&[PlaceContent]; 14] = [
         &[Old],
         &[New],
         &[Torn],
@@ -69,7 +69,7 @@ fn places_answers() -> Vec<PlacesSeen> {
         &[IdOnly, New],
         &[IdOnly, Foreign],
     ];
-    let places = |mix: &[PlaceShows]| mix.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
+    let places = |mix: &[PlaceContent]| mix.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
     mixes.into_iter().map(|mix| PlacesSeen { places: places(mix) }).collect()
 }
 
@@ -81,50 +81,57 @@ fn scan_answers(id: &AccessKeyId) -> Vec<ScanSeen> {
 
 impl Explorer<'_> {
     /// Every world that answers the look.
-    fn answers(&self, known: &Known, hand: Hand, rotation: &Rotation, look: &Look) -> Vec<(Known, Hand)> {
+    fn answers(
+        &self,
+        known: &Observed,
+        hand: InMemoryFacts,
+        rotation: &Rotation,
+        look: &Query,
+    ) -> Vec<(Observed, InMemoryFacts)> {
         let proofs = || {
             let text = || "no".to_owned();
             [Proof::Passed, Proof::TimedOut(text()), Proof::SomebodyElse(text()), Proof::Denied(text())]
         };
         match look {
-            Look::Keys => {
+            Query::Keys => {
                 assert!(known.keys.is_none(), "asked for the keys again");
-                let with = |keys| (Known { keys: Some(keys), ..known.clone() }, hand);
+                let with = |keys| (Observed { keys: Some(keys), ..known.clone() }, hand);
                 keys_answers(self.now).into_iter().map(with).collect()
             }
-            Look::Places => {
+            Query::Places => {
                 assert!(known.places.is_none(), "asked for the places again");
                 let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
                 let with = |places: PlacesSeen| {
-                    let found = places.any(PlaceShows::New) || places.any(PlaceShows::Torn);
+                    let found = places.any(PlaceContent::New) || places.any(PlaceContent::Torn);
                     let new_secret = hand.new_secret || found;
                     (
-                        (found || places.any(PlaceShows::IdOnly)) && !acknowledged,
-                        (Known { places: Some(places), ..known.clone() }, Hand { new_secret, ..hand }),
+                        (found || places.any(PlaceContent::IdOnly)) && !acknowledged,
+                        (Observed { places: Some(places), ..known.clone() }, InMemoryFacts { new_secret, ..hand }),
                     )
                 };
                 // Without a fingerprint no place can be seen to hold the new secret.
                 let possible = places_answers().into_iter().map(with).filter(|(impossible, _)| !impossible);
                 possible.map(|(_, answer)| answer).collect()
             }
-            Look::Scan(id) => {
+            Query::Scan(id) => {
                 assert!(known.scan.as_ref().is_none_or(|scan| !scan.named.contains_key(id)), "asked to scan again");
-                let with =
-                    |scan: ScanSeen, copies: Vec<LateCopy>| (Known { scan: Some(scan), copies, ..known.clone() }, hand);
+                let with = |scan: ScanSeen, copies: Vec<LateCopy>| {
+                    (Observed { scan: Some(scan), copies, ..known.clone() }, hand)
+                };
                 let copy = || LateCopy { place: late_copies::copy(), store: StoreIdentity::new("one").expect("valid") };
                 let named = |scan: &ScanSeen| *id == key(OLD) && !scan.naming(id).is_empty();
                 let with_copies = scan_answers(id).into_iter().filter(named).map(|scan| with(scan, vec![copy()]));
                 scan_answers(id).into_iter().map(|scan| with(scan, Vec::new())).chain(with_copies).collect()
             }
-            Look::NewPair => {
+            Query::NewPair => {
                 assert!(known.new_pair.is_none() && hand.new_secret, "asked for a proof again, or for nothing in hand");
-                proofs().map(|proof| (Known { new_pair: Some(proof), ..known.clone() }, hand)).into()
+                proofs().map(|proof| (Observed { new_pair: Some(proof), ..known.clone() }, hand)).into()
             }
-            Look::StoredPair => {
+            Query::StoredPair => {
                 assert!(known.stored_pair.is_none() && hand.new_secret, "asked for a proof again, or of nothing");
-                proofs().map(|proof| (Known { stored_pair: Some(proof), ..known.clone() }, hand)).into()
+                proofs().map(|proof| (Observed { stored_pair: Some(proof), ..known.clone() }, hand)).into()
             }
-            Look::LastUsed(id) => {
+            Query::LastUsed(id) => {
                 assert!(!known.last_used.contains_key(id), "asked for the last use again");
                 let used = [None, Some(self.now.minus(Duration::from_secs(10))), Some(at(-9_999))];
                 let with = |used: Option<Timestamp>| {
@@ -134,7 +141,7 @@ impl Explorer<'_> {
                 };
                 used.map(with).into()
             }
-            Look::Owner(id) => {
+            Query::Owner(id) => {
                 assert!(!known.owners.contains_key(id), "asked for the owner again");
                 let with = |owner: KeyOwner| {
                     let mut known = known.clone();
@@ -154,22 +161,22 @@ impl Explorer<'_> {
         }
     }
 
-    fn explore(&mut self, rotation: &Rotation, hand: Hand, known: &Known, looks: usize) {
+    fn explore(&mut self, rotation: &Rotation, hand: InMemoryFacts, known: &Observed, looks: usize) {
         let step = plan(rotation, hand, known, self.now);
-        let Step::Look(look) = &step else { return self.decided(rotation, hand, known, &step) };
+        let Step::Observe(look) = &step else { return self.decided(rotation, hand, known, &step) };
         assert!(looks < MOST_LOOKS, "no end of looks: {look:?} in {:?}", rotation.standing);
         for (known, hand) in self.answers(known, hand, rotation, look) {
             self.explore(rotation, hand, &known, looks + 1);
         }
     }
 
-    fn decided(&mut self, rotation: &Rotation, hand: Hand, known: &Known, step: &Step) {
+    fn decided(&mut self, rotation: &Rotation, hand: InMemoryFacts, known: &Observed, step: &Step) {
         self.tally.decisions += 1;
         let now = self.now;
         let story = || format!("{step:?}\nby {rotation:#?}\nwith {hand:?}\nknowing {known:#?}\nat {now:?}");
         let ground = Ground { rotation, hand, known, now: self.now };
         match step {
-            Step::Act(intent) => {
+            Step::Execute(intent) => {
                 *self.tally.acts.entry(intent.name()).or_default() += 1;
                 if let Err(fact) = ground.allows(intent) {
                     panic!("not so: {fact}\n{}", story());
@@ -177,7 +184,7 @@ impl Explorer<'_> {
                 apply(rotation, &Event::Intended(intent.clone()))
                     .unwrap_or_else(|error| panic!("{error}\n{}", story()));
             }
-            Step::Note(event) => {
+            Step::Record(event) => {
                 if let Err(fact) = ground.shows(event) {
                     panic!("not so: {fact}\n{}", story());
                 }
@@ -190,28 +197,35 @@ impl Explorer<'_> {
                 let longest = LONG + rotation.opened.policy.settle + Duration::from_secs(2);
                 assert!(*until <= self.now.plus(longest), "a wait without end\n{}", story());
             }
-            Step::Look(_) => unreachable!("that is no decision"),
-            Step::Later { .. } => {
-                let unreadable = known.places.as_ref().is_some_and(|places| places.any(PlaceShows::Unreadable));
+            Step::Observe(_) => unreachable!("that is no decision"),
+            Step::Retry { .. } => {
+                let unreadable = known.places.as_ref().is_some_and(|places| places.any(PlaceContent::Unreadable));
                 assert!(unreadable, "everything could be seen\n{}", story());
             }
-            Step::Rest => {
-                let at_rest = matches!(rotation.standing, Standing::Blocked { .. } | Standing::Closed { .. });
+            Step::Idle => {
+                let at_rest = matches!(rotation.standing, State::Blocked { .. } | State::Closed { .. });
                 assert!(at_rest, "there is something to do\n{}", story());
             }
         }
     }
 
     /// What is noted leads on: nothing is noted for ever in a world that stands still.
-    fn noted(&mut self, next: &Rotation, hand: Hand, known: &Known, event: &Event, story: impl Fn() -> String) {
+    fn noted(
+        &mut self,
+        next: &Rotation,
+        hand: InMemoryFacts,
+        known: &Observed,
+        event: &Event,
+        story: impl Fn() -> String,
+    ) {
         match event {
             Event::Blocked(reason) => {
                 *self.tally.blocks.entry(reason.name()).or_default() += 1;
-                assert_eq!(plan(next, hand, known, self.now), Step::Rest, "blocked, and not at rest\n{}", story());
+                assert_eq!(plan(next, hand, known, self.now), Step::Idle, "blocked, and not at rest\n{}", story());
             }
             Event::Unblocked => {
                 let then = plan(next, hand, known, self.now);
-                assert!(!matches!(then, Step::Note(Event::Blocked(_)) | Step::Rest), "ping-pong\n{}", story());
+                assert!(!matches!(then, Step::Record(Event::Blocked(_)) | Step::Idle), "ping-pong\n{}", story());
             }
             Event::LookedOnce { .. } => {
                 let first = next.first_look.as_ref().expect("it is on record");
@@ -220,7 +234,7 @@ impl Explorer<'_> {
                 // Too early, then in time: the same look.
                 let mut explore = |at: Timestamp| {
                     let (keys, owners) = (Some(KeysSeen { at, ..again.clone() }), owners.clone());
-                    let known = Known { keys, owners, ..Known::default() };
+                    let known = Observed { keys, owners, ..Observed::default() };
                     let mut later = Explorer { now: at.max(self.now), tally: self.tally };
                     later.explore(next, hand, &known, 0);
                 };
@@ -228,22 +242,22 @@ impl Explorer<'_> {
                 explore(settled(first.at.max(at(TIMED_OUT_AT))));
                 let step = plan(next, hand, known, self.now);
                 assert!(
-                    next.opened.policy.settle.is_zero() || !matches!(step, Step::Note(Event::LookedOnce { .. })),
+                    next.opened.policy.settle.is_zero() || !matches!(step, Step::Record(Event::LookedOnce { .. })),
                     "one look is noted once\n{}",
                     story()
                 );
             }
             Event::LateKeySeen { .. } => {
                 let then = plan(next, hand, known, self.now);
-                assert!(!matches!(then, Step::Note(Event::LateKeySeen { .. })), "told twice\n{}", story());
+                assert!(!matches!(then, Step::Record(Event::LateKeySeen { .. })), "told twice\n{}", story());
             }
             Event::Renamed { .. } => {
                 let then = plan(next, hand, known, self.now);
-                assert!(!matches!(then, Step::Note(Event::Renamed { .. })), "renamed twice\n{}", story());
+                assert!(!matches!(then, Step::Record(Event::Renamed { .. })), "renamed twice\n{}", story());
             }
             Event::Withheld(_) => {
                 let then = plan(next, hand, known, self.now);
-                assert!(!matches!(then, Step::Note(Event::Withheld(_))), "withheld twice\n{}", story());
+                assert!(!matches!(then, Step::Record(Event::Withheld(_))), "withheld twice\n{}", story());
             }
             Event::Opened(_)
             | Event::Intended(_)
@@ -259,8 +273,8 @@ impl Explorer<'_> {
     }
 }
 
-fn hands(rotation: &Rotation) -> Vec<Hand> {
-    let hand = |new_secret, old_values| Hand { new_secret, old_values, ..empty_hand() };
+fn hands(rotation: &Rotation) -> Vec<InMemoryFacts> {
+    let hand = |new_secret, old_values| InMemoryFacts { new_secret, old_values, ..empty_hand() };
     match rotation.made() {
         Some(made) if made.fingerprint().is_some() => vec![hand(false, false), hand(true, false), hand(true, true)],
         Some(_) | None => vec![hand(false, false)],
@@ -283,13 +297,13 @@ fn explore_all(policy: &Policy, tally: &mut Tally) {
             let mut rotations = vec![rotation];
             // Of the block `plan` reads the reason only to compare it.
             if ["nothing", "abort asked", "new key named"].contains(&what) {
-                rotations.push(blocked(&rotations[0], Reason::TooManyCreates));
-                rotations.push(blocked(&rotations[0], Reason::UnclaimedKeys { keys: vec![], why: String::new() }));
+                rotations.push(blocked(&rotations[0], BlockReason::TooManyCreates));
+                rotations.push(blocked(&rotations[0], BlockReason::UnclaimedKeys { keys: vec![], why: String::new() }));
             }
             for rotation in rotations {
                 for hand in hands(&rotation) {
                     for now in nows(&rotation) {
-                        Explorer { now: at(*now), tally }.explore(&rotation, hand, &Known::default(), 0);
+                        Explorer { now: at(*now), tally }.explore(&rotation, hand, &Observed::default(), 0);
                     }
                 }
             }
@@ -311,7 +325,7 @@ fn no_step_is_taken_without_its_ground_whatever_the_world_shows() {
     assert!(tally.decisions > 100_000, "only {} decisions", tally.decisions);
     assert_eq!(tally.acts.keys().copied().collect::<BTreeSet<_>>(), acts, "every effect is proposed somewhere");
     let blocks: BTreeSet<_> = tally.blocks.keys().copied().collect();
-    assert_eq!(blocks, reasons().iter().map(Reason::name).collect(), "every block is found somewhere");
+    assert_eq!(blocks, reasons().iter().map(BlockReason::name).collect(), "every block is found somewhere");
     tally.acts.iter().for_each(|(act, times)| counted.hit(act, *times as u64));
     tally.blocks.iter().for_each(|(block, times)| counted.count(block, *times as u64));
     (0..tally.decisions).for_each(|_| counted.case());

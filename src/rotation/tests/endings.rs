@@ -3,68 +3,70 @@
 
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceShows};
+use crate::rotation::known::{KeyStatus, PlaceContent};
 use crate::rotation::plan::Step;
 
 /// A block, what the person does about it, a block again …: more than these no rotation needs.
 const MOST_BLOCKS: usize = 8;
 
-pub(super) fn ask(rotation: &mut Rotation, asked: Asked) {
+pub(super) fn ask(rotation: &mut Rotation, asked: OperatorRequest) {
     *rotation = apply(rotation, &Event::Asked(asked)).expect("it is open");
 }
 
 /// What a person does who reads the message and types the command, in the world and to the rotation. Where the
 /// message offers two ways, `back` is the one to the old pair.
-pub(super) fn obey(reason: &Reason, back: bool, world: &mut World, rotation: &mut Rotation) {
+pub(super) fn obey(reason: &BlockReason, back: bool, world: &mut World, rotation: &mut Rotation) {
     let command = reason.command(rotation.id);
     let made = rotation.made().map(|made| made.key.clone());
     let new_is_there = made.as_ref().is_some_and(|made| world.status(made).is_some());
     let back = back && world.status(&key(OLD)).is_some();
-    let way_back = |world: &mut World| world.places.fill(PlaceShows::Old);
+    let way_back = |world: &mut World| world.places.fill(PlaceContent::Old);
     match reason {
-        Reason::SpareKey { .. } | Reason::UnclaimedKeys { .. } | Reason::TooManyCreates => {}
+        BlockReason::SpareKey { .. } | BlockReason::UnclaimedKeys { .. } | BlockReason::TooManyCreates => {}
         // Without the old key there is nothing to go back to: whoever let another user have the id mends it.
-        Reason::WrongIdentity { .. } => world.wrong_identity &= world.status(&key(OLD)).is_some(),
-        Reason::OldKeyReactivated { .. } => {}
-        Reason::SomebodyWrote { .. } | Reason::Reverted { .. } => {
+        BlockReason::WrongIdentity { .. } => world.wrong_identity &= world.status(&key(OLD)).is_some(),
+        BlockReason::OldKeyReactivated { .. } => {}
+        BlockReason::SomebodyWrote { .. } | BlockReason::Reverted { .. } => {
             if back || !new_is_there {
                 way_back(world);
-                ask(rotation, Asked::Abort);
+                ask(rotation, OperatorRequest::Abort);
             } else {
-                world.places.fill(PlaceShows::New);
+                world.places.fill(PlaceContent::New);
             }
         }
-        Reason::OldKeyGone { .. } => world.places.fill(PlaceShows::New),
-        Reason::StillNamed { key, .. } => {
+        BlockReason::OldKeyGone { .. } => world.places.fill(PlaceContent::New),
+        BlockReason::StillNamed { key, .. } => {
             world.elsewhere.remove(key);
         }
-        Reason::Unreadable { .. } => world.unreadable = false,
-        Reason::NewKeyNotActive { key, .. } => {
+        BlockReason::Unreadable { .. } => world.unreadable = false,
+        BlockReason::NewKeyNotActive { key, .. } => {
             if back {
                 way_back(world);
-                ask(rotation, Asked::Abort);
+                ask(rotation, OperatorRequest::Abort);
             } else {
                 world.set(key, KeyStatus::Active);
             }
         }
-        Reason::StoredPairFails { key, .. } => {
+        BlockReason::StoredPairFails { key, .. } => {
             if new_is_there && !back {
                 world.set(key, KeyStatus::Active);
             } else {
                 way_back(world);
-                ask(rotation, Asked::Abort);
+                ask(rotation, OperatorRequest::Abort);
             }
         }
-        Reason::NewKeyGone { .. } | Reason::NewKeyDiscarded { .. } | Reason::CannotAbort { .. } => way_back(world),
-        Reason::OldKeyNotActive { key, .. } => world.set(key, KeyStatus::Active),
+        BlockReason::NewKeyGone { .. } | BlockReason::NewKeyDiscarded { .. } | BlockReason::CannotAbort { .. } => {
+            way_back(world)
+        }
+        BlockReason::OldKeyNotActive { key, .. } => world.set(key, KeyStatus::Active),
         // The last use of a key may stay unknown: the command leads out all the same.
-        Reason::AccessDenied { denied, .. } => {
+        BlockReason::AccessDenied { denied, .. } => {
             if denied.operation != Operation::GetAccessKeyLastUsed {
                 world.denied.clear();
             }
         }
-        Reason::StillInUse { .. } => {}
-        Reason::UserNotFound { .. } => {
+        BlockReason::StillInUse { .. } => {}
+        BlockReason::UserNotFound { .. } => {
             if world.keys.is_some() {
                 // It was renamed, and the operator allows the question: `rotator resume`.
                 return world.denied.clear();
@@ -79,12 +81,12 @@ fn obey_command(command: &str, rotation: &mut Rotation) {
     let id = rotation.id.to_string();
     match command.split(' ').collect::<Vec<_>>().as_slice() {
         ["rotator", "resume", of] if *of == id => {}
-        ["rotator", "abort", of] if *of == id => ask(rotation, Asked::Abort),
+        ["rotator", "abort", of] if *of == id => ask(rotation, OperatorRequest::Abort),
         ["rotator", "resolve", of, "--delete-key", named] if *of == id => {
-            ask(rotation, Asked::DeleteKey { key: key(named) });
+            ask(rotation, OperatorRequest::DeleteKey { key: key(named) });
         }
         ["rotator", "resolve", of, "--finish"] if *of == id => {
-            ask(rotation, Asked::DeleteKey { key: key(OLD) });
+            ask(rotation, OperatorRequest::DeleteKey { key: key(OLD) });
         }
         words => panic!("no command: {words:?}"),
     }
@@ -114,17 +116,17 @@ impl World {
     /// Once faults stop.
     fn replace_unreadable(&mut self) {
         for shows in &mut self.places {
-            if *shows == PlaceShows::Unreadable {
-                *shows = PlaceShows::Old;
+            if *shows == PlaceContent::Unreadable {
+                *shows = PlaceContent::Old;
             }
         }
     }
 }
 
 fn worlds(rotation: &Rotation) -> Vec<World> {
-    use PlaceShows::{Foreign, IdOnly, New, Old, Torn, Unreadable};
+    use PlaceContent::{Foreign, IdOnly, New, Old, Torn, Unreadable};
     let acknowledged = rotation.made().is_some_and(|made| made.fingerprint().is_some());
-    let mixes: &[&[PlaceShows]] = if acknowledged {
+    let mixes: &[&[PlaceContent]] = if acknowledged {
         &[
             &[Old, Old],
             &[New, New],
@@ -202,7 +204,7 @@ fn every_rotation_ends_wherever_it_stands_and_every_blocks_command_resolves_it()
     }
     assert!(played > 20_000, "only {played} played");
     assert_eq!(endings.len(), 3);
-    let mut reasons: BTreeSet<_> = reasons().iter().map(Reason::name).collect();
+    let mut reasons: BTreeSet<_> = reasons().iter().map(BlockReason::name).collect();
     // It takes five lost secrets: see below.
     reasons.remove("too-many-creates");
     // It takes a week of use: see below.
@@ -213,7 +215,7 @@ fn every_rotation_ends_wherever_it_stands_and_every_blocks_command_resolves_it()
 #[test]
 fn five_lost_secrets_end_in_a_block_that_abort_resolves() {
     let mut rotation = settled(Phase::Opened, &Policy::default());
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     world.loses_creates = true;
     let (ending, met) = to_the_end(&mut rotation, &mut world, false);
     assert_eq!((ending, met.as_slice()), (Ending::Aborted, ["too-many-creates"].as_slice()));
@@ -228,7 +230,7 @@ pub(super) fn check_ending(ending: Ending, rotation: &Rotation, world: &World) {
         Ending::Aborted => key(OLD),
         Ending::Gone => panic!("nothing was gone: {world:#?}"),
     };
-    let shows = if ending == Ending::DeletedOld { PlaceShows::New } else { PlaceShows::Old };
+    let shows = if ending == Ending::DeletedOld { PlaceContent::New } else { PlaceContent::Old };
     let has_it = |(sink, state): (&AccessKeyId, &SinkState)| state.left || *sink == expected;
     assert!(world.sinks.iter().zip(&rotation.sinks).all(has_it), "{world:#?}");
     assert_eq!(keys, [(expected, KeyStatus::Active)], "no orphan, no outage: {world:#?}");
@@ -239,7 +241,7 @@ fn play(policy: &Policy, sinks: usize, faults: BTreeMap<usize, Fault>) -> usize 
     let followers = vec![follower(); sinks];
     let mut rotation = Rotation::open(id(), Opened { sinks: followers, ..opened(policy.clone()) });
     let sinks = vec![key(OLD); sinks];
-    let mut world = World { faults, sinks, ..World::new(&[PlaceShows::Old, PlaceShows::Old]) };
+    let mut world = World { faults, sinks, ..World::new(&[PlaceContent::Old, PlaceContent::Old]) };
     let (ending, met) = to_the_end(&mut rotation, &mut world, false);
     let may_block = policy.unclaimed == Unclaimed::Report;
     // A create that is refused for lack of a right is not repeated in that run.
@@ -286,13 +288,13 @@ fn every_fault_and_every_pair_of_faults_is_survived() {
 fn a_store_that_never_takes_the_new_pair_ends_the_rotation() {
     for kind in [RefusalKind::Credentials, RefusalKind::Stale, RefusalKind::Other] {
         let mut rotation = settled(Phase::Opened, &Policy::default());
-        let mut world = World::new(&[PlaceShows::Old]);
+        let mut world = World::new(&[PlaceContent::Old]);
         world.faults = (1..4).map(|effect| (effect, Fault::Refused(kind))).collect();
         let (ending, met) = to_the_end(&mut rotation, &mut world, false);
         assert_eq!((ending, met.len()), (Ending::Aborted, 0), "{kind:?}");
         check_ending(ending, &rotation, &world);
         assert!(
-            !world.told.iter().any(|(_, step)| *step == Step::Act(Intent::FenceStore)),
+            !world.told.iter().any(|(_, step)| *step == Step::Execute(Intent::FenceStore)),
             "a fence is a write, and would be refused"
         );
     }
@@ -301,10 +303,10 @@ fn a_store_that_never_takes_the_new_pair_ends_the_rotation() {
 #[test]
 fn a_second_half_that_is_refused_for_good_undoes_the_first() {
     let mut rotation = settled(Phase::Opened, &Policy::default());
-    let mut world = World { writes_half: true, ..World::new(&[PlaceShows::Old, PlaceShows::Old]) };
+    let mut world = World { writes_half: true, ..World::new(&[PlaceContent::Old, PlaceContent::Old]) };
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
     check_ending(Ending::Aborted, &rotation, &world);
-    let acts = |wanted: &Intent| world.told.iter().filter(|(_, step)| *step == Step::Act(wanted.clone())).count();
+    let acts = |wanted: &Intent| world.told.iter().filter(|(_, step)| *step == Step::Execute(wanted.clone())).count();
     assert_eq!((acts(&Intent::StoreNew), acts(&Intent::RestoreOld)), (3, 1));
 }
 
@@ -312,13 +314,13 @@ fn a_second_half_that_is_refused_for_good_undoes_the_first() {
 fn a_person_who_reactivated_the_old_key_is_never_overruled() {
     let policy = &policies()[3];
     let mut rotation = settled(phases()[11].clone(), policy);
-    let mut world = World::new(&[PlaceShows::New]);
+    let mut world = World::new(&[PlaceContent::New]);
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Active, 10));
-    assert_eq!(world.drive(&mut rotation), Left::Blocked(Reason::OldKeyReactivated { key: key(OLD) }));
+    assert_eq!(world.drive(&mut rotation), Left::Blocked(BlockReason::OldKeyReactivated { key: key(OLD) }));
     // Somebody reverts, and makes good again.
-    world.places.fill(PlaceShows::Old);
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::Reverted { .. })));
-    world.places.fill(PlaceShows::New);
-    assert_eq!(world.drive(&mut rotation), Left::Blocked(Reason::OldKeyReactivated { key: key(OLD) }));
+    world.places.fill(PlaceContent::Old);
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::Reverted { .. })));
+    world.places.fill(PlaceContent::New);
+    assert_eq!(world.drive(&mut rotation), Left::Blocked(BlockReason::OldKeyReactivated { key: key(OLD) }));
     assert_eq!(world.status(&key(OLD)), Some(KeyStatus::Active));
 }

@@ -2,11 +2,11 @@
 
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceShows};
+use crate::rotation::known::{KeyStatus, PlaceContent};
 use crate::rotation::plan::Step;
 use crate::rotation::policy::{MOST_REFUSED_WRITES, SpareKey};
 
-const OLD_ONLY: [PlaceShows; 1] = [PlaceShows::Old];
+const OLD_ONLY: [PlaceContent; 1] = [PlaceContent::Old];
 
 fn created() -> Intent {
     Intent::CreateNew { listed: BTreeSet::from([key(OLD)]), asked_at: at(9_990), give_up_at: at(10_020) }
@@ -24,13 +24,13 @@ fn a_key_that_was_seen_inactive_and_is_active_again_is_an_operators() {
     // The create, the write, then the deactivation, whose request is held somewhere.
     world.faults.insert(2, Fault::LostBefore);
     assert!(world.drive_until(&mut rotation, |rotation| rotation.deactivation_may_land).is_none());
-    assert!(matches!(rotation.standing, Standing::Settled { phase: Phase::StoredNew { .. } }), "back in its phase");
+    assert!(matches!(rotation.standing, State::Settled { phase: Phase::StoredNew { .. } }), "back in its phase");
     // It is executed late; then an operator needs the key.
     world.set(&key(OLD), KeyStatus::Inactive);
     assert!(world.drive_until(&mut rotation, |rotation| rotation.seen_inactive).is_none());
     world.set(&key(OLD), KeyStatus::Active);
     let left = world.drive(&mut rotation);
-    assert_eq!(left, Left::Blocked(Reason::OldKeyReactivated { key: key(OLD) }));
+    assert_eq!(left, Left::Blocked(BlockReason::OldKeyReactivated { key: key(OLD) }));
     assert_eq!(world.status(&key(OLD)), Some(KeyStatus::Active));
 }
 
@@ -42,9 +42,9 @@ fn a_deactivation_whose_reply_was_lost_is_asked_for_again_only_with_all_of_its_g
     world.faults.insert(2, Fault::LostBefore);
     world.drive_until(&mut rotation, |rotation| rotation.deactivation_may_land);
     // Meanwhile the place was reverted.
-    world.places[0] = PlaceShows::Old;
+    world.places[0] = PlaceContent::Old;
     let left = world.drive(&mut rotation);
-    assert!(matches!(left, Left::Blocked(Reason::Reverted { .. })), "{left:?}");
+    assert!(matches!(left, Left::Blocked(BlockReason::Reverted { .. })), "{left:?}");
     assert_eq!(world.status(&key(OLD)), Some(KeyStatus::Active));
 }
 
@@ -86,7 +86,9 @@ fn a_key_that_a_lost_request_deactivates_after_it_is_known_to_be_a_strangers_is_
         world.set(&found, KeyStatus::Inactive);
         let left = world.drive(&mut rotation);
         assert_eq!(world.status(&found), Some(KeyStatus::Inactive), "{left:?} {:#?}", world.told);
-        let Left::Blocked(Reason::SpareKey { key, described }) = left else { panic!("an operator is asked: {left:?}") };
+        let Left::Blocked(BlockReason::SpareKey { key, described }) = left else {
+            panic!("an operator is asked: {left:?}")
+        };
         assert_eq!(key, found);
         assert!(described.contains("may be what deactivated it"), "{described}");
     }
@@ -101,7 +103,7 @@ fn the_next_rotation_does_not_delete_such_a_key_either() {
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Inactive, 5));
     let left = world.drive(&mut rotation);
     assert_eq!(world.status(&key(NEW)), Some(KeyStatus::Inactive), "{left:?} {:#?}", world.told);
-    assert!(matches!(&left, Left::Blocked(Reason::SpareKey { key: spare, .. }) if *spare == key(NEW)), "{left:?}");
+    assert!(matches!(&left, Left::Blocked(BlockReason::SpareKey { key: spare, .. }) if *spare == key(NEW)), "{left:?}");
 }
 
 #[test]
@@ -113,7 +115,7 @@ fn last_use_is_asked_for_twice_as_far_apart_as_the_policy_says() {
         let off_since = world.now;
         assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
         let discarded = world.told.iter().find_map(|(now, step)| {
-            matches!(step, Step::Act(Intent::DiscardNew { key, .. }) if *key == found).then_some(*now)
+            matches!(step, Step::Execute(Intent::DiscardNew { key, .. }) if *key == found).then_some(*now)
         });
         let waited = discarded.expect("discarded") - off_since;
         assert!(waited >= i64::try_from(wait).expect("short") && waited <= 3_700, "{waited} s of {wait}");
@@ -128,14 +130,14 @@ fn a_key_that_a_refused_create_may_have_made_is_not_called_a_strangers() {
     let mut world = World::new(&OLD_ONLY);
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Active, 9_995));
     let left = world.drive(&mut rotation);
-    let Left::Blocked(Reason::UnclaimedKeys { keys, why }) = left else { panic!("{left:?}") };
+    let Left::Blocked(BlockReason::UnclaimedKeys { keys, why }) = left else { panic!("{left:?}") };
     assert_eq!(keys, [key(NEW)]);
     assert!(why.contains("sent that create twice"), "{why}");
     // One that was there before is the spare that it was.
     let mut rotation = after(settled(Phase::Opened, &Policy::default()), &doubled);
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Active, 5_000));
     let left = world.drive(&mut rotation);
-    assert!(matches!(left, Left::Blocked(Reason::SpareKey { .. })), "{left:?}");
+    assert!(matches!(left, Left::Blocked(BlockReason::SpareKey { .. })), "{left:?}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What must be known before a step may be taken, written from P1 to P4 of DESIGN, not from the code under test.
 
 use super::*;
-use crate::rotation::known::{KeyOwner, KeyStatus, Known, PlaceShows, Proof};
+use crate::rotation::known::{KeyOwner, KeyStatus, Observed, PlaceContent, Proof};
 
 pub(super) struct Ground<'a> {
     pub rotation: &'a Rotation,
-    pub hand: Hand,
-    pub known: &'a Known,
+    pub hand: InMemoryFacts,
+    pub known: &'a Observed,
     pub now: Timestamp,
 }
 
@@ -47,11 +47,11 @@ impl Ground<'_> {
         at >= first.at.plus(Duration::from_secs(16 * 60))
     }
 
-    fn places_show(&self, shows: PlaceShows) -> bool {
+    fn places_show(&self, shows: PlaceContent) -> bool {
         self.known.places.as_ref().is_some_and(|places| !places.places.is_empty() && places.all(shows))
     }
 
-    fn any_place_shows(&self, shows: PlaceShows) -> bool {
+    fn any_place_shows(&self, shows: PlaceContent) -> bool {
         self.known.places.as_ref().is_none_or(|places| places.any(shows))
     }
 
@@ -74,7 +74,7 @@ impl Ground<'_> {
         let is_stored = matches!(self.rotation.standing.phase(), Some(Phase::StoredNew { .. }));
         let fenced = made.fenced.is_some_and(|until| until <= self.now);
         must(!is_stored || !made.write_may_land || fenced, "P1: no write of it lands in the user's next rotation")?;
-        must(self.places_show(PlaceShows::New), "P3: every place holds the new pair")?;
+        must(self.places_show(PlaceContent::New), "P3: every place holds the new pair")?;
         must(self.status(&made.key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
         must(self.known.stored_pair == Some(Proof::Passed), "P3: the pair as read back authenticates")?;
         let has_new = |sink: &SinkState| sink.acknowledged.as_ref().is_some_and(|last| last.key == made.key);
@@ -110,13 +110,13 @@ impl Ground<'_> {
         let old = &rotation.opened.old_key;
         if key == old {
             must(rotation.abort_asked, "a person asked for it")?;
-            must(self.places_show(PlaceShows::Old), "every place holds the old pair again")?;
+            must(self.places_show(PlaceContent::Old), "every place holds the old pair again")?;
             return must(self.status(old) == Some(KeyStatus::Active), "P1: the old key works");
         }
         let made = rotation.made().filter(|made| made.key == *key).ok_or("it is our new key")?;
         must(!made.discard_may_land || self.status(old).is_none(), "P1: the new key will not vanish")?;
         must(!rotation.abort_asked || self.status(old).is_none(), "nobody gave it up, or too late")?;
-        must(self.places_show(PlaceShows::New), "every place holds the new pair")?;
+        must(self.places_show(PlaceContent::New), "every place holds the new pair")?;
         must(self.status(key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
         must(self.known.stored_pair == Some(Proof::Passed), "P1: the pair as read back authenticates")
     }
@@ -132,7 +132,7 @@ impl Ground<'_> {
                 must(*listed == BTreeSet::from([old.clone()]), "P4: the old key is the only one")?;
                 must(self.known.keys.as_ref().is_some_and(|keys| keys.ids() == *listed), "the list is the fresh one")?;
                 must(self.status(old) == Some(KeyStatus::Active), "nothing switched off is enabled by a new key")?;
-                must(self.places_show(PlaceShows::Old), "P2: every place is as it was planned")?;
+                must(self.places_show(PlaceContent::Old), "P2: every place is as it was planned")?;
                 must(rotation.creates < 5, "at most five creates")?;
                 let day = Duration::from_secs(24 * 3600);
                 let rare = rotation.created_last.is_none_or(|last| self.waited(last, day));
@@ -154,16 +154,17 @@ impl Ground<'_> {
                     !made.old_may_land || made.fenced.is_some_and(|until| until <= self.now),
                     "P1: nothing undoes it",
                 )?;
-                must(!self.any_place_shows(PlaceShows::Foreign), "P2: nobody else's value is overwritten")?;
-                must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
+                must(!self.any_place_shows(PlaceContent::Foreign), "P2: nobody else's value is overwritten")?;
+                must(!self.any_place_shows(PlaceContent::Unreadable), "every place was read")
             }
             Intent::RestoreOld => {
-                let whole = [PlaceShows::New, PlaceShows::Torn].into_iter().any(|shows| self.any_place_shows(shows));
+                let whole =
+                    [PlaceContent::New, PlaceContent::Torn].into_iter().any(|shows| self.any_place_shows(shows));
                 must(self.hand.old_values || !whole, "the old values are in memory, or stand there but for the id")?;
                 must(self.status(old) == Some(KeyStatus::Active), "P1: the old key works")?;
-                must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read")
+                must(!self.any_place_shows(PlaceContent::Unreadable), "every place was read")
             }
-            Intent::FenceStore => must(!self.any_place_shows(PlaceShows::Unreadable), "every place was read"),
+            Intent::FenceStore => must(!self.any_place_shows(PlaceContent::Unreadable), "every place was read"),
             Intent::WriteSink { sink, key, asked_at, until } => self.sink_may_take(*sink, key, *asked_at, *until),
             Intent::DeactivateOld => {
                 self.old_may_go()?;
@@ -175,8 +176,8 @@ impl Ground<'_> {
             }
             Intent::DeleteOld => self.old_may_be_deleted(phase),
             Intent::ReactivateOld => must(
-                self.any_place_shows(PlaceShows::Old)
-                    || self.any_place_shows(PlaceShows::Torn)
+                self.any_place_shows(PlaceContent::Old)
+                    || self.any_place_shows(PlaceContent::Torn)
                     || rotation.reactivate_asked
                     || rotation.abort_asked
                     || !self.known.copies.is_empty(),
@@ -247,7 +248,7 @@ impl Ground<'_> {
         must(self.nobody_names(id), "P3: no entry names it")?;
         let fenced = made.fenced.is_some_and(|until| until <= self.now);
         match (&made.claim, phase) {
-            (Claim::Evidence, _) => {
+            (Provenance::Inferred, _) => {
                 must(fenced, "P3: the fence")?;
                 must(made.deactivated.is_some_and(|since| self.has_settled(since)), "P2: inactive for `settle`")?;
                 must(rotation.named.contains(id) || self.never_used(id), "P2: nobody uses it")?;
@@ -255,7 +256,7 @@ impl Ground<'_> {
                 let active = self.status(id) == Some(KeyStatus::Active);
                 must(!active || rotation.named.contains(id), "P2: nobody made it active again")
             }
-            (Claim::Acknowledged { .. }, Phase::StoredNew { .. }) => {
+            (Provenance::Acknowledged { .. }, Phase::StoredNew { .. }) => {
                 must(fenced, "P3: the fence")?;
                 must(rotation.abort_asked && then == AfterDiscard::Abort, "a person asked for it")?;
                 let has_old = |sink: &SinkState| match &sink.acknowledged {
@@ -264,13 +265,16 @@ impl Ground<'_> {
                 };
                 must(rotation.sinks.iter().all(|sink| sink.left || has_old(sink)), "P1: no sink holds the new pair")?;
                 must(self.sinks_are_quiet(), "P1: nothing lands in a sink after the rotation is over")?;
-                must(self.places_show(PlaceShows::Old), "P1: every place holds the old pair again")?;
+                must(self.places_show(PlaceContent::Old), "P1: every place holds the old pair again")?;
                 must(self.status(&rotation.opened.old_key) == Some(KeyStatus::Active), "P1: the old key works")?;
                 must(!rotation.old_delete_may_land || self.outlived_a_request(), "P1: it will not vanish")
             }
-            (Claim::Acknowledged { .. }, Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. }) => {
+            (
+                Provenance::Acknowledged { .. },
+                Phase::Opened | Phase::CreatedNew { .. } | Phase::DeactivatedOld { .. },
+            ) => {
                 must(fenced || (self.hand.new_secret && !made.write_may_land), "P3: the fence")?;
-                for shows in [PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Unreadable] {
+                for shows in [PlaceContent::New, PlaceContent::Torn, PlaceContent::IdOnly, PlaceContent::Unreadable] {
                     must(!self.any_place_shows(shows), "P1: no place holds the new pair, nor may")?;
                 }
                 Ok(())
@@ -301,7 +305,7 @@ impl Ground<'_> {
                 | Outcome::Fenced { .. }
                 | Outcome::SinkAcknowledged { .. } => Err("only a reply shows that"),
                 Outcome::FoundCreated { key } => self.bears_the_marks(key),
-                Outcome::Stored { .. } => must(self.places_show(PlaceShows::New), "every place holds the new pair"),
+                Outcome::Stored { .. } => must(self.places_show(PlaceContent::New), "every place holds the new pair"),
                 Outcome::OldDeactivated { .. } => inactive(old),
                 Outcome::OldReactivated { .. } => must(status(old) == Some(KeyStatus::Active), "it is active"),
                 Outcome::OldDeleted => absent(old),
@@ -339,7 +343,7 @@ impl Ground<'_> {
             }
             Event::PlacesAdded { places, .. } => {
                 let stored = matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
-                must(stored && self.places_show(PlaceShows::New), "every place before holds the new pair")?;
+                must(stored && self.places_show(PlaceContent::New), "every place before holds the new pair")?;
                 must(status(old) == Some(KeyStatus::Active), "the copies work until then")?;
                 let seen = |place: &Place| self.known.copies.iter().any(|copy| copy.place == *place);
                 must(places.iter().all(seen), "each was seen to hold the old pair")

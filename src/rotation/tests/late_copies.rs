@@ -2,12 +2,12 @@
 
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceShows};
+use crate::rotation::known::{KeyStatus, PlaceContent};
 use crate::rotation::plan::Step;
 
 /// A pair in an environment of its own.
 pub(super) fn copy() -> Place {
-    let spot = |entry: &str| Spot { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
+    let spot = |entry: &str| FieldRef { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
     let store = StoreName::new("sqlite:store.db").expect("valid");
     Place { store, id: spot("other/prod/ID"), secret: spot("other/prod/SECRET") }
 }
@@ -17,14 +17,14 @@ impl World {
     pub(super) fn follow(&mut self, rotation: &Rotation, event: &Event) {
         if let Event::PlacesAdded { places, .. } = event {
             self.copies.retain(|copy| !places.contains(copy));
-            self.places.extend(places.iter().map(|_| PlaceShows::Old));
+            self.places.extend(places.iter().map(|_| PlaceContent::Old));
         }
         if let Event::PlacesLeft { places } = event {
             let places_now = rotation.opened.places.iter().zip(std::mem::take(&mut self.places));
             for (place, shows) in places_now {
                 match (places.contains(place), shows) {
                     (false, shows) => self.places.push(shows),
-                    (true, PlaceShows::Old) => self.copies.push(place.clone()),
+                    (true, PlaceContent::Old) => self.copies.push(place.clone()),
                     (true, _) => {}
                 }
             }
@@ -35,7 +35,7 @@ impl World {
 /// A rotation whose new pair is stored, and the world it is in.
 fn stored(policy: &Policy) -> (Rotation, World) {
     let mut rotation = settled(Phase::Opened, policy);
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     let is_stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, is_stored), None);
     world.told.clear();
@@ -43,7 +43,7 @@ fn stored(policy: &Policy) -> (Rotation, World) {
 }
 
 fn acts(world: &World) -> Vec<Intent> {
-    let act = |(_, step): &(i64, Step)| if let Step::Act(intent) = step { Some(intent.clone()) } else { None };
+    let act = |(_, step): &(i64, Step)| if let Step::Execute(intent) = step { Some(intent.clone()) } else { None };
     world.told.iter().filter_map(act).collect()
 }
 
@@ -60,7 +60,7 @@ fn a_late_copy_gets_the_new_pair_and_then_the_old_key_goes() {
         let (mut rotation, mut world) = stored(&policy);
         world.copies = vec![copy()];
         assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld), "{policy:?}");
-        assert_eq!(world.places, [PlaceShows::New; 2]);
+        assert_eq!(world.places, [PlaceContent::New; 2]);
         let acts = acts(&world);
         assert_eq!(acts.first(), Some(&Intent::StoreNew), "{acts:?}");
         assert_eq!(acts.last(), Some(&Intent::DeleteOld));
@@ -87,7 +87,7 @@ fn a_copy_that_comes_in_the_quarantine_works_again_until_it_has_the_pair() {
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
     let expected = [Intent::ReactivateOld, Intent::StoreNew, Intent::DeactivateOld, Intent::DeleteOld];
     assert_eq!(acts(&world), expected);
-    assert_eq!(world.places, [PlaceShows::New; 2]);
+    assert_eq!(world.places, [PlaceContent::New; 2]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_crash_or_a_lost_reply_while_the_copy_is_written_changes_nothing_of_that() {
         world.faults = BTreeMap::from([(world.effects, fault)]);
         world.copies = vec![copy()];
         assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld), "{fault:?}");
-        assert_eq!(world.places, [PlaceShows::New; 2]);
+        assert_eq!(world.places, [PlaceContent::New; 2]);
         assert!(!acts(&world).contains(&Intent::RestoreOld), "{fault:?}");
     }
 }
@@ -108,11 +108,11 @@ fn a_copy_that_does_not_take_the_pair_blocks_as_it_did() {
         let (mut rotation, mut world) = stored(&Policy::default());
         world.faults = (0..3).map(|more| (world.effects + more, Fault::Refused(kind))).collect();
         world.copies = vec![copy()];
-        let Left::Blocked(Reason::StillNamed { key: named, .. }) = world.drive(&mut rotation) else {
+        let Left::Blocked(BlockReason::StillNamed { key: named, .. }) = world.drive(&mut rotation) else {
             panic!("{kind:?}: {:?}", rotation.standing)
         };
         assert_eq!((named, world.status(&key(OLD))), (key(OLD), Some(KeyStatus::Active)));
-        assert_eq!(world.places, [PlaceShows::New], "what was stored stays so");
+        assert_eq!(world.places, [PlaceContent::New], "what was stored stays so");
         assert_eq!(rotation.opened.places.len(), 1);
         // An operator changes the entry.
         world.copies.clear();
@@ -124,25 +124,25 @@ fn a_copy_that_does_not_take_the_pair_blocks_as_it_did() {
 fn what_an_operator_puts_back_while_a_copy_waits_is_not_overwritten() {
     let (mut rotation, mut world) = stored(&Policy::default());
     until_added(&mut rotation, &mut world);
-    world.places[0] = PlaceShows::Old;
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::Reverted { .. })), "{rotation:?}");
-    world.places[0] = PlaceShows::Foreign;
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::SomebodyWrote { .. })), "{rotation:?}");
+    world.places[0] = PlaceContent::Old;
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::Reverted { .. })), "{rotation:?}");
+    world.places[0] = PlaceContent::Foreign;
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::SomebodyWrote { .. })), "{rotation:?}");
     assert!(acts(&world).is_empty(), "{:?}", acts(&world));
     // And the old pair everywhere is a way back.
-    world.places.fill(PlaceShows::Old);
-    rotation = apply(&rotation, &Event::Asked(Asked::Abort)).expect("open");
+    world.places.fill(PlaceContent::Old);
+    rotation = apply(&rotation, &Event::Asked(OperatorRequest::Abort)).expect("open");
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
-    assert_eq!(world.places, [PlaceShows::Old; 2]);
+    assert_eq!(world.places, [PlaceContent::Old; 2]);
 }
 
 #[test]
 fn a_copy_that_somebody_else_changes_is_no_place_any_more() {
     let (mut rotation, mut world) = stored(&Policy::default());
     until_added(&mut rotation, &mut world);
-    world.places[1] = PlaceShows::Foreign;
+    world.places[1] = PlaceContent::Foreign;
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
-    assert_eq!(world.places, [PlaceShows::New]);
+    assert_eq!(world.places, [PlaceContent::New]);
     assert_eq!(rotation.left_out, [copy()]);
 }
 
@@ -150,7 +150,7 @@ fn a_copy_that_somebody_else_changes_is_no_place_any_more() {
 fn one_that_somebody_gave_the_new_pair_is_as_good_as_written() {
     let (mut rotation, mut world) = stored(&Policy::default());
     until_added(&mut rotation, &mut world);
-    world.places[1] = PlaceShows::New;
+    world.places[1] = PlaceContent::New;
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
     assert_eq!(rotation.opened.places.len(), 2);
 }
@@ -160,6 +160,6 @@ fn a_copy_of_a_key_that_an_operator_switched_off_is_left_alone() {
     let (mut rotation, mut world) = stored(&Policy::default());
     world.set(&key(OLD), KeyStatus::Inactive);
     world.copies = vec![copy()];
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::StillNamed { .. })), "{rotation:?}");
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::StillNamed { .. })), "{rotation:?}");
     assert!(acts(&world).is_empty());
 }

@@ -28,19 +28,19 @@ use std::time::Duration;
 use super::apply::apply;
 use super::denied::{Denied, Operation};
 use super::effect::{AfterDiscard, Intent};
-use super::event::{Asked, Ending, Event, NotDone, OldPair, Opened, Outcome};
+use super::event::{Ending, Event, NotDone, OldPair, Opened, OperatorRequest, Outcome};
 use super::failure::{Refusal, RefusalKind};
-use super::known::Hand;
+use super::known::InMemoryFacts;
 use super::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, SinkName, StoreIdentity, StoreName, UserName,
 };
 use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
-use super::reason::Reason;
+use super::reason::BlockReason;
 use super::secret::{Fingerprint, SecretKey};
 use super::sink::{Acknowledged, Follower, SinkState};
-use super::standing::{Claim, Made, Phase, Probe, Rotation, Standing};
-use super::watched::Watched;
-use crate::discovery::{Location, Place, Spot};
+use super::standing::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
+use super::watched::LostCreate;
+use crate::discovery::{FieldRef, Location, Place};
 
 pub(super) const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
 pub(super) const NEW: &str = "AKIANEWNEWNEWNEWNEW0";
@@ -75,13 +75,13 @@ pub(super) fn fingerprint() -> Fingerprint {
     SecretKey::new(NEW_SECRET.to_owned()).fingerprint(id()).expect("it is like AWS's")
 }
 
-pub(super) fn empty_hand() -> Hand {
-    Hand { new_secret: false, old_values: false, call_timeout: Duration::from_secs(30) }
+pub(super) fn empty_hand() -> InMemoryFacts {
+    InMemoryFacts { new_secret: false, old_values: false, call_timeout: Duration::from_secs(30) }
 }
 
 pub(super) fn opened(policy: Policy) -> Opened {
     let store = StoreName::new("sqlite:store.db").expect("valid");
-    let spot = |entry: &str| Spot { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
+    let spot = |entry: &str| FieldRef { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
     Opened {
         campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0002)),
         account: AccountId::new("123456789012").expect("valid"),
@@ -155,17 +155,18 @@ pub(super) fn policies() -> Vec<Policy> {
 }
 
 pub(super) fn phases() -> Vec<Phase> {
-    let acknowledged = Made::new(key(NEW), Claim::Acknowledged { fingerprint: fingerprint() });
-    let evidence = Made::new(key(NEW), Claim::Evidence);
+    let acknowledged = NewKeyState::new(key(NEW), Provenance::Acknowledged { fingerprint: fingerprint() });
+    let evidence = NewKeyState::new(key(NEW), Provenance::Inferred);
     let mut phases = vec![Phase::Opened];
     for fenced in [None, Some(at(FENCED_AT))] {
         for write_may_land in [false, true] {
-            phases.push(Phase::CreatedNew { made: Made { fenced, write_may_land, ..acknowledged.clone() } });
+            phases.push(Phase::CreatedNew { made: NewKeyState { fenced, write_may_land, ..acknowledged.clone() } });
         }
         for deactivated in [None, Some(at(NEW_DEACTIVATED_AT))] {
-            phases.push(Phase::CreatedNew { made: Made { fenced, deactivated, ..evidence.clone() } });
+            phases.push(Phase::CreatedNew { made: NewKeyState { fenced, deactivated, ..evidence.clone() } });
         }
-        phases.push(Phase::StoredNew { made: Made { fenced, ..acknowledged.clone() }, stored_at: at(STORED_AT) });
+        phases
+            .push(Phase::StoredNew { made: NewKeyState { fenced, ..acknowledged.clone() }, stored_at: at(STORED_AT) });
     }
     phases.push(Phase::DeactivatedOld {
         made: acknowledged,
@@ -226,35 +227,35 @@ pub(super) fn denied(operation: Operation) -> Denied {
     Denied::of_key(&Rotation::open(id(), opened(Policy::default())), operation, &key(OLD), "no")
 }
 
-fn denied_reason() -> Reason {
+fn denied_reason() -> BlockReason {
     let denied = denied(Operation::DeleteAccessKey);
-    Reason::AccessDenied { denied, state: "text".to_owned(), finish: false, once_a_day: false }
+    BlockReason::AccessDenied { denied, state: "text".to_owned(), finish: false, once_a_day: false }
 }
 
-pub(super) fn reasons() -> Vec<Reason> {
+pub(super) fn reasons() -> Vec<BlockReason> {
     let texts = || vec!["app/prod/ID".to_owned()];
     let (new, old) = (key(NEW), key(OLD));
     let text = || "text".to_owned();
     vec![
-        Reason::SpareKey { key: key(STRANGER), described: text() },
-        Reason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
-        Reason::SomebodyWrote { places: texts() },
-        Reason::Reverted { places: texts() },
-        Reason::OldKeyGone { key: old.clone(), places: texts() },
-        Reason::StillNamed { key: old.clone(), entries: texts() },
-        Reason::Unreadable { entries: texts() },
-        Reason::NewKeyNotActive { key: new.clone(), seen: text() },
-        Reason::NewKeyGone { key: new.clone() },
-        Reason::NewKeyDiscarded { key: new.clone() },
-        Reason::StoredPairFails { key: new.clone(), answer: text() },
-        Reason::WrongIdentity { key: new, answer: text() },
-        Reason::OldKeyReactivated { key: old.clone() },
-        Reason::OldKeyNotActive { key: old, seen: text() },
-        Reason::TooManyCreates,
-        Reason::CannotAbort { places: texts() },
+        BlockReason::SpareKey { key: key(STRANGER), described: text() },
+        BlockReason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
+        BlockReason::SomebodyWrote { places: texts() },
+        BlockReason::Reverted { places: texts() },
+        BlockReason::OldKeyGone { key: old.clone(), places: texts() },
+        BlockReason::StillNamed { key: old.clone(), entries: texts() },
+        BlockReason::Unreadable { entries: texts() },
+        BlockReason::NewKeyNotActive { key: new.clone(), seen: text() },
+        BlockReason::NewKeyGone { key: new.clone() },
+        BlockReason::NewKeyDiscarded { key: new.clone() },
+        BlockReason::StoredPairFails { key: new.clone(), answer: text() },
+        BlockReason::WrongIdentity { key: new, answer: text() },
+        BlockReason::OldKeyReactivated { key: old.clone() },
+        BlockReason::OldKeyNotActive { key: old, seen: text() },
+        BlockReason::TooManyCreates,
+        BlockReason::CannotAbort { places: texts() },
         denied_reason(),
-        Reason::StillInUse { key: key(OLD), at: at(10), service: "s3".to_owned(), region: "eu-west-1".to_owned() },
-        Reason::UserNotFound {
+        BlockReason::StillInUse { key: key(OLD), at: at(10), service: "s3".to_owned(), region: "eu-west-1".to_owned() },
+        BlockReason::UserNotFound {
             user: UserName::new("app/prod").expect("valid"),
             keys: vec![key(OLD), key(NEW)],
             why: text(),
@@ -280,9 +281,9 @@ pub(super) fn events() -> Vec<Event> {
         Event::Renamed { user: UserName::new("another/name").expect("valid") },
         Event::PlacesAdded { places: vec![late_copies::copy()], stores: opened(Policy::default()).stores },
         Event::PlacesLeft { places: vec![late_copies::copy()] },
-        asked(Asked::Abort),
-        asked(Asked::ReactivateOld),
-        asked(Asked::LeaveSink { sink: follower().sink }),
+        asked(OperatorRequest::Abort),
+        asked(OperatorRequest::ReactivateOld),
+        asked(OperatorRequest::LeaveSink { sink: follower().sink }),
         Event::LateKeySeen { key: key(STRANGER) },
         Event::Deferred { why: "not now".to_owned(), until: None },
         Event::Deferred { why: "not yet".to_owned(), until: Some(at(10)) },
@@ -303,8 +304,8 @@ pub(super) fn events() -> Vec<Event> {
         .map(refused),
     );
     for id in [OLD, NEW, STRANGER] {
-        events.push(asked(Asked::DeleteKey { key: key(id) }));
-        events.push(asked(Asked::KeepKey { key: key(id) }));
+        events.push(asked(OperatorRequest::DeleteKey { key: key(id) }));
+        events.push(asked(OperatorRequest::KeepKey { key: key(id) }));
     }
     events.extend(intents().into_iter().map(Event::Intended));
     events.extend(outcomes().into_iter().map(Event::Done));
@@ -319,7 +320,7 @@ pub(super) fn settled(phase: Phase, policy: &Policy) -> Rotation {
         rotation.attempts = 1;
         rotation.new_key = Some(made.key.clone());
     }
-    rotation.standing = Standing::Settled { phase };
+    rotation.standing = State::Settled { phase };
     rotation
 }
 
@@ -327,7 +328,7 @@ pub(super) fn in_doubt(settled: &Rotation, intent: &Intent) -> Option<Rotation> 
     apply(settled, &Event::Intended(intent.clone())).ok()
 }
 
-pub(super) fn blocked(rotation: &Rotation, reason: Reason) -> Rotation {
+pub(super) fn blocked(rotation: &Rotation, reason: BlockReason) -> Rotation {
     apply(rotation, &Event::Blocked(reason)).expect("whatever is open may be blocked")
 }
 
@@ -349,47 +350,47 @@ pub(super) type Record = fn(&mut Rotation);
 
 /// What else may be on record, one thing at a time.
 pub(super) fn records() -> Vec<(&'static str, Record)> {
-    fn change_made(rotation: &mut Rotation, change: fn(&mut Made)) {
+    fn change_made(rotation: &mut Rotation, change: fn(&mut NewKeyState)) {
         match &mut rotation.standing {
-            Standing::Settled { phase: Phase::CreatedNew { made } | Phase::StoredNew { made, .. } } => change(made),
-            Standing::Settled { phase: Phase::Opened | Phase::DeactivatedOld { .. } }
-            | Standing::InDoubt { .. }
-            | Standing::Blocked { .. }
-            | Standing::Closed { .. } => {}
+            State::Settled { phase: Phase::CreatedNew { made } | Phase::StoredNew { made, .. } } => change(made),
+            State::Settled { phase: Phase::Opened | Phase::DeactivatedOld { .. } }
+            | State::InDoubt { .. }
+            | State::Blocked { .. }
+            | State::Closed { .. } => {}
         }
     }
-    fn say(rotation: &mut Rotation, asked: Asked) {
+    fn say(rotation: &mut Rotation, asked: OperatorRequest) {
         *rotation = apply(rotation, &Event::Asked(asked)).expect("a person may say anything");
     }
     fn follow(rotation: &mut Rotation, state: SinkState) {
-        if let Standing::Settled { phase: Phase::StoredNew { .. } } = &rotation.standing {
+        if let State::Settled { phase: Phase::StoredNew { .. } } = &rotation.standing {
             *rotation = followed(rotation, state);
         }
     }
     fn follow_and_abort(rotation: &mut Rotation, state: SinkState) {
         follow(rotation, state);
-        say(rotation, Asked::Abort);
+        say(rotation, OperatorRequest::Abort);
     }
     vec![
         ("nothing", |_| {}),
-        ("abort asked", |rotation| say(rotation, Asked::Abort)),
-        ("reactivation asked", |rotation| say(rotation, Asked::ReactivateOld)),
+        ("abort asked", |rotation| say(rotation, OperatorRequest::Abort)),
+        ("reactivation asked", |rotation| say(rotation, OperatorRequest::ReactivateOld)),
         ("reactivated by somebody", |rotation| rotation.reactivated = true),
         ("a lost delete of the old key", |rotation| rotation.old_delete_may_land = true),
         ("abort asked after a lost delete of the old key", |rotation| {
             rotation.old_delete_may_land = true;
-            say(rotation, Asked::Abort);
+            say(rotation, OperatorRequest::Abort);
         }),
         ("a lost delete of the new key", |rotation| change_made(rotation, |made| made.discard_may_land = true)),
         ("a lost write of the new pair", |rotation| change_made(rotation, |made| made.write_may_land = true)),
         ("a lost write of the old pair", |rotation| {
             change_made(rotation, |made| made.old_may_land = true);
         }),
-        ("old key named", |rotation| say(rotation, Asked::DeleteKey { key: key(OLD) })),
-        ("new key named", |rotation| say(rotation, Asked::DeleteKey { key: key(NEW) })),
-        ("stranger named", |rotation| say(rotation, Asked::DeleteKey { key: key(STRANGER) })),
-        ("new key kept", |rotation| say(rotation, Asked::KeepKey { key: key(NEW) })),
-        ("stranger kept", |rotation| say(rotation, Asked::KeepKey { key: key(STRANGER) })),
+        ("old key named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(OLD) })),
+        ("new key named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(NEW) })),
+        ("stranger named", |rotation| say(rotation, OperatorRequest::DeleteKey { key: key(STRANGER) })),
+        ("new key kept", |rotation| say(rotation, OperatorRequest::KeepKey { key: key(NEW) })),
+        ("stranger kept", |rotation| say(rotation, OperatorRequest::KeepKey { key: key(STRANGER) })),
         ("five creates", |rotation| rotation.creates = 5),
         ("three refused writes", |rotation| rotation.refused_writes = 3),
         ("two denied writes", |rotation| rotation.denied_writes = 2),
@@ -407,7 +408,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("the user given up", |rotation| rotation.user_given_up = true),
         ("a rewrite whose end was not heard", |rotation| rotation.probe = Some(Probe::Lost)),
         ("a watched create", |rotation| {
-            rotation.watched = vec![Watched {
+            rotation.watched = vec![LostCreate {
                 listed: BTreeSet::from([key(OLD)]),
                 asked_at: at(ASKED_AT),
                 give_up_at: at(TIMED_OUT_AT),

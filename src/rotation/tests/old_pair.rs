@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::rotation::event::UsedBefore;
-use crate::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen};
+use crate::rotation::known::{
+    KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
+};
 use crate::rotation::name::UserId;
 use crate::rotation::plan::{Step, plan};
 
@@ -25,18 +27,18 @@ pub(super) fn proven() -> OldPair {
 fn step_after(old_pair: OldPair, last: KeyUse) -> Step {
     let overlap = Duration::from_secs(OVERLAP.unsigned_abs());
     let policy = Policy { overlap, still_in_use: StillInUse::Wait, ..Policy::default() };
-    let made = Made::new(key(NEW), Claim::Acknowledged { fingerprint: fingerprint() });
+    let made = NewKeyState::new(key(NEW), Provenance::Acknowledged { fingerprint: fingerprint() });
     let mut rotation = settled(Phase::StoredNew { made, stored_at: at(STORED_AT) }, &policy);
     rotation.opened.old_pair = old_pair;
     let now = at(STORED_AT + OVERLAP);
     let listed = |id: &str| KeySeen { id: key(id), status: KeyStatus::Active, created: at(0) };
-    let known = Known {
+    let known = Observed {
         keys: Some(KeysSeen { at: now, keys: Some(vec![listed(OLD), listed(NEW)]) }),
-        places: Some(PlacesSeen { places: vec![("one".to_owned(), PlaceShows::New)] }),
+        places: Some(PlacesSeen { places: vec![("one".to_owned(), PlaceContent::New)] }),
         scan: Some(ScanSeen { named: BTreeMap::from([(key(OLD), Vec::new())]), unreadable: Vec::new() }),
         stored_pair: Some(Proof::Passed),
         last_used: BTreeMap::from([(key(OLD), Some(last))]),
-        ..Known::default()
+        ..Observed::default()
     };
     plan(&rotation, empty_hand(), &known, now)
 }
@@ -45,9 +47,9 @@ fn step_after(old_pair: OldPair, last: KeyUse) -> Step {
 fn a_proof_of_rotators_own_is_no_use_of_the_old_key() {
     let proven = |before| OldPair { last_used: Some(before), proofs: vec![at(STORED_AT - 5)], ..OldPair::default() };
     let proof = || used(STORED_AT + 30, "sts");
-    assert_eq!(step_after(proven(UsedBefore::Never), proof()), Step::Act(Intent::DeleteOld));
+    assert_eq!(step_after(proven(UsedBefore::Never), proof()), Step::Execute(Intent::DeleteOld));
     let before = UsedBefore::Last(used(STORED_AT - 20, "s3"));
-    assert_eq!(step_after(proven(before.clone()), proof()), Step::Act(Intent::DeleteOld));
+    assert_eq!(step_after(proven(before.clone()), proof()), Step::Execute(Intent::DeleteOld));
 
     let waits = |step: &Step| matches!(step, Step::Wait { .. });
     for (what, step) in [

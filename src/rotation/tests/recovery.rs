@@ -5,8 +5,10 @@ mod put_back;
 mod renamed;
 
 use super::*;
-use crate::rotation::known::{KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, ScanSeen};
-use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::known::{
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, ScanSeen,
+};
+use crate::rotation::plan::{Query, Step, plan};
 
 /// `settle` and the second that AWS's dates may leave out.
 const SETTLE: i64 = 61;
@@ -14,8 +16,8 @@ const SETTLE: i64 = 61;
 /// A rotation in doubt, and what is seen of the world.
 struct Story {
     rotation: Rotation,
-    hand: Hand,
-    known: Known,
+    hand: InMemoryFacts,
+    known: Observed,
     now: i64,
 }
 
@@ -23,7 +25,7 @@ struct Story {
 fn in_doubt_over(phase: usize, intent: &Intent) -> Story {
     let settled = settled(phases()[phase].clone(), &Policy::default());
     let rotation = in_doubt(&settled, intent).expect("it may be intended there");
-    Story { rotation, hand: empty_hand(), known: Known::default(), now: 10_000 }
+    Story { rotation, hand: empty_hand(), known: Observed::default(), now: 10_000 }
 }
 
 fn create_in_doubt() -> Story {
@@ -66,7 +68,7 @@ impl Story {
 
     /// The first look was noted; the second shows the same.
     fn again_at(mut self, now: i64) -> Self {
-        let Step::Note(look @ Event::LookedOnce { .. }) = self.step() else {
+        let Step::Record(look @ Event::LookedOnce { .. }) = self.step() else {
             panic!("no first look: {:?}", self.step())
         };
         self.rotation = apply(&self.rotation, &look).expect("legal");
@@ -75,7 +77,7 @@ impl Story {
         self
     }
 
-    fn places(mut self, shows: &[PlaceShows]) -> Self {
+    fn places(mut self, shows: &[PlaceContent]) -> Self {
         let places = shows.iter().enumerate().map(|(number, shows)| (format!("place {number}"), *shows)).collect();
         self.known.places = Some(PlacesSeen { places });
         self
@@ -98,7 +100,7 @@ impl Story {
     }
 
     fn hand(mut self, new_secret: bool, old_values: bool) -> Self {
-        self.hand = Hand { new_secret, old_values, ..self.hand };
+        self.hand = InMemoryFacts { new_secret, old_values, ..self.hand };
         self
     }
 
@@ -107,7 +109,7 @@ impl Story {
     }
 
     fn concludes(&self, event: &Event) {
-        assert_eq!(self.step(), Step::Note(event.clone()));
+        assert_eq!(self.step(), Step::Record(event.clone()));
         apply(&self.rotation, event).expect("the table allows it");
     }
 
@@ -117,11 +119,11 @@ impl Story {
     }
 
     fn looks_again(&self) {
-        assert!(matches!(self.step(), Step::Note(Event::LookedOnce { .. })), "{:?}", self.step());
+        assert!(matches!(self.step(), Step::Record(Event::LookedOnce { .. })), "{:?}", self.step());
     }
 
     fn is_blocked(&self, name: &str) {
-        let Step::Note(Event::Blocked(reason)) = self.step() else { panic!("no block: {:?}", self.step()) };
+        let Step::Record(Event::Blocked(reason)) = self.step() else { panic!("no block: {:?}", self.step()) };
         assert_eq!(reason.name(), name);
     }
 }
@@ -164,7 +166,7 @@ mod create_new {
     fn its_late_child_is_told_and_never_taken() {
         let story = create_in_doubt().listed(40, &[OLD_KEY]).again_at(101);
         let mut late = Story { rotation: apply(&story.rotation, &not_done()).expect("legal"), ..story };
-        late.known = Known::default();
+        late.known = Observed::default();
         late = late.listed(600, &[OLD_KEY, new_key(590)]).again_at(600 + SETTLE);
         let told = Event::LateKeySeen { key: key(NEW) };
         late.concludes(&told);
@@ -175,9 +177,9 @@ mod create_new {
     #[test]
     fn the_reply_was_lost_and_the_key_bears_every_mark() {
         let story = found();
-        assert_eq!(story.step(), Step::Look(Look::LastUsed(key(NEW))));
+        assert_eq!(story.step(), Step::Observe(Query::LastUsed(key(NEW))));
         let story = story.last_used(NEW, None);
-        assert_eq!(story.step(), Step::Look(Look::Scan(key(NEW))));
+        assert_eq!(story.step(), Step::Observe(Query::Scan(key(NEW))));
         story.named_by(NEW, &[]).concludes(&Event::Done(Outcome::FoundCreated { key: key(NEW) }));
     }
 
@@ -195,7 +197,7 @@ mod create_new {
         }
         for created in [-2, TIMED_OUT_AT + 60] {
             let story = create_in_doubt().listed(10_000, &[OLD_KEY, new_key(created)]).again_at(11_000);
-            assert_eq!(story.step(), Step::Look(Look::LastUsed(key(NEW))), "inside the window");
+            assert_eq!(story.step(), Step::Observe(Query::LastUsed(key(NEW))), "inside the window");
         }
     }
 
@@ -222,7 +224,9 @@ mod create_new {
 
     #[test]
     fn a_person_has_spoken_for_the_strangers_key() {
-        for asked in [Asked::KeepKey { key: key(STRANGER) }, Asked::DeleteKey { key: key(STRANGER) }] {
+        for asked in
+            [OperatorRequest::KeepKey { key: key(STRANGER) }, OperatorRequest::DeleteKey { key: key(STRANGER) }]
+        {
             let mut story = create_in_doubt();
             story.rotation = apply(&story.rotation, &Event::Asked(asked)).expect("open");
             let story = story.listed(10_000, &[OLD_KEY, (STRANGER, KeyStatus::Active, 5)]).again_at(11_000);
@@ -244,7 +248,7 @@ mod create_new {
 }
 
 mod store_new {
-    use PlaceShows::{Foreign, New, Old, Torn, Unreadable};
+    use PlaceContent::{Foreign, New, Old, Torn, Unreadable};
 
     use super::*;
 
@@ -254,7 +258,7 @@ mod store_new {
 
     #[test]
     fn the_store_is_down() {
-        assert!(matches!(story().places(&[New, Unreadable]).step(), Step::Later { .. }));
+        assert!(matches!(story().places(&[New, Unreadable]).step(), Step::Retry { .. }));
     }
 
     #[test]
@@ -277,7 +281,7 @@ mod store_new {
         // The secret is lost: the fence, then a look, then the discard.
         let rotation = apply(&story.rotation, &not_done()).expect("legal");
         let story = Story { rotation, ..story };
-        assert_eq!(story.step(), Step::Act(Intent::FenceStore));
+        assert_eq!(story.step(), Step::Execute(Intent::FenceStore));
     }
 
     #[test]
@@ -290,9 +294,9 @@ mod store_new {
         let story = story().hand(true, true).places(&[New, Foreign]);
         story.concludes(&not_done());
         let story = Story { rotation: apply(&story.rotation, &not_done()).expect("legal"), ..story };
-        assert_eq!(story.step(), Step::Look(Look::Keys), "the old key has to work still");
+        assert_eq!(story.step(), Step::Observe(Query::Keys), "the old key has to work still");
         let story = story.listed(10_000, &[OLD_KEY, new_key(5)]);
-        assert_eq!(story.step(), Step::Act(Intent::RestoreOld));
+        assert_eq!(story.step(), Step::Execute(Intent::RestoreOld));
     }
 
     #[test]
@@ -305,7 +309,7 @@ mod store_new {
             rotation = apply(&rotation, &event).expect("legal");
         }
         let story = Story { rotation, ..story }.listed(10_000, &[OLD_KEY, new_key(5)]).named_by(NEW, &[]);
-        let Step::Act(Intent::DiscardNew { then: AfterDiscard::Abort, why, .. }) = story.step() else {
+        let Step::Execute(Intent::DiscardNew { then: AfterDiscard::Abort, why, .. }) = story.step() else {
             panic!("{:?}", story.step())
         };
         assert!(why.contains("place 1"), "{why}");
@@ -314,10 +318,10 @@ mod store_new {
 
 #[test]
 fn killed_while_the_old_pair_was_put_back() {
-    use PlaceShows::{New, Old, Unreadable};
+    use PlaceContent::{New, Old, Unreadable};
     let story = || in_doubt_over(1, &Intent::RestoreOld).hand(true, false);
     story().places(&[Old, New]).concludes(&not_done());
-    assert!(matches!(story().places(&[Old, Unreadable]).step(), Step::Later { .. }));
+    assert!(matches!(story().places(&[Old, Unreadable]).step(), Step::Retry { .. }));
 }
 
 #[test]
@@ -412,7 +416,7 @@ fn the_key_was_not_deleted_and_its_ground_is_proved_afresh() {
         let story = in_doubt_over(phase, &intent).listed(10_000, &keys);
         story.concludes(&not_done());
         let rotation = apply(&story.rotation, &not_done()).expect("legal");
-        let afresh = plan(&rotation, empty_hand(), &Known::default(), at(10_000));
-        assert!(!matches!(afresh, Step::Act(Intent::DeleteOld | Intent::DiscardNew { .. })), "{afresh:?}");
+        let afresh = plan(&rotation, empty_hand(), &Observed::default(), at(10_000));
+        assert!(!matches!(afresh, Step::Execute(Intent::DeleteOld | Intent::DiscardNew { .. })), "{afresh:?}");
     }
 }

@@ -4,8 +4,8 @@
 use super::endings::{ask, check_ending, obey, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::PlaceShows;
-use crate::rotation::plan::{Look, Step};
+use crate::rotation::known::PlaceContent;
+use crate::rotation::plan::{Query, Step};
 
 /// As the engine does at the second refusal.
 impl World {
@@ -15,13 +15,13 @@ impl World {
         Left::Blocked(reason)
     }
 
-    pub(super) fn refused_look(&self, rotation: &Rotation, look: &Look) -> Option<Denied> {
+    pub(super) fn refused_look(&self, rotation: &Rotation, look: &Query) -> Option<Denied> {
         let denied = match look {
-            Look::Keys => Denied::of_user(rotation, Operation::ListAccessKeys, "no"),
-            Look::LastUsed(key) => Denied::of_key(rotation, Operation::GetAccessKeyLastUsed, key, "no"),
+            Query::Keys => Denied::of_user(rotation, Operation::ListAccessKeys, "no"),
+            Query::LastUsed(key) => Denied::of_key(rotation, Operation::GetAccessKeyLastUsed, key, "no"),
             // A refusal is one of its answers.
-            Look::Owner(_) => return None,
-            Look::Places | Look::Scan(_) | Look::NewPair | Look::StoredPair => return None,
+            Query::Owner(_) => return None,
+            Query::Places | Query::Scan(_) | Query::NewPair | Query::StoredPair => return None,
         };
         self.denied.contains(denied.operation.name()).then_some(denied)
     }
@@ -72,11 +72,11 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
         for missing in all {
             for lost in [None, Some(0)] {
                 let mut rotation = Rotation::open(id(), opened(policy.clone()));
-                let mut world = World::new(&[PlaceShows::Old]);
+                let mut world = World::new(&[PlaceContent::Old]);
                 world.denied = BTreeSet::from([missing.name()]);
                 world.faults = lost.map(|effect| (effect, Fault::LostAfter)).into_iter().collect();
                 for _ in 0..3 {
-                    if let Left::Blocked(reason @ Reason::AccessDenied { .. }) = world.drive(&mut rotation) {
+                    if let Left::Blocked(reason @ BlockReason::AccessDenied { .. }) = world.drive(&mut rotation) {
                         met.insert((missing.name(), rotation.standing.name()));
                         let is_lock = missing == Operation::LockStore;
                         let (code, words) =
@@ -115,9 +115,9 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
 fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
     for policy in policies() {
         let mut rotation = Rotation::open(id(), opened(policy.clone()));
-        let mut world = World::new(&[PlaceShows::Old]);
+        let mut world = World::new(&[PlaceContent::Old]);
         world.denied = BTreeSet::from([Operation::DeleteAccessKey.name()]);
-        let Left::Blocked(Reason::AccessDenied { denied, .. }) = world.drive(&mut rotation) else {
+        let Left::Blocked(BlockReason::AccessDenied { denied, .. }) = world.drive(&mut rotation) else {
             panic!("{world:#?}")
         };
         assert_eq!(denied.key, Some(key(OLD)));
@@ -127,15 +127,17 @@ fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
     }
     // The same for a new key that is given up.
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     world.denied = BTreeSet::from([Operation::DeleteAccessKey.name(), Operation::GetCallerIdentity.name()]);
-    let Left::Blocked(Reason::AccessDenied { denied, .. }) = world.drive(&mut rotation) else { panic!("{world:#?}") };
+    let Left::Blocked(BlockReason::AccessDenied { denied, .. }) = world.drive(&mut rotation) else {
+        panic!("{world:#?}")
+    };
     let made = denied.key.expect("the new key");
     world.keys.as_mut().expect("a user").remove(&made);
     (world.in_hand, world.old_values) = (false, false);
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::AccessDenied { .. })));
     assert_eq!((rotation.standing.name(), rotation.creates), ("opened", 1), "and no second one is made");
-    ask(&mut rotation, Asked::Abort);
+    ask(&mut rotation, OperatorRequest::Abort);
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
 }
 
@@ -144,7 +146,7 @@ fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
 #[test]
 fn a_refusal_of_an_effect_in_each_of_several_runs_counts() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     let stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, stored), None);
     let refused = |rotation: &mut Rotation, intent: Intent| {
@@ -167,13 +169,13 @@ fn a_refusal_of_an_effect_in_each_of_several_runs_counts() {
 #[test]
 fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_there() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     world.denied = BTreeSet::from([Operation::GetCallerIdentity.name()]);
     for day in 1..=3 {
-        assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+        assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::AccessDenied { .. })));
         assert_eq!(rotation.creates, day);
         world.now += 24 * 3600 - 300;
-        assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+        assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::AccessDenied { .. })));
         assert_eq!(rotation.creates, day, "not before the day is over");
         world.now += 600;
     }
@@ -185,7 +187,7 @@ fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_the
 #[test]
 fn a_lock_that_is_held_for_the_writes_alone_costs_two_keys_and_then_one_a_day() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     let is_made = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
     for (hours, keys) in [(0, 1), (0, 2), (0, 2), (12, 2), (13, 3), (1, 3)] {
         world.now += hours * 3600;
@@ -204,7 +206,7 @@ fn a_lock_that_is_held_for_the_writes_alone_costs_two_keys_and_then_one_a_day() 
 #[test]
 fn a_lock_that_was_free_at_the_create_counts_anew() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     let locked = Denied::of_write(&rotation, "held").by_a_lock();
     let reason = rotation.blocked_for(locked.clone());
     world.note(&mut rotation, Event::Blocked(reason));
@@ -221,13 +223,13 @@ fn a_rewrite_that_was_lost_before_a_new_key_is_made_is_fenced_off() {
     // In one entry: of several, some might be rewritten in each run.
     let place = &mut rotation.opened.places[0];
     place.secret = place.id.clone();
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     world.denied = BTreeSet::from([Operation::WriteStore.name()]);
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(Reason::AccessDenied { .. })));
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::AccessDenied { .. })));
     world.denied.clear();
     world.faults = BTreeMap::from([(world.effects, Fault::LostBefore)]);
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
-    let fences = world.told.iter().filter(|(_, step)| *step == Step::Act(Intent::FenceStore)).count();
+    let fences = world.told.iter().filter(|(_, step)| *step == Step::Execute(Intent::FenceStore)).count();
     assert!(fences >= 3, "refused, lost, and heard: {fences}");
 }
 
@@ -238,9 +240,9 @@ fn a_service_that_goes_on_using_the_old_key_is_named_after_the_time_that_the_pol
     let patience = i64::try_from(policy.still_in_use_for.as_secs()).expect("short");
     for finish in [false, true] {
         let mut rotation = Rotation::open(id(), opened(policy.clone()));
-        let mut world = World { used_without_end: true, ..World::new(&[PlaceShows::Old]) };
+        let mut world = World { used_without_end: true, ..World::new(&[PlaceContent::Old]) };
         let began = world.now;
-        let Left::Blocked(reason @ Reason::StillInUse { .. }) = world.drive(&mut rotation) else {
+        let Left::Blocked(reason @ BlockReason::StillInUse { .. }) = world.drive(&mut rotation) else {
             panic!("{world:#?}")
         };
         let waited = world.now - began;

@@ -3,7 +3,7 @@
 use super::endings::{ask, check_ending};
 use super::world::{Left, World};
 use super::*;
-use crate::rotation::known::{KeyOwner, PlaceShows};
+use crate::rotation::known::{KeyOwner, PlaceContent};
 use crate::rotation::plan::Step;
 
 impl World {
@@ -46,7 +46,7 @@ fn moments() -> Vec<fn(&Rotation) -> bool> {
     vec![
         |_| true,
         |rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })),
-        |rotation| matches!(rotation.standing, Standing::Settled { phase: Phase::StoredNew { .. } }),
+        |rotation| matches!(rotation.standing, State::Settled { phase: Phase::StoredNew { .. } }),
         |rotation| matches!(rotation.standing.phase(), Some(Phase::DeactivatedOld { .. })),
     ]
 }
@@ -60,22 +60,22 @@ fn a_rotation_goes_on_under_the_users_new_name() {
     for enough in moments() {
         for name_is_taken in [false, true] {
             let mut rotation = Rotation::open(id(), opened(long_waits()));
-            let mut world = World::new(&[PlaceShows::Old]);
+            let mut world = World::new(&[PlaceContent::Old]);
             assert_eq!(world.drive_until(&mut rotation, enough), None);
             world.renamed(name_is_taken);
             assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld), "{world:#?}");
             check_ending(Ending::DeletedOld, &rotation, &world);
             assert_eq!(rotation.opened.user, world.user);
-            let renames = |(_, step): &&(i64, Step)| matches!(step, Step::Note(Event::Renamed { .. }));
+            let renames = |(_, step): &&(i64, Step)| matches!(step, Step::Record(Event::Renamed { .. }));
             assert_eq!(world.told.iter().filter(renames).count(), 1, "{world:#?}");
         }
     }
 }
 
 /// Stands before the question what became of the user.
-fn not_found(enough: fn(&Rotation) -> bool) -> (Rotation, World, Reason) {
+fn not_found(enough: fn(&Rotation) -> bool) -> (Rotation, World, BlockReason) {
     let mut rotation = Rotation::open(id(), opened(long_waits()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     assert_eq!(world.drive_until(&mut rotation, enough), None);
     world.renamed(false);
     world.denied = BTreeSet::from([Operation::GetAccessKeyLastUsed.name()]);
@@ -100,10 +100,10 @@ fn where_the_question_is_refused_an_operator_says_what_became_of_the_user() {
         let (mut rotation, mut world, reason) = not_found(enough);
         world.keys = None;
         let word = match reason.command(rotation.id) {
-            command if command.ends_with("--finish") => Asked::DeleteKey { key: key(OLD) },
+            command if command.ends_with("--finish") => OperatorRequest::DeleteKey { key: key(OLD) },
             command => {
                 assert_eq!(command, format!("rotator abort {}", rotation.id));
-                Asked::Abort
+                OperatorRequest::Abort
             }
         };
         ask(&mut rotation, word);
@@ -116,16 +116,16 @@ fn where_the_question_is_refused_an_operator_says_what_became_of_the_user() {
 #[test]
 fn a_word_from_before_the_user_was_missing_is_no_answer() {
     let mut rotation = Rotation::open(id(), opened(long_waits()));
-    let mut world = World::new(&[PlaceShows::Old]);
+    let mut world = World::new(&[PlaceContent::Old]);
     let stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, stored), None);
-    ask(&mut rotation, Asked::DeleteKey { key: key(OLD) });
+    ask(&mut rotation, OperatorRequest::DeleteKey { key: key(OLD) });
     world.renamed(false);
     world.denied = BTreeSet::from([Operation::GetAccessKeyLastUsed.name()]);
     let left = world.drive(&mut rotation);
-    assert!(matches!(left, Left::Blocked(Reason::UserNotFound { stored: true, .. })), "{left:?}");
+    assert!(matches!(left, Left::Blocked(BlockReason::UserNotFound { stored: true, .. })), "{left:?}");
     // The name is found again: what was said of the missing user is forgotten.
-    ask(&mut rotation, Asked::DeleteKey { key: key(OLD) });
+    ask(&mut rotation, OperatorRequest::DeleteKey { key: key(OLD) });
     assert!(rotation.user_given_up);
     world.denied.clear();
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));

@@ -3,21 +3,21 @@
 use super::endings::{check_ending, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::PlaceShows;
+use crate::rotation::known::PlaceContent;
 use crate::rotation::plan::Step;
 
 fn begin(policy: &Policy) -> (Rotation, World) {
     let rotation = Rotation::open(id(), Opened { sinks: vec![follower()], ..opened(policy.clone()) });
-    (rotation, World { sinks: vec![key(OLD)], ..World::new(&[PlaceShows::Old]) })
+    (rotation, World { sinks: vec![key(OLD)], ..World::new(&[PlaceContent::Old]) })
 }
 
-fn say(rotation: &mut Rotation, asked: Asked) {
+fn say(rotation: &mut Rotation, asked: OperatorRequest) {
     *rotation = apply(rotation, &Event::Asked(asked)).expect("it is open");
 }
 
 fn writes(world: &World) -> Vec<(i64, AccessKeyId)> {
     let written = |(at, step): &(i64, Step)| {
-        if let Step::Act(Intent::WriteSink { key, .. }) = step { Some((*at, key.clone())) } else { None }
+        if let Step::Execute(Intent::WriteSink { key, .. }) = step { Some((*at, key.clone())) } else { None }
     };
     world.told.iter().filter_map(written).collect()
 }
@@ -29,11 +29,11 @@ fn a_sink_that_takes_nothing_keeps_both_keys_until_a_person_says_not_to_wait() {
     assert!(matches!(world.drive(&mut rotation), Left::Failing(_)));
     assert_eq!(rotation.standing.name(), "stored-new");
     assert_eq!(world.keys.as_ref().map(BTreeMap::len), Some(2), "nothing of the old key goes");
-    say(&mut rotation, Asked::LeaveSink { sink: SinkName::new("another").expect("valid") });
+    say(&mut rotation, OperatorRequest::LeaveSink { sink: SinkName::new("another").expect("valid") });
     assert!(!rotation.sinks[0].left, "it is another sink");
     assert!(matches!(world.drive(&mut rotation), Left::Failing(_)));
     world.faults.clear();
-    say(&mut rotation, Asked::LeaveSink { sink: follower().sink });
+    say(&mut rotation, OperatorRequest::LeaveSink { sink: follower().sink });
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
     assert_eq!(world.sinks, [key(OLD)], "and nobody wrote it");
 }
@@ -60,8 +60,8 @@ fn an_abort_brings_the_old_pair_back_and_waits_for_what_may_land() {
         let sent_something = |rotation: &Rotation| !rotation.sinks[0].is_untouched();
         assert_eq!(world.drive_until(&mut rotation, sent_something), None);
         let sent = world.now;
-        world.places.fill(PlaceShows::Old);
-        say(&mut rotation, Asked::Abort);
+        world.places.fill(PlaceContent::Old);
+        say(&mut rotation, OperatorRequest::Abort);
         let (ending, met) = to_the_end(&mut rotation, &mut world, true);
         assert_eq!((ending, met.len()), (Ending::Aborted, 0), "{lost:?}");
         check_ending(ending, &rotation, &world);
@@ -76,12 +76,12 @@ fn a_change_of_mind_brings_the_new_pair_again() {
     let policy = Policy { overlap: LONG, ..Policy::default() };
     let (mut rotation, mut world) = begin(&policy);
     assert_eq!(world.drive_until(&mut rotation, |rotation| rotation.sinks[0].acknowledged.is_some()), None);
-    world.places.fill(PlaceShows::Old);
-    say(&mut rotation, Asked::Abort);
+    world.places.fill(PlaceContent::Old);
+    say(&mut rotation, OperatorRequest::Abort);
     assert_eq!(world.drive_until(&mut rotation, |rotation| rotation.sinks[0].has(&key(OLD))), None);
     assert_eq!(world.sinks, [key(OLD)]);
-    world.places.fill(PlaceShows::New);
-    say(&mut rotation, Asked::DeleteKey { key: key(OLD) });
+    world.places.fill(PlaceContent::New);
+    say(&mut rotation, OperatorRequest::DeleteKey { key: key(OLD) });
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
     check_ending(Ending::DeletedOld, &rotation, &world);
 }

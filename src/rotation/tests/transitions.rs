@@ -11,23 +11,22 @@ fn standings() -> Vec<Rotation> {
     for phase in phases() {
         let settled = settled(phase.clone(), &Policy::default());
         for intent in intents() {
-            let standing = Standing::InDoubt { phase: phase.clone(), intent: intent.clone() };
+            let standing = State::InDoubt { phase: phase.clone(), intent: intent.clone() };
             rotations.push(Rotation { standing, ..settled.clone() });
             // `apply` never reads the reason.
             for reason in reasons().into_iter().take(1) {
-                let standing = Standing::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason };
+                let standing = State::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason };
                 rotations.push(Rotation { standing, ..settled.clone() });
             }
         }
         for reason in reasons() {
-            let standing = Standing::Blocked { phase: phase.clone(), intent: None, reason };
+            let standing = State::Blocked { phase: phase.clone(), intent: None, reason };
             rotations.push(Rotation { standing, ..settled.clone() });
         }
         rotations.push(settled);
     }
     for ending in [Ending::DeletedOld, Ending::Aborted, Ending::Gone] {
-        rotations
-            .push(Rotation { standing: Standing::Closed { ending }, ..settled(Phase::Opened, &Policy::default()) });
+        rotations.push(Rotation { standing: State::Closed { ending }, ..settled(Phase::Opened, &Policy::default()) });
     }
     rotations
 }
@@ -49,15 +48,15 @@ fn may_follow(rotation: &Rotation, event: &Event) -> bool {
         | Event::LookedOnce { .. }
         | Event::Renamed { .. }
         | Event::Blocked(_) => open,
-        Event::Unblocked => matches!(rotation.standing, Standing::Blocked { .. }),
-        Event::NotDone(_) | Event::Done(_) => matches!(rotation.standing, Standing::InDoubt { .. }),
+        Event::Unblocked => matches!(rotation.standing, State::Blocked { .. }),
+        Event::NotDone(_) | Event::Done(_) => matches!(rotation.standing, State::InDoubt { .. }),
         Event::Intended(_)
         | Event::Disowned { .. }
         | Event::Withheld(_)
         | Event::PlacesAdded { .. }
         | Event::PlacesLeft { .. }
         | Event::Ended { .. } => {
-            matches!(rotation.standing, Standing::Settled { .. })
+            matches!(rotation.standing, State::Settled { .. })
         }
     }
 }
@@ -176,7 +175,7 @@ fn some_effects_are_never_intended_whatever_was_proved() {
 #[test]
 fn each_intent_has_its_own_outcomes() {
     for rotation in unblocked(&Policy::default()) {
-        let Standing::InDoubt { intent, .. } = &rotation.standing else { continue };
+        let State::InDoubt { intent, .. } = &rotation.standing else { continue };
         for outcome in outcomes() {
             let fits = match (intent, &outcome) {
                 (Intent::CreateNew { .. }, Outcome::Created { .. } | Outcome::FoundCreated { .. }) => true,
@@ -197,12 +196,15 @@ fn the_last_word_of_a_person_counts() {
     let stored = settled(phases()[5].clone(), &Policy::default());
     assert!(matches!(stored.standing.phase(), Some(Phase::StoredNew { .. })));
     let say = |rotation: &Rotation, asked| apply(rotation, &Event::Asked(asked)).expect("open");
-    let abort = say(&stored, Asked::Abort);
-    let delete = say(&abort, Asked::DeleteKey { key: key(OLD) });
+    let abort = say(&stored, OperatorRequest::Abort);
+    let delete = say(&abort, OperatorRequest::DeleteKey { key: key(OLD) });
     assert!(!delete.abort_asked && delete.named.contains(&key(OLD)));
-    let abort = say(&delete, Asked::Abort);
+    let abort = say(&delete, OperatorRequest::Abort);
     assert!(abort.abort_asked && abort.named.is_empty());
-    let keep = say(&say(&stored, Asked::DeleteKey { key: key(STRANGER) }), Asked::KeepKey { key: key(STRANGER) });
+    let keep = say(
+        &say(&stored, OperatorRequest::DeleteKey { key: key(STRANGER) }),
+        OperatorRequest::KeepKey { key: key(STRANGER) },
+    );
     assert!(keep.named.is_empty() && keep.kept.contains(&key(STRANGER)));
 }
 
@@ -210,7 +212,7 @@ fn the_last_word_of_a_person_counts() {
 fn two_named_keys_are_both_remembered() {
     let rotation = settled(Phase::Opened, &Policy::default());
     let rotation = [NEW, STRANGER].iter().fold(rotation, |rotation, id| {
-        apply(&rotation, &Event::Asked(Asked::DeleteKey { key: key(id) })).expect("open")
+        apply(&rotation, &Event::Asked(OperatorRequest::DeleteKey { key: key(id) })).expect("open")
     });
     assert_eq!(rotation.named, BTreeSet::from([key(NEW), key(STRANGER)]));
 }
@@ -237,7 +239,7 @@ fn a_write_that_was_refused_needs_no_fence_and_one_that_was_lost_does() {
 #[test]
 fn a_journal_in_which_a_lost_write_was_not_fenced_still_replays() {
     let mut stored = settled(phases()[5].clone(), &Policy::default());
-    if let Standing::Settled { phase: Phase::StoredNew { made, .. } } = &mut stored.standing {
+    if let State::Settled { phase: Phase::StoredNew { made, .. } } = &mut stored.standing {
         (made.write_may_land, made.fenced) = (true, None);
     }
     assert!(stored.made().is_some_and(|made| made.write_may_land));

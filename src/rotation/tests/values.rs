@@ -1,16 +1,16 @@
 //! Small truths that the floors above rely on, and the guards of `apply`, each by itself.
 
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceShows, PlacesSeen};
+use crate::rotation::known::{KeyStatus, PlaceContent, PlacesSeen};
 
-fn created(claim: Claim, change: impl FnOnce(&mut Made)) -> Rotation {
-    let mut made = Made::new(key(NEW), claim);
+fn created(claim: Provenance, change: impl FnOnce(&mut NewKeyState)) -> Rotation {
+    let mut made = NewKeyState::new(key(NEW), claim);
     change(&mut made);
     settled(Phase::CreatedNew { made }, &Policy::default())
 }
 
-fn acknowledged() -> Claim {
-    Claim::Acknowledged { fingerprint: fingerprint() }
+fn acknowledged() -> Provenance {
+    Provenance::Acknowledged { fingerprint: fingerprint() }
 }
 
 fn discard() -> Event {
@@ -20,7 +20,7 @@ fn discard() -> Event {
 #[test]
 fn a_key_on_evidence_goes_only_inactive_and_after_a_fence() {
     for (deactivated, fenced) in [(false, false), (true, false), (false, true), (true, true)] {
-        let rotation = created(Claim::Evidence, |made| {
+        let rotation = created(Provenance::Inferred, |made| {
             made.deactivated = deactivated.then(|| at(NEW_DEACTIVATED_AT));
             made.fenced = fenced.then(|| at(FENCED_AT));
         });
@@ -68,7 +68,7 @@ fn a_sink_acknowledges_what_it_was_sent() {
 #[test]
 fn the_key_that_a_person_named_is_the_one_that_was_deleted() {
     let settled = settled(Phase::Opened, &Policy::default());
-    let named = apply(&settled, &Event::Asked(Asked::DeleteKey { key: key(STRANGER) })).expect("open");
+    let named = apply(&settled, &Event::Asked(OperatorRequest::DeleteKey { key: key(STRANGER) })).expect("open");
     let sent = in_doubt(&named, &Intent::DeleteNamed { key: key(STRANGER) }).expect("it may be deleted");
     for (id, fits) in [(STRANGER, true), (NEW, false), (OLD, false)] {
         let done = Event::Done(Outcome::NamedDeleted { key: key(id) });
@@ -93,7 +93,7 @@ fn a_key_whose_fate_is_known_is_nobodys_late_child() {
         rotation.watched.iter().any(|attempt| attempt.may_have_made(&key(STRANGER), at(TIMED_OUT_AT)))
     };
     assert!(may_be_its_child(&lost));
-    let kept = Event::Asked(Asked::KeepKey { key: key(STRANGER) });
+    let kept = Event::Asked(OperatorRequest::KeepKey { key: key(STRANGER) });
     assert!(!may_be_its_child(&apply(&lost, &kept).expect("open")));
 }
 
@@ -104,7 +104,7 @@ fn a_rotation_gave_up_where_it_ended_aborted_and_nobody_asked_for_it() {
             let mut rotation = settled(Phase::Opened, &Policy::default());
             assert!(!rotation.gave_up(), "it is open");
             rotation.abort_asked = asked;
-            rotation.standing = Standing::Closed { ending };
+            rotation.standing = State::Closed { ending };
             assert_eq!(rotation.gave_up(), ending == Ending::Aborted && !asked, "{ending:?} {asked}");
         }
     }
@@ -142,25 +142,25 @@ fn nothing_is_waited_for_at_a_sink_that_a_person_left() {
 
 #[test]
 fn a_block_is_the_same_whatever_the_words_of_aws() {
-    let fails = |id: &str, answer: &str| Reason::StoredPairFails { key: key(id), answer: answer.to_owned() };
+    let fails = |id: &str, answer: &str| BlockReason::StoredPairFails { key: key(id), answer: answer.to_owned() };
     assert!(fails(NEW, "request 1").is_again(&fails(NEW, "request 2")));
     assert!(!fails(NEW, "request 1").is_again(&fails(OLD, "request 1")));
-    assert!(!fails(NEW, "no").is_again(&Reason::WrongIdentity { key: key(NEW), answer: "no".to_owned() }));
-    assert!(Reason::TooManyCreates.is_again(&Reason::TooManyCreates));
+    assert!(!fails(NEW, "no").is_again(&BlockReason::WrongIdentity { key: key(NEW), answer: "no".to_owned() }));
+    assert!(BlockReason::TooManyCreates.is_again(&BlockReason::TooManyCreates));
 }
 
 #[test]
 fn a_blocks_message_names_every_key() {
     let keys = vec![key(NEW), key(STRANGER)];
-    let message = Reason::UnclaimedKeys { keys, why: "nobody knows".to_owned() }.message();
+    let message = BlockReason::UnclaimedKeys { keys, why: "nobody knows".to_owned() }.message();
     assert!(message.contains(&format!("{NEW}, {STRANGER}")), "{message}");
 }
 
 #[test]
 fn places_that_show_something_else_are_named() {
-    let places = vec![("a".to_owned(), PlaceShows::Old), ("b".to_owned(), PlaceShows::New)];
+    let places = vec![("a".to_owned(), PlaceContent::Old), ("b".to_owned(), PlaceContent::New)];
     let seen = PlacesSeen { places };
-    assert_eq!(seen.which_not(PlaceShows::Old), ["b"]);
+    assert_eq!(seen.which_not(PlaceContent::Old), ["b"]);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::rotation::known::{
-    Hand, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, LateCopy, PlaceShows, PlacesSeen, Proof,
+    InMemoryFacts, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof,
 };
-use crate::rotation::plan::{Look, Step, plan};
+use crate::rotation::plan::{Query, Step, plan};
 
 /// More steps than these no visit needs.
 const MOST_STEPS: usize = 300;
@@ -37,7 +37,7 @@ pub(super) struct World {
     /// `None`: there is no such user.
     pub keys: Option<BTreeMap<AccessKeyId, (KeyStatus, i64)>>,
     pub used: BTreeMap<AccessKeyId, i64>,
-    pub places: Vec<PlaceShows>,
+    pub places: Vec<PlaceContent>,
     /// What each sink holds.
     pub sinks: Vec<AccessKeyId>,
     /// Writes of sinks that nobody heard the end of: which sink, whose pair, until when each may land.
@@ -72,12 +72,12 @@ pub(super) struct World {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Left {
     Closed(Ending),
-    Blocked(Reason),
+    Blocked(BlockReason),
     Failing(String),
 }
 
 impl World {
-    pub(super) fn new(places: &[PlaceShows]) -> Self {
+    pub(super) fn new(places: &[PlaceContent]) -> Self {
         Self {
             now: 10_000,
             user: opened(Policy::default()).user,
@@ -114,24 +114,24 @@ impl World {
         }
     }
 
-    fn any(&self, shows: PlaceShows) -> bool {
+    fn any(&self, shows: PlaceContent) -> bool {
         self.places.contains(&shows)
     }
 
     /// P1, as far as whole pairs go.
     fn every_place_works(&self, made: Option<&AccessKeyId>) -> bool {
         self.places.iter().all(|shows| match shows {
-            PlaceShows::Old => self.status(&key(OLD)) == Some(KeyStatus::Active),
-            PlaceShows::New => made.is_some_and(|made| self.status(made) == Some(KeyStatus::Active)),
-            PlaceShows::Torn | PlaceShows::IdOnly | PlaceShows::Foreign | PlaceShows::Unreadable => true,
+            PlaceContent::Old => self.status(&key(OLD)) == Some(KeyStatus::Active),
+            PlaceContent::New => made.is_some_and(|made| self.status(made) == Some(KeyStatus::Active)),
+            PlaceContent::Torn | PlaceContent::IdOnly | PlaceContent::Foreign | PlaceContent::Unreadable => true,
         })
     }
 
     fn names(&self, id: &AccessKeyId, made: Option<&AccessKeyId>) -> Vec<String> {
         let in_place = self.places.iter().any(|shows| match shows {
-            PlaceShows::Old | PlaceShows::Torn => *id == key(OLD),
-            PlaceShows::New | PlaceShows::IdOnly => Some(id) == made,
-            PlaceShows::Foreign | PlaceShows::Unreadable => false,
+            PlaceContent::Old | PlaceContent::Torn => *id == key(OLD),
+            PlaceContent::New | PlaceContent::IdOnly => Some(id) == made,
+            PlaceContent::Foreign | PlaceContent::Unreadable => false,
         });
         let here = in_place.then(|| "app/prod/ID".to_owned());
         let copy = *id == key(OLD) && !self.copies.is_empty();
@@ -145,7 +145,7 @@ impl World {
 
     /// The same, until it has gone far enough.
     pub(super) fn drive_until(&mut self, rotation: &mut Rotation, enough: impl Fn(&Rotation) -> bool) -> Option<Left> {
-        let mut known = Known::default();
+        let mut known = Observed::default();
         let mut failures = 0;
         for _ in 0..MOST_STEPS {
             if enough(rotation) {
@@ -153,40 +153,40 @@ impl World {
             }
             self.in_hand &= is_acknowledged(rotation);
             let call_timeout = Duration::from_secs(30);
-            let hand = Hand { new_secret: self.in_hand, old_values: self.old_values, call_timeout };
+            let hand = InMemoryFacts { new_secret: self.in_hand, old_values: self.old_values, call_timeout };
             let step = plan(rotation, hand, &known, at(self.now));
             self.told.push((self.now, step.clone()));
             match step {
-                Step::Rest => match &rotation.standing {
-                    Standing::Closed { ending } => return Some(Left::Closed(*ending)),
-                    Standing::Blocked { reason, .. } => return Some(Left::Blocked(reason.clone())),
-                    Standing::Settled { .. } | Standing::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),
+                Step::Idle => match &rotation.standing {
+                    State::Closed { ending } => return Some(Left::Closed(*ending)),
+                    State::Blocked { reason, .. } => return Some(Left::Blocked(reason.clone())),
+                    State::Settled { .. } | State::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),
                 },
-                Step::Look(look) => match self.refused_look(rotation, &look) {
+                Step::Observe(look) => match self.refused_look(rotation, &look) {
                     // As the engine, at the second refusal.
                     Some(denied) => return Some(self.block(rotation, denied)),
                     None => self.look(rotation, &look, &mut known),
                 },
-                Step::Note(event) => {
-                    known = Known::default();
+                Step::Record(event) => {
+                    known = Observed::default();
                     self.follow(rotation, &event);
                     *rotation = apply(rotation, &event).unwrap_or_else(|error| panic!("{error} {self:#?}"));
                 }
                 Step::Wait { until, .. } => {
-                    known = Known::default();
+                    known = Observed::default();
                     // Minutes may pass between two runs: what was in memory is gone.
                     self.now = (self.now + 1).max(until.as_unix_seconds() - at(0).as_unix_seconds());
                     self.land();
                 }
-                Step::Later { why } => {
-                    known = Known::default();
+                Step::Retry { why } => {
+                    known = Observed::default();
                     failures += 1;
                     if failures >= MOST_FAILURES {
                         return Some(Left::Failing(why));
                     }
                 }
-                Step::Act(intent) => {
-                    known = Known::default();
+                Step::Execute(intent) => {
+                    known = Observed::default();
                     failures = if self.act(rotation, &intent) { 0 } else { failures + 1 };
                     let create = matches!(intent, Intent::CreateNew { .. });
                     if let Some(denied) = self.heard.take().filter(|_| create || self.is_denied(&intent)) {
@@ -201,10 +201,10 @@ impl World {
         panic!("this never ends: {self:#?}\n{rotation:#?}");
     }
 
-    fn look(&mut self, rotation: &Rotation, look: &Look, known: &mut Known) {
+    fn look(&mut self, rotation: &Rotation, look: &Query, known: &mut Observed) {
         let made = rotation.made().map(|made| &made.key);
         match look {
-            Look::Keys => {
+            Query::Keys => {
                 let seen = |(id, (status, created)): (&AccessKeyId, &(KeyStatus, i64))| KeySeen {
                     id: id.clone(),
                     status: *status,
@@ -217,12 +217,13 @@ impl World {
                 };
                 known.keys = Some(KeysSeen { at: at(self.now), keys });
             }
-            Look::Places => {
-                self.in_hand |= is_acknowledged(rotation) && (self.any(PlaceShows::New) || self.any(PlaceShows::Torn));
+            Query::Places => {
+                self.in_hand |=
+                    is_acknowledged(rotation) && (self.any(PlaceContent::New) || self.any(PlaceContent::Torn));
                 let places = self.places.iter().map(|shows| ("app/prod/ID".to_owned(), *shows)).collect();
                 known.places = Some(PlacesSeen { places });
             }
-            Look::Scan(id) => {
+            Query::Scan(id) => {
                 let scan = known.scan.get_or_insert_default();
                 scan.named.insert(id.clone(), self.names(id, made));
                 if *id == key(OLD) {
@@ -232,7 +233,7 @@ impl World {
                 }
                 scan.unreadable = if self.unreadable { vec!["other/prod/BROKEN".to_owned()] } else { Vec::new() };
             }
-            Look::NewPair | Look::StoredPair => {
+            Query::NewPair | Query::StoredPair => {
                 let active = made.and_then(|made| self.status(made)) == Some(KeyStatus::Active);
                 let proof = match (self.wrong_identity, active) {
                     _ if self.denied.contains(Operation::GetCallerIdentity.name()) => Proof::Denied("no".to_owned()),
@@ -241,9 +242,9 @@ impl World {
                     // Worded anew each time, as AWS does.
                     (_, false) => Proof::TimedOut(format!("request {}: InvalidClientTokenId", self.told.len())),
                 };
-                *(if *look == Look::NewPair { &mut known.new_pair } else { &mut known.stored_pair }) = Some(proof);
+                *(if *look == Query::NewPair { &mut known.new_pair } else { &mut known.stored_pair }) = Some(proof);
             }
-            Look::LastUsed(id) => {
+            Query::LastUsed(id) => {
                 let mut used = self.used.get(id).map(|used| KeyUse::at(at(*used)));
                 if self.used_without_end && *id == key(OLD) {
                     let (service, region) = (Some("s3".to_owned()), Some("eu-west-1".to_owned()));
@@ -251,7 +252,7 @@ impl World {
                 }
                 known.last_used.insert(id.clone(), used);
             }
-            Look::Owner(id) => {
+            Query::Owner(id) => {
                 known.owners.insert(id.clone(), self.owner_of(id));
             }
         }
@@ -279,7 +280,7 @@ impl World {
                 None
             }
             None if self.writes_half && *intent == Intent::StoreNew => {
-                self.places[0] = PlaceShows::New;
+                self.places[0] = PlaceContent::New;
                 self.old_values = true;
                 None
             }
@@ -388,11 +389,11 @@ impl World {
             }
             Intent::StoreNew => {
                 assert!(self.in_hand, "nothing to store");
-                self.replace(&[PlaceShows::Old, PlaceShows::Torn, PlaceShows::IdOnly], PlaceShows::New);
+                self.replace(&[PlaceContent::Old, PlaceContent::Torn, PlaceContent::IdOnly], PlaceContent::New);
                 self.old_values = true;
             }
             Intent::RestoreOld => {
-                self.replace(&[PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly], PlaceShows::Old);
+                self.replace(&[PlaceContent::New, PlaceContent::Torn, PlaceContent::IdOnly], PlaceContent::Old);
             }
             Intent::FenceStore => {}
             Intent::WriteSink { sink, key, .. } => self.sinks[*sink] = key.clone(),
@@ -412,7 +413,7 @@ impl World {
         Ok(Outcome::of_intent(intent, now))
     }
 
-    fn replace(&mut self, from: &[PlaceShows], to: PlaceShows) {
+    fn replace(&mut self, from: &[PlaceContent], to: PlaceContent) {
         for shows in &mut self.places {
             if from.contains(shows) {
                 *shows = to;

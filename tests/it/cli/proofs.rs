@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
-use rotator::journal::store::Which;
+use rotator::journal::store::RotationFilter;
 use rotator::rotation::event::{OldPair, UsedBefore};
 use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn note<'a>(document: &'a Value, id: &str) -> &'a Value {
 
 fn proof_of(bench: &Bench, user: &str) -> OldPair {
     let reader = SqliteJournal::open_read_only(&bench.path("journal.db")).expect("opened").expect("there");
-    let all = reader.summaries(Which::All).expect("read");
+    let all = reader.summaries(RotationFilter::All).expect("read");
     let found = all.into_iter().rfind(|summary| summary.rotation.opened.user.as_str() == user);
     found.expect("a rotation of that user").rotation.opened.old_pair
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use rotator::discovery::{
-    Candidate, Findings, Location, Place, Spot, StoredEntry, discover, names, read_pair, splice_all,
+    Candidate, FieldRef, Findings, Location, Place, StoredEntry, discover, names, read_pair, splice_all,
 };
 use rotator::rotation::name::{AccessKeyId, EntryName};
 use rotator::rotation::secret::{SecretKey, SecretValue};
@@ -70,7 +70,7 @@ fn check_splice(entries: &[StoredEntry], before: &Findings, candidate: &Candidat
     for (name, new) in &written {
         let old_value = value(entries, name).expect("it was there");
         let spots = places.iter().flat_map(|place| [&place.id, &place.secret]).filter(|spot| spot.entry == *name);
-        let spots: Vec<&Spot> = spots.collect();
+        let spots: Vec<&FieldRef> = spots.collect();
         only_the_pair_changed(
             old_value.expose(),
             new.expose(),

@@ -5,9 +5,9 @@ use std::time::Duration;
 use rotator::rotation::denied::ONE_KEY_IN;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::policy::Timestamp;
-use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::{Made, Phase, Probe, Rotation, Standing};
-use rotator::rotation::watched::Watched;
+use rotator::rotation::reason::BlockReason;
+use rotator::rotation::standing::{NewKeyState, Phase, Probe, Rotation, State};
+use rotator::rotation::watched::LostCreate;
 
 use super::machine::at;
 use super::world::LATE;
@@ -15,7 +15,7 @@ use super::world::LATE;
 /// Moves every moment of a rotation into the past.
 pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
     let back = |moment: &mut Timestamp| *moment = moment.minus(by);
-    let made_back = |made: &mut Made| {
+    let made_back = |made: &mut NewKeyState| {
         made.deactivated.iter_mut().for_each(back);
         made.fenced.iter_mut().for_each(back);
     };
@@ -41,17 +41,17 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
         }
     };
     match &mut rotation.standing {
-        Standing::Settled { phase } => phase_back(phase),
-        Standing::InDoubt { phase, intent } => {
+        State::Settled { phase } => phase_back(phase),
+        State::InDoubt { phase, intent } => {
             phase_back(phase);
             intent_back(intent);
         }
-        Standing::Blocked { phase, intent, reason } => {
+        State::Blocked { phase, intent, reason } => {
             phase_back(phase);
             intent.iter_mut().for_each(intent_back);
             reason_back(reason, by);
         }
-        Standing::Closed { .. } => {}
+        State::Closed { .. } => {}
     }
     for attempt in rotation.watched.iter_mut().chain(&mut rotation.refused_create) {
         back(&mut attempt.asked_at);
@@ -75,7 +75,7 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
         *moment = (*moment).max(at(0).minus(wait + stall + Duration::from_secs(1)));
     };
     // A key that it made is listed by then.
-    let is_listed_by_now = |attempt: &Watched| attempt.until() < at(0).minus(stall);
+    let is_listed_by_now = |attempt: &LostCreate| attempt.until() < at(0).minus(stall);
     rotation.refused_create = rotation.refused_create.take().filter(|attempt| !is_listed_by_now(attempt));
     // Only where a right was missing does it count when the last key was made.
     if rotation.withheld.is_none() {
@@ -92,7 +92,7 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
         sink.acknowledged.iter_mut().for_each(|last| since(&mut last.at, policy.overlap));
         sink.may_land.values_mut().for_each(|until| since(until, Duration::ZERO));
     }
-    let (Standing::Settled { phase } | Standing::InDoubt { phase, .. } | Standing::Blocked { phase, .. }) =
+    let (State::Settled { phase } | State::InDoubt { phase, .. } | State::Blocked { phase, .. }) =
         &mut rotation.standing
     else {
         return;
@@ -116,8 +116,8 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
 }
 
 /// The one reason that tells a date.
-fn reason_back(reason: &mut Reason, by: Duration) {
-    if let Reason::SpareKey { described, .. } = reason
+fn reason_back(reason: &mut BlockReason, by: Duration) {
+    if let BlockReason::SpareKey { described, .. } = reason
         && let Some((status, created)) = described.split_once("created ")
     {
         let created: Timestamp = created.parse().expect("a date");

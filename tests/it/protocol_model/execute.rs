@@ -3,11 +3,16 @@
 use super::machine::{Doing, RefusalKindHashed, Reply};
 use super::rights::Call;
 use super::search::Model;
-use super::world::{Actor, By, Pair, Request, State};
+use super::world::{Actor, By, ModelState, Pair, Request};
 
 impl Model {
     /// Executes what a request asks, or the next part of it; `Some`: it is over, with this reply.
-    pub(super) fn execute(&mut self, state: &mut State, request: &mut Request, lags: bool) -> Option<Option<Reply>> {
+    pub(super) fn execute(
+        &mut self,
+        state: &mut ModelState,
+        request: &mut Request,
+        lags: bool,
+    ) -> Option<Option<Reply>> {
         let user = usize::from(request.user);
         let denied = |call: Call| state.users[user].denied & call.bit() != 0;
         let refused = |kind| Some(Some(Reply::Refused(kind)));
@@ -30,7 +35,7 @@ impl Model {
     }
 
     /// A call that changes the keys of the user, or of another of the same name.
-    fn of_keys(&mut self, state: &mut State, request: &Request, other: bool, lags: bool) -> Reply {
+    fn of_keys(&mut self, state: &mut ModelState, request: &Request, other: bool, lags: bool) -> Reply {
         let user = usize::from(request.user);
         let actor = Actor::Rotator(usize::from(request.rotator));
         let alive = |id| state.users[user].find(id).filter(|key| key.active.is_some());
@@ -80,7 +85,7 @@ impl Model {
     }
 
     /// A list that does not show a new key yet, and a change or delete that does not find it.
-    pub(super) fn miss(&mut self, state: &mut State, request: &Request) {
+    pub(super) fn miss(&mut self, state: &mut ModelState, request: &Request) {
         self.hit("a change or delete that does not find a new key", 1);
         if !request.heard {
             return;
@@ -98,7 +103,7 @@ impl Model {
         self.hear(state, request, reply);
     }
 
-    fn write(&mut self, state: &mut State, request: &mut Request) -> Option<Option<Reply>> {
+    fn write(&mut self, state: &mut ModelState, request: &mut Request) -> Option<Option<Reply>> {
         let user = usize::from(request.user);
         if !request.batches.todo.is_empty() {
             let batch = request.batches.todo.remove(0);
@@ -154,7 +159,7 @@ impl Model {
     }
 
     /// What the rotations of a user remember: a bit for each key.
-    pub(super) fn remembered(&self, state: &State, user: usize) -> u64 {
+    pub(super) fn remembered(&self, state: &ModelState, user: usize) -> u64 {
         let rotations = state.works.iter().filter_map(|works| works[user].rotation);
         rotations.map(|rotation| self.machine.facts(rotation).remembered).fold(0, |all, some| all | some)
     }

@@ -3,8 +3,8 @@
 use rotator::rotation::denied::Operation;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::event::Ending;
-use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::{Phase, Rotation, Standing};
+use rotator::rotation::reason::BlockReason;
+use rotator::rotation::standing::{Phase, Rotation, State};
 
 use super::machine::{KeyId, Says, name, number};
 use super::users::name_of;
@@ -63,7 +63,7 @@ impl Facts {
 }
 
 /// The command as it is printed.
-fn command(rotation: &Rotation, reason: &Reason) -> Option<Says> {
+fn command(rotation: &Rotation, reason: &BlockReason) -> Option<Says> {
     let text = reason.command(rotation.id);
     if let Some((_, key)) = text.split_once("--delete-key AKIA") {
         return Some(Says::DeleteKey(key.parse().expect("a key of the model")));
@@ -77,28 +77,28 @@ fn command(rotation: &Rotation, reason: &Reason) -> Option<Says> {
 }
 
 fn block(rotation: &Rotation) -> Option<Block> {
-    let Standing::Blocked { reason, .. } = &rotation.standing else { return None };
+    let State::Blocked { reason, .. } = &rotation.standing else { return None };
     let asks = match reason {
-        Reason::AccessDenied { denied, once_a_day: true, .. } => Asks::RightOnceADay(denied.operation),
-        Reason::AccessDenied { denied, .. } => Asks::Right(denied.operation),
-        Reason::UserNotFound { .. } => Asks::User,
-        Reason::SpareKey { .. }
-        | Reason::UnclaimedKeys { .. }
-        | Reason::SomebodyWrote { .. }
-        | Reason::Reverted { .. }
-        | Reason::OldKeyGone { .. }
-        | Reason::StillNamed { .. }
-        | Reason::Unreadable { .. }
-        | Reason::NewKeyNotActive { .. }
-        | Reason::NewKeyGone { .. }
-        | Reason::NewKeyDiscarded { .. }
-        | Reason::StoredPairFails { .. }
-        | Reason::WrongIdentity { .. }
-        | Reason::OldKeyReactivated { .. }
-        | Reason::OldKeyNotActive { .. }
-        | Reason::TooManyCreates
-        | Reason::CannotAbort { .. }
-        | Reason::StillInUse { .. } => Asks::More,
+        BlockReason::AccessDenied { denied, once_a_day: true, .. } => Asks::RightOnceADay(denied.operation),
+        BlockReason::AccessDenied { denied, .. } => Asks::Right(denied.operation),
+        BlockReason::UserNotFound { .. } => Asks::User,
+        BlockReason::SpareKey { .. }
+        | BlockReason::UnclaimedKeys { .. }
+        | BlockReason::SomebodyWrote { .. }
+        | BlockReason::Reverted { .. }
+        | BlockReason::OldKeyGone { .. }
+        | BlockReason::StillNamed { .. }
+        | BlockReason::Unreadable { .. }
+        | BlockReason::NewKeyNotActive { .. }
+        | BlockReason::NewKeyGone { .. }
+        | BlockReason::NewKeyDiscarded { .. }
+        | BlockReason::StoredPairFails { .. }
+        | BlockReason::WrongIdentity { .. }
+        | BlockReason::OldKeyReactivated { .. }
+        | BlockReason::OldKeyNotActive { .. }
+        | BlockReason::TooManyCreates
+        | BlockReason::CannotAbort { .. }
+        | BlockReason::StillInUse { .. } => Asks::More,
     };
     Some(Block { asks, command: command(rotation, reason) })
 }
@@ -120,8 +120,8 @@ pub(super) fn facts(rotation: &Rotation, text: &str) -> Facts {
         made: made.map(|made| (number(&made.key), made.fingerprint().is_some())),
         phase,
         ending: match rotation.standing {
-            Standing::Closed { ending } => Some(ending),
-            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Blocked { .. } => None,
+            State::Closed { ending } => Some(ending),
+            State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => None,
         },
         creates_in_doubt: matches!(rotation.standing.intent(), Some(Intent::CreateNew { .. })),
         block: block(rotation),

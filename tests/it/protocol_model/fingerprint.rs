@@ -2,13 +2,13 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::world::State;
+use super::world::ModelState;
 
 /// 128 bits of a state: two lanes of SplitMix64, so that two states among millions are not taken for one.
 pub(super) struct Fingerprint(u64, u64);
 
 impl Fingerprint {
-    pub(super) fn of(state: &State) -> u128 {
+    pub(super) fn of(state: &ModelState) -> u128 {
         let mut this = Self(0x9e37_79b9_7f4a_7c15, 0xd134_2543_de82_ef95);
         state.hash(&mut this);
         (u128::from(this.0) << 64) | u128::from(this.1)

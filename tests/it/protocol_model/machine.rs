@@ -7,15 +7,15 @@ use std::time::Duration;
 use rotator::rotation::apply::apply;
 use rotator::rotation::denied::Denied;
 use rotator::rotation::effect::Intent;
-use rotator::rotation::event::{Asked, Event, NotDone, Opened, Outcome};
+use rotator::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
 use rotator::rotation::failure::{Refusal, RefusalKind};
-use rotator::rotation::known::Hand;
+use rotator::rotation::known::InMemoryFacts;
 use rotator::rotation::name::{AccessKeyId, SinkName, StoreIdentity};
-use rotator::rotation::plan::{Look, Step, plan};
+use rotator::rotation::plan::{Query, Step, plan};
 use rotator::rotation::policy::{Policy, Timestamp};
 use rotator::rotation::secret::{Fingerprint, SecretKey};
 use rotator::rotation::sink::Follower;
-use rotator::rotation::standing::{Rotation, Standing};
+use rotator::rotation::standing::{Rotation, State};
 
 use super::dates::{forget_dates, move_back};
 use super::facts::{Facts, facts};
@@ -219,7 +219,7 @@ impl Machine {
     pub(super) fn block(&mut self, rotation: u32, denied: Denied) -> Option<u32> {
         let before = self.rotation(rotation);
         let reason = before.blocked_for(denied);
-        let again = matches!(&before.standing, Standing::Blocked { reason: before, .. } if reason.is_again(before));
+        let again = matches!(&before.standing, State::Blocked { reason: before, .. } if reason.is_again(before));
         (!again).then(|| self.apply(rotation, &Event::Blocked(reason)))
     }
 
@@ -228,10 +228,10 @@ impl Machine {
             return *next;
         }
         let asked = match says {
-            Says::Abort => Asked::Abort,
-            Says::Reactivate => Asked::ReactivateOld,
-            Says::DeleteKey(key) => Asked::DeleteKey { key: name(key) },
-            Says::KeepKey(key) => Asked::KeepKey { key: name(key) },
+            Says::Abort => OperatorRequest::Abort,
+            Says::Reactivate => OperatorRequest::ReactivateOld,
+            Says::DeleteKey(key) => OperatorRequest::DeleteKey { key: name(key) },
+            Says::KeepKey(key) => OperatorRequest::KeepKey { key: name(key) },
         };
         let next = self.apply(rotation, &Event::Asked(asked));
         self.said.insert((rotation, says), next);
@@ -275,7 +275,7 @@ impl Machine {
         if let Some(next) = self.plans.get(&question) {
             return *next;
         }
-        let hand = Hand {
+        let hand = InMemoryFacts {
             new_secret: holds.secret,
             old_values: holds.old_values,
             call_timeout: Duration::from_secs(CALL.unsigned_abs()),
@@ -283,20 +283,20 @@ impl Machine {
         let step = plan(self.rotation(rotation), hand, &known(seen), at(0));
         assert_eq!(step, plan(self.rotation(rotation), hand, &known(seen), at(0)), "`plan` is deterministic");
         let next = match step {
-            Step::Look(look) => Next::Look(match look {
-                Look::Keys => LookAt::Keys,
-                Look::Places => LookAt::Places,
-                Look::Scan(key) => LookAt::Scan(number(&key)),
-                Look::NewPair => LookAt::NewPair,
-                Look::StoredPair => LookAt::StoredPair,
-                Look::LastUsed(key) => LookAt::Used(number(&key)),
-                Look::Owner(key) => LookAt::Owner(number(&key)),
+            Step::Observe(look) => Next::Look(match look {
+                Query::Keys => LookAt::Keys,
+                Query::Places => LookAt::Places,
+                Query::Scan(key) => LookAt::Scan(number(&key)),
+                Query::NewPair => LookAt::NewPair,
+                Query::StoredPair => LookAt::StoredPair,
+                Query::LastUsed(key) => LookAt::Used(number(&key)),
+                Query::Owner(key) => LookAt::Owner(number(&key)),
             }),
-            Step::Act(intent) => self.act(rotation, intent, seen),
-            Step::Note(event) => Next::Note(self.apply(rotation, &event)),
+            Step::Execute(intent) => self.act(rotation, intent, seen),
+            Step::Record(event) => Next::Note(self.apply(rotation, &event)),
             Step::Wait { until, .. } => Next::Wait(until.as_unix_seconds() - at(0).as_unix_seconds()),
-            Step::Later { .. } => Next::Later,
-            Step::Rest => Next::Rest,
+            Step::Retry { .. } => Next::Later,
+            Step::Idle => Next::Rest,
         };
         self.plans.insert(question, next);
         next

@@ -3,11 +3,11 @@
 use super::machine::Doing;
 use super::search::{Model, Move};
 use super::setup::Second;
-use super::world::{At, Pair, Request, State};
+use super::world::{At, ModelState, Pair, Request};
 
 impl Model {
     /// What may happen next: first what happens without a fault, and how much of it there is.
-    pub(super) fn moves(&mut self, state: &State) -> (Vec<Move>, usize) {
+    pub(super) fn moves(&mut self, state: &ModelState) -> (Vec<Move>, usize) {
         let left = state.left;
         let mut moves = Vec::new();
         let mut faults = Vec::new();
@@ -75,7 +75,7 @@ impl Model {
     }
 
     /// What the second rotator and people may begin.
-    fn others(&mut self, state: &State, user: usize, moves: &mut Vec<Move>) {
+    fn others(&mut self, state: &ModelState, user: usize, moves: &mut Vec<Move>) {
         if let Some(second) = state.works.get(1)
             && second[user].at == At::Nothing
         {
@@ -96,14 +96,14 @@ impl Model {
 }
 
 /// A change or delete of a key that lists do not show yet may not find it, either.
-fn is_not_found(state: &State, request: &Request) -> bool {
+fn is_not_found(state: &ModelState, request: &Request) -> bool {
     let (Doing::Status(id, _) | Doing::Delete(id)) = request.doing else { return false };
     let key = state.users[usize::from(request.user)].find(id);
     key.is_some_and(|key| key.active.is_some() && key.listed().is_none())
 }
 
 /// The key that a survey would find due: its pair stands everywhere, and it is the user's only one.
-pub(super) fn due(state: &State, user: usize) -> Option<u8> {
+pub(super) fn due(state: &ModelState, user: usize) -> Option<u8> {
     let world = &state.users[user];
     let Pair { id, .. } = world.places[0];
     let stands = world.places.iter().all(|pair| *pair == Pair { secret: id, id });
@@ -112,7 +112,7 @@ pub(super) fn due(state: &State, user: usize) -> Option<u8> {
 }
 
 /// In how many seconds something is due next.
-pub(super) fn next_moment(state: &State) -> Option<i64> {
+pub(super) fn next_moment(state: &ModelState) -> Option<i64> {
     let mut moments = Vec::new();
     for work in state.works.iter().flatten() {
         if let At::Resting { until: Some(until), .. } = work.at {

@@ -3,7 +3,7 @@
 use super::facts::PhaseIs;
 use super::machine::{KeyId, Says};
 use super::search::Model;
-use super::world::{Actor, At, By, NO_KEY, Pair, State};
+use super::world::{Actor, At, By, ModelState, NO_KEY, Pair};
 
 /// As many as make rotator give up.
 const DENIALS: u8 = 3;
@@ -35,7 +35,7 @@ pub(super) enum Act {
 
 impl Model {
     /// What a person may do here.
-    pub(super) fn acts(&mut self, state: &State, user: usize) -> Vec<Act> {
+    pub(super) fn acts(&mut self, state: &ModelState, user: usize) -> Vec<Act> {
         let world = &state.users[user];
         if !world.exists {
             return Vec::new();
@@ -77,7 +77,7 @@ impl Model {
     }
 
     /// What a person may say of a rotation: the commands need the lock, so nothing is under way.
-    fn words(&mut self, state: &State, rotator: usize, user: usize) -> Vec<Says> {
+    fn words(&mut self, state: &ModelState, rotator: usize, user: usize) -> Vec<Says> {
         let work = &state.works[rotator][user];
         let (Some(rotation), At::Resting { .. }) = (work.rotation, &work.at) else { return Vec::new() };
         let facts = self.machine.facts(rotation).clone();
@@ -98,7 +98,7 @@ impl Model {
         words
     }
 
-    pub(super) fn act(&mut self, state: &mut State, user: usize, act: Act) {
+    pub(super) fn act(&mut self, state: &mut ModelState, user: usize, act: Act) {
         match act {
             Act::CreatesKey { uses } => {
                 let id = state.fresh_id(user, self.remembered(state, user));

@@ -5,7 +5,7 @@ use rotator::rotation::event::Ending;
 use super::facts::{Asks, Facts};
 use super::machine::{Doing, KeyId};
 use super::search::Model;
-use super::world::{NO_KEY, Request, Right, State};
+use super::world::{ModelState, NO_KEY, Request, Right};
 
 impl Model {
     pub(super) fn break_promise(&mut self, which: String) {
@@ -20,7 +20,7 @@ impl Model {
     }
 
     /// An effect was executed, or a part of it; `request` is what is left of it.
-    pub(super) fn check_effect(&mut self, before: &State, after: &mut State, request: &Request) {
+    pub(super) fn check_effect(&mut self, before: &ModelState, after: &mut ModelState, request: &Request) {
         let number = usize::from(request.user);
         let reported = format!("{:?} of rotator {}", request.doing, request.rotator);
         self.check_key(before, after, request, &reported);
@@ -59,7 +59,7 @@ impl Model {
     }
 
     /// P2 and P3: whose key is switched off or deleted, and whether an entry names it.
-    fn check_key(&mut self, before: &State, after: &State, request: &Request, reported: &str) {
+    fn check_key(&mut self, before: &ModelState, after: &ModelState, request: &Request, reported: &str) {
         let number = usize::from(request.user);
         let (was, is) = (&before.users[number], &after.users[number]);
         let (Doing::Delete(id) | Doing::Status(id, false)) = request.doing else { return };
@@ -86,7 +86,7 @@ impl Model {
     }
 
     /// What holds where nothing is left to do.
-    pub(super) fn check_end(&mut self, state: &State) {
+    pub(super) fn check_end(&mut self, state: &ModelState) {
         for works in &state.works {
             for (user, work) in works.iter().enumerate() {
                 let Some(rotation) = work.rotation else { continue };
@@ -128,7 +128,7 @@ impl Model {
     }
 
     /// A person broke a place, or a place works again.
-    pub(super) fn excuse(before: &State, after: &mut State, is_person: bool) {
+    pub(super) fn excuse(before: &ModelState, after: &mut ModelState, is_person: bool) {
         for (was, is) in before.users.iter().zip(&mut after.users) {
             let mut places = 0..is.holders();
             if places.clone().all(|place| is.works(place)) {

@@ -7,7 +7,7 @@ use rotator::rotation::standing::Rotation;
 use super::facts::{Asks, Block};
 use super::machine::{Doing, KeyId, LookAt, Next, Says, name};
 use super::search::{Model, Move};
-use super::world::{At, Request, State};
+use super::world::{At, ModelState, Request};
 
 /// What may be refused. One bit each, in [`super::world::User::denied`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +110,7 @@ impl Model {
 
     /// A right may go at any moment, but it is all the same when, as long as nothing needs it: so it goes right before
     /// the first call that does.
-    pub(super) fn refusals(&mut self, state: &State, moves: &mut Vec<Move>) {
+    pub(super) fn refusals(&mut self, state: &ModelState, moves: &mut Vec<Move>) {
         if state.left.refusals == 0 {
             return;
         }
@@ -156,7 +156,7 @@ impl Model {
     }
 
     /// What a visit looks at next.
-    pub(super) fn next_look(&mut self, state: &State, rotator: usize, user: usize) -> Option<LookAt> {
+    pub(super) fn next_look(&mut self, state: &ModelState, rotator: usize, user: usize) -> Option<LookAt> {
         let At::Visiting(visit) = &state.works[rotator][user].at else { return None };
         if visit.awaits {
             return None;
@@ -170,7 +170,7 @@ impl Model {
 
     /// A look or an effect was refused. As the engine: it counts when it is refused again, and then the rotation is
     /// blocked; what was refused to it before counts at once.
-    pub(super) fn denied(&mut self, state: &mut State, rotator: usize, user: usize, lack: Lack, overtaken: bool) {
+    pub(super) fn denied(&mut self, state: &mut ModelState, rotator: usize, user: usize, lack: Lack, overtaken: bool) {
         self.hit("a call refused for good", 1);
         let rotation = Self::rotation(state, rotator, user);
         let denied = lack.denied(self.machine.rotation(rotation));
@@ -198,7 +198,7 @@ impl Model {
 
     /// A write of the new pair was refused: `plan` counts that itself. Where it counts and `plan` has no other way, the
     /// next one is not sent.
-    pub(super) fn write_denied(&mut self, state: &mut State, rotator: usize, user: usize) {
+    pub(super) fn write_denied(&mut self, state: &mut ModelState, rotator: usize, user: usize) {
         self.hit("a call refused for good", 1);
         let rotation = self.machine.rotation(Self::rotation(state, rotator, user));
         let known = rotation.is_known_to_lack(&Lack::Write.denied(rotation));
@@ -208,7 +208,7 @@ impl Model {
     }
 
     /// What an operator may do about a rotation that is blocked.
-    pub(super) fn obeying(&mut self, state: &State, moves: &mut Vec<Move>) {
+    pub(super) fn obeying(&mut self, state: &ModelState, moves: &mut Vec<Move>) {
         if !self.is_obeyed() {
             return;
         }
@@ -231,7 +231,7 @@ impl Model {
         }
     }
 
-    pub(super) fn obey(&mut self, state: &mut State, rotator: usize, user: usize, allows: bool) {
+    pub(super) fn obey(&mut self, state: &mut ModelState, rotator: usize, user: usize, allows: bool) {
         let rotation = Self::rotation(state, rotator, user);
         let block = self.machine.facts(rotation).block.expect("it is blocked");
         if allows {
@@ -260,7 +260,7 @@ impl Model {
 
     /// P6 and P7: all that is left is what blocks ask for. So every rotation is closed or blocked, and what is said to be
     /// missing is missing.
-    pub(super) fn check_rest(&mut self, state: &State) {
+    pub(super) fn check_rest(&mut self, state: &ModelState) {
         for (user, work) in state.works.iter().flat_map(|works| works.iter().enumerate()) {
             let Some(rotation) = work.rotation else { continue };
             let facts = self.machine.facts(rotation);
@@ -289,7 +289,7 @@ impl Model {
 }
 
 /// The rights that this block asks for and that are missing.
-fn missing(state: &State, user: usize, block: Block) -> u16 {
+fn missing(state: &ModelState, user: usize, block: Block) -> u16 {
     let asked = match block.asks {
         Asks::Right(operation) | Asks::RightOnceADay(operation) => {
             Call::named(operation).iter().map(|call| call.bit()).fold(0, |all, bit| all | bit)

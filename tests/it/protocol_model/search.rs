@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use rotator::rotation::standing::Standing;
+use rotator::rotation::standing::State;
 
 use super::fingerprint::Fingerprint;
 use super::machine::Machine;
 use super::person::Act;
 use super::setup::{Second, Setup};
 use super::users::Fate;
-use super::world::{At, State, Work};
+use super::world::{At, ModelState, Work};
 
 /// One step of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,9 +103,9 @@ impl Model {
         *self.hits.entry(window).or_default() += times;
     }
 
-    fn start(&mut self) -> State {
+    fn start(&mut self) -> ModelState {
         let rotators = if self.setup.second == Second::None { 1 } else { 2 };
-        let mut state = State::new(self.setup.users, rotators, self.setup.layout, self.setup.budget);
+        let mut state = ModelState::new(self.setup.users, rotators, self.setup.layout, self.setup.budget);
         for user in 0..self.setup.users {
             self.take(&mut state, Move::Open { rotator: 0, user });
         }
@@ -219,8 +219,8 @@ impl Model {
         let at = if matches!(work.at, At::Visiting(_)) { "" } else { "resting " };
         let blocked = if self.machine.facts(rotation).is_blocked() { "blocked " } else { "" };
         let reason = match standing {
-            Standing::Blocked { reason, .. } => reason.name(),
-            Standing::Settled { .. } | Standing::InDoubt { .. } | Standing::Closed { .. } => "",
+            State::Blocked { reason, .. } => reason.name(),
+            State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => "",
         };
         format!("{at}{blocked}{reason} {} {intent}", standing.name())
     }

@@ -1,7 +1,7 @@
 //! What a visit has seen, in a form that can be hashed, and as the machine wants it.
 
 use rotator::rotation::known::{
-    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Known, PlaceShows, PlacesSeen, Proof, ScanSeen,
+    KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
 
 use super::machine::{KeyId, at, name};
@@ -36,7 +36,7 @@ impl Seen {
     }
 }
 
-/// [`PlaceShows`], hashable.
+/// [`PlaceContent`], hashable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Shows {
     Old,
@@ -65,7 +65,7 @@ pub(super) enum Owner {
     Unclear,
 }
 
-pub(super) fn known(seen: &Seen) -> Known {
+pub(super) fn known(seen: &Seen) -> Observed {
     let proof = |proved: Proved| match proved {
         Proved::Passed => Proof::Passed,
         Proved::TimedOut => Proof::TimedOut("denied".to_owned()),
@@ -79,12 +79,12 @@ pub(super) fn known(seen: &Seen) -> Known {
         created: at(*created),
     };
     let shows = |shows: &Shows| match shows {
-        Shows::Old => PlaceShows::Old,
-        Shows::New => PlaceShows::New,
-        Shows::Torn => PlaceShows::Torn,
-        Shows::IdOnly => PlaceShows::IdOnly,
-        Shows::Foreign => PlaceShows::Foreign,
-        Shows::Unreadable => PlaceShows::Unreadable,
+        Shows::Old => PlaceContent::Old,
+        Shows::New => PlaceContent::New,
+        Shows::Torn => PlaceContent::Torn,
+        Shows::IdOnly => PlaceContent::IdOnly,
+        Shows::Foreign => PlaceContent::Foreign,
+        Shows::Unreadable => PlaceContent::Unreadable,
     };
     let entries = |named: bool| if named { vec!["an entry".to_owned()] } else { Vec::new() };
     let owner = |owner: Owner| match owner {
@@ -92,7 +92,7 @@ pub(super) fn known(seen: &Seen) -> Known {
         Owner::NoSuchKey => KeyOwner::NoSuchKey,
         Owner::Unclear => KeyOwner::Unclear("no".to_owned()),
     };
-    Known {
+    Observed {
         keys: seen.keys.as_ref().map(|listed| KeysSeen {
             at: at(listed.at),
             keys: listed.keys.as_ref().map(|keys| keys.iter().map(key).collect()),

@@ -5,11 +5,11 @@ use super::machine::Doing;
 use super::moves::{due, next_moment};
 use super::search::{Model, Move};
 use super::seen::Seen;
-use super::world::{At, LONG_AGO, Request, State, Visit, Work};
+use super::world::{At, LONG_AGO, ModelState, Request, Visit, Work};
 
 impl Model {
     /// Takes a step.
-    pub(super) fn take(&mut self, state: &mut State, step: Move) {
+    pub(super) fn take(&mut self, state: &mut ModelState, step: Move) {
         let before = state.clone();
         match step {
             Move::Execute { request, lags } => {
@@ -67,7 +67,7 @@ impl Model {
     }
 
     /// States that differ in nothing that anybody can find out are one.
-    fn forget_what_decides_nothing(&mut self, state: &mut State) {
+    fn forget_what_decides_nothing(&mut self, state: &mut ModelState) {
         let users = &state.users;
         let mut refused_write = 0;
         state.requests.retain(|request| {
@@ -105,7 +105,7 @@ impl Model {
         }
     }
 
-    fn executed(&mut self, before: &State, state: &mut State, request: usize, lags: bool) {
+    fn executed(&mut self, before: &ModelState, state: &mut ModelState, request: usize, lags: bool) {
         let mut request = state.requests.remove(request);
         self.windows_of_an_execution(before, &request);
         let over = self.execute(state, &mut request, lags);
@@ -117,7 +117,7 @@ impl Model {
         }
     }
 
-    fn crash(&mut self, state: &mut State, rotator: usize) {
+    fn crash(&mut self, state: &mut ModelState, rotator: usize) {
         for user in 0..state.users.len() {
             let At::Visiting(visit) = &state.works[rotator][user].at else { continue };
             let facts = self.machine.facts(state.works[rotator][user].rotation.expect("it was opened"));
@@ -138,7 +138,7 @@ impl Model {
     }
 
     /// Time goes by: everything moves into the past.
-    fn tick(&mut self, state: &mut State) {
+    fn tick(&mut self, state: &mut ModelState) {
         let seconds = next_moment(state).expect("something is due");
         for user in 0..state.users.len() {
             let mut shows_more = false;

@@ -7,7 +7,7 @@ use super::machine::LookAt;
 use super::rights::Call;
 use super::search::{Model, Move};
 use super::seen::Listed;
-use super::world::{Actor, State, User};
+use super::world::{Actor, ModelState, User};
 
 /// The two names that a user may have.
 pub(super) fn name_of(name: u8) -> UserName {
@@ -50,7 +50,7 @@ impl User {
 
 impl Model {
     /// It is all the same when this happens, as long as IAM is not called: so it happens right before a call.
-    pub(super) fn fates(&mut self, state: &State, moves: &mut Vec<Move>) {
+    pub(super) fn fates(&mut self, state: &ModelState, moves: &mut Vec<Move>) {
         if state.left.fates == 0 {
             return;
         }
@@ -78,7 +78,7 @@ impl Model {
         }
     }
 
-    pub(super) fn meet(state: &mut State, user: usize, fate: Fate) {
+    pub(super) fn meet(state: &mut ModelState, user: usize, fate: Fate) {
         let world = &mut state.users[user];
         match fate {
             Fate::Renamed => world.name = 1 - world.name,

@@ -6,7 +6,7 @@ use super::machine::{Doing, Holds, KeyId, LookAt, Next, RefusalKindHashed, Reply
 use super::rights::{Call, Lack};
 use super::search::Model;
 use super::seen::{Owner, Proved, Seen, Shows};
-use super::world::{Actor, At, Batches, By, MOST_ENTRIES, Pair, Readings, Request, Right, State, User, Visit};
+use super::world::{Actor, At, Batches, By, MOST_ENTRIES, ModelState, Pair, Readings, Request, Right, User, Visit};
 use rotator::rotation::policy::Unclaimed;
 
 /// As the engine: then the rotation is left in flight until the next run.
@@ -27,7 +27,7 @@ fn shows(pair: Pair, old: u8, made: Option<(u8, bool)>) -> Shows {
 }
 
 impl Model {
-    pub(super) fn rotation(state: &State, rotator: usize, user: usize) -> u32 {
+    pub(super) fn rotation(state: &ModelState, rotator: usize, user: usize) -> u32 {
         state.works[rotator][user].rotation.expect("it was opened")
     }
 
@@ -41,7 +41,7 @@ impl Model {
     }
 
     /// One step of a visit. `fails`: a proof that should pass does not.
-    pub(super) fn step(&mut self, state: &mut State, rotator: usize, user: usize, fails: bool) {
+    pub(super) fn step(&mut self, state: &mut ModelState, rotator: usize, user: usize, fails: bool) {
         let rotation = Self::rotation(state, rotator, user);
         let visit = state.visit(rotator, user).clone();
         let holds = Self::holds(&visit);
@@ -78,7 +78,7 @@ impl Model {
     }
 
     /// Whether the next step is a proof that the world would pass.
-    pub(super) fn is_about_to_prove(&mut self, state: &State, rotator: usize, user: usize) -> bool {
+    pub(super) fn is_about_to_prove(&mut self, state: &ModelState, rotator: usize, user: usize) -> bool {
         let At::Visiting(visit) = &state.works[rotator][user].at else { return false };
         let rotation = Self::rotation(state, rotator, user);
         let holds = Self::holds(visit);
@@ -87,7 +87,7 @@ impl Model {
         next == Next::Look(LookAt::NewPair) && made.is_some_and(|(key, _)| state.users[user].is_active(key))
     }
 
-    pub(super) fn rest(&mut self, state: &mut State, rotator: usize, user: usize, until: Option<i64>) {
+    pub(super) fn rest(&mut self, state: &mut ModelState, rotator: usize, user: usize, until: Option<i64>) {
         // What changed while it looked, it may not have seen.
         let visit = state.visit(rotator, user);
         let changed = visit.overtaken || visit.renewed;
@@ -97,7 +97,7 @@ impl Model {
         state.works[rotator][user].at = At::Resting { until, changed };
     }
 
-    fn fail(&mut self, state: &mut State, rotator: usize, user: usize) {
+    fn fail(&mut self, state: &mut ModelState, rotator: usize, user: usize) {
         let visit = state.visit(rotator, user);
         visit.failures += 1;
         forget(visit);
@@ -106,7 +106,7 @@ impl Model {
         }
     }
 
-    fn look(&mut self, state: &mut State, rotator: usize, user: usize, look: LookAt, fails: bool) {
+    fn look(&mut self, state: &mut ModelState, rotator: usize, user: usize, look: LookAt, fails: bool) {
         let facts = self.machine.facts(Self::rotation(state, rotator, user)).clone();
         if let Some(lack) = refused(state, user, look) {
             let overtaken = state.visit(rotator, user).overtaken;
@@ -155,7 +155,7 @@ impl Model {
         }
     }
 
-    fn request(&self, state: &State, rotator: usize, user: usize, doing: Doing) -> Request {
+    fn request(&self, state: &ModelState, rotator: usize, user: usize, doing: Doing) -> Request {
         let facts = self.machine.facts(Self::rotation(state, rotator, user));
         let At::Visiting(visit) = &state.works[rotator][user].at else { panic!("no visit") };
         let may_not_write = self.machine.rotation(Self::rotation(state, rotator, user)).may_not_write();
@@ -205,7 +205,7 @@ impl Model {
     }
 
     /// Keeps the values that a write of the new pair replaces, as the engine does.
-    fn keep_old_values(state: &mut State, rotator: usize, user: usize, doing: Doing) {
+    fn keep_old_values(state: &mut ModelState, rotator: usize, user: usize, doing: Doing) {
         let visit = state.visit(rotator, user);
         let (Doing::Store(_), Some(readings), Some(places)) = (doing, visit.readings, visit.seen.places.clone()) else {
             return;
@@ -219,7 +219,7 @@ impl Model {
     }
 
     /// By what right a key is touched: P2, written from DESIGN, not from the code under test.
-    fn right(&self, state: &State, rotator: usize, user: usize, doing: Doing) -> Right {
+    fn right(&self, state: &ModelState, rotator: usize, user: usize, doing: Doing) -> Right {
         let (Doing::Status(id, _) | Doing::Delete(id)) = doing else { return Right::Plain };
         let number = Self::rotation(state, rotator, user);
         let (facts, rotation) = (self.machine.facts(number), self.machine.rotation(number));
@@ -241,7 +241,7 @@ impl Model {
     }
 
     /// A reply is heard. `half`: something was written, and then refused.
-    pub(super) fn hear(&mut self, state: &mut State, request: &Request, reply: Option<Reply>) {
+    pub(super) fn hear(&mut self, state: &mut ModelState, request: &Request, reply: Option<Reply>) {
         let (rotator, user) = (usize::from(request.rotator), usize::from(request.user));
         let visit = state.visit(rotator, user);
         visit.awaits = false;
@@ -281,7 +281,7 @@ pub(super) fn forget(visit: &mut Visit) {
 }
 
 /// A look that is refused as a whole.
-fn refused(state: &State, user: usize, look: LookAt) -> Option<Lack> {
+fn refused(state: &ModelState, user: usize, look: LookAt) -> Option<Lack> {
     let denied = |call: Call| state.users[user].denied & call.bit() != 0;
     let by_any = |call: Call| state.users.iter().any(|user| user.denied & call.bit() != 0);
     match look {

@@ -3,7 +3,7 @@
 use super::facts::{Asks, Facts, PhaseIs};
 use super::machine::Doing;
 use super::search::Model;
-use super::world::{At, Request, State};
+use super::world::{At, ModelState, Request};
 
 /// Every window; each has to be hit.
 pub(super) const WINDOWS: [&str; 24] = [
@@ -44,7 +44,7 @@ impl Model {
         }
     }
 
-    pub(super) fn windows_of_an_intent(&mut self, state: &State, rotator: usize, user: usize, doing: Doing) {
+    pub(super) fn windows_of_an_intent(&mut self, state: &ModelState, rotator: usize, user: usize, doing: Doing) {
         let At::Visiting(visit) = &state.works[rotator][user].at else { return };
         if visit.overtaken {
             self.hit("somebody between the look and the effect", 1);
@@ -65,7 +65,7 @@ impl Model {
         }
     }
 
-    pub(super) fn windows_of_an_execution(&mut self, before: &State, request: &Request) {
+    pub(super) fn windows_of_an_execution(&mut self, before: &ModelState, request: &Request) {
         if request.heard {
             return;
         }
@@ -84,7 +84,7 @@ impl Model {
         }
     }
 
-    pub(super) fn windows_of_a_state(&mut self, state: &State) {
+    pub(super) fn windows_of_a_state(&mut self, state: &ModelState) {
         for user in 0..state.users.len() {
             let in_hand = |work: &super::world::Work| match (&work.at, work.rotation) {
                 (At::Visiting(visit), Some(rotation)) => {

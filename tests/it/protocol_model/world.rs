@@ -240,7 +240,7 @@ pub(super) struct Request {
 
 /// All there is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct State {
+pub(super) struct ModelState {
     pub(super) users: Vec<User>,
     /// By rotator, then by user.
     pub(super) works: Vec<Vec<Work>>,
@@ -255,7 +255,7 @@ pub(super) enum Actor {
     Person,
 }
 
-impl State {
+impl ModelState {
     pub(super) fn new(users: usize, rotators: usize, layout: Layout, left: Budget) -> Self {
         let user = |number: usize| {
             let id = u8::try_from(number).expect("few users") * IDS;

@@ -2,7 +2,7 @@
 
 use super::faults::Op;
 use super::kinds;
-use super::state::{By, Effect, Held, Key, Reader, SINK, State, in_sink};
+use super::state::{By, Effect, Held, Key, Reader, SINK, SimState, in_sink};
 
 /// The code of the answer that there is no such user.
 pub(super) const NO_USER: &str = "NoSuchUser";
@@ -14,7 +14,7 @@ pub(crate) struct Sent {
     pub(crate) overtaken: bool,
 }
 
-impl State {
+impl SimState {
     pub(super) fn execute(&mut self, Held { effect, sender, sent, overtaken, .. }: Held) {
         self.tell(|| format!("  late: {effect:?}").chars().take(90).collect());
         let (is_write, gone_on) = (matches!(effect, Effect::Write { .. }), sender != self.process);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::faults::Op;
-use super::state::{SINK, State};
+use super::state::{SINK, SimState};
 
 /// A removal is sent at most this long after the last of its reads of places, key list and stored pair ended.
 const SENT_WITHIN: i64 = 5_000;
@@ -100,7 +100,7 @@ fn spanning(reads: Vec<Read>) -> Option<Read> {
     Some(Read { began, ended })
 }
 
-impl State {
+impl SimState {
     fn last_scan(&self) -> Option<Read> {
         self.facts.scan(self.stores.keys().filter(|store| *store != SINK))
     }

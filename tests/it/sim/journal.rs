@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rotator::journal::entry::{Campaign, CampaignNotes, Line, Summary};
-use rotator::journal::store::{JournalStore, SharedStore, StorageError, Which};
+use rotator::journal::store::{JournalStore, RotationFilter, SharedStore, StorageError};
 use rotator::rotation::effect::{AfterDiscard, Intent};
 use rotator::rotation::event::{Event, NotDone, Outcome};
 use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
-use rotator::rotation::reason::Reason;
+use rotator::rotation::reason::BlockReason;
 use rotator::rotation::standing::Rotation;
 
 use super::faults::{Fault, Op};
 use super::kinds;
 use super::process::{Process, lock};
-use super::state::{By, State};
+use super::state::{By, SimState};
 
 /// A journal that faults strike.
 pub(crate) struct Struck {
@@ -40,7 +40,7 @@ impl Struck {
     }
 }
 
-impl State {
+impl SimState {
     /// What this line says has come about.
     fn noticed(&mut self, event: &Event, after: &Rotation) {
         let user = &self.whose(after.opened.user.as_str());
@@ -137,27 +137,27 @@ impl State {
         }
     }
 
-    fn noticed_block(&mut self, reason: &Reason) {
+    fn noticed_block(&mut self, reason: &BlockReason) {
         match reason {
-            Reason::Unreadable { .. } => self.hit("an unreadable entry in the way"),
-            Reason::UnclaimedKeys { .. } => self.hit("unclaimed keys reported"),
-            Reason::SomebodyWrote { .. } | Reason::Reverted { .. } | Reason::StillNamed { .. } => {
+            BlockReason::Unreadable { .. } => self.hit("an unreadable entry in the way"),
+            BlockReason::UnclaimedKeys { .. } => self.hit("unclaimed keys reported"),
+            BlockReason::SomebodyWrote { .. } | BlockReason::Reverted { .. } | BlockReason::StillNamed { .. } => {
                 self.hit("blocked by what a person wrote");
             }
-            Reason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
-            Reason::AccessDenied { .. } => self.hit(kinds::BLOCKED_AS_REFUSED),
-            Reason::StillInUse { .. } => self.hit(kinds::STILL_IN_USE),
-            Reason::UserNotFound { .. } => self.hit("blocked, for a user is not found"),
-            Reason::SpareKey { .. }
-            | Reason::OldKeyGone { .. }
-            | Reason::NewKeyNotActive { .. }
-            | Reason::NewKeyGone { .. }
-            | Reason::NewKeyDiscarded { .. }
-            | Reason::StoredPairFails { .. }
-            | Reason::OldKeyReactivated { .. }
-            | Reason::OldKeyNotActive { .. }
-            | Reason::TooManyCreates
-            | Reason::CannotAbort { .. } => {}
+            BlockReason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
+            BlockReason::AccessDenied { .. } => self.hit(kinds::BLOCKED_AS_REFUSED),
+            BlockReason::StillInUse { .. } => self.hit(kinds::STILL_IN_USE),
+            BlockReason::UserNotFound { .. } => self.hit("blocked, for a user is not found"),
+            BlockReason::SpareKey { .. }
+            | BlockReason::OldKeyGone { .. }
+            | BlockReason::NewKeyNotActive { .. }
+            | BlockReason::NewKeyGone { .. }
+            | BlockReason::NewKeyDiscarded { .. }
+            | BlockReason::StoredPairFails { .. }
+            | BlockReason::OldKeyReactivated { .. }
+            | BlockReason::OldKeyNotActive { .. }
+            | BlockReason::TooManyCreates
+            | BlockReason::CannotAbort { .. } => {}
         }
     }
 }
@@ -198,7 +198,7 @@ impl JournalStore for Struck {
         Ok(lines)
     }
 
-    async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
+    async fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         self.inner.summaries(which).await
     }
 

@@ -2,11 +2,11 @@
 //! reported, and too few are a failure.
 
 use rotator::journal::entry::Summary;
-use rotator::rotation::standing::Standing;
+use rotator::rotation::standing::State;
 
 use super::faults::Interference;
 use super::schedule::Run;
-use super::state::{By, State};
+use super::state::{By, SimState};
 
 /// An operator wrote while the removal of the key was due.
 pub(crate) const WRITTEN_BEFORE_A_REMOVAL: &str = "an operator wrote while a removal was due";
@@ -74,7 +74,7 @@ pub(crate) const IN_LIVES: [&str; 15] = [
 /// A wait that is no ordinary visit.
 const LONG: i64 = 4 * 3_600_000;
 
-impl State {
+impl SimState {
     /// Whether this user's new pair is stored, and the old key is there.
     fn removal_is_due(&self, user: &str) -> bool {
         let old = |user| self.users.get(user).into_iter().flatten().any(|key| key.by == By::Stored);
@@ -114,7 +114,7 @@ impl State {
         if run.only.is_some() {
             self.hit(ONLY);
         }
-        let is_blocked = |summary: &Summary| matches!(summary.rotation.standing, Standing::Blocked { .. });
+        let is_blocked = |summary: &Summary| matches!(summary.rotation.standing, State::Blocked { .. });
         let closed = all.iter().filter(|summary| summary.rotation.is_closed()).count();
         if closed > self.closed && all.iter().any(is_blocked) {
             self.hit(BESIDE_A_BLOCK);

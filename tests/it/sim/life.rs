@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rotator::journal::entry::Summary;
-use rotator::journal::store::{SharedStore, Which};
-use rotator::rotation::standing::Standing;
+use rotator::journal::store::{RotationFilter, SharedStore};
+use rotator::rotation::standing::State;
 
 use super::faults::{Fault, Faults, Op};
 use super::kinds;
 use super::process::{Shared, lock};
 use super::schedule::{Played, Run, Setup, end_of_process, process, replays, user_name};
-use super::state::{By, State};
+use super::state::{By, SimState};
 use crate::support::memory_journal::MemoryJournal;
 
 /// So long after a create no other one of the same user follows where nothing changes.
@@ -52,7 +52,7 @@ pub(crate) async fn live(setup: &Setup, life: &Life, faults: &Faults, tells: boo
         lock(&state).struck = false;
         let run = life.run(number);
         let outcome = process(&state, &storage, setup, &run).await;
-        let all = storage.summaries(Which::All).await.expect("the journal reads");
+        let all = storage.summaries(RotationFilter::All).await.expect("the journal reads");
         let mut state = lock(&state);
         state.tell(|| end_of_process(outcome.as_ref()));
         state.runs += 1;
@@ -63,12 +63,12 @@ pub(crate) async fn live(setup: &Setup, life: &Life, faults: &Faults, tells: boo
         }
         state.advance(life.every);
     }
-    let all = storage.summaries(Which::All).await.expect("the journal reads");
+    let all = storage.summaries(RotationFilter::All).await.expect("the journal reads");
     replays(&storage, &all, &state).await;
     std::mem::take(&mut *lock(&state)).played()
 }
 
-impl State {
+impl SimState {
     /// P6 and P7 after every run.
     fn check_run(&mut self, setup: &Setup, life: &Life, all: &[Summary], began: i64) {
         let mut broken = Vec::new();
@@ -77,14 +77,14 @@ impl State {
         for rotation in all.iter().map(|summary| &summary.rotation) {
             let user = &self.whose(rotation.opened.user.as_str());
             match &rotation.standing {
-                Standing::Closed { .. } => broken.extend(self.wrong_conclusion(rotation)),
-                Standing::Blocked { reason, .. } => {
+                State::Closed { .. } => broken.extend(self.wrong_conclusion(rotation)),
+                State::Blocked { reason, .. } => {
                     let needs = format!("P6: {user} is blocked ({reason:?}), and nothing was in its way");
                     if !self.may_block(setup, user) {
                         broken.push(needs);
                     }
                 }
-                Standing::Settled { .. } | Standing::InDoubt { .. } => {
+                State::Settled { .. } | State::InDoubt { .. } => {
                     let until = rotation.waiting_until.map(|until| until.as_unix_seconds() * 1000);
                     let (waits, too_long) = (until.is_some_and(|until| until >= began - 2_000), until > Some(latest));
                     if too_long {
@@ -173,7 +173,7 @@ impl Denial {
 /// When something was last in the way of a user's rotation; of all of them, under an empty name.
 pub(crate) type Hindered = BTreeMap<String, i64>;
 
-impl State {
+impl SimState {
     /// Whether this call is refused now.
     pub(crate) fn denies(&mut self, op: Op, where_to: &str) -> Option<Fault> {
         let now = self.now;

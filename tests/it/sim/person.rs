@@ -2,9 +2,9 @@
 
 use super::faults::Interference;
 use super::kinds;
-use super::state::{By, State};
+use super::state::{By, SimState};
 
-impl State {
+impl SimState {
     pub(crate) fn interfere(&mut self, user: &str, interference: Interference) {
         self.hit("a person interfered");
         self.changed.insert(user.to_owned());

@@ -24,7 +24,7 @@ use super::faults::{Op, Trouble};
 use super::freshness::{Facts, Read, Removal};
 use super::kinds;
 use super::process::{Process, lock};
-use super::state::{By, Effect, Key, SINK, State};
+use super::state::{By, Effect, Key, SINK, SimState};
 
 /// The account everything lives in.
 const ACCOUNT: &str = "123456789012";
@@ -32,7 +32,7 @@ const ACCOUNT: &str = "123456789012";
 /// An entry that nobody can read while [`Trouble::Unreadable`] lasts.
 pub(crate) const NOTE: &str = "notes/under/lock";
 
-impl State {
+impl SimState {
     /// What lists show of a user's keys; `None`: there is no such user.
     fn listed(&self, user: &str) -> Option<Vec<KeySeen>> {
         let (now, visibility) = (self.now, &self.visibility);

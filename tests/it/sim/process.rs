@@ -12,12 +12,12 @@ use rotator::rotation::policy::Timestamp;
 use super::effects::{NO_USER, Sent};
 use super::faults::{Fault, Op};
 use super::freshness::CALL_TIMEOUT;
-use super::state::{Effect, Held, Key, State};
+use super::state::{Effect, Held, Key, SimState};
 
 /// The world's state, shared by all ports.
-pub(crate) type Shared = Arc<Mutex<State>>;
+pub(crate) type Shared = Arc<Mutex<SimState>>;
 
-pub(crate) fn lock(state: &Shared) -> MutexGuard<'_, State> {
+pub(crate) fn lock(state: &Shared) -> MutexGuard<'_, SimState> {
     state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -102,12 +102,12 @@ impl Process {
         op: Op,
         where_to: &str,
         late: Option<(Effect, Sent)>,
-        act: impl FnOnce(&mut State) -> T,
+        act: impl FnOnce(&mut SimState) -> T,
     ) -> Touched<T> {
         let fault = self.begin(op, where_to).await;
         let (until, back) = lock(&self.state).takes(op).unwrap_or_default();
         self.pass(until).await;
-        let done = |act: &mut dyn FnMut(&mut State) -> T| {
+        let done = |act: &mut dyn FnMut(&mut SimState) -> T| {
             let mut state = lock(&self.state);
             if state.moving.is_none() {
                 state.advance(20);
@@ -119,7 +119,7 @@ impl Process {
             answer
         };
         let mut act = Some(act);
-        let mut act = |state: &mut State| (act.take().expect("acts once"))(state);
+        let mut act = |state: &mut SimState| (act.take().expect("acts once"))(state);
         match fault {
             None => {
                 let answer = done(&mut act);
@@ -163,7 +163,7 @@ impl Process {
         &self,
         op: Op,
         where_to: &str,
-        act: impl FnOnce(&mut State) -> Result<T, CallError>,
+        act: impl FnOnce(&mut SimState) -> Result<T, CallError>,
     ) -> Result<T, CallError> {
         match self.touch(op, where_to, None, act).await {
             Touched::Answered(answer) => answer,

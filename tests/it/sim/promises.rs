@@ -3,16 +3,16 @@
 use rotator::journal::entry::Summary;
 use rotator::rotation::event::Ending;
 use rotator::rotation::policy::{MOST_CREATES, Unclaimed};
-use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::{Rotation, Standing};
+use rotator::rotation::reason::BlockReason;
+use rotator::rotation::standing::{Rotation, State};
 
 use super::schedule::{Setup, user_name};
-use super::state::{By, Effect, Key, Reader, SINK, State, Store};
+use super::state::{By, Effect, Key, Reader, SINK, SimState, Store};
 
 /// Of so few users everything is checked after every change.
 const FEW: usize = 8;
 
-impl State {
+impl SimState {
     /// The pair that a reader finds; `None`: there is none.
     pub(super) fn pair(&self, reader: &Reader) -> Option<(&str, &str)> {
         let store = self.stores.get(&reader.store)?;
@@ -147,7 +147,7 @@ impl State {
 
     /// What is closed as done, or as gone, has no old key any more, whatever its user is called.
     pub(crate) fn wrong_conclusion(&self, rotation: &Rotation) -> Option<String> {
-        let Standing::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } = rotation.standing else {
+        let State::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } = rotation.standing else {
             return None;
         };
         let (user, old) = (&rotation.opened.user, rotation.opened.old_key.as_str());
@@ -172,9 +172,9 @@ impl State {
             let of_user = || all.iter().filter(|summary| self.whose(summary.rotation.opened.user.as_str()) == *user);
             let late: Vec<_> = keys.iter().filter(|key| key.by == By::Late).collect();
             let mut standings = of_user().map(|summary| &summary.rotation.standing);
-            if let Some(block) = standings.find(|standing| matches!(standing, Standing::Blocked { .. })) {
+            if let Some(block) = standings.find(|standing| matches!(standing, State::Blocked { .. })) {
                 let reports = setup.policy.unclaimed == Unclaimed::Report;
-                let worn_out = matches!(block, Standing::Blocked { reason: Reason::TooManyCreates, .. })
+                let worn_out = matches!(block, State::Blocked { reason: BlockReason::TooManyCreates, .. })
                     && self.may_spoil_every_create(setup);
                 if strangers == 0 && late.is_empty() && !disturbed && !reports && !worn_out {
                     broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
@@ -201,7 +201,7 @@ impl State {
         }
         let blocked: Vec<String> = all
             .iter()
-            .filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }))
+            .filter(|summary| matches!(summary.rotation.standing, State::Blocked { .. }))
             .map(|summary| self.whose(summary.rotation.opened.user.as_str()))
             .collect();
         for reader in self.readers.iter().filter(|reader| !self.is_excused(reader)) {

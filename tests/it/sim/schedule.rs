@@ -14,11 +14,11 @@ use rotator::engine::sinks::SinkPorts;
 use rotator::engine::survey::choice::{Choice, Patterns};
 use rotator::engine::survey::owner_rule::Owner;
 use rotator::journal::entry::Summary;
-use rotator::journal::store::{SharedStore, Which};
+use rotator::journal::store::{RotationFilter, SharedStore};
 use rotator::journal::write_ahead::{Journal, replay};
 use rotator::rotation::name::{SinkName, StoreName};
-use rotator::rotation::reason::Reason;
-use rotator::rotation::standing::Standing;
+use rotator::rotation::reason::BlockReason;
+use rotator::rotation::standing::State;
 
 use super::faults::Faults;
 use super::freshness::CALL_TIMEOUT;
@@ -26,7 +26,7 @@ use super::journal::Struck;
 use super::ports::{SinkPort, StorePort};
 use super::process::{Process, Shared, lock};
 pub(super) use super::setup::{Setup, user_name};
-use super::state::{SECRET_MARK, SINK, State};
+use super::state::{SECRET_MARK, SINK, SimState};
 use crate::support::memory_journal::MemoryJournal;
 
 /// Where the journal is kept.
@@ -213,19 +213,19 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         lock(&state).struck = false;
         let run = Run { opens, older_than: Duration::ZERO, limit: None, only: None };
         let outcome = process(&state, &storage, setup, &run).await;
-        let open = storage.summaries(Which::Open).await.expect("the journal reads");
+        let open = storage.summaries(RotationFilter::Open).await.expect("the journal reads");
         lock(&state).tell(|| end_of_process(outcome.as_ref()));
-        let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, Standing::Blocked { .. }));
+        let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, State::Blocked { .. }));
         let all_blocked = blocked.count() == open.len();
         if lock(&state).broken.len() > 20 {
             break;
         }
         let finished = matches!(&outcome, Some(Ok(report)) if opens && report.unopened == 0 && report.aborted == 0);
         // A late key that no list shows yet can be told of by the next run at the earliest.
-        let is_denied = |reason: &Reason| matches!(reason, Reason::AccessDenied { .. });
+        let is_denied = |reason: &BlockReason| matches!(reason, BlockReason::AccessDenied { .. });
         let denied = open
             .iter()
-            .any(|summary| matches!(&summary.rotation.standing, Standing::Blocked { reason, .. } if is_denied(reason)));
+            .any(|summary| matches!(&summary.rotation.standing, State::Blocked { reason, .. } if is_denied(reason)));
         let is_over = finished && all_blocked && was_calm && !lock(&state).struck && round > 0;
         // Where only another new key shows that a right is there again, one is made a day.
         if is_over && denied && days < MOST_DAYS {
@@ -241,7 +241,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         opens = all_blocked || round > 12;
         time_passes(&mut lock(&state), setup, &open, all_blocked);
     }
-    let all = storage.summaries(Which::All).await.expect("the journal reads");
+    let all = storage.summaries(RotationFilter::All).await.expect("the journal reads");
     replays(&storage, &all, &state).await;
     let mut state = lock(&state);
     if !settled && state.broken.is_empty() {
@@ -252,7 +252,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
     std::mem::take(&mut *state).played()
 }
 
-impl State {
+impl SimState {
     pub(super) fn played(self) -> Played {
         Played {
             touches: self.touches,
@@ -277,7 +277,7 @@ pub(super) fn end_of_process(outcome: Option<&Result<Report, String>>) -> String
 }
 
 /// Until the next process: what is waited for comes.
-fn time_passes(state: &mut State, setup: &Setup, open: &[Summary], at_rest: bool) {
+fn time_passes(state: &mut SimState, setup: &Setup, open: &[Summary], at_rest: bool) {
     state.advance(i64::try_from(setup.policy.settle.as_millis()).expect("short") + 17_000);
     if let Some(until) = open.iter().filter_map(|summary| summary.rotation.waiting_until).max() {
         let gap = (until.as_unix_seconds() * 1000 - state.now).max(0) + 1000;

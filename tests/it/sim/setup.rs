@@ -10,7 +10,7 @@ use super::lag::Visibility;
 use super::life::Denial;
 use super::ports::NOTE;
 use super::schedule::Backing;
-use super::state::{By, Reader, SINK, State, Store, in_sink};
+use super::state::{By, Reader, SINK, SimState, Store, in_sink};
 use super::traffic::{Happening, Moving, Planned, Traffic};
 
 /// What the world is at the beginning.
@@ -83,12 +83,12 @@ impl Setup {
         }
     }
 
-    pub(super) fn build(&self, faults: Faults) -> State {
+    pub(super) fn build(&self, faults: Faults) -> SimState {
         let now = 1_800_000_000_000;
         let mut planned: Vec<Planned> =
             self.planned.iter().map(|planned| Planned { at: now + planned.at, ..*planned }).collect();
         planned.sort_by_key(|planned| std::cmp::Reverse(planned.at));
-        let mut state = State {
+        let mut state = SimState {
             now,
             began: now,
             overlap: i64::try_from(self.policy.overlap.as_millis()).expect("short"),
@@ -106,7 +106,7 @@ impl Setup {
             confirmations: self.policy.confirmations,
             reclaims: self.policy.unclaimed == Unclaimed::Reclaim,
             first_user: user_name(0),
-            ..State::default()
+            ..SimState::default()
         };
         for number in 0..self.stores {
             let store = Store { atomic: self.atomic, compare_and_set: self.compare_and_set, ..Store::default() };
@@ -137,7 +137,7 @@ impl Setup {
     }
 
     /// It has each user's pair at the beginning.
-    fn add_sink(&self, state: &mut State) {
+    fn add_sink(&self, state: &mut SimState) {
         let mut sink = Store { atomic: true, compare_and_set: false, ..Store::default() };
         for (user, keys) in &state.users {
             let key = keys.iter().find(|key| key.by == By::Stored).expect("a stored key");
@@ -149,7 +149,7 @@ impl Setup {
         state.stores.insert(SINK.to_owned(), sink);
     }
 
-    fn add_user(&self, state: &mut State, number: usize) {
+    fn add_user(&self, state: &mut SimState, number: usize) {
         let long_ago = state.now - 90 * 86_400_000;
         let user = user_name(number);
         let key = state.add_key(&user, By::Stored, long_ago);
@@ -182,7 +182,7 @@ impl Setup {
     }
 
     /// The user's id beside a secret of another program.
-    fn add_wrong_pair(&self, state: &mut State, user: &str, id: &str) {
+    fn add_wrong_pair(&self, state: &mut SimState, user: &str, id: &str) {
         let value = format!("{}\n", state.mint().1).into_bytes();
         for (store, Store { entries, .. }) in &mut state.stores {
             let (id_entry, entry) = (format!("{user}/AWS_ACCESS_KEY_ID"), format!("{user}/AWS_SECRET_ACCESS_KEY"));

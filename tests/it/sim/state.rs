@@ -93,7 +93,7 @@ pub(crate) struct Reader {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct SimState {
     /// Milliseconds.
     pub(crate) now: i64,
     pub(crate) users: BTreeMap<String, Vec<Key>>,
@@ -180,7 +180,7 @@ pub(crate) struct State {
     pub(crate) serial: u64,
 }
 
-impl State {
+impl SimState {
     /// Adds to the story, if there is to be one.
     pub(crate) fn tell(&mut self, what: impl FnOnce() -> String) {
         if let Some(reported) = &mut self.reported {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::clockwork::Clockwork;
 use super::faults::{Fault, Interference, Op};
-use super::state::State;
+use super::state::SimState;
 use crate::support::proof::Draw;
 
 /// How rotator is run there, and what it meets.
@@ -67,7 +67,7 @@ impl Moving {
     }
 }
 
-impl State {
+impl SimState {
     /// What time it is now where time goes by itself; whatever was due by then has happened.
     pub(crate) fn catch_up(&mut self) {
         if let Some(moving) = &self.moving {

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
-use rotator::journal::store::Which;
+use rotator::journal::store::RotationFilter;
 use rotator::sandbox::Sandbox;
 
 use super::recording::{self, Call};
@@ -220,7 +220,7 @@ fn lines(fill: impl FnOnce(&Path)) -> Result<u64, String> {
     let opened = SqliteJournal::open_read_only(&copy.path().join("journal.db")).map_err(|error| reported(&error))?;
     let Some(reader) = opened else { return Ok(0) };
     let mut lines = 0;
-    for summary in reader.summaries(Which::All).map_err(|error| reported(&error))? {
+    for summary in reader.summaries(RotationFilter::All).map_err(|error| reported(&error))? {
         lines += reader.lines(summary.rotation.id).map_err(|error| reported(&error))?.len() as u64;
     }
     Ok(lines)

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use rotator::journal::entry::{Campaign, CampaignNotes, Line, Summary};
-use rotator::journal::store::{JournalStore, StorageError, Which};
+use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
 use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
 use rotator::rotation::standing::Rotation;
@@ -72,16 +72,16 @@ impl JournalStore for MemoryJournal {
         Ok(self.kept().lines.iter().filter(|line| line.rotation == rotation).cloned().collect())
     }
 
-    async fn summaries(&self, which: Which) -> Result<Vec<Summary>, StorageError> {
+    async fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         let wanted = |summary: &&Summary| {
             let rotation = &summary.rotation;
             match which {
-                Which::Open => !rotation.is_closed(),
-                Which::Campaign(id) => rotation.opened.campaign == id,
-                Which::WatchedAfter(moment) => {
+                RotationFilter::Open => !rotation.is_closed(),
+                RotationFilter::Campaign(id) => rotation.opened.campaign == id,
+                RotationFilter::WatchedAfter(moment) => {
                     rotation.is_closed() && rotation.watched_until().is_some_and(|until| until > moment)
                 }
-                Which::All => true,
+                RotationFilter::All => true,
             }
         };
         Ok(self.kept().summaries.iter().filter(wanted).cloned().collect())

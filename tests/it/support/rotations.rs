@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rotator::discovery::{Location, Place, Spot};
+use rotator::discovery::{FieldRef, Location, Place};
 use rotator::journal::entry::Line;
 use rotator::rotation::apply::apply;
 use rotator::rotation::effect::Intent;
@@ -11,7 +11,7 @@ use rotator::rotation::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName,
 };
 use rotator::rotation::policy::{Policy, Timestamp};
-use rotator::rotation::reason::Reason;
+use rotator::rotation::reason::BlockReason;
 use rotator::rotation::secret::SecretKey;
 use rotator::rotation::standing::Rotation;
 
@@ -38,7 +38,7 @@ pub(crate) fn moment(second: u64) -> Timestamp {
 /// A frozen plan, with letters in it that JSON and SQL mind.
 pub(crate) fn opened(campaign: CampaignId, number: u64) -> Opened {
     let store = StoreName::new("sqlite:/srv/it's \"here\".db").expect("valid");
-    let spot = |name: &str| Spot {
+    let spot = |name: &str| FieldRef {
         entry: EntryName::new(format!("app{number}/prod'uction/{name}")).expect("valid"),
         location: Location::WholeValue,
     };
@@ -100,7 +100,7 @@ impl Story {
             asked_at: moment(1),
             give_up_at: moment(31),
         };
-        let spare = Reason::SpareKey { key: key_id(99), described: "active".to_owned() };
+        let spare = BlockReason::SpareKey { key: key_id(99), described: "active".to_owned() };
         let events = [
             Event::Blocked(spare),
             Event::Unblocked,

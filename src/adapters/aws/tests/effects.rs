@@ -6,7 +6,7 @@ use crate::adapters::aws::Aws;
 use crate::journal::write_ahead::Attempt;
 use crate::ports::iam::Iam;
 use crate::rotation::effect::{ChangeStatus, DeleteKey};
-use crate::rotation::event::{Asked, Event, Outcome};
+use crate::rotation::event::{Event, OperatorRequest, Outcome};
 use crate::rotation::failure::{Failure, RefusalKind};
 use crate::rotation::policy::Timestamp;
 
@@ -31,7 +31,7 @@ fn came_to(attempt: Attempt<Timestamp>) -> Expect {
 
 async fn delete(aws: &Aws) -> Expect {
     let effect = DeleteKey::named(user(), key(NEW_KEY));
-    let named = Event::Asked(Asked::DeleteKey { key: key(NEW_KEY) });
+    let named = Event::Asked(OperatorRequest::DeleteKey { key: key(NEW_KEY) });
     let journal = opened().await.note(named).await.expect("journaled");
     let (_, attempt) = journal.carry_out(effect, |order| aws.delete_key(order)).await.expect("journaled");
     came_to(attempt)

@@ -20,10 +20,10 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use self::responder::{DATE_SECONDS, Responder};
 use super::{Aws, AwsSettings};
-use crate::discovery::{Location, Place, Spot};
+use crate::discovery::{FieldRef, Location, Place};
 use crate::journal::clock::Clock;
 use crate::journal::entry::{Campaign, CampaignNotes, Line, Summary};
-use crate::journal::store::{JournalStore, StorageError, Which};
+use crate::journal::store::{JournalStore, RotationFilter, StorageError};
 use crate::journal::write_ahead::{Journal, RotationJournal};
 use crate::rotation::effect::CreateNew;
 use crate::rotation::event::{OldPair, Opened};
@@ -92,7 +92,7 @@ fn create_new() -> CreateNew {
 /// A rotation that has just been opened.
 async fn opened() -> RotationJournal {
     let store = StoreName::new("memory:").expect("valid");
-    let spot = |entry| Spot { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
+    let spot = |entry| FieldRef { entry: EntryName::new(entry).expect("valid"), location: Location::WholeValue };
     let opened = Opened {
         campaign: CampaignId::from_uuid(uuid::Uuid::from_u128(1)),
         account: AccountId::new("123456789012").expect("valid"),
@@ -152,7 +152,7 @@ impl JournalStore for Forgetful {
         Ok(Vec::new())
     }
 
-    async fn summaries(&self, _: Which) -> Result<Vec<Summary>, StorageError> {
+    async fn summaries(&self, _: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         Ok(Vec::new())
     }
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
-use crate::discovery::{Location, Place, Spot};
+use crate::discovery::{FieldRef, Location, Place};
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::policy::Policy;
-use crate::rotation::reason::Reason;
+use crate::rotation::reason::BlockReason;
 use crate::rotation::standing::Phase;
 
 const CAMPAIGN: CampaignId = CampaignId::from_uuid(Uuid::from_u128(1));
@@ -23,9 +23,9 @@ fn key(text: &str) -> AccessKeyId {
     AccessKeyId::new(text).expect("valid")
 }
 
-fn summary(number: u128, standing: Standing) -> Summary {
+fn summary(number: u128, standing: State) -> Summary {
     let store = StoreName::new("sqlite:/s.db").expect("valid");
-    let spot = |name: &str| Spot { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
+    let spot = |name: &str| FieldRef { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
     let opened = Opened {
         campaign: CAMPAIGN,
         account: AccountId::new("123456789012").expect("valid"),
@@ -52,9 +52,9 @@ fn summary(number: u128, standing: Standing) -> Summary {
 /// Programs read this: a change here must be an addition, in the manual too.
 #[test]
 fn the_document_is_what_programs_rely_on() {
-    let spare = Reason::SpareKey { key: key("AKIASPARESPARESPARES"), described: "inactive".to_owned() };
+    let spare = BlockReason::SpareKey { key: key("AKIASPARESPARESPARES"), described: "inactive".to_owned() };
     let mut blocked =
-        summary(16, Standing::Blocked { phase: Phase::Opened, intent: Some(Intent::StoreNew), reason: spare });
+        summary(16, State::Blocked { phase: Phase::Opened, intent: Some(Intent::StoreNew), reason: spare });
     blocked.rotation.last_error = Some("why".to_owned());
     blocked.rotation.new_key = Some(key("AKIANEWNEWNEWNEWNEWN"));
     blocked.rotation.attempts = 2;
@@ -138,10 +138,10 @@ fn the_document_is_what_programs_rely_on() {
 
 #[test]
 fn each_rotation_counts_once_and_in_one_kind() {
-    let open = |number| summary(number, Standing::Settled { phase: Phase::Opened });
+    let open = |number| summary(number, State::Settled { phase: Phase::Opened });
     let mut waiting = open(2);
     waiting.rotation.waiting_until = Some(at(60));
-    let closed = |number, ending| summary(number, Standing::Closed { ending });
+    let closed = |number, ending| summary(number, State::Closed { ending });
     let shown = [open(1), waiting, closed(3, Ending::DeletedOld)];
     let counted = [
         open(1),
@@ -149,7 +149,7 @@ fn each_rotation_counts_once_and_in_one_kind() {
         closed(4, Ending::DeletedOld),
         closed(5, Ending::Aborted),
         closed(6, Ending::Gone),
-        summary(7, Standing::Blocked { phase: Phase::Opened, intent: None, reason: Reason::TooManyCreates }),
+        summary(7, State::Blocked { phase: Phase::Opened, intent: None, reason: BlockReason::TooManyCreates }),
     ];
     let document = Document::new(None, &shown, &counted, &[], 1);
     assert_eq!(
@@ -162,7 +162,7 @@ fn each_rotation_counts_once_and_in_one_kind() {
 
 #[test]
 fn what_is_closed_waits_for_nothing() {
-    let mut closed = summary(1, Standing::Closed { ending: Ending::Aborted });
+    let mut closed = summary(1, State::Closed { ending: Ending::Aborted });
     closed.rotation.waiting_until = Some(at(60));
     assert_eq!(Document::new(None, &[closed], &[], &[], 0).rotations[0].waiting_until, None);
 }

@@ -1,7 +1,7 @@
 //! What a batch holds, and in which order. The writing itself is the simulation's (`tests/it/sim`).
 
 use super::*;
-use crate::discovery::{Location, Spot};
+use crate::discovery::{FieldRef, Location};
 use crate::rotation::denied::Denied;
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
@@ -17,7 +17,7 @@ fn entry(name: &str) -> EntryName {
 
 /// A pair in two entries, whose names sort the id's first.
 fn place(id: &str, secret: &str) -> Place {
-    let spot = |name| Spot { entry: entry(name), location: Location::WholeValue };
+    let spot = |name| FieldRef { entry: entry(name), location: Location::WholeValue };
     Place { store: store(), id: spot(id), secret: spot(secret) }
 }
 
@@ -39,7 +39,7 @@ fn rotation(places: Vec<Place>) -> Rotation {
     Rotation::open(RotationId::from_uuid(uuid::Uuid::from_u128(2)), opened)
 }
 
-fn readings(shows: &[PlaceShows], values: &[(&str, &str)]) -> Readings {
+fn readings(shows: &[PlaceContent], values: &[(&str, &str)]) -> Readings {
     let value = |(name, value): &(&str, &str)| {
         (entry(name), (Version("1".to_owned()), SecretValue::new(value.as_bytes().to_vec())))
     };
@@ -60,7 +60,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 fn half_of_a_new_pair_is_kept_as_no_old_value() {
     let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET"), place("b/p/ID", "b/p/SECRET")]);
     let values = [("a/p/ID", "old"), ("a/p/SECRET", "new"), ("b/p/ID", "old"), ("b/p/SECRET", "old")];
-    let torn = readings(&[PlaceShows::Torn, PlaceShows::Old], &values);
+    let torn = readings(&[PlaceContent::Torn, PlaceContent::Old], &values);
     let mut kept = OldValues::new();
     keep_old(&rotation, &torn, &mut kept);
     let names: Vec<String> = kept.keys().map(|(_, entry)| entry.to_string()).collect();
@@ -72,11 +72,12 @@ fn half_of_a_new_pair_is_kept_as_no_old_value() {
 fn the_fence_replaces_also_what_somebody_else_has_half_written() {
     let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
     let values = [("a/p/ID", "old"), ("a/p/SECRET", "somebody's")];
-    for shows in [PlaceShows::Old, PlaceShows::New, PlaceShows::Torn, PlaceShows::IdOnly, PlaceShows::Foreign] {
+    for shows in [PlaceContent::Old, PlaceContent::New, PlaceContent::Torn, PlaceContent::IdOnly, PlaceContent::Foreign]
+    {
         let fence = fence(&rotation, &readings(&[shows], &values));
         assert_eq!(told(&fence), pairs(&values), "a late write of the id is refused: {shows:?}");
     }
-    assert!(fence(&rotation, &readings(&[PlaceShows::Unreadable], &values)).is_empty());
+    assert!(fence(&rotation, &readings(&[PlaceContent::Unreadable], &values)).is_empty());
 }
 
 const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
@@ -88,8 +89,8 @@ fn the_id_goes_back_first_whatever_the_names() {
         let rotation = rotation(vec![place(id, secret)]);
         let values = [(id, OLD), (secret, "old/secret")];
         let mut kept = OldValues::new();
-        keep_old(&rotation, &readings(&[PlaceShows::Old], &values), &mut kept);
-        let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[(id, NEW), (secret, "new/secret")]), &kept);
+        keep_old(&rotation, &readings(&[PlaceContent::Old], &values), &mut kept);
+        let back = old_pair(&rotation, &readings(&[PlaceContent::New], &[(id, NEW), (secret, "new/secret")]), &kept);
         assert_eq!(told(&back), pairs(&values));
     }
 }
@@ -100,8 +101,8 @@ fn where_a_write_was_refused_only_what_changes_goes_back() {
     let mut rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
     let before = [("a/p/ID", OLD), ("a/p/SECRET", "old/secret")];
     let mut kept = OldValues::new();
-    keep_old(&rotation, &readings(&[PlaceShows::Old], &before), &mut kept);
-    let torn = readings(&[PlaceShows::Torn], &[("a/p/ID", OLD), ("a/p/SECRET", "new/secret")]);
+    keep_old(&rotation, &readings(&[PlaceContent::Old], &before), &mut kept);
+    let torn = readings(&[PlaceContent::Torn], &[("a/p/ID", OLD), ("a/p/SECRET", "new/secret")]);
     assert_eq!(told(&old_pair(&rotation, &torn, &kept)), pairs(&before), "a late write of the id is refused");
     rotation.refused = Some(Denied::of_write(&rotation, "no"));
     assert_eq!(told(&old_pair(&rotation, &torn, &kept)), pairs(&[("a/p/SECRET", "old/secret")]));
@@ -110,7 +111,7 @@ fn where_a_write_was_refused_only_what_changes_goes_back() {
 /// Another user's pair in the same document, rotated meanwhile, stays as it is.
 #[test]
 fn of_a_document_only_the_pair_goes_back() {
-    let at = |pointer: &str| Spot {
+    let at = |pointer: &str| FieldRef {
         entry: entry("a/p/config.json"),
         location: Location::Json { pointer: pointer.to_owned() },
     };
@@ -121,16 +122,16 @@ fn of_a_document_only_the_pair_goes_back() {
     let rotation = rotation(vec![ours]);
     let mut kept = OldValues::new();
     let before = document(OLD, "their old key");
-    keep_old(&rotation, &readings(&[PlaceShows::Old], &[("a/p/config.json", &before)]), &mut kept);
+    keep_old(&rotation, &readings(&[PlaceContent::Old], &[("a/p/config.json", &before)]), &mut kept);
     let now = document(NEW, "their new key");
-    let back = old_pair(&rotation, &readings(&[PlaceShows::New], &[("a/p/config.json", &now)]), &kept);
+    let back = old_pair(&rotation, &readings(&[PlaceContent::New], &[("a/p/config.json", &now)]), &kept);
     assert_eq!(told(&back), pairs(&[("a/p/config.json", &document(OLD, "their new key"))]));
 }
 
 #[test]
 fn beside_the_old_secret_the_old_id_goes_back_without_anything_in_memory() {
     let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
-    let half = readings(&[PlaceShows::IdOnly], &[("a/p/ID", "AKIANEWNEWNEWNEWNEW0\n"), ("a/p/SECRET", "old/secret")]);
+    let half = readings(&[PlaceContent::IdOnly], &[("a/p/ID", "AKIANEWNEWNEWNEWNEW0\n"), ("a/p/SECRET", "old/secret")]);
     assert!(can_put_back(&rotation, &half, &OldValues::new()));
     let back = old_pair(&rotation, &half, &OldValues::new());
     assert_eq!(told(&back), pairs(&[("a/p/ID", "AKIAOLDOLDOLDOLDOLD0\n")]));

@@ -1,6 +1,6 @@
 //! Killed after a write and before it was read back; what stood in the store before shows that the write had landed.
 
-use PlaceShows::{New, Old};
+use PlaceContent::{New, Old};
 
 use super::*;
 
@@ -11,10 +11,10 @@ fn killed_after_the_write_and_the_old_pair_put_back_meanwhile() {
         for secret in [false, true] {
             let mut story = in_doubt_over(1, &Intent::StoreNew).hand(secret, false).places(&shows);
             story.known.put_back = vec!["place 1".to_owned()];
-            story.concludes(&Event::Blocked(Reason::Reverted { places: vec!["place 1".to_owned()] }));
+            story.concludes(&Event::Blocked(BlockReason::Reverted { places: vec!["place 1".to_owned()] }));
             // The way back that the message names, and no other.
             story.rotation.abort_asked = true;
-            let cannot = Event::Blocked(Reason::CannotAbort { places: vec!["place 0".to_owned()] });
+            let cannot = Event::Blocked(BlockReason::CannotAbort { places: vec!["place 0".to_owned()] });
             story.concludes(&if shows.contains(&New) { cannot } else { not_done() });
         }
     }

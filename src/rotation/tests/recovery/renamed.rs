@@ -9,7 +9,11 @@ fn the_user_was_renamed_while_a_delete_was_in_doubt() {
         for taken in [false, true] {
             let story = in_doubt_over(phase, &intent);
             let story = if taken { story.listed(10_000, &[]) } else { story.no_user(10_000) };
-            assert_eq!(story.step(), Step::Look(Look::Owner(key(OLD))), "there is no such user, or it is another one");
+            assert_eq!(
+                story.step(),
+                Step::Observe(Query::Owner(key(OLD))),
+                "there is no such user, or it is another one"
+            );
             story.owned(&KeyOwner::User(renamed.clone())).concludes(&Event::Renamed { user: renamed.clone() });
         }
     }
