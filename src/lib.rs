@@ -21,3 +21,4 @@ pub mod planted;
 pub mod ports;
 pub mod rotation;
 pub mod sandbox;
+pub mod types;

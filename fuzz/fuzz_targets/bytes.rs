@@ -6,8 +6,8 @@
 mod check;
 
 use rotator::discovery::StoredEntry;
-use rotator::rotation::name::{EntryName, StoreName};
-use rotator::rotation::secret::SecretValue;
+use rotator::types::name::{EntryName, StoreName};
+use rotator::types::secret::SecretValue;
 
 const NAMES: [&str; 4] = ["a/b/document", "a/b/AWS_SECRET_ACCESS_KEY", "a/b/AWS_ACCESS_KEY_ID", "a/b/s3_secret_key_2"];
 

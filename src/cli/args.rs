@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::rotation::name::{AccessKeyId, EntryName, RotationId, SinkName};
+use crate::types::name::{AccessKeyId, EntryName, RotationId, SinkName};
 
 /// Rotates the AWS access keys in a secret store, and survives a crash at any moment.
 #[derive(Debug, Parser)]

@@ -10,11 +10,11 @@ use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::engine::sinks::{InSinks, in_sinks};
 use crate::engine::survey::MadeKeys;
-use crate::journal::entry::{Campaign, LeftAloneNote, Summary};
+use crate::journal::campaign::{Campaign, LeftAloneNote, Summary};
 use crate::journal::store::{RotationFilter, SharedStore, StorageError};
-use crate::rotation::name::{AccessKeyId, RotationId, UserName};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::State;
+use crate::rotation::state::State;
+use crate::types::name::{AccessKeyId, RotationId, UserName};
 
 /// The open rotations, the youngest campaign and its rotations.
 #[derive(Debug, Default)]

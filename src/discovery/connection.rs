@@ -9,10 +9,10 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::document::{Field, Unclear, Writing};
-use super::form;
+use super::key_format;
 use super::label::{Half, Label, are_a_login, is_about_another_secret};
-use super::named::without_percents;
-use super::place::{Location, Part};
+use super::references::without_percents;
+use crate::types::place::{Location, Part};
 
 /// How a part is written in its string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +122,8 @@ pub(super) fn pair(string: &str) -> Option<(Named, Named)> {
         return None;
     }
     let pieces = pieces(string)?;
-    let mut ids = pieces.iter().filter(|piece| form::has_id_form(&piece.text));
-    let mut secrets = pieces.iter().filter(|piece| form::has_secret_form(&piece.text));
+    let mut ids = pieces.iter().filter(|piece| key_format::has_id_form(&piece.text));
+    let mut secrets = pieces.iter().filter(|piece| key_format::has_secret_form(&piece.text));
     let (id, secret) = (ids.next()?, secrets.next()?);
     if ids.next().is_some() || secrets.next().is_some() {
         return None;

@@ -6,18 +6,18 @@ use zeroize::Zeroizing;
 
 use super::connection;
 use super::document::{self, Field, Group};
-use super::form;
+use super::key_format;
 use super::label::Label;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
-use super::named::{self, Ids};
 use super::nested;
 use super::pairing::{ByValue, Pair, Paired, Seen, TooMuch, pair};
-use super::place::{FieldRef, Location, Part, Place};
+use super::references::{self, Ids};
 use super::siblings;
 use super::splice::{Rehearsed, SpliceError, rehearse_all};
 use super::sweep;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::{FieldRef, Location, Part, Place};
+use crate::types::secret::SecretValue;
 
 /// A value with more pairs, or more ids of keys, is searched and not taken apart: none of its pairs is rotated.
 pub const MOST_PAIRS: usize = 1000;
@@ -62,7 +62,7 @@ pub fn discover(entries: &[StoredEntry]) -> Findings {
     let mut scan = Scan::default();
     let mut ids = Vec::with_capacity(sorted.len());
     for entry in &sorted {
-        let Ids { ids: of_this, are_more } = named::ids(&entry.value, MOST_PAIRS);
+        let Ids { ids: of_this, are_more } = references::ids(&entry.value, MOST_PAIRS);
         if are_more {
             scan.leave_whole(entry);
         }
@@ -178,7 +178,7 @@ impl Scan {
 
     /// Whatever id an entry names that nothing has been said about.
     fn sweep(&mut self, entry: &StoredEntry, in_value: BTreeSet<AccessKeyId>) {
-        let in_name = named::ids(&entry.name.as_str().as_bytes(), MOST_PAIRS).ids;
+        let in_name = references::ids(&entry.name.as_str().as_bytes(), MOST_PAIRS).ids;
         let is_new = |id: &AccessKeyId| !self.told.contains(&(entry.store.clone(), entry.name.clone(), id.clone()));
         let in_value: Vec<AccessKeyId> = in_value.into_iter().filter(|id| is_new(id)).collect();
         let whole = || vec![sweep::whole_value(&entry.name)];
@@ -218,9 +218,9 @@ fn why_not(key_id: &AccessKeyId, pairs: &[(StoreName, Pair)]) -> Option<WhyLeftA
 
 /// Keys that are never rotated, wherever they stand.
 fn never_rotated(id: &AccessKeyId) -> Option<WhyLeftAlone> {
-    if form::is_example(id.as_str()) {
+    if key_format::is_example(id.as_str()) {
         Some(WhyLeftAlone::DocumentationExample)
-    } else if form::is_temporary(id.as_str()) {
+    } else if key_format::is_temporary(id.as_str()) {
         Some(WhyLeftAlone::TemporaryKey)
     } else {
         None
@@ -313,7 +313,7 @@ fn read_document(entry: &StoredEntry) -> Read {
     // knows better, unless something within says the same.
     let is_named_within = |field: &Field| {
         field.name.as_deref().is_some_and(|name| Label::of(name).is_some())
-            || field.text.as_ref().is_ok_and(|text| form::ids_within(text.as_bytes()).next().is_some())
+            || field.text.as_ref().is_ok_and(|text| key_format::ids_within(text.as_bytes()).next().is_some())
     };
     let is_json = fields.iter().any(|field| matches!(field.location, Location::Json { .. }));
     if label.is_some() && !is_json && !fields.is_empty() && !fields.iter().any(is_named_within) {

@@ -9,8 +9,8 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::connection::Encoding;
-use super::place::Location;
-use super::{connection, json, lines, toml, yaml};
+use super::{connection, dotenv, json, toml, yaml};
+use crate::types::place::Location;
 
 /// One text in a document.
 #[derive(Clone)]
@@ -213,12 +213,12 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     if alone.text.is_ok_and(|alone| connection::pair(&alone).is_some()) {
         return None;
     }
-    lines_or_toml(text).or_else(|| yaml::fields(text)).or_else(|| lines::lenient(text))
+    lines_or_toml(text).or_else(|| yaml::fields(text)).or_else(|| dotenv::lenient(text))
 }
 
 /// Dotenv or INI, else TOML. Text may be both, and means the same then, but for TOML's nested values.
 fn lines_or_toml(text: &str) -> Option<Vec<Field>> {
-    let Some(fields) = lines::fields(text) else { return toml::fields(text) };
+    let Some(fields) = dotenv::fields(text) else { return toml::fields(text) };
     let nests = |field: &Field| field.writing == Writing::Bare && text[field.span.clone()].starts_with(['{', '[']);
     let has_nested = fields.iter().any(nests) && fields.iter().all(|field| field.text.is_ok() || nests(field));
     if has_nested { toml::fields(text).or(Some(fields)) } else { Some(fields) }
@@ -260,7 +260,7 @@ pub(super) fn fields_as(text: &str, location: &Location) -> Option<Vec<Field>> {
     match location {
         Location::WholeValue => Some(vec![whole(text)]),
         Location::Json { .. } => json::fields(text),
-        Location::Variable { .. } => lines::lenient(text),
+        Location::Variable { .. } => dotenv::lenient(text),
         Location::Toml { .. } => toml::fields(text),
         Location::Yaml { .. } => yaml::fields(text),
         Location::Connection { within, .. } | Location::Nested { within, .. } => fields_as(text, within),

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use super::document::{Field, Group, Room, Writing, lies_beneath, segment};
-use super::place::Location;
+use crate::types::place::Location;
 
 /// Deeper documents are not read: the scanner calls itself for each level.
 const DEEPEST: usize = 128;

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
-use super::place::FieldRef;
-use crate::rotation::name::{AccessKeyId, StoreName};
+use crate::types::name::{AccessKeyId, StoreName};
+use crate::types::place::FieldRef;
 
 /// Something that looks like a key, or half of one, and is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -235,9 +235,9 @@ impl fmt::Display for Ambiguity {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Location;
     use super::*;
-    use crate::rotation::name::EntryName;
+    use crate::types::name::EntryName;
+    use crate::types::place::Location;
 
     #[test]
     fn the_reason_is_the_serialised_tag() {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::connection;
 use super::document::{self, Field, Group, Room, Unclear, Writing};
-use super::form;
+use super::key_format;
 use super::label::Label;
-use super::place::Location;
+use crate::types::place::Location;
 
 /// The fields of the document that `outer`, a field of `document`, says; none where it says something else.
 pub(super) fn fields(document: &str, outer: &Field, room: &mut Room) -> Option<Vec<Field>> {
@@ -65,7 +65,7 @@ fn variable(said: &str) -> Option<&str> {
     let (name, value) = said.split_once('=')?;
     let in_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let is_one = !name.is_empty() && name.bytes().all(in_name) && !value.contains(char::is_whitespace);
-    (is_one && (Label::of(name).is_some() || form::has_id_form(value))).then_some(name)
+    (is_one && (Label::of(name).is_some() || key_format::has_id_form(value))).then_some(name)
 }
 
 /// What the fields of `document` hold one level down: the fields of each document in them, and in place of each element
@@ -90,7 +90,7 @@ pub(super) fn unfold(document: &str, fields: &mut Vec<Field>) -> Vec<Vec<Field>>
         }
         let is_about_keys = |field: &Field| {
             field.name.as_deref().is_some_and(|name| Label::of(name).is_some())
-                || field.text.as_ref().is_ok_and(|text| form::has_id_form(text))
+                || field.text.as_ref().is_ok_and(|text| key_format::has_id_form(text))
         };
         if inside.iter().any(is_about_keys) {
             documents.push(inside);

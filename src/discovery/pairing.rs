@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
 use super::document::{FieldText, Group, Unclear};
-use super::form;
+use super::key_format;
 use super::label::{Half, Label, Wording};
 use super::left_alone::{Ambiguity, Instead, WhyLeftAlone};
-use super::place::FieldRef;
-use crate::rotation::name::AccessKeyId;
+use crate::types::name::AccessKeyId;
+use crate::types::place::FieldRef;
 
 /// One text that could be half of a pair.
 pub(super) struct Seen {
@@ -85,7 +85,7 @@ pub(super) fn pair(mut seen: Vec<Seen>, by_value: ByValue) -> Result<Paired, Too
 impl Seen {
     /// Whether it may be of interest at all.
     fn may_be_half(&self) -> bool {
-        self.label.is_some() || form::has_id_form(self.text()) || form::has_secret_form(self.text())
+        self.label.is_some() || key_format::has_id_form(self.text()) || key_format::has_secret_form(self.text())
     }
 
     fn text(&self) -> &str {
@@ -101,8 +101,8 @@ impl Seen {
         let label = self.label_of(Half::Id)?;
         let fits = match label.wording {
             Wording::Full | Wording::Short if label.is_certain() => true,
-            Wording::Full | Wording::Short => form::may_be_id(self.text()),
-            Wording::Bare => form::has_id_form(self.text()),
+            Wording::Full | Wording::Short => key_format::may_be_id(self.text()),
+            Wording::Bare => key_format::has_id_form(self.text()),
         };
         if fits { AccessKeyId::new(self.text()).ok() } else { None }
     }
@@ -112,21 +112,21 @@ impl Seen {
     }
 
     fn id_by_form(&self) -> Option<AccessKeyId> {
-        if form::has_id_form(self.text()) { AccessKeyId::new(self.text()).ok() } else { None }
+        if key_format::has_id_form(self.text()) { AccessKeyId::new(self.text()).ok() } else { None }
     }
 
     /// Whether the name says so, and the value could be half of a pair or is to be told of.
     fn is_secret_by_name(&self) -> bool {
         self.label_of(Half::Secret).is_some_and(|label| match label.wording {
             Wording::Full | Wording::Short => !self.text().is_empty(),
-            Wording::Bare => form::has_secret_form(self.text()),
+            Wording::Bare => key_format::has_secret_form(self.text()),
         })
     }
 
     /// What this is instead, if it is no secret of the key `id`.
     fn instead_of_secret(&self, id: &Self) -> Option<Instead> {
         let id = id.id();
-        form::instead_of_secret(id.as_ref().map_or("", AccessKeyId::as_str), self.text())
+        key_format::instead_of_secret(id.as_ref().map_or("", AccessKeyId::as_str), self.text())
     }
 
     fn is_certain(&self) -> bool {
@@ -204,7 +204,7 @@ impl Pool {
             let mut spots = vec![seen.spot.clone()];
             spots.extend(secrets.iter().take(MOST_TOLD).map(|secret| self.seen[*secret].spot.clone()));
             // What is no id by its form may be another service's secret: not told.
-            let key_id = seen.id().filter(|id| form::may_be_id(id.as_str()));
+            let key_id = seen.id().filter(|id| key_format::may_be_id(id.as_str()));
             self.paired.left_alone.push((key_id, spots, why.clone()));
         }
     }
@@ -284,13 +284,13 @@ impl Pool {
     /// (`ACCESS_KEY`) it has to look like a secret access key.
     fn may_pair(&self, id: usize, secret: usize) -> bool {
         let (id, secret) = (&self.seen[id], &self.seen[secret]);
-        secret.is_certain() || wording(id) == wording(secret) || form::has_secret_form(secret.text())
+        secret.is_certain() || wording(id) == wording(secret) || key_format::has_secret_form(secret.text())
     }
 
     /// An id and a secret by form in entries of unrelated names: likely a pair, but not said to be.
     fn report_unrelated_names(&mut self) {
         let ids = self.which(|seen| seen.id_by_name().is_none() && seen.id_by_form().is_some());
-        let secrets = self.which(|seen| !seen.is_secret_by_name() && form::has_secret_form(seen.text()));
+        let secrets = self.which(|seen| !seen.is_secret_by_name() && key_format::has_secret_form(seen.text()));
         if secrets.len() == 1 {
             self.leave(&ids, &secrets, &WhyLeftAlone::Ambiguous { ambiguity: Ambiguity::UnrelatedNames });
         }
@@ -310,7 +310,7 @@ impl Pool {
             self.leave_one(index, WhyLeftAlone::NotAKeyId);
         }
         for index in self.which(|seen| seen.is_certain() && seen.label_of(Half::Secret).is_some()) {
-            let instead = form::instead_of_secret("", self.seen[index].text());
+            let instead = key_format::instead_of_secret("", self.seen[index].text());
             let why = instead.map_or(WhyLeftAlone::SecretWithoutId, |instead| WhyLeftAlone::NotASecret { instead });
             self.leave_one(index, why);
         }

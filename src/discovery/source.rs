@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use zeroize::Zeroizing;
 
-use crate::rotation::secret::SecretValue;
+use crate::types::secret::SecretValue;
 
 /// The bytes of one value. Where they are not in memory, only a part of them is at a time.
 pub trait Source: Send + Sync {

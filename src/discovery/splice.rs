@@ -9,11 +9,11 @@ use self::reading::{Document, parts, text_of};
 pub use self::reading::{PairSeen, ReadPairError, read_pair, read_pairs};
 pub(super) use self::rehearse::{Rehearsed, rehearse_all};
 use super::document::{self, Field};
-use super::named::names;
-use super::place::{FieldRef, Location, Place};
+use super::references::names;
 use crate::planted::{self, Planted};
-use crate::rotation::name::{AccessKeyId, EntryName};
-use crate::rotation::secret::{SecretKey, SecretValue};
+use crate::types::name::{AccessKeyId, EntryName};
+use crate::types::place::{FieldRef, Location, Place};
+use crate::types::secret::{SecretKey, SecretValue};
 
 mod reading;
 mod rehearse;

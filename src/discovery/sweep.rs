@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::document;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
-use super::named::{self, Ids, Needles};
-use super::place::{FieldRef, Location};
+use super::references::{self, Ids, Needles};
 use super::source::Source;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::{FieldRef, Location};
+use crate::types::secret::SecretValue;
 
 pub(super) fn whole_value(entry: &EntryName) -> FieldRef {
     FieldRef { entry: entry.clone(), location: Location::WholeValue }
@@ -57,7 +57,7 @@ fn unsupported(text: &str, ids: &[AccessKeyId]) -> Vec<(AccessKeyId, WhyLeftAlon
 #[must_use]
 pub fn left_in_large(store: &StoreName, entry: &EntryName, value: &dyn Source) -> Vec<LeftAlone> {
     let about = |key_id, why| LeftAlone { key_id, places: vec![(store.clone(), whole_value(entry))], why };
-    let Ids { ids, are_more } = named::ids(value, MOST_PAIRS);
+    let Ids { ids, are_more } = references::ids(value, MOST_PAIRS);
     if are_more {
         return vec![about(None, WhyLeftAlone::TooManyPairs)];
     }

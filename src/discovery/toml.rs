@@ -7,7 +7,7 @@ use ::toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
 use super::document::{Field, Group, Room, Writing, segment};
-use super::place::Location;
+use crate::types::place::Location;
 
 /// Below longer pointers nothing is read: each field has a copy of its own.
 const LONGEST_POINTER: usize = 4096;

@@ -12,7 +12,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use self::anchors::{Anchors, Shape};
 use super::document::{Field, Group, Room, Unclear, lies_beneath, segment};
-use super::place::Location;
+use crate::types::place::Location;
 
 /// Deeper documents are not read.
 const DEEPEST: usize = 100;

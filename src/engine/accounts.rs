@@ -9,12 +9,12 @@ use tokio::sync::Semaphore;
 use super::own_credentials::{Failures, Own, guard_account};
 use super::rate_limit::{Operation, RateLimiter};
 use super::session::{EngineOptions, SessionError};
-use crate::discovery::Place;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::Iam;
 use crate::ports::identity::{Caller, Identity};
-use crate::rotation::name::{AccessKeyId, AccountId, StoreName};
+use crate::types::name::{AccessKeyId, AccountId, StoreName};
+use crate::types::place::Place;
 
 /// The places whose keys an account may have.
 #[derive(Debug, Clone, Default)]

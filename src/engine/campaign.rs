@@ -25,13 +25,13 @@ use super::session::Session;
 use super::sinks::in_sinks;
 use super::survey::choice::{Choice, Names, Unmatched};
 use super::survey::{Due, Survey, Taken, place_notes, survey};
-use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
+use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::journal::write_ahead::Journal;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::policy::SpareKey;
+use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
 /// `resume`), and a proof takes seconds in which nothing is in flight.

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::admission::Queue;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::rotation::failure::{Failure, RefusalKind};
+use crate::types::failure::{Failure, RefusalKind};
 
 /// The gap between calls after the first throttling.
 const FIRST_GAP: Duration = Duration::from_millis(50);

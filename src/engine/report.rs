@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinSet;
 
 use super::executor::{Advanced, StopReason};
-use crate::journal::entry::LeftAloneNote;
+use crate::journal::campaign::LeftAloneNote;
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, StoreName};
-use crate::rotation::standing::State;
+use crate::rotation::state::State;
+use crate::types::name::{AccessKeyId, CampaignId, RotationId, StoreName};
 
 /// What a run or resume did and found.
 #[derive(Debug, Default)]

@@ -12,8 +12,8 @@ use super::rate_limit::Operation;
 use super::session::{Session, elsewhere};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{self, Denied};
-use crate::rotation::name::{StoreIdentity, StoreName};
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::{StoreIdentity, StoreName};
 
 /// How old an answer may be that serves another rotation.
 const SERVES_FOR: Duration = Duration::from_secs(5);

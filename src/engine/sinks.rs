@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::observe::places::Readings;
 use super::session::Session;
-use crate::discovery::{Place, read_pair};
+use crate::discovery::read_pair;
 use crate::ports::call::CallError;
 use crate::ports::sink::Sink;
-use crate::rotation::name::{AccessKeyId, RotationId, SinkName, StoreIdentity, StoreName};
-use crate::rotation::secret::SecretKey;
-use crate::rotation::shell::quoted;
 use crate::rotation::sink::Follower;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::{AccessKeyId, RotationId, SinkName, StoreIdentity, StoreName};
+use crate::types::place::Place;
+use crate::types::secret::SecretKey;
+use crate::types::shell::quoted;
 
 /// A sink, and what it follows.
 pub struct SinkPorts {
@@ -141,7 +142,7 @@ pub fn secret_for(rotation: &Rotation, follower: &Follower, key: &AccessKeyId, r
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::shell::real::{HOSTILE, words};
+    use crate::types::shell::real::{HOSTILE, words};
 
     #[test]
     fn the_command_names_the_sink_whatever_its_name() {

@@ -1,10 +1,10 @@
-//! FLOOR 1: the journal. The write-ahead rule ([`write_ahead`]), its lines ([`entry`]), the port to where they are
-//! kept ([`store`]), the form they are kept in ([`form`]) and the clock port ([`clock`]).
+//! FLOOR 1: the journal. The write-ahead rule ([`write_ahead`]), its lines ([`campaign`]), the port to where they are
+//! kept ([`store`]), the form they are kept in ([`line`]) and the clock port ([`clock`]).
 //!
 //! Knows the machine and nothing of IAM, stores or files.
 
+pub mod campaign;
 pub mod clock;
-pub mod entry;
-pub mod form;
+pub mod line;
 pub mod store;
 pub mod write_ahead;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::entry::{Campaign, CampaignNotes, Line, Summary};
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use super::campaign::{Campaign, CampaignNotes, Line, Summary};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// Why the journal could not be read or written. After a failed append nothing more may be done: the line may be
 /// durable or not, and only a replay tells.

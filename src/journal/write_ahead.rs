@@ -46,16 +46,16 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::campaign::Line;
 use super::clock::Clock;
-use super::entry::Line;
 use super::store::{SharedStore, StorageError};
 use crate::planted::{self, Planted};
 use crate::rotation::apply::{IllegalEvent, apply};
 use crate::rotation::effect::{Effect, WriteEntries};
 use crate::rotation::event::{Event, NotDone, Opened};
-use crate::rotation::failure::{Failure, Refusal};
-use crate::rotation::name::{RotationId, StoreName};
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::failure::{Failure, Refusal};
+use crate::types::name::{RotationId, StoreName};
 
 /// Why a rotation cannot be journaled or replayed. It ends for this process; a later `resume` replays it.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use super::call::CallError;
 use crate::journal::write_ahead::Journaled;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
-use crate::rotation::failure::Failure;
-use crate::rotation::known::{KeyUse, KeysSeen};
-use crate::rotation::name::{AccessKeyId, UserName};
+use crate::rotation::observed::{KeyUse, KeysSeen};
 use crate::rotation::policy::Timestamp;
+use crate::types::failure::Failure;
+use crate::types::name::{AccessKeyId, UserName};
 
 /// What `GetAccessKeyLastUsed` answers.
 #[derive(Debug, Clone, PartialEq, Eq)]

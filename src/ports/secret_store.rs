@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::call::CallError;
 use crate::discovery::Source;
 use crate::journal::write_ahead::WriteOrder;
-use crate::rotation::failure::Failure;
-use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::Failure;
+use crate::types::name::{EntryName, StoreIdentity, StoreName};
+use crate::types::secret::SecretValue;
 
 /// A version of an entry, in the store's own words; equal versions are equal values.
 #[derive(Debug, Clone, PartialEq, Eq)]

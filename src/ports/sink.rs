@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::call::CallError;
 use crate::journal::write_ahead::Journaled;
 use crate::rotation::effect::WriteSink;
-use crate::rotation::failure::Failure;
-use crate::rotation::name::{EntryName, SinkName, StoreIdentity};
-use crate::rotation::secret::SecretKey;
+use crate::types::failure::Failure;
+use crate::types::name::{EntryName, SinkName, StoreIdentity};
+use crate::types::secret::SecretKey;
 
 /// What is written to a sink.
 #[derive(Debug)]

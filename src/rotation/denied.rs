@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::block_reason::BlockReason;
 use super::effect::Intent;
-use super::name::AccessKeyId;
-use super::reason::BlockReason;
-use super::standing::{Phase, Rotation};
+use super::state::{Phase, Rotation};
+use crate::types::name::AccessKeyId;
 
 /// How many writes of the new pair must be refused for lack of a right, `settle` apart, before it is given up.
 pub const MOST_DENIED_WRITES: u32 = 2;
@@ -100,7 +100,7 @@ impl Denied {
     /// A write of the places.
     #[must_use]
     pub fn of_write(rotation: &Rotation, answer: impl Into<String>) -> Self {
-        let stores: Vec<&str> = rotation.opened.stores.keys().map(super::name::StoreName::as_str).collect();
+        let stores: Vec<&str> = rotation.opened.stores.keys().map(crate::types::name::StoreName::as_str).collect();
         Self::new(Operation::WriteStore, stores.join(" and "), answer)
     }
 

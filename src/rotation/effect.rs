@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::event::Outcome;
-use super::name::{AccessKeyId, RotationId, StoreName, UserName};
 use super::policy::Timestamp;
-use super::secret::NewKey;
+use crate::types::name::{AccessKeyId, RotationId, StoreName, UserName};
+use crate::types::secret::NewKey;
 
 /// What comes after a new key was discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

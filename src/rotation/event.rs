@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::block_reason::BlockReason;
 use super::denied::Denied;
 use super::effect::{AfterDiscard, Intent};
-use super::failure::Refusal;
-use super::known::KeyUse;
-use super::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserId, UserName};
+use super::observed::KeyUse;
 use super::policy::{Policy, Timestamp};
-use super::reason::BlockReason;
-use super::secret::Fingerprint;
 use super::sink::Follower;
-use crate::discovery::Place;
+use crate::types::failure::Refusal;
+use crate::types::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserId, UserName};
+use crate::types::place::Place;
+use crate::types::secret::Fingerprint;
 
 /// The resolved plan, frozen: a configuration edited between crash and resume changes nothing in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{AccessKeyId, SinkName, StoreIdentity};
 use super::policy::Timestamp;
-use super::standing::{NewKeyState, Rotation};
+use super::state::{NewKeyState, Rotation};
 use crate::planted::{self, Planted};
+use crate::types::name::{AccessKeyId, SinkName, StoreIdentity};
 
 /// A sink in the frozen plan, and the place that it follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use crate::rotation::name::AccessKeyId;
-use crate::rotation::secret::SecretKey;
+use crate::types::name::AccessKeyId;
+use crate::types::secret::SecretKey;
 
 use super::action::Service;
 

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::rotation::name::AccessKeyId;
-use crate::rotation::secret::SecretKey;
+use crate::types::name::AccessKeyId;
+use crate::types::secret::SecretKey;
 
 use super::account::{KeyStatus, KeySummary, random_key_id, random_secret, system_time};
 use super::action::Action;

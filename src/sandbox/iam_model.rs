@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::rotation::name::{AccessKeyId, AccountId};
-use crate::rotation::secret::{NewKey, SecretKey};
+use crate::types::name::{AccessKeyId, AccountId};
+use crate::types::secret::{NewKey, SecretKey};
 
 use super::account::{
     Clock, Key, KeyStatus, KeySummary, LastUse, User, Uses, random_key_id, random_secret, random_user_id,

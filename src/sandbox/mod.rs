@@ -51,8 +51,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::rotation::name::{AccessKeyId, AccountId};
-use crate::rotation::secret::{NewKey, SecretKey};
+use crate::types::name::{AccessKeyId, AccountId};
+use crate::types::secret::{NewKey, SecretKey};
 
 pub use account::{KeyStatus, KeySummary, LastUse};
 pub use action::{Action, Service};

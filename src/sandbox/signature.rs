@@ -13,7 +13,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
-use crate::rotation::secret::SecretKey;
+use crate::types::secret::SecretKey;
 
 use super::account::system_time;
 use super::action::Service;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rotator::rotation::name::AccountId;
 use rotator::sandbox::{Action, Behaviour, Fault, FaultKind, Sandbox, SandboxOptions};
+use rotator::types::name::AccountId;
 
 use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
-use rotator::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
+use rotator::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
 use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
 use rotator::rotation::event::{Ending, Event, Opened};
-use rotator::rotation::name::{RotationId, UserName};
-use rotator::rotation::standing::Rotation;
+use rotator::rotation::state::Rotation;
+use rotator::types::name::{RotationId, UserName};
 
 use crate::support::memory_journal::MemoryJournal;
 use crate::support::rotations::{Story, campaign_id, key_id, moment, rotation_id};

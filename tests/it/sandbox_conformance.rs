@@ -13,8 +13,8 @@ use crate::support::aws::{self, Pair, outcome, raw_outcome, signed_call};
 use crate::support::http;
 use crate::support::moto::{self, Moto};
 use aws_sdk_iam::types::StatusType;
-use rotator::rotation::name::AccountId;
 use rotator::sandbox::{Sandbox, SandboxOptions};
+use rotator::types::name::AccountId;
 
 /// A case, AWS's answer, and moto's where it is another.
 type Row = (&'static str, &'static str, Option<&'static str>);

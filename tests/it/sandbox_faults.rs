@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::types::StatusType;
-use rotator::rotation::name::AccessKeyId;
-use rotator::rotation::secret::{NewKey, SecretKey};
 use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, Sandbox, SandboxOptions, Told};
+use rotator::types::name::AccessKeyId;
+use rotator::types::secret::{NewKey, SecretKey};
 use serde_json::{Value, json};
 
 use crate::support::aws::{self, Pair, outcome};

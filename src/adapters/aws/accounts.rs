@@ -10,7 +10,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
-use crate::rotation::name::AccessKeyId;
+use crate::types::name::AccessKeyId;
 
 use super::client::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, described, late};
 use super::signing_keys::Signers;

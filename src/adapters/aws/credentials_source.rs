@@ -12,7 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
-use crate::rotation::shell::quoted;
+use crate::types::shell::quoted;
 
 /// How long a chain of causes is followed.
 const MOST_CAUSES: usize = 16;
@@ -239,7 +239,7 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::shell::real::{HOSTILE, assert_says};
+    use crate::types::shell::real::{HOSTILE, assert_says};
 
     fn keys(names: &[&str]) -> Keys {
         Keys { files: vec!["c".into(), "d".into()], names: Some(names.iter().map(|name| (*name).to_owned()).collect()) }

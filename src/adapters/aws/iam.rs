@@ -14,11 +14,11 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
-use crate::rotation::failure::Failure;
-use crate::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
-use crate::rotation::name::{AccessKeyId, UserName};
+use crate::rotation::observed::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::secret::{NewKey, SecretKey};
+use crate::types::failure::Failure;
+use crate::types::name::{AccessKeyId, UserName};
+use crate::types::secret::{NewKey, SecretKey};
 
 /// How many pages of one user's keys are read. AWS's quota is two keys and its page a hundred
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>): one page in practice.

@@ -18,10 +18,10 @@ use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Identity;
 use crate::ports::secret_store::{Capabilities, Reading, Version};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::StoreIdentity;
 use crate::rotation::policy::LATE_REQUEST;
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
 
 /// The most that AWS gives on one page, and takes in one `GetParameters`
 /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>).

@@ -26,9 +26,9 @@ use crate::journal::write_ahead::{IntentLine, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Identity;
 use crate::ports::secret_store::{Capabilities, Reading, Version};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::StoreIdentity;
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
 
 /// The label under which a new value waits to become current.
 const STAGED: &str = "ROTATOR_STAGED";

@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use super::response_check::signer;
-use crate::rotation::name::AccessKeyId;
+use crate::types::name::AccessKeyId;
 
 /// The keys seen so far; shared by all clients of one account.
 #[derive(Debug, Clone, Default)]

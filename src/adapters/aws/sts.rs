@@ -10,9 +10,9 @@ use super::error::{AwsCallError, Call};
 use super::response_check::{ResponseCheck, Seen};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
-use crate::rotation::name::{AccessKeyId, AccountId, UserId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::secret::SecretKey;
+use crate::types::name::{AccessKeyId, AccountId, UserId};
+use crate::types::secret::SecretKey;
 
 const OPERATION: &str = "GetCallerIdentity";
 
@@ -120,7 +120,7 @@ fn user_of(arn: &str, account: &AccountId) -> Option<UserResource> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::name::UserName;
+    use crate::types::name::UserName;
 
     fn is_user(arn: &str, name: &str) -> Option<bool> {
         let account = AccountId::new("123456789012").expect("valid");

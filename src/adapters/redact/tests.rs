@@ -98,7 +98,7 @@ fn a_value_that_looks_like_a_name_is_a_value() {
 #[test]
 fn what_one_entry_is_refused_with_is_compared_with_what_the_others_hold() {
     use crate::ports::secret_store::Version;
-    use crate::rotation::secret::SecretValue;
+    use crate::types::secret::SecretValue;
     let value = |text: &str| {
         let value = SecretValue::new(text.as_bytes().to_vec());
         Ok(Heard::Reading(Reading::Value { version: Version("1".to_owned()), value }))

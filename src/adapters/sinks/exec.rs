@@ -15,9 +15,9 @@ use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::sink::{Sink, SinkWrite};
 use crate::rotation::effect::WriteSink;
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::{SinkName, StoreIdentity};
 use crate::rotation::policy::LATE_REQUEST;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::{SinkName, StoreIdentity};
 
 /// A line of an answer; each kind of answer has some of it.
 #[derive(Default, Deserialize)]

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, named_params};
 
 use super::queries::{self, QueryError, to_json};
-use crate::journal::entry::{CampaignNotes, Line};
+use crate::journal::campaign::{CampaignNotes, Line};
 use crate::journal::store::StorageError;
-use crate::rotation::name::{CampaignId, RotationId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::{Rotation, State};
+use crate::rotation::state::{Rotation, State};
+use crate::types::name::{CampaignId, RotationId};
 
 /// A line and the rotation it leads to, as the tables keep them.
 pub(super) struct Append {

@@ -18,11 +18,11 @@ use rusqlite::Connection;
 
 use super::private_file;
 use super::sqlite::{self, DatabaseError, Kind};
-use crate::journal::entry::{Campaign, CampaignNotes, Line, Summary};
+use crate::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
 use crate::journal::store::{JournalStore, RotationFilter, StorageError};
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use changes::{Append, Change};
 pub use lock::{JournalLock, LockError};
 pub use reader::SyncReader;

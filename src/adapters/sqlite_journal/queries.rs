@@ -10,11 +10,11 @@ use serde::de::DeserializeOwned;
 
 use super::{KIND, storage_error};
 use crate::adapters::sqlite::DatabaseError;
-use crate::journal::entry::{Campaign, Line, Summary};
-use crate::journal::form::{self, FormError};
+use crate::journal::campaign::{Campaign, Line, Summary};
+use crate::journal::line::{self, FormError};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::event::Event;
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// Why a question has no answer; which file it was becomes clear in [`Self::at`].
 #[derive(Debug)]
@@ -58,7 +58,7 @@ fn newer(path: &Path, how: &FormError) -> DatabaseError {
 
 /// JSON for a column.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StorageError> {
-    form::write(value).map_err(|source| StorageError::Failed {
+    line::write(value).map_err(|source| StorageError::Failed {
         message: "a line of the journal could not be worded, a defect of rotator: please report it".to_owned(),
         source: Some(source.into()),
     })
@@ -66,7 +66,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StorageError> {
 
 fn from_json<T: Serialize + DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError> {
     let text: String = row.get(column)?;
-    form::read(&text).map_err(|error| match error {
+    line::read(&text).map_err(|error| match error {
         FormError::NewerFormat { .. } | FormError::Unknown { .. } => QueryError::Newer(error),
         FormError::Nonsense(source) => QueryError::Nonsense { column, source: source.into() },
     })

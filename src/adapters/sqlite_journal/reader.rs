@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::queries;
-use crate::journal::entry::{Campaign, Line, Summary};
+use crate::journal::campaign::{Campaign, Line, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
-use crate::rotation::name::{AccessKeyId, RotationId, UserName};
+use crate::types::name::{AccessKeyId, RotationId, UserName};
 
 /// A journal, open for reading. Blocks; not for a task of an async runtime.
 pub struct SyncReader {

@@ -150,8 +150,8 @@ mod tests {
     use crate::adapters::sqlite_journal::KIND;
     use crate::adapters::sqlite_journal::queries;
     use crate::journal::store::RotationFilter;
-    use crate::rotation::name::CampaignId;
     use crate::rotation::policy::Timestamp;
+    use crate::types::name::CampaignId;
 
     struct Fixture {
         _folder: tempfile::TempDir,

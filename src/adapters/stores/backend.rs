@@ -11,9 +11,9 @@ use crate::adapters::redact::{Failed, Heard};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
-use crate::rotation::failure::Failure;
-use crate::rotation::name::StoreIdentity;
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::Failure;
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
 
 /// One write of a batch, under the store's own name.
 #[derive(Debug)]

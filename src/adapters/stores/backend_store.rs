@@ -9,9 +9,9 @@ use super::naming::Naming;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::{EntryName, StoreIdentity, StoreName};
+use crate::types::secret::SecretValue;
 
 /// A store with names of its own.
 pub struct BackendStore {

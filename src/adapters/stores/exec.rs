@@ -19,10 +19,10 @@ use crate::adapters::subprocess::program::{ExecProgram, ProgramReply, ask};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::StoreIdentity;
 use crate::rotation::policy::LATE_REQUEST;
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
 
 /// A line of an answer; each kind of answer has some of it.
 #[derive(Default, Deserialize)]

@@ -8,9 +8,9 @@ use globset::GlobSet;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::CallError;
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::{EntryName, StoreIdentity, StoreName};
+use crate::types::secret::SecretValue;
 
 /// A store of which not everything is used.
 pub struct FilteredStore {

@@ -4,7 +4,7 @@
 //! written `%2F`; one with fewer is filled up with `-` from the left, and an empty segment is `_`. With a scope (`[[store]] scope = "shop/live"`)
 //! every name of the store is one secret of that app and environment.
 
-use crate::rotation::name::{EntryName, InvalidName};
+use crate::types::name::{EntryName, InvalidName};
 
 /// What stands for a segment that is not there.
 const NONE: &str = "-";

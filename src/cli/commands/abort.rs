@@ -7,8 +7,8 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::backup_hints;
 use crate::rotation::event::OperatorRequest;
-use crate::rotation::name::RotationId;
-use crate::rotation::standing::{Phase, Rotation, State};
+use crate::rotation::state::{Phase, Rotation, State};
+use crate::types::name::RotationId;
 
 /// `rotator abort`.
 ///

@@ -15,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
-use crate::rotation::shell::operand;
+use crate::types::shell::operand;
 
 /// `rotator allow`.
 ///

@@ -25,14 +25,14 @@ use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::owner_rule::Owner;
 use crate::engine::survey::{Due, SECOND_KEY, Survey, survey};
+use crate::journal::campaign::LeftAloneNote;
 use crate::journal::clock::Clock;
-use crate::journal::entry::LeftAloneNote;
 use crate::journal::store::RotationFilter;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::LastUsed;
 use crate::ports::secret_store::Writable;
-use crate::rotation::name::{EntryName, StoreName};
 use crate::rotation::policy::{StillInUse, Timestamp, Unclaimed};
+use crate::types::name::{EntryName, StoreName};
 
 /// AWS refuses a signature that is older or younger than this
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).

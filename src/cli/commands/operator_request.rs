@@ -16,8 +16,8 @@ use crate::cli::wiring::{self, storage_failed};
 use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
-use crate::rotation::name::RotationId;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::RotationId;
 
 /// Journals what `request` makes of the rotation, then resumes it.
 pub(super) fn submit(

@@ -18,8 +18,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::terminal::to_stdout;
 use crate::engine::survey::owner_rule::Owner;
-use crate::rotation::name::AccountId;
 use crate::rotation::policy::Unclaimed;
+use crate::types::name::AccountId;
 
 /// `rotator policy`.
 ///

@@ -5,8 +5,8 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::rotation::event::OperatorRequest;
-use crate::rotation::name::RotationId;
-use crate::rotation::standing::Phase;
+use crate::rotation::state::Phase;
+use crate::types::name::RotationId;
 
 /// `rotator reactivate`.
 ///

@@ -5,11 +5,11 @@ use crate::cli::args::Resolution;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Operation;
 use crate::rotation::event::OperatorRequest;
-use crate::rotation::name::{AccessKeyId, RotationId, SinkName};
-use crate::rotation::reason::BlockReason;
-use crate::rotation::standing::{Phase, Rotation, State};
+use crate::rotation::state::{Phase, Rotation, State};
+use crate::types::name::{AccessKeyId, RotationId, SinkName};
 
 /// `rotator resolve`.
 ///

@@ -18,7 +18,7 @@ use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
 use crate::journal::clock::Clock;
 use crate::journal::store::RotationFilter;
-use crate::rotation::name::RotationId;
+use crate::types::name::RotationId;
 
 /// `rotator resume`.
 ///

@@ -11,10 +11,10 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::terminal::to_stdout;
-use crate::rotation::name::EntryName;
-use crate::rotation::secret::{NewKey, SecretValue};
-use crate::rotation::shell::quoted;
 use crate::sandbox::{Behaviour, KeyStatus, Sandbox, SandboxOptions};
+use crate::types::name::EntryName;
+use crate::types::secret::{NewKey, SecretValue};
+use crate::types::shell::quoted;
 
 /// How old a seeded key is: older than any sensible `older_than`.
 const SEEDED_AGE: Duration = Duration::from_secs(100 * 24 * 60 * 60);

@@ -20,9 +20,9 @@ use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::wiring;
 use crate::engine::report::with_causes;
-use crate::rotation::name::EntryName;
-use crate::rotation::secret::SecretValue;
-use crate::rotation::shell::operand;
+use crate::types::name::EntryName;
+use crate::types::secret::SecretValue;
+use crate::types::shell::operand;
 
 /// `rotator store …`.
 ///

@@ -8,7 +8,7 @@ use super::values::globs;
 use crate::adapters::aws::{Access, Role};
 use crate::cli::error::CliError;
 use crate::engine::accounts::{Covers, Label};
-use crate::rotation::name::AccountId;
+use crate::types::name::AccountId;
 
 /// An account as configured.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
 use crate::cli::error::CliError;
 use crate::engine::report::with_causes;
-use crate::rotation::shell::quoted;
+use crate::types::shell::quoted;
 
 /// No configuration is longer.
 const LARGEST: u64 = 1024 * 1024;

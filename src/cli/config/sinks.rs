@@ -9,7 +9,7 @@ use super::stores::{A_VARIABLE, StoreSettings, program_of, variables};
 use super::values::globs;
 use crate::adapters::ExecProgram;
 use crate::cli::error::CliError;
-use crate::rotation::name::{SinkName, StoreName};
+use crate::types::name::{SinkName, StoreName};
 
 /// The forms a sink's URI may have.
 const FORMS: &str = "exec:COMMAND";

@@ -12,7 +12,7 @@ use crate::adapters::ExecProgram;
 use crate::adapters::shown_url;
 use crate::adapters::stores::Naming;
 use crate::cli::error::CliError;
-use crate::rotation::name::StoreName;
+use crate::types::name::StoreName;
 
 /// The forms a store's URI may have.
 const FORMS: &str = "sqlite:PATH, file:PATH, sops:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], \

@@ -16,8 +16,8 @@ use crate::cli::error::CliError;
 use crate::engine::observe::scan::SCAN_INTERVAL;
 use crate::engine::survey::choice::Patterns;
 use crate::engine::survey::owner_rule::{LITERAL, Owner};
-use crate::rotation::name::UserName;
 use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
+use crate::types::name::UserName;
 
 const DEFAULT_CONCURRENCY: usize = 16;
 /// Each call in flight is a connection, and IAM throttles long before.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::cli::config::{Config, StoreKind};
-use crate::rotation::name::{EntryName, StoreName};
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::{EntryName, StoreName};
 
 /// Where the old pair of this rotation may still be found, for each of its stores.
 #[must_use]

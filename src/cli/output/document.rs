@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::terminal::printable_json;
-use crate::discovery::Place;
 use crate::engine::survey::{Due, place_notes};
-use crate::journal::entry::{LeftAloneNote, PlaceNote, Summary};
+use crate::journal::campaign::{LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::event::Ending;
-use crate::rotation::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::sink::{Follower, SinkState};
-use crate::rotation::standing::{Rotation, State};
+use crate::rotation::state::{Rotation, State};
+use crate::types::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};
+use crate::types::place::Place;
 
 /// The version of both documents.
 const VERSION: u32 = 1;

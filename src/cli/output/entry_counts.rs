@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::terminal::Terminal;
-use crate::rotation::name::StoreName;
+use crate::types::name::StoreName;
 
 /// What is said of a store that has none.
 pub(in crate::cli) const EMPTY: &str = "it has no entries: check its name, and that rotator may list what is there";

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::terminal::printable;
 use crate::engine::session::Watcher;
-use crate::rotation::name::RotationId;
+use crate::types::name::RotationId;
 
 /// Back to the line's start, and wipe what follows.
 const WIPE: &str = "\r\u{1b}[K";

@@ -12,9 +12,9 @@ use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::storage_failed;
 use crate::engine::report::Report;
-use crate::journal::entry::Summary;
+use crate::journal::campaign::Summary;
 use crate::journal::store::SharedStore;
-use crate::rotation::name::RotationId;
+use crate::types::name::RotationId;
 
 /// Which command comes to its end: they differ in what to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::document::{Counts, Document, DueShown, FollowerShown, LeftAloneShown, PlanDocument, RotationShown};
 use super::terminal::printable;
-use crate::journal::entry::{LeftAloneNote, PlaceNote};
-use crate::rotation::name::{AccountId, SinkName, UserName};
+use crate::journal::campaign::{LeftAloneNote, PlaceNote};
+use crate::types::name::{AccountId, SinkName, UserName};
 
 /// Colours, or none.
 #[derive(Debug, Clone, Copy)]

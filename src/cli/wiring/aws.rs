@@ -8,7 +8,7 @@ use crate::adapters::aws::{Aws, AwsSettings};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::CliError;
 use crate::engine::accounts::AccountPorts;
-use crate::rotation::name::AccessKeyId;
+use crate::types::name::AccessKeyId;
 
 /// Clients of every account. None has been called yet.
 pub struct AwsAccounts {

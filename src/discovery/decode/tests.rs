@@ -7,9 +7,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use proptest::prelude::*;
 
 use super::*;
-use crate::discovery::{Needles, StoredEntry, discover, form};
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::discovery::{Needles, StoredEntry, discover, key_format};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::secret::SecretValue;
 
 const ID: &str = "AKIAABCDEFGHIJ234567";
 
@@ -225,7 +225,7 @@ proptest! {
     fn noise_is_read_to_its_end_and_names_nothing(bytes in any::<Vec<u8>>(), text in "[ -~\n]{0,400}") {
         for value in [bytes.as_slice(), text.as_bytes()] {
             let mut ids = 0;
-            prop_assert_eq!(decode(&value, &mut |met| ids += form::ids_within(met.text).count()), None);
+            prop_assert_eq!(decode(&value, &mut |met| ids += key_format::ids_within(met.text).count()), None);
             prop_assert_eq!(ids, 0);
         }
     }

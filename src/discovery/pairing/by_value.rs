@@ -1,7 +1,8 @@
 //! Pairs in documents whose names do not say enough: the value shows what is an id and what may be its secret, and the
 //! names must not contradict. A lone text of 40 characters beside an id is no secret of it for that alone.
 
-use super::{Half, Label, MOST_COMPARED, Pool, Seen, TooMuch, form};
+use super::{Half, Label, MOST_COMPARED, Pool, Seen, TooMuch};
+use crate::discovery::key_format;
 use crate::discovery::label::{are_a_login, differ_in_one_word, is_about_another_secret};
 use crate::discovery::left_alone::{Ambiguity, WhyLeftAlone};
 
@@ -60,7 +61,7 @@ impl Pool {
         let half = &self.seen[id];
         let beside = self.which_of(&among.secrets, |seen| {
             half.group.holds(&seen.group)
-                && form::has_secret_form(seen.text())
+                && key_format::has_secret_form(seen.text())
                 && seen.instead_of_secret(half).is_none()
                 && !is_about_another_secret(&seen.name)
         });
@@ -89,7 +90,7 @@ impl Among {
 }
 
 fn may_be_secret(seen: &Seen) -> bool {
-    form::has_secret_form(seen.text()) || (seen.label_of(Half::Secret).is_some() && seen.is_certain())
+    key_format::has_secret_form(seen.text()) || (seen.label_of(Half::Secret).is_some() && seen.is_certain())
 }
 
 fn is_id(seen: &Seen) -> bool {
@@ -100,7 +101,7 @@ fn is_id(seen: &Seen) -> bool {
 fn belong_together(id: &Seen, secret: &Seen) -> bool {
     let is_labelled = secret.label_of(Half::Secret).is_some() && secret.is_certain();
     let is_beside = id.group == secret.group;
-    let may_be = if is_beside { is_labelled || form::has_secret_form(secret.text()) } else { is_labelled };
+    let may_be = if is_beside { is_labelled || key_format::has_secret_form(secret.text()) } else { is_labelled };
     if !may_be || secret.instead_of_secret(id).is_some() {
         return false;
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::discovery::discover::{StoredEntry, discover};
-use crate::rotation::name::StoreName;
+use crate::types::name::StoreName;
 
 const OLD: (&str, &str, &str) = (
     "AKIAABCDEFGHIJ234567",

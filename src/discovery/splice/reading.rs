@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 use crate::discovery::connection;
 use crate::discovery::document::{self, Field, Room, Unclear};
 use crate::discovery::nested;
-use crate::discovery::place::{FieldRef, Location, Place};
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::secret::{SecretKey, SecretValue};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::{FieldRef, Location, Place};
+use crate::types::secret::{SecretKey, SecretValue};
 
 /// What stands at a place.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::reading::{Document, text_of};
 use super::{Edit, MADE_UP_ID, MADE_UP_SECRET, SpliceError, changes, splice_entry};
-use crate::discovery::named::Needles;
-use crate::discovery::place::Place;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::discovery::references::Needles;
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::Place;
+use crate::types::secret::SecretValue;
 
 /// How many bytes may be read again to find out which keys of an entry cannot be replaced; and for each byte of it.
 const READ_AGAIN: usize = 32 * 1024 * 1024;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::discovery::document::Unclear;
-use crate::rotation::name::StoreName;
+use crate::types::name::StoreName;
 
 const NEW_ID: &str = "AKIANEWNEWNEWNEWNEW2";
 const NEW_SECRET: &str = "NEW+/secretaccesskeyNEW+/secretaccesskey";

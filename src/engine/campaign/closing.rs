@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::failing::{ask_an_operator, take_down};
 use super::{CampaignError, Engine};
 use crate::engine::report::Report;
-use crate::journal::entry::{Campaign, CampaignNotes, LeftAloneNote, Summary};
+use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Summary};
 use crate::journal::store::RotationFilter;
 use crate::planted::{self, Planted};
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 impl Engine {
     /// Keeps what is left to do, and closes the campaign where nothing of it can go on without an operator. What is left

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::engine::report::Went;
 use crate::engine::survey::ownership::NOT_LISTED_YET;
-use crate::journal::entry::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
-use crate::rotation::name::{AccessKeyId, RotationId};
+use crate::journal::campaign::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::State;
+use crate::rotation::state::State;
+use crate::types::name::{AccessKeyId, RotationId};
 
 use crate::engine::survey::{Survey, place_notes};
 

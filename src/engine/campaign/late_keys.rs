@@ -10,9 +10,9 @@ use crate::engine::report::{Report, with_causes};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Event;
-use crate::rotation::known::{KeySeen, KeysSeen};
-use crate::rotation::name::{AccessKeyId, AccountId, UserName};
-use crate::rotation::shell::quoted;
+use crate::rotation::observed::{KeySeen, KeysSeen};
+use crate::types::name::{AccessKeyId, AccountId, UserName};
+use crate::types::shell::quoted;
 
 impl Engine {
     /// A create whose reply was lost may be executed late, also after its rotation closed: such a key is reported,
@@ -75,7 +75,7 @@ fn turned_up(user: &UserName, key: &AccessKeyId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::shell::real::{HOSTILE, assert_says};
+    use crate::types::shell::real::{HOSTILE, assert_says};
 
     #[test]
     fn the_command_names_the_user_whatever_its_name() {

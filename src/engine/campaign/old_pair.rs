@@ -13,13 +13,13 @@ use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::survey::{Due, place_notes};
-use crate::journal::entry::LeftAloneNote;
+use crate::journal::campaign::LeftAloneNote;
 use crate::planted::{self, Planted};
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::{OldPair, UsedBefore};
-use crate::rotation::name::AccessKeyId;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::secret::SecretKey;
+use crate::types::name::AccessKeyId;
+use crate::types::secret::SecretKey;
 
 /// How far two refusals are apart that count. Two secrets tried on one id within about 5 s can give a false
 /// `SignatureDoesNotMatch`, and what tried the other one need not have been this process.
@@ -188,7 +188,7 @@ fn note(due: &Due, reason: &str, message: String) -> LeftAloneNote {
 
 /// Where the two halves of the pair stand, for people.
 fn halves(session: &Session, due: &Due) -> String {
-    let of_place = |place: &crate::discovery::Place| {
+    let of_place = |place: &crate::types::place::Place| {
         let (id, secret) = (session.describe(&place.store, &place.id), session.describe(&place.store, &place.secret));
         format!("id in {id}, secret in {secret}")
     };

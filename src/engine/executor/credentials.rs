@@ -2,7 +2,7 @@
 
 use super::{Executor, StopReason};
 use crate::rotation::effect::Intent;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
 
 impl Executor<'_> {
     /// Why an effect cannot be asked for. A write needs its stores only, and a removal rests on what they hold.

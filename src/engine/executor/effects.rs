@@ -14,15 +14,15 @@ use crate::engine::sinks::{secret_for, sink_of, way_out};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
+use crate::rotation::decide::{Step, plan};
 use crate::rotation::denied::Denied;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::known::InMemoryFacts;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::plan::{Step, plan};
+use crate::rotation::observed::InMemoryFacts;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::secret::SecretKey;
-use crate::rotation::standing::{Phase, Rotation};
+use crate::rotation::state::{Phase, Rotation};
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::secret::SecretKey;
 
 /// How old a list may be when the create that rests on it is intended, or an effect that was throttled is tried again.
 const FRESH: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::discovery::{Place, read_pair, splice_all};
+use crate::discovery::{read_pair, splice_all};
 use crate::engine::observe::places::{Readings, read_places};
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
@@ -12,12 +12,13 @@ use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
 use crate::rotation::effect::{WriteEntries, WriteKind};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::known::PlaceContent;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+use crate::rotation::observed::PlaceContent;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::secret::{SecretKey, SecretValue};
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::Place;
+use crate::types::secret::{SecretKey, SecretValue};
 
 /// A batch for each store.
 pub(super) type Batches = BTreeMap<StoreName, Vec<Write>>;

@@ -2,13 +2,13 @@
 //! or that came later. A scan finds them; each is read again before it becomes a place.
 
 use super::Executor;
-use crate::discovery::Place;
 use crate::engine::observe::places::read_places;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Priority;
 use crate::ports::secret_store::Writable;
-use crate::rotation::known::{LateCopy, PlaceContent};
-use crate::rotation::standing::Rotation;
+use crate::rotation::observed::{LateCopy, PlaceContent};
+use crate::rotation::state::Rotation;
+use crate::types::place::Place;
 
 impl Executor<'_> {
     /// Of what the last scan found, the copies that hold the very pair of this rotation and that can be written, as far as
@@ -36,7 +36,7 @@ impl Executor<'_> {
         copies.filter_map(|place| Some(LateCopy { store: self.identity_of(&place)?, place })).collect()
     }
 
-    fn identity_of(&self, place: &Place) -> Option<crate::rotation::name::StoreIdentity> {
+    fn identity_of(&self, place: &Place) -> Option<crate::types::name::StoreIdentity> {
         self.session.stores.get(&place.store)?.as_ref().ok().cloned()
     }
 }

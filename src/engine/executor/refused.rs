@@ -9,7 +9,7 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
-use crate::rotation::standing::{Rotation, State};
+use crate::rotation::state::{Rotation, State};
 
 /// Why a look failed.
 pub(super) enum Unseen {

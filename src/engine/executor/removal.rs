@@ -16,13 +16,13 @@ use crate::engine::observe::prove::prove_once;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
+use crate::rotation::decide::{Query, Step, plan};
 use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::known::Proof;
-use crate::rotation::name::AccessKeyId;
-use crate::rotation::plan::{Query, Step, plan};
+use crate::rotation::observed::Proof;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::{Phase, Rotation};
+use crate::rotation::state::{Phase, Rotation};
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::AccessKeyId;
 
 /// How often facts that have grown too old are read again in one removal.
 const MOST_CHECKS: u32 = 3;

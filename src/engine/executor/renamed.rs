@@ -6,8 +6,8 @@ use super::refused::Unseen;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::rotation::known::KeyOwner;
-use crate::rotation::name::AccessKeyId;
+use crate::rotation::observed::KeyOwner;
+use crate::types::name::AccessKeyId;
 
 impl Executor<'_> {
     /// `GetAccessKeyLastUsed` is the only call that names the user of a key. Its answer may be old, so the list of the user

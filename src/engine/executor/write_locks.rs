@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::discovery::Place;
 use crate::engine::session::Session;
-use crate::rotation::name::StoreName;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::StoreName;
+use crate::types::place::Place;
 
 /// What is versioned as one: a store, and its own word for it.
 type Unit = (StoreName, String);

@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::discovery::{Needles, Unopened};
-    use crate::rotation::name::AccessKeyId;
+    use crate::types::name::AccessKeyId;
 
     /// Each reading takes a second.
     struct Slow(Mutex<Duration>);

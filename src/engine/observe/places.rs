@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::discovery::{Place, read_pair};
+use crate::discovery::read_pair;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{LargeValue, Reading, Version};
 use crate::rotation::denied::{self, Denied};
-use crate::rotation::known::{PlaceContent, PlacesSeen};
-use crate::rotation::name::{EntryName, StoreName};
-use crate::rotation::secret::{SecretKey, SecretValue};
-use crate::rotation::standing::{Provenance, Rotation};
+use crate::rotation::observed::{PlaceContent, PlacesSeen};
+use crate::rotation::state::{Provenance, Rotation};
+use crate::types::name::{EntryName, StoreName};
+use crate::types::place::Place;
+use crate::types::secret::{SecretKey, SecretValue};
 
 /// The entries of one store as read, with their versions: what a write will replace.
 pub type Entries = BTreeMap<EntryName, (Version, SecretValue)>;

@@ -8,9 +8,9 @@ use crate::engine::session::Session;
 use crate::planted::{self, Planted};
 use crate::ports::identity::{UserResource, WhoIs};
 use crate::rotation::event::Opened;
-use crate::rotation::known::Proof;
-use crate::rotation::name::{AccessKeyId, UserId};
-use crate::rotation::secret::SecretKey;
+use crate::rotation::observed::Proof;
+use crate::types::name::{AccessKeyId, UserId};
+use crate::types::secret::SecretKey;
 
 /// The wait after an answer that was no proof; doubles up to [`LONGEST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);

@@ -8,16 +8,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::large::{STOPPED, WhileTimeIsLeft};
-use crate::discovery::{Candidate, Needles, Place, Searched, StoredEntry, discover};
+use crate::discovery::{Candidate, Needles, Searched, StoredEntry, discover};
 use crate::engine::executor::fact_age::Span;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
-use crate::rotation::known::ScanSeen;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::standing::{Phase, Rotation};
+use crate::rotation::observed::ScanSeen;
+use crate::rotation::state::{Phase, Rotation};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::Place;
 
 /// What [`EngineOptions::scan_interval`](crate::engine::session::EngineOptions::scan_interval) is by default.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);

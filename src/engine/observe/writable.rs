@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::discovery::{Candidate, Place};
+use crate::discovery::Candidate;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::survey::consider::Skip;
 use crate::ports::secret_store::Writable;
-use crate::rotation::name::{EntryName, StoreName};
+use crate::types::name::{EntryName, StoreName};
+use crate::types::place::Place;
 
 /// What the stores say of some entries.
 #[derive(Debug, Default)]

@@ -7,9 +7,9 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::owner_rule::Owner;
 use crate::discovery::{Candidate, LeftAlone};
-use crate::rotation::name::UserName;
 use crate::rotation::policy::Policy;
-use crate::rotation::standing::Rotation;
+use crate::rotation::state::Rotation;
+use crate::types::name::UserName;
 
 /// How long a key that rotator made is not due again, where no age is set.
 pub const MADE_LATELY: Duration = Duration::from_secs(20 * 3600);
@@ -192,8 +192,8 @@ fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{FieldRef, Location, Place};
-    use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
+    use crate::types::name::{AccessKeyId, EntryName, StoreName};
+    use crate::types::place::{FieldRef, Location, Place};
 
     fn candidate() -> Candidate {
         let spot =

@@ -9,11 +9,11 @@ use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::sinks::{followers, forsaken};
-use crate::journal::entry::LeftAloneNote;
-use crate::rotation::known::{KeyStatus, KeysSeen};
-use crate::rotation::name::{AccessKeyId, UserName};
+use crate::journal::campaign::LeftAloneNote;
+use crate::rotation::observed::{KeyStatus, KeysSeen};
 use crate::rotation::policy::{SpareKey, words};
 use crate::rotation::sink::Follower;
+use crate::types::name::{AccessKeyId, UserName};
 
 /// A candidate that is not to be opened, and whether an operator is needed.
 pub(in crate::engine) struct Skip {

@@ -8,10 +8,11 @@ use super::consider::{Answer, Considered, consider};
 use super::obstacles::Obstacles;
 use super::ownership::Lists;
 use super::{Survey, Taken, place_note};
-use crate::discovery::{Candidate, FieldRef, LeftAlone, Place, WhyLeftAlone};
+use crate::discovery::{Candidate, LeftAlone, WhyLeftAlone};
 use crate::engine::session::Session;
-use crate::journal::entry::LeftAloneNote;
-use crate::rotation::name::{AccessKeyId, StoreName};
+use crate::journal::campaign::LeftAloneNote;
+use crate::types::name::{AccessKeyId, StoreName};
+use crate::types::place::{FieldRef, Place};
 
 /// What IAM says of these keys.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use crate::discovery::{Candidate, Needles, Searched as SearchedValue, Source, St
 use crate::engine::observe::large::{STOPPED, WhileTimeIsLeft};
 use crate::engine::session::Session;
 use crate::ports::secret_store::LargeValue;
-use crate::rotation::name::{AccessKeyId, EntryName, StoreName};
-use crate::rotation::secret::SecretValue;
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::secret::SecretValue;
 
 /// Entries that something else rewrites, and what.
 pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;

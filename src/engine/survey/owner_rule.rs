@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::discovery::Place;
-use crate::rotation::name::UserName;
+use crate::types::name::UserName;
+use crate::types::place::Place;
 
 /// How a place leads to an IAM user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +63,8 @@ impl Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{FieldRef, Location};
-    use crate::rotation::name::{EntryName, StoreName};
+    use crate::types::name::{EntryName, StoreName};
+    use crate::types::place::{FieldRef, Location};
 
     fn place() -> Place {
         let spot = FieldRef { entry: EntryName::new("shop/prod/KEY").expect("valid"), location: Location::WholeValue };

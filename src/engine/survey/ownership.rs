@@ -7,13 +7,14 @@ use tokio::sync::OnceCell;
 
 use super::consider::Skip;
 use super::owner_rule::Owner;
-use crate::discovery::{Candidate, Place};
+use crate::discovery::Candidate;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::rotation::known::{KeySeen, KeysSeen};
-use crate::rotation::name::{AccountId, UserName};
+use crate::rotation::observed::{KeySeen, KeysSeen};
+use crate::types::name::{AccountId, UserName};
+use crate::types::place::Place;
 
 /// The reason of a key that IAM says is a user's, and does not list for that user.
 pub(in crate::engine) const NOT_LISTED_YET: &str = "not-listed-yet";

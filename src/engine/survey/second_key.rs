@@ -8,10 +8,10 @@ use super::ownership::Confirmed;
 use super::{SECOND_KEY, Taken};
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
-use crate::journal::entry::LeftAloneNote;
-use crate::rotation::known::{KeySeen, KeyStatus};
-use crate::rotation::name::{AccessKeyId, AccountId, UserName};
-use crate::rotation::shell::quoted;
+use crate::journal::campaign::LeftAloneNote;
+use crate::rotation::observed::{KeySeen, KeyStatus};
+use crate::types::name::{AccessKeyId, AccountId, UserName};
+use crate::types::shell::quoted;
 
 /// One note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
 pub(super) async fn notes(
@@ -91,9 +91,9 @@ fn told(user: &UserName, key: &KeySeen, used: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::known::KeysSeen;
+    use crate::rotation::observed::KeysSeen;
     use crate::rotation::policy::Timestamp;
-    use crate::rotation::shell::real::{HOSTILE, assert_says};
+    use crate::types::shell::real::{HOSTILE, assert_says};
 
     fn key(letter: char, status: KeyStatus) -> KeySeen {
         let id = AccessKeyId::new(format!("AKIAABCDEFGHIJKLMNO{letter}")).expect("valid");

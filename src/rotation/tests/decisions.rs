@@ -1,13 +1,13 @@
 //! `plan`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
 //! never a step without its ground.
 
-use super::ground::Ground;
+use super::preconditions::Ground;
 use super::proof::Proof as Counted;
 use super::*;
-use crate::rotation::known::{
+use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
-use crate::rotation::plan::{Query, Step, plan};
 
 /// More looks than these no decision needs.
 const MOST_LOOKS: usize = 8;

@@ -3,8 +3,8 @@
 
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceContent};
-use crate::rotation::plan::Step;
+use crate::rotation::decide::Step;
+use crate::rotation::observed::{KeyStatus, PlaceContent};
 
 /// A block, what the person does about it, a block again …: more than these no rotation needs.
 const MOST_BLOCKS: usize = 8;

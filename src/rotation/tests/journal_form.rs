@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::journal::form;
+use crate::journal::line;
 
 /// A journal of the first version: a line for each kind of event, of intent, of outcome and of reason. It never changes;
 /// new fields have a default.
@@ -18,8 +18,8 @@ fn lines() -> impl Iterator<Item = &'static str> {
 }
 
 fn reads_back<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
-    let written = form::write(value).expect("it serialises");
-    let read: T = form::read(&written).unwrap_or_else(|error| panic!("{error}: {written}"));
+    let written = line::write(value).expect("it serialises");
+    let read: T = line::read(&written).unwrap_or_else(|error| panic!("{error}: {written}"));
     assert_eq!(read, *value, "{written}");
 }
 
@@ -49,7 +49,7 @@ fn every_rotation_reads_back() {
 fn a_journal_of_an_earlier_version_means_what_it_meant() {
     let events = events();
     for line in lines() {
-        let event: Event = form::read(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let event: Event = line::read(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(events.contains(&event), "{line} is read as {event:?}");
     }
 }
@@ -58,7 +58,7 @@ fn a_journal_of_an_earlier_version_means_what_it_meant() {
 fn the_form_has_not_changed_by_accident() {
     let golden: BTreeSet<&str> = lines().collect();
     for event in events() {
-        let written = form::write(&event).expect("it serialises").replacen(r#""format":2,"#, "", 1);
+        let written = line::write(&event).expect("it serialises").replacen(r#""format":2,"#, "", 1);
         assert!(
             golden.contains(written.as_str()),
             "not as in an earlier version (if it is new, add it to journal-added.jsonl): {written}"

@@ -2,8 +2,8 @@
 
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceContent};
-use crate::rotation::plan::Step;
+use crate::rotation::decide::Step;
+use crate::rotation::observed::{KeyStatus, PlaceContent};
 
 /// A pair in an environment of its own.
 pub(super) fn copy() -> Place {

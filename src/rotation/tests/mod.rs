@@ -7,10 +7,10 @@
 mod decisions;
 mod endings;
 mod evidence;
-mod ground;
 mod journal_form;
 mod late_copies;
 mod old_pair;
+mod preconditions;
 #[path = "../../../tests/it/support/proof.rs"]
 #[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]
 mod proof;
@@ -26,21 +26,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::apply::apply;
+use super::block_reason::BlockReason;
 use super::denied::{Denied, Operation};
 use super::effect::{AfterDiscard, Intent};
 use super::event::{Ending, Event, NotDone, OldPair, Opened, OperatorRequest, Outcome};
-use super::failure::{Refusal, RefusalKind};
-use super::known::InMemoryFacts;
-use super::name::{
+use super::lost_create::LostCreate;
+use super::observed::InMemoryFacts;
+use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
+use super::sink::{Acknowledged, Follower, SinkState};
+use super::state::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
+use crate::types::failure::{Refusal, RefusalKind};
+use crate::types::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, SinkName, StoreIdentity, StoreName, UserName,
 };
-use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
-use super::reason::BlockReason;
-use super::secret::{Fingerprint, SecretKey};
-use super::sink::{Acknowledged, Follower, SinkState};
-use super::standing::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
-use super::watched::LostCreate;
-use crate::discovery::{FieldRef, Location, Place};
+use crate::types::place::{FieldRef, Location, Place};
+use crate::types::secret::{Fingerprint, SecretKey};
 
 pub(super) const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
 pub(super) const NEW: &str = "AKIANEWNEWNEWNEWNEW0";

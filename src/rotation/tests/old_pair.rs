@@ -1,12 +1,12 @@
 //! What the proof of the old pair leaves on record, and what it is good for later.
 
 use super::*;
+use crate::rotation::decide::{Step, plan};
 use crate::rotation::event::UsedBefore;
-use crate::rotation::known::{
+use crate::rotation::observed::{
     KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
-use crate::rotation::name::UserId;
-use crate::rotation::plan::{Step, plan};
+use crate::types::name::UserId;
 
 const OVERLAP: i64 = 100;
 

@@ -5,10 +5,10 @@ mod put_back;
 mod renamed;
 
 use super::*;
-use crate::rotation::known::{
+use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };
-use crate::rotation::plan::{Query, Step, plan};
 
 /// `settle` and the second that AWS's dates may leave out.
 const SETTLE: i64 = 61;

@@ -4,8 +4,8 @@
 use super::endings::{ask, check_ending, obey, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::PlaceContent;
-use crate::rotation::plan::{Query, Step};
+use crate::rotation::decide::{Query, Step};
+use crate::rotation::observed::PlaceContent;
 
 /// As the engine does at the second refusal.
 impl World {

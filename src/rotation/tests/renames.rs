@@ -3,8 +3,8 @@
 use super::endings::{ask, check_ending};
 use super::world::{Left, World};
 use super::*;
-use crate::rotation::known::{KeyOwner, PlaceContent};
-use crate::rotation::plan::Step;
+use crate::rotation::decide::Step;
+use crate::rotation::observed::{KeyOwner, PlaceContent};
 
 impl World {
     /// Whether the rotation knows the user by its name.

@@ -3,8 +3,8 @@
 use super::endings::{check_ending, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::known::PlaceContent;
-use crate::rotation::plan::Step;
+use crate::rotation::decide::Step;
+use crate::rotation::observed::PlaceContent;
 
 fn begin(policy: &Policy) -> (Rotation, World) {
     let rotation = Rotation::open(id(), Opened { sinks: vec![follower()], ..opened(policy.clone()) });

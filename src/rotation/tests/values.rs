@@ -1,7 +1,7 @@
 //! Small truths that the floors above rely on, and the guards of `apply`, each by itself.
 
 use super::*;
-use crate::rotation::known::{KeyStatus, PlaceContent, PlacesSeen};
+use crate::rotation::observed::{KeyStatus, PlaceContent, PlacesSeen};
 
 fn created(claim: Provenance, change: impl FnOnce(&mut NewKeyState)) -> Rotation {
     let mut made = NewKeyState::new(key(NEW), claim);

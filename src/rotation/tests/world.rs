@@ -2,10 +2,10 @@
 //! in it is the machine alone.
 
 use super::*;
-use crate::rotation::known::{
+use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::observed::{
     InMemoryFacts, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof,
 };
-use crate::rotation::plan::{Query, Step, plan};
 
 /// More steps than these no visit needs.
 const MOST_STEPS: usize = 300;

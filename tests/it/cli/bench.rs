@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use rotator::adapters::stores::embedded::EmbeddedStore;
-use rotator::rotation::name::EntryName;
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
+use rotator::types::name::EntryName;
 use serde_json::{Value, json};
 
 use crate::support::program::planted_fault;

@@ -3,9 +3,9 @@
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::journal::store::JournalStore;
 use rotator::rotation::event::Opened;
-use rotator::rotation::name::{AccessKeyId, UserName};
-use rotator::rotation::standing::Rotation;
+use rotator::rotation::state::Rotation;
 use rotator::sandbox::KeyStatus;
+use rotator::types::name::{AccessKeyId, UserName};
 
 use super::bench::Bench;
 use crate::support::rotations::{Story, campaign_id, moment, rotation_id};

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use rotator::discovery::{
-    Candidate, FieldRef, Findings, Location, Place, StoredEntry, discover, names, read_pair, splice_all,
-};
-use rotator::rotation::name::{AccessKeyId, EntryName};
-use rotator::rotation::secret::{SecretKey, SecretValue};
+use rotator::discovery::{Candidate, Findings, StoredEntry, discover, names, read_pair, splice_all};
+use rotator::types::name::{AccessKeyId, EntryName};
+use rotator::types::place::{FieldRef, Location, Place};
+use rotator::types::secret::{SecretKey, SecretValue};
 
 const NEW_ID: &str = "AKIAZZZZNEWNEWNEWNEW";
 const NEW_SECRET: &str = "zzzzNewNewNewNew/New+New/NewNewNewNewNew";

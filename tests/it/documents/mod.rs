@@ -8,8 +8,8 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use rotator::discovery::StoredEntry;
-use rotator::rotation::name::{EntryName, StoreName};
-use rotator::rotation::secret::SecretValue;
+use rotator::types::name::{EntryName, StoreName};
+use rotator::types::secret::SecretValue;
 
 use crate::support::proof::{self, Proof};
 use check::{Shown, check};

@@ -2,8 +2,8 @@
 //! can shorten. The same tape gives the same documents. No test lives here; the fuzz targets share it.
 
 use rotator::discovery::StoredEntry;
-use rotator::rotation::name::{EntryName, StoreName};
-use rotator::rotation::secret::SecretValue;
+use rotator::types::name::{EntryName, StoreName};
+use rotator::types::secret::SecretValue;
 
 /// Bytes to choose by; when it has run out every choice is the first one.
 pub(crate) struct Tape<'t>(&'t [u8]);

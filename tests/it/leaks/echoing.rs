@@ -12,8 +12,8 @@ use std::sync::Arc;
 use rotator::journal::write_ahead::Attempt;
 use rotator::ports::call::CallError;
 use rotator::ports::secret_store::{Reading, SecretStore, Version, Write};
-use rotator::rotation::name::EntryName;
-use rotator::rotation::secret::SecretValue;
+use rotator::types::name::EntryName;
+use rotator::types::secret::SecretValue;
 
 use super::forms::Secrets;
 use crate::support::orders;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::denied::ONE_KEY_IN;
 use rotator::rotation::effect::Intent;
+use rotator::rotation::lost_create::LostCreate;
 use rotator::rotation::policy::Timestamp;
-use rotator::rotation::reason::BlockReason;
-use rotator::rotation::standing::{NewKeyState, Phase, Probe, Rotation, State};
-use rotator::rotation::watched::LostCreate;
+use rotator::rotation::state::{NewKeyState, Phase, Probe, Rotation, State};
 
 use super::machine::at;
 use super::world::LATE;

@@ -1,10 +1,10 @@
 //! What the world of the model has to know of a rotation.
 
+use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::denied::Operation;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::event::Ending;
-use rotator::rotation::reason::BlockReason;
-use rotator::rotation::standing::{Phase, Rotation, State};
+use rotator::rotation::state::{Phase, Rotation, State};
 
 use super::machine::{KeyId, Says, name, number};
 use super::users::name_of;

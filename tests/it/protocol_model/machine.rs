@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rotator::rotation::apply::apply;
+use rotator::rotation::decide::{Query, Step, plan};
 use rotator::rotation::denied::Denied;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
-use rotator::rotation::failure::{Refusal, RefusalKind};
-use rotator::rotation::known::InMemoryFacts;
-use rotator::rotation::name::{AccessKeyId, SinkName, StoreIdentity};
-use rotator::rotation::plan::{Query, Step, plan};
+use rotator::rotation::observed::InMemoryFacts;
 use rotator::rotation::policy::{Policy, Timestamp};
-use rotator::rotation::secret::{Fingerprint, SecretKey};
 use rotator::rotation::sink::Follower;
-use rotator::rotation::standing::{Rotation, State};
+use rotator::rotation::state::{Rotation, State};
+use rotator::types::failure::{Refusal, RefusalKind};
+use rotator::types::name::{AccessKeyId, SinkName, StoreIdentity};
+use rotator::types::secret::{Fingerprint, SecretKey};
 
 use super::dates::{forget_dates, move_back};
 use super::facts::{Facts, facts};

@@ -2,7 +2,7 @@
 //! block names it, or runs the command that the block prints instead.
 
 use rotator::rotation::denied::{Denied, Operation};
-use rotator::rotation::standing::Rotation;
+use rotator::rotation::state::Rotation;
 
 use super::facts::{Asks, Block};
 use super::machine::{Doing, KeyId, LookAt, Next, Says, name};

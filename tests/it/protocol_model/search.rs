@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use rotator::rotation::standing::State;
+use rotator::rotation::state::State;
 
 use super::fingerprint::Fingerprint;
 use super::machine::Machine;

@@ -1,6 +1,6 @@
 //! What a visit has seen, in a form that can be hashed, and as the machine wants it.
 
-use rotator::rotation::known::{
+use rotator::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
 

@@ -1,7 +1,7 @@
 //! A user is given another name, is deleted, or is deleted and made again; and another user gets the name. Keys stay with
 //! their user, and calls go by the name.
 
-use rotator::rotation::name::UserName;
+use rotator::types::name::UserName;
 
 use super::machine::LookAt;
 use super::rights::Call;

@@ -6,9 +6,10 @@ mod corpus;
 mod planted_pair;
 mod readers;
 
-use rotator::discovery::{Findings, Place, StoredEntry, splice_all};
-use rotator::rotation::name::{AccessKeyId, EntryName, StoreName};
-use rotator::rotation::secret::{SecretKey, SecretValue};
+use rotator::discovery::{Findings, StoredEntry, splice_all};
+use rotator::types::name::{AccessKeyId, EntryName, StoreName};
+use rotator::types::place::Place;
+use rotator::types::secret::{SecretKey, SecretValue};
 
 const NEW_ID: &str = "AKIAZZZZNEWNEWNEWNEW";
 const NEW_SECRET: &str = "zzzzNewNewNewNew/New+New/NewNewNewNewNew";

@@ -1,8 +1,8 @@
 //! The kinds of faults that the first simulations shared the product's blindness for: how often each came about is
 //! reported, and too few are a failure.
 
-use rotator::journal::entry::Summary;
-use rotator::rotation::standing::State;
+use rotator::journal::campaign::Summary;
+use rotator::rotation::state::State;
 
 use super::faults::Interference;
 use super::schedule::Run;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rotator::journal::entry::Summary;
+use rotator::journal::campaign::Summary;
 use rotator::journal::store::{RotationFilter, SharedStore};
-use rotator::rotation::standing::State;
+use rotator::rotation::state::State;
 
 use super::faults::{Fault, Faults, Op};
 use super::kinds;

@@ -11,13 +11,11 @@ use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
 use rotator::ports::sink::{Sink, SinkWrite};
 use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Effect as _, Intent, WriteSink};
-use rotator::rotation::failure::{Failure, Refusal, RefusalKind};
-use rotator::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
-use rotator::rotation::name::{
-    AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserId, UserName,
-};
+use rotator::rotation::observed::{KeySeen, KeyStatus, KeyUse, KeysSeen};
 use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
-use rotator::rotation::secret::{NewKey, SecretKey, SecretValue};
+use rotator::types::failure::{Failure, Refusal, RefusalKind};
+use rotator::types::name::{AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserId, UserName};
+use rotator::types::secret::{NewKey, SecretKey, SecretValue};
 
 use super::effects::NO_USER;
 use super::faults::{Op, Trouble};

@@ -1,10 +1,10 @@
 //! The promises of DESIGN section 1, as far as they can be seen in the world itself.
 
-use rotator::journal::entry::Summary;
+use rotator::journal::campaign::Summary;
+use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::event::Ending;
 use rotator::rotation::policy::{MOST_CREATES, Unclaimed};
-use rotator::rotation::reason::BlockReason;
-use rotator::rotation::standing::{Rotation, State};
+use rotator::rotation::state::{Rotation, State};
 
 use super::schedule::{Setup, user_name};
 use super::state::{By, Effect, Key, Reader, SINK, SimState, Store};

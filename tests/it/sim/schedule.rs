@@ -13,12 +13,12 @@ use rotator::engine::shutdown::Stop;
 use rotator::engine::sinks::SinkPorts;
 use rotator::engine::survey::choice::{Choice, Patterns};
 use rotator::engine::survey::owner_rule::Owner;
-use rotator::journal::entry::Summary;
+use rotator::journal::campaign::Summary;
 use rotator::journal::store::{RotationFilter, SharedStore};
 use rotator::journal::write_ahead::{Journal, replay};
-use rotator::rotation::name::{SinkName, StoreName};
-use rotator::rotation::reason::BlockReason;
-use rotator::rotation::standing::State;
+use rotator::rotation::block_reason::BlockReason;
+use rotator::rotation::state::State;
+use rotator::types::name::{SinkName, StoreName};
 
 use super::faults::Faults;
 use super::freshness::CALL_TIMEOUT;

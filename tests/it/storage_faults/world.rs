@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rotator::adapters::stores::embedded::EmbeddedStore;
-use rotator::rotation::name::EntryName;
-use rotator::rotation::secret::SecretValue;
 use rotator::sandbox::Sandbox;
+use rotator::types::name::EntryName;
+use rotator::types::secret::SecretValue;
 use serde_json::json;
 
 use crate::support::aws::Pair;

@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use rotator::adapters::aws::{Aws, AwsSettings};
 use rotator::adapters::stores::{Backend, BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
-use rotator::rotation::name::StoreName;
+use rotator::types::name::StoreName;
 
 use super::conforms;
 use super::subject::Subject;

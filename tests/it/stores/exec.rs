@@ -10,9 +10,9 @@ use rotator::adapters::ExecProgram;
 use rotator::adapters::stores::exec::ExecStore;
 use rotator::adapters::stores::{Backend, BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Version};
-use rotator::rotation::failure::Failure;
-use rotator::rotation::name::StoreName;
 use rotator::rotation::policy::LATE_REQUEST;
+use rotator::types::failure::Failure;
+use rotator::types::name::StoreName;
 
 use super::subject::Subject;
 use super::{conforms, is_stale, name, over, write};

@@ -7,7 +7,7 @@ use rotator::adapters::stores::embedded::EmbeddedStore;
 use rotator::adapters::stores::file::FileStore;
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
-use rotator::rotation::name::StoreName;
+use rotator::types::name::StoreName;
 
 use super::subject::Subject;
 use super::{bytes, conforms, name};

@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use rotator::journal::write_ahead::Attempt;
 use rotator::ports::secret_store::{Reading, SecretStore, Version, Writable, Write};
-use rotator::rotation::failure::{Failure, RefusalKind};
-use rotator::rotation::name::EntryName;
-use rotator::rotation::secret::SecretValue;
+use rotator::types::failure::{Failure, RefusalKind};
+use rotator::types::name::EntryName;
+use rotator::types::secret::SecretValue;
 
 use crate::support::orders;
 use subject::Subject;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rotator::adapters::stores::file::FileStore;
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Write};
-use rotator::rotation::name::StoreName;
+use rotator::types::name::StoreName;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{bytes, name, write};

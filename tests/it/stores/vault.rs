@@ -11,8 +11,8 @@ use rotator::adapters::stores::vault::{Auth, VaultSettings, VaultStore, VaultSto
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::call::CallErrorKind;
 use rotator::ports::secret_store::{Reading, SecretStore};
-use rotator::rotation::failure::{Failure, RefusalKind};
-use rotator::rotation::name::StoreName;
+use rotator::types::failure::{Failure, RefusalKind};
+use rotator::types::name::StoreName;
 use serde_json::{Value, json};
 
 use super::subject::Subject;

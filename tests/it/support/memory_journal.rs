@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use rotator::journal::entry::{Campaign, CampaignNotes, Line, Summary};
+use rotator::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
 use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
-use rotator::rotation::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use rotator::rotation::policy::Timestamp;
-use rotator::rotation::standing::Rotation;
+use rotator::rotation::state::Rotation;
+use rotator::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// The journal. Shared by reference (`Arc`), it outlives a simulated crash of whoever writes it.
 #[derive(Default)]

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rotator::discovery::{FieldRef, Location, Place};
-use rotator::journal::entry::Line;
+use rotator::journal::campaign::Line;
 use rotator::rotation::apply::apply;
+use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Event, NotDone, OldPair, Opened, Outcome};
-use rotator::rotation::name::{
+use rotator::rotation::policy::{Policy, Timestamp};
+use rotator::rotation::state::Rotation;
+use rotator::types::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName,
 };
-use rotator::rotation::policy::{Policy, Timestamp};
-use rotator::rotation::reason::BlockReason;
-use rotator::rotation::secret::SecretKey;
-use rotator::rotation::standing::Rotation;
+use rotator::types::place::{FieldRef, Location, Place};
+use rotator::types::secret::SecretKey;
 
 /// A rotation id; the same for the same number.
 pub(crate) fn rotation_id(number: u128) -> RotationId {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use rotator::adapters::stores::embedded::EmbeddedStore;
-use rotator::rotation::name::EntryName;
-use rotator::rotation::secret::SecretValue;
 use rotator::sandbox::{Action, KeyStatus};
+use rotator::types::name::EntryName;
+use rotator::types::secret::SecretValue;
 use serde_json::Value;
 
 use super::kills::HeldEnd;

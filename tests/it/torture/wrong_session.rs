@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rotator::rotation::name::AccountId;
 use rotator::sandbox::{KeyStatus, Sandbox, SandboxOptions};
+use rotator::types::name::AccountId;
 
 use super::scene::Scene;
 use super::states::{Standing, USERS};

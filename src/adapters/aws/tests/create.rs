@@ -9,7 +9,7 @@ use crate::adapters::aws::{Aws, AwsSettings};
 use crate::journal::write_ahead::Attempt;
 use crate::ports::iam::Iam;
 use crate::rotation::effect::Created;
-use crate::rotation::failure::RefusalKind;
+use crate::types::failure::RefusalKind;
 
 async fn create(aws: &Aws) -> Attempt<Created> {
     let journal = opened().await;

@@ -8,8 +8,8 @@ use super::responder::{Reply, Responder, error, http, http_without_date};
 use super::{NEW_KEY, OLD_KEY, aws, aws_within, date, key, user};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
-use crate::rotation::known::{KeySeen, KeyStatus, KeyUse, KeysSeen};
-use crate::rotation::name::UserName;
+use crate::rotation::observed::{KeySeen, KeyStatus, KeyUse, KeysSeen};
+use crate::types::name::UserName;
 
 fn member(id: &str, status: &str) -> String {
     format!(

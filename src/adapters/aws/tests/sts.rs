@@ -5,8 +5,8 @@ use super::{NEW_KEY, SECRET, aws, date, key, user};
 use crate::ports::call::CallErrorKind;
 use crate::ports::iam::Iam;
 use crate::ports::identity::{Caller, Identity, WhoIs};
-use crate::rotation::name::{AccountId, UserId};
-use crate::rotation::secret::SecretKey;
+use crate::types::name::{AccountId, UserId};
+use crate::types::secret::SecretKey;
 
 const ACCOUNT: &str = "123456789012";
 

@@ -13,9 +13,9 @@ use super::{EmbeddedStore, Inner, KIND, file_at};
 use crate::adapters::DatabaseError;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Reading, Version, Write};
-use crate::rotation::name::EntryName;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::secret::SecretValue;
+use crate::types::name::EntryName;
+use crate::types::secret::SecretValue;
 
 /// What is wrong with an entry whose row is not the one that was written last.
 const NOT_LAST: &str = "something else changed or removed it, or put an older value back: find out who wrote to the file, then \

@@ -13,7 +13,7 @@ use super::seal::Sealer;
 use super::table::{self, Row};
 use super::versions::Versions;
 use super::{EmbeddedStore, EmbeddedStoreError, Inner};
-use crate::rotation::secret::SecretValue;
+use crate::types::secret::SecretValue;
 
 /// Why a store was not sealed under another key. It still opens with the key that it had, unless the error says
 /// otherwise.

@@ -6,8 +6,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 use super::key::StoreKey;
-use crate::rotation::name::StoreIdentity;
-use crate::rotation::secret::SecretValue;
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
 
 /// Bytes in a nonce.
 const NONCE: usize = 24;

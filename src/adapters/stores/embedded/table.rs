@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::operations::StoreError;
 use super::versions::Written;
-use crate::rotation::name::{EntryName, StoreIdentity};
+use crate::types::name::{EntryName, StoreIdentity};
 
 /// Why a write did not happen, or may not have.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ports::secret_store::Version;
-use crate::rotation::secret::SecretValue;
+use crate::types::secret::SecretValue;
 
 mod versions;
 

@@ -40,9 +40,9 @@ use crate::discovery::Source;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, LargeValue, Reading, Version, Writable};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::StoreIdentity;
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
 
 /// No document of secrets is as large: what is larger is searched where it is, and not written.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;

@@ -17,8 +17,8 @@ use super::writable::{forbids, is_refusal};
 use super::{LARGEST, attributes};
 use crate::adapters::stores::NativeWrite;
 use crate::ports::secret_store::Version;
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::secret::SecretValue;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::secret::SecretValue;
 
 /// In the name of a file that is to replace another: `.NAME.rotator-RANDOM`.
 const MARK: &str = ".rotator-";

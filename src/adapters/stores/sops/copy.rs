@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::adapters::subprocess::child;
-use crate::rotation::secret::SecretValue;
+use crate::types::secret::SecretValue;
 
 /// A file without a name in any folder.
 pub(super) struct Copy {

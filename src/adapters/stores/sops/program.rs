@@ -12,8 +12,8 @@ use super::copy::Copy;
 use super::format::{Change, Format};
 use crate::adapters::subprocess::child::{self, Ran};
 use crate::adapters::subprocess::environment::{self, Kind};
-use crate::rotation::secret::SecretValue;
-use crate::rotation::shell::operand;
+use crate::types::secret::SecretValue;
+use crate::types::shell::operand;
 
 /// The first version that takes a value on stdin.
 const LEAST: (u32, u32) = (3, 11);
@@ -200,7 +200,7 @@ fn version(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::shell::real::{HOSTILE, assert_says};
+    use crate::types::shell::real::{HOSTILE, assert_says};
 
     #[test]
     fn the_command_names_the_file_whatever_its_name() {

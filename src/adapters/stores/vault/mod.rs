@@ -21,10 +21,10 @@ use crate::adapters::redact::{Failed, Heard, Secrets, Words, settled};
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, Version, Writable};
-use crate::rotation::failure::{Failure, Refusal, RefusalKind};
-use crate::rotation::name::StoreIdentity;
-use crate::rotation::secret::SecretValue;
-use crate::rotation::shell::operand;
+use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::name::StoreIdentity;
+use crate::types::secret::SecretValue;
+use crate::types::shell::operand;
 use api::{Answer, Api};
 pub use settings::{Auth, VaultSettings, VaultStoreError};
 
@@ -331,7 +331,7 @@ fn no_versions(mount: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::shell::real::{HOSTILE, assert_says};
+    use crate::types::shell::real::{HOSTILE, assert_says};
 
     #[test]
     fn the_command_names_the_mount_whatever_its_name() {

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::cli::commands::sandbox::{start, user_with_key};
 use crate::cli::error::CliError;
-use crate::rotation::secret::NewKey;
 use crate::sandbox::{Behaviour, Sandbox, SandboxOptions};
+use crate::types::secret::NewKey;
 
 /// Where an app keeps its pair.
 enum Kept {

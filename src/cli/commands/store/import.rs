@@ -8,8 +8,8 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::error::Category;
 use zeroize::Zeroizing;
 
-use crate::rotation::name::{EntryName, InvalidName};
-use crate::rotation::secret::SecretValue;
+use crate::types::name::{EntryName, InvalidName};
+use crate::types::secret::SecretValue;
 
 /// Why a text cannot be imported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
-use crate::discovery::{FieldRef, Location, Place};
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{OldPair, Opened};
-use crate::rotation::name::{EntryName, StoreIdentity, StoreName};
 use crate::rotation::policy::Policy;
-use crate::rotation::reason::BlockReason;
-use crate::rotation::standing::Phase;
+use crate::rotation::state::Phase;
+use crate::types::name::{EntryName, StoreIdentity, StoreName};
+use crate::types::place::{FieldRef, Location, Place};
 
 const CAMPAIGN: CampaignId = CampaignId::from_uuid(Uuid::from_u128(1));
 

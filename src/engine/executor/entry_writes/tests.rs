@@ -1,11 +1,11 @@
 //! What a batch holds, and in which order. The writing itself is the simulation's (`tests/it/sim`).
 
 use super::*;
-use crate::discovery::{FieldRef, Location};
 use crate::rotation::denied::Denied;
 use crate::rotation::event::{OldPair, Opened};
-use crate::rotation::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
 use crate::rotation::policy::Policy;
+use crate::types::name::{AccountId, CampaignId, RotationId, StoreIdentity, UserName};
+use crate::types::place::{FieldRef, Location};
 
 fn store() -> StoreName {
     StoreName::new("sqlite:store.db").expect("valid")

@@ -3,7 +3,7 @@
 use PlaceContent::{IdOnly, New, Old, Torn};
 
 use super::*;
-use crate::rotation::known::Proof;
+use crate::rotation::observed::Proof;
 
 /// In doubt over `intent`, which is then seen not to be done.
 fn lost(phase: usize, intent: &Intent) -> Story {

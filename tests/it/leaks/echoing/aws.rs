@@ -12,8 +12,8 @@ use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::iam::Iam;
 use rotator::ports::identity::{Identity, WhoIs};
 use rotator::ports::secret_store::SecretStore;
-use rotator::rotation::name::{AccessKeyId, StoreName, UserName};
-use rotator::rotation::secret::SecretKey;
+use rotator::types::name::{AccessKeyId, StoreName, UserName};
+use rotator::types::secret::SecretKey;
 use serde_json::json;
 
 use super::Reported;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rotator::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore};
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
-use rotator::rotation::name::StoreName;
+use rotator::types::name::StoreName;
 use serde_json::json;
 
 use super::{NEIGHBOUR, NEW, Reported, TOKEN};

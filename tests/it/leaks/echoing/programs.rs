@@ -8,7 +8,7 @@ use rotator::adapters::stores::exec::ExecStore;
 use rotator::adapters::stores::sops::SopsStore;
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
-use rotator::rotation::name::StoreName;
+use rotator::types::name::StoreName;
 
 use super::super::forms::Secrets;
 use super::{NEIGHBOUR, NEW, Reported, document};

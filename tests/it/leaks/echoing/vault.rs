@@ -8,7 +8,7 @@ use std::time::Duration;
 use rotator::adapters::stores::vault::{Auth, VaultSettings, VaultStore};
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
-use rotator::rotation::name::StoreName;
+use rotator::types::name::StoreName;
 use serde_json::json;
 
 use super::super::forms::Secrets;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use rotator::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore, KubernetesStoreError};
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore};
-use rotator::rotation::failure::{Failure, RefusalKind};
-use rotator::rotation::name::StoreName;
+use rotator::types::failure::{Failure, RefusalKind};
+use rotator::types::name::StoreName;
 use serde_json::{Value, json};
 
 use super::subject::Subject;

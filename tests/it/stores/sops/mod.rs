@@ -10,8 +10,8 @@ use std::time::Duration;
 use rotator::adapters::stores::sops::{NoSopsError, SopsStore, SopsStoreError};
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Write};
-use rotator::rotation::failure::{Failure, RefusalKind};
-use rotator::rotation::name::StoreName;
+use rotator::types::failure::{Failure, RefusalKind};
+use rotator::types::name::StoreName;
 
 use super::subject::Subject;
 use super::{bytes, conforms, held, is_stale, name, write};

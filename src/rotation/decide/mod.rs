@@ -1,23 +1,24 @@
 //! What to do next: (rotation, what we hold, what is known, now) -> step. Pure and total.
 //!
 //! No destructive step is proposed without the ground that DESIGN section 1 asks for, looked at since the last event.
-//! One file for each phase: [`opened`], [`created`] (its secret may be had), [`reclaim`] (held on evidence) and
-//! [`stored`]; what their decisions stand on is in [`ground`].
+//! One file for each phase: [`opened`], [`created`] (its secret may be had), [`orphan`] (held on evidence) and
+//! [`stored`]; what their decisions stand on is in [`preconditions`].
 
 mod created;
-pub(super) mod ground;
 mod opened;
-mod reclaim;
+mod orphan;
+pub(super) mod preconditions;
+mod reconcile;
 mod stored;
 
+use self::reconcile::reconcile;
+use super::block_reason::BlockReason;
 use super::effect::Intent;
 use super::event::{Ending, Event};
-use super::known::{InMemoryFacts, Observed};
-use super::name::AccessKeyId;
+use super::observed::{InMemoryFacts, Observed};
 use super::policy::Timestamp;
-use super::reason::BlockReason;
-use super::reconcile::reconcile;
-use super::standing::{Phase, Provenance, Rotation, State};
+use super::state::{Phase, Provenance, Rotation, State};
+use crate::types::name::AccessKeyId;
 
 /// Something to look at before the next decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +103,7 @@ fn settled(rotation: &Rotation, phase: &Phase, hand: InMemoryFacts, known: &Obse
     let step = match phase {
         Phase::Opened => opened::next(rotation, hand, known, now),
         Phase::CreatedNew { made } => match made.claim {
-            Provenance::Inferred => reclaim::next(rotation, made, known, now),
+            Provenance::Inferred => orphan::next(rotation, made, known, now),
             Provenance::Acknowledged { .. } => created::next(rotation, made, hand, known, now),
         },
         Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, hand, known, now),

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use super::ground::{behind_the_fence, delete_named, keys_of, last_used, late_copies, places_of, unnamed};
+use super::preconditions::{behind_the_fence, delete_named, keys_of, last_used, late_copies, places_of, unnamed};
 use super::{Query, Step, block, end};
 use crate::planted::{self, Planted};
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
 use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Ending;
-use crate::rotation::known::{InMemoryFacts, KeySeen, KeyStatus, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof};
-use crate::rotation::name::AccessKeyId;
+use crate::rotation::observed::{
+    InMemoryFacts, KeySeen, KeyStatus, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof,
+};
 use crate::rotation::policy::{LATE_REQUEST, StillInUse, Timestamp};
-use crate::rotation::reason::BlockReason;
 use crate::rotation::sink::SinkState;
-use crate::rotation::standing::{NewKeyState, Rotation};
+use crate::rotation::state::{NewKeyState, Rotation};
+use crate::types::name::AccessKeyId;
 
 pub(super) fn next(
     rotation: &Rotation,

@@ -1,15 +1,15 @@
 //! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `unclaimed_after`, fence,
 //! look once more, discard it. Whatever speaks against it being ours gives it back.
 
-use super::ground::{behind_the_fence, keys_of, last_used, places_of, scan_for, unnamed};
+use super::preconditions::{behind_the_fence, keys_of, last_used, places_of, scan_for, unnamed};
 use super::{Step, block};
 use crate::planted::{self, Planted};
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Event;
-use crate::rotation::known::{KeyStatus, Observed};
+use crate::rotation::observed::{KeyStatus, Observed};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::reason::BlockReason;
-use crate::rotation::standing::{NewKeyState, Rotation};
+use crate::rotation::state::{NewKeyState, Rotation};
 
 pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, now: Timestamp) -> Result<Step, Step> {
     let key = &made.key;

@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 
 use super::decode::{Met, Unopened, decode};
 use super::source::Source;
-use super::{escapes, form};
+use super::{escapes, key_format};
 use crate::planted::{self, Planted};
-use crate::rotation::name::{AccessKeyId, EntryName};
-use crate::rotation::secret::SecretValue;
+use crate::types::name::{AccessKeyId, EntryName};
+use crate::types::secret::SecretValue;
 
 /// Whether `value` names `id`. For many ids or values, prepare [`Needles`].
 #[must_use]
@@ -109,7 +109,7 @@ pub(super) struct Ids {
 pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
     let mut found = Ids { ids: BTreeSet::new(), are_more: false };
     decode(value, &mut |Met { text, .. }| {
-        let mut of_this = form::ids_within(text);
+        let mut of_this = key_format::ids_within(text);
         while !found.are_more
             && let Some(id) = of_this.next()
         {

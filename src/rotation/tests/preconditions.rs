@@ -1,7 +1,7 @@
 //! What must be known before a step may be taken, written from P1 to P4 of DESIGN, not from the code under test.
 
 use super::*;
-use crate::rotation::known::{KeyOwner, KeyStatus, Observed, PlaceContent, Proof};
+use crate::rotation::observed::{KeyOwner, KeyStatus, Observed, PlaceContent, Proof};
 
 pub(super) struct Ground<'a> {
     pub rotation: &'a Rotation,

@@ -1,14 +1,14 @@
 //! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
 
-use super::ground::{added_to_stored, behind_the_fence, holds_new, keys_of, places_of, unnamed};
+use super::preconditions::{added_to_stored, behind_the_fence, holds_new, keys_of, places_of, unnamed};
 use super::{Query, Step, block};
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, MOST_DENIED_WRITES};
 use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Event;
-use crate::rotation::known::{InMemoryFacts, KeyStatus, Observed, PlaceContent, PlacesSeen, Proof};
+use crate::rotation::observed::{InMemoryFacts, KeyStatus, Observed, PlaceContent, PlacesSeen, Proof};
 use crate::rotation::policy::{MOST_REFUSED_WRITES, Timestamp};
-use crate::rotation::reason::BlockReason;
-use crate::rotation::standing::{NewKeyState, Rotation};
+use crate::rotation::state::{NewKeyState, Rotation};
 
 pub(super) fn next(
     rotation: &Rotation,

@@ -9,8 +9,8 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::document::{Field, FieldText, Group, Room, Unclear, Writing};
-use super::form;
-use super::place::Location;
+use super::key_format;
+use crate::types::place::Location;
 
 /// The assignments in the text; none where it is neither dotenv nor INI, or has no assignment.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
         };
         let text = match said.contains(unclear) {
             true if first == Some(b'{') && is_json(said) => Ok(Zeroizing::new(said.to_owned())),
-            true if form::is_reference(said) => Err(Unclear::Reference),
+            true if key_format::is_reference(said) => Err(Unclear::Reference),
             true => Err(Unclear::Shell),
             false => Ok(Zeroizing::new(said.to_owned())),
         };

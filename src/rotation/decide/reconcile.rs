@@ -12,17 +12,17 @@
 
 use std::collections::BTreeSet;
 
-use super::effect::Intent;
-use super::event::{Event, NotDone, Outcome};
-use super::known::{InMemoryFacts, KeyOwner, KeyStatus, Observed, PlaceContent};
-use super::name::AccessKeyId;
-use super::plan::ground::{holds_new, last_used, list_of, lists_our_own, places_of, scan_for, twice};
-use super::plan::{Step, block};
-use super::policy::{Timestamp, Unclaimed};
-use super::reason::BlockReason;
-use super::standing::{Phase, Rotation};
-use super::watched::in_window;
+use super::preconditions::{holds_new, last_used, list_of, lists_our_own, places_of, scan_for, twice};
+use super::{Step, block};
 use crate::planted::{self, Planted};
+use crate::rotation::block_reason::BlockReason;
+use crate::rotation::effect::Intent;
+use crate::rotation::event::{Event, NotDone, Outcome};
+use crate::rotation::lost_create::in_window;
+use crate::rotation::observed::{InMemoryFacts, KeyOwner, KeyStatus, Observed, PlaceContent};
+use crate::rotation::policy::{Timestamp, Unclaimed};
+use crate::rotation::state::{Phase, Rotation};
+use crate::types::name::AccessKeyId;
 
 fn done(outcome: Outcome) -> Step {
     Step::Record(Event::Done(outcome))
@@ -34,7 +34,7 @@ const fn not_done() -> Step {
 
 /// The next step towards knowing what became of `intent`.
 #[must_use]
-pub fn reconcile(
+pub(super) fn reconcile(
     rotation: &Rotation,
     phase: &Phase,
     intent: &Intent,

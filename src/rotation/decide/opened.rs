@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::ground::{delete_named, keys_of, places_of, unnamed};
+use super::preconditions::{delete_named, keys_of, places_of, unnamed};
 use super::{Step, block, end};
-use crate::discovery::Place;
 use crate::planted::{self, Planted};
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, ONE_KEY_IN};
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{Ending, Event};
-use crate::rotation::known::{InMemoryFacts, KeyStatus, KeysSeen, Observed, PlaceContent};
+use crate::rotation::observed::{InMemoryFacts, KeyStatus, KeysSeen, Observed, PlaceContent};
 use crate::rotation::policy::{MOST_CREATES, SpareKey, Timestamp};
-use crate::rotation::reason::BlockReason;
-use crate::rotation::standing::{Probe, Rotation};
+use crate::rotation::state::{Probe, Rotation};
+use crate::types::place::Place;
 
 pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Result<Step, Step> {
     if rotation.abort_asked {

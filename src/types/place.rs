@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rotation::name::{EntryName, StoreName};
+use crate::types::name::{EntryName, StoreName};
 
 /// Where a pair stands: a store and the two spots in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,7 +131,7 @@ pub enum Part {
 
 impl Location {
     /// How many bytes its names have.
-    pub(super) fn names(&self) -> usize {
+    pub(crate) fn names(&self) -> usize {
         match self {
             Self::WholeValue => 0,
             Self::Json { pointer } | Self::Toml { pointer } | Self::Yaml { pointer, .. } => pointer.len(),
@@ -142,7 +142,7 @@ impl Location {
     }
 
     /// Of a part of a connection string and of what an inner document has: where that stands. Of all else: itself.
-    pub(super) fn outermost(&self) -> &Self {
+    pub(crate) fn outermost(&self) -> &Self {
         match self {
             Self::Connection { within, .. } | Self::Nested { within, .. } => within.outermost(),
             Self::WholeValue | Self::Json { .. } | Self::Variable { .. } | Self::Toml { .. } | Self::Yaml { .. } => {

@@ -1,7 +1,7 @@
 //! The form of ids and secrets, told by the text alone.
 
 use super::left_alone::Instead;
-use crate::rotation::name::AccessKeyId;
+use crate::types::name::AccessKeyId;
 
 /// The letters after `AKIA`: base 32 (RFC 4648).
 const fn is_base32(byte: u8) -> bool {

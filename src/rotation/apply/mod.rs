@@ -2,17 +2,19 @@
 //!
 //! [`apply`] is the only code that changes a standing, live and in replay alike.
 
+mod bookkeeping;
+
 use std::collections::BTreeMap;
 
+use self::bookkeeping::record;
 use super::effect::{AfterDiscard, Intent};
 use super::event::{Ending, Event, NotDone, Outcome};
 use super::facts::BrokenFact;
-use super::name::{AccessKeyId, StoreIdentity, StoreName};
 use super::policy::{MOST_CREATES, Timestamp};
-use super::record::record;
-use super::standing::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
-use crate::discovery::Place;
+use super::state::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
 use crate::planted::{self, Planted};
+use crate::types::name::{AccessKeyId, StoreIdentity, StoreName};
+use crate::types::place::Place;
 
 /// An event that cannot follow: a defect in rotator, or a journal that was edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,15 +2,15 @@
 
 use super::{Query, Step, block, end};
 use crate::planted::{self, Planted};
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{Ending, Event};
-use crate::rotation::known::{
+use crate::rotation::observed::{
     KeyOwner, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };
-use crate::rotation::name::AccessKeyId;
 use crate::rotation::policy::Timestamp;
-use crate::rotation::reason::BlockReason;
-use crate::rotation::standing::{NewKeyState, Phase, Provenance, Rotation};
+use crate::rotation::state::{NewKeyState, Phase, Provenance, Rotation};
+use crate::types::name::AccessKeyId;
 
 /// What a look saw that contradicts nothing, where one before it did.
 const AS_EXPECTED: &str = "as expected";

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::rotation::event::Event;
-use crate::rotation::name::{AccessKeyId, CampaignId, RotationId};
 use crate::rotation::policy::Timestamp;
-use crate::rotation::standing::{Rotation, State};
+use crate::rotation::state::{Rotation, State};
+use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 /// One line: append-only, never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

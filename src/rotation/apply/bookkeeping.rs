@@ -1,17 +1,17 @@
 //! What an event leaves on record beside the standing: counters, first looks, the words of people. Part of
-//! [`super::apply`], and called from there only.
+//! [`super`], and called from there only.
 
-use super::denied::{Denied, Operation};
-use super::effect::Intent;
-use super::event::{Event, NotDone, OperatorRequest, Outcome};
-use super::failure::{Refusal, RefusalKind};
-use super::name::AccessKeyId;
-use super::plan::ground::OLD_INACTIVE;
-use super::reason::BlockReason;
-use super::sink::Acknowledged;
-use super::standing::{FirstSighting, Phase, Probe, Rotation, State};
-use super::watched::LostCreate;
 use crate::planted::{self, Planted};
+use crate::rotation::block_reason::BlockReason;
+use crate::rotation::decide::preconditions::OLD_INACTIVE;
+use crate::rotation::denied::{Denied, Operation};
+use crate::rotation::effect::Intent;
+use crate::rotation::event::{Event, NotDone, OperatorRequest, Outcome};
+use crate::rotation::lost_create::LostCreate;
+use crate::rotation::sink::Acknowledged;
+use crate::rotation::state::{FirstSighting, Phase, Probe, Rotation, State};
+use crate::types::failure::{Refusal, RefusalKind};
+use crate::types::name::AccessKeyId;
 
 /// What an event leaves on record beside the standing.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {

@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::block_reason::BlockReason;
 use super::denied::Denied;
 use super::effect::Intent;
 use super::event::{Ending, Opened};
-use super::name::{AccessKeyId, RotationId};
+use super::lost_create::LostCreate;
 use super::policy::Timestamp;
-use super::reason::BlockReason;
-use super::secret::Fingerprint;
 use super::sink::SinkState;
-use super::watched::LostCreate;
-use crate::discovery::Place;
+use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::place::Place;
+use crate::types::secret::Fingerprint;
 
 /// How we know that the new key is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
