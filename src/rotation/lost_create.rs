@@ -33,7 +33,7 @@ impl LostCreate {
     }
 }
 
-/// Whether `created` lies inside an attempt's window (DESIGN 5).
+/// Whether `created` lies inside an attempt's window.
 #[must_use]
 pub fn in_window(created: Timestamp, asked_at: Timestamp, give_up_at: Timestamp) -> bool {
     created >= asked_at.minus(WINDOW_BEFORE) && created <= give_up_at.plus(WINDOW_AFTER)

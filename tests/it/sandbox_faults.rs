@@ -66,7 +66,7 @@ async fn a_reply_is_lost_before_or_after_the_effect() {
 #[tokio::test]
 async fn a_body_that_breaks_off_is_seen_and_one_that_is_announced_short_is_not() {
     assert_eq!(created_under(FaultKind::CutOff(250)).await, is("response error", 1));
-    // The SDK's own weakness, which DESIGN 7 is about: half an answer passes for a success.
+    // The SDK's own weakness, which the check of every reply is for: half an answer passes for a success.
     assert_eq!(created_under(FaultKind::Truncate(420)).await, is("ok", 1));
     assert_eq!(created_under(FaultKind::Garbage200).await, is("200 without a code", 1));
 }
@@ -114,7 +114,7 @@ async fn latency_delays_an_answer() {
     assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
-/// DESIGN 5: "a signed request may be executed that late".
+/// A signed request may be executed up to 16 minutes late.
 #[tokio::test]
 async fn a_held_call_is_carried_out_after_its_client_has_gone() {
     let sandbox = sandbox();

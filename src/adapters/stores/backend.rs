@@ -1,4 +1,5 @@
-//! What a store that has names of its own must do to be one of rotator's (`docs/stores.md` says how to add one).
+//! What a store that has names of its own must do to be one of rotator's (`docs/design/architecture.md`
+//! says how to add one).
 //! [`super::BackendStore`] makes a [`crate::ports::secret_store::SecretStore`] of it.
 
 use std::time::Duration;

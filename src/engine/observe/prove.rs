@@ -1,4 +1,4 @@
-//! Proving a pair at AWS: it must answer as the expected user (DESIGN 7).
+//! Proving a pair at AWS: it must answer as the expected user.
 
 use std::time::Duration;
 

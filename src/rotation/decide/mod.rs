@@ -1,6 +1,7 @@
 //! What to do next: (rotation, what we hold, what is known, now) -> step. Pure and total.
 //!
-//! No destructive step is proposed without the ground that DESIGN section 1 asks for, looked at since the last event.
+//! No destructive step is proposed without the preconditions that `docs/design/recovery.md` lists, observed since the
+//! last event.
 //! One file for each phase: [`opened`], [`created`] (its secret may be had), [`orphan`] (held on evidence) and
 //! [`stored`]; what their decisions stand on is in [`preconditions`].
 

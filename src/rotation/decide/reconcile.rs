@@ -1,4 +1,5 @@
-//! The recovery table (DESIGN 5): an effect in doubt and what was seen -> what must have happened. Pure and total.
+//! The recovery table (`docs/design/recovery.md`): an effect in doubt and what was seen -> what must have happened.
+//! Pure and total.
 //!
 //! | in doubt | how we got here: a crash story | rows |
 //! |---|---|---|

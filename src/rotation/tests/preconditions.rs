@@ -1,4 +1,5 @@
-//! What must be known before a step may be taken, written from P1 to P4 of DESIGN, not from the code under test.
+//! What must be known before a step may be taken, written from P1 to P4 of
+//! `docs/design/promises.md`, not from the code under test.
 
 use super::*;
 use crate::rotation::observed::{KeyOwner, KeyStatus, Observed, PlaceContent, Proof};
@@ -382,7 +383,7 @@ impl Ground<'_> {
         must(lists_another || unknown || self.rotation.user_given_up, "the key itself is known to be gone")
     }
 
-    /// The marks of DESIGN 5.
+    /// The marks of a lost create (`docs/design/recovery.md`).
     fn bears_the_marks(&self, id: &AccessKeyId) -> Verdict {
         let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = self.rotation.standing.intent() else {
             return Err("a create is in doubt");

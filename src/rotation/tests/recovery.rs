@@ -1,4 +1,5 @@
-//! The recovery table (DESIGN 5), a crash story for each row: what was in doubt, what is seen, what is concluded.
+//! The recovery table (`docs/design/recovery.md`), a crash story for each row: what was in doubt, what is seen, what is
+//! concluded.
 
 mod late;
 mod put_back;

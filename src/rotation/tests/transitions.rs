@@ -116,7 +116,8 @@ fn what_people_say_and_what_is_put_off_changes_no_standing() {
 
 #[test]
 fn an_effect_is_intended_only_in_its_phases() {
-    // The rows of DESIGN 4; `.` is never. Columns as in `phases`: opened; unfenced: acknowledged (its write settled,
+    // The table of effects in `docs/design/recovery.md`; `.` is never. Columns as in `phases`: opened; unfenced:
+    // acknowledged (its write settled,
     // may land), on evidence (active, deactivated), stored; the same fenced; deactivated-old.
     let table = "
         create-new      x ..... ..... .

@@ -1,4 +1,4 @@
-//! The promises of DESIGN section 1, checked over every step: what was true before it, what is true after.
+//! The promises (`docs/design/promises.md`), checked over every step: what was true before it, what is true after.
 
 use rotator::rotation::event::Ending;
 

@@ -218,7 +218,7 @@ impl Model {
         }
     }
 
-    /// By what right a key is touched: P2, written from DESIGN, not from the code under test.
+    /// By what right a key is touched: P2, written from `docs/design/promises.md`, not from the code under test.
     fn right(&self, state: &ModelState, rotator: usize, user: usize, doing: Doing) -> Right {
         let (Doing::Status(id, _) | Doing::Delete(id)) = doing else { return Right::Plain };
         let number = Self::rotation(state, rotator, user);

@@ -1,4 +1,4 @@
-//! The promises of DESIGN section 1, as far as they can be seen in the world itself.
+//! The promises (`docs/design/promises.md`), as far as they can be seen in the world itself.
 
 use rotator::journal::campaign::Summary;
 use rotator::rotation::block_reason::BlockReason;
