@@ -67,7 +67,7 @@ BEGIN
     SELECT RAISE(ABORT, 'a rotation is never deleted from the journal');
 END;
 
--- How many rotations are in each state, so that nobody has to count a million rows.
+-- The number of rotations in each state, so that a count does not read a million rows.
 CREATE TABLE counter (
     state     TEXT    NOT NULL PRIMARY KEY,
     rotations INTEGER NOT NULL

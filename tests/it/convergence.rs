@@ -37,7 +37,7 @@ fn the_loop_ends_and_rotates_each_key_once() {
 }
 
 #[test]
-fn two_keys_and_a_blocked_rotation_stop_nobody_else_and_nothing_is_rotated_twice() {
+fn two_keys_or_a_blocked_rotation_stop_no_other_user_and_nothing_is_rotated_twice() {
     let (sandbox, program, _entries) = filled();
     sandbox.create_key("app1/production").expect("a second key");
     // Another rotation is blocked: the reply to its create is lost, and the key may not be reclaimed.

@@ -106,7 +106,7 @@ async fn waiting_for_a_lock_does_not_stop_the_runtime() {
     let (_, versions) = held(&store).await;
     let other = rusqlite::Connection::open(&path).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    // Were the runtime stopped, nobody would unlock before SQLite gives up.
+    // If the store blocked the runtime, this task could not unlock before SQLite gives up.
     let unlock = async {
         SystemClock::new().sleep(Duration::from_millis(100)).await;
         other.execute_batch("ROLLBACK").expect("unlocked");

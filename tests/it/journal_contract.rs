@@ -234,7 +234,7 @@ async fn campaigns_are_kept(subject: impl Subject) {
         key_id: None,
         places: vec![PlaceNote { store: "s".to_owned(), entry: "a/b/c'".to_owned(), location: "{\"x\"}".to_owned() }],
         reason: "no-owner".to_owned(),
-        message: "nobody's\nkey — ☂".to_owned(),
+        message: "unknown\nkey — ☂".to_owned(),
         due: true,
     };
     let notes = CampaignNotes { unopened: vec![key_id(4)], left_alone: vec![note], ..CampaignNotes::default() };
@@ -288,7 +288,7 @@ async fn keys_that_a_lost_request_may_deactivate_are_kept_after_the_end(subject:
     append_all(subject.store(), story.finish(31)).await;
     let subject = subject.reopen();
     assert_eq!(subject.store().may_turn_inactive(&user).await.expect("read"), [key_id(40)].into());
-    let other = UserName::new("nobody").expect("valid");
+    let other = UserName::new("missing").expect("valid");
     assert_eq!(subject.store().may_turn_inactive(&other).await.expect("read"), [].into());
 }
 

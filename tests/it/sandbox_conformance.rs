@@ -32,15 +32,15 @@ const EXPECTED: &[Row] = &[
     ("create a user: 65 characters", "400 ValidationError", Some("ok")),
     ("get a user: its ARN", "arn:aws:iam::123456789012:user/alice", None),
     ("get a user: with a path", "arn:aws:iam::123456789012:user/team/carol", None),
-    ("get a user: nobody", "404 NoSuchEntity", None),
+    ("get a user: missing", "404 NoSuchEntity", None),
     ("create a key: its form", "alice Active AKIA/20 40 dated", None),
     ("create a key: the third", "409 LimitExceeded", None),
-    ("create a key: for nobody", "404 NoSuchEntity", None),
+    ("create a key: for a missing user", "404 NoSuchEntity", None),
     ("create a key: no user named", "rotator-admin", None),
     ("list keys: both, in order", "as made; truncated: false", None),
     ("list keys: pages of one", "1 key, then 1 key", Some("2 keys")),
     ("list keys: a page of none", "400 ValidationError", Some("ok")),
-    ("list keys: for nobody", "404 NoSuchEntity", None),
+    ("list keys: for a missing user", "404 NoSuchEntity", None),
     ("list keys: of an ill-formed name", "400 ValidationError", Some("404 NoSuchEntity")),
     ("list keys: without a policy", "403 AccessDenied", UNCODED),
     ("deactivate: shown", "Inactive", None),
@@ -140,7 +140,7 @@ impl Suite {
         iam.create_user().user_name("carol").path("/team/").send().await.expect("a user");
         let user = iam.get_user().user_name("carol").send().await.expect("a user");
         self.note("get a user: with a path", user.user().expect("a user").arn());
-        self.note("get a user: nobody", outcome(&iam.get_user().user_name("nobody").send().await));
+        self.note("get a user: missing", outcome(&iam.get_user().user_name("missing").send().await));
     }
 
     async fn creating_keys(&mut self) {
@@ -158,8 +158,8 @@ impl Suite {
         self.new_key("quota").await;
         let third = iam.create_access_key().user_name("quota").send().await;
         self.note("create a key: the third", outcome(&third));
-        let nobody = iam.create_access_key().user_name("nobody").send().await;
-        self.note("create a key: for nobody", outcome(&nobody));
+        let created = iam.create_access_key().user_name("missing").send().await;
+        self.note("create a key: for a missing user", outcome(&created));
         let own = iam.create_access_key().send().await.expect("a key");
         let own = own.access_key().expect("a key");
         self.note("create a key: no user named", own.user_name());
@@ -178,8 +178,8 @@ impl Suite {
         self.note("list keys: pages of one", pages_of_one(&iam, "lists").await);
         let none = iam.list_access_keys().user_name("lists").max_items(0).send().await;
         self.note("list keys: a page of none", outcome(&none));
-        let nobody = iam.list_access_keys().user_name("nobody").send().await;
-        self.note("list keys: for nobody", outcome(&nobody));
+        let listed = iam.list_access_keys().user_name("missing").send().await;
+        self.note("list keys: for a missing user", outcome(&listed));
         let ill_formed = iam.list_access_keys().user_name("no/body").send().await;
         self.note("list keys: of an ill-formed name", outcome(&ill_formed));
         let denied = aws::iam(self.address, &first).list_access_keys().user_name("lists").send().await;
@@ -300,7 +300,7 @@ impl Suite {
             [(close, "dated"), (identified, "identified")].map(|(found, word)| if found { word } else { "" }).join(", ")
         };
         let success = ask("Action=ListUsers&Version=2010-05-08");
-        let refusal = ask("Action=GetUser&Version=2010-05-08&UserName=nobody");
+        let refusal = ask("Action=GetUser&Version=2010-05-08&UserName=missing");
         self.note("headers: success", success);
         self.note("headers: refusal", refusal);
     }

@@ -210,7 +210,7 @@ async fn new_keys_appear_and_work_only_after_a_while() {
 
 /// The SDK signs by the `Date` of the answer before, so a client meets a clock put forward with an old signature.
 #[tokio::test]
-async fn a_clock_put_forward_dates_answers_and_shuts_nobody_out_unless_asked_to() {
+async fn a_clock_put_forward_dates_answers_and_refuses_requests_only_if_asked_to() {
     let week = Duration::from_secs(7 * 24 * 3600);
     for (strict, first) in [(false, "ok"), (true, "403 SignatureDoesNotMatch")] {
         let sandbox = sandbox_with(SandboxOptions { strict_signature_time: strict, ..SandboxOptions::default() });
@@ -251,7 +251,7 @@ async fn a_seeded_key_is_as_it_was_seeded() {
 }
 
 #[tokio::test]
-async fn an_observer_is_told_of_every_call_and_may_ask_the_sandbox() {
+async fn an_observer_sees_every_call_and_may_ask_the_sandbox() {
     let sandbox = sandbox();
     let seen = Arc::new(Mutex::new(Vec::new()));
     {
@@ -271,7 +271,7 @@ async fn an_observer_is_told_of_every_call_and_may_ask_the_sandbox() {
 }
 
 #[tokio::test]
-async fn after_shutdown_nobody_answers() {
+async fn after_shutdown_no_request_is_answered() {
     let sandbox = sandbox();
     sandbox.shutdown();
     assert_eq!(create(&sandbox).await, "dispatch failure");

@@ -133,7 +133,7 @@ async fn counters_follow_every_line() {
 }
 
 #[test]
-fn a_second_rotator_is_kept_out_and_told_by_whom() {
+fn a_second_rotator_is_refused_and_the_holder_of_the_lock_is_reported() {
     if let Some(folder) = other_process::given_folder() {
         // The other process.
         let error = JournalLock::acquire(&folder.join("journal.db")).expect_err("held");
@@ -146,8 +146,10 @@ fn a_second_rotator_is_kept_out_and_told_by_whom() {
     let error = JournalLock::acquire(&fixture.path).expect_err("held by this process");
     assert!(matches!(error, LockError::HeldBy { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
     assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
-    let other =
-        other_process::run("sqlite_journal::a_second_rotator_is_kept_out_and_told_by_whom", fixture.folder.path());
+    let other = other_process::run(
+        "sqlite_journal::a_second_rotator_is_refused_and_the_holder_of_the_lock_is_reported",
+        fixture.folder.path(),
+    );
     let reported = String::from_utf8_lossy(&other.stdout).into_owned() + &String::from_utf8_lossy(&other.stderr);
     assert!(other.status.success(), "{reported}");
     drop(lock);

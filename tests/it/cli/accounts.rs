@@ -124,7 +124,7 @@ async fn keys_of_three_accounts_are_rotated_each_in_its_own() {
 }
 
 #[tokio::test]
-async fn a_key_of_an_account_that_is_not_configured_is_told_and_left_alone() {
+async fn a_key_of_an_account_that_is_not_configured_is_reported_and_left_alone() {
     let scene = Scene::with(&[(HOME, "till-live"), (SHOP, "cart-live"), (BANK, "book-live")]).await;
     scene.configure(&format!("[[account]]\nid = \"{HOME}\"\n{}", account(SHOP, "shop", "")));
     let before = ["till-live", "cart-live", "book-live"].map(|user| scene.stored(user));
@@ -139,7 +139,7 @@ async fn a_key_of_an_account_that_is_not_configured_is_told_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_key_where_its_account_is_not_to_have_any_needs_a_person() {
+async fn a_key_where_its_account_is_not_to_have_any_needs_an_operator() {
     let scene = Scene::with(&[(SHOP, "cart-live"), (SHOP, "cart-test"), (BANK, "book-live")]).await;
     let shop = account(SHOP, "shop", "environments = [\"*/live\"]");
     scene.configure(&format!("{shop}{}", account(BANK, "bank", "stores = [\"sqlite:store.db\"]")));
@@ -167,9 +167,9 @@ async fn an_account_that_cannot_be_used_harms_no_other() {
     assert_eq!(scene.keys_of(BANK, "book-live").await.len(), 2, "in its quarantine");
     std::thread::sleep(std::time::Duration::from_millis(1100));
 
-    // A profile that is not there: nobody can sign for that account.
+    // The profile does not exist, so rotator cannot sign requests for that account.
     let lost =
-        format!("{}[[account]]\nid = \"{BANK}\"\nname = \"bank\"\nprofile = \"nobody\"\n", account(SHOP, "shop", ""));
+        format!("{}[[account]]\nid = \"{BANK}\"\nname = \"bank\"\nprofile = \"missing\"\n", account(SHOP, "shop", ""));
     scene.configure(&lost);
     let cart = scene.stored("cart-live");
     scene.run(&["doctor"]).code(1).prints("FAIL  credentials").prints("bank (444455556666)");
@@ -207,7 +207,7 @@ async fn a_profile_is_used_and_the_key_that_only_reads_a_store_is_left_alone() {
         command.env("AWS_ACCESS_KEY_ID", &robot).env("AWS_SECRET_ACCESS_KEY", secret("robot-live"));
         command.output().expect("it starts").into()
     };
-    // moto knows the profile's key for nobody's, and the environment's for a user's.
+    // moto knows no owner of the profile's key; the environment's key belongs to a user.
     let doctor = as_robot(&["doctor"]).code(0).prints("user/moto");
     assert!(!doctor.stdout.contains("user/robot-live"), "{}", doctor.stdout);
     let ended = as_robot(&["run", "--output", "json"]).code(0);

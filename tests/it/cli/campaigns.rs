@@ -15,8 +15,8 @@ fn refuse_creates(bench: &Bench, user: &str) {
     bench.sandbox.arm(refused.on(Action::CreateAccessKey).for_user(user).always());
 }
 
-/// One user is rotated. The other's rotation is open, without a key, when a person moves the pair to another entry: the
-/// rotation gives up by itself.
+/// One user is rotated. The other user's rotation is open and has no key yet when an operator moves the pair to another
+/// entry, so this rotation gives up by itself.
 fn one_rotated_and_one_to_give_up() -> Bench {
     let bench = Bench::with_users(&[MOVED, FINE]);
     refuse_creates(&bench, MOVED);
@@ -55,7 +55,7 @@ fn what_gives_up_in_resume_keeps_the_campaign_open_for_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_key_that_turned_up_late_is_told_and_is_no_reason_to_run_again() {
+async fn a_late_key_is_reported_and_is_no_reason_to_run_again() {
     let bench = Bench::with_users(&[MOVED, FINE]);
     refuse_creates(&bench, FINE);
     bench.sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::CreateAccessKey).for_user(MOVED));

@@ -1,4 +1,4 @@
-//! rotator's own credentials fail: that blocks nothing, ends the run with 1, and is told with its source.
+//! A failure of rotator's own credentials blocks no rotation, ends the run with exit code 1, and names their source.
 
 use std::io::{BufRead, BufReader};
 
@@ -92,7 +92,7 @@ fn a_key_of_rotators_own_that_is_off_ends_the_run_with_one_whatever_is_in_flight
     bench.run(&["run"]).code(0);
 }
 
-/// Starts `run --wait`, which is to say soon that it tries again; then it is told to stop.
+/// Starts `run --wait`, which must soon report that it tries again, and then sends it SIGTERM.
 #[track_caller]
 fn says_that_it_tries_again(bench: &Bench) {
     let mut run = bench.start(&["run", "--overlap", "1h", "--wait"]);

@@ -35,7 +35,7 @@ const PASSED: [(&str, &str); 14] = [
     ("TMPDIR", "/tmp"),
 ];
 
-/// What sops is given beside it. The bench itself sets some more of AWS's.
+/// The further variables that sops receives. The bench itself sets some more AWS variables.
 const PASSED_TO_SOPS: [(&str, &str); 4] = [
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a-token"),
     ("SOPS_GPG_EXEC", "gpg"),

@@ -66,7 +66,7 @@ fn a_new_key_that_iam_does_not_know_yet_is_deleted_all_the_same() {
             let is_alone = bench.sandbox.keys_of(USER).len() == 1;
             assert!(
                 is_alone || ended.code == 3,
-                "{times} times unknown: a key is left in IAM and not told of:\n{said}"
+                "{times} times unknown: a key is left in IAM and not reported:\n{said}"
             );
             if is_alone {
                 break;
@@ -82,7 +82,7 @@ async fn a_strangers_key_that_is_used_all_the_time_is_never_deleted_however_late
     for lag in [Duration::from_secs(10 * 60), Duration::from_secs(14 * 60)] {
         let bench = Bench::with_users(&[USER]);
         behaves(&bench, Behaviour { last_used_lag: lag, ..Behaviour::default() });
-        // Our create is lost on its way, and somebody else makes a key for the user in the same moment.
+        // The request of our create is lost, and another IAM client creates a key for the user at the same moment.
         bench.sandbox.arm(Fault::new(FaultKind::HoldUntilReleased).on(Action::CreateAccessKey));
         let mut command = bench.command(&["run"]);
         command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "15m").env("ROTATOR_AWS_CALL_TIMEOUT", "1s");

@@ -1,5 +1,5 @@
-//! What people type and feed in: refused where it is wrong, with a word on what to do, and never echoed where it may be
-//! a secret.
+//! Wrong input from an operator, typed or piped, is refused with a message that says what to do. Input that may be a
+//! secret is never echoed.
 
 use super::bench::Bench;
 
@@ -104,7 +104,7 @@ fn a_store_gets_another_key() {
     assert_eq!(with_key(&get).code(0).stdout, "hunter2", "nothing was changed");
 }
 
-/// Whoever can write the file puts an old row back, with an old pair in it.
+/// Another writer of the database file restores an old row, which holds an old pair.
 #[test]
 fn an_entry_that_was_put_back_in_the_file_is_never_rotated_and_holds_removals_back() {
     let bench = Bench::with_users(&["app1/production", "app2/production"]);
@@ -138,11 +138,11 @@ fn an_entry_that_was_put_back_in_the_file_is_never_rotated_and_holds_removals_ba
 #[test]
 fn a_file_that_is_no_journal_is_refused_and_left_as_it_is() {
     let bench = Bench::with_users(&["app1/production"]);
-    bench.write("journal.db", "this is somebody's diary");
+    bench.write("journal.db", "this is a diary");
     for args in [&["run"][..], &["status"], &["resume"], &["plan"]] {
         bench.run(args).code(1).says("journal.db");
     }
-    assert_eq!(std::fs::read_to_string(bench.path("journal.db")).expect("readable"), "this is somebody's diary");
+    assert_eq!(std::fs::read_to_string(bench.path("journal.db")).expect("readable"), "this is a diary");
 }
 
 #[test]

@@ -117,7 +117,7 @@ async fn let_create_go(bench: &Bench) {
 }
 
 #[tokio::test]
-async fn a_create_that_is_executed_after_all_is_told_of_by_resume_with_nothing_in_flight() {
+async fn a_create_that_is_executed_late_is_reported_by_resume_with_nothing_in_flight() {
     let bench = Bench::with_users(&["app1/production"]);
     rotate_through(&bench, FaultKind::HoldUntilReleased);
     let_create_go(&bench).await;
@@ -126,7 +126,7 @@ async fn a_create_that_is_executed_after_all_is_told_of_by_resume_with_nothing_i
 }
 
 #[tokio::test]
-async fn a_late_key_is_told_once_however_many_creates_may_have_made_it() {
+async fn a_late_key_is_reported_once_however_many_creates_may_have_made_it() {
     let bench = Bench::with_users(&["app1/production"]);
     rotate_through(&bench, FaultKind::LostReplyBefore);
     rotate_through(&bench, FaultKind::HoldUntilReleased);
@@ -138,7 +138,7 @@ async fn a_late_key_is_told_once_however_many_creates_may_have_made_it() {
 }
 
 #[tokio::test]
-async fn a_second_rotator_is_kept_out_and_told_by_whom() {
+async fn a_second_rotator_is_refused_and_the_holder_of_the_lock_is_reported() {
     let bench = Bench::with_users(&["app1/production"]);
     hold_proofs(&bench, &["app1/production"]);
     let run = bench.start(&["run"]);
@@ -154,7 +154,7 @@ async fn a_second_rotator_is_kept_out_and_told_by_whom() {
 }
 
 #[tokio::test]
-async fn nobody_reading_its_output_does_not_stop_a_run() {
+async fn a_closed_output_pipe_does_not_stop_a_run() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
     hold_proofs(&bench, &["app1/production"]);
@@ -208,7 +208,7 @@ fn a_signal_in_the_wait_for_a_fence_is_heard_at_once_with_a_key_in_hand() {
     let store = ("ROTATOR_STORE", "exec:python3 store.py");
     let mut command = bench.command(&["run", "--wait"]);
     let run = command.env(store.0, store.1).spawn().expect("it starts");
-    // Until the fence is up, no write of the new pair may land: the wait is one of 16 minutes.
+    // A write of the new pair may still take effect until the fence time, so the wait takes 16 minutes.
     let waits = || bench.run(&["status"]).stdout.contains("waits until");
     let begun = std::time::Instant::now();
     while !waits() {

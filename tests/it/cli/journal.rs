@@ -1,4 +1,4 @@
-//! A journal that cannot be written is told before anything stands beside it.
+//! A journal that cannot be written is reported before any file is created beside it.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -36,9 +36,9 @@ fn a_due_key_in_text_that_cannot_be_edited_needs_an_operator() {
     assert_eq!(bench.key_of(USER), id, "nothing was changed");
 }
 
-/// What is not due, not in use, not IAM's or left out is told and asks nothing of anybody.
+/// Keys that are not due, not in use, not IAM user keys or excluded are reported and need no action.
 #[test]
-fn one_that_is_not_due_or_not_in_use_is_told_only() {
+fn a_key_that_is_not_due_or_not_in_use_is_only_reported() {
     let (bench, id) = bench();
     bench.run(&["run", "--older-than", "30d"]).code(0).prints("unsupported-form");
     bench.run(&["run", "--exclude", &id]).code(0);
@@ -53,7 +53,7 @@ fn one_that_is_not_due_or_not_in_use_is_told_only() {
 
 /// Different secrets beside one id need an operator, but not where IAM does not have the key any more.
 #[test]
-fn two_secrets_of_a_key_that_is_gone_are_told_only() {
+fn two_secrets_of_a_deleted_key_are_only_reported() {
     let bench = Bench::with_users(&[USER]);
     let id = bench.key_of(USER);
     let other = "kT8vQ2mXr5LbN0dHs7GcYw3JfPz9UaEo1RiB6/+t";

@@ -1,4 +1,4 @@
-//! A person's word: `abort`, `reactivate`, `resolve`; and the commands that only tell.
+//! The commands of an operator: `abort`, `reactivate`, `resolve`; and the commands that only report.
 
 use std::time::Duration;
 
@@ -244,7 +244,7 @@ fn reading_is_not_called_allowed_where_the_last_use_is_denied() {
             reported.stdout
         );
     }
-    // Where nothing is asked of it, it is told and is no failure.
+    // A policy that does not need this permission makes its absence a report, not a failure.
     bench.write("rotator.toml", "[policy]\nunclaimed = \"report\"\n");
     bench.run(&["doctor"]).code(0).prints("reading is allowed except for this").prints("GetAccessKeyLastUsed");
 }

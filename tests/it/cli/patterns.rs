@@ -1,4 +1,4 @@
-//! `--only` and `--exclude`: matched with the user as IAM spells it, and told where they match nothing.
+//! `--only` and `--exclude` match the user name as IAM spells it, and a pattern without a match is reported.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn only_with_a_pattern_that_matches_no_key_is_a_slip() {
 }
 
 #[test]
-fn what_is_in_flight_is_finished_before_a_slip_is_told_and_is_no_slip_itself() {
+fn rotations_in_flight_finish_before_a_mistyped_pattern_is_reported_and_count_as_matches() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
     bench.run(&["run", "--overlap", "1h"]).code(3);

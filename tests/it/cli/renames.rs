@@ -91,7 +91,7 @@ fn a_user_is_renamed_while_its_rotation_waits() {
 }
 
 #[test]
-fn a_rename_that_cannot_be_told_blocks_its_rotation_and_nothing_is_concluded() {
+fn a_rename_that_cannot_be_confirmed_blocks_its_rotation_and_nothing_is_concluded() {
     let bench = Bench::with_users(&[USER]);
     let old = bench.key_of(USER);
     bench.run(&["run", "--overlap", "1h"]).code(3);
@@ -136,7 +136,7 @@ fn the_printed_command_closes_the_rotation_of_a_deleted_user() {
 
 /// The entry goes on to lead to the old name.
 #[test]
-fn the_entry_of_a_renamed_user_is_told_with_the_line_that_corrects_it() {
+fn the_entry_of_a_renamed_user_is_reported_with_the_line_that_corrects_it() {
     let bench = Bench::with_users(&[USER]);
     bench.sandbox.rename_user(USER, RENAMED).expect("renamed");
     let old = bench.sandbox.keys_of(RENAMED)[0].id.to_string();

@@ -1,4 +1,4 @@
-//! `run`, `plan`, `resume`, `status` when all goes well, and the exit codes when something waits or needs a person.
+//! `run`, `plan`, `resume` and `status` on success, and the exit codes when a rotation waits or needs an operator.
 
 use std::time::{Duration, Instant};
 
@@ -196,7 +196,7 @@ fn a_wait_hears_a_signal() {
 }
 
 #[test]
-fn two_keys_already_need_a_person() {
+fn two_keys_already_need_an_operator() {
     let bench = Bench::with_users(&["app1/production", "app2/production"]);
     let spare = bench.sandbox.create_key("app1/production").expect("a second key").id;
     let run = bench.run(&["run"]).code(4).prints(spare.as_str()).prints("two keys already");

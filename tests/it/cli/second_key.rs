@@ -18,7 +18,7 @@ fn journal_lost() -> (Bench, String) {
 }
 
 #[test]
-fn it_is_told_by_run_plan_and_doctor_though_no_key_is_due() {
+fn it_is_reported_by_run_plan_and_doctor_though_no_key_is_due() {
     let (bench, old) = journal_lost();
     let young = ["--older-than", "80d"];
     let reported = bench.run(&[&["run"], &young[..]].concat()).code(4).prints(&old).prints("journal lost");

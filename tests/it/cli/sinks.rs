@@ -15,7 +15,7 @@ import json, os, pathlib, sys, time
 request = json.loads(sys.stdin.readline())
 is_there = lambda name: pathlib.Path(name).exists()
 if is_there("gone"):
-    print(json.dumps({"error": "nobody is at home"}))
+    print(json.dumps({"error": "the target is offline"}))
 elif request["op"] == "hello":
     print(json.dumps({"identity": pathlib.Path("identity").read_text(), "late_writes_seconds": 0}))
 elif is_there("refuses"):
@@ -74,7 +74,7 @@ fn rotation(bench: &Bench) -> Value {
 }
 
 #[test]
-fn a_sink_gets_what_its_place_has_and_is_told_of() {
+fn a_sink_gets_what_its_place_has_and_is_reported() {
     let bench = bench();
     let (first, second) = (bench.key_of(USER), bench.key_of("app2/production"));
     run(&bench, &["plan"]).code(0).prints("sink actions follows app1/production/AWS_ACCESS_KEY_ID");
@@ -117,7 +117,7 @@ fn a_sink_that_takes_nothing_leaves_both_keys_and_says_the_way_out() {
 }
 
 #[test]
-fn a_person_may_say_not_to_wait_for_a_sink() {
+fn an_operator_may_decide_not_to_wait_for_a_sink() {
     let bench = bench();
     bench.write("refuses", "");
     run(&bench, &["run"]).code(3);
@@ -158,7 +158,7 @@ fn a_sink_that_is_gone_harms_only_the_keys_that_it_follows() {
     run(&bench, &["run"])
         .code(4)
         .prints("the sink actions follows app1/production/AWS_ACCESS_KEY_ID")
-        .prints("nobody is at home");
+        .prints("the target is offline");
     assert_eq!(bench.key_of(USER), first, "no key is made that could not be brought there");
     bench.assert_rotated("app2/production", &second);
     run(&bench, &["doctor"]).code(1).prints("FAIL  sink");

@@ -27,7 +27,7 @@ fn run(bench: &Bench, args: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_key_in_a_store_that_may_only_be_read_is_told_and_not_touched() {
+fn a_key_in_a_read_only_store_is_reported_and_not_touched() {
     let bench = bench("read_only = true\n");
     let (first, second) = (bench.key_of("app1/production"), bench.key_of("app2/production"));
     let file = std::fs::read(bench.path("copies/.env")).expect("there");

@@ -98,7 +98,7 @@ fn an_empty_store_is_warned_of() {
     run(&bench, &["doctor"]).code(0).prints("files: it has no entries");
 }
 
-/// `file:~/…` is what people write (hashicorp/terraform-provider-aws#147), and the shell expands no `~` behind a colon.
+/// Operators write `file:~/…` (hashicorp/terraform-provider-aws#147), and the shell does not expand `~` after a colon.
 #[test]
 fn a_tilde_is_the_users_own_folder() {
     let bench = scene();

@@ -64,7 +64,8 @@ fn check_splice(entries: &[StoredEntry], before: &Findings, candidate: &Candidat
     let old = read_pair(places[0], |name| value(entries, name)).expect("a candidate can be read");
     let (id, secret) = (AccessKeyId::new(NEW_ID).expect("valid"), SecretKey::new(NEW_SECRET.to_owned()));
     let spliced = splice_all(&places, |name| value(entries, name), &id, &secret);
-    let spliced = spliced.unwrap_or_else(|error| panic!("a candidate can be spliced, else it is none: {error}"));
+    let spliced =
+        spliced.unwrap_or_else(|error| panic!("a candidate that cannot be spliced must not be offered: {error}"));
     let mut written: BTreeMap<EntryName, SecretValue> = spliced.into_iter().collect();
     for (name, new) in &written {
         let old_value = value(entries, name).expect("it was there");

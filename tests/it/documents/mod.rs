@@ -1,4 +1,4 @@
-//! Stored documents, arbitrary and as people write them: what is offered can be spliced, and nothing but the pair changes.
+//! Stored documents, arbitrary and realistic: every candidate can be spliced, and only the pair changes.
 
 mod check;
 mod tape;
@@ -31,7 +31,7 @@ fn one(name: &str, bytes: Vec<u8>) -> Vec<StoredEntry> {
 }
 
 #[test]
-fn in_documents_as_people_write_them_only_the_pair_changes() {
+fn in_realistic_documents_only_the_pair_changes() {
     let windows = [
         "whole values spliced",
         "JSON spliced",

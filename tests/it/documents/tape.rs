@@ -1,5 +1,5 @@
-//! Stored documents as people and programs write them, drawn from a tape of bytes: what proptest and libFuzzer give, and
-//! can shorten. The same tape gives the same documents. No test lives here; the fuzz targets share it.
+//! Generates realistic stored documents from a tape of bytes, which proptest and libFuzzer supply and can shorten. The
+//! same tape gives the same documents. This file has no tests; the fuzz targets share it.
 
 use rotator::discovery::StoredEntry;
 use rotator::types::name::{EntryName, StoreName};
@@ -324,7 +324,7 @@ impl<'t> Tape<'t> {
         format!("{before}{}{}", text.replace('\n', end), self.one_of(&[end, ""]))
     }
 
-    /// What people put around YAML: mappings, sequences, anchors with their uses, further documents.
+    /// Surrounds the YAML with mappings, sequences, anchors with their uses, and further documents.
     fn yaml_around(&mut self, text: &str) -> String {
         let indented = text.replace('\n', "\n  ");
         match self.below(8) {

@@ -171,7 +171,7 @@ fn control_core(folder: &Path) -> bool {
 
 /// A private copy of rotator for a user without rights: how `/proc` shows whether it may be looked into.
 #[tokio::test]
-async fn nobody_but_root_can_look_into_it_as_root_sees_it() {
+async fn only_root_can_read_its_memory_as_root_sees_it() {
     if !root::can("run it as another user") {
         return;
     }

@@ -1,7 +1,8 @@
-//! Every command, in the order in which somebody would use them, at every loudness: what it prints and leaves behind.
+//! Runs every command at every verbosity, in the order in which an operator would, and searches what it prints and leaves
+//! behind.
 //!
-//! Excused: the stdout of `store get`, which is the value that was asked for, and the line by which `sandbox` hands out
-//! the pair that it has just made up.
+//! Two outputs are excused: the stdout of `store get`, which is the requested value, and the line in which `sandbox`
+//! prints the pair that it has just generated.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::support::proof::Proof;
 
 const USERS: [&str; 4] = ["app0/production", "app1/production", "app2/production", "app3/production"];
 
-/// A password that is nobody's access key.
+/// A password that looks like a secret access key and belongs to no access key.
 const PASSWORD: &str = "q7f9/dN+Zt3XcVb1Lm0PoIu8YtRe5WqAs2DfGh4J";
 
 #[test]

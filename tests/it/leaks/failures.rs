@@ -11,7 +11,7 @@ use crate::support::proof::Proof;
 
 const LOUDEST: [&[&str]; 2] = [&["-vvv"], &["-vvv", "--log-format", "json", "--output", "json"]];
 
-/// What somebody pasted where it does not belong.
+/// A secret that an operator pasted into the wrong place.
 const PASTED: &str = "Zk3v+Q8mT1xLr7PwYcU0/eNbJ5sHgD2aFi9oKE4R";
 
 /// One bench for all: a sandbox, one user, a filled store, and what came out so far.

@@ -12,7 +12,7 @@ const SHORTEST_PIECE: usize = 12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Form {
     Plain,
-    /// With so many bytes of something else before it in its group of three.
+    /// Base64 at this offset within a group of three bytes.
     Base64(usize),
     Base64Url(usize),
     Hex,
@@ -103,7 +103,7 @@ impl Secrets {
     pub(super) fn new<'s>(secrets: impl IntoIterator<Item = (String, &'s str)>) -> Self {
         let (mut patterns, mut meaning, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for (name, secret) in secrets {
-            assert!(secret.len() >= 2 * SHORTEST_PIECE, "{name} is too short to be told from chance");
+            assert!(secret.len() >= 2 * SHORTEST_PIECE, "{name} is too short to be distinguished from chance");
             let (one, other) = secret.as_bytes().split_at(secret.len() / 2);
             for form in FORMS {
                 for half in [one, other] {

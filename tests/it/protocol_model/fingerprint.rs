@@ -1,4 +1,4 @@
-//! States are told apart by 128 bits: two lanes of SplitMix64.
+//! States are distinguished by 128 bits: two lanes of SplitMix64.
 
 use std::hash::{Hash, Hasher};
 

@@ -98,7 +98,7 @@ pub(super) enum RefusalKindHashed {
     Stale,
 }
 
-/// What a person says of a rotation.
+/// A request of an operator about a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Says {
     Abort,
@@ -174,7 +174,7 @@ impl Machine {
         self.plans.len() + self.replies.len() + self.said.len()
     }
 
-    /// Keeps a rotation. What is for people only, and decides nothing, is left out.
+    /// Keeps a rotation without the texts for operators, which decide nothing.
     fn keep(&mut self, mut rotation: Rotation) -> u32 {
         rotation.last_error = None;
         rotation.store_said = None;

@@ -1,9 +1,9 @@
 //! T2: a model of the protocol, explored exhaustively. The machine in it is the real one (`plan`, `reconcile`, `apply`);
-//! the world around it is small: IAM's keys, the places of a pair, requests under way, a person.
+//! its environment is small: IAM's keys, the places of a pair, requests under way, an operator.
 //!
-//! Each row below is a bound, and within it every state is visited: so many crashes, lost replies (executed at once,
-//! late or never), lists that lag, standstills between a look and its effect, acts of a person, rights that go for good,
-//! users that are renamed, deleted or made again, and an operator who does what blocks ask for.
+//! Each row below is a bound, and within it every state is visited. A row bounds the numbers of crashes, lost replies
+//! (executed at once, late or never), lagging lists, pauses between an observation and its effect, acts of an operator,
+//! permanently revoked rights, users that are renamed, deleted or created again, and answers to blocks.
 
 mod dates;
 mod execute;

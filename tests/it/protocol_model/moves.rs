@@ -74,7 +74,7 @@ impl Model {
         (moves, faultless)
     }
 
-    /// What the second rotator and people may begin.
+    /// Adds the moves that the second rotator and operators may begin.
     fn others(&mut self, state: &ModelState, user: usize, moves: &mut Vec<Move>) {
         if let Some(second) = state.works.get(1)
             && second[user].at == At::Nothing

@@ -1,4 +1,4 @@
-//! What a person may do at any step: to IAM, to the store, and by rotator's own commands.
+//! What an operator may do at any step: to IAM, to the store, and with rotator's own commands.
 
 use super::facts::PhaseIs;
 use super::machine::{KeyId, Says};
@@ -14,7 +14,7 @@ pub(super) enum Act {
     CreatesKey {
         uses: bool,
     },
-    /// Uses a key that nobody used yet.
+    /// Uses a key that was never used before.
     Uses(KeyId),
     Deletes(KeyId),
     Switches(KeyId, bool),
@@ -34,7 +34,7 @@ pub(super) enum Act {
 }
 
 impl Model {
-    /// What a person may do here.
+    /// Returns the acts of an operator that are possible in this state.
     pub(super) fn acts(&mut self, state: &ModelState, user: usize) -> Vec<Act> {
         let world = &state.users[user];
         if !world.exists {
@@ -76,7 +76,7 @@ impl Model {
         acts
     }
 
-    /// What a person may say of a rotation: the commands need the lock, so nothing is under way.
+    /// Returns the possible operator commands about a rotation. The commands need the lock, so nothing is under way.
     fn words(&mut self, state: &ModelState, rotator: usize, user: usize) -> Vec<Says> {
         let work = &state.works[rotator][user];
         let (Some(rotation), At::Resting { .. }) = (work.rotation, &work.at) else { return Vec::new() };

@@ -12,10 +12,10 @@ impl Model {
         self.broken.get_or_insert(which);
     }
 
-    /// P2: no value that somebody else wrote is overwritten.
+    /// P2: a value of another writer is never overwritten.
     pub(super) fn overwrites(&mut self, before: KeyId, value: KeyId, request: &Request) {
         if before == NO_KEY && value != NO_KEY {
-            self.break_promise(format!("P2: {:?} overwrites what a person wrote", request.doing));
+            self.break_promise(format!("P2: {:?} overwrites what an operator wrote", request.doing));
         }
     }
 
@@ -33,7 +33,7 @@ impl Model {
         for place in 0..is.holders() {
             let goes_on = request.batches.todo.iter().flatten().any(|(entry, _)| usize::from(*entry) / 2 == place);
             let written = writes && (was.places.get(place) != is.places.get(place) || was.sink != is.sink);
-            // Begun on ground that somebody has changed: whether it is ended or not, one half's key is there no more.
+            // The write began on facts that another writer has changed since: the key of one half does not exist any more.
             let in_vain = is.places.get(place).is_some_and(|pair| !is.is_active(pair.secret) || !is.is_active(pair.id));
             excused |= goes_on && written && request.overtaken && in_vain;
             if is.works(place) || goes_on || was.excused || !(was.works(place) || written) {
@@ -45,7 +45,7 @@ impl Model {
                 self.break_promise(format!("P1: {reported} leaves a place or a sink with a pair that AWS refuses"));
             }
         }
-        // Half of a pair can be rolled forward, until somebody takes its key away who had looked before it was written.
+        // Half of a pair can be rolled forward, until a request that observed earlier takes its key away.
         let takes_away = |id: KeyId| {
             was.is_active(id) && !is.is_active(id) && is.places.iter().any(|pair| [pair.secret, pair.id].contains(&id))
         };
@@ -53,7 +53,7 @@ impl Model {
             excused |= request.overtaken && takes_away(id);
         }
         if excused {
-            self.hit("an effect that somebody overtook breaks a pair", 1);
+            self.hit("an effect that another writer overtook breaks a pair", 1);
             after.users[number].excused = true;
         }
     }
@@ -127,7 +127,7 @@ impl Model {
         more
     }
 
-    /// A person broke a place, or a place works again.
+    /// Marks a place that an operator broke as excused, or clears the mark when the place works again.
     pub(super) fn excuse(before: &ModelState, after: &mut ModelState, is_person: bool) {
         for (was, is) in before.users.iter().zip(&mut after.users) {
             let mut places = 0..is.holders();

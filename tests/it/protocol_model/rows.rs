@@ -14,12 +14,12 @@ type Obeyed = (Row, [u8; 2]);
 
 /// What CI explores.
 pub(super) fn in_ci() -> Vec<Setup> {
-    setups(&people_in_ci(), &obeyed_in_ci())
+    setups(&operators_in_ci(), &obeyed_in_ci())
 }
 
 /// What the full run explores on top.
 pub(super) fn in_full() -> Vec<Setup> {
-    setups(&people_in_full(), &obeyed_in_full())
+    setups(&operators_in_full(), &obeyed_in_full())
 }
 
 fn setups(rows: &[Row], obeyed: &[Obeyed]) -> Vec<Setup> {
@@ -32,8 +32,8 @@ fn setups(rows: &[Row], obeyed: &[Obeyed]) -> Vec<Setup> {
     all.map(setup).collect()
 }
 
-/// One user and two rotators, two users and one, and people.
-fn people_in_ci() -> Vec<Row> {
+/// One user with two rotators, and two users with one, each with operators.
+fn operators_in_ci() -> Vec<Row> {
     use Layout::{AndSink, Atomic, TwoEntries, TwoStores};
     use Second::{Copies, None, Opens};
     use Unclaimed::{Reclaim, Report};
@@ -60,7 +60,7 @@ fn people_in_ci() -> Vec<Row> {
     ]
 }
 
-fn people_in_full() -> Vec<Row> {
+fn operators_in_full() -> Vec<Row> {
     use Layout::{AndSink, Atomic, TwoEntries, TwoStores};
     use Second::{Copies, None, Opens};
     use Unclaimed::{Reclaim, Report};

@@ -20,7 +20,7 @@ pub(super) enum Move {
         request: usize,
         lags: bool,
     },
-    /// Nobody will hear the reply of this request.
+    /// The reply to this request is lost.
     Lose {
         request: usize,
     },

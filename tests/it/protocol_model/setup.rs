@@ -68,7 +68,7 @@ pub(super) struct Budget {
     pub(super) lags: u8,
     /// Times that a process stands still between a look and what it does.
     pub(super) stalls: u8,
-    /// Acts of a person.
+    /// The number of acts of an operator.
     pub(super) acts: u8,
     /// Times that a right goes for good, or all of them.
     pub(super) refusals: u8,

@@ -12,15 +12,15 @@ pub(super) const WINDOWS: [&str; 24] = [
     "delete in doubt",
     "sink in doubt",
     "a create executed after it was reconciled",
-    "a write of a sink executed that nobody hears of",
+    "a write of a sink executed and its reply lost",
     "a write executed after the fence",
-    "a change or delete executed that nobody hears of",
+    "a change or delete executed and its reply lost",
     "killed with the new secret in hand",
-    "somebody between the look and the effect",
+    "another writer between the observation and the effect",
     "time between the look and the effect",
     "a list that lags",
     "two rotators with a new key in hand",
-    "an effect that somebody overtook breaks a pair",
+    "an effect that another writer overtook breaks a pair",
     "a call refused for good",
     "blocked for want of a right",
     "a right missing with the new secret in hand",
@@ -47,7 +47,7 @@ impl Model {
     pub(super) fn windows_of_an_intent(&mut self, state: &ModelState, rotator: usize, user: usize, doing: Doing) {
         let At::Visiting(visit) = &state.works[rotator][user].at else { return };
         if visit.overtaken {
-            self.hit("somebody between the look and the effect", 1);
+            self.hit("another writer between the observation and the effect", 1);
         }
         if visit.stalled && doing != Doing::Create {
             self.hit("time between the look and the effect", 1);
@@ -78,8 +78,8 @@ impl Model {
             Doing::Store(_) if rotations.iter().any(|rotation| self.machine.facts(*rotation).is_fenced) => {
                 self.hit("a write executed after the fence", 1);
             }
-            Doing::Status(..) | Doing::Delete(_) => self.hit("a change or delete executed that nobody hears of", 1),
-            Doing::Sink(_) => self.hit("a write of a sink executed that nobody hears of", 1),
+            Doing::Status(..) | Doing::Delete(_) => self.hit("a change or delete executed and its reply lost", 1),
+            Doing::Sink(_) => self.hit("a write of a sink executed and its reply lost", 1),
             Doing::Create | Doing::Store(_) | Doing::Restore | Doing::Fence => {}
         }
     }

@@ -6,7 +6,7 @@ use super::rights::Lack;
 use super::seen::Seen;
 use super::setup::{Budget, Layout};
 
-/// What stands in an entry that somebody wrote and that is no key.
+/// The content of an entry that another writer wrote and that is no key.
 pub(super) const NO_KEY: KeyId = KeyId::MAX;
 /// How many ids each user has: more than may be alive or remembered at once.
 pub(super) const IDS: u8 = 16;
@@ -76,7 +76,7 @@ pub(super) struct User {
     pub(super) unreadable: bool,
     /// How often the last place will refuse to be written.
     pub(super) denials: u8,
-    /// A place was broken by somebody else, or by an effect whose ground somebody changed after the look.
+    /// Another writer broke a place, or changed the facts of an effect after their observation.
     pub(super) excused: bool,
 }
 
@@ -153,7 +153,7 @@ impl User {
     }
 }
 
-/// What was read of the entries, and which of them nobody has written since (a bit for each).
+/// The values read from the entries, and a bit for each entry that has not been written since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Readings {
     pub(super) values: [KeyId; MOST_ENTRIES],
@@ -176,7 +176,7 @@ pub(super) struct Visit {
     pub(super) store_denied: bool,
     /// An operator has done what a block asks for.
     pub(super) renewed: bool,
-    /// Somebody else changed something after a look that `seen` rests on.
+    /// Another writer changed something after an observation that `seen` depends on.
     pub(super) overtaken: bool,
     /// Time went by after such a look.
     pub(super) stalled: bool,
@@ -205,7 +205,7 @@ pub(super) struct Work {
 /// By what right a key is touched, as it stood when the intent was journaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Right {
-    /// The old key as recorded, our own, or one that a person or the policy named.
+    /// The old key as recorded, our own key, or one that an operator or the policy named.
     Plain,
     /// It is not ours, and was created inside the window of a lost create of ours.
     Marks,
@@ -299,7 +299,7 @@ impl ModelState {
         }
     }
 
-    /// Something of this user's has changed: whoever rests may have to look again, and what was seen may be outdated.
+    /// Records a change to this user: resting rotators may have to observe again, and their observations may be outdated.
     pub(super) fn changed(&mut self, user: usize, by: Actor) {
         for (number, works) in self.works.iter_mut().enumerate() {
             match &mut works[user].at {
@@ -327,7 +327,7 @@ impl ModelState {
         }
     }
 
-    /// An id that nobody remembers. (AWS never gives one twice; whoever remembers none cannot tell.)
+    /// Returns an id that no rotator remembers. (AWS never reuses an id, but a rotator that forgot it cannot notice.)
     pub(super) fn fresh_id(&self, user: usize, remembered: u64) -> KeyId {
         let mut taken = remembered;
         let mut take = |id: KeyId| {

@@ -1,7 +1,7 @@
 //! `corpus/*.txt`: twenty and more kinds of application configuration, each with a pair, without one, and with what is
 //! found where a pair belongs. A file begins with where its form is documented; each of its cases is a line
 //! `=== what it is => outcome` and a document. Outcomes: `rotated` (the pair, and nothing else), `rotated 2, REASON` (the
-//! pair of the second user; the key of the first is left alone), `REASON` (nothing changes), `nothing` (nothing is told).
+//! pair of the second user; the key of the first is left alone), `REASON` (nothing changes), `nothing` (nothing is reported).
 
 use std::path::Path;
 
@@ -85,7 +85,7 @@ fn wrong(case: &Case) -> Option<String> {
     }
     match reason {
         Some(reason) if !reported.contains(&reason) => Some(format!("{reported:?} and not {reason}")),
-        None if !reported.is_empty() => Some(format!("{:?} is told", findings.left_alone)),
+        None if !reported.is_empty() => Some(format!("{:?} is reported", findings.left_alone)),
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
-//! Configuration as it is found in public reports and in the documentation of its formats: what is a pair in it is
-//! rotated and nothing else changes; what is none is left alone for the right reason.
+//! Configuration as public reports and the documentation of its formats show it. A pair in it is rotated and nothing else
+//! changes; other text is left alone for the right reason.
 
 mod cases;
 mod corpus;

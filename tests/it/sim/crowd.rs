@@ -12,7 +12,7 @@ use super::traffic::{Happening, Planned, Traffic};
 use super::{Faults, Interference, Op, Setup};
 use crate::support::proof::{self, Draw, Proof};
 
-const WINDOWS: [&str; 4] = ["removals sent", "a person interfered", "throttled", "signalled"];
+const WINDOWS: [&str; 4] = ["removals sent", "an operator interfered", "throttled", "signalled"];
 
 fn size(draw: &mut Draw, bound: u64) -> usize {
     usize::try_from(draw.below(bound)).expect("small")
@@ -50,7 +50,7 @@ impl Setup {
             ..simple.policy.clone()
         };
         let acts = [Interference::Reverts, Interference::Reverts, Interference::CopiesOldKey];
-        // Most of a run with a rate is over within so many minutes.
+        // Most of a run with a rate limit ends within this number of minutes.
         let lasts = 1 + (users as u64 * 12) / rate.map_or(600, |rate| ((rate * 60.0) as u64).max(60));
         let planned: Vec<Planned> = (0..draw.below(9))
             .map(|_| Planned {
@@ -103,8 +103,8 @@ fn a_signal_is_heard_while_keys_are_looked_at() {
     runtime.block_on(must_hold(&setup, &Faults::default(), || "a signal in the survey".to_owned()));
 }
 
-/// So many rotations wait for so few slots that a list of keys is older than a create allows when its turn comes, each
-/// time that it is read in the queue.
+/// Rotations outnumber the slots: whenever the turn of a create comes, a list of keys that was read in the queue is older
+/// than a create allows.
 #[test]
 fn slow_calls_and_a_long_queue_do_not_keep_a_key_from_being_created() {
     let (clock, runtime) = Clockwork::with_runtime();

@@ -93,8 +93,8 @@ impl SimState {
                     self.is_removed(&id, sent);
                 }
                 let Some(key) = self.find(&id) else { return Err("NoSuchEntity") };
-                // While its use does not show, nothing tells it from a lost one of ours: it is given back when it does, or
-                // an operator is told, if the request is executed after that.
+                // While its use does not show, nothing tells it from a lost one of ours: it is given back when it does, or it
+                // is reported to the operator, if the request is executed after that.
                 let strangers = key.by == By::Stranger && shows(key);
                 key.changed = if key.active == active { key.changed } else { now };
                 key.active = active;
@@ -207,7 +207,7 @@ impl SimState {
             let slot = store.entries.get_mut(&entry).filter(|(now, _)| unchecked || *now == version);
             let Some((now, bytes)) = slot else { return Err("Stale") };
             if bytes == b"something else\n" && *bytes != value && !opened_on_it && !unchecked {
-                self.broken.push("P2: what a person wrote was overwritten".to_owned());
+                self.broken.push("P2: what an operator wrote was overwritten".to_owned());
             }
             *now += 1;
             *bytes = value;

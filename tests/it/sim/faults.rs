@@ -1,4 +1,4 @@
-//! What can go wrong: a touch of the world that fails, something that is out of order for a while, a person.
+//! What can go wrong: a call that fails, a service that is broken for a while, an operator who interferes.
 
 use std::collections::BTreeMap;
 
@@ -107,7 +107,7 @@ pub(crate) enum Trouble {
     StoreDown(usize),
     /// The first user's note cannot be read.
     Unreadable,
-    /// STS says that a pair is somebody else's.
+    /// STS says that a pair belongs to another user.
     SomebodyElse,
     /// STS lets no pair ask who it is.
     Forbids,
@@ -137,7 +137,7 @@ impl Lasting {
     }
 }
 
-/// What a person does to the first user while rotator works.
+/// What an operator does to the first user while rotator works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interference {
     /// Writes the old id into an entry of its own.

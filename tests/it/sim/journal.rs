@@ -30,7 +30,7 @@ impl Struck {
         Arc::new(Self { inner, process: process.clone() })
     }
 
-    /// Whoever asks now has this user's rotation in hand.
+    /// Records that the current task works on this user's rotation.
     fn drives(&self, user: &UserName) {
         if let Some(task) = tokio::task::try_id() {
             let mut state = lock(&self.process.state);
@@ -85,7 +85,7 @@ impl SimState {
             Event::NotDone(NotDone::Seen | NotDone::Refused(_)) => {
                 self.doubted.remove(user);
             }
-            Event::LateKeySeen { .. } => self.hit("late key told"),
+            Event::LateKeySeen { .. } => self.hit("late key reported"),
             Event::Blocked(reason) => self.noticed_block(reason),
             Event::Withheld(_) => self.hit("no new key for want of a right"),
             Event::Renamed { .. } => self.hit("a rename followed"),
@@ -142,7 +142,7 @@ impl SimState {
             BlockReason::Unreadable { .. } => self.hit("an unreadable entry in the way"),
             BlockReason::UnclaimedKeys { .. } => self.hit("unclaimed keys reported"),
             BlockReason::SomebodyWrote { .. } | BlockReason::Reverted { .. } | BlockReason::StillNamed { .. } => {
-                self.hit("blocked by what a person wrote");
+                self.hit("blocked by what an operator wrote");
             }
             BlockReason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),
             BlockReason::AccessDenied { .. } => self.hit(kinds::BLOCKED_AS_REFUSED),

@@ -37,7 +37,7 @@ pub(crate) struct Visibility {
 }
 
 impl Visibility {
-    /// Lists that lag, authentication that lags: by so many milliseconds.
+    /// Makes lists and authentication lag by these numbers of milliseconds.
     pub(crate) fn lagging(listed: i64, accepted: i64) -> Self {
         Self { unlisted: Spans::until(listed), unaccepted: Spans::until(accepted), ..Self::default() }
     }

@@ -172,7 +172,7 @@ fn holds(runtime: &tokio::runtime::Runtime, setup: &Setup, life: &Life, faults: 
 
 #[test]
 fn weeks_in_which_something_is_refused_lags_or_is_renamed() {
-    let windows = ["removals sent", "create in doubt", "a person interfered"];
+    let windows = ["removals sent", "create in doubt", "an operator interfered"];
     let mut proof =
         Proof::of("T20", "weeks of runs, with what is refused, lags, is renamed or wrongly dated", &windows)
             .of_kinds(&kinds::IN_LIVES);

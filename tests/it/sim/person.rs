@@ -1,4 +1,4 @@
-//! What a person does to a user while rotator works, and whom that excuses; and what users are called.
+//! What an operator does to a user while rotator works, which failures that excuses, and the names of the users.
 
 use super::faults::Interference;
 use super::kinds;
@@ -6,7 +6,7 @@ use super::state::{By, SimState};
 
 impl SimState {
     pub(crate) fn interfere(&mut self, user: &str, interference: Interference) {
-        self.hit("a person interfered");
+        self.hit("an operator interfered");
         self.changed.insert(user.to_owned());
         match interference {
             Interference::CopiesOldKey | Interference::Reverts | Interference::Overwrites => {
@@ -96,7 +96,7 @@ impl SimState {
         let (now, is_off) = (self.now, !old.active);
         let theirs = self.theirs(user);
         theirs.unseen = true;
-        // From here on the pair is broken by somebody else.
+        // From here on the operator is responsible for the broken pair.
         theirs.fault |= is_off || interference == Interference::Overwrites;
         *(if interference == Interference::CopiesOldKey { &mut theirs.other } else { &mut theirs.place }) = Some(now);
     }

@@ -27,7 +27,7 @@ use super::state::{By, Effect, Key, SINK, SimState};
 /// The account everything lives in.
 const ACCOUNT: &str = "123456789012";
 
-/// An entry that nobody can read while [`Trouble::Unreadable`] lasts.
+/// An entry that cannot be read while [`Trouble::Unreadable`] lasts.
 pub(crate) const NOTE: &str = "notes/under/lock";
 
 impl SimState {
@@ -70,8 +70,8 @@ impl SimState {
         key.used = Some(now);
         let account = AccountId::new(ACCOUNT).expect("an account");
         if somebody_else {
-            self.hit("answered as somebody else");
-            return WhoIs::User { account, user: UserResource::new("somebody/else"), id: None, at };
+            self.hit("answered as another user");
+            return WhoIs::User { account, user: UserResource::new("another/user"), id: None, at };
         }
         let id = UserId::new(self.unique_id(&user)).ok();
         WhoIs::User { account, user: UserResource::new(self.name_of(&user)), id, at }

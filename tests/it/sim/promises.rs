@@ -13,7 +13,7 @@ use super::state::{By, Effect, Key, Reader, SINK, SimState, Store};
 const FEW: usize = 8;
 
 impl SimState {
-    /// The pair that a reader finds; `None`: there is none.
+    /// The pair that a reader finds; `None` if the store has no pair.
     pub(super) fn pair(&self, reader: &Reader) -> Option<(&str, &str)> {
         let store = self.stores.get(&reader.store)?;
         let text = |entry: &str| {
@@ -98,7 +98,7 @@ impl SimState {
                     let before = before(entry).map(|(_, bytes)| String::from_utf8_lossy(bytes)).unwrap_or_default();
                     let new = self.users.values().flatten().filter(|key| key.by == By::Rotator);
                     let unproved = new.filter(|key| brings(key, &after) && !brings(key, &before));
-                    // What was stored has been proved so often; a fence behind it needs the last answer alone.
+                    // A stored pair has been proved that number of times; a fence after it needs the last answer only.
                     let is_stored = |key: &&Key| self.facts.stored.values().any(|(_, stored)| *stored == key.id);
                     let least = |key: &&Key| if is_stored(key) { 1 } else { self.confirmations };
                     for key in unproved.filter(|key| key.proved < least(key)) {
@@ -165,7 +165,7 @@ impl SimState {
         let mut broken: Vec<String> =
             all.iter().filter_map(|summary| self.wrong_conclusion(&summary.rotation)).collect();
         for (user, keys) in &self.users {
-            // By its name: a person may have deleted the users before it.
+            // Compares names, not positions: an operator may have deleted earlier users.
             let strangers = usize::from(setup.stranger.is_some_and(|number| *user == user_name(number)));
             let disturbed =
                 *user == self.first_user && (setup.interference.is_some() || setup.hidden_note) || setup.disturbs(user);
@@ -177,7 +177,7 @@ impl SimState {
                 let worn_out = matches!(block, State::Blocked { reason: BlockReason::TooManyCreates, .. })
                     && self.may_spoil_every_create(setup);
                 if strangers == 0 && late.is_empty() && !disturbed && !reports && !worn_out {
-                    broken.push(format!("P6: {user} is blocked, and nobody but us was there"));
+                    broken.push(format!("P6: {user} is blocked, and there was no other writer"));
                 }
                 continue;
             }
@@ -188,7 +188,7 @@ impl SimState {
                 of_user().any(|rotation| rotation.rotation.late_keys.iter().any(|seen| seen.as_str() == key.id))
             };
             if let Some(key) = late.iter().find(|key| !reported(key)) {
-                broken.push(format!("the end: {user} has the late key {}, and nobody was told of it", key.id));
+                broken.push(format!("the end: {user} has the late key {}, which was not reported", key.id));
             }
             if keys.len() != 1 + strangers + late.len() {
                 broken.push(format!("the end: {user} has {} keys", keys.len()));

@@ -221,7 +221,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
             break;
         }
         let finished = matches!(&outcome, Some(Ok(report)) if opens && report.unopened == 0 && report.aborted == 0);
-        // A late key that no list shows yet can be told of by the next run at the earliest.
+        // A late key that no list shows yet can be reported by the next run at the earliest.
         let is_denied = |reason: &BlockReason| matches!(reason, BlockReason::AccessDenied { .. });
         let denied = open
             .iter()

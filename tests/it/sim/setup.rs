@@ -32,7 +32,7 @@ pub(crate) struct Setup {
     pub(crate) wrong_pair: Option<usize>,
     pub(crate) visibility: Visibility,
     pub(crate) backing: Backing,
-    /// What a person does, and at which touch.
+    /// What an operator does, and at which call.
     pub(crate) interference: Option<(usize, Interference)>,
     /// What is out of order for a while.
     pub(crate) troubles: Vec<Lasting>,
@@ -46,7 +46,7 @@ pub(crate) struct Setup {
     pub(crate) wrong_dates: BTreeMap<usize, i64>,
     /// Which creates a proxy sends twice.
     pub(crate) resent: BTreeSet<usize>,
-    /// A service goes on using this user's old key for so many milliseconds from the beginning.
+    /// A service uses this user's old key for this number of milliseconds from the beginning.
     pub(crate) in_use: Option<(usize, i64)>,
     /// Whether an entry names the first user's old key, and cannot be read for as long as a trouble says so.
     pub(crate) hidden_note: bool,

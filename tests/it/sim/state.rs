@@ -21,9 +21,9 @@ pub(crate) enum By {
     Rotator,
     /// A request of rotator's made it long after rotator had given the request up.
     Late,
-    /// Somebody else's: not to be touched.
+    /// Made by another IAM client: not to be touched.
     Stranger,
-    /// Somebody else's, but it bears every mark of a lost reply of ours: it may be taken for ours.
+    /// Made by another IAM client, with every mark of a lost create of ours: it may be taken for ours.
     Lookalike,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct SimState {
     pub(crate) confirmations: u32,
     /// Whether a key that bears every mark of ours may be taken for ours.
     pub(crate) reclaims: bool,
-    /// What a person does, and at which touch.
+    /// What an operator does, and at which call.
     pub(crate) interference: Option<(usize, Interference)>,
     /// The user whom persons and unreadable notes concern.
     pub(crate) first_user: String,
@@ -265,7 +265,7 @@ impl SimState {
         if let Some((at, interference)) = self.interference
             && at == number
         {
-            self.tell(|| format!("  a person: {interference:?}"));
+            self.tell(|| format!("  an operator: {interference:?}"));
             let user = self.first_user.clone();
             self.interfere(&user, interference);
         }

@@ -59,7 +59,7 @@ fn nothing_goes_wrong() {
 }
 
 #[test]
-fn a_strangers_key_is_left_alone_and_harms_nobody_else() {
+fn a_strangers_key_is_left_alone_and_harms_no_other_user() {
     let setup = Setup { users: 3, stranger: Some(1), ..Setup::simple() };
     let runtime = runtime();
     let touches = runtime.block_on(must_hold(&setup, &Faults::default(), String::new)).touches;
@@ -70,8 +70,8 @@ fn a_strangers_key_is_left_alone_and_harms_nobody_else() {
     }
 }
 
-/// A fence that was lost may land until the next one's moment has come: nothing goes on before, in this process or in
-/// another. (What a fence yields lies ahead of AWS's clock, and was once taken for AWS's own time.)
+/// A fence write whose reply was lost may still take effect until the time of the next fence. Neither this process nor
+/// another continues before. (A fence time lies ahead of AWS's clock and was once mistaken for AWS's own time.)
 #[test]
 fn a_lost_fence_is_waited_for() {
     let setup = Setup { compare_and_set: false, atomic: false, ..Setup::simple() };
@@ -84,8 +84,8 @@ fn a_lost_fence_is_waited_for() {
     assert!(met("write in doubt") && met("fence raised"), "{:?}", played.windows);
 }
 
-/// Where no version counts, a write of the id may land when the old pair has been put back and the new secret is lost: the
-/// next process puts the old id back beside the old secret. (It was once taken for what somebody else had written.)
+/// In a store without versions, a late write of the id may still take effect after the old pair is restored and the new
+/// secret is lost; the next process restores the old id too. (The late id was once mistaken for another writer's.)
 #[test]
 fn an_id_that_lands_late_beside_the_old_secret_is_put_back() {
     let setup = Setup { compare_and_set: false, atomic: false, ..Setup::simple() };
@@ -118,7 +118,8 @@ fn half_a_pair_whose_other_half_is_refused_is_tried_once_a_run() {
     assert!(played.processes >= 15, "{} processes met 60 refusals", played.processes);
 }
 
-/// A fence that the store accepts and does not raise is none: the first write is under way still, and lands behind it.
+/// A fence that the store accepts but does not enforce protects nothing: the first write is still under way and takes
+/// effect after the fence.
 #[test]
 fn a_fence_that_a_store_only_claims_is_no_fence() {
     let runtime = runtime();
@@ -137,11 +138,11 @@ fn a_fence_that_a_store_only_claims_is_no_fence() {
 
 /// Under `reclaim` and `report`, with and without a fault near what the person does.
 #[test]
-fn a_person_interferes_at_every_touch() {
+fn an_operator_interferes_at_every_call() {
     let mut proof = Proof::of(
         "T5",
-        "a person interferes at every touch, and a fault near it",
-        &["a person interfered", "a stranger's key beside a create in doubt", "blocked by what a person wrote"],
+        "an operator interferes at every call, and a fault near it",
+        &["an operator interfered", "a stranger's key beside a create in doubt", "blocked by what an operator wrote"],
     );
     let runtime = runtime();
     let reports = Policy { unclaimed: Unclaimed::Report, ..Setup::simple().policy };
@@ -161,9 +162,9 @@ fn a_person_interferes_at_every_touch() {
                     let played = runtime.block_on(must_hold(&setup, &faults, String::new));
                     proof.case();
                     for window in [
-                        "a person interfered",
+                        "an operator interfered",
                         "a stranger's key beside a create in doubt",
-                        "blocked by what a person wrote",
+                        "blocked by what an operator wrote",
                     ] {
                         proof.hit(window, played.windows.get(window).copied().unwrap_or_default());
                     }
@@ -207,10 +208,10 @@ fn troubles_that_last_a_while() {
     }
 }
 
-/// Two rotations side by side, one of them held up: what a person writes falls between the look of the one and its effect,
-/// while the other looks. (That look was once counted as the first one's.)
+/// Two rotations run at once, and one of them is delayed: an operator writes between its observation and its effect, while
+/// the other observes. (That observation was once counted for the first rotation.)
 #[test]
-fn a_person_writes_while_another_users_rotation_looks() {
+fn an_operator_writes_while_another_users_rotation_observes() {
     let simple = Setup::simple();
     let policy = Policy { overlap: Duration::ZERO, quarantine: Duration::from_secs(5), ..simple.policy.clone() };
     let setup = Setup { users: 2, stores: 2, policy, ..simple };

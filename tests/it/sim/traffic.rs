@@ -34,11 +34,11 @@ pub(crate) struct Traffic {
 pub(crate) enum Happening {
     /// An operator acts on the user of this number.
     Operator(usize, Interference),
-    /// The machine is suspended for so many milliseconds: timers and the monotonic clock stand still.
+    /// Suspends the machine for this number of milliseconds: timers and the monotonic clock stop.
     Suspend(i64),
 }
 
-/// Something that happens so many milliseconds after the beginning.
+/// An event at this number of milliseconds after the beginning.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planned {
     pub(crate) at: i64,

@@ -92,7 +92,7 @@ fn whenever_the_disk_is_full_it_recovers_needs_mount() {
     proof.conclude();
 }
 
-/// Runs rotator as somebody who is not root, whom permissions do not bind.
+/// Runs rotator as an ordinary user, because file permissions do not bind root.
 fn without_rights(world: &World, args: &[&str]) -> Result<Ended, String> {
     let mut command = world.program.command(ROTATOR, args);
     if rustix::process::geteuid().is_root() {
@@ -139,7 +139,7 @@ fn in_a_folder_that_is_read_only_it_changes_nothing_and_says_so() {
         };
         give(&folders, NOBODY);
         if in_flight {
-            // The reply to the create is lost; nobody knows what became of it.
+            // The reply to the create is lost, so its outcome is unknown.
             let fault = rotator::sandbox::Fault::new(rotator::sandbox::FaultKind::LostReplyAfter);
             sandbox.arm(fault.on(rotator::sandbox::Action::CreateAccessKey));
             assert_eq!(without_rights(&world, &["run", "-q"]).expect("sound").code, Some(3));
@@ -176,7 +176,7 @@ const OBSTACLES: [Obstacle; 11] = [
     (
         "the journal is a link to a file",
         |world| {
-            std::fs::write(world.path("elsewhere"), "somebody's").expect("written");
+            std::fs::write(world.path("elsewhere"), "another file").expect("written");
             link(world, "journal.db", "elsewhere");
         },
         |world| remove(&world.path("journal.db")),
@@ -257,7 +257,10 @@ fn what_stands_in_the_way_is_refused_by_name_and_left_as_it_is() {
         assert_eq!(world.keys(), before, "{what}");
         for file in ["elsewhere", "none"] {
             let content = std::fs::read_to_string(world.path(file)).ok();
-            assert!(content.is_none_or(|content| content == "somebody's"), "{what}: {file} was written through a link");
+            assert!(
+                content.is_none_or(|content| content == "another file"),
+                "{what}: {file} was written through a link"
+            );
         }
         take(&world);
         let ended = world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));

@@ -46,7 +46,7 @@ const CHANGE: [&str; 20] = [
 /// Worker threads of this test: most of a case is waiting for a disk.
 const AT_ONCE: usize = 4;
 
-/// No run makes one call so often.
+/// An upper limit for the number of times that a run makes one call.
 const MOST: u64 = 2_000;
 
 /// One kind of call on one file, or on the connection.
@@ -57,7 +57,7 @@ struct Target {
     file: Option<PathBuf>,
     /// The first of these calls in its thread that is meant.
     first: u64,
-    /// The last, where it cannot be told by trying.
+    /// The last occurrence, for calls where trying cannot find it.
     last: Option<u64>,
 }
 

@@ -13,7 +13,7 @@ use crate::support::program::{Ended, sandbox_with_slashes};
 use crate::support::proof::{self, Draw, Proof};
 use crate::support::root;
 
-/// A rotation that waits for something is given so many tries: a damaged time may lie a thousand years ahead.
+/// The number of tries of a waiting rotation: a damaged time may be a thousand years ahead.
 const TRIES: usize = 5;
 
 /// A run that was killed at some point, and the journal's files as they were then.
@@ -66,7 +66,7 @@ fn remove_journal(world: &World) {
     }
 }
 
-/// What `resume` made of it, nobody harmed: finished, refused, in question, or waiting.
+/// Returns the result of `resume` (finished, refused, in question or waiting) after checking that no user was harmed.
 fn harmless(world: &World) -> Result<(&'static str, Ended), String> {
     let mut ended = world.rotator(&["resume", "-q"])?;
     for _ in 1..TRIES {
@@ -155,7 +155,7 @@ fn each_damage(proof: &mut Proof, sandbox: &Sandbox, cases: u64, damage: impl Fn
 }
 
 #[test]
-fn a_journal_that_was_cut_harms_nobody() {
+fn a_truncated_journal_harms_no_user() {
     if !root::can("trace a process that may not be dumped") {
         return;
     }
@@ -174,7 +174,7 @@ fn a_journal_that_was_cut_harms_nobody() {
 }
 
 #[test]
-fn a_journal_with_a_byte_flipped_harms_nobody() {
+fn a_journal_with_a_flipped_byte_harms_no_user() {
     if !root::can("trace a process that may not be dumped") {
         return;
     }
@@ -231,7 +231,7 @@ fn forms(recorded: &Recorded, with_log: bool) -> Vec<usize> {
 }
 
 #[test]
-fn a_journal_restored_from_any_older_copy_harms_nobody() {
+fn a_journal_restored_from_any_older_copy_harms_no_user() {
     if !root::can("trace a process that may not be dumped") {
         return;
     }

@@ -120,7 +120,7 @@ pub(super) fn record(world: &World, until: Option<u64>) -> Result<Recorded, Stri
     Ok(Recorded { before, ops, sent })
 }
 
-/// The lock's file is written without a place; what it says is for people.
+/// Recognises writes of the lock file, which have no offset and whose content is for operators only.
 fn is_of_the_lock(op: &Op) -> bool {
     let (Op::Create(path) | Op::Truncate { path, .. }) = op else { return false };
     path.extension().is_some_and(|extension| extension == "lock")

@@ -32,7 +32,7 @@ struct Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        // The agent of this home; an error means that there is none.
+        // Stops the agent of this home; an error means that no agent runs.
         let _ = Command::new("gpgconf").args(["--kill", "all"]).env("GNUPGHOME", self.home.path()).status();
     }
 }
@@ -178,7 +178,7 @@ async fn what_is_not_said_is_not_believed() {
     let subject = Pass { home: tempfile::tempdir().expect("a folder"), number: Mutex::new(0) };
     let result = write(&store, vec![over(&subject, entry, &Version("1".to_owned()), "a long new value")]).await;
     assert!(matches!(&result, Err(Failure::Unknown(why)) if why.contains("another entry")), "{result:?}");
-    // Whoever does not say for how long its writes may land is taken to be slow.
+    // A program that does not say how long its writes may still take effect is assumed to be slow.
     let silent = program(folder.path(), "true");
     let script = std::fs::read_to_string(&silent).expect("written").replace(",\"late_writes_seconds\":0", "");
     std::fs::write(&silent, script).expect("written");

@@ -1,5 +1,5 @@
-//! Killed after a write of the new pair and before it was read back; then somebody puts the old pair back. What stands there
-//! is another writer's, and `resume` does not overwrite it.
+//! rotator is killed after a write of the new pair and before reading it back; then another writer restores the old pair.
+//! `resume` does not overwrite the other writer's value.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -40,7 +40,7 @@ uri = "aws-ssm:/apps"
 uri = "vault:kv"
 "#;
 
-/// A `.env` file as people keep it.
+/// A realistic `.env` file.
 fn env_file(pair: &Pair) -> String {
     format!(
         "# the app's own\r\nexport AWS_ACCESS_KEY_ID=\"{}\"   # rotated\r\n\r\nAWS_SECRET_ACCESS_KEY='{}'\r\nDEBUG=1 \r\n",
@@ -158,7 +158,7 @@ impl Scene {
             let ended = self.program.rotator(&AGAIN);
             match ended.code {
                 Some(0) => return Ok(()),
-                // A write to Parameter Store may land until its signature is too old.
+                // A write to Parameter Store may still take effect until its signature is too old.
                 Some(3) => {
                     *jumped += 20;
                     self.sandbox.advance(Duration::from_secs(20 * 60));

@@ -234,7 +234,7 @@ async fn the_policy_is_enough_and_each_action_of_it_is_needed() {
 }
 
 /// moto's refusal of a write has no code that the SDK can read, so it may have been carried out; and a write to Parameter
-/// Store may land for 16 minutes. Until then the new key stays.
+/// Store may still take effect for 16 minutes. Until then the new key stays.
 #[tokio::test]
 async fn without_the_right_to_write_the_old_pair_stays() {
     for action in WRITES {

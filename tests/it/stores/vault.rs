@@ -84,7 +84,7 @@ impl Subject for Kv {
         self.with(Bao::mount_kv);
         let token = self.token(EVERYTHING);
         let settings = self.with(|bao| settings(bao, &token));
-        futures_util::FutureExt::now_or_never(opened(settings)).expect("a token asks nobody")
+        futures_util::FutureExt::now_or_never(opened(settings)).expect("a token needs no request")
     }
 
     fn put(&self, entry: &str, value: &[u8]) {
@@ -140,7 +140,7 @@ async fn vault_conforms_at_a_real_server() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_vault_is_told_apart() {
+async fn faults_of_vault_are_distinguished() {
     let kv = Kv { bao: Mutex::new(Some(Bao::start())) };
     let store = kv.fresh();
     kv.put("shop/live/aws", b"x");
@@ -150,9 +150,9 @@ async fn what_is_wrong_with_vault_is_told_apart() {
     kv.remove("shop/live/aws");
     assert!(matches!(store.read(&[name("shop/live/aws")]).await.expect("asked").as_slice(), [Reading::Missing]));
     assert!(store.read_all().await.expect("listed").is_empty());
-    // A token that is none.
-    let nobody = opened(kv.with(|bao| settings(bao, "nobody"))).await;
-    assert_eq!(nobody.read_all().await.expect_err("refused").kind, CallErrorKind::Credentials);
+    // The token is not a valid token.
+    let invalid = opened(kv.with(|bao| settings(bao, "invalid"))).await;
+    assert_eq!(invalid.read_all().await.expect_err("refused").kind, CallErrorKind::Credentials);
     // No such mount, and one of version 1.
     let at = async |mount: &str| {
         opened(VaultSettings { mount: mount.to_owned(), ..kv.with(|bao| settings(bao, ROOT)) }).await
@@ -371,5 +371,5 @@ async fn a_namespace_has_secrets_of_its_own() {
     assert_eq!(names(outer.as_ref()).await, ["shop/live/outside"]);
     assert_eq!(names(team.as_ref()).await, ["shop/live/inside"]);
     assert_ne!(outer.identity().await.expect("known"), team.identity().await.expect("known"), "two stores");
-    assert!(of(Some("nobody")).await.read_all().await.is_err(), "a namespace that is not there is no empty store");
+    assert!(of(Some("missing")).await.read_all().await.is_err(), "a namespace that is not there is no empty store");
 }

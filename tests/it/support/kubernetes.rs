@@ -41,7 +41,7 @@ struct World {
     secrets: BTreeMap<(String, String), Value>,
     /// Lists under way: what their pages are of.
     lists: Vec<Vec<Value>>,
-    /// So many requests for a further page come too late.
+    /// The number of requests for a further page that are answered as expired.
     expire: usize,
     tokens: Vec<String>,
     roles: Vec<Value>,
@@ -115,7 +115,7 @@ impl Cluster {
         world.roles = vec![json!({ "kind": "ClusterRole", "rules": [{ "resources": ["*"], "verbs": ["*"] }] })];
     }
 
-    /// Goes away; whoever asks from now on gets no answer.
+    /// Stops the server: later requests get no answer.
     pub(crate) fn go(&self) {
         self.down.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts; an error means that it has ended already.
@@ -150,7 +150,7 @@ impl Cluster {
         self.world().tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
     }
 
-    /// What whoever it knows may do from now on: Roles and ClusterRoles, each bound.
+    /// Replaces the rights of the known client by these Roles and ClusterRoles, each bound.
     pub(crate) fn allows(&self, roles: Vec<Value>) {
         self.world().roles = roles;
     }
@@ -160,7 +160,7 @@ impl Cluster {
         self.world().faults.push((method, fault));
     }
 
-    /// So many requests for a further page of a list come too late.
+    /// Answers this number of requests for a further page of a list as expired.
     pub(crate) fn expire_pages(&self, number: usize) {
         self.world().expire = number;
     }
@@ -180,7 +180,7 @@ impl Cluster {
         self.world().secrets.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Changes a Secret, made where there is none, by a merge patch.
+    /// Applies a merge patch to a Secret, which is created if it does not exist.
     pub(crate) fn change(&self, namespace: &str, name: &str, patch: &Value) {
         self.world().change(namespace, name, patch);
     }

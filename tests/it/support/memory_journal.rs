@@ -10,7 +10,7 @@ use rotator::rotation::policy::Timestamp;
 use rotator::rotation::state::Rotation;
 use rotator::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
-/// The journal. Shared by reference (`Arc`), it outlives a simulated crash of whoever writes it.
+/// The journal in memory. Shared by reference (`Arc`), it outlives a simulated crash of its writer.
 #[derive(Default)]
 pub(crate) struct MemoryJournal {
     kept: Mutex<Kept>,

@@ -104,8 +104,8 @@ impl Running {
         Ended::of(child)
     }
 
-    /// How it ended, if that was within this time; else it is killed, with all that it started. What it prints is read
-    /// meanwhile: nobody waits for room in a pipe.
+    /// Returns how the program ended, or kills it and its children after this time. Its output is read meanwhile, so a
+    /// full pipe cannot block it.
     pub(crate) fn within(mut self, limit: Duration) -> Result<Ended, Ended> {
         let is_over = self.is_over();
         let child = self.0.take().expect("there until now");
@@ -137,7 +137,7 @@ impl Drop for Running {
     }
 }
 
-/// A folder, and what the binary is told by its environment. The folder is removed with this.
+/// A folder and the environment of the binary. Dropping this removes the folder.
 pub(crate) struct Program {
     folder: tempfile::TempDir,
     environment: BTreeMap<String, String>,

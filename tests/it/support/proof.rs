@@ -11,9 +11,9 @@ use std::io::Write;
 use std::ops::Range;
 use std::time::Instant;
 
-/// Each window has to be hit at least so often.
+/// Each window must be hit at least this number of times.
 const LEAST_HITS: u64 = 30;
-/// Each kind of fault has to come about at least so often; in full 1,000 times in all proofs together.
+/// Each kind of fault must happen at least this number of times; in full 1,000 times in all proofs together.
 const LEAST_OF_A_KIND: u64 = 10;
 /// In fewer cases than this, kinds of faults are only counted.
 const CASES_FOR_KINDS: u64 = 300;

@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 /// What a case may take on the machine, in AWS's time too.
 const SLACK: Duration = Duration::from_secs(50);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So many rounds are played at once.
+/// The number of rounds that are played at once.
 const AT_A_TIME: usize = 4;
 /// The machine's clock before and after the middle of the run; the last is one that is set right.
 const CLOCKS: [(&str, &str); 5] = [("+1y", "+1y"), ("-1y", "-1y"), ("+0", "+1y"), ("+0", "-1y"), ("+1y", "+0")];
@@ -218,7 +218,7 @@ fn play(round: &Round, counted: &Mutex<Proof>) -> Result<(), String> {
     clocks.scene.rig.all_accepted()?;
     let finished = clocks.scene.finish("resume")?;
     if !finished.resolved.is_empty() {
-        return Err(format!("a person was needed: {:?}", finished.resolved));
+        return Err(format!("an operator was needed: {:?}", finished.resolved));
     }
     clocks.scene.rig.all_settled()?;
     if clocks.scene.rig.stored()?[&user].id == old.id {
@@ -253,7 +253,7 @@ fn a_clock_that_is_wrong_or_jumps_neither_deletes_early_nor_hangs() {
 }
 
 #[test]
-fn the_age_of_a_key_is_told_by_awss_clock() {
+fn the_age_of_a_key_follows_awss_clock() {
     let clocks = Clocks::begin(1);
     let stored = || clocks.scene.rig.stored().expect("stored")[clocks.user()].id.clone();
     let first = stored();

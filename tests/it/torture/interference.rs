@@ -1,4 +1,4 @@
-//! T15: a person interferes at every step of a rotation, while a call of rotator's is held or between two commands, and
+//! T15: an operator interferes at every step of a rotation, while a call of rotator is held or between two commands, and
 //! then does what rotator's messages ask. Each user of a scene meets another act at the same step.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ const BETWEEN: &str = "interfered between two commands";
 const RESOLVED: &str = "blocked, and resolved as the message says";
 const WINDOWS: [&str; 6] = [IN_HAND, ON_ITS_WAY, UNHEARD, AT_THE_PROOF, BETWEEN, RESOLVED];
 
-/// P6: a command ends within this time, whatever people do.
+/// P6: a command ends within this time, whatever operators do.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// P6: how often a command may be repeated.
 const MOST_TRIES: usize = 40;
@@ -31,7 +31,7 @@ const MOST_CALLS: u32 = 40;
 /// The first call about a user after its new pair is stored: two lists, the create and three proofs come before.
 const CALLS_TO_STORED: u32 = 7;
 
-/// When a person acts.
+/// When an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Moment {
     /// While the n-th call about the user, counted from 1 since the act before, is held.
@@ -60,7 +60,7 @@ impl Way {
         program.set("ROTATOR_POLICY_OVERLAP", overlap);
         program.set("ROTATOR_POLICY_QUARANTINE", quarantine);
         program.set("ROTATOR_POLICY_SETTLE", settle);
-        // A pair that somebody broke is given up soon; a call that is held is never given up.
+        // A pair that an operator broke is given up soon; a held call is never given up.
         program.set("ROTATOR_POLICY_PROOF_TIMEOUT", "1s");
         program.set("ROTATOR_AWS_CALL_TIMEOUT", "20s");
         scene
@@ -82,7 +82,7 @@ struct Player {
     acts: Vec<(Act, Moment)>,
 }
 
-/// One scene and its people.
+/// One scene and its operators.
 struct Play {
     scene: Scene,
     players: Vec<Player>,
@@ -145,7 +145,7 @@ impl Play {
         }
     }
 
-    /// The commands with what people do meanwhile, then the way to the end.
+    /// Runs the commands, with what operators do meanwhile, and then finishes all rotations.
     fn play(mut self, commands: &[&str]) -> Result<Tally, String> {
         for (number, command) in commands.iter().enumerate() {
             let ended = self.command(command)?;
@@ -164,7 +164,7 @@ impl Play {
         Ok(self.tally)
     }
 
-    /// Runs a command; whoever's call is held acts, and the call goes on.
+    /// Runs a command. The operator of each user whose call is held acts, and then the call continues.
     fn command(&mut self, command: &str) -> Result<Ended, String> {
         let mut running = self.scene.rig.program.spawn(&[command, "-q", "--output", "json"]);
         let began = Instant::now();
@@ -184,7 +184,7 @@ impl Play {
 
     fn act_during(&mut self, number: usize, action: Action) -> Result<(), String> {
         let Some((act, Moment::During(_, end))) = self.players[number].acts.pop() else {
-            return Err(format!("nobody was to act during {action}"));
+            return Err(format!("no operator was to act during {action}"));
         };
         let in_hand = self.players[number].person.sees_a_key_in_hand(&self.scene)?;
         if self.act(number, act, Some((action, end)))? {
@@ -222,7 +222,7 @@ impl Play {
         Ok(())
     }
 
-    /// P6: repeats a command, with people who answer each block, until nothing is in flight.
+    /// P6: repeats a command, with operators who answer each block, until nothing is in flight.
     fn finish(&mut self, command: &str) -> Result<(), String> {
         for _ in 0..MOST_TRIES {
             let ended = ends_well(command, self.scene.once(command))?;
@@ -236,7 +236,7 @@ impl Play {
                 self.answer(rotation)?;
             }
             if ended.code == Some(4) && self.tally.windows.get(RESOLVED).copied() == blocked {
-                // Only keys that could not be opened need a person: the others wait.
+                // Only keys whose rotation could not be opened need an operator; the others wait.
                 self.scene.sleep(&document);
             }
         }
@@ -246,7 +246,7 @@ impl Play {
 
     fn answer(&mut self, rotation: &Value) -> Result<(), String> {
         let Some(player) = self.players.iter_mut().find(|player| rotation["user"] == player.user.as_str()) else {
-            return Err(format!("a rotation of a user who is nobody's: {rotation}"));
+            return Err(format!("a rotation of a user who is not in the scene: {rotation}"));
         };
         if rotation["blocked"].is_object() {
             player.person.answers(&self.scene, rotation)?;
@@ -293,7 +293,7 @@ fn everybody(way: Way, moment: Moment) -> Tally {
     tally.unwrap_or_else(|broken| panic!("{way:?}, {moment:?}: {broken}"))
 }
 
-/// Every act at every call, as long as somebody could act. In CI from the first on that is not the same on both ways,
+/// Plays every act at every call, as long as an operator could act. CI starts at the first call that differs between ways,
 /// and every other reply: the call that follows a reply is held anyway.
 fn at_every_call(way: Way, end: HeldEnd) -> Tally {
     let shared = way == Way::Slowly && !proof::is_full();
@@ -305,13 +305,13 @@ fn at_every_call(way: Way, end: HeldEnd) -> Tally {
     let steps = steps.inspect(|tally| all.add(tally)).count();
     // It lists, creates, proves, and removes: each is a call about its user.
     let least = if shared { 4 } else { 9 } / stride;
-    assert!(steps >= least, "{way:?}: people acted at {steps} calls only");
+    assert!(steps >= least, "{way:?}: operators acted at {steps} calls only");
     all
 }
 
 #[test]
-fn a_person_interferes_at_every_step() {
-    let proof = Proof::of("T15", "a person interferes at every step, and answers every block", &WINDOWS);
+fn an_operator_interferes_at_every_step() {
+    let proof = Proof::of("T15", "an operator interferes at every step, and answers every block", &WINDOWS);
     let mut all = Tally::default();
     for way in [Way::AtOnce, Way::Slowly] {
         // Most of the time is spent in rotator's own waits.
@@ -334,9 +334,9 @@ fn a_person_interferes_at_every_step() {
 }
 
 #[test]
-fn people_interfere_twice() {
+fn operators_interfere_twice() {
     let windows = [IN_HAND, AT_THE_PROOF];
-    let proof = Proof::of("T15", "two acts of a person at any two steps", &windows);
+    let proof = Proof::of("T15", "two acts of an operator at any two steps", &windows);
     let plays = proof::cases(10, 60);
     let tallies = std::thread::scope(|threads| {
         let third = |first| move || (first..plays).step_by(3).map(twice).collect::<Vec<_>>();

@@ -18,14 +18,14 @@ use crate::support::program::{Ended, Running};
 use crate::support::proof::{self, Draw, Proof};
 
 const USERS: usize = 4;
-/// So many sandboxes at once: while one round waits for a moment, another works.
+/// The number of sandboxes at once: while one round waits for a moment, another works.
 const SCENES: usize = 3;
 const LATE: &str = "late create after a resume";
 pub(super) const RESUME_KILLED: &str = "killed while resuming";
 /// The windows that a kill has to catch.
 pub(super) const WINDOWS: [&str; 5] =
     ["create in doubt", "secret lost", "store in doubt", "delete in doubt", RESUME_KILLED];
-/// A rotation of one user writes about so many lines to its journal.
+/// The approximate number of journal lines of the rotation of one user.
 pub(super) const LINES_EACH: u64 = 12;
 /// As an app would read: often, but not as the only thing that this machine does.
 const READER_PAUSE: Duration = Duration::from_millis(20);
@@ -69,9 +69,9 @@ struct Round {
     overlap: &'static str,
     quarantine: &'static str,
     moment: Moment,
-    /// A held create is carried out only after so many resumes; 0: at once.
+    /// The number of resumes before a held create is executed; 0: at once.
     late: usize,
-    /// `resume` is killed so often, each time after this fraction of a typical run.
+    /// One kill of `resume` for each element, after this fraction of a typical run.
     resumes_killed: Vec<f64>,
 }
 
@@ -215,8 +215,8 @@ impl<'p> Torture<'p> {
         Ok(())
     }
 
-    /// Resumes until nothing is in flight. A create that is held since before the kill is carried out on the way, or
-    /// after all is over: such a key is told, and stays as it is until a person deletes it.
+    /// Resumes until nothing is in flight. A create that has been held since before the kill is executed on the way or
+    /// after the end: such a key is reported, and stays as it is until an operator deletes it.
     fn finish(&mut self, round: &Round) -> Result<Finished, String> {
         let user = match round.moment {
             Moment::During(_, user, _) if round.late > 0 => self.scene.rig.users[user].clone(),
@@ -250,7 +250,7 @@ impl<'p> Torture<'p> {
         }
         let reported = self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]);
         let late = self.scene.delete_late_key(user, &format!("{}{}", finished.said, reported.stderr))?;
-        self.proof().count("late keys told and left alone", u64::from(late));
+        self.proof().count("late keys reported and left alone", u64::from(late));
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! A person who interferes with one user's rotation and then does what rotator's messages ask; and what rotator
-//! promises to whoever does so. No rotation is started here.
+//! An operator who interferes with one user's rotation and then does what rotator's messages ask; and what rotator
+//! promises to such an operator. No rotation is started here.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use super::kills::HeldEnd;
 use super::scene::Scene;
 use crate::support::aws::{Pair, raw_outcome, signed_call};
 
-/// What a person may do.
+/// What an operator may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
     PutsTheOldPairBack,
@@ -54,20 +54,20 @@ impl Act {
 /// The call of rotator's that is held meanwhile; none between two commands.
 pub(super) type Held = Option<(Action, HeldEnd)>;
 
-/// A person, the user whose keys the person looks after, and what must stay as it is.
+/// An operator, the user whose keys the operator manages, and what must stay as it is.
 #[derive(Debug)]
 pub(super) struct Person {
     user: String,
     old: String,
-    /// The secret never gets into a panic: only ids are told.
+    /// The pairs; a panic shows only ids, never a secret.
     pairs: Pairs,
     /// Keys that the person made and has not given up, with their status.
     theirs: BTreeMap<String, KeyStatus>,
-    /// Whether the person's own value stands in the store, which nobody may overwrite.
+    /// Whether the store holds the operator's own value, which must not be overwritten.
     wrote: bool,
     /// How the old key was then: it may not be removed while a place holds what the person wrote.
     old_then: Option<KeyStatus>,
-    /// Whether the stored pair worked when somebody looked last.
+    /// Whether the stored pair worked at the last check.
     worked: bool,
     /// The person acted after rotator's last look: what was on its way then is excused.
     overtook: bool,
@@ -118,7 +118,7 @@ impl Person {
             Act::StoresAThirdPair => self.makes_a_key(scene).is_some_and(|pair| self.writes(scene, pair)),
             Act::OverwritesTheSecret => {
                 let id = self.stored(scene)?.id;
-                self.writes(scene, Pair::new(id, "somebody else's words"))
+                self.writes(scene, Pair::new(id, "another writer's words"))
             }
             Act::DeletesTheOldKey => scene.sandbox.delete_key(&self.user, &self.old).is_ok(),
             Act::DeletesTheNewKey => {
@@ -184,7 +184,7 @@ impl Person {
         self.worked = works;
         if let Some(written) = self.pairs.written.as_ref().filter(|_| self.wrote) {
             if stored.id != written.id || stored.secret != written.secret {
-                return Err(format!("P2: what a person wrote beside {} was overwritten", written.id));
+                return Err(format!("P2: what an operator wrote beside {} was overwritten", written.id));
             }
             let old = self.status_of(scene, &self.old);
             let given_back = (self.old_then, old) == (Some(KeyStatus::Inactive), Some(KeyStatus::Active));
@@ -211,7 +211,7 @@ impl Person {
         let taken_out = self.pairs.new.as_ref().filter(|_| self.wrote).map(|pair| &pair.id);
         let known = |key: &String| *key == stored || *key == self.old || Some(key) == taken_out;
         let orphan = self.keys(scene).into_keys().find(|key| !known(key) && !self.theirs.contains_key(key));
-        orphan.map_or(Ok(()), |key| Err(format!("nobody holds the key {key}; {self:#?}")))
+        orphan.map_or(Ok(()), |key| Err(format!("no place or rotation holds the key {key}; {self:#?}")))
     }
 
     /// Leaves what stands in the store to rotator: the next `run` may rotate it as it finds it.

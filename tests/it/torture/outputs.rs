@@ -1,6 +1,6 @@
-//! T14, outputs: a rotation is carried out as usual whatever becomes of stdout and stderr: closed, full, or read by
-//! somebody who goes away before the first line or in the middle. What is lost is what was said; the exit code says so
-//! where stdout itself failed. (That no command dies of it is in `hardening`.)
+//! T14, outputs: a rotation is carried out as usual whether stdout and stderr are closed, full, or lose their reader
+//! before the first line or in the middle. Only output is lost, and the exit code reports a failed stdout. (`hardening`
+//! tests that no command dies of it.)
 
 use rotator::sandbox::{Action, Fault, FaultKind};
 
@@ -10,8 +10,8 @@ use crate::support::program::{Ended, ROTATOR};
 use crate::support::proof::{self, Draw, Proof};
 
 const LOST: &str = "output lost while a key was made";
-/// Where the output goes, and whether that is an error that the exit code tells. A pipe without a reader is none:
-/// somebody has seen enough.
+/// The destination of the output, and whether the exit code reports an error. A pipe without a reader is no error: the
+/// reader has seen enough.
 const WAYS: [(&str, bool); 11] = [
     (">/dev/full", true),
     ("2>/dev/full", false),
@@ -89,7 +89,7 @@ impl Outputs {
 
 #[test]
 fn a_rotation_is_carried_out_whatever_becomes_of_what_it_says() {
-    let what = "stdout and stderr closed, full, and read by somebody who goes away";
+    let what = "stdout and stderr closed, full, and with a reader that stops reading";
     let (seed, mut drawn) = (proof::seed(), 0);
     let mut outputs = Outputs { scene: Scene::with_users(1), proof: Proof::of("T14", what, &[LOST]) };
     for _ in 0..proof::cases(1, 8) {

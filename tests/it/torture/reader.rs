@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::rig::{Iam, Rig, pairs_in};
 use crate::support::program::values_in;
 
-/// A thread that reads and authenticates until it is told to stop.
+/// A thread that reads and authenticates until it is stopped.
 pub(super) struct Reader {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<u64, String>>>,

@@ -20,7 +20,7 @@ use crate::support::proof::{self, Draw, Proof};
 const USERS: usize = 24;
 /// How many batches are played at once, each in a scene of its own: most of the time each waits.
 const LANES: usize = 3;
-/// In CI a body is cut once in so many bytes; in full, the answer to a create is cut at every byte.
+/// The distance in bytes between cuts of a body in CI; in full, the answer to a create is cut at every byte.
 const CI_STEP: usize = 40;
 /// In full, every answer but that to a create.
 const FULL_STEP: usize = 5;

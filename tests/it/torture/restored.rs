@@ -14,7 +14,7 @@ use crate::support::proof::{self, Proof};
 /// What the folder's store was before the rotation.
 fn keep_a_copy(scene: &Scene) {
     let folder = scene.rig.program.folder();
-    assert!(!folder.join("store.db-wal").exists(), "nobody has the store open, so all is in one file");
+    assert!(!folder.join("store.db-wal").exists(), "no process has the store open, so all is in one file");
     std::fs::copy(folder.join("store.db"), folder.join("backup.db")).expect("copied");
 }
 
@@ -49,7 +49,7 @@ fn a_store_restored_from_a_backup_costs_no_key() {
                 swap(&scene.rig.program, "store.db", "backup.db");
                 swap(&scene.rig.program, "away.db", "store.db");
             }
-            standing.mend(&scene);
+            standing.repair(&scene);
             let finished = scene.finish("resume").and_then(|_| scene.rig.all_settled());
             finished.unwrap_or_else(|broken| panic!("{standing:?}: {broken}"));
             proof.hit(windows[0], USERS as u64);
@@ -79,7 +79,7 @@ fn stored_ids_in(scene: &Scene, file: &str) -> Vec<String> {
 
 /// An account of the same number that is not the same: AWS has none, but look-alikes all begin with one number. What
 /// rotator sees there it may believe (the account is all that it can ask), so a rotation may be closed as `gone`; but
-/// no key and no pair at home is touched, it says what it saw, and at home every key that was left is told.
+/// no key and no pair at home is touched, rotator says what it saw, and at home it reports every key that was left.
 #[test]
 fn an_account_of_the_same_number_costs_no_key() {
     let windows = ["at a look-alike's account of the same number"];
@@ -133,10 +133,10 @@ fn back_from_the_twin(scene: &Scene, standing: Standing, said: &str, proof: &mut
     for gone in all["rotations"].as_array().expect("rotations").iter().filter(|rotation| rotation["state"] == "gone") {
         let why = gone["last_error"].as_str().unwrap_or_default();
         let reported = why.contains("IAM has no user") || why.contains("IAM does not list");
-        assert!(reported, "{standing:?}: closed as gone, and nobody was told why: {gone}");
+        assert!(reported, "{standing:?}: closed as gone, and the reason was not reported: {gone}");
         proof.count("closed as gone there", 1);
     }
-    standing.mend(scene);
+    standing.repair(scene);
     // A key that the closed rotation left behind is named; one that is deleted meanwhile needs no name.
     let resumed = scene.finish("resume").unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
     scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
@@ -147,7 +147,7 @@ fn back_from_the_twin(scene: &Scene, standing: Standing, said: &str, proof: &mut
         for key in scene.rig.iam.keys_of(&user).iter().filter(|key| **key != stored.id) {
             assert!(
                 reported.contains(key.as_str()),
-                "{standing:?}: {key} of {user} is left, and nobody was told: {reported}"
+                "{standing:?}: {key} of {user} is left, and was not reported: {reported}"
             );
         }
     }

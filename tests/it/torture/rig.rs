@@ -63,14 +63,14 @@ impl Iam for CheckedMoto {
     }
 }
 
-/// A block that a person answered by the command that rotator gave.
+/// A block that an operator answered with the command that rotator gave.
 pub(super) struct Answered {
     pub(super) reason: String,
     /// What that command said on stderr.
     pub(super) said: String,
 }
 
-/// Users whose pairs are in the store, each beside a secret that nobody may touch.
+/// Users whose pairs are in the store, each beside a secret that must not be touched.
 pub(super) struct Rig {
     pub(super) iam: Arc<dyn Iam>,
     pub(super) program: Program,
@@ -139,7 +139,7 @@ impl Rig {
         }
     }
 
-    /// A person does what a `run` or `resume` with this document says for each block, and nothing else.
+    /// Does exactly what the document of a `run` or `resume` says for each block, as an operator would.
     pub(super) fn answer_blocks(&self, document: &Value) -> Result<Vec<Answered>, String> {
         let mut answered = Vec::new();
         for rotation in document["rotations"].as_array().expect("rotations") {

@@ -1,4 +1,4 @@
-//! A sandbox with a rig in it: its calls as they come, its clock put forward where rotator waits, and a person who
+//! A sandbox with a rig in it: its calls in order, its clock put forward where rotator waits, and an operator who
 //! does what rotator says.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub(super) struct Finished {
     pub(super) tries: usize,
     /// All that it said on stderr.
     pub(super) said: String,
-    /// The reasons of the blocks that a person resolved, by the command that rotator gave.
+    /// The reasons of the blocks that an operator resolved with the command that rotator gave.
     pub(super) resolved: Vec<String>,
 }
 
@@ -92,11 +92,11 @@ impl Scene {
 
     /// Waits until a call is held; whether one was before `running` ended.
     pub(super) fn wait_until_held(&self, running: &mut Running) -> bool {
-        self.wait_until_so_many_are_held(1, running)
+        self.wait_until_calls_held(1, running)
     }
 
-    /// Waits until so many calls are held; whether they were before `running` ended.
-    pub(super) fn wait_until_so_many_are_held(&self, calls: usize, running: &mut Running) -> bool {
+    /// Waits until this number of calls is held, and returns whether that happened before `running` ended.
+    pub(super) fn wait_until_calls_held(&self, calls: usize, running: &mut Running) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let began = Instant::now();
         let moment = Duration::from_millis(5);
@@ -130,13 +130,13 @@ impl Scene {
     }
 
     /// If `user` has a key beside the stored one, rotator must have said of it that it turned up late, and left it as
-    /// it is; then it is deleted as a person would. Whether there was one.
+    /// it is. Deletes it then, as an operator would, and returns whether there was one.
     pub(super) fn delete_late_key(&self, user: &str, said: &str) -> Result<bool, String> {
         let stored = self.rig.stored()?[user].id.clone();
         let keys = self.rig.iam.keys_of(user);
         let Some(late) = keys.iter().find(|key| **key != stored) else { return Ok(false) };
         if !said.contains(&format!("key {late} of user {user} turned up late")) {
-            return Err(format!("{late} of {user} turned up late, and nobody was told: {said}"));
+            return Err(format!("{late} of {user} turned up late, and was not reported: {said}"));
         }
         let gone = |error| format!("{late} of {user} was touched: {error}");
         self.sandbox.delete_key(user, late).map_err(gone)?;
@@ -148,8 +148,8 @@ impl Scene {
         self.rig.program.ends_with(0, &["status", "--output", "json"]).json()
     }
 
-    /// `run`, so that it finds every key due, or `resume`, once. Where rotations wait, AWS's clock is put forward to the first of their times; else by as
-    /// long as whoever runs it in a loop sleeps.
+    /// Runs `run`, so that it finds every key due, or `resume`, once. Then puts AWS's clock forward to the earliest time that a
+    /// rotation waits for, else by the pause of an operator's loop.
     pub(super) fn once(&self, command: &str) -> Ended {
         self.once_as(&again(command))
     }
@@ -160,7 +160,7 @@ impl Scene {
         ended
     }
 
-    /// Where something is in flight, puts AWS's clock forward to where whoever runs rotator in a loop runs it again.
+    /// If something is in flight, puts AWS's clock forward to the time of the next run in an operator's loop.
     pub(super) fn sleep_after(&self, ended: &Ended) {
         if ended.code == Some(3) {
             self.sleep(&ended.json());
@@ -179,7 +179,7 @@ impl Scene {
         self.sandbox.advance(wait);
     }
 
-    /// P6: repeats `run` or `resume` until it ends with 0, with a person who answers each block by the command that
+    /// P6: repeats `run` or `resume` until it ends with 0, with an operator who answers each block with the command that
     /// rotator itself gives, and nothing else.
     pub(super) fn finish(&self, command: &str) -> Result<Finished, String> {
         self.finish_as(&again(command))

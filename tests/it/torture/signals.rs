@@ -159,7 +159,7 @@ impl Signals {
             self.hold_proofs(round.resuming);
         }
         let command = if round.resuming { "resume" } else { "run" };
-        // Whoever runs these tests may have SIGHUP ignored, as `nohup` does, and rotator would keep it so.
+        // The caller of these tests may ignore SIGHUP, as `nohup` does, and rotator would inherit that.
         let args = [&["--default-signal=HUP", ROTATOR], &again(command)[..], &["--output", "json"]].concat();
         let mut running = Running::start(self.scene.rig.program.command("env", &args));
         let in_hand = match round.moment {

@@ -7,7 +7,7 @@ use rotator::sandbox::{Action, Fault, FaultKind, KeyStatus};
 use super::scene::Scene;
 use crate::support::program::AGAIN;
 
-/// So many users stand there at once.
+/// The number of users in that state at once.
 pub(super) const USERS: usize = 3;
 /// Overlap and quarantine are over, and every late request has been executed.
 pub(super) const LATER: Duration = Duration::from_secs(3 * 86_400);
@@ -67,7 +67,7 @@ impl Standing {
                 scene.sandbox.arm(Fault::new(kind.clone()).on(action).for_user(user).nth(nth));
             }
             let mut running = scene.rig.program.spawn(&AGAIN);
-            assert!(scene.wait_until_so_many_are_held(USERS, &mut running), "{self:?}: no call was held");
+            assert!(scene.wait_until_calls_held(USERS, &mut running), "{self:?}: no call was held");
             running.kill();
             scene.sandbox.disarm_all();
             scene.sandbox.release(None);
@@ -87,8 +87,8 @@ impl Standing {
         }
     }
 
-    /// What a person has to do at home before rotator goes on.
-    pub(super) fn mend(self, scene: &Scene) {
+    /// Does what an operator must do at home before rotator continues.
+    pub(super) fn repair(self, scene: &Scene) {
         if self == Self::Blocked {
             switch_new_keys(scene, KeyStatus::Active);
         }

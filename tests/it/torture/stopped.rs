@@ -39,7 +39,7 @@ enum At {
 /// What the second rotator does with the copy.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// `resume`, and whoever runs it waits as long as it says.
+    /// `resume`, run again after the time that it reports.
     Resume,
     /// AWS's clock goes on so far.
     Later(Duration),
@@ -120,7 +120,7 @@ impl Stopped {
         Ok((running, made().expect("made just now")))
     }
 
-    /// The journal is held: every other rotator is told by whom, and changes nothing.
+    /// Checks that the journal is locked: another rotator reports the holder and changes nothing.
     fn kept_out(&self, pid: u32) -> Result<(), String> {
         let keys = || self.scene.sandbox.all_keys().into_iter().map(|key| (key.id.to_string(), key.status));
         let now = || (keys().collect::<Vec<_>>(), self.scene.rig.program.values());
@@ -176,8 +176,8 @@ impl Stopped {
         Ok(())
     }
 
-    /// Repeats `resume` with this journal until it ends with 0. A person answers each block as its message says: of a
-    /// key that "nobody uses" it gives the command that deletes it, and the store's own is to be kept.
+    /// Repeats `resume` with this journal until it ends with 0, and answers each block as its message says. The message
+    /// about an unused key gives the command that deletes the key, but the key in the store must be kept.
     fn rest(&mut self, journal: &Path) -> Result<(), String> {
         self.with_journal(journal);
         for _ in 0..MOST_TRIES {

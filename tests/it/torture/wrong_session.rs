@@ -176,10 +176,10 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
             assert!(before == picture(&scene), "something changed: {reported}");
             // What lacks a right is blocked, and so it stays until a run looks at it with that right.
             denied |= from == From::NoPermission;
-            // `run` cannot open anything either, which may need a person.
+            // `run` cannot open anything either, which may need an operator.
             let needs_operator = command == "run" || denied;
             let code = match from {
-                // Of rotator's own credentials none of the rotations is told anything.
+                // A failure of rotator's own credentials is not recorded in any rotation.
                 From::UnknownKey | From::WrongSecret | From::KeySwitchedOff => ended.code == Some(1),
                 From::NoPermission
                 | From::AnotherAccount
@@ -189,7 +189,7 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
                 | From::WrongStoreKey => ended.code == Some(standing.code()) || needs_operator && ended.code == Some(4),
             };
             assert!(code, "{reported}");
-            // What an earlier visit found out is told again from the journal, a standing block by its own words.
+            // The findings of an earlier run are reported again from the journal, an unresolved block with its own message.
             let said = format!("{}{}", ended.stderr, ended.stdout);
             for words in from.words() {
                 assert!(said.contains(words), "nothing of {words}: {reported}");
@@ -208,7 +208,7 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
             }
         }
     }
-    standing.mend(&scene);
+    standing.repair(&scene);
     let finished = scene.finish("resume").and_then(|_| scene.rig.all_settled());
     finished.unwrap_or_else(|broken| panic!("back home from {standing:?}: {broken}"));
     left

@@ -103,7 +103,7 @@ fn named(name: &str, backend: impl rotator::adapters::stores::Backend + 'static)
     Arc::new(BackendStore::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
 }
 
-/// What was told of calls that had no value in hand, of reads that had received one, and of writes.
+/// The messages of calls that knew no value, of reads that had received one, and of writes.
 #[derive(Default)]
 struct Parts {
     nothing: Reported,

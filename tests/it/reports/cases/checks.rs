@@ -28,7 +28,7 @@ pub(super) enum Check {
     Exit(i32),
     /// It ended with another.
     ExitNot(i32),
-    /// So many keys were asked for at most.
+    /// At most this number of keys was requested.
     Creates(u64),
     /// One of these words was said.
     Says(Vec<String>),

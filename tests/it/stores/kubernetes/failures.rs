@@ -1,4 +1,4 @@
-//! What is wrong with a cluster, its answers, or how to be known there: told apart, and nothing secret told.
+//! Faults of a cluster, its responses or the credentials for it are distinguished, and no secret is shown.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ async fn a_list_that_expires_is_begun_again() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_list_is_told_apart() {
+async fn faults_of_a_list_are_distinguished() {
     let subject = Secrets::new();
     let store = subject.fresh();
     let shop = subject.of("shop");
@@ -46,7 +46,7 @@ async fn what_is_wrong_with_a_list_is_told_apart() {
     assert!(error.kind == CallErrorKind::Denied && error.message.contains("kubernetes:NAMESPACE"), "{error}");
     let error = mail.read_all().await.expect_err("refused");
     assert!(error.message.contains("cannot list resource") && error.message.contains("mail"), "{error}");
-    let read = mail.read(&[name("mail/live/KEY")]).await.expect("told for the one entry");
+    let read = mail.read(&[name("mail/live/KEY")]).await.expect("reported for the one entry");
     assert!(matches!(read.as_slice(), [Reading::Unreadable(_)]), "{read:?}");
     // A namespace that is not there lists as if it were empty.
     subject.cluster.allows(vec![json!({ "kind": "ClusterRole", "rules": [{ "resources": ["*"], "verbs": ["*"] }] })]);
@@ -79,7 +79,7 @@ async fn a_server_that_is_asked_too_much_is_given_the_time_that_it_wants() {
 }
 
 #[tokio::test]
-async fn a_write_is_sent_once_and_its_fate_told_as_it_is_known() {
+async fn a_write_is_sent_once_and_its_outcome_is_reported_as_far_as_it_is_known() {
     let subject = Secrets::new();
     let store = subject.fresh();
     put(&subject, &[(ID, "old")]);
@@ -113,7 +113,7 @@ async fn a_write_is_sent_once_and_its_fate_told_as_it_is_known() {
 }
 
 #[tokio::test]
-async fn neither_a_broken_answer_nor_a_webhook_gets_a_value_told() {
+async fn neither_a_broken_response_nor_a_webhook_discloses_a_value() {
     let subject = Secrets::new();
     let store = subject.fresh();
     put(&subject, &[(ID, VALUE)]);
@@ -180,7 +180,7 @@ echo "{{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.i
 }
 
 #[tokio::test]
-async fn how_a_credential_plugin_fails_is_told_and_not_what_it_printed() {
+async fn a_credential_plugins_failure_is_reported_without_its_output() {
     let subject = Secrets::new();
     for (script, words) in [
         (format!("echo {VALUE}; echo {VALUE} >&2; exit 255"), "plugin failed (exit status: 255)"),
@@ -198,7 +198,7 @@ async fn how_a_credential_plugin_fails_is_told_and_not_what_it_printed() {
 }
 
 #[test]
-fn a_kubeconfig_that_cannot_be_used_is_told_and_not_quoted() {
+fn an_unusable_kubeconfig_is_reported_and_not_quoted() {
     let subject = Secrets::new();
     let path = subject.cluster.kubeconfig(subject.folder.path());
     let good = std::fs::read_to_string(&path).expect("written");

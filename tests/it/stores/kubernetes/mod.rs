@@ -106,7 +106,7 @@ impl Subject for Secrets {
         ["a-b/c.d/e_f-G.h", "shop/live/.env", "shop/live/-", "0/0/_._"].map(str::to_owned).into()
     }
 
-    // Whoever may list Secrets sees what is in them: no role takes that back for one.
+    // A client that may list Secrets sees their contents: no role can exclude one Secret.
 
     fn forbid_writing(&self, _: &str) -> bool {
         self.roles(&["list", "get"]);
@@ -131,7 +131,7 @@ async fn kubernetes_conforms() {
     conforms(&Secrets::new()).await;
 }
 
-/// A Secret as people have them, with much around its pair.
+/// A realistic Secret, with much around its pair.
 fn surroundings() -> Value {
     json!({
         "type": "example.com/credentials",
@@ -193,7 +193,7 @@ async fn a_fence_raises_the_version_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn what_somebody_else_keeps_is_read_and_not_ours() {
+async fn a_secret_managed_elsewhere_is_read_and_never_written() {
     let subject = Secrets::new();
     let store = subject.fresh();
     let owner = json!({ "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "aws", "uid": "u",

@@ -78,7 +78,7 @@ async fn a_key_in_two_secrets_is_rotated_with_the_rights_that_policy_asks_for() 
         let reported = [ended.stdout.as_bytes(), ended.stderr.as_bytes(), doctor.stderr.as_bytes(), &journal];
         assert!(
             reported.iter().all(|reported| memchr::memmem::find(reported, secret.as_bytes()).is_none()),
-            "a secret is told"
+            "a secret is shown"
         );
     }
 }
@@ -93,7 +93,7 @@ fn a_key_that_a_controller_keeps_is_reported_and_a_right_that_is_missing_is_name
     );
     let plan = scene.program.ends_with(0, &["plan", "--output", "json"]);
     assert!(plan.stdout.contains("\"read-only\"") && plan.stdout.contains("Flux"), "{plan:#?}");
-    assert_eq!(scene.program.rotator(&["run", "-q"]).code, Some(4), "a person is needed");
+    assert_eq!(scene.program.rotator(&["run", "-q"]).code, Some(4), "an operator is needed");
     assert_eq!(scene.pair().id, old.id);
     scene.cluster.allows(Vec::new());
     let ended = scene.program.rotator(&["run", "-q"]);

@@ -1,4 +1,4 @@
-//! `sops:` with the real sops and age: documents of each format, keys that are not there, files that are none.
+//! `sops:` with the real sops and age: documents of each format, missing keys, and files that sops did not write.
 
 mod rotated;
 
@@ -45,7 +45,7 @@ impl Subject for Folder {
     fn fresh(&self) -> Arc<dyn SecretStore> {
         *self.number.lock().expect("one thread") += 1;
         std::fs::create_dir(self.folder()).expect("made");
-        // What sops has not written is none of this store's.
+        // A file that sops did not write does not belong to this store.
         std::fs::write(self.folder().join("README.md"), "see sops: and its mac").expect("written");
         super::aws::wait(open(&self.sops, &self.folder()))
     }
@@ -268,7 +268,7 @@ async fn a_file_that_cannot_be_decrypted_is_one_unreadable_entry() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_or_too_old_is_told() {
+async fn a_missing_or_too_old_program_is_reported() {
     let sops = Sops::new();
     let open = async || {
         let Err(SopsStoreError::Program(error)) =

@@ -148,7 +148,7 @@ impl<'a> Replies<'a> {
         }
     }
 
-    /// P6: to the end, with a person who does what rotator says.
+    /// P6: finishes the batch, with an operator who does what rotator says.
     fn finish(&self, batch: &Batch) -> Result<String, String> {
         let began = Instant::now();
         let mut finished = self.scene.finish("resume")?;
@@ -206,13 +206,13 @@ impl<'a> Replies<'a> {
         Ok(())
     }
 
-    /// One key for each user, the stored one; what was made late is told, and was left alone.
+    /// Checks that each user has the stored key only; a key that was created late is reported and was left alone.
     fn judge_end(&self, mut said: String) -> Result<(), String> {
         // What was let go may be executed after the last look: the next command tells it.
         said.push_str(&self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]).stderr);
         for user in &self.scene.rig.users {
             let late = self.scene.delete_late_key(user, &said)?;
-            self.proof().count("late keys told and left alone", u64::from(late));
+            self.proof().count("late keys reported and left alone", u64::from(late));
         }
         self.scene.rig.all_settled()?;
         self.scene.stranger_untouched()
