@@ -1,5 +1,5 @@
-//! The real binary against moto, which checks signatures: the task's own names, from an import to the last delete; and
-//! against the sandbox where moto cannot be had to play along.
+//! The real binary against moto, which checks signatures, with the task's own names, from an import to the last delete.
+//! Where moto lacks a feature, the sandbox takes its part.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The real binary against the sandbox: what it prints, what it ends with, what it refuses.
+//! The real binary against the sandbox: its output, its exit codes and its refusals.
 
 mod accounts;
 mod bench;

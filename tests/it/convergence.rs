@@ -1,4 +1,5 @@
-//! README's loop converges, rotates no healthy key twice, and `resume` from elsewhere changes nothing.
+//! The loop of the README converges and rotates no healthy key twice, and `resume` with another account or store
+//! changes nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Files of another user of this host where rotator's own private files are or would be: refused, and never used.
+//! Files of another user at the paths of rotator's private files are refused and never used.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};

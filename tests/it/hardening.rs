@@ -1,5 +1,4 @@
-//! What the process does for its own safety before it does anything else. What it keeps in memory and what gets out of it is
-//! in `leaks`.
+//! The process protects itself before it does anything else. The tests of its memory and its outputs are in `leaks`.
 
 use std::collections::BTreeMap;
 use std::fs;

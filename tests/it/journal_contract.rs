@@ -1,4 +1,4 @@
-//! What every journal storage promises, asked of each in turn. Nothing here knows which one it has.
+//! The contract of every journal storage, run against each of them. No test here knows which storage it has.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which rotator wrote a journal, and which may go on with it: the versions of lines and of the file.
+//! The versions of journal lines and of the journal file decide which rotator may continue a journal.
 
 use std::path::Path;
 

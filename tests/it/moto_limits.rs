@@ -1,4 +1,5 @@
-//! What moto cannot show, so that tests of it must go to the sandbox. If one of these fails, moto has learnt it.
+//! The features that moto lacks, so that their tests use the sandbox. A failure here means that moto has gained the
+//! feature.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! What the documents promise of the project itself: the tests that they name exist, what is installed is pinned with its
-//! hashes, and a release looks up what is known against its dependencies.
+//! The promises that the documents make about the project: the tests that they name exist, installed packages are
+//! pinned with their hashes, and a release checks its dependencies against known vulnerabilities.
 
 use std::fs;
 use std::path::{Path, PathBuf};

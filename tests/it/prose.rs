@@ -14,7 +14,7 @@ const WORDS: [(&str, &str); 17] = [
     ("mended", "fixed"),
     ("a person", "an operator, or you"),
     ("somebody", "another writer, another user, …"),
-    ("another file", "that of another writer"),
+    ("somebody's", "that of another writer"),
     ("nobody", "no …"),
     ("whoever", "the caller, the user, …"),
     ("may land", "may still take effect"),

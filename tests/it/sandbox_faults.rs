@@ -1,4 +1,4 @@
-//! Every fault of the sandbox as the SDK sees it, with what it leaves behind; and the admin API.
+//! Every fault of the sandbox, as the SDK sees it and with its effect on the state; and the admin API.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

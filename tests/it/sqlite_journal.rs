@@ -1,4 +1,5 @@
-//! What the SQLite journal promises beyond the contract: locks, kills, read-only folders, one commit for many.
+//! The promises of the SQLite journal beyond the contract: locks, kills, read-only folders, and one commit for many
+//! lines.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Rules of form that neither the compiler nor clippy checks: floors, file heads, lengths, who may name what.
-//! Reads the source as text; formatted as `cargo fmt` leaves it.
+//! Rules of form that neither the compiler nor clippy checks: floors, file heads, lengths, and which file may use which
+//! library. Reads the source as text, in the form that `cargo fmt` leaves.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The real binary killed, signalled, stopped, answered badly and interfered with at any moment, and resumed. What the
-//! binary does when all goes well is in `cli`; single steps are tried in `sim` and in the library's own tests.
+//! The real binary killed, signalled, stopped, answered badly and interfered with at any moment, then resumed. Tests
+//! without faults are in `cli`; tests of single steps are in `sim` and beside the source.
 
 mod clocks;
 mod interference;

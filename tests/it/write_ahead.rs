@@ -1,5 +1,5 @@
-//! The write-ahead rule as the kernel sees it: the journal's log is synced before each `CreateAccessKey` is sent, and
-//! again between its reply and the store's write.
+//! The write-ahead rule as the kernel sees it: the journal's log is synced before each `CreateAccessKey`, and again
+//! between its reply and the write to the store.
 
 use std::collections::BTreeMap;
 use std::process::Command;

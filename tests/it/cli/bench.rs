@@ -1,4 +1,4 @@
-//! A folder, a sandbox, and the binary run in them with nothing of the test's own environment.
+//! A folder and a sandbox, and the binary run in them without the environment of the test.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `run` again and again until all are rotated: once they are, it says so, and none is rotated twice.
+//! Repeated `run` commands rotate every key once and then report that all keys are rotated.
 
 use std::time::Duration;
 

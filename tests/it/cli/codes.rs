@@ -1,4 +1,5 @@
-//! The exit codes where some things go on by themselves and others need an operator, with `--waiting-ok` and without.
+//! The exit codes when some rotations continue by themselves and others need an operator, with and without
+//! `--waiting-ok`.
 
 use rotator::sandbox::{Action, ApiError, Fault, FaultKind};
 

@@ -1,4 +1,4 @@
-//! Old keys are deleted at once only where that was said, or where an operator can be asked.
+//! Old keys are deleted at once only if the configuration says so or an operator agrees at a terminal.
 
 use std::time::Duration;
 

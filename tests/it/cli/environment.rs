@@ -1,4 +1,4 @@
-//! What a program of the configuration is started with: its environment, its folder, and from where its path counts.
+//! The environment, the working folder and the search path of the programs that the configuration names.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! What IAM shows late: the former status of a key, a key that it does not know yet, a use that it tells of ten minutes
-//! later. And a create that arrives twice.
+//! Late facts of IAM: the former status of a key, a key that IAM does not know yet, a use that is reported ten minutes
+//! later; and a create that arrives twice.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What a removal relies on is fresh: a pair that is put back while a removal waits keeps its key, whatever it waits for;
-//! and a wait for the rate limit hears a signal.
+//! A removal depends on fresh facts: an old pair that is restored while a removal waits keeps its key. A wait for the
+//! rate limit ends at a signal.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Killed, signalled, or not alone.
+//! A killed or signalled command, and two commands at once.
 
 use std::process::Child;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A key in use that stands in a form which rotator cannot edit is no reason to end as if nothing was due.
+//! A key in use, in a form that rotator cannot edit, keeps a run from ending as if no key was due.
 
 use serde_json::Value;
 

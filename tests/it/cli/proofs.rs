@@ -1,4 +1,4 @@
-//! The old pair answers for itself before its rotation is opened: by `run` only, and what does not answer is left as it is.
+//! `run` proves the old pair at STS before it opens a rotation, and leaves a pair without proof unchanged.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A right that is missing: the rotation is blocked as `access-denied`, no run makes a second key, and the command that
-//! is printed leads out.
+//! A missing permission blocks the rotation as `access-denied`. No run makes a second key, and the printed command
+//! resolves the block.
 
 use rotator::sandbox::{Action, ApiError, Fault, FaultKind};
 use serde_json::Value;

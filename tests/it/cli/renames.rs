@@ -1,4 +1,4 @@
-//! A user that is renamed, or deleted, while its rotation is open, and what `run` says of its entry afterwards.
+//! A user that is renamed or deleted while its rotation is open, and the message of `run` about its entry afterwards.
 
 use std::time::Duration;
 

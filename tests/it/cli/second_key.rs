@@ -1,4 +1,4 @@
-//! A second active key that no store holds, as a rotation leaves it whose journal was lost.
+//! A second active key that no store holds, as a rotation with a lost journal leaves it.
 
 use rotator::sandbox::KeyStatus;
 

@@ -1,4 +1,4 @@
-//! Sinks: a program that takes pairs and cannot be asked what it has. Here it keeps them in a file, for the test to see.
+//! Sinks: programs that receive pairs and cannot be read. The sink of these tests keeps the pairs in a file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What `[[store]]` tables mean for a run: stores that may only be read, entries that are not to be seen.
+//! The effects of `[[store]]` tables on a run: read-only stores and excluded entries.
 
 use rotator::sandbox::Action;
 

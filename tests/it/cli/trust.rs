@@ -1,5 +1,5 @@
-//! A configuration file that was merely found: when it is trusted, what it may not do without a word, and how the user
-//! says that word.
+//! A configuration file in the current folder: the conditions of trust, the settings that need consent, and how the
+//! user consents.
 
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

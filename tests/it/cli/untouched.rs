@@ -1,4 +1,4 @@
-//! What only reads leaves every store as it was: nothing is written, removed or made beside it.
+//! Read-only commands leave every store unchanged: they write, remove and create nothing beside it.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;

@@ -1,5 +1,5 @@
-//! What can never be written is found before a key is made for it, and an empty store is warned of. A hard link is what
-//! uwuclxdy/clauth#9 is about, a folder that rotator may not write stefansundin/aws-rotate-key#7.
+//! A place that can never be written is found before a key is created for it, and an empty store causes a warning.
+//! uwuclxdy/clauth#9 reports the hard link, stefansundin/aws-rotate-key#7 the folder without write access.
 
 use std::sync::{Arc, Mutex, Once};
 

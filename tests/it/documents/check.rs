@@ -1,6 +1,6 @@
-//! What holds for whatever is stored: finding never panics; what is offered can be spliced; after that every byte but the
-//! pair's is as it was, and finding again finds the new pair at the same places, and all else as before. What would not
-//! splice is not offered. No test lives here; the fuzz targets share it.
+//! The properties of every stored document. Discovery never panics, and every candidate can be spliced. After a splice
+//! every byte outside of the pair is unchanged, and discovery finds the new pair at the same places. This file has no
+//! tests; the fuzz targets share it.
 
 use std::collections::BTreeMap;
 

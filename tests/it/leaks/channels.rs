@@ -1,5 +1,5 @@
-//! Every way out of the process: whatever it writes to any descriptor, files of a moment, cores, the arguments and
-//! the environment of its children. And in each of them a planted secret is found, in each form.
+//! Every channel out of the process: each descriptor, temporary files, cores, and the arguments and the environment of
+//! its children. In each of them the search finds a planted secret, in each form.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::{CommandExt, ExitStatusExt};

@@ -1,5 +1,5 @@
-//! Peers that quote what they were sent and what they have answered, in every encoding, in every call: nothing of it is in
-//! what an adapter says. And the peers are heard to quote: what they said holds the secrets.
+//! Peers that quote their requests and responses, in every encoding and every call: adapters show none of the quoted
+//! text. Each test checks that its peer did quote the secrets.
 
 mod aws;
 #[cfg(feature = "kubernetes")]

@@ -1,4 +1,4 @@
-//! Every way in which a command can fail: what it then says, at the most verbose, as text and as JSON.
+//! The messages of every failure of a command, at the highest verbosity, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What a secret looks like once something has written it down, and where in some bytes any of it stands.
+//! The encoded forms of a secret, and the search for any of them in bytes.
 
 use aho_corasick::AhoCorasick;
 use base64::Engine;

@@ -1,7 +1,8 @@
-//! The memory of the real process once rotations have settled: no copy of an old or a new secret, whole or in half.
+//! The memory of the real process after its rotations have settled holds no copy of an old or a new secret, whole or in
+//! half.
 //!
-//! Excused is what a process cannot do without: the pair that rotator itself signs with (the SDK keeps it, and the
-//! kernel the environment that it came in) and the key that opens the store.
+//! Two secrets are excused, because the process needs them: the pair that signs rotator's own requests (the SDK keeps
+//! it, and the kernel keeps the environment with it) and the key that opens the store.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! No secret leaves the store and IAM's one reply: not in an output, a log, a file, a core, a child's arguments or
-//! environment, nor in the process's own memory once its rotation has settled. And whatever is planted is found.
+//! A secret appears in the store and in IAM's one reply only: not in an output, a log, a file, a core, the arguments or
+//! the environment of a child, nor in the memory of the process after its rotation has settled. Control tests plant
+//! secrets and find them.
 
 mod channels;
 mod commands;

@@ -1,4 +1,4 @@
-//! Everything that got out of the program, kept to be searched. No test lives here.
+//! Collects every output of the program for the search. This file has no tests.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! A rotation seen from a later moment: the model counts every moment from now.
+//! Shifts a rotation in time: the model counts every time relative to the present.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A request is executed: what IAM, a store or a sink does with it, and what it answers.
+//! Executes a request at IAM, a store or a sink, and returns the reply.
 
 use super::machine::{Doing, RefusalKindHashed, Reply};
 use super::rights::Call;

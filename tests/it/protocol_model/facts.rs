@@ -1,4 +1,4 @@
-//! What the world of the model has to know of a rotation.
+//! The facts about a rotation that the environment of the model needs.
 
 use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::denied::Operation;

@@ -1,5 +1,5 @@
-//! The machine under test, asked once for each question: the real `plan` and `apply` on real rotations, each kept under a
-//! number. Nothing here decides anything.
+//! The machine under test: the real decision and `apply` functions on real rotations, each kept under a number, with
+//! the result of each question cached. This file decides nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What may happen next in a state.
+//! The moves that are possible in a state.
 
 use super::machine::Doing;
 use super::search::{Model, Move};

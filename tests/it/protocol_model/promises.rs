@@ -1,4 +1,4 @@
-//! The promises (`docs/design/promises.md`), checked over every step: what was true before it, what is true after.
+//! The promises of `docs/design/promises.md`, checked at every step from the states before and after it.
 
 use rotator::rotation::event::Ending;
 

@@ -1,5 +1,5 @@
-//! Rights that are missing: any call may be refused for good from some moment on, until an operator allows it because a
-//! block names it, or runs the command that the block prints instead.
+//! Missing permissions: any call may be denied from some time on, until an operator allows it because a block names it,
+//! or runs the command that the block prints instead.
 
 use rotator::rotation::denied::{Denied, Operation};
 use rotator::rotation::state::Rotation;

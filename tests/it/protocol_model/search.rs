@@ -1,5 +1,5 @@
-//! The search: every state that can be reached, once, breadth first, with the promises checked at every step; then from
-//! every state the way without further faults, to its end.
+//! Visits every reachable state once, breadth first, and checks the promises at every step. Then follows the path
+//! without further faults from every state to its end.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

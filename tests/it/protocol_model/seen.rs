@@ -1,4 +1,4 @@
-//! What a visit has seen, in a form that can be hashed, and as the machine wants it.
+//! The observations of one visit, in a form that can be hashed, and converted to the types of the machine.
 
 use rotator::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,

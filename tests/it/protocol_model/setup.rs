@@ -1,4 +1,5 @@
-//! What is explored: how many users and rotators, how the pair is stored, which rules, and how much may go wrong.
+//! The parameters of an exploration: the numbers of users and rotators, the kind of store, the policy and the limits on
+//! faults.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Taking one step of the world.
+//! Takes one step of the environment.
 
 use super::facts::{Facts, PhaseIs};
 use super::machine::Doing;

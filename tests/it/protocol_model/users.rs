@@ -1,5 +1,5 @@
-//! A user is given another name, is deleted, or is deleted and made again; and another user gets the name. Keys stay with
-//! their user, and calls go by the name.
+//! Renames, deletes and recreates users, and gives a user's name to another user. Keys stay with their user, and calls
+//! use the name.
 
 use rotator::types::name::UserName;
 

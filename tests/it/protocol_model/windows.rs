@@ -1,4 +1,4 @@
-//! The dangerous windows, and how often the search passes through each.
+//! The dangerous windows, and the number of times that the search passes through each.
 
 use super::facts::{Asks, Facts, PhaseIs};
 use super::machine::Doing;

@@ -1,5 +1,5 @@
-//! The world of the model: users with keys, the places of their pairs, requests under way. A state holds no clock: every
-//! moment in it is counted in seconds from now, so that states which differ in their date only are one.
+//! The environment of the model: users with keys, the places of their pairs, and requests under way. A state has no
+//! clock: times are counted in seconds from the present, so states that differ only in their date are equal.
 
 use super::machine::{Doing, KeyId};
 use super::rights::Lack;

@@ -1,4 +1,4 @@
-//! IAM, STS, a store and a clock whose calls take time, and what was asked of them.
+//! Fake IAM, STS, store and clock whose calls take time and are recorded.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

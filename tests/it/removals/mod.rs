@@ -1,5 +1,5 @@
-//! How old the facts are behind each removal, with hundreds of rotations behind a rate limit, slow stores and an operator
-//! who puts old pairs back. The real engine over fakes whose calls take time; in virtual time, hours pass in a moment.
+//! The age of the facts behind each removal, with hundreds of rotations behind a rate limit, slow stores, and an
+//! operator who restores old pairs. The real engine runs over fakes in virtual time.
 
 mod account;
 mod rounds;

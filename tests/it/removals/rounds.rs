@@ -1,4 +1,4 @@
-//! One `run` over the account.
+//! Plays one `run` over the account.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Time that moves on only when every task waits for it.
+//! A clock that advances only when every task waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,5 +1,5 @@
-//! One pair, planted into documents full of what looks like secrets: it is found, nothing else is, and nothing but the
-//! pair ever changes.
+//! Discovery finds one pair in documents full of similar text and finds nothing else. A splice changes nothing but the
+//! pair.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

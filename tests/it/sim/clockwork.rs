@@ -1,5 +1,5 @@
-//! Simulated time that goes on by itself, and only while every task waits: hundreds of rotations sleep, queue and call side
-//! by side, and none of their sleeps holds up another's.
+//! Simulated time that advances only while every task waits. Hundreds of rotations sleep, queue and call at once, and
+//! the sleep of one delays no other.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

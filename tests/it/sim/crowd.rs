@@ -1,4 +1,5 @@
-//! T19: hundreds of rotations behind a rate limit, with throttling, slow calls, operators who write meanwhile, suspends.
+//! T19: hundreds of rotations behind a rate limit, with throttling, slow calls, operators who write at the same time,
+//! and suspends.
 
 use std::sync::Arc;
 use std::time::Duration;

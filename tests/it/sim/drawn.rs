@@ -1,4 +1,4 @@
-//! Setups and faults drawn from a seed, with a bias to what is dangerous.
+//! Draws setups and faults from a seed, with a bias to dangerous ones.
 
 use std::time::Duration;
 

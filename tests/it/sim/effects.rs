@@ -1,4 +1,4 @@
-//! What requests do to the world, at once or late.
+//! Executes requests on the simulated state, at once or late.
 
 use super::faults::Op;
 use super::kinds;

@@ -1,4 +1,4 @@
-//! T11: IAM shows what was done late, and unsteadily.
+//! T11: IAM shows changes late and inconsistently.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The age of what a removal relies on: which reads it rests on, when each began and ended in simulated time, and whether
-//! the removal is sent in time. What an earlier process read counts for nothing.
+//! Measures the age of the facts behind a removal: the reads that it depends on, the simulated times of each, and
+//! whether the removal is sent in time. Reads of an earlier process do not count.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The real storage port with faults: an append may be the last thing a process does, or fail before or after it is
-//! durable. What goes on record says which dangerous moments were met.
+//! The real storage port with faults: the process may die at an append, or the append may fail before or after it is
+//! durable. The journal lines show which dangerous windows were hit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The kinds of faults that the first simulations shared the product's blindness for: how often each came about is
-//! reported, and too few are a failure.
+//! The kinds of faults that early simulations lacked. Each proof reports how many times each kind happened, and too few
+//! are a failure.
 
 use rotator::journal::campaign::Summary;
 use rotator::rotation::state::State;

@@ -1,4 +1,4 @@
-//! How late, and how unsteadily, IAM shows what has been done to it.
+//! The delay and the inconsistency with which IAM shows changes.
 
 /// Spans of time after a key was made, in milliseconds, in which something does not hold yet, or not any more.
 #[derive(Debug, Clone, Default)]

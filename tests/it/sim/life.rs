@@ -1,5 +1,5 @@
-//! T20: one installation over weeks: `run` again and again, with permanent refusals, lags, renames, wrong dates, `--limit`,
-//! `--only`, `older_than`, and after every run the question whether each rotation is where it may be.
+//! T20: one installation over weeks. `run` is repeated with permanent refusals, lags, renames, wrong dates, `--limit`,
+//! `--only` and `older_than`, and after every run each rotation must be in an expected state.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

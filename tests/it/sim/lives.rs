@@ -1,4 +1,4 @@
-//! T20: lives drawn from a seed, and the ones that tell one story each.
+//! T20: installations over weeks, drawn from a seed, and stories of single ones.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! A simulated world behind the real ports: fake IAM, STS, stores and clock, and faults at every touch of them.
+//! A simulated environment behind the real ports: fake IAM, STS, stores and clock, with faults at every call.
 //!
-//! The machine, the door, the engine and discovery are the real ones. After every change the
-//! promises (`docs/design/promises.md`) are checked.
+//! The state machine, the write-ahead rule, the engine and discovery are the real ones. After every change the promises
+//! of `docs/design/promises.md` are checked.
 
 mod clockwork;
 mod crashes;

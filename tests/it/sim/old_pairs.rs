@@ -1,4 +1,4 @@
-//! An old pair has to answer as its user before its rotation is opened; what does not is left as it is.
+//! An old pair must authenticate as its user before its rotation is opened; any other pair is left unchanged.
 
 use super::stories::{must_hold, runtime};
 use super::{Backing, Fault, Faults, Lasting, Setup, Trouble};

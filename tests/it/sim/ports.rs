@@ -1,4 +1,4 @@
-//! The ports onto the simulated world: IAM, STS and the stores. Each touch may be struck by a fault.
+//! The ports to the simulated IAM, STS and stores. A fault may strike each call.
 
 use std::time::Duration;
 

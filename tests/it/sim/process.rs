@@ -1,4 +1,4 @@
-//! One process of rotator's in the simulated world: how each of its touches comes out, its clock, its death.
+//! One rotator process in the simulation: the outcome of each of its calls, its clock and its death.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The promises (`docs/design/promises.md`), as far as they can be seen in the world itself.
+//! The promises of `docs/design/promises.md`, as far as the state of the simulation shows them.
 
 use rotator::journal::campaign::Summary;
 use rotator::rotation::block_reason::BlockReason;

@@ -1,4 +1,4 @@
-//! T4: random schedules. The same on every machine; `ROTATOR_TEST_SEED` draws others.
+//! T4: random schedules, the same on every machine; `ROTATOR_TEST_SEED` draws others.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,5 @@
-//! One schedule: a setup, faults, then `run` and `resume` until nothing is left to do; and what must hold then.
+//! Plays one schedule: a setup, faults, then `run` and `resume` until all rotations have ended; then checks the
+//! promises.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

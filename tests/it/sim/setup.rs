@@ -1,4 +1,4 @@
-//! What a simulated world is at the beginning, and what is going to happen in it.
+//! The initial state of a simulation and its future events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

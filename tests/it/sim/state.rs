@@ -1,4 +1,4 @@
-//! What the simulated world is: users with keys, stores with entries, a clock, and what has been asked of them.
+//! The state of a simulation: users with keys, stores with entries, a clock, and a record of the calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Schedules that tell one story each; and how every schedule is held to the promises.
+//! Schedules that tell one story each, and the checks of the promises for every schedule.
 
 use std::time::Duration;
 

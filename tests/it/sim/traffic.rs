@@ -1,5 +1,5 @@
-//! What goes on in a world whose time goes by itself: how long calls take, how many are throttled, when an operator acts,
-//! when the machine is suspended, when a signal comes.
+//! The events of a simulation with virtual time: the durations of calls, the number of throttled calls, and the times
+//! of operators' acts, suspends and signals.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! AWS's own stores, at moto.
+//! Secrets Manager and Parameter Store, at moto.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

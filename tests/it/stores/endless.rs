@@ -1,4 +1,4 @@
-//! Peers whose answers do not end: rotator reads so much of each and no more, says so, and goes on.
+//! Peers with endless responses: rotator reads a limited amount of each, reports that, and continues.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

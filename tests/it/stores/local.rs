@@ -1,4 +1,4 @@
-//! Stores on this machine: the embedded one, and a folder of files.
+//! Stores on this host: the embedded store, and a folder of files.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Another user of this host, who owns a folder inside a store and swaps it for a link at every moment.
+//! Another user of this host owns a folder inside a store and swaps it for a link at every moment.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -1,4 +1,5 @@
-//! Killed between the two calls that change a secret of Secrets Manager: the new pair waits where no reader looks.
+//! rotator is killed between the two calls that change a secret of Secrets Manager, when the new pair is in a version
+//! that no reader sees.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

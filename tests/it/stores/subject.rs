@@ -1,4 +1,4 @@
-//! A store under test, and what its neighbours do to it.
+//! A store under test, and the acts of other writers on it.
 
 use std::sync::Arc;
 

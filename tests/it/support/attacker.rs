@@ -1,4 +1,4 @@
-//! Another user of this host, as a process of its own: what it may do is for the kernel to say.
+//! Another user of this host, in a process of its own, so that the kernel enforces the permissions.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Clients of a look-alike: the real SDK, and requests signed by hand where the SDK would not send such a thing.
+//! Clients of moto and the sandbox: the real SDK, and requests signed by hand that the SDK would not send.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! OpenBao (<https://openbao.org>), which speaks Vault's API, as a child process.
+//! Runs OpenBao (<https://openbao.org>), which implements Vault's API, as a child process.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! A server that answers what a test lets it answer, and refuses everything else with words that quote all that it was
-//! sent and all that it has answered before. Each kind of server has its own form of an error.
+//! A server that answers the requests that a test allows and refuses all others with a message that quotes every
+//! request and response so far. Each kind of server has its own form of an error.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Another time for a program that is started (libfaketime).
+//! Starts a program with another clock (libfaketime).
 
 use std::path::PathBuf;
 

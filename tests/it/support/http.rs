@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request over a socket, for what the SDK would not send and for the admin APIs of look-alikes.
+//! Sends one HTTP/1.1 request over a socket, for requests that the SDK would not send and for admin APIs.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

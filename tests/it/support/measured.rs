@@ -1,4 +1,4 @@
-//! The binary, run to its end, with the most memory that it had and the time it took.
+//! Runs the binary and measures its peak memory and its duration.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A journal in memory: what [`JournalStore`] promises, without a disk. It passes the same contract suite as SQLite.
+//! A journal in memory that keeps the contract of [`JournalStore`]. It passes the same contract suite as SQLite.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};

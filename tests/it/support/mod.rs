@@ -1,4 +1,4 @@
-//! What several integration tests need. No test lives here.
+//! Helpers of several integration tests. This file has no tests.
 
 pub(crate) mod attacker;
 pub(crate) mod aws;

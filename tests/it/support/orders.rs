@@ -1,4 +1,4 @@
-//! Writes to a store through the journal's door, as the engine does them.
+//! Writes to a store under the write-ahead rule, as the engine does.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

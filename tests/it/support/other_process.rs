@@ -1,4 +1,4 @@
-//! One test of this binary, run again as another process: for locks, kills and other users.
+//! Runs one test of this binary again in another process: for locks, kills and other users.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

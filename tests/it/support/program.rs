@@ -1,4 +1,4 @@
-//! The real binary, in a folder of its own, against a look-alike; and the store and the keys that it works on.
+//! The real binary in a folder of its own, against moto or the sandbox, with its store and keys.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Tests that need root: for an ordinary user they are skipped, and say so.
+//! Skips tests that need root for an ordinary user, and reports that.
 
 /// Whether this is root. If not, the running test is named as skipped, with what only root can do.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]

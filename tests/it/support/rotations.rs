@@ -1,4 +1,4 @@
-//! Rotations and their lines, as real ones go.
+//! Realistic rotations and their journal lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 

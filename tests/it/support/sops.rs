@@ -1,4 +1,4 @@
-//! sops (<https://getsops.io>) and age, the real ones, with keys of one's own.
+//! The real sops (<https://getsops.io>) and age, with keys of their own.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

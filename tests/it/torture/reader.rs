@@ -1,4 +1,4 @@
-//! A reader of the store that authenticates with what it finds, all the while: P1 at every instant.
+//! A reader of the store that authenticates with the pair that it finds, all the time: it checks P1 at every moment.
 
 use std::path::Path;
 use std::sync::Arc;

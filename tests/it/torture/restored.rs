@@ -1,5 +1,5 @@
-//! T15: what passes for home and is not: the store as it was before the rotation, and an account of the same number.
-//! Rotator cannot tell either from the real one; they must cost no key nevertheless.
+//! T15: a store that was restored from before the rotation, and another account with the same number. rotator cannot
+//! distinguish either from the real one, and neither may cost a key.
 
 use rotator::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};

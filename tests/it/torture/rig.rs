@@ -1,5 +1,5 @@
-//! The world of these tests: a look-alike of IAM, users with a pair in the store each, and the promises, asked of both
-//! behind rotator's back.
+//! The environment of these tests: moto or the sandbox, users with a pair in the store each, and checks of the promises
+//! that do not use rotator.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

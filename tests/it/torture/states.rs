@@ -1,4 +1,4 @@
-//! Every place where a rotation may stand for long, and how to bring one there. What is tried there is elsewhere.
+//! The states in which a rotation may stay for long, and how to bring a rotation into each.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! T15: `resume` and `run` from elsewhere: other credentials, another account, another endpoint, another store, from
-//! every place where a rotation may stand. Nothing changes, the message says what is wrong, and at home it goes on.
+//! T15: `resume` and `run` with other credentials, another account, another endpoint or another store, from every state
+//! in which a rotation may stay. Nothing changes, the message says what is wrong, and the right session continues.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! AWS that quotes where its words are shown: in an error's code, and in the id of a request.
+//! An AWS endpoint that quotes in two fields that rotator shows: the code of an error and the id of a request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

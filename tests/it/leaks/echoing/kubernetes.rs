@@ -1,4 +1,4 @@
-//! An API server that quotes, in every call of a store.
+//! A Kubernetes API server that quotes in every call of a store.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

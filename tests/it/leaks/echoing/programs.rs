@@ -1,4 +1,4 @@
-//! Programs that quote: of `exec:` stores, and sops. (Sinks: `leaks/failures.rs`.)
+//! Programs that quote: those of `exec:` stores, and sops. Sinks are in `leaks/failures.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

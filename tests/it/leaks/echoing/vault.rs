@@ -1,4 +1,4 @@
-//! Vault that quotes: at the login, in every call of a store, and to the whole program.
+//! A Vault server that quotes at the login, in every call of a store, and to the whole program.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What may be expected of a case, and whether it came about.
+//! The expectations of a case, and the checks of them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a case needs around it: an account, the stores, and the binary.
+//! The account, the stores and the binary of a case.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
-//! Kubernetes's Secrets, at a stand-in for its API server (`support/kubernetes.rs`): no real one can be had for the tests.
+//! Kubernetes Secrets, at a stand-in for the API server (`support/kubernetes.rs`), because a real one is not available
+//! to the tests.
 
 mod failures;
 mod run;

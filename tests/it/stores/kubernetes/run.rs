@@ -1,5 +1,5 @@
-//! The real binary over Secrets, with IAM and its clock the sandbox's, and no more rights in the cluster than
-//! `rotator policy --kubernetes` asks for.
+//! The real binary over Secrets, with IAM and the clock of the sandbox, and no permissions in the cluster beyond those
+//! that `rotator policy --kubernetes` prints.
 
 use rotator::sandbox::{Action, Sandbox};
 

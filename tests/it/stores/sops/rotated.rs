@@ -1,4 +1,4 @@
-//! The real binary over a file encrypted with sops: what it leaves, where it is killed, and what it lets others see.
+//! The real binary over a file encrypted with sops: its result, kills at each step, and what other users can see.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One batch of bad replies played: a `run` that meets them, what it leaves, and the way to the end.
+//! Plays one batch of bad replies: a `run` that meets them, the state that it leaves, and the recovery.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
