@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use super::exit::Tally;
 use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
-use crate::engine::sinks::{InSinks, in_sinks};
 use crate::engine::survey::MadeKeys;
 use crate::journal::campaign::{Campaign, LeftAloneNote, Summary};
 use crate::journal::store::{RotationFilter, SharedStore, StorageError};
@@ -25,14 +24,6 @@ pub struct Snapshot {
     pub open: Vec<Summary>,
     /// Every rotation of the youngest campaign.
     pub of_campaign: Vec<Summary>,
-}
-
-/// Keys that sinks were given last, from a journal that is only read.
-///
-/// # Errors
-/// [`StorageError`] if the journal cannot be read.
-pub fn read_in_sinks(reader: &SyncReader) -> Result<InSinks, StorageError> {
-    Ok(in_sinks(reader.summaries(RotationFilter::All)?.iter().map(|summary| &summary.rotation)))
 }
 
 /// The keys that rotations made, from a journal that is only read.

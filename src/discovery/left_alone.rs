@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
+use super::skip_reason::SkipReason;
 use crate::types::name::{AccessKeyId, StoreName};
 use crate::types::place::FieldRef;
 
@@ -130,24 +131,24 @@ impl LeftAlone {
 }
 
 impl WhyLeftAlone {
-    /// The reason as one word for machines; never changed once released.
+    /// Returns the reason without its details.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> SkipReason {
         match self {
-            Self::TemporaryKey => "temporary-key",
-            Self::IdWithoutSecret => "id-without-secret",
-            Self::SecretWithoutId => "secret-without-id",
-            Self::TwoSecrets => "two-secrets",
-            Self::Ambiguous { .. } => "ambiguous",
-            Self::DocumentationExample => "documentation-example",
-            Self::NotAKeyId => "not-a-key-id",
-            Self::NotASecret { .. } => "not-a-secret",
-            Self::NotUtf8 => "not-utf8",
-            Self::UnsupportedForm { .. } => "unsupported-form",
-            Self::TooManyPairs => "too-many-pairs",
-            Self::TooLarge => "too-large",
-            Self::InName => "in-name",
-            Self::CannotBeSpliced { .. } => "cannot-be-spliced",
+            Self::TemporaryKey => SkipReason::TemporaryKey,
+            Self::IdWithoutSecret => SkipReason::IdWithoutSecret,
+            Self::SecretWithoutId => SkipReason::SecretWithoutId,
+            Self::TwoSecrets => SkipReason::TwoSecrets,
+            Self::Ambiguous { .. } => SkipReason::Ambiguous,
+            Self::DocumentationExample => SkipReason::DocumentationExample,
+            Self::NotAKeyId => SkipReason::NotAKeyId,
+            Self::NotASecret { .. } => SkipReason::NotASecret,
+            Self::NotUtf8 => SkipReason::NotUtf8,
+            Self::UnsupportedForm { .. } => SkipReason::UnsupportedForm,
+            Self::TooManyPairs => SkipReason::TooManyPairs,
+            Self::TooLarge => SkipReason::TooLarge,
+            Self::InName => SkipReason::InName,
+            Self::CannotBeSpliced { .. } => SkipReason::CannotBeSpliced,
         }
     }
 }
@@ -265,14 +266,14 @@ mod tests {
         ];
         for why in all {
             let json = serde_json::to_value(&why).expect("serialises");
-            assert_eq!(json["reason"], why.reason());
+            assert_eq!(json["reason"], why.reason().name());
             assert_eq!(serde_json::from_value::<WhyLeftAlone>(json).expect("reads back"), why);
             assert!(!why.to_string().is_empty());
 
             let spot = FieldRef { entry: EntryName::new("a/b/c").expect("valid"), location: Location::WholeValue };
             let left = LeftAlone { key_id: None, places: vec![(StoreName::new("s").expect("valid"), spot)], why };
             let json = serde_json::to_value(&left).expect("serialises");
-            assert_eq!(json["reason"], left.why.reason());
+            assert_eq!(json["reason"], left.why.reason().name());
             assert_eq!(serde_json::from_value::<LeftAlone>(json).expect("reads back"), left);
         }
     }

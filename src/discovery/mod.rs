@@ -21,6 +21,7 @@ mod pairing;
 mod references;
 mod siblings;
 mod signature;
+mod skip_reason;
 mod source;
 mod splice;
 mod sweep;
@@ -32,6 +33,7 @@ pub use discover::{Candidate, Findings, LARGEST_DOCUMENT, MOST_PAIRS, StoredEntr
 pub use document::Unclear;
 pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
 pub use references::{Needles, Searched, names};
+pub use skip_reason::SkipReason;
 pub use source::Source;
 pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, read_pairs, rehearse_splice, splice, splice_all};
 pub use sweep::left_in_large;

@@ -22,9 +22,9 @@ use super::executor::advance;
 use super::executor::effects::unless_stopped;
 use super::report::{Opening, Report, collect, collect_opened};
 use super::session::Session;
-use super::sinks::in_sinks;
 use super::survey::choice::{Choice, Names, Unmatched};
 use super::survey::{Due, Survey, Taken, place_notes, survey};
+use crate::discovery::SkipReason;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::journal::write_ahead::Journal;
@@ -59,15 +59,6 @@ pub enum CampaignError {
     },
 }
 
-/// What `plan` shows.
-#[derive(Debug, Default)]
-pub struct Plan {
-    /// What `run` would rotate.
-    pub due: Vec<Due>,
-    /// What it would leave alone.
-    pub left_alone: Vec<LeftAloneNote>,
-}
-
 /// The engine over many rotations.
 pub struct Engine {
     pub(in crate::engine) session: Arc<Session>,
@@ -93,18 +84,15 @@ impl Engine {
         Ok(report)
     }
 
-    /// What `run` would do now. Changes nothing.
+    /// Finds what `run` would do now. Changes nothing.
     ///
     /// # Errors
     /// [`CampaignError`] if the journal or a store cannot be read, or `--only` matches no key.
-    pub async fn plan(&self, choice: &Choice) -> Result<Plan, CampaignError> {
+    pub async fn survey_now(&self, choice: &Choice) -> Result<Survey, CampaignError> {
         let campaign = self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed);
         let survey = self.survey(choice, campaign.as_ref(), &[]).await?;
         survey.check_only()?;
-        let Survey { mut due, left_alone, .. } = survey;
-        // A plan is shown, and may be shown for long: no pair is tried.
-        due.iter_mut().for_each(|due| due.secret = None);
-        Ok(Plan { due, left_alone })
+        Ok(survey)
     }
 
     /// Finishes what is in flight.
@@ -241,20 +229,17 @@ impl Engine {
         touched: &[RotationId],
     ) -> Result<Survey, CampaignError> {
         let store = self.journal.store();
-        let mut taken = Taken { made: Some(Arc::new(store.clone())), ..Taken::default() };
-        for summary in store.summaries(RotationFilter::Open).await? {
-            taken.take(&summary.rotation);
-        }
+        let open = store.summaries(RotationFilter::Open).await?;
+        let all =
+            if self.session.ports.sinks.is_empty() { Vec::new() } else { store.summaries(RotationFilter::All).await? };
+        let made_by_campaign = match campaign {
+            Some(campaign) => store.keys_made_by(campaign.id).await?,
+            None => Vec::new(),
+        };
+        let mut taken = Taken::from_journal(&open, &all, made_by_campaign, Arc::new(store.clone()));
         for id in touched {
             // Also what has just been finished was in flight when this run began.
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
-        }
-        if !self.session.ports.sinks.is_empty() {
-            let all = store.summaries(RotationFilter::All).await?;
-            taken.in_sinks = in_sinks(all.iter().map(|summary| &summary.rotation));
-        }
-        if let Some(campaign) = campaign {
-            taken.made_by_campaign.extend(store.keys_made_by(campaign.id).await?);
         }
         Ok(survey(&self.session, choice, &taken).await?)
     }
@@ -368,7 +353,7 @@ fn not_opened(due: &Due, why: CallError) -> Opening {
     Opening::Left(Box::new(LeftAloneNote {
         key_id: Some(key.clone()),
         places: place_notes(&due.places),
-        reason: "access-denied".to_owned(),
+        reason: SkipReason::AccessDenied,
         message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
         due: true,
     }))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::discovery::SkipReason;
 use crate::rotation::event::Event;
 use crate::rotation::policy::Timestamp;
 use crate::rotation::state::{Rotation, State};
@@ -145,8 +146,8 @@ pub struct LeftAloneNote {
     pub key_id: Option<AccessKeyId>,
     /// Where it stands.
     pub places: Vec<PlaceNote>,
-    /// A name that does not change, in kebab-case.
-    pub reason: String,
+    /// Why it is skipped.
+    pub reason: SkipReason,
     /// For people.
     pub message: String,
     /// Whether the key was due, so that a person is needed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
+use rotator::discovery::SkipReason;
 use rotator::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
 use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
 use rotator::rotation::event::{Ending, Event, Opened};
@@ -233,8 +234,9 @@ async fn campaigns_are_kept(subject: impl Subject) {
     let note = LeftAloneNote {
         key_id: None,
         places: vec![PlaceNote { store: "s".to_owned(), entry: "a/b/c'".to_owned(), location: "{\"x\"}".to_owned() }],
-        reason: "no-owner".to_owned(),
-        message: "unknown\nkey — ☂".to_owned(),
+        reason: SkipReason::OwnerUnknown,
+        message: "unknown
+key — ☂".to_owned(),
         due: true,
     };
     let notes = CampaignNotes { unopened: vec![key_id(4)], left_alone: vec![note], ..CampaignNotes::default() };

@@ -19,12 +19,13 @@ use crate::cli::output::terminal::to_stdout;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring::aws::AwsAccounts;
 use crate::cli::wiring::{self, storage_failed};
+use crate::discovery::SkipReason;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::owner_rule::Owner;
-use crate::engine::survey::{Due, SECOND_KEY, Survey, survey};
+use crate::engine::survey::{Due, Survey, survey};
 use crate::journal::campaign::LeftAloneNote;
 use crate::journal::clock::Clock;
 use crate::journal::store::RotationFilter;
@@ -177,7 +178,8 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
     for place in due {
         with_keys.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
     }
-    let left_alone = found.left_alone.iter().filter(|note| note.key_id.is_some() && note.reason != "excluded");
+    let left_alone =
+        found.left_alone.iter().filter(|note| note.key_id.is_some() && note.reason != SkipReason::Excluded);
     for place in left_alone.flat_map(|note| &note.places) {
         if let (Ok(store), Ok(entry)) = (StoreName::new(&place.store), EntryName::new(&place.entry)) {
             with_keys.push((store, entry));
@@ -260,7 +262,7 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
 /// Whether IAM answered for every key, and what it says that an operator has to see to.
 async fn permissions(config: &Config, session: &Session, found: &Survey) -> Vec<Check> {
     let mut checks = vec![Check::of("permissions", reading(config, session, found).await)];
-    for note in found.left_alone.iter().filter(|note| note.reason == SECOND_KEY) {
+    for note in found.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
         checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
     }
     checks
@@ -271,11 +273,11 @@ async fn reading(
     session: &Session,
     Survey { due, left_alone, .. }: &Survey,
 ) -> Result<String, CliError> {
-    let of_iam = ["iam-failed", "owner-unknown", "account-unknown"];
-    if let Some(note) = left_alone.iter().find(|note| of_iam.contains(&note.reason.as_str())) {
+    let of_iam = [SkipReason::IamFailed, SkipReason::OwnerUnknown, SkipReason::AccountUnknown];
+    if let Some(note) = left_alone.iter().find(|note| of_iam.contains(&note.reason)) {
         return Err(compare(note.message.clone()));
     }
-    let stale = left_alone.iter().filter(|note| note.reason == "not-confirmed");
+    let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);
     let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
     let last_used = match last_use(session, due, left_alone).await {
         Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
@@ -312,7 +314,8 @@ async fn last_use(
     let (account, key) = match (due.first(), session.accounts.reachable()) {
         (Some(due), _) => (session.accounts.of(&due.account)?, &due.key.id),
         (None, [only]) => {
-            let is_confirmed = |note: &&LeftAloneNote| ["not-due", "made-lately"].contains(&note.reason.as_str());
+            let is_confirmed =
+                |note: &&LeftAloneNote| matches!(note.reason, SkipReason::NotDue | SkipReason::RecentlyRotated);
             (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
         }
         (None, _) => return None,

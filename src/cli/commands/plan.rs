@@ -14,14 +14,13 @@ use crate::cli::output::table::{self, Paint};
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::passes::campaign_failed;
 use crate::cli::runtime::block_on;
-use crate::cli::snapshot::{ReadMade, Snapshot, read_in_sinks};
+use crate::cli::snapshot::{ReadMade, Snapshot};
 use crate::cli::wiring::{self, storage_failed};
 use crate::engine::campaign::CampaignError;
 use crate::engine::shutdown::Stop;
-use crate::engine::sinks::InSinks;
 use crate::engine::survey::{Taken, survey};
 use crate::journal::clock::Clock;
-use crate::journal::store::StorageError;
+use crate::journal::store::{RotationFilter, StorageError};
 
 /// `rotator plan`.
 ///
@@ -78,16 +77,13 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
 pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliError> {
     let Some(reader) = wiring::read_journal(&config.journal)? else { return Ok(Default::default()) };
     let read = || {
-        let in_sinks = if config.sinks.is_empty() { InSinks::new() } else { read_in_sinks(&reader)? };
-        Ok((Snapshot::read(&reader)?, in_sinks))
+        let all = if config.sinks.is_empty() { Vec::new() } else { reader.summaries(RotationFilter::All)? };
+        Ok((Snapshot::read(&reader)?, all))
     };
-    let (snapshot, in_sinks) = read().map_err(|error: StorageError| storage_failed(&error))?;
-    let mut taken = Taken { in_sinks, made: Some(Arc::new(ReadMade(Mutex::new(reader)))), ..Taken::default() };
-    for summary in &snapshot.open {
-        taken.take(&summary.rotation);
-    }
-    if snapshot.campaign.as_ref().is_some_and(|campaign| !campaign.closed) {
-        taken.made_by_campaign.extend(snapshot.of_campaign.iter().filter_map(|s| s.rotation.new_key.clone()));
-    }
+    let (snapshot, all) = read().map_err(|error: StorageError| storage_failed(&error))?;
+    let is_open = snapshot.campaign.as_ref().is_some_and(|campaign| !campaign.closed);
+    let of_campaign = if is_open { &snapshot.of_campaign[..] } else { &[] };
+    let made_by_campaign = of_campaign.iter().filter_map(|summary| summary.rotation.new_key.clone());
+    let taken = Taken::from_journal(&snapshot.open, &all, made_by_campaign, Arc::new(ReadMade(Mutex::new(reader))));
     Ok((snapshot, taken))
 }

@@ -109,18 +109,20 @@ async fn ask_first(
     limit: Option<usize>,
     stop: &Stop,
 ) -> Result<Option<&'static str>, CliError> {
-    let mut plan = engine.plan(choice).await.map_err(|error| campaign_failed(&error))?;
-    plan.due.truncate(limit.unwrap_or(usize::MAX));
-    if plan.due.is_empty() {
+    let mut survey = engine.survey_now(choice).await.map_err(|error| campaign_failed(&error))?;
+    survey.due.truncate(limit.unwrap_or(usize::MAX));
+    if survey.due.is_empty() {
         return Ok(None);
     }
-    let shown = PlanDocument::new(&plan.due, &plan.left_alone);
+    let shown = PlanDocument::new(&survey.due, &survey.left_alone);
+    // It holds secrets, and the answer may take long.
+    drop(survey);
     let terminal = context.terminal;
     terminal.raw(&table::due(&shown.due, Paint(terminal.color_on_stderr)));
     if config.deletes_at_once() {
         terminal.warn(AT_ONCE);
     }
-    let number = plan.due.len();
+    let number = shown.due.len();
     let keys = if number == 1 { "this key" } else { &format!("these {number} keys") };
     terminal.raw(&printable(&format!("Rotate {keys}? [y/N] ")));
     let answer = tokio::task::spawn_blocking(|| {

@@ -25,8 +25,8 @@ pub struct Document {
     pub campaign: Option<CampaignId>,
     /// Oldest first.
     pub rotations: Vec<RotationShown>,
-    /// What was left alone by the last `run`.
-    pub left_alone: Vec<LeftAloneShown>,
+    /// What the last `run` skipped.
+    pub skipped: Vec<SkippedShown>,
     /// How many there are of each kind.
     pub counts: Counts,
     /// Why the command could not do all that was asked.
@@ -118,13 +118,13 @@ pub struct BlockShown {
 
 /// A key or entry that was left alone.
 #[derive(Debug, Serialize)]
-pub struct LeftAloneShown {
+pub struct SkippedShown {
     /// The key, where there is an id.
     pub key_id: Option<AccessKeyId>,
     /// Where it stands.
     pub places: Vec<PlaceNote>,
     /// A name that does not change.
-    pub reason: String,
+    pub reason: &'static str,
     /// For people.
     pub message: String,
 }
@@ -155,14 +155,14 @@ impl Document {
         campaign: Option<CampaignId>,
         shown: &[Summary],
         counted: &[Summary],
-        left_alone: &[LeftAloneNote],
+        skipped: &[LeftAloneNote],
         needs_operator: usize,
     ) -> Self {
         Self {
             version: VERSION,
             campaign,
             rotations: shown.iter().map(RotationShown::of).collect(),
-            left_alone: left_alone.iter().map(LeftAloneShown::of).collect(),
+            skipped: skipped.iter().map(SkippedShown::of).collect(),
             counts: Counts { needs_operator, ..Counts::of(shown.iter().chain(counted)) },
             error: None,
         }
@@ -203,12 +203,12 @@ impl BlockShown {
     }
 }
 
-impl LeftAloneShown {
+impl SkippedShown {
     /// What is shown of a note.
     #[must_use]
     pub fn of(note: &LeftAloneNote) -> Self {
         let LeftAloneNote { key_id, places, reason, message, due: _ } = note;
-        Self { key_id: key_id.clone(), places: places.clone(), reason: reason.clone(), message: message.clone() }
+        Self { key_id: key_id.clone(), places: places.clone(), reason: reason.name(), message: message.clone() }
     }
 }
 
@@ -250,8 +250,8 @@ pub struct PlanDocument {
     version: u32,
     /// What `run` would rotate.
     pub due: Vec<DueShown>,
-    /// What it would leave alone.
-    pub left_alone: Vec<LeftAloneShown>,
+    /// What `run` would skip.
+    pub skipped: Vec<SkippedShown>,
 }
 
 /// A key that is due.
@@ -291,7 +291,7 @@ impl FollowerShown {
 impl PlanDocument {
     /// Of what a survey found.
     #[must_use]
-    pub fn new(due: &[Due], left_alone: &[LeftAloneNote]) -> Self {
+    pub fn new(due: &[Due], skipped: &[LeftAloneNote]) -> Self {
         let due = due.iter().map(|due| DueShown {
             account: due.account.clone(),
             user: due.user.clone(),
@@ -300,8 +300,8 @@ impl PlanDocument {
             places: place_notes(&due.places),
             sinks: due.sinks.iter().map(|follower| FollowerShown::of(follower, &due.places)).collect(),
         });
-        let left_alone = left_alone.iter().map(LeftAloneShown::of).collect();
-        Self { version: VERSION, due: due.collect(), left_alone }
+        let skipped = skipped.iter().map(SkippedShown::of).collect();
+        Self { version: VERSION, due: due.collect(), skipped }
     }
 }
 

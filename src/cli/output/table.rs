@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Counts, Document, DueShown, FollowerShown, LeftAloneShown, PlanDocument, RotationShown};
+use super::document::{Counts, Document, DueShown, FollowerShown, PlanDocument, RotationShown, SkippedShown};
 use super::terminal::printable;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::types::name::{AccountId, SinkName, UserName};
@@ -178,13 +178,13 @@ pub fn counts(counts: Counts) -> String {
 #[must_use]
 pub fn plan(plan: &PlanDocument, paint: Paint) -> String {
     let mut text = due(&plan.due, paint);
-    if !plan.left_alone.is_empty() {
+    if !plan.skipped.is_empty() {
         if !text.is_empty() {
             text.push('\n');
         }
         text.push_str(&paint.bold("left alone:"));
         text.push('\n');
-        text.push_str(&left_alone(&plan.left_alone));
+        text.push_str(&left_alone(&plan.skipped));
     }
     text
 }
@@ -208,7 +208,7 @@ pub fn due(due: &[DueShown], paint: Paint) -> String {
 
 /// Each with its reason.
 #[must_use]
-pub fn left_alone(left: &[LeftAloneShown]) -> String {
+pub fn left_alone(left: &[SkippedShown]) -> String {
     left.iter()
         .map(|left| {
             let key = left.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
@@ -224,12 +224,12 @@ pub fn left_alone_in_short(left: &[LeftAloneNote]) -> String {
     let (due, others): (Vec<_>, Vec<_>) = left.iter().partition(|note| note.due);
     let mut text = String::new();
     if !due.is_empty() {
-        let due: Vec<LeftAloneShown> = due.into_iter().map(LeftAloneShown::of).collect();
+        let due: Vec<SkippedShown> = due.into_iter().map(SkippedShown::of).collect();
         text.push_str(&format!("due but not rotated, each needs an operator:\n{}", left_alone(&due)));
     }
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for note in others {
-        *by_reason.entry(&note.reason).or_default() += 1;
+        *by_reason.entry(note.reason.name()).or_default() += 1;
     }
     if !by_reason.is_empty() {
         let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();

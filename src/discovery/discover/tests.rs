@@ -41,7 +41,7 @@ pub(super) fn left_alone(findings: &Findings) -> Vec<(&'static str, Option<Strin
     findings
         .left_alone
         .iter()
-        .map(|left| (left.why.reason(), left.key_id.as_ref().map(ToString::to_string), places(left)))
+        .map(|left| (left.why.reason().name(), left.key_id.as_ref().map(ToString::to_string), places(left)))
         .collect()
 }
 

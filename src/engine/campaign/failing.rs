@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::discovery::SkipReason;
 use crate::engine::report::Went;
-use crate::engine::survey::ownership::NOT_LISTED_YET;
 use crate::journal::campaign::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, RotationId};
 
 use crate::engine::survey::{Survey, place_notes};
-
-/// The reason under which such a key is left alone.
-const REASON: &str = "keeps-failing";
 
 /// Takes down how it went with each key of one run.
 pub(super) fn take_down(
@@ -44,7 +41,7 @@ const CONTRADICTS_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// A key that IAM has named a user for, and not listed for that user, run after run for so long, needs an operator.
 pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<AccessKeyId, Failing>, now: Timestamp) {
-    for note in survey.left_alone.iter_mut().filter(|note| note.reason == NOT_LISTED_YET) {
+    for note in survey.left_alone.iter_mut().filter(|note| note.reason == SkipReason::NotListedYet) {
         let Some(key) = &note.key_id else { continue };
         let before = failing.get(key).filter(|before| before.why == note.message);
         let Some(Failing { first, .. }) = before.filter(|before| now.since(before.first) >= CONTRADICTS_FOR) else {
@@ -81,7 +78,7 @@ pub(super) fn note(
     LeftAloneNote {
         key_id: Some(key.clone()),
         places,
-        reason: REASON.to_owned(),
+        reason: SkipReason::KeepsFailing,
         message: format!("it has failed in {runs} runs since {first}, last with: {why}; {next}"),
         due: true,
     }
@@ -95,9 +92,9 @@ pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
         .filter(|(_, failing)| failing.keeps_failing())
         .map(|(k, f)| (k.clone(), f.clone()))
         .collect();
-    notes
-        .left_alone
-        .retain(|note| note.reason != REASON || note.key_id.as_ref().is_some_and(|key| keeps.contains_key(key)));
+    notes.left_alone.retain(|note| {
+        note.reason != SkipReason::KeepsFailing || note.key_id.as_ref().is_some_and(|key| keeps.contains_key(key))
+    });
     for (key, failing) in keeps {
         let rotation = open.iter().map(|summary| &summary.rotation).find(|rotation| rotation.opened.old_key == key);
         notes.unopened.retain(|unopened| *unopened != key);
@@ -144,7 +141,7 @@ mod tests {
         ask_an_operator(&mut notes, &[]);
         ask_an_operator(&mut notes, &[]);
         assert_eq!(notes.unopened, [key('B')], "it holds no campaign open");
-        let said: Vec<_> = notes.left_alone.iter().map(|note| (note.reason.as_str(), note.due)).collect();
+        let said: Vec<_> = notes.left_alone.iter().map(|note| (note.reason.name(), note.due)).collect();
         assert_eq!(said, [("keeps-failing", true)]);
         assert!(
             notes.left_alone[0].message.contains("3 runs") && notes.left_alone[0].message.contains("last with: three")

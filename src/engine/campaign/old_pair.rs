@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::discovery::SkipReason;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
@@ -54,11 +55,11 @@ enum No {
 }
 
 impl No {
-    const fn reason(&self) -> &'static str {
+    const fn reason(&self) -> SkipReason {
         match self {
-            Self::NotAccepted(_) => "pair-not-proven",
-            Self::Forbidden(_) => "sts-denied",
-            Self::Failed(_) => "sts-failed",
+            Self::NotAccepted(_) => SkipReason::PairNotProven,
+            Self::Forbidden(_) => SkipReason::StsDenied,
+            Self::Failed(_) => SkipReason::StsFailed,
         }
     }
 }
@@ -176,14 +177,8 @@ fn record(old_pair: &mut OldPair, at: Timestamp) {
     }
 }
 
-fn note(due: &Due, reason: &str, message: String) -> LeftAloneNote {
-    LeftAloneNote {
-        key_id: Some(due.key.id.clone()),
-        places: place_notes(&due.places),
-        reason: reason.to_owned(),
-        message,
-        due: true,
-    }
+fn note(due: &Due, reason: SkipReason, message: String) -> LeftAloneNote {
+    LeftAloneNote { key_id: Some(due.key.id.clone()), places: place_notes(&due.places), reason, message, due: true }
 }
 
 /// Where the two halves of the pair stand, for people.
@@ -227,5 +222,5 @@ fn of_another(session: &Session, due: &Due, who: &str) -> LeftAloneNote {
         due.user,
         due.account
     );
-    note(due, "pair-of-another", message)
+    note(due, SkipReason::PairOfAnother, message)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::discovery::Candidate;
+use crate::discovery::{Candidate, SkipReason};
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::survey::consider::Skip;
@@ -76,6 +76,6 @@ impl Answers {
                 session.describe(&place.store, entry)
             ))
         });
-        refused.map_or(Ok(()), |message| Err(Skip::needs_operator("not-writable", message)))
+        refused.map_or(Ok(()), |message| Err(Skip::needs_operator(SkipReason::NotWritable, message)))
     }
 }

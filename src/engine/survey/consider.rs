@@ -4,7 +4,7 @@ use super::choice::{Choice, MADE_LATELY, Names};
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
 use super::{Taken, place_notes};
-use crate::discovery::Candidate;
+use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
@@ -17,31 +17,22 @@ use crate::types::name::{AccessKeyId, UserName};
 
 /// A candidate that is not to be opened, and whether an operator is needed.
 pub(in crate::engine) struct Skip {
-    pub(in crate::engine) reason: &'static str,
+    pub(in crate::engine) reason: SkipReason,
     pub(in crate::engine) message: String,
     due: bool,
     pub(in crate::engine) recheck: bool,
 }
 
-/// The reason of a key that the command line leaves out.
-pub(super) const EXCLUDED: &str = "excluded";
-
-/// The reason of a due key whose user has no room for another.
-pub(super) const TWO_KEYS: &str = "two-keys";
-
-/// Reasons that say nothing of the key: AWS was not heard.
-const NOT_ASKED: [&str; 3] = ["iam-failed", "account-failed", "account-unknown"];
-
 impl Skip {
-    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(reason: SkipReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), due: false, recheck: false }
     }
 
-    pub(super) fn recheck(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn recheck(reason: SkipReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), due: false, recheck: true }
     }
 
-    pub(in crate::engine) fn needs_operator(reason: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::engine) fn needs_operator(reason: SkipReason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), due: true, recheck: false }
     }
 
@@ -54,7 +45,7 @@ impl Skip {
         LeftAloneNote {
             key_id: Some(candidate.key_id.clone()),
             places: place_notes(&candidate.places),
-            reason: self.reason.to_owned(),
+            reason: self.reason,
             message: self.message,
             due: self.due,
         }
@@ -96,7 +87,7 @@ pub(super) async fn consider(
     let id = &candidate.key_id;
     let mut names = Names::of(&choice.owner, candidate);
     let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
-    let excluded = || Answer::Skip(Skip::new(EXCLUDED, "left out by --only or --exclude"));
+    let excluded = || Answer::Skip(Skip::new(SkipReason::Excluded, "left out by --only or --exclude"));
     if taken.in_flight.contains(id) {
         return answered(Answer::InFlight, names);
     }
@@ -107,7 +98,7 @@ pub(super) async fn consider(
         return Considered { passed_over: !choice.excludes(&names), ..answered(excluded(), names) };
     }
     if session.signs_with(id) {
-        return answered(Answer::Skip(Skip::new("own-key", "rotator itself signs with this key")), names);
+        return answered(Answer::Skip(Skip::new(SkipReason::OwnKey, "rotator itself signs with this key")), names);
     }
     // How its user is spelt is IAM's to say, and the patterns are matched with that.
     let asked = ownership(session, lists, &choice.owner, candidate).await;
@@ -115,7 +106,7 @@ pub(super) async fn consider(
         names.add_user(&confirmed.user);
     }
     if choice.excludes(&names) || !choice.takes(&names) {
-        let unheard = asked.as_ref().err().filter(|skip| NOT_ASKED.contains(&skip.reason));
+        let unheard = asked.as_ref().err().filter(|skip| skip.reason.is_unheard());
         let not_asked = unheard.map(|skip| format!("{id} ({})", skip.message));
         return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(), names) };
     }
@@ -138,21 +129,25 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
             return Ok(());
         }
         let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
-        return Err(Skip::new("not-due", message));
+        return Err(Skip::new(SkipReason::NotDue, message));
     }
     if taken.made_by_campaign.contains(&key.id) {
-        return Err(Skip::new("made-lately", "a campaign that was not complete when this run began has made it"));
+        return Err(Skip::new(
+            SkipReason::RecentlyRotated,
+            "a campaign that was not complete when this run began has made it",
+        ));
     }
     let Some(made) = taken.made.as_ref().filter(|_| !choice.again && age < MADE_LATELY) else { return Ok(()) };
     match made.made_for(user).await {
         Ok(made) if !made.contains(&key.id) => Ok(()),
         Ok(_) => {
             let message = "rotator made it less than 20 hours ago; --older-than 0s rotates it all the same";
-            Err(Skip::new("made-lately", message))
+            Err(Skip::new(SkipReason::RecentlyRotated, message))
         }
-        Err(why) => {
-            Err(Skip::recheck("made-lately", format!("the journal does not say whether rotator made it: {why}")))
-        }
+        Err(why) => Err(Skip::recheck(
+            SkipReason::RecentlyRotated,
+            format!("the journal does not say whether rotator made it: {why}"),
+        )),
     }
 }
 
@@ -169,12 +164,12 @@ async fn judge(
     let Confirmed { user, key, keys, .. } = confirmed;
     if key.status != KeyStatus::Active {
         let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
-        return Err(Skip::new("inactive", message));
+        return Err(Skip::new(SkipReason::Inactive, message));
     }
     check_age(choice, taken, confirmed).await?;
     if taken.users.contains(&(confirmed.account.clone(), user.clone())) {
         let message = format!("a rotation of another key of {user} is in flight");
-        return Err(Skip::needs_operator("user-in-flight", message));
+        return Err(Skip::needs_operator(SkipReason::UserInFlight, message));
     }
     if let Some(entries) = obstacles.elsewhere {
         let message = format!(
@@ -182,7 +177,7 @@ async fn judge(
              entry first",
             entries.join(", ")
         );
-        return Err(Skip::needs_operator("named-elsewhere", message));
+        return Err(Skip::needs_operator(SkipReason::ReferencedElsewhere, message));
     }
     if let [first, others @ ..] = obstacles.unread {
         let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
@@ -190,18 +185,18 @@ async fn judge(
             "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
              readable, or cover it by `[policy] unread_ok` if it holds no key"
         );
-        return Err(Skip::needs_operator("unreadable-elsewhere", message));
+        return Err(Skip::needs_operator(SkipReason::UnreadableElsewhere, message));
     }
     if let Some(why) = obstacles.fixed {
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
-        return Err(Skip::needs_operator("read-only", message));
+        return Err(Skip::needs_operator(SkipReason::ReadOnly, message));
     }
     let sinks = followers(session, &candidate.places).map_err(|why| {
         let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
-        Skip::needs_operator("sink-unavailable", message)
+        Skip::needs_operator(SkipReason::SinkUnavailable, message)
     })?;
     if let Some(why) = forsaken(session, &taken.in_sinks, id, &candidate.places) {
-        return Err(Skip::needs_operator("sink-forsaken", why));
+        return Err(Skip::needs_operator(SkipReason::SinkRemoved, why));
     }
     room(account, choice, user, keys, id).await?;
     Ok(sinks)
@@ -236,5 +231,5 @@ async fn room(
         spare.created,
         spare.id
     );
-    Err(Skip::needs_operator(TWO_KEYS, message))
+    Err(Skip::needs_operator(SkipReason::TwoKeys, message))
 }

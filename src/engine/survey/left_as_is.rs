@@ -96,7 +96,7 @@ impl Judged {
             let note = LeftAloneNote {
                 key_id: alone.key_id.clone(),
                 places: alone.places.iter().map(|(store, spot)| place_note(store, spot)).collect(),
-                reason: alone.why.reason().to_owned(),
+                reason: alone.why.reason(),
                 message: alone.why.to_string(),
                 due,
             };

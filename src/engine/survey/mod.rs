@@ -15,18 +15,18 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::choice::{Choice, Names, Unmatched, unmatched};
-use self::consider::{Answer, EXCLUDED, TWO_KEYS, consider};
+use self::consider::{Answer, consider};
 use self::left_as_is::Judged;
 use self::obstacles::{LargeEntry, NotOurs, Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
-use crate::discovery::{Candidate, LeftAlone, StoredEntry, discover, left_in_large, read_pairs};
+use crate::discovery::{Candidate, LeftAlone, SkipReason, StoredEntry, discover, left_in_large, read_pairs};
 use crate::engine::campaign::CampaignError;
 use crate::engine::observe::large::WhileTimeIsLeft;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
-use crate::engine::sinks::InSinks;
-use crate::journal::campaign::{LeftAloneNote, PlaceNote};
+use crate::engine::sinks::{InSinks, in_sinks};
+use crate::journal::campaign::{LeftAloneNote, PlaceNote, Summary};
 use crate::journal::store::SharedStore;
 use crate::ports::call::CallError;
 use crate::ports::secret_store::Reading;
@@ -36,9 +36,6 @@ use crate::rotation::state::Rotation;
 use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
 use crate::types::place::{FieldRef, Place};
 use crate::types::secret::{Fingerprint, SecretKey};
-
-/// The reason under which a second active key is told that no store holds.
-pub const SECOND_KEY: &str = "second-active-key";
 
 /// A key that IAM confirmed and that is due.
 #[derive(Debug, Clone)]
@@ -168,8 +165,25 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// A rotation is in flight.
-    pub fn take(&mut self, rotation: &Rotation) {
+    /// Gathers it from what was read of the journal: the `open` rotations, `all` of them where sinks are configured, and
+    /// the keys that an open campaign made.
+    pub fn from_journal(
+        open: &[Summary],
+        all: &[Summary],
+        made_by_campaign: impl IntoIterator<Item = AccessKeyId>,
+        made: Arc<dyn MadeKeys>,
+    ) -> Self {
+        let mut taken = Self {
+            in_sinks: in_sinks(all.iter().map(|summary| &summary.rotation)),
+            made_by_campaign: made_by_campaign.into_iter().collect(),
+            made: Some(made),
+            ..Self::default()
+        };
+        open.iter().for_each(|summary| taken.take(&summary.rotation));
+        taken
+    }
+
+    fn take(&mut self, rotation: &Rotation) {
         self.in_flight.insert(rotation.opened.old_key.clone());
         self.in_flight.extend(rotation.new_key.clone());
         self.users.insert((rotation.opened.account.clone(), rotation.opened.user.clone()));
@@ -271,7 +285,7 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
                 if considered.passed_over {
                     survey.passed_over.insert(candidate.key_id.clone());
                 }
-                if skip.reason != EXCLUDED && skip.reason != TWO_KEYS {
+                if skip.reason != SkipReason::Excluded && skip.reason != SkipReason::TwoKeys {
                     listed.extend(considered.confirmed);
                 }
                 survey.left_alone.push(skip.about(candidate));
@@ -348,7 +362,7 @@ fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], s
         survey.left_alone.push(LeftAloneNote {
             key_id: None,
             places: vec![place],
-            reason: "unreadable".to_owned(),
+            reason: SkipReason::Unreadable,
             message: format!("it cannot be read ({why}); {counts}"),
             due: false,
         });

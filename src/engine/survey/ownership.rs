@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 use super::consider::Skip;
 use super::owner_rule::Owner;
-use crate::discovery::Candidate;
+use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
@@ -15,9 +15,6 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::observed::{KeySeen, KeysSeen};
 use crate::types::name::{AccountId, UserName};
 use crate::types::place::Place;
-
-/// The reason of a key that IAM says is a user's, and does not list for that user.
-pub(in crate::engine) const NOT_LISTED_YET: &str = "not-listed-yet";
 
 /// A key that IAM lists for a user.
 pub(super) struct Confirmed {
@@ -68,13 +65,15 @@ async fn account_of<'a>(session: &'a Session, candidate: &Candidate) -> Result<&
         [only] if !accounts.are_several() => only,
         _ => match accounts.account_of(key).await {
             Ok(Some(id)) => accounts.of(&id).ok_or_else(|| not_ours(session, &id))?,
-            Ok(None) => return Err(Skip::new("unknown-to-iam", "AWS does not know to which account it belongs")),
+            Ok(None) => {
+                return Err(Skip::new(SkipReason::UnknownToIam, "AWS does not know to which account it belongs"));
+            }
             Err(error) => {
                 let message = format!("AWS did not say to which account it belongs: {}", error.message);
                 if error.kind == CallErrorKind::Credentials {
-                    return Err(Skip::recheck("account-unknown", message));
+                    return Err(Skip::recheck(SkipReason::AccountUnknown, message));
                 }
-                return Err(Skip::needs_operator("account-unknown", message));
+                return Err(Skip::needs_operator(SkipReason::AccountUnknown, message));
             }
         },
     };
@@ -89,12 +88,12 @@ fn not_ours(session: &Session, id: &AccountId) -> Skip {
         Some(error) => {
             let message = format!("it belongs to account {id}, which cannot be used: {error}");
             match session.failures.any() && error.kind == CallErrorKind::Credentials {
-                true => Skip::recheck("account-failed", message),
-                false => Skip::needs_operator("account-failed", message),
+                true => Skip::recheck(SkipReason::AccountFailed, message),
+                false => Skip::needs_operator(SkipReason::AccountFailed, message),
             }
         }
         None => Skip::new(
-            "other-account",
+            SkipReason::OtherAccount,
             format!("it belongs to account {id}, which is not configured; an [[account]] with id = \"{id}\" would be"),
         ),
     }
@@ -104,14 +103,14 @@ fn elsewhere(session: &Session, account: &Account, place: &Place) -> Skip {
     let where_ = session.describe(&place.store, &place.id);
     if !session.accounts.are_several() {
         let message = format!("{where_} is not among the environments and stores of account {}", account.ports.label);
-        return Skip::new("not-covered", message);
+        return Skip::new(SkipReason::NotCovered, message);
     }
     let message = format!(
         "{where_} names a key of account {}, which is not configured to have keys there: correct the entry, or the \
          environments and stores of that [[account]]",
         account.ports.label
     );
-    Skip::needs_operator("not-covered", message)
+    Skip::needs_operator(SkipReason::NotCovered, message)
 }
 
 /// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
@@ -142,7 +141,7 @@ async fn user_of(
             return Err(match absent {
                 Some((user, _)) => stale(candidate, &user, Some(&error)),
                 None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => {
-                    Skip::recheck("iam-failed", error.message)
+                    Skip::recheck(SkipReason::IamFailed, error.message)
                 }
                 None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
             });
@@ -163,7 +162,7 @@ async fn user_of(
         None => match absent {
             Some(confirmed) => Ok(confirmed),
             None => Err(Skip::new(
-                "unknown-to-iam",
+                SkipReason::UnknownToIam,
                 format!(
                     "account {} has no such key{}: it belongs to another account, or is gone",
                     account.caller.account,
@@ -177,19 +176,22 @@ async fn user_of(
 /// IAM's list could not be had. What fails rotator's own credentials says nothing of the key.
 fn not_listed(error: CallError) -> Skip {
     match error.kind {
-        CallErrorKind::Credentials => Skip::recheck("iam-failed", error.message),
+        CallErrorKind::Credentials => Skip::recheck(SkipReason::IamFailed, error.message),
         CallErrorKind::Throttled
         | CallErrorKind::Unavailable
         | CallErrorKind::Denied
         | CallErrorKind::Invalid
         | CallErrorKind::NoSuchEntity
-        | CallErrorKind::Other => Skip::needs_operator("iam-failed", error.message),
+        | CallErrorKind::Other => Skip::needs_operator(SkipReason::IamFailed, error.message),
     }
 }
 
 /// IAM is eventually consistent: one of its two answers is behind.
 fn not_listed_yet(user: &UserName) -> Skip {
-    Skip::recheck(NOT_LISTED_YET, format!("IAM says that it is {user}'s, and does not list it for {user} yet"))
+    Skip::recheck(
+        SkipReason::NotListedYet,
+        format!("IAM says that it is {user}'s, and does not list it for {user} yet"),
+    )
 }
 
 /// No user has the name that the entry leads to, and the key is another's.
@@ -201,7 +203,7 @@ fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -
          [owner] leads to a wrong name; set `{line}` in rotator.toml (or [owner] from = \"aws\", which follows a rename), \
          then `rotator run`"
     );
-    Skip::needs_operator("owner-unknown", message)
+    Skip::needs_operator(SkipReason::OwnerUnknown, message)
 }
 
 /// IAM's list has the user, and not the key. What else IAM would not say does not change that.
@@ -214,7 +216,7 @@ fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) ->
     let message = format!(
         "the entry is stale: IAM has user {user}, and the user has no key {key} any more; correct or remove the entry{more}"
     );
-    Skip::new("not-confirmed", message)
+    Skip::new(SkipReason::NotConfirmed, message)
 }
 
 fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option<&UserName>, more: &str) -> Skip {
@@ -229,7 +231,7 @@ fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option
         ),
         None => format!("IAM has no user {named} and does not say whose key it is; set `{line}` in rotator.toml{more}"),
     };
-    Skip::needs_operator("owner-unknown", message)
+    Skip::needs_operator(SkipReason::OwnerUnknown, message)
 }
 
 async fn list(session: &Session, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Taken;
 use super::choice::Choice;
 use super::ownership::Confirmed;
-use super::{SECOND_KEY, Taken};
+use crate::discovery::SkipReason;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
@@ -70,7 +71,7 @@ async fn note(session: &Session, account: &AccountId, user: &UserName, key: &Key
     LeftAloneNote {
         key_id: Some(key.id.clone()),
         places: Vec::new(),
-        reason: SECOND_KEY.to_owned(),
+        reason: SkipReason::SecondActiveKey,
         message: told(user, key, &used),
         due: true,
     }

@@ -129,7 +129,7 @@ async fn a_key_of_an_account_that_is_not_configured_is_reported_and_left_alone()
     scene.configure(&format!("[[account]]\nid = \"{HOME}\"\n{}", account(SHOP, "shop", "")));
     let before = ["till-live", "cart-live", "book-live"].map(|user| scene.stored(user));
     let ended = scene.run(&["run", "--output", "json"]).code(0);
-    let alone = ended.json()["left_alone"].as_array().expect("a list").clone();
+    let alone = ended.json()["skipped"].as_array().expect("a list").clone();
     assert_eq!(alone.len(), 1, "{alone:#?}");
     assert_eq!((&alone[0]["reason"], &alone[0]["key_id"]), (&json!("other-account"), &json!(before[2])));
     assert!(alone[0]["message"].as_str().is_some_and(|message| message.contains(BANK)), "{alone:#?}");
@@ -211,7 +211,7 @@ async fn a_profile_is_used_and_the_key_that_only_reads_a_store_is_left_alone() {
     let doctor = as_robot(&["doctor"]).code(0).prints("user/moto");
     assert!(!doctor.stdout.contains("user/robot-live"), "{}", doctor.stdout);
     let ended = as_robot(&["run", "--output", "json"]).code(0);
-    let alone = ended.json()["left_alone"].as_array().expect("a list").clone();
+    let alone = ended.json()["skipped"].as_array().expect("a list").clone();
     assert!(alone.iter().any(|left| left["key_id"] == robot && left["reason"] == "own-key"), "{alone:#?}");
     assert_eq!(scene.keys_of(HOME, "robot-live").await, [robot]);
     scene.assert_rotated(HOME, "till-live", &till).await;
@@ -248,7 +248,7 @@ async fn the_key_behind_an_assumed_role_is_rotators_own() {
             }
         }
         let ended: Ended = command.output().expect("it starts").into();
-        let alone = ended.code(0).json()["left_alone"].as_array().expect("a list").clone();
+        let alone = ended.code(0).json()["skipped"].as_array().expect("a list").clone();
         let own = alone.iter().any(|left| left["key_id"] == robot && left["reason"] == "own-key");
         assert!(own, "{profiles}{config}: {alone:#?}");
         assert_eq!(scene.keys_of(HOME, "robot-live").await, [robot], "{profiles}{config}");

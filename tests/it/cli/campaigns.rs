@@ -113,7 +113,7 @@ fn a_key_that_needs_an_operator_does_not_stop_the_healthy_ones() {
 fn what_rotator_has_just_made_is_not_due_unless_an_age_says_so() {
     let bench = Bench::with_users(&[FINE]);
     bench.run(&["run"]).code(0);
-    bench.run(&["run"]).code(0).prints("no key is due").prints("made-lately");
+    bench.run(&["run"]).code(0).prints("no key is due").prints("recently-rotated");
     bench.run(&["plan"]).code(0).prints("no key is due").prints("--older-than 0s");
     bench.run(&["doctor"]).code(0).prints("keys due: 0");
     bench.run_in(("ROTATOR_POLICY_OLDER_THAN", "0s"), &["run"]).code(0).prints("no key is due");
@@ -157,7 +157,7 @@ fn a_key_that_keeps_failing_asks_for_an_operator_and_is_tried_once_a_day() {
         bench.sandbox.advance(13 * HOUR);
     }
     let document = bench.run(&run).code(4).json();
-    let note = &document["left_alone"][0];
+    let note = &document["skipped"][0];
     assert_eq!((&note["reason"], &document["counts"]["needs_operator"]), (&"keeps-failing".into(), &1.into()));
     let message = note["message"].as_str().expect("text");
     assert!(message.contains("failed in 3 runs") && message.contains("rotator run"), "{message}");

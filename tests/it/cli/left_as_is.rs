@@ -18,7 +18,7 @@ fn bench() -> (Bench, String) {
 
 fn note(ended: &super::bench::Ended) -> Value {
     let document = ended.json();
-    let notes = document["left_alone"].as_array().expect("a list");
+    let notes = document["skipped"].as_array().expect("a list");
     assert_eq!(notes.len(), 1, "{document:#}");
     notes[0].clone()
 }

@@ -22,7 +22,7 @@ fn denied() -> FaultKind {
 }
 
 fn note<'a>(document: &'a Value, id: &str) -> &'a Value {
-    let notes = document["left_alone"].as_array().expect("a list");
+    let notes = document["skipped"].as_array().expect("a list");
     notes.iter().find(|note| note["key_id"] == id).unwrap_or_else(|| panic!("nothing of {id}: {document:#}"))
 }
 

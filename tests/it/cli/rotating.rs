@@ -40,7 +40,7 @@ fn a_plan_changes_nothing_and_makes_no_journal() {
     assert_eq!(document["due"][0]["user"], "app1/production");
     assert_eq!(document["due"][0]["key_id"], old.as_str());
     assert_eq!(document["due"][0]["places"][0]["entry"], "app1/production/AWS_ACCESS_KEY_ID");
-    assert_eq!(document["left_alone"][0]["reason"], "id-without-secret");
+    assert_eq!(document["skipped"][0]["reason"], "id-without-secret");
     assert!(!bench.path("journal.db").exists(), "no journal was made");
     assert_eq!(bench.key_of("app1/production"), old);
     bench.run(&["plan", "--older-than", "1d"]).code(0).prints("no key is due");
@@ -52,7 +52,7 @@ fn the_document_is_the_same_for_run_resume_and_status() {
     let bench = Bench::with_users(&["app1/production"]);
     let run = bench.run(&["run", "--output", "json"]).code(0).json();
     let shape = |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
-    assert_eq!(shape(&run), ["version", "campaign", "rotations", "left_alone", "counts"]);
+    assert_eq!(shape(&run), ["version", "campaign", "rotations", "skipped", "counts"]);
     let rotation = &run["rotations"][0];
     assert_eq!(
         shape(rotation),

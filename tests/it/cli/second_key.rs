@@ -27,8 +27,7 @@ fn it_is_reported_by_run_plan_and_doctor_though_no_key_is_due() {
     bench.run(&[&["plan"], &young[..]].concat()).code(0).prints(&old).prints("1 needs an operator");
     bench.run_in(("ROTATOR_POLICY_OLDER_THAN", "80d"), &["doctor"]).code(1).prints("FAIL  keys").prints(&old);
     let document = bench.run(&[&["run", "--output", "json"], &young[..]].concat()).code(4).json();
-    let reasons: Vec<_> =
-        document["left_alone"].as_array().expect("a list").iter().map(|n| n["reason"].clone()).collect();
+    let reasons: Vec<_> = document["skipped"].as_array().expect("a list").iter().map(|n| n["reason"].clone()).collect();
     assert!(reasons.contains(&"second-active-key".into()), "{reasons:?}");
     assert_eq!(bench.sandbox.keys_of(USER).len(), 2, "and left as it is");
     // The way out.

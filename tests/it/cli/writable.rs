@@ -31,7 +31,7 @@ fn a_place_that_cannot_be_written_makes_no_key() {
     for _ in 0..3 {
         let ended = run(&bench, &["run", "--yes", "--output", "json"]).code(4);
         let document = ended.json();
-        let note = &document["left_alone"][0];
+        let note = &document["skipped"][0];
         assert_eq!(note["reason"], "not-writable", "{document}");
         let message = note["message"].as_str().expect("words");
         assert!(message.contains("files/env") && message.contains("hard links"), "{message}");
@@ -51,7 +51,7 @@ fn a_file_whose_lock_another_program_holds_makes_no_key() {
     let held = std::fs::File::open(bench.path("files/env")).expect("there");
     rustix::fs::flock(&held, rustix::fs::FlockOperation::LockShared).expect("locked");
     let document = run(&bench, &["run", "--yes", "--output", "json"]).code(4).json();
-    let note = &document["left_alone"][0];
+    let note = &document["skipped"][0];
     assert_eq!(note["reason"], "not-writable", "{document}");
     assert!(note["message"].as_str().expect("words").contains("another program holds its lock"), "{document}");
     assert_eq!(bench.sandbox.calls().get(&Action::CreateAccessKey), None, "no key was made in vain");

@@ -72,7 +72,7 @@ fn wrong(case: &Case) -> Option<String> {
         .left_alone
         .iter()
         .filter(|left| left.key_id.as_ref().is_none_or(|id| id.as_str() == ID))
-        .map(|left| left.why.reason())
+        .map(|left| left.why.reason().name())
         .collect();
     if found != wanted {
         return Some(format!("candidates {found:?}, not {wanted:?}: {:?}", findings.left_alone));

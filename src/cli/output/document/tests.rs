@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::*;
+use crate::discovery::SkipReason;
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::Intent;
 use crate::rotation::event::{OldPair, Opened};
@@ -65,7 +66,7 @@ fn the_document_is_what_programs_rely_on() {
             entry: "a/b/c".to_owned(),
             location: "whole value".to_owned(),
         }],
-        reason: "two-keys".to_owned(),
+        reason: SkipReason::TwoKeys,
         message: "m".to_owned(),
         due: true,
     };
@@ -106,7 +107,7 @@ fn the_document_is_what_programs_rely_on() {
       "updated_at": "2023-11-14T22:13:21Z"
     }
   ],
-  "left_alone": [
+  "skipped": [
     {
       "key_id": null,
       "places": [
