@@ -4,11 +4,12 @@
 //!
 //! | floor | modules | what lives there |
 //! |---|---|---|
-//! | 0 | [`rotation`], [`discovery`] | pure: the machine; finding and splicing keys |
-//! | 1 | [`journal`] | the write-ahead rule and its door |
-//! | 2 | [`ports`] | what the engine asks of IAM, STS, a store and a sink |
-//! | 3 | [`engine`], [`adapters`], [`sandbox`] | the loop; the real world; a look-alike of it |
-//! | 4 | [`cli`] | words, arguments, exit codes |
+//! | 0 | [`types`] | names, secrets, places, failures |
+//! | 1 | [`discovery`], [`rotation`] | pure: finding pairs and editing documents; the state machine of a rotation |
+//! | 2 | [`journal`] | the write-ahead rule, and the ports of storage and clock |
+//! | 3 | [`ports`] | what the engine asks of IAM, STS, a store and a sink |
+//! | 4 | [`engine`], [`adapters`], [`sandbox`] | the loop and the campaign; the real world; a look-alike of AWS |
+//! | 5 | [`cli`] | arguments, configuration, output, exit codes |
 //!
 //! Beside them [`planted`]: faults for the tests to find, absent from every release.
 

@@ -1,4 +1,4 @@
-//! FLOOR 3: the real world behind the ports. An adapter knows neither the engine nor another adapter; what several
+//! FLOOR 4: the real world behind the ports. An adapter knows neither the engine nor another adapter; what several
 //! need (private files, opening an SQLite file with care, asking a program) stands beside them.
 
 pub mod allowed;

@@ -1,4 +1,4 @@
-//! FLOOR 4: words, arguments, exit codes; joins the drive to the adapters. Decides nothing about a rotation.
+//! FLOOR 5: words, arguments, exit codes; joins the drive to the adapters. Decides nothing about a rotation.
 
 pub mod args;
 pub mod commands;

@@ -1,4 +1,4 @@
-//! FLOOR 0: which entries hold access keys, how ids pair with secrets, how a new pair is spliced in, and whether a
+//! FLOOR 1: which entries hold access keys, how ids pair with secrets, how a new pair is spliced in, and whether a
 //! value names an id. Pure: no async, no clock, no IO.
 //!
 //! Finding is not believing: [`discover`] offers candidates, and IAM's own list confirms each before anything

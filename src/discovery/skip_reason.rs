@@ -38,12 +38,12 @@ pub enum SkipReason {
     NotCovered,
     Inactive,
     NotDue,
-    #[serde(rename = "made-lately")]
+    #[serde(rename = "recently-rotated")]
     RecentlyRotated,
     UserInFlight,
     TwoKeys,
     SecondActiveKey,
-    #[serde(rename = "named-elsewhere")]
+    #[serde(rename = "referenced-elsewhere")]
     ReferencedElsewhere,
     UnreadableElsewhere,
     Unreadable,
@@ -51,7 +51,7 @@ pub enum SkipReason {
     NotWritable,
     AccessDenied,
     SinkUnavailable,
-    #[serde(rename = "sink-forsaken")]
+    #[serde(rename = "sink-removed")]
     SinkRemoved,
     PairNotProven,
     PairOfAnother,
@@ -182,9 +182,9 @@ mod tests {
         let in_journal = |reason: SkipReason| serde_json::to_value(reason).expect("text");
         for reason in SkipReason::ALL {
             let expected = match reason.name() {
-                "recently-rotated" => "made-lately",
-                "referenced-elsewhere" => "named-elsewhere",
-                "sink-removed" => "sink-forsaken",
+                "recently-rotated" => "recently-rotated",
+                "referenced-elsewhere" => "referenced-elsewhere",
+                "sink-removed" => "sink-removed",
                 same => same,
             };
             assert_eq!(in_journal(reason), expected);

@@ -56,7 +56,7 @@ pub enum SpliceError {
     },
     /// The old id stands in the entry once more, where it would stay.
     #[error("replace every copy of the key in {entry}: its id stands there once more, as in a comment")]
-    StillNamed {
+    StillReferenced {
         /// The entry.
         entry: EntryName,
     },
@@ -98,7 +98,7 @@ const MADE_UP_SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
 /// `places` are all places of one key in one store.
 ///
 /// # Errors
-/// As [`splice`]; [`SpliceError::StillNamed`] where an entry would go on naming the old id.
+/// As [`splice`]; [`SpliceError::StillReferenced`] where an entry would go on naming the old id.
 pub fn rehearse_splice<'v>(
     places: &[&Place],
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
@@ -107,7 +107,7 @@ pub fn rehearse_splice<'v>(
     let Some(first) = places.first() else { return Ok(()) };
     let Some(old_id) = read_pair(first, &value_of)?.id else { return Ok(()) };
     match values.into_iter().find(|(_, value)| names(value, &old_id)) {
-        Some((entry, _)) => Err(SpliceError::StillNamed { entry }),
+        Some((entry, _)) => Err(SpliceError::StillReferenced { entry }),
         None => Ok(()),
     }
 }

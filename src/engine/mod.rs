@@ -1,4 +1,4 @@
-//! FLOOR 3: the loop over one rotation ([`executor`]) and the campaign over many ([`campaign`]); the same for `run` and
+//! FLOOR 4: the loop over one rotation ([`executor`]) and the campaign over many ([`campaign`]); the same for `run` and
 //! `resume`, so that recovery is exercised every day.
 //!
 //! Knows the ports, never an adapter. Decides nothing about a rotation: that is `rotation::plan`'s.

@@ -1,4 +1,4 @@
-//! FLOOR 1: the journal. The write-ahead rule ([`write_ahead`]), its lines ([`campaign`]), the port to where they are
+//! FLOOR 2: the journal. The write-ahead rule ([`write_ahead`]), its lines ([`campaign`]), the port to where they are
 //! kept ([`store`]), the form they are kept in ([`line`]) and the clock port ([`clock`]).
 //!
 //! Knows the machine and nothing of IAM, stores or files.

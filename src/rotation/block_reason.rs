@@ -25,7 +25,8 @@ pub enum BlockReason {
         why: String,
     },
     /// A place holds neither the old pair nor the new one.
-    SomebodyWrote {
+    #[serde(rename = "somebody-wrote")]
+    ChangedElsewhere {
         /// The places.
         places: Vec<String>,
     },
@@ -42,7 +43,8 @@ pub enum BlockReason {
         places: Vec<String>,
     },
     /// Entries that are no places of this rotation still name the key that is to be removed.
-    StillNamed {
+    #[serde(rename = "still-named")]
+    StillReferenced {
         /// The key.
         key: AccessKeyId,
         /// The entries.
@@ -148,10 +150,10 @@ impl BlockReason {
         match self {
             Self::SpareKey { .. } => "spare-key",
             Self::UnclaimedKeys { .. } => "unclaimed-keys",
-            Self::SomebodyWrote { .. } => "somebody-wrote",
+            Self::ChangedElsewhere { .. } => "changed-elsewhere",
             Self::Reverted { .. } => "reverted",
             Self::OldKeyGone { .. } => "old-key-gone",
-            Self::StillNamed { .. } => "still-named",
+            Self::StillReferenced { .. } => "still-referenced",
             Self::Unreadable { .. } => "unreadable",
             Self::NewKeyNotActive { .. } => "new-key-not-active",
             Self::NewKeyGone { .. } => "new-key-gone",
@@ -174,7 +176,7 @@ impl BlockReason {
     #[must_use]
     pub const fn offers_abort(&self) -> bool {
         match self {
-            Self::SomebodyWrote { .. }
+            Self::ChangedElsewhere { .. }
             | Self::Reverted { .. }
             | Self::OldKeyGone { .. }
             | Self::NewKeyNotActive { .. }
@@ -189,7 +191,7 @@ impl BlockReason {
             Self::AccessDenied { denied, .. } => matches!(denied.operation, Operation::GetCallerIdentity),
             Self::SpareKey { .. }
             | Self::UnclaimedKeys { .. }
-            | Self::StillNamed { .. }
+            | Self::StillReferenced { .. }
             | Self::Unreadable { .. }
             | Self::StillInUse { .. }
             | Self::UserNotFound { .. }
@@ -234,7 +236,7 @@ impl BlockReason {
                  --delete-key for one that nobody uses, --keep-key for any other",
                 join(keys)
             ),
-            Self::SomebodyWrote { places } => format!(
+            Self::ChangedElsewhere { places } => format!(
                 "{} holds neither the old pair nor the new one: somebody else wrote it; put the old pair back, then \
                  abort, or the new one, then resume",
                 places.join(", ")
@@ -248,7 +250,7 @@ impl BlockReason {
                 "{} holds the old pair again, but IAM does not list {key} any more; put the new pair back, then resume",
                 places.join(", ")
             ),
-            Self::StillNamed { key, entries } => {
+            Self::StillReferenced { key, entries } => {
                 format!("{} still names {key}; change it, then resume", entries.join(", "))
             }
             Self::Unreadable { entries } => format!(
@@ -331,10 +333,10 @@ impl BlockReason {
             } => {
                 format!("rotator resolve {id} --delete-key {key}")
             }
-            Self::SomebodyWrote { .. }
+            Self::ChangedElsewhere { .. }
             | Self::Reverted { .. }
             | Self::OldKeyGone { .. }
-            | Self::StillNamed { .. }
+            | Self::StillReferenced { .. }
             | Self::Unreadable { .. }
             | Self::NewKeyNotActive { .. }
             | Self::StoredPairFails { .. }

@@ -1,4 +1,4 @@
-//! FLOOR 0: the machine. Pure: no async, no clock, no IO.
+//! FLOOR 1: the machine. Pure: no async, no clock, no IO.
 //!
 //! Start with [`state`] (where a rotation stands and what holds there), then [`apply`] (what may follow),
 //! [`decide`] (what to do next, and what a crash meant). No function elsewhere knows any of that.

@@ -1,4 +1,4 @@
-//! What was seen of the world since the last event: the ground that `plan` and `reconcile` decide on.
+//! What was seen of the world since the last event: the ground that `next_step` and `reconcile` decide on.
 //!
 //! Every look is fresh: the engine forgets all of it whenever an event is journaled.
 

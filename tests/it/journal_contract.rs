@@ -236,7 +236,8 @@ async fn campaigns_are_kept(subject: impl Subject) {
         places: vec![PlaceNote { store: "s".to_owned(), entry: "a/b/c'".to_owned(), location: "{\"x\"}".to_owned() }],
         reason: SkipReason::OwnerUnknown,
         message: "unknown
-key — ☂".to_owned(),
+key — ☂"
+            .to_owned(),
         due: true,
     };
     let notes = CampaignNotes { unopened: vec![key_id(4)], left_alone: vec![note], ..CampaignNotes::default() };

@@ -13,16 +13,17 @@ const MOST_FUNCTION_LINES: usize = 80;
 const LONG_FUNCTIONS: [(&str, &str); 1] = [("rotation/tests/preconditions.rs", "fn allows(")];
 
 /// Each floor's modules; imports go down only, or stay within the module.
-const FLOORS: [(&str, u8); 9] = [
-    ("rotation", 0),
-    ("discovery", 0),
+const FLOORS: [(&str, u8); 10] = [
+    ("types", 0),
+    ("rotation", 1),
+    ("discovery", 1),
     ("planted", 0),
-    ("journal", 1),
-    ("ports", 2),
-    ("engine", 3),
-    ("adapters", 3),
-    ("sandbox", 3),
-    ("cli", 4),
+    ("journal", 2),
+    ("ports", 3),
+    ("engine", 4),
+    ("adapters", 4),
+    ("sandbox", 4),
+    ("cli", 5),
 ];
 
 struct Source {
@@ -92,8 +93,7 @@ fn imports_go_down_only() {
                     continue;
                 };
                 seen += 1;
-                // The two pure modules know each other's words.
-                if other != module && (below > own || (below == own && own > 0)) {
+                if other != module && below >= own {
                     broken.push(format!("src/{} (floor {own}) imports crate::{other} (floor {below})", source.name));
                 }
             }

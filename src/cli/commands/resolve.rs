@@ -115,10 +115,10 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
                 keys.extend(denied.key.clone());
             }
         }
-        BlockReason::SomebodyWrote { .. }
+        BlockReason::ChangedElsewhere { .. }
         | BlockReason::Reverted { .. }
         | BlockReason::OldKeyGone { .. }
-        | BlockReason::StillNamed { .. }
+        | BlockReason::StillReferenced { .. }
         | BlockReason::Unreadable { .. }
         | BlockReason::NewKeyNotActive { .. }
         | BlockReason::NewKeyGone { .. }

@@ -102,7 +102,7 @@ fn rehearse_entry(keys: &mut [Rehearsed<'_>], entry: &EntryName, text: &str, of_
         match (spliced, some) {
             (Ok(value), _) => {
                 for number in still_named(keys, &mut document, &value, some) {
-                    keys[number].fails((true, false, false), SpliceError::StillNamed { entry: entry.clone() });
+                    keys[number].fails((true, false, false), SpliceError::StillReferenced { entry: entry.clone() });
                 }
             }
             (Err(error), [(number, of_key)]) => {

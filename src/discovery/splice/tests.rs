@@ -133,7 +133,7 @@ fn entries_with_secrets_come_first_and_those_with_ids_last() {
     let expected = [("B_SECRET", NEW_SECRET), ("C_doc", &document), ("A_ID", NEW_ID)];
     assert_eq!(values, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(rehearse_splice(&[&two, &x, &y], store.of()), Ok(()));
-    assert_eq!(rehearse_splice(&[&x], store.of()), Err(SpliceError::StillNamed { entry: entry("C_doc") }));
+    assert_eq!(rehearse_splice(&[&x], store.of()), Err(SpliceError::StillReferenced { entry: entry("C_doc") }));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_copy_of_the_id_that_would_stay_is_found_before_any_create() {
         let store = Store::new(&[("doc", document.as_bytes())]);
         let place = in_document(variable(None, "A"), variable(None, "B"));
         let error = rehearse_splice(&[&place], store.of()).expect_err("the id stays");
-        assert_eq!(error, SpliceError::StillNamed { entry: entry("doc") });
+        assert_eq!(error, SpliceError::StillReferenced { entry: entry("doc") });
     }
 }
 

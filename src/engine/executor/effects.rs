@@ -14,7 +14,7 @@ use crate::engine::sinks::{secret_for, sink_of, way_out};
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
-use crate::rotation::decide::{Step, plan};
+use crate::rotation::decide::{Step, next_step};
 use crate::rotation::denied::Denied;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::observed::InMemoryFacts;
@@ -161,7 +161,7 @@ impl Executor<'_> {
         let (keys, span) = self.list_keys(rotation, Priority::Removal).await?;
         self.hand.keys_seen_at = span.ended;
         (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
-        match plan(rotation, self.hand.shown(session, rotation), &self.known, session.aws_now()) {
+        match next_step(rotation, self.hand.shown(session, rotation), &self.known, session.aws_now()) {
             Step::Execute(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
             Step::Execute(_)
             | Step::Observe(_)
@@ -335,7 +335,7 @@ impl Executor<'_> {
             if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
                 return self.denied(journal, denied).await;
             }
-            // `plan` counts these itself: the second one gives the new pair up, where that is possible.
+            // `next_step` counts these itself: the second one gives the new pair up, where that is possible.
             if self.counts(journal.rotation(), &denied).await {
                 self.hand.store_denied = Some(denied);
             }
@@ -344,7 +344,7 @@ impl Executor<'_> {
         let throttled = kind == Some(RefusalKind::Throttled);
         let hopeless = matches!(kind, Some(RefusalKind::Denied | RefusalKind::Credentials));
         if hopeless && !self.has_a_key_in_hand(journal.rotation()) {
-            // Asking again would change nothing. (With a key in hand, `plan` discards it.)
+            // Asking again would change nothing. (With a key in hand, `next_step` discards it.)
             self.failures = MOST_TRIES;
         }
         let advance = self.later(journal, why).await?;

@@ -205,7 +205,7 @@ pub(super) async fn write(
         return Ok(session.aws_now());
     }
     if kind == WriteKind::StoreNew && overtaken(rotation, &readings, &replaced, &sent) {
-        // The write is done, and what stands there now is another writer's: not to be written again. `plan` says so.
+        // The write is done, and what stands there now is another writer's: not to be written again. `next_step` says so.
         return Ok(session.aws_now());
     }
     Err(Failure::Unknown("the store accepted the write, but it does not read back".to_owned()))

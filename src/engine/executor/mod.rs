@@ -1,4 +1,4 @@
-//! The loop over one rotation: ask `plan`, do what it says, ask again.
+//! The loop over one rotation: ask `next_step`, do what it says, ask again.
 //!
 //! The same loop drives a rotation that was just opened and one that a crash left in doubt.
 
@@ -29,7 +29,7 @@ use crate::engine::session::{Mismatch, Session};
 use crate::engine::session_check::CheckError;
 use crate::engine::shutdown::Stop;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
-use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::effect::Intent;
 use crate::rotation::event::Event;
@@ -204,7 +204,7 @@ impl Executor<'_> {
                 }
             }
         }
-        let step = plan(journal.rotation(), hand, &self.known, session.aws_now());
+        let step = next_step(journal.rotation(), hand, &self.known, session.aws_now());
         tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
         match step {
             Step::Idle => Ok(Advance::stop(journal, StopReason::AtRest)),

@@ -16,7 +16,7 @@ use crate::engine::observe::prove::prove_once;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
-use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
 use crate::rotation::observed::Proof;
 use crate::rotation::policy::Timestamp;
@@ -79,7 +79,7 @@ impl Executor<'_> {
                 }
             }
             let hand = self.hand.shown(session, &rotation);
-            let again = match plan(&rotation, hand, &self.known, session.aws_now()) {
+            let again = match next_step(&rotation, hand, &self.known, session.aws_now()) {
                 Step::Execute(again) if is_same(&again, &intent) => again,
                 // What was read decides otherwise.
                 Step::Execute(_)

@@ -154,7 +154,7 @@ fn add_places(
     }
 }
 
-/// Which effects may be intended from which phase. What a destructive one must have proved first is `plan`'s to know;
+/// Which effects may be intended from which phase. What a destructive one must have proved first is `next_step`'s to know;
 /// what may never be, whatever was proved, is here.
 fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
     match (phase, intent) {
@@ -348,7 +348,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<State> {
             }
             Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
         },
-        // It is not ours after all: whoever uses it keeps it, and `plan` names it to a person.
+        // It is not ours after all: whoever uses it keeps it, and `next_step` names it to a person.
         (Intent::ReactivateNew { .. }, Outcome::NewReactivated) => settled(Phase::Opened),
         (Intent::DiscardNew { then, .. }, Outcome::NewDiscarded { then: done }) if then == done => match then {
             AfterDiscard::CreateAgain => settled(Phase::Opened),

@@ -1,7 +1,9 @@
 //! `created-new`, the key acknowledged: prove it and store it, roll forward what a crash cut in half, or discard it.
 
-use super::preconditions::{added_to_stored, behind_the_fence, holds_new, keys_of, places_of, unnamed};
-use super::{Query, Step, block};
+use super::preconditions::{
+    added_to_stored, holds_new, require_fence_passed, require_keys, require_readable_places, require_unreferenced,
+};
+use super::{Query, Requires, Step, block};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, MOST_DENIED_WRITES};
 use crate::rotation::effect::{AfterDiscard, Intent};
@@ -16,8 +18,8 @@ pub(super) fn next(
     hand: InMemoryFacts,
     known: &Observed,
     now: Timestamp,
-) -> Result<Step, Step> {
-    let places = places_of(known)?;
+) -> Requires<Step> {
+    let places = require_readable_places(known)?;
     let unwritten = !holds_new(places);
     let refused = rotation.refused_writes >= MOST_REFUSED_WRITES || writes_are_denied(rotation).is_some();
     added_to_stored(rotation, places, refused)?;
@@ -48,7 +50,7 @@ pub(super) fn next(
         }
         if places.any(PlaceContent::Foreign) || lost {
             let which = [places.which(PlaceContent::Foreign), places.which(PlaceContent::IdOnly)].concat();
-            return Ok(block(BlockReason::SomebodyWrote { places: which }));
+            return Ok(block(BlockReason::ChangedElsewhere { places: which }));
         }
         if made.discard_may_land {
             return Ok(block(BlockReason::NewKeyDiscarded { key: made.key.clone() }));
@@ -60,7 +62,7 @@ pub(super) fn next(
         // Without the old values the only way out of a half-written store is forward, also for an abort.
     }
     if made.old_may_land {
-        behind_the_fence(made, now)?;
+        require_fence_passed(made, now)?;
     }
     match known.new_pair.as_ref().ok_or(Step::Observe(Query::NewPair))? {
         Proof::Passed => Ok(Step::Execute(Intent::StoreNew)),
@@ -120,8 +122,8 @@ fn writes_are_denied(rotation: &Rotation) -> Option<Denied> {
     })
 }
 
-fn old_key_works(rotation: &Rotation, known: &Observed) -> Result<bool, Step> {
-    let old = keys_of(rotation, known)?.find(&rotation.opened.old_key);
+fn old_key_works(rotation: &Rotation, known: &Observed) -> Requires<bool> {
+    let old = require_keys(rotation, known)?.find(&rotation.opened.old_key);
     Ok(old.is_some_and(|old| old.status == KeyStatus::Active))
 }
 
@@ -134,13 +136,13 @@ fn discard(
     why: String,
     known: &Observed,
     now: Timestamp,
-) -> Result<Step, Step> {
+) -> Requires<Step> {
     // A process that holds the secret, and heard the end of every write, has nothing to fence off.
     if made.write_may_land || !hand.new_secret {
-        behind_the_fence(made, now)?;
+        require_fence_passed(made, now)?;
     }
-    let keys = keys_of(rotation, known)?;
-    unnamed(known, &made.key)?;
+    let keys = require_keys(rotation, known)?;
+    require_unreferenced(known, &made.key)?;
     if keys.find(&made.key).is_none() && rotation.may_not_delete(&made.key) && !made.write_may_land {
         return Ok(Step::Record(Event::Disowned { key: made.key.clone() }));
     }

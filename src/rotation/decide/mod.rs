@@ -65,6 +65,9 @@ pub enum Step {
     Idle,
 }
 
+/// What a precondition yields: `Err` is the step that has to come first.
+type Requires<T> = Result<T, Step>;
+
 pub(super) fn block(reason: BlockReason) -> Step {
     Step::Record(Event::Blocked(reason))
 }
@@ -75,7 +78,7 @@ fn end(ending: Ending, why: impl Into<String>) -> Step {
 
 /// The next step of a rotation.
 #[must_use]
-pub fn plan(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Step {
+pub fn next_step(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Step {
     match &rotation.standing {
         State::Closed { .. } => Step::Idle,
         State::Settled { phase } => settled(rotation, phase, hand, known, now),

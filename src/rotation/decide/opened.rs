@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::preconditions::{delete_named, keys_of, places_of, unnamed};
-use super::{Step, block, end};
+use super::preconditions::{delete_named, require_keys, require_readable_places, require_unreferenced};
+use super::{Requires, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, ONE_KEY_IN};
@@ -14,7 +14,7 @@ use crate::rotation::policy::{MOST_CREATES, SpareKey, Timestamp};
 use crate::rotation::state::{Probe, Rotation};
 use crate::types::place::Place;
 
-pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Result<Step, Step> {
+pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Requires<Step> {
     if rotation.abort_asked {
         return Ok(end(Ending::Aborted, "a person asked for it; the old key is as it was"));
     }
@@ -22,7 +22,7 @@ pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, n
     if rotation.creates >= MOST_CREATES {
         return Ok(block(BlockReason::TooManyCreates));
     }
-    let keys = keys_of(rotation, known)?;
+    let keys = require_keys(rotation, known)?;
     let old = &rotation.opened.old_key;
     let Some(old_seen) = keys.find(old) else {
         return Ok(end(Ending::Gone, format!("IAM does not list {old} for {} any more", rotation.opened.user)));
@@ -33,7 +33,7 @@ pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, n
         return Ok(end(Ending::Aborted, why));
     }
     make_room(rotation, keys, known)?;
-    let places = places_of(known)?;
+    let places = require_readable_places(known)?;
     if !places.all(PlaceContent::Old) {
         let which = places.which_not(PlaceContent::Old).join(", ");
         return Ok(end(Ending::Aborted, format!("{which} does not hold the old pair any more")));
@@ -51,7 +51,7 @@ pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, n
 
 /// The last new key was given up because a right or a lock was missing. Whether a store takes a write is seen by rewriting
 /// what it holds; whatever else shows nothing, or has deceived once, is tried with a new key, of which one a day is made.
-fn is_worth_a_key(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(), Step> {
+fn is_worth_a_key(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Requires<()> {
     // Entries are written one after the other: where some take a rewrite and others do not, it is not made in each run.
     let entries: BTreeSet<_> = rotation.opened.places.iter().flat_map(Place::entries).collect();
     let cut = matches!(rotation.probe, Some(Probe::Lost)) && entries.len() > 1;
@@ -62,13 +62,13 @@ fn is_worth_a_key(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Resu
     if shows { Err(Step::Execute(Intent::FenceStore)) } else { Ok(()) }
 }
 
-fn once_a_day(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Result<(), Step> {
+fn once_a_day(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Requires<()> {
     let due = rotation.created_last.is_none_or(|last| keys.at >= last.plus(ONE_KEY_IN));
     if due { Ok(()) } else { Err(block(rotation.blocked_for_a_day(denied.clone()))) }
 }
 
 /// A rewrite whose end nobody heard must not undo what is stored next.
-fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
+fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Requires<()> {
     match rotation.probe {
         Some(Probe::Lost) => Err(Step::Execute(Intent::FenceStore)),
         Some(Probe::Fenced(until)) if now < until => {
@@ -79,7 +79,7 @@ fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
 }
 
 /// A user has room for two keys: what to do about one that is in the way.
-fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Observed) -> Result<(), Step> {
+fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Observed) -> Requires<()> {
     let others = keys.keys.iter().flatten().filter(|key| key.id != rotation.opened.old_key);
     let Some(other) = others.min_by_key(|key| (rotation.kept.contains(&key.id), key.id.clone())) else {
         return Ok(());
@@ -107,7 +107,7 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Observed) -> Result<(
     // A late request of rotator's own may have deactivated it, and a program of its owner may still need it.
     let by_us = inactive && rotation.may_turn_inactive.contains(&other.id);
     if rotation.opened.policy.spare_key == SpareKey::DeleteInactive && inactive && !kept && !by_us {
-        unnamed(known, &other.id)?;
+        require_unreferenced(known, &other.id)?;
         return Err(Step::Execute(Intent::DeleteNamed { key: other.id.clone() }));
     }
     let mut described = format!("{}, created {}", other.status.name(), other.created);

@@ -1,8 +1,10 @@
 //! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `unclaimed_after`, fence,
 //! look once more, discard it. Whatever speaks against it being ours gives it back.
 
-use super::preconditions::{behind_the_fence, keys_of, last_used, places_of, scan_for, unnamed};
-use super::{Step, block};
+use super::preconditions::{
+    require_fence_passed, require_keys, require_last_used, require_readable_places, require_scan, require_unreferenced,
+};
+use super::{Requires, Step, block};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::{AfterDiscard, Intent};
@@ -11,13 +13,13 @@ use crate::rotation::observed::{KeyStatus, Observed};
 use crate::rotation::policy::Timestamp;
 use crate::rotation::state::{NewKeyState, Rotation};
 
-pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, now: Timestamp) -> Result<Step, Step> {
+pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, now: Timestamp) -> Requires<Step> {
     let key = &made.key;
     if planted::is(Planted::ReapByDifference) {
         let (then, why) = (AfterDiscard::CreateAgain, "it was not there before".to_owned());
         return Ok(Step::Execute(Intent::DiscardNew { key: key.clone(), then, why }));
     }
-    let keys = keys_of(rotation, known)?;
+    let keys = require_keys(rotation, known)?;
     let Some(seen) = keys.find(key) else { return Ok(disown(made)) };
     if rotation.kept.contains(key) {
         return Ok(give_back(made));
@@ -31,14 +33,14 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
     let due = if stale { policy.settled_after(deactivated) } else { policy.unclaimed_since(deactivated) };
     if keys.at < due {
         // A use that shows up meanwhile is told at once: what needs the key has stood still since.
-        if !rotation.named.contains(key) && last_used(known, key)?.is_some() {
+        if !rotation.named.contains(key) && require_last_used(known, key)?.is_some() {
             return Ok(give_back(made));
         }
         let why = format!("{key} is inactive and is looked at once more before it is deleted");
         return Ok(Step::Wait { until: due, why });
     }
-    places_of(known)?;
-    behind_the_fence(made, now)?;
+    require_readable_places(known)?;
+    require_fence_passed(made, now)?;
     nobody_has_it(rotation, made, known)?;
     if seen.status == KeyStatus::Active && !rotation.named.contains(key) {
         let why = "it bore the marks of ours and was deactivated, and somebody made it active again".to_owned();
@@ -51,16 +53,16 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
 
 /// Our own key was never used and stands nowhere: its secret is lost. A person's word settles the first, not the
 /// second.
-fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Result<(), Step> {
+fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Requires<()> {
     let key = &made.key;
     if !rotation.named.contains(key) {
         let asked = made.deactivated.is_some() && planted::is(Planted::StaleEvidence);
-        let used = if asked { None } else { last_used(known, key)? };
-        if used.is_some() || !scan_for(known, key)?.naming(key).is_empty() {
+        let used = if asked { None } else { require_last_used(known, key)? };
+        if used.is_some() || !require_scan(known, key)?.naming(key).is_empty() {
             return Err(give_back(made));
         }
     }
-    unnamed(known, key)
+    require_unreferenced(known, key)
 }
 
 fn give_back(made: &NewKeyState) -> Step {

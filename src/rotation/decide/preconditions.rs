@@ -1,6 +1,6 @@
 //! The ground that decisions stand on. Each function gives what is known, or as `Err` the step that leads to it.
 
-use super::{Query, Step, block, end};
+use super::{Query, Requires, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::Intent;
@@ -26,7 +26,7 @@ const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";
 ///
 /// A list that was answered and lacks them is believed where that question has no answer; that there is no such user is
 /// not: it proves nothing about the keys.
-pub(in crate::rotation) fn list_of<'a>(rotation: &Rotation, known: &'a Observed) -> Result<&'a KeysSeen, Step> {
+pub(in crate::rotation) fn require_key_list<'a>(rotation: &Rotation, known: &'a Observed) -> Requires<&'a KeysSeen> {
     let keys = known.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
     if lists_our_own(rotation, keys) || planted::is(Planted::RenameNotFollowed) {
         return Ok(keys);
@@ -44,7 +44,7 @@ pub(in crate::rotation) fn list_of<'a>(rotation: &Rotation, known: &'a Observed)
         }
     }
     let Some(why) = unclear.filter(|_| keys.keys.is_none() && !rotation.user_given_up) else { return Ok(keys) };
-    twice(rotation, keys.at, NOT_FOUND)?;
+    require_confirmed(rotation, keys.at, NOT_FOUND)?;
     Err(block(rotation.user_not_found(why)))
 }
 
@@ -55,10 +55,10 @@ pub(in crate::rotation) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -
 
 /// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
 /// two equal looks, `settle` apart. With the user, all its keys are gone.
-pub(super) fn keys_of<'a>(rotation: &Rotation, known: &'a Observed) -> Result<&'a KeysSeen, Step> {
-    let keys = list_of(rotation, known)?;
-    match (amiss(rotation, keys), &rotation.first_look) {
-        (Some(seen), _) => twice(rotation, keys.at, &seen)?,
+pub(super) fn require_keys<'a>(rotation: &Rotation, known: &'a Observed) -> Requires<&'a KeysSeen> {
+    let keys = require_key_list(rotation, known)?;
+    match (contradiction(rotation, keys), &rotation.first_look) {
+        (Some(seen), _) => require_confirmed(rotation, keys.at, &seen)?,
         (None, Some(first)) if first.seen != AS_EXPECTED => {
             return Err(Step::Record(Event::LookedOnce { at: keys.at, seen: AS_EXPECTED.to_owned() }));
         }
@@ -79,56 +79,56 @@ fn no_user(rotation: &Rotation) -> String {
 }
 
 /// What in this list contradicts what the phase says. Equal texts are equal looks.
-fn amiss(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
+fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
     let Some(listed) = &keys.keys else { return Some("no such user".to_owned()) };
     let status = |key: &AccessKeyId| keys.find(key).map(|seen| seen.status);
     let old = status(&rotation.opened.old_key);
-    let mut amiss = Vec::new();
+    let mut found = Vec::new();
     match rotation.standing.phase()? {
         Phase::Opened => {
             if old.is_none() {
-                amiss.push("old key not listed".to_owned());
+                found.push("old key not listed".to_owned());
             }
             // What was deleted a moment ago may still be listed: it is in nobody's way.
             let others = listed.iter().filter(|key| rotation.attempts > 0 && key.id != rotation.opened.old_key);
-            amiss.extend(others.map(|key| format!("{} listed", key.id)));
+            found.extend(others.map(|key| format!("{} listed", key.id)));
         }
         Phase::CreatedNew { made } => match (&made.claim, status(&made.key)) {
-            (Provenance::Inferred, None) => amiss.push("new key not listed".to_owned()),
+            (Provenance::Inferred, None) => found.push("new key not listed".to_owned()),
             (Provenance::Inferred, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
-                amiss.push("new key active".to_owned());
+                found.push("new key active".to_owned());
             }
             (Provenance::Acknowledged { .. }, None) if rotation.may_not_delete(&made.key) => {
-                amiss.push("new key not listed".to_owned());
+                found.push("new key not listed".to_owned());
             }
             // Deleting an acknowledged key needs no more than its id.
             (Provenance::Inferred | Provenance::Acknowledged { .. }, _) => {}
         },
         phase @ (Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. }) => {
             if status(&made.key).is_none() {
-                amiss.push("new key not listed".to_owned());
+                found.push("new key not listed".to_owned());
             }
             if old.is_none() {
-                amiss.push("old key not listed".to_owned());
+                found.push("old key not listed".to_owned());
             }
             // An abort lets the new key go: the old one has to be there for good.
             if rotation.old_delete_may_land && rotation.abort_asked && old.is_some() {
-                amiss.push("old key listed, a delete of it was lost".to_owned());
+                found.push("old key listed, a delete of it was lost".to_owned());
             }
             let inactive_before = matches!(phase, Phase::DeactivatedOld { .. }) || rotation.seen_inactive;
             if old == Some(KeyStatus::Active) && inactive_before {
-                amiss.push("old key active".to_owned());
+                found.push("old key active".to_owned());
             }
             if old == Some(KeyStatus::Inactive) && rotation.deactivation_may_land {
-                amiss.push(OLD_INACTIVE.to_owned());
+                found.push(OLD_INACTIVE.to_owned());
             }
         }
     }
-    (!amiss.is_empty()).then(|| amiss.join(", "))
+    (!found.is_empty()).then(|| found.join(", "))
 }
 
 /// Passes at the second of two equal looks `settle` apart, the first of them journaled.
-pub(in crate::rotation) fn twice(rotation: &Rotation, at: Timestamp, seen: &str) -> Result<(), Step> {
+pub(in crate::rotation) fn require_confirmed(rotation: &Rotation, at: Timestamp, seen: &str) -> Requires<()> {
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
             let due = rotation.opened.policy.settled_after(first.at);
@@ -143,7 +143,7 @@ pub(in crate::rotation) fn twice(rotation: &Rotation, at: Timestamp, seen: &str)
 }
 
 /// The places. A store that cannot be read means: touch nothing.
-pub(in crate::rotation) fn places_of(known: &Observed) -> Result<&PlacesSeen, Step> {
+pub(in crate::rotation) fn require_readable_places(known: &Observed) -> Requires<&PlacesSeen> {
     let places = known.places.as_ref().ok_or(Step::Observe(Query::Places))?;
     if places.any(PlaceContent::Unreadable) {
         let why = format!("{} cannot be read now", places.which(PlaceContent::Unreadable).join(", "));
@@ -158,7 +158,7 @@ pub(in crate::rotation) fn holds_new(places: &PlacesSeen) -> bool {
 }
 
 /// A fresh scan for the key.
-pub(in crate::rotation) fn scan_for<'a>(known: &'a Observed, key: &AccessKeyId) -> Result<&'a ScanSeen, Step> {
+pub(in crate::rotation) fn require_scan<'a>(known: &'a Observed, key: &AccessKeyId) -> Requires<&'a ScanSeen> {
     known
         .scan
         .as_ref()
@@ -167,11 +167,11 @@ pub(in crate::rotation) fn scan_for<'a>(known: &'a Observed, key: &AccessKeyId) 
 }
 
 /// P3: a fresh scan in which no entry names the key, nor may.
-pub(super) fn unnamed(known: &Observed, key: &AccessKeyId) -> Result<(), Step> {
+pub(super) fn require_unreferenced(known: &Observed, key: &AccessKeyId) -> Requires<()> {
     if planted::is(Planted::NoScan) || planted::is(Planted::OnePlaceIsEnough) {
         return Ok(());
     }
-    let scan = scan_for(known, key)?;
+    let scan = require_scan(known, key)?;
     if !scan.unreadable.is_empty() {
         return Err(block(BlockReason::Unreadable { entries: scan.unreadable.clone() }));
     }
@@ -179,16 +179,16 @@ pub(super) fn unnamed(known: &Observed, key: &AccessKeyId) -> Result<(), Step> {
     if entries.is_empty() {
         return Ok(());
     }
-    Err(block(BlockReason::StillNamed { key: key.clone(), entries: entries.to_vec() }))
+    Err(block(BlockReason::StillReferenced { key: key.clone(), entries: entries.to_vec() }))
 }
 
 /// Copies of the old pair that turned up late get the new pair like the other places, and then the scan is repeated. A copy
 /// of a key that is not active works for no reader, and says nothing of what its reader needs.
-pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Observed) -> Result<(), Step> {
+pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Observed) -> Requires<()> {
     let is_new =
         |copy: &&LateCopy| !rotation.left_out.contains(&copy.place) && !rotation.opened.places.contains(&copy.place);
     let copies: Vec<&LateCopy> = known.copies.iter().filter(is_new).collect();
-    let scanned = scan_for(known, &rotation.opened.old_key)?;
+    let scanned = require_scan(known, &rotation.opened.old_key)?;
     if copies.is_empty() || !scanned.unreadable.is_empty() || planted::is(Planted::LateCopyLeft) {
         return Ok(());
     }
@@ -205,7 +205,7 @@ pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Observed)
 
 /// While late copies wait for the new pair, the other places hold it already: what does not any more is an operator's, and is
 /// not overwritten. A late copy that somebody else has changed, or that does not take the new pair, is no place.
-pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused: bool) -> Result<(), Step> {
+pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused: bool) -> Requires<()> {
     if rotation.added.is_empty() {
         return Ok(());
     }
@@ -234,18 +234,21 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
         };
     }
     if !written.is_empty() {
-        return Err(block(BlockReason::SomebodyWrote { places: written }));
+        return Err(block(BlockReason::ChangedElsewhere { places: written }));
     }
     if reverted.is_empty() { Ok(()) } else { Err(block(BlockReason::Reverted { places: reverted })) }
 }
 
 /// The key's last use; `None`: it was never used.
-pub(in crate::rotation) fn last_used<'a>(known: &'a Observed, key: &AccessKeyId) -> Result<Option<&'a KeyUse>, Step> {
+pub(in crate::rotation) fn require_last_used<'a>(
+    known: &'a Observed,
+    key: &AccessKeyId,
+) -> Requires<Option<&'a KeyUse>> {
     known.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Observe(Query::LastUsed(key.clone())))
 }
 
 /// The fence: from its moment on, no write of the new pair from before can land.
-pub(super) fn behind_the_fence(made: &NewKeyState, now: Timestamp) -> Result<(), Step> {
+pub(super) fn require_fence_passed(made: &NewKeyState, now: Timestamp) -> Requires<()> {
     match made.fenced {
         _ if planted::is(Planted::NoFence) => Ok(()),
         None => Err(Step::Execute(Intent::FenceStore)),
@@ -258,11 +261,11 @@ pub(super) fn behind_the_fence(made: &NewKeyState, now: Timestamp) -> Result<(),
 
 /// A key that a person named is deleted once no entry names it; one after the other. The old key and ours have their
 /// own paths.
-pub(super) fn delete_named(rotation: &Rotation, known: &Observed) -> Result<(), Step> {
+pub(super) fn delete_named(rotation: &Rotation, known: &Observed) -> Requires<()> {
     let Some(key) = rotation.named.iter().find(|key| rotation.is_strangers(key)) else { return Ok(()) };
-    if list_of(rotation, known)?.keys.is_none() {
-        keys_of(rotation, known)?;
+    if require_key_list(rotation, known)?.keys.is_none() {
+        require_keys(rotation, known)?;
     }
-    unnamed(known, key)?;
+    require_unreferenced(known, key)?;
     Err(Step::Execute(Intent::DeleteNamed { key: key.clone() }))
 }

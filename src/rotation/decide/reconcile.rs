@@ -13,8 +13,11 @@
 
 use std::collections::BTreeSet;
 
-use super::preconditions::{holds_new, last_used, list_of, lists_our_own, places_of, scan_for, twice};
-use super::{Step, block};
+use super::preconditions::{
+    holds_new, lists_our_own, require_confirmed, require_key_list, require_last_used, require_readable_places,
+    require_scan,
+};
+use super::{Requires, Step, block};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::effect::Intent;
@@ -48,8 +51,8 @@ pub(super) fn reconcile(
             create_new(rotation, listed, *asked_at, *give_up_at, known)
         }
         Intent::StoreNew => put_back(rotation, known).and_then(|()| write(phase, hand, known, now)),
-        // Whether the old pair stands again, or half of it: `plan` looks at the places and goes on from there.
-        Intent::RestoreOld => places_of(known).map(|_| not_done()),
+        // Whether the old pair stands again, or half of it: `next_step` looks at the places and goes on from there.
+        Intent::RestoreOld => require_readable_places(known).map(|_| not_done()),
         // A fence may be put up as often as one likes.
         Intent::FenceStore => Ok(not_done()),
         // Nothing shows what a sink holds. The same pair may be written to it as often as one likes; what that waits for
@@ -76,8 +79,8 @@ fn create_new(
     asked_at: Timestamp,
     give_up_at: Timestamp,
     known: &Observed,
-) -> Result<Step, Step> {
-    let keys = list_of(rotation, known)?;
+) -> Requires<Step> {
+    let keys = require_key_list(rotation, known)?;
     let accounted = |id: &AccessKeyId| listed.contains(id) || rotation.kept.contains(id) || rotation.named.contains(id);
     let unknown: Vec<_> = keys.keys.iter().flatten().filter(|key| !accounted(&key.id)).collect();
     let seen = match &keys.keys {
@@ -113,10 +116,10 @@ fn create_new(
     if !in_window(key.created, asked_at, give_up_at) {
         return unclaimed("it was not created while the call was under way");
     }
-    if last_used(known, &key.id)?.is_some() {
+    if require_last_used(known, &key.id)?.is_some() {
         return unclaimed("it has been used, and ours was not");
     }
-    let scan = scan_for(known, &key.id)?;
+    let scan = require_scan(known, &key.id)?;
     if !scan.naming(&key.id).is_empty() {
         return unclaimed(&format!("{} names it, and ours was not stored", scan.naming(&key.id).join(", ")));
     }
@@ -131,8 +134,8 @@ fn create_new(
 
 /// Story: killed after the write and before it was read back, and somebody put the old pair back meanwhile. That is another
 /// writer's value, and is not overwritten.
-fn put_back(rotation: &Rotation, known: &Observed) -> Result<(), Step> {
-    let places = places_of(known)?;
+fn put_back(rotation: &Rotation, known: &Observed) -> Requires<()> {
+    let places = require_readable_places(known)?;
     if known.put_back.is_empty() || planted::is(Planted::PutBackOverwritten) {
         return Ok(());
     }
@@ -147,15 +150,15 @@ fn put_back(rotation: &Rotation, known: &Observed) -> Result<(), Step> {
 }
 
 /// Story: killed while the places were written. A store that cannot be read leaves it in doubt.
-fn write(phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Result<Step, Step> {
-    let places = places_of(known)?;
+fn write(phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Requires<Step> {
+    let places = require_readable_places(known)?;
     if places.all(PlaceContent::New) && phase.made().is_some() {
         return Ok(done(Outcome::Stored { at: now }));
     }
-    // Some hold it: the secret is in hand again, and `plan` rolls forward. None: `plan` fences and discards.
+    // Some hold it: the secret is in hand again, and `next_step` rolls forward. None: `next_step` fences and discards.
     let can_restore = hand.new_secret && hand.old_values;
     if places.any(PlaceContent::Foreign) && holds_new(places) && !can_restore {
-        return Ok(block(BlockReason::SomebodyWrote { places: places.which(PlaceContent::Foreign) }));
+        return Ok(block(BlockReason::ChangedElsewhere { places: places.which(PlaceContent::Foreign) }));
     }
     Ok(not_done())
 }
@@ -163,26 +166,26 @@ fn write(phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -
 /// Story: the reply to a deactivation was lost. What agrees with us is believed at once; what contradicts us only when it
 /// is seen twice, `settle` apart: then the rotation is back in its phase, where another deactivation needs all of its
 /// ground afresh. `Err(at)` inside: it happened, seen at that moment.
-fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Observed) -> Result<Result<Step, Timestamp>, Step> {
-    let keys = list_of(rotation, known)?;
+fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Observed) -> Requires<Result<Step, Timestamp>> {
+    let keys = require_key_list(rotation, known)?;
     let seen = match keys.find(key).map(|key| key.status) {
         Some(KeyStatus::Inactive | KeyStatus::Expired) => return Ok(Err(keys.at)),
         Some(status @ (KeyStatus::Active | KeyStatus::Other)) => status.name(),
         None => "not listed",
     };
-    twice(rotation, keys.at, seen)?;
+    require_confirmed(rotation, keys.at, seen)?;
     Ok(Ok(not_done()))
 }
 
-/// Story: the reply to a delete was lost. Listed: not done, and `plan` proves its ground afresh. Not listed: done; but
+/// Story: the reply to a delete was lost. Listed: not done, and `next_step` proves its ground afresh. Not listed: done; but
 /// that the old key is deleted ends the rotation for good, so there the key itself has to be known to be gone. Where that
-/// is not known, `plan` misses the new key in the same list.
-fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Observed) -> Result<Step, Step> {
-    let keys = list_of(rotation, known)?;
+/// is not known, `next_step` misses the new key in the same list.
+fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Observed) -> Requires<Step> {
+    let keys = require_key_list(rotation, known)?;
     if keys.find(key).is_some() {
         return Ok(not_done());
     }
-    twice(rotation, keys.at, "not listed")?;
+    require_confirmed(rotation, keys.at, "not listed")?;
     let is_gone = lists_our_own(rotation, keys) || known.owners.get(key) == Some(&KeyOwner::NoSuchKey);
     let ends_well = outcome == Outcome::OldDeleted;
     Ok(if is_gone || !ends_well { done(outcome) } else { not_done() })

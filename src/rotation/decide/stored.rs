@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::preconditions::{behind_the_fence, delete_named, keys_of, last_used, late_copies, places_of, unnamed};
-use super::{Query, Step, block, end};
+use super::preconditions::{
+    delete_named, late_copies, require_fence_passed, require_keys, require_last_used, require_readable_places,
+    require_unreferenced,
+};
+use super::{Query, Requires, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
@@ -24,7 +27,7 @@ pub(super) fn next(
     hand: InMemoryFacts,
     known: &Observed,
     now: Timestamp,
-) -> Result<Step, Step> {
+) -> Requires<Step> {
     let policy = &rotation.opened.policy;
     let old = &rotation.opened.old_key;
     delete_named(rotation, known)?;
@@ -45,11 +48,11 @@ pub(super) fn next(
         }
         return Ok(overlap());
     }
-    let keys = keys_of(rotation, known)?;
+    let keys = require_keys(rotation, known)?;
     if early(keys.at) {
         return Ok(overlap());
     }
-    let places = places_of(known)?;
+    let places = require_readable_places(known)?;
     let old_seen = keys.find(old);
     // Without the old key there is no way back: an abort comes too late.
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
@@ -67,10 +70,10 @@ pub(super) fn next(
     sinks_are_quiet(rotation, now)?;
     // A write of this pair that lands later would undo what the user's next rotation stores.
     if made.write_may_land {
-        behind_the_fence(made, now)?;
+        require_fence_passed(made, now)?;
     }
     let Some(old_seen) = old_seen else {
-        unnamed(known, old)?;
+        require_unreferenced(known, old)?;
         return Ok(delete_old(rotation, keys));
     };
     if rotation.is_never_deactivated_again() && !at_a_persons_word {
@@ -81,7 +84,7 @@ pub(super) fn next(
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     late_copies(rotation, old_seen.status, known)?;
-    unnamed(known, old)?;
+    require_unreferenced(known, old)?;
     let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
     if still_in_use && !at_a_persons_word {
         old_key_is_quiet(rotation, keys.at, due, known)?;
@@ -108,7 +111,7 @@ fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: InMemor
 }
 
 /// A rotation closes only when nothing of it can land in a sink any more: the next one of the same user would not know.
-fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
+fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Requires<()> {
     let latest = rotation.sinks.iter().filter_map(SinkState::may_land_until).max();
     match latest.filter(|until| *until > now) {
         Some(until) => {
@@ -119,7 +122,7 @@ fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Result<(), Step> {
 }
 
 /// Both keys were deleted by somebody else: whatever the places hold, an abort has nothing to wait for.
-fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> Result<(), Step> {
+fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> Requires<()> {
     let listed = |key| keys.find(key).is_some();
     if rotation.abort_asked && !listed(&rotation.opened.old_key) && !listed(&made.key) {
         return Err(end(Ending::Gone, "IAM lists neither the old key nor the new one any more"));
@@ -128,19 +131,14 @@ fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> 
 }
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
-fn every_place_is_new(
-    rotation: &Rotation,
-    made: &NewKeyState,
-    keys: &KeysSeen,
-    places: &PlacesSeen,
-) -> Result<(), Step> {
+fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, places: &PlacesSeen) -> Requires<()> {
     if planted::is(Planted::NoReread) || places.all(PlaceContent::New) && planted::is(Planted::OnePlaceIsEnough) {
         return Ok(());
     }
     let neither =
         [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
     if !neither.is_empty() {
-        return Err(block(BlockReason::SomebodyWrote { places: neither }));
+        return Err(block(BlockReason::ChangedElsewhere { places: neither }));
     }
     if places.any(PlaceContent::Old) {
         return Err(reverted(rotation, keys, places.which(PlaceContent::Old)));
@@ -163,7 +161,7 @@ fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
     })
 }
 
-fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Result<(), Step> {
+fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Requires<()> {
     if planted::is(Planted::NoReread) {
         return Ok(());
     }
@@ -181,9 +179,9 @@ fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed
 
 /// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting
 /// longer; but not for ever: a service that goes on using the old key is named to an operator.
-fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Observed) -> Result<(), Step> {
+fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Observed) -> Requires<()> {
     let key = &rotation.opened.old_key;
-    let told = last_used(known, key)?;
+    let told = require_last_used(known, key)?;
     let Some(used) = rotation.opened.old_pair.last_use_by_others(told) else { return Ok(()) };
     if used <= at.minus(rotation.overlap()) {
         return Ok(());
@@ -214,7 +212,7 @@ fn abort(
     hand: InMemoryFacts,
     known: &Observed,
     now: Timestamp,
-) -> Result<Step, Step> {
+) -> Requires<Step> {
     if !places.all(PlaceContent::Old) {
         return Ok(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old) }));
     }
@@ -222,20 +220,20 @@ fn abort(
         let seen = old_seen.status.name().to_owned();
         return Ok(block(BlockReason::OldKeyNotActive { key: rotation.opened.old_key.clone(), seen }));
     }
-    behind_the_fence(made, now)?;
+    require_fence_passed(made, now)?;
     if let Some(sink) = rotation.not_back() {
         return Ok(write_sink(rotation, sink, &rotation.opened.old_key, hand, now));
     }
     sinks_are_quiet(rotation, now)?;
-    outlived_its_delete(rotation, keys_of(rotation, known)?)?;
-    unnamed(known, &made.key)?;
+    outlived_its_delete(rotation, require_keys(rotation, known)?)?;
+    require_unreferenced(known, &made.key)?;
     let why = "a person asked for it, and put the old pair back".to_owned();
     Ok(Step::Execute(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
 }
 
 /// The old key is listed, and a delete of it that nobody heard the end of may yet be executed: then the new key is all
 /// there is. Listed as long after the first look as a request may be late, it stays.
-fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Result<(), Step> {
+fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Requires<()> {
     let Some(first) = rotation.first_look.as_ref().filter(|_| rotation.old_delete_may_land) else { return Ok(()) };
     let until = first.at.plus(LATE_REQUEST);
     if keys.at >= until {
@@ -250,10 +248,10 @@ pub(super) fn next_deactivated(
     deactivated_at: Timestamp,
     known: &Observed,
     now: Timestamp,
-) -> Result<Step, Step> {
+) -> Requires<Step> {
     let old = &rotation.opened.old_key;
     // Looked at in every run, not at the end only: a service that reads the old pair is cut off now.
-    let places = places_of(known)?;
+    let places = require_readable_places(known)?;
     let naming_old = [places.which(PlaceContent::Old), places.which(PlaceContent::Torn)].concat();
     if !naming_old.is_empty() || rotation.reactivate_asked || rotation.abort_asked {
         // At once, whatever status a lagging list shows.
@@ -261,7 +259,7 @@ pub(super) fn next_deactivated(
         if keys.find(old).is_some() {
             return Ok(Step::Execute(Intent::ReactivateOld));
         }
-        let keys = keys_of(rotation, known)?;
+        let keys = require_keys(rotation, known)?;
         nothing_is_left(rotation, made, keys)?;
         if !naming_old.is_empty() {
             return Ok(reverted(rotation, keys, naming_old));
@@ -275,7 +273,7 @@ pub(super) fn next_deactivated(
     if now < due && !at_a_persons_word {
         return Ok(quarantine());
     }
-    let keys = keys_of(rotation, known)?;
+    let keys = require_keys(rotation, known)?;
     if keys.at < due && !at_a_persons_word {
         return Ok(quarantine());
     }
@@ -288,7 +286,7 @@ pub(super) fn next_deactivated(
     if let Some(seen) = keys.find(old) {
         late_copies(rotation, seen.status, known)?;
     }
-    unnamed(known, old)?;
+    require_unreferenced(known, old)?;
     Ok(delete_old(rotation, keys))
 }
 

@@ -1,10 +1,10 @@
-//! `plan`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
+//! `next_step`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
 //! never a step without its ground.
 
 use super::preconditions::Ground;
 use super::proof::Proof as Counted;
 use super::*;
-use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
@@ -162,7 +162,7 @@ impl Explorer<'_> {
     }
 
     fn explore(&mut self, rotation: &Rotation, hand: InMemoryFacts, known: &Observed, looks: usize) {
-        let step = plan(rotation, hand, known, self.now);
+        let step = next_step(rotation, hand, known, self.now);
         let Step::Observe(look) = &step else { return self.decided(rotation, hand, known, &step) };
         assert!(looks < MOST_LOOKS, "no end of looks: {look:?} in {:?}", rotation.standing);
         for (known, hand) in self.answers(known, hand, rotation, look) {
@@ -221,10 +221,10 @@ impl Explorer<'_> {
         match event {
             Event::Blocked(reason) => {
                 *self.tally.blocks.entry(reason.name()).or_default() += 1;
-                assert_eq!(plan(next, hand, known, self.now), Step::Idle, "blocked, and not at rest\n{}", story());
+                assert_eq!(next_step(next, hand, known, self.now), Step::Idle, "blocked, and not at rest\n{}", story());
             }
             Event::Unblocked => {
-                let then = plan(next, hand, known, self.now);
+                let then = next_step(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Record(Event::Blocked(_)) | Step::Idle), "ping-pong\n{}", story());
             }
             Event::LookedOnce { .. } => {
@@ -240,7 +240,7 @@ impl Explorer<'_> {
                 };
                 let settled = |moment: Timestamp| moment.plus(next.opened.policy.settle + Duration::from_secs(1));
                 explore(settled(first.at.max(at(TIMED_OUT_AT))));
-                let step = plan(next, hand, known, self.now);
+                let step = next_step(next, hand, known, self.now);
                 assert!(
                     next.opened.policy.settle.is_zero() || !matches!(step, Step::Record(Event::LookedOnce { .. })),
                     "one look is noted once\n{}",
@@ -248,15 +248,15 @@ impl Explorer<'_> {
                 );
             }
             Event::LateKeySeen { .. } => {
-                let then = plan(next, hand, known, self.now);
+                let then = next_step(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Record(Event::LateKeySeen { .. })), "told twice\n{}", story());
             }
             Event::Renamed { .. } => {
-                let then = plan(next, hand, known, self.now);
+                let then = next_step(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Record(Event::Renamed { .. })), "renamed twice\n{}", story());
             }
             Event::Withheld(_) => {
-                let then = plan(next, hand, known, self.now);
+                let then = next_step(next, hand, known, self.now);
                 assert!(!matches!(then, Step::Record(Event::Withheld(_))), "withheld twice\n{}", story());
             }
             Event::Opened(_)
@@ -295,7 +295,7 @@ fn explore_all(policy: &Policy, tally: &mut Tally) {
                 continue;
             }
             let mut rotations = vec![rotation];
-            // Of the block `plan` reads the reason only to compare it.
+            // Of the block `next_step` reads the reason only to compare it.
             if ["nothing", "abort asked", "new key named"].contains(&what) {
                 rotations.push(blocked(&rotations[0], BlockReason::TooManyCreates));
                 rotations.push(blocked(&rotations[0], BlockReason::UnclaimedKeys { keys: vec![], why: String::new() }));

@@ -26,7 +26,7 @@ pub(super) fn obey(reason: &BlockReason, back: bool, world: &mut World, rotation
         // Without the old key there is nothing to go back to: whoever let another user have the id mends it.
         BlockReason::WrongIdentity { .. } => world.wrong_identity &= world.status(&key(OLD)).is_some(),
         BlockReason::OldKeyReactivated { .. } => {}
-        BlockReason::SomebodyWrote { .. } | BlockReason::Reverted { .. } => {
+        BlockReason::ChangedElsewhere { .. } | BlockReason::Reverted { .. } => {
             if back || !new_is_there {
                 way_back(world);
                 ask(rotation, OperatorRequest::Abort);
@@ -35,7 +35,7 @@ pub(super) fn obey(reason: &BlockReason, back: bool, world: &mut World, rotation
             }
         }
         BlockReason::OldKeyGone { .. } => world.places.fill(PlaceContent::New),
-        BlockReason::StillNamed { key, .. } => {
+        BlockReason::StillReferenced { key, .. } => {
             world.elsewhere.remove(key);
         }
         BlockReason::Unreadable { .. } => world.unreadable = false,

@@ -108,7 +108,7 @@ fn a_copy_that_does_not_take_the_pair_blocks_as_it_did() {
         let (mut rotation, mut world) = stored(&Policy::default());
         world.faults = (0..3).map(|more| (world.effects + more, Fault::Refused(kind))).collect();
         world.copies = vec![copy()];
-        let Left::Blocked(BlockReason::StillNamed { key: named, .. }) = world.drive(&mut rotation) else {
+        let Left::Blocked(BlockReason::StillReferenced { key: named, .. }) = world.drive(&mut rotation) else {
             panic!("{kind:?}: {:?}", rotation.standing)
         };
         assert_eq!((named, world.status(&key(OLD))), (key(OLD), Some(KeyStatus::Active)));
@@ -127,7 +127,7 @@ fn what_an_operator_puts_back_while_a_copy_waits_is_not_overwritten() {
     world.places[0] = PlaceContent::Old;
     assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::Reverted { .. })), "{rotation:?}");
     world.places[0] = PlaceContent::Foreign;
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::SomebodyWrote { .. })), "{rotation:?}");
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::ChangedElsewhere { .. })), "{rotation:?}");
     assert!(acts(&world).is_empty(), "{:?}", acts(&world));
     // And the old pair everywhere is a way back.
     world.places.fill(PlaceContent::Old);
@@ -160,6 +160,6 @@ fn a_copy_of_a_key_that_an_operator_switched_off_is_left_alone() {
     let (mut rotation, mut world) = stored(&Policy::default());
     world.set(&key(OLD), KeyStatus::Inactive);
     world.copies = vec![copy()];
-    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::StillNamed { .. })), "{rotation:?}");
+    assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::StillReferenced { .. })), "{rotation:?}");
     assert!(acts(&world).is_empty());
 }

@@ -239,10 +239,10 @@ pub(super) fn reasons() -> Vec<BlockReason> {
     vec![
         BlockReason::SpareKey { key: key(STRANGER), described: text() },
         BlockReason::UnclaimedKeys { keys: vec![new.clone(), key(STRANGER)], why: text() },
-        BlockReason::SomebodyWrote { places: texts() },
+        BlockReason::ChangedElsewhere { places: texts() },
         BlockReason::Reverted { places: texts() },
         BlockReason::OldKeyGone { key: old.clone(), places: texts() },
-        BlockReason::StillNamed { key: old.clone(), entries: texts() },
+        BlockReason::StillReferenced { key: old.clone(), entries: texts() },
         BlockReason::Unreadable { entries: texts() },
         BlockReason::NewKeyNotActive { key: new.clone(), seen: text() },
         BlockReason::NewKeyGone { key: new.clone() },

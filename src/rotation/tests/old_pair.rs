@@ -1,7 +1,7 @@
 //! What the proof of the old pair leaves on record, and what it is good for later.
 
 use super::*;
-use crate::rotation::decide::{Step, plan};
+use crate::rotation::decide::{Step, next_step};
 use crate::rotation::event::UsedBefore;
 use crate::rotation::observed::{
     KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
@@ -40,7 +40,7 @@ fn step_after(old_pair: OldPair, last: KeyUse) -> Step {
         last_used: BTreeMap::from([(key(OLD), Some(last))]),
         ..Observed::default()
     };
-    plan(&rotation, empty_hand(), &known, now)
+    next_step(&rotation, empty_hand(), &known, now)
 }
 
 #[test]

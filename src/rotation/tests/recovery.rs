@@ -6,7 +6,7 @@ mod put_back;
 mod renamed;
 
 use super::*;
-use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };
@@ -106,7 +106,7 @@ impl Story {
     }
 
     fn step(&self) -> Step {
-        plan(&self.rotation, self.hand, &self.known, at(self.now))
+        next_step(&self.rotation, self.hand, &self.known, at(self.now))
     }
 
     fn concludes(&self, event: &Event) {
@@ -269,7 +269,7 @@ mod store_new {
 
     #[test]
     fn killed_between_two_places_and_between_two_entries() {
-        // The secret is read back; `plan` rolls forward.
+        // The secret is read back; `next_step` rolls forward.
         for shows in [[New, Old], [Torn, Old], [Torn, New]] {
             story().hand(true, false).places(&shows).concludes(&not_done());
         }
@@ -287,7 +287,7 @@ mod store_new {
 
     #[test]
     fn killed_between_two_places_and_somebody_wrote_the_other() {
-        story().hand(true, false).places(&[New, Foreign]).is_blocked("somebody-wrote");
+        story().hand(true, false).places(&[New, Foreign]).is_blocked("changed-elsewhere");
     }
 
     #[test]
@@ -417,7 +417,7 @@ fn the_key_was_not_deleted_and_its_ground_is_proved_afresh() {
         let story = in_doubt_over(phase, &intent).listed(10_000, &keys);
         story.concludes(&not_done());
         let rotation = apply(&story.rotation, &not_done()).expect("legal");
-        let afresh = plan(&rotation, empty_hand(), &Observed::default(), at(10_000));
+        let afresh = next_step(&rotation, empty_hand(), &Observed::default(), at(10_000));
         assert!(!matches!(afresh, Step::Execute(Intent::DeleteOld | Intent::DiscardNew { .. })), "{afresh:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! in it is the machine alone.
 
 use super::*;
-use crate::rotation::decide::{Query, Step, plan};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::observed::{
     InMemoryFacts, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof,
 };
@@ -154,7 +154,7 @@ impl World {
             self.in_hand &= is_acknowledged(rotation);
             let call_timeout = Duration::from_secs(30);
             let hand = InMemoryFacts { new_secret: self.in_hand, old_values: self.old_values, call_timeout };
-            let step = plan(rotation, hand, &known, at(self.now));
+            let step = next_step(rotation, hand, &known, at(self.now));
             self.told.push((self.now, step.clone()));
             match step {
                 Step::Idle => match &rotation.standing {

@@ -62,7 +62,7 @@ fn what_only_names_the_key_or_holds_another_secret_stays_and_needs_an_operator()
         bench.write(COPY, &text);
         run(&bench, &["run"]).code(4).prints("still name");
         assert_eq!(std::fs::read_to_string(bench.path(COPY)).expect("there"), text);
-        assert_eq!(rotation(&bench)["blocked"]["reason"], "still-named");
+        assert_eq!(rotation(&bench)["blocked"]["reason"], "still-referenced");
         assert_eq!(bench.sandbox.keys_of(USER).len(), 2);
         std::fs::remove_file(bench.path(COPY)).expect("removed");
         run(&bench, &["run"]).code(0).prints("1 rotated");

@@ -84,10 +84,10 @@ fn block(rotation: &Rotation) -> Option<Block> {
         BlockReason::UserNotFound { .. } => Asks::User,
         BlockReason::SpareKey { .. }
         | BlockReason::UnclaimedKeys { .. }
-        | BlockReason::SomebodyWrote { .. }
+        | BlockReason::ChangedElsewhere { .. }
         | BlockReason::Reverted { .. }
         | BlockReason::OldKeyGone { .. }
-        | BlockReason::StillNamed { .. }
+        | BlockReason::StillReferenced { .. }
         | BlockReason::Unreadable { .. }
         | BlockReason::NewKeyNotActive { .. }
         | BlockReason::NewKeyGone { .. }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rotator::rotation::apply::apply;
-use rotator::rotation::decide::{Query, Step, plan};
+use rotator::rotation::decide::{Query, Step, next_step};
 use rotator::rotation::denied::Denied;
 use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
@@ -280,8 +280,8 @@ impl Machine {
             old_values: holds.old_values,
             call_timeout: Duration::from_secs(CALL.unsigned_abs()),
         };
-        let step = plan(self.rotation(rotation), hand, &known(seen), at(0));
-        assert_eq!(step, plan(self.rotation(rotation), hand, &known(seen), at(0)), "`plan` is deterministic");
+        let step = next_step(self.rotation(rotation), hand, &known(seen), at(0));
+        assert_eq!(step, next_step(self.rotation(rotation), hand, &known(seen), at(0)), "`next_step` is deterministic");
         let next = match step {
             Step::Observe(look) => Next::Look(match look {
                 Query::Keys => LookAt::Keys,

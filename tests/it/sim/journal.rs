@@ -141,7 +141,9 @@ impl SimState {
         match reason {
             BlockReason::Unreadable { .. } => self.hit("an unreadable entry in the way"),
             BlockReason::UnclaimedKeys { .. } => self.hit("unclaimed keys reported"),
-            BlockReason::SomebodyWrote { .. } | BlockReason::Reverted { .. } | BlockReason::StillNamed { .. } => {
+            BlockReason::ChangedElsewhere { .. }
+            | BlockReason::Reverted { .. }
+            | BlockReason::StillReferenced { .. } => {
                 self.hit("blocked by what an operator wrote");
             }
             BlockReason::WrongIdentity { .. } => self.hit("blocked by a wrong identity"),

@@ -241,7 +241,7 @@ impl Person {
                 self.restores_old(scene)?;
                 command
             }
-            "still-named" if !message.contains(&format!("still names {}", self.old)) => {
+            "still-referenced" if !message.contains(&format!("still names {}", self.old)) => {
                 self.restores_old(scene)?;
                 command
             }

@@ -76,7 +76,7 @@ fn an_id_that_landed_beside_the_old_secret_goes_back_where_nobody_has_the_new_on
     assert_eq!(story().listed(10_000, &[OLD_KEY, new_key(5)]).step(), Step::Execute(Intent::RestoreOld));
     let gone = story().listed(10_000, &[(OLD, KeyStatus::Inactive, -1_000_000), new_key(5)]);
     assert!(
-        matches!(gone.step(), Step::Record(Event::Blocked(BlockReason::SomebodyWrote { .. }))),
+        matches!(gone.step(), Step::Record(Event::Blocked(BlockReason::ChangedElsewhere { .. }))),
         "{:?}",
         gone.step()
     );
