@@ -38,12 +38,12 @@ pub enum SkipReason {
     NotCovered,
     Inactive,
     NotDue,
-    #[serde(rename = "recently-rotated")]
+    #[serde(rename = "made-lately")]
     RecentlyRotated,
     UserInFlight,
     TwoKeys,
     SecondActiveKey,
-    #[serde(rename = "referenced-elsewhere")]
+    #[serde(rename = "named-elsewhere")]
     ReferencedElsewhere,
     UnreadableElsewhere,
     Unreadable,
@@ -51,7 +51,7 @@ pub enum SkipReason {
     NotWritable,
     AccessDenied,
     SinkUnavailable,
-    #[serde(rename = "sink-removed")]
+    #[serde(rename = "sink-forsaken")]
     SinkRemoved,
     PairNotProven,
     PairOfAnother,
@@ -182,9 +182,9 @@ mod tests {
         let in_journal = |reason: SkipReason| serde_json::to_value(reason).expect("text");
         for reason in SkipReason::ALL {
             let expected = match reason.name() {
-                "recently-rotated" => "recently-rotated",
-                "referenced-elsewhere" => "referenced-elsewhere",
-                "sink-removed" => "sink-removed",
+                "recently-rotated" => "made-lately",
+                "referenced-elsewhere" => "named-elsewhere",
+                "sink-removed" => "sink-forsaken",
                 same => same,
             };
             assert_eq!(in_journal(reason), expected);
