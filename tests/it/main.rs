@@ -14,6 +14,7 @@ mod moto_limits;
 mod promises;
 mod prose;
 mod protocol_model;
+mod reasons;
 mod removals;
 mod reports;
 mod sandbox_conformance;
