@@ -65,7 +65,7 @@ async fn a_late_key_is_reported_and_is_no_reason_to_run_again() {
     bench.sandbox.release(None);
     for _ in 0..500 {
         if bench.sandbox.keys_of(MOVED).len() == 2 {
-            // Nothing goes on by itself; what the key is, is for an operator to find out.
+            // No rotation continues by itself; an operator must find out who created the key.
             bench.run(&["run"]).code(4).says("turned up late").prints("rotated").prints("1 needs an operator");
             assert_eq!(bench.sandbox.calls()[&Action::DeleteAccessKey], 2, "each old key, and no other");
             return;

@@ -24,7 +24,7 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// The pair that stands in the entries of the user.
+/// The pair in the entries of the user.
 fn pair(bench: &Bench, user: &str) -> [(String, String); 2] {
     ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| {
         let entry = format!("{user}/{name}");

@@ -6,7 +6,7 @@ use rotator::sandbox::{Behaviour, Sandbox};
 
 use super::bench::{Bench, Ended};
 
-/// A user whose name has nothing in common with where its pair stands.
+/// A user whose name has nothing in common with the place of its pair.
 fn add(bench: &Bench, user: &str, scope: &str) {
     let sandbox: &Sandbox = &bench.sandbox;
     sandbox.add_user(user).expect("a user");

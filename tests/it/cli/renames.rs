@@ -134,7 +134,7 @@ fn the_printed_command_closes_the_rotation_of_a_deleted_user() {
     }
 }
 
-/// The entry goes on to lead to the old name.
+/// The entry still leads to the old name.
 #[test]
 fn the_entry_of_a_renamed_user_is_reported_with_the_line_that_corrects_it() {
     let bench = Bench::with_users(&[USER]);

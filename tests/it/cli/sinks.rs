@@ -205,7 +205,7 @@ fn a_key_that_a_sink_was_given_is_not_rotated_behind_its_back() {
     let bench = bench();
     run(&bench, &["run"]).code(0);
     let key = bench.key_of(USER);
-    // The entry that the sink follows is filled with something else; the pair goes on in a document.
+    // The entry that the sink follows gets another value; the pair remains in a document.
     let secret = run(&bench, &["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
     let document = format!("{{\"aws_access_key_id\": \"{key}\", \"aws_secret_access_key\": \"{secret}\"}}");
     bench.run_with(&["store", "set", "app1/production/config"], &document).code(0);

@@ -6,7 +6,7 @@ use super::bench::{Bench, Ended};
 
 const BOTH: &str = "[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"file:copies\"\nscope = \"app1/copies\"\n";
 
-/// Two users; the pair of the first stands in a file of another store, too.
+/// Two users; a file of another store holds the pair of the first, too.
 fn bench(more: &str) -> Bench {
     let bench = Bench::with_users(&["app1/production", "app2/production"]);
     let get = |name: &str| bench.run(&["store", "get", &format!("app1/production/{name}")]).code(0).stdout;

@@ -15,7 +15,7 @@ const NEW_SECRET: &str = "zzzzNewNewNewNew/New+New/NewNewNewNewNew";
 /// What one case showed, to be counted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// Spliced places, by where their secret stands.
+    /// Spliced places, by the position of their secret.
     pub(crate) whole: u64,
     pub(crate) json: u64,
     pub(crate) variable: u64,

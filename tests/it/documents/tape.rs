@@ -238,7 +238,7 @@ impl<'t> Tape<'t> {
         format!("{before}{name}{equals}{quote}{text}{quote}{after}")
     }
 
-    /// A text that stands beside a pair: now and then a connection string, of the same pair or of another.
+    /// A text beside a pair: sometimes a connection string, with the same pair or another.
     fn other(&mut self, pair: &(String, String)) -> String {
         match self.below(7) {
             6 => {

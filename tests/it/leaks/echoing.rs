@@ -24,7 +24,7 @@ const NEW: &str = "nvVYkMZ+c0Zr5cI/3pQWmYq8tLzXgE7hA1sDfJ2B";
 const NEIGHBOUR: &str = "q7f9/dN+Zt3XcVb1Lm0PoIu8YtRe5WqAs2DfGh4J";
 /// What rotator is known by.
 const TOKEN: &str = "hvs.Zk3vQ8mT1xLr7PwYcU0eNbJ5sHgD2aFi9oKE4R";
-/// What stands in place of what quotes.
+/// The placeholder for a peer that quotes.
 const WITHHELD: &str = "the server quoted a secret; see its log";
 
 /// What an adapter has said of a peer that quotes.

@@ -14,7 +14,7 @@ const LOUDEST: [&[&str]; 2] = [&["-vvv"], &["-vvv", "--log-format", "json", "--o
 /// A secret that an operator pasted into the wrong place.
 const PASTED: &str = "Zk3v+Q8mT1xLr7PwYcU0/eNbJ5sHgD2aFi9oKE4R";
 
-/// One bench for all: a sandbox, one user, a filled store, and what came out so far.
+/// One bench for all tests: a sandbox, one user, a filled store, and the output so far.
 struct Bench {
     sandbox: Sandbox,
     program: Program,
@@ -51,7 +51,7 @@ impl Bench {
         std::fs::write(self.program.folder().join(name), bytes).expect("written");
     }
 
-    /// No secret in what came out, and the counts of it.
+    /// Checks that no secret is in the output, and counts it.
     fn conclude(mut self, proof: &mut Proof) {
         self.trawl.keep_folder_but(self.program.folder(), &["store.db.key", "rotator.toml", "import.json", "pasted"]);
         assert_eq!(self.trawl.search(&self.guarded.sought()), Vec::<String>::new());

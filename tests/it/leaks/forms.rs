@@ -54,7 +54,7 @@ pub(super) const FORMS: [Form; 17] = [
 ];
 
 impl Form {
-    /// `bytes` in this form, without what depends on what stands around them.
+    /// Returns `bytes` in this form, without the parts that depend on the neighbouring bytes.
     pub(super) fn of(self, bytes: &[u8]) -> String {
         let each = |write: &dyn Fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<String>();
         let but_words = |write: &dyn Fn(u8) -> String| {
@@ -117,7 +117,7 @@ impl Secrets {
         Self { automaton, meaning, names }
     }
 
-    /// What stands in `bytes`.
+    /// Returns the secrets and forms that `bytes` contains.
     pub(super) fn found_in(&self, bytes: &[u8]) -> Found {
         let mut found: Found = self
             .automaton

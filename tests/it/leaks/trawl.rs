@@ -144,7 +144,7 @@ impl Trawl {
         self.found.values().map(|bytes| bytes.len() as u64).sum()
     }
 
-    /// Where any of the secrets stands, and in which form.
+    /// Returns where any of the secrets is, and in which form.
     pub(super) fn search(&self, secrets: &Secrets) -> Vec<String> {
         let mut reported = Vec::new();
         for (name, bytes) in &self.found {
@@ -192,7 +192,7 @@ pub(super) fn search_memory(pid: u32, secrets: &Secrets) -> Memory {
     seen
 }
 
-/// Whether IAM's reply to a create stands there, of whatever key: also of one whose reply was cut off.
+/// Whether IAM's reply to a create of any key is there, even a truncated reply.
 fn holds_a_reply(bytes: &[u8]) -> bool {
     const TAG: &[u8] = b"<SecretAccessKey>";
     memchr::memmem::find_iter(bytes, TAG).any(|at| {

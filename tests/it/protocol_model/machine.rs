@@ -81,7 +81,7 @@ pub(super) enum Next {
     Rest,
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Reply {
     Created(KeyId),
@@ -238,7 +238,7 @@ impl Machine {
         next
     }
 
-    /// What comes after the reply to the effect in doubt.
+    /// The state after the reply to the effect in doubt.
     pub(super) fn hears(&mut self, rotation: u32, reply: Reply) -> u32 {
         if let Some(next) = self.replies.get(&(rotation, reply)) {
             return *next;

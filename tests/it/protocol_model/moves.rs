@@ -102,7 +102,7 @@ fn is_not_found(state: &ModelState, request: &Request) -> bool {
     key.is_some_and(|key| key.active.is_some() && key.listed().is_none())
 }
 
-/// The key that a survey would find due: its pair stands everywhere, and it is the user's only one.
+/// The key that a survey would find due: every place holds its pair, and it is the user's only key.
 pub(super) fn due(state: &ModelState, user: usize) -> Option<u8> {
     let world = &state.users[user];
     let Pair { id, .. } = world.places[0];

@@ -278,7 +278,7 @@ impl Model {
             if !named {
                 self.break_promise(format!("P6: blocked for what is there: {block:?}"));
             }
-            // Where the right to write goes in the middle of a write of two entries, nothing can be put right.
+            // A permission to write that ends between the writes of two entries leaves no way to repair the pair.
             let world = &state.users[user];
             let torn = self.setup.layout.batches().len() > 1 && world.denied & Call::Write.bit() != 0;
             if !world.excused && !torn && !(0..world.holders()).all(|place| world.works(place)) {

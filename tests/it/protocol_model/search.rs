@@ -28,7 +28,7 @@ pub(super) enum Move {
     Crash {
         rotator: usize,
     },
-    /// A visit goes on.
+    /// A visit continues.
     Step {
         rotator: usize,
         user: usize,
@@ -39,7 +39,7 @@ pub(super) enum Move {
         rotator: usize,
         user: usize,
     },
-    /// Time goes by until something is due.
+    /// Time passes until something is due.
     Tick,
     /// A rotation is opened.
     Open {
@@ -187,7 +187,7 @@ impl Model {
         }
     }
 
-    /// Tells how a promise came to be broken.
+    /// Reports the path to a broken promise.
     fn tell(&mut self, came_by: &[(u32, Move)], last: u32) {
         let mut way = Vec::new();
         let mut at = last;

@@ -49,7 +49,7 @@ impl Layout {
     }
 }
 
-/// How the second rotator, with a journal of its own, comes to work on the same key.
+/// The reason why the second rotator, with a journal of its own, works on the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Second {
     None,
@@ -67,11 +67,11 @@ pub(super) struct Budget {
     pub(super) losses: u8,
     /// Times that a list does not show at once what was done.
     pub(super) lags: u8,
-    /// Times that a process stands still between a look and what it does.
+    /// The number of times that a process pauses between an observation and an effect.
     pub(super) stalls: u8,
     /// The number of acts of an operator.
     pub(super) acts: u8,
-    /// Times that a right goes for good, or all of them.
+    /// The number of times that one permission, or all of them, end for good.
     pub(super) refusals: u8,
     /// Times that a user is renamed or deleted.
     pub(super) fates: u8,

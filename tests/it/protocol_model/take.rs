@@ -137,7 +137,7 @@ impl Model {
         }
     }
 
-    /// Time goes by: everything moves into the past.
+    /// Lets time pass: every time moves into the past.
     fn tick(&mut self, state: &mut ModelState) {
         let seconds = next_moment(state).expect("something is due");
         for user in 0..state.users.len() {

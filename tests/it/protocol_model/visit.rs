@@ -194,7 +194,7 @@ impl Model {
             entries.iter().filter_map(|entry| value(*entry).map(|value| (*entry, value))).collect()
         };
         let order = match doing {
-            // The id goes back first, as the secret came first.
+            // Restores the id first, because the secret was written first.
             Doing::Restore => self.setup.layout.batches_back(),
             Doing::Store(_) | Doing::Fence | Doing::Create | Doing::Sink(_) | Doing::Status(..) | Doing::Delete(_) => {
                 self.setup.layout.batches()

@@ -10,7 +10,7 @@ use super::setup::{Budget, Layout};
 pub(super) const NO_KEY: KeyId = KeyId::MAX;
 /// How many ids each user has: more than may be alive or remembered at once.
 pub(super) const IDS: u8 = 16;
-/// When the keys were made that stood there before we came.
+/// The creation time of the keys that existed before the exploration.
 pub(super) const LONG_AGO: i64 = -1_000_000;
 /// How long a list may not show what was done; below `settle`.
 const LAG: i64 = 30;
@@ -48,7 +48,7 @@ impl Key {
     }
 }
 
-/// A pair as it stands: the id, and whose secret.
+/// A stored pair: the id, and the key to which the secret belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Pair {
     pub(super) secret: KeyId,
@@ -64,7 +64,7 @@ pub(super) struct User {
     pub(super) other: bool,
     /// What is refused for good: a bit for each [`super::rights::Call`].
     pub(super) denied: u16,
-    /// A call went to the other user, because the name changed hands after the last look.
+    /// A call reached another user, because the name was reassigned after the last observation.
     pub(super) astray: bool,
     pub(super) keys: Vec<Key>,
     pub(super) places: Vec<Pair>,
@@ -178,7 +178,7 @@ pub(super) struct Visit {
     pub(super) renewed: bool,
     /// Another writer changed something after an observation that `seen` depends on.
     pub(super) overtaken: bool,
-    /// Time went by after such a look.
+    /// Time passed after such an observation.
     pub(super) stalled: bool,
 }
 

@@ -133,7 +133,7 @@ impl Account {
         self.world().locks_an_entry = true;
     }
 
-    /// The operator writes the user's first pair again, if the new one stands there.
+    /// Restores the user's first pair, as an operator would, if the store holds the new one.
     pub(super) fn put_back(&self, number: usize) -> bool {
         let now = self.elapsed();
         let mut world = self.world();
@@ -376,7 +376,7 @@ impl SecretStore for Account {
 
     async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
         let began = self.elapsed();
-        // What is read is what stands there when the scan begins: the worst case.
+        // The scan returns the values from its beginning: the worst case.
         let (entries, locks) = {
             let world = self.world();
             (world.entries.clone(), world.locks_an_entry && world.written)
@@ -393,7 +393,7 @@ impl SecretStore for Account {
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
         let began = self.elapsed();
-        // What is read is what stands there when the read begins: the worst case.
+        // The read returns the value from its beginning: the worst case.
         let readings = {
             let world = self.world();
             entries.iter().map(|name| world.entries.get(name.as_str()).map_or(Reading::Missing, reading)).collect()

@@ -97,7 +97,7 @@ fn where_a_store_is_too_slow_nothing_is_removed_and_the_read_is_named() {
     });
 }
 
-/// The process stands still between the check and the send, as in a suspend or under SIGSTOP; meanwhile a pair is put back.
+/// The process stops between the check and the send, as in a suspend or under SIGSTOP, while a pair is restored.
 #[test]
 fn after_a_standstill_the_facts_are_read_again() {
     for moment in [20, 100, 180, 260, 340, 420, 500, 580, 660, 740] {

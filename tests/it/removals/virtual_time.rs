@@ -41,7 +41,7 @@ impl VirtualTime {
         let _ = woken.await;
     }
 
-    /// The process stands still for so long: all that slept for less is late.
+    /// Stops the process for this time, so that every shorter sleep ends late.
     pub(super) fn jump(&self, span: Duration) {
         self.sleepers().now += span;
     }
@@ -57,7 +57,7 @@ impl VirtualTime {
             if sleepers.serial != before {
                 continue;
             }
-            // A task that does not sleep any more, because something else came first, has dropped its end.
+            // A task that stopped sleeping early has dropped the receiver.
             while let Some(((at, _), wake)) = sleepers.waiting.pop_first() {
                 if !wake.is_closed() {
                     sleepers.now = sleepers.now.max(at);

@@ -60,7 +60,7 @@ fn document(kind: usize, members: &[(String, String)]) -> String {
     }
 }
 
-/// What stands under other names: 40 characters of base 64, a digest, a password, an SMTP password, a URL.
+/// Values under other names: 40 characters of base 64, a digest, a password, an SMTP password, a URL.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[A-Z][a-z][A-Za-z0-9+/]{38}",

@@ -92,7 +92,7 @@ fn a_few_rotations_behind_a_rate_limit() {
     crowds("3 to 30 rotations, time that goes by itself", &WINDOWS, 0..proof::cases(300, 60_000), 3, 30);
 }
 
-/// The questions about hundreds of keys are in the queue when the signal comes.
+/// Requests about hundreds of keys are in the queue at the signal.
 #[test]
 fn a_signal_is_heard_while_keys_are_looked_at() {
     let (clock, runtime) = Clockwork::with_runtime();

@@ -51,7 +51,7 @@ impl Op {
     }
 }
 
-/// How a touch goes wrong.
+/// The fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The process dies before it.
@@ -62,7 +62,7 @@ pub(crate) enum Fault {
     LostBefore,
     /// The answer is lost.
     LostAfter,
-    /// The request is held somewhere and executed this many seconds later; no answer comes.
+    /// The request is held and executed this many seconds later, without a response.
     Late(u32),
     /// The other side asks to slow down.
     Throttled,
@@ -94,7 +94,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Each of these touches goes wrong.
+    /// Each of these calls fails.
     pub(crate) fn at<const N: usize>(faults: [(usize, Fault); N]) -> Self {
         Self { at: BTreeMap::from(faults), of: BTreeMap::new() }
     }

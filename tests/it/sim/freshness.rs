@@ -65,7 +65,7 @@ pub(crate) struct Theirs {
     pub(crate) place: Option<i64>,
     /// When one wrote the old id into an entry of its own.
     pub(crate) other: Option<i64>,
-    /// Whether a write came after rotator's last look at every entry.
+    /// Whether a write followed rotator's last scan of every entry.
     pub(crate) unseen: bool,
     /// Whether a pair is broken because of what one did.
     pub(crate) fault: bool,
@@ -155,7 +155,7 @@ impl SimState {
         }
     }
 
-    /// A signal comes now.
+    /// Records a signal.
     pub(crate) fn has_a_signal(&mut self) {
         self.catch_up();
         self.tell(|| "  a signal".to_owned());
@@ -175,7 +175,7 @@ impl SimState {
         }
     }
 
-    /// The process has ended: in time, where a signal came to it.
+    /// Records the end of the process, and checks that it ended in time after a signal.
     pub(crate) fn ends_after_a_signal(&mut self) {
         self.catch_up();
         // What is suspended does not end.

@@ -12,7 +12,7 @@ use super::state::{By, SimState};
 pub(crate) const WRITTEN_BEFORE_A_REMOVAL: &str = "an operator wrote while a removal was due";
 /// An operator put the old pair back before rotator read what it had written.
 pub(crate) const PUT_BACK_AT_ONCE: &str = "an operator put the old pair back before the write was read back";
-/// A signal came while removals were due.
+/// A signal was sent while removals were due.
 pub(crate) const SIGNALLED_BEFORE_REMOVALS: &str = "a signal while removals were due";
 /// The machine was suspended while a rotation was in flight.
 pub(crate) const SUSPENDED: &str = "the machine was suspended with rotations in flight";
@@ -20,7 +20,7 @@ pub(crate) const SUSPENDED: &str = "the machine was suspended with rotations in 
 pub(crate) const REFUSED: &str = "refused for want of rights";
 /// A rotation was blocked because of that.
 pub(crate) const BLOCKED_AS_REFUSED: &str = "blocked for want of a right";
-/// A rotation was blocked because of a service that goes on using the old key.
+/// A rotation was blocked because a service continues to use the old key.
 pub(crate) const STILL_IN_USE: &str = "blocked by a service that still uses the key";
 /// One process waited for longer than a pass had steps for.
 pub(crate) const LONG_WAIT: &str = "one process waited for more than four hours";
@@ -91,7 +91,7 @@ impl SimState {
         }
     }
 
-    /// A signal comes now.
+    /// Records a signal.
     pub(crate) fn counts_a_signal(&mut self) {
         let due = self.facts.stored.keys().any(|user| self.removal_is_due(user));
         if due {

@@ -37,7 +37,7 @@ fn one_in(draw: &mut Draw, often: u64) -> bool {
     draw.below(often) == 0
 }
 
-/// A life that nothing disturbs: three users, time that goes by itself.
+/// An installation without disturbances: three users in virtual time.
 fn quiet(clock: &Arc<Clockwork>, seed: u64) -> Setup {
     let traffic = Traffic {
         clock: clock.clone(),

@@ -29,7 +29,7 @@ pub(crate) struct Process {
     pub(crate) crashed: Arc<tokio::sync::Notify>,
 }
 
-/// How a touch came out, before the port words it.
+/// The outcome of a call, before the port converts it.
 enum Touched<T> {
     Answered(T),
     Lost,
@@ -69,7 +69,7 @@ impl Process {
         unreachable!("a dead process does not go on")
     }
 
-    /// Gives others their turn; then: what goes wrong with this touch. A dead process never comes back from here.
+    /// Yields to other tasks, and then returns the fault of this call. Never returns in a dead process.
     pub(crate) async fn begin(&self, op: Op, where_to: &str) -> Option<Fault> {
         tokio::task::yield_now().await;
         {
@@ -81,7 +81,7 @@ impl Process {
         std::future::pending().await
     }
 
-    /// So much time goes by, where it goes by itself. A dead process never comes back from here.
+    /// Lets this much virtual time pass. Never returns in a dead process.
     async fn pass(&self, millis: i64) {
         let clock = lock(&self.state).moving.as_ref().map(|moving| moving.traffic.clock.clone());
         let Some(clock) = clock else { return };

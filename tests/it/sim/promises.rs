@@ -128,7 +128,7 @@ impl SimState {
         }
     }
 
-    /// P3: the old key goes only after the pair that every place holds has answered as the user.
+    /// P3: the old key is removed only after the pair in every place has authenticated as the user.
     fn check_removal(&mut self, id: &str) {
         let is_old = self.users.values().flatten().any(|key| key.id == id && key.by == By::Stored);
         let Some((user, _)) = self.users.iter().find(|(_, keys)| is_old && keys.iter().any(|key| key.id == id)) else {
@@ -155,7 +155,7 @@ impl SimState {
         is_there.then(|| format!("a conclusion: {user} closed as {ending:?}, and the old key is there"))
     }
 
-    /// Whether so much goes wrong that each key that a rotation may make can have met something of its own.
+    /// Whether there are enough faults for each key that a rotation may create.
     fn may_spoil_every_create(&self, setup: &Setup) -> bool {
         self.faults.at.len() + self.faults.of.len() + setup.troubles.len() >= MOST_CREATES as usize
     }

@@ -105,7 +105,7 @@ fn sink(me: &Process) -> SinkPorts {
     SinkPorts { sink: Arc::new(SinkPort { process: me.clone(), name }), follows, of_store }
 }
 
-/// A signal comes to the first process, where one is to come.
+/// Sends the planned signal, if any, to the first process.
 fn signal(me: &Process, setup: &Setup, stop: Arc<Stop>) -> Option<tokio::task::JoinHandle<()>> {
     let traffic = setup.traffic.as_ref()?;
     let (at, clock, me) = (traffic.signal_at?, traffic.clock.clone(), me.clone());
@@ -277,7 +277,7 @@ pub(super) fn end_of_process(outcome: Option<&Result<Report, String>>) -> String
     }
 }
 
-/// Until the next process: what is waited for comes.
+/// Lets the time pass that the rotations wait for, until the next process.
 fn time_passes(state: &mut SimState, setup: &Setup, open: &[Summary], at_rest: bool) {
     state.advance(i64::try_from(setup.policy.settle.as_millis()).expect("short") + 17_000);
     if let Some(until) = open.iter().filter_map(|summary| summary.rotation.waiting_until).max() {

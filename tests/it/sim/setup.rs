@@ -28,7 +28,7 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     /// This user has a second key, which is a stranger's.
     pub(crate) stranger: Option<usize>,
-    /// This user's id stands beside a secret that is another program's.
+    /// This user's id is stored beside the secret of another program.
     pub(crate) wrong_pair: Option<usize>,
     pub(crate) visibility: Visibility,
     pub(crate) backing: Backing,
@@ -36,7 +36,7 @@ pub(crate) struct Setup {
     pub(crate) interference: Option<(usize, Interference)>,
     /// What is out of order for a while.
     pub(crate) troubles: Vec<Lasting>,
-    /// Where time goes by itself: how calls go.
+    /// With virtual time: the durations of calls.
     pub(crate) traffic: Option<Traffic>,
     /// What happens at its own time.
     pub(crate) planned: Vec<Planned>,

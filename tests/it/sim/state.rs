@@ -15,7 +15,7 @@ pub(crate) const SECRET_MARK: &str = "Zx/+";
 /// Whose key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
-    /// It was there, in the store, when we came.
+    /// It was in the store at the beginning.
     Stored,
     /// Rotator made it.
     Rotator,
@@ -47,7 +47,7 @@ pub(crate) struct Key {
 pub(crate) struct Store {
     pub(crate) entries: BTreeMap<String, (u64, Vec<u8>)>,
     pub(crate) atomic: bool,
-    /// Without it, a write that is late lands whatever stands there by then.
+    /// Without it, a late write takes effect whatever the entry holds by then.
     pub(crate) compare_and_set: bool,
 }
 
@@ -135,11 +135,11 @@ pub(crate) struct SimState {
     pub(crate) theirs: BTreeMap<String, Theirs>,
     /// What was read, and when.
     pub(crate) facts: Facts,
-    /// Set where time goes by itself.
+    /// Set with virtual time.
     pub(crate) moving: Option<Moving>,
     /// What is going to happen, the next last.
     pub(crate) planned: Vec<Planned>,
-    /// When a signal came to the present process, and for how long the machine had been suspended by then.
+    /// The time of the signal to the present process, and the duration of all suspends before it.
     pub(crate) signalled: Option<(i64, i64)>,
     /// Whether rotations follow one another.
     pub(crate) lives: bool,
@@ -157,7 +157,7 @@ pub(crate) struct SimState {
     pub(crate) dates_told: usize,
     /// Which creates a proxy sends twice, by their numbers.
     pub(crate) resent: BTreeSet<usize>,
-    /// A service goes on using this user's old key until then.
+    /// A service uses this user's old key until then.
     pub(crate) in_use: Option<(String, i64)>,
     /// How long the old key stays active, then inactive, at the least.
     pub(crate) overlap: i64,

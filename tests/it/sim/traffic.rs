@@ -25,7 +25,7 @@ pub(crate) struct Traffic {
     pub(crate) throttled: Vec<(Op, u64)>,
     /// How long calls are throttled, in milliseconds from the beginning.
     pub(crate) throttled_for: i64,
-    /// When a signal comes to the first process.
+    /// The time of the signal to the first process.
     pub(crate) signal_at: Option<i64>,
 }
 
@@ -68,7 +68,7 @@ impl Moving {
 }
 
 impl SimState {
-    /// What time it is now where time goes by itself; whatever was due by then has happened.
+    /// Returns the present virtual time, after every event that was due by then.
     pub(crate) fn catch_up(&mut self) {
         if let Some(moving) = &self.moving {
             let target = moving.offset + moving.traffic.clock.now();
@@ -76,7 +76,7 @@ impl SimState {
         }
     }
 
-    /// Time goes on by so much at once, for everything.
+    /// Advances the time by this amount at once.
     pub(crate) fn advance(&mut self, millis: i64) {
         match &mut self.moving {
             None => self.happens_until(self.now + millis),
@@ -87,7 +87,7 @@ impl SimState {
         }
     }
 
-    /// The machine is suspended: for the world time goes on.
+    /// Suspends the machine, while the time of AWS and of the stores advances.
     fn suspend(&mut self, millis: i64) {
         self.counts_a_suspend();
         self.suspended += millis;

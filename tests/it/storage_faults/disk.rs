@@ -161,7 +161,7 @@ fn in_a_folder_that_is_read_only_it_changes_nothing_and_says_so() {
     proof.conclude();
 }
 
-/// Something that stands in the way, how to put it there, and how to take it away again.
+/// An obstacle, and the functions that create and remove it.
 type Obstacle = (&'static str, fn(&World), fn(&World));
 
 fn remove(path: &Path) {

@@ -180,7 +180,7 @@ fn file_of(world: &World, call: &Call) -> Option<Option<PathBuf>> {
 fn rows_of(kept: Kept, target: &Target) -> Vec<Row> {
     let row = |injected, first, step| Row { kept, target: target.clone(), injected, first: target.first + first, step };
     let locks = ["fcntl", "flock"].contains(&target.call.as_str());
-    // In CI every third call is killed, and each error comes at another place of the fifteen.
+    // In CI every third call is killed, and each error is injected at another of the fifteen places.
     let errors = (0..).zip(ERRORS).filter(|_| !locks);
     let errors = errors.map(|(first, error)| if is_full() { row(error, 0, 1) } else { row(error, first, 15) });
     let is_killed = is_full() || CHANGE.contains(&target.call.as_str());

@@ -142,7 +142,7 @@ fn each_damage(proof: &mut Proof, sandbox: &Sandbox, cases: u64, damage: impl Fn
             let outcome = harmless(&killed.world);
             let (outcome, ended) = outcome.unwrap_or_else(|how| panic!("killed before call {until}, {what}: {how}"));
             if outcome == "refused" && !killed.is_untouched() {
-                // What is damaged was come upon late; until then all went as it should.
+                // The damage was found late; the steps before it succeeded.
                 killed.world.settled().unwrap_or_else(|how| panic!("{what}: refused half way, {how}: {ended:?}"));
             }
             proof.case();

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 4;
 
 const WINDOWS: [&str; 4] = ["unsynced write dropped", "write torn", "create in doubt", "journal line lost"];
 
-/// The part of a run that one state of IAM goes with.
+/// The part of a run during which the state of IAM is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     BeforeCreate,

@@ -18,7 +18,7 @@ pub(super) struct Call {
     pub(super) name: String,
     thread: String,
     arguments: String,
-    /// What stands after ` = `: empty where the call was cut off.
+    /// The text after ` = `, which is empty for an interrupted call.
     result: String,
 }
 
@@ -42,7 +42,7 @@ impl Call {
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let quoted = self.arguments.split('"').skip(1).step_by(2);
         let annotated = self.arguments.split('<').skip(1).map(|rest| rest.split('>').next().unwrap_or_default());
-        // `AT_FDCWD</folder>` stands before a path of its own.
+        // `AT_FDCWD</folder>` precedes a path.
         let named: Vec<&str> = if self.arguments.contains('"') && self.arguments.starts_with("AT_FDCWD") {
             quoted.collect()
         } else {
@@ -82,7 +82,7 @@ impl Call {
     }
 }
 
-/// The bytes of a string that `strace -xx` wrote; one without escapes stands for itself.
+/// Returns the bytes of a string that `strace -xx` wrote; a string without escapes is returned unchanged.
 fn bytes(quoted: &str) -> Vec<u8> {
     if !quoted.contains("\\x") {
         return quoted.as_bytes().to_vec();
@@ -133,7 +133,7 @@ pub(super) fn has_injection(trace: &Path) -> bool {
     std::fs::read_to_string(trace).expect("a recording").contains("(INJECTED)")
 }
 
-/// rotator's `run` under `strace` with these options; what is recorded goes to the file `trace` of its folder.
+/// Runs rotator's `run` under `strace` with these options, which records to the file `trace` of its folder.
 pub(super) fn run_under_strace(world: &World, options: &[&str]) -> Running {
     let trace = world.path("trace");
     let mut args = vec!["-f", "-qq", "-o", trace.to_str().expect("text")];

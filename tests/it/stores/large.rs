@@ -40,7 +40,7 @@ impl Scene {
         std::fs::write(path, text).expect("written");
     }
 
-    /// A user whose pair stands in a file of its own.
+    /// A user whose pair is in a file of its own.
     fn user(&self, user: &str) -> Pair {
         self.sandbox.add_user(user).expect("a new user");
         let key = self.sandbox.create_key(user).expect("a first key");

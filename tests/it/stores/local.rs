@@ -112,7 +112,7 @@ impl Subject for Folder {
     fn odd_names(&self) -> Vec<String> {
         let names = ["caf\u{e9}/\u{1f511} live/MY KEY", "a.b/c-d/e_f", "a/b/c=d&e?f#g:h", "%2D/'q'/\"x\""];
         let mut names = names.map(str::to_owned).to_vec();
-        // A folder named like what stands for none.
+        // A folder whose name is the placeholder for no folder.
         names.retain(|name| !name.contains("%2D"));
         names
     }

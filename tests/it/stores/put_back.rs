@@ -19,7 +19,7 @@ use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 
 const USER: &str = "shop/live";
 
-/// Carries calls to `server`; the answer to the one of this number, of those that name `mark`, never comes.
+/// Forwards calls to `server`, but withholds the response to the call of this number among those that contain `mark`.
 struct Unanswered {
     address: SocketAddr,
     done: Arc<AtomicBool>,
@@ -149,7 +149,7 @@ async fn a_secret_that_was_put_back_after_a_crash_is_not_overwritten() {
             of_operators.put(&text);
         }
         assert_put_back_stays(&program, &sandbox, || of_operators.current(), std::slice::from_ref(&text));
-        // As the message says: the new pair goes back, and the rotation on.
+        // Follows the message: restores the new pair and resumes the rotation.
         of_operators.put(&stored);
         program.ends_with(0, &["resume"]);
         assert_eq!(of_operators.current(), [stored]);

@@ -16,7 +16,7 @@ use crate::support::program::{Ended, Program};
 const ROTATOR: &str = "rotator";
 const USER: &str = "shop-live";
 
-/// What a run does not come to do while all goes well: nothing is reclaimed, and every owner is known by name.
+/// Calls that a run without faults does not make: it reclaims no key, and knows every owner by name.
 const IN_NEED_ONLY: [&str; 2] = ["iam:UpdateAccessKey", "iam:GetAccessKeyLastUsed"];
 
 /// What the writing of a store takes: Parameter Store is asked for a parameter's type before it is written.
@@ -56,7 +56,7 @@ fn actions_of(policy: &Value) -> Vec<String> {
 }
 
 impl Scene {
-    /// One user, whose pair stands in Secrets Manager and in Parameter Store; and rotator, who may do nothing yet.
+    /// One user, whose pair is in Secrets Manager and in Parameter Store, and rotator without any permission.
     async fn build() -> Self {
         let moto = Moto::start();
         let admin = moto.check_signatures().await;

@@ -104,7 +104,7 @@ pub(crate) enum Protocol {
 pub(crate) struct Request {
     /// Its method and its path.
     pub(crate) line: String,
-    /// The headers as they came.
+    /// The headers as received.
     pub(crate) headers: String,
     pub(crate) body: String,
 }

@@ -60,7 +60,7 @@ fn parse(answer: &str) -> Option<Answer> {
     Some(answer)
 }
 
-/// The body that came in chunks, each with its length before it.
+/// Joins a body of chunks, each after its length.
 fn of_chunks(mut rest: &str) -> Option<String> {
     let mut body = String::new();
     loop {

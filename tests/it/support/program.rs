@@ -241,7 +241,7 @@ impl Program {
         values_in(self.folder())
     }
 
-    /// The pair that stands in two entries of `<app>/<environment>`.
+    /// The pair in the two entries of `<app>/<environment>`.
     pub(crate) fn pair(&self, scope: &str) -> Pair {
         Pair::new(
             self.value(&format!("{scope}/AWS_ACCESS_KEY_ID")),
@@ -249,7 +249,7 @@ impl Program {
         )
     }
 
-    /// README's loop around `args`, with `pause` between; how it ended, and how many times it went round.
+    /// Runs README's loop around `args`, with `pause` between the runs. Returns its end and the number of runs.
     pub(crate) fn until_settled(&self, args: &[&str], pause: Duration) -> (Ended, usize) {
         for tries in 1..=MOST_TRIES {
             let ended = self.rotator(args);

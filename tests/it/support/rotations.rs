@@ -90,7 +90,7 @@ impl Story {
         Line { rotation: self.rotation.id, seq: self.seq, at: moment(self.seq), event }
     }
 
-    /// Every line after the first of a rotation that loses a reply, is blocked once, and comes to its end.
+    /// Every line after the first of a rotation that loses a reply, is blocked once, and then ends.
     pub(crate) fn finish(&mut self, new_key: u64) -> Vec<(Line, Rotation)> {
         let at = moment(60);
         let key = key_id(new_key);

@@ -46,7 +46,7 @@ struct Round {
     clock: (&'static str, &'static str),
     wait: Wait,
     resuming: bool,
-    /// The call during which the clock jumps, and whether its effect comes before the jump.
+    /// The call during which the clock jumps, and whether its effect precedes the jump.
     during: (Action, FaultKind),
 }
 
@@ -58,7 +58,7 @@ fn rounds(seed: u64, turn: u64) -> Vec<Round> {
             for resuming in [false, true] {
                 let mut draw = Draw::new(seed, turn * 1_000 + rounds.len() as u64);
                 let calls = [Action::ListAccessKeys, Action::CreateAccessKey, Action::GetCallerIdentity];
-                // A create that is lost comes before any proof, and meets no second fault.
+                // A lost create precedes every proof, and meets no second fault.
                 let calls = if wait == Wait::LostReply { &calls[..1] } else { &calls[..] };
                 let ends = [FaultKind::HoldUntilReleased, FaultKind::HoldReply];
                 let during = (*draw.one_of(calls), draw.one_of(&ends).clone());

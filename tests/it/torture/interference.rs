@@ -40,7 +40,7 @@ enum Moment {
     Between(usize),
 }
 
-/// How the old key goes.
+/// The way in which the old key is removed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
     /// Deleted at once.

@@ -214,7 +214,7 @@ impl Person {
         orphan.map_or(Ok(()), |key| Err(format!("no place or rotation holds the key {key}; {self:#?}")))
     }
 
-    /// Leaves what stands in the store to rotator: the next `run` may rotate it as it finds it.
+    /// Leaves the stored pair to rotator: the next `run` may rotate it.
     pub(super) fn leaves(&mut self, scene: &Scene) -> Result<(), String> {
         let stored = self.stored(scene)?.id;
         self.theirs.remove(&stored);
@@ -269,7 +269,7 @@ impl Person {
         Ok(self.writes(scene, pair))
     }
 
-    /// The new pair stands in the store again and its key is active, if there is such a key.
+    /// Restores the new pair in the store and activates its key, if there is such a key.
     fn restores_new(&mut self, scene: &Scene) -> Result<bool, String> {
         let Some(new) = self.pairs.new.clone() else { return Ok(false) };
         self.restores(scene, new)

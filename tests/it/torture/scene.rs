@@ -18,7 +18,7 @@ use crate::support::program::{Ended, Program, Running, sandbox_with_slashes};
 const A_WHILE: Duration = Duration::from_secs(10);
 /// How often a command may be repeated until it ends with 0 (P6).
 const MOST_TRIES: usize = 40;
-/// A call that a test waits for comes within this time, or not at all.
+/// The longest wait of a test for a call.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Nothing in the store names this user's keys, an active and an inactive one: rotator has no business with them.
 const STRANGER: &str = "stranger/production";
@@ -31,7 +31,7 @@ pub(super) struct Scene {
     stranger: Vec<(String, KeyStatus)>,
 }
 
-/// How a rotation, or all of them, came to rest.
+/// The end of a rotation, or of all of them.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
     /// How often it was repeated.
@@ -76,7 +76,7 @@ impl Scene {
         while self.seen.try_recv().is_ok() {}
     }
 
-    /// Waits for the `nth` success of `action`; whether it came before `running` ended.
+    /// Waits for the `nth` success of `action`, and returns whether it happened before `running` ended.
     pub(super) fn wait_for(&self, action: Action, nth: u64, running: &mut Running) -> bool {
         let began = Instant::now();
         let mut left = nth;

@@ -21,10 +21,10 @@ const SECOND: &str = "ended by a second signal with a key in hand";
 const RESUMING: &str = "signalled while resuming";
 /// The first signal leaves so long for what is in hand.
 const GRACE: Duration = Duration::from_secs(30);
-/// A second signal ends at once; two that came as one do not, so calls are held no longer than this.
+/// A second signal ends the process at once; two merged signals do not, so calls are held no longer than this.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// When the first signal comes.
+/// The moment of the first signal.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     /// After this fraction of a typical run.
@@ -33,7 +33,7 @@ enum Moment {
     After(Action, u64, Duration),
     /// As the journal grows for the n-th time.
     Written(u64),
-    /// While a new pair is being proved; one signal alone, and the answer comes so long after it.
+    /// While a new pair is proved: a single signal, and the response this long after it.
     Proving(Duration),
 }
 
@@ -79,7 +79,7 @@ struct Signalled {
     ended: Ended,
     /// How many found the process there.
     sent: usize,
-    /// A proof was held when the first came.
+    /// A proof was held at the first signal.
     in_hand: bool,
 }
 
@@ -208,7 +208,7 @@ impl Signals {
             return if early { Ok(()) } else { Err(format!("it died of signal {signal}")) };
         }
         let by_signal = sent_ones.iter().any(|sent| ended.code == Some(code_of(*sent)));
-        // A signal that comes as it ends changes nothing.
+        // A signal at the end of the process changes nothing.
         let ordinary = !in_hand && matches!(ended.code, Some(0 | 3));
         if !by_signal && !ordinary {
             return Err(format!("it ended with {:?}: {}", ended.code, ended.stderr));

@@ -12,7 +12,7 @@ pub(super) const USERS: usize = 3;
 /// Overlap and quarantine are over, and every late request has been executed.
 pub(super) const LATER: Duration = Duration::from_secs(3 * 86_400);
 
-/// Where a rotation stands.
+/// The state of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     CreateInDoubt,

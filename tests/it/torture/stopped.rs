@@ -41,7 +41,7 @@ enum At {
 enum Step {
     /// `resume`, run again after the time that it reports.
     Resume,
-    /// AWS's clock goes on so far.
+    /// Advances AWS's clock by this time.
     Later(Duration),
 }
 
@@ -157,7 +157,7 @@ impl Stopped {
         }
     }
 
-    /// The second rotator does its part, while the first stands still.
+    /// Runs the second rotator while the first is stopped.
     fn second(&mut self, steps: &[Step]) -> Result<(), String> {
         self.with_journal(&self.copy.clone());
         for step in steps {
@@ -223,7 +223,7 @@ fn is_free(store: &Path) -> bool {
     locked().is_ok()
 }
 
-/// Whether the process stands still.
+/// Whether the process is stopped.
 fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux");
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))

@@ -19,7 +19,7 @@ const WINDOWS: [&str; 3] = ["throttled", "503", "slow"];
 const SLOW: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: &str = "15s";
 
-/// What the sandbox was asked to do to each user's keys, in the order in which it came.
+/// The requests about each user's keys that the sandbox received, in order.
 type Seen = BTreeMap<String, Vec<(Action, Result<(), String>)>>;
 
 /// Notes every call about a user.

@@ -78,7 +78,7 @@ async fn a_cluster_that_quotes_is_not_quoted() {
     }
 }
 
-/// What a credential plugin says goes from the library to the server; the header that quotes it is recognized by its form.
+/// The library sends the output of a credential plugin to the server; the header that quotes it is recognized by its form.
 #[tokio::test]
 async fn the_token_of_a_credential_plugin_is_not_quoted() {
     let folder = tempfile::tempdir().expect("a folder");

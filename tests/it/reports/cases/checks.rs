@@ -154,7 +154,7 @@ async fn rotated(rig: &Rig<'_>, suffix: &str, before: &Contents, after: &Content
     differs.map(|(name, _)| format!("something else than the pair has changed in {name}"))
 }
 
-/// What stands now where the old secret stood, plain: both have forty characters.
+/// Returns the text at the position of the old secret, unencoded: both have forty characters.
 fn secret_after(old: &Pair, before: &Contents, after: &Contents) -> Option<String> {
     before.iter().find_map(|(name, value)| {
         let at = memchr::memmem::find(value, old.secret.as_bytes())?;

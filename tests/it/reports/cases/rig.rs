@@ -374,7 +374,7 @@ impl Drop for Rig<'_> {
     }
 }
 
-/// The text as it stands in a URL.
+/// Encodes the text for a URL.
 pub(super) fn in_url(text: &str) -> String {
     let letter = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

@@ -110,7 +110,7 @@ const DOTENV: &str = "# head\nB=2\n\nAWS_ACCESS_KEY_ID=OLD_ID\n# the secret\nAWS
 const INI: &str = "; head\n[default]\n; the pair\naws_access_key_id = OLD_ID\naws_secret_access_key = OLD_SECRET\n\n\
     [other]\nx = \"a b\"\n";
 
-/// What stands in one and not in the other, line by line.
+/// The lines that only one of the two texts has.
 fn differing<'t>(one: &'t str, other: &'t str) -> Vec<&'t str> {
     let mut rest: Vec<&str> = other.lines().collect();
     let mut only_here = Vec::new();
@@ -188,7 +188,7 @@ async fn the_settings_of_the_folder_say_how_it_is_written() {
     assert!(std::fs::read_to_string(&path).expect("text").starts_with("a:\n  b: ENC["));
 }
 
-/// What comes of writing `new` over `old` in a file of this name; its bytes must stay where it is refused.
+/// Writes `new` over `old` in a file of this name, and returns the result. A refused write must not change a byte.
 async fn written(sops: &Sops, file: &str, old: &str, new: &str) -> Result<(), Failure> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(file);

@@ -11,7 +11,7 @@ use crate::support::aws::{self, Pair, outcome};
 use crate::support::program::Program;
 use crate::support::sops::Sops;
 
-/// A user whose one key stands in a file encrypted with sops.
+/// A user whose one key is in a file encrypted with sops.
 struct Scene {
     sandbox: Sandbox,
     sops: Sops,

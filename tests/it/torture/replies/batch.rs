@@ -33,7 +33,7 @@ impl<'a> Replies<'a> {
         let program = &mut scene.rig.program;
         program.set("ROTATOR_AWS_CALL_TIMEOUT", CALL_TIMEOUT);
         program.set("ROTATOR_POLICY_PROOF_TIMEOUT", "30s");
-        // The pacer says what a try that it repeats came to.
+        // The rate limiter logs the result of a try that it repeats.
         program.set("ROTATOR_LOG", "warn,rotator::engine::rate_limit=debug");
         Self { scene, proof }
     }
