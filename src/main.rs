@@ -75,7 +75,7 @@ fn take_from_environment() -> FromEnvironment {
     FromEnvironment { store_key, new_store_key, ignores_hangup: ignores_hangup() }
 }
 
-/// Whether whoever started this process had SIGHUP ignored, as `nohup` does.
+/// Whether the parent process ignored SIGHUP, as `nohup` does.
 #[expect(unsafe_code, reason = "the standard library cannot say how a signal is answered; asking changes nothing")]
 fn ignores_hangup() -> bool {
     let mut answer = std::mem::MaybeUninit::<libc::sigaction>::uninit();

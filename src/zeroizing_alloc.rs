@@ -1,5 +1,5 @@
-//! An allocator that overwrites what it frees: the SDK leaves copies of a new secret on the heap (measured: with this
-//! there are none), and a swapped or dumped page must not hold them. Knows nothing else.
+//! An allocator that overwrites the memory that it frees. The SDK leaves copies of a new secret on the heap (measured:
+//! with this allocator it leaves no copy), and a swapped or dumped page must not hold them.
 
 #![expect(unsafe_code, reason = "a global allocator is unsafe by its nature; this one adds a memset to the system's")]
 

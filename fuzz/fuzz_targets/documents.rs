@@ -1,4 +1,4 @@
-//! Several entries as people write them, drawn from libFuzzer's bytes by the generator that the tests use.
+//! Several realistic entries, drawn from libFuzzer's bytes by the generator that the tests use.
 
 #![no_main]
 

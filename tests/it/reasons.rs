@@ -6,9 +6,6 @@ use std::path::Path;
 
 use rotator::discovery::SkipReason;
 
-/// Names that the page already uses and the product does not print yet.
-const RENAMED: [(&str, &str); 2] = [("somebody-wrote", "changed-elsewhere"), ("still-named", "still-referenced")];
-
 fn read(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -21,8 +18,7 @@ fn block_reasons() -> BTreeSet<String> {
     let body = from_head.split("\n    }\n").next().expect("the body");
     let code = body.lines().filter(|line| !line.trim_start().starts_with("//"));
     let names = code.flat_map(|line| line.split('"').skip(1).step_by(2));
-    let renamed = |name| RENAMED.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| *new);
-    names.map(|name| renamed(name).to_owned()).collect()
+    names.map(str::to_owned).collect()
 }
 
 /// The names in the first cells of the tables of this section.

@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rotator::discovery::SkipReason;
-
 const MOST_LINES: usize = 450;
 const MOST_FUNCTION_LINES: usize = 80;
 
@@ -257,14 +255,4 @@ fn unsafe_stands_only_where_it_is_named_and_explained() {
     report(&broken);
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("read");
     assert!(manifest.contains("unsafe_code = \"deny\""), "and nowhere else does it compile");
-}
-
-#[test]
-fn each_skip_reason_has_its_row_in_the_operations_manual() {
-    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
-    let manual = fs::read_to_string(manual).expect("read");
-    let missing = |reason: &SkipReason| !manual.lines().any(|line| line.starts_with(&format!("| `{reason}` |")));
-    let missing: Vec<String> =
-        SkipReason::ALL.iter().filter(|reason| missing(reason)).map(ToString::to_string).collect();
-    assert!(missing.is_empty(), "docs/operations.md has no row for {missing:?}");
 }

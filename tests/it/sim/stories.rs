@@ -71,7 +71,7 @@ fn a_strangers_key_is_left_alone_and_harms_no_other_user() {
 }
 
 /// A fence write whose reply was lost may still take effect until the time of the next fence. Neither this process nor
-/// another continues before. (A fence time lies ahead of AWS's clock and was once mistaken for AWS's own time.)
+/// another continues before. (A fence time is later than AWS's clock and was once mistaken for AWS's own time.)
 #[test]
 fn a_lost_fence_is_waited_for() {
     let setup = Setup { compare_and_set: false, atomic: false, ..Setup::simple() };
