@@ -4,7 +4,7 @@ mod zeroizing_alloc;
 
 use std::process::ExitCode;
 
-use rotator::cli::wiring::FromEnvironment;
+use rotator::cli::host_env::Startup;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use zeroize::Zeroizing;
@@ -17,13 +17,13 @@ const MAKES_THE_SDK_TELL: [&str; 2] = ["LOG_SENSITIVE_BODIES", "LOG_SIGNABLE_BOD
 
 fn main() -> ExitCode {
     rotator::cli::panic_hook::say_only_where();
-    let given = take_from_environment();
+    let startup = take_from_environment();
     // Files that anybody makes from here on are for this user alone.
     umask(Mode::RWXG | Mode::RWXO);
     leave_no_core();
     lock_memory();
     outlive_a_file_size_limit();
-    ExitCode::from(rotator::cli::main(std::env::args_os(), given))
+    ExitCode::from(rotator::cli::main(std::env::args_os(), startup))
 }
 
 /// A core dump would hold secrets. A system that refuses is not a reason to refuse to work.
@@ -65,14 +65,14 @@ fn outlive_a_file_size_limit() {
 
 /// Takes what no library and no child process (a `credential_process`) may inherit.
 #[expect(unsafe_code, reason = "removing a variable is sound while the process has one thread, which is so here only")]
-fn take_from_environment() -> FromEnvironment {
+fn take_from_environment() -> Startup {
     let key = |name: &str| std::env::var(name).ok().filter(|key| !key.is_empty()).map(Zeroizing::new);
     let (store_key, new_store_key) = (key("ROTATOR_STORE_KEY"), key("ROTATOR_STORE_NEW_KEY"));
     for name in MAKES_THE_SDK_TELL.into_iter().chain(["ROTATOR_STORE_KEY", "ROTATOR_STORE_NEW_KEY"]) {
         // SAFETY: called first thing in `main`; no other thread exists that could read the environment.
         unsafe { std::env::remove_var(name) };
     }
-    FromEnvironment { store_key, new_store_key, ignores_hangup: ignores_hangup() }
+    Startup { store_key, new_store_key, ignores_hangup: ignores_hangup() }
 }
 
 /// Whether the parent process ignored SIGHUP, as `nohup` does.

@@ -1,19 +1,17 @@
 //! What every command is given: the global options, the host's environment and the terminal.
 
 use super::args::{ChoiceArgs, Global};
-use super::config::{Config, HostEnv};
+use super::config::Config;
 use super::error::CliError;
+use super::host_env::HostEnv;
 use super::output::terminal::Terminal;
-use super::wiring::FromEnvironment;
 
 /// What every command works in.
 pub struct Context {
     /// The global options.
     pub global: Global,
-    /// What the configuration depends on.
+    /// The environment, the working directory and the user.
     pub host: HostEnv,
-    /// What `main` took out of the environment.
-    pub given: FromEnvironment,
     /// How to speak.
     pub terminal: Terminal,
 }

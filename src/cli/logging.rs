@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, fmt};
 
 use super::args::{Global, LogFormat};
 use super::error::CliError;
+use super::host_env::HostEnv;
 use super::output::terminal::{printable, printable_json};
 
 /// The only target whose level can be chosen.
@@ -21,12 +22,12 @@ const OURS: &str = "rotator";
 ///
 /// # Errors
 /// [`CliError::usage`] if `ROTATOR_LOG` is no filter. (A strange `RUST_LOG` is meant for somebody else.)
-pub fn start(global: &Global, color: bool) -> Result<(), CliError> {
-    let chosen = match std::env::var("ROTATOR_LOG") {
-        Ok(text) => Some(text.parse::<Targets>().map_err(|error| {
+pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliError> {
+    let chosen = match host.variable("ROTATOR_LOG") {
+        Some(text) => Some(text.parse::<Targets>().map_err(|error| {
             CliError::usage(format!("ROTATOR_LOG is no filter: {error}"), "write for example ROTATOR_LOG=debug")
         })?),
-        Err(_) => std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok()),
+        None => host.variable("RUST_LOG").and_then(|text| text.parse().ok()),
     };
     let filter = filter(global, chosen);
     // A reader of stderr that went away must not end a rotation: failed writes are swallowed, not panicked over.

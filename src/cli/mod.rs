@@ -1,4 +1,4 @@
-//! FLOOR 5: words, arguments, exit codes; joins the drive to the adapters. Decides nothing about a rotation.
+//! FLOOR 5: words, arguments, exit codes; joins the engine to the adapters. Decides nothing about a rotation.
 
 pub mod args;
 pub mod commands;
@@ -6,6 +6,7 @@ pub mod config;
 pub mod context;
 pub mod error;
 pub mod exit;
+pub mod host_env;
 pub mod logging;
 pub mod output;
 pub mod panic_hook;
@@ -23,16 +24,15 @@ use commands::{
     abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, run, sandbox,
     status, store,
 };
-use config::HostEnv;
 use context::Context;
 use error::CliError;
 use exit::Exit;
+use host_env::{HostEnv, Startup};
 use output::terminal::Terminal;
-use wiring::FromEnvironment;
 
 /// Parses, does and reports; the number is for the operating system.
 #[must_use]
-pub fn main(args: impl Iterator<Item = OsString>, given: FromEnvironment) -> u8 {
+pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -41,10 +41,11 @@ pub fn main(args: impl Iterator<Item = OsString>, given: FromEnvironment) -> u8 
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
         }
     };
-    let terminal = Terminal::of_this_process(&cli.global);
-    let context = Context { global: cli.global, host: HostEnv::of_this_process(), given, terminal };
-    let result =
-        logging::start(&context.global, terminal.color_on_stderr).and_then(|()| dispatch(&context, &cli.command));
+    let host = HostEnv::of_this_process(startup);
+    let terminal = Terminal::of_this_process(&cli.global, &host);
+    let context = Context { global: cli.global, host, terminal };
+    let logging = logging::start(&context.global, &context.host, terminal.color_on_stderr);
+    let result = logging.and_then(|()| dispatch(&context, &cli.command));
     match result {
         Ok(exit) => exit.code(),
         Err(error) => {

@@ -10,7 +10,8 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::summary::{CommandKind, CommandOutcome, summarize};
 use super::runtime::Signalled;
-use super::wiring::{self, HeldJournal, storage_failed};
+use super::wiring;
+use super::wiring::journal::{HeldJournal, storage_failed};
 use crate::engine::campaign::CampaignError;
 use crate::engine::own_credentials::{Pass, TRY_AGAIN, until_they_work};
 use crate::engine::report::{Report, with_causes};
@@ -40,7 +41,7 @@ impl Passes<'_> {
         let pass = async || {
             let (mut report, mut failures) = (Report::default(), None);
             let done = async {
-                let connecting = wiring::connect(config, &context.given, clock, stop, wait, context.terminal);
+                let connecting = wiring::connect(config, &context.host, clock, stop, wait, context.terminal);
                 let session = Box::pin(connecting).await?;
                 failures = Some(session.failures.clone());
                 work(session, &mut report).await

@@ -38,7 +38,7 @@ pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Re
     };
     let mut interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminations = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut hangups = match context.given.ignores_hangup {
+    let mut hangups = match context.host.startup.ignores_hangup {
         true => None,
         false => Some(signal(SignalKind::hangup()).map_err(failed)?),
     };

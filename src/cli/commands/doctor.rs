@@ -17,8 +17,9 @@ use crate::cli::output::entry_counts;
 use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::runtime::block_on;
+use crate::cli::wiring;
 use crate::cli::wiring::aws::AwsAccounts;
-use crate::cli::wiring::{self, storage_failed};
+use crate::cli::wiring::journal::{self, storage_failed};
 use crate::discovery::SkipReason;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
@@ -72,7 +73,7 @@ struct Document {
 pub fn doctor(context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
-    checks.extend(block_on(Box::pin(async { Ok(Box::pin(world(context, &config)).await) }))?);
+    checks.extend(block_on(Box::pin(async { Ok(Box::pin(connections(context, &config)).await) }))?);
     let ok = checks.iter().all(|check| check.ok);
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&Document { version: 1, checks }))?;
@@ -96,7 +97,7 @@ fn describe(config: &Config) -> String {
 
 fn journal(config: &Config) -> Result<String, CliError> {
     let path = config.journal.display();
-    let Some(reader) = wiring::read_journal(&config.journal)? else {
+    let Some(reader) = journal::read(&config.journal)? else {
         return writable_from(&config.journal).map(|()| format!("{path}: none yet, `rotator run` makes it"));
     };
     let open = reader.summaries(RotationFilter::Open).map_err(|error| storage_failed(&error))?.len();
@@ -114,15 +115,14 @@ fn writable_from(path: &Path) -> Result<(), CliError> {
     })
 }
 
-async fn world(context: &Context, config: &Config) -> Vec<Check> {
-    let mut checks = match AwsAccounts::by(config).await {
+async fn connections(context: &Context, config: &Config) -> Vec<Check> {
+    let mut checks = match AwsAccounts::of(config).await {
         Ok(aws) => stores(context, config, &aws).await,
         Err(error) => return vec![Check::of("credentials", Err(error))],
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
-    let session = match Box::pin(wiring::connect(config, &context.given, &clock, &stop, false, context.terminal)).await
-    {
+    let session = match Box::pin(wiring::connect(config, &context.host, &clock, &stop, false, context.terminal)).await {
         Ok(session) => session,
         Err(error) => {
             checks.push(Check::of("credentials", Err(error)));
@@ -220,7 +220,7 @@ async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Ch
     let mut checks = Vec::new();
     for settings in &config.stores {
         let name = &settings.uri.name;
-        let opened = wiring::open_store(config, settings, &context.given, aws).await;
+        let opened = wiring::open_store(config, &context.host, settings, aws).await;
         let unverified = opened.as_ref().ok().and_then(|store| store.unverified());
         let asked = match opened {
             Ok(store) => store.identity().await.map(|_| name.to_string()).map_err(|error| {

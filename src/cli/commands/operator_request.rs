@@ -12,7 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::End;
 use crate::cli::runtime::block_on;
-use crate::cli::wiring::{self, storage_failed};
+use crate::cli::wiring::journal::{self, storage_failed};
 use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
@@ -28,11 +28,11 @@ pub(super) fn submit(
     let config = context.config(&Default::default())?;
     let unknown =
         || CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status` lists those in flight");
-    if wiring::read_journal(&config.journal)?.is_none() {
+    if journal::read(&config.journal)?.is_none() {
         return Err(unknown());
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let held = wiring::hold_journal(&config.journal, &clock)?;
+    let held = journal::hold(&config.journal, &clock)?;
     block_on(Box::pin(async {
         let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
         let rotation = found.ok_or_else(unknown)?.rotation;

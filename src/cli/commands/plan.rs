@@ -15,7 +15,8 @@ use crate::cli::output::terminal::to_stdout;
 use crate::cli::passes::campaign_failed;
 use crate::cli::runtime::block_on;
 use crate::cli::snapshot::{ReadMade, Snapshot};
-use crate::cli::wiring::{self, storage_failed};
+use crate::cli::wiring;
+use crate::cli::wiring::journal::{self, storage_failed};
 use crate::engine::campaign::CampaignError;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Taken, survey};
@@ -33,8 +34,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
-        let session =
-            Box::pin(wiring::connect(&config, &context.given, &clock, &stop, false, context.terminal)).await?;
+        let session = Box::pin(wiring::connect(&config, &context.host, &clock, &stop, false, context.terminal)).await?;
         survey(&session, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     entry_counts::say(&survey.entries, context.terminal);
@@ -75,7 +75,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
 
 /// What the journal says, and the keys that `run` would not open because of it: the same that the engine takes from it.
 pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliError> {
-    let Some(reader) = wiring::read_journal(&config.journal)? else { return Ok(Default::default()) };
+    let Some(reader) = journal::read(&config.journal)? else { return Ok(Default::default()) };
     let read = || {
         let all = if config.sinks.is_empty() { Vec::new() } else { reader.summaries(RotationFilter::All)? };
         Ok((Snapshot::read(&reader)?, all))

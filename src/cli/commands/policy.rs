@@ -300,12 +300,13 @@ mod tests {
 
     use super::*;
     use crate::cli::config::StoreUri;
+    use crate::cli::host_env::HostEnv;
 
     const ANYWHERE: Where<'static> = Where { partition: "aws", account: "*", configured: None };
     const ACCOUNT: Where<'static> = Where { partition: "aws", account: "123456789012", configured: None };
 
     fn store(uri: &str) -> StoreSettings {
-        StoreSettings::whole(StoreUri::parse(uri, std::path::Path::new("/")).expect("valid"))
+        StoreSettings::whole(StoreUri::parse(uri, std::path::Path::new("/"), &HostEnv::default()).expect("valid"))
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
-use crate::cli::wiring::{self, HeldJournal, storage_failed};
+use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
@@ -27,7 +27,7 @@ use crate::types::name::RotationId;
 pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     let choice = ChoiceArgs { concurrency: args.concurrency.clone(), ..ChoiceArgs::default() };
     let config = context.config(&choice)?;
-    if wiring::read_journal(&config.journal)?.is_none() {
+    if journal::read(&config.journal)?.is_none() {
         if let Some(id) = args.ids.first() {
             return Err(unknown(*id));
         }
@@ -35,7 +35,7 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
         return status::print_empty(context);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let held = wiring::hold_journal(&config.journal, &clock)?;
+    let held = journal::hold(&config.journal, &clock)?;
     let end = End { ended: CommandKind::Resume, waiting_ok: args.waiting_ok };
     resume_rotations(context, &config, &clock, &held, &args.ids, args.wait, end)
 }

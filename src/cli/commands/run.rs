@@ -16,7 +16,7 @@ use crate::cli::output::table::{self, Paint};
 use crate::cli::output::terminal::printable;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
-use crate::cli::wiring::{self, HeldJournal, storage_failed};
+use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
@@ -39,12 +39,12 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     if config.deletes_at_once() && !asks && agreed {
         context.terminal.say(AT_ONCE);
     }
-    if !agreed && wiring::read_journal(&config.journal)?.is_none() {
+    if !agreed && journal::read(&config.journal)?.is_none() {
         status::print_empty(context)?;
         return Err(not_agreed());
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let held = wiring::hold_journal(&config.journal, &clock)?;
+    let held = journal::hold(&config.journal, &clock)?;
     block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, &clock)?;

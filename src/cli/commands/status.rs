@@ -11,7 +11,7 @@ use crate::cli::output::document::to_bytes;
 use crate::cli::output::table::{self, Paint};
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::snapshot::Snapshot;
-use crate::cli::wiring::{self, storage_failed};
+use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::store::RotationFilter;
 
 /// How often `--watch` looks.
@@ -41,7 +41,7 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<Exit, CliError> {
 
 fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliError> {
     let config = context.config(&Default::default())?;
-    let Some(reader) = wiring::read_journal(&config.journal)? else {
+    let Some(reader) = journal::read(&config.journal)? else {
         if let Some(id) = args.id {
             return Err(CliError::usage(
                 format!("there is no rotation {id}: there is no journal yet at {}", config.journal.display()),

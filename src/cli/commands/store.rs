@@ -18,7 +18,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
-use crate::cli::wiring;
+use crate::cli::wiring::embedded;
 use crate::engine::report::with_causes;
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
@@ -33,7 +33,7 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
     match command {
         StoreCommand::List => list(context, &config)?,
         StoreCommand::Get { name, previous } => {
-            let store = wiring::open_embedded(&config, &context.given)?;
+            let store = embedded::open(&config, &context.host)?;
             let value = if *previous { store.previous(name) } else { store.get(name) };
             let absent = || if *previous { no_previous(&config, name) } else { missing(&config, name) };
             to_stdout(value.map_err(|error| failed(&error))?.ok_or_else(absent)?.expose())?;
@@ -53,7 +53,7 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
         StoreCommand::Import { file } => import(context, &config, file)?,
         StoreCommand::Rekey => rekey(context, &config)?,
         StoreCommand::Rm { name } => {
-            let store = wiring::open_embedded(&config, &context.given)?;
+            let store = embedded::open(&config, &context.host)?;
             if !store.remove(name).map_err(|error| failed(&error))? {
                 return Err(missing(&config, name));
             }
@@ -64,7 +64,7 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
 }
 
 fn list(context: &Context, config: &Config) -> Result<(), CliError> {
-    let store = wiring::open_embedded(config, &context.given)?;
+    let store = embedded::open(config, &context.host)?;
     let entries = store.list().map_err(|error| failed(&error))?;
     if context.terminal.is_json() {
         let entries: Vec<_> = entries
@@ -124,7 +124,7 @@ fn import(context: &Context, config: &Config, file: &Path) -> Result<(), CliErro
 
 fn rekey(context: &Context, config: &Config) -> Result<(), CliError> {
     let (uri, path) = config.embedded()?;
-    let (key, new) = (context.given.key()?, context.given.new_key()?);
+    let (key, new) = (embedded::store_key(&context.host)?, embedded::new_store_key(&context.host)?);
     let origin = EmbeddedStore::rekey(path, key, new).map_err(|error| match &error {
         RekeyError::NewKeyMissing => CliError::usage(with_causes(&error), "nothing was changed"),
         RekeyError::Open(_) | RekeyError::Store(_) => CliError::failed(
@@ -160,7 +160,7 @@ fn read_all(mut from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
 pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<EmbeddedStore, CliError> {
     let (uri, path) = config.embedded()?;
     let was_there = path.exists();
-    let key = context.given.key()?;
+    let key = embedded::store_key(&context.host)?;
     let own_key = key.is_some();
     let store = EmbeddedStore::create_or_open(path, key)
         .map_err(|error| CliError::failed(with_causes(&error), "name another with --store, or mend this one"))?;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::layers::Table;
-use super::stores::{A_REGION, StoreSettings, is_region};
-use super::values::globs;
+use super::stores::StoreSettings;
+use super::values::{A_REGION, globs, is_region};
 use crate::adapters::aws::{Access, Role};
 use crate::cli::error::CliError;
 use crate::engine::accounts::{Covers, Label};

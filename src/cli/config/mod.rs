@@ -1,12 +1,12 @@
 //! What rotator is to do, as configured: `rotator.toml`, the environment, the flags. Decides nothing by itself.
 
 mod accounts;
-mod found;
 mod layers;
-mod location;
 mod reach;
 mod sinks;
+mod store_uri;
 mod stores;
+mod trusted_file;
 mod values;
 
 #[cfg(test)]
@@ -20,22 +20,21 @@ use globset::GlobSet;
 
 use super::args::{ChoiceArgs, Global};
 use super::error::CliError;
+use super::host_env::HostEnv;
 use crate::adapters::ownership;
+use crate::engine::observe::scan::SCAN_INTERVAL;
 use crate::engine::survey::choice::Choice;
 use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;
-pub(crate) use found::Found;
-pub use found::Trust;
 use layers::Layers;
-pub use location::HostEnv;
 pub use reach::{Reach, ReachKind};
 pub use sinks::{SinkKind, SinkSettings};
-pub use stores::{StoreKind, StoreSettings, StoreUri};
-
-/// The name of the file.
-pub const FILE_NAME: &str = "rotator.toml";
+pub use store_uri::{StoreKind, StoreUri};
+pub use stores::{KubernetesTable, StoreSettings, VaultTable};
+pub(crate) use trusted_file::Found;
+pub use trusted_file::{FILE_NAME, Trust};
 
 /// What is said wherever it is so.
 pub const AT_ONCE: &str = "neither overlap nor quarantine is set: each old key is deleted at once, as soon as every \
@@ -96,11 +95,45 @@ impl Config {
         };
         layers.environment(&host.variables)?;
         lay_flags(&mut layers, global, choice);
-        let mut config = values::read(&layers, host)?;
+        let mut config = Self::of_layers(&layers, host)?;
         ownership::trust_groups(config.trusted_groups.clone());
         (config.file, config.trust) = (found.map(|found| found.path), trust);
         tracing::info!("the configuration is {}", config.origin());
         Ok(config)
+    }
+
+    /// Reads every setting.
+    fn of_layers(layers: &Layers, host: &HostEnv) -> Result<Self, CliError> {
+        let policy = values::policy(layers)?;
+        let stores = stores::read(layers, host)?;
+        Ok(Self {
+            file: None,
+            trust: None,
+            journal: match layers.get("", "journal") {
+                Some(given) => {
+                    host.absolute(values::base(given, host), Path::new(values::not_empty("journal", given)?))
+                }
+                None => host.default_journal()?,
+            },
+            trusted_groups: values::trusted_groups(layers)?,
+            accounts: accounts::read(layers.accounts(), &stores)?,
+            sinks: sinks::read(layers.sinks(), &stores, host)?,
+            stores,
+            owner: values::owner(layers)?,
+            older_than: values::duration(layers, "policy", "older_than", Duration::ZERO)?,
+            policy,
+            removal_is_set: ["overlap", "quarantine"].iter().any(|key| layers.get("policy", key).is_some()),
+            unread_ok: match layers.get("policy", "unread_ok") {
+                Some(given) => values::globs(&given.texts, "unread_ok")?,
+                None => GlobSet::empty(),
+            },
+            scan_interval: values::duration(layers, "policy", "scan_interval", SCAN_INTERVAL)?,
+            concurrency: values::number(layers, "concurrency", values::DEFAULT_CONCURRENCY, |n| {
+                (1..=values::MOST_CONCURRENCY).contains(n)
+            })?,
+            rate: values::rate(layers)?,
+            call_timeout: values::positive_duration(layers, "aws", "call_timeout", values::DEFAULT_CALL_TIMEOUT)?,
+        })
     }
 
     /// Which file was read and why it is trusted, in words.

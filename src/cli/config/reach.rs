@@ -5,12 +5,12 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::layers::{Layers, Table};
-use super::location::{HostEnv, absolute};
-use super::stores::{StoreKind, StoreSettings};
-use super::values;
-use super::{SinkKind, sinks};
+use super::sinks::{self, SinkKind};
+use super::store_uri::StoreKind;
+use super::stores::{self, StoreSettings};
 use crate::adapters::ExecProgram;
 use crate::cli::error::CliError;
+use crate::cli::host_env::HostEnv;
 
 /// Of which kind it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,16 +51,16 @@ pub(super) fn reach(layers: &Layers, path: &Path, host: &HostEnv) -> Result<Vec<
     if let Some(given) = layers.get("", "journal") {
         let base = path.parent().unwrap_or(&host.folder);
         for text in &given.texts {
-            reaches.file("the journal ", &absolute(base, Path::new(text)));
+            reaches.file("the journal ", &host.absolute(base, Path::new(text)));
         }
     }
     let stores = match layers.get("", "store") {
-        Some(_) => values::stores(layers, host)?,
+        Some(_) => stores::read(layers, host)?,
         None => Vec::new(),
     };
     stores.iter().for_each(|store| reaches.store(store));
     for table in layers.sinks() {
-        match sinks::kind(table)? {
+        match sinks::kind(table, host)? {
             SinkKind::Exec(program) => {
                 let name = table.text("name").or(table.text("uri")).unwrap_or_default();
                 reaches.program(&format!("the sink {name}"), &program, &program.env);
@@ -121,9 +121,12 @@ impl Reaches {
     }
 
     fn vault(&mut self, store: &StoreSettings) {
-        let (name, of) = (&store.uri.name, |key: &str| store.of_vault.get(key));
-        let believed = of("ca_file").map_or_else(String::new, |file| format!(", believing the certificates of {file}"));
-        match of("address") {
+        let (name, table) = (&store.uri.name, &store.vault);
+        let believed = table
+            .ca_file
+            .as_ref()
+            .map_or_else(String::new, |file| format!(", believing the certificates of {}", file.display()));
+        match &table.address {
             Some(address) => {
                 let what = format!("{} for {name}, with your token or login{believed}", without_user(address));
                 self.add(ReachKind::Contacts, true, what);
@@ -133,24 +136,27 @@ impl Reaches {
                 self.add(ReachKind::Contacts, !believed.is_empty(), what);
             }
         }
-        for key in ["token_file", "secret_id_file", "ca_file"] {
-            if let Some(file) = of(key) {
-                self.file(&format!("{key} "), Path::new(file));
+        let files =
+            [("token_file", &table.token_file), ("secret_id_file", &table.secret_id_file), ("ca_file", &table.ca_file)];
+        for (key, file) in files {
+            if let Some(file) = file {
+                self.file(&format!("{key} "), file);
             }
         }
-        if of("auth").is_some_and(|auth| auth == "kubernetes") && of("token_file").is_none() {
+        if table.auth.as_deref() == Some("kubernetes") && table.token_file.is_none() {
             self.add(ReachKind::Reads, true, format!("the token of the pod's service account, to log in for {name}"));
         }
     }
 
     fn kubernetes(&mut self, store: &StoreSettings) {
         let name = &store.uri.name;
-        let context = store.of_kubernetes.get("context");
+        let context = store.kubernetes.context.as_ref();
         let context =
             context.map_or_else(|| "the current context".to_owned(), |context| format!("the context {context}"));
-        match store.of_kubernetes.get("kubeconfig") {
+        match &store.kubernetes.kubeconfig {
             Some(file) => {
-                self.file("the kubeconfig ", Path::new(file));
+                self.file("the kubeconfig ", file);
+                let file = file.display();
                 let plugin = format!("the credential plugin that {file} names, if it names one{}", given(&store.env));
                 self.add(ReachKind::Runs, true, plugin);
                 self.add(ReachKind::Contacts, true, format!("the cluster of {context} in {file} for {name}"));

@@ -5,10 +5,12 @@ use std::path::Path;
 use globset::GlobSet;
 
 use super::layers::Table;
-use super::stores::{A_VARIABLE, StoreSettings, program_of, variables};
-use super::values::globs;
+use super::store_uri::program_of;
+use super::stores::StoreSettings;
+use super::values::{A_VARIABLE, globs, variables};
 use crate::adapters::ExecProgram;
 use crate::cli::error::CliError;
+use crate::cli::host_env::HostEnv;
 use crate::types::name::{SinkName, StoreName};
 
 /// The forms a sink's URI may have.
@@ -35,10 +37,10 @@ pub struct SinkSettings {
 }
 
 /// Reads every `[[sink]]` table.
-pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<SinkSettings>, CliError> {
+pub(super) fn read(tables: &[Table], stores: &[StoreSettings], host: &HostEnv) -> Result<Vec<SinkSettings>, CliError> {
     let mut sinks: Vec<SinkSettings> = Vec::new();
     for table in tables {
-        let sink = one(table, stores)?;
+        let sink = one(table, stores, host)?;
         if sinks.iter().any(|other| other.name == sink.name) {
             return Err(CliError::usage(
                 format!("two [[sink]] tables in {} are called {}", table.file.display(), sink.name),
@@ -51,7 +53,7 @@ pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<Sin
 }
 
 /// What kind a table's sink is of.
-pub(super) fn kind(table: &Table) -> Result<SinkKind, CliError> {
+pub(super) fn kind(table: &Table, host: &HostEnv) -> Result<SinkKind, CliError> {
     let file = table.file.display();
     let bad = |key: &str, text: &str, hint: &str| {
         CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
@@ -60,7 +62,7 @@ pub(super) fn kind(table: &Table) -> Result<SinkKind, CliError> {
         Some((_, Some(("exec", command)))) if !command.trim().is_empty() => {
             let env = variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?;
             let base = table.file.parent().unwrap_or(Path::new("."));
-            Ok(SinkKind::Exec(ExecProgram { env, ..program_of(command, base) }))
+            Ok(SinkKind::Exec(ExecProgram { env, ..program_of(command, base, host) }))
         }
         Some((uri, Some(_) | None)) => Err(bad("uri", uri, &format!("this version of rotator knows {FORMS}"))),
         None => Err(CliError::usage(
@@ -70,13 +72,13 @@ pub(super) fn kind(table: &Table) -> Result<SinkKind, CliError> {
     }
 }
 
-fn one(table: &Table, stores: &[StoreSettings]) -> Result<SinkSettings, CliError> {
+fn one(table: &Table, stores: &[StoreSettings], host: &HostEnv) -> Result<SinkSettings, CliError> {
     let file = table.file.display();
     let bad = |key: &str, text: &str, hint: &str| {
         CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
     };
     let missing = |key: &str, hint: &str| CliError::usage(format!("a [[sink]] in {file} has no {key}"), hint);
-    let kind = kind(table)?;
+    let kind = kind(table, host)?;
     let name = table.text("name").or(table.text("uri")).unwrap_or_default();
     let follows = table.texts("follows");
     if follows.is_empty() {

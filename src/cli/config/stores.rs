@@ -1,232 +1,93 @@
-//! Which stores there are: each by its URI, with what the configuration makes of it.
+//! Which stores there are: each by its URI, with what its `[[store]]` table says of it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::layers::{Origin, Table};
-use super::location::absolute;
-use super::values::globs;
-use crate::adapters::ExecProgram;
-use crate::adapters::shown_url;
+use super::layers::{Layers, Origin, Table};
+use super::store_uri::{FORMS, StoreKind, StoreUri};
+use super::values::{A_REGION, A_VARIABLE, base, globs, is_region, not_empty, variables};
 use crate::adapters::stores::Naming;
 use crate::cli::error::CliError;
+use crate::cli::host_env::HostEnv;
 use crate::types::name::StoreName;
 
-/// The forms a store's URI may have.
-const FORMS: &str = "sqlite:PATH, file:PATH, sops:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], \
-     kubernetes:[NAMESPACE], exec:COMMAND";
-
-/// What kind of store, and where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreKind {
-    /// The embedded store: an SQLite file.
-    Sqlite(PathBuf),
-    /// A document, or a folder of them.
-    File(PathBuf),
-    /// A file encrypted with sops, or a folder with such files.
-    Sops(PathBuf),
-    /// AWS Secrets Manager: secrets whose names begin so.
-    SecretsManager(String),
-    /// AWS Systems Manager Parameter Store: parameters below this path.
-    ParameterStore(String),
-    /// A KV engine of Vault or OpenBao: its mount, and a path below it.
-    Vault(String),
-    /// The Secrets of a namespace of a Kubernetes cluster; empty: of all.
-    Kubernetes(String),
-    /// Whatever a program reads and writes.
-    Exec(ExecProgram),
+/// Those that were given highest: by flags, by the environment, or by the file, as URIs or as tables.
+pub(super) fn read(layers: &Layers, host: &HostEnv) -> Result<Vec<StoreSettings>, CliError> {
+    let Some(given) = layers.get("", "store") else {
+        return Ok(vec![StoreSettings::whole(StoreUri::embedded(host.default_store()?)?)]);
+    };
+    not_empty("store", given)?;
+    let stores: Result<Vec<_>, CliError> = if layers.stores().is_empty() {
+        let uris = given.texts.iter().map(|text| StoreUri::parse(text.trim(), base(given, host), host));
+        uris.map(|uri| uri.map(StoreSettings::whole)).collect()
+    } else {
+        layers.stores().iter().map(|table| StoreSettings::of_table(table, host)).collect()
+    };
+    let stores = stores?;
+    check_names(&stores, &given.origin)?;
+    Ok(stores)
 }
 
-/// What only Vault has a use for.
+/// The settings of a `[[store]]` that only Vault has a use for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VaultTable {
+    /// The server's URL; none: that of `VAULT_ADDR` or `BAO_ADDR`.
+    pub address: Option<String>,
+    /// The namespace of Vault Enterprise or OpenBao.
+    pub namespace: Option<String>,
+    /// `token`, `approle` or `kubernetes`; none: `token`.
+    pub auth: Option<String>,
+    /// Where the auth method is mounted; none: at its own name.
+    pub auth_mount: Option<String>,
+    /// The role to log in with.
+    pub role: Option<String>,
+    /// The file with the service account token that `kubernetes` logs in with.
+    pub token_file: Option<PathBuf>,
+    /// The file with the secret id that `approle` logs in with.
+    pub secret_id_file: Option<PathBuf>,
+    /// The file with the certificate authorities of the server.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The fields of [`VaultTable`].
 const OF_VAULT: [&str; 8] =
     ["address", "namespace", "auth", "auth_mount", "role", "token_file", "secret_id_file", "ca_file"];
 
-/// What only Kubernetes has a use for.
+impl VaultTable {
+    fn with_absolute_paths(self, absolute: &impl Fn(&Path) -> PathBuf) -> Self {
+        let path = |path: Option<PathBuf>| path.map(|path| absolute(&path));
+        Self {
+            token_file: path(self.token_file),
+            secret_id_file: path(self.secret_id_file),
+            ca_file: path(self.ca_file),
+            ..self
+        }
+    }
+}
+
+/// The settings of a `[[store]]` that only Kubernetes has a use for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KubernetesTable {
+    /// The kubeconfig; none: as `kubectl` finds it.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; none: its current one.
+    pub context: Option<String>,
+    /// A label selector; none: every Secret.
+    pub selector: Option<String>,
+}
+
+/// The fields of [`KubernetesTable`].
 const OF_KUBERNETES: [&str; 3] = ["kubeconfig", "context", "selector"];
 
-/// A store and the name it has in the journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreUri {
-    /// The URI with an absolute path, so that it means the same from every folder.
-    pub name: StoreName,
-    /// What it says.
-    pub kind: StoreKind,
-}
-
-impl StoreUri {
-    /// Reads a URI; a relative path begins at `base`.
-    ///
-    /// # Errors
-    /// [`CliError::usage`] if it is none.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, CliError> {
-        let shown = shown_url(text);
-        let unknown =
-            |hint: String| CliError::usage(format!("the store `{shown}` has a form that rotator does not know"), hint);
-        match text.split_once(':') {
-            Some((scheme @ ("sqlite" | "file" | "sops"), path)) => {
-                let path = path_of(text, scheme, path, base)?;
-                match scheme {
-                    "sqlite" => Self::embedded(path),
-                    "sops" => Self::new("sops", path, StoreKind::Sops),
-                    _ => Self::new("file", path, StoreKind::File),
-                }
-            }
-            Some((scheme @ ("aws-secretsmanager" | "aws-ssm"), rest)) if rest.starts_with("arn:") => {
-                Err(named_by_arn(text, scheme, rest))
-            }
-            Some((scheme @ ("aws-secretsmanager" | "aws-ssm"), rest)) => {
-                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
-                let is_secrets = scheme == "aws-secretsmanager";
-                let kind = if is_secrets { StoreKind::SecretsManager } else { StoreKind::ParameterStore };
-                Ok(Self { name, kind: kind(rest.to_owned()) })
-            }
-            Some(("exec", rest)) if rest.trim().is_empty() => {
-                Err(CliError::usage(format!("the store `{text}` names no program"), "write exec:COMMAND"))
-            }
-            Some(("exec", rest)) => {
-                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
-                Ok(Self { name, kind: StoreKind::Exec(program_of(rest, base)) })
-            }
-            Some(("vault", rest)) if rest.starts_with("//") => Err(CliError::usage(
-                format!("the store `{shown}` names a host"),
-                "write vault:MOUNT, and set VAULT_ADDR, or address in a [[store]]",
-            )),
-            Some(("vault", rest)) if rest.trim_matches('/').is_empty() => Err(CliError::usage(
-                format!("the store `{text}` names no mount"),
-                "write vault:MOUNT, for example vault:secret",
-            )),
-            Some(("vault", rest)) => {
-                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
-                Ok(Self { name, kind: StoreKind::Vault(rest.to_owned()) })
-            }
-            Some(("kubernetes", rest)) if !rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
-                Err(CliError::usage(
-                    format!("the store `{shown}` names no namespace"),
-                    "write kubernetes:NAMESPACE, or kubernetes: for all of them; context of the [[store]] names the cluster",
-                ))
-            }
-            Some(("kubernetes", rest)) => {
-                let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
-                Ok(Self { name, kind: StoreKind::Kubernetes(rest.to_owned()) })
-            }
-            Some(_) => Err(unknown(format!("this version of rotator knows {FORMS}"))),
-            None => Err(unknown(format!("did you mean `sqlite:{shown}`, or `file:{shown}`?"))),
-        }
+impl KubernetesTable {
+    fn with_absolute_paths(self, absolute: &impl Fn(&Path) -> PathBuf) -> Self {
+        Self { kubeconfig: self.kubeconfig.map(|path| absolute(&path)), ..self }
     }
-
-    /// The embedded store at this path.
-    pub(super) fn embedded(path: PathBuf) -> Result<Self, CliError> {
-        Self::new("sqlite", path, StoreKind::Sqlite)
-    }
-
-    fn new(scheme: &str, path: PathBuf, kind: impl FnOnce(PathBuf) -> StoreKind) -> Result<Self, CliError> {
-        let name = StoreName::new(format!("{scheme}:{}", path.display()))
-            .map_err(|error| CliError::usage(error.to_string(), "name another file with --store"))?;
-        Ok(Self { name, kind: kind(path) })
-    }
-
-    /// Whether it is one of AWS's own, in a region and an account.
-    #[must_use]
-    pub const fn is_of_aws(&self) -> bool {
-        matches!(self.kind, StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_))
-    }
-
-    /// The file of an embedded store.
-    #[must_use]
-    pub fn embedded_path(&self) -> Option<&Path> {
-        match &self.kind {
-            StoreKind::Sqlite(path) => Some(path),
-            StoreKind::File(_)
-            | StoreKind::Sops(_)
-            | StoreKind::SecretsManager(_)
-            | StoreKind::ParameterStore(_)
-            | StoreKind::Vault(_)
-            | StoreKind::Kubernetes(_)
-            | StoreKind::Exec(_) => None,
-        }
-    }
-}
-
-/// Neither a prefix nor a path is an ARN, so that nothing would ever be found. What to write instead can be read from it:
-/// the name stands behind the sixth colon of a secret, with six random letters at its end
-/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>), and behind `parameter` otherwise.
-fn named_by_arn(text: &str, scheme: &str, arn: &str) -> CliError {
-    let parts: Vec<&str> = arn.splitn(7, ':').collect();
-    let region = parts.get(3).copied().filter(|region| !region.is_empty()).unwrap_or("…");
-    let name = match (scheme, parts.get(5), parts.get(6)) {
-        ("aws-secretsmanager", Some(_), Some(name)) => {
-            let bare = name.rsplit_once('-').filter(|(_, random)| random.len() == 6);
-            bare.map_or(*name, |(name, _)| name)
-        }
-        (_, Some(name), None) => name.strip_prefix("parameter").unwrap_or(name),
-        (..) => "…",
-    };
-    let folder = name.rfind('/').map_or("", |at| &name[..=at]);
-    CliError::usage(
-        format!("the store `{text}` is named by an ARN, and a store is all whose names begin alike"),
-        format!(
-            "write {scheme}:{folder} with include = [\"*/{}\"] and region = \"{region}\" in a [[store]]",
-            name.trim_start_matches(folder)
-        ),
-    )
-}
-
-/// The program that a URI names: words separated by blanks. A program with a slash in its name is a path, which begins at
-/// `base`, as every path does; one without is looked up in `PATH`. It is started in `base`, so that a relative path among
-/// its arguments begins there, too.
-pub(super) fn program_of(words: &str, base: &Path) -> ExecProgram {
-    let mut program = ExecProgram { folder: Some(base.to_owned()), ..ExecProgram::of_words(words) };
-    if let Some(first) = program.words.first_mut().filter(|first| first.contains('/')) {
-        *first = absolute(base, Path::new(first.as_str())).display().to_string();
-    }
-    program
-}
-
-/// What to write in the place of a text that is no region.
-pub(super) const A_REGION: &str = "write the name of a region, such as eu-central-1";
-
-/// Whether a text may be a region: it becomes a part of the name of the host that is called.
-pub(super) fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// What to write in the place of a name that no variable has.
-pub(super) const A_VARIABLE: &str = "write the names of environment variables, such as [\"GH_TOKEN\"]";
-
-/// The variables that a table names for its program.
-///
-/// # Errors
-/// The first text that is the name of no variable.
-pub(super) fn variables(table: &Table) -> Result<Vec<String>, String> {
-    let is_name = |name: &str| {
-        let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        word && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
-    };
-    match table.texts("env").iter().find(|name| !is_name(name)) {
-        Some(name) => Err(name.clone()),
-        None => Ok(table.texts("env").to_vec()),
-    }
-}
-
-/// The absolute path that a URI names.
-fn path_of(text: &str, scheme: &str, path: &str, base: &Path) -> Result<PathBuf, CliError> {
-    let hint = || format!("write {scheme}:PATH");
-    let path = match path.strip_prefix("//") {
-        Some(path) if path.starts_with('/') => path,
-        Some(_) => {
-            return Err(CliError::usage(
-                format!("the store `{}` names a host, and {scheme} is a file", shown_url(text)),
-                hint(),
-            ));
-        }
-        None => path,
-    };
-    if path.is_empty() || path == ":memory:" {
-        return Err(CliError::usage(format!("the store `{text}` names no file"), hint()));
-    }
-    Ok(absolute(base, Path::new(path)))
 }
 
 /// A store as configured.
@@ -248,10 +109,10 @@ pub struct StoreSettings {
     pub region: Option<String>,
     /// The `[[account]]` it is in, by name or number; none: that of the credentials in use.
     pub account: Option<String>,
-    /// What only Vault has a use for, by key.
-    pub of_vault: BTreeMap<&'static str, String>,
-    /// What only Kubernetes has a use for, by key.
-    pub of_kubernetes: BTreeMap<&'static str, String>,
+    /// The settings that only Vault has a use for.
+    pub vault: VaultTable,
+    /// The settings that only Kubernetes has a use for.
+    pub kubernetes: KubernetesTable,
     /// Whether it is meant that the server's certificate is not verified.
     pub allow_insecure_tls: bool,
     /// The variables that the store's program is given beside those that every program gets.
@@ -271,8 +132,8 @@ impl StoreSettings {
             read_only: false,
             region: None,
             account: None,
-            of_vault: BTreeMap::new(),
-            of_kubernetes: BTreeMap::new(),
+            vault: VaultTable::default(),
+            kubernetes: KubernetesTable::default(),
             allow_insecure_tls: false,
             env: Vec::new(),
         }
@@ -285,7 +146,7 @@ impl StoreSettings {
     }
 
     /// Reads a `[[store]]` table.
-    pub(super) fn read(table: &Table) -> Result<Self, CliError> {
+    fn of_table(table: &Table, host: &HostEnv) -> Result<Self, CliError> {
         let base = table.file.parent().unwrap_or(Path::new("."));
         let bad = |key: &str, text: &str, hint: &str| {
             CliError::usage(format!("{key} of [[store]] in {} cannot be \"{text}\"", table.file.display()), hint)
@@ -296,7 +157,7 @@ impl StoreSettings {
                 format!("write uri = \"…\" with one of {FORMS}"),
             ));
         };
-        let mut uri = StoreUri::parse(uri, base)?;
+        let mut uri = StoreUri::parse(uri, base, host)?;
         if let Some(name) = table.text("name") {
             uri.name = StoreName::new(name).map_err(|error| bad("name", name, &error.to_string()))?;
         }
@@ -319,6 +180,15 @@ impl StoreSettings {
             Some(other) => Err(bad(key, other, "write true or false")),
         };
         let patterns = |key: &str| globs(table.texts(key), key);
+        let absolute = |path: &Path| host.absolute(base, path);
+        let is_vault = matches!(uri.kind, StoreKind::Vault(_));
+        let vault: VaultTable = of_one_kind(table, &OF_VAULT, is_vault, |key, text| {
+            bad(key, text, "only a vault: store has a use for it")
+        })?;
+        let is_kubernetes = matches!(uri.kind, StoreKind::Kubernetes(_));
+        let kubernetes: KubernetesTable = of_one_kind(table, &OF_KUBERNETES, is_kubernetes, |key, text| {
+            bad(key, text, "only a kubernetes: store has a use for it")
+        })?;
         Ok(Self {
             naming,
             include: if table.texts("include").is_empty() { None } else { Some(patterns("include")?) },
@@ -326,16 +196,8 @@ impl StoreSettings {
             exclude: patterns("exclude")?,
             region: of_aws("region")?,
             account: of_aws("account")?,
-            of_vault: of_one_kind(table, &OF_VAULT, matches!(uri.kind, StoreKind::Vault(_)), base, |key, text| {
-                bad(key, text, "only a vault: store has a use for it")
-            })?,
-            of_kubernetes: of_one_kind(
-                table,
-                &OF_KUBERNETES,
-                matches!(uri.kind, StoreKind::Kubernetes(_)),
-                base,
-                |key, text| bad(key, text, "only a kubernetes: store has a use for it"),
-            )?,
+            vault: vault.with_absolute_paths(&absolute),
+            kubernetes: kubernetes.with_absolute_paths(&absolute),
             env: match table.texts("env") {
                 [] => Vec::new(),
                 [name, ..] if !starts_a_program(&uri.kind) => {
@@ -367,29 +229,34 @@ fn starts_a_program(kind: &StoreKind) -> bool {
     }
 }
 
-/// What only one kind of store has a use for; a file's path begins at `base`.
-fn of_one_kind(
+/// The keys of a table that only one kind of store has a use for; an error for each of them in the table of another kind.
+fn of_one_kind<T: DeserializeOwned + Default>(
     table: &Table,
     keys: &[&'static str],
     is_that_kind: bool,
-    base: &Path,
     bad: impl Fn(&str, &str) -> CliError,
-) -> Result<BTreeMap<&'static str, String>, CliError> {
-    let mut given = BTreeMap::new();
-    for key in keys.iter().copied() {
-        let Some(text) = table.text(key) else { continue };
-        if !is_that_kind {
-            return Err(bad(key, text));
-        }
-        let is_path = key.ends_with("_file") || key == "kubeconfig";
-        given
-            .insert(key, if is_path { absolute(base, Path::new(text)).display().to_string() } else { text.to_owned() });
+) -> Result<T, CliError> {
+    let mut given = keys.iter().filter_map(|key| Some((*key, table.text(key)?)));
+    if is_that_kind {
+        let given: toml::Table = given.map(|(key, text)| (key.to_owned(), toml::Value::from(text))).collect();
+        return given.try_into().map_err(|error: toml::de::Error| defect(&error));
     }
-    Ok(given)
+    match given.next() {
+        Some((key, text)) => Err(bad(key, text)),
+        None => Ok(T::default()),
+    }
+}
+
+/// Every value of a table is a text by now, and every field of the typed tables takes one.
+fn defect(error: &toml::de::Error) -> CliError {
+    CliError::failed(
+        format!("a [[store]] could not be read: {}", error.message()),
+        "nothing was changed; report this as a defect",
+    )
 }
 
 /// No two stores may have one name: the journal tells them apart by it.
-pub(super) fn check_names(stores: &[StoreSettings], origin: &Origin) -> Result<(), CliError> {
+fn check_names(stores: &[StoreSettings], origin: &Origin) -> Result<(), CliError> {
     for (at, store) in stores.iter().enumerate() {
         if stores[..at].iter().any(|other| other.uri.name == store.uri.name) {
             return Err(CliError::usage(

@@ -9,10 +9,10 @@ use super::*;
 use crate::cli::args::{Cli, Command};
 use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
 
-fn surroundings(folder: &Path, variables: &[(&str, &str)]) -> HostEnv {
+fn host_of(folder: &Path, variables: &[(&str, &str)]) -> HostEnv {
     let mut all = vec![("HOME".to_owned(), folder.join("home").display().to_string())];
     all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    HostEnv { variables: all, folder: folder.to_owned(), system: folder.join("etc"), root: false }
+    HostEnv { variables: all, folder: folder.to_owned(), system: folder.join("etc"), ..HostEnv::default() }
 }
 
 /// The configuration of `rotator run FLAGS…` in a folder whose rotator.toml holds `file`.
@@ -27,7 +27,7 @@ fn load(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config
         cli.global.config = Some(folder.path().join(FILE_NAME));
     }
     let Command::Run(args) = cli.command else { unreachable!("it is run") };
-    Config::load(&cli.global, &args.choice, &surroundings(folder.path(), variables))
+    Config::load(&cli.global, &args.choice, &host_of(folder.path(), variables))
 }
 
 fn error(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> String {
@@ -58,17 +58,14 @@ fn without_anything_the_defaults_hold() {
 fn files_are_in_the_xdg_folders_and_for_root_in_var_lib() {
     let folder = Path::new("/nowhere");
     let variables = [("XDG_STATE_HOME", "/state"), ("XDG_DATA_HOME", "relative"), ("HOME", "/home/me")];
-    let mut host = surroundings(folder, &variables);
+    let mut host = host_of(folder, &variables);
     host.variables.remove(0);
     assert_eq!(host.default_journal().expect("a path"), Path::new("/state/rotator/journal.db"));
     // A relative XDG folder is to be ignored.
-    assert_eq!(
-        host.default_store().expect("a path").embedded_path(),
-        Some(Path::new("/home/me/.local/share/rotator/store.db"))
-    );
+    assert_eq!(host.default_store().expect("a path"), Path::new("/home/me/.local/share/rotator/store.db"));
     host.root = true;
     assert_eq!(host.default_journal().expect("a path"), Path::new("/var/lib/rotator/journal.db"));
-    assert_eq!(host.default_store().expect("a path").name.as_str(), "sqlite:/var/lib/rotator/store.db");
+    assert_eq!(host.default_store().expect("a path"), Path::new("/var/lib/rotator/store.db"));
     let nowhere = HostEnv { variables: Vec::new(), root: false, ..host };
     assert_eq!(nowhere.default_journal().expect_err("no HOME").exit.code(), 2);
 }
@@ -254,7 +251,7 @@ fn a_file_means_its_paths_from_its_own_folder() {
     let elsewhere = folder.path().join("etc");
     std::fs::create_dir(&elsewhere).expect("made");
     std::fs::write(elsewhere.join("r.toml"), "journal = \"j.db\"\nstore = \"sqlite:s.db\"").expect("written");
-    let host = surroundings(folder.path(), &[]);
+    let host = host_of(folder.path(), &[]);
     let cli = Cli::try_parse_from(["rotator", "status", "--config", &elsewhere.join("r.toml").display().to_string()]);
     let config = Config::load(&cli.expect("valid").global, &ChoiceArgs::default(), &host).expect("valid");
     assert_eq!(config.journal, elsewhere.join("j.db"));
@@ -296,10 +293,12 @@ fn there_may_be_several_stores_and_the_highest_layer_names_them_all() {
     assert_eq!(names(list), ["sqlite:/a.db", "file:/b"]);
     let cluster = "[[store]]\nuri = \"kubernetes:shop\"\ncontext = \"live\"\nkubeconfig = \"/k\"\n[[store]]\nuri = \"kubernetes:\"";
     let cluster = load(cluster, &[], &[]).expect("valid");
-    assert_eq!(
-        cluster.stores[0].of_kubernetes,
-        [("context", "live"), ("kubeconfig", "/k")].map(|(k, v)| (k, v.to_owned())).into()
-    );
+    let table = KubernetesTable {
+        context: Some("live".to_owned()),
+        kubeconfig: Some("/k".into()),
+        ..KubernetesTable::default()
+    };
+    assert_eq!(cluster.stores[0].kubernetes, table);
     assert_eq!(names(cluster), ["kubernetes:shop", "kubernetes:"]);
     let variables = [("ROTATOR_STORE", "file:/c,d\nfile:/e")];
     assert_eq!(names(load(file, &variables, &[]).expect("valid")), ["file:/c,d", "file:/e"]);
@@ -322,4 +321,23 @@ fn trusted_groups_are_numbers_from_the_file_or_the_environment() {
         let error = error(file, variables, &[]);
         assert!(error.contains("trusted_groups"), "{error}");
     }
+}
+
+/// Every key of a kind's table is a field of its type: what is not would be taken for a defect.
+#[test]
+fn the_tables_of_vault_and_kubernetes_take_every_key_of_their_own() {
+    let file = "[[store]]\nuri = \"vault:kv\"\naddress = \"a\"\nnamespace = \"n\"\nauth = \"token\"\nauth_mount = \"m\"\n\
+                role = \"r\"\ntoken_file = \"/t\"\nsecret_id_file = \"~/s\"\nca_file = \"c\"\n\
+                [[store]]\nuri = \"kubernetes:\"\nkubeconfig = \"k\"\ncontext = \"c\"\nselector = \"a=b\"";
+    let config = load(file, &[], &[]).expect("valid");
+    let vault = &config.stores[0].vault;
+    assert_eq!((vault.address.as_deref(), vault.role.as_deref()), (Some("a"), Some("r")));
+    assert_eq!(vault.token_file.as_deref(), Some(Path::new("/t")));
+    assert!(vault.secret_id_file.as_deref().is_some_and(|file| file.ends_with("home/s")), "{vault:?}");
+    assert!(vault.ca_file.as_deref().is_some_and(Path::is_absolute), "{vault:?}");
+    let cluster = &config.stores[1].kubernetes;
+    assert_eq!(cluster.selector.as_deref(), Some("a=b"));
+    assert!(cluster.kubeconfig.as_deref().is_some_and(Path::is_absolute), "{cluster:?}");
+    let error = error("[[store]]\nuri = \"file:/a\"\nselector = \"a=b\"", &[], &[]);
+    assert!(error.contains("only a kubernetes: store has a use for it"), "{error}");
 }

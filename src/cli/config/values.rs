@@ -6,70 +6,18 @@ use std::time::Duration;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::Config;
-use super::accounts;
-use super::layers::{Layers, Origin, RawSetting};
-use super::location::{HostEnv, absolute};
-use super::sinks;
-use super::stores::{StoreSettings, StoreUri, check_names};
+use super::layers::{Layers, Origin, RawSetting, Table};
 use crate::cli::error::CliError;
-use crate::engine::observe::scan::SCAN_INTERVAL;
+use crate::cli::host_env::HostEnv;
 use crate::engine::survey::choice::Patterns;
 use crate::engine::survey::owner_rule::{LITERAL, Owner};
 use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
 use crate::types::name::UserName;
 
-const DEFAULT_CONCURRENCY: usize = 16;
+pub(super) const DEFAULT_CONCURRENCY: usize = 16;
 /// Each call in flight is a connection, and IAM throttles long before.
-const MOST_CONCURRENCY: usize = 1024;
-const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Reads every setting.
-pub(super) fn read(layers: &Layers, host: &HostEnv) -> Result<Config, CliError> {
-    let policy = policy(layers)?;
-    let stores = stores(layers, host)?;
-    Ok(Config {
-        file: None,
-        trust: None,
-        journal: match layers.get("", "journal") {
-            Some(given) => absolute(base(given, host), Path::new(not_empty("journal", given)?)),
-            None => host.default_journal()?,
-        },
-        trusted_groups: trusted_groups(layers)?,
-        accounts: accounts::read(layers.accounts(), &stores)?,
-        sinks: sinks::read(layers.sinks(), &stores)?,
-        stores,
-        owner: owner(layers)?,
-        older_than: duration(layers, "policy", "older_than", Duration::ZERO)?,
-        policy,
-        removal_is_set: ["overlap", "quarantine"].iter().any(|key| layers.get("policy", key).is_some()),
-        unread_ok: match layers.get("policy", "unread_ok") {
-            Some(given) => globs(&given.texts, "unread_ok")?,
-            None => GlobSet::empty(),
-        },
-        scan_interval: duration(layers, "policy", "scan_interval", SCAN_INTERVAL)?,
-        concurrency: number(layers, "concurrency", DEFAULT_CONCURRENCY, |n| (1..=MOST_CONCURRENCY).contains(n))?,
-        rate: rate(layers)?,
-        call_timeout: positive_duration(layers, "aws", "call_timeout", DEFAULT_CALL_TIMEOUT)?,
-    })
-}
-
-/// Those that were given highest: by flags, by the environment, or by the file, as URIs or as tables.
-pub(super) fn stores(layers: &Layers, host: &HostEnv) -> Result<Vec<StoreSettings>, CliError> {
-    let Some(given) = layers.get("", "store") else {
-        return Ok(vec![StoreSettings::whole(host.default_store()?)]);
-    };
-    not_empty("store", given)?;
-    let stores: Result<Vec<_>, CliError> = if layers.stores().is_empty() {
-        let uris = given.texts.iter().map(|text| StoreUri::parse(text.trim(), base(given, host)));
-        uris.map(|uri| uri.map(StoreSettings::whole)).collect()
-    } else {
-        layers.stores().iter().map(StoreSettings::read).collect()
-    };
-    let stores = stores?;
-    check_names(&stores, &given.origin)?;
-    Ok(stores)
-}
+pub(super) const MOST_CONCURRENCY: usize = 1024;
+pub(super) const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The groups that are trusted, by number: what a name stands for may be said by a server.
 pub(super) fn trusted_groups(layers: &Layers) -> Result<BTreeSet<u32>, CliError> {
@@ -81,7 +29,7 @@ pub(super) fn trusted_groups(layers: &Layers) -> Result<BTreeSet<u32>, CliError>
     given.texts.iter().map(number).collect()
 }
 
-fn policy(layers: &Layers) -> Result<Policy, CliError> {
+pub(super) fn policy(layers: &Layers) -> Result<Policy, CliError> {
     let default = Policy::default();
     let overlap = duration(layers, "policy", "overlap", default.overlap)?;
     let quiet = if overlap.is_zero() { StillInUse::Ignore } else { StillInUse::Wait };
@@ -126,7 +74,7 @@ fn policy(layers: &Layers) -> Result<Policy, CliError> {
     Ok(policy)
 }
 
-fn owner(layers: &Layers) -> Result<Owner, CliError> {
+pub(super) fn owner(layers: &Layers) -> Result<Owner, CliError> {
     let (template, table, from) =
         (layers.get("owner", "template"), layers.get("owner", "table"), layers.get("owner", "from"));
     let aws = match from {
@@ -195,7 +143,7 @@ fn not_a_pattern(pattern: Option<&str>, why: &globset::ErrorKind, origin: &str) 
     }
 }
 
-fn duration(
+pub(super) fn duration(
     layers: &Layers,
     section: &'static str,
     key: &'static str,
@@ -206,7 +154,7 @@ fn duration(
         .map_err(|_| bad(key, given, one(given), "write a time such as 0s, 90s, 1h or 80d"))
 }
 
-fn positive_duration(
+pub(super) fn positive_duration(
     layers: &Layers,
     section: &'static str,
     key: &'static str,
@@ -219,7 +167,7 @@ fn positive_duration(
     }
 }
 
-fn number<N: std::str::FromStr>(
+pub(super) fn number<N: std::str::FromStr>(
     layers: &Layers,
     key: &'static str,
     default: N,
@@ -230,7 +178,7 @@ fn number<N: std::str::FromStr>(
     number.ok_or_else(|| bad(key, given, one(given), "write a whole number above 0, and not a huge one"))
 }
 
-fn rate(layers: &Layers) -> Result<Option<f64>, CliError> {
+pub(super) fn rate(layers: &Layers) -> Result<Option<f64>, CliError> {
     let Some(given) = layers.get("policy", "rate") else { return Ok(None) };
     let rate = one(given).parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.01);
     rate.map(Some).ok_or_else(|| bad("rate", given, one(given), "write calls a second, such as 10"))
@@ -251,7 +199,7 @@ fn one(given: &RawSetting) -> &str {
     given.texts.first().map_or("", |text| text.trim())
 }
 
-fn not_empty<'a>(key: &str, given: &'a RawSetting) -> Result<&'a str, CliError> {
+pub(super) fn not_empty<'a>(key: &str, given: &'a RawSetting) -> Result<&'a str, CliError> {
     match one(given) {
         "" => Err(bad(key, given, "", "name a file")),
         text => Ok(text),
@@ -263,9 +211,35 @@ fn bad(key: &str, given: &RawSetting, text: &str, hint: &str) -> CliError {
 }
 
 /// What a file says of paths is meant from its own folder.
-fn base<'a>(given: &'a RawSetting, host: &'a HostEnv) -> &'a Path {
+pub(super) fn base<'a>(given: &'a RawSetting, host: &'a HostEnv) -> &'a Path {
     match &given.origin {
         Origin::File(path) => path.parent().unwrap_or(&host.folder),
         Origin::Environment(_) | Origin::Flag(_) => &host.folder,
+    }
+}
+
+/// What to write in the place of a text that is no region.
+pub(super) const A_REGION: &str = "write the name of a region, such as eu-central-1";
+
+/// Whether a text may be a region: it becomes a part of the name of the host that is called.
+pub(super) fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// What to write in the place of a name that no variable has.
+pub(super) const A_VARIABLE: &str = "write the names of environment variables, such as [\"GH_TOKEN\"]";
+
+/// The variables that a table names for its program.
+///
+/// # Errors
+/// The first text that is the name of no variable.
+pub(super) fn variables(table: &Table) -> Result<Vec<String>, String> {
+    let is_name = |name: &str| {
+        let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        word && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
+    };
+    match table.texts("env").iter().find(|name| !is_name(name)) {
+        Some(name) => Err(name.clone()),
+        None => Ok(table.texts("env").to_vec()),
     }
 }

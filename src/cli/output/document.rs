@@ -82,7 +82,7 @@ pub struct RotationShown {
 /// What a sink is known to hold: what its API acknowledged last.
 #[derive(Debug, Serialize)]
 pub struct SinkShown {
-    /// Which, and what it follows.
+    /// RotationFilter, and what it follows.
     #[serde(flatten)]
     pub follower: FollowerShown,
     /// The key that was acknowledged last in this rotation.

@@ -10,7 +10,7 @@ use super::terminal::{Terminal, to_stdout};
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
-use crate::cli::wiring::storage_failed;
+use crate::cli::wiring::journal::storage_failed;
 use crate::engine::report::Report;
 use crate::journal::campaign::Summary;
 use crate::journal::store::SharedStore;

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::cli::args::{ColorWhen, Global, OutputFormat};
 use crate::cli::error::CliError;
+use crate::cli::host_env::HostEnv;
 
 /// How to speak on stdout and stderr.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +28,8 @@ pub struct Terminal {
 impl Terminal {
     /// As this process has it.
     #[must_use]
-    pub fn of_this_process(global: &Global) -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    pub fn of_this_process(global: &Global, host: &HostEnv) -> Self {
+        let no_color = host.variable("NO_COLOR").is_some();
         let color = |terminal: bool| match global.color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,

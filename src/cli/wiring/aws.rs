@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::aws_failed;
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::CliError;
 use crate::engine::accounts::AccountPorts;
+use crate::engine::report::with_causes;
 use crate::types::name::AccessKeyId;
 
 /// Clients of every account. None has been called yet.
@@ -22,7 +22,7 @@ impl AwsAccounts {
     ///
     /// # Errors
     /// Exit code 1 if an endpoint cannot be used.
-    pub async fn by(config: &Config) -> Result<Self, CliError> {
+    pub async fn of(config: &Config) -> Result<Self, CliError> {
         let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
         let own = Aws::connect(settings).await.map_err(|error| aws_failed(&error))?;
         let mut accounts = Vec::new();
@@ -72,4 +72,12 @@ impl AwsAccounts {
         };
         self.accounts.iter().map(ports).collect()
     }
+}
+
+/// What it means for the command line that AWS cannot be called.
+pub(super) fn aws_failed(error: &dyn std::error::Error) -> CliError {
+    CliError::failed(
+        format!("failed to {}", with_causes(error)),
+        "nothing was changed; check AWS_PROFILE, AWS_REGION and the credentials, or run `rotator doctor`",
+    )
 }

@@ -32,7 +32,7 @@ use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 use api::{Answer, Api};
 use managed_elsewhere::managed_elsewhere;
-pub use settings::{KubernetesSettings, KubernetesStoreError};
+pub use settings::{KubernetesSettings, KubernetesStoreError, SERVICE_ACCOUNT};
 
 /// Secrets read at once, where they are read by name.
 const AT_ONCE: usize = 8;

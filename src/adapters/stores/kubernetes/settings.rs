@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use crate::adapters::redact::url::shown_url;
 use crate::adapters::subprocess::environment::{self, Kind};
 
-/// Where a pod has its service account.
-const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// The folder where a pod finds its service account.
+pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 const CONNECT: Duration = Duration::from_millis(3100);
 
@@ -78,25 +78,7 @@ pub struct KubernetesSettings {
     pub call_timeout: Duration,
 }
 
-/// Text of the configuration by key; of the environment by name.
-type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 impl KubernetesSettings {
-    /// As the URI's rest (`[NAMESPACE]`), a `[[store]]` table and the environment say.
-    #[must_use]
-    pub fn of(rest: &str, table: Lookup<'_>, environment: Lookup<'_>, call_timeout: Duration) -> Self {
-        Self {
-            namespace: (!rest.is_empty()).then(|| rest.to_owned()),
-            selector: table("selector"),
-            kubeconfig: table("kubeconfig").map(PathBuf::from),
-            context: table("context"),
-            service: environment("KUBERNETES_SERVICE_HOST").zip(environment("KUBERNETES_SERVICE_PORT")),
-            service_account: PathBuf::from(SERVICE_ACCOUNT),
-            env: Vec::new(),
-            call_timeout,
-        }
-    }
-
     /// The client's configuration.
     pub(super) async fn config(&self) -> Result<Config, KubernetesStoreError> {
         let mut config = match self.kubeconfig()? {
@@ -297,20 +279,22 @@ mod tests {
     use super::*;
 
     fn settings(folder: &Path) -> KubernetesSettings {
-        let environment = |name: &str| match name {
-            "KUBERNETES_SERVICE_HOST" => Some("fd00::1".to_owned()),
-            "KUBERNETES_SERVICE_PORT" => Some("443".to_owned()),
-            _ => None,
-        };
-        let settings = KubernetesSettings::of("", &|_| None, &environment, Duration::from_secs(1));
-        KubernetesSettings { service_account: folder.to_owned(), ..settings }
+        KubernetesSettings {
+            namespace: None,
+            selector: None,
+            kubeconfig: None,
+            context: None,
+            service: Some(("fd00::1".to_owned(), "443".to_owned())),
+            service_account: folder.to_owned(),
+            env: Vec::new(),
+            call_timeout: Duration::from_secs(1),
+        }
     }
 
     #[test]
     fn a_pod_is_known_by_its_service_account() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
-        assert_eq!(settings.namespace, None);
         let missing = settings.of_service_account().expect_err("the files are missing");
         assert!(missing.to_string().contains("ca.crt"), "{missing}");
         for name in ["ca.crt", "token"] {

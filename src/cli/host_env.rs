@@ -1,9 +1,11 @@
-//! Where files are: the journal, the store, and the folders they are in by default.
+//! The host as rotator finds it: the environment, the working directory, the user, and the folders where files are by
+//! default. Only this file reads the environment for the command line and the configuration.
 
 use std::path::{Path, PathBuf};
 
-use super::stores::StoreUri;
-use crate::cli::error::CliError;
+use zeroize::Zeroizing;
+
+use super::error::CliError;
 
 /// Where root keeps both.
 const ROOT_FOLDER: &str = "/var/lib/rotator";
@@ -11,8 +13,20 @@ const ROOT_FOLDER: &str = "/var/lib/rotator";
 /// Where a configuration of the whole machine is.
 const SYSTEM_FOLDER: &str = "/etc/rotator";
 
+/// What `main` took out of the environment before a library or a child process could inherit it, and what the process was
+/// started with.
+#[derive(Default)]
+pub struct Startup {
+    /// `ROTATOR_STORE_KEY`.
+    pub store_key: Option<Zeroizing<String>>,
+    /// `ROTATOR_STORE_NEW_KEY`.
+    pub new_store_key: Option<Zeroizing<String>>,
+    /// Whether SIGHUP is ignored, as under `nohup`.
+    pub ignores_hangup: bool,
+}
+
 /// What the configuration depends on and does not say itself.
-#[derive(Debug, Clone)]
+#[derive(Default)]
 pub struct HostEnv {
     /// The environment, as far as it is text.
     pub variables: Vec<(String, String)>,
@@ -22,12 +36,14 @@ pub struct HostEnv {
     pub system: PathBuf,
     /// Whether the user is root.
     pub root: bool,
+    /// What `main` took out of the environment.
+    pub startup: Startup,
 }
 
 impl HostEnv {
-    /// Those of this process.
+    /// Reads the environment of this process.
     #[must_use]
-    pub fn of_this_process() -> Self {
+    pub fn of_this_process(startup: Startup) -> Self {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self {
@@ -35,11 +51,12 @@ impl HostEnv {
             folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             system: PathBuf::from(SYSTEM_FOLDER),
             root: rustix::process::geteuid().is_root(),
+            startup,
         }
     }
 
     /// A variable that is set and not empty.
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+    pub(in crate::cli) fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -52,7 +69,7 @@ impl HostEnv {
 
     /// A folder of the XDG base directories; what is not absolute is to be ignored
     /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
-    pub(super) fn xdg_folder(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
+    pub(in crate::cli) fn xdg_folder(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let absolute = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
         self.variable(variable)
             .and_then(absolute)
@@ -61,7 +78,7 @@ impl HostEnv {
 
     /// Where this user's word on configuration files is kept: `XDG_STATE_HOME`, else for root where its journal is, else
     /// below the user's own folder.
-    pub(super) fn state_folder(&self) -> Option<PathBuf> {
+    pub(in crate::cli) fn state_folder(&self) -> Option<PathBuf> {
         if self.root && self.variable("XDG_STATE_HOME").is_none() {
             return Some(PathBuf::from(ROOT_FOLDER));
         }
@@ -81,27 +98,23 @@ impl HostEnv {
     }
 
     /// The journal where none is configured.
-    pub(super) fn default_journal(&self) -> Result<PathBuf, CliError> {
+    pub(in crate::cli) fn default_journal(&self) -> Result<PathBuf, CliError> {
         Ok(self.default_folder("XDG_STATE_HOME", ".local/state", "--journal")?.join("journal.db"))
     }
 
-    /// The store where none is configured.
-    pub(super) fn default_store(&self) -> Result<StoreUri, CliError> {
-        let folder = self.default_folder("XDG_DATA_HOME", ".local/share", "--store")?;
-        StoreUri::embedded(folder.join("store.db"))
+    /// The file of the embedded store where no store is configured.
+    pub(in crate::cli) fn default_store(&self) -> Result<PathBuf, CliError> {
+        Ok(self.default_folder("XDG_DATA_HOME", ".local/share", "--store")?.join("store.db"))
     }
-}
 
-/// The user's own folder. Only `~/` stands for it: another user's (`~name`) takes a look at the system's users.
-fn home() -> Option<PathBuf> {
-    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
-}
-
-/// `path` from `base`, or from the user's own folder where it begins with `~/`, without `.` and `..` resolved against links: the file need not exist yet.
-pub(super) fn absolute(base: &Path, path: &Path) -> PathBuf {
-    let joined = match (path.strip_prefix("~"), home()) {
-        (Ok(below), Some(home)) => home.join(below),
-        (Ok(_) | Err(_), _) => base.join(path),
-    };
-    std::path::absolute(&joined).unwrap_or(joined)
+    /// `path` as an absolute path: from the user's own folder where it begins with `~/`, else from `base`. Another user's
+    /// folder (`~name`) is not looked up. Links are not resolved: the file need not exist yet.
+    pub(in crate::cli) fn absolute(&self, base: &Path, path: &Path) -> PathBuf {
+        let home = self.variable("HOME").map(Path::new).filter(|home| home.is_absolute());
+        let joined = match (path.strip_prefix("~"), home) {
+            (Ok(below), Some(home)) => home.join(below),
+            (Ok(_) | Err(_), _) => base.join(path),
+        };
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
 }

@@ -8,15 +8,17 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::FILE_NAME;
 use super::layers::Layers;
-use super::location::HostEnv;
 use super::reach::{Reach, reach};
 use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
 use crate::cli::error::CliError;
+use crate::cli::host_env::HostEnv;
 use crate::engine::report::with_causes;
 use crate::types::shell::quoted;
+
+/// The name of the configuration file.
+pub const FILE_NAME: &str = "rotator.toml";
 
 /// No configuration is longer.
 const LARGEST: u64 = 1024 * 1024;
@@ -174,7 +176,7 @@ impl Found {
     }
 
     fn is_allowed(&self, host: &HostEnv) -> Result<bool, CliError> {
-        let Some(allowed) = host.allowed() else { return Ok(false) };
+        let Some(allowed) = allowed_files(host) else { return Ok(false) };
         allowed.has(&self.known_as(), self.text.as_bytes()).map_err(|error| {
             CliError::usage(
                 format!("whether {} is allowed cannot be told: {}", self.path.display(), with_causes(&error)),
@@ -185,7 +187,7 @@ impl Found {
 
     /// Records that this user trusts it as it is.
     pub(crate) fn allow(&self, host: &HostEnv) -> Result<(), CliError> {
-        let allowed = host.allowed().ok_or_else(|| {
+        let allowed = allowed_files(host).ok_or_else(|| {
             CliError::usage(
                 "neither XDG_STATE_HOME nor HOME says where to record what is allowed",
                 format!("set one of them, or name the file: rotator --config {}", quoted(&self.path)),
@@ -220,11 +222,9 @@ impl Found {
     }
 }
 
-impl HostEnv {
-    /// The records of what this user has allowed; none where the user has no folder for them.
-    fn allowed(&self) -> Option<AllowedFiles> {
-        Some(AllowedFiles::in_folder(self.state_folder()?.join("allowed")))
-    }
+/// The records of what this user has allowed; none where the user has no folder for them.
+fn allowed_files(host: &HostEnv) -> Option<AllowedFiles> {
+    Some(AllowedFiles::in_folder(host.state_folder()?.join("allowed")))
 }
 
 /// The text of a regular file; none where nothing stands at the path.

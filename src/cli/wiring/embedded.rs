@@ -1,0 +1,50 @@
+//! The embedded store, and the keys that `main` took out of the environment for it.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::host_env::HostEnv;
+use crate::engine::report::with_causes;
+
+/// The key of the store, where `ROTATOR_STORE_KEY` gives one.
+///
+/// # Errors
+/// [`CliError::usage`] if the variable holds something else.
+pub fn store_key(host: &HostEnv) -> Result<Option<StoreKey>, CliError> {
+    parsed("ROTATOR_STORE_KEY", host.startup.store_key.as_ref(), "put the store's own key there, or unset it")
+}
+
+/// The key that `rotator store rekey` seals the store under, where `ROTATOR_STORE_NEW_KEY` gives one.
+///
+/// # Errors
+/// [`CliError::usage`] if the variable holds something else.
+pub fn new_store_key(host: &HostEnv) -> Result<Option<StoreKey>, CliError> {
+    parsed("ROTATOR_STORE_NEW_KEY", host.startup.new_store_key.as_ref(), "put the new key there, or unset it")
+}
+
+fn parsed(variable: &str, text: Option<&Zeroizing<String>>, help: &str) -> Result<Option<StoreKey>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let key = StoreKey::from_base64(text);
+    key.map(Some).map_err(|error| CliError::usage(format!("{variable} holds no key: {error}"), help))
+}
+
+/// The embedded store as it is: a missing one is an error.
+///
+/// # Errors
+/// Exit code 1 if it is missing or cannot be opened; 2 if none is configured.
+pub fn open(config: &Config, host: &HostEnv) -> Result<EmbeddedStore, CliError> {
+    open_at(config.embedded()?.1, host)
+}
+
+pub(super) fn open_at(path: &Path, host: &HostEnv) -> Result<EmbeddedStore, CliError> {
+    EmbeddedStore::open_existing(path, store_key(host)?).map_err(|error| {
+        CliError::failed(
+            with_causes(&error),
+            "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
+        )
+    })
+}
