@@ -27,7 +27,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
-    let store = EmbeddedStore::create_or_open(&path, None).expect("made");
+    let store = EmbeddedStore::open_or_create(&path, None).expect("made");
     store.import(vec![(name(ID), value("old id")), (name(SECRET), value("old secret"))]).expect("imported");
     Fixture { _folder: folder, path, store }
 }
@@ -134,7 +134,7 @@ async fn the_port_sees_what_rotator_store_sees() {
     let readings = store.read(&[name("no/such/entry")]).await.expect("read");
     assert!(matches!(readings[..], [Reading::Missing]));
     drop(store);
-    let again = EmbeddedStore::open_existing(&path, None).expect("opens");
+    let again = EmbeddedStore::open(&path, None).expect("opens");
     assert_eq!(again.identity().await.expect("known"), identity);
     assert_eq!(again.name().as_str(), format!("sqlite:{}", path.display()));
 }

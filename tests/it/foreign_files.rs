@@ -20,7 +20,7 @@ const PLANTED_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 /// A folder for this user alone, with a store and a journal that were used.
 fn used() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    drop(EmbeddedStore::create_or_open(&folder.path().join("store.db"), None).expect("made"));
+    drop(EmbeddedStore::open_or_create(&folder.path().join("store.db"), None).expect("made"));
     drop(JournalLock::acquire(&folder.path().join("journal.db")).expect("locked"));
     drop(SqliteJournal::open(&folder.path().join("journal.db")).expect("made"));
     folder
@@ -29,7 +29,7 @@ fn used() -> tempfile::TempDir {
 /// What rotator says when it opens everything in the folder; nothing, if it takes it all.
 fn said(folder: &Path) -> Option<String> {
     let (store, journal) = (folder.join("store.db"), folder.join("journal.db"));
-    let opened = EmbeddedStore::create_or_open(&store, None).map(drop).map_err(|error| error.to_string());
+    let opened = EmbeddedStore::open_or_create(&store, None).map(drop).map_err(|error| error.to_string());
     let locked = JournalLock::acquire(&journal).map(drop).map_err(|error| error.to_string());
     let written = SqliteJournal::open(&journal).map(drop).map_err(|error| error.to_string());
     let read = SqliteJournal::open_read_only(&journal).map(drop).map_err(|error| error.to_string());
@@ -64,7 +64,7 @@ fn a_planted_key_seals_no_new_store() {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).expect("made");
     fs::write(&key, PLANTED_KEY).expect("written");
     chown(&key, Some(ATTACKER), Some(ATTACKER)).expect("given");
-    let error = EmbeddedStore::create_or_open(&store, None).err().expect("it is refused").to_string();
+    let error = EmbeddedStore::open_or_create(&store, None).err().expect("it is refused").to_string();
     assert!(error.contains("store.db.key belongs to user 65534"), "{error}");
     assert!(!store.exists(), "a store was made");
 }

@@ -44,21 +44,19 @@ pub struct ParameterStore {
     aws: Aws,
 }
 
-impl Aws {
-    /// Parameter Store in `region` (else the chain's), below `path`.
+impl ParameterStore {
+    /// Parameter Store in `region`, else in the region of the SDK's chain, below `path`.
     ///
     /// # Errors
-    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none.
-    pub async fn parameter_store_at(&self, region: Option<&str>, path: &str) -> Result<ParameterStore, ConnectError> {
-        let client = self.parameter_store(region).await?;
+    /// [`ConnectError`] if the endpoint is not valid, or secrets would be sent to it in the clear.
+    pub async fn open(aws: &Aws, region: Option<&str>, path: &str) -> Result<Self, ConnectError> {
+        let client = aws.parameter_store(region).await?;
         let region = client.config().region().map_or_else(String::new, ToString::to_string);
         let inner = path.trim_matches('/');
         let path = if inner.is_empty() { "/".to_owned() } else { format!("/{inner}/") };
-        Ok(ParameterStore { client, path, region, aws: self.clone() })
+        Ok(Self { client, path, region, aws: aws.clone() })
     }
-}
 
-impl ParameterStore {
     /// A parameter's own name.
     fn full(&self, name: &str) -> String {
         match name.strip_prefix('/') {

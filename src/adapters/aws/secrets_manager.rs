@@ -53,26 +53,20 @@ pub struct SecretsManagerStore {
     aws: Aws,
 }
 
-impl Aws {
-    /// Secrets Manager in `region` (else the chain's), below `prefix`.
-    ///
-    /// # Errors
-    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none.
-    pub async fn secrets_manager_store(
-        &self,
-        region: Option<&str>,
-        prefix: &str,
-    ) -> Result<SecretsManagerStore, ConnectError> {
-        let client = self.secrets_manager(region).await?;
-        let region = client.config().region().map_or_else(String::new, ToString::to_string);
-        Ok(SecretsManagerStore { client, prefix: prefix.to_owned(), region, aws: self.clone() })
-    }
-}
-
 /// Every secret's name behind the prefix, and why it is not ours to write where it is not.
 type Listed = BTreeMap<String, Option<&'static str>>;
 
 impl SecretsManagerStore {
+    /// Secrets Manager in `region`, else in the region of the SDK's chain, below `prefix`.
+    ///
+    /// # Errors
+    /// [`ConnectError`] if the endpoint is not valid, or secrets would be sent to it in the clear.
+    pub async fn open(aws: &Aws, region: Option<&str>, prefix: &str) -> Result<Self, ConnectError> {
+        let client = aws.secrets_manager(region).await?;
+        let region = client.config().region().map_or_else(String::new, ToString::to_string);
+        Ok(Self { client, prefix: prefix.to_owned(), region, aws: aws.clone() })
+    }
+
     async fn list(&self, budget: &Budget) -> Result<Listed, CallError> {
         let call = Call::json("ListSecrets", format!("secrets below \"{}\"", self.prefix));
         let mut secrets = Listed::new();

@@ -73,6 +73,11 @@ impl Line {
     }
 }
 
+/// Why the program of an `exec:` store cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("ask the program which store it is: {0}")]
+pub struct ExecStoreError(String);
+
 /// A store behind a program.
 pub struct ExecStore {
     program: ExecProgram,
@@ -86,22 +91,22 @@ impl ExecStore {
     /// Asks the program which store it is.
     ///
     /// # Errors
-    /// For people: it cannot be started, or does not answer as the protocol says.
-    pub async fn open(program: ExecProgram, call_timeout: Duration) -> Result<Self, CallError> {
+    /// [`ExecStoreError`] if the program cannot be started, or does not answer as the protocol says.
+    pub async fn open(program: ExecProgram, call_timeout: Duration) -> Result<Self, ExecStoreError> {
         let limit = call_timeout.max(LEAST_TIME);
-        let failed = |why: String| CallError::new(CallErrorKind::Other, why);
         let hello = match ask::<Line>(&program, limit, json!({ "op": "hello" })).await {
             ProgramReply::Lines(lines) => {
                 lines.into_iter().find(|line| line.identity.is_some() || line.error.is_some())
             }
             ProgramReply::NotStarted(why) | ProgramReply::Failed(why) | ProgramReply::TooLarge(why) => {
-                return Err(failed(why));
+                return Err(ExecStoreError(why));
             }
         };
         let Some(Line { identity: Some(identity), late_writes_seconds, read_only, .. }) = hello else {
-            return Err(failed(format!("{} does not say which store it is", program.called())));
+            return Err(ExecStoreError(format!("{} does not say which store it is", program.called())));
         };
-        let identity = StoreIdentity::new(format!("exec {identity}")).map_err(|error| failed(error.to_string()))?;
+        let identity = StoreIdentity::new(format!("exec {identity}"));
+        let identity = identity.map_err(|error| ExecStoreError(error.to_string()))?;
         Ok(Self {
             program,
             limit,

@@ -128,7 +128,7 @@ fn rekey(context: &Context, config: &Config) -> Result<(), CliError> {
     let origin = EmbeddedStore::rekey(path, key, new).map_err(|error| match &error {
         RekeyError::NewKeyMissing => CliError::usage(with_causes(&error), "nothing was changed"),
         RekeyError::Open(_) | RekeyError::Store(_) => CliError::failed(
-            format!("the store {} was not sealed under another key: {}", uri.name, with_causes(&error)),
+            format!("failed to seal the store {} under another key: {}", uri.name, with_causes(&error)),
             "the key that it has stays in use; see to the cause, then run `rotator store rekey` again",
         ),
     })?;
@@ -162,8 +162,9 @@ pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<Embedde
     let was_there = path.exists();
     let key = embedded::store_key(&context.host)?;
     let own_key = key.is_some();
-    let store = EmbeddedStore::create_or_open(path, key)
-        .map_err(|error| CliError::failed(with_causes(&error), "name another with --store, or mend this one"))?;
+    let store = EmbeddedStore::open_or_create(path, key).map_err(|error| {
+        CliError::failed(format!("failed to {}", with_causes(&error)), "name another with --store, or fix this one")
+    })?;
     if !was_there {
         let key = if own_key { "sealed under ROTATOR_STORE_KEY" } else { "and, beside it, the key that seals it" };
         context.terminal.say(&format!("made the store {}, {key}: back up both", uri.name));

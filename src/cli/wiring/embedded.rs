@@ -29,7 +29,7 @@ pub fn new_store_key(host: &HostEnv) -> Result<Option<StoreKey>, CliError> {
 fn parsed(variable: &str, text: Option<&Zeroizing<String>>, help: &str) -> Result<Option<StoreKey>, CliError> {
     let Some(text) = text else { return Ok(None) };
     let key = StoreKey::from_base64(text);
-    key.map(Some).map_err(|error| CliError::usage(format!("{variable} holds no key: {error}"), help))
+    key.map(Some).map_err(|error| CliError::usage(format!("{variable} does not contain a key: {error}"), help))
 }
 
 /// The embedded store as it is: a missing one is an error.
@@ -41,9 +41,9 @@ pub fn open(config: &Config, host: &HostEnv) -> Result<EmbeddedStore, CliError> 
 }
 
 pub(super) fn open_at(path: &Path, host: &HostEnv) -> Result<EmbeddedStore, CliError> {
-    EmbeddedStore::open_existing(path, store_key(host)?).map_err(|error| {
+    EmbeddedStore::open(path, store_key(host)?).map_err(|error| {
         CliError::failed(
-            with_causes(&error),
+            format!("failed to {}", with_causes(&error)),
             "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
         )
     })

@@ -15,7 +15,10 @@ use crate::engine::report::with_causes;
 /// Opens a `file:` store without rotator's own files.
 pub(super) fn file(config: &Config, path: &Path) -> Result<FileStore, CliError> {
     FileStore::open(path).and_then(|store| store.without(own_files(config))).map_err(|error| {
-        CliError::failed(with_causes(&error), "name an existing file or folder with --store file:PATH")
+        CliError::failed(
+            format!("failed to {}", with_causes(&error)),
+            "name an existing file or folder with --store file:PATH",
+        )
     })
 }
 
@@ -41,12 +44,11 @@ pub(super) async fn sops(config: &Config, settings: &StoreSettings, path: &Path)
 }
 
 fn sops_failed(error: &SopsStoreError) -> CliError {
+    let message = format!("failed to {}", with_causes(error));
     match error {
-        SopsStoreError::File(_) => {
-            CliError::failed(with_causes(error), "name an existing file or folder with --store sops:PATH")
-        }
+        SopsStoreError::File(_) => CliError::failed(message, "name an existing file or folder with --store sops:PATH"),
         SopsStoreError::Program(_) => CliError::failed(
-            format!("failed to {}", with_causes(error)),
+            message,
             "nothing was changed; install sops 3.11 or a later one, so that it is found in PATH",
         ),
     }
@@ -58,7 +60,7 @@ pub(super) async fn secrets_manager(
     settings: &StoreSettings,
     prefix: &str,
 ) -> Result<SecretsManagerStore, CliError> {
-    let opened = aws.of_store(settings).secrets_manager_store(settings.region.as_deref(), prefix).await;
+    let opened = SecretsManagerStore::open(aws.of_store(settings), settings.region.as_deref(), prefix).await;
     opened.map_err(|error| aws_failed(&error))
 }
 
@@ -68,7 +70,7 @@ pub(super) async fn parameter_store(
     settings: &StoreSettings,
     path: &str,
 ) -> Result<ParameterStore, CliError> {
-    let opened = aws.of_store(settings).parameter_store_at(settings.region.as_deref(), path).await;
+    let opened = ParameterStore::open(aws.of_store(settings), settings.region.as_deref(), path).await;
     opened.map_err(|error| aws_failed(&error))
 }
 
@@ -80,6 +82,9 @@ pub(super) async fn exec(
 ) -> Result<ExecStore, CliError> {
     let program = ExecProgram { env: settings.env.clone(), ..program.clone() };
     ExecStore::open(program, config.call_timeout).await.map_err(|error| {
-        CliError::failed(error.message, "nothing was changed; docs/stores.md has the protocol of exec: stores")
+        CliError::failed(
+            format!("failed to {error}"),
+            "nothing was changed; docs/stores.md has the protocol of exec: stores",
+        )
     })
 }

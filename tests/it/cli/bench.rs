@@ -181,7 +181,7 @@ impl Bench {
 
     /// Whether the store keeps what this user's secret was before.
     pub(super) fn keeps_previous(&self, user: &str) -> bool {
-        let store = EmbeddedStore::open_existing(&self.path("store.db"), None).expect("opened");
+        let store = EmbeddedStore::open(&self.path("store.db"), None).expect("opened");
         let entry = EntryName::new(format!("{user}/AWS_SECRET_ACCESS_KEY")).expect("a name");
         store.previous(&entry).expect("read").is_some()
     }

@@ -96,7 +96,7 @@ fn a_store_gets_another_key() {
         .code(0)
         .says("from now on give it in ROTATOR_STORE_KEY");
     assert!(!key_file.exists());
-    bench.run(&["store", "list"]).code(1).says("has lost its key");
+    bench.run(&["store", "list"]).code(1).says("is missing; put it back, or give the key");
     let with_key = |args: &[&str]| bench.run_in(("ROTATOR_STORE_KEY", new_key), args);
     let get = ["store", "get", "app1/production/PASSWORD"];
     assert_eq!(with_key(&get).code(0).stdout, "hunter2");

@@ -52,7 +52,7 @@ fn a_store_that_is_gone_stops_the_run_before_any_create() {
     let bench = bench("");
     let first = bench.key_of("app1/production");
     std::fs::remove_dir_all(bench.path("copies")).expect("removed");
-    run(&bench, &["run"]).code(1).says("there is no file or folder");
+    run(&bench, &["run"]).code(1).says("there is no such file or folder");
     let doctor = run(&bench, &["doctor"]).code(1).prints("FAIL  store");
     assert!(doctor.stdout.contains("ok    store"), "the other is there: {}", doctor.stdout);
     assert_eq!(bench.key_of("app1/production"), first);
@@ -160,7 +160,7 @@ fn a_file_of_rotators_own_is_no_store() {
     for own in ["journal.db", "journal.db.lock", "rotator.toml", "store.db", "store.db.key"] {
         bench
             .write("rotator.toml", &format!("[[store]]\nuri = \"sqlite:store.db\"\n[[store]]\nuri = \"file:{own}\"\n"));
-        run(&bench, &["run"]).code(1).says("is a file of rotator's own");
+        run(&bench, &["run"]).code(1).says("is one of rotator's own files");
     }
 }
 

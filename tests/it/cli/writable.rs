@@ -108,7 +108,7 @@ fn a_tilde_is_the_users_own_folder() {
     bench.run_in(("ROTATOR_STORE", "file:~/files/env"), &["plan"]).code(0).prints(key.as_str());
     bench.write("rotator.toml", "store = \"file:~/files\"\n[owner]\nfrom = \"aws\"\n");
     run(&bench, &["plan"]).code(0).prints(key.as_str());
-    run(&bench, &["--store", "file:~other/files", "plan"]).code(1).says("there is no file or folder");
+    run(&bench, &["--store", "file:~other/files", "plan"]).code(1).says("there is no such file or folder");
 }
 
 /// Neither a prefix nor a path is an ARN (Kralizek/AWSSecretsManagerConfigurationExtensions#101).

@@ -64,7 +64,7 @@ impl World {
     }
 
     fn fill_store(&self) {
-        let store = EmbeddedStore::create_or_open(&self.path("store.db"), None).expect("a store");
+        let store = EmbeddedStore::open_or_create(&self.path("store.db"), None).expect("a store");
         let entries = self.entries.iter().map(|(name, value)| {
             (EntryName::new(name.clone()).expect("a name"), SecretValue::new(value.as_bytes().to_vec()))
         });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use rotator::adapters::aws::{Aws, AwsSettings};
+use rotator::adapters::aws::{Aws, AwsSettings, ParameterStore, SecretsManagerStore};
 use rotator::adapters::stores::{Backend, BackendStore, Naming};
 use rotator::ports::secret_store::SecretStore;
 use rotator::types::name::StoreName;
@@ -68,7 +68,7 @@ struct Secrets {
 impl Subject for Secrets {
     fn fresh(&self) -> Arc<dyn SecretStore> {
         self.at.reset();
-        let store = wait(async { self.at.aws().await.secrets_manager_store(None, "").await.expect("a store") });
+        let store = wait(async { SecretsManagerStore::open(&self.at.aws().await, None, "").await.expect("a store") });
         named("aws-secretsmanager:", store)
     }
 
@@ -120,7 +120,7 @@ struct Parameters {
 impl Subject for Parameters {
     fn fresh(&self) -> Arc<dyn SecretStore> {
         self.at.reset();
-        let store = wait(async { self.at.aws().await.parameter_store_at(None, "/").await.expect("a store") });
+        let store = wait(async { ParameterStore::open(&self.at.aws().await, None, "/").await.expect("a store") });
         named("aws-ssm:/", store)
     }
 

@@ -38,7 +38,7 @@ struct Embedded(Here);
 
 impl Embedded {
     fn open(&self) -> EmbeddedStore {
-        EmbeddedStore::create_or_open(&self.0.path().join("store.db"), None).expect("opens")
+        EmbeddedStore::open_or_create(&self.0.path().join("store.db"), None).expect("opens")
     }
 }
 

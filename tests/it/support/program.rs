@@ -273,7 +273,7 @@ pub(crate) fn answer(command: &mut Command, input: &[u8]) -> Option<Vec<u8>> {
 
 /// All that the store in this folder holds.
 pub(crate) fn values_in(folder: &Path) -> BTreeMap<String, String> {
-    let store = EmbeddedStore::open_existing(&folder.join("store.db"), None).expect("opened");
+    let store = EmbeddedStore::open(&folder.join("store.db"), None).expect("opened");
     let listed = store.list().expect("listed").into_iter().map(|listed| listed.entry);
     listed
         .map(|entry| {

@@ -306,7 +306,7 @@ impl Person {
     }
 
     fn writes(&mut self, scene: &Scene, pair: Pair) -> bool {
-        let store = EmbeddedStore::open_existing(&scene.rig.program.folder().join("store.db"), None).expect("opened");
+        let store = EmbeddedStore::open(&scene.rig.program.folder().join("store.db"), None).expect("opened");
         let entry = |name: &str, value: &str| {
             let entry = EntryName::new(format!("{}/{name}", self.user)).expect("a name");
             (entry, SecretValue::new(value.as_bytes().to_vec()))

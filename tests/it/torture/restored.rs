@@ -70,7 +70,7 @@ fn stored_ids_in(scene: &Scene, file: &str) -> Vec<String> {
     let key = std::fs::read_to_string(scene.rig.program.folder().join("store.db.key")).expect("a key");
     let key = StoreKey::from_base64(key.trim()).expect("a key");
     let path = scene.rig.program.folder().join(file);
-    let store = EmbeddedStore::open_existing(&path, Some(key)).expect("opened");
+    let store = EmbeddedStore::open(&path, Some(key)).expect("opened");
     let entries = store.list().expect("listed").into_iter().map(|listed| listed.entry);
     let ids = entries.filter(|entry| entry.to_string().ends_with("/AWS_ACCESS_KEY_ID"));
     let value = |entry| store.get(&entry).expect("read").expect("listed just now").expose().to_vec();

@@ -2,6 +2,7 @@
 
 use super::aws;
 use super::responder::{Reply, Request, Responder, http, http_without_date};
+use crate::adapters::aws::{ParameterStore, SecretsManagerStore};
 use crate::adapters::stores::Backend;
 use crate::ports::call::CallErrorKind;
 use crate::ports::secret_store::Reading;
@@ -47,7 +48,7 @@ async fn a_secret_that_is_not_for_us_is_unreadable_and_the_others_are_read() {
                 http(200, &format!(r#"{{"Name":"{named}","VersionId":"v","SecretString":"x"}}"#))
             })
         });
-        let store = aws(&responder).await.secrets_manager_store(None, "").await.expect("a store");
+        let store = SecretsManagerStore::open(&aws(&responder).await, None, "").await.expect("a store");
         let all = store.read_all().await.expect("the others are read");
         assert_eq!(
             told(&all),
@@ -79,7 +80,7 @@ async fn a_list_that_is_refused_or_cut_off_is_no_empty_store() {
     ] {
         let responder = Responder::start(move |_| Reply::ThenClose(answer.clone()));
         let aws = aws(&responder).await;
-        let store = aws.secrets_manager_store(None, "").await.expect("a store");
+        let store = SecretsManagerStore::open(&aws, None, "").await.expect("a store");
         assert_eq!(store.read_all().await.expect_err("no list").kind, kind);
     }
 }
@@ -100,7 +101,7 @@ async fn one_parameter_whose_kms_key_is_not_for_us_takes_no_other_with_it() {
             http(200, &format!("{{\"Parameters\":[{}]}}", parameter("/team/ours")))
         })
     });
-    let store = aws(&responder).await.parameter_store_at(None, "/team").await.expect("a store");
+    let store = ParameterStore::open(&aws(&responder).await, None, "/team").await.expect("a store");
     let all = store.read_all().await.expect("the other is read");
     assert_eq!(told(&all), [("ours", "value"), ("theirs", "unreadable")]);
     assert!(responder.requests().iter().any(|request| request.body.contains("\"Path\":\"/team\"")));
@@ -113,7 +114,7 @@ async fn a_name_at_the_top_keeps_the_slash_that_it_has_or_has_not() {
         r#"{"Parameters":[
         {"Name":"/a/b/c","Value":"x","Version":1},{"Name":"/top","Value":"x","Version":1},{"Name":"bare","Value":"x","Version":1}]}"#,
     ));
-    let store = aws(&responder).await.parameter_store_at(None, "").await.expect("a store");
+    let store = ParameterStore::open(&aws(&responder).await, None, "").await.expect("a store");
     let all = store.read_all().await.expect("read");
     assert_eq!(told(&all), [("a/b/c", "value"), ("top", "value"), ("/bare", "value")]);
     let names: Vec<String> = all.into_iter().map(|(name, _)| name).collect();
@@ -135,9 +136,9 @@ async fn an_answer_about_something_else_is_not_believed() {
         })
     });
     let aws = aws(&responder).await;
-    let secrets = aws.secrets_manager_store(None, "").await.expect("a store");
-    let parameters = aws.parameter_store_at(None, "/team/").await.expect("a store");
-    let others = aws.parameter_store_at(None, "/others/").await.expect("a store");
+    let secrets = SecretsManagerStore::open(&aws, None, "").await.expect("a store");
+    let parameters = ParameterStore::open(&aws, None, "/team/").await.expect("a store");
+    let others = ParameterStore::open(&aws, None, "/others/").await.expect("a store");
     for (error, what) in [
         (secrets.read_all().await.expect_err("another"), "another secret"),
         (secrets.read(&["a".to_owned()]).await.expect_err("another"), "another secret"),
@@ -147,6 +148,6 @@ async fn an_answer_about_something_else_is_not_believed() {
         assert!(error.kind == CallErrorKind::Unavailable && error.message.contains(what), "{error}");
     }
     let missing = Responder::always(http(200, r#"{"Name":null,"VersionId":"v","SecretString":"x"}"#));
-    let store = super::aws(&missing).await.secrets_manager_store(None, "").await.expect("a store");
+    let store = SecretsManagerStore::open(&super::aws(&missing).await, None, "").await.expect("a store");
     assert!(store.read(&["a".to_owned()]).await.is_err(), "nor is one about nothing");
 }

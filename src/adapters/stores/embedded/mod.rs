@@ -54,13 +54,13 @@ const KIND: Kind = Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedStoreError {
     /// The file is not a store that can be used.
-    #[error(transparent)]
+    #[error("open the store: {0}")]
     Database(#[from] DatabaseError),
-    /// The key file is not to be trusted, or cannot be had.
-    #[error(transparent)]
+    /// The key file cannot be trusted or read.
+    #[error("read the key of the store: {0}")]
     File(#[from] FileError),
     /// The store is there, and its key is not.
-    #[error("the store {} has lost its key {}: put that back, or give the key in ROTATOR_STORE_KEY", path.display(), key.display())]
+    #[error("open the store {}: its key {} is missing; put it back, or give the key in ROTATOR_STORE_KEY", path.display(), key.display())]
     KeyMissing {
         /// The store.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum EmbeddedStoreError {
         key: PathBuf,
     },
     /// What should be a key is none.
-    #[error("{origin} holds no key: put the store's own key back")]
+    #[error("open the store: {origin} does not contain a key; put the store's own key back")]
     MalformedKey {
         /// Where it came from.
         origin: KeyOrigin,
@@ -76,7 +76,7 @@ pub enum EmbeddedStoreError {
         source: MalformedKey,
     },
     /// The key is another store's.
-    #[error("{origin} does not open the store {}: use the key that the store was made with", path.display())]
+    #[error("open the store {}: {origin} is not its key; use the key that the store was made with", path.display())]
     WrongKey {
         /// The store.
         path: PathBuf,
@@ -84,10 +84,10 @@ pub enum EmbeddedStoreError {
         origin: KeyOrigin,
     },
     /// The path cannot be a store's name.
-    #[error("the path of the store cannot be its name: choose another")]
+    #[error("open the store: its path cannot be a name; choose another path")]
     Unnameable(#[from] InvalidName),
     /// The system has no random numbers to give.
-    #[error("no key could be made: the system gives no random numbers; try again later")]
+    #[error("make a key for the store: the system gives no random numbers; try again later")]
     NoRandomness,
 }
 
@@ -111,11 +111,11 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// [`EmbeddedStoreError`]. A store without its key is one: a new key would open nothing in it.
-    pub fn create_or_open(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
+    pub fn open_or_create(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let name = name_of(path)?;
         let path = private_file::locate_or_create_folder(path).map_err(DatabaseError::from)?;
         if sqlite::exists(&path, &KIND)? {
-            return Self::open(name, path, given);
+            return Self::open_located(name, path, given);
         }
         let key_file = key::file_of(&path);
         // The key first: a key without a store harms nobody.
@@ -131,15 +131,15 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// [`EmbeddedStoreError`]: a missing store is one, never a new empty store.
-    pub fn open_existing(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
+    pub fn open(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let name = name_of(path)?;
         match private_file::locate(path).map_err(DatabaseError::from)? {
-            Some(path) if sqlite::exists(&path, &KIND)? => Self::open(name, path, given),
+            Some(path) if sqlite::exists(&path, &KIND)? => Self::open_located(name, path, given),
             Some(_) | None => Err(DatabaseError::missing(path, &KIND).into()),
         }
     }
 
-    fn open(name: StoreName, path: PathBuf, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
+    fn open_located(name: StoreName, path: PathBuf, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let (key, origin) = find_key(&path, given)?;
         let in_file = matches!(origin, KeyOrigin::File(_));
         match Self::open_with(name.clone(), path.clone(), &key, origin) {

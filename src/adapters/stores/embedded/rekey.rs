@@ -40,7 +40,7 @@ impl EmbeddedStore {
         if given.is_some() && new.is_none() {
             return Err(RekeyError::NewKeyMissing);
         }
-        let store = Self::open_existing(path, given)?;
+        let store = Self::open(path, given)?;
         let inner = &*store.inner;
         let mut connection = inner.open()?;
         let transaction = connection

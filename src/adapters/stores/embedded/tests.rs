@@ -24,7 +24,7 @@ impl Fixture {
     }
 
     fn made(&self) -> EmbeddedStore {
-        EmbeddedStore::create_or_open(&self.path, None).expect("made")
+        EmbeddedStore::open_or_create(&self.path, None).expect("made")
     }
 
     fn sql(&self, sql: &str) {
@@ -200,24 +200,24 @@ fn a_sealed_value_belongs_to_one_entry_and_one_version() {
 #[test]
 fn another_key_does_not_open_it() {
     let fixture = Fixture::new();
-    drop(EmbeddedStore::create_or_open(&fixture.path, key(1)).expect("made"));
+    drop(EmbeddedStore::open_or_create(&fixture.path, key(1)).expect("made"));
     assert!(!key::file_of(&fixture.path).exists(), "a key that is given is not written down");
-    let refused = |given| EmbeddedStore::open_existing(&fixture.path, given).err().expect("refused");
+    let refused = |given| EmbeddedStore::open(&fixture.path, given).err().expect("refused");
     let error = refused(key(2));
     assert!(matches!(error, EmbeddedStoreError::WrongKey { origin: KeyOrigin::Given, .. }), "{error}");
     assert!(error.to_string().contains("ROTATOR_STORE_KEY"), "{error}");
     let error = refused(None);
     assert!(matches!(error, EmbeddedStoreError::KeyMissing { .. }), "{error}");
-    assert!(EmbeddedStore::create_or_open(&fixture.path, None).is_err(), "no new key for an old store");
+    assert!(EmbeddedStore::open_or_create(&fixture.path, None).is_err(), "no new key for an old store");
     assert!(!key::file_of(&fixture.path).exists());
-    EmbeddedStore::open_existing(&fixture.path, key(1)).expect("the right one");
+    EmbeddedStore::open(&fixture.path, key(1)).expect("the right one");
 }
 
 #[test]
 fn a_missing_store_is_never_made_anew() {
     let fixture = Fixture::new();
     for _ in 0..2 {
-        let error = EmbeddedStore::open_existing(&fixture.path, None).err().expect("missing");
+        let error = EmbeddedStore::open(&fixture.path, None).err().expect("missing");
         assert!(matches!(error, EmbeddedStoreError::Database(DatabaseError::Missing { .. })), "{error}");
         assert!(error.to_string().contains("store.db") && error.to_string().contains("rotator init"), "{error}");
         assert_eq!(std::fs::read_dir(fixture.folder.path()).expect("listed").count(), 0);
@@ -230,7 +230,7 @@ fn a_key_file_that_is_none_or_open_to_others_is_refused() {
     drop(fixture.made());
     let key_file = key::file_of(&fixture.path);
     let good = std::fs::read(&key_file).expect("read");
-    let refused = || EmbeddedStore::open_existing(&fixture.path, None).err().expect("refused");
+    let refused = || EmbeddedStore::open(&fixture.path, None).err().expect("refused");
     for bad in [&b""[..], b"short", b"!!!!", &[0xff; 44], &good[..40], &[good.as_slice(), good.as_slice()].concat()] {
         std::fs::write(&key_file, bad).expect("written");
         let error = refused();

@@ -61,25 +61,25 @@ const OF_A_VOLUME: &str = "it is in a volume that Kubernetes fills, and would be
 #[derive(Debug, thiserror::Error)]
 pub enum FileStoreError {
     /// There is nothing.
-    #[error("there is no file or folder {}", path.display())]
+    #[error("open {}: there is no such file or folder", path.display())]
     Missing {
         /// What was named.
         path: PathBuf,
     },
     /// A link, a device, a pipe.
-    #[error("{} is neither a file nor a folder: name what it points to", path.display())]
+    #[error("open {}: it is neither a file nor a folder; name the file that it stands for", path.display())]
     Neither {
         /// What was named.
         path: PathBuf,
     },
     /// The journal, an embedded store, the configuration.
-    #[error("{} is a file of rotator's own, and no store of files", path.display())]
+    #[error("open {} as a store: it is one of rotator's own files", path.display())]
     Own {
         /// What was named.
         path: PathBuf,
     },
     /// The system says no.
-    #[error("{} could not be opened", path.display())]
+    #[error("open {}", path.display())]
     Io {
         /// What was named.
         path: PathBuf,

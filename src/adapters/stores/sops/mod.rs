@@ -30,7 +30,7 @@ use crate::types::secret::SecretValue;
 use copy::Copy;
 pub(super) use format::is_encrypted;
 use format::{Change, Format};
-pub use program::NoSopsError;
+pub use program::SopsProgramError;
 use program::{Sops, SopsError};
 
 /// So many files are decrypted at once.
@@ -47,7 +47,7 @@ pub enum SopsStoreError {
     File(#[from] FileStoreError),
     /// There is no program.
     #[error(transparent)]
-    Program(#[from] NoSopsError),
+    Program(#[from] SopsProgramError),
 }
 
 /// One file, or the encrypted files of a folder.
@@ -76,7 +76,7 @@ impl SopsStore {
     ) -> Result<Self, SopsStoreError> {
         let files = FileStore::open_sealed(path)?;
         let (program, limit) = (program.to_owned(), call_timeout.max(LEAST_TIME));
-        let no_answer = NoSopsError::NoVersion { program: program.clone() };
+        let no_answer = SopsProgramError::NoVersion { program: program.clone() };
         let found = tokio::task::spawn_blocking(move || Sops::find(&program, env, limit)).await;
         let sops = found.unwrap_or(Err(no_answer))?;
         let is_folder = !files.is_one_file();

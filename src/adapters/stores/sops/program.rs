@@ -75,7 +75,7 @@ fn meaning(code: i32) -> &'static str {
 
 /// Why the program cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum NoSopsError {
+pub enum SopsProgramError {
     /// It is not there.
     #[error("start `{program}`")]
     NotStarted {
@@ -108,22 +108,24 @@ pub(super) struct Sops {
 
 impl Sops {
     /// Asks the program which version it is.
-    pub(super) fn find(program: &str, env: Vec<String>, limit: Duration) -> Result<Self, NoSopsError> {
+    pub(super) fn find(program: &str, env: Vec<String>, limit: Duration) -> Result<Self, SopsProgramError> {
         let mut command = Command::new(program);
         environment::restrict(&mut command, Kind::Any, &[]);
         command.args(["--disable-version-check", "--version"]);
-        let no_version = || NoSopsError::NoVersion { program: program.to_owned() };
+        let no_version = || SopsProgramError::NoVersion { program: program.to_owned() };
         let said = match child::run(&mut command, &[], limit) {
             Ran::Ended { status, said } if status.success() => said,
             Ran::Ended { .. } | Ran::Killed | Ran::TooLarge => return Err(no_version()),
-            Ran::NotStarted(source) => return Err(NoSopsError::NotStarted { program: program.to_owned(), source }),
+            Ran::NotStarted(source) => {
+                return Err(SopsProgramError::NotStarted { program: program.to_owned(), source });
+            }
         };
         let said = std::str::from_utf8(&said).map_err(|_| no_version())?;
         let found =
             said.strip_prefix("sops ").and_then(|rest| rest.split_whitespace().next()).ok_or_else(no_version)?;
         if version(found).ok_or_else(no_version)? < LEAST {
             let is_of_a_version = |letter: &char| letter.is_ascii_digit() || *letter == '.';
-            return Err(NoSopsError::Old { found: found.chars().take_while(is_of_a_version).collect() });
+            return Err(SopsProgramError::Old { found: found.chars().take_while(is_of_a_version).collect() });
         }
         Ok(Self { program: program.to_owned(), env, limit })
     }

@@ -7,7 +7,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use rotator::adapters::aws::{Aws, AwsSettings};
+use rotator::adapters::aws::{Aws, AwsSettings, ParameterStore, SecretsManagerStore};
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::iam::Iam;
 use rotator::ports::identity::{Identity, WhoIs};
@@ -162,8 +162,8 @@ async fn stores_of_aws_that_quote_are_not_quoted() {
         )
     });
     let aws = aws(&echo).await;
-    let secrets = named("aws-secretsmanager:", aws.secrets_manager_store(None, "").await.expect("a store"));
-    let parameters = named("aws-ssm:/", aws.parameter_store_at(None, "/").await.expect("a store"));
+    let secrets = named("aws-secretsmanager:", SecretsManagerStore::open(&aws, None, "").await.expect("a store"));
+    let parameters = named("aws-ssm:/", ParameterStore::open(&aws, None, "/").await.expect("a store"));
     let cases = ENCODINGS.map(|encoding| (400, encoding)).into_iter();
     let cases = cases.chain([(403, Encoding::Plain), (500, Encoding::Json), (500, Encoding::Base64(1))]);
     for word in [NEW, NEIGHBOUR, &SESSION[..44]] {

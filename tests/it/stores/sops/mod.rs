@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rotator::adapters::stores::sops::{NoSopsError, SopsStore, SopsStoreError};
+use rotator::adapters::stores::sops::{SopsProgramError, SopsStore, SopsStoreError};
 use rotator::adapters::stores::{BackendStore, Naming};
 use rotator::ports::secret_store::{Reading, SecretStore, Write};
 use rotator::types::failure::{Failure, RefusalKind};
@@ -280,13 +280,13 @@ async fn a_missing_or_too_old_program_is_reported() {
     };
     sops.hindered("echo 'sops 3.10.2'; exit");
     let error = open().await;
-    assert!(matches!(&error, NoSopsError::Old { found } if found == "3.10.2"), "{error}");
+    assert!(matches!(&error, SopsProgramError::Old { found } if found == "3.10.2"), "{error}");
     for words in ["echo 'another program 3.11'; exit", "echo sops; exit", "exit 1"] {
         sops.hindered(words);
-        assert!(matches!(open().await, NoSopsError::NoVersion { .. }), "{words}");
+        assert!(matches!(open().await, SopsProgramError::NoVersion { .. }), "{words}");
     }
     std::fs::remove_file(sops.program()).expect("removed");
-    assert!(matches!(open().await, NoSopsError::NotStarted { .. }));
+    assert!(matches!(open().await, SopsProgramError::NotStarted { .. }));
     let nowhere = SopsStore::open(&sops.folder().join("nowhere"), &sops.program(), Vec::new(), LIMIT).await;
     assert!(matches!(nowhere, Err(SopsStoreError::File(_))));
 }

@@ -155,7 +155,7 @@ fn another_key_opens_it_after_a_rekey_and_the_old_one_does_not() {
         assert!(memchr::memmem::find(&bytes, &sealed).is_none(), "{name} is still there, sealed under the old key");
     }
     std::fs::write(&key_file, old_key).expect("written");
-    let error = EmbeddedStore::open_existing(&fixture.path, None).err().expect("refused");
+    let error = EmbeddedStore::open(&fixture.path, None).err().expect("refused");
     assert!(matches!(error, EmbeddedStoreError::WrongKey { .. }), "{error}");
 }
 
@@ -184,12 +184,12 @@ fn a_rekey_that_is_cut_off_anywhere_leaves_a_store_that_opens() {
 #[test]
 fn a_key_that_is_given_is_replaced_by_one_that_is_given() {
     let fixture = Fixture::new();
-    EmbeddedStore::create_or_open(&fixture.path, key(1)).expect("made").set(entry(A), value("a1")).expect("set");
+    EmbeddedStore::open_or_create(&fixture.path, key(1)).expect("made").set(entry(A), value("a1")).expect("set");
     let error = EmbeddedStore::rekey(&fixture.path, key(1), None).expect_err("no new one");
     assert!(error.to_string().contains("ROTATOR_STORE_NEW_KEY"), "{error}");
     assert_eq!(EmbeddedStore::rekey(&fixture.path, key(1), key(2)).expect("sealed again"), KeyOrigin::Given);
-    assert!(EmbeddedStore::open_existing(&fixture.path, key(1)).is_err());
-    let store = EmbeddedStore::open_existing(&fixture.path, key(2)).expect("opens");
+    assert!(EmbeddedStore::open(&fixture.path, key(1)).is_err());
+    let store = EmbeddedStore::open(&fixture.path, key(2)).expect("opens");
     assert_eq!(held(&store, A).expect("is there").0, "a1");
     assert!(!key::file_of(&fixture.path).exists());
 }
