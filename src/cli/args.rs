@@ -1,4 +1,4 @@
-//! The command line as clap sees it. No meaning: each command's own file has that.
+//! The command line as clap parses it. What a command does is in its own file below `commands`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,10 +11,9 @@ use crate::types::name::{AccessKeyId, EntryName, RotationId, SinkName};
 #[derive(Debug, Parser)]
 #[command(name = "rotator", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
-    /// What holds for every command.
+    /// The options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -55,7 +54,7 @@ pub struct Global {
     pub color: ColorWhen,
 }
 
-/// For people or for programs.
+/// The format of results on stdout.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// Aligned columns and sentences.
@@ -65,47 +64,43 @@ pub enum OutputFormat {
     Json,
 }
 
-/// For people or for programs.
+/// The format of logs on stderr.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Lines.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
-/// When to use colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Finish what is in flight, then rotate every key that is due
     Run(RunArgs),
-    /// Go on with what is in flight; open nothing
+    /// Continue what is in flight; open no rotation
     Resume(ResumeArgs),
     /// Show what is in flight, as the journal has it
     Status(StatusArgs),
-    /// Show what `run` would do, and what it would leave alone and why; change nothing
+    /// Show what `run` would rotate, and what it would skip and why; change nothing
     Plan(PlanArgs),
-    /// The embedded secret store
+    /// Manage the entries of the embedded secret store
     #[command(subcommand)]
     Store(StoreCommand),
-    /// Give one rotation up before its new pair is stored: discard the new key, leave the old one as it is
+    /// Abort one rotation before its new pair is stored: discard the new key, keep the old one
     Abort(OneRotation),
-    /// Make the old key of one rotation active again; rotator will not deactivate it a second time
+    /// Make the old key of one rotation active again; rotator does not deactivate it a second time
     Reactivate(OneRotation),
-    /// Say what is to become of a key that rotator may not judge by itself, or of the rotation
+    /// Decide what happens to a key that rotator must not touch on its own, or to the rotation
     Resolve(ResolveArgs),
     /// Check configuration, store, journal, credentials, clock and permissions, before the first create
     Doctor,
@@ -113,11 +108,11 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Write a rotator.toml to start with
     Init(InitArgs),
-    /// Trust a rotator.toml of the working directory as it is now, after a look at what it would run, read and contact
+    /// Trust a rotator.toml of the working directory as it is now; shows what it would run, read and contact
     Allow(AllowArgs),
-    /// Watch rotator be killed between creating a key and storing it, and recover; needs and changes nothing of yours
+    /// Show how rotator is killed between creating a key and storing it, and recovers; uses nothing of yours
     Demo,
-    /// Run a look-alike of IAM and STS on 127.0.0.1, to try things out
+    /// Run a simulation of IAM and STS on 127.0.0.1, to try things out
     Sandbox(SandboxArgs),
     /// Print a completion script
     Completions {
@@ -128,7 +123,7 @@ pub enum Command {
     Man,
 }
 
-/// Which keys, and by which rules.
+/// The options that select keys and set the policy.
 #[derive(Debug, Default, Args)]
 pub struct ChoiceArgs {
     /// Rotate only keys whose entry, app/environment, user or id matches (repeatable; * and ? as in file names)
@@ -152,73 +147,75 @@ pub struct ChoiceArgs {
     /// How long a key that IAM does not list may exist nevertheless
     #[arg(long, value_name = "TIME")]
     pub settle: Option<String>,
-    /// How often a new pair must prove itself in a row
+    /// How many times in a row a new pair must prove itself
     #[arg(long, value_name = "N")]
     pub confirmations: Option<String>,
-    /// Over how long these proofs are spread
+    /// The time over which these proofs are spread
     #[arg(long, value_name = "TIME")]
     pub proof_span: Option<String>,
-    /// When to give a new pair up that does not prove itself
+    /// When to discard a new pair that does not prove itself
     #[arg(long, value_name = "TIME")]
     pub proof_timeout: Option<String>,
-    /// How many calls may be in flight
+    /// How many calls may be in flight at the same time
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
 }
 
-/// `run`.
+/// The options of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Which keys.
     #[command(flatten)]
     pub choice: ChoiceArgs,
-    /// Open at most so many rotations
+    /// Open at most this many rotations
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Wait for overlaps and quarantines to end, instead of leaving rotations in flight
     #[arg(long)]
     pub wait: bool,
-    /// What waits for a stated time is no reason for exit code 3, and what needs an operator comes first: for timers
+    /// For timers: a rotation that waits for a known time does not cause exit code 3, and what needs an operator
+    /// comes first
     #[arg(long)]
     pub waiting_ok: bool,
     /// Only show the plan, as `rotator plan` does
     #[arg(long)]
     pub dry_run: bool,
-    /// Do not ask first; without a terminal, agree that old keys are deleted at once where nothing else is set
+    /// Do not ask first; without a terminal, accept that old keys are deleted at once if no overlap or quarantine is
+    /// set
     #[arg(short, long)]
     pub yes: bool,
 }
 
-/// `resume`.
+/// The options of `resume`.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// Only these rotations
+    /// Resume only these rotations
     #[arg(value_name = "ID")]
     pub ids: Vec<RotationId>,
     /// Wait for overlaps and quarantines to end
     #[arg(long)]
     pub wait: bool,
-    /// What waits for a stated time is no reason for exit code 3, and what needs an operator comes first: for timers
+    /// For timers: a rotation that waits for a known time does not cause exit code 3, and what needs an operator
+    /// comes first
     #[arg(long)]
     pub waiting_ok: bool,
-    /// How many calls may be in flight
+    /// How many calls may be in flight at the same time
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
 }
 
-/// `status`.
+/// The options of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// This rotation, also when it is closed
+    /// Show this rotation, even if it is closed
     #[arg(value_name = "ID", conflicts_with = "all")]
     pub id: Option<RotationId>,
-    /// Closed rotations too
+    /// Show closed rotations, too
     #[arg(long)]
     pub all: bool,
-    /// Show it again every two seconds
+    /// Show the status again every two seconds
     #[arg(long)]
     pub watch: bool,
-    /// End with the exit code that the state calls for
+    /// End with the exit code of the state that is shown
     #[arg(long)]
     pub exit_code: bool,
     /// With --exit-code, as for `run`
@@ -226,79 +223,77 @@ pub struct StatusArgs {
     pub waiting_ok: bool,
 }
 
-/// `plan`.
+/// The options of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Which keys.
     #[command(flatten)]
     pub choice: ChoiceArgs,
 }
 
-/// `abort` and `reactivate`.
+/// The argument of `abort` and `reactivate`.
 #[derive(Debug, Args)]
 pub struct OneRotation {
-    /// The rotation, as `rotator status` shows it
+    /// The id of the rotation, as `rotator status` shows it
     #[arg(value_name = "ID")]
     pub id: RotationId,
 }
 
-/// `resolve`.
+/// The options of `resolve`.
 #[derive(Debug, Args)]
 pub struct ResolveArgs {
-    /// The rotation, as `rotator status` shows it
+    /// The id of the rotation, as `rotator status` shows it
     #[arg(value_name = "ID")]
     pub id: RotationId,
-    /// What is to become of the key.
     #[command(flatten)]
     pub resolution: Resolution,
 }
 
-/// An operator's word on one key, one sink, or the rotation itself.
+/// An operator's decision about one key, one sink or the rotation itself.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Resolution {
-    /// Nothing needs this key: delete it
+    /// Delete this key: nothing needs it
     #[arg(long, value_name = "KEY_ID")]
     pub delete_key: Option<AccessKeyId>,
-    /// This key is somebody else's: leave it alone for good
+    /// Leave this key alone for good: it belongs to someone else
     #[arg(long, value_name = "KEY_ID")]
     pub keep_key: Option<AccessKeyId>,
-    /// Delete the old key now: wait neither for overlap and quarantine nor for its last use. Every place, the new pair and
-    /// all entries are checked as before any removal
+    /// Delete the old key now, without waiting for the overlap, the quarantine or its last use. Every place, the new
+    /// pair and all entries are checked as before any removal
     #[arg(long)]
     pub finish: bool,
-    /// Nothing reads this sink any more, or a person has brought the new key there: do not wait for it
+    /// Do not wait for this sink: nothing reads it any more, or an operator has put the new key there
     #[arg(long, value_name = "SINK")]
     pub leave_sink: Option<SinkName>,
 }
 
-/// `store`.
+/// The commands of `store`.
 #[derive(Debug, Subcommand)]
 pub enum StoreCommand {
-    /// List the entries' names
+    /// List the names of the entries
     List,
-    /// Print one entry's value: its bytes and nothing else
+    /// Print the value of one entry: its bytes and nothing else
     Get {
         /// The entry, <app>/<environment>/<secret-name>
         name: EntryName,
-        /// The value that an open rotation has replaced; it is kept until that rotation closes
+        /// Print the value that an open rotation has replaced; it is kept until that rotation closes
         #[arg(long)]
         previous: bool,
     },
-    /// Set one entry to what stdin holds, byte for byte (a final newline is kept; use printf, not echo)
+    /// Set one entry to the content of stdin, byte for byte (a final newline is kept; use printf, not echo)
     Set {
         /// The entry, <app>/<environment>/<secret-name>
         name: EntryName,
-        /// Only there to say, without repeating it, that a value does not belong on a command line.
+        /// Accepted only to refuse it without repeating it: a value does not belong on a command line.
         #[arg(hide = true, allow_hyphen_values = true, trailing_var_arg = true)]
         value: Vec<OsString>,
     },
-    /// Set all entries of a JSON object of names and string values, or none
+    /// Set all entries of a JSON object of names and string values, or none of them
     Import {
-        /// The file; - is stdin
+        /// The file; - reads stdin
         file: PathBuf,
     },
-    /// Seal all entries under another key, made anew or given in ROTATOR_STORE_NEW_KEY
+    /// Seal all entries under another key: a new one, or the one given in ROTATOR_STORE_NEW_KEY
     Rekey,
     /// Remove one entry
     Rm {
@@ -307,32 +302,32 @@ pub enum StoreCommand {
     },
 }
 
-/// `policy`.
+/// The options of `policy`.
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
-    /// The policy for this account: its number, or the name of an [[account]]
+    /// Print the policy for this account: its number, or the name of an [[account]]
     #[arg(long, value_name = "ACCOUNT")]
     pub account: Option<String>,
-    /// Ask the stores and IAM, as `plan` does, and name the users and the entries with pairs that are found
+    /// Ask the stores and IAM, as `plan` does, and name only the users and the entries that have pairs
     #[arg(long)]
     pub found: bool,
-    /// Print a policy of Vault's for its stores instead
+    /// Print the Vault policy for the vault: stores instead
     #[arg(long)]
     pub vault: bool,
-    /// Print the roles for Kubernetes's stores instead, for `kubectl apply -f -`
+    /// Print the roles for the kubernetes: stores instead, for `kubectl apply -f -`
     #[arg(long, conflicts_with = "vault")]
     pub kubernetes: bool,
 }
 
-/// `init`.
+/// The options of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Where to write it
+    /// The file to write
     #[arg(default_value = "rotator.toml", value_name = "FILE")]
     pub file: PathBuf,
 }
 
-/// `allow`.
+/// The options of `allow`.
 #[derive(Debug, Args)]
 pub struct AllowArgs {
     /// The file; by default the one that the other commands would read
@@ -343,7 +338,7 @@ pub struct AllowArgs {
     pub yes: bool,
 }
 
-/// `sandbox`.
+/// The options of `sandbox`.
 #[derive(Debug, Args)]
 pub struct SandboxArgs {
     /// The port on 127.0.0.1; 0 takes a free one
@@ -352,7 +347,8 @@ pub struct SandboxArgs {
     /// Accept / in user names, which IAM itself refuses
     #[arg(long)]
     pub allow_slash: bool,
-    /// Make these users, each with one key, and new entries for it in the embedded store of --store, or in one that is empty
+    /// Make these users, each with one key, and entries for it in the embedded store of --store, or in one that is
+    /// empty
     #[arg(long, value_name = "APP/ENVIRONMENT")]
     pub seed: Vec<String>,
 }

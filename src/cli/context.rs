@@ -1,4 +1,4 @@
-//! What every command is given: the global options, the host's environment and the terminal.
+//! What every command gets: the global options, the environment of the host and the terminal.
 
 use super::args::{ChoiceArgs, Global};
 use super::config::Config;
@@ -6,21 +6,20 @@ use super::error::CliError;
 use super::host_env::HostEnv;
 use super::output::terminal::Terminal;
 
-/// What every command works in.
+/// The context of a command.
 pub struct Context {
-    /// The global options.
     pub global: Global,
     /// The environment, the working directory and the user.
     pub host: HostEnv,
-    /// How to speak.
+    /// Where the command writes its output.
     pub terminal: Terminal,
 }
 
 impl Context {
-    /// The configuration with these flags above it.
+    /// The configuration with these flags above the other layers.
     ///
     /// # Errors
-    /// [`CliError::usage`].
+    /// [`CliError::usage`] if the configuration is not valid.
     pub fn config(&self, choice: &ChoiceArgs) -> Result<Config, CliError> {
         Config::load(&self.global, choice, &self.host)
     }

@@ -1,30 +1,31 @@
-//! The exit codes: one table, and how what happened leads to a line of it. Nothing else ends the process with a number.
+//! The exit codes, and how a result leads to one of them. No other module ends the process with a number.
 
-/// How a command ended. The numbers are an interface: never changed once released.
+/// The exit code of a command. The numbers are an interface and never change after a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Nothing is in flight and no due key was left unrotated.
+    /// Nothing is in flight, and no due key was left unrotated.
     Done,
-    /// Failed before or outside any rotation: store or IAM out of reach, journal error, a declined prompt.
+    /// A failure before or outside any rotation: a store or IAM cannot be reached, the journal fails, or a prompt was
+    /// declined.
     Failed,
-    /// Usage or configuration.
+    /// An error of usage or configuration.
     Usage,
-    /// Something goes on by itself: it waits, failed for now, or is due and not opened yet; run it again.
+    /// Something continues without an operator: it waits, failed for now, or is due and not opened yet. Run the
+    /// command again.
     InFlight,
-    /// Nothing goes on by itself, and something needs an operator: a blocked rotation, a due key that cannot be opened.
+    /// Nothing continues without an operator: a rotation is blocked, or a due key cannot be opened.
     NeedsPerson,
     /// Another rotator holds the journal.
     Busy,
-    /// SIGHUP, as where an ssh session drops; the step in hand was finished or is in doubt.
+    /// SIGHUP, for example after a dropped ssh session; the current step was finished or is in doubt.
     HungUp,
-    /// SIGINT; likewise.
+    /// SIGINT; the current step was finished or is in doubt.
     Interrupted,
-    /// SIGTERM; likewise.
+    /// SIGTERM; the current step was finished or is in doubt.
     Terminated,
 }
 
 impl Exit {
-    /// The number for the operating system.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -41,30 +42,28 @@ impl Exit {
     }
 }
 
-/// What counts towards the exit code of `run`, `resume` and `status --exit-code`: each thing once.
+/// What determines the exit code of `run`, `resume` and `status --exit-code`; each thing counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Blocked rotations.
     pub blocked: usize,
-    /// Keys that need an operator, and whose rotation is not blocked: there is none, or it keeps failing.
+    /// Keys that need an operator and have no blocked rotation: they have no rotation, or it keeps failing.
     pub stuck: usize,
-    /// Rotations that wait for a stated time.
+    /// Rotations that wait for a known time.
     pub waiting: usize,
-    /// Rotations that failed for now.
     pub failed: usize,
     /// Due keys that wait to be opened, which needs no operator.
     pub unopened: usize,
 }
 
 impl Tally {
-    /// How many things need an operator.
     #[must_use]
     pub const fn needs_operator(self) -> usize {
         self.blocked + self.stuck
     }
 
-    /// The code. What goes on by itself stands above what needs an operator, so that a loop around `run` leaves nothing
-    /// half done; with `waiting_ok` it is the other way round, and what waits for a stated time is as good as done.
+    /// The exit code. What continues by itself takes precedence over what needs an operator, so that a loop around
+    /// `run` leaves nothing half done. With `waiting_ok` the order is reversed, and waiting for a known time counts
+    /// as done.
     #[must_use]
     pub const fn exit(self, waiting_ok: bool) -> Exit {
         let failed = self.failed + self.unopened > 0;

@@ -1,5 +1,5 @@
-//! The host as rotator finds it: the environment, the working directory, the user, and the folders where files are by
-//! default. Only this file reads the environment for the command line and the configuration.
+//! The environment, the working directory and the user, and the default folders for files. Only this file reads the
+//! environment for the command line and the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -7,19 +7,17 @@ use zeroize::Zeroizing;
 
 use super::error::CliError;
 
-/// Where root keeps both.
+/// The folder of root's journal and store.
 const ROOT_FOLDER: &str = "/var/lib/rotator";
 
-/// Where a configuration of the whole machine is.
+/// The folder of the system-wide configuration.
 const SYSTEM_FOLDER: &str = "/etc/rotator";
 
 /// What `main` took out of the environment before a library or a child process could inherit it, and what the process was
 /// started with.
 #[derive(Default)]
 pub struct Startup {
-    /// `ROTATOR_STORE_KEY`.
     pub store_key: Option<Zeroizing<String>>,
-    /// `ROTATOR_STORE_NEW_KEY`.
     pub new_store_key: Option<Zeroizing<String>>,
     /// Whether SIGHUP is ignored, as under `nohup`.
     pub ignores_hangup: bool,
@@ -28,15 +26,12 @@ pub struct Startup {
 /// What the configuration depends on and does not say itself.
 #[derive(Default)]
 pub struct HostEnv {
-    /// The environment, as far as it is text.
+    /// The environment variables whose name and value are UTF-8.
     pub variables: Vec<(String, String)>,
-    /// The working directory.
     pub folder: PathBuf,
-    /// The folder with a configuration of the whole machine.
+    /// The folder of the system-wide configuration.
     pub system: PathBuf,
-    /// Whether the user is root.
     pub root: bool,
-    /// What `main` took out of the environment.
     pub startup: Startup,
 }
 
@@ -55,7 +50,7 @@ impl HostEnv {
         }
     }
 
-    /// A variable that is set and not empty.
+    /// The value of a variable that is set and not empty.
     pub(in crate::cli) fn variable(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
@@ -67,7 +62,7 @@ impl HostEnv {
         self.variable("ROTATOR_CONFIG").is_some()
     }
 
-    /// A folder of the XDG base directories; what is not absolute is to be ignored
+    /// A folder of the XDG base directories; a value that is not absolute is ignored
     /// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
     pub(in crate::cli) fn xdg_folder(&self, variable: &str, below_home: &str) -> Option<PathBuf> {
         let absolute = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
@@ -76,8 +71,8 @@ impl HostEnv {
             .or_else(|| Some(self.variable("HOME").and_then(absolute)?.join(below_home)))
     }
 
-    /// Where this user's word on configuration files is kept: `XDG_STATE_HOME`, else for root where its journal is, else
-    /// below the user's own folder.
+    /// The folder for the records of `rotator allow`: in `XDG_STATE_HOME`, for root beside the journal, otherwise
+    /// below the home folder.
     pub(in crate::cli) fn state_folder(&self) -> Option<PathBuf> {
         if self.root && self.variable("XDG_STATE_HOME").is_none() {
             return Some(PathBuf::from(ROOT_FOLDER));
@@ -97,18 +92,18 @@ impl HostEnv {
         })
     }
 
-    /// The journal where none is configured.
+    /// The default path of the journal.
     pub(in crate::cli) fn default_journal(&self) -> Result<PathBuf, CliError> {
         Ok(self.default_folder("XDG_STATE_HOME", ".local/state", "--journal")?.join("journal.db"))
     }
 
-    /// The file of the embedded store where no store is configured.
+    /// The default path of the embedded store.
     pub(in crate::cli) fn default_store(&self) -> Result<PathBuf, CliError> {
         Ok(self.default_folder("XDG_DATA_HOME", ".local/share", "--store")?.join("store.db"))
     }
 
-    /// `path` as an absolute path: from the user's own folder where it begins with `~/`, else from `base`. Another user's
-    /// folder (`~name`) is not looked up. Links are not resolved: the file need not exist yet.
+    /// `path` as an absolute path: below the home folder if it starts with `~/`, otherwise below `base`. `~name` is
+    /// not supported. Links are not resolved, since the file need not exist.
     pub(in crate::cli) fn absolute(&self, base: &Path, path: &Path) -> PathBuf {
         let home = self.variable("HOME").map(Path::new).filter(|home| home.is_absolute());
         let joined = match (path.strip_prefix("~"), home) {

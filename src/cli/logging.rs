@@ -1,5 +1,5 @@
-//! Logs on stderr. Only rotator's own may be verbose: what the SDK and its HTTP client log in detail can hold bodies,
-//! and bodies hold secrets.
+//! Logging on stderr. Only rotator's own logs may be verbose: detailed logs of the SDK and its HTTP client can
+//! contain bodies, which contain secrets.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -15,13 +15,14 @@ use super::error::CliError;
 use super::host_env::HostEnv;
 use super::output::terminal::{printable, printable_json};
 
-/// The only target whose level can be chosen.
+/// The only log target whose level can be set.
 const OURS: &str = "rotator";
 
 /// Starts logging.
 ///
 /// # Errors
-/// [`CliError::usage`] if `ROTATOR_LOG` is no filter. (A strange `RUST_LOG` is meant for somebody else.)
+/// [`CliError::usage`] if `ROTATOR_LOG` is not a valid filter. A `RUST_LOG` that is not valid is ignored, since it
+/// may be meant for another program.
 pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliError> {
     let chosen = match host.variable("ROTATOR_LOG") {
         Some(text) => Some(text.parse::<Targets>().map_err(|error| {
@@ -30,11 +31,11 @@ pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliErro
         None => host.variable("RUST_LOG").and_then(|text| text.parse().ok()),
     };
     let filter = filter(global, chosen);
-    // A reader of stderr that went away must not end a rotation: failed writes are swallowed, not panicked over.
+    // A closed stderr must not end a rotation: failed writes are ignored and do not panic.
     let escape: Escape = match (global.log_format, color) {
         (LogFormat::Json, _) => printable_json,
         (LogFormat::Text, false) => printable,
-        // The colours are control characters, too; the layer itself escapes those of what is logged.
+        // The colours are control characters, too; the layer itself escapes those in logged text.
         (LogFormat::Text, true) => |text| text.into(),
     };
     let layer = fmt::layer().with_writer(move || Quiet(io::stderr(), escape)).with_ansi(color);
@@ -43,7 +44,7 @@ pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliErro
         LogFormat::Text => layer.boxed(),
         LogFormat::Json => layer.json().boxed(),
     };
-    // An error means that there is a logger already: a test's.
+    // An error means that a test has installed a logger already.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     Ok(())
 }
@@ -57,7 +58,7 @@ fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
         (false, 3..) => LevelFilter::TRACE,
     };
     let mut filter = Targets::new().with_default(LevelFilter::ERROR).with_target(OURS, ours);
-    // What fails there is told by its store.
+    // The store reports the failures of this client.
     filter = filter.with_target("kube_client", LevelFilter::OFF);
     if let Some(chosen) = chosen {
         if let Some(level) = chosen.default_level() {
@@ -71,7 +72,7 @@ fn filter(global: &Global, chosen: Option<Targets>) -> Targets {
 
 type Escape = fn(&str) -> Cow<'_, str>;
 
-/// Stderr, whatever becomes of it; each line with its control characters written out.
+/// Writes to stderr and ignores failures; control characters are escaped.
 struct Quiet(io::Stderr, Escape);
 
 impl Write for Quiet {

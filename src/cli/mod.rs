@@ -1,4 +1,5 @@
-//! FLOOR 5: words, arguments, exit codes; joins the engine to the adapters. Decides nothing about a rotation.
+//! FLOOR 5: the command line: arguments, configuration, output and exit codes. This floor connects the engine to the
+//! adapters, and decides nothing about a rotation.
 
 pub mod args;
 pub mod commands;
@@ -30,13 +31,13 @@ use exit::Exit;
 use host_env::{HostEnv, Startup};
 use output::terminal::Terminal;
 
-/// Parses, does and reports; the number is for the operating system.
+/// Parses the arguments, runs the command and reports an error. Returns the exit code.
 #[must_use]
 pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // `--help` and `--version` come this way too. A closed stdout is no reason to fail.
+            // `--help` and `--version` are reported as errors, too. A closed stdout is not a failure.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
         }

@@ -1,8 +1,9 @@
-//! What a panic says: where, and what to do next. Never its text or its payload, which may hold anything.
+//! The message of a panic: the location and what to do next. It never contains the payload, which may contain a
+//! secret.
 
 use std::io::Write;
 
-/// From now on, panics of every thread are told so.
+/// Installs the hook for the panics of all threads.
 pub fn say_only_where() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What `run` and `resume` share: connect to AWS and the stores, do the work, and with `--wait` do it again once the
-//! credentials work.
+//! What `run` and `resume` share: connecting to AWS and the stores, doing the work, and with `--wait` repeating it
+//! once the credentials work.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::Unmatched;
 use crate::journal::clock::Clock;
 
-/// What `run` and `resume` work in.
+/// The context of `run` and `resume`.
 pub(in crate::cli) struct Passes<'a> {
     pub(in crate::cli) context: &'a Context,
     pub(in crate::cli) config: &'a Config,
@@ -30,8 +30,8 @@ pub(in crate::cli) struct Passes<'a> {
 }
 
 impl Passes<'_> {
-    /// Arrives in the world and does the work in it; with `--wait` again and again, with the
-    /// credentials as they are by then, for as long as these fail. What came of the last pass.
+    /// Connects and does `work`. With `--wait` it repeats that with the current credentials until they work. Returns
+    /// the result of the last pass.
     pub(in crate::cli) async fn make(
         &self,
         mut work: impl AsyncFnMut(Arc<Session>, &mut Report) -> Result<(), CliError>,
@@ -69,7 +69,7 @@ impl Passes<'_> {
     }
 }
 
-/// The run as a whole ends for want of its own credentials.
+/// The error of a run whose own credentials fail.
 fn lacking(failed: &[String]) -> CliError {
     CliError::of_credentials(
         failed.join("; "),
@@ -77,12 +77,11 @@ fn lacking(failed: &[String]) -> CliError {
     )
 }
 
-/// How a command comes to its end.
+/// What the summary of a command depends on.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct End {
-    /// Which command.
     pub(in crate::cli) ended: CommandKind,
-    /// Whether what waits for a stated time counts as done.
+    /// Whether waiting for a known time counts as done.
     pub(in crate::cli) waiting_ok: bool,
 }
 
@@ -109,7 +108,7 @@ pub(in crate::cli) fn campaign_failed(error: &CampaignError) -> CliError {
     }
 }
 
-/// A pattern that matches nothing is a slip, unless it may have meant what could not be read.
+/// The error for a pattern that matches nothing. It may be a typing error, or mean an entry that could not be read.
 fn nothing_matches(patterns: &[Unmatched], unread: &[String]) -> CliError {
     let named: Vec<String> = patterns.iter().map(|unmatched| format!("`{}`", unmatched.pattern)).collect();
     let what = format!("{} of --only matches no key that was found or is in flight", named.join(", "));

@@ -1,4 +1,5 @@
-//! Being told to stop: the first signal lets what is in hand be finished, the second ends at once.
+//! The asynchronous runtime, and signals: after the first signal the current steps are finished, the second one ends
+//! the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,12 +15,12 @@ use crate::adapters::kill_every_program;
 use crate::engine::shutdown::{STOP_WITHIN, Stop};
 use crate::journal::clock::Clock;
 
-/// Which signal came first, as the exit code that it calls for.
+/// The exit code of the first signal.
 #[derive(Debug, Clone, Default)]
 pub struct Signalled(Arc<AtomicU8>);
 
 impl Signalled {
-    /// The exit code, if a signal came.
+    /// The exit code, if there was a signal.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
         let code = self.0.load(Ordering::SeqCst);
@@ -27,10 +28,10 @@ impl Signalled {
     }
 }
 
-/// Listens for SIGINT, SIGTERM and, unless it is to be ignored, SIGHUP from now on. Needs a runtime.
+/// Starts to listen for SIGINT, SIGTERM and, unless it is ignored, SIGHUP. Needs a runtime.
 ///
 /// # Errors
-/// [`CliError::failed`] if the system does not let us.
+/// [`CliError::failed`] if a handler cannot be installed.
 pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Result<Signalled, CliError> {
     let terminal = context.terminal;
     let failed = |error: std::io::Error| {
@@ -52,7 +53,7 @@ pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Re
                 _ = terminations.recv() => Exit::Terminated,
             };
             if first.exit().is_some() {
-                // Whatever is in doubt is in the journal.
+                // What is in doubt is recorded in the journal.
                 kill_every_program();
                 std::process::exit(i32::from(exit.code()));
             }
@@ -65,7 +66,7 @@ pub fn listen(context: &Context, stop: &Arc<Stop>, clock: &Arc<dyn Clock>) -> Re
     Ok(signalled)
 }
 
-/// Ends the process if it has not ended by itself in time: a call that does not answer must not keep it.
+/// Ends the process at the limit, so that a call without an answer cannot keep it alive.
 fn end_within_the_limit(exit: Exit, terminal: Terminal) {
     tokio::spawn(async move {
         tokio::time::sleep(STOP_WITHIN - Duration::from_secs(1)).await;
@@ -75,7 +76,7 @@ fn end_within_the_limit(exit: Exit, terminal: Terminal) {
     });
 }
 
-/// Returns at the next of them; never where they are ignored.
+/// Returns at the next signal; never if the signal is ignored.
 async fn next(signals: &mut Option<Signal>) {
     match signals {
         Some(signals) => drop(signals.recv().await),
@@ -83,15 +84,15 @@ async fn next(signals: &mut Option<Signal>) {
     }
 }
 
-/// Runs a command that talks to AWS.
+/// Runs an asynchronous command to its end.
 pub(in crate::cli) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         CliError::failed(format!("the asynchronous runtime could not start: {error}"), "nothing was changed; try again")
     })?;
     let result = runtime.block_on(future);
-    // A question that nobody has answered must not keep the process.
+    // Do not wait for an unanswered prompt's stdin read.
     runtime.shutdown_background();
-    // Nor may a program that was asked it outlive this process.
+    // Programs that were asked something must not outlive this process.
     kill_every_program();
     result
 }

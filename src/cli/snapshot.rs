@@ -1,4 +1,4 @@
-//! What the journal holds at one moment, as far as output and exit codes need it.
+//! The state of the journal at one moment, as far as output and exit codes need it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -15,18 +15,15 @@ use crate::rotation::policy::Timestamp;
 use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 
-/// The open rotations, the youngest campaign and its rotations.
+/// The open rotations, and the latest campaign with its rotations.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// The youngest campaign.
     pub campaign: Option<Campaign>,
-    /// Every rotation that is not closed.
     pub open: Vec<Summary>,
-    /// Every rotation of the youngest campaign.
     pub of_campaign: Vec<Summary>,
 }
 
-/// The keys that rotations made, from a journal that is only read.
+/// The keys that rotations created, from a journal that is open for reading.
 pub struct ReadMade(pub Mutex<SyncReader>);
 
 #[async_trait]
@@ -38,7 +35,7 @@ impl MadeKeys for ReadMade {
 }
 
 impl Snapshot {
-    /// Takes it from the journal in hand.
+    /// Reads the state from the journal that this process holds.
     ///
     /// # Errors
     /// [`StorageError`] if the journal cannot be read.
@@ -51,7 +48,7 @@ impl Snapshot {
         Ok(Self { campaign, open: store.summaries(RotationFilter::Open).await?, of_campaign })
     }
 
-    /// Takes it from a journal that is only read.
+    /// Reads the state from a journal that is open for reading.
     ///
     /// # Errors
     /// [`StorageError`] if the journal cannot be read.
@@ -72,23 +69,23 @@ impl Snapshot {
         Document::new(campaign, shown, &counted, self.left_alone(), self.tally().needs_operator())
     }
 
-    /// What the last `run` left alone.
+    /// What the last `run` skipped.
     #[must_use]
     pub fn left_alone(&self) -> &[LeftAloneNote] {
         self.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
     }
 
-    /// How many due keys the youngest campaign has not opened yet, though nothing but another `run` is needed.
+    /// The number of due keys that the latest campaign has not opened yet, and that need only another `run`.
     #[must_use]
     pub fn unopened(&self) -> usize {
         let Some(campaign) = self.campaign.as_ref().filter(|campaign| !campaign.closed) else { return 0 };
         campaign.still_to_open(self.of_campaign.iter().map(|summary| &summary.rotation)).len()
     }
 
-    /// What is in flight, and the keys without a rotation, as the last run saw them.
+    /// What is in flight, and the keys without a rotation as of the last run.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        // Among them those whose rotation is open and keeps failing: a note tells of each.
+        // This includes keys whose open rotation keeps failing: each has a note.
         let stuck = self.left_alone().iter().filter(|note| note.due).count();
         Tally { stuck, unopened: self.unopened(), ..self.tally_in_flight() }
     }
@@ -114,7 +111,7 @@ impl Snapshot {
         tally
     }
 
-    /// The rotations of the youngest campaign and the open ones that have these ids; of the rest, the ids.
+    /// The rotations with these ids among the open ones and those of the latest campaign; the other ids separately.
     #[must_use]
     pub fn find(&self, ids: &[RotationId]) -> (Vec<Summary>, Vec<RotationId>) {
         let mut found = Vec::new();
@@ -127,7 +124,7 @@ impl Snapshot {
         (found, missing.into_iter().collect())
     }
 
-    /// When the first of the waiting rotations has something to do.
+    /// When the first of the waiting rotations continues.
     #[must_use]
     pub fn next_time(&self) -> Option<Timestamp> {
         let settled = |summary: &&Summary| !matches!(summary.rotation.standing, State::Blocked { .. });

@@ -1,4 +1,4 @@
-//! `abort`: gives a rotation up, where that is still possible.
+//! `abort`: gives up one rotation, if that is still possible.
 
 use super::operator_request::submit;
 use crate::cli::config::Config;
@@ -10,11 +10,11 @@ use crate::rotation::event::OperatorRequest;
 use crate::rotation::state::{Phase, Rotation, State};
 use crate::types::name::RotationId;
 
-/// `rotator abort`.
+/// Runs `rotator abort`.
 ///
 /// # Errors
-/// Exit code 2 if there is no such open rotation, or if its new pair is stored: going back needs the old secret, which
-/// rotator does not have. Else as `resume`.
+/// Exit code 2 if there is no such open rotation, or if its new pair is stored: going back would need the old secret,
+/// which rotator does not keep. Otherwise as `resume`.
 pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
     submit(
         context,
@@ -25,8 +25,8 @@ pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
     )
 }
 
-/// Before `stored-new`; and later only where rotator has seen that it cannot go forward by itself, and says that the old
-/// pair may be put back.
+/// Whether the rotation may still be aborted. It may before `stored-new`, and later only if it is blocked for a
+/// reason that says that the old pair may be put back.
 fn may_abort(rotation: &Rotation) -> bool {
     let offered = match &rotation.standing {
         State::Blocked { reason, .. } => reason.offers_abort(),

@@ -1,5 +1,5 @@
-//! `allow`: the user's word that a configuration file is trusted as it is now. What the file would run, read and contact is
-//! shown first, from the very bytes that are recorded.
+//! `allow`: records that the user trusts a configuration file as it is now. The command first shows what the file
+//! would run, read and contact, and records the same bytes that it has shown.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::types::shell::operand;
 
-/// `rotator allow`.
+/// Runs `rotator allow`.
 ///
 /// # Errors
-/// Exit code 2 if there is no such file, it is not valid or there is no terminal to ask on; 1 if the answer is no or the
-/// record cannot be made.
+/// Exit code 2 if there is no such file, it is not valid or there is no terminal to ask on; 1 if the answer is no or
+/// the record cannot be written.
 pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
     let host = &context.host;
     let named = args.file.as_deref().or(context.global.config.as_deref());
@@ -86,7 +86,7 @@ fn shown(found: &Found, reach: &[Reach], exposed: Option<&str>) -> String {
     if reach.is_empty() {
         text += "  runs no program, names no file and no server of its own\n";
     }
-    // What a found file may not do without a word stands first.
+    // The list starts with what requires the user's permission.
     for kind in [ReachKind::Runs, ReachKind::Reads, ReachKind::Contacts] {
         let mut of_kind: Vec<&Reach> = reach.iter().filter(|one| one.kind == kind).collect();
         of_kind.sort_by_key(|one| !one.asks);

@@ -1,4 +1,4 @@
-//! `completions`: a completion script for a shell, made from the definition of the command line.
+//! `completions`: prints a completion script for a shell, generated from the definition of the command line.
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -8,10 +8,10 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::terminal::to_stdout;
 
-/// `rotator completions SHELL`.
+/// Runs `rotator completions SHELL`.
 ///
 /// # Errors
-/// Exit code 1 if stdout takes no more.
+/// Exit code 1 if stdout cannot be written.
 pub fn completions(shell: Shell) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rotator", &mut script);

@@ -1,5 +1,6 @@
-//! `demo`: the promise, shown. The real binary is killed between creating keys and storing them, and recovers; on
-//! loopback, in a temporary folder, with keys that never were AWS's. Fails loudly if anything is not as promised.
+//! `demo`: shows the main promise. The real binary is killed between creating keys and storing them, and recovers.
+//! Everything is on loopback and in a temporary folder; the keys are not AWS keys. The command fails if a promise is
+//! broken.
 
 mod scene;
 
@@ -15,16 +16,16 @@ use crate::sandbox::{Action, Fault, FaultKind};
 
 use scene::{Child, Scene};
 
-/// How long the first run may take until its new keys stand in IAM.
+/// How long the first run may take until its new keys exist in IAM.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many times `resume` may be needed.
 const MOST_TRIES: u32 = 10;
 
-/// `rotator demo`.
+/// Runs `rotator demo`.
 ///
 /// # Errors
-/// Exit code 1 if anything is not as promised.
+/// Exit code 1 if a promise is broken.
 pub fn demo(_: &Context) -> Result<Exit, CliError> {
     let scene = Scene::build()?;
     prepare(&scene)?;
@@ -46,8 +47,8 @@ fn prepare(scene: &Scene) -> Result<(), CliError> {
 fn kill_between(scene: &Scene) -> Result<(), CliError> {
     let users = scene.users().len();
     tell("\n$ rotator run\n")?;
-    // The first call that a user's pair signs is the proof of the old one; those after it are new pairs that prove
-    // themselves before they are stored. Held there, every rotation stands between creating a key and storing it.
+    // The first call that is signed with a user's pair is the proof of the old pair. Later calls are proofs of new
+    // pairs, before they are stored. Holding those calls keeps every rotation between creating a key and storing it.
     for user in scene.users() {
         let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(user);
         scene.sandbox.arm(proofs.nth(2).always());

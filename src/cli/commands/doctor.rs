@@ -1,4 +1,4 @@
-//! `doctor`: everything that can be checked without changing anything, before the first create.
+//! `doctor`: checks everything that can be checked without a change, before the first create.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,10 +40,10 @@ use crate::types::name::{EntryName, StoreName};
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).
 const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
-/// From here on it is worth a word.
+/// A smaller difference of the clocks is not reported.
 const NOTICEABLE: Duration = Duration::from_secs(60);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
@@ -66,10 +66,10 @@ struct Document {
     checks: Vec<Check>,
 }
 
-/// `rotator doctor`.
+/// Runs `rotator doctor`.
 ///
 /// # Errors
-/// Exit code 2 for the configuration, which nothing can be checked without; 1 if stdout takes nothing.
+/// Exit code 2 if the configuration is not valid, since every check needs it; 1 if stdout cannot be written.
 pub fn doctor(context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
@@ -104,7 +104,7 @@ fn journal(config: &Config) -> Result<String, CliError> {
     Ok(format!("{path}: {open} in flight"))
 }
 
-/// Whether a file can be made there: in the first of its folders that exists.
+/// Checks that a file can be made at the path, in the nearest of its folders that exists.
 fn writable_from(path: &Path) -> Result<(), CliError> {
     let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
@@ -160,7 +160,7 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     checks
 }
 
-/// Reads every entry and asks IAM about every key, as `plan` does; that much is proved by doing it.
+/// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed.
 async fn look(config: &Config, session: &Session) -> Result<Survey, CliError> {
     let choice = config.choice(&Default::default())?;
     let (_, taken) = what_is_taken(config)?;
@@ -171,7 +171,8 @@ fn compare(message: String) -> CliError {
     CliError::failed(message, "compare what is allowed with `rotator policy`")
 }
 
-/// How many entries each store has, and whether those with a key in them can be written: also where it is not due yet.
+/// Reports how many entries each store has, and whether the entries with a key can be written, including keys that
+/// are not due.
 async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
     let due = found.due.iter().flat_map(|due| &due.places);
     let mut with_keys: Vec<(StoreName, EntryName)> = Vec::new();
@@ -215,7 +216,7 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
     found.entries.iter().map(one).collect()
 }
 
-/// Whether each store is there and says which it is.
+/// Checks that each store can be opened and has an identity.
 async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Check> {
     let mut checks = Vec::new();
     for settings in &config.stores {
@@ -234,7 +235,7 @@ async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Ch
     checks
 }
 
-/// That the certificate of a store's server is not verified is a failure, unless the configuration says that it is meant.
+/// An unverified server certificate is a failure, unless the configuration permits it with `allow_insecure_tls`.
 fn is_meant(settings: &StoreSettings, why: &str) -> Result<String, CliError> {
     let message = format!("{}: {why}", settings.uri.name);
     if settings.allow_insecure_tls {
@@ -259,7 +260,7 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
     Ok(if apart >= NOTICEABLE { format!("{words}: better set it, with NTP for example") } else { words })
 }
 
-/// Whether IAM answered for every key, and what it says that an operator has to see to.
+/// Reports whether IAM answered for every key, and what an operator has to resolve.
 async fn permissions(config: &Config, session: &Session, found: &Survey) -> Vec<Check> {
     let mut checks = vec![Check::of("permissions", reading(config, session, found).await)];
     for note in found.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
@@ -298,7 +299,7 @@ async fn reading(
     ))
 }
 
-/// Whether the configuration of the day leads to a question that only the last use answers.
+/// Whether this configuration asks questions that only the last use of a key answers.
 fn needs_last_use(config: &Config) -> bool {
     config.policy.still_in_use == StillInUse::Wait
         || config.policy.unclaimed == Unclaimed::Reclaim

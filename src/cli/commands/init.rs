@@ -1,5 +1,5 @@
-//! `init`: a rotator.toml to start with, and the embedded store if there is none. Never overwrites. What it has written is
-//! allowed, as by `rotator allow`.
+//! `init`: writes a rotator.toml to start with, and makes the embedded store if it is missing. It never overwrites a
+//! file. The new file is trusted, as after `rotator allow`.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -11,17 +11,17 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 
-/// What it writes.
+/// The content of the new file.
 const TEMPLATE: &str = include_str!("init/rotator.toml");
 
-/// `rotator init`.
+/// Runs `rotator init`.
 ///
 /// # Errors
-/// Exit code 2 if the file is there already, 1 if it or the store cannot be made.
+/// Exit code 2 if the file exists already, 1 if the file or the store cannot be made.
 pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     let path = &args.file;
-    // A file that is found already and cannot be used is reported before another one is written. One that is named may be
-    // the very file that is to be written.
+    // A configuration file that is found and not valid is reported before another one is written. A file that is
+    // named may be the one that is to be written.
     if context.global.config.is_none() && !context.host.names_a_file() {
         context.config(&Default::default())?;
     }
@@ -43,7 +43,7 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     drop(file);
     let written = Found::named(path, "the command line", &context.host)?;
     if let Err(error) = written.allow(&context.host) {
-        // Nothing in it needs that word.
+        // The template does nothing that requires permission, so the failure is only a warning.
         context.terminal.warn(&format!("rotator: warning: {error}"));
     }
     let config = context.config(&Default::default())?;

@@ -1,4 +1,4 @@
-//! `man`: the manual page, made from the definition of the command line.
+//! `man`: prints the manual page, generated from the definition of the command line.
 
 use clap::CommandFactory;
 
@@ -7,10 +7,10 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::terminal::to_stdout;
 
-/// `rotator man`.
+/// Runs `rotator man`.
 ///
 /// # Errors
-/// Exit code 1 if stdout takes no more.
+/// Exit code 1 if stdout cannot be written.
 pub fn man() -> Result<Exit, CliError> {
     let mut page = Vec::new();
     let mut command = Cli::command();

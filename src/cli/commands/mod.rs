@@ -1,4 +1,5 @@
-//! The commands, one file each: what each does, prints and ends with. Steps of a rotation are decided elsewhere.
+//! The commands, one file each: what each command does and prints, and its exit code. No step of a rotation is
+//! decided here.
 
 pub mod abort;
 pub mod allow;

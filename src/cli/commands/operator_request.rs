@@ -1,5 +1,5 @@
-//! What `abort`, `reactivate` and `resolve` share: the request of an operator is journaled as a fact, and the rotation goes
-//! on from there.
+//! What `abort`, `reactivate` and `resolve` share: the request of an operator is journaled as a fact, and the
+//! rotation continues with it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::state::Rotation;
 use crate::types::name::RotationId;
 
-/// Journals what `request` makes of the rotation, then resumes it.
+/// Journals the event that `request` returns for the rotation, then resumes the rotation.
 pub(super) fn submit(
     context: &Context,
     id: RotationId,

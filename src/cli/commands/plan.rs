@@ -1,4 +1,4 @@
-//! `plan`: what `run` would do. Changes nothing, and makes no journal where there is none.
+//! `plan`: shows what `run` would do. It changes nothing, and makes no journal.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,10 +23,10 @@ use crate::engine::survey::{Taken, survey};
 use crate::journal::clock::Clock;
 use crate::journal::store::{RotationFilter, StorageError};
 
-/// `rotator plan`.
+/// Runs `rotator plan`.
 ///
 /// # Errors
-/// [`CliError`] if the journal, the store or AWS cannot be asked.
+/// [`CliError`] if the journal, a store or AWS cannot be read.
 pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let config = context.config(args)?;
     let choice = config.choice(args)?;
@@ -73,7 +73,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// What the journal says, and the keys that `run` would not open because of it: the same that the engine takes from it.
+/// Reads the journal, and derives the keys that `run` would not open because of it.
 pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliError> {
     let Some(reader) = journal::read(&config.journal)? else { return Ok(Default::default()) };
     let read = || {

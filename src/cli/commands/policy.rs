@@ -1,5 +1,5 @@
-//! `policy`: the least that a configuration needs: an IAM policy for IAM and AWS's stores, a policy of Vault's, or the roles
-//! of a Kubernetes cluster. stdout has the document, stderr what each part of it is for.
+//! `policy`: prints the least rights that a configuration needs: an IAM policy for IAM and the AWS stores, a Vault
+//! policy, or the roles of a Kubernetes cluster. stdout gets the document, stderr the purpose of each part.
 
 mod found;
 mod narrow;
@@ -21,10 +21,10 @@ use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Unclaimed;
 use crate::types::name::AccountId;
 
-/// `rotator policy`.
+/// Runs `rotator policy`.
 ///
 /// # Errors
-/// [`CliError::usage`] for the configuration; what `plan` fails with, where it is to name what that finds.
+/// [`CliError::usage`] if the configuration is not valid; with `--found` also the errors of `plan`.
 pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let found = if args.found { Some(found::ask(context, &config)?) } else { None };
@@ -40,13 +40,13 @@ pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// What is printed, and what each part of it is for.
+/// A printed document, and the purpose of each of its parts.
 struct Document {
     document: Value,
     remarks: Vec<String>,
 }
 
-/// A statement, and what it is for. IAM's policies have no comments: it is said beside them.
+/// A statement and its purpose. An IAM policy cannot contain comments, so the purpose is printed separately.
 struct Statement {
     sid: String,
     actions: Vec<&'static str>,
@@ -69,13 +69,12 @@ fn document_of(statements: Vec<Statement>) -> Document {
     Document { document: json!({ "Version": "2012-10-17", "Statement": parts }), remarks }
 }
 
-/// Where a policy is to hold.
+/// The scope of a policy.
 struct Where<'a> {
-    /// AWS's partition.
     partition: &'a str,
-    /// The account's number, or `*`.
+    /// The number of the account, or `*`.
     account: &'a str,
-    /// Its table, where there are any.
+    /// The `[[account]]` table, if one is configured.
     configured: Option<&'a AccountSettings>,
 }
 
@@ -86,11 +85,12 @@ impl<'a> Where<'a> {
     }
 }
 
-/// What `account` needs; with several and none named, what the credentials in use need to get into each.
+/// The statements that `account` needs. With several accounts and none named, what the credentials in use need to
+/// reach each of them.
 fn of_aws(config: &Config, account: Option<&str>, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
     let Some(named) = account else {
         if config.accounts.is_empty() {
-            // What was found is of the one account that there is.
+            // Without a table there is one account, which is that of the confirmed users.
             let account = found.and_then(Found::only_account).unwrap_or("*");
             return Ok(in_account(config, &Where { partition: "aws", account, configured: None }, found));
         }
@@ -108,8 +108,8 @@ fn of_aws(config: &Config, account: Option<&str>, found: Option<&Found>) -> Resu
     Ok(in_account(config, &Where { partition: "aws", account: named, configured: None }, found))
 }
 
-/// What the credentials in use need where accounts are named: the way into each, all of an account that has neither a role
-/// nor a profile, and the stores that are in none of them.
+/// The statements that the credentials in use need if accounts are configured: assuming each role, everything for an
+/// account without a role or a profile, and the stores outside of these accounts.
 fn own(config: &Config, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
     let roles = config.accounts.iter().filter(|account| account.access.profile.is_none());
     let roles: Vec<&str> =
@@ -133,7 +133,7 @@ fn own(config: &Config, found: Option<&Found>) -> Result<Vec<Statement>, CliErro
     Ok(statements)
 }
 
-/// The statements for AWS's stores of this account.
+/// The statements for the AWS stores in this account.
 fn stores_in<'a>(
     config: &'a Config,
     place: &'a Where<'a>,
@@ -148,7 +148,7 @@ fn stores_in<'a>(
     stores.flat_map(move |(number, store)| of_store(number, store, place, found))
 }
 
-/// The actions and what they are allowed on
+/// The actions and their resources
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html>).
 /// `sts:GetCallerIdentity` needs no permission.
 fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
@@ -168,7 +168,7 @@ fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<
     let remark = format!("make, list, switch off and delete the keys of users{means}");
     let mut statements = vec![
         Statement::new("RotateKeys", &on_users, json!(users), remark),
-        // The call names a key and no user, so it cannot be narrowed to users by name.
+        // The call names a key and no user, so its permission cannot be narrowed to users by name.
         Statement::new(
             "WhoseAndLastUsed",
             &["iam:GetAccessKeyLastUsed"],
@@ -188,10 +188,10 @@ fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<
     statements
 }
 
-/// What a store of AWS's needs
+/// The statements for one AWS store
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html>,
-/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). Where values are
-/// sealed with a KMS key of the account's own, that key has to allow `kms:Decrypt` and `kms:GenerateDataKey`, too.
+/// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). For values that
+/// are sealed with a customer-managed KMS key, that key also has to allow `kms:Decrypt` and `kms:GenerateDataKey`.
 fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
     let Where { partition, account, .. } = place;
     let region = store.region.as_deref().unwrap_or("*");
@@ -202,7 +202,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
     let (list, write, in_parts): (_, &[&'static str], _) = match &store.uri.kind {
         StoreKind::SecretsManager(prefix) => {
             let arn = |pattern: &str| format!("{begin}:secretsmanager:{behind}:secret:{prefix}{pattern}");
-            // AWS adds a hyphen and six characters to a name.
+            // AWS appends a hyphen and six characters to the name.
             let exact = |name: &String| arn(&format!("{name}-??????"));
             let included: BTreeSet<String> = narrow::included(store)
                 .iter()
@@ -226,7 +226,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
                 ("", name) => arn(name),
                 (path, name) => arn(&format!("{path}/{name}")),
             };
-            // A list is allowed on the path itself.
+            // The permission to list is granted on the path itself.
             let whole: BTreeSet<String> =
                 if path.is_empty() { [arn("*")].into() } else { [arn(path), below("*")].into() };
             let included: BTreeSet<String> = narrow::included(store).iter().map(|pattern| below(pattern)).collect();
@@ -264,7 +264,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
     statements
 }
 
-/// The users' ARNs; a user may stand below a path, which no entry tells.
+/// The ARNs of the users. A user may have a path, which no entry contains.
 fn users(owner: &Owner, place: &Where<'_>, found: Option<&Found>) -> Vec<String> {
     let Where { partition, account, .. } = place;
     let mut names: Vec<String> = match (found, owner) {
@@ -288,7 +288,7 @@ fn users(owner: &Owner, place: &Where<'_>, found: Option<&Found>) -> Vec<String>
     arns
 }
 
-/// The literal default, `{app}/{environment}`, could be a path and a name: any user.
+/// The default template, `{app}/{environment}`, can be a path and a name, so it matches any user.
 fn wildcard(template: &str) -> String {
     let name = template.replace("{app}", "*").replace("{environment}", "*");
     if name.contains('/') { "*".to_owned() } else { name }

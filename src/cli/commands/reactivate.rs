@@ -8,10 +8,10 @@ use crate::rotation::event::OperatorRequest;
 use crate::rotation::state::Phase;
 use crate::types::name::RotationId;
 
-/// `rotator reactivate`.
+/// Runs `rotator reactivate`.
 ///
 /// # Errors
-/// Exit code 2 unless rotator has deactivated the old key of this rotation; else as `resume`.
+/// Exit code 2 unless rotator has deactivated the old key of this rotation; otherwise as `resume`.
 pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
     submit(context, id, |_, rotation| match rotation.standing.phase() {
         Some(Phase::DeactivatedOld { .. }) => {

@@ -11,10 +11,11 @@ use crate::rotation::event::OperatorRequest;
 use crate::rotation::state::{Phase, Rotation, State};
 use crate::types::name::{AccessKeyId, RotationId, SinkName};
 
-/// `rotator resolve`.
+/// Runs `rotator resolve`.
 ///
 /// # Errors
-/// Exit code 2 unless the rotation asks about that key, or its new pair is stored; else as `resume`.
+/// Exit code 2 unless the rotation waits for a decision about that key, or its new pair is stored; otherwise as
+/// `resume`.
 pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Result<Exit, CliError> {
     submit(context, id, |_, rotation| match (&resolution.delete_key, &resolution.keep_key, &resolution.leave_sink) {
         (None, None, None) if resolution.finish => finish(rotation),
@@ -43,7 +44,7 @@ pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Re
     })
 }
 
-/// To name the old key is to say that it may go now; what is looked at before it goes stays the same.
+/// Translates `--finish` to the deletion of the old key. The checks before a deletion stay the same.
 fn finish(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
     let (id, old) = (rotation.id, &rotation.opened.old_key);
     match rotation.standing.phase() {
@@ -57,7 +58,7 @@ fn finish(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
     }
 }
 
-/// Only a sink that the rotation writes.
+/// Accepts only a sink that the rotation writes.
 fn check_sink(rotation: &Rotation, sink: &SinkName) -> Result<(), CliError> {
     let sinks: Vec<&str> = rotation.opened.sinks.iter().map(|follower| follower.sink.as_str()).collect();
     if sinks.contains(&sink.as_str()) {
@@ -70,11 +71,11 @@ fn check_sink(rotation: &Rotation, sink: &SinkName) -> Result<(), CliError> {
     Err(CliError::usage(format!("rotation {} writes no sink {sink}", rotation.id), hint))
 }
 
-/// Only a key that the rotation asks about: a slip of the pen must not delete another.
+/// Accepts only a key that the rotation asks about, so that a typing error cannot delete another key.
 fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
     let id = rotation.id;
     let in_question = in_question(rotation);
-    // First: a key that was held on evidence may be the very one it asks about.
+    // This comes first: a key with inferred provenance may be the one that the rotation asks about.
     if in_question.contains(key) {
         return Ok(());
     }
@@ -95,7 +96,7 @@ fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
 }
 
 fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
-    // What an operator said of a key can be taken back.
+    // An operator may change an earlier decision about a key.
     let mut keys: Vec<AccessKeyId> = rotation.late_keys.union(&rotation.named).cloned().collect();
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
@@ -104,12 +105,12 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     match reason {
         BlockReason::SpareKey { key, .. } | BlockReason::OldKeyReactivated { key } => keys.push(key.clone()),
         BlockReason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),
-        // Of words that contradict each other the last counts: so an abort is taken back.
+        // The last of several contradicting requests counts, so this takes back an abort.
         BlockReason::CannotAbort { .. } | BlockReason::OldKeyNotActive { .. } => {
             keys.push(rotation.opened.old_key.clone())
         }
         BlockReason::StillInUse { key, .. } => keys.push(key.clone()),
-        // A key whose last use may not be asked for: an operator can look it up.
+        // An operator can look up the last use of a key that rotator may not ask for.
         BlockReason::AccessDenied { denied, .. } => {
             if denied.operation == Operation::GetAccessKeyLastUsed {
                 keys.extend(denied.key.clone());

@@ -20,10 +20,10 @@ use crate::journal::clock::Clock;
 use crate::journal::store::RotationFilter;
 use crate::types::name::RotationId;
 
-/// `rotator resume`.
+/// Runs `rotator resume`.
 ///
 /// # Errors
-/// [`CliError`] with the exit code that the failure calls for.
+/// [`CliError`] with the exit code for the failure.
 pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     let choice = ChoiceArgs { concurrency: args.concurrency.clone(), ..ChoiceArgs::default() };
     let config = context.config(&choice)?;
@@ -40,7 +40,7 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     resume_rotations(context, &config, &clock, &held, &args.ids, args.wait, end)
 }
 
-/// Drives what is in flight, or only `ids`, and ends as `resume` does.
+/// Continues the rotations in flight, or only those with these `ids`, and prints the summary of `resume`.
 pub(super) fn resume_rotations(
     context: &Context,
     config: &Config,
@@ -61,11 +61,11 @@ pub(super) fn resume_rotations(
         let to_do = open.iter().filter(|summary| ids.is_empty() || ids.contains(&summary.rotation.id)).count();
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, clock)?;
-        // Only whether AWS is asked is decided by the local clock.
+        // The local clock decides only whether AWS is asked.
         let watched = RotationFilter::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
         let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
         if to_do == 0 && (watched.is_empty() || !ids.is_empty()) {
-            // Nothing to ask AWS about. What was asked for is shown as it is.
+            // There is nothing to ask AWS about, so the requested rotations are shown as they are.
             let report = Report { touched: ids.to_vec(), ..Report::default() };
             return finish(context, end, report, None, &signalled, held).await;
         }

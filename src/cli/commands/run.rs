@@ -24,10 +24,10 @@ use crate::engine::survey::choice::Choice;
 use crate::journal::clock::Clock;
 use crate::journal::store::RotationFilter;
 
-/// `rotator run`.
+/// Runs `rotator run`.
 ///
 /// # Errors
-/// [`CliError`] with the exit code that the failure calls for.
+/// [`CliError`] with the exit code for the failure.
 pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     if args.dry_run {
         return plan::plan(context, &args.choice);
@@ -81,17 +81,17 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     }))
 }
 
-/// Whether there is nothing to ask AWS about in this journal.
+/// Whether the journal has nothing that requires a call to AWS.
 async fn is_at_rest(held: &HeldJournal, clock: &Arc<dyn Clock>) -> Result<bool, CliError> {
     let store = held.journal.store();
     let open = store.summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
-    // Only whether AWS is asked is decided by the local clock.
+    // The local clock decides only whether AWS is asked.
     let watched = RotationFilter::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
     let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;
     Ok(open.is_empty() && watched.is_empty())
 }
 
-/// Nothing says how long old keys stay, and there is no terminal to ask on.
+/// The error if no setting says how long old keys stay and there is no terminal to ask on.
 fn not_agreed() -> CliError {
     CliError::usage(
         format!("no rotation was opened: {AT_ONCE}, and there is no terminal to ask on"),
@@ -100,7 +100,8 @@ fn not_agreed() -> CliError {
     )
 }
 
-/// Shows the plan and asks; why the answer is no, if it is. Finishing what is in flight needs no new yes.
+/// Shows the plan and asks. Returns the reason if the answer is no. Finishing rotations that are in flight needs no
+/// confirmation.
 async fn ask_first(
     context: &Context,
     config: &Config,

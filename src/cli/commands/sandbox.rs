@@ -1,4 +1,4 @@
-//! `sandbox`: the look-alike of IAM and STS as a process of its own, to try things out against.
+//! `sandbox`: runs the simulation of IAM and STS as a separate process, to try things out.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::types::name::EntryName;
 use crate::types::secret::{NewKey, SecretValue};
 use crate::types::shell::quoted;
 
-/// How old a seeded key is: older than any sensible `older_than`.
+/// The age of a seeded key, which is above any sensible `older_than`.
 const SEEDED_AGE: Duration = Duration::from_secs(100 * 24 * 60 * 60);
 
-/// `rotator sandbox`: runs until a signal comes.
+/// Runs `rotator sandbox` until a signal is received.
 ///
 /// # Errors
-/// Exit code 2 for a seed that is none, 1 if the port cannot be had.
+/// Exit code 2 if a seed is not valid, 1 if the port is not available.
 pub fn sandbox(context: &Context, args: &SandboxArgs) -> Result<Exit, CliError> {
     let behaviour = Behaviour { allow_slash_in_user_names: args.allow_slash, ..Behaviour::default() };
     let sandbox = start(SandboxOptions { port: args.port, behaviour, ..SandboxOptions::default() })?;
@@ -43,14 +43,14 @@ pub fn sandbox(context: &Context, args: &SandboxArgs) -> Result<Exit, CliError> 
         Ok(())
     })?;
     sandbox.shutdown();
-    // A signal is how it is meant to end.
+    // A signal is the normal way to end this command.
     Ok(Exit::Done)
 }
 
-/// Starts one.
+/// Starts a sandbox.
 ///
 /// # Errors
-/// Exit code 1 if the port cannot be had.
+/// Exit code 1 if the port is not available.
 pub(super) fn start(options: SandboxOptions) -> Result<Sandbox, CliError> {
     let port = options.port;
     Sandbox::start(options).map_err(|error| {
@@ -92,7 +92,7 @@ fn seed(context: &Context, args: &SandboxArgs, sandbox: &Sandbox) -> Result<(), 
     }
     let store = open_or_make(context, &config)?;
     let (uri, _) = config.embedded()?;
-    // What a file or the environment configures may be the store that is in use.
+    // A store from a file or the environment may be in use, so it is not filled unless it is empty.
     let is_named = !context.global.store.is_empty();
     let added = store.add(entries, !is_named);
     let added =
@@ -112,10 +112,10 @@ fn seed(context: &Context, args: &SandboxArgs, sandbox: &Sandbox) -> Result<(), 
 /// Makes a user that has one old key.
 ///
 /// # Errors
-/// Exit code 2 if IAM would not have it.
+/// Exit code 2 if IAM would refuse the name.
 pub(super) fn user_with_key(sandbox: &Sandbox, user: &str) -> Result<NewKey, CliError> {
     let made = sandbox.add_user(user).and_then(|()| sandbox.create_key(user)).and_then(|key| {
-        // Put back as it was, only older.
+        // The key is replaced by the same key with an earlier date.
         sandbox.delete_key(user, key.id.as_str())?;
         let created = sandbox.now() - jiff::SignedDuration::try_from(SEEDED_AGE).unwrap_or_default();
         sandbox.add_key(user, key.id.as_str(), key.secret.expose(), KeyStatus::Active, Some(created))?;

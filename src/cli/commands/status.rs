@@ -1,4 +1,4 @@
-//! `status`: what the journal says. Reads only; asks nobody, makes nothing.
+//! `status`: shows the content of the journal. It only reads, and calls no server.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::store::RotationFilter;
 
-/// How often `--watch` looks.
+/// The interval of `--watch`.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// To the upper left corner, everything wiped.
+/// Moves the cursor to the upper left corner and clears the screen.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
-/// `rotator status`.
+/// Runs `rotator status`.
 ///
 /// # Errors
-/// [`CliError`] if there is a journal that cannot be read, or no such rotation.
+/// [`CliError`] if the journal cannot be read, or there is no such rotation.
 pub fn status(context: &Context, args: &StatusArgs) -> Result<Exit, CliError> {
     if args.watch && context.terminal.is_json() {
         return Err(CliError::usage("--watch is for people, and --output json for programs", "leave one of them out"));
@@ -101,13 +101,13 @@ fn advice(snapshot: &Snapshot) -> String {
     open + &keys
 }
 
-/// What there is to show where there is no journal.
+/// The output if there is no journal.
 fn empty(context: &Context) -> Vec<u8> {
     let document = Snapshot::default().document(&[]);
     if context.terminal.is_json() { to_bytes(&document) } else { b"nothing in flight\n".to_vec() }
 }
 
-/// Prints what there is to show where there is no journal.
+/// Prints the output for a missing journal.
 pub(super) fn print_empty(context: &Context) -> Result<Exit, CliError> {
     to_stdout(&empty(context))?;
     Ok(Exit::Done)

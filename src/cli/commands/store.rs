@@ -1,5 +1,5 @@
-//! `store`: the embedded store by hand. Values come from stdin or a file, never from the command line, and go to stdout
-//! only where that is the very thing asked for.
+//! `store`: manages the embedded store. Values are read from stdin or a file, never from the command line, and are
+//! printed only by `store get`.
 
 mod import;
 
@@ -24,10 +24,10 @@ use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
 use crate::types::shell::operand;
 
-/// `rotator store …`.
+/// Runs `rotator store …`.
 ///
 /// # Errors
-/// Exit code 2 for input that is not what it should be, 1 where the store or an entry is missing or fails.
+/// Exit code 2 if the input is not valid, 1 if the store or an entry is missing or fails.
 pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     match command {
@@ -74,7 +74,7 @@ fn list(context: &Context, config: &Config) -> Result<(), CliError> {
         return to_stdout(&to_bytes(&json!({ "version": 1, "store": config.embedded()?.0.name, "entries": entries })));
     }
     let names: String = entries.iter().map(|listed| format!("{}\n", listed.entry)).collect();
-    // Programs get the names as they are.
+    // A program gets the names unescaped.
     let is_watched = std::io::stdout().is_terminal();
     to_stdout(if is_watched { printable(&names) } else { names.into() }.as_bytes())
 }
@@ -153,10 +153,10 @@ fn read_all(mut from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
     Ok(bytes)
 }
 
-/// The store, made if it is missing, and said so.
+/// Opens the store, or makes it and reports that.
 ///
 /// # Errors
-/// Exit code 1 if it can be neither opened nor made.
+/// Exit code 1 if the store can be neither opened nor made.
 pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<EmbeddedStore, CliError> {
     let (uri, path) = config.embedded()?;
     let was_there = path.exists();

@@ -1,4 +1,4 @@
-//! `[[account]]`: the AWS accounts that keys may be of, how each is reached, and where its keys stand.
+//! `[[account]]`: the AWS accounts whose keys are rotated, how each is reached, and which entries have its keys.
 
 use std::collections::BTreeSet;
 
@@ -10,31 +10,30 @@ use crate::cli::error::CliError;
 use crate::engine::accounts::{Covers, Label};
 use crate::types::name::AccountId;
 
-/// An account as configured.
+/// The settings of one account.
 #[derive(Debug, Clone)]
 pub struct AccountSettings {
-    /// Its number and what people call it.
+    /// The number and the name of the account.
     pub label: Label,
-    /// How it is reached.
     pub access: Access,
-    /// Where its keys stand.
+    /// The entries whose keys belong to the account.
     pub covers: Covers,
 }
 
 impl AccountSettings {
-    /// Whether `text` is its name or its number.
+    /// Whether `text` is the name or the number of the account.
     #[must_use]
     pub fn is_called(&self, text: &str) -> bool {
         self.label.name.as_deref() == Some(text) || self.label.id.as_ref().is_some_and(|id| id.as_str() == text)
     }
 
-    /// Whether it is the account of the credentials in use: no role leads to it, and no profile.
+    /// Whether the account is reached with the credentials in use, without a role or a profile.
     #[must_use]
     pub const fn uses_own_credentials(&self) -> bool {
         self.access.role.is_none() && self.access.profile.is_none()
     }
 
-    /// AWS's partition, as the role or the region tells it.
+    /// The AWS partition, derived from the role or the region.
     #[must_use]
     pub fn partition(&self) -> &str {
         match (&self.access.role, self.access.region.as_deref().unwrap_or_default()) {
@@ -46,7 +45,7 @@ impl AccountSettings {
     }
 }
 
-/// Reads every `[[account]]` table; what stores say of accounts has to go with it.
+/// Reads every `[[account]]` table, and checks the account settings of the stores against them.
 pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<AccountSettings>, CliError> {
     let mut accounts: Vec<AccountSettings> = Vec::new();
     for table in tables {
@@ -136,7 +135,7 @@ fn one(table: &Table, stores: &[StoreSettings]) -> Result<AccountSettings, CliEr
     })
 }
 
-/// The account in a role's ARN: `arn:<partition>:iam::<account>:role/<path><name>`.
+/// The account in the ARN of a role: `arn:<partition>:iam::<account>:role/<path><name>`.
 fn account_of(arn: &str) -> Option<AccountId> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let ["arn", "aws" | "aws-cn" | "aws-us-gov", "iam", "", account, role] = parts[..] else { return None };

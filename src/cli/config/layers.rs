@@ -1,5 +1,5 @@
-//! Where a setting comes from: the file, above it the environment, above that the flags. Nothing here knows what a
-//! setting means, only which there are.
+//! The layers of the configuration: the file, the environment above the file, the flags above both. This module knows
+//! which settings exist, and not what they mean.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::error::CliError;
 
-/// Every setting, as (section, key); the section of a key at the top is empty.
+/// Every setting, as (section, key); the section of a top-level key is empty.
 const SETTINGS: [(&str, &str); 23] = [
     ("", "journal"),
     ("", "store"),
@@ -34,20 +34,20 @@ const SETTINGS: [(&str, &str); 23] = [
     ("aws", "call_timeout"),
 ];
 
-/// Names in the environment that are no settings of the file.
+/// Variables that are not settings of the file.
 const OTHER_VARIABLES: [&str; 4] = ["ROTATOR_CONFIG", "ROTATOR_STORE_KEY", "ROTATOR_STORE_NEW_KEY", "ROTATOR_LOG"];
 
-/// For tests of rotator itself.
+/// The prefix of variables for rotator's own tests.
 const TEST_VARIABLES: &str = "ROTATOR_TEST_";
 
-/// Who gave a value.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     /// A key in this file.
     File(PathBuf),
-    /// A variable.
+    /// An environment variable.
     Environment(String),
-    /// A flag.
+    /// A command-line flag.
     Flag(&'static str),
 }
 
@@ -61,16 +61,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value as it was given: one text, or several.
+/// The value of a setting before it is parsed: one text, or several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawSetting {
-    /// The texts.
     pub(super) texts: Vec<String>,
-    /// By whom.
     pub(super) origin: Origin,
 }
 
-/// What a `[[store]]` table may say.
+/// The keys of a `[[store]]` table.
 const OF_A_STORE: [&str; 21] = [
     "uri",
     "name",
@@ -95,28 +93,27 @@ const OF_A_STORE: [&str; 21] = [
     "env",
 ];
 
-/// What an `[[account]]` table may say.
+/// The keys of an `[[account]]` table.
 const OF_AN_ACCOUNT: [&str; 9] =
     ["id", "name", "profile", "region", "role", "external_id", "session_name", "environments", "stores"];
 
-/// What a `[[sink]]` table may say.
+/// The keys of a `[[sink]]` table.
 const OF_A_SINK: [&str; 5] = ["uri", "name", "follows", "store", "env"];
 
 /// A `[[store]]`, `[[account]]` or `[[sink]]` table of the file.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The file.
     pub(super) file: PathBuf,
     values: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Table {
-    /// The texts of a key; none where it is not there.
+    /// The texts of a key; empty if the key is missing.
     pub(super) fn texts(&self, key: &str) -> &[String] {
         self.values.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The one text of a key.
+    /// The only text of a key.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.texts(key).first().map(|text| text.trim())
     }
@@ -136,35 +133,31 @@ impl Table {
     }
 }
 
-/// All settings that were given, the highest layer of each.
+/// All settings, each from its highest layer.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
     given: BTreeMap<(&'static str, &'static str), RawSetting>,
-    /// The `[[store]]` tables, where nothing above the file says which stores there are.
+    /// The `[[store]]` tables, unless the environment or a flag names the stores.
     stores: Vec<Table>,
-    /// The `[[account]]` tables.
     accounts: Vec<Table>,
-    /// The `[[sink]]` tables.
     sinks: Vec<Table>,
 }
 
 impl Layers {
-    /// What was given for a setting.
+    /// The value of a setting, if it is set.
     pub(super) fn get(&self, section: &'static str, key: &'static str) -> Option<&RawSetting> {
         self.given.get(&(section, key))
     }
 
-    /// The `[[store]]` tables, if they say which stores there are.
+    /// The `[[store]]` tables, if they determine the stores.
     pub(super) fn stores(&self) -> &[Table] {
         &self.stores
     }
 
-    /// The `[[account]]` tables.
     pub(super) fn accounts(&self) -> &[Table] {
         &self.accounts
     }
 
-    /// The `[[sink]]` tables.
     pub(super) fn sinks(&self) -> &[Table] {
         &self.sinks
     }
@@ -176,14 +169,14 @@ impl Layers {
         self.given.insert(setting, given);
     }
 
-    /// Lays a flag that may be given several times above what is there.
+    /// Adds the values of a repeatable flag above the existing layers.
     pub(super) fn flags(&mut self, section: &'static str, key: &'static str, flag: &'static str, values: &[String]) {
         if !values.is_empty() {
             self.insert((section, key), RawSetting { texts: values.to_vec(), origin: Origin::Flag(flag) });
         }
     }
 
-    /// Lays a flag above what is there.
+    /// Adds the value of a flag above the existing layers.
     pub(super) fn flag(&mut self, section: &'static str, key: &'static str, flag: &'static str, value: Option<&str>) {
         if let Some(value) = value {
             let given = RawSetting { texts: vec![value.to_owned()], origin: Origin::Flag(flag) };
@@ -191,7 +184,7 @@ impl Layers {
         }
     }
 
-    /// Lays the environment above what is there. A list is separated by commas.
+    /// Adds the environment above the existing layers. A comma separates the items of a list.
     pub(super) fn environment(&mut self, variables: &[(String, String)]) -> Result<(), CliError> {
         for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("ROTATOR_")) {
             if OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES) {
@@ -207,7 +200,7 @@ impl Layers {
             };
             let list = matches!((section, key), ("policy", "unread_ok") | ("owner", "table") | ("", "trusted_groups"));
             let texts = if (section, key) == ("", "store") {
-                // A URI may have commas and blanks, and no line ends.
+                // A URI may contain commas and blanks, but no line breaks.
                 value.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
             } else if list {
                 value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
@@ -219,11 +212,11 @@ impl Layers {
         Ok(())
     }
 
-    /// Lays a file above what is there.
+    /// Adds a file above the existing layers.
     pub(super) fn file(&mut self, path: &Path, text: &str) -> Result<(), CliError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            // Neither the line itself, which its `Display` shows, nor what it quotes of it: whoever pasted a secret
-            // there must not find it in a log.
+            // The error quotes neither the line, which the `Display` of the parser shows, nor a part of it: the line
+            // may contain a secret, which must not reach a log.
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             CliError::usage(
@@ -276,7 +269,7 @@ impl Layers {
     }
 }
 
-/// All tables of one kind.
+/// Reads all tables of one kind.
 fn tables(
     path: &Path,
     what: &str,
@@ -293,7 +286,7 @@ fn in_words(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("[{section}] {key}") }
 }
 
-/// A value of the file as texts.
+/// Converts a value of the file to texts.
 fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<Vec<String>, CliError> {
     let wrong = |wanted| wrong_type(path, &in_words(section, key), wanted);
     if (section, key) == ("owner", "table") {
@@ -325,17 +318,17 @@ fn wrong_type(path: &Path, name: &str, wanted: &str) -> CliError {
     CliError::usage(format!("`{name}` in {} has the wrong form", path.display()), format!("write {wanted}"))
 }
 
-/// `ROTATOR_<SECTION>_<KEY>`.
+/// The name of a setting's variable: `ROTATOR_<SECTION>_<KEY>`.
 fn variable((section, key): (&str, &str)) -> String {
     let separator = if section.is_empty() { "" } else { "_" };
     format!("ROTATOR_{section}{separator}{key}").to_ascii_uppercase()
 }
 
-/// How like two names must be to be taken for one another, of 1.
+/// The least similarity of two names for a suggestion, where 1 is equality.
 const ALIKE: f64 = 0.75;
 
 fn did_you_mean(name: &str, known: impl Iterator<Item = String>, otherwise: &str) -> String {
-    // What all names share is no likeness; a section may have been left out.
+    // Parts that all names have in common do not count, and the section may be missing.
     let bare = |text: &str| text.rsplit("] ").next().unwrap_or(text).trim_matches(['[', ']']).replace("ROTATOR_", "");
     let without_section = |text: &str| {
         let sections = SETTINGS.iter().map(|(section, _)| format!("{}_", section.to_ascii_uppercase()));

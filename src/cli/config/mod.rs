@@ -1,4 +1,5 @@
-//! What rotator is to do, as configured: `rotator.toml`, the environment, the flags. Decides nothing by itself.
+//! The configuration: `rotator.toml`, the environment and the flags. This module parses and validates it, and acts on
+//! nothing.
 
 mod accounts;
 mod layers;
@@ -36,54 +37,52 @@ pub use stores::{KubernetesTable, StoreSettings, VaultTable};
 pub(crate) use trusted_file::Found;
 pub use trusted_file::{FILE_NAME, Trust};
 
-/// What is said wherever it is so.
+/// The warning that every command gives if old keys are deleted at once.
 pub const AT_ONCE: &str = "neither overlap nor quarantine is set: each old key is deleted at once, as soon as every \
                            place holds the new one";
 
-/// All of the configuration.
+/// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// The file that was read, if there is one.
+    /// The file that was read.
     pub file: Option<PathBuf>,
-    /// Why it is trusted.
+    /// Why the file is trusted.
     pub trust: Option<Trust>,
-    /// The journal.
     pub journal: PathBuf,
-    /// Groups whose members may write what rotator trusts, by number.
+    /// The numbers of groups whose members may write the files that rotator trusts.
     pub trusted_groups: BTreeSet<u32>,
     /// The stores; at least one.
     pub stores: Vec<StoreSettings>,
-    /// The accounts; none: that of the credentials in use.
+    /// The accounts; if empty, only the account of the credentials in use.
     pub accounts: Vec<AccountSettings>,
-    /// The sinks.
     pub sinks: Vec<SinkSettings>,
-    /// Whose keys they are.
+    /// How the IAM user of an entry is found.
     pub owner: Owner,
-    /// How old a key must be to be due.
+    /// The least age of a key that is due.
     pub older_than: Duration,
-    /// The rules for a rotation.
+    /// The policy of new rotations.
     pub policy: Policy,
-    /// Whether any layer says how long old keys stay: a written `0s` is a word, too.
+    /// Whether a layer sets how long old keys stay; an explicit `0s` counts.
     pub removal_is_set: bool,
-    /// Entries that may stay unread.
+    /// Entries that rotator need not be able to read.
     pub unread_ok: GlobSet,
-    /// With `--wait`, the least time from the beginning of one scan of all entries to that of the next.
+    /// With `--wait`, the least time between the starts of two scans of all entries.
     pub scan_interval: Duration,
-    /// Calls in flight.
+    /// The maximum number of calls in flight.
     pub concurrency: usize,
-    /// Calls a second of one operation, at most.
+    /// The maximum number of calls per second and operation.
     pub rate: Option<f64>,
-    /// How long one call to AWS may take.
+    /// The maximum duration of one call to AWS.
     pub call_timeout: Duration,
 }
 
 impl Config {
-    /// Reads the configuration: the file, above it the environment, above that the flags.
+    /// Reads the configuration: the file, the environment above the file, the flags above both.
     ///
     /// # Errors
-    /// [`CliError::usage`] for whatever is not known or cannot be understood, with its origin.
+    /// [`CliError::usage`] for a setting that is unknown or not valid, with its origin.
     pub fn load(global: &Global, choice: &ChoiceArgs, host: &HostEnv) -> Result<Self, CliError> {
-        // Whether the file is trusted cannot be said by the file itself.
+        // The file cannot determine whether it is trusted itself, so only the layers above it count.
         let mut above = Layers::default();
         above.environment(&host.variables)?;
         ownership::trust_groups(values::trusted_groups(&above)?);
@@ -136,7 +135,7 @@ impl Config {
         })
     }
 
-    /// Which file was read and why it is trusted, in words.
+    /// The file that was read, and why it is trusted, as text.
     #[must_use]
     pub fn origin(&self) -> String {
         match (&self.file, &self.trust) {
@@ -145,10 +144,10 @@ impl Config {
         }
     }
 
-    /// What is to be rotated.
+    /// The selection of keys and their policy.
     ///
     /// # Errors
-    /// [`CliError::usage`] for a pattern that is none.
+    /// [`CliError::usage`] for a pattern that is not valid.
     pub fn choice(&self, args: &ChoiceArgs) -> Result<Choice, CliError> {
         let only = if args.only.is_empty() { None } else { Some(values::patterns(&args.only, "--only")?) };
         Ok(Choice {
@@ -161,10 +160,10 @@ impl Config {
         })
     }
 
-    /// The embedded store, which `rotator store` works on: the first there is.
+    /// The first embedded store, which `rotator store` manages.
     ///
     /// # Errors
-    /// [`CliError::usage`] if there is none.
+    /// [`CliError::usage`] if no embedded store is configured.
     pub fn embedded(&self) -> Result<(&StoreUri, &Path), CliError> {
         let mut embedded = self.stores.iter().filter_map(|store| Some((&store.uri, store.uri.embedded_path()?)));
         embedded.next().ok_or_else(|| {
@@ -175,7 +174,7 @@ impl Config {
         })
     }
 
-    /// Whether an old key is deleted as soon as its successor is in the store.
+    /// Whether an old key is deleted as soon as the new pair is in the store.
     #[must_use]
     pub const fn deletes_at_once(&self) -> bool {
         self.policy.overlap.is_zero() && self.policy.quarantine.is_zero()

@@ -1,5 +1,5 @@
-//! What a configuration file would run, read and contact, by itself: without what the environment and the flags say. So
-//! that it can be shown before the file is trusted, and for what a found file needs a word.
+//! What a configuration file would run, read and contact, without the environment and the flags. `rotator allow`
+//! shows it before the file is trusted, and a file that was merely found needs permission for some of it.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -12,25 +12,24 @@ use crate::adapters::ExecProgram;
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 
-/// Of which kind it is.
+/// The kind of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReachKind {
-    /// It starts a program.
+    /// Starts a program.
     Runs,
-    /// It reads a file, and may write it.
+    /// Reads a file, and may write it.
     Reads,
-    /// It calls a server.
+    /// Calls a server.
     Contacts,
 }
 
-/// One thing that a file would do.
+/// One action of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// Of which kind.
     pub kind: ReachKind,
-    /// What.
+    /// The target of the action, for an operator.
     pub what: String,
-    /// Whether a file that was merely found needs a word for it.
+    /// Whether a file that was merely found needs permission for the action.
     pub asks: bool,
 }
 
@@ -45,7 +44,7 @@ impl fmt::Display for Reach {
     }
 }
 
-/// All that the file at `path` would do.
+/// All actions of the file at `path`.
 pub(super) fn reach(layers: &Layers, path: &Path, host: &HostEnv) -> Result<Vec<Reach>, CliError> {
     let mut reaches = Reaches { folder: resolved(path.parent().unwrap_or(Path::new("/"))), all: Vec::new() };
     if let Some(given) = layers.get("", "journal") {
@@ -72,14 +71,14 @@ pub(super) fn reach(layers: &Layers, path: &Path, host: &HostEnv) -> Result<Vec<
 }
 
 struct Reaches {
-    /// The file's folder.
+    /// The folder of the file.
     folder: PathBuf,
     all: Vec<Reach>,
 }
 
 impl Reaches {
     fn add(&mut self, kind: ReachKind, asks: bool, what: String) {
-        // Each is a line: a text of the file must not make lines of its own, or push others out of sight.
+        // Each action is printed as one line: a text of the file must not add lines or hide others.
         self.all.push(Reach { kind, what: what.replace('\n', "\\n"), asks });
     }
 
@@ -178,23 +177,23 @@ impl Reaches {
     }
 }
 
-/// Which environment variables a program gets beside those of the list.
+/// The environment variables that a program gets in addition to the standard list.
 fn given(env: &[String]) -> String {
     if env.is_empty() { String::new() } else { format!(", which gets {}", env.join(", ")) }
 }
 
-/// `path` with the links of all that exists of it followed.
+/// `path` with all links resolved in the part that exists.
 fn resolved(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            // Joined with nothing it would end with a slash.
+            // Joining an empty path would append a slash.
             return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
         }
     }
     path.to_owned()
 }
 
-/// A URL without the name and the password before its host.
+/// The URL without the user name and the password.
 fn without_user(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

@@ -1,4 +1,4 @@
-//! `[[sink]]`: where pairs are written that cannot be read there, and which entries each follows.
+//! `[[sink]]`: write-only targets of new pairs, and the entries that each follows.
 
 use std::path::Path;
 
@@ -16,23 +16,22 @@ use crate::types::name::{SinkName, StoreName};
 /// The forms a sink's URI may have.
 const FORMS: &str = "exec:COMMAND";
 
-/// What kind of sink, and where it is.
+/// The kind and the location of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinkKind {
-    /// Whatever a program writes.
+    /// A program that writes the pair.
     Exec(ExecProgram),
 }
 
-/// A sink as configured.
+/// The settings of one sink.
 #[derive(Debug)]
 pub struct SinkSettings {
-    /// What people, and the journal, call it.
+    /// The name of the sink in messages and in the journal.
     pub name: SinkName,
-    /// What it is.
     pub kind: SinkKind,
-    /// The entries whose pairs it is to have.
+    /// The entries whose pairs the sink gets.
     pub follows: GlobSet,
-    /// Of this store only.
+    /// The only store whose entries the sink follows, if one is set.
     pub of_store: Option<StoreName>,
 }
 
@@ -52,7 +51,7 @@ pub(super) fn read(tables: &[Table], stores: &[StoreSettings], host: &HostEnv) -
     Ok(sinks)
 }
 
-/// What kind a table's sink is of.
+/// The kind of the sink of a table.
 pub(super) fn kind(table: &Table, host: &HostEnv) -> Result<SinkKind, CliError> {
     let file = table.file.display();
     let bad = |key: &str, text: &str, hint: &str| {

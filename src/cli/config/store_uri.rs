@@ -1,4 +1,4 @@
-//! The URI of a store: its kind, and where it is.
+//! The URI of a store: its kind and its location.
 
 use std::path::{Path, PathBuf};
 
@@ -7,45 +7,44 @@ use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 use crate::types::name::StoreName;
 
-/// The forms a store's URI may have.
+/// The supported forms of a store URI.
 pub(super) const FORMS: &str = "sqlite:PATH, file:PATH, sops:PATH, aws-secretsmanager:[PREFIX], aws-ssm:[/PATH], vault:MOUNT[/PATH], \
      kubernetes:[NAMESPACE], exec:COMMAND";
 
-/// What kind of store, and where it is.
+/// The kind and the location of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreKind {
     /// The embedded store: an SQLite file.
     Sqlite(PathBuf),
     /// A document, or a folder of them.
     File(PathBuf),
-    /// A file encrypted with sops, or a folder with such files.
+    /// A file that is encrypted with sops, or a folder of such files.
     Sops(PathBuf),
-    /// AWS Secrets Manager: secrets whose names begin so.
+    /// AWS Secrets Manager: the secrets with this prefix.
     SecretsManager(String),
-    /// AWS Systems Manager Parameter Store: parameters below this path.
+    /// AWS Systems Manager Parameter Store: the parameters below this path.
     ParameterStore(String),
-    /// A KV engine of Vault or OpenBao: its mount, and a path below it.
+    /// A KV engine of Vault or OpenBao: its mount, and a path below the mount.
     Vault(String),
-    /// The Secrets of a namespace of a Kubernetes cluster; empty: of all.
+    /// The Secrets of a namespace of a Kubernetes cluster; if empty, of all namespaces.
     Kubernetes(String),
-    /// Whatever a program reads and writes.
+    /// A program that reads and writes entries.
     Exec(ExecProgram),
 }
 
-/// A store and the name it has in the journal.
+/// The URI of a store, and the name of the store in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreUri {
-    /// The URI with an absolute path, so that it means the same from every folder.
+    /// The URI with an absolute path, which means the same in every working directory.
     pub name: StoreName,
-    /// What it says.
     pub kind: StoreKind,
 }
 
 impl StoreUri {
-    /// Reads a URI; a relative path begins at `base`.
+    /// Parses a URI; a relative path is relative to `base`.
     ///
     /// # Errors
-    /// [`CliError::usage`] if it is none.
+    /// [`CliError::usage`] if the URI is not valid.
     pub fn parse(text: &str, base: &Path, host: &HostEnv) -> Result<Self, CliError> {
         let shown = shown_url(text);
         let unknown =
@@ -102,7 +101,7 @@ impl StoreUri {
         }
     }
 
-    /// The embedded store at this path.
+    /// The URI of the embedded store at this path.
     pub(super) fn embedded(path: PathBuf) -> Result<Self, CliError> {
         Self::new("sqlite", path, StoreKind::Sqlite)
     }
@@ -113,7 +112,7 @@ impl StoreUri {
         Ok(Self { name, kind: kind(path) })
     }
 
-    /// Whether it is one of AWS's own, in a region and an account.
+    /// Whether this is an AWS store, which has a region and an account.
     #[must_use]
     pub const fn is_of_aws(&self) -> bool {
         matches!(self.kind, StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_))
@@ -135,9 +134,9 @@ impl StoreUri {
     }
 }
 
-/// Neither a prefix nor a path is an ARN, so that nothing would ever be found. What to write instead can be read from it:
-/// the name stands behind the sixth colon of a secret, with six random letters at its end
-/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>), and behind `parameter` otherwise.
+/// The error for an ARN, which is neither a prefix nor a path, so that nothing would be found. The hint is derived
+/// from the ARN: the name follows the sixth colon for a secret, where six random letters are appended
+/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>), and `parameter` otherwise.
 fn named_by_arn(text: &str, scheme: &str, arn: &str) -> CliError {
     let parts: Vec<&str> = arn.splitn(7, ':').collect();
     let region = parts.get(3).copied().filter(|region| !region.is_empty()).unwrap_or("…");
@@ -159,9 +158,9 @@ fn named_by_arn(text: &str, scheme: &str, arn: &str) -> CliError {
     )
 }
 
-/// The program that a URI names: words separated by blanks. A program with a slash in its name is a path, which begins at
-/// `base`, as every path does; one without is looked up in `PATH`. It is started in `base`, so that a relative path among
-/// its arguments begins there, too.
+/// The program of a URI: words separated by blanks. A program name with a slash is a path, relative to `base`;
+/// another name is looked up in `PATH`. The program starts in `base`, so relative paths in its arguments start there,
+/// too.
 pub(super) fn program_of(words: &str, base: &Path, host: &HostEnv) -> ExecProgram {
     let mut program = ExecProgram { folder: Some(base.to_owned()), ..ExecProgram::of_words(words) };
     if let Some(first) = program.words.first_mut().filter(|first| first.contains('/')) {
@@ -170,7 +169,7 @@ pub(super) fn program_of(words: &str, base: &Path, host: &HostEnv) -> ExecProgra
     program
 }
 
-/// The absolute path that a URI names.
+/// The absolute path of a URI.
 fn path_of(text: &str, scheme: &str, path: &str, base: &Path, host: &HostEnv) -> Result<PathBuf, CliError> {
     let hint = || format!("write {scheme}:PATH");
     let path = match path.strip_prefix("//") {

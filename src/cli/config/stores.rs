@@ -1,4 +1,4 @@
-//! Which stores there are: each by its URI, with what its `[[store]]` table says of it.
+//! The stores of the configuration: the URI of each, and the settings of its `[[store]]` table.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 use crate::types::name::StoreName;
 
-/// Those that were given highest: by flags, by the environment, or by the file, as URIs or as tables.
+/// Reads the stores of the highest layer: flags, the environment, or the file, as URIs or as tables.
 pub(super) fn read(layers: &Layers, host: &HostEnv) -> Result<Vec<StoreSettings>, CliError> {
     let Some(given) = layers.get("", "store") else {
         return Ok(vec![StoreSettings::whole(StoreUri::embedded(host.default_store()?)?)]);
@@ -31,19 +31,17 @@ pub(super) fn read(layers: &Layers, host: &HostEnv) -> Result<Vec<StoreSettings>
     Ok(stores)
 }
 
-/// The settings of a `[[store]]` that only Vault has a use for.
+/// The settings of a `[[store]]` that apply to Vault only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VaultTable {
-    /// The server's URL; none: that of `VAULT_ADDR` or `BAO_ADDR`.
+    /// The URL of the server; by default `VAULT_ADDR` or `BAO_ADDR`.
     pub address: Option<String>,
-    /// The namespace of Vault Enterprise or OpenBao.
     pub namespace: Option<String>,
-    /// `token`, `approle` or `kubernetes`; none: `token`.
+    /// `token`, `approle` or `kubernetes`; by default `token`.
     pub auth: Option<String>,
-    /// Where the auth method is mounted; none: at its own name.
+    /// The mount of the auth method; by default its name.
     pub auth_mount: Option<String>,
-    /// The role to log in with.
     pub role: Option<String>,
     /// The file with the service account token that `kubernetes` logs in with.
     pub token_file: Option<PathBuf>,
@@ -69,15 +67,15 @@ impl VaultTable {
     }
 }
 
-/// The settings of a `[[store]]` that only Kubernetes has a use for.
+/// The settings of a `[[store]]` that apply to Kubernetes only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KubernetesTable {
-    /// The kubeconfig; none: as `kubectl` finds it.
+    /// The kubeconfig; by default the one that `kubectl` finds.
     pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig; none: its current one.
+    /// The context of the kubeconfig; by default its current context.
     pub context: Option<String>,
-    /// A label selector; none: every Secret.
+    /// A label selector; by default every Secret is used.
     pub selector: Option<String>,
 }
 
@@ -90,37 +88,34 @@ impl KubernetesTable {
     }
 }
 
-/// A store as configured.
+/// The settings of one store.
 #[derive(Debug)]
 pub struct StoreSettings {
-    /// Which.
     pub uri: StoreUri,
-    /// How its own names become entries.
+    /// How the store's own names become entries.
     pub naming: Naming,
-    /// The entries that are seen; all, where nothing is said.
+    /// The entries to use; all if it is missing.
     pub include: Option<GlobSet>,
-    /// The same as they are written.
+    /// The patterns of `include` as text.
     pub include_patterns: Vec<String>,
-    /// The entries that are not.
+    /// The entries not to use.
     pub exclude: GlobSet,
-    /// Whether nothing is ever written to it.
+    /// Whether the store is never written.
     pub read_only: bool,
-    /// The AWS region it is in; none: that of the SDK's default chain.
+    /// The AWS region of the store; by default that of the SDK's default chain.
     pub region: Option<String>,
-    /// The `[[account]]` it is in, by name or number; none: that of the credentials in use.
+    /// The `[[account]]` of the store, by name or number; by default that of the credentials in use.
     pub account: Option<String>,
-    /// The settings that only Vault has a use for.
     pub vault: VaultTable,
-    /// The settings that only Kubernetes has a use for.
     pub kubernetes: KubernetesTable,
-    /// Whether it is meant that the server's certificate is not verified.
+    /// Whether the configuration permits a server certificate that is not verified.
     pub allow_insecure_tls: bool,
-    /// The variables that the store's program is given beside those that every program gets.
+    /// The variables that the program of the store gets in addition to the standard list.
     pub env: Vec<String>,
 }
 
 impl StoreSettings {
-    /// The store of a URI, all of it.
+    /// The store of a URI, without a filter.
     #[must_use]
     pub fn whole(uri: StoreUri) -> Self {
         Self {
@@ -139,7 +134,7 @@ impl StoreSettings {
         }
     }
 
-    /// Whether something of it is left out.
+    /// Whether the configuration restricts the store.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
         self.read_only || self.include.is_some() || !self.exclude.is_empty()
@@ -219,7 +214,7 @@ impl StoreSettings {
 
 fn starts_a_program(kind: &StoreKind) -> bool {
     match kind {
-        // Of a cluster: the credential plugin that the kubeconfig names.
+        // A Kubernetes store starts the credential plugin of the kubeconfig.
         StoreKind::Exec(_) | StoreKind::Sops(_) | StoreKind::Kubernetes(_) => true,
         StoreKind::Sqlite(_)
         | StoreKind::File(_)
@@ -229,7 +224,7 @@ fn starts_a_program(kind: &StoreKind) -> bool {
     }
 }
 
-/// The keys of a table that only one kind of store has a use for; an error for each of them in the table of another kind.
+/// Reads the keys that apply to one kind of store only; each of them is an error in the table of another kind.
 fn of_one_kind<T: DeserializeOwned + Default>(
     table: &Table,
     keys: &[&'static str],
@@ -247,7 +242,8 @@ fn of_one_kind<T: DeserializeOwned + Default>(
     }
 }
 
-/// Every value of a table is a text by now, and every field of the typed tables takes one.
+/// The error for a typed table that cannot be built. Each value of the table is text, and each field accepts text, so
+/// this is a defect.
 fn defect(error: &toml::de::Error) -> CliError {
     CliError::failed(
         format!("a [[store]] could not be read: {}", error.message()),
@@ -255,7 +251,7 @@ fn defect(error: &toml::de::Error) -> CliError {
     )
 }
 
-/// No two stores may have one name: the journal tells them apart by it.
+/// Checks that the names of stores are unique: the journal identifies a store by its name.
 fn check_names(stores: &[StoreSettings], origin: &Origin) -> Result<(), CliError> {
     for (at, store) in stores.iter().enumerate() {
         if stores[..at].iter().any(|other| other.uri.name == store.uri.name) {

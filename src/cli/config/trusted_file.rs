@@ -1,6 +1,6 @@
-//! Which configuration file is read, and why it is trusted. A file that was named is the user's own word. One that was
-//! only found may be another user's, or have come with a folder of another author: it could run programs as this user
-//! and send files and tokens away.
+//! Which configuration file is read, and why it is trusted. A file that the user names is trusted. A file that was
+//! only found may belong to another user or be part of a downloaded folder: it could run programs as this user and
+//! send files and tokens away.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -20,20 +20,20 @@ use crate::types::shell::quoted;
 /// The name of the configuration file.
 pub const FILE_NAME: &str = "rotator.toml";
 
-/// No configuration is longer.
+/// The maximum length of a configuration file.
 const LARGEST: u64 = 1024 * 1024;
 
-/// How many of its reasons a refusal names.
+/// The maximum number of reasons in a refusal.
 const MOST_REASONS: usize = 3;
 
-/// How a file came to be read.
+/// How a file was selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// It was named with this.
+    /// By this flag or variable.
     Named(&'static str),
-    /// It is in a folder of configurations, called so.
+    /// In this configuration folder.
     InPlace(&'static str),
-    /// It is in the working directory.
+    /// In the working directory.
     WorkingDirectory,
 }
 
@@ -50,13 +50,13 @@ impl fmt::Display for Way {
 /// Why a file is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// It was named with this.
+    /// The user named it with this flag or variable.
     Named(&'static str),
     /// `rotator allow` has recorded its content.
     Allowed,
-    /// It is in this folder of configurations, and no other user can change it.
+    /// It is in this configuration folder, and no other user can change it.
     InPlace(&'static str),
-    /// No other user can change it, and it does nothing that needs a word.
+    /// No other user can change it, and it does nothing that needs permission.
     Harmless,
 }
 
@@ -76,17 +76,17 @@ impl fmt::Display for Trust {
 
 /// A configuration file that was read.
 pub(crate) struct Found {
-    /// Its path, absolute.
+    /// The absolute path of the file.
     pub(crate) path: PathBuf,
-    /// What it says.
+    /// The content of the file.
     pub(crate) text: String,
-    /// How it came to be read.
     pub(crate) way: Way,
     metadata: Metadata,
 }
 
 impl Found {
-    /// The file that was named, else the first there is: in the working directory, in the XDG folder, in `/etc/rotator`.
+    /// Reads the file that is named, otherwise the first file that exists in the working directory, the XDG folder or
+    /// `/etc/rotator`.
     pub(crate) fn look(named: Option<&Path>, host: &HostEnv) -> Result<Option<Self>, CliError> {
         let by_flag = named.map(|path| (path.to_owned(), "--config"));
         let by_variable = || host.variable("ROTATOR_CONFIG").map(|path| (PathBuf::from(path), "ROTATOR_CONFIG"));
@@ -108,9 +108,9 @@ impl Found {
         Ok(None)
     }
 
-    /// The file at this path, which has to be there.
+    /// Reads the file at this path, which has to exist.
     pub(crate) fn named(path: &Path, by: &'static str, host: &HostEnv) -> Result<Self, CliError> {
-        // What is relative in the file counts from its folder, also once a program is started there.
+        // Relative paths in the file are relative to its folder, also in programs that are started there.
         let path = host.folder.join(path);
         match read(&path)? {
             Some((text, metadata)) => Ok(Self { path, text, way: Way::Named(by), metadata }),
@@ -118,17 +118,17 @@ impl Found {
         }
     }
 
-    /// What it says, and nothing of the environment.
+    /// The settings of the file, without the environment.
     pub(super) fn layers(&self) -> Result<Layers, CliError> {
         let mut layers = Layers::default();
         layers.file(&self.path, &self.text)?;
         Ok(layers)
     }
 
-    /// Why it is trusted.
+    /// Decides why the file is trusted.
     ///
     /// # Errors
-    /// [`CliError::usage`] with what speaks against it and both ways on, or for a file that is not valid.
+    /// [`CliError::usage`] with the reason and both ways to trust the file, or if the file is not valid.
     pub(crate) fn trust(&self, host: &HostEnv) -> Result<Trust, CliError> {
         if let Way::Named(by) = self.way {
             return Ok(Trust::Named(by));
@@ -152,17 +152,17 @@ impl Found {
         Err(self.refused(&format!("it {}{more}", asks[..asks.len().min(MOST_REASONS)].join(", and "))))
     }
 
-    /// What it would run, read and contact.
+    /// What the file would run, read and contact.
     pub(crate) fn reach(&self, host: &HostEnv) -> Result<Vec<Reach>, CliError> {
         reach(&self.layers()?, &self.path, host)
     }
 
-    /// Who else may change it, if another user may.
+    /// Which other user may change the file, if any.
     pub(crate) fn exposed(&self) -> Result<Option<String>, CliError> {
         if let Err(error) = ownership::check(&self.path, &self.metadata) {
             return Ok(Some(error.to_string()));
         }
-        // Of a link: its own folder, and that of the file.
+        // For a link, the folder of the link and the folder of its target are checked.
         let real = self.path.canonicalize().map_err(|error| unreadable(&self.path, &error))?;
         let mut folders: Vec<&Path> = [self.path.parent(), real.parent()].into_iter().flatten().collect();
         folders.dedup();
@@ -185,7 +185,7 @@ impl Found {
         })
     }
 
-    /// Records that this user trusts it as it is.
+    /// Records that this user trusts the file as it is.
     pub(crate) fn allow(&self, host: &HostEnv) -> Result<(), CliError> {
         let allowed = allowed_files(host).ok_or_else(|| {
             CliError::usage(
@@ -201,7 +201,7 @@ impl Found {
         })
     }
 
-    /// The path under which it is recorded: the same by whatever way its folder was reached.
+    /// The path under which the file is recorded; it does not depend on links in the path of the folder.
     fn known_as(&self) -> PathBuf {
         let folder = self.path.parent().and_then(|folder| folder.canonicalize().ok());
         match (folder, self.path.file_name()) {
@@ -222,22 +222,22 @@ impl Found {
     }
 }
 
-/// The records of what this user has allowed; none where the user has no folder for them.
+/// The records of `rotator allow`; none if the user has no folder for them.
 fn allowed_files(host: &HostEnv) -> Option<AllowedFiles> {
     Some(AllowedFiles::in_folder(host.state_folder()?.join("allowed")))
 }
 
-/// The text of a regular file; none where nothing stands at the path.
+/// The text of a regular file; none if nothing exists at the path.
 fn read(path: &Path) -> Result<Option<(String, Metadata)>, CliError> {
     let failed = |error: io::Error| unreadable(path, &error);
     let missing = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     match std::fs::metadata(path) {
         Ok(metadata) => is_regular(path, &metadata)?,
-        // A link that leads nowhere is there, and is not passed over in favour of another file.
+        // A dangling link counts as an existing file, so no other file is used instead.
         Err(error) if missing(&error) && path.symlink_metadata().is_err() => return Ok(None),
         Err(error) => return Err(failed(error)),
     }
-    // Not to wait where a pipe has taken the place of the file since.
+    // A pipe may have replaced the file since the check; opening it must not block.
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     let file: File = opened.map_err(failed)?;

@@ -1,4 +1,5 @@
-//! What a given text means: durations, numbers, patterns, choices of words, and which go together.
+//! Parses the values of settings: durations, numbers, patterns and enumerations, and checks which values fit
+//! together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,11 +16,11 @@ use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
 use crate::types::name::UserName;
 
 pub(super) const DEFAULT_CONCURRENCY: usize = 16;
-/// Each call in flight is a connection, and IAM throttles long before.
+/// Each call in flight needs a connection, and IAM throttles far below this number.
 pub(super) const MOST_CONCURRENCY: usize = 1024;
 pub(super) const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The groups that are trusted, by number: what a name stands for may be said by a server.
+/// The trusted groups by number: a directory server may decide what the name of a group means.
 pub(super) fn trusted_groups(layers: &Layers) -> Result<BTreeSet<u32>, CliError> {
     let Some(given) = layers.get("", "trusted_groups") else { return Ok(BTreeSet::new()) };
     let number = |text: &String| {
@@ -120,7 +121,7 @@ fn checked_template(given: &RawSetting) -> Result<String, CliError> {
     Ok(template.to_owned())
 }
 
-/// A set of patterns.
+/// Compiles a set of patterns.
 pub(super) fn globs(patterns: &[String], origin: &str) -> Result<GlobSet, CliError> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -129,7 +130,7 @@ pub(super) fn globs(patterns: &[String], origin: &str) -> Result<GlobSet, CliErr
     set.build().map_err(|error| not_a_pattern(None, error.kind(), origin))
 }
 
-/// The patterns of a flag.
+/// Compiles the patterns of a flag.
 pub(super) fn patterns(texts: &[String], origin: &str) -> Result<Patterns, CliError> {
     Patterns::new(texts).map_err(|(pattern, why)| not_a_pattern(pattern.as_deref(), &why, origin))
 }
@@ -210,7 +211,7 @@ fn bad(key: &str, given: &RawSetting, text: &str, hint: &str) -> CliError {
     CliError::usage(format!("{key} from {} cannot be \"{text}\"", given.origin), hint)
 }
 
-/// What a file says of paths is meant from its own folder.
+/// The folder that relative paths of this setting start from: that of the file, otherwise the working directory.
 pub(super) fn base<'a>(given: &'a RawSetting, host: &'a HostEnv) -> &'a Path {
     match &given.origin {
         Origin::File(path) => path.parent().unwrap_or(&host.folder),
@@ -218,21 +219,21 @@ pub(super) fn base<'a>(given: &'a RawSetting, host: &'a HostEnv) -> &'a Path {
     }
 }
 
-/// What to write in the place of a text that is no region.
+/// The hint for a region that is not valid.
 pub(super) const A_REGION: &str = "write the name of a region, such as eu-central-1";
 
-/// Whether a text may be a region: it becomes a part of the name of the host that is called.
+/// Whether a text may be a region: the region becomes a part of a host name.
 pub(super) fn is_region(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// What to write in the place of a name that no variable has.
+/// The hint for a name that is not valid for a variable.
 pub(super) const A_VARIABLE: &str = "write the names of environment variables, such as [\"GH_TOKEN\"]";
 
 /// The variables that a table names for its program.
 ///
 /// # Errors
-/// The first text that is the name of no variable.
+/// The first name that is not valid.
 pub(super) fn variables(table: &Table) -> Result<Vec<String>, String> {
     let is_name = |name: &str| {
         let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');

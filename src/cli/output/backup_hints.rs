@@ -1,4 +1,4 @@
-//! Where a copy of an old secret may be, after rotator has replaced it in its places. rotator itself keeps none.
+//! Hints where a copy of an old secret may exist after rotator has replaced it. rotator itself keeps no copy.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::cli::config::{Config, StoreKind};
 use crate::rotation::state::Rotation;
 use crate::types::name::{EntryName, StoreName};
 
-/// Where the old pair of this rotation may still be found, for each of its stores.
+/// Where the old pair of this rotation may still exist, for each of its stores.
 #[must_use]
 pub fn of_the_old_pair(config: &Config, rotation: &Rotation) -> String {
     let stores: BTreeSet<&StoreName> = rotation.opened.places.iter().map(|place| &place.store).collect();

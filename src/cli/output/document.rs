@@ -1,4 +1,4 @@
-//! The JSON document that `run`, `resume` and `status` share. An interface: only ever extended.
+//! The JSON document of `run`, `resume` and `status`, and that of `plan`. It is an interface: fields are only added.
 
 use std::collections::BTreeMap;
 
@@ -21,75 +21,70 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize)]
 pub struct Document {
     version: u32,
-    /// The youngest campaign.
+    /// The latest campaign.
     pub campaign: Option<CampaignId>,
-    /// Oldest first.
+    /// The rotations, oldest first.
     pub rotations: Vec<RotationShown>,
     /// What the last `run` skipped.
     pub skipped: Vec<SkippedShown>,
-    /// How many there are of each kind.
+    /// The number of rotations of each kind.
     pub counts: Counts,
-    /// Why the command could not do all that was asked.
+    /// Why the command could not do everything that was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorShown>,
 }
 
-/// Why a command could not do all that was asked.
+/// The error of a command.
 #[derive(Debug, Serialize)]
 pub struct ErrorShown {
-    /// What happened.
     pub message: String,
-    /// What to do.
     pub hint: String,
 }
 
 /// One rotation.
 #[derive(Debug, Serialize)]
 pub struct RotationShown {
-    /// Its id.
     pub id: RotationId,
-    /// The account.
     pub account: AccountId,
-    /// Whose key.
+    /// The IAM user of the key.
     pub user: UserName,
-    /// The key being replaced.
+    /// The key that is replaced.
     pub old_key_id: AccessKeyId,
-    /// Its successor, once it is known.
+    /// The new key, once it is known.
     pub new_key_id: Option<AccessKeyId>,
-    /// The phase or ending.
+    /// The phase or the ending.
     pub state: &'static str,
-    /// The intent in doubt.
+    /// The intent whose outcome is in doubt.
     pub in_doubt: Option<&'static str>,
-    /// Why a person is needed.
+    /// Why an operator is needed.
     pub blocked: Option<BlockShown>,
-    /// When it is looked at again, where a time is known.
+    /// When the rotation continues, if that time is known.
     pub waiting_until: Option<Timestamp>,
-    /// How many effects were attempted.
+    /// The number of attempted effects.
     pub attempts: u32,
-    /// Why it waits, or what failed last.
+    /// Why the rotation waits, or the last failure.
     pub last_error: Option<String>,
-    /// Where the pair stands.
+    /// The places of the pair.
     pub places: Vec<PlaceNote>,
-    /// The sinks that follow these places, and cannot be read.
+    /// The sinks that follow these places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkShown>,
-    /// By the local clock.
+    /// The time of the local clock.
     pub opened_at: Timestamp,
-    /// By the local clock.
+    /// The time of the local clock.
     pub updated_at: Timestamp,
 }
 
-/// What a sink is known to hold: what its API acknowledged last.
+/// The state of a sink: the last write that its API acknowledged.
 #[derive(Debug, Serialize)]
 pub struct SinkShown {
-    /// RotationFilter, and what it follows.
     #[serde(flatten)]
     pub follower: FollowerShown,
-    /// The key that was acknowledged last in this rotation.
+    /// The key that the sink acknowledged last in this rotation.
     pub acknowledged_key_id: Option<AccessKeyId>,
-    /// When, by AWS's clock.
+    /// The time of that acknowledgement, by the clock of AWS.
     pub acknowledged_at: Option<Timestamp>,
-    /// Whether a person said not to wait for it.
+    /// Whether an operator decided not to wait for the sink.
     pub left: bool,
 }
 
@@ -105,51 +100,51 @@ impl SinkShown {
     }
 }
 
-/// Why a person is needed.
+/// Why an operator is needed.
 #[derive(Debug, Serialize)]
 pub struct BlockShown {
-    /// A name that does not change.
+    /// A stable name.
     pub reason: &'static str,
-    /// For people.
+    /// A text for operators.
     pub message: String,
-    /// What resolves it.
+    /// The command that resolves the block.
     pub command: String,
 }
 
-/// A key or entry that was left alone.
+/// A key or an entry that was skipped.
 #[derive(Debug, Serialize)]
 pub struct SkippedShown {
-    /// The key, where there is an id.
+    /// The key, if its id is known.
     pub key_id: Option<AccessKeyId>,
-    /// Where it stands.
+    /// The places of the key.
     pub places: Vec<PlaceNote>,
-    /// A name that does not change.
+    /// A stable name.
     pub reason: &'static str,
-    /// For people.
+    /// A text for operators.
     pub message: String,
 }
 
-/// How many rotations: all that are open, and the closed ones of the youngest campaign or shown.
+/// The number of rotations: all open ones, and the closed ones that are shown or belong to the latest campaign.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Not closed.
+    /// Rotations that are not closed.
     pub in_flight: usize,
-    /// Of those: nothing to do before a stated time.
+    /// Those in flight that wait for a known time.
     pub waiting: usize,
-    /// Of those: a person is needed.
+    /// Those in flight that need an operator.
     pub blocked: usize,
-    /// Closed, the old key deleted.
+    /// Closed rotations whose old key was deleted.
     pub done: usize,
-    /// Closed, the old key untouched.
+    /// Closed rotations whose old key was not touched.
     pub aborted: usize,
-    /// Closed, the user or the old key gone.
+    /// Closed rotations whose user or old key no longer exists.
     pub gone: usize,
-    /// What needs an operator: the blocked ones, and keys without a rotation that goes on.
+    /// What needs an operator: blocked rotations, and keys without a rotation that continues.
     pub needs_operator: usize,
 }
 
 impl Document {
-    /// The document that shows `shown`; the counts take `counted` in too.
+    /// The document that shows `shown`; `counted` is included in the counts.
     #[must_use]
     pub fn new(
         campaign: Option<CampaignId>,
@@ -204,7 +199,6 @@ impl BlockShown {
 }
 
 impl SkippedShown {
-    /// What is shown of a note.
     #[must_use]
     pub fn of(note: &LeftAloneNote) -> Self {
         let LeftAloneNote { key_id, places, reason, message, due: _ } = note;
@@ -212,7 +206,7 @@ impl SkippedShown {
     }
 }
 
-/// A rotation that is blocked or closed waits for no time.
+/// A rotation that is blocked or closed does not wait for a time.
 fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
     match rotation.standing {
         State::Settled { .. } | State::InDoubt { .. } => rotation.waiting_until,
@@ -244,11 +238,11 @@ impl Counts {
     }
 }
 
-/// What `plan` prints.
+/// The document of `plan`.
 #[derive(Debug, Serialize)]
 pub struct PlanDocument {
     version: u32,
-    /// What `run` would rotate.
+    /// The keys that `run` would rotate.
     pub due: Vec<DueShown>,
     /// What `run` would skip.
     pub skipped: Vec<SkippedShown>,
@@ -257,15 +251,13 @@ pub struct PlanDocument {
 /// A key that is due.
 #[derive(Debug, Serialize)]
 pub struct DueShown {
-    /// Of which account.
     pub account: AccountId,
-    /// Whose.
+    /// The IAM user of the key.
     pub user: UserName,
-    /// The key.
     pub key_id: AccessKeyId,
-    /// When IAM says that it was created.
+    /// The creation time of the key in IAM.
     pub created: Timestamp,
-    /// Where its pair stands.
+    /// The places of the pair.
     pub places: Vec<PlaceNote>,
     /// The sinks that follow these places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -275,9 +267,7 @@ pub struct DueShown {
 /// A sink, and the entry that it follows.
 #[derive(Debug, Serialize)]
 pub struct FollowerShown {
-    /// Its name.
     pub sink: SinkName,
-    /// That entry.
     pub follows: String,
 }
 
@@ -289,7 +279,7 @@ impl FollowerShown {
 }
 
 impl PlanDocument {
-    /// Of what a survey found.
+    /// The document for the result of a survey.
     #[must_use]
     pub fn new(due: &[Due], skipped: &[LeftAloneNote]) -> Self {
         let due = due.iter().map(|due| DueShown {
@@ -305,10 +295,10 @@ impl PlanDocument {
     }
 }
 
-/// A document as bytes for stdout: one, with a newline at its end.
+/// A document as bytes for stdout, with a final newline.
 #[must_use]
 pub fn to_bytes(document: &impl Serialize) -> Vec<u8> {
-    // Text, numbers and maps with text for keys: nothing here can fail to be JSON.
+    // The document consists of text, numbers and maps with text keys, so it can always be serialised.
     let json = serde_json::to_string_pretty(document).unwrap_or_default();
     let mut json = printable_json(&json).into_owned();
     json.push('\n');

@@ -1,14 +1,15 @@
-//! How many entries each store has: a store that was named wrong is often one with nothing in it.
+//! The number of entries of each store. A store with a wrong name is often an empty one, so an empty store is a
+//! warning.
 
 use std::collections::BTreeMap;
 
 use super::terminal::Terminal;
 use crate::types::name::StoreName;
 
-/// What is said of a store that has none.
+/// The warning for an empty store.
 pub(in crate::cli) const EMPTY: &str = "it has no entries: check its name, and that rotator may list what is there";
 
-/// "3 entries".
+/// The number with its noun, such as "3 entries".
 #[must_use]
 pub(in crate::cli) fn count(number: usize) -> String {
     match number {
@@ -17,7 +18,7 @@ pub(in crate::cli) fn count(number: usize) -> String {
     }
 }
 
-/// Says it of every store on stderr; an empty one is a warning.
+/// Prints the number of entries of every store on stderr; an empty store is a warning.
 pub(in crate::cli) fn say(entries: &BTreeMap<StoreName, usize>, terminal: Terminal) {
     for (store, number) in entries {
         match number {

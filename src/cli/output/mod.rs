@@ -1,4 +1,4 @@
-//! What people and programs read: the JSON document, tables, and writing them without ever panicking.
+//! The output for operators and for programs: tables, JSON documents, and writing them without a panic.
 
 pub mod backup_hints;
 pub mod document;

@@ -1,4 +1,4 @@
-//! One line on a terminal that says what is being done; overwritten by the next, wiped at the end.
+//! A progress line on the terminal, which the next one overwrites and the end of the command erases.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -8,10 +8,10 @@ use super::terminal::printable;
 use crate::engine::session::Watcher;
 use crate::types::name::RotationId;
 
-/// Back to the line's start, and wipe what follows.
+/// Moves the cursor to the start of the line and clears the rest.
 const WIPE: &str = "\r\u{1b}[K";
 
-/// Shows each change.
+/// A watcher that shows each change of a rotation.
 #[must_use]
 pub fn watcher() -> Watcher {
     #[derive(Default)]
@@ -32,7 +32,7 @@ pub fn watcher() -> Watcher {
     })
 }
 
-/// Takes the line away.
+/// Erases the line.
 pub fn wipe() {
     show(WIPE);
 }

@@ -1,4 +1,4 @@
-//! The end of `run`, `resume` and a person's word: what became of it, on stdout, and the exit code.
+//! The end of `run`, `resume` and the operator commands: the result on stdout, and the exit code.
 
 use std::collections::BTreeSet;
 
@@ -16,33 +16,31 @@ use crate::journal::campaign::Summary;
 use crate::journal::store::SharedStore;
 use crate::types::name::RotationId;
 
-/// Which command comes to its end: they differ in what to run next.
+/// The kind of the command, which determines what to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
-    /// `run`.
     Run,
-    /// `resume`, or an operator's word on one rotation.
+    /// `resume`, `abort`, `reactivate` or `resolve`.
     Resume,
 }
 
-/// What happened.
+/// The outcome of a command.
 pub struct CommandOutcome {
-    /// Which command.
     pub ended: CommandKind,
-    /// Whether what waits for a stated time counts as done.
+    /// Whether waiting for a known time counts as done.
     pub waiting_ok: bool,
-    /// What the engine reports.
+    /// The report of the engine.
     pub report: Report,
-    /// Why it could not do all it was to do, where it could not.
+    /// Why the command could not do everything, if it failed.
     pub failure: Option<CliError>,
-    /// The code that a signal calls for, if one came.
+    /// The exit code of the first signal, if there was one.
     pub signalled: Option<Exit>,
 }
 
-/// Prints what happened and finds the exit code.
+/// Prints the outcome and determines the exit code.
 ///
 /// # Errors
-/// The failure that happened, with the code that stands above its own; or a journal or stdout that fails now.
+/// The failure of the command, with the exit code that takes precedence; or a failure of the journal or of stdout.
 pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
     let CommandOutcome { ended, waiting_ok, mut report, failure, signalled } = outcome;
     if terminal.progress {
@@ -57,9 +55,9 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     document.error =
         failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
     let tally = match ended {
-        // The same as `status --exit-code` says from now on.
+        // `status --exit-code` reports the same from now on.
         CommandKind::Run => snapshot.tally(),
-        // `resume` looks at no key without a rotation: what `run` saw of those may have been seen to since.
+        // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
         CommandKind::Resume => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
     };
     entry_counts::say(&report.entries, terminal);
@@ -89,7 +87,8 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     Ok(exit)
 }
 
-/// The code of a failure: what is in flight stands above a failure outside any rotation, and below a usage error.
+/// The exit code of a failure: that of the rotations in flight takes precedence over a failure outside any rotation,
+/// but not over a usage error.
 fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     match (failure, tally) {
         (Exit::Failed, Exit::InFlight | Exit::NeedsPerson) if !snapshot.open.is_empty() => tally,
@@ -97,7 +96,7 @@ fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     }
 }
 
-/// What was touched, then all else that is in flight.
+/// The rotations that this command changed, and all others in flight.
 async fn shown(report: &Report, snapshot: &Snapshot, store: &SharedStore) -> Result<Vec<Summary>, CliError> {
     let (mut shown, elsewhere) = snapshot.find(&report.touched);
     for id in elsewhere {
@@ -113,7 +112,7 @@ async fn shown(report: &Report, snapshot: &Snapshot, store: &SharedStore) -> Res
     Ok(shown)
 }
 
-/// Those that the table does not tell anyway.
+/// Prints the failures that the table does not show.
 fn say_troubles(report: &Report, document: &Document, terminal: Terminal) {
     for (id, why) in &report.troubles {
         let rotation = document.rotations.iter().find(|rotation| Some(rotation.id) == *id);
@@ -146,7 +145,7 @@ fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), 
 fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, snapshot: &Snapshot) -> String {
     let again = match ended {
         CommandKind::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
-        // What is due and not opened is opened by `run` only.
+        // Only `run` opens what is due.
         CommandKind::Run | CommandKind::Resume => "`rotator run`",
     };
     let mut line = table::counts(document.counts);
@@ -155,7 +154,7 @@ fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, 
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
             if tally == Tally::default() {
-                // `run` would begin a new campaign.
+                // `run` would start a new campaign, so the line does not suggest it.
                 line.push_str("; interrupted, with nothing left in flight");
             } else {
                 line.push_str(&format!("; interrupted: {again} goes on"));

@@ -1,4 +1,4 @@
-//! What people read: columns, and below them what the rows cannot say.
+//! The tables for operators, and the notes below them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::terminal::printable;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::types::name::{AccountId, SinkName, UserName};
 
-/// Colours, or none.
+/// Whether to use colours.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint(pub bool);
 
@@ -25,7 +25,7 @@ impl Paint {
     }
 }
 
-/// Names users: with their account where there are several.
+/// How users are named: with their account if there are several.
 #[derive(Clone, Copy)]
 struct Whose {
     several: bool,
@@ -42,7 +42,7 @@ impl Whose {
     }
 }
 
-/// The rotations in columns; below them why some are blocked, wait or failed.
+/// The rotations as a table, with the reasons of blocks, waits and failures below it.
 #[must_use]
 pub fn rotations(document: &Document, paint: Paint) -> String {
     if document.rotations.is_empty() {
@@ -64,7 +64,7 @@ pub fn rotations(document: &Document, paint: Paint) -> String {
     text
 }
 
-/// What is known of each sink: what it took.
+/// The last acknowledged write of each sink.
 fn sinks(rotations: &[RotationShown], whose: Whose) -> String {
     let mut lines: BTreeMap<(&SinkName, &str), Vec<String>> = BTreeMap::new();
     for (rotation, sink) in
@@ -89,7 +89,7 @@ fn sinks(rotations: &[RotationShown], whose: Whose) -> String {
     text
 }
 
-/// The first few, and how many more there are.
+/// The first names, and the number of the others.
 fn in_short(mut names: Vec<String>) -> String {
     let more = names.len().saturating_sub(MOST_NAMED);
     names.truncate(MOST_NAMED);
@@ -110,10 +110,10 @@ fn state(rotation: &RotationShown) -> String {
     state
 }
 
-/// How many users a line names before it counts the rest.
+/// The maximum number of users that one line names.
 const MOST_NAMED: usize = 5;
 
-/// What the table's rows cannot say: a paragraph for each block, then a line for each other reason, with its users.
+/// The notes below the table: a paragraph for each block, then a line for each other reason, with its users.
 fn notes(rotations: &[RotationShown], whose: Whose, paint: Paint) -> String {
     let mut text = String::new();
     let mut lines: Vec<(&str, &str, Vec<&RotationShown>)> = Vec::new();
@@ -146,7 +146,7 @@ fn notes(rotations: &[RotationShown], whose: Whose, paint: Paint) -> String {
     text
 }
 
-/// One line: how many of what.
+/// One line with the number of rotations of each kind.
 #[must_use]
 pub fn counts(counts: Counts) -> String {
     let Counts { in_flight, waiting, blocked, done, aborted, gone, needs_operator } = counts;
@@ -174,7 +174,7 @@ pub fn counts(counts: Counts) -> String {
     parts.join(", ")
 }
 
-/// The keys that `run` would rotate, and each that it would leave alone with its reason.
+/// The keys that `run` would rotate, and each one that it would skip with the reason.
 #[must_use]
 pub fn plan(plan: &PlanDocument, paint: Paint) -> String {
     let mut text = due(&plan.due, paint);
@@ -189,7 +189,7 @@ pub fn plan(plan: &PlanDocument, paint: Paint) -> String {
     text
 }
 
-/// The keys that are due, in columns.
+/// The due keys as a table.
 #[must_use]
 pub fn due(due: &[DueShown], paint: Paint) -> String {
     if due.is_empty() {
@@ -206,7 +206,7 @@ pub fn due(due: &[DueShown], paint: Paint) -> String {
     text
 }
 
-/// Each with its reason.
+/// The skipped keys, each with its reason.
 #[must_use]
 pub fn left_alone(left: &[SkippedShown]) -> String {
     left.iter()
@@ -218,7 +218,7 @@ pub fn left_alone(left: &[SkippedShown]) -> String {
         .collect()
 }
 
-/// In full those that need an operator; of the others, how many there are of each reason.
+/// The skipped keys that need an operator in full, and the number of the others for each reason.
 #[must_use]
 pub fn left_alone_in_short(left: &[LeftAloneNote]) -> String {
     let (due, others): (Vec<_>, Vec<_>) = left.iter().partition(|note| note.due);

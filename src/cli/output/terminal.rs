@@ -1,5 +1,5 @@
-//! Writing to stdout and stderr. `println!` panics on a closed stdout, which could kill between create and store; here
-//! a reader that went away ends the printing and nothing else. Control characters never reach a terminal.
+//! Writing to stdout and stderr. `println!` panics if stdout is closed, which could end the process between a create
+//! and a store; here a closed stdout only ends the output. Control characters are always escaped.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -8,25 +8,23 @@ use crate::cli::args::{ColorWhen, Global, OutputFormat};
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 
-/// How to speak on stdout and stderr.
+/// How to write to stdout and stderr.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
-    /// What stdout gets.
+    /// The format of results on stdout.
     pub format: OutputFormat,
-    /// Whether stdout may be coloured.
     pub color: bool,
-    /// Whether stderr may be coloured.
     pub color_on_stderr: bool,
-    /// Whether somebody watches stderr: progress may be shown there.
+    /// Whether stderr is a terminal, so that progress may be shown.
     pub progress: bool,
-    /// Whether somebody can be asked: stdin and stderr are a terminal.
+    /// Whether the command can ask: stdin and stderr are a terminal.
     pub can_ask: bool,
-    /// Say only what went wrong.
+    /// Whether only errors are printed.
     pub quiet: bool,
 }
 
 impl Terminal {
-    /// As this process has it.
+    /// The settings of this process.
     #[must_use]
     pub fn of_this_process(global: &Global, host: &HostEnv) -> Self {
         let no_color = host.variable("NO_COLOR").is_some();
@@ -46,36 +44,36 @@ impl Terminal {
         }
     }
 
-    /// Whether a program reads stdout.
+    /// Whether stdout gets JSON.
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.format == OutputFormat::Json
     }
 
-    /// A line for people on stderr; nothing if they asked for quiet.
+    /// Prints a line on stderr, unless `--quiet` is set.
     pub fn say(&self, line: &str) {
         if !self.quiet {
             self.warn(line);
         }
     }
 
-    /// Text that is printable already, on stderr as it is.
+    /// Prints text on stderr that is escaped already.
     pub fn raw(&self, text: &str) {
         let mut stderr = io::stderr().lock();
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
-    /// A line for people on stderr.
+    /// Prints a line on stderr, even with `--quiet`.
     pub fn warn(&self, line: &str) {
         let mut stderr = io::stderr().lock();
         let _ = writeln!(stderr, "{}", printable(line));
     }
 }
 
-/// Writes to stdout and flushes. A reader that went away is no error.
+/// Writes to stdout and flushes. A closed stdout is not an error.
 ///
 /// # Errors
-/// Whatever else stdout answers: a full disk, for example.
+/// Any other failure of stdout, such as a full disk.
 pub fn print(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -84,21 +82,22 @@ pub fn print(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// `text` with its control characters written out, lines kept: a stored name must not move the cursor.
+/// `text` with escaped control characters; line breaks are kept. The name of an entry must not be able to move the
+/// cursor.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     written_out(text, |c| c.escape_unicode().collect())
 }
 
-/// The same for text that is JSON already: an escape of JSON's own, so that it says what it said. (JSON itself asks for
-/// escapes of the first 32 characters only, and terminals obey others.)
+/// JSON text with escaped control characters, in JSON's own form, so that its meaning stays the same. JSON requires
+/// this only for the first 32 characters, and terminals interpret others as well.
 #[must_use]
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     written_out(json, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
 fn written_out(text: &str, write: impl Fn(char) -> String) -> Cow<'_, str> {
-    // Marks of writing direction reorder what is displayed after them.
+    // Bidirectional control characters change the order of the text after them.
     let harmful = |c: char| {
         (c.is_control() && c != '\n')
             || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -109,10 +108,10 @@ fn written_out(text: &str, write: impl Fn(char) -> String) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if harmful(c) { write(c) } else { c.to_string() }).collect())
 }
 
-/// Writes a command's result.
+/// Writes the result of a command.
 ///
 /// # Errors
-/// [`CliError::failed`] if stdout takes no more.
+/// [`CliError::failed`] if stdout cannot be written.
 pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
     print(bytes).map_err(|error| {
         CliError::failed(format!("the output could not be written: {error}"), "what was done is in `rotator status`")

@@ -1,4 +1,4 @@
-//! AWS as configured: the credentials in use, and the accounts that are named.
+//! AWS as configured: the credentials in use, and the configured accounts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::engine::accounts::AccountPorts;
 use crate::engine::report::with_causes;
 use crate::types::name::AccessKeyId;
 
-/// Clients of every account. None has been called yet.
+/// The clients of every account. None has made a call yet.
 pub struct AwsAccounts {
-    /// With the credentials in use.
+    /// The clients with the credentials in use.
     own: Aws,
     accounts: Vec<(AccountSettings, Aws)>,
 }
 
 impl AwsAccounts {
-    /// As the configuration and the SDK's default chain have it. Makes no call yet.
+    /// Builds the clients from the configuration and the SDK's default chain, without a call.
     ///
     /// # Errors
     /// Exit code 1 if an endpoint cannot be used.
@@ -33,7 +33,7 @@ impl AwsAccounts {
         Ok(Self { own, accounts })
     }
 
-    /// The account that a store of AWS's is in.
+    /// The clients for the account of an AWS store.
     #[must_use]
     pub fn of_store(&self, store: &StoreSettings) -> &Aws {
         let named = store.account.as_deref();
@@ -41,7 +41,7 @@ impl AwsAccounts {
         account.map_or(&self.own, |(_, aws)| aws)
     }
 
-    /// The keys that rotator signs with: for every account, whether it can be used now or not, and for AWS's own stores.
+    /// The keys that rotator signs with, for every account, reachable or not, and for the AWS stores.
     pub async fn own_keys(&self, config: &Config) -> BTreeSet<AccessKeyId> {
         let of_aws = |store: &&StoreSettings| store.uri.is_of_aws();
         let stores = config.stores.iter().filter(of_aws).map(|store| self.of_store(store));
@@ -50,15 +50,15 @@ impl AwsAccounts {
         futures_util::future::join_all(signing).await.into_iter().flatten().collect()
     }
 
-    /// The keys at the start of each chain by which credentials were had. To be asked for once every account and every store
-    /// of AWS's has been called.
+    /// The keys at the start of each credential chain. They are known once every account and every AWS store has been
+    /// called.
     #[must_use]
     pub fn keys_behind(&self) -> BTreeSet<AccessKeyId> {
         let all = std::iter::once(&self.own).chain(self.accounts.iter().map(|(_, aws)| aws));
         all.flat_map(Aws::keys_behind).collect()
     }
 
-    /// The accounts that keys may be of: those that are named, else that of the credentials in use.
+    /// The accounts whose keys are rotated: the configured ones, otherwise that of the credentials in use.
     #[must_use]
     pub fn ports(&self) -> Vec<AccountPorts> {
         if self.accounts.is_empty() {
@@ -74,7 +74,7 @@ impl AwsAccounts {
     }
 }
 
-/// What it means for the command line that AWS cannot be called.
+/// The error if AWS cannot be called.
 pub(super) fn aws_failed(error: &dyn std::error::Error) -> CliError {
     CliError::failed(
         format!("failed to {}", with_causes(error)),

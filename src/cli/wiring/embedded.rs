@@ -32,10 +32,10 @@ fn parsed(variable: &str, text: Option<&Zeroizing<String>>, help: &str) -> Resul
     key.map(Some).map_err(|error| CliError::usage(format!("{variable} does not contain a key: {error}"), help))
 }
 
-/// The embedded store as it is: a missing one is an error.
+/// Opens the configured embedded store, which has to exist.
 ///
 /// # Errors
-/// Exit code 1 if it is missing or cannot be opened; 2 if none is configured.
+/// Exit code 1 if the store is missing or cannot be opened; 2 if none is configured.
 pub fn open(config: &Config, host: &HostEnv) -> Result<EmbeddedStore, CliError> {
     open_at(config.embedded()?.1, host)
 }

@@ -1,4 +1,4 @@
-//! The journal of the command line: held by the one process that writes it, or opened for reading.
+//! The journal of the command line: held by the one process that writes it, or open for reading.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,17 +11,16 @@ use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
 use crate::journal::write_ahead::Journal;
 
-/// The journal, held: no other rotator writes it while this lives.
+/// The journal and its lock. No other rotator writes the journal while this value exists.
 pub struct HeldJournal {
-    /// The journal.
     pub journal: Journal,
     _lock: JournalLock,
 }
 
-/// Takes the journal's lock and opens it, making it where there is none.
+/// Takes the lock of the journal and opens it, or makes it if it is missing.
 ///
 /// # Errors
-/// Exit code 5 if another process has it, 1 if it cannot be used.
+/// Exit code 5 if another process holds the lock, 1 if the journal cannot be used.
 pub fn hold(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError> {
     SqliteJournal::check_writable(path).map_err(|error| journal_failed(&error))?;
     let lock = JournalLock::acquire(path).map_err(|error| match &error {
@@ -37,10 +36,10 @@ pub fn hold(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError
     Ok(HeldJournal { journal: Journal::new(Arc::new(journal), Arc::clone(clock)), _lock: lock })
 }
 
-/// The journal for reading only; `None` where there is none yet.
+/// Opens the journal for reading; `None` if it does not exist yet.
 ///
 /// # Errors
-/// Exit code 1 if there is one that cannot be read.
+/// Exit code 1 if the journal cannot be read.
 pub fn read(path: &Path) -> Result<Option<SyncReader>, CliError> {
     SqliteJournal::open_read_only(path).map_err(|error| journal_failed(&error))
 }
@@ -49,7 +48,7 @@ fn journal_failed(error: &dyn std::error::Error) -> CliError {
     CliError::failed(with_causes(error), "nothing was changed; `rotator doctor` checks the rest")
 }
 
-/// What a failing read or write of the open journal means for the command.
+/// The error of a command for a failing read or write of the open journal.
 #[must_use]
 pub fn storage_failed(error: &StorageError) -> CliError {
     CliError::failed(format!("the journal failed: {}", with_causes(error)), "mend the cause, then `rotator resume`")

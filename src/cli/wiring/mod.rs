@@ -31,17 +31,14 @@ use crate::types::name::AccessKeyId;
 
 /// Everything outside this process that a configuration names.
 pub struct Wired {
-    /// AWS, in each account.
     pub aws: AwsAccounts,
-    /// The stores.
     pub stores: Vec<Arc<dyn SecretStore>>,
-    /// The sinks, with what each follows.
     pub sinks: Vec<SinkPorts>,
     /// The keys that rotator itself signs with, which are never rotated.
     pub own_keys: BTreeSet<AccessKeyId>,
 }
 
-/// Builds it. Each store has to be there; of AWS nothing is asked yet.
+/// Builds what the configuration names. Each store has to exist; AWS is not called yet.
 ///
 /// # Errors
 /// Exit code 1 if a store is missing or cannot be opened, or if an endpoint cannot be used.
@@ -70,7 +67,7 @@ pub async fn open_store(
     aws: &AwsAccounts,
 ) -> Result<Arc<dyn SecretStore>, CliError> {
     let backend: Arc<dyn Backend> = match &settings.uri.kind {
-        // It has the names of entries itself.
+        // The embedded store uses entry names itself.
         StoreKind::Sqlite(path) => {
             let store = embedded::open_at(path, host)?.named(settings.uri.name.clone());
             return Ok(filtered(settings, Arc::new(store)));
@@ -95,8 +92,8 @@ fn filtered(settings: &StoreSettings, store: Arc<dyn SecretStore>) -> Arc<dyn Se
     Arc::new(FilteredStore { store, include, exclude, read_only: settings.read_only })
 }
 
-/// The sinks, asked at once: each may be a program that asks a server. One that does not answer harms only the keys that it
-/// follows.
+/// Opens all sinks at the same time, since each may be a program that calls a server. A failing sink affects only the
+/// keys that it follows.
 async fn open_sinks(config: &Config) -> Vec<SinkPorts> {
     let open = async |settings: &SinkSettings| {
         let sink: Arc<dyn Sink> = match &settings.kind {

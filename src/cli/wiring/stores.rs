@@ -1,4 +1,4 @@
-//! The stores whose configuration is their URI: one function a kind, with what its errors mean for the command line.
+//! The stores that need no settings but their URI: one function for each kind, with the meaning of its errors.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::cli::config::{Config, StoreKind, StoreSettings};
 use crate::cli::error::CliError;
 use crate::engine::report::with_causes;
 
-/// Opens a `file:` store without rotator's own files.
+/// Opens a `file:` store, which excludes rotator's own files.
 pub(super) fn file(config: &Config, path: &Path) -> Result<FileStore, CliError> {
     FileStore::open(path).and_then(|store| store.without(own_files(config))).map_err(|error| {
         CliError::failed(
@@ -22,7 +22,7 @@ pub(super) fn file(config: &Config, path: &Path) -> Result<FileStore, CliError> 
     })
 }
 
-/// The files of rotator itself, which name keys and are never part of a store.
+/// rotator's own files, which contain key ids and are never part of a store.
 fn own_files(config: &Config) -> OwnFiles {
     let embedded = config.stores.iter().filter_map(|store| match &store.uri.kind {
         StoreKind::Sqlite(path) => Some(path.clone()),
@@ -74,7 +74,7 @@ pub(super) async fn parameter_store(
     opened.map_err(|error| aws_failed(&error))
 }
 
-/// Opens an `exec:` store: its program is asked for its identity.
+/// Opens an `exec:` store, and asks its program for the identity of the store.
 pub(super) async fn exec(
     config: &Config,
     settings: &StoreSettings,

@@ -1,5 +1,5 @@
-//! What the demo plays with: a sandbox, a temporary folder, the real binary as child processes, and what the store held
-//! at the beginning.
+//! The setting of the demo: a sandbox, a temporary folder, the real binary as child processes, and the initial
+//! content of the store.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,9 +15,9 @@ use crate::cli::error::CliError;
 use crate::sandbox::{Behaviour, Sandbox, SandboxOptions};
 use crate::types::secret::NewKey;
 
-/// Where an app keeps its pair.
+/// How an app keeps its pair.
 enum Kept {
-    /// The id and the secret in an entry each.
+    /// In two entries, one for the id and one for the secret.
     Apart,
     /// Both in a JSON document, in the entry of this name.
     Json(&'static str),
@@ -25,7 +25,7 @@ enum Kept {
     Dotenv(&'static str),
 }
 
-/// Apps with a key, and how they keep it.
+/// Apps that have a key, and how each keeps it.
 const APPS: [(&str, Kept); 4] = [
     ("app1/production", Kept::Apart),
     ("app1/staging", Kept::Apart),
@@ -40,35 +40,31 @@ const OTHERS: [(&str, &str); 3] = [
     ("website/production/DATABASE_URL", "postgres://web:s3cr3t@db.internal:5432/web"),
 ];
 
-/// The configuration of all that the demo runs: an empty file.
+/// The configuration file of every command of the demo: an empty file.
 const CONFIG: &str = "demo.toml";
 
-/// All of it. The folder is removed with this.
+/// The whole setting. Dropping it removes the folder.
 pub(super) struct Scene {
-    /// IAM and STS.
     pub(super) sandbox: Sandbox,
     folder: tempfile::TempDir,
     program: PathBuf,
     old: BTreeMap<&'static str, NewKey>,
 }
 
-/// A child that has ended.
+/// A child process that has ended.
 pub(super) struct Child {
-    /// Its exit code.
     pub(super) code: Option<i32>,
     /// The signal that ended it.
     pub(super) signal: Option<i32>,
-    /// What it printed.
     pub(super) stdout: String,
-    /// What it said.
     pub(super) stderr: String,
 }
 
-/// A child that runs.
+/// A child process that is running.
 pub(super) struct Running(std::process::Child);
 
 impl Running {
-    /// Kills it with SIGKILL, against which it can do nothing.
+    /// Kills the process with SIGKILL, which it cannot catch.
     pub(super) fn kill(&mut self) -> Result<Child, CliError> {
         let ended = self.0.kill().and_then(|()| self.0.wait()).map_err(|error| failed(&error))?;
         Ok(Child { code: ended.code(), signal: ended.signal(), stdout: String::new(), stderr: String::new() })
@@ -77,7 +73,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -88,9 +84,9 @@ fn failed(error: &std::io::Error) -> CliError {
 }
 
 impl Scene {
-    /// A sandbox with a user and an old key for each app; nothing in the store yet.
+    /// Makes a sandbox with a user and an old key for each app; the store is still empty.
     pub(super) fn build() -> Result<Self, CliError> {
-        // Real IAM allows no slash in a user's name; here the users are named as the apps.
+        // IAM itself accepts no slash in a user name; here the users have the names of their apps.
         let behaviour = Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() };
         let sandbox = start(SandboxOptions { behaviour, ..SandboxOptions::default() })?;
         let mut old = BTreeMap::new();
@@ -103,22 +99,22 @@ impl Scene {
         Ok(Self { sandbox, folder, program, old })
     }
 
-    /// The users, who are named as their apps.
+    /// The users, which have the names of their apps.
     pub(super) fn users(&self) -> Vec<&'static str> {
         self.old.keys().copied().collect()
     }
 
-    /// The id that was there at the beginning.
+    /// The access key id that the user had at the beginning.
     pub(super) fn old_id(&self, user: &str) -> Option<&str> {
         self.old.get(user).map(|key| key.id.as_str())
     }
 
-    /// Entries that nobody has a reason to change.
+    /// The entries that no rotation should change.
     pub(super) fn untouched(&self) -> impl Iterator<Item = &'static str> {
         OTHERS.iter().map(|(entry, _)| *entry)
     }
 
-    /// What `store import` reads.
+    /// The input of `store import`.
     pub(super) fn secrets_as_json(&self) -> Zeroizing<String> {
         let mut entries = serde_json::Map::new();
         for (user, kept) in &APPS {
@@ -151,31 +147,31 @@ impl Scene {
         let folder = self.folder.path();
         let admin = self.sandbox.admin();
         let mut command = Command::new(&self.program);
-        // Nothing of the caller's environment: no profile, no proxy, no configuration.
+        // The child inherits nothing from the caller's environment: no profile, no proxy, no configuration.
         command.args(args).env_clear().current_dir(folder).env("HOME", folder).env("TMPDIR", folder);
         command.env("AWS_ENDPOINT_URL", self.sandbox.endpoint_url()).env("AWS_REGION", "us-east-1");
         command.env("AWS_ACCESS_KEY_ID", admin.id.as_str()).env("AWS_SECRET_ACCESS_KEY", admin.secret.expose());
         command.env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("ROTATOR_STORE", format!("sqlite:{}", folder.join("store.db").display()));
         command.env("ROTATOR_JOURNAL", folder.join("journal.db"));
-        // The file of this machine, in /etc/rotator, has settings and sinks of real keys.
+        // A file in /etc/rotator would have the settings and sinks of real keys.
         command.env("ROTATOR_CONFIG", folder.join(CONFIG));
-        // Waits that real AWS needs and the sandbox does not.
+        // AWS needs these waits and the sandbox does not.
         command.env("ROTATOR_POLICY_PROOF_SPAN", "0s").env("ROTATOR_POLICY_SETTLE", "1s");
         command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s").env("ROTATOR_POLICY_SCAN_INTERVAL", "0s");
-        // There may be no terminal to ask on: the demo itself says that old keys may go at once.
+        // There may be no terminal to ask on, so the demo itself agrees that old keys are deleted at once.
         command.env("ROTATOR_POLICY_OVERLAP", "0s");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Starts the real binary. Nobody reads what it prints.
+    /// Starts the real binary and discards its output.
     pub(super) fn spawn(&self, args: &[&str]) -> Result<Running, CliError> {
         let child = self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         child.map(Running).map_err(|error| failed(&error))
     }
 
-    /// Runs the real binary to its end.
+    /// Runs the real binary until it ends.
     pub(super) fn rotator(&self, args: &[&str], stdin: Option<&str>) -> Result<Child, CliError> {
         let mut command = self.command(args);
         if stdin.is_some() {
@@ -227,7 +223,7 @@ impl Scene {
         })
     }
 
-    /// Whether an app would read the pair from the beginning, and IAM would take it.
+    /// Whether an app would read the initial pair, and IAM would accept it.
     pub(super) fn store_holds_the_old_pair(&self, user: &str) -> Result<bool, CliError> {
         match self.old_id(user) {
             Some(id) => self.store_holds_a_working_pair(user, id),
@@ -235,20 +231,20 @@ impl Scene {
         }
     }
 
-    /// Whether an app would read this id and a secret that IAM takes with it.
+    /// Whether an app would read this id and a secret that IAM accepts with it.
     pub(super) fn store_holds_a_working_pair(&self, user: &str, id: &str) -> Result<bool, CliError> {
         let (stored, secret) = self.pair(user)?;
         Ok(stored == id && self.sandbox.accepts(id, &secret))
     }
 
-    /// Whether an entry that holds no key is what it was.
+    /// Whether an entry without a key is unchanged.
     pub(super) fn is_unchanged(&self, entry: &str) -> Result<bool, CliError> {
         let then = OTHERS.iter().find(|(name, _)| *name == entry).map(|(_, value)| *value);
         Ok(then == Some(self.value(entry)?.as_str()))
     }
 }
 
-/// User and state of each rotation in the JSON document.
+/// The user and the state of each rotation in the JSON document.
 pub(super) fn states(document: &str) -> Result<Vec<(String, String)>, CliError> {
     let document: Value = serde_json::from_str(document).map_err(|_| {
         CliError::failed("the demo could not read `status --output json`", "this is a defect: please report it")

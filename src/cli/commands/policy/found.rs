@@ -1,4 +1,4 @@
-//! What `plan` finds, to narrow a policy to: the users whose keys stand in the stores, and the entries that hold them.
+//! The users and entries that `plan` finds, which narrow a policy.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Confirmations, survey};
 use crate::journal::clock::Clock;
 
-/// What was found.
+/// The confirmed users and places.
 pub(super) struct Found(pub(super) Confirmations);
 
-/// Asks the stores and IAM, as `plan` does; what the journal has in flight counts, too.
+/// Asks the stores and IAM, as `plan` does, and adds what is in flight in the journal.
 ///
 /// # Errors
-/// [`CliError`] where `plan` fails, and where nothing is found.
+/// The errors of `plan`; [`CliError::usage`] if no key is found.
 pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError> {
     let choice = config.choice(&Default::default())?;
     let (snapshot, taken) = what_is_taken(config)?;
@@ -47,19 +47,19 @@ pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError>
 }
 
 impl Found {
-    /// The account of all users, if it is one.
+    /// The account of all users, if they have only one.
     pub(super) fn only_account(&self) -> Option<&str> {
         let accounts: BTreeSet<&str> = self.0.users.iter().map(|(account, _)| account.as_str()).collect();
         accounts.first().copied().filter(|_| accounts.len() == 1)
     }
 
-    /// The users of this account; `*`: of any.
+    /// The users of this account; `*` means any account.
     pub(super) fn users_of(&self, account: &str) -> Vec<String> {
         let of_it = self.0.users.iter().filter(|(of, _)| account == "*" || of.as_str() == account);
         of_it.map(|(_, user)| user.to_string()).collect()
     }
 
-    /// The entries of this store that hold pairs, by the store's own names.
+    /// The names, within the store, of the entries with pairs.
     pub(super) fn natives(&self, store: &StoreSettings) -> BTreeSet<String> {
         let of_it = self.0.entries.iter().filter(|(name, _)| *name == store.uri.name);
         of_it.filter_map(|(_, entry)| store.naming.native(entry)).collect()

@@ -1,10 +1,11 @@
-//! What `include` leaves of a store, as patterns of the store's own names with `*` for any text: never less than it leaves.
+//! Translates `include` to patterns of the store's own names, in which `*` stands for any text. The patterns never
+//! match less than `include` does.
 
 use std::collections::BTreeSet;
 
 use crate::cli::config::StoreSettings;
 
-/// Patterns for all own names of entries that `include` lets through: `*`, where that is any.
+/// The patterns for the own names of all entries that `include` matches; `*` if any name may match.
 pub(super) fn included(store: &StoreSettings) -> BTreeSet<String> {
     let any = || BTreeSet::from(["*".to_owned()]);
     if store.include_patterns.is_empty() {
@@ -15,25 +16,25 @@ pub(super) fn included(store: &StoreSettings) -> BTreeSet<String> {
     if patterns.contains("*") { any() } else { patterns }
 }
 
-/// The own names of the entries that a pattern matches. Entries are `<app>/<environment>/<secret-name>`; what is missing of
-/// a shorter name is `-`, what is empty is `_`, and special characters are written `%2F`.
+/// The pattern of own names for one pattern of entries. An entry is `<app>/<environment>/<secret-name>`: a missing
+/// segment is written `-`, an empty one `_`, and special characters `%2F`.
 fn native(pattern: &str, scope: Option<&str>) -> String {
     let simple = without_choices(pattern);
     let mut segments: Vec<&str> = simple.split('/').collect();
     if let Some(scope) = scope {
-        // All of the store's own name is in the last segment.
+        // The last segment contains the whole own name.
         let begins = simple.strip_prefix(scope).and_then(|rest| rest.strip_prefix('/'));
         return begins.map_or_else(|| "*".to_owned(), |rest| joined(&[rest]));
     }
     let mut begin = "";
     while segments.len() > 1 && (segments[0] == "-" || segments[0].contains('*')) {
-        // An asterisk may stand for a segment that the store's own name has not.
+        // An asterisk may match a segment that the own name does not have.
         begin = if segments.remove(0) == "-" { begin } else { "*" };
     }
     collapsed(&format!("{begin}{}", joined(&segments)))
 }
 
-/// A pattern whose only special character is `*`: what stands for one of several letters or texts stands for any.
+/// The pattern with `*` as its only special character: a choice of letters or texts becomes any text.
 fn without_choices(pattern: &str) -> String {
     let mut simple = String::with_capacity(pattern.len());
     let (mut braces, mut in_brackets) = (0_usize, false);
@@ -53,7 +54,7 @@ fn without_choices(pattern: &str) -> String {
             '}' => braces = braces.saturating_sub(1),
             _ if braces > 0 => {}
             '*' | '?' => simple.push('*'),
-            // The letter behind it means itself; it is rare enough to stand for any.
+            // A backslash escapes the next letter; this is rare enough to become any text.
             '\\' => {
                 letters.next();
                 simple.push('*');
@@ -72,7 +73,7 @@ fn joined(segments: &[&str]) -> String {
     collapsed(&segments.iter().map(own).collect::<Vec<_>>().join("/"))
 }
 
-/// Without `%XX`. A letter that is special in a policy, or not ASCII, may be any.
+/// Replaces `%XX`. A letter that is special in a policy, or not ASCII, becomes any text.
 fn decoded(segment: &str) -> String {
     let mut own = String::with_capacity(segment.len());
     let mut rest = segment;
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
     use crate::adapters::stores::Naming;
 
-    /// Whether IAM would let the name through.
+    /// Whether IAM would match the pattern with the name.
     fn lets_through(pattern: &str, name: &str) -> bool {
         match pattern.split_once('*') {
             None => pattern == name,

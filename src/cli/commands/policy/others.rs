@@ -1,4 +1,4 @@
-//! The policies of Vault and the roles of a Kubernetes cluster.
+//! The Vault policy, and the roles of a Kubernetes cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{Document, narrow};
 use crate::cli::config::{Config, StoreKind};
 use crate::cli::error::CliError;
 
-/// Vault's policy for the stores that are its
+/// The Vault policy for the `vault:` stores
 /// (<https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2/upgrade#acl-rules>).
 pub(super) fn of_vault(config: &Config, found: Option<&Found>) -> Result<Document, CliError> {
     let mut paths = serde_json::Map::new();
@@ -20,7 +20,7 @@ pub(super) fn of_vault(config: &Config, found: Option<&Found>) -> Result<Documen
             rest.split_once('/').map_or((rest, String::new()), |(mount, path)| (mount, format!("{path}/")));
         let written = found.map(|found| found.natives(store));
         let everywhere: &[&str] = if store.read_only || written.is_some() { &["read"] } else { &["read", "update"] };
-        // An asterisk is one at the end only.
+        // Vault supports an asterisk at the end only.
         for pattern in narrow::included(store) {
             let begin = pattern.split('*').next().unwrap_or_default();
             let end = if begin.len() == pattern.len() { "" } else { "*" };
@@ -51,9 +51,9 @@ pub(super) fn of_vault(config: &Config, found: Option<&Found>) -> Result<Documen
     Ok(Document { document: json!({ "path": paths }), remarks: remarks.map(str::to_owned).to_vec() })
 }
 
-/// Kubernetes's roles (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>), one for each namespace, and one of
-/// the cluster's where all namespaces are a store. They name no Secrets: a list cannot be narrowed so, and every Secret is
-/// read before a key goes.
+/// The Kubernetes roles (<https://kubernetes.io/docs/reference/access-authn-authz/rbac/>): one for each namespace,
+/// and a cluster role if a store covers all namespaces. Reading is not restricted to named Secrets, since a list
+/// cannot be narrowed to them and every Secret is read before a key is removed.
 pub(super) fn of_kubernetes(config: &Config, found: Option<&Found>) -> Result<Document, CliError> {
     let mut writes: BTreeMap<&str, Writes> = BTreeMap::new();
     for store in &config.stores {
@@ -86,12 +86,10 @@ pub(super) fn of_kubernetes(config: &Config, found: Option<&Found>) -> Result<Do
     Ok(Document { document, remarks: remarks.map(str::to_owned).to_vec() })
 }
 
-/// What is written in a namespace.
+/// The Secrets of a namespace that rotator writes.
 #[derive(Default)]
 struct Writes {
-    /// Any Secret.
     any: bool,
-    /// These.
     secrets: BTreeSet<String>,
 }
 
@@ -109,7 +107,7 @@ fn role(namespace: &str, writes: &Writes) -> Value {
     };
     let mut rules = vec![
         json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": verbs }),
-        // Its uid tells which store this is.
+        // The uid of this namespace is the identity of the store.
         json!({ "apiGroups": [""], "resources": ["namespaces"], "resourceNames": [says_which], "verbs": ["get"] }),
     ];
     if !writes.any && !writes.secrets.is_empty() {

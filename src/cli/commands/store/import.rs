@@ -1,5 +1,5 @@
-//! What `store import` reads: a JSON object of entry names and string values. Its errors name entries and places in
-//! the text, never a value.
+//! The input of `store import`: a JSON object of entry names and string values. The errors name entries and positions
+//! in the text, never a value.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,42 +14,38 @@ use crate::types::secret::SecretValue;
 /// Why a text cannot be imported.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Problem {
-    /// It is no JSON.
     #[error("it is not valid JSON at line {line}, column {column}")]
     NotJson {
-        /// From 1.
+        /// The line, counted from 1.
         line: usize,
-        /// From 1.
+        /// The column, counted from 1.
         column: usize,
     },
-    /// It ends too early.
     #[error("its JSON ends too early")]
     CutOff,
-    /// It is JSON, but no object.
     #[error("it is not a JSON object of names and values")]
     NotAnObject,
-    /// A name is none.
+    /// An entry name is not valid.
     #[error("{0}")]
     Name(#[from] InvalidName),
-    /// A value is no text.
+    /// A value is not a string.
     #[error("the value of {entry} is {found}, not a string")]
     NotText {
-        /// Whose.
         entry: EntryName,
-        /// What it is instead.
+        /// The JSON type of the value.
         found: &'static str,
     },
-    /// An entry is there twice: which one was meant?
+    /// An entry occurs twice, so its value is ambiguous.
     #[error("the entry {entry} is there twice")]
-    Twice {
-        /// Which.
-        entry: EntryName,
-    },
+    Twice { entry: EntryName },
 }
 
-/// Reads the whole text, or names the first problem.
+/// Parses the whole text.
+///
+/// # Errors
+/// The first problem in the text.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<(EntryName, SecretValue)>, Problem> {
-    // A byte order mark is how some editors begin a file.
+    // Some editors write a byte order mark at the beginning.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let members: Members = serde_json::from_slice(text).map_err(|error| match error.classify() {
         Category::Data => Problem::NotAnObject,
@@ -71,7 +67,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Vec<(EntryName, SecretValue)>, Proble
     Ok(entries)
 }
 
-/// An object's members in their order, repeated ones too.
+/// The members of an object in their order, including repeated names.
 struct Members(Vec<(String, Value)>);
 
 enum Value {
