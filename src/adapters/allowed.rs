@@ -1,5 +1,5 @@
-//! Which configuration files the user has allowed: for each path the digest of the content that was allowed, in a file of
-//! the user's state folder. A file that has changed since is another one.
+//! The records of `rotator allow`: for each path the digest of the content that the user trusts, in the state folder
+//! of the user. A file with another content is not trusted.
 
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -10,37 +10,37 @@ use sha2::{Digest, Sha256};
 use super::ownership::{self, OwnershipError};
 use super::private_file::{self, Draft, FileError, Others, folder_of};
 
-/// No record is longer: a digest and a path.
+/// The maximum length of a record, which consists of a digest and a path.
 const LONGEST: u64 = 64 * 1024;
 
 /// Why the records cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AllowedError {
-    /// A record cannot be read or written, or is exposed.
+    /// A record cannot be read or written, or other users may change it.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Another user decides what the records say.
+    /// Another user may change the records.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
 }
 
-/// The records in a folder.
+/// The folder with the records.
 #[derive(Debug, Clone)]
 pub struct AllowedFiles {
     folder: PathBuf,
 }
 
 impl AllowedFiles {
-    /// Those in this folder, which need not exist yet.
+    /// The records in this folder, which need not exist yet.
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// Whether the file at `path` was allowed with this content.
+    /// Whether the file at `path` is trusted with this content.
     ///
     /// # Errors
-    /// [`AllowedError`] if there is a record that cannot be relied on.
+    /// [`AllowedError`] if the record exists and cannot be relied on.
     pub fn has(&self, path: &Path, content: &[u8]) -> Result<bool, AllowedError> {
         let Some(record) = private_file::locate(&self.record_of(path))? else { return Ok(false) };
         let Some(file) = private_file::open(&record, Others::MayNotWrite)? else { return Ok(false) };
@@ -53,10 +53,10 @@ impl AllowedFiles {
         Ok(text.split_whitespace().next() == Some(digest(content).as_str()))
     }
 
-    /// Allows the file at `path` with this content, and with no other.
+    /// Records that the file at `path` is trusted with this content only.
     ///
     /// # Errors
-    /// [`AllowedError`] if the record cannot be made.
+    /// [`AllowedError`] if the record cannot be written.
     pub fn record(&self, path: &Path, content: &[u8]) -> Result<(), AllowedError> {
         let record = private_file::locate_or_create_folder(&self.record_of(path))?;
         let folder = folder_of(&record);
@@ -65,7 +65,7 @@ impl AllowedFiles {
         let line = format!("{}  {}\n", digest(content), path.display());
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
         written.map_err(FileError::io(draft.path(), "written"))?;
-        // It replaces the record of an earlier content.
+        // This replaces the record of an earlier content.
         std::fs::rename(draft.path(), &record).map_err(FileError::io(&record, "written"))?;
         Ok(())
     }

@@ -1,29 +1,29 @@
-//! How much is read of an answer and in a scan, counted while it is read: a server or a program that never ends takes
-//! neither all memory nor all time. `docs/stores.md` has the table.
+//! The limits of responses and scans, which are counted while they are read, so that an endless server or program
+//! uses neither all memory nor all time. `docs/stores.md` has the table.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most that is read of one answer of a server. The largest that a store gives is a Secret of 1 MiB in Kubernetes, or
-/// one of 1 MiB in Vault whose letters are all escaped.
+/// The maximum size of one response of a server. The largest valid ones are a Kubernetes Secret of 1 MiB, and a Vault
+/// secret of 1 MiB whose letters are all escaped.
 pub(in crate::adapters) const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
-/// The most that one scan reads of one store.
+/// The maximum size of one scan of one store.
 pub(in crate::adapters) const LARGEST_SCAN: usize = 128 * 1024 * 1024;
 
-/// The most pages of one list. Each has to bring something, and the largest quota is Parameter Store's: 110,000 in pages of
-/// ten.
+/// The maximum number of pages of one list. The largest quota is that of Parameter Store: 110,000 parameters in pages
+/// of ten.
 pub(in crate::adapters) const MOST_PAGES: usize = 50_000;
 
-/// What a page costs beside what it holds: a list of empty pages ends, too.
+/// The cost of a page in addition to its content, so that a list of empty pages ends, too.
 const PAGE: usize = 1024;
 
-/// Which bound was met.
+/// The limit that was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::adapters) enum TooLarge {
-    /// That of an answer.
+    /// The limit of a response.
     #[error("its answer is larger than {} MiB, and rotator reads no more of one", mebibytes(LARGEST_ANSWER))]
     Answer,
-    /// That of a scan.
+    /// The limit of a scan.
     #[error(
         "it holds more than {} MiB, and rotator reads no more in one scan; make several stores of it, each a part",
         mebibytes(LARGEST_SCAN)
@@ -35,7 +35,7 @@ const fn mebibytes(bytes: usize) -> usize {
     bytes / (1024 * 1024)
 }
 
-/// What may still be read in one scan.
+/// What one scan may still read.
 pub(in crate::adapters) struct Budget(AtomicUsize);
 
 impl Budget {
@@ -43,16 +43,16 @@ impl Budget {
         Self(AtomicUsize::new(LARGEST_SCAN))
     }
 
-    /// So much was read.
+    /// Counts these bytes.
     ///
     /// # Errors
-    /// [`TooLarge::Scan`] if that is more than may be.
+    /// [`TooLarge::Scan`] if the scan exceeds its limit.
     pub(in crate::adapters) fn take(&self, bytes: usize) -> Result<(), TooLarge> {
         let take = |left: usize| left.checked_sub(bytes);
         self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, take).map(|_| ()).map_err(|_| TooLarge::Scan)
     }
 
-    /// A page of a list, which holds so much.
+    /// Counts a page of a list with this content.
     ///
     /// # Errors
     /// As [`Self::take`].
@@ -61,7 +61,7 @@ impl Budget {
     }
 }
 
-/// One answer while it is read.
+/// A response while it is being read.
 pub(in crate::adapters) struct Answered<'b> {
     bytes: Vec<u8>,
     budget: &'b Budget,
@@ -72,10 +72,11 @@ impl<'b> Answered<'b> {
         Self { bytes: Vec::new(), budget }
     }
 
-    /// Goes on with this part of it.
+    /// Appends a part of the response.
     ///
     /// # Errors
-    /// [`TooLarge`]; what was read of an answer that is too large counts for nothing: it may be asked for in parts.
+    /// [`TooLarge`]. The bytes of a response that is too large are not counted, since its parts may be requested
+    /// separately.
     pub(in crate::adapters) fn push(&mut self, part: &[u8]) -> Result<(), TooLarge> {
         if self.bytes.len() + part.len() > LARGEST_ANSWER {
             self.budget.0.fetch_add(self.bytes.len(), Ordering::Relaxed);
@@ -86,7 +87,7 @@ impl<'b> Answered<'b> {
         Ok(())
     }
 
-    /// All of it.
+    /// The whole response.
     pub(in crate::adapters) fn whole(self) -> Vec<u8> {
         self.bytes
     }

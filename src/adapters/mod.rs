@@ -1,5 +1,5 @@
-//! FLOOR 4: the real world behind the ports. An adapter knows neither the engine nor another adapter; what several
-//! need (private files, opening an SQLite file with care, asking a program) stands beside them.
+//! FLOOR 4: implementations of the ports. An adapter knows neither the engine nor another adapter; what several
+//! adapters need (private files, SQLite, subprocesses, redaction) is beside them.
 
 pub mod allowed;
 pub mod aws;

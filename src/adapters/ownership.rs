@@ -1,5 +1,5 @@
-//! Whose a file or a folder is, and whether other users may write it: what OpenSSH calls StrictModes, with exceptions for
-//! groups that hold no other user and for what is mounted read-only.
+//! Checks who owns a file or a folder and who may write it, like OpenSSH's StrictModes. Groups without other members
+//! and read-only mounts are accepted.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -9,72 +9,60 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-/// In a folder with this bit, only the owner of a file, or of the folder, may rename or remove the file.
+/// In a folder with this bit, only the owner of a file or of the folder may rename or remove the file.
 const STICKY: u32 = 0o1000;
 
-/// Why other users decide what a file says, or which file stands in a folder.
+/// Why another user may change a file, or replace it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OwnershipError {
-    /// It belongs to another user.
+    /// The file belongs to another user.
     #[error(
         "{} belongs to user {owner}, who is neither you nor root: use another path, or run `chown` on it once you know how \
          it came there",
         path.display()
     )]
     Foreign {
-        /// The file or folder.
         path: PathBuf,
-        /// The number of its owner.
+        /// The number of the owner.
         owner: u32,
     },
-    /// All users may write it.
+    /// All users may write the file.
     #[error("{} can be written by others (mode {mode:04o}): run `chmod go-w` on it", path.display())]
-    Writable {
-        /// The file or folder.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// A group may write it that may have other members.
+    Writable { path: PathBuf, mode: u32 },
+    /// A group that may have other members may write the file.
     #[error(
         "{} can be written by group {group} (mode {mode:04o}): run `chmod g-w` on it, or trust all members of that group with \
          trusted_groups = [{group}] in rotator.toml, or ROTATOR_TRUSTED_GROUPS={group}",
         path.display()
     )]
     WritableByGroup {
-        /// The file or folder.
         path: PathBuf,
-        /// The number of its group.
+        /// The number of the group.
         group: u32,
-        /// Its mode.
         mode: u32,
     },
-    /// A symbolic link was put in the place of a folder while its path was looked at.
+    /// A folder was replaced by a symbolic link during the check.
     #[error("{} was replaced while it was checked: run the command again, and find out what replaces it", path.display())]
-    Replaced {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// It cannot be looked at.
+    Replaced { path: PathBuf },
+    /// The owner and the mode cannot be read.
     #[error("{} cannot be checked for its owner and mode: {why}", path.display())]
     Unseen {
-        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: String,
     },
 }
 
-/// The groups whose members the operator trusts.
+/// The groups that the operator trusts.
 static TRUSTED: RwLock<BTreeSet<u32>> = RwLock::new(BTreeSet::new());
 
-/// From now on these groups, and no others, are trusted with what they may write (`trusted_groups`).
+/// Sets the groups whose members may write what rotator trusts (`trusted_groups`).
 pub fn trust_groups(groups: BTreeSet<u32>) {
     *TRUSTED.write().unwrap_or_else(PoisonError::into_inner) = groups;
 }
 
-/// Whether `found`, the metadata of `path`, belong to the effective user or root and cannot be written by others. The
-/// metadata have to be those of what is used: of an opened file, or of a path with its links followed.
+/// Checks that `found`, the metadata of `path`, belong to the effective user or root and that other users cannot
+/// write the file. The metadata have to be those of the opened file, or of the path with links resolved.
 ///
 /// # Errors
 /// [`OwnershipError`] with the path.
@@ -85,24 +73,24 @@ pub fn check(path: &Path, found: &Metadata) -> Result<(), OwnershipError> {
     }
 }
 
-/// The same for a folder and for each folder above it. `folder` has to be free of links, as [`Path::canonicalize`] leaves
-/// it. Above the folder itself, one that all may write is safe where it is sticky, as `/tmp` is: what stands in it belongs
-/// to the effective user or root, and no other user can put another folder in its place.
+/// Checks a folder and each folder above it. `folder` must contain no links, as after [`Path::canonicalize`]. A
+/// folder above it that all may write is accepted if it is sticky, as `/tmp` is: its content belongs to the effective
+/// user or root, so no other user can replace it.
 ///
 /// # Errors
-/// [`OwnershipError`] with the first component, from the root on, that is not safe.
+/// [`OwnershipError`] with the first component, from the root, that is not safe.
 pub fn check_folder(folder: &Path) -> Result<(), OwnershipError> {
     check_above(folder)?;
     check(folder, &seen(folder)?)
 }
 
-/// The same for the folders above `path` only, which need not be there itself.
+/// Checks the folders above `path`, which need not exist.
 ///
 /// # Errors
 /// As [`check_folder`].
 pub fn check_above(path: &Path) -> Result<(), OwnershipError> {
     let mut above: Vec<&Path> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
-    // From the root on: what stands in a safe folder stays there while the next one is looked at.
+    // The check starts at the root: the content of a safe folder cannot be replaced during the check.
     above.reverse();
     let judge = Judge::this();
     for folder in above {
@@ -121,12 +109,12 @@ fn seen(folder: &Path) -> Result<Metadata, OwnershipError> {
     if found.is_dir() { Ok(found) } else { Err(OwnershipError::Replaced { path: folder.to_owned() }) }
 }
 
-/// Whether what a mode allows is refused by the mount, as for a ConfigMap or a Secret in a container.
+/// Whether the mount is read-only in spite of the mode, as for a ConfigMap or a Secret in a container.
 fn is_read_only(path: &Path) -> bool {
     statvfs(path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// Who asks, and which groups hold no user who is not trusted.
+/// The effective user, and the groups that are trusted.
 struct Judge {
     user: u32,
     groups: BTreeSet<u32>,
@@ -139,7 +127,8 @@ impl Judge {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let own = *OWN.get_or_init(|| own_group(user, &read("/etc/passwd"), &read("/etc/group")));
         let mut groups = TRUSTED.read().unwrap_or_else(PoisonError::into_inner).clone();
-        // Group 0 is root's. In containers of OpenShift it is that of every user, and of all that they may write.
+        // Group 0 belongs to root. In OpenShift containers every user has it, and so has every file that the user may
+        // write.
         groups.extend(own.into_iter().chain([0]));
         Self { user, groups }
     }
@@ -169,8 +158,8 @@ impl Judge {
     }
 }
 
-/// The user's own primary group, where no other user but root is in it, by the texts of `/etc/passwd` and `/etc/group`.
-/// Accounts and groups that only a directory service knows may have members that are not listed there, and do not count.
+/// The primary group of the user, if only root is also in it, according to `/etc/passwd` and `/etc/group`. Accounts
+/// of a directory service may have members that are not listed there, so they do not count.
 fn own_group(user: u32, passwd: &str, group: &str) -> Option<u32> {
     let accounts = || {
         passwd.lines().filter_map(|line| {

@@ -1,5 +1,5 @@
-//! Files that no other user may write: made 0600 in a folder made 0700, never reached through a symlink, never taken
-//! from another user, nor from a folder in which another user could put one in their place (`ownership`).
+//! Files that no other user may write: created with mode 0600 in a folder with mode 0700. They are never opened
+//! through a symbolic link, and never if another user owns or could replace them (`ownership`).
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -9,40 +9,27 @@ use std::path::{Path, PathBuf};
 
 use super::ownership::{self, OwnershipError};
 
-/// Why a file is not trusted or cannot be had.
+/// Why a private file is not trusted or not available.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// A symlink stands where a file should.
+    /// The path is a symbolic link.
     #[error("{} is a symbolic link, which is not followed: name the file itself", path.display())]
-    Symlink {
-        /// The link.
-        path: PathBuf,
-    },
-    /// It is a folder, a device, a pipe; or the path ends in `..` or `/`.
+    Symlink { path: PathBuf },
+    /// The path is a folder, a device or a pipe, or ends in `..` or `/`.
     #[error("{} is not a regular file: name another one", path.display())]
-    NotAFile {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// Another user may write it, or put another file in its place.
+    NotAFile { path: PathBuf },
+    /// Another user may write or replace the file.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
-    /// Others may read this file, which is a key.
+    /// Other users may read the file, which is a key.
     #[error("{} is open to others (mode {mode:04o}): run `chmod 600` on it, once you know who has had it", path.display())]
-    ExposedFile {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The system says no.
+    ExposedFile { path: PathBuf, mode: u32 },
+    /// A system call failed.
     #[error("{} could not be {done}", path.display())]
     Io {
-        /// The file or folder.
         path: PathBuf,
-        /// "opened", "created", in the past tense.
+        /// The past participle of the operation, such as "opened".
         done: &'static str,
-        /// What the system says.
         source: io::Error,
     },
 }
@@ -54,17 +41,17 @@ impl FileError {
     }
 }
 
-/// What others must not be able to do. Whose it is and who may write it is always checked.
+/// What other users must not be able to do. The owner and the write permissions are always checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
-    /// They may read.
+    /// Other users may read the file.
     MayNotWrite,
-    /// Nothing at all: a key.
+    /// Other users may not even read the file, which is a key.
     MayDoNothing,
 }
 
-/// The path with its folder resolved (links *to* a folder are followed, the file itself never) and the folder
-/// checked. `None` if the folder does not exist.
+/// Returns the path with its folder resolved and checked. Links to folders are followed, a link to the file is not.
+/// `None` if the folder does not exist.
 pub(super) fn locate(path: &Path) -> Result<Option<PathBuf>, FileError> {
     let name = path.file_name().ok_or_else(|| FileError::NotAFile { path: path.to_owned() })?;
     let folder = match folder_of(path).canonicalize() {
@@ -76,7 +63,7 @@ pub(super) fn locate(path: &Path) -> Result<Option<PathBuf>, FileError> {
     Ok(Some(folder.join(name)))
 }
 
-/// As [`locate`], making the folder with mode 0700 if it is missing.
+/// As [`locate`], but creates a missing folder with mode 0700.
 pub(super) fn locate_or_create_folder(path: &Path) -> Result<PathBuf, FileError> {
     if let Some(path) = locate(path)? {
         return Ok(path);
@@ -87,8 +74,8 @@ pub(super) fn locate_or_create_folder(path: &Path) -> Result<PathBuf, FileError>
         .ok_or_else(|| FileError::io(folder, "opened")(io::Error::new(ErrorKind::NotFound, "it has just vanished")))
 }
 
-/// Makes a folder and the missing ones above it. Each is checked before anything is made in it: in a sticky folder another
-/// user may be faster.
+/// Creates a folder and the missing ones above it. Each is checked before the next is created: in a sticky folder
+/// another user may create one first.
 fn create_folder(folder: &Path) -> Result<(), FileError> {
     let mut missing = Vec::new();
     let mut there = folder;
@@ -122,7 +109,7 @@ fn create_folder(folder: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// What stands at `path`: a regular file that others cannot abuse, or nothing.
+/// Returns the metadata of a regular file that others cannot abuse; none if nothing exists at `path`.
 pub(super) fn inspect(path: &Path, others: Others) -> Result<Option<Metadata>, FileError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -147,8 +134,8 @@ fn check(path: &Path, metadata: &Metadata, others: Others) -> Result<(), FileErr
     Ok(ownership::check(path, metadata)?)
 }
 
-/// Whether this process may write the file, or make files in the folder, at `path`. What its owner has made read-only
-/// counts as such for root, too: root could write it, and would leave what only root can use.
+/// Whether this process may write the file, or create files in the folder, at `path`. A read-only file counts as such
+/// for root, too: root could write it, but would leave files that only root can use.
 pub(super) fn is_writable(path: &Path) -> Result<bool, FileError> {
     use rustix::fs::Access;
 
@@ -157,12 +144,12 @@ pub(super) fn is_writable(path: &Path) -> Result<bool, FileError> {
     Ok(metadata.mode() & 0o222 != 0 && rustix::fs::access(path, access).is_ok())
 }
 
-/// Opens an existing file for reading, checked after it was opened: nothing can be swapped in between.
+/// Opens an existing file for reading. The check follows the opening, so that the file cannot be replaced in between.
 pub(super) fn open(path: &Path, others: Others) -> Result<Option<File>, FileError> {
     open_with(OpenOptions::new().read(true), path, others)
 }
 
-/// Opens a file for reading and writing, made with mode 0600 if it is missing.
+/// Opens a file for reading and writing; creates a missing one with mode 0600.
 pub(super) fn open_or_create(path: &Path) -> Result<File, FileError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -171,12 +158,12 @@ pub(super) fn open_or_create(path: &Path) -> Result<File, FileError> {
 }
 
 fn open_with(options: &mut OpenOptions, path: &Path, others: Others) -> Result<Option<File>, FileError> {
-    // NONBLOCK: opening a pipe that somebody put there must not hang.
+    // NONBLOCK: opening a pipe in place of the file must not block.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = match options.custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        // O_NOFOLLOW answers ELOOP, which `inspect` words better.
+        // O_NOFOLLOW returns ELOOP, for which `inspect` has a better message.
         Err(error) => {
             inspect(path, others)?;
             return Err(FileError::io(path, "opened")(error));
@@ -186,13 +173,13 @@ fn open_with(options: &mut OpenOptions, path: &Path, others: Others) -> Result<O
     Ok(Some(file))
 }
 
-/// A file under construction beside `path`, mode 0600; removed when dropped.
+/// A temporary file beside `path` with mode 0600, which is removed when dropped.
 pub(super) struct Draft {
     path: PathBuf,
 }
 
 impl Draft {
-    /// An empty one.
+    /// Creates an empty draft.
     pub(super) fn beside(path: &Path) -> Result<(Self, File), FileError> {
         let draft = with_suffix(path, &format!(".{}.new", uuid::Uuid::now_v7().simple()));
         let file = OpenOptions::new()
@@ -205,16 +192,15 @@ impl Draft {
         Ok((Self { path: draft }, file))
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives it its name, durably: whoever sees the name sees all of the file. `false` if the name is taken; what
-    /// has it stays as it is.
+    /// Gives the draft its name durably: a reader that sees the name sees the whole file. `false` if the name exists
+    /// already; that file is not changed.
     pub(super) fn publish(self, path: &Path) -> Result<bool, FileError> {
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(FileError::io(&self.path, "synced"))?;
-        // A link, not a rename: it never replaces what another process has put there meanwhile.
+        // A link, unlike a rename, never replaces the file of another process.
         match fs::hard_link(&self.path, path) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
@@ -225,7 +211,7 @@ impl Draft {
     }
 }
 
-/// Makes durable which names the folder of `path` holds.
+/// Makes the names in the folder of `path` durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), FileError> {
     let folder = folder_of(path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder, "synced"))
@@ -233,21 +219,21 @@ pub(super) fn sync_folder(path: &Path) -> Result<(), FileError> {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Nobody reads a draft; one that stays is only litter. SQLite leaves the others where it fails.
+        // No program reads a draft, so one that remains does no harm. SQLite leaves the other files after a failure.
         for suffix in ["", "-wal", "-shm"] {
             drop(fs::remove_file(with_suffix(&self.path, suffix)));
         }
     }
 }
 
-/// `path` with `suffix` after its last character.
+/// `path` with `suffix` appended.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// The folder that `path` is in.
+/// The folder of `path`.
 pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

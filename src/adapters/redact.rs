@@ -1,10 +1,10 @@
-//! What another program says in an error. A server or a program may quote what it was given, so its words are shown only
-//! after they were compared with everything secret that the call had in hand: the values that it sent or received, and
-//! the tokens and login secrets in use. No adapter shows, cuts or filters such words itself.
+//! The texts of other programs in errors. A server or a program may quote its input, so its text is shown only after
+//! it was compared with every secret of the call: the values that were sent or received, and the tokens and login
+//! secrets in use. No adapter shows, cuts or filters such a text itself.
 //!
-//! The words are indexed by windows of eight bytes, as they stand and with their escapes undone, and each secret is
-//! streamed once against that index, as it is and in base 64. So a part of a secret is found as the whole is, and the
-//! work grows with the size of the secrets, not with a product of sizes.
+//! A text is indexed by windows of eight bytes, with its escapes kept and undone, and each secret is searched once in
+//! that index, in plain form and in base 64. So a part of a secret is found like the whole one, and the cost grows
+//! with the size of the secrets only.
 
 mod index;
 mod scalars;
@@ -20,33 +20,32 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 use index::Index;
 
-/// No more than this of one text is looked at, and nothing of the rest is shown.
+/// The maximum length of a text that is examined; the rest is not shown.
 const LOOKED_AT: usize = 64 * 1024;
 
-/// How many characters of a text are shown.
+/// The maximum number of characters that are shown.
 const MOST_SHOWN: usize = 300;
 
-/// What stands in place of words that quote a secret.
+/// The replacement of a text that quotes a secret.
 pub(in crate::adapters) const WITHHELD: &str = "the server quoted a secret; see its log";
 
-/// What another program said, uncut. It has neither `Debug` nor `Display`, and only this module reads it: it reaches a message
-/// through [`Words`] or not at all.
+/// The text of another program, uncut. It has neither `Debug` nor `Display`, and only this module reads it: it
+/// reaches a message through [`Words`] only.
 #[derive(Clone, Default)]
 pub(in crate::adapters) struct Said(Zeroizing<Vec<u8>>);
 
 impl Said {
-    /// These words of it.
     pub(in crate::adapters) fn of(words: &str) -> Self {
         Self(Zeroizing::new(words.as_bytes().to_vec()))
     }
 
-    /// These texts of it, one after the other.
+    /// Several texts, one after the other.
     pub(in crate::adapters) fn all<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
         let texts: Vec<&str> = texts.into_iter().collect();
         Self(Zeroizing::new(texts.join("; ").into_bytes()))
     }
 
-    /// Whether these words of ours stand in it.
+    /// Whether the text contains this known phrase.
     pub(in crate::adapters) fn has(&self, words: &str) -> bool {
         memchr::memmem::find(&self.0, words.as_bytes()).is_some()
     }
@@ -58,7 +57,7 @@ impl<'de> Deserialize<'de> for Said {
     }
 }
 
-/// Everything secret that a call had in hand.
+/// Every secret of a call.
 #[derive(Default)]
 pub(in crate::adapters) struct Secrets<'s> {
     values: Vec<&'s [u8]>,
@@ -66,13 +65,13 @@ pub(in crate::adapters) struct Secrets<'s> {
 }
 
 impl<'s> Secrets<'s> {
-    /// Also these stored values: of a document its scalars, not the names in it.
+    /// Adds stored values: in a document its scalars, not the names.
     pub(in crate::adapters) fn values(mut self, values: impl IntoIterator<Item = &'s [u8]>) -> Self {
         self.values.extend(values);
         self
     }
 
-    /// Also what these entries hold.
+    /// Adds the values of these entries.
     pub(in crate::adapters) fn readings(self, readings: impl IntoIterator<Item = &'s Reading>) -> Self {
         self.values(readings.into_iter().filter_map(|reading| match reading {
             Reading::Value { value, .. } | Reading::Managed { value, .. } => Some(value.expose()),
@@ -80,13 +79,13 @@ impl<'s> Secrets<'s> {
         }))
     }
 
-    /// Also these tokens, passwords and login secrets, whole.
+    /// Adds tokens, passwords and login secrets as a whole.
     pub(in crate::adapters) fn tokens(mut self, tokens: impl IntoIterator<Item = Zeroizing<String>>) -> Self {
         self.tokens.extend(tokens);
         self
     }
 
-    /// Whether the text holds a part of any of them.
+    /// Whether the text contains a part of any secret.
     pub(in crate::adapters) fn are_quoted_in(&self, text: &[u8]) -> bool {
         if planted::is(Planted::ForeignWordsShown) {
             return false;
@@ -99,7 +98,7 @@ impl<'s> Secrets<'s> {
     }
 }
 
-/// A message that is made of words of ours and words of another program, which are not compared with any secret yet.
+/// A message of rotator's own text and texts of another program, which are not yet compared with any secret.
 #[derive(Clone, Default)]
 pub(in crate::adapters) struct Words(Vec<Part>);
 
@@ -110,29 +109,29 @@ enum Part {
 }
 
 impl Words {
-    /// Begins with words of ours.
+    /// Starts with rotator's own text.
     pub(in crate::adapters) fn ours(words: impl Into<String>) -> Self {
         Self(vec![Part::Ours(words.into())])
     }
 
-    /// Goes on with words of ours.
+    /// Appends rotator's own text.
     pub(in crate::adapters) fn and(mut self, words: impl Into<String>) -> Self {
         self.0.push(Part::Ours(words.into()));
         self
     }
 
-    /// Goes on with what the other program said, uncut.
+    /// Appends the text of the other program, uncut.
     pub(in crate::adapters) fn theirs(mut self, said: &Said) -> Self {
         self.0.push(Part::Theirs(Zeroizing::new(said.0[..said.0.len().min(LOOKED_AT)].to_vec())));
         self
     }
 
-    /// Goes on with `: ` and what the other program said, if it said anything.
+    /// Appends `: ` and the text of the other program, unless it is empty.
     pub(in crate::adapters) fn because(self, said: &Said) -> Self {
         if said.0.trim_ascii().is_empty() { self } else { self.and(": ").theirs(said) }
     }
 
-    /// The same, where what quotes one of the `secrets` is withheld already.
+    /// Withholds every text that quotes one of the `secrets`.
     pub(in crate::adapters) fn against(self, secrets: &Secrets<'_>) -> Self {
         let checked = |part| match part {
             Part::Theirs(said) if secrets.are_quoted_in(&said) => Part::Ours(WITHHELD.to_owned()),
@@ -141,7 +140,7 @@ impl Words {
         Self(self.0.into_iter().map(checked).collect())
     }
 
-    /// The message, without any word of the other program that quotes one of the `secrets`.
+    /// The message without any text that quotes one of the `secrets`.
     pub(in crate::adapters) fn shown(&self, secrets: &Secrets<'_>) -> String {
         let shown = |part: &Part| match part {
             Part::Ours(words) => words.clone(),
@@ -152,13 +151,13 @@ impl Words {
     }
 }
 
-/// Printable, on one line, and not too long.
+/// Makes a text printable, on one line and of limited length.
 fn plain(words: &str) -> String {
     let printable = words.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter });
     printable.take(MOST_SHOWN).collect::<String>().trim_end().to_owned()
 }
 
-/// A call that failed, with words that are not compared with any secret yet.
+/// A failed call, with a message that is not yet compared with any secret.
 #[derive(Clone)]
 pub(in crate::adapters) struct Failed {
     pub(in crate::adapters) kind: CallErrorKind,
@@ -170,17 +169,16 @@ impl Failed {
         Self { kind, words }
     }
 
-    /// Goes on with words of ours.
+    /// Appends rotator's own text.
     pub(in crate::adapters) fn and(self, words: &str) -> Self {
         Self { words: self.words.and(words), ..self }
     }
 
-    /// Its words alone.
     pub(in crate::adapters) fn words(self) -> Words {
         self.words
     }
 
-    /// As a failure of the port.
+    /// The error of the port, compared with these secrets.
     pub(in crate::adapters) fn told(self, secrets: &Secrets<'_>) -> CallError {
         CallError::new(self.kind, self.words.shown(secrets))
     }
@@ -192,7 +190,7 @@ impl From<CallError> for Failed {
     }
 }
 
-/// What one entry holds, or why it cannot be read, in words that are not compared with any secret yet.
+/// The content of one entry, or why it cannot be read; that message is not yet compared with any secret.
 pub(in crate::adapters) enum Heard {
     Reading(Reading),
     Unreadable(Words),
@@ -204,7 +202,7 @@ impl From<Reading> for Heard {
     }
 }
 
-/// What came of reading several entries in one call: the words of each failure are compared with what all the others hold.
+/// The result of reading several entries in one call: each message is compared with the values of all entries.
 pub(in crate::adapters) fn settled<N>(
     heard: Vec<(N, Result<Heard, Failed>)>,
     tokens: Vec<Zeroizing<String>>,

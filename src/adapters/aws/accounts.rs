@@ -1,4 +1,4 @@
-//! The accounts that the configuration names: each with the credentials of a profile, and a role assumed with them.
+//! The configured accounts: each has the credentials of a profile, and a role that is assumed with them.
 
 use std::collections::BTreeSet;
 
@@ -15,33 +15,33 @@ use crate::types::name::AccessKeyId;
 use super::client::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, described, late};
 use super::signing_keys::Signers;
 
-/// What the session of a role is called where the configuration does not say; CloudTrail shows it.
+/// The default name of a role session, which CloudTrail shows.
 const SESSION: &str = "rotator";
 
 /// A role to assume (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// Its ARN.
     pub arn: String,
-    /// What its trust policy may ask for; no secret, as AWS says itself.
+    /// A value that the trust policy of the role may require; according to AWS it is not a secret.
     pub external_id: Option<String>,
-    /// What CloudTrail calls the session.
+    /// The name of the session in CloudTrail.
     pub session_name: Option<String>,
 }
 
 /// How an account is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// The profile whose credentials are used; those of the SDK's default chain otherwise.
+    /// The profile with the credentials; by default the SDK's default chain is used.
     pub profile: Option<String>,
-    /// The region of its STS endpoint, and with that the partition.
+    /// The region of the STS endpoint, which determines the partition.
     pub region: Option<String>,
-    /// The role to assume with them.
+    /// The role to assume with these credentials.
     pub role: Option<Role>,
 }
 
 impl Access {
-    /// Its own, the profile's, or one of the role's partition; else the chain's. IAM is global within a partition.
+    /// The region of the account: the configured one, that of the profile, one of the role's partition, or that of
+    /// the chain. IAM is global within a partition.
     async fn region(&self) -> Region {
         if let Some(region) = &self.region {
             return Region::new(region.clone());
@@ -64,8 +64,8 @@ impl Access {
 }
 
 impl Aws {
-    /// Clients of an account. Makes no call to AWS's services yet; a role is assumed with the first call, and again
-    /// before its credentials end.
+    /// Builds the clients of an account, without a call. A role is assumed with the first call, and again before its
+    /// credentials expire.
     ///
     /// # Errors
     /// As [`Aws::connect`].
@@ -76,13 +76,13 @@ impl Aws {
         let mut chain =
             aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client.clone());
         if let Some(profile) = &access.profile {
-            // The SDK's chain would ask the environment first, whatever the profile is called.
+            // The SDK's chain would prefer the environment to the profile.
             let own = ProviderConfig::default().with_region(Some(region)).with_http_client(client);
             let of_profile = ProfileFileCredentialsProvider::builder().configure(&own).profile_name(profile).build();
             chain = chain.profile_name(profile).credentials_provider(of_profile);
         }
         let (source, from) = described(&chain.load().await, access.profile.as_deref());
-        // Also where a role is assumed: its credentials come from the same endpoint.
+        // This checks the settings even if a role is assumed, since both use the same endpoint.
         let with_source = Self::with_chain(&source, settings).await?;
         let aws = Self { signers: signers.clone(), source: Some(from.clone()), ..with_source };
         let Some(role) = &access.role else { return Ok(aws) };
@@ -99,15 +99,16 @@ impl Aws {
         Ok(Self { assumed_with: source.credentials_provider(), signers, source: from, ..aws })
     }
 
-    /// The key that rotator signs with here: of its credentials, or of those that its role is assumed with. None, where the
-    /// credentials cannot be had: nothing is signed then.
+    /// The key that signs the calls of this account: that of its credentials, or the one that its role is assumed
+    /// with. None if there are no credentials, since nothing is signed then.
     pub async fn signing_key(&self) -> Option<AccessKeyId> {
         let source = self.assumed_with.clone().or_else(|| self.chain.credentials_provider())?;
         AccessKeyId::new(source.provide_credentials().await.ok()?.access_key_id()).ok()
     }
 
-    /// The keys that have signed the calls by which its credentials were had: of each profile at the start of a chain
-    /// (`source_profile`, `credential_source`), and of what its role is assumed with. Known once credentials were asked for.
+    /// The keys that signed the calls for credentials: those at the start of each chain (`source_profile`,
+    /// `credential_source`), and the one that the role is assumed with. They are known once credentials have been
+    /// requested.
     #[must_use]
     pub fn keys_behind(&self) -> BTreeSet<AccessKeyId> {
         self.signers.seen()

@@ -1,4 +1,5 @@
-//! From the SDK's default chain to two clients on one pool; every setting that we rely on is made here and read back.
+//! Builds the clients of IAM and STS on one connection pool from the SDK's default chain. Every setting that rotator
+//! relies on is set here and read back.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -32,18 +33,19 @@ use super::credentials_source::{Described, Source};
 use super::signing_keys::Signers;
 use crate::adapters::bounds::LARGEST_ANSWER;
 
-/// The region where the chain has none; IAM is global.
+/// The region if the chain has none; IAM is global.
 pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
 
-/// How long an idle connection is kept. A request sent just as the other side closes it is in doubt, so it is short.
+/// How long an idle connection is kept. The outcome of a request on a connection that the server is closing is in
+/// doubt, so the time is short.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// How to call AWS.
+/// The time-outs of calls to AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AwsSettings {
-    /// How long one call may take from first to last, credentials included.
+    /// The maximum duration of a call, including its credentials.
     pub call_timeout: Duration,
-    /// How long a connection may take to come about.
+    /// The maximum duration of connecting.
     pub connect_timeout: Duration,
 }
 
@@ -53,10 +55,10 @@ impl Default for AwsSettings {
     }
 }
 
-/// Why AWS is not called at all.
+/// Why no client is built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// The endpoint would get secrets in the clear.
+    /// Secrets would be sent in the clear.
     #[error(
         "call {service} at http://{host}: plain http is for this machine only (localhost, 127.0.0.1, [::1]); use https, \
          or correct AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{service} or the profile's endpoint_url"
@@ -64,10 +66,9 @@ pub enum ConnectError {
     PlainHttp {
         /// `IAM` or `STS`.
         service: &'static str,
-        /// The host that was configured.
         host: String,
     },
-    /// The SDK cannot make an endpoint of what is configured.
+    /// The configured endpoint is not a valid URL.
     #[error(
         "call {service}: its endpoint is not an http or https URL; correct AWS_ENDPOINT_URL, \
          AWS_ENDPOINT_URL_{service}, the profile's endpoint_url, or the region"
@@ -76,18 +77,17 @@ pub enum ConnectError {
         /// `IAM` or `STS`.
         service: &'static str,
     },
-    /// Nobody's word is taken for who AWS is.
+    /// Without certificate authorities the server cannot be authenticated.
     #[error(
         "call AWS: this machine has no certificate authorities to know it by; install them (the package \
          ca-certificates), or name their file in SSL_CERT_FILE"
     )]
     NoAuthorities,
-    /// A setting that we rely on did not take: a defect, or another version of the SDK.
+    /// The SDK did not apply a setting, because of a defect or another version of the SDK.
     #[error("call {service}: the SDK did not take the setting {setting}; this build of rotator must not be used")]
     Setting {
         /// `IAM` or `STS`.
         service: &'static str,
-        /// Which.
         setting: &'static str,
     },
 }
@@ -97,23 +97,24 @@ pub enum ConnectError {
 pub struct Aws {
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) sts: aws_sdk_sts::Client,
-    /// What further clients are made of.
+    /// The configuration that further clients are built from.
     pub(super) chain: SdkConfig,
     pub(super) settings: AwsSettings,
-    /// The credentials that its role was assumed with, if it has one.
+    /// The credentials that assume the role, if there is one.
     pub(super) assumed_with: Option<SharedCredentialsProvider>,
-    /// What signed the calls by which its credentials were had.
+    /// The keys that signed the calls for these credentials.
     pub(super) signers: Signers,
-    /// Where its credentials were had from, where the chain is one of ours.
+    /// The source of the credentials, unless the caller provided the chain.
     pub(super) source: Option<Source>,
 }
 
 impl Aws {
-    /// Clients as the environment and the profile describe them. Makes no call to AWS's services; the chain itself
-    /// may ask the machine's metadata service for a region.
+    /// Builds the clients from the environment and the profile, without a call to an AWS service. The chain itself
+    /// may ask the metadata service of the machine for a region.
     ///
     /// # Errors
-    /// [`ConnectError`] if the endpoint would get secrets in the clear or is none, or a setting does not take.
+    /// [`ConnectError`] if the endpoint is not valid, secrets would be sent to it in the clear, or a setting is not
+    /// applied.
     pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
         let signers = Signers::default();
@@ -123,7 +124,7 @@ impl Aws {
         Ok(Self { signers, source: Some(source), ..Self::with_chain(&chain, settings).await? })
     }
 
-    /// Clients as `chain` describes them.
+    /// Builds the clients from `chain`.
     ///
     /// # Errors
     /// As [`Aws::connect`].
@@ -155,7 +156,7 @@ impl Aws {
         Ok(aws)
     }
 
-    /// Reads back every setting that we rely on.
+    /// Reads back every setting that rotator relies on.
     fn check_settings(&self, settings: AwsSettings) -> Result<(), ConnectError> {
         let (iam, sts) = (self.iam.config(), self.sts.config());
         let rows = [
@@ -173,7 +174,7 @@ impl Aws {
     }
 }
 
-/// The same chain, whose errors say where the credentials were to come from.
+/// The chain with errors that name the source of the credentials.
 pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> (SdkConfig, Source) {
     let source = Source::new(profile);
     let chain = match chain.credentials_provider() {
@@ -186,8 +187,8 @@ pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> (SdkConfig,
     (chain, source)
 }
 
-/// Every time-out that the SDK knows: the SDK itself sets no read time-out and no operation time-out (measured: a
-/// call was still hanging after 90 s).
+/// Every time-out of the SDK. By default the SDK sets no read time-out and no operation time-out: a call was still
+/// waiting after 90 s.
 pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
@@ -197,8 +198,8 @@ pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
         .build()
 }
 
-/// The SDK's default client for its own chain, made when a credential source first asks somebody. Its own would read
-/// every certificate of the machine even where nobody is asked. `signers` learns which keys sign what goes through it.
+/// The SDK's default HTTP client for its credential chain, built at its first use: building it reads every
+/// certificate of the machine. `signers` learns which keys sign the requests.
 pub(super) fn late(signers: &Signers) -> SharedHttpClient {
     let (made, signers) = (OnceLock::new(), signers.clone());
     http_client_fn(move |settings, components| {
@@ -207,10 +208,9 @@ pub(super) fn late(signers: &Signers) -> SharedHttpClient {
     })
 }
 
-/// One connector for both services, so one pool and one set of root certificates. Proxies as in the environment; none
-/// when an endpoint is plain `http`, since a proxy would carry what is meant for this machine out of it. Certificates
-/// are read only where an endpoint has one to show: a machine without any is asked for none by a look-alike, and the
-/// SDK takes none for a defect of its own.
+/// One connector for both services, with one pool and one set of root certificates. The proxies of the environment
+/// are used, except for a plain `http` endpoint, since a proxy would send local requests out of the machine.
+/// Certificates are read only for a TLS endpoint, since the SDK fails on a machine without any.
 pub(super) fn one_pool(
     settings: AwsSettings,
     some_plain: bool,
@@ -236,7 +236,7 @@ pub(super) fn one_pool(
     Ok(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// A connector whose answers end: the SDK reads a body to its end, however far that is.
+/// A connector with bounded responses: the SDK reads a body of any length.
 fn bounded(inner: SharedHttpConnector) -> SharedHttpConnector {
     SharedHttpConnector::new(Bounded { inner })
 }
@@ -256,7 +256,7 @@ impl HttpConnector for Bounded {
     }
 }
 
-/// Whether the endpoint is plain `http`, which only a loopback host may have.
+/// Whether the endpoint is plain `http`, which is allowed for a loopback host only.
 pub(super) fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool, ConnectError> {
     let none = ConnectError::NoEndpoint { service };
     let Some(Ok(uri)) = uri.map(|uri| uri.parse::<Uri>()) else { return Err(none) };
@@ -272,8 +272,8 @@ pub(super) fn is_plain(service: &'static str, uri: Option<&str>) -> Result<bool,
     if loopback { Ok(true) } else { Err(ConnectError::PlainHttp { service, host: host.to_owned() }) }
 }
 
-/// Stops a call before it is signed and keeps where it would have gone: the only way to have the SDK's own answer,
-/// with every variable and profile key that it takes endpoints from.
+/// Stops a call before it is signed and keeps its URI. Only the SDK itself knows every variable and profile key that
+/// determines an endpoint.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Probe(Arc<Mutex<Option<String>>>);
 
@@ -301,7 +301,7 @@ impl Intercept for Probe {
     }
 }
 
-/// Stand-ins for credentials: the probe ends before they would sign anything.
+/// Placeholder credentials, which never sign: the probe ends before that.
 pub(super) fn nobody() -> Credentials {
     Credentials::new("AKIAAAAAAAAAAAAAAAAA", "nobody", None, None, "probe")
 }
@@ -311,7 +311,7 @@ async fn iam_uri(chain: &SdkConfig) -> Option<String> {
     let config =
         aws_sdk_iam::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
     let call = aws_sdk_iam::Client::new(chain).list_access_keys().user_name("nobody").customize();
-    // It always fails, in the probe.
+    // The probe fails every call.
     let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
     probe.uri()
 }
@@ -321,7 +321,7 @@ async fn sts_uri(chain: &SdkConfig) -> Option<String> {
     let config =
         aws_sdk_sts::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
     let call = aws_sdk_sts::Client::new(chain).get_caller_identity().customize();
-    // It always fails, in the probe.
+    // The probe fails every call.
     let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
     probe.uri()
 }

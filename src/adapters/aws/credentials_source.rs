@@ -1,5 +1,5 @@
-//! Where credentials come from, in words: the profile and what it names. The SDK's own errors quote files and what
-//! programs printed, and are not shown.
+//! A description of where credentials come from: the profile and what it names. The SDK's own errors quote files and
+//! program output, so they are not shown.
 
 use std::error::Error;
 use std::fmt;
@@ -14,21 +14,21 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use crate::types::shell::quoted;
 
-/// How long a chain of causes is followed.
+/// The maximum number of causes to follow.
 const MOST_CAUSES: usize = 16;
 
-/// Where the credentials in use were had from; shared by all clients of one account.
+/// The source of the credentials in use; shared by all clients of one account.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     profile: String,
-    /// What the SDK said of those that it got last.
+    /// What the SDK reported about the latest credentials.
     features: Arc<Mutex<Option<Vec<AwsCredentialFeature>>>>,
-    /// The role that is assumed with them.
+    /// The role that is assumed with these credentials.
     role: Option<String>,
 }
 
 impl Source {
-    /// `profile`: the one that is configured; else that of the environment.
+    /// The source with the configured `profile`, otherwise the profile of the environment.
     pub(super) fn new(profile: Option<&str>) -> Self {
         let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
         let profile = profile.map(str::to_owned).or_else(of_environment);
@@ -36,7 +36,7 @@ impl Source {
         Self { profile, features: Arc::default(), role: None }
     }
 
-    /// The same, where a role is assumed with them.
+    /// The source of credentials that assume a role.
     pub(super) fn with_role(self, arn: &str) -> Self {
         Self { role: Some(arn.to_owned()), ..self }
     }
@@ -46,7 +46,7 @@ impl Source {
         *self.features.lock().unwrap_or_else(PoisonError::into_inner) = Some(features);
     }
 
-    /// For people; nothing before any were had.
+    /// A description for operators; none before the first credentials.
     pub(super) fn in_words(&self) -> Option<String> {
         let features = self.features.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let source = where_from(&self.profile, &features);
@@ -57,7 +57,7 @@ impl Source {
     }
 }
 
-/// What the SDK says of credentials, in words: the last link of the chain by which it got them is said last.
+/// Describes what the SDK reports about credentials; the last link of the chain comes last.
 fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
     use AwsCredentialFeature as Of;
     let of_profile = |what: &str| format!("the AWS profile `{profile}`{what}");
@@ -86,7 +86,7 @@ fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
     }
 }
 
-/// Another provider's credentials, or its error with the source in words.
+/// A credentials provider whose errors describe the source.
 #[derive(Debug)]
 pub(super) struct Described {
     inner: SharedCredentialsProvider,
@@ -131,7 +131,7 @@ impl ProvideCredentials for Described {
             had.map_err(|cause| {
                 let profile = &self.source.profile;
                 let words = words(profile, &keys_of(profile), exit_of(&cause).as_deref());
-                // The kind decides what is made of it.
+                // The kind of the error determines how the caller handles it.
                 match cause {
                     cause @ CredentialsError::CredentialsNotLoaded(_) => {
                         CredentialsError::not_loaded(Trouble { words, cause })
@@ -149,7 +149,7 @@ impl ProvideCredentials for Described {
     }
 }
 
-/// How a program ended, out of the SDK's words: a number, or nothing.
+/// The exit code of a credential program, extracted from the SDK's error; nothing else of the error is used.
 fn exit_of(cause: &CredentialsError) -> Option<String> {
     let mut causes = std::iter::successors(Some(cause as &(dyn Error + 'static)), |&cause| cause.source());
     causes.by_ref().take(MOST_CAUSES).find_map(|cause| {
@@ -160,10 +160,10 @@ fn exit_of(cause: &CredentialsError) -> Option<String> {
     })
 }
 
-/// What a profile has, without any value.
+/// The setting names of a profile, without values.
 struct Keys {
     files: Vec<PathBuf>,
-    /// `None`: there is no such profile.
+    /// `None` if the profile does not exist.
     names: Option<Vec<String>>,
 }
 
@@ -199,7 +199,7 @@ fn keys_of(profile: &str) -> Keys {
     Keys { files, names }
 }
 
-/// What is missing, by what the profile names.
+/// Describes what is missing, by what the profile names.
 fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
     if keys.names.is_none() {
         let files: Vec<String> = keys.files.iter().map(|file| file.display().to_string()).collect();

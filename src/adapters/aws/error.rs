@@ -1,7 +1,8 @@
-//! A call that did not go well: what is certain about it, and words for people.
+//! A failed call to AWS: what is certain about it, and its message.
 //!
-//! Nothing here formats an SDK error or a body. An error code and a request id are quoted if they look like one and hold
-//! no part of a secret (`redact`); of a failure before any answer, the operating system's or TLS's own words.
+//! Nothing here formats an SDK error or a body. An error code or a request id is quoted if it has the right form and
+//! contains no part of a secret (`redact`). A failure before any response is described by the error of the operating
+//! system or of TLS.
 
 use std::error::Error;
 use std::fmt;
@@ -23,25 +24,25 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::policy::Timestamp;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 
-/// AWS gives no answer of this size: to ask again would bring the same.
+/// AWS sends no response of this size, so a retry would fail the same way.
 const TOO_LARGE: &str = "the answer is larger than 16 MiB, and rotator reads no more of one";
 
-/// How long a chain of causes is followed.
+/// The maximum number of causes to follow.
 const MOST_CAUSES: usize = 16;
 
-/// A signature this far from AWS's clock is refused for its time; AWS itself allows 5 or 15 minutes.
+/// A request whose signature is off by this much is refused for its time; AWS allows 5 or 15 minutes.
 const LEAST_SKEW: Duration = Duration::from_secs(4 * 60);
 
-/// What was asked, for messages.
+/// The call, for messages.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    /// The operation, as AWS names it.
+    /// The name of the operation.
     pub(super) operation: &'static str,
-    /// About whom or what.
+    /// The subject of the call.
     pub(super) about: String,
-    /// Whether its answers are JSON; else XML.
+    /// Whether the response is JSON; otherwise it is XML.
     pub(super) is_json: bool,
-    /// What it was known by, and what it was to prove: the answer may quote it.
+    /// The secrets of the request, which the response may quote.
     secrets: Vec<SessionToken>,
 }
 
@@ -63,38 +64,35 @@ impl fmt::Display for Call {
     }
 }
 
-/// How far the call came.
+/// How far the call got before it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
-    /// It ended before the request left this process.
+    /// The call ended before the request was sent.
     NotSent(NotSent),
-    /// There are no credentials, and the source says why.
+    /// There are no credentials; the text describes the source.
     NoCredentials(String),
-    /// The role that signs could not be assumed: AWS's code.
+    /// The role that signs could not be assumed; the text is the error code.
     NoRole(String),
-    /// It was sent, and no answer was heard to its end.
+    /// The request was sent, and no complete response was received.
     NoAnswer(String),
-    /// An answer that proves nothing.
+    /// The response proves nothing.
     Unreadable(&'static str),
-    /// A whole error document with this code.
+    /// The response is a complete error document with this code.
     Error(String),
 }
 
-/// What `NoSuchEntity` is about, as far as AWS's own words tell it. No decision rests on them alone: where they cannot be
-/// told apart, the effect stays in doubt and the next list is believed.
+/// What `NoSuchEntity` refers to, according to the message of AWS. No decision relies on the message alone: if it is
+/// unclear, the effect stays in doubt and the next list decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// The user.
     User,
-    /// The key.
     Key,
-    /// It cannot be told.
     Unclear,
 }
 
 impl Missing {
-    /// From AWS's message: "The user with name … cannot be found." or "The Access Key with id … cannot be found." A user
-    /// may be called anything, so its sentence is looked for first.
+    /// Parses the message: "The user with name … cannot be found." or "The Access Key with id … cannot be found." A
+    /// user name may contain the other sentence, so the beginning decides.
     fn of(message: Option<&str>) -> Self {
         let message = message.unwrap_or_default().to_ascii_lowercase();
         let begins = |words: &str| message.trim_start().starts_with(words);
@@ -108,7 +106,7 @@ impl Missing {
     }
 }
 
-/// Why a request did not leave.
+/// Why a request was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NotSent {
     NoCredentials,
@@ -134,23 +132,23 @@ impl NotSent {
     }
 }
 
-/// A call that did not go well.
+/// A failed call.
 #[derive(Debug, Clone)]
 pub(super) struct AwsCallError {
     call: Box<Call>,
     stage: Stage,
     status: Option<u16>,
     request_id: Option<String>,
-    /// AWS's clock, if there was an answer.
+    /// The clock of AWS, if there was a response.
     pub(super) at: Option<Timestamp>,
-    /// How far the time that the request was signed for is from that clock.
+    /// The difference between the signing time of the request and that clock.
     skew: Duration,
-    /// What a `NoSuchEntity` is about.
+    /// What a `NoSuchEntity` refers to.
     pub(super) missing: Missing,
 }
 
 impl AwsCallError {
-    /// An answer of success that is not what it should be.
+    /// A successful response with unexpected content.
     pub(super) fn unreadable(call: &Call, seen: Seen, why: &'static str) -> Self {
         Self::new(call, seen, Stage::Unreadable(why))
     }
@@ -165,7 +163,7 @@ impl AwsCallError {
         Self { call, stage, status, request_id, at, skew, missing }
     }
 
-    /// AWS's error code, if it said no for certain: a 4xx whose whole body parses to one.
+    /// The error code of a certain refusal: a 4xx response whose complete body contains one.
     pub(super) fn refusal_code(&self) -> Option<&str> {
         match &self.stage {
             Stage::Error(code) if self.status.is_some_and(|status| (400..500).contains(&status)) => Some(code),
@@ -178,13 +176,13 @@ impl AwsCallError {
         }
     }
 
-    /// Whether that no is about the clock that the request was signed by, and not about the credentials. The SDK has
-    /// learnt AWS's time from the answer, so the same call may succeed now.
+    /// Whether the refusal is caused by the clock of this machine and not by the credentials. The SDK has learnt the
+    /// time of AWS from the response, so a retry may succeed.
     fn is_skewed(&self) -> bool {
         self.skew >= LEAST_SKEW && self.refusal_code().is_some_and(|code| SKEWED.contains(&code))
     }
 
-    /// Whether that no is a refusal of rights.
+    /// Whether the refusal is caused by missing permissions.
     pub(super) fn is_denied(&self) -> bool {
         !self.is_skewed()
             && self.refusal_code().is_some_and(|code| {
@@ -193,7 +191,7 @@ impl AwsCallError {
             })
     }
 
-    /// Whether the credentials that signed, or were to sign, are what fails.
+    /// Whether the credentials that signed, or should sign, are the cause.
     pub(super) fn is_about_credentials(&self) -> bool {
         match &self.stage {
             Stage::NotSent(reason_not_sent) => match reason_not_sent {
@@ -207,7 +205,7 @@ impl AwsCallError {
         }
     }
 
-    /// Also this secret is not to be quoted.
+    /// Adds a secret that must not be quoted.
     pub(super) fn about(mut self, secret: &str) -> Self {
         self.call.secrets.push(SessionToken(Zeroizing::new(secret.to_owned())));
         self
@@ -217,27 +215,27 @@ impl AwsCallError {
         Secrets::default().tokens(self.call.secrets.iter().map(|token| token.0.clone()))
     }
 
-    /// AWS's error code, for messages.
+    /// The error code of AWS, for messages.
     pub(super) fn shown_code(&self) -> String {
         code_in_words(Words::default(), self.refusal_code().unwrap_or_default()).shown(&self.own_secrets())
     }
 
-    /// As the failure of a call that changes nothing.
+    /// The error as a failure of a call that changes nothing.
     pub(super) fn into_call_error(self) -> CallError {
         CallError::new(self.call_error_kind(), self.to_string())
     }
 
-    /// The same, to be compared with the stored values that are in hand.
+    /// The error as a failure whose message has to be compared with the stored values.
     pub(super) fn into_failed(self) -> Failed {
         Failed::new(self.call_error_kind(), self.words().against(&self.own_secrets()))
     }
 
-    /// As the failure of an effect: refused only if it certainly did not happen.
+    /// The error as a failure of an effect: refused only if the effect certainly did not happen.
     pub(super) fn into_failure(self) -> Failure {
         self.into_failure_of(&Secrets::default())
     }
 
-    /// The same, of an effect that was given these secrets.
+    /// The error as a failure of an effect whose request contained these secrets.
     pub(super) fn into_failure_of(self, secrets: &Secrets<'_>) -> Failure {
         let message = self.words().against(&self.own_secrets()).shown(secrets);
         if self.is_about_credentials() {
@@ -289,14 +287,15 @@ impl AwsCallError {
 }
 
 impl AwsCallError {
-    /// The message; what AWS chose of it is compared with no secret yet.
+    /// The message; the parts from AWS are not yet compared with any secret.
     fn words(&self) -> Words {
         let words = Words::ours(format!("call {}: ", self.call));
         let words = match &self.stage {
             Stage::NotSent(reason_not_sent) => words.and(format!("{}, so nothing was sent", reason_not_sent.words())),
             Stage::NoCredentials(why) => words.and(format!("{why}, so nothing was sent")),
             Stage::NoRole(code) => {
-                // The token of the session that asked for the role is not known here: a code of another form may be a part of it.
+                // The session token of the call that assumed the role is not known here, and an unknown code may be a
+                // part of it.
                 let answered = if is_known(code) { code.as_str() } else { "with a code that is not shown" };
                 words.and(format!(
                     "the role could not be assumed (AWS answered {answered}), so nothing was sent; check its ARN, and that \
@@ -338,7 +337,7 @@ impl fmt::Display for AwsCallError {
 }
 
 impl ResponseCheck {
-    /// What came of `call`: the SDK's result believed only if the wire bears it out.
+    /// Returns the result of `call`. A result of the SDK is accepted only if the recorded response confirms it.
     pub(super) fn check<T, E>(
         self,
         call: &Call,
@@ -367,7 +366,7 @@ impl ResponseCheck {
     }
 }
 
-/// An answer of success is believed if it is one whole document of the call's own kind.
+/// Accepts a successful response if it is one complete document of this call.
 fn believable(call: &Call, seen: Seen) -> Result<Seen, AwsCallError> {
     match seen.root.as_deref() {
         Some(WHOLE_JSON) if call.is_json => Ok(seen),
@@ -377,7 +376,7 @@ fn believable(call: &Call, seen: Seen) -> Result<Seen, AwsCallError> {
     }
 }
 
-/// The code of a whole error document.
+/// The code of a complete error document.
 fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Option<String> {
     let code = error.as_service_error()?.code().or(seen.code.as_deref())?;
     (seen.root.is_some() && is_word(code)).then(|| code.to_owned())
@@ -421,8 +420,8 @@ fn reason_not_sent<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Not
         Some(CredentialsError::CredentialsNotLoaded(_)) => NotSent::NoCredentials,
         Some(CredentialsError::InvalidConfiguration(_)) => NotSent::BadCredentials,
         Some(CredentialsError::ProviderTimedOut(_)) => NotSent::CredentialsLate,
-        // Whoever makes them (STS, the metadata service) was out of reach, which may pass. (The SDK's own wrapping of any
-        // failure before the request is a connector's error, too: only what lies below counts.)
+        // STS or the metadata service could not be reached, which may be temporary. The SDK wraps every failure
+        // before the request in a connector error, so only the causes below count.
         Some(_) if causes_of_credentials(error).any(<dyn Error>::is::<ConnectorError>) => NotSent::CredentialsLate,
         Some(_) => NotSent::CredentialsFailed,
         None => NotSent::Other,
@@ -436,13 +435,13 @@ fn causes_of_credentials<E: Error + 'static>(
     causes(error).skip_while(|cause| !cause.is::<CredentialsError>()).skip(1)
 }
 
-/// AWS's code where the role was refused that was to sign.
+/// The error code of AWS if the role could not be assumed.
 fn role_refused<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Option<String> {
     let refused = causes(error).find_map(|cause| cause.downcast_ref::<AssumeRoleError>())?;
     refused.code().filter(|code| is_word(code)).map(str::to_owned)
 }
 
-/// The chain of causes, the outermost first.
+/// The causes of the error, the outermost first.
 fn causes<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source()).take(MOST_CAUSES)
 }

@@ -1,10 +1,10 @@
-//! The error codes of AWS, by what they mean, and which of them are shown as they are.
+//! The error codes of AWS by their meaning, and which of them are always shown.
 
 use crate::adapters::redact::{Said, Words};
 
-/// Codes that mean "too many calls", as the SDK's own retry classifier has them
-/// (<https://docs.rs/aws-runtime/latest/aws_runtime/retries/classifiers/constant.THROTTLING_ERRORS.html>); of those,
-/// the ones that IAM, STS or what stands before them can say.
+/// Codes for throttling: those of the SDK's own retry classifier
+/// (<https://docs.rs/aws-runtime/latest/aws_runtime/retries/classifiers/constant.THROTTLING_ERRORS.html>) that IAM,
+/// STS or a gateway can return.
 pub(super) const THROTTLING: &[&str] = &[
     "Throttling",
     "ThrottlingException",
@@ -18,15 +18,15 @@ pub(super) const THROTTLING: &[&str] = &[
     "PriorRequestNotComplete",
 ];
 
-/// Codes that mean "you may not" under another status than 401 and 403
+/// Codes for missing permissions with a status other than 401 and 403
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html>,
-/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>); services of the JSON protocol say
-/// all of theirs with a 400, and Secrets Manager that a value's own KMS key is not for us.
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>). Services of the JSON protocol
+/// return all errors with 400; Secrets Manager has a code for a KMS key that may not be used.
 pub(super) const DENIED: &[&str] = &["AccessDenied", "AccessDeniedException", "DecryptionFailure", "NotAuthorized"];
 
-/// Codes that mean "not with these credentials", whatever is asked: the key is not known or not active, the session is
-/// over, the secret is another
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>, and the pages above).
+/// Codes for credentials that are not accepted: the key is unknown or inactive, the session has expired, or the
+/// secret is wrong (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>, and the
+/// pages above).
 pub(super) const CREDENTIALS: &[&str] = &[
     "AuthFailure",
     "ExpiredToken",
@@ -42,7 +42,7 @@ pub(super) const CREDENTIALS: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// Codes that may mean "signed for another time", as the SDK's own classifier has them
+/// Codes that may be caused by a wrong clock, as in the SDK's own classifier
 /// (<https://docs.rs/aws-runtime/latest/src/aws_runtime/service_clock_skew.rs.html>).
 pub(super) const SKEWED: &[&str] = &[
     "SignatureDoesNotMatch",
@@ -73,12 +73,12 @@ const OTHERS: &[&str] = &[
     "ValidationException",
 ];
 
-/// A code that is known is shown, whatever is stored; any other may be a part of what is.
+/// A known code is always shown; an unknown one may be a part of a secret.
 pub(super) fn code_in_words(words: Words, code: &str) -> Words {
     if is_known(code) { words.and(code) } else { words.theirs(&Said::of(code)) }
 }
 
-/// A code that is shown whatever secret the call had in hand.
+/// Whether a code is shown even if a secret contains it.
 pub(super) fn is_known(code: &str) -> bool {
     [THROTTLING, DENIED, CREDENTIALS, SKEWED, OTHERS].iter().any(|codes| codes.contains(&code))
 }

@@ -1,5 +1,5 @@
-//! `ports::iam::Iam`: ListAccessKeys, GetAccessKeyLastUsed, CreateAccessKey, UpdateAccessKey, DeleteAccessKey, each
-//! always with a user name: without one IAM acts on the caller's own user.
+//! `ports::iam::Iam`: ListAccessKeys, GetAccessKeyLastUsed, CreateAccessKey, UpdateAccessKey and DeleteAccessKey.
+//! Each call names a user: without a user name IAM acts on the caller's own user.
 
 use std::collections::BTreeSet;
 
@@ -20,11 +20,11 @@ use crate::types::failure::Failure;
 use crate::types::name::{AccessKeyId, UserName};
 use crate::types::secret::{NewKey, SecretKey};
 
-/// How many pages of one user's keys are read. AWS's quota is two keys and its page a hundred
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>): one page in practice.
+/// The maximum number of pages for the keys of one user. The quota is two keys and a page has a hundred
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>), so one page is usual.
 const MOST_PAGES: usize = 20;
 
-/// How long a secret access key is at least: IAM's have 40 characters of the base-64 alphabet, without padding.
+/// The minimum length of a secret access key: IAM returns 40 characters of the base-64 alphabet, without padding.
 const SHORTEST_SECRET: usize = 40;
 
 const NO_DATE: &str = "the answer has no Date header that can be read, and decisions go by AWS's clock";
@@ -49,11 +49,11 @@ impl Iam for Aws {
                 }
                 Err(error) => return Err(error.into_call_error()),
             };
-            // The first page's clock: what follows was seen no earlier.
+            // The time of the first page counts for the whole list, since later pages are newer.
             let Some(at) = first_page_at.or(seen.at) else { return Err(unreadable(&call, seen, NO_DATE)) };
             first_page_at = Some(at);
             for metadata in &page.access_key_metadata {
-                // Names are unique in an account whatever their case.
+                // Names are unique in an account regardless of case.
                 if metadata.user_name().is_some_and(|name| !name.eq_ignore_ascii_case(user.as_str())) {
                     return Err(unreadable(&call, seen, "the answer lists a key of another user"));
                 }
@@ -76,9 +76,9 @@ impl Iam for Aws {
         ))
     }
 
-    /// Real IAM answers `AccessDenied` for a key that it does not know, as it does for want of permission: the two
-    /// cannot be told apart, and "no such key" must not be concluded from a missing permission. So that is
-    /// [`CallErrorKind::Denied`], and `None` is a look-alike's `NoSuchEntity`.
+    /// IAM answers `AccessDenied` both for an unknown key and for a missing permission, and a missing permission must
+    /// not count as an unknown key. So both are [`CallErrorKind::Denied`], and `None` is the `NoSuchEntity` of a
+    /// simulation.
     async fn last_used(&self, key: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
         let call = Call::xml("GetAccessKeyLastUsed", format!("key {key}"));
         let response = ResponseCheck::default();
@@ -89,7 +89,7 @@ impl Iam for Aws {
             Err(error) if error.refusal_code() == Some("NoSuchEntity") => return Ok(None),
             Err(error) => return Err(error.into_call_error()),
         };
-        // Without the element nothing is said of any use: that is not "never".
+        // A missing element does not mean that the key was never used.
         let Some(used) = output.access_key_last_used else {
             return Err(unreadable(&call, seen, "the answer does not say when the key was last used"));
         };
@@ -116,7 +116,7 @@ impl Iam for Aws {
         }
         let result = Box::pin(request.send()).await;
         let (output, seen) = response.check(&call, result).map_err(AwsCallError::into_failure)?;
-        // A missing header is no reason to lose a secret: the clock of the list just before is nearly as good.
+        // A missing header must not cost the secret; the time of the preceding list is close enough.
         let at = seen.at.unwrap_or(effect.asked_at);
         match new_key(output.access_key, &effect.user, &effect.listed) {
             Ok(key) => Ok(Created { key, at }),
@@ -146,7 +146,7 @@ impl Iam for Aws {
         let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
         match response.check(&call, result) {
             Ok((_, seen)) => seen.at.ok_or_else(|| AwsCallError::unreadable(&call, seen, NO_DATE).into_failure()),
-            // It may be too young for IAM to know it everywhere: a later list tells.
+            // The key may be too new for IAM to find it everywhere; a later list decides.
             Err(error) if error.refusal_code() == Some("NoSuchEntity") && effect_is_young => {
                 Err(Failure::Unknown(format!("{error}; the key was made a moment ago and may be there all the same")))
             }
@@ -156,8 +156,8 @@ impl Iam for Aws {
     }
 }
 
-/// What a delete came to that found nothing. That there is no such user says nothing of the key, which may be there under
-/// the user's new name.
+/// Interprets `NoSuchEntity` after a delete. An unknown user says nothing about the key, which may exist under the
+/// new name of the user.
 fn gone(error: AwsCallError) -> Result<Timestamp, Failure> {
     let missing = if planted::is(Planted::NoSuchUserIsNoSuchKey) { Missing::Key } else { error.missing };
     match missing {
@@ -186,12 +186,12 @@ fn no_date(error: &AwsCallError) -> CallError {
     CallError::new(CallErrorKind::Unavailable, format!("{error}, but {NO_DATE}"))
 }
 
-/// A word of the answer, if it says anything: IAM writes `N/A` where it knows nothing.
+/// A text of the response; IAM writes `N/A` for a missing one.
 fn told(word: String) -> Option<String> {
     (is_word(&word) && !word.eq_ignore_ascii_case("n/a")).then_some(word)
 }
 
-/// A listed key. One that cannot be read must not be passed over: a key that nobody sees may be deleted twice.
+/// A listed key. A key that cannot be parsed is an error: passing it over could delete the wrong key.
 fn key_seen(metadata: &AccessKeyMetadata) -> Option<KeySeen> {
     let id = AccessKeyId::new(metadata.access_key_id()?).ok()?;
     let status = match metadata.status().map(StatusType::as_str) {
@@ -203,12 +203,12 @@ fn key_seen(metadata: &AccessKeyMetadata) -> Option<KeySeen> {
     Some(KeySeen { id, status, created: Timestamp::from_unix_seconds(metadata.create_date()?.secs()) })
 }
 
-/// The key of a reply to `CreateAccessKey`, if the reply can be believed.
+/// The key in a reply to `CreateAccessKey`, if the reply is valid.
 fn new_key(key: Option<AccessKey>, user: &UserName, listed: &BTreeSet<AccessKeyId>) -> Result<NewKey, &'static str> {
     let key = key.ok_or("the answer holds no key")?;
-    // Overwritten when dropped, from here on.
+    // From here on the secret is overwritten when it is dropped.
     let secret = SecretKey::new(key.secret_access_key);
-    // Names are unique in an account whatever their case
+    // Names are unique in an account regardless of case
     // (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateUser.html>).
     if !key.user_name.eq_ignore_ascii_case(user.as_str()) {
         return Err("the answer holds the key of another user");

@@ -1,7 +1,7 @@
-//! `aws-ssm:[/PATH]`: each parameter of Systems Manager below the path is an entry, by its name behind it.
+//! `aws-ssm:[/PATH]`: each parameter of Systems Manager below the path is an entry; its name is the rest of the path.
 //!
-//! Parameter Store has no compare-and-set: a version is read just before it is replaced, and the version that the write
-//! got says whether somebody came between. A request that was signed may be executed until its signature is too old.
+//! Parameter Store has no compare-and-set. The version is read just before a write, and the new version number shows
+//! whether another writer came between. A signed request may be executed until its signature expires.
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;
@@ -23,13 +23,13 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
-/// The most that AWS gives on one page, and takes in one `GetParameters`
+/// The maximum page size, and the maximum number of names in one `GetParameters`
 /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>).
 const PAGE: usize = 10;
 
 const ABOUT_ANOTHER: &str = "the answer is about another parameter";
 
-/// What AWS says of a parameter that was not asked for says nothing of the one that was.
+/// The error for a response about another parameter, which says nothing about the requested one.
 fn about_another(call: &Call) -> CallError {
     CallError::new(CallErrorKind::Unavailable, format!("call {call}: {ABOUT_ANOTHER}"))
 }
@@ -37,10 +37,10 @@ fn about_another(call: &Call) -> CallError {
 /// The parameters of one region below a path.
 pub struct ParameterStore {
     client: Client,
-    /// With a slash at both ends.
+    /// The path, with a slash at both ends.
     path: String,
     region: String,
-    /// Who says which account this is.
+    /// The client that reports the account.
     aws: Aws,
 }
 
@@ -57,7 +57,7 @@ impl ParameterStore {
         Ok(Self { client, path, region, aws: aws.clone() })
     }
 
-    /// A parameter's own name.
+    /// The full name of a parameter.
     fn full(&self, name: &str) -> String {
         match name.strip_prefix('/') {
             Some(bare) if self.path == "/" => bare.to_owned(),
@@ -65,8 +65,8 @@ impl ParameterStore {
         }
     }
 
-    /// The name behind the path. At the top a name may have no slash before it at all, and then gets one here: behind
-    /// the path none begins so.
+    /// The name below the path. A top-level parameter may have a name without a slash, and gets one here to keep
+    /// names distinct.
     fn name(&self, full: &str) -> String {
         full.strip_prefix(self.path.as_str()).map_or_else(|| format!("/{full}"), str::to_owned)
     }
@@ -78,7 +78,7 @@ impl ParameterStore {
         Some((name, Ok(Reading::Value { version, value }.into())))
     }
 
-    /// What these parameters hold, in this order. There are as many answers as names.
+    /// The values of these parameters, in this order: one result for each name.
     async fn get(&self, names: &[String]) -> Vec<Result<Heard, Failed>> {
         let all = |failed: Failed| names.iter().map(|_| Err(failed.clone())).collect();
         let call = Call::json("GetParameters", format!("parameters of {}", self.path));
@@ -88,7 +88,7 @@ impl ParameterStore {
         let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
         let (output, _) = match response.check(&call, result) {
             Ok(answer) => answer,
-            // One of them may be the reason.
+            // One of the names may be the cause.
             Err(error) if error.is_denied() && names.len() > 1 => {
                 let mut each = Vec::new();
                 for name in names {
@@ -119,7 +119,7 @@ impl ParameterStore {
         Ok(settled(heard, Vec::new())?.pop().map_or(Reading::Missing, |(_, reading)| reading))
     }
 
-    /// What one version of a parameter holds; AWS keeps the last hundred.
+    /// The value of one version of a parameter; AWS keeps the last hundred versions.
     async fn version(&self, name: &str, version: i64) -> Result<Option<SecretValue>, CallError> {
         let full = format!("{}:{version}", self.full(name));
         let call = Call::json("GetParameters", format!("parameter {full}"));
@@ -134,7 +134,7 @@ impl ParameterStore {
         Ok(found.and_then(|found| found.value).map(|value| SecretValue::new(value.into_bytes())))
     }
 
-    /// Below the path of one parameter there is nothing: that is a wrong name, and no empty store.
+    /// Checks that the path is not the name of one parameter, which would look like an empty store.
     async fn is_no_parameter(&self) -> Result<(), CallError> {
         let name = self.path.trim_end_matches('/');
         if name.is_empty() {
@@ -144,7 +144,7 @@ impl ParameterStore {
         let response = ResponseCheck::default();
         let request = self.client.get_parameters().names(name).with_decryption(false);
         let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
-        // Refused or cut off, it says nothing of the name.
+        // A refused or incomplete response says nothing about the name.
         let Ok((output, _)) = response.check(&call, result) else { return Ok(()) };
         if output.parameters().is_empty() {
             return Ok(());
@@ -160,7 +160,7 @@ impl ParameterStore {
     async fn page(&self, token: Option<String>, decrypts: bool) -> Result<GetParametersByPathOutput, AwsCallError> {
         let call = Call::json("GetParametersByPath", format!("parameters below {}", self.path));
         let response = ResponseCheck::default();
-        // A path has no slash at its end, but for the top.
+        // A parameter name has no slash at its end.
         let path = if self.path == "/" { "/" } else { self.path.trim_end_matches('/') };
         let request = self.client.get_parameters_by_path().path(path).recursive(true).with_decryption(decrypts);
         let request = request.max_results(i32::try_from(PAGE).unwrap_or(1)).set_next_token(token);
@@ -173,7 +173,7 @@ impl ParameterStore {
         Ok(page)
     }
 
-    /// Type, key, tier and description, which a new version does not take over by itself.
+    /// The type, KMS key, tier and description, which a new version does not inherit.
     async fn metadata(&self, name: &str) -> Result<ParameterMetadata, Failed> {
         let call = Call::json("DescribeParameters", format!("parameter {name}"));
         let response = ResponseCheck::default();
@@ -186,7 +186,7 @@ impl ParameterStore {
             let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
             let (page, _) = response.clone().check(&call, result).map_err(AwsCallError::into_failed)?;
             let found = page.parameters.unwrap_or_default().into_iter().find(|found| found.name() == Some(name));
-            // AWS gives empty pages with more behind them.
+            // AWS may return an empty page that is not the last one.
             match (found, page.next_token) {
                 (Some(found), _) => return Ok(found),
                 (None, None) => {
@@ -200,7 +200,7 @@ impl ParameterStore {
         Err(CallError::new(CallErrorKind::Other, message).into())
     }
 
-    /// `given`: all that AWS was given in this call.
+    /// Writes one value. `given` contains all secrets that AWS was given in this call.
     async fn replace(&self, write: &NativeWrite, given: &Secrets<'_>) -> Result<(), Failure> {
         let name = self.full(&write.name);
         let not_sent = |error: CallError| -> Failure {
@@ -227,7 +227,7 @@ impl ParameterStore {
         let request = self.client.put_parameter().name(&name).value(text).overwrite(true);
         let request = request.set_type(kept.r#type).set_key_id(kept.key_id).set_description(kept.description);
         let request = request.set_allowed_pattern(kept.allowed_pattern).set_data_type(kept.data_type);
-        // A tier can only be raised, and left out it would be the account's default.
+        // A tier can only be raised; without it AWS uses the default of the account.
         let request = request.set_tier(kept.tier.filter(|tier| *tier != ParameterTier::Standard));
         let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
         let (output, _) = response.check(&call, result).map_err(|error| error.into_failure_of(given))?;
@@ -264,7 +264,8 @@ impl Backend for ParameterStore {
         for _ in 0..MOST_PAGES {
             let page = match self.page(token.clone(), true).await {
                 Ok(page) => page,
-                // A key that is not for us seals one of them: each by itself, to know which.
+                // One parameter may be sealed with a KMS key that may not be used, so each is requested alone to find
+                // it.
                 Err(error) if error.is_denied() => {
                     let page = match self.page(token, false).await {
                         Ok(page) => page,
@@ -312,7 +313,7 @@ impl Backend for ParameterStore {
         Ok(settled(all, Vec::new())?.into_iter().map(|(_, reading)| reading).collect())
     }
 
-    /// Versions are counted, and each can be asked for by its number
+    /// The values before the present ones. A version can be requested by its number
     /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-versions.html>).
     async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
         let mut replaced = Vec::new();

@@ -1,8 +1,8 @@
-//! What one call saw on the wire: whether it was sent, and of the answer its status, AWS's clock, the request's id
-//! and whether the body is one whole document.
+//! Records of one call whether its request was sent, and of its response the status, the clock of AWS, the request id
+//! and whether the body is one complete document.
 //!
-//! The SDK keeps headers from us on success, reads a truncated document as far as it goes, and does not read the body
-//! of a call that answers nothing: so an interceptor of ours looks at each answer.
+//! The SDK hides headers on success, accepts a truncated document, and does not read the body of a call without a
+//! result. So an interceptor inspects each response.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::rotation::policy::Timestamp;
 
-/// The token of a session, which is a secret.
+/// A session token, which is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct SessionToken(pub(super) Zeroizing<String>);
 
@@ -29,35 +29,35 @@ impl fmt::Debug for SessionToken {
     }
 }
 
-/// What was seen.
+/// What was recorded about one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The request was handed to the connection. Before that nothing can have happened.
+    /// Whether the request was given to the connection. Before that it cannot have had an effect.
     pub(super) sent: bool,
-    /// The id of the key that signed it.
+    /// The id of the key that signed the request.
     pub(super) signed_by: Option<String>,
-    /// The token that was sent with it.
+    /// The session token of the request.
     pub(super) token: Option<SessionToken>,
-    /// The time that it was signed for.
+    /// The signing time of the request.
     pub(super) signed_at: Option<Timestamp>,
-    /// The answer's HTTP status.
+    /// The HTTP status of the response.
     pub(super) status: Option<u16>,
-    /// The answer's `Date`.
+    /// The `Date` of the response.
     pub(super) at: Option<Timestamp>,
-    /// The answer's `x-amzn-RequestId`.
+    /// The `x-amzn-RequestId` of the response.
     pub(super) request_id: Option<String>,
-    /// The name of the body's root element, if the body is one whole document.
+    /// The name of the root element of the body, if the body is one complete document.
     pub(super) root: Option<String>,
-    /// The error code of a body in the form of EC2's errors, which the SDKs of IAM and STS find no code in.
+    /// The error code of a body in EC2's error format, which the SDKs of IAM and STS do not parse.
     pub(super) code: Option<String>,
 }
 
-/// The interceptor; one for each call.
+/// The interceptor of one call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResponseCheck(Arc<Mutex<Seen>>);
 
 impl ResponseCheck {
-    /// What was seen until now.
+    /// What was recorded so far.
     pub(super) fn seen(&self) -> Seen {
         self.0.lock().map(|seen| seen.clone()).unwrap_or_else(|poisoned| poisoned.into_inner().clone())
     }
@@ -75,7 +75,7 @@ impl Intercept for ResponseCheck {
         "ResponseCheck"
     }
 
-    /// The last hook before the request leaves.
+    /// This is the last hook before the request is sent.
     fn read_before_transmit(
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,
@@ -96,7 +96,7 @@ impl Intercept for ResponseCheck {
         Ok(())
     }
 
-    /// Called whatever came of the attempt, with the body read if it could be.
+    /// This hook is called after every attempt, with the body if it could be read.
     fn read_after_attempt(
         &self,
         context: &FinalizerInterceptorContextRef<'_>,
@@ -133,8 +133,7 @@ fn amz_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_unix_seconds(jiff::tz::Offset::UTC.to_timestamp(time).ok()?.as_second()))
 }
 
-/// Whether a text from outside may stand in a message: an error code or a request id, nothing that could hold a
-/// body or break a line.
+/// Whether a text from a response may be shown: a text of this form cannot be a body or contain line breaks.
 pub(super) fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
@@ -142,8 +141,8 @@ pub(super) fn is_word(text: &str) -> bool {
 /// The root of a body that is one whole JSON object.
 pub(super) const WHOLE_JSON: &str = "{}";
 
-/// The root of EC2's errors (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), which look-alikes
-/// answer with for any service.
+/// The root of EC2's errors (<https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>), which
+/// simulations of AWS return for any service.
 const EC2_ERROR: &str = "Response";
 
 /// The code of the first error in such a body.
@@ -159,8 +158,8 @@ fn whole_json(body: &[u8]) -> Option<&'static str> {
     (is_object && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()).then_some(WHOLE_JSON)
 }
 
-/// The name of the document's root element, if the document ends with that element's end: a body that was cut off
-/// anywhere has none, and neither has one that is no XML.
+/// The name of the root element, if the document ends with its end tag. A truncated body, or one that is not XML, has
+/// none.
 fn root_of_whole(body: &[u8]) -> Option<&str> {
     let mut text = std::str::from_utf8(body).ok()?.trim();
     if let Some(declaration) = text.strip_prefix("<?xml") {

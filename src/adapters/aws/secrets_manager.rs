@@ -1,9 +1,9 @@
-//! `aws-secretsmanager:[PREFIX]`: each secret is an entry, by its name behind the prefix.
+//! `aws-secretsmanager:[PREFIX]`: each secret is an entry; its name is the rest after the prefix.
 //!
-//! A new value is put under a label of our own first, and then `AWSCURRENT` is moved to it from the version that was
-//! read: AWS refuses that move once another version is current, so it is a compare-and-set
-//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>). Readers ask for
-//! `AWSCURRENT` and never see what is only staged; after a crash in between, rotator finds the new pair there.
+//! A new value is first stored with the label `ROTATOR_STAGED`, then `AWSCURRENT` is moved to it from the version
+//! that was read. AWS refuses the move if another version is current, so it is a compare-and-set
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>). Readers
+//! request `AWSCURRENT` and never see a staged value; after a crash rotator finds the new pair there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,30 +30,30 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
-/// The label under which a new value waits to become current.
+/// The label of a value that is not yet current.
 const STAGED: &str = "ROTATOR_STAGED";
 const CURRENT: &str = "AWSCURRENT";
 /// AWS moves this label to the version that was current before
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>).
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// Values read at once. `GetSecretValue` may be called 10,000 times a second
+/// The number of values that are read at the same time. The quota of `GetSecretValue` is 10,000 calls a second
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
 const AT_ONCE: usize = 16;
 
-/// The most that AWS lists on one page.
+/// The maximum page size.
 const PAGE: i32 = 100;
 
-/// The secrets of one region whose names begin with a prefix.
+/// The secrets of one region whose names have a prefix.
 pub struct SecretsManagerStore {
     client: Client,
     prefix: String,
     region: String,
-    /// Who says which account this is.
+    /// The client that reports the account.
     aws: Aws,
 }
 
-/// Every secret's name behind the prefix, and why it is not ours to write where it is not.
+/// The names of the secrets after the prefix, and why a secret is not written.
 type Listed = BTreeMap<String, Option<&'static str>>;
 
 impl SecretsManagerStore {
@@ -108,7 +108,7 @@ impl SecretsManagerStore {
         CallError::new(CallErrorKind::Other, message)
     }
 
-    /// None for what is on its way out, or begins with the prefix in another case only.
+    /// The name and the reason of one secret; none if it is being deleted or its prefix differs in case.
     fn listed(&self, secret: &SecretListEntry) -> Option<(String, Option<&'static str>)> {
         let name = secret.name()?.strip_prefix(self.prefix.as_str())?.to_owned();
         let why = if secret.rotation_enabled().unwrap_or_default() {
@@ -131,7 +131,7 @@ impl SecretsManagerStore {
         let result = Box::pin(request.customize().interceptor(response.clone()).send()).await;
         let output = match response.check(&call, result) {
             Ok((output, _)) => output,
-            // The last is said of a secret that is pending deletion.
+            // AWS returns the second code for a secret that is being deleted.
             Err(error)
                 if matches!(error.refusal_code(), Some("ResourceNotFoundException" | "InvalidRequestException")) =>
             {
@@ -163,7 +163,7 @@ impl SecretsManagerStore {
         }
     }
 
-    /// What each holds under a label that readers do not ask for.
+    /// The values with a label that readers do not request.
     async fn under(&self, label: &str, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
         let budget = Budget::of_a_scan();
         let mut values: Vec<Option<SecretValue>> = Vec::new();
@@ -177,7 +177,7 @@ impl SecretsManagerStore {
         Ok(values)
     }
 
-    /// `given`: all that AWS was given in this call.
+    /// Writes one value. `given` contains all secrets that AWS was given in this call.
     async fn replace(&self, intent: IntentLine, write: &NativeWrite, given: &Secrets<'_>) -> Result<(), Failure> {
         let name = format!("{}{}", self.prefix, write.name);
         let Some((kind, replaced)) = write.replaces.0.split_once(' ') else {
@@ -202,8 +202,8 @@ impl SecretsManagerStore {
         }
     }
 
-    /// Puts the value where no reader looks; the version it has there. Whatever comes of this, nothing that is read has
-    /// changed, so every failure is a refusal.
+    /// Stores the value as staged, and returns its version. Nothing that readers see has changed after a failure, so
+    /// every failure is a refusal.
     async fn stage(
         &self,
         name: &str,
@@ -238,12 +238,13 @@ impl SecretsManagerStore {
     }
 }
 
-/// What AWS says of a secret that was not asked for says nothing of the one that was.
+/// The error for a response about another secret, which says nothing about the requested one.
 fn about_another(call: &Call) -> CallError {
     CallError::new(CallErrorKind::Unavailable, format!("call {call}: the answer is about another secret"))
 }
 
-/// The token of a request: AWS takes a second one with the same for the first, so each line of the journal has its own.
+/// The request token: AWS treats a second request with the same token as a repetition, so each line of the journal
+/// has its own.
 fn token(intent: IntentLine, name: &str) -> Uuid {
     let line = Sha256::new().chain_update(intent.rotation.to_string()).chain_update(intent.seq.to_be_bytes());
     let digest = line.chain_update(name).finalize();

@@ -1,5 +1,5 @@
-//! Which keys sign the calls by which the SDK's chain gets credentials: those at the start of a chain of assumed roles,
-//! wherever they come from. They are rotator's own as much as the key that signs its calls.
+//! The keys that sign the calls of the SDK's credential chain: those at the start of a chain of assumed roles. They
+//! are rotator's own keys as well.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,12 +10,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use super::response_check::signer;
 use crate::types::name::AccessKeyId;
 
-/// The keys seen so far; shared by all clients of one account.
+/// The keys that were seen; shared by all clients of one account.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Signers(Arc<Mutex<BTreeSet<AccessKeyId>>>);
 
 impl Signers {
-    /// The connector, and each request that goes through it is looked at.
+    /// Wraps the connector and inspects each request.
     pub(super) fn watching(&self, inner: SharedHttpConnector) -> SharedHttpConnector {
         SharedHttpConnector::new(Watching { inner, signers: self.clone() })
     }

@@ -1,4 +1,5 @@
-//! Clients of the services that hold secrets, on the same terms as IAM's: no retries, every time-out, https or loopback.
+//! The clients of Secrets Manager and Parameter Store, with the rules of the IAM client: no retries, all time-outs,
+//! https or loopback.
 
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -7,7 +8,6 @@ use aws_config::{Region, SdkConfig};
 use super::client::{Aws, ConnectError, Probe, is_plain, nobody, one_pool, time_outs};
 
 impl Aws {
-    /// A client of Secrets Manager.
     pub(super) async fn secrets_manager(
         &self,
         region: Option<&str>,
@@ -19,7 +19,7 @@ impl Aws {
         let asked = aws_sdk_secretsmanager::Client::new(&chain).list_secrets().customize();
         let nobodys =
             aws_sdk_secretsmanager::config::Builder::new().credentials_provider(nobody()).retry_config(retries.clone());
-        // It always fails, in the probe.
+        // The probe fails every call.
         let _ = Box::pin(asked.config_override(nobodys).interceptor(probe.clone()).send()).await;
         let plain = is_plain("SECRETS_MANAGER", probe.uri().as_deref())?;
         let config = aws_sdk_secretsmanager::config::Builder::from(&chain)
@@ -31,7 +31,6 @@ impl Aws {
         Ok(aws_sdk_secretsmanager::Client::from_conf(config))
     }
 
-    /// A client of Parameter Store.
     pub(super) async fn parameter_store(&self, region: Option<&str>) -> Result<aws_sdk_ssm::Client, ConnectError> {
         let settings = self.settings;
         let (retries, time_outs) = (RetryConfig::disabled(), time_outs(settings));
@@ -39,7 +38,7 @@ impl Aws {
         let probe = Probe::default();
         let asked = aws_sdk_ssm::Client::new(&chain).get_parameter().name("nothing").customize();
         let nobodys = aws_sdk_ssm::config::Builder::new().credentials_provider(nobody()).retry_config(retries.clone());
-        // It always fails, in the probe.
+        // The probe fails every call.
         let _ = Box::pin(asked.config_override(nobodys).interceptor(probe.clone()).send()).await;
         let plain = is_plain("SSM", probe.uri().as_deref())?;
         let config = aws_sdk_ssm::config::Builder::from(&chain)

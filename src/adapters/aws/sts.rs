@@ -1,5 +1,5 @@
-//! `ports::identity::Identity`: GetCallerIdentity with the credentials in use, and with a pair that is to prove
-//! itself. Both go over the same pool: a pair replaces the credentials of one operation, not the client.
+//! `ports::identity::Identity`: GetCallerIdentity with the credentials in use, or with a pair that has to prove
+//! itself. Both use the same connection pool: a pair replaces the credentials of one operation, not the client.
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -16,7 +16,7 @@ use crate::types::secret::SecretKey;
 
 const OPERATION: &str = "GetCallerIdentity";
 
-/// What AWS answers where the policy of an endpoint or a perimeter does not let the call through
+/// The codes of a call that the policy of an endpoint or a perimeter forbids
 /// (<https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>).
 const FORBIDDEN: &[&str] = &["AccessDenied", "AccessDeniedException"];
 
@@ -58,13 +58,14 @@ impl Identity for Aws {
         let call = Call::xml(OPERATION, format!("key {id}"));
         let response = ResponseCheck::default();
         let pair = Credentials::new(id.as_str(), secret.expose(), None, None, "rotator");
-        // The SDK gives an operation with credentials of its own a cache of its own, gone when the call is over.
+        // The SDK gives an operation with its own credentials a separate identity cache, which ends with the call.
         let config = aws_sdk_sts::config::Builder::new().credentials_provider(pair);
         let request = self.sts.get_caller_identity().customize().config_override(config).interceptor(response.clone());
         let result = Box::pin(request.send()).await;
         let (output, seen) = match response.check(&call, result) {
             Ok(answer) => answer,
-            // This call is signed by the pair and needs no permission, so a denial is about the pair, or about the way.
+            // The pair signs this call, and the call needs no permission: a denial is about the pair or about the
+            // network path.
             Err(error) if error.refusal_code().is_some() && (error.is_denied() || error.is_about_credentials()) => {
                 let forbidden = FORBIDDEN.contains(&error.refusal_code().unwrap_or_default());
                 let code = error.about(secret.expose()).shown_code();
@@ -99,7 +100,7 @@ impl Answer {
     }
 }
 
-/// Six parts, and nothing that could break a line.
+/// Whether the text has the six parts of an ARN and no control characters.
 fn is_arn(text: &str) -> bool {
     text.starts_with("arn:")
         && text.splitn(6, ':').count() == 6
@@ -107,9 +108,9 @@ fn is_arn(text: &str) -> bool {
         && !text.contains(char::is_control)
 }
 
-/// The IAM user that an ARN names: `arn:<partition>:iam::<account>:user/<path><name>`
+/// The IAM user of an ARN: `arn:<partition>:iam::<account>:user/<path><name>`
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>). The root user, roles and
-/// federated users are none.
+/// federated users are not IAM users.
 fn user_of(arn: &str, account: &AccountId) -> Option<UserResource> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
     let [_, _, "iam", "", of, resource] = parts[..] else { return None };

@@ -1,14 +1,15 @@
-//! The windows of a text, with its escapes as they stand and undone, and whether a secret shares one with it.
+//! An index of the windows of a text, with its escapes kept and undone, which finds a secret that shares a window
+//! with the text.
 
 use std::collections::HashSet;
 
-/// This many bytes in a row are a part of a secret; fewer occur by chance.
+/// The length of a window: fewer bytes may occur by chance.
 const WINDOW: usize = 8;
 
-/// Bits of the filter for each window, so that most windows of a secret are passed over without a look at the set.
+/// The bits of the filter for each window, which saves most lookups.
 const BITS: usize = 16;
 
-/// Escapes within escapes are undone to this depth: a body that is quoted in a text that is quoted in a body.
+/// The maximum depth of nested escapes, as in a body that is quoted in a text of a body.
 const DEEPEST: usize = 3;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -16,13 +17,13 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// The windows of one text.
 pub(super) struct Index {
     plain: Windows,
-    /// With the letters of base 64 for URLs as the ordinary ones.
+    /// The windows with the base-64 alphabet for URLs mapped to the ordinary one.
     base64: Windows,
     quotes_a_token: bool,
 }
 
 impl Index {
-    /// Of a text as it stands, and with the escapes of JSON and of URLs undone.
+    /// Indexes a text as it is, and with the escapes of JSON and of URLs undone.
     pub(super) fn of(text: &[u8]) -> Self {
         let mut texts = vec![text.to_vec()];
         let mut from = 0;
@@ -47,8 +48,8 @@ impl Index {
         Self { plain: Windows::of(&texts), base64: Windows::of(&of_urls), quotes_a_token }
     }
 
-    /// Whether it quotes the header by which a client is known. A credential plugin's token goes to the server without
-    /// being seen here, and is recognized by what stands before it.
+    /// Whether the text quotes an authorization header. The token of a credential plugin is not known here, so the
+    /// text before it identifies it.
     pub(super) fn quotes_a_token(&self) -> bool {
         self.quotes_a_token
     }
@@ -57,14 +58,14 @@ impl Index {
         self.plain.set.is_empty()
     }
 
-    /// Whether a part of the secret stands in the text: as it is, or in base 64 after any number of other bytes.
+    /// Whether the text contains a part of the secret, in plain form or in base 64 with any preceding bytes.
     pub(super) fn finds(&self, secret: &[u8]) -> bool {
         self.plain.share_one_with(secret.iter().copied())
             || (0..3.min(secret.len())).any(|skipped| self.base64.share_one_with(base64(&secret[skipped..])))
     }
 }
 
-/// `Bearer ` and what has the form of a token: no word of a sentence is so long and has a digit.
+/// Whether the text has `Bearer ` and the form of a token, which is longer than a word and has a digit.
 fn has_bearer(text: &[u8]) -> bool {
     let lower = text.to_ascii_lowercase();
     memchr::memmem::find_iter(&lower, b"bearer ").any(|at| {
@@ -76,7 +77,7 @@ fn has_bearer(text: &[u8]) -> bool {
 }
 
 struct Windows {
-    /// One bit for each of the values that a hash of a window has.
+    /// One bit for each hash value.
     filter: Vec<u64>,
     shift: u32,
     set: HashSet<u64>,
@@ -107,17 +108,17 @@ impl Windows {
     }
 }
 
-/// Multiplied by 2^64 divided by the golden ratio: the upper bits depend on all of the window.
+/// Multiplicative hashing with 2^64 divided by the golden ratio: the upper bits depend on the whole window.
 fn hash(window: u64, shift: u32) -> usize {
     usize::try_from(window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift).unwrap_or_default()
 }
 
-/// Indentation and rulers are no part of a secret.
+/// Whether the window is a run of one character, such as indentation, which is not a part of a secret.
 fn is_a_run(window: &[u8]) -> bool {
     window.iter().all(|byte| *byte == window[0])
 }
 
-/// The letters that `bytes` alone decide.
+/// The base-64 letters that depend on `bytes` only.
 fn base64(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
     bytes.chunks(3).flat_map(|group| {
         let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
@@ -148,7 +149,7 @@ fn without_backslashes(text: &[u8]) -> Vec<u8> {
     })
 }
 
-/// `u0041`, or two of them where the first is half a letter.
+/// Parses `u0041`, or a surrogate pair.
 fn unicode(rest: &[u8]) -> Option<(u32, usize)> {
     let unit = hexadecimal(rest.get(1..5)?)?;
     if !(0xd800..0xdc00).contains(&unit) {
@@ -162,7 +163,7 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// The text with what `read` makes of the bytes after each `mark`: a letter, or a byte up to 255 after a `%`.
+/// Replaces each escape after a `mark` by what `read` decodes: a letter, or a byte after a `%`.
 fn undone(text: &[u8], mark: u8, read: impl Fn(&[u8]) -> Option<(u32, usize)>) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;

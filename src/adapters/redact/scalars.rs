@@ -1,14 +1,15 @@
-//! The scalars of a stored value: what is secret in it. The names of fields and variables are not: an error may name one.
+//! The scalars of a stored value, which are secret. The names of fields and variables are not: an error may show
+//! them.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::cell::Cell;
 use std::fmt;
 
-/// A document within a text of a document is taken apart so deep.
+/// The maximum depth of documents within texts of documents.
 const DEEPEST: usize = 4;
 
-/// Whether any scalar of the value is as `is_found` says. A value that is no document, and what cannot be told apart from
-/// its names, is a scalar as a whole.
+/// Whether `is_found` accepts any scalar of the value. A value that is not a document, or whose names are ambiguous,
+/// is one scalar.
 pub(super) fn any(value: &[u8], is_found: &dyn Fn(&[u8]) -> bool) -> bool {
     within(value, DEEPEST, is_found)
 }
@@ -23,14 +24,14 @@ fn within(value: &[u8], deeper: usize, is_found: &dyn Fn(&[u8]) -> bool) -> bool
             return found.get();
         }
     }
-    // One line may be a password with a colon in it; of several, those with a name before them are known by it.
+    // A single line may be a password with a colon; several lines with names are a document.
     if !value.trim_ascii_end().contains(&b'\n') {
         return is_found(value);
     }
     value.split(|byte| *byte == b'\n').any(|line| is_found(scalar_of(line)))
 }
 
-/// What stands behind `NAME=` or `name: ` in a line; all of a line that has neither, or nothing behind it.
+/// The text after `NAME=` or `name: ` in a line; the whole line if it has no name or no value.
 fn scalar_of(line: &[u8]) -> &[u8] {
     let is_of_a_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-\"' ".contains(byte);
     let Some(end) = line.iter().position(|byte| b"=:".contains(byte)) else { return line };
@@ -48,7 +49,7 @@ struct Scalars<'f> {
 }
 
 impl Scalars<'_> {
-    /// Ends the parse at the first that is found.
+    /// Ends the parse at the first scalar that is found.
     fn look<E: Error>(self, scalar: &[u8]) -> Result<(), E> {
         if within(scalar, self.deeper, self.is_found) {
             self.found.set(true);

@@ -1,14 +1,14 @@
-//! A URL as it is shown: without user information, whose password would be in a message, a journal or a log.
+//! Shows a URL without its user information, whose password must not reach a message, the journal or a log.
 
-/// The URL without what stands before an `@`. What cannot be read as a URL may be a misspelt one: there, nothing before its
-/// last `@` is shown.
+/// The URL without the part before an `@`. A text that is not a valid URL may be a misspelt one, so nothing before
+/// its last `@` is shown.
 #[must_use]
 pub fn shown_url(text: &str) -> String {
     if !text.contains('@') {
         return text.to_owned();
     }
     if let Some(mut url) = reqwest::Url::parse(text).ok().filter(reqwest::Url::has_host) {
-        // Neither fails for a URL that has a host.
+        // Neither call fails for a URL with a host.
         let is_cut = url.set_username("").is_ok() && url.set_password(None).is_ok();
         if is_cut {
             return url.to_string();

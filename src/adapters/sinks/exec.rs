@@ -1,6 +1,6 @@
-//! `exec:COMMAND`: a sink behind a program of a few lines (`docs/sinks.md` has the protocol, `examples/` a program). It
-//! is started once for each question and is killed with rotator; for how long what it asked of a server may still land
-//! only the program can say, and where it does not, the longest time is taken.
+//! `exec:COMMAND`: a sink that a program implements (`docs/sinks.md` has the protocol, `examples/` a program). The
+//! program is started for each request and is killed with rotator. Only the program knows how long its request to a
+//! server may still take effect; by default the longest time is assumed.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::rotation::policy::LATE_REQUEST;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{SinkName, StoreIdentity};
 
-/// A line of an answer; each kind of answer has some of it.
+/// A line of a response; each kind of response has some of its fields.
 #[derive(Default, Deserialize)]
 struct Line {
     identity: Option<String>,
@@ -41,7 +41,7 @@ pub struct ExecSink {
 }
 
 impl ExecSink {
-    /// Asks the program which sink it is. One that does not say is there nevertheless: it harms only the keys that it
+    /// Asks the program for its identity. A sink without an identity is still used: it affects only the keys that it
     /// follows.
     pub async fn open(name: SinkName, program: ExecProgram, call_timeout: Duration) -> Self {
         let limit = call_timeout.max(LEAST_TIME);

@@ -1,3 +1,3 @@
-//! Sinks, one module each: they take a pair and cannot be read.
+//! The sinks, one module each: write-only targets of new pairs.
 
 pub mod exec;

@@ -1,4 +1,4 @@
-//! Why an SQLite file of ours cannot be opened.
+//! Why one of rotator's SQLite files cannot be opened.
 
 use std::path::{Path, PathBuf};
 
@@ -7,149 +7,104 @@ use rusqlite::ErrorCode;
 use super::Kind;
 use crate::adapters::FileError;
 
-/// Why a database file cannot be opened. Each says which file, what is wrong and what to do; none has changed
-/// anything.
+/// Why a database file cannot be opened. Each message names the file, the cause and what to do; nothing has been
+/// changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The file, its log or its folder is not to be trusted, or cannot be had.
+    /// The file, its log or its folder is not trusted or not available.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is no such file.
     #[error("the {what} {} does not exist: {how_made}", path.display())]
     Missing {
         /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// What to do.
         how_made: &'static str,
     },
-    /// The file is gone and its write-ahead log is not.
+    /// The file is missing, and its write-ahead log exists.
     #[error("the {what} {} is missing, and {} which belongs to it is still there: {remedy}", path.display(), wal.display())]
-    Lost {
-        /// "journal" or "store".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Its log.
-        wal: PathBuf,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// It belongs to something else.
+    Lost { what: &'static str, path: PathBuf, wal: PathBuf, remedy: &'static str },
+    /// The file belongs to another program.
     #[error("{} is not a {what} of rotator: {found}; it stays as it is, name another file", path.display())]
     Foreign {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// What the file is instead.
         found: &'static str,
     },
-    /// It was ours and is not whole.
+    /// The file is one of rotator's and is damaged.
     #[error("the {what} {} is damaged: {found}; it stays as it is, {remedy}", path.display())]
     Damaged {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// How it shows.
+        /// The sign of the damage.
         found: String,
-        /// What to do.
         remedy: &'static str,
     },
-    /// A newer rotator wrote it.
+    /// A newer rotator wrote the file.
     #[error("the {what} {} has version {found}, and this rotator knows {known} at most: use the newer one", path.display())]
     Newer {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Its version.
+        /// The version of the file.
         found: i64,
-        /// Ours.
+        /// The latest version that this rotator knows.
         known: usize,
     },
-    /// A newer rotator wrote something in it that this one does not know.
+    /// The file contains something that only a newer rotator knows.
     #[error("the {what} {} was written by a newer rotator: {how}; use that version, nothing was changed", path.display())]
     NewerContent {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// What is not known.
+        /// What is unknown.
         how: String,
     },
-    /// An older rotator wrote it, and we may only read.
+    /// An older rotator wrote the file, and this connection is read-only.
     #[error("the {what} {} was written by an older rotator: `rotator resume` brings it up to date", path.display())]
-    Older {
-        /// "journal" or "store".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
-    /// Its log has to be read, and SQLite may not make the index for it.
+    Older { what: &'static str, path: PathBuf },
+    /// The log has to be read, and SQLite cannot create its index.
     #[error("the {what} {} is in use or was left by a crash, and its folder is read-only: ask as a user who may write there", path.display())]
-    SealedFolder {
-        /// "journal" or "store".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is to be written, and its permissions or its disk do not allow that.
+    SealedFolder { what: &'static str, path: PathBuf },
+    /// The permissions or the disk do not allow writing.
     #[error("the {what} {} cannot be written: {} is read-only; run `chmod u+w` on it, or use another", path.display(), sealed.display())]
     ReadOnly {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
         /// The file itself, its folder, or a file that belongs to it.
         sealed: PathBuf,
     },
-    /// A setting that durability rests on did not take.
+    /// A setting that durability depends on was not applied.
     #[error("the {what} {} cannot be relied on: its setting {name} is {found} and has to be {wanted}; put it on a local disk", path.display())]
     Setting {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// SQLite's name for it.
+        /// SQLite's name of the setting.
         name: &'static str,
-        /// What it has to be.
         wanted: String,
-        /// What it is.
         found: String,
     },
-    /// The library that is linked in loses data.
+    /// The linked SQLite library can lose data.
     #[error("this rotator was built with SQLite {found}, which can lose data: build it with 3.51.3 or newer")]
     SqliteTooOld {
-        /// Its version.
+        /// The version of the library.
         found: &'static str,
     },
-    /// Another process has it locked.
+    /// Another process has locked the file.
     #[error("the {what} {} is locked by another process: end that one, then try again", path.display())]
-    Busy {
-        /// "journal" or "store".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
-    /// SQLite says no.
+    Busy { what: &'static str, path: PathBuf },
+    /// SQLite returned an error.
     #[error("the {what} {} could not be {done}: check the disk and the file's permissions", path.display())]
     Sqlite {
-        /// "journal" or "store".
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// "opened", "read", in the past tense.
+        /// The past participle of the operation, such as "opened".
         done: &'static str,
-        /// What SQLite says.
         source: rusqlite::Error,
     },
 }
 
-/// Whether another process held a lock for longer than SQLite waits. `SQLITE_PROTOCOL` says so of the locks of the
-/// write-ahead log: they are held for microseconds, and for longer only by a process that stands still
+/// Whether another process held a lock for longer than SQLite waits. `SQLITE_PROTOCOL` reports this for the locks of
+/// the write-ahead log: they are held for microseconds, unless a process is stopped
 /// (<https://www.sqlite.org/rescode.html#protocol>).
 pub(in crate::adapters) fn is_locked(error: &rusqlite::Error) -> bool {
     matches!(

@@ -1,8 +1,8 @@
-//! Opening an SQLite file with care, the same for the journal and the embedded store: it is ours, it is whole, its
-//! settings are what we rely on. Nothing of what the tables mean.
+//! Opens an SQLite file for the journal or the embedded store: it belongs to rotator, it is complete, and its
+//! settings are applied. This module does not know what the tables mean.
 //!
-//! A file is made elsewhere, complete, and then given its name: there is no moment at which an empty one stands in
-//! its place, so an empty or cut one is a loss and refused. Nothing is ever repaired.
+//! A new file is completed under a temporary name first. So an empty or truncated file is never a new one, and is
+//! refused as a loss. Nothing is repaired.
 
 mod error;
 mod settings;
@@ -17,43 +17,43 @@ pub use error::DatabaseError;
 pub(super) use error::is_locked;
 pub(super) use settings::{READER, Setting, WRITER};
 
-/// What kind of database a file shall be.
+/// The kind of a database file.
 #[derive(Debug)]
 pub(super) struct Kind {
-    /// For people: "journal".
+    /// The noun for messages, such as "journal".
     pub(super) what: &'static str,
-    /// What to do when the file is lost or damaged, for people.
+    /// What to do if the file is lost or damaged, for messages.
     pub(super) remedy: &'static str,
-    /// What to do when it is missing, for people.
+    /// What to do if the file is missing, for messages.
     pub(super) how_made: &'static str,
-    /// SQLite's own mark of whose file it is, in bytes 68 to 71.
+    /// SQLite's mark of the owner of a file, in bytes 68 to 71.
     pub(super) application_id: i32,
-    /// SQL that leads from each version to the next, applied in order.
+    /// The SQL from each version to the next, in order.
     pub(super) migrations: &'static [&'static str],
-    /// The oldest version that is read as it is; an older file has to be brought up to date first.
+    /// The oldest version that can be read unchanged; an older file has to be migrated first.
     pub(super) read_from: usize,
-    /// Refuses what only a newer version could go on with, before anything is changed.
+    /// Refuses content that only a newer version can continue, before anything is changed.
     pub(super) inspect: fn(&Connection, &Path) -> Result<(), DatabaseError>,
-    /// What every writing connection sets beyond [`WRITER`].
+    /// What every writing connection sets in addition to [`WRITER`].
     pub(super) more_settings: &'static [Setting],
 }
 
-/// Up to this size a database is checked from end to end when it is opened for writing; a larger one page by page,
-/// as SQLite comes to them.
+/// The maximum size of a database that is checked completely when it is opened for writing; SQLite checks the pages
+/// of a larger one when it reads them.
 const CHECKED_WHOLE: u64 = 64 * 1024 * 1024;
 
 /// The first release without the WAL-reset bug (<https://www.sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Whether the file is there, after a look at it and at what belongs to it; nothing is changed. `path` comes from
-/// [`private_file::locate`].
+/// Whether the file exists, after a check of the file and those that belong to it, without a change. `path` comes
+/// from [`private_file::locate`].
 pub(super) fn exists(path: &Path, kind: &Kind) -> Result<bool, DatabaseError> {
     let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
     private_file::inspect(&with_suffix(path, "-shm"), Others::MayNotWrite)?;
     private_file::inspect(&with_suffix(path, "-journal"), Others::MayNotWrite)?;
     let Some(file) = private_file::inspect(path, Others::MayNotWrite)? else {
         return match log {
-            // A new file would take over what the log of the lost one holds.
+            // A new file would adopt the content of the lost one's log.
             Some(_) => Err(DatabaseError::lost(path, kind, with_suffix(path, "-wal"))),
             None => Ok(false),
         };
@@ -65,8 +65,8 @@ pub(super) fn exists(path: &Path, kind: &Kind) -> Result<bool, DatabaseError> {
     Ok(true)
 }
 
-/// Whether the file, or a new one in its place, can be written, and all that belongs to it. SQLite itself would open it for
-/// reading, and leave files beside it that have its mode and cannot be written either.
+/// Checks that the file, or a new one, and those that belong to it can be written. SQLite itself would open a file
+/// that cannot be written for reading, and leave read-only files beside it.
 pub(super) fn check_writable(path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
     let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(path, suffix));
     let present = beside.into_iter().filter(|file| file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()));
@@ -78,10 +78,10 @@ pub(super) fn check_writable(path: &Path, kind: &Kind) -> Result<(), DatabaseErr
     Ok(())
 }
 
-/// Looks at the file's head before it is opened for good, when a log would be taken in, or that of another program.
+/// Checks the header of the file before it is opened: opening applies the log, even that of another program.
 ///
-/// The look goes through SQLite, which reads nothing but the file itself when told that it is immutable. Reading it
-/// here with a `File` would, when that is closed, drop every POSIX lock this process has on the file
+/// The check uses SQLite in its immutable mode, which reads only the file itself. Closing a `File` of it would
+/// release every POSIX lock that this process has on the file
 /// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 fn check_head(path: &Path, kind: &Kind, size: u64, has_log: bool) -> Result<(), DatabaseError> {
     let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
@@ -90,18 +90,18 @@ fn check_head(path: &Path, kind: &Kind, size: u64, has_log: bool) -> Result<(), 
         connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map_err(failed)
     });
     match looked {
-        // SQLite takes the end of the file for a whole page.
+        // SQLite treats a truncated page at the end as a whole one.
         Ok(page) if !has_log && size.checked_rem(page.unsigned_abs()) != Some(0) => {
             Err(DatabaseError::damaged(path, kind, "its last page is cut short"))
         }
         Ok(_) => Ok(()),
-        // A crash while the log was being taken in: the file is whole only together with it.
+        // After a crash during a checkpoint, the file is complete only together with its log.
         Err(DatabaseError::Damaged { .. }) if has_log => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Makes the file, unless somebody else was faster; `fill` adds the first rows.
+/// Creates the file, unless another process has created it; `fill` adds the first rows.
 pub(super) fn create(
     path: &Path,
     kind: &Kind,
@@ -120,8 +120,8 @@ pub(super) fn create(
     Ok(())
 }
 
-/// Brings everything into the file itself. The last connection's end would do so too, and not say where it failed: on a
-/// disk that is full just then the file would get its name without what its log holds.
+/// Moves the log into the file. Closing the last connection would do so, too, but would hide a failure: on a full
+/// disk the file could get its name without the content of its log.
 fn take_in_log(connection: &Connection) -> rusqlite::Result<()> {
     let all =
         |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?);
@@ -132,14 +132,14 @@ fn take_in_log(connection: &Connection) -> rusqlite::Result<()> {
     Err(rusqlite::Error::SqliteFailure(busy, Some("its log could not be taken in".to_owned())))
 }
 
-/// Opens the file for reading and writing, brings it up to this version, and asserts every setting.
+/// Opens the file for reading and writing, migrates it to this version, and asserts every setting.
 pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
     if !exists(path, kind)? {
         return Err(DatabaseError::missing(path, kind));
     }
     let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    // Before anything is set: a newer version may mean other settings.
+    // This comes before any setting, since a newer version may need other settings.
     settings::assert_whose(&connection, path, kind)?;
     check_version(&connection, path, kind)?;
     settings::apply(&connection, path, kind, WRITER)?;
@@ -153,15 +153,15 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
     Ok(connection)
 }
 
-/// Opens the file for reading only; its bytes stay as they are. Beside it SQLite may make `-shm` and `-wal`; where
-/// it or its folder cannot be written and there is nothing in a `-wal`, the file is taken as one that does not change.
+/// Opens the file for reading only, without a change to it. SQLite may create `-shm` and `-wal` beside it; if the
+/// folder is read-only and the log is empty, the file is opened as immutable.
 pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
     if !exists(path, kind)? {
         return Err(DatabaseError::missing(path, kind));
     }
     let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
     let log_is_empty = log.is_none_or(|log| log.len() == 0);
-    // Files beside it would have its mode, and be in the way of whoever may write it later.
+    // New files would get the mode of the database, and block a user who may write it later.
     let sealed = !private_file::is_writable(private_file::folder_of(path))? || !private_file::is_writable(path)?;
     let opened =
         if sealed && log_is_empty { connect_immutable(path) } else { connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) };
@@ -179,7 +179,7 @@ pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, Dat
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    // NO_MUTEX: Rust already keeps a connection to one thread at a time.
+    // NO_MUTEX: Rust restricts a connection to one thread at a time already.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     Connection::open_with_flags(path, flags)
 }
@@ -199,7 +199,7 @@ fn connect_immutable(path: &Path) -> rusqlite::Result<Connection> {
     connect(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
 }
 
-/// The version of the file, no newer than what we know.
+/// The version of the file, which must be known.
 fn check_version(connection: &Connection, path: &Path, kind: &Kind) -> Result<usize, DatabaseError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(DatabaseError::SqliteTooOld { found: rusqlite::version() });
@@ -225,12 +225,12 @@ fn check_whole(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), 
     if found == "ok" { Ok(()) } else { Err(DatabaseError::damaged(path, kind, &found)) }
 }
 
-/// Applies what is missing, each migration in a transaction of its own together with its number.
+/// Applies the missing migrations, each in one transaction with its number.
 fn migrate(connection: &mut Connection, path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
     let failed = |source| DatabaseError::sqlite(path, kind, "brought up to date", source);
     for (index, sql) in kind.migrations.iter().enumerate() {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        // Read inside: another process may have applied it while we waited for the lock.
+        // This is read inside the transaction: another process may have applied the migration in the meantime.
         if check_version(&transaction, path, kind)? == index {
             transaction.execute_batch(sql).map_err(failed)?;
             transaction.pragma_update(None, "user_version", index as i64 + 1).map_err(failed)?;
@@ -240,7 +240,7 @@ fn migrate(connection: &mut Connection, path: &Path, kind: &Kind) -> Result<(), 
     Ok(())
 }
 
-/// An error and its causes as one text, for ports whose errors are texts.
+/// An error and its causes as one text.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

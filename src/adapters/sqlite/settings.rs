@@ -1,4 +1,4 @@
-//! SQLite's settings that we rely on: set, read back, asserted.
+//! The SQLite settings that rotator relies on: set, read back and asserted.
 
 use std::path::Path;
 
@@ -8,28 +8,28 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::{DatabaseError, Kind};
 
-/// A PRAGMA: its name, what to set, what it then has to say.
+/// A PRAGMA: its name, the value to set, and the value to read back.
 pub(in crate::adapters) type Setting = (&'static str, &'static str, &'static str);
 
-/// For a connection that writes.
+/// The settings of a writing connection.
 pub(in crate::adapters) const WRITER: &[Setting] = &[
-    // WAL with FULL is the only pair that is both fast and lost nothing in simulated power cuts.
+    // Only WAL with FULL is fast and lost nothing in simulated power failures.
     ("journal_mode", "WAL", "wal"),
     ("synchronous", "FULL", "2"),
-    // macOS: an fsync that reaches the disk.
+    // On macOS only this fsync reaches the disk.
     ("fullfsync", "ON", "1"),
     ("checkpoint_fullfsync", "ON", "1"),
     ("foreign_keys", "ON", "1"),
-    // Nothing of the database goes to a temporary file.
+    // Temporary data stays in memory.
     ("temp_store", "MEMORY", "2"),
     ("mmap_size", "0", "0"),
     ("busy_timeout", "5000", "5000"),
-    // What an edited schema names is not run, and pages are looked at before they are believed.
+    // Functions in a modified schema are not run, and pages are checked when they are read.
     ("trusted_schema", "OFF", "0"),
     ("cell_size_check", "ON", "1"),
 ];
 
-/// For a connection that only reads.
+/// The settings of a read-only connection.
 pub(in crate::adapters) const READER: &[Setting] = &[
     ("query_only", "ON", "1"),
     ("temp_store", "MEMORY", "2"),
@@ -39,7 +39,7 @@ pub(in crate::adapters) const READER: &[Setting] = &[
     ("cell_size_check", "ON", "1"),
 ];
 
-/// Sets each, then reads each back.
+/// Sets each setting, then reads it back.
 pub(super) fn apply(
     connection: &Connection,
     path: &Path,
@@ -54,7 +54,7 @@ pub(super) fn apply(
     assert(connection, path, kind, settings)
 }
 
-/// Reads each back.
+/// Reads each setting back.
 pub(super) fn assert(
     connection: &Connection,
     path: &Path,
@@ -71,7 +71,7 @@ pub(super) fn assert(
     Ok(())
 }
 
-/// Asserts the mark of whose file it is, as this connection sees it.
+/// Asserts the application id, as this connection reads it.
 pub(super) fn assert_whose(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
     match connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0)) {
         Ok(found) if found == kind.application_id => Ok(()),

@@ -1,4 +1,4 @@
-//! What can be made durable: lines, campaigns, leases, each as SQL within a transaction that [`super::writer`] owns.
+//! The changes of the journal (lines, campaigns, leases) as SQL within a transaction of [`super::writer`].
 
 use rusqlite::{Connection, named_params};
 
@@ -9,7 +9,7 @@ use crate::rotation::policy::Timestamp;
 use crate::rotation::state::{Rotation, State};
 use crate::types::name::{CampaignId, RotationId};
 
-/// A line and the rotation it leads to, as the tables keep them.
+/// A line and the rotation that follows from it, in the form of the tables.
 pub(super) struct Append {
     id: RotationId,
     seq: u64,
@@ -30,7 +30,7 @@ pub(super) struct Append {
 
 impl Append {
     /// # Errors
-    /// [`StorageError::Failed`] if line and rotation are not of each other.
+    /// [`StorageError::Failed`] if the line does not belong to the rotation.
     pub(super) fn new(line: &Line, after: &Rotation) -> Result<Self, StorageError> {
         if line.rotation != after.id {
             let (line, after) = (line.rotation, after.id);
@@ -86,7 +86,7 @@ impl Append {
     }
 }
 
-/// One thing to make durable.
+/// One change.
 pub(super) enum Change {
     Append(Box<Append>),
     BeginCampaign { id: CampaignId, at: Timestamp },
@@ -95,11 +95,11 @@ pub(super) enum Change {
     Lease { rotation: RotationId, holder: String, now: Timestamp, until: Timestamp },
 }
 
-/// Why a change did not go into the transaction.
+/// Why a change is not in the transaction.
 pub(super) enum Stopped {
-    /// It alone may not be: the others are not concerned. Said before anything of it is written, never after.
+    /// Only this change is refused. It is refused before anything of it is written.
     No(StorageError),
-    /// The medium failed: nobody knows what the others are worth.
+    /// The medium failed, so the state of the other changes is unknown.
     Broken(QueryError),
 }
 
@@ -117,7 +117,7 @@ impl From<QueryError> for Stopped {
 
 impl Change {
     /// # Errors
-    /// [`Stopped`] says whether this change alone is concerned.
+    /// [`Stopped`] tells whether only this change is refused.
     pub(super) fn perform(&self, connection: &Connection) -> Result<(), Stopped> {
         match self {
             Self::Append(append) => append.perform(connection),

@@ -1,5 +1,5 @@
-//! One `run` or `resume` at a time: an OS lock beside the journal, held for the process's life and gone with it,
-//! however it ends. (SQLite's own `locking_mode` would shut readers out.)
+//! The lock of the journal: one `run` or `resume` at a time. It is an OS lock on a file beside the journal, which
+//! ends with the process. SQLite's own `locking_mode` would exclude readers.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -10,24 +10,23 @@ use crate::adapters::FileError;
 use crate::adapters::private_file;
 use crate::planted::{self, Planted};
 
-/// Why the journal's lock was not had.
+/// Why the lock of the journal was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another rotator has it.
+    /// Another rotator holds the lock.
     #[error("another rotator{} holds the journal {}: wait for it, or end it", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), journal.display())]
     HeldBy {
-        /// The journal.
         journal: PathBuf,
-        /// That process, where it has said so yet.
+        /// The other process, if it has written its id already.
         pid: Option<u32>,
     },
-    /// The lock file cannot be trusted or had.
+    /// The lock file is not trusted or not available.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// The right to write a journal, for as long as this lives. The lock file itself stays: removing it would let two
-/// processes hold two files of one name.
+/// The right to write a journal while this value exists. The lock file itself stays: after a removal two processes
+/// could lock two files of one name.
 #[derive(Debug)]
 #[must_use = "the lock goes when this is dropped"]
 pub struct JournalLock {
@@ -35,10 +34,10 @@ pub struct JournalLock {
 }
 
 impl JournalLock {
-    /// Takes the lock of the journal at `journal`, making the folder if it is missing.
+    /// Acquires the lock of `journal`; creates a missing folder.
     ///
     /// # Errors
-    /// [`LockError::HeldBy`] at once if another process, or another handle of this one, has it.
+    /// [`LockError::HeldBy`], without waiting, if another process, or another handle of this one, holds the lock.
     pub fn acquire(journal: &Path) -> Result<Self, LockError> {
         let path = lock_path(&private_file::locate_or_create_folder(journal)?);
         let mut file = private_file::open_or_create(&path)?;

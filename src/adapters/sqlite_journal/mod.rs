@@ -1,7 +1,7 @@
-//! The journal in an SQLite file: one thread writes and commits what has queued up at once, another connection
-//! reads. No line is ever changed, no damaged file ever repaired.
+//! The journal in an SQLite file: one thread writes and commits all queued changes at once, another connection reads.
+//! No line is ever changed, and no damaged file is repaired.
 //!
-//! [`SqliteJournal`] is for a process that holds the [`JournalLock`]; [`SyncReader`] is for everybody.
+//! [`SqliteJournal`] requires the [`JournalLock`]; [`SyncReader`] does not.
 
 mod changes;
 mod lock;
@@ -28,7 +28,7 @@ pub use lock::{JournalLock, LockError};
 pub use reader::SyncReader;
 use writer::Writer;
 
-/// What an SQLite file has to be to be a journal.
+/// The properties of a journal file.
 const KIND: Kind = Kind {
     what: "journal",
     remedy: "restore it from a backup; if there is none, move it and the files beside it away, and look at what \
@@ -46,19 +46,20 @@ const KIND: Kind = Kind {
     more_settings: &[],
 };
 
-/// A journal, open for writing.
+/// A journal that is open for writing.
 pub struct SqliteJournal {
     path: Arc<Path>,
-    // Dropped before the writer, whose connection then is the last and takes the log in.
+    // This is dropped before the writer, so that the writer's connection is the last one and applies the log.
     reader: Arc<Mutex<Connection>>,
     writer: Writer,
 }
 
 impl SqliteJournal {
-    /// Opens the journal, making it and its folder if they are missing. Take the [`JournalLock`] first.
+    /// Opens the journal, and creates it and its folder if they are missing. The [`JournalLock`] has to be acquired
+    /// first.
     ///
     /// # Errors
-    /// [`DatabaseError`] if it cannot be trusted to keep what it is given.
+    /// [`DatabaseError`] if the journal cannot be trusted to keep its content.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         let path = private_file::locate_or_create_folder(path)?;
         if !sqlite::exists(&path, &KIND)? {
@@ -71,22 +72,22 @@ impl SqliteJournal {
         Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
     }
 
-    /// Whether the journal can be written, or made where there is none. Changes and makes nothing, not even its lock.
+    /// Checks that the journal can be written, or created, without a change.
     ///
     /// # Errors
     /// [`DatabaseError`] if it cannot.
     pub fn check_writable(path: &Path) -> Result<(), DatabaseError> {
         match private_file::locate(path)? {
             Some(path) => sqlite::check_writable(&path, &KIND),
-            // Its folder is made with it.
+            // The folder is created together with the journal.
             None => Ok(()),
         }
     }
 
-    /// Opens the journal for reading; `None` if there is none. Changes and makes no journal.
+    /// Opens the journal for reading; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`DatabaseError`] if there is one that cannot be read.
+    /// [`DatabaseError`] if the journal exists and cannot be read.
     pub fn open_read_only(path: &Path) -> Result<Option<SyncReader>, DatabaseError> {
         let Some(path) = private_file::locate(path)? else { return Ok(None) };
         if !sqlite::exists(&path, &KIND)? {
@@ -96,13 +97,12 @@ impl SqliteJournal {
         Ok(Some(SyncReader::new(path, connection)))
     }
 
-    /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many transactions were committed; fewer than lines, where lines queued up.
+    /// The number of committed transactions, which is lower than the number of lines if lines were queued.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.writer.commits()
@@ -182,14 +182,14 @@ impl JournalStore for SqliteJournal {
     }
 }
 
-/// A failure of the journal at `path`, worded as one.
+/// The error of a failed operation on the journal at `path`.
 fn storage_error(path: &Path, done: &'static str, source: rusqlite::Error) -> StorageError {
     DatabaseError::sqlite(path, &KIND, done, source).into()
 }
 
 impl From<DatabaseError> for StorageError {
     fn from(error: DatabaseError) -> Self {
-        // The message as it is, and the cause below it.
+        // The message stays the same, and the cause follows it.
         let message = error.to_string();
         let source = match error {
             DatabaseError::Sqlite { source, .. } => Some(source.into()),
@@ -217,7 +217,6 @@ impl From<DatabaseError> for StorageError {
     }
 }
 
-/// The lock file of a journal.
 fn lock_path(journal: &Path) -> PathBuf {
     private_file::with_suffix(journal, ".lock")
 }

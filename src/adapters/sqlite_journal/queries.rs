@@ -1,4 +1,4 @@
-//! What is asked of the journal's tables, by whichever connection. Nothing here writes.
+//! The queries of the journal's tables. Nothing here writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::event::Event;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
-/// Why a question has no answer; which file it was becomes clear in [`Self::at`].
+/// Why a query failed; [`Self::at`] adds the file.
 #[derive(Debug)]
 pub(super) enum QueryError {
     Sqlite(rusqlite::Error),
-    /// A newer rotator wrote a row, and this one does not know all of its words.
+    /// A newer rotator wrote a row with unknown names.
     Newer(FormError),
-    /// A row holds what we never wrote.
+    /// A row has content that rotator did not write.
     Nonsense {
         column: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -56,7 +56,7 @@ fn newer(path: &Path, how: &FormError) -> DatabaseError {
     DatabaseError::NewerContent { what: KIND.what, path: path.to_owned(), how: how.to_string() }
 }
 
-/// JSON for a column.
+/// Serialises the value of a JSON column.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StorageError> {
     line::write(value).map_err(|source| StorageError::Failed {
         message: "a line of the journal could not be worded, a defect of rotator: please report it".to_owned(),
@@ -72,9 +72,8 @@ fn from_json<T: Serialize + DeserializeOwned>(row: &Row<'_>, column: &'static st
     })
 }
 
-/// Refuses a journal in which a newer rotator has written about a rotation that is still open, or about the last
-/// campaign: an older one would pass over what it does not know. What is damaged is said where it is needed, and then
-/// concerns its own rotation only.
+/// Refuses a journal with unknown lines of a newer rotator about an open rotation or the last campaign: this version
+/// would ignore them. Damage is reported when the line is needed, and affects its own rotation only.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
     let lines = "SELECT entry.event FROM rotation INDEXED BY rotation_open
                  JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1";
@@ -139,8 +138,7 @@ fn read_summary(row: &Row<'_>) -> Result<Summary, QueryError> {
     })
 }
 
-/// The question behind [`summaries`]. The indexes are named because SQLite, which has no statistics here, would
-/// rather go through all rows in their order.
+/// The SQL of [`summaries`]. The indexes are named, since SQLite has no statistics here and would scan all rows.
 pub(super) const fn summaries_sql(which: RotationFilter) -> &'static str {
     match which {
         RotationFilter::Open => {
@@ -219,7 +217,7 @@ pub(super) fn last_seq(connection: &Connection, rotation: &str) -> Result<u64, Q
     Ok(found.into_iter().next().unwrap_or(0))
 }
 
-/// Who has the lease of a rotation, and until when, as they were written.
+/// The owner and the end of a rotation's lease, as they are stored.
 pub(super) fn lease(connection: &Connection, rotation: &str) -> Result<Option<(String, String)>, QueryError> {
     let sql = "SELECT holder, until FROM lease WHERE rotation = ?1";
     let mut statement = connection.prepare(sql)?;

@@ -1,4 +1,4 @@
-//! Reading a journal without tokio and without the lock: what `status` needs.
+//! Reads a journal without tokio and without the lock, for `status`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::journal::campaign::{Campaign, Line, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 
-/// A journal, open for reading. Blocks; not for a task of an async runtime.
+/// A journal that is open for reading. Its calls block, so they must not run in an asynchronous task.
 pub struct SyncReader {
     path: PathBuf,
     connection: Connection,
@@ -21,7 +21,7 @@ impl SyncReader {
         Self { path, connection }
     }
 
-    /// Summaries, oldest first.
+    /// The summaries, oldest first.
     ///
     /// # Errors
     /// [`StorageError::Failed`] if the journal cannot be read.
@@ -45,7 +45,7 @@ impl SyncReader {
         queries::lines(&self.connection, rotation).map_err(|error| error.at(&self.path))
     }
 
-    /// The youngest campaign, open or closed.
+    /// The latest campaign, open or closed.
     ///
     /// # Errors
     /// [`StorageError::Failed`] if the journal cannot be read.
@@ -61,8 +61,8 @@ impl SyncReader {
         queries::keys_made_for(&self.connection, user).map_err(|error| error.at(&self.path))
     }
 
-    /// How many rotations there are in each state (a phase or an ending), kept by the journal itself: as fast among
-    /// a million as among ten.
+    /// The number of rotations in each state (a phase or an ending). The journal maintains the numbers, so the query
+    /// is fast in a large journal.
     ///
     /// # Errors
     /// [`StorageError::Failed`] if the journal cannot be read.
@@ -70,7 +70,6 @@ impl SyncReader {
         queries::counts(&self.connection).map_err(|error| error.at(&self.path))
     }
 
-    /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,8 +1,8 @@
-//! The one thread that writes. What has queued up while it was committing goes into its next transaction; whoever
-//! waits hears of it after the commit and not before.
+//! The writer thread. Changes that are queued during a commit are in the next transaction; a caller gets its answer
+//! after the commit.
 //!
-//! A transaction that fails is the end: whether it reached the disk is unknown, and an fsync that is asked again
-//! may say yes to what is lost. Every later change is refused, and the next start reads what is really there.
+//! The first failed transaction is the last one: it is unknown whether it reached the disk, and a repeated fsync may
+//! succeed for lost data. Every later change is refused, and the next start reads what is on the disk.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::adapters::FileError;
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::journal::store::StorageError;
 
-/// How many changes one transaction takes.
+/// The maximum number of changes in one transaction.
 const MOST_AT_ONCE: usize = 512;
 
 struct Job {
@@ -27,9 +27,9 @@ struct Job {
     answer: oneshot::Sender<Result<(), StorageError>>,
 }
 
-/// The thread and the way to it.
+/// The thread and its queue.
 pub(super) struct Writer {
-    // `None` only while it is dropped.
+    // `None` only during a drop.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
@@ -51,7 +51,7 @@ impl Writer {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Returns when the change is durable, or will not be.
+    /// Returns when the change is durable, or refused.
     pub(super) async fn write(&self, change: Change) -> Result<(), StorageError> {
         let ended = || StorageError::failed("the journal's writer has ended; start rotator again");
         let (answer, heard) = oneshot::channel();
@@ -61,11 +61,11 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits until what has queued up is committed and the connection is closed.
+    /// Waits until all queued changes are committed and the connection is closed.
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has dropped its answers: whoever waited knows.
+            // A thread that panicked has dropped its answers, so the callers know.
             drop(thread.join());
         }
     }
@@ -75,7 +75,7 @@ struct State {
     path: Arc<Path>,
     connection: Connection,
     commits: Arc<AtomicU64>,
-    /// Why nothing is written any more.
+    /// Why no more changes are accepted.
     broken: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl State {
             let (changes, answers): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.change, job.answer)).unzip();
             let results = self.write(&changes);
             for (answer, result) in answers.into_iter().zip(results) {
-                // Whoever asked may be gone; the line is there all the same.
+                // The caller may be gone; the line is written nevertheless.
                 drop(answer.send(result));
             }
         }
@@ -109,13 +109,13 @@ impl State {
         changes.iter().map(|_| Err(StorageError::failed(message.clone()))).collect()
     }
 
-    /// All changes in one transaction. One that is refused has written nothing, so the others go on.
+    /// Commits all changes in one transaction. A refused change has written nothing, so the others continue.
     fn commit(&mut self, changes: &[Change]) -> Result<Vec<Result<(), StorageError>>, Failed> {
         let path = Arc::clone(&self.path);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            // Nothing has begun: a lock that somebody holds for long is no reason to give up for ever.
+            // The transaction has not begun: a lock that another process holds for long is not a permanent failure.
             .map_err(|source| Failed {
                 lasting: !sqlite::is_locked(&source),
                 error: storage_error(&path, "written", source),

@@ -1,6 +1,5 @@
-//! What a store that has names of its own must do to be one of rotator's (`docs/design/architecture.md`
-//! says how to add one).
-//! [`super::BackendStore`] makes a [`crate::ports::secret_store::SecretStore`] of it.
+//! The trait of a store that has its own names (`docs/stores.md` says how to add one). [`super::BackendStore`]
+//! implements [`crate::ports::secret_store::SecretStore`] with it.
 
 use std::time::Duration;
 
@@ -16,85 +15,82 @@ use crate::types::failure::Failure;
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
-/// One write of a batch, under the store's own name.
+/// One write of a batch, with the store's own name.
 #[derive(Debug)]
 pub struct NativeWrite {
-    /// Which entry, in the store's own words.
+    /// The store's own name of the entry.
     pub name: String,
-    /// The version it replaces.
+    /// The version that is replaced.
     pub replaces: Version,
-    /// The new bytes.
     pub value: SecretValue,
 }
 
-/// A store in its own words.
+/// A store that uses its own names.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// What it can promise.
+    /// The guarantees of the store.
     fn capabilities(&self) -> Capabilities;
 
-    /// What is versioned together with the entry of this name: a write of any of it gives all of it another version.
+    /// The unit of versioning of this entry: a write to any entry of the unit changes the version of all of them.
     fn unit<'n>(&self, name: &'n str) -> &'n str {
         name
     }
 
-    /// Where the credentials for it come from, for people; nothing, where it needs none.
+    /// The source of the store's credentials, for operators; none if the store needs no credentials.
     fn credentials(&self) -> Option<String> {
         None
     }
 
-    /// Why its server may be another one than is meant, where nothing checks that; nothing, where it is checked or there is
-    /// no server.
+    /// Why the identity of the server is not verified; none if it is verified, or if there is no server.
     fn unverified(&self) -> Option<String> {
         None
     }
 
-    /// Which store it is.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 
-    /// Every entry with what it holds, from one pass that begins after the call. An entry that is there and cannot be
-    /// read is [`Reading::Unreadable`]; only what makes the list itself incomplete is an error.
+    /// Every entry with its content, from one pass that starts after the call. An entry that exists and cannot be
+    /// read is [`Reading::Unreadable`]; only an incomplete list is an error.
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError>;
 
     /// These entries, in this order.
     async fn read(&self, names: &[String]) -> Result<Vec<Reading>, CallError>;
 
-    /// Whether these entries can be written, in their order, by a question that changes nothing. Nothing is known of it,
-    /// where the store has no such question.
+    /// Whether these entries can be written, in their order, without a change. Unknown if the store has no such
+    /// query.
     async fn writable(&self, names: &[String]) -> Vec<Writable> {
         names.iter().map(|_| Writable::Unknown).collect()
     }
 
-    /// What another program holds at this moment so that these entries cannot be written, for people. Nothing, where the
-    /// store knows no locks.
+    /// The lock of another program that prevents writing these entries, for operators. None if the store has no
+    /// locks.
     async fn held(&self, _: &[String]) -> Option<String> {
         None
     }
 
-    /// What waits in these entries to become their value, in their order: put there by a write that was cut off, and seen
-    /// by no reader. Nothing, where the store has no such thing.
+    /// The staged values of these entries, in their order: an interrupted write has stored them, and no reader sees
+    /// them. None if the store has no staging.
     async fn staged(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
         Ok(names.iter().map(|_| None).collect())
     }
 
-    /// What these entries held before their present value, in their order, where the store keeps that.
+    /// The values before the present ones, in the order of these entries, if the store keeps them.
     async fn replaced(&self, names: &[String]) -> Result<Vec<Option<SecretValue>>, CallError> {
         Ok(names.iter().map(|_| None).collect())
     }
 
-    /// Writes the batch in the order given, each only over the version that it names. What was certainly not written
-    /// is `Refused` (`Stale` where the version is another by now); all else, and a batch that stopped half-way, is
+    /// Writes the batch in order; each write replaces the named version only. A write that certainly did not happen
+    /// is `Refused` (`Stale` if the version has changed); everything else, and a batch that stopped half-way, is
     /// `Unknown`. The order was checked to be for this store.
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure>;
 
-    /// The rotation that wrote these entries has closed: what the store keeps beside them on its account may go.
+    /// Forgets what the store keeps for the rotation that wrote these entries, which has closed.
     async fn forget_previous(&self, _: &[String]) -> Result<(), CallError> {
         Ok(())
     }
 }
 
-/// What the failure of one write means for a batch that is written one entry after the other: with some of it
-/// `written`, a refusal leaves a batch that stopped half-way.
+/// The result of a failed write in a batch of separate writes: after `written` writes, a refusal means that the batch
+/// stopped half-way.
 pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
     match failure {
         Failure::Refused(refusal) if written > 0 => {
@@ -104,12 +100,12 @@ pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
     }
 }
 
-/// How often an entry is asked for again where the store says that it is asked too much: with thousands of entries, to
-/// begin the whole pass again would end nowhere.
+/// How often a throttled read is repeated: with thousands of entries, repeating the whole pass would never end.
 const MOST_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads entries one by one, `at_once` of them at a time, in their order. `redact::settled` makes readings of what it heard.
+/// Reads the entries separately, `at_once` at the same time, and returns them in their order. `redact::settled`
+/// converts the result to readings.
 pub(in crate::adapters) async fn read_each<'a>(
     names: impl IntoIterator<Item = String>,
     at_once: usize,

@@ -1,4 +1,4 @@
-//! A backend as the engine knows it: entries for its own names.
+//! A decorator that gives a backend entry names.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 use crate::types::secret::SecretValue;
 
-/// A store with names of its own.
+/// A [`Backend`] as a store with entry names.
 pub struct BackendStore {
     name: StoreName,
     naming: Naming,
@@ -21,13 +21,12 @@ pub struct BackendStore {
 }
 
 impl BackendStore {
-    /// `backend` under the name `name`.
     #[must_use]
     pub fn new(name: StoreName, naming: Naming, backend: Arc<dyn Backend>) -> Self {
         Self { name, naming, backend }
     }
 
-    /// The store's own names of these entries; none for one that it cannot have.
+    /// The store's own names of these entries; none for an entry that the store cannot have.
     fn natives(&self, entries: &[EntryName]) -> Vec<Option<String>> {
         entries.iter().map(|entry| self.naming.native(entry)).collect()
     }

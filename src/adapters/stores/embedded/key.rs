@@ -1,4 +1,4 @@
-//! The key that seals a store: 32 random bytes in a file of mode 0600 beside it, or given by whoever starts rotator.
+//! The key that seals a store: 32 random bytes in a file of mode 0600 beside the store, or in the environment.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -12,25 +12,24 @@ use super::EmbeddedStoreError;
 use crate::adapters::FileError;
 use crate::adapters::private_file::{self, Draft, Others};
 
-/// Bytes in a key.
+/// The length of a key in bytes.
 pub(super) const LENGTH: usize = 32;
 
-/// A key file is 44 characters and a line's end; no more than this is read of one.
+/// The maximum length of a key file, which has 44 characters and a line break.
 const MOST: u64 = 1024;
 
-/// Why a text is no key. Holds nothing of the text.
+/// Why a text is not a key. It contains nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a key is {LENGTH} bytes in base64, as `openssl rand -base64 {LENGTH}` makes them")]
 pub struct MalformedKey;
 
-/// A store's key.
 pub struct StoreKey(Zeroizing<[u8; LENGTH]>);
 
 impl StoreKey {
-    /// From 32 bytes in base64; white space around them does not count.
+    /// Parses 32 bytes in base64; surrounding white space is ignored.
     ///
     /// # Errors
-    /// [`MalformedKey`] if they are not that.
+    /// [`MalformedKey`] if the text is anything else.
     pub fn from_base64(text: &str) -> Result<Self, MalformedKey> {
         let decoded = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| MalformedKey)?);
         let mut bytes = Zeroizing::new([0; LENGTH]);
@@ -52,12 +51,12 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// Where a key came from.
+/// The source of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyOrigin {
     /// This file.
     File(PathBuf),
-    /// Whoever started rotator.
+    /// The environment.
     Given,
 }
 
@@ -70,22 +69,22 @@ impl fmt::Display for KeyOrigin {
     }
 }
 
-/// The key file of the store at `store`.
+/// The key file of the store.
 pub(super) fn file_of(store: &Path) -> PathBuf {
     private_file::with_suffix(store, ".key")
 }
 
-/// The key file that a change of the key makes, until it takes the place of [`file_of`].
+/// The key file of a rekey that has not ended, before it replaces [`file_of`].
 fn next_of(store: &Path) -> PathBuf {
     private_file::with_suffix(store, ".key.next")
 }
 
-/// The key that a change of the key left behind, which a crash cut off; `None` if there was none.
+/// The key that an interrupted rekey left behind; `None` if there is none.
 pub(super) fn load_next(store: &Path) -> Result<Option<StoreKey>, EmbeddedStoreError> {
     load(&next_of(store))
 }
 
-/// Makes a new key beside the present one. One that is there was never used: the present one opens the store.
+/// Creates a new key beside the present one. An existing one was never used, since the present one opens the store.
 pub(super) fn make_next(store: &Path) -> Result<StoreKey, EmbeddedStoreError> {
     let next = next_of(store);
     remove_file(&next)?;
@@ -93,19 +92,19 @@ pub(super) fn make_next(store: &Path) -> Result<StoreKey, EmbeddedStoreError> {
     load(&next)?.ok_or_else(|| FileError::io(&next, "opened")(std::io::ErrorKind::NotFound.into()).into())
 }
 
-/// Gives the new key file the name of the old one.
+/// Renames the new key file to the key file.
 pub(super) fn take_next(store: &Path) -> Result<(), EmbeddedStoreError> {
     let (next, file) = (next_of(store), file_of(store));
     match std::fs::rename(&next, &file) {
         Ok(()) => private_file::sync_folder(&file)?,
-        // Another process opened the store meanwhile, and gave it its name.
+        // Another process has opened the store in the meantime and renamed the file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(FileError::io(&file, "replaced")(error).into()),
     }
     Ok(())
 }
 
-/// Removes the key file, if there is one.
+/// Removes the key file, if it exists.
 pub(super) fn remove(store: &Path) -> Result<(), EmbeddedStoreError> {
     remove_file(&file_of(store))
 }
@@ -118,10 +117,10 @@ fn remove_file(path: &Path) -> Result<(), EmbeddedStoreError> {
     }
 }
 
-/// Reads a key file; `None` if there is none.
+/// Reads a key file; `None` if it does not exist.
 pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, EmbeddedStoreError> {
     let Some(file) = private_file::open(path, Others::MayDoNothing)? else { return Ok(None) };
-    // Room for all of it: growing would leave copies behind.
+    // The capacity is fixed, since growing would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(MOST as usize));
     let malformed =
         || EmbeddedStoreError::MalformedKey { origin: KeyOrigin::File(path.to_owned()), source: MalformedKey };
@@ -133,7 +132,7 @@ pub(super) fn load(path: &Path) -> Result<Option<StoreKey>, EmbeddedStoreError> 
     StoreKey::from_base64(&text).map(Some).map_err(|_| malformed())
 }
 
-/// Makes a key file. If another process was faster its key is the one.
+/// Creates a key file, unless another process has created it.
 pub(super) fn create(path: &Path) -> Result<(), EmbeddedStoreError> {
     let mut bytes = Zeroizing::new([0; LENGTH]);
     getrandom::fill(&mut *bytes).map_err(|_| EmbeddedStoreError::NoRandomness)?;

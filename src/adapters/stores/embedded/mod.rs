@@ -1,7 +1,7 @@
 //! The embedded store: an SQLite file of sealed values, with its key in a file beside it. Batches are atomic, every
-//! write is a compare-and-set, and the value from before a rotation is kept until that has closed.
+//! write is a compare-and-set, and the value before a rotation is kept until the rotation has closed.
 //!
-//! An application does not read this file; `rotator store get` does.
+//! An application uses `rotator store get`, and does not read the file itself.
 
 mod key;
 mod operations;
@@ -33,7 +33,7 @@ use seal::Sealer;
 use table::WriteError;
 use versions::{Versions, VersionsError};
 
-/// What an SQLite file has to be to be a store.
+/// The properties of a store file.
 const KIND: Kind = Kind {
     what: "store",
     remedy: "restore it from a backup, together with its key",
@@ -46,52 +46,36 @@ const KIND: Kind = Kind {
     ],
     read_from: 1,
     inspect: |_, _| Ok(()),
-    // A value that was replaced is overwritten with zeros, sealed as it was.
+    // A replaced value is overwritten with zeros.
     more_settings: &[("secure_delete", "ON", "1")],
 };
 
-/// Why a store cannot be opened.
+/// Why an embedded store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedStoreError {
-    /// The file is not a store that can be used.
+    /// The database file cannot be used.
     #[error("open the store: {0}")]
     Database(#[from] DatabaseError),
     /// The key file cannot be trusted or read.
     #[error("read the key of the store: {0}")]
     File(#[from] FileError),
-    /// The store is there, and its key is not.
+    /// The store exists and its key does not.
     #[error("open the store {}: its key {} is missing; put it back, or give the key in ROTATOR_STORE_KEY", path.display(), key.display())]
-    KeyMissing {
-        /// The store.
-        path: PathBuf,
-        /// Its key file.
-        key: PathBuf,
-    },
-    /// What should be a key is none.
+    KeyMissing { path: PathBuf, key: PathBuf },
+    /// The key is malformed.
     #[error("open the store: {origin} does not contain a key; put the store's own key back")]
-    MalformedKey {
-        /// Where it came from.
-        origin: KeyOrigin,
-        /// What a key is.
-        source: MalformedKey,
-    },
-    /// The key is another store's.
+    MalformedKey { origin: KeyOrigin, source: MalformedKey },
+    /// The key belongs to another store.
     #[error("open the store {}: {origin} is not its key; use the key that the store was made with", path.display())]
-    WrongKey {
-        /// The store.
-        path: PathBuf,
-        /// Where the key came from.
-        origin: KeyOrigin,
-    },
-    /// The path cannot be a store's name.
+    WrongKey { path: PathBuf, origin: KeyOrigin },
+    /// The path is not valid as the name of a store.
     #[error("open the store: its path cannot be a name; choose another path")]
     Unnameable(#[from] InvalidName),
-    /// The system has no random numbers to give.
+    /// The system has no random numbers.
     #[error("make a key for the store: the system gives no random numbers; try again later")]
     NoRandomness,
 }
 
-/// The embedded store.
 pub struct EmbeddedStore {
     name: StoreName,
     inner: Arc<Inner>,
@@ -99,18 +83,18 @@ pub struct EmbeddedStore {
 
 struct Inner {
     path: PathBuf,
-    /// Device and inode of the file that is open.
+    /// The device and inode of the open file.
     file: (u64, u64),
     sealer: Sealer,
     connection: Mutex<Connection>,
 }
 
 impl EmbeddedStore {
-    /// Opens the store at `path`, making it, its folder and (unless `given` is one) its key file if they are
-    /// missing. Only for commands whose business that is: `store`, `init`, `demo`.
+    /// Opens the store at `path`; creates the store, its folder and (unless `given`) its key file if they are
+    /// missing. Only `store`, `init` and `demo` use this.
     ///
     /// # Errors
-    /// [`EmbeddedStoreError`]. A store without its key is one: a new key would open nothing in it.
+    /// [`EmbeddedStoreError`]. A store without its key is an error, since a new key would open nothing in it.
     pub fn open_or_create(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let name = name_of(path)?;
         let path = private_file::locate_or_create_folder(path).map_err(DatabaseError::from)?;
@@ -118,7 +102,7 @@ impl EmbeddedStore {
             return Self::open_located(name, path, given);
         }
         let key_file = key::file_of(&path);
-        // The key first: a key without a store harms nobody.
+        // The key is created first: a key without a store does no harm.
         if given.is_none() && key::load(&key_file)?.is_none() {
             key::create(&key_file)?;
         }
@@ -127,10 +111,10 @@ impl EmbeddedStore {
         Self::open_with(name, path, &key, origin)
     }
 
-    /// Opens the store at `path`, which has to be there with its key.
+    /// Opens the store at `path`, which has to exist with its key.
     ///
     /// # Errors
-    /// [`EmbeddedStoreError`]: a missing store is one, never a new empty store.
+    /// [`EmbeddedStoreError`]: a missing store is an error, and never created.
     pub fn open(path: &Path, given: Option<StoreKey>) -> Result<Self, EmbeddedStoreError> {
         let name = name_of(path)?;
         match private_file::locate(path).map_err(DatabaseError::from)? {
@@ -143,7 +127,7 @@ impl EmbeddedStore {
         let (key, origin) = find_key(&path, given)?;
         let in_file = matches!(origin, KeyOrigin::File(_));
         match Self::open_with(name.clone(), path.clone(), &key, origin) {
-            // A change of the key was cut off between its commit and the end.
+            // A rekey was interrupted between its commit and its end.
             Err(EmbeddedStoreError::WrongKey { path, origin }) if in_file => {
                 let Some(next) = key::load_next(&path)? else {
                     return Err(EmbeddedStoreError::WrongKey { path, origin });
@@ -175,14 +159,13 @@ impl EmbeddedStore {
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection: Mutex::new(connection) }) })
     }
 
-    /// The same store under another name.
+    /// The same store with another name.
     #[must_use]
     pub fn named(mut self, name: StoreName) -> Self {
         self.name = name;
         self
     }
 
-    /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.inner.path
@@ -225,12 +208,12 @@ fn create(path: &Path, key: &StoreKey) -> Result<(), EmbeddedStoreError> {
     Ok(())
 }
 
-/// Takes the rows as they stand for those that were written last: in a new store, and once in one that an earlier rotator
-/// made.
+/// Records the present rows as the ones that were written last: in a new store, and once in a store of an earlier
+/// rotator.
 fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> Result<(), EmbeddedStoreError> {
     let failed = |source| EmbeddedStoreError::from(DatabaseError::sqlite(path, &KIND, "brought up to date", source));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    // Read inside: another process may have done so while this one waited for the lock.
+    // This is read inside the transaction: another process may have done it in the meantime.
     let (_, key_check) = table::meta(&transaction).map_err(failed)?;
     if sealer.checked(&key_check) != Some(false) {
         return Ok(());
@@ -248,7 +231,6 @@ fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> 
     transaction.commit().map_err(failed)
 }
 
-/// Device and inode of the file at `path`.
 fn file_at(path: &Path) -> Result<Option<(u64, u64)>, FileError> {
     Ok(private_file::inspect(path, Others::MayNotWrite)?.map(|file| (file.dev(), file.ino())))
 }

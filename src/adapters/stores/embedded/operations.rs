@@ -1,4 +1,4 @@
-//! What is done with a store, blocking: by the port (on a thread of its own) and by `rotator store`.
+//! The operations on a store. They block: the port runs them on a separate thread, `rotator store` directly.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,86 +17,53 @@ use crate::rotation::policy::Timestamp;
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
 
-/// What is wrong with an entry whose row is not the one that was written last.
+/// The cause if the row of an entry is not the one that was written last.
 const NOT_LAST: &str = "something else changed or removed it, or put an older value back: find out who wrote to the file, then \
                         set it again with `rotator store set`";
 
-/// Why a store could not be read or written. Holds nothing of any value.
+/// Why a store could not be read or written. It contains nothing of any value.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Another file has taken its place: what is open is not the store any more.
+    /// Another file has replaced the store, so the open file is no longer the store.
     #[error("the store {} was moved, removed or replaced while it was open: put it back, then try again", path.display())]
-    Replaced {
-        /// Where it was.
-        path: PathBuf,
-    },
-    /// An entry does not open under the key.
+    Replaced { path: PathBuf },
+    /// The key does not open an entry.
     #[error("the entry {entry} of the store {} cannot be unsealed: something else wrote to it; set it again with `rotator store set`", path.display())]
-    Unsealable {
-        /// The store.
-        path: PathBuf,
-        /// The entry.
-        entry: EntryName,
-    },
+    Unsealable { path: PathBuf, entry: EntryName },
     /// A value could not be sealed.
     #[error("the entry {entry} of the store {} could not be sealed: the system gives no random numbers; try again later", path.display())]
-    Unsealed {
-        /// The store.
-        path: PathBuf,
-        /// The entry.
-        entry: EntryName,
-    },
+    Unsealed { path: PathBuf, entry: EntryName },
     /// An entry is not the one that this store wrote last.
     #[error("the entry {entry} of the store {}: {NOT_LAST}", path.display())]
-    NotLast {
-        /// The store.
-        path: PathBuf,
-        /// The entry.
-        entry: EntryName,
-    },
-    /// What says which version of each entry was written last does not open.
+    NotLast { path: PathBuf, entry: EntryName },
+    /// The record of the last versions does not open.
     #[error("the versions of the store {} do not open: something else wrote to it, or it has another key since this process opened it; try again, and else {}", path.display(), KIND.remedy)]
-    Versions {
-        /// The store.
-        path: PathBuf,
-    },
-    /// The system has no random numbers to give.
+    Versions { path: PathBuf },
+    /// The system has no random numbers.
     #[error("the store {} could not be written: the system gives no random numbers; try again later", path.display())]
-    NoRandomness {
-        /// The store.
-        path: PathBuf,
-    },
-    /// A row holds what we never wrote.
+    NoRandomness { path: PathBuf },
+    /// A row has content that rotator did not write.
     #[error("the store {} holds a name or a time that rotator did not write: {}", path.display(), KIND.remedy)]
-    Nonsense {
-        /// The store.
-        path: PathBuf,
-    },
-    /// A defect ended an earlier use of it.
+    Nonsense { path: PathBuf },
+    /// A defect ended an earlier operation.
     #[error("the store {} cannot be used after a defect of rotator: start it again", path.display())]
-    Poisoned {
-        /// The store.
-        path: PathBuf,
-    },
+    Poisoned { path: PathBuf },
 }
 
-/// One entry, without its value.
+/// An entry without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name.
     pub entry: EntryName,
-    /// Its version.
     pub version: Version,
-    /// When it was written last, by the local clock.
+    /// The time of the last write, by the local clock.
     pub updated_at: Timestamp,
 }
 
-/// For `rotator store`. Each blocks.
+/// The operations of `rotator store`, which block.
 impl EmbeddedStore {
-    /// Every entry, in the order of names.
+    /// Lists every entry in the order of names.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -114,7 +81,7 @@ impl EmbeddedStore {
     /// The value of one entry; `None` if there is no such entry.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be read or unsealed.
+    /// [`StoreError`] if the value cannot be read or unsealed.
     pub fn get(&self, entry: &EntryName) -> Result<Option<SecretValue>, StoreError> {
         self.inner.look(|inner, transaction, versions| {
             let row = table::one(transaction, entry).map_err(|error| inner.failed("read", error))?;
@@ -123,10 +90,10 @@ impl EmbeddedStore {
         })
     }
 
-    /// The value that an entry had before the rotation that is under way; `None` if none is.
+    /// The value of an entry before the open rotation; `None` if there is none.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be read or unsealed.
+    /// [`StoreError`] if the value cannot be read or unsealed.
     pub fn previous(&self, entry: &EntryName) -> Result<Option<SecretValue>, StoreError> {
         self.inner.look(|inner, transaction, versions| {
             let row = table::previous(transaction, entry).map_err(|error| inner.failed("read", error))?;
@@ -135,18 +102,18 @@ impl EmbeddedStore {
         })
     }
 
-    /// Sets one entry, whatever it held.
+    /// Sets one entry, regardless of its version.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be written.
+    /// [`StoreError`] if the entry cannot be written.
     pub fn set(&self, entry: EntryName, value: SecretValue) -> Result<(), StoreError> {
         self.import(vec![(entry, value)])
     }
 
-    /// Sets all these entries or none. The others stay.
+    /// Sets all these entries or none of them; other entries stay.
     ///
     /// # Errors
-    /// [`StoreError`] if one cannot be written.
+    /// [`StoreError`] if an entry cannot be written.
     pub fn import(&self, entries: Vec<(EntryName, SecretValue)>) -> Result<(), StoreError> {
         self.inner.change(|inner, transaction, versions, at| {
             for (entry, value) in &entries {
@@ -160,11 +127,11 @@ impl EmbeddedStore {
         })
     }
 
-    /// Adds new entries: all of them, or none where one of them is there already or, with `only_if_empty`, where the store
-    /// holds any at all. The error within is an entry that is there.
+    /// Adds all these entries, or none if one of them exists or, with `only_if_empty`, if the store has any entry.
+    /// The inner error is an existing entry.
     ///
     /// # Errors
-    /// [`StoreError`] if they cannot be written.
+    /// [`StoreError`] if the entries cannot be written.
     pub fn add(
         &self,
         entries: Vec<(EntryName, SecretValue)>,
@@ -185,10 +152,10 @@ impl EmbeddedStore {
         })
     }
 
-    /// Removes one entry; whether it was there.
+    /// Removes one entry, and returns whether it existed.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be written.
+    /// [`StoreError`] if the entry cannot be removed.
     pub fn remove(&self, entry: &EntryName) -> Result<bool, StoreError> {
         self.inner.change(|inner, transaction, versions, _| {
             inner.note(versions, entry, None)?;
@@ -198,13 +165,13 @@ impl EmbeddedStore {
 }
 
 impl Inner {
-    /// The connection, once it is sure that it leads to the file that has the name.
+    /// The connection, after a check that its file still has its name.
     pub(super) fn open(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         self.check_still_there()?;
         self.connection.lock().map_err(|_| StoreError::Poisoned { path: self.path.clone() })
     }
 
-    /// A write to a file that has lost its name succeeds and is gone.
+    /// Writing to a file that has lost its name would succeed and be lost.
     pub(super) fn check_still_there(&self) -> Result<(), StoreError> {
         if file_at(&self.path).map_err(DatabaseError::from)? == Some(self.file) {
             return Ok(());
@@ -236,7 +203,7 @@ impl Inner {
         versions.note(entry.as_str(), written).map_err(|error| self.unversioned("written", error))
     }
 
-    /// `written` is the version that was written last.
+    /// Unseals a row whose version is `written`, the last one.
     pub(super) fn unseal(
         &self,
         entry: &EntryName,
@@ -258,7 +225,7 @@ impl Inner {
         Ok(Row { name: entry.to_string(), version, sealed })
     }
 
-    /// `written` is what was written last of this entry, unless that cannot be known.
+    /// The content of a row; `written` is the last version of this entry, unless it is unknown.
     fn reading(&self, row: Option<&Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
         match (row, written) {
             (_, Err(error)) => Reading::Unreadable(error.to_string()),
@@ -277,7 +244,7 @@ impl Inner {
     }
 
     pub(super) fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, StoreError> {
-        // It is over before anything is unsealed: writers need not wait for that.
+        // The transaction ends before anything is unsealed, so writers need not wait for that.
         let (rows, written) = self.look(|inner, transaction, versions| {
             let rows = table::all(transaction).map_err(|error| inner.failed("read", error))?;
             let written: Vec<_> = rows.iter().map(|row| inner.written(versions, &row.name)).collect();
@@ -297,7 +264,7 @@ impl Inner {
         Ok(readings)
     }
 
-    /// What was written last of this entry.
+    /// The last version of this entry.
     fn written(&self, versions: &mut Versions<'_>, name: &str) -> Result<Option<Written>, StoreError> {
         versions.of(name).map_err(|error| self.unversioned("read", error))
     }
@@ -312,7 +279,7 @@ impl Inner {
         })
     }
 
-    /// A rotation's batch: all of it, if every entry has the version it replaces.
+    /// Writes the whole batch of a rotation, if every entry has the version that it replaces.
     pub(super) fn replace(&self, batch: &[Write]) -> Result<(), WriteError> {
         let work = |inner: &Self, transaction: &Transaction<'_>, versions: &mut Versions<'_>, at: &str| {
             for write in batch {
@@ -345,7 +312,7 @@ impl Inner {
         })
     }
 
-    /// One moment, for all that `work` looks at.
+    /// Runs `work` in one read transaction.
     fn look<T>(
         &self,
         work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>) -> Result<T, StoreError>,
@@ -359,16 +326,16 @@ impl Inner {
         work(self, &transaction, &mut versions)
     }
 
-    /// A transaction that compares nothing.
+    /// A transaction without a compare-and-set.
     fn change<T>(
         &self,
         work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        // Whether a failed commit was one is for an operator to look up.
+        // An operator has to look up the outcome of a failed commit.
         self.transact(work, std::convert::identity)
     }
 
-    /// One transaction: all of `work` or nothing, but for a commit that failed.
+    /// Runs `work` in one transaction: all of it or nothing, unless the commit fails.
     fn transact<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, E>,
@@ -376,7 +343,7 @@ impl Inner {
     ) -> Result<T, E> {
         let at = Timestamp::from_system(SystemTime::now()).to_string();
         let mut connection = self.open()?;
-        // The lock first, the look after: what was compared cannot change any more.
+        // The lock comes first, so that the compared versions cannot change any more.
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| self.failed("written", error))?;

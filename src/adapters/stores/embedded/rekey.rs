@@ -1,7 +1,7 @@
-//! Another key for a store: everything in it is sealed again, in one transaction.
+//! Rekeying: everything in a store is sealed again under another key, in one transaction.
 //!
-//! The new key file is on the disk before the transaction commits, and takes the name of the old one afterwards. After a
-//! crash in between, one of the two opens the store, and opening the store gives it its name.
+//! The new key file is on the disk before the commit, and is renamed to the key file afterwards. After a crash in
+//! between one of the two keys opens the store, and opening the store completes the rename.
 
 use std::path::Path;
 
@@ -15,27 +15,26 @@ use super::versions::Versions;
 use super::{EmbeddedStore, EmbeddedStoreError, Inner};
 use crate::types::secret::SecretValue;
 
-/// Why a store was not sealed under another key. It still opens with the key that it had, unless the error says
-/// otherwise.
+/// Why a store was not rekeyed. Its old key still opens it, unless the error says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum RekeyError {
-    /// It cannot be opened, or a key file cannot be had.
+    /// The store cannot be opened, or a key file is not available.
     #[error(transparent)]
     Open(#[from] EmbeddedStoreError),
-    /// It cannot be read or written. A value that does not open cannot be sealed again.
+    /// The store cannot be read or written. A value that does not open cannot be sealed again.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The key is not in a file, so that the new one cannot go to one either.
+    /// The present key is not in a file, so the new one has to be given, too.
     #[error("the key of this store is given in ROTATOR_STORE_KEY: give the new one in ROTATOR_STORE_NEW_KEY")]
     NewKeyMissing,
 }
 
 impl EmbeddedStore {
-    /// Seals every entry of the store at `path` under another key: `new`, else one that is made and takes the place of the
-    /// key file. A key file that a given key replaces is removed. Says where the new key is.
+    /// Seals every entry of the store under another key: `new`, otherwise a created one that replaces the key file. A
+    /// key file that a given key replaces is removed. Returns the source of the new key.
     ///
     /// # Errors
-    /// [`RekeyError`]. Where the commit fails, the store opens with one of the two keys, and both are kept.
+    /// [`RekeyError`]. If the commit fails, one of the two keys opens the store, and both are kept.
     pub fn rekey(path: &Path, given: Option<StoreKey>, new: Option<StoreKey>) -> Result<KeyOrigin, RekeyError> {
         if given.is_some() && new.is_none() {
             return Err(RekeyError::NewKeyMissing);
@@ -46,8 +45,8 @@ impl EmbeddedStore {
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| inner.failed("written", error))?;
-        // Behind the lock: a new key file of another rekey that committed is never removed, because the key that
-        // this process has does not open the store any more.
+        // This follows the lock, so that the new key file of another committed rekey is never removed: the key of
+        // this process would not open the store any more.
         Versions::read(&inner.sealer, &transaction).map_err(|error| inner.unversioned("read", error))?;
         let (key, origin) = match new {
             Some(key) => (key, KeyOrigin::Given),
@@ -55,7 +54,7 @@ impl EmbeddedStore {
         };
         inner.seal_all(&transaction, &Sealer::new(&key, inner.sealer.identity().clone()))?;
         transaction.commit().map_err(|error| inner.failed("committed", error))?;
-        // What was sealed under the old key goes out of the log.
+        // This removes values that are sealed under the old key from the log.
         let _best_effort = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         match &origin {
             KeyOrigin::File(_) => key::take_next(&inner.path)?,

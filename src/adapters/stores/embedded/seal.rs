@@ -1,6 +1,5 @@
-//! Sealing values: XChaCha20-Poly1305 under the store's key, a random nonce for each (192 bits: chance never repeats
-//! one), bound to the store, the entry's name and its version. A sealed value that is moved to another entry, another
-//! store or another version does not open.
+//! Sealing with XChaCha20-Poly1305 under the key of the store. Each value has a random nonce of 192 bits and is bound
+//! to the store, the entry and the version, so a sealed value that is moved does not open.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -9,12 +8,12 @@ use super::key::StoreKey;
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
-/// Bytes in a nonce.
+/// The length of a nonce in bytes.
 const NONCE: usize = 24;
-/// What the key check of a store holds that keeps the versions that were written last.
+/// The content of the key check of a store that records the last versions.
 const HAS_VERSIONS: &[u8] = b"versions";
 
-/// Why a value was not sealed or does not open; which of the possible reasons it is cannot be known.
+/// Why a value was not sealed or does not open; the exact reason cannot be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SealError;
 
@@ -33,7 +32,7 @@ impl Sealer {
         &self.identity
     }
 
-    /// What the value is bound to. The name comes last: nothing after it could be taken for a part of it.
+    /// The associated data of a value. The name comes last, so that nothing after it can be a part of it.
     fn bound_to(&self, name: &str, version: i64) -> Vec<u8> {
         let mut bound = b"rotator store v1\0".to_vec();
         bound.extend_from_slice(self.identity.as_str().as_bytes());
@@ -43,7 +42,7 @@ impl Sealer {
         bound
     }
 
-    /// Nonce, ciphertext and tag.
+    /// The nonce, the ciphertext and the tag.
     pub(super) fn seal(&self, name: &str, version: i64, value: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| SealError)?;
@@ -58,13 +57,13 @@ impl Sealer {
         self.cipher.decrypt(&XNonce::from(*nonce), payload).map(SecretValue::new).map_err(|_| SealError)
     }
 
-    /// What only the right key opens, under a name that no entry can have. It says whether the store keeps the versions
-    /// that were written last: where it does, a store without them has lost them.
+    /// A sealed value that only the right key opens, with a name that no entry can have. It records whether the store
+    /// has the last versions, so that their loss is noticed.
     pub(super) fn key_check(&self, has_versions: bool) -> Result<Vec<u8>, SealError> {
         self.seal("", 0, if has_versions { HAS_VERSIONS } else { b"" })
     }
 
-    /// What the check says, if the key is the one that made it.
+    /// The content of the key check, if this is its key.
     pub(super) fn checked(&self, key_check: &[u8]) -> Option<bool> {
         self.open("", 0, key_check).ok().map(|check| check.expose() == HAS_VERSIONS)
     }

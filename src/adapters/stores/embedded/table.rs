@@ -1,4 +1,4 @@
-//! The store's tables: rows in, rows out. What is sealed stays sealed here.
+//! The tables of the store. Values stay sealed here.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -6,14 +6,13 @@ use super::operations::StoreError;
 use super::versions::Written;
 use crate::types::name::{EntryName, StoreIdentity};
 
-/// Why a write did not happen, or may not have.
+/// Why a write did not happen, or may not have happened.
 #[derive(Debug)]
 pub(super) enum WriteError {
-    /// This entry has another version, or is gone. Nothing was written.
+    /// The entry has another version, or is missing. Nothing was written.
     Stale(EntryName),
-    /// Nothing was written.
     NotWritten(StoreError),
-    /// The commit failed: it was written or not.
+    /// The commit failed, so the outcome is unknown.
     Uncertain(StoreError),
 }
 
@@ -23,7 +22,7 @@ impl From<StoreError> for WriteError {
     }
 }
 
-/// An entry's row.
+/// The row of an entry.
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) version: i64,
@@ -34,13 +33,13 @@ fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row { name: row.get(0)?, version: row.get(1)?, sealed: row.get(2)? })
 }
 
-/// The first and only row of `meta`.
+/// Inserts the only row of `meta`.
 pub(super) fn begin(connection: &Connection, identity: &StoreIdentity, key_check: &[u8]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO meta (one, identity, key_check, last_version) VALUES (1, ?1, ?2, 0)";
     connection.execute(sql, (identity.as_str(), key_check)).map(|_| ())
 }
 
-/// Identity and key check.
+/// The identity and the key check.
 pub(super) fn meta(connection: &Connection) -> rusqlite::Result<(String, Vec<u8>)> {
     connection.query_row("SELECT identity, key_check FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
@@ -57,7 +56,7 @@ pub(super) fn set_last_version(connection: &Connection, version: i64) -> rusqlit
     connection.execute("UPDATE meta SET last_version = ?1", [version]).map(|_| ())
 }
 
-/// The sealed head of the versions, and its own version; `None` in a store that an earlier rotator made.
+/// The sealed head of the versions, and its own version; `None` in a store of an earlier rotator.
 pub(super) fn versions(connection: &Connection) -> rusqlite::Result<Option<(i64, Vec<u8>)>> {
     connection.query_row("SELECT versions_version, versions FROM meta", [], |row| {
         Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<Vec<u8>>>(1)?))
@@ -82,14 +81,14 @@ pub(super) fn forget_buckets(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM bucket", []).map(|_| ())
 }
 
-/// Of each row the versions that stand in it.
+/// The version of each row.
 pub(super) fn all_versions(connection: &Connection) -> rusqlite::Result<Vec<(String, Written)>> {
     let mut statement = connection.prepare("SELECT name, version, previous_version FROM entry")?;
     let written = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Written { version: row.get(1)?, previous: row.get(2)? }));
     statement.query_map([], written)?.collect()
 }
 
-/// Replaces what is sealed of a row by the same, sealed under another key.
+/// Replaces the sealed content of a row by the same content under another key.
 pub(super) fn reseal(connection: &Connection, row: &Row, previous: Option<&Row>) -> rusqlite::Result<()> {
     let sql = "UPDATE entry SET sealed = ?2, previous = ?3 WHERE name = ?1";
     connection.execute(sql, (&row.name, &row.sealed, previous.map(|row| &row.sealed))).map(|_| ())
@@ -105,20 +104,20 @@ pub(super) fn one(connection: &Connection, name: &EntryName) -> rusqlite::Result
     statement.query_row([name.as_str()], read_row).optional()
 }
 
-/// The value from before the rotation that is under way.
+/// The value before the open rotation.
 pub(super) fn previous(connection: &Connection, name: &EntryName) -> rusqlite::Result<Option<Row>> {
     let sql = "SELECT name, previous_version, previous FROM entry WHERE name = ?1 AND previous IS NOT NULL";
     let mut statement = connection.prepare(sql)?;
     statement.query_row([name.as_str()], read_row).optional()
 }
 
-/// Name, version, and when it was written.
+/// The name, the version and the time of each entry.
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<(String, i64, String)>> {
     let mut statement = connection.prepare("SELECT name, version, updated_at FROM entry ORDER BY name")?;
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
 }
 
-/// A rotation's write. Of several writes only what was there before the first is kept.
+/// Writes a value of a rotation. Only the value before the first of several writes is kept.
 pub(super) fn replace(connection: &Connection, row: &Row, at: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE entry SET previous = coalesce(previous, sealed),
                                 previous_version = coalesce(previous_version, version),
@@ -127,14 +126,14 @@ pub(super) fn replace(connection: &Connection, row: &Row, at: &str) -> rusqlite:
     connection.execute(sql, (&row.name, row.version, &row.sealed, at)).map(|_| ())
 }
 
-/// A person's write: nothing is kept of what was there, but what a rotation under way has kept.
+/// Writes a value of an operator. The replaced value is not kept, except one that an open rotation keeps.
 pub(super) fn set(connection: &Connection, row: &Row, at: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO entry (name, version, sealed, updated_at) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (name) DO UPDATE SET version = ?2, sealed = ?3, updated_at = ?4";
     connection.execute(sql, (&row.name, row.version, &row.sealed, at)).map(|_| ())
 }
 
-/// Whether it was there.
+/// Removes an entry, and returns whether it existed.
 pub(super) fn remove(connection: &Connection, name: &EntryName) -> rusqlite::Result<bool> {
     connection.execute("DELETE FROM entry WHERE name = ?1", [name.as_str()]).map(|rows| rows > 0)
 }
