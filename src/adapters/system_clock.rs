@@ -1,4 +1,4 @@
-//! The clock of this machine, and nothing else.
+//! The clock of this machine.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,23 +8,23 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::journal::clock::Clock;
 use crate::rotation::policy::Timestamp;
 
-/// The clock that counts the time in which the machine is suspended. Linux's `CLOCK_MONOTONIC` does not.
+/// A clock that includes suspended time, which Linux's `CLOCK_MONOTONIC` does not.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SINCE_BOOT: ClockId = ClockId::Boottime;
-/// On macOS `CLOCK_MONOTONIC` counts it. On another system it may stand still in a suspend, and then waits only take
-/// longer where AWS answers; a fence can be too short there.
+/// On macOS `CLOCK_MONOTONIC` includes suspended time. On other systems it may not: waits for AWS then only take
+/// longer, but a fence can be too short.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const SINCE_BOOT: ClockId = ClockId::Monotonic;
 
-/// The machine's wall clock, its clock since the boot (`CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC` elsewhere), and
-/// tokio's timer.
+/// The wall clock of this machine, its clock since the boot (`CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC` elsewhere),
+/// and tokio's timer.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     start: Duration,
 }
 
 impl SystemClock {
-    /// A clock whose monotonic time begins now.
+    /// A clock whose monotonic time starts now.
     #[must_use]
     pub fn new() -> Self {
         Self { start: since_boot() }
@@ -38,7 +38,7 @@ impl Default for SystemClock {
 }
 
 fn since_boot() -> Duration {
-    // Never before the boot.
+    // The time since the boot is never negative.
     Duration::try_from(clock_gettime(SINCE_BOOT)).unwrap_or_default()
 }
 

@@ -1,7 +1,7 @@
-//! `exec:COMMAND`: a store behind a program of a few lines, one JSON object a line on its stdin and stdout
-//! (`docs/stores.md` has the protocol, `examples/` two programs). It is started once for each question and is killed
-//! with rotator. A helper that has left its process group, and what it has asked of a server, is not: for how long that may
-//! still land only the program can say, and where it does not, the longest time is taken.
+//! `exec:COMMAND`: a store that a program implements with one JSON object per line on stdin and stdout
+//! (`docs/stores.md` has the protocol, `examples/` two programs). The program is started for each request and is
+//! killed with rotator. A helper outside of its process group, or its request to a server, is not killed: only the
+//! program knows how long that may still take effect, and by default the longest time is assumed.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
-/// A line of an answer; each kind of answer has some of it.
+/// A line of a response; each kind of response has some of its fields.
 #[derive(Default, Deserialize)]
 struct Line {
     identity: Option<String>,
@@ -49,7 +49,7 @@ struct Line {
 }
 
 impl Line {
-    /// What it says that an entry holds; none where it says nothing of its value.
+    /// The content of the entry; none if the line has no value.
     fn heard(&mut self) -> Option<Heard> {
         let unreadable = |why: &str| Some(Heard::Unreadable(Words::ours(why)));
         if self.missing {
@@ -131,7 +131,7 @@ impl ExecStore {
         }
     }
 
-    /// `batch`: all that the program was given in this call.
+    /// Writes one value. `batch` contains everything that the program was given in this call.
     async fn put(&self, write: &NativeWrite, batch: &[NativeWrite]) -> Result<(), Failure> {
         let refused = |kind, why: String| Err(Failure::Refused(Refusal::new(kind, why)));
         let mut request = json!({ "op": "put", "name": write.name, "expects": write.replaces.0 });
@@ -194,7 +194,7 @@ impl Backend for ExecStore {
             let secrets = Secrets::default().values(values.map(String::as_bytes));
             return Err(unavailable(words.shown(&secrets)));
         }
-        // Without it a list that was cut off would be taken for the whole.
+        // Without this line a truncated list would look complete.
         if !lines.last().is_some_and(|line| line.done) {
             return Err(unavailable(format!("{called} did not say that its list is done")));
         }

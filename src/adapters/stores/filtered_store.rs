@@ -1,4 +1,4 @@
-//! What of a store the configuration leaves out: entries that are not to be seen, and the right to write.
+//! A decorator that restricts a store to its configured entries, and to reading if the configuration says so.
 
 use std::sync::Arc;
 
@@ -12,15 +12,14 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 use crate::types::secret::SecretValue;
 
-/// A store of which not everything is used.
+/// A store with the restrictions of its configuration.
 pub struct FilteredStore {
-    /// The store.
     pub store: Arc<dyn SecretStore>,
-    /// Only these entries are seen; all, where there is no pattern.
+    /// The entries to use; all without a pattern.
     pub include: Option<GlobSet>,
-    /// These are not.
+    /// The entries not to use.
     pub exclude: GlobSet,
-    /// Whether nothing is ever written to it.
+    /// Whether the store is never written.
     pub read_only: bool,
 }
 
@@ -60,7 +59,7 @@ impl SecretStore for FilteredStore {
         Ok(entries)
     }
 
-    // By name everything can be read: a rotation that was opened before the configuration was changed goes on.
+    // Reading by name is not restricted, so that a rotation continues after a change of the configuration.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
         self.store.read(entries).await
     }

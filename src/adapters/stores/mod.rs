@@ -1,5 +1,5 @@
-//! Secret stores, one module each; none knows another. What all have in common stands beside them: how a store's own
-//! names become entries, and what of a store the configuration leaves out.
+//! The secret stores, one module each, which do not import each other. What they share is beside them: entry names
+//! for a store's own names, and the filter of the configuration.
 
 mod backend;
 mod backend_store;

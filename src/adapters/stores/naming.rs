@@ -1,44 +1,44 @@
-//! How a store's own names become entries `<app>/<environment>/<secret-name>`, and back. No two names become the same.
+//! Maps a store's own names to entries `<app>/<environment>/<secret-name>` and back, one to one.
 //!
-//! A name of three segments is taken as it is. One with more keeps its first two, and the slashes of the rest are
-//! written `%2F`; one with fewer is filled up with `-` from the left, and an empty segment is `_`. With a scope (`[[store]] scope = "shop/live"`)
-//! every name of the store is one secret of that app and environment.
+//! A name of three segments stays the same. A longer name keeps its first two segments, and the slashes of the rest
+//! become `%2F`. A shorter name is filled with `-` from the left, and an empty segment is `_`. With a scope
+//! (`[[store]] scope = "shop/live"`) every name is one secret of that app and environment.
 
 use crate::types::name::{EntryName, InvalidName};
 
-/// What stands for a segment that is not there.
+/// The replacement of a missing segment.
 const NONE: &str = "-";
 
-/// What stands for an empty segment.
+/// The replacement of an empty segment.
 const EMPTY: &str = "_";
 
 /// The naming of one store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Naming {
-    /// `<app>/<environment>` that all entries belong to.
+    /// The `<app>/<environment>` of all entries, if there is a scope.
     scope: Option<String>,
 }
 
 impl Naming {
-    /// Everything belongs to this `<app>/<environment>`.
+    /// A naming with the scope `<app>/<environment>`.
     ///
     /// # Errors
-    /// [`InvalidName`] if it is not two segments.
+    /// [`InvalidName`] if the scope does not have two segments.
     pub fn within(scope: &str) -> Result<Self, InvalidName> {
         let entry = EntryName::new(format!("{scope}/x"))?;
         Ok(Self { scope: Some(entry.scope().to_owned()) })
     }
 
-    /// The `<app>/<environment>` that all entries belong to, if there is one.
+    /// The scope, if there is one.
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
     }
 
-    /// The entry that stands for `native`.
+    /// The entry of the own name `native`.
     ///
     /// # Errors
-    /// [`InvalidName`] if it is too long to be one.
+    /// [`InvalidName`] if the entry would be too long.
     pub fn entry(&self, native: &str) -> Result<EntryName, InvalidName> {
         if let Some(scope) = &self.scope {
             return EntryName::new(format!("{scope}/{}", written(native)));
@@ -53,7 +53,7 @@ impl Naming {
         })
     }
 
-    /// The store's own name of `entry`; none where this store cannot have such an entry.
+    /// The own name of `entry`; none if the store cannot have such an entry.
     #[must_use]
     pub fn native(&self, entry: &EntryName) -> Option<String> {
         let native = if let Some(scope) = &self.scope {
@@ -63,12 +63,12 @@ impl Naming {
             let segments: Option<Vec<String>> = outer.chain([entry.secret_name()]).map(read).collect();
             segments?.join("/")
         };
-        // Only what this naming writes itself is its own: one entry has one name.
+        // Only the canonical form is accepted, so that an entry has one name.
         (self.entry(&native).as_ref() == Ok(entry)).then_some(native)
     }
 }
 
-/// A text as one segment.
+/// Encodes a text as one segment.
 fn written(text: &str) -> String {
     if text.is_empty() || text == EMPTY {
         return if text.is_empty() { EMPTY } else { "%5F" }.to_owned();
@@ -88,7 +88,7 @@ fn written(text: &str) -> String {
     segment
 }
 
-/// The text of a segment.
+/// Decodes a segment.
 fn read(segment: &str) -> Option<String> {
     if segment == EMPTY {
         return Some(String::new());

@@ -1,9 +1,8 @@
-//! A program that is asked one thing: it gets its input on stdin, says its answer on stdout, ends within a time, and is
-//! killed with rotator. Its stderr is not read: it may quote what it was given.
+//! Runs a program: it gets its input on stdin, answers on stdout, has a time limit, and is killed with rotator. Its
+//! stderr is not read, since it may quote the input.
 //!
-//! It has a process group of its own, and what it has started itself is killed with that group. A helper that has left the
-//! group lives on; but nothing is waited for on its account: the pipes are read and written without blocking, until the
-//! time is over.
+//! The program has its own process group, which is killed with it. A helper that leaves the group stays alive, but
+//! rotator never waits for it: the pipes are non-blocking and the time limit holds.
 
 #![expect(unsafe_code, reason = "a child can be made to die with its parent only between fork and exec")]
 
@@ -22,43 +21,41 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
-/// A program has at least this long: it may have to ask a server of its own.
+/// The minimum time limit of a program, which may have to call a server itself.
 pub(in crate::adapters) const LEAST_TIME: Duration = Duration::from_secs(30);
 
-/// No more than this is read of one answer: a program that lists a store says all of it in one. `docs/stores.md` has it.
+/// The maximum size of one answer; a program lists a whole store in one answer. `docs/stores.md` has the limit.
 pub(in crate::adapters) const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Read at once.
+/// The size of one read.
 const PART: usize = 64 * 1024;
 
-/// How long a program that was killed may take until it is gone: the system may be busy for it, as with a dead network disk.
+/// How long a killed program may take to end: a system call may be slow, for example on a dead network disk.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a program has ended that says nothing more.
+/// The interval of checks whether a program without output has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// The groups of the programs that run now, each by the process that was started. One that has ended is none any more
-/// before the system may give its number to another process.
+/// The process groups of the running programs. A group is removed before the system can reuse its number.
 static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// What came of it.
+/// The outcome of a program.
 pub(in crate::adapters) enum Ran {
-    /// It ended by itself.
+    /// The program ended by itself.
     Ended {
-        /// How.
         status: ExitStatus,
-        /// All that it said.
+        /// The whole output.
         said: Zeroizing<Vec<u8>>,
     },
-    /// It never ran.
+    /// The program was not started.
     NotStarted(std::io::Error),
-    /// It did not end in time, and was killed.
+    /// The program exceeded the time limit and was killed.
     Killed,
-    /// It said more than [`LARGEST`], and was killed.
+    /// The output exceeded [`LARGEST`], and the program was killed.
     TooLarge,
 }
 
-/// Starts the program, gives it the input and reads all that it says.
+/// Starts the program, writes the input and reads the whole output.
 pub(in crate::adapters) fn run(command: &mut Command, input: &[u8], limit: Duration) -> Ran {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     // SAFETY: between fork and exec only this one system call is made, which allocates nothing and takes no lock.
@@ -84,16 +81,16 @@ pub(in crate::adapters) fn run(command: &mut Command, input: &[u8], limit: Durat
     ran.unwrap_or(Ran::Killed)
 }
 
-/// Kills every program that runs now, with all that is in its group: this process is about to end.
+/// Kills every running program and its process group, before this process ends.
 pub fn kill_every_program() {
     for group in running().iter().copied().filter_map(Pid::from_raw) {
-        // An error means that nothing of it runs any more.
+        // An error means that the group has ended.
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
 fn running() -> MutexGuard<'static, BTreeSet<i32>> {
-    // It is whole at any time: each change is one insertion or removal.
+    // The set is always consistent: each change is one insertion or removal.
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -105,7 +102,7 @@ fn kill(child: &mut Child) {
     }
 }
 
-/// How the program ended, if it has.
+/// The exit status of the program, if it has ended.
 fn has_ended(child: &mut Child) -> Option<ExitStatus> {
     let mut groups = running();
     let status = child.try_wait().ok().flatten();
@@ -115,7 +112,7 @@ fn has_ended(child: &mut Child) -> Option<ExitStatus> {
     status
 }
 
-/// What is said to a program, and what it says.
+/// The input and the output of a running program.
 struct Talk<'i> {
     stdin: Option<ChildStdin>,
     /// The rest of the input.
@@ -134,7 +131,8 @@ impl<'i> Talk<'i> {
         Ok(Self { stdin: stdin.filter(|_| !input.is_empty()), input, stdout, said, part })
     }
 
-    /// Until the program has ended and no process can say more in its place, it has said too much, or the time is over.
+    /// Exchanges data until the program has ended and its stdout is closed, the output is too large, or the time is
+    /// over.
     fn finish(mut self, child: &mut Child, until: Instant) -> std::io::Result<Ran> {
         loop {
             if self.stdout.is_none()
@@ -155,7 +153,7 @@ impl<'i> Talk<'i> {
         }
     }
 
-    /// Until something can be said or heard, or this time has passed.
+    /// Waits until data can be written or read, or the time has passed.
     fn wait(&self, time: Duration) -> std::io::Result<()> {
         let says = self.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT));
         let hears = self.stdout.as_ref().map(|stdout| PollFd::new(stdout, PollFlags::IN));
@@ -167,13 +165,13 @@ impl<'i> Talk<'i> {
         }
     }
 
-    /// As much of the input as goes now.
+    /// Writes as much of the input as possible.
     fn say(&mut self) {
         let Some(stdin) = &mut self.stdin else { return };
         match stdin.write(self.input) {
             Ok(written) => self.input = &self.input[written..],
             Err(error) if is_for_later(&error) => {}
-            // A program that does not read to the end says so by its answer.
+            // The output of a program that does not read all of its input decides.
             Err(_) => self.input = &[],
         }
         if self.input.is_empty() {
@@ -181,7 +179,7 @@ impl<'i> Talk<'i> {
         }
     }
 
-    /// A part of what it says, if there is some now.
+    /// Reads a part of the output, if there is any.
     fn hear(&mut self) -> std::io::Result<()> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         match stdout.read(&mut self.part) {
@@ -198,13 +196,13 @@ fn is_for_later(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Reading from it, or writing to it, returns at once. The program's own end of the pipe stays as it is.
+/// Makes the pipe non-blocking for this process; the program's own end stays as it is.
 fn no_blocking(pipe: &impl AsFd) -> std::io::Result<()> {
     fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
     Ok(())
 }
 
-/// Lets the program have this open file under its number. The file must be open when the program starts.
+/// Passes this open file to the program under its number. The file must be open when the program starts.
 pub(in crate::adapters) fn inherits(command: &mut Command, file: &File) {
     let number = file.as_raw_fd();
     // SAFETY: the number is that of a file which the caller keeps open, and between fork and exec only this one system call

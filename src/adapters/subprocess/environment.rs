@@ -1,10 +1,10 @@
-//! The environment variables that a program of the configuration is started with: those of a list, and those that its
-//! store or sink names (`docs/stores.md` has the table). All others are left out, among them rotator's own credentials.
+//! The environment variables of a program: a standard list, and those that its store or sink names (`docs/stores.md`
+//! has the table). All others are removed, including rotator's own credentials.
 
 use std::ffi::OsStr;
 use std::process::Command;
 
-/// What a program needs to be found, to find its user's files and to reach a server.
+/// The variables that a program needs to be found, to find the user's files and to reach a server.
 const NAMES: [&str; 18] = [
     "PATH",
     "HOME",
@@ -26,19 +26,20 @@ const NAMES: [&str; 18] = [
     "no_proxy",
 ];
 
-/// The same, by how the names begin.
+/// The prefixes of further such variables.
 const PREFIXES: [&str; 3] = ["LC_", "XDG_", "SSL_CERT_"];
 
-/// What `sops` needs to decrypt with a key service of a cloud. Not Vault's: the encrypted file says which server is asked.
+/// The prefixes that `sops` needs to decrypt with a cloud key service. Vault is not included: the encrypted file
+/// determines the server.
 const PREFIXES_OF_SOPS: [&str; 4] = ["AWS_", "SOPS_", "GOOGLE_", "AZURE_"];
 
-/// What the credential plugin of a kubeconfig needs to log in with the credentials of a cloud.
+/// The prefixes that the credential plugin of a kubeconfig needs to log in with cloud credentials.
 const PREFIXES_OF_PLUGIN: [&str; 6] = ["AWS_", "GOOGLE_", "CLOUDSDK_", "AZURE_", "AAD_", "KUBE"];
 
-/// Which kind of program it is.
+/// The kind of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::adapters) enum Kind {
-    /// Any.
+    /// Any program.
     Any,
     /// `sops`, to decrypt or to change an encrypted file.
     Sops,
@@ -46,13 +47,13 @@ pub(in crate::adapters) enum Kind {
     CredentialPlugin,
 }
 
-/// Leaves the program the variables of its kind, and of the others those that are in `named`.
+/// Restricts the environment of the program to the variables of its kind and those in `named`.
 pub(in crate::adapters) fn restrict(command: &mut Command, kind: Kind, named: &[String]) {
     let passes = |name: &OsStr| name.to_str().is_some_and(|name| is_passed(name, kind, named));
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name)));
 }
 
-/// The variables of this process that a program of this kind is not given, for a library that starts it.
+/// The variables of this process that a program of this kind does not get, for a library that starts the program.
 pub(in crate::adapters) fn withheld(kind: Kind, named: &[String]) -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| !is_passed(name, kind, named)).collect()

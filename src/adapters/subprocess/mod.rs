@@ -1,4 +1,4 @@
-//! Programs that rotator starts: with a time limit, a bounded answer and an environment that names each variable.
+//! Starts programs with a time limit, a limited output and an explicit environment.
 
 pub(in crate::adapters) mod child;
 pub(in crate::adapters) mod environment;

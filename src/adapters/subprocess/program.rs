@@ -1,4 +1,4 @@
-//! Asking a program of a few lines one thing, a JSON object a line on its stdin and stdout: `exec:` stores and sinks.
+//! The protocol of `exec:` stores and sinks: one JSON object per line on stdin and stdout.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,28 +11,28 @@ use zeroize::Zeroizing;
 use super::child::{self, Ran};
 use super::environment::{self, Kind};
 
-/// The protocol's version, in every request.
+/// The version of the protocol, in every request.
 const VERSION: u32 = 1;
 
-/// A program as configured.
+/// A configured program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecProgram {
-    /// Itself and its arguments.
+    /// The program and its arguments.
     pub words: Vec<String>,
-    /// The folder that it is started in; rotator's own, where none is given.
+    /// The working directory of the program; by default that of rotator.
     pub folder: Option<PathBuf>,
-    /// The variables of rotator's environment that it is given beside those that every program gets.
+    /// The variables that the program gets in addition to the standard list.
     pub env: Vec<String>,
 }
 
 impl ExecProgram {
-    /// Its words separated by blanks, started in rotator's own folder.
+    /// A program from words separated by blanks, with rotator's working directory.
     #[must_use]
     pub fn of_words(words: &str) -> Self {
         Self { words: words.split_whitespace().map(str::to_owned).collect(), folder: None, env: Vec::new() }
     }
 
-    /// What it is called in messages.
+    /// The name of the program in messages.
     #[must_use]
     pub fn called(&self) -> String {
         self.words.join(" ")
@@ -48,19 +48,19 @@ impl ExecProgram {
     }
 }
 
-/// What came of a question.
+/// The result of a request.
 pub(in crate::adapters) enum ProgramReply<L> {
-    /// Every line of a program that ended well.
+    /// Every line of a program that ended with success.
     Lines(Vec<L>),
-    /// The program never ran.
+    /// The program was not started.
     NotStarted(String),
-    /// It said more than is read, and may have done anything.
+    /// The output was too large; the program may have done anything.
     TooLarge(String),
-    /// It may have done anything.
+    /// The program failed, and may have done anything.
     Failed(String),
 }
 
-/// Starts the program (no shell) and asks it one thing.
+/// Starts the program, without a shell, and sends it one request.
 pub(in crate::adapters) async fn ask<L>(program: &ExecProgram, limit: Duration, mut request: Value) -> ProgramReply<L>
 where
     L: DeserializeOwned + Send + 'static,
@@ -73,7 +73,7 @@ where
     told.unwrap_or_else(|_| ProgramReply::Failed(format!("{} gave no answer", program.called())))
 }
 
-/// Starts the program, gives it the request and reads all that it says.
+/// Starts the program, writes the request and reads the whole output.
 fn talk<L: DeserializeOwned>(program: &ExecProgram, request: &[u8], limit: Duration) -> ProgramReply<L> {
     let called = program.called();
     let Some(mut command) = program.command() else {

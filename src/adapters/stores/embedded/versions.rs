@@ -1,9 +1,9 @@
-//! Which version of each entry the store wrote last, sealed. An older row that is put back into the file opens, because
-//! this store once sealed it; its version is not the last one, and so it is noticed.
+//! A sealed record of the version that the store wrote last for each entry. An older row that is put back into the
+//! file still opens, but its version is not the last one, so the change is noticed.
 //!
-//! The versions of the entries are in 256 buckets, and the versions of the buckets in one head. A write seals one bucket
-//! for each entry and the head. What is not noticed is a whole file that is put back: nothing outside the file knows
-//! its state.
+//! The versions of the entries are in 256 buckets, and the versions of the buckets in one head. A write seals one
+//! bucket for each entry, and the head. Replacing the whole file by an older one is not noticed, since nothing
+//! outside the file records its state.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,16 @@ use sha2::{Digest, Sha256};
 use super::seal::{SealError, Sealer};
 use super::table::{self, Row};
 
-/// What the head is sealed under; no entry can have this name.
+/// The sealing name of the head, which no entry can have.
 const HEAD: &str = "\0versions";
 
-/// Why the versions cannot be had or written.
+/// Why the versions cannot be read or written.
 #[derive(Debug)]
 pub(super) enum VersionsError {
-    /// The database failed.
     Database(rusqlite::Error),
-    /// They are missing, older than what was written last, or sealed under another key.
+    /// The versions are missing, outdated or sealed under another key.
     Foreign,
-    /// The system gives no random numbers.
+    /// The system has no random numbers.
     NoRandomness,
 }
 
@@ -40,12 +39,11 @@ impl From<SealError> for VersionsError {
     }
 }
 
-/// The versions of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Written {
-    /// The version of its value.
+    /// The version of the present value.
     pub(super) version: i64,
-    /// The version of the value that is kept from before the rotation under way.
+    /// The version of the value before the open rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<i64>,
 }
@@ -54,24 +52,23 @@ type Bucket = BTreeMap<String, Written>;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Head {
-    /// The last version that was given to anything.
+    /// The last version that was used.
     last: i64,
-    /// The version of each bucket that was ever written.
+    /// The version of each bucket that exists.
     buckets: BTreeMap<u8, i64>,
 }
 
-/// The versions as one transaction sees them. What is changed is written by [`Versions::write`].
+/// The versions as one transaction sees them. [`Versions::write`] writes the changes.
 pub(super) struct Versions<'a> {
     sealer: &'a Sealer,
     connection: &'a Connection,
     head: Head,
-    /// Those that were looked at. `None`: it is not the one that was written last.
+    /// The buckets that were read; `None` for one that was not written last.
     buckets: BTreeMap<u8, Option<Bucket>>,
     changed: BTreeMap<u8, Bucket>,
 }
 
 impl<'a> Versions<'a> {
-    /// Reads the head.
     pub(super) fn read(sealer: &'a Sealer, connection: &'a Connection) -> Result<Self, VersionsError> {
         let head = match table::versions(connection)? {
             Some((version, sealed)) => opened(sealer, HEAD, version, &sealed).ok_or(VersionsError::Foreign)?,
@@ -80,8 +77,7 @@ impl<'a> Versions<'a> {
         Ok(Self::with(sealer, connection, head))
     }
 
-    /// The versions of all rows as they stand: of a new store, of one that an earlier rotator made, and of one that gets
-    /// another key.
+    /// The versions of all present rows: for a new store, a store of an earlier rotator, and a rekey.
     pub(super) fn of_rows(sealer: &'a Sealer, connection: &'a Connection) -> Result<Self, VersionsError> {
         let head = Head { last: table::last_version(connection)?, ..Head::default() };
         let mut versions = Self::with(sealer, connection, head);
@@ -96,13 +92,13 @@ impl<'a> Versions<'a> {
         Self { sealer, connection, head, buckets: BTreeMap::new(), changed: BTreeMap::new() }
     }
 
-    /// What was written last of this entry; `None` if there is no such entry.
+    /// The last version of this entry; `None` if there is no such entry.
     pub(super) fn of(&mut self, name: &str) -> Result<Option<Written>, VersionsError> {
         let bucket = self.bucket(bucket_of(name))?.ok_or(VersionsError::Foreign)?;
         Ok(bucket.get(name).copied())
     }
 
-    /// What was written last, of all entries whose buckets are sound.
+    /// The last versions of all entries whose buckets are valid.
     pub(super) fn all(&mut self) -> Result<Vec<(String, Written)>, VersionsError> {
         let mut all = Vec::new();
         for number in self.head.buckets.keys().copied().collect::<Vec<_>>() {
@@ -128,14 +124,14 @@ impl<'a> Versions<'a> {
         Ok(self.buckets.get(&number).and_then(Option::as_ref))
     }
 
-    /// A version that nothing in this store has ever had.
+    /// A version that was never used in this store.
     pub(super) fn next(&mut self) -> Result<i64, VersionsError> {
         self.head.last = self.head.last.max(table::last_version(self.connection)?) + 1;
         table::set_last_version(self.connection, self.head.last)?;
         Ok(self.head.last)
     }
 
-    /// Notes what is written of this entry; `None`: it is removed.
+    /// Records the version of this entry; `None` if the entry is removed.
     pub(super) fn note(&mut self, name: &str, written: Option<Written>) -> Result<(), VersionsError> {
         let number = bucket_of(name);
         let mut bucket = self.bucket(number)?.cloned().ok_or(VersionsError::Foreign)?;
@@ -147,7 +143,7 @@ impl<'a> Versions<'a> {
         Ok(())
     }
 
-    /// Seals and writes what was changed, and the head.
+    /// Seals and writes the changed buckets, and the head.
     pub(super) fn write(mut self) -> Result<(), VersionsError> {
         for (number, bucket) in std::mem::take(&mut self.changed) {
             let version = self.next()?;
@@ -161,7 +157,7 @@ impl<'a> Versions<'a> {
     }
 }
 
-/// Whether the row is the one that was written last.
+/// Whether the row has the last version.
 pub(super) fn is_last(row: &Row, written: Option<Written>) -> bool {
     written.is_some_and(|written| written.version == row.version)
 }

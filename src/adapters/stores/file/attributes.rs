@@ -1,6 +1,6 @@
-//! Extended attributes, which a replacement has to have as well: access control lists and SELinux labels are among them
-//! (<https://man7.org/linux/man-pages/man7/xattr.7.html>). Without them a reader would be locked out, or a group that was
-//! denied could read.
+//! Extended attributes, which a replacement has to keep: access control lists and SELinux labels are among them
+//! (<https://man7.org/linux/man-pages/man7/xattr.7.html>). Without them a reader could lose access, or a denied group
+//! could get it.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -12,22 +12,22 @@ use rustix::io::Errno;
 
 use super::writable::{CAP_SETFCAP, capabilities, has};
 
-/// The access control list. It holds the bits of the mode, too, so that it comes last.
+/// The access control list. It includes the mode bits, so it is set last.
 const ACL: &CStr = c"system.posix_acl_access";
 
-/// Privileges of a program. To give them takes a privilege.
+/// The capabilities of a program; setting them needs a capability.
 const PRIVILEGES: &CStr = c"security.capability";
 
-/// The kernel makes these of a file's own content and attributes: those of another file would be wrong.
+/// The kernel derives these from the file's own content and attributes, so they must not be copied.
 const OF_THE_CONTENT: [&CStr; 2] = [c"security.ima", c"security.evm"];
 
-/// SELinux gives every file a label, and takes none away.
+/// SELinux gives every file a label, which cannot be removed.
 const LABEL: &CStr = c"security.selinux";
 
-/// The most that the kernel gives for a list of names, and for one value.
+/// The kernel's limit for a list of names, and for one value.
 const LARGEST: usize = 64 * 1024;
 
-/// Why the attributes of the file could not be kept, where that is certain.
+/// Why the attributes of the file certainly cannot be kept.
 pub(super) fn forbids(file: &File) -> Option<String> {
     let names = listed(|buffer| flistxattr(file, buffer)).ok()?;
     let has_privileges = names.iter().any(|name| name.as_c_str() == PRIVILEGES);
@@ -37,7 +37,7 @@ pub(super) fn forbids(file: &File) -> Option<String> {
     })
 }
 
-/// Gives `to` the attributes of `from`, and takes away what it has of its own: a folder's default list, for example.
+/// Gives `to` the attributes of `from`, and removes its own ones, such as those from a folder's default list.
 pub(super) fn keep(from: &File, to: &File) -> io::Result<()> {
     let (wanted, given) = (all(from)?, all(to)?);
     for name in given.keys().filter(|name| !wanted.contains_key(*name) && name.as_c_str() != LABEL) {
@@ -48,7 +48,7 @@ pub(super) fn keep(from: &File, to: &File) -> io::Result<()> {
     }
     let (last, first): (Vec<_>, Vec<_>) = wanted.iter().partition(|(name, _)| name.as_c_str() == ACL);
     for (name, value) in first.into_iter().chain(last) {
-        // Labels are often given by the folder already, and may then be had without the right to give them.
+        // The folder often sets the label already, so that no right to set it is needed.
         if given.get(name) == Some(value) {
             continue;
         }
@@ -63,7 +63,7 @@ fn cannot(what: &str, name: &CStr, error: Errno) -> io::Error {
     io::Error::new(why.kind(), format!("its attribute {name} cannot be {what}: {why}"))
 }
 
-/// Every attribute that is to be kept, by its name.
+/// Every attribute to keep, by its name.
 fn all(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
     let mut found = BTreeMap::new();
     for name in listed(|buffer| flistxattr(file, buffer))? {
@@ -76,7 +76,7 @@ fn all(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
                 value.truncate(length);
                 found.insert(name, value);
             }
-            // Removed since it was listed.
+            // The attribute was removed after it was listed.
             Err(Errno::NODATA) => {}
             Err(error) => return Err(cannot("read", &name, error)),
         }
@@ -84,7 +84,7 @@ fn all(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
     Ok(found)
 }
 
-/// The names; none on a file system that has no attributes.
+/// The names of the attributes; none if the file system has no attributes.
 fn listed(list: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> io::Result<Vec<CString>> {
     let mut names = vec![0; LARGEST];
     match list(names.as_mut_slice()) {

@@ -1,5 +1,5 @@
-//! A folder that is open. What is in it is reached from its handle, one name at a time, and never through a symbolic link:
-//! whoever may rename a folder inside a store must not lead rotator out of it between two steps.
+//! An open folder. Its content is reached through its handle, one name at a time, and never through a symbolic link:
+//! renaming a folder inside a store must not redirect rotator between two steps.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -12,23 +12,23 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat, renameat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-/// The link by which the kubelet swaps the content of a volume at once
-/// (<https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter>). It leads to a folder beside it whose name begins
+/// The link with which the kubelet replaces the content of a volume
+/// (<https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter>). Its target is a folder whose name begins
 /// with `..`, too.
 pub(super) const CURRENT: &str = "..data";
 
-/// The kernel gives up a step where something is renamed at that moment; then the step is made without its help.
+/// The kernel refuses a step during a concurrent rename; after these tries the step is made without its check.
 const MOST_TRIES: u32 = 4;
 
 /// A folder, by its handle.
 pub(super) struct Folder {
     handle: File,
-    /// Where it was when it was opened: for messages, and to tell rotator's own files by their names.
+    /// The path at the time of opening, for messages and for the names of rotator's own files.
     path: PathBuf,
 }
 
 impl Folder {
-    /// The folder at a path that the operator has named, links included.
+    /// Opens a folder that the operator has named; links are followed.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         let path = path.canonicalize()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -36,13 +36,13 @@ impl Folder {
         Ok(Self { handle: handle.into(), path })
     }
 
-    /// The folder of this name in it.
+    /// Opens a subfolder.
     pub(super) fn below(&self, name: &OsStr) -> io::Result<Self> {
         let handle = self.step(name, OFlags::PATH | OFlags::DIRECTORY)?;
         Ok(Self { handle: handle.into(), path: self.path.join(name) })
     }
 
-    /// Itself, by another handle.
+    /// Duplicates the handle.
     pub(super) fn again(&self) -> io::Result<Self> {
         Ok(Self { handle: self.handle.try_clone()?, path: self.path.clone() })
     }
@@ -59,7 +59,7 @@ impl Folder {
         self.handle.metadata()
     }
 
-    /// Whether it is still what stands at its path.
+    /// Checks that the path still leads to this folder.
     pub(super) fn is_there(&self) -> io::Result<()> {
         let (open, there) = (self.metadata()?, fs::symlink_metadata(&self.path)?);
         if (open.dev(), open.ino()) == (there.dev(), there.ino()) {
@@ -68,9 +68,9 @@ impl Folder {
         Err(io::Error::other("another folder was put in its place since rotator opened it; run rotator again"))
     }
 
-    /// The regular file of this name, open for reading.
+    /// Opens a regular file for reading.
     pub(super) fn open(&self, name: &OsStr) -> io::Result<File> {
-        // NONBLOCK: opening a pipe that somebody put there must not hang.
+        // NONBLOCK: opening a pipe in place of the file must not block.
         let file = File::from(self.step(name, OFlags::RDONLY | OFlags::NONBLOCK)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
@@ -78,18 +78,18 @@ impl Folder {
         Ok(file)
     }
 
-    /// A new file of this name, for its owner alone.
+    /// Creates a file that only its owner can use.
     pub(super) fn make(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(retry_on_intr(|| openat(&self.handle, name, flags, Mode::RUSR | Mode::WUSR))?.into())
     }
 
-    /// What the name stands for, also where that is a link.
+    /// The metadata of a name, which may be a link.
     pub(super) fn see(&self, name: &OsStr) -> io::Result<Metadata> {
         self.look(name, OFlags::NOFOLLOW)
     }
 
-    /// What the name leads to in the end, also out of the store. It is looked at and not opened.
+    /// The metadata of the final target of a name, which may be outside of the store. The target is not opened.
     pub(super) fn see_target(&self, name: &OsStr) -> io::Result<Metadata> {
         self.look(name, OFlags::empty())
     }
@@ -100,7 +100,7 @@ impl Folder {
         File::from(handle).metadata()
     }
 
-    /// Every name in it.
+    /// Every name in the folder.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let listed = Dir::new(retry_on_intr(|| openat(&self.handle, c".", flags, Mode::empty()))?)?;
@@ -114,7 +114,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// Gives one file of it the name of another, which goes.
+    /// Renames a file; it replaces the other one.
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(renameat(&self.handle, from, &self.handle, to)?)
     }
@@ -123,26 +123,26 @@ impl Folder {
         Ok(unlinkat(&self.handle, name, AtFlags::empty())?)
     }
 
-    /// Returns once all its names are on the disk.
+    /// Returns once all names of the folder are on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         File::from(retry_on_intr(|| openat(&self.handle, c".", flags, Mode::empty()))?).sync_all()
     }
 
-    /// The name of the folder with the present content, where this one is a volume that the kubelet fills.
+    /// The name of the folder with the present content, if the kubelet fills this volume.
     pub(super) fn current(&self) -> Option<OsString> {
         let target = OsString::from_vec(readlinkat(&self.handle, CURRENT, Vec::new()).ok()?.into_bytes());
         let is_name = is_hidden_twice(&target) && target != ".." && !target.as_bytes().contains(&b'/');
         (is_name && target != CURRENT).then_some(target)
     }
 
-    /// Opens one name, and follows no link.
+    /// Opens one name without following a link.
     fn step(&self, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
         step(self.handle.as_fd(), name, flags, true)
     }
 }
 
-/// Whether a name begins as those of a volume's own folders do.
+/// Whether a name begins like those of a volume's own folders.
 pub(super) fn is_hidden_twice(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"..")
 }
@@ -156,12 +156,12 @@ fn step(from: BorrowedFd<'_>, name: &OsStr, flags: OFlags, with_resolve: bool) -
     for _ in 0..MOST_TRIES * u32::from(with_resolve) {
         match retry_on_intr(|| openat2(from, name, flags, Mode::empty(), resolve)) {
             Err(Errno::AGAIN) => {}
-            // A kernel before 5.6, or a filter of system calls that knows nothing of it.
+            // The kernel is older than 5.6, or a system call filter does not know the call.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG) => break,
             other => return other.map_err(worded),
         }
     }
-    // A single name that is no link leads nowhere else.
+    // A single name that is not a link stays in its folder.
     retry_on_intr(|| openat(from, name, flags, Mode::empty())).map_err(worded)
 }
 

@@ -1,12 +1,12 @@
-//! `file:PATH`: a document, or every file of a folder. An entry is a whole file; the pair within it is found and
-//! replaced as in any other value, so that comments, order, line ends and quoting stay.
+//! `file:PATH`: a document, or every file of a folder. An entry is a whole file; the pair in it is found and replaced
+//! as in any other value, so that comments, order, line ends and quoting stay.
 //!
-//! Every file is reached by handles of the folders above it, from the one that the store was opened with (`folder`):
-//! another user who may rename a folder in the store leads rotator nowhere else.
+//! Every file is reached through the handles of its folders, from the one that the store was opened with (`folder`),
+//! so that renaming a folder cannot redirect rotator.
 //!
-//! A file is written beside itself, synced and renamed: a reader sees the old document or the new one. What a writer
-//! expects is compared under a lock on the file. Programs that do not ask for that lock can come between the last look
-//! and the rename, which lie microseconds apart.
+//! A new file is written beside the old one, synced and renamed: a reader sees the old document or the new one. The
+//! expected version is compared under a lock on the file. A program that ignores the lock can only change the file in
+//! the microseconds between the last comparison and the rename.
 
 mod attributes;
 mod folder;
@@ -44,48 +44,34 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
-/// No document of secrets is as large: what is larger is searched where it is, and not written.
+/// The maximum size of a document that is written; a larger file is searched without reading it into memory.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// How long the locks of files are tried for, all of them together, before a key is made for them.
+/// How long the locks of all files are tried, before a key is created for them.
 const LOCK_TRIED_FOR: Duration = Duration::from_secs(2);
 
-/// Why a file that is encrypted with sops is not written as it is, whatever of it is in the clear.
+/// Why a file that sops has encrypted is not written directly, even if parts of it are plain text.
 const SEALED: &str = "it is encrypted with sops, which would not open it any more; the store sops:PATH writes it";
 
-/// Why what the kubelet puts into a volume is not written.
+/// Why the content of a kubelet volume is not written.
 const OF_A_VOLUME: &str = "it is in a volume that Kubernetes fills, and would be replaced; write the Secret that it comes \
      from, as the store kubernetes: does";
 
-/// Why there is no such store.
+/// Why a file store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum FileStoreError {
-    /// There is nothing.
+    /// The path does not exist.
     #[error("open {}: there is no such file or folder", path.display())]
-    Missing {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// A link, a device, a pipe.
+    Missing { path: PathBuf },
+    /// The path is a link, a device or a pipe.
     #[error("open {}: it is neither a file nor a folder; name the file that it stands for", path.display())]
-    Neither {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// The journal, an embedded store, the configuration.
+    Neither { path: PathBuf },
+    /// The path is the journal, an embedded store or the configuration.
     #[error("open {} as a store: it is one of rotator's own files", path.display())]
-    Own {
-        /// What was named.
-        path: PathBuf,
-    },
-    /// The system says no.
+    Own { path: PathBuf },
+    /// A system call failed.
     #[error("open {}", path.display())]
-    Io {
-        /// What was named.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
 }
 
 /// One file, or all files of a folder.
@@ -95,34 +81,34 @@ pub struct FileStore {
 }
 
 struct Inner {
-    /// The folder that all names begin at.
+    /// The folder that all names are relative to.
     root: Folder,
-    /// The one file in it, if the store is a file.
+    /// The only file, if the store is a file.
     only: Option<String>,
     /// Whether files that sops has encrypted may be written, too.
     also_sealed: bool,
-    /// What is no part of it, wherever it lies.
+    /// Files that are never part of the store.
     own: OwnFiles,
 }
 
 impl FileStore {
-    /// The file or folder at `path`.
+    /// Opens the file or folder at `path`.
     ///
     /// # Errors
-    /// [`FileStoreError`]; a missing one is never made.
+    /// [`FileStoreError`]; a missing path is never created.
     pub fn open(path: &Path) -> Result<Self, FileStoreError> {
         Self::open_as(path, false)
     }
 
-    /// The same for whoever knows how to write what sops has encrypted.
+    /// Opens the store for a caller that can write files of sops.
     pub(super) fn open_sealed(path: &Path) -> Result<Self, FileStoreError> {
         Self::open_as(path, true)
     }
 
-    /// The same without rotator's own files, which name keys.
+    /// Excludes rotator's own files, which contain key ids.
     ///
     /// # Errors
-    /// [`FileStoreError::Own`] where the store is one of them.
+    /// [`FileStoreError::Own`] if the store is one of them.
     pub fn without(self, own: OwnFiles) -> Result<Self, FileStoreError> {
         let Inner { root, only, also_sealed, .. } = &*self.inner;
         if let Some(name) = only.as_ref().filter(|name| own.now().has(root, OsStr::new(name))) {
@@ -154,12 +140,12 @@ impl FileStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Where the file of this name stands, for people and for programs that look for settings above it.
+    /// The path of a file, for messages and for programs that look for settings in the folders above it.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
         self.inner.root.path().join(name)
     }
 
-    /// The bytes of this file as they are; `None` if there is none. The error is for people.
+    /// The bytes of a file; `None` if it does not exist. The error is a message.
     pub(super) fn read_one(&self, name: &str) -> Result<Option<(Version, SecretValue)>, String> {
         let Some((folder, last, _)) = self.inner.reach(name, &self.inner.own.now())? else { return Ok(None) };
         match replace::read(&folder, &last)? {
@@ -169,7 +155,6 @@ impl FileStore {
         }
     }
 
-    /// Whether it is one file.
     pub(super) fn is_one_file(&self) -> bool {
         self.inner.only.is_some()
     }
@@ -187,7 +172,7 @@ impl FileStore {
 #[async_trait]
 impl Backend for FileStore {
     fn capabilities(&self) -> Capabilities {
-        // Nothing is under way once a writer is dead, and one that only stands still holds the file's lock.
+        // A dead writer has no pending write, and a stopped one holds the lock of the file.
         Capabilities { atomic: self.inner.only.is_some(), late_writes: Duration::ZERO, read_only: false }
     }
 
@@ -234,7 +219,7 @@ impl Backend for FileStore {
         written.unwrap_or_else(|_| Err(Failure::Unknown("the file gave no answer".to_owned())))
     }
 
-    /// What a writer that died left beside these files goes, and with it the secret that is in it.
+    /// Removes what a dead writer left beside these files, since it contains a secret.
     async fn forget_previous(&self, names: &[String]) -> Result<(), CallError> {
         let names = names.to_vec();
         self.blocking(move |inner| {
@@ -250,7 +235,8 @@ impl Backend for FileStore {
 }
 
 impl Inner {
-    /// The folder's file system and number, and the file's name: a file gets a new number with each write.
+    /// The identity consists of the file system and the inode of the folder, and the name of the file: each write
+    /// gives the file another inode.
     fn identity(&self) -> Result<StoreIdentity, CallError> {
         self.check_still_there()?;
         let metadata = self.root.metadata().map_err(|error| failed(self.root.path(), &error))?;
@@ -266,8 +252,8 @@ impl Inner {
         seen.map(|_| ()).map_err(|error| failed(&self.root.path().join(name), &error))
     }
 
-    /// The folder of a file, its own name, and whether something else fills that folder. `None` where there is no such
-    /// file, where the name would lead out of the store, and for a file of rotator's own. The error is for people.
+    /// The folder of a file, its own name, and whether another program fills that folder. `None` if the file does not
+    /// exist, is outside of the store, or is one of rotator's own. The error is a message.
     fn reach(&self, name: &str, own: &OwnNow) -> Result<Option<(Folder, OsString, bool)>, String> {
         let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside || self.only.as_ref().is_some_and(|only| only != name) {
@@ -280,7 +266,7 @@ impl Inner {
         }
     }
 
-    /// The same of a file that is to be written.
+    /// The folder and the name of a file that is to be written.
     fn to_write(&self, name: &str, own: &OwnNow) -> Result<(Folder, OsString), Failure> {
         let refused = |kind, why: &str| Err(Failure::Refused(Refusal::new(kind, format!("{name}: {why}"))));
         match self.reach(name, own) {
@@ -291,7 +277,7 @@ impl Inner {
         }
     }
 
-    /// Writes the batch in its order, under the locks of all its files.
+    /// Writes the batch in order, under the locks of all its files.
     fn write(&self, batch: &[NativeWrite], patience: Duration) -> Result<(), Failure> {
         let own = self.own.now();
         let files: Result<Vec<_>, _> = batch.iter().map(|write| self.to_write(&write.name, &own)).collect();
@@ -331,7 +317,7 @@ impl Inner {
         }
     }
 
-    /// What the entry `entry` holds, which is the file `name` in `folder`.
+    /// The content of `entry`, which is the file `name` in `folder`.
     fn reading(self: &Arc<Self>, entry: &str, folder: &Folder, name: &OsStr, in_volume: bool) -> Reading {
         match replace::read(folder, name) {
             Ok(Some(There::Large(why))) => self.large(entry, why),
@@ -347,7 +333,7 @@ impl Inner {
         }
     }
 
-    /// A file that is not taken into memory: opened anew when it is searched, and then read by one handle to its end.
+    /// A file that is not read into memory: each search opens it once, and reads it through that handle.
     fn large(self: &Arc<Self>, entry: &str, why: String) -> Reading {
         let (inner, entry) = (Arc::clone(self), entry.to_owned());
         let open = move || match inner.reach(&entry, &inner.own.now())? {
@@ -368,7 +354,7 @@ impl Inner {
     }
 }
 
-/// A file that is searched where it is.
+/// A file that is searched without reading it into memory.
 struct LargeFile(File);
 
 impl Source for LargeFile {

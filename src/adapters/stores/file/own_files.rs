@@ -1,5 +1,5 @@
-//! rotator's own files: the journal, embedded stores and the configuration with all that lies beside them. They name keys
-//! and are never part of a store: not listed, not searched, not written, under whatever name they are found.
+//! rotator's own files: the journal, embedded stores and the configuration, with the files beside them. They contain
+//! key ids and are never part of a store: they are not listed, searched or written, under any name.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -10,30 +10,30 @@ use std::path::{Path, PathBuf};
 
 use super::folder::Folder;
 
-/// What SQLite and rotator put beside a database: its log and that log's index, its rollback journal, the lock, the key.
+/// The suffixes of the files beside a database: its log, the index of the log, the rollback journal, the lock and the
+/// key.
 const BESIDE: [&str; 7] = ["", "-wal", "-shm", "-journal", ".lock", ".key", ".key.next"];
 
-/// How the name of a file under construction ends; before it stands a random part.
+/// The suffixes of a temporary file, which follow a random part.
 const DRAFT: [&str; 3] = [".new", ".new-wal", ".new-shm"];
 
-/// The files, by the paths under which they were configured.
+/// The configured paths of the files.
 #[derive(Debug, Clone, Default)]
 pub struct OwnFiles {
     files: Vec<PathBuf>,
 }
 
 impl OwnFiles {
-    /// These, and what lies beside each.
     #[must_use]
     pub fn of(files: Vec<PathBuf>) -> Self {
         Self { files }
     }
 
-    /// What they are at this moment: a side file comes and goes.
+    /// The present files: those beside a database may come and go.
     pub(super) fn now(&self) -> OwnNow {
         let mut now = OwnNow { names: Vec::new(), numbers: BTreeSet::new() };
         for file in &self.files {
-            // A configured path may itself be a link.
+            // A configured path may be a link.
             let real = file.canonicalize().unwrap_or_else(|_| file.clone());
             for path in [file, &real] {
                 let Some(name) = path.file_name() else { continue };
@@ -54,15 +54,15 @@ impl OwnFiles {
     }
 }
 
-/// The same, ready to be compared with.
+/// The present files, in a form that can be compared.
 pub(super) struct OwnNow {
     names: Vec<(PathBuf, OsString)>,
-    /// Device and number of those that are there.
+    /// The device and inode of those that exist.
     numbers: BTreeSet<(u64, u64)>,
 }
 
 impl OwnNow {
-    /// Whether the file of this name in the folder, or the one that a link there leads to, is one of them.
+    /// Whether this name in the folder, or the target of a link there, is one of the files.
     pub(super) fn has(&self, folder: &Folder, name: &OsStr) -> bool {
         let target = folder.see_target(name);
         target.is_ok_and(|found| self.numbers.contains(&(found.dev(), found.ino()))) || self.has_name(folder, name)

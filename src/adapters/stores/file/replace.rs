@@ -1,4 +1,4 @@
-//! One file: read with its version, and replaced where it still has that version.
+//! Reads one file with its version, and replaces it if it still has that version.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,24 +20,24 @@ use crate::ports::secret_store::Version;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::secret::SecretValue;
 
-/// In the name of a file that is to replace another: `.NAME.rotator-RANDOM`.
+/// A part of the name of a replacement: `.NAME.rotator-RANDOM`.
 const MARK: &str = ".rotator-";
 
-/// How long other programs may hold the locks of what is to be written, all of them together. A signal that comes
-/// meanwhile still ends the run within its 30 seconds.
+/// How long other programs may hold the locks of the files that are to be written. A signal in the meantime still
+/// ends the run within its 30 seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why a file was not written, or will not be.
 pub(super) const LOCKED: &str = "another program holds its lock";
 
-/// A file that is there.
+/// An existing file.
 pub(super) enum There {
     Value(Version, SecretValue),
-    /// It is larger than [`LARGEST`]. For people: that it is.
+    /// The file is larger than [`LARGEST`]; the text is a message.
     Large(String),
 }
 
-/// The file of this name; `None` if there is none. The error is for people and says nothing of the content.
+/// Reads a file; `None` if it does not exist. The error is a message without any content.
 pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<There>, String> {
     match folder.open(name) {
         Ok(mut file) => match content(&mut file) {
@@ -50,8 +50,8 @@ pub(super) fn read(folder: &Folder, name: &OsStr) -> Result<Option<There>, Strin
     }
 }
 
-/// The bytes of an open file, and what changes whenever it is written: the digest of the bytes, the file's number and
-/// the time of its last change, so that a value that was replaced by an equal one has another version.
+/// The bytes of an open file, and its version: the digest of the bytes, the inode and the time of the last change, so
+/// that replacing a value by an equal one changes the version.
 fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
     let metadata = file.metadata()?;
     let too_large =
@@ -63,7 +63,7 @@ fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
     let count = file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     let value = SecretValue::new(bytes);
     if count as u64 > LARGEST {
-        // It has grown since.
+        // The file has grown since the check.
         return Err(too_large());
     }
     let digest = Sha256::digest(value.expose());
@@ -89,8 +89,8 @@ fn stale(path: &Path) -> Failure {
     refused(RefusalKind::Stale, path, &"it has changed since it was read")
 }
 
-/// The files, locked, in their order. Two programs that each want several never wait for one another: the locks are taken
-/// in the order of paths. All of them have to come within `patience`; else none is kept, and nothing was written.
+/// Locks the files in the order of their paths, so that two programs cannot deadlock. If `patience` ends before all
+/// locks are acquired, none is kept and nothing is written.
 pub(super) fn lock_all(files: &[(Folder, OsString)], patience: Duration) -> Result<Vec<File>, Failure> {
     let until = Instant::now() + patience;
     let path = |at: usize| files[at].0.path().join(&files[at].1);
@@ -104,12 +104,12 @@ pub(super) fn lock_all(files: &[(Folder, OsString)], patience: Duration) -> Resu
     Ok(locked.into_values().collect())
 }
 
-/// Whether another program holds the lock of this file until then. It is not kept.
+/// Whether another program holds the lock of this file until then. The lock is not kept.
 pub(super) fn is_locked(folder: &Folder, name: &OsStr, until: Instant) -> bool {
     lock(folder, name, until).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Puts the new bytes in the place of the old, if these are still there. `file` is the one that was locked.
+/// Replaces the old bytes by the new ones, if the file is unchanged. `file` is the locked one.
 pub(super) fn replace(folder: &Folder, name: &OsStr, mut file: File, write: &NativeWrite) -> Result<(), Failure> {
     let path = folder.path().join(name);
     let other = |error: io::Error| failed(&path, &error);
@@ -125,24 +125,24 @@ pub(super) fn replace(folder: &Folder, name: &OsStr, mut file: File, write: &Nat
     remove_leftovers(folder);
     let beside = Beside::new(folder, name, write.value.expose()).and_then(|beside| beside.made_like(&file, &metadata));
     let beside = beside.map_err(other)?;
-    // Once more, with nothing left to do but to rename.
+    // This is the last comparison before the rename.
     let (version, _) = folder.open(name).and_then(|mut now| content(&mut now)).map_err(other)?;
     if version != write.replaces {
         return Err(stale());
     }
     beside.put_in_place(name).map_err(other)?;
-    // From here on a reader has it; whether a power cut leaves it there is not certain before the folder is synced.
+    // Readers see the file from here on; it survives a power failure once the folder is synced.
     folder
         .sync()
         .map_err(|error| Failure::Unknown(format!("{} was written and may not be durable: {error}", path.display())))
 }
 
-/// The file, locked; what stood there when the lock was given.
+/// Locks the file that has the name at the time of locking.
 fn lock(folder: &Folder, name: &OsStr, until: Instant) -> io::Result<File> {
     loop {
         let file = folder.open(name)?;
         match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
-            // Whoever held the lock may have put another file in this one's place.
+            // The previous holder of the lock may have replaced the file.
             Ok(()) if is_at(&file, folder, name)? => return Ok(file),
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
@@ -159,17 +159,17 @@ fn is_at(file: &File, folder: &Folder, name: &OsStr) -> io::Result<bool> {
     Ok(open.dev() == there.dev() && open.ino() == there.ino())
 }
 
-/// A file that is to replace another; removed when dropped.
+/// A replacement, which is removed when dropped.
 struct Beside<'f> {
     folder: &'f Folder,
     name: OsString,
-    /// Locked while its writer lives.
+    /// The file is locked while its writer lives.
     file: File,
     in_place: bool,
 }
 
 impl<'f> Beside<'f> {
-    /// These bytes in a new file that only its owner can read.
+    /// Writes the bytes to a new file that only its owner can read.
     fn new(folder: &'f Folder, target: &OsStr, bytes: &[u8]) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random numbers"))?;
@@ -182,7 +182,7 @@ impl<'f> Beside<'f> {
         Ok(beside)
     }
 
-    /// As the file that it is to replace, and on the disk.
+    /// Gives the new file the attributes of the replaced one, and syncs it.
     fn made_like(self, replaced: &File, like: &fs::Metadata) -> io::Result<Self> {
         let file = &self.file;
         let there = file.metadata()?;
@@ -192,9 +192,9 @@ impl<'f> Beside<'f> {
                 io::Error::new(error.kind(), why)
             })?;
         }
-        // Before the mode, which may take the right to write them away.
+        // This precedes the mode, which may remove the right to set attributes.
         attributes::keep(replaced, file)?;
-        // After the owner: a change of owner takes the set-id bits away.
+        // This follows the owner: changing the owner clears the set-id bits.
         file.set_permissions(like.permissions())?;
         file.sync_all()?;
         Ok(self)
@@ -210,7 +210,7 @@ impl<'f> Beside<'f> {
 impl Drop for Beside<'_> {
     fn drop(&mut self) {
         if !self.in_place {
-            // What stays is removed by the next write in this folder.
+            // The next write in this folder removes a remaining file.
             let _ = self.folder.remove(&self.name);
         }
     }
@@ -224,7 +224,7 @@ pub(super) fn is_leftover(name: &OsStr) -> bool {
     })
 }
 
-/// Removes what a writer that died left in `folder`. A writer that lives holds its file's lock.
+/// Removes the files of dead writers in `folder`. A living writer holds the lock of its file.
 pub(super) fn remove_leftovers(folder: &Folder) {
     let Ok(listed) = folder.names() else { return };
     for name in listed.iter().filter(|name| is_leftover(name)) {

@@ -1,4 +1,4 @@
-//! One pass over every file of a store. What is listed is read from the very handle that it was listed from.
+//! One pass over every file of a store. Each file is read through the handle that it was listed with.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -14,16 +14,16 @@ use super::{Inner, replace};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 
-/// Folders in a folder are read so deep.
+/// The maximum depth of folders.
 const DEEPEST: usize = 16;
 
-/// A pass is begun anew so often where a volume gets other content meanwhile.
+/// How often a pass is repeated because the content of a volume was replaced.
 const MOST_PASSES: u32 = 5;
 
 /// Why a link is not read.
 const LINK: &str = "it is a symbolic link to another folder, which is not followed";
 
-/// Every file with what it holds.
+/// Every file with its content.
 pub(super) fn read_all(store: &Arc<Inner>) -> Result<Vec<(String, Reading)>, CallError> {
     for _ in 0..MOST_PASSES {
         let mut scan = Scan {
@@ -46,18 +46,18 @@ pub(super) fn read_all(store: &Arc<Inner>) -> Result<Vec<(String, Reading)>, Cal
     Err(CallError::new(CallErrorKind::Unavailable, message))
 }
 
-/// Device and number.
+/// The device and the inode.
 type Number = (u64, u64);
 
 struct Scan<'s> {
     store: &'s Arc<Inner>,
     own: OwnNow,
     found: Vec<(String, Reading)>,
-    /// The files and folders that are read, or left out for what they are.
+    /// The files and folders that are read, or excluded because of their kind.
     read: BTreeSet<Number>,
-    /// Links, and where they lead; nowhere, or to what cannot be seen.
+    /// Links and their targets; none if the target does not exist or is not accessible.
     links: Vec<(String, Option<Number>)>,
-    /// Folders that the kubelet fills, and the folder with the content that was read.
+    /// Volumes of the kubelet, and the folder whose content was read.
     volumes: Vec<(Folder, OsString)>,
 }
 
@@ -66,7 +66,7 @@ fn number(metadata: &Metadata) -> Number {
 }
 
 impl Scan<'_> {
-    /// Reads what is in a folder whose name in the store is `at`: empty, or with a `/` at its end.
+    /// Reads a folder whose name in the store is `at`, which is empty or ends with a `/`.
     fn folder(&mut self, folder: &Folder, at: &str, deeper: usize, in_volume: bool) -> Result<(), CallError> {
         let failed = |error: &std::io::Error| super::failed(folder.path(), error);
         self.read.insert(number(&folder.metadata().map_err(|error| failed(&error))?));
@@ -79,7 +79,7 @@ impl Scan<'_> {
             };
             let (entry, Ok(metadata)) = (format!("{at}{text}"), folder.see(&name)) else { continue };
             match &current {
-                // Under the name that stays.
+                // The content is listed under the stable name.
                 Some(current) if name == CURRENT => {
                     let content = folder.below(current);
                     self.volumes.push((folder.again().map_err(|error| failed(&error))?, current.clone()));
@@ -112,9 +112,9 @@ impl Scan<'_> {
         }
         match folder {
             Ok(folder) => self.folder(&folder, &format!("{name}/"), deeper - 1, in_volume),
-            // Removed since it was listed.
+            // The entry was removed after it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            // A link or a file was put in its place since.
+            // The folder was replaced by a link or a file.
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 self.found
                     .push((name, Reading::Unreadable(format!("its folder was replaced while it was read: {error}"))));
@@ -131,26 +131,26 @@ impl Scan<'_> {
         if metadata.is_symlink() {
             match folder.see_target(name) {
                 Ok(target) => self.links.push((entry, Some(number(&target)))),
-                // It leads to nothing.
+                // The link has no target.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(_) => self.links.push((entry, None)),
             }
         } else if metadata.is_file() && !replace::is_leftover(name) {
             self.read.insert(number(metadata));
             let reading = self.store.reading(&entry, folder, name, in_volume);
-            // What was removed since it was listed is not there.
+            // A file that was removed after it was listed does not exist.
             if !matches!(reading, Reading::Missing) {
                 self.found.push((entry, reading));
             }
         }
     }
 
-    /// What was found; `None` if a volume has other content by now.
+    /// The result; `None` if the content of a volume was replaced during the pass.
     fn end(mut self) -> Option<Vec<(String, Reading)>> {
         if self.volumes.iter().any(|(folder, read)| folder.current().as_ref() != Some(read)) {
             return None;
         }
-        // A link says nothing new where its target is read anyway.
+        // A link is not reported if its target is read anyway.
         for (name, target) in self.links {
             if !target.is_some_and(|target| self.read.contains(&target)) {
                 self.found.push((name, Reading::Unreadable(LINK.to_owned())));
@@ -160,7 +160,7 @@ impl Scan<'_> {
     }
 }
 
-/// The folder that a file of this name lies in, the file's own name, and whether something else fills that folder.
+/// The folder of a file, its own name, and whether another program fills that folder.
 pub(super) fn reach(root: &Folder, name: &str) -> std::io::Result<(Folder, OsString, bool)> {
     let (parents, last) = match Path::new(name).parent().zip(Path::new(name).file_name()) {
         Some((parents, last)) => (parents, last.to_owned()),

@@ -1,5 +1,5 @@
-//! Whether a file can be replaced, asked before a key is made for it. The kernel is asked where it can be: its answer
-//! counts groups, access control lists, capabilities and read-only mounts, which a look at mode bits would miss.
+//! Checks whether a file can be replaced, before a key is created for it. The kernel is asked if possible: its answer
+//! considers groups, access control lists, capabilities and read-only mounts, which mode bits do not show.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -19,12 +19,12 @@ const CAP_CHOWN: u32 = 0;
 const CAP_FOWNER: u32 = 3;
 pub(super) const CAP_SETFCAP: u32 = 31;
 
-/// Of a folder's mode: only the owner of a file, or of the folder, may replace it.
+/// The mode bit of a folder in which only the owner of a file, or of the folder, may replace the file.
 const STICKY: u32 = 0o1000;
 
-/// Whether the file of this name can be replaced by another.
+/// Whether a file can be replaced.
 pub(super) fn writable(folder: &Folder, name: &OsStr) -> Writable {
-    // A write would find the same; what a scan says of it is better.
+    // A write would fail as well, and a scan has the better message.
     let Ok((file, metadata)) = folder.open(name).and_then(|file| file.metadata().map(|metadata| (file, metadata)))
     else {
         return Writable::Unknown;
@@ -35,7 +35,7 @@ pub(super) fn writable(folder: &Folder, name: &OsStr) -> Writable {
     }
 }
 
-/// Whether this user may write the file itself and make others beside it, as a database needs.
+/// Whether this user may write the file itself and create others beside it, as a database needs.
 pub(in crate::adapters::stores) fn writable_in_place(path: &Path) -> Writable {
     let folder = folder_of(path);
     for (path, access) in [(path, Access::WRITE_OK), (&folder, Access::WRITE_OK | Access::EXEC_OK)] {
@@ -46,8 +46,7 @@ pub(in crate::adapters::stores) fn writable_in_place(path: &Path) -> Writable {
     Writable::Yes
 }
 
-/// Why a file with this metadata cannot be replaced, and what to do about it; `None` where nothing is known that forbids
-/// it.
+/// Why a file with this metadata cannot be replaced, and how to fix it; `None` if nothing is known to forbid it.
 pub(super) fn forbids(folder: &Folder, name: &OsStr, file: &File, metadata: &Metadata) -> Option<String> {
     let right = Access::WRITE_OK | Access::EXEC_OK;
     attributes_forbid(folder, name)
@@ -70,7 +69,7 @@ pub(super) fn forbids(folder: &Folder, name: &OsStr, file: &File, metadata: &Met
         .or_else(|| super::attributes::forbids(file))
 }
 
-/// Several names of one file: a rename would change one of them only.
+/// Why a file with several names is refused: a rename would change one of them only.
 fn hard_links(metadata: &Metadata) -> Option<String> {
     (metadata.nlink() > 1).then(|| {
         format!(
@@ -81,23 +80,23 @@ fn hard_links(metadata: &Metadata) -> Option<String> {
     })
 }
 
-/// What the kernel refuses this process, by its effective user.
+/// What the kernel refuses the effective user of this process.
 fn access_refused(at: BorrowedFd<'_>, path: &Path, access: Access) -> Option<String> {
     match accessat(at, path, access, AtFlags::EACCESS) {
         Err(Errno::ACCESS) => Some("permission denied".to_owned()),
         Err(Errno::PERM) => Some("it is immutable; `chattr -i` makes it changeable".to_owned()),
         Err(Errno::ROFS) => Some("its file system is mounted read-only".to_owned()),
-        // Gone, or a kernel that has no such question.
+        // The file is missing, or the kernel does not have this call.
         Ok(()) | Err(_) => None,
     }
 }
 
-/// Who this process is to the kernel.
+/// The identity of this process for the kernel.
 struct Process {
     user: u32,
     group: u32,
     groups: Vec<u32>,
-    /// `None` where they are not known.
+    /// `None` if the capabilities are unknown.
     capabilities: Option<u64>,
 }
 
@@ -126,9 +125,9 @@ impl Process {
         })
     }
 
-    /// A replacement belongs to the process that makes it, until it is given the owner of the file that it replaces.
+    /// Why the replacement could not get the owner of the replaced file.
     fn owner(&self, of_folder: &Metadata, metadata: &Metadata) -> Option<String> {
-        // A folder with the set-group bit, and some file systems always, give a new file the folder's group.
+        // A folder with the set-group bit, and some file systems always, give a new file the group of the folder.
         let groups = [self.group, of_folder.gid()];
         let may_give = groups.contains(&metadata.gid()) || self.groups.contains(&metadata.gid());
         let may = self.user == metadata.uid() && may_give || has(self.capabilities, CAP_CHOWN)?;
@@ -169,12 +168,12 @@ fn attributes_forbid(_: &Folder, _: &OsStr) -> Option<&'static str> {
     None
 }
 
-/// Whether this process has a capability; `None` where that is not known.
+/// Whether this process has a capability; `None` if that is unknown.
 pub(super) fn has(capabilities: Option<u64>, capability: u32) -> Option<bool> {
     capabilities.map(|set| set >> capability & 1 == 1)
 }
 
-/// The effective capabilities, as the kernel tells them of this process.
+/// The effective capabilities of this process, from the kernel.
 pub(super) fn capabilities() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
@@ -185,7 +184,7 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Whether an error of the system is a refusal of rights.
+/// Whether an error of the system is a missing permission.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

@@ -1,8 +1,8 @@
-//! Requests to the API server, and what its answers mean in general
+//! Requests to the API server, and the general meaning of its responses
 //! (<https://kubernetes.io/docs/reference/using-api/api-concepts/>).
 //!
-//! The client library carries requests and nothing more: its typed calls put a body that does not parse into the log, and
-//! a body here is Secrets.
+//! The client library only transports requests: its typed calls log a body that does not parse, and a body here
+//! contains Secrets.
 
 use std::time::Duration;
 
@@ -22,38 +22,38 @@ use crate::adapters::redact::url::shown_url;
 use crate::adapters::redact::{Failed, Said, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 
-/// How often something is asked for again where the server is asked too much.
+/// How often a throttled read is repeated.
 const MOST_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A server that wants a longer pause has something else to do than to answer us.
+/// The maximum pause that the server can request.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Causes of causes are looked at so deep.
+/// The maximum number of causes to follow.
 const DEEPEST_CAUSE: usize = 16;
 
-/// Who a change is said to be from (`metadata.managedFields`).
+/// The field manager of changes (`metadata.managedFields`).
 const MANAGER: &str = "rotator";
 
-/// A server, and who we are there.
+/// A server, and the credentials for it.
 pub(super) struct Api {
     config: Config,
     session: RwLock<Session>,
     limit: Duration,
 }
 
-/// A client with the credentials that it was made with.
+/// A client and the number of its credentials.
 #[derive(Clone)]
 struct Session {
     number: u64,
     client: Client,
 }
 
-/// An answer.
+/// A response.
 pub(super) struct Answer {
     pub(super) status: u16,
     retry_after: Option<Duration>,
     body: Zeroizing<Vec<u8>>,
-    /// There was more than is read of one answer, and nothing of it is here.
+    /// Whether the response exceeded the limit; then its body is empty.
     pub(super) is_too_large: bool,
 }
 
@@ -61,21 +61,21 @@ pub(super) struct Answer {
 type Ready = Request<Vec<u8>>;
 
 impl Answer {
-    /// What was asked for.
+    /// Parses the body.
     pub(super) fn parsed<T: DeserializeOwned>(&self) -> Result<T, CallError> {
-        // The parser's own words quote what it read.
+        // The error of the parser would quote the body.
         serde_json::from_slice(&self.body).map_err(|_| {
             CallError::new(CallErrorKind::Unavailable, "what the API server said is cut off, or not Kubernetes's")
         })
     }
 
-    /// What the server says is wrong.
+    /// The server's description of an error.
     fn said(&self) -> Said {
         let status: Status = serde_json::from_slice(&self.body).unwrap_or_default();
         Said::of(&status.message.or(status.reason).unwrap_or_default())
     }
 
-    /// As the failure of a call that was to `do_what`.
+    /// The error of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> Failed {
         let (kind, meaning) = match self.status {
             401 => (CallErrorKind::Credentials, "the credentials in use are none, or their time is over"),
@@ -96,17 +96,17 @@ impl Api {
         Ok(Self { config, session: RwLock::new(Session { number: 0, client }), limit })
     }
 
-    /// Where the credentials come from, for people.
+    /// The source of the credentials, for operators.
     pub(super) fn credentials(&self) -> String {
         settings::credentials(&self.config.auth_info)
     }
 
-    /// Every token and password that it is known by: what the server may quote.
+    /// Every token and password of the client, which the server may quote.
     pub(super) fn secrets(&self) -> Vec<Zeroizing<String>> {
         settings::secrets(&self.config.auth_info)
     }
 
-    /// Why this server may be another one than is meant, where nothing checks its certificate.
+    /// Why the identity of the server is not verified, if its certificate is not checked.
     pub(super) fn unverified(&self) -> Option<String> {
         self.config.accept_invalid_certs.then(|| {
             format!(
@@ -117,12 +117,11 @@ impl Api {
         })
     }
 
-    /// Where the API server is.
     pub(super) fn address(&self) -> String {
         shown_url(&self.config.cluster_url.to_string())
     }
 
-    /// Some Secrets of a namespace, or of all; `next` is where the page before said to go on.
+    /// Lists a page of the Secrets of a namespace, or of all; `next` is the token of the previous page.
     pub(super) async fn list(
         &self,
         namespace: Option<&str>,
@@ -136,21 +135,19 @@ impl Api {
         self.read(&built(kube::core::Request::new(secrets(namespace)).list(&params))?, budget).await
     }
 
-    /// One Secret.
     pub(super) async fn get(&self, namespace: &str, name: &str) -> Result<Answer, CallError> {
         let request = kube::core::Request::new(secrets(Some(namespace))).get(name, &GetParams::default());
         self.whole(self.read(&built(request)?, &Budget::of_a_scan()).await?)
     }
 
-    /// One namespace.
     pub(super) async fn namespace(&self, name: &str) -> Result<Answer, CallError> {
         let request = kube::core::Request::new("/api/v1/namespaces").get(name, &GetParams::default());
         self.whole(self.read(&built(request)?, &Budget::of_a_scan()).await?)
     }
 
-    /// Whether a Secret may be patched, or any of a namespace where `name` is none
-    /// (<https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access>). `None`: the server
-    /// does not say.
+    /// Whether a Secret may be patched, or any Secret of the namespace without a `name`
+    /// (<https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access>). `None` if the
+    /// server does not answer the question.
     pub(super) async fn may_patch(&self, namespace: &str, name: Option<&str>) -> Option<bool> {
         let mut asked = json!({ "namespace": namespace, "verb": "patch", "version": "v1", "resource": "secrets" });
         if let Some(name) = name {
@@ -170,7 +167,7 @@ impl Api {
             .filter(|answer| (200..300).contains(&answer.status))?;
         let status = answer.parsed::<Value>().ok()?.get("status")?.clone();
         let flag = |name| status.get(name).and_then(Value::as_bool);
-        // A part of the server that could not decide is no refusal.
+        // An authorizer that could not decide is not a refusal.
         let is_uncertain = status.get("evaluationError").is_some_and(|error| error != "");
         match flag("allowed")? {
             false if is_uncertain => None,
@@ -178,15 +175,15 @@ impl Api {
         }
     }
 
-    /// Changes what `patch` names of a Secret, and nothing else
-    /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>). Sent once.
+    /// Patches the keys of a Secret (<https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply>).
+    /// The request is sent once.
     pub(super) async fn patch(&self, namespace: &str, name: &str, patch: Value) -> Result<Answer, CallError> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let request = kube::core::Request::new(secrets(Some(namespace))).patch(name, &params, &Patch::Merge(patch));
         self.whole(self.send(&built(request)?, &Budget::of_a_scan()).await?)
     }
 
-    /// Asks for what changes nothing, again where the server is asked too much.
+    /// Sends a read request, and repeats it if it is throttled.
     async fn read(&self, request: &Ready, budget: &Budget) -> Result<Answer, CallError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..MOST_TRIES {
@@ -200,8 +197,8 @@ impl Api {
         self.send(request, budget).await
     }
 
-    /// One request; the error is that there was no whole answer. A request that was refused for credentials whose time was
-    /// over has had no effect, and is sent again with new ones.
+    /// Sends one request; the error means that there was no complete response. A request that was refused because of
+    /// expired credentials has had no effect, and is sent again with new ones.
     async fn send(&self, request: &Ready, budget: &Budget) -> Result<Answer, CallError> {
         let session = self.session.read().await.clone();
         let answer = self.send_as(session.client, request, budget).await?;
@@ -246,7 +243,7 @@ impl Api {
         tokio::time::timeout(self.limit, whole).await.unwrap_or_else(|_| Err(unavailable("the time-out passed")))
     }
 
-    /// An answer that is not asked for in parts.
+    /// The response to a request whose result has no pages.
     fn whole(&self, answer: Answer) -> Result<Answer, CallError> {
         if answer.is_too_large { Err(self.too_large(TooLarge::Answer)) } else { Ok(answer) }
     }
@@ -255,7 +252,7 @@ impl Api {
         CallError::new(CallErrorKind::Other, format!("Kubernetes at {} was read in part: {why}", self.address()))
     }
 
-    /// A client with credentials that are newer than those of the session `number`.
+    /// A client with newer credentials than those with this `number`.
     async fn renewed(&self, number: u64) -> Result<Client, KubernetesStoreError> {
         let mut session = self.session.write().await;
         if session.number == number {
@@ -277,7 +274,8 @@ fn built<E>(request: Result<Ready, E>) -> Result<Ready, CallError> {
     request.map_err(|_| CallError::new(CallErrorKind::Other, "the request could not be made"))
 }
 
-/// In words of ours: the library's own may quote what a credential plugin printed. Without credentials nothing is sent.
+/// Describes an error of the library in rotator's own text: the library may quote the output of a credential plugin.
+/// Without credentials nothing is sent.
 fn cause(error: &kube::Error) -> (CallErrorKind, &'static str) {
     let not_renewed = (CallErrorKind::Credentials, "the credentials could not be renewed, so nothing was sent");
     #[expect(

@@ -1,21 +1,21 @@
-//! Whether a Secret is rotator's to write. What a controller writes anew every few minutes is not: the old pair would come
-//! back after its key is gone.
+//! Whether another system manages a Secret. A controller that rewrites it periodically would restore the old pair
+//! after its key is deleted.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 
-/// Types of Secrets that somebody else keeps, and who.
+/// Types of Secrets that another system manages, and the reason.
 const TYPES: [(&str, &str); 3] = [
     ("kubernetes.io/service-account-token", "Kubernetes itself keeps the tokens of service accounts"),
     ("bootstrap.kubernetes.io/token", "it is a token for nodes that join the cluster"),
     ("helm.sh/release.v1", "it is Helm's record of a release"),
 ];
 
-/// Owners that write what they own anew without being marked as its controller.
+/// Owners that rewrite a Secret without being its controller.
 const OWNERS: [&str; 2] = ["ExternalSecret", "SealedSecret"];
 
-/// Labels of those that write a Secret anew: the label, its value (none: any), who.
+/// Labels of systems that rewrite a Secret: the label, its value (none for any), and the system.
 const LABELS: [(&str, Option<&str>, &str); 5] = [
     ("reconcile.external-secrets.io/managed", Some("true"), "External Secrets"),
     ("app.kubernetes.io/managed-by", Some("external-secrets"), "External Secrets"),
@@ -24,13 +24,13 @@ const LABELS: [(&str, Option<&str>, &str); 5] = [
     ("argocd.argoproj.io/instance", None, "Argo CD"),
 ];
 
-/// How Argo CD marks what it applies, where it is not by a label.
+/// The annotation that Argo CD uses instead of its label.
 const ARGO: &str = "argocd.argoproj.io/tracking-id";
 
-/// With this annotation or label Flux lets an object be.
+/// With this annotation or label Flux does not change an object.
 const FLUX_LEAVES: (&str, &str) = ("kustomize.toolkit.fluxcd.io/reconcile", "disabled");
 
-/// Why the Secret is not to be written, for people; none where it is.
+/// Why another system manages the Secret, for operators; none if none does.
 pub(super) fn managed_elsewhere(secret: &Secret) -> Option<String> {
     if secret.immutable == Some(true) {
         return Some("it is immutable: it can be replaced by a new Secret only".to_owned());
@@ -45,7 +45,7 @@ pub(super) fn managed_elsewhere(secret: &Secret) -> Option<String> {
     rewritten_by(secret).map(|who| format!("{who} writes it anew: change the secret where it takes it from"))
 }
 
-/// Who writes it anew.
+/// The system that rewrites the Secret.
 fn rewritten_by(secret: &Secret) -> Option<String> {
     let owners = secret.metadata.owner_references.as_deref().unwrap_or_default();
     let owner = owners.iter().find(|owner| owner.controller == Some(true) || OWNERS.contains(&owner.kind.as_str()));

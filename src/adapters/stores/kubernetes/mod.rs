@@ -1,10 +1,10 @@
-//! `kubernetes:[NAMESPACE]`: the Secrets of a namespace, or of all. Each key of a Secret's `data` is an entry,
-//! `<namespace>/<secret>/<key>`: a key may hold a whole document (`.env`, `credentials`), which would not be looked into
-//! within another one.
+//! `kubernetes:[NAMESPACE]`: the Secrets of a namespace, or of all namespaces. Each key of a Secret's `data` is an
+//! entry, `<namespace>/<secret>/<key>`, since it may be a whole document (`.env`, `credentials`).
 //!
-//! All that one batch changes in a Secret is one request, and it names the `resourceVersion` that it replaces: the server
-//! refuses it once that is not the Secret's own
-//! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>). Only the keys that change are sent.
+//! All changes of a batch to one Secret are one request, which names the `resourceVersion` that it replaces: the
+//! server refuses the request if the Secret has another one
+//! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>). Only the changed keys are
+//! sent.
 
 mod api;
 mod managed_elsewhere;
@@ -34,43 +34,44 @@ use api::{Answer, Api};
 use managed_elsewhere::managed_elsewhere;
 pub use settings::{KubernetesSettings, KubernetesStoreError, SERVICE_ACCOUNT};
 
-/// Secrets read at once, where they are read by name.
+/// The number of Secrets that are read by name at the same time.
 const AT_ONCE: usize = 8;
 
-/// Secrets on a page. One may have 1 MiB, and a page has to come within one call's time.
+/// The page size. A Secret may have 1 MiB, and a page has to arrive within the time-out of one call.
 const PAGE: u32 = 100;
 
-/// A list that took so long that its pages are no longer kept is begun again so often.
+/// How often a list is restarted because its pages have expired.
 const MOST_LISTS: usize = 3;
 
-/// A write of what is there already changes no `resourceVersion`, and would not fence off a write that is under way: it
-/// changes this annotation, which goes with the next write that changes something.
+/// Writing an unchanged value does not change the `resourceVersion`, so it would not fence a pending write. A fence
+/// changes this annotation, which the next real write removes.
 const FENCE: &str = "rotator-rs.github.io/fence";
 
-/// The namespace whose uid stands for the cluster's, by convention.
+/// The namespace whose uid identifies the cluster, by convention.
 const OF_THE_CLUSTER: &str = "kube-system";
 
-/// The Secrets of one cluster, or of one namespace of it.
+/// The Secrets of a cluster, or of one of its namespaces.
 pub struct KubernetesStore {
     api: Api,
     namespace: Option<String>,
     selector: Option<String>,
 }
 
-/// Which Secret: its namespace and its name.
+/// The namespace and the name of a Secret.
 type Target = (String, String);
 
 impl KubernetesStore {
-    /// The store. Asks the server nothing yet; runs the kubeconfig's credential plugin, where it has one.
+    /// Opens the store and runs the credential plugin of the kubeconfig, if it has one; nothing is asked of the
+    /// server.
     ///
     /// # Errors
-    /// [`KubernetesStoreError`] if there is no configuration, or the credentials cannot be had.
+    /// [`KubernetesStoreError`] if there is no configuration or no credentials.
     pub async fn open(settings: KubernetesSettings) -> Result<Self, KubernetesStoreError> {
         let api = Api::connect(settings.config().await?, settings.call_timeout).await?;
         Ok(Self { api, namespace: settings.namespace, selector: settings.selector })
     }
 
-    /// The Secret and the key that a name of this store's stands for; none where it can have no such entry.
+    /// The Secret and the key of an entry's own name; none if the store cannot have such an entry.
     fn target<'n>(&self, name: &'n str) -> Option<(Target, &'n str)> {
         let mut parts = name.splitn(3, '/');
         let (namespace, secret, key) = (parts.next()?, parts.next()?, parts.next()?);
@@ -84,7 +85,7 @@ impl KubernetesStore {
         (is_ours && is_name(namespace) && is_name(secret)).then(|| ((namespace.to_owned(), secret.to_owned()), key))
     }
 
-    /// A failure with the words that quote nothing of these values, nor of what it is known by.
+    /// The error with a message that quotes none of these values, and no credentials.
     fn told<'s>(&self, failed: Failed, values: impl IntoIterator<Item = &'s [u8]>) -> CallError {
         failed.told(&Secrets::default().tokens(self.api.secrets()).values(values))
     }
@@ -98,7 +99,7 @@ impl KubernetesStore {
         }
     }
 
-    /// Every Secret, by pages that are of one moment.
+    /// Every Secret; all pages show the same moment.
     async fn list(&self) -> Result<Vec<Secret>, CallError> {
         for _ in 1..MOST_LISTS {
             if let Some(secrets) = self.list_once().await? {
@@ -109,7 +110,7 @@ impl KubernetesStore {
         self.list_once().await?.ok_or_else(expired)
     }
 
-    /// None if the server no longer has the moment that the first page was of.
+    /// None if the server no longer has the state of the first page.
     async fn list_once(&self) -> Result<Option<Vec<Secret>>, CallError> {
         let (mut secrets, mut next) = (Vec::new(), None::<String>);
         let (budget, mut limit) = (Budget::of_a_scan(), PAGE);
@@ -117,7 +118,7 @@ impl KubernetesStore {
             let (namespace, selector) = (self.namespace.as_deref(), self.selector.as_deref());
             let answer = self.api.list(namespace, selector, next.as_deref(), (limit, &budget)).await?;
             if answer.is_too_large && limit > 1 {
-                // Of large Secrets, fewer are a page.
+                // If Secrets are large, a page gets fewer of them.
                 limit = (limit / 4).max(1);
                 continue;
             }
@@ -155,14 +156,14 @@ impl KubernetesStore {
         answer.error(&format!("list the Secrets of namespace {namespace}"))
     }
 
-    /// A list of a namespace that is not there is as empty as one of a namespace without Secrets.
+    /// Checks that a namespace exists: the list of a missing one is empty, too.
     async fn is_there(&self, namespace: &str) -> Result<(), CallError> {
         let answer = self.api.namespace(namespace).await?;
         if answer.status == 404 { Err(no_namespace(namespace)) } else { Ok(()) }
     }
 
-    /// Writes what the batch has for one Secret, all of it or nothing.
-    /// `batch`: all that the server was given in this call.
+    /// Writes everything that the batch has for one Secret, or nothing. `batch` contains everything that the server
+    /// was given in this call.
     async fn replace(
         &self,
         target: &Target,
@@ -172,7 +173,7 @@ impl KubernetesStore {
         let (namespace, name) = target;
         let refused = |kind, why: &str| Err(Failure::Refused(Refusal::new(kind, format!("{namespace}/{name}: {why}"))));
         let stale = || refused(RefusalKind::Stale, "it has changed since it was read");
-        // Nothing was sent to be written yet: whatever comes of this, it was not written.
+        // Nothing was sent to be written yet, so every failure is a refusal.
         let sent = || batch.iter().map(|write| write.value.expose());
         let read = self.secret(target).await.map_err(|failed| self.told(failed, sent()));
         let secret = match read {
@@ -204,7 +205,7 @@ impl KubernetesStore {
         };
         let said = || self.told(answer.error("write it"), sent().chain(held(&secret))).message;
         match answer.status {
-            // The Secret as it is now.
+            // The response is the new Secret.
             200..=299 => match answer.parsed().and_then(|secret| about(secret, namespace, Some(name))) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(Failure::Unknown(format!("{namespace}/{name}: {error}"))),
@@ -220,7 +221,7 @@ impl KubernetesStore {
     }
 }
 
-/// What changes in the Secret; none where one of the keys is no longer there.
+/// The changes of the Secret; none if one of the keys no longer exists.
 fn patch(secret: &Secret, version: &str, writes: &[(&str, &NativeWrite)]) -> Option<Value> {
     let mut changed = Map::new();
     for (key, write) in writes {
@@ -242,7 +243,7 @@ fn patch(secret: &Secret, version: &str, writes: &[(&str, &NativeWrite)]) -> Opt
     Some(patch)
 }
 
-/// The Secret, if it is the one that was asked for: of this namespace, and of this name where one was named.
+/// The Secret, if it is the requested one.
 fn about(secret: Secret, namespace: &str, name: Option<&str>) -> Result<Secret, CallError> {
     let metadata = &secret.metadata;
     let is_named = name.is_none() || metadata.name.as_deref() == name;
@@ -256,7 +257,6 @@ fn another(kind: &str) -> CallError {
     )
 }
 
-/// The values of a Secret.
 fn held(secret: &Secret) -> impl Iterator<Item = &[u8]> {
     secret.data.iter().flat_map(BTreeMap::values).map(|value| value.0.as_slice())
 }
@@ -265,7 +265,7 @@ fn no_namespace(name: &str) -> CallError {
     CallError::new(CallErrorKind::Other, format!("Kubernetes has no namespace {name}"))
 }
 
-/// One key of a Secret.
+/// The content of one key of a Secret.
 fn reading(secret: &Secret, key: &str) -> Reading {
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Reading::Missing };
     let Some(version) = secret.metadata.resource_version.clone().filter(|version| !version.is_empty()) else {
@@ -280,12 +280,12 @@ fn reading(secret: &Secret, key: &str) -> Reading {
 
 #[async_trait]
 impl Backend for KubernetesStore {
-    // A batch that stays within one Secret is seen whole or not at all; this is said of every batch.
+    // Only a batch within one Secret is atomic, so no batch is reported as atomic.
     fn capabilities(&self) -> Capabilities {
         Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
     }
 
-    /// A Secret: each of its keys has its version.
+    /// The unit is a Secret: all of its keys have one version.
     fn unit<'n>(&self, name: &'n str) -> &'n str {
         name.match_indices('/').nth(1).map_or(name, |(end, _)| &name[..end])
     }
@@ -298,8 +298,8 @@ impl Backend for KubernetesStore {
         self.api.unverified()
     }
 
-    /// The namespace's own uid, which one that is made anew under the same name does not have; that of `kube-system` for
-    /// the whole cluster. Where it may not be read, the server's address has to do.
+    /// The identity is the uid of the namespace, which changes if the namespace is created again, or that of
+    /// `kube-system` for the whole cluster. If it may not be read, the address of the server is used.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         let name = self.namespace.as_deref().unwrap_or(OF_THE_CLUSTER);
         let kind = if self.namespace.is_some() { "namespace" } else { "cluster" };
@@ -369,7 +369,7 @@ impl Backend for KubernetesStore {
         Ok(names.iter().map(read).collect())
     }
 
-    /// Each namespace is asked about first: where all its Secrets may be written, there is nothing more to ask.
+    /// A permission for the whole namespace is checked first, which answers most questions.
     async fn writable(&self, names: &[String]) -> Vec<Writable> {
         let mut targets: Vec<Target> = names.iter().filter_map(|name| Some(self.target(name)?.0)).collect();
         targets.sort();
@@ -398,7 +398,7 @@ impl Backend for KubernetesStore {
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
-        // In the order in which the Secrets come up first: a pair's secret comes before its id.
+        // Secrets are written in the order of their first entry: the secret of a pair comes before its id.
         let mut by_secret: Vec<(Target, Vec<(&str, &NativeWrite)>)> = Vec::new();
         for write in &batch {
             let Some((target, key)) = self.target(&write.name) else {

@@ -1,7 +1,7 @@
-//! Which cluster, and how to be known there: by a kubeconfig or by a pod's service account, as `kubectl` finds them.
+//! The cluster and its credentials: from a kubeconfig or from the service account of a pod, as `kubectl` finds them.
 //!
-//! What the libraries say of a broken kubeconfig or of a credential plugin quotes them, tokens included, so all words
-//! here are our own.
+//! The errors of the libraries quote kubeconfigs and plugin output, tokens included, so all messages here are
+//! rotator's own.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -23,63 +23,56 @@ pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount
 
 const CONNECT: Duration = Duration::from_millis(3100);
 
-/// How long a credential plugin may take, a person who logs in included.
+/// The time-out of a credential plugin, which includes an interactive login.
 const PLUGIN: Duration = Duration::from_secs(120);
 
-/// Why there is no such store.
+/// Why a Kubernetes store cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubernetesStoreError {
-    /// Nothing says where it is.
+    /// Neither a kubeconfig nor a service account exists.
     #[error("find a cluster: there is no kubeconfig, and this is no pod with a service account")]
     NoCluster,
-    /// The kubeconfig cannot be used.
+    /// The kubeconfig is not valid.
     #[error("use the kubeconfig{}: {why}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
     Kubeconfig {
-        /// The file, where one was named.
+        /// The file, if one was named.
         path: Option<PathBuf>,
-        /// What is wrong.
         why: String,
     },
-    /// The token and the Secrets would go in the clear.
+    /// The token and the Secrets would be sent in the clear.
     #[error("call Kubernetes at {address}: plain http is for this machine only (localhost, 127.0.0.1, [::1])")]
-    PlainHttp {
-        /// The address.
-        address: String,
-    },
-    /// It is no URL.
+    PlainHttp { address: String },
+    /// The address is not a URL.
     #[error("call Kubernetes at {address}: that is not an http or https URL")]
-    NoUrl {
-        /// The address.
-        address: String,
-    },
-    /// The credentials cannot be had.
+    NoUrl { address: String },
+    /// The credentials are not available.
     #[error("be known to Kubernetes: {0}")]
     Credentials(String),
 }
 
-/// All that it takes.
+/// The settings of a Kubernetes store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesSettings {
-    /// The namespace; none: all of them.
+    /// The namespace; by default all namespaces.
     pub namespace: Option<String>,
-    /// A label selector; none: every Secret.
+    /// A label selector; by default every Secret is used.
     pub selector: Option<String>,
-    /// The kubeconfig; none: `KUBECONFIG`, `~/.kube/config`, or the service account.
+    /// The kubeconfig; by default `KUBECONFIG`, `~/.kube/config`, or the service account.
     pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context; none: its current one.
+    /// The context of the kubeconfig; by default its current context.
     pub context: Option<String>,
-    /// The API server's host and port, as a pod's environment has them.
+    /// The host and port of the API server from the environment of a pod.
     pub service: Option<(String, String)>,
-    /// The folder with a pod's token and the cluster's certificate authority.
+    /// The folder with the token of a pod and the certificate authority of the cluster.
     pub service_account: PathBuf,
-    /// Environment variables that a credential plugin is given beside those of the list.
+    /// The variables that a credential plugin gets in addition to the standard list.
     pub env: Vec<String>,
-    /// How long one request may take.
+    /// The maximum duration of one request.
     pub call_timeout: Duration,
 }
 
 impl KubernetesSettings {
-    /// The client's configuration.
+    /// The configuration of the client.
     pub(super) async fn config(&self) -> Result<Config, KubernetesStoreError> {
         let mut config = match self.kubeconfig()? {
             Some(kubeconfig) => self.of_kubeconfig(kubeconfig).await?,
@@ -94,7 +87,7 @@ impl KubernetesSettings {
             Some(_) | None => return Err(KubernetesStoreError::NoUrl { address }),
         }
         config.connect_timeout = Some(CONNECT);
-        // It would repeat a write that was answered with a 503 or a 504, and may have been carried out.
+        // A retry could repeat a write that was executed in spite of a 503 or a 504.
         config.default_retry = false;
         Ok(config)
     }
@@ -109,7 +102,7 @@ impl KubernetesSettings {
         }
         match Kubeconfig::read() {
             Ok(kubeconfig) => Ok(Some(kubeconfig)),
-            // None was named, and none is where it would be.
+            // No kubeconfig was named, and the default one does not exist.
             Err(KubeconfigError::ReadConfig(error, _))
                 if error.kind() == std::io::ErrorKind::NotFound && std::env::var_os("KUBECONFIG").is_none() =>
             {
@@ -127,7 +120,7 @@ impl KubernetesSettings {
             KubernetesStoreError::Kubeconfig { path: self.kubeconfig.clone(), why: what_is_wrong(&error) }
         })?;
         if let Some(plugin) = &mut config.auth_info.exec {
-            // What the kubeconfig itself sets stays: the library removes these names last.
+            // Variables that the kubeconfig itself sets stay: the library removes these names last.
             let of_its_own = plugin.env.iter().flatten().filter_map(|variable| variable.get("name").cloned());
             let passed: Vec<String> = self.env.iter().cloned().chain(of_its_own).collect();
             plugin.drop_env = Some(environment::withheld(Kind::CredentialPlugin, &passed));
@@ -151,7 +144,7 @@ impl KubernetesSettings {
             let there = std::fs::File::open(&path).map(|_| path.clone());
             there.map_err(|error| KubernetesStoreError::Credentials(format!("{}: {error}", path.display())))
         };
-        // Both are read again as time goes by: tokens of service accounts last an hour.
+        // Both files are read again, since a service account token is valid for an hour.
         config.root_cert_file = Some(file("ca.crt")?);
         config.auth_info = AuthInfo { token_file: Some(file("token")?.display().to_string()), ..AuthInfo::default() };
         config.proxy_url = proxy_for(&config.cluster_url);
@@ -159,7 +152,7 @@ impl KubernetesSettings {
     }
 }
 
-/// Where the credentials come from, for people.
+/// The source of the credentials, for operators.
 pub(super) fn credentials(auth: &AuthInfo) -> String {
     if let Some(exec) = &auth.exec {
         return format!(
@@ -182,8 +175,7 @@ pub(super) fn credentials(auth: &AuthInfo) -> String {
     format!("the {kind} in the kubeconfig")
 }
 
-/// What the server is sent to be known by, as far as the kubeconfig has it. What a credential plugin says goes from the
-/// library to the server, and is not seen here.
+/// The credentials in the kubeconfig, which the server gets. The output of a credential plugin is not known here.
 pub(super) fn secrets(auth: &AuthInfo) -> Vec<Zeroizing<String>> {
     let written = [&auth.token, &auth.password].into_iter().flatten();
     let written = written.map(|secret| Zeroizing::new(secret.expose_secret().to_owned()));
@@ -191,7 +183,7 @@ pub(super) fn secrets(auth: &AuthInfo) -> Vec<Zeroizing<String>> {
     written.chain(read).collect()
 }
 
-/// The client; runs the kubeconfig's credential plugin, where it has one.
+/// Builds the client and runs the credential plugin of the kubeconfig, if it has one.
 pub(super) async fn client(config: &Config) -> Result<Client, KubernetesStoreError> {
     let credentials = |why: &str| KubernetesStoreError::Credentials(why.to_owned());
     let config = config.clone();
@@ -261,7 +253,7 @@ fn names_proxy(kubeconfig: &Kubeconfig, context: Option<&String>) -> bool {
     proxy.is_some_and(|proxy| !proxy.is_empty())
 }
 
-/// The proxy that the environment has for this address, `NO_PROXY` considered; never for this machine itself.
+/// The proxy of the environment for this address, according to `NO_PROXY`; none for this machine.
 fn proxy_for(address: &Uri) -> Option<Uri> {
     if is_local(address) {
         return None;

@@ -1,4 +1,5 @@
-//! The copy of an encrypted file that `sops set` changes: in memory, so that no other user can put anything in its place.
+//! The copy of an encrypted file that `sops set` changes. The copy is in memory, so that no other user can replace
+//! it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,26 +12,25 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use crate::adapters::subprocess::child;
 use crate::types::secret::SecretValue;
 
-/// A file without a name in any folder.
+/// A file without a name.
 pub(super) struct Copy {
     file: File,
 }
 
 impl Copy {
-    /// These bytes.
     pub(super) fn of(bytes: &[u8]) -> io::Result<Self> {
         let mut file = File::from(memfd_create("sops", MemfdFlags::CLOEXEC)?);
         file.write_all(bytes)?;
         Ok(Self { file })
     }
 
-    /// Lets the program have it, and returns the path under which that program finds it.
+    /// Passes the file to the program, and returns the path for that program.
     pub(super) fn give_to(&self, command: &mut Command) -> PathBuf {
         child::inherits(command, &self.file);
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
-    /// What it holds now, unless that is more than `most` bytes.
+    /// The content of the file, unless it has more than `most` bytes.
     pub(super) fn content(mut self, most: u64) -> io::Result<SecretValue> {
         self.file.seek(SeekFrom::Start(0))?;
         let mut bytes = Vec::new();

@@ -1,5 +1,5 @@
-//! What rotator has to know of sops files: which of sops' formats a file has, whether it is encrypted, and what differs
-//! between two documents, as sops reads them.
+//! The properties of sops files: their format, whether they are encrypted, and the difference of two documents as
+//! sops parses them.
 
 use memchr::memmem;
 use serde_json::Value;
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::discovery::Source;
 
-/// How every value that sops has encrypted begins, the checksum over all of them included.
+/// The prefix of every value that sops has encrypted, including the checksum.
 const SEALED: &[u8] = b"ENC[AES256_GCM,";
 
-/// What sops adds to a document.
+/// The key that sops adds to a document.
 const METADATA: &str = "sops";
 
 /// The formats of sops.
@@ -20,12 +20,12 @@ pub(super) enum Format {
     Yaml,
     Dotenv,
     Ini,
-    /// Anything else: one value.
+    /// Any other file, which is one value.
     Binary,
 }
 
 impl Format {
-    /// The format that sops takes a file of this name to have.
+    /// The format that sops derives from the file name.
     pub(super) fn of(name: &str) -> Self {
         match name {
             name if name.ends_with(".yaml") || name.ends_with(".yml") => Self::Yaml,
@@ -36,7 +36,7 @@ impl Format {
         }
     }
 
-    /// As sops calls it.
+    /// The name of the format in sops.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -48,13 +48,13 @@ impl Format {
     }
 }
 
-/// Whether sops has written these bytes. What is cut off or was changed counts as well: it cannot be decrypted, and that
-/// is to be said.
+/// Whether sops has written these bytes. A truncated or changed file counts, so that its failing decryption is
+/// reported.
 pub(in crate::adapters::stores) fn is_encrypted(bytes: &[u8]) -> bool {
     memmem::find(bytes, SEALED).is_some()
 }
 
-/// The same of a value that is not in memory.
+/// Whether sops has written a value that is not in memory.
 pub(super) fn is_encrypted_where_it_is(value: &dyn Source) -> std::io::Result<bool> {
     const PART: usize = 1024 * 1024;
     let (mut at, mut part) = (0, vec![0; PART]);
@@ -63,7 +63,7 @@ pub(super) fn is_encrypted_where_it_is(value: &dyn Source) -> std::io::Result<bo
         if is_encrypted(&part[..count]) {
             return Ok(true);
         }
-        // The marker may stand across two parts.
+        // The prefix may be split between two parts.
         match count.checked_sub(SEALED.len()) {
             Some(new @ 1..) => at += new as u64,
             Some(0) | None => return Ok(false),
@@ -71,26 +71,25 @@ pub(super) fn is_encrypted_where_it_is(value: &dyn Source) -> std::io::Result<bo
     }
 }
 
-/// A text of a document and what it is to be.
+/// A changed text of a document.
 pub(super) struct Change {
-    /// Where, as `sops set` takes it.
+    /// The index of the text, in the syntax of `sops set`.
     pub(super) index: String,
-    /// The new text.
     pub(super) text: Zeroizing<String>,
 }
 
-/// Why one document cannot be made of another.
+/// Why one document cannot be changed to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ChangeError {
-    /// Names, numbers, or how many there are of something.
+    /// Names, numbers or the number of items differ.
     #[error("more than texts would change")]
     MoreThanTexts,
-    /// `sops set` has no way to write such a name.
+    /// `sops set` cannot take such a name.
     #[error("a `[` stands in the name of what would change, or of what it is in, and `sops set` cannot take that")]
     Bracket,
 }
 
-/// The texts in which `new` differs from `old`; both as sops tells a document in JSON.
+/// The texts in which `new` differs from `old`; both are documents in sops' JSON.
 pub(super) fn changes(mut old: Value, mut new: Value) -> Result<Vec<Change>, ChangeError> {
     for document in [&mut old, &mut new] {
         document.as_object_mut().map(|members| members.remove(METADATA));

@@ -1,10 +1,9 @@
 //! `sops:PATH`: a file that is encrypted with sops, or every such file of a folder. An entry is the whole decrypted
-//! document, in the file's own format.
+//! document in the file's own format.
 //!
-//! To write, rotator lets `sops set` change the texts that differ in a copy that has no name in any folder, decrypts the
-//! copy to see that they are all that differs, and puts its bytes in the file's place as `file:` does. So a reader sees the
-//! old document or the new one; recipients, key groups, comments and order are sops' own and stay. What a sops that
-//! outlives rotator may write is the copy.
+//! To write, `sops set` changes the differing texts in a copy without a name, the copy is decrypted to verify the
+//! result, and its bytes replace the file as in `file:`. A reader sees the old document or the new one; recipients,
+//! key groups, comments and order stay. A sops process that outlives rotator can write to the copy only.
 
 mod copy;
 mod format;
@@ -33,19 +32,19 @@ use format::{Change, Format};
 pub use program::SopsProgramError;
 use program::{Sops, SopsError};
 
-/// So many files are decrypted at once.
+/// The number of files that are decrypted at the same time.
 const AT_ONCE: usize = 8;
 
-/// What stands for the document in a file of which sops makes one value.
+/// The index of the document in a file that sops treats as one value.
 const WHOLE: &str = "[\"data\"]";
 
-/// Why there is no such store.
+/// Why a sops store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SopsStoreError {
-    /// There is no such file or folder.
+    /// The file or folder cannot be opened.
     #[error(transparent)]
     File(#[from] FileStoreError),
-    /// There is no program.
+    /// The program cannot be used.
     #[error(transparent)]
     Program(#[from] SopsProgramError),
 }
@@ -58,16 +57,16 @@ pub struct SopsStore {
 
 struct Inner {
     sops: Sops,
-    /// Whether what is not encrypted is left out, not said to be unreadable.
+    /// Whether a file that is not encrypted is left out instead of being reported.
     is_folder: bool,
 }
 
 impl SopsStore {
-    /// The file or folder at `path`, and the program, which must be new enough. `env` names the variables that it is given
-    /// beside those that every `sops` gets.
+    /// Opens the file or folder at `path`, and checks the version of the program. `env` names the variables that the
+    /// program gets in addition to those for every `sops`.
     ///
     /// # Errors
-    /// [`SopsStoreError`]; nothing is ever made.
+    /// [`SopsStoreError`]; a missing path is never created.
     pub async fn open(
         path: &Path,
         program: &str,
@@ -83,7 +82,7 @@ impl SopsStore {
         Ok(Self { files, inner: Arc::new(Inner { sops, is_folder }) })
     }
 
-    /// What a file's bytes say when they are decrypted.
+    /// Decrypts the content of a file.
     async fn decrypted(&self, name: &str, reading: Reading) -> Reading {
         let (version, value, not_ours) = match reading {
             Reading::Value { version, value } => (version, value, None),
@@ -136,7 +135,7 @@ impl Backend for SopsStore {
         if self.inner.is_folder {
             read.retain(|(_, reading)| match reading {
                 Reading::Value { value, .. } | Reading::Managed { value, .. } => is_encrypted(value.expose()),
-                // What cannot be read any more may be encrypted.
+                // A file that cannot be read any more may be encrypted.
                 Reading::Large(large) => !large.open().is_ok_and(|value| {
                     format::is_encrypted_where_it_is(&*value).is_ok_and(|is_encrypted| !is_encrypted)
                 }),
@@ -160,7 +159,8 @@ impl Backend for SopsStore {
     }
 
     async fn write(&self, order: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
-        // All of it before the first file is touched: between two renames a pair is torn for an instant only.
+        // All files are encrypted before the first one is replaced, so that a pair in two files is inconsistent for
+        // an instant only.
         let mut encrypted = Vec::with_capacity(batch.len());
         for write in batch {
             let (inner, files) = (Arc::clone(&self.inner), self.files.clone());
@@ -176,7 +176,7 @@ impl Backend for SopsStore {
 }
 
 impl Inner {
-    /// The bytes to write so that the file, decrypted, is what is wanted. Changes nothing but a copy of it.
+    /// The encrypted bytes of a file with the new content. Only a copy of the file is changed.
     fn encrypt(&self, files: &FileStore, write: NativeWrite) -> Result<NativeWrite, Failure> {
         let path = &files.path_of(&write.name);
         let about = |why: &dyn std::fmt::Display| refused(RefusalKind::Other, &format!("{}: {why}", path.display()));
@@ -209,7 +209,7 @@ impl Inner {
         Err(about(&"more than the pair would change in it"))
     }
 
-    /// The texts that make `wanted` of `document`.
+    /// The changes from `document` to `wanted`.
     fn changes(
         &self,
         path: &Path,
@@ -225,8 +225,9 @@ impl Inner {
         format::changes(tree(document)?, tree(wanted)?).map_err(|error| error.to_string())
     }
 
-    /// Whether both are the same document: to the byte, or as sops reads them, since it has ways of its own to quote a
-    /// text. (Comments are not compared then; `sops set` touches none, and no write of rotator's means to.) Of several documents in one file it says only the first, so these must be the same to the byte.
+    /// Whether both documents are equal: byte for byte, or as sops parses them, since it quotes texts in its own way.
+    /// Comments are not compared then; neither `sops set` nor rotator changes any. Of several documents in one file
+    /// sops returns only the first, so these have to be equal byte for byte.
     fn is_same(&self, path: &Path, format: Format, one: &SecretValue, other: &SecretValue) -> Result<bool, SopsError> {
         if one == other {
             return Ok(true);

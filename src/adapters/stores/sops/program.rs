@@ -1,5 +1,5 @@
-//! The `sops` program: what it is asked and what its exit codes mean. Values go through pipes only. Of rotator's
-//! environment it gets what it may need to decrypt, AWS credentials included.
+//! The `sops` program: its commands and its exit codes. Values are passed through pipes only. The program gets the
+//! environment variables that decryption may need, including AWS credentials.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,50 +18,42 @@ use crate::types::shell::operand;
 /// The first version that takes a value on stdin.
 const LEAST: (u32, u32) = (3, 11);
 
-/// Where the settings of how sops writes a document stand, and another place for them.
+/// The file with the settings for writing documents, and the variable for another path.
 const CONFIG: &str = ".sops.yaml";
 const CONFIG_VARIABLE: &str = "SOPS_CONFIG";
 
-/// For whom a document is encrypted of which nothing is encrypted: sops asks for somebody. Nobody has the other half.
+/// The recipient of a document in which nothing is encrypted, since sops requires one. No private key for it is kept.
 const NOBODY: &str = "age1twa22en0667nrclpvqn788sg063fyxgylur2ssrd3reh9489cfqqs4l8pr";
 
-/// What went wrong. It quotes nothing of what sops was given or said.
+/// Why a command failed. It quotes nothing of the input or the output.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SopsError {
-    /// It never ran.
+    /// The program was not started.
     #[error("sops could not be started: {0}")]
     NotStarted(std::io::Error),
-    /// It was killed.
+    /// The program was killed at its time-out.
     #[error("sops did not end within {} s", limit.as_secs())]
-    Late {
-        /// How long it had.
-        limit: Duration,
-    },
-    /// Its code.
+    Late { limit: Duration },
+    /// The program ended with an exit code.
     #[error("{} (sops ended with {code}; run `sops {verb} {}` to see what it says)", meaning(*code), operand(file))]
     Code {
-        /// What it was to do.
+        /// The command.
         verb: &'static str,
-        /// To what.
         file: PathBuf,
-        /// How it ended.
         code: i32,
     },
-    /// It said too much, and was killed.
+    /// The program was killed because of too much output.
     #[error("sops says more than {} MiB of {}, and rotator reads no more", child::LARGEST / (1024 * 1024), file.display())]
-    TooLarge {
-        /// Of what.
-        file: PathBuf,
-    },
-    /// A signal ended it.
+    TooLarge { file: PathBuf },
+    /// A signal ended the program.
     #[error("something has killed sops")]
     Signal,
-    /// The answer is none.
+    /// The output is not valid.
     #[error("sops says what it should not")]
     Answer,
 }
 
-/// In sops' own documentation of its exit codes.
+/// The meaning of an exit code, from the documentation of sops.
 fn meaning(code: i32) -> &'static str {
     match code {
         3 => "the file could not be written",
@@ -76,38 +68,30 @@ fn meaning(code: i32) -> &'static str {
 /// Why the program cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SopsProgramError {
-    /// It is not there.
+    /// The program cannot be started.
     #[error("start `{program}`")]
-    NotStarted {
-        /// What was started.
-        program: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// It says no version.
+    NotStarted { program: String, source: std::io::Error },
+    /// The program does not report a version.
     #[error("learn which version `{program}` is")]
-    NoVersion {
-        /// What was started.
-        program: String,
-    },
-    /// It is too old.
+    NoVersion { program: String },
+    /// The program is too old.
     #[error("use sops {found}: {}.{} is the first that takes a value on stdin", LEAST.0, LEAST.1)]
     Old {
-        /// What it says of itself.
+        /// The reported version.
         found: String,
     },
 }
 
-/// The program, and how long it may take.
+/// The program and its time-out.
 pub(super) struct Sops {
     program: String,
-    /// The variables that it is given beside those that every `sops` gets.
+    /// The variables that the program gets in addition to those for every `sops`.
     env: Vec<String>,
     limit: Duration,
 }
 
 impl Sops {
-    /// Asks the program which version it is.
+    /// Asks the program for its version.
     pub(super) fn find(program: &str, env: Vec<String>, limit: Duration) -> Result<Self, SopsProgramError> {
         let mut command = Command::new(program);
         environment::restrict(&mut command, Kind::Any, &[]);
@@ -130,7 +114,7 @@ impl Sops {
         Ok(Self { program: program.to_owned(), env, limit })
     }
 
-    /// The document in the encrypted bytes of `file`, in the file's own format.
+    /// Decrypts the bytes of `file`, in the format of the file.
     pub(super) fn decrypt(&self, file: &Path, format: Format, encrypted: &[u8]) -> Result<SecretValue, SopsError> {
         let mut command = self.at(file);
         command.args(["decrypt", "--input-type", format.word(), "--output-type", format.word()]);
@@ -149,11 +133,11 @@ impl Sops {
         self.ask(&mut command, "set", file, value.as_bytes()).map(|_| ())
     }
 
-    /// The document in `text` as sops reads it, in JSON: it is encrypted for nobody, with nothing in it encrypted. That
-    /// needs no key, and says of every format exactly which texts `set` has to change.
+    /// The document in `text` as sops parses it, in JSON: it is encrypted with nothing in it encrypted, which needs
+    /// no key. The result shows for every format which texts `set` has to change.
     pub(super) fn tree(&self, file: &Path, format: Format, text: &SecretValue) -> Result<Value, SopsError> {
         let mut command = Command::new(&self.program);
-        // Keys that are named in the variables of sops would be asked to encrypt it, too.
+        // With the variables of sops, its keys would be used for this document, too.
         environment::restrict(&mut command, Kind::Any, &[]);
         command.args(["--config", "/dev/null", "encrypt", "--age", NOBODY, "--unencrypted-regex", "^"]);
         command.args(["--input-type", format.word(), "--output-type", "json", "--filename-override", "document"]);
@@ -161,7 +145,7 @@ impl Sops {
         serde_json::from_slice(&said).map_err(|_| SopsError::Answer)
     }
 
-    /// The program with the settings that hold for `file`, as if it were started there.
+    /// The command with the settings for `file`, as if it ran in that folder.
     fn at(&self, file: &Path) -> Command {
         let mut command = Command::new(&self.program);
         environment::restrict(&mut command, Kind::Sops, &self.env);
@@ -193,7 +177,7 @@ impl Sops {
     }
 }
 
-/// The first two numbers.
+/// The major and the minor version.
 fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))

@@ -1,5 +1,5 @@
-//! Requests to Vault's HTTP API, and what its answers mean in general. No body is ever put into words but the server's
-//! own `errors`, which `redact` compares with every secret of the call first.
+//! Requests to Vault's HTTP API, and the general meaning of its responses. Only the server's own `errors` reach a
+//! message, after `redact` has compared them with every secret of the call.
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -15,47 +15,47 @@ use crate::adapters::redact::url::shown_url;
 use crate::adapters::redact::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 
-/// A refusal is asked about again where the token was last known so long ago: a scan may meet thousands of them.
+/// A refusal is checked against the token again after this time: a scan may meet thousands of refusals.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 
-/// How many tokens and login secrets are remembered: an answer quotes one that was in use a moment ago.
+/// The number of tokens and login secrets that are remembered, since a response may quote a previous one.
 const MOST_SECRETS: usize = 8;
 
 const CONNECT: Duration = Duration::from_millis(3100);
 
-/// A server, and who we are there.
+/// A server, and the credentials for it.
 pub(super) struct Api {
     client: Client,
     address: Url,
     namespace: Option<String>,
     auth: Auth,
     session: tokio::sync::Mutex<Option<Session>>,
-    /// What it was known by until now: the server may quote it.
+    /// The credentials so far, which the server may quote.
     secrets: std::sync::Mutex<Vec<Zeroizing<String>>>,
 }
 
 /// A token in use.
 struct Session {
     token: Zeroizing<String>,
-    /// When another is to be asked for, where it does not last.
+    /// When the token is replaced, if it expires.
     ends: Option<Instant>,
-    /// When the server last said that it knows the token.
+    /// When the server last accepted the token.
     known: Option<Instant>,
 }
 
-/// An answer.
+/// A response.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Null where there was none.
+    /// The body; null if there was none.
     pub(super) body: Value,
-    /// Whether a 403 is about the token, and not about what it may do.
+    /// Whether a 403 is caused by the token and not by its policies.
     pub(super) is_about_the_token: bool,
 }
 
-/// Why there is no whole answer.
+/// Why there is no complete response.
 pub(super) struct NoAnswer {
     pub(super) error: CallError,
-    /// Whether there is one, and it is larger than is read of one.
+    /// Whether the response exceeded the limit.
     pub(super) is_too_large: bool,
 }
 
@@ -78,18 +78,18 @@ impl From<NoAnswer> for Failed {
 }
 
 impl Answer {
-    /// What the server says is wrong.
+    /// The server's description of an error.
     fn said(&self) -> Said {
         let errors = self.body.get("errors").and_then(Value::as_array).into_iter().flatten();
         Said::all(errors.filter_map(Value::as_str))
     }
 
-    /// Whether the server refused a write because the version is another by now.
+    /// Whether the server refused a write because the version has changed.
     pub(super) fn is_of_another_version(&self) -> bool {
         self.status == 400 && self.said().has("check-and-set")
     }
 
-    /// As the failure of a call that was to `do_what`.
+    /// The error of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> Failed {
         let (kind, meaning) = self.meaning();
         let words = Words::ours(format!("Vault could not {do_what}: {meaning} (HTTP {})", self.status));
@@ -118,10 +118,10 @@ impl Api {
     pub(super) async fn connect(settings: VaultSettings) -> Result<Self, VaultStoreError> {
         let (address, is_local) = address(&settings.address)?;
         let mut builder = Client::builder().connect_timeout(CONNECT).timeout(settings.call_timeout).referer(false);
-        // A secret does not follow where a server points.
+        // A redirect must not receive a secret.
         builder = builder.redirect(reqwest::redirect::Policy::none());
         if is_local {
-            // A proxy would carry what is meant for this machine out of it.
+            // A proxy would send local requests out of the machine.
             builder = builder.no_proxy();
         }
         if let Some(path) = settings.authorities {
@@ -146,12 +146,12 @@ impl Api {
         Ok(api)
     }
 
-    /// Where the credentials come from, for people.
+    /// The source of the credentials, for operators.
     pub(super) fn credentials(&self) -> String {
         self.auth.in_words()
     }
 
-    /// Every token and login secret that it has sent: what the server may quote.
+    /// Every token and login secret that was sent, which the server may quote.
     pub(super) fn secrets(&self) -> Vec<Zeroizing<String>> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -166,7 +166,7 @@ impl Api {
         }
     }
 
-    /// The token, after a login where there was none yet or its time is nearly over: a run that waits outlives it.
+    /// The token, after a login if there is none yet or it expires soon: a run that waits outlives a token.
     async fn token(&self) -> Result<Zeroizing<String>, CallError> {
         let mut session = self.session.lock().await;
         if session.as_ref().is_none_or(|session| session.ends.is_some_and(|ends| Instant::now() >= ends)) {
@@ -206,10 +206,11 @@ impl Api {
         }
     }
 
-    /// One request. The error is that there was no whole answer, or that a login before it failed and nothing was sent.
+    /// Sends one request. The error means that there was no complete response, or that a login failed and nothing was
+    /// sent.
     ///
-    /// A 403 is said of a token that is no longer valid, too. Such a request has had no effect, and is sent again where
-    /// another token can be had.
+    /// A 403 may mean that the token is no longer valid. Such a request has had no effect, and is sent again with
+    /// another token if one is available.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -229,9 +230,9 @@ impl Api {
         self.send(method, path, body, (&token, budget)).await
     }
 
-    /// Whether the server knows this token: every token may look itself up, unless a policy takes that away
-    /// (<https://developer.hashicorp.com/vault/docs/concepts/policies#default-policy>). One that it does not know is used
-    /// no more.
+    /// Whether the server knows this token: every token may look itself up, unless a policy forbids it
+    /// (<https://developer.hashicorp.com/vault/docs/concepts/policies#default-policy>). An unknown token is not used
+    /// again.
     async fn knows(&self, token: &Zeroizing<String>) -> bool {
         let mut session = self.session.lock().await;
         let Some(current) = session.as_mut().filter(|session| session.token == *token) else { return false };
@@ -240,7 +241,7 @@ impl Api {
         }
         let budget = Budget::of_a_scan();
         let answer = self.send(Method::GET, &["auth", "token", "lookup-self"], None, (token, &budget)).await;
-        // Without an answer nothing is known of the token, and the refusal stands as it is.
+        // Without a response nothing is known about the token, so the refusal stays as it is.
         if answer.is_ok_and(|answer| answer.status == 403) {
             *session = None;
             return false;
@@ -298,7 +299,7 @@ impl Api {
     }
 }
 
-/// In words of ours: the library's own may quote a URL.
+/// Describes an error in rotator's own text: the library may quote a URL.
 fn cause(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
         "the time-out passed"
@@ -311,7 +312,7 @@ fn cause(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// The URL, and whether it is this machine's.
+/// The URL, and whether it is on this machine.
 fn address(text: &str) -> Result<(Url, bool), VaultStoreError> {
     let none = || VaultStoreError::NoUrl { address: shown_url(text) };
     let url = Url::parse(text).map_err(|_| none())?;

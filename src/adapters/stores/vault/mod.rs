@@ -1,8 +1,8 @@
-//! `vault:MOUNT[/PATH]`: secrets of a KV engine of version 2, in Vault or OpenBao. Each secret is an entry: all of its
-//! data as one JSON document, so that both halves of a pair change in one write. A secret at `app/environment` is the
-//! entry `app/environment/_`.
+//! `vault:MOUNT[/PATH]`: the secrets of a KV engine of version 2, in Vault or OpenBao. Each secret is an entry with
+//! all of its data as one JSON document, so that one write changes both halves of a pair. A secret at
+//! `app/environment` is the entry `app/environment/_`.
 //!
-//! Every write names the version that it replaces (`cas`), and the server refuses it once that is not the latest
+//! Every write names the version that it replaces (`cas`), and the server refuses it if that is not the latest
 //! (<https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#create-update-secret>).
 
 mod api;
@@ -28,34 +28,34 @@ use crate::types::shell::operand;
 use api::{Answer, Api};
 pub use settings::{Auth, VaultSettings, VaultStoreError};
 
-/// Requests at once.
+/// The number of requests at the same time.
 const AT_ONCE: usize = 8;
 
-/// Paths in one question about rights.
+/// The number of paths in one query of permissions.
 const MOST_PATHS: usize = 200;
 
-/// Folders are listed so deep.
+/// The maximum depth of folders.
 const DEEPEST: usize = 16;
 
 /// The secrets of one mount below a path.
 pub struct VaultStore {
     api: Api,
     mount: String,
-    /// Without slashes around it; empty: all of the mount.
+    /// The path without surrounding slashes; empty for the whole mount.
     root: String,
 }
 
 impl VaultStore {
-    /// The store; logs in where the settings say so.
+    /// Opens the store and logs in if the settings require it.
     ///
     /// # Errors
-    /// [`VaultStoreError`] if the address cannot be used, or the login is refused.
+    /// [`VaultStoreError`] if the address is not valid, or the login is refused.
     pub async fn open(settings: VaultSettings) -> Result<Self, VaultStoreError> {
         let (mount, root) = (settings.mount.clone(), settings.root.clone());
         Ok(Self { api: Api::connect(settings).await?, mount, root })
     }
 
-    /// The path of a secret within the mount, by the name that this store gives it.
+    /// The path of a secret within the mount.
     fn path(&self, name: &str) -> String {
         let name = name.trim_end_matches('/');
         if self.root.is_empty() { name.to_owned() } else { format!("{}/{name}", self.root) }
@@ -68,7 +68,7 @@ impl VaultStore {
         };
         let data = match answer {
             Answer { status: 200, body, .. } => body,
-            // Missing, or its latest version is deleted: the body then holds that version's metadata.
+            // The secret is missing, or its latest version is deleted; the body then contains metadata.
             Answer { status: 404, .. } => return Ok(Reading::Missing.into()),
             answer @ Answer { status: 403, is_about_the_token: false, .. } => {
                 return Ok(Heard::Unreadable(answer.error("read it").words()));
@@ -102,14 +102,14 @@ impl VaultStore {
             let answer = self.api.call(list(), &[&self.mount, "metadata", &path], None, budget).await?;
             let keys = match answer {
                 Answer { status: 200, body, .. } => body.pointer("/data/keys").cloned().unwrap_or_default(),
-                // Nothing there; where there is no such mount, the server says so.
+                // The folder is empty; the server reports a missing mount in another way.
                 Answer { status: 404, body, .. } if says_nothing(&body) => continue,
                 answer => return Err(self.told(answer.error(&format!("list {}/{path}", self.mount)))),
             };
             for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let name = format!("{folder}{key}");
                 if !key.ends_with('/') {
-                    // Nothing can stand beside it under that name: a path does not end in a slash.
+                    // No other secret can have this name: a path does not end in a slash.
                     let is_pair = name.split('/').count() == 2;
                     names.push(if is_pair { format!("{name}/") } else { name });
                 } else if deeper == 0 {
@@ -123,7 +123,7 @@ impl VaultStore {
         Ok(names)
     }
 
-    /// The number of the mount, which is a KV engine of version 2.
+    /// The accessor of the mount, which has to be a KV engine of version 2.
     async fn mounted(&self) -> Result<String, CallError> {
         let path = ["sys", "internal", "ui", "mounts", &self.mount];
         let answer = self.api.call(Method::GET, &path, None, &Budget::of_a_scan()).await?;
@@ -143,9 +143,10 @@ impl VaultStore {
             .ok_or_else(|| other("the server does not say which mount it is".to_owned()))
     }
 
-    /// A folder is gone with its last secret, so that only a whole mount is ever empty: all else is a wrong name.
+    /// Checks an empty list: a folder disappears with its last secret, so only a whole mount can be empty, and
+    /// anything else is a wrong name.
     async fn is_rightly_empty(&self) -> Result<(), CallError> {
-        // A list of what is no engine of version 2 is as empty.
+        // The list of another engine is empty, too.
         self.mounted().await?;
         if self.root.is_empty() {
             return Ok(());
@@ -191,12 +192,12 @@ impl VaultStore {
         paths.iter().map(answer).collect()
     }
 
-    /// A failure outside of any scan: the server has sent no value, and may quote a token.
+    /// The error of a call outside of any scan: the server has sent no value, and may quote a token.
     fn told(&self, failed: Failed) -> CallError {
         failed.told(&Secrets::default().tokens(self.api.secrets()))
     }
 
-    /// `batch`: all that the server was given in this call.
+    /// Writes one value. `batch` contains everything that the server was given in this call.
     async fn replace(&self, write: &NativeWrite, batch: &[NativeWrite]) -> Result<(), Failure> {
         let refused = |kind, why: String| Err(Failure::Refused(Refusal::new(kind, format!("{}: {why}", write.name))));
         let version: Option<u64> = write.replaces.0.parse().ok();
@@ -204,8 +205,8 @@ impl VaultStore {
         let (Some(version), Some(data)) = (version, data) else {
             return refused(RefusalKind::Other, "what a secret holds is a JSON object, and this is none".to_owned());
         };
-        // A version that was deleted is the latest still, and `cas` would accept it: what somebody deletes is not
-        // brought back.
+        // A deleted version is still the latest, so `cas` would accept it; a secret that was deleted must not come
+        // back.
         let budget = Budget::of_a_scan();
         let before = self.get(write.name.clone(), &budget).await;
         if let Ok(Heard::Reading(Reading::Missing)) = before {
@@ -235,7 +236,7 @@ impl VaultStore {
             Ok(answer @ Answer { status: 429, .. }) => refused(RefusalKind::Throttled, told(&answer)),
             Ok(answer) if (400..500).contains(&answer.status) => refused(RefusalKind::Other, told(&answer)),
             Ok(answer) => Err(Failure::Unknown(told(&answer))),
-            // The login before it failed: nothing was sent.
+            // The login failed, so nothing was sent.
             Err(none) if none.error.kind == CallErrorKind::Credentials => {
                 refused(RefusalKind::Credentials, none.error.message)
             }
@@ -248,7 +249,7 @@ fn other(message: String) -> CallError {
     CallError::new(CallErrorKind::Other, message)
 }
 
-/// `LIST` is a method of its own there.
+/// The HTTP method `LIST`.
 fn list() -> Method {
     Method::from_bytes(b"LIST").unwrap_or(Method::GET)
 }
@@ -257,7 +258,7 @@ fn says_nothing(body: &Value) -> bool {
     body.get("errors").and_then(Value::as_array).is_none_or(Vec::is_empty)
 }
 
-/// Whether an integer in it is beyond 64 bits: read as a floating-point number, it is no longer what it was.
+/// Whether a number needs more than 64 bits and would change when it is parsed.
 fn has_rounded_number(value: &Value) -> bool {
     const BEYOND: f64 = 9_007_199_254_740_992.0;
     match value {
@@ -278,7 +279,7 @@ impl Backend for VaultStore {
         Some(self.api.credentials())
     }
 
-    /// The mount's own number, which a mount made anew under the same path does not have.
+    /// The identity is the accessor of the mount, which changes if the mount is created again.
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
         let uuid = self.mounted().await?;
         StoreIdentity::new(format!("vault {uuid} {}", self.root)).map_err(|error| other(error.to_string()))
@@ -303,7 +304,7 @@ impl Backend for VaultStore {
         Ok(all.into_iter().map(|(_, reading)| reading).collect())
     }
 
-    /// By what the token's policies allow on each path
+    /// The capabilities of the token on each path decide
     /// (<https://developer.hashicorp.com/vault/api-docs/system/capabilities-self>).
     async fn writable(&self, names: &[String]) -> Vec<Writable> {
         let mut answers = Vec::with_capacity(names.len());

@@ -1,41 +1,36 @@
-//! Where Vault or OpenBao is and how to be known there: by the variables of their own tools.
+//! The address of Vault or OpenBao, and the credentials for it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// How rotator makes itself known.
+/// The auth method and its credentials.
 pub enum Auth {
-    /// With a token.
     Token {
-        /// The token.
         token: Zeroizing<String>,
-        /// Where it was found, for people.
+        /// The source of the token, for operators.
         from: String,
     },
-    /// As an AppRole.
+    /// An AppRole.
     AppRole {
-        /// Where the method is mounted.
+        /// The mount of the auth method.
         mount: String,
-        /// The role's id.
         role_id: String,
-        /// Its secret.
         secret_id: Zeroizing<String>,
     },
-    /// With the token of a pod's service account.
+    /// The service account of a pod.
     Kubernetes {
-        /// Where the method is mounted.
+        /// The mount of the auth method.
         mount: String,
-        /// The role.
         role: String,
-        /// The file with the service account's token.
+        /// The file with the service account token.
         token: PathBuf,
     },
 }
 
 impl Auth {
-    /// Where the credentials come from, for people.
+    /// The source of the credentials, for operators.
     pub(super) fn in_words(&self) -> String {
         match self {
             Self::Token { from, .. } => from.clone(),
@@ -47,65 +42,50 @@ impl Auth {
     }
 }
 
-/// Why there is no such store.
+/// Why a Vault store cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultStoreError {
-    /// Nothing says where it is.
+    /// The address is missing.
     #[error("find Vault: set VAULT_ADDR or BAO_ADDR")]
     NoAddress,
-    /// The token would go in the clear.
+    /// The token would be sent in the clear.
     #[error("call Vault at {address}: plain http is for this machine only (localhost, 127.0.0.1, [::1]); use https")]
-    PlainHttp {
-        /// The address.
-        address: String,
-    },
-    /// It is no URL.
+    PlainHttp { address: String },
+    /// The address is not a URL.
     #[error("call Vault at {address}: that is not an http or https URL; correct VAULT_ADDR or BAO_ADDR")]
-    NoUrl {
-        /// The address.
-        address: String,
-    },
-    /// Nothing says who we are.
+    NoUrl { address: String },
+    /// The credentials are missing.
     #[error("be known to Vault: {what}")]
-    NoAuth {
-        /// What is missing.
-        what: String,
-    },
-    /// The certificate authority's file cannot be used.
+    NoAuth { what: String },
+    /// The file with the certificate authorities is not valid.
     #[error("read the certificates in {}: {why}", path.display())]
-    Authorities {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
+    Authorities { path: PathBuf, why: String },
     /// The login failed.
     #[error("log in to Vault: {0}")]
     Login(String),
-    /// The login was refused: the credentials for it are not accepted.
+    /// The login was refused: the credentials are not accepted.
     #[error("log in to Vault with {from}: {why}")]
     Refused {
-        /// Where they come from.
+        /// The source of the credentials.
         from: String,
-        /// What was answered.
+        /// The answer of the server.
         why: String,
     },
 }
 
-/// All that it takes.
+/// The settings of a Vault store.
 pub struct VaultSettings {
-    /// `https://host:8200`.
+    /// The URL of the server, such as `https://host:8200`.
     pub address: String,
     /// The namespace, if there is one.
     pub namespace: Option<String>,
-    /// How to be known.
     pub auth: Auth,
-    /// A file with the server's certificate authority.
+    /// A file with the certificate authorities of the server.
     pub authorities: Option<PathBuf>,
-    /// The KV engine's mount.
+    /// The mount of the KV engine.
     pub mount: String,
-    /// The path below it; empty: all.
+    /// The path below the mount; empty for the whole mount.
     pub root: String,
-    /// How long one request may take.
+    /// The maximum duration of one request.
     pub call_timeout: Duration,
 }
