@@ -1,4 +1,4 @@
-//! The program: makes the process safe while it still has one thread, then hands over to [`rotator::cli`]. No logic.
+//! The program: makes the process safe while it still has one thread, then calls [`rotator::cli`].
 
 mod zeroizing_alloc;
 
@@ -12,13 +12,13 @@ use zeroize::Zeroizing;
 #[global_allocator]
 static ALLOCATOR: zeroizing_alloc::WipedOnFree = zeroizing_alloc::WipedOnFree;
 
-/// With these the SDK logs the bodies of requests and answers, secrets included.
+/// Variables that make the SDK log the bodies of requests and responses, including secrets.
 const MAKES_THE_SDK_TELL: [&str; 2] = ["LOG_SENSITIVE_BODIES", "LOG_SIGNABLE_BODY"];
 
 fn main() -> ExitCode {
     rotator::cli::panic_hook::say_only_where();
     let startup = take_from_environment();
-    // Files that anybody makes from here on are for this user alone.
+    // Files that are created from here on are accessible to this user only.
     umask(Mode::RWXG | Mode::RWXO);
     leave_no_core();
     lock_memory();
@@ -26,15 +26,15 @@ fn main() -> ExitCode {
     ExitCode::from(rotator::cli::main(std::env::args_os(), startup))
 }
 
-/// A core dump would hold secrets. A system that refuses is not a reason to refuse to work.
+/// Disables core dumps, which would contain secrets. A failure does not stop rotator.
 fn leave_no_core() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// No page of this process is written to swap, where no limit is in the way: while one is, each later allocation counts
-/// against it, and may fail. Pages are locked as they are first used, so that nothing is read or reserved for it.
+/// Keeps the memory of this process out of swap, unless a limit applies: with a limit every later allocation counts
+/// against it and may fail. Pages are locked when they are first used, so nothing is reserved.
 #[cfg(target_os = "linux")]
 fn lock_memory() {
     use rustix::mm::{MlockAllFlags, mlockall};
@@ -45,8 +45,8 @@ fn lock_memory() {
         let _ = raised.and_then(|()| mlockall(all));
         return;
     }
-    // Where nothing may be locked, the kernel locks only for a process that no limit holds for (CAP_IPC_LOCK). To read the
-    // capability would not do: in a user namespace a process has it, and the limit holds nevertheless.
+    // With a limit of 0 the kernel locks pages only for a process without a limit (CAP_IPC_LOCK). Reading the
+    // capability is not enough: a process in a user namespace has it, and the limit still applies.
     if setrlimit(Resource::Memlock, Rlimit { current: Some(0), ..limit }).is_ok() {
         let _ = mlockall(all);
         let _ = setrlimit(Resource::Memlock, limit);
@@ -56,14 +56,15 @@ fn lock_memory() {
 #[cfg(not(target_os = "linux"))]
 fn lock_memory() {}
 
-/// The default answer to SIGXFSZ is to die, perhaps between a create and a store; ignored, the write fails with EFBIG.
+/// Ignores SIGXFSZ, which would end the process, perhaps between a create and a store; the write then fails with
+/// EFBIG.
 #[expect(unsafe_code, reason = "the standard library ignores SIGPIPE and nothing else; ignoring runs no handler")]
 fn outlive_a_file_size_limit() {
     // SAFETY: `SIG_IGN` installs no code, and no other thread exists that could install a handler meanwhile.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Takes what no library and no child process (a `credential_process`) may inherit.
+/// Removes the variables that no library and no child process (such as a `credential_process`) may inherit.
 #[expect(unsafe_code, reason = "removing a variable is sound while the process has one thread, which is so here only")]
 fn take_from_environment() -> Startup {
     let key = |name: &str| std::env::var(name).ok().filter(|key| !key.is_empty()).map(Zeroizing::new);
@@ -79,8 +80,8 @@ fn take_from_environment() -> Startup {
 #[expect(unsafe_code, reason = "the standard library cannot say how a signal is answered; asking changes nothing")]
 fn ignores_hangup() -> bool {
     let mut answer = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null pointer for the new answer only asks; the old one is written to memory of its own size, and read
-    // only where the call succeeded, so that it is there.
+    // SAFETY: with a null pointer as the new action the call only queries; the old action is written to memory of its
+    // size, and read only after the call has succeeded.
     unsafe {
         libc::sigaction(libc::SIGHUP, std::ptr::null(), answer.as_mut_ptr()) == 0
             && answer.assume_init().sa_sigaction == libc::SIG_IGN

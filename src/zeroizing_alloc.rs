@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 
 use zeroize::Zeroize;
 
-/// The system's allocator, wiping each block before it is freed.
+/// The system's allocator, which wipes each block before it is freed.
 pub(crate) struct WipedOnFree;
 
 // SAFETY: every block comes from `System` with the caller's layout and goes back to it with the same one. The default
@@ -24,8 +24,8 @@ unsafe impl GlobalAlloc for WipedOnFree {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block is the caller's until it is freed, `layout.size()` bytes long. It may be partly
-        // uninitialised, which bytes that are only written do not mind.
+        // SAFETY: the block belongs to the caller until it is freed, and has `layout.size()` bytes. It may be partly
+        // uninitialised, which writing bytes does not depend on.
         unsafe {
             let bytes = std::slice::from_raw_parts_mut(block.cast::<std::mem::MaybeUninit<u8>>(), layout.size());
             bytes.zeroize();

@@ -1,6 +1,6 @@
-//! What the look-alike account holds: users, their keys, and the clock that dates them.
+//! The content of the simulated account: users, their keys, and the clock that dates them.
 //!
-//! No sockets and no AWS wording of answers; what the API allows is decided in `world`.
+//! This module has no sockets and no AWS messages; the rules are in `iam_model`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,14 +19,14 @@ use super::action::Service;
 pub enum KeyStatus {
     /// The key authenticates.
     Active,
-    /// The key is refused until somebody activates it again.
+    /// The key is refused until it is activated again.
     Inactive,
     /// The key is refused; only AWS itself sets this status.
     Expired,
 }
 
 impl KeyStatus {
-    /// AWS's word.
+    /// The name of the status in AWS.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,43 +46,39 @@ impl fmt::Display for KeyStatus {
 /// An IAM user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct User {
-    /// The name, in the case it was made with.
+    /// The name, with its original case.
     pub(super) name: String,
-    /// The path, `/` unless given.
+    /// The path; `/` by default.
     pub(super) path: String,
-    /// `AIDA…`, never used again.
+    /// The unique id `AIDA…`, which is never reused.
     pub(super) id: String,
-    /// When it was made.
     pub(super) created: Timestamp,
-    /// Whether it may call every action. Any other user may only ask who it is.
+    /// Whether the user may call every action. Any other user may only ask for its identity.
     pub(super) administrator: bool,
-    /// Its keys, the oldest first.
+    /// The keys of the user, the oldest first.
     pub(super) keys: Vec<AccessKeyId>,
 }
 
-/// An access key as the sandbox tells of it: no secret.
+/// An access key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySummary {
-    /// Its id.
     pub id: AccessKeyId,
-    /// Whose it is.
+    /// The owner of the key.
     pub user: String,
-    /// Its status.
     pub status: KeyStatus,
-    /// When it was made.
     pub created: Timestamp,
-    /// When it last signed a request, as `GetAccessKeyLastUsed` tells it now.
+    /// The last use, as `GetAccessKeyLastUsed` reports it now.
     pub last_used: Option<LastUse>,
 }
 
 /// One use of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastUse {
-    /// When, by the sandbox's clock.
+    /// The time of the use, by the clock of the sandbox.
     pub at: Timestamp,
-    /// At which service.
+    /// The service that was called.
     pub service: Service,
-    /// In which region, as the signature says.
+    /// The region of the signature.
     pub region: String,
 }
 
@@ -90,56 +86,56 @@ pub struct LastUse {
 pub(super) struct Key {
     pub(super) id: AccessKeyId,
     pub(super) secret: SecretKey,
-    /// The owner's name in lower case, the index of the users.
+    /// The name of the owner in lower case, which is the index of the users.
     pub(super) owner: String,
     pub(super) status: KeyStatus,
-    /// The status before the last change, and when that was.
+    /// The previous status, and the time of the last change.
     pub(super) former_status: Option<(KeyStatus, Timestamp)>,
     pub(super) created: Timestamp,
-    /// Grows with every key made; a page of a listing continues after it.
+    /// A number that grows with every key; a page of a list continues after it.
     pub(super) serial: u64,
     pub(super) uses: Uses,
 }
 
-/// When a key was used: the last use that is already told, and those that are not told yet.
+/// The uses of a key: the last reported one, and those that are not reported yet.
 #[derive(Default)]
 pub(super) struct Uses(VecDeque<LastUse>);
 
 impl Uses {
-    /// Notes a use. `lag` is how long a use stays untold.
+    /// Records a use, which is reported after `lag`.
     pub(super) fn note(&mut self, last_use: LastUse, lag: Duration) {
         let told_before = last_use.at.checked_sub(lag).unwrap_or(Timestamp::MIN);
-        // All but the newest of those that are told already are history.
+        // Of the reported uses only the newest is kept.
         while self.0.get(1).is_some_and(|second| second.at <= told_before) {
             self.0.pop_front();
         }
-        // Dates are told to the second, so one use a second is enough and the queue stays short.
+        // Dates have a precision of a second, so one use a second is enough and keeps the queue short.
         match self.0.back() {
             Some(back) if back.at.as_second() == last_use.at.as_second() => {}
             Some(_) | None => self.0.push_back(last_use),
         }
     }
 
-    /// The last use that is told at `now`.
+    /// The last use that is reported at `now`.
     pub(super) fn told(&self, now: Timestamp, lag: Duration) -> Option<&LastUse> {
         let told_before = now.checked_sub(lag).unwrap_or(Timestamp::MIN);
         self.0.iter().rev().find(|last_use| last_use.at <= told_before)
     }
 }
 
-/// The sandbox's clock: the host's, and how far it has been put forward.
+/// The clock of the sandbox: the clock of the host plus an offset.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Clock {
     ahead: Duration,
 }
 
 impl Clock {
-    /// The host's time.
+    /// The time of the host.
     pub(super) fn host(self) -> Timestamp {
         Timestamp::now()
     }
 
-    /// The sandbox's time.
+    /// The time of the sandbox.
     pub(super) fn now(self) -> Timestamp {
         self.host().checked_add(self.ahead).unwrap_or(Timestamp::MAX)
     }
@@ -149,15 +145,14 @@ impl Clock {
     }
 }
 
-/// The same time as the standard library has it.
+/// The time as a type of the standard library.
 pub(super) fn system_time(time: Timestamp) -> SystemTime {
     SystemTime::try_from(time).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// `length` characters drawn evenly from `alphabet`, whose size must divide 256.
+/// `length` random characters of `alphabet`, whose size must divide 256.
 ///
-/// # Panics
-/// If the operating system has no randomness to give.
+/// # Panics If the operating system has no random numbers.
 fn random_text(prefix: &str, alphabet: &[u8], length: usize) -> String {
     debug_assert_eq!(256 % alphabet.len(), 0, "another size would draw unevenly");
     let mut bytes = vec![0_u8; length];
@@ -169,26 +164,23 @@ fn random_text(prefix: &str, alphabet: &[u8], length: usize) -> String {
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// A fresh access key id: `AKIA` and 16 of the base-32 alphabet.
+/// A new access key id: `AKIA` and 16 characters of the base-32 alphabet.
 ///
-/// # Panics
-/// If the operating system has no randomness to give.
+/// # Panics If the operating system has no random numbers.
 pub(super) fn random_key_id() -> AccessKeyId {
     AccessKeyId::new(random_text("AKIA", BASE32, 16)).expect("20 letters and digits are an id")
 }
 
-/// A fresh user id: `AIDA` and 17 of the base-32 alphabet.
+/// A new user id: `AIDA` and 17 characters of the base-32 alphabet.
 ///
-/// # Panics
-/// If the operating system has no randomness to give.
+/// # Panics If the operating system has no random numbers.
 pub(super) fn random_user_id() -> String {
     random_text("AIDA", BASE32, 17)
 }
 
-/// A fresh secret: 40 of the base-64 alphabet.
+/// A new secret: 40 characters of the base-64 alphabet.
 ///
-/// # Panics
-/// If the operating system has no randomness to give.
+/// # Panics If the operating system has no random numbers.
 pub(super) fn random_secret() -> SecretKey {
     SecretKey::new(random_text("", BASE64, 40))
 }

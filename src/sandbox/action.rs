@@ -1,8 +1,8 @@
-//! The calls that the sandbox answers: their names, their services and the versions of their APIs.
+//! The calls that the sandbox supports: their names, services and API versions.
 
 use std::fmt;
 
-/// The two services the sandbox stands in for. Both speak the AWS query protocol.
+/// The simulated services. Both use the AWS query protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
     /// Identity and Access Management.
@@ -40,7 +40,7 @@ impl Service {
     }
 }
 
-/// A call that the sandbox answers.
+/// A supported call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the AWS action of that name")]
 pub enum Action {
@@ -58,7 +58,6 @@ pub enum Action {
 }
 
 impl Action {
-    /// All of them.
     pub const ALL: [Self; 11] = [
         Self::CreateAccessKey,
         Self::ListAccessKeys,
@@ -73,7 +72,7 @@ impl Action {
         Self::GetAccessKeyInfo,
     ];
 
-    /// AWS's name of the call.
+    /// The name of the call in AWS.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -91,13 +90,13 @@ impl Action {
         }
     }
 
-    /// The call of that name, if the sandbox answers it.
+    /// The call of that name, if the sandbox supports it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
 
-    /// The service it belongs to.
+    /// The service of the call.
     #[must_use]
     pub fn service(self) -> Service {
         match self {

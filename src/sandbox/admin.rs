@@ -1,7 +1,7 @@
-//! The admin API: the sandbox seeded, inspected and made to fail from another process. It is described in the module's
-//! own words, `super`.
+//! The admin API, with which another process seeds, inspects and disturbs the sandbox. The documentation of the
+//! parent module describes it.
 //!
-//! Everything here goes through the same functions as the in-process handle; secrets go in, and come out only once.
+//! The API uses the functions of the in-process handle. A response contains a secret only if the call created it.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use super::faults::{Fault, FaultId, FaultKind, Told, When};
 use super::reply::{Answer, reply};
 use super::server::{Shared, State};
 
-/// Every path of the admin API begins so.
+/// The prefix of every path of the admin API.
 pub(super) const PREFIX: &str = "/_sandbox/";
 
 #[derive(Deserialize)]
@@ -120,7 +120,7 @@ struct Advance {
     seconds: u64,
 }
 
-/// Answers one request of the admin API.
+/// Handles one request of the admin API.
 pub(super) fn serve(parts: &Parts, body: &[u8], shared: &Shared) -> Response<Answer> {
     let (status, json) = match route(parts, body, shared) {
         Ok(json) => (200, json),
@@ -165,7 +165,7 @@ fn route(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Value, ApiError>
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde_json names a value of the wrong type, which may be a secret: say only where.
+    // The error of serde_json quotes a value of the wrong type, which may be a secret, so only its position is shown.
     serde_json::from_slice(body).map_err(|error| {
         let what = match error.classify() {
             serde_json::error::Category::Data => "a field is missing, unknown or of the wrong type",

@@ -1,6 +1,6 @@
-//! One call carried out on the world and answered in XML: parameters checked, permission asked, the answer worded.
+//! Executes one call on the IAM model and writes its XML response: parameters and permissions are checked first.
 //!
-//! No sockets and no faults: those lie around this.
+//! This module has no sockets and no faults.
 
 use jiff::Timestamp;
 
@@ -10,12 +10,12 @@ use super::error::ApiError;
 use super::iam_model::{Caller, IamModel};
 use super::query::{Params, Xml, success};
 
-/// IAM's default page, and the largest one
+/// The default page size of IAM, which is also the maximum
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_ListAccessKeys.html>).
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
 
-/// Carries `action` out and gives the body of the answer.
+/// Executes `action` and returns the body of the response.
 pub(super) fn answer(
     model: &mut IamModel,
     caller: &Caller,
@@ -95,8 +95,8 @@ impl<'a> Call<'a> {
         Ok(self.done())
     }
 
-    /// A key that this account does not have is refused as `AccessDenied`. That is a choice, not a fact: AWS's reference
-    /// names no error for this call, and we have not measured it; moto answers `NoSuchEntity`.
+    /// An unknown key is refused with `AccessDenied`. This is a choice: the reference of AWS names no error for this
+    /// call, and the real one was not measured; moto answers `NoSuchEntity`.
     fn get_access_key_last_used(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
         let id = self.key_id()?;
         let resource = format!("access key {id}");
@@ -155,8 +155,8 @@ impl<'a> Call<'a> {
         }))
     }
 
-    /// A key that does not exist "might return an error"
-    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>): here it does.
+    /// According to AWS an unknown key "might return an error"
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>); the sandbox returns one.
     fn get_access_key_info(&self, model: &IamModel) -> Result<Vec<u8>, ApiError> {
         let id = self.key_id()?;
         model.authorize(self.caller, self.action, &format!("access key {id}"))?;
@@ -173,7 +173,7 @@ impl<'a> Call<'a> {
         }))
     }
 
-    /// The user that the call names, or else the one who signed it; permission is asked on the way.
+    /// The user that the call names, otherwise its caller, after a check of the permission.
     fn user_or_caller(&self, model: &IamModel) -> Result<String, ApiError> {
         let name = self.params.get("UserName").unwrap_or(&self.caller.user);
         model.authorize(self.caller, self.action, &format!("user {name}"))?;
@@ -230,7 +230,7 @@ fn paging(xml: &mut Xml, marker: Option<&str>) {
     }
 }
 
-/// Dates are told to the second.
+/// Formats a date, with a precision of a second.
 fn date(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,22 +1,20 @@
-//! AWS's refusals. Codes and statuses are those of its reference; the messages are AWS's own as far as we have seen
-//! them, and nothing may depend on them.
+//! The errors of AWS. Codes and statuses are those of its reference; the messages are those of AWS as far as they are
+//! known, and no code may depend on them.
 
 use super::action::{Action, Service};
 
-/// A refusal as AWS words it: HTTP status, error code, message.
+/// An error of AWS: HTTP status, error code and message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} ({status}): {message}")]
 pub struct ApiError {
-    /// The HTTP status.
     pub status: u16,
-    /// The error code, which clients match on.
+    /// The error code, which clients compare.
     pub code: String,
-    /// The message, for people.
+    /// The message, for operators.
     pub message: String,
 }
 
 impl ApiError {
-    /// A refusal with these words.
     #[must_use]
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self { status, code: code.to_owned(), message: message.into() }
@@ -94,7 +92,7 @@ impl ApiError {
         Self::new(400, "ValidationError", message)
     }
 
-    /// A parameter that breaks a rule of AWS's service model.
+    /// The error for a parameter that breaks a rule of the service model.
     pub(super) fn constraint(parameter: &str, value: Option<&str>, rule: &str) -> Self {
         let value = value.map_or_else(|| "null".to_owned(), |value| format!("'{value}'"));
         Self::validation(format!(

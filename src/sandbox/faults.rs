@@ -1,6 +1,6 @@
-//! Faults on demand: which call goes wrong, and how.
+//! Faults on demand: which call fails, and how.
 //!
-//! Here is only the choice; `server` carries it out.
+//! This module selects the fault; `server` applies it.
 
 use std::time::Duration;
 
@@ -8,129 +8,130 @@ use serde::Serialize;
 
 use super::action::Action;
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FaultKind {
-    /// The connection is dropped; nothing has happened.
+    /// The connection is dropped; the call is not executed.
     LostReplyBefore,
-    /// The call is carried out, then the connection is dropped.
+    /// The call is executed, then the connection is dropped.
     LostReplyAfter,
-    /// `Throttling`, status 400; nothing has happened.
+    /// `Throttling`, status 400; the call is not executed.
     Throttle,
-    /// `ServiceUnavailable`, status 503; nothing has happened.
+    /// `ServiceUnavailable`, status 503; the call is not executed.
     ServiceUnavailable,
-    /// `InternalFailure`, status 500; nothing has happened.
+    /// `InternalFailure`, status 500; the call is not executed.
     InternalFailure,
-    /// Refused in these words; nothing has happened.
+    /// This error is returned; the call is not executed.
     Refuse(super::ApiError),
-    /// The call waits this long, then goes on as usual.
+    /// The call waits this long, then continues normally.
     Latency(Duration),
-    /// The call is carried out; only this many bytes of a success's body are sent, and `Content-Length` says so.
+    /// The call is executed; only this many bytes of a successful body are sent, with a matching `Content-Length`.
     Truncate(usize),
-    /// The call is carried out; the connection breaks after this many bytes of a success's body, of which
-    /// `Content-Length` announced all.
+    /// The call is executed; the connection breaks after this many bytes of a successful body, whose `Content-Length`
+    /// is complete.
     CutOff(usize),
-    /// The call is carried out; the body of a success is no XML.
+    /// The call is executed; the body of a success is not XML.
     Garbage200,
-    /// The request arrives twice, as behind something that sends it again: it is carried out twice, and one of the two
-    /// answers is sent.
+    /// The request arrives twice, as after a retry by a proxy: it is executed twice, and one of the two responses is
+    /// sent.
     Twice(Told),
-    /// The call waits until it is released, and then is carried out even if nobody waits for the answer any more.
+    /// The call waits until it is released, and then is executed even if the client is gone.
     HoldUntilReleased,
-    /// The call is carried out; its answer waits until it is released.
+    /// The call is executed; its response waits until it is released.
     HoldReply,
-    /// The call is never carried out and never answered.
+    /// The call is never executed and never answered.
     HoldForever,
 }
 
-/// Which answer to a call that was carried out twice is sent.
+/// Which response to a call that was executed twice is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// What the first time came to.
+    /// The response to the first execution.
     First,
-    /// What the second time came to.
+    /// The response to the second execution.
     Second,
 }
 
-/// Something that goes wrong on demand. As made, it meets the first call of any action for any user, once.
+/// A fault. By default it affects the first call of any action for any user, once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
-    /// Which action it meets; `None` means every one.
+    /// The action that is affected; `None` means every action.
     pub action: Option<Action>,
-    /// Whose keys the call is about (its `UserName`, else who signed it); `None` means anyone's. Case is ignored.
+    /// The user of the affected calls (their `UserName`, otherwise the caller); `None` means any user. Case is
+    /// ignored.
     pub user: Option<String>,
-    /// When among the calls that it could meet.
+    /// Which of the matching calls are affected.
     pub when: When,
-    /// How often it strikes before it is spent; `None` means always.
+    /// How many calls are affected; `None` means no limit.
     pub times: Option<u32>,
-    /// What it does.
     pub kind: FaultKind,
 }
 
-/// When a fault strikes, among the calls that its action and user match.
+/// Which calls a fault affects, among those that match its action and user.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum When {
-    /// From the n-th of them on, counted from 1.
+    /// The n-th one and all later ones, counted from 1.
     FromNth(u32),
-    /// At each with this probability; the same seed draws the same calls.
+    /// Each one with this probability; the same seed selects the same calls.
     Sometimes {
-        /// From 0 to 1.
+        /// The probability, from 0 to 1.
         probability: f64,
-        /// Of the draw.
+        /// The seed of the selection.
         seed: u64,
     },
 }
 
 impl Fault {
-    /// A fault of that kind at the next call, whatever it is.
+    /// A fault of that kind at the next call.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
         Self { action: None, user: None, when: When::FromNth(1), times: Some(1), kind }
     }
 
-    /// Only calls of `action`.
+    /// Restricts the fault to calls of `action`.
     #[must_use]
     pub fn on(self, action: Action) -> Self {
         Self { action: Some(action), ..self }
     }
 
-    /// Only calls about `user`'s keys.
+    /// Restricts the fault to calls for `user`.
     #[must_use]
     pub fn for_user(self, user: impl Into<String>) -> Self {
         Self { user: Some(user.into()), ..self }
     }
 
-    /// From the n-th such call on, counted from 1.
+    /// Starts the fault at the n-th matching call, counted from 1.
     #[must_use]
     pub fn nth(self, nth: u32) -> Self {
         Self { when: When::FromNth(nth), ..self }
     }
 
-    /// At each such call with this probability, until it is disarmed or [`times`](Self::times) is reached.
+    /// Affects each matching call with this probability, until the fault is disarmed or [`times`](Self::times) is
+    /// reached.
     #[must_use]
     pub fn sometimes(self, probability: f64, seed: u64) -> Self {
         Self { when: When::Sometimes { probability, seed }, times: None, ..self }
     }
 
-    /// So often.
+    /// Limits the number of affected calls.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// Until it is disarmed.
+    /// Affects calls until the fault is disarmed.
     #[must_use]
     pub fn always(self) -> Self {
         Self { times: None, ..self }
     }
 }
 
-/// Names an armed fault, and the calls that it holds.
+/// The id of an armed fault, which also identifies the calls that it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct FaultId(pub u64);
 
-/// What has been armed.
+/// The armed faults.
 #[derive(Default)]
 pub(super) struct Faults {
     armed: Vec<Armed>,
@@ -140,7 +141,7 @@ pub(super) struct Faults {
 struct Armed {
     id: FaultId,
     fault: Fault,
-    /// Calls that its action and user matched.
+    /// The number of calls that matched the action and the user.
     met: u32,
     struck: u32,
     random: Random,
@@ -162,13 +163,13 @@ impl Faults {
         self.armed.clear();
     }
 
-    /// The faults with how often each has struck.
+    /// The faults with the number of calls that each has affected.
     pub(super) fn armed(&self) -> impl Iterator<Item = (FaultId, &Fault, u32)> {
         self.armed.iter().map(|armed| (armed.id, &armed.fault, armed.struck))
     }
 
-    /// The fault that this call meets. Every fault that matches counts the call; of those that would strike, the one
-    /// armed first does.
+    /// Selects the fault for a call. Every matching fault counts the call; among those that would affect it, the
+    /// oldest is used.
     pub(super) fn choose(&mut self, action: Action, user: Option<&str>) -> Option<(FaultId, FaultKind)> {
         let mut chosen = None;
         for armed in self.armed.iter_mut().filter(|armed| armed.matches(action, user)) {
@@ -198,18 +199,18 @@ impl Armed {
     }
 }
 
-/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>): a seed must draw the same calls on every machine.
+/// SplitMix64 (<https://prng.di.unimi.it/splitmix64.c>), so that a seed selects the same calls on every machine.
 struct Random(u64);
 
 impl Random {
-    /// At least 0 and less than 1.
+    /// A number from 0 up to, but not including, 1.
     fn draw(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        // The upper 53 bits are what a double holds exactly.
+        // A double represents exactly the upper 53 bits.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let unit = (mixed >> 11) as f64 / (1_u64 << 53) as f64;
         unit

@@ -1,6 +1,6 @@
-//! IAM's and STS's rules over one account: what each call does, and when it is refused.
+//! The rules of IAM and STS for one account: the effect of each call, and when it is refused.
 //!
-//! No sockets, no XML, no signatures: every rule can be tested as a function call.
+//! This module has no sockets, XML or signatures, so every rule can be tested as a function call.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -21,25 +21,25 @@ use super::error::ApiError;
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>).
 pub const KEYS_PER_USER: usize = 2;
 
-/// The age of a key that has been there from the start.
+/// The age of the keys that exist from the start.
 const LONG_AGO: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How this account departs from an account that answers at once and consistently.
+/// How the account differs from an immediately consistent one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Behaviour {
-    /// Accept `/` in user names, which IAM refuses and moto accepts.
+    /// Whether user names may contain `/`, which IAM refuses and moto accepts.
     pub allow_slash_in_user_names: bool,
-    /// For how long after its creation `ListAccessKeys` does not show a key (IAM is eventually consistent).
+    /// How long `ListAccessKeys` does not show a new key (IAM is eventually consistent).
     pub new_keys_invisible_for: Duration,
-    /// For how long after its creation a key is refused with `InvalidClientTokenId`.
+    /// How long a new key is refused with `InvalidClientTokenId`.
     pub new_keys_invalid_for: Duration,
-    /// How long after a use `GetAccessKeyLastUsed` tells of it.
+    /// The delay until `GetAccessKeyLastUsed` reports a use.
     pub last_used_lag: Duration,
-    /// For how long after a change of a key's status listings show the former one.
+    /// How long listings show the previous status of a key.
     pub status_lag: Duration,
 }
 
-/// Who signed a request.
+/// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Caller {
     pub(super) user: String,
@@ -48,20 +48,20 @@ pub(super) struct Caller {
     administrator: bool,
 }
 
-/// One page of a listing.
+/// One page of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
-    /// Where the next page begins, if there is one.
+    /// The start of the next page, if there is one.
     pub(super) marker: Option<String>,
 }
 
-/// The account.
+/// The simulated account.
 pub(super) struct IamModel {
     pub(super) account: AccountId,
     pub(super) behaviour: Behaviour,
     pub(super) clock: Clock,
-    /// By name in lower case: user names are unique whatever their case.
+    /// The users by their names in lower case: user names are unique regardless of case.
     users: BTreeMap<String, User>,
     keys: HashMap<AccessKeyId, Key>,
     next_serial: u64,
@@ -73,14 +73,14 @@ impl IamModel {
         Self { account, behaviour, clock: Clock::default(), users, keys, next_serial: 1 }
     }
 
-    /// The user's ARN.
+    /// The ARN of a user.
     pub(super) fn arn(&self, user: &User) -> String {
         format!("arn:aws:iam::{}:user{}{}", self.account, user.path, user.name)
     }
 
-    // --- who calls ---
+    // --- the caller ---
 
-    /// The secret that `id` signs with, if the key authenticates at this moment.
+    /// The secret of the key `id`, if the key authenticates now.
     pub(super) fn signing_secret(&self, id: &str) -> Result<&SecretKey, ApiError> {
         let key = self.find_key(id).ok_or_else(ApiError::invalid_client_token_id)?;
         match key.status {
@@ -89,7 +89,7 @@ impl IamModel {
         }
     }
 
-    /// Notes that `id` has signed a request, and says who that is.
+    /// Records that `id` has signed a request, and returns its user.
     pub(super) fn note_use(&mut self, id: &str, service: Service, region: &str) -> Result<Caller, ApiError> {
         let (at, lag) = (self.clock.now(), self.behaviour.last_used_lag);
         let key = Self::key_id(id).and_then(|id| self.keys.get_mut(&id));
@@ -276,14 +276,14 @@ impl IamModel {
         self.signing_secret(id).is_ok_and(|right| right.is_same_as(secret))
     }
 
-    /// Takes a key as long known everywhere: no delay of new keys applies to it.
+    /// Makes a key known everywhere, without the delays for new keys.
     pub(super) fn mature(&mut self, id: &AccessKeyId) {
         if let Some(key) = self.keys.get_mut(id) {
             key.created = key.created.checked_sub(LONG_AGO).unwrap_or(Timestamp::MIN);
         }
     }
 
-    /// What a listing shows of the key, which may be late.
+    /// What a list shows of the key, which may be outdated.
     fn listed(&self, key: &Key) -> KeySummary {
         let is_late = |since: &Timestamp| {
             since.checked_add(self.behaviour.status_lag).is_ok_and(|shown| self.clock.now() < shown)
@@ -310,7 +310,7 @@ impl IamModel {
         self.keys.get(&Self::key_id(id)?)
     }
 
-    /// The id, if the key exists and is this user's own.
+    /// The id, if the key belongs to this user.
     fn own_key(&self, user: &str, id: &str) -> Result<AccessKeyId, ApiError> {
         let own = &self.user(user)?.keys;
         own.iter().find(|key| key.as_str() == id).cloned().ok_or_else(|| ApiError::no_such_key(id))
@@ -320,7 +320,7 @@ impl IamModel {
         key.created.checked_add(than).is_ok_and(|mature| self.clock.now() < mature)
     }
 
-    /// The rule of a user's name (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_User.html>).
+    /// Checks the rule for user names (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_User.html>).
     fn check_user_name(&self, name: &str) -> Result<(), ApiError> {
         let allowed = |c: char| {
             c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) || (c == '/' && self.behaviour.allow_slash_in_user_names)
@@ -340,7 +340,7 @@ impl IamModel {
         ))
     }
 
-    /// A new name may have 64 characters, while a call may name 128.
+    /// Checks a new name: it may have 64 characters, while a call may name 128.
     fn check_new_user_name(&self, name: &str) -> Result<(), ApiError> {
         self.check_user_name(name)?;
         if name.len() > 64 {

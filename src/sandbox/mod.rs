@@ -1,26 +1,26 @@
-//! A loopback look-alike of the AWS calls that rotator makes, with faults on demand.
+//! A simulation of the AWS calls that rotator makes, on loopback, with faults on demand.
 //!
-//! It speaks the AWS query protocol over HTTP/1.1 on 127.0.0.1 and behaves as IAM and STS do: signatures are checked,
-//! inactive keys are refused, a user has two keys at most, names are unique whatever their case, and who has no policy
-//! is denied. It never calls anywhere. Nothing here knows rotator's journal, stores or engine; what it shares with
-//! them is the words of `rotation`.
+//! The sandbox speaks the AWS query protocol over HTTP/1.1 on 127.0.0.1 and behaves as IAM and STS do: signatures are
+//! checked, inactive keys are refused, a user has two keys at most, names are unique regardless of case, and a user without
+//! a policy is denied. It never calls another server. It does not know rotator's journal, stores or engine, and shares only
+//! types with them.
 //!
 //! # The admin API
 //!
-//! Another process drives it over the same port, below `/_sandbox/`. Bodies and answers are JSON; a `POST` must say
+//! Another process controls the sandbox on the same port, below `/_sandbox/`. Bodies and answers are JSON; a `POST` must say
 //! `Content-Type: application/json` (no web page can send that here unasked). No answer holds a secret, except the
 //! one to `keys` that made it.
 //!
 //! | request | body | does |
 //! |---|---|---|
 //! | `GET /_sandbox/state` | | account, clock, users with their keys, counts of calls, armed faults, held calls |
-//! | `POST /_sandbox/users` | `{"name", "path"?, "administrator"?}` | makes a user |
-//! | `POST /_sandbox/rename` | `{"user", "name"}` | gives a user another name |
-//! | `POST /_sandbox/keys` | `{"user", "id"?, "secret"?, "status"?, "created"?}` | makes a key; `{"id", "secret"}` |
+//! | `POST /_sandbox/users` | `{"name", "path"?, "administrator"?}` | creates a user |
+//! | `POST /_sandbox/rename` | `{"user", "name"}` | renames a user |
+//! | `POST /_sandbox/keys` | `{"user", "id"?, "secret"?, "status"?, "created"?}` | creates a key; `{"id", "secret"}` |
 //! | `POST /_sandbox/faults` | `{"kind", "action"?, "user"?, "nth"?, "probability"?, "seed"?, "times"?}` | arms a fault; `{"fault": n}` |
 //! | `DELETE /_sandbox/faults` | | disarms all faults; calls already held stay held |
-//! | `POST /_sandbox/release` | `{"fault"?}` | lets held calls go on, of one fault or all; `{"released": n}` |
-//! | `POST /_sandbox/advance` | `{"seconds"}` | puts the clock forward |
+//! | `POST /_sandbox/release` | `{"fault"?}` | releases the held calls of one fault or all; `{"released": n}` |
+//! | `POST /_sandbox/advance` | `{"seconds"}` | advances the clock |
 //!
 //! `kind` is one of `{"type": "lost-reply-before"}`, `lost-reply-after`, `throttle`, `service-unavailable`,
 //! `internal-failure`, `garbage-200`, `hold-until-released`, `hold-reply`, `hold-forever`,
@@ -64,23 +64,22 @@ pub use server::CallSeen;
 use iam_model::IamModel;
 use server::Shared;
 
-/// How a sandbox is to be.
+/// The options of a sandbox.
 #[derive(Debug)]
 pub struct SandboxOptions {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1; 0 means any free port.
     pub port: u16,
-    /// The account.
     pub account: AccountId,
-    /// The user that may do everything.
+    /// The user with all permissions.
     pub admin_user: String,
-    /// That user's key; made up if not given.
+    /// The key of that user; by default a random one.
     pub admin_key: Option<NewKey>,
-    /// How the account departs from one that is always consistent.
+    /// How the account differs from an immediately consistent one.
     pub behaviour: Behaviour,
-    /// How many calls of each action a second, above which they are throttled.
+    /// The number of calls per second and action above which calls are throttled.
     pub rate_limit: Option<f64>,
-    /// Judge the date of signatures by the sandbox's clock alone, as AWS does. Without it, a client that has not
-    /// heard yet that the clock was put forward is still let in.
+    /// Whether the date of a signature is compared with the clock of the sandbox only, as in AWS. Otherwise a client
+    /// that does not know yet that the clock was advanced is accepted.
     pub strict_signature_time: bool,
 }
 
@@ -98,7 +97,8 @@ impl Default for SandboxOptions {
     }
 }
 
-/// A running sandbox. Clones are handles to the same one; it ends with [`shutdown`](Self::shutdown) or the last handle.
+/// A running sandbox. Clones are handles to the same sandbox, which ends with [`shutdown`](Self::shutdown) or the
+/// last handle.
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -107,7 +107,7 @@ pub struct Sandbox {
     server: Arc<Server>,
 }
 
-/// The server's thread, told to end when dropped.
+/// The thread of the server, which is stopped when this is dropped.
 struct Server {
     stop: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
@@ -115,7 +115,7 @@ struct Server {
 impl Server {
     fn stop(&self) -> Option<JoinHandle<()>> {
         let (stop, thread) = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        // An error means that it has ended already.
+        // An error means that the server has ended already.
         let _ = stop.send(());
         Some(thread)
     }
@@ -123,16 +123,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Not joined: the last handle may be dropped on the server's own thread, by an observer.
+        // The thread is not joined: an observer may drop the last handle on that thread.
         self.stop();
     }
 }
 
 impl Sandbox {
-    /// Starts a sandbox on a thread of its own, so that nothing a test does to its runtime stops it.
+    /// Starts a sandbox on a separate thread, so that a test cannot block it.
     ///
     /// # Errors
-    /// If the port cannot be had, or if the options name an administrator that IAM would not have.
+    /// If the port is not available, or if IAM would refuse the name of the administrator.
     pub fn start(options: SandboxOptions) -> io::Result<Self> {
         let mut model = IamModel::new(options.account, options.behaviour);
         let admin = options
@@ -158,7 +158,7 @@ impl Sandbox {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
                 tokio::select! {
                     () = server::accept(listener, served) => {}
-                    // Told to stop, or nobody is left who could tell.
+                    // The sender was dropped or has sent the stop signal.
                     _ = stopped => {}
                 }
             });
@@ -167,35 +167,35 @@ impl Sandbox {
         Ok(Self { shared, admin: Arc::new(admin), address, server })
     }
 
-    /// Ends it: connections break, held calls are never carried out. What it held can still be inspected.
+    /// Ends the sandbox: connections break, and held calls are never executed. Its state can still be inspected.
     pub fn shutdown(&self) {
         if let Some(thread) = self.server.stop()
             && thread.thread().id() != std::thread::current().id()
         {
-            // A panic of the server has been printed by now.
+            // A panic of the server has been printed already.
             let _ = thread.join();
         }
     }
 
-    /// Where it listens.
+    /// The address of the server.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// For `AWS_ENDPOINT_URL`.
+    /// The URL for `AWS_ENDPOINT_URL`.
     #[must_use]
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The administrator's key, as it was at the start.
+    /// The initial key of the administrator.
     #[must_use]
     pub fn admin(&self) -> &NewKey {
         &self.admin
     }
 
-    /// Makes a user, who may do no more than ask who it is.
+    /// Creates a user without permissions.
     ///
     /// # Errors
     /// As `CreateUser`.
@@ -203,7 +203,7 @@ impl Sandbox {
         self.shared.lock().model.create_user(name, "/", false).map(|_| ())
     }
 
-    /// Deletes a user with all keys, behind everybody's back. The name may be given to another user then.
+    /// Deletes a user with all keys, without a call of the API. The name may be reused afterwards.
     ///
     /// # Errors
     /// `NoSuchEntity`.
@@ -215,7 +215,7 @@ impl Sandbox {
         model.delete_user(name)
     }
 
-    /// Gives a user another name behind everybody's back, as `UpdateUser` does; the user's unique id and keys stay.
+    /// Renames a user as `UpdateUser` does, without a call of the API; its unique id and keys stay.
     ///
     /// # Errors
     /// `NoSuchEntity`, or `EntityAlreadyExists` for the new name.
@@ -223,10 +223,10 @@ impl Sandbox {
         self.shared.lock().model.rename_user(name, new_name)
     }
 
-    /// Puts a key in, of any status and age, past the quota too. `created` is now unless given.
+    /// Adds a key with any status and age, even beyond the quota. By default `created` is now.
     ///
     /// # Errors
-    /// `NoSuchEntity` for the user, `ValidationError` where the id is none or is taken.
+    /// `NoSuchEntity` for the user, `ValidationError` if the id is not valid or exists already.
     pub fn add_key(
         &self,
         user: &str,
@@ -241,7 +241,7 @@ impl Sandbox {
         model.add_key(user, id, SecretKey::new(secret.to_owned()), status, created)
     }
 
-    /// Makes a key as `CreateAccessKey` does.
+    /// Creates a key as `CreateAccessKey` does.
     ///
     /// # Errors
     /// As `CreateAccessKey`.
@@ -249,7 +249,7 @@ impl Sandbox {
         self.shared.lock().model.create_access_key(user).map(|(key, _)| key)
     }
 
-    /// Sets a key's status behind everybody's back, `Expired` too.
+    /// Sets the status of a key, including `Expired`, without a call of the API.
     ///
     /// # Errors
     /// `NoSuchEntity`.
@@ -257,7 +257,7 @@ impl Sandbox {
         self.shared.lock().model.update_access_key(user, id, status)
     }
 
-    /// Deletes a key behind everybody's back.
+    /// Deletes a key without a call of the API.
     ///
     /// # Errors
     /// `NoSuchEntity`.
@@ -265,7 +265,7 @@ impl Sandbox {
         self.shared.lock().model.delete_access_key(user, id)
     }
 
-    /// Every key of `user`, whether listings show it or not; none if there is no such user.
+    /// Every key of `user`, including those that lists do not show yet; empty if there is no such user.
     #[must_use]
     pub fn keys_of(&self, user: &str) -> Vec<KeySummary> {
         self.shared.lock().model.keys_of(user)
@@ -278,55 +278,55 @@ impl Sandbox {
         model.users().flat_map(|user| model.keys_of(&user.name)).collect()
     }
 
-    /// Whether a request signed with this pair would be let in at this moment.
+    /// Whether a request that is signed with this pair would be accepted now.
     #[must_use]
     pub fn accepts(&self, id: &str, secret: &str) -> bool {
         self.shared.lock().model.accepts(id, &SecretKey::new(secret.to_owned()))
     }
 
-    /// How often each action has been called, whatever became of the call.
+    /// The number of calls of each action, including failed ones.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<Action, u64> {
         self.shared.lock().calls.clone()
     }
 
-    /// Has `observer` called after every call, on the server's thread: it may ask the sandbox, and must not block.
+    /// Registers an observer, which is called after every call on the thread of the server. It may query the sandbox,
+    /// and must not block.
     pub fn observe(&self, observer: impl Fn(&CallSeen) + Send + Sync + 'static) {
         self.shared.lock().observers.push(Arc::new(observer));
     }
 
-    /// The sandbox's time.
+    /// The time of the sandbox.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.shared.lock().model.clock.now()
     }
 
-    /// Puts the sandbox's clock forward.
+    /// Advances the clock of the sandbox.
     pub fn advance(&self, by: Duration) {
         self.shared.lock().model.clock.advance(by);
     }
 
-    /// Sets how the account behaves from now on.
+    /// Sets the behaviour of the account from now on.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
         self.shared.lock().model.behaviour = behaviour;
     }
 
-    /// Sets how many calls of each action a second are let through.
+    /// Sets the number of calls per second and action that are accepted.
     pub fn set_rate_limit(&self, per_second: Option<f64>) {
         self.shared.lock().rate_limit = per_second;
     }
 
-    /// Arms a fault.
     pub fn arm(&self, fault: Fault) -> FaultId {
         self.shared.lock().faults.arm(fault)
     }
 
-    /// Disarms all faults. Calls that are held stay so until [`release`](Self::release).
+    /// Disarms all faults. Held calls wait until [`release`](Self::release).
     pub fn disarm_all(&self) {
         self.shared.lock().faults.disarm_all();
     }
 
-    /// Lets the calls that `fault` holds go on, or all that are held; says how many.
+    /// Releases the calls that `fault` holds, or all held calls, and returns their number.
     pub fn release(&self, fault: Option<FaultId>) -> usize {
         self.shared.release(fault)
     }

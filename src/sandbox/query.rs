@@ -1,7 +1,7 @@
-//! The AWS query protocol: form parameters in, XML out
+//! The AWS query protocol: form parameters in requests, XML in responses
 //! (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html>).
 //!
-//! The form of messages only; what they mean is decided in `answers` and `world`.
+//! This module knows the format only; the meaning is in `answers` and `iam_model`.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
@@ -14,7 +14,7 @@ use super::error::ApiError;
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Reads `application/x-www-form-urlencoded`.
+    /// Parses `application/x-www-form-urlencoded`.
     pub(super) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let malformed = || ApiError::new(404, "MalformedQueryString", "The query string contains a syntax error.");
         let pairs = body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
@@ -48,7 +48,7 @@ fn percent_decode(text: &[u8]) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// An XML document while it is written.
+/// An XML document that is being written.
 pub(super) struct Xml(Writer<Vec<u8>>);
 
 impl Xml {
@@ -62,7 +62,7 @@ impl Xml {
         self.0.write_event(event).expect("writing to memory cannot fail");
     }
 
-    /// An element whose content `inside` writes.
+    /// Writes an element with the content of `inside`.
     pub(super) fn element(&mut self, name: &str, inside: impl FnOnce(&mut Self)) -> &mut Self {
         self.write(Event::Start(BytesStart::new(name)));
         inside(self);
@@ -70,7 +70,7 @@ impl Xml {
         self
     }
 
-    /// An element that holds text.
+    /// Writes an element with text.
     pub(super) fn text(&mut self, name: &str, text: &str) -> &mut Self {
         self.element(name, |xml| xml.write(Event::Text(BytesText::new(text))))
     }
@@ -84,7 +84,7 @@ impl Xml {
     }
 }
 
-/// The answer to a call that went well; `result` writes what stands in `<…Result>`, if the call has a result.
+/// The response of a successful call; `result` writes the content of `<…Result>`, if the call has a result.
 pub(super) fn success(
     service: Service,
     action: &str,
@@ -101,7 +101,7 @@ pub(super) fn success(
     })
 }
 
-/// The answer to a call that was refused.
+/// The response of a refused call.
 pub(super) fn failure(service: Service, error: &ApiError, request_id: &str) -> Vec<u8> {
     Xml::new().root("ErrorResponse", service, |xml| {
         xml.element("Error", |xml| {

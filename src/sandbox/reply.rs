@@ -1,6 +1,6 @@
-//! An HTTP answer: its headers, and a body that may break off on purpose.
+//! An HTTP response with its headers, whose body may break off on purpose.
 //!
-//! What it says, and whether it is sent at all, is decided elsewhere.
+//! Its content, and whether it is sent, is decided elsewhere.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,12 +10,12 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// The connection ends without the rest of the answer.
+/// The connection ends without the rest of the response.
 #[derive(Debug, thiserror::Error)]
 #[error("connection dropped on purpose")]
 pub(super) struct Dropped;
 
-/// An answer with the headers that every answer of AWS has.
+/// A response with the headers of every AWS response.
 pub(super) fn reply(
     status: u16,
     content_type: &'static str,
@@ -36,7 +36,7 @@ pub(super) fn reply(
     response
 }
 
-/// A body, which may break off.
+/// A body that may break off.
 pub(super) struct Answer {
     left: Bytes,
     breaks: Option<Break>,
@@ -48,7 +48,7 @@ struct Break {
 }
 
 impl Answer {
-    /// The first `keep` bytes of `body`, of which all are announced; then the connection breaks.
+    /// The first `keep` bytes of `body`, all of which are announced; then the connection breaks.
     pub(super) fn cut_off(mut body: Vec<u8>, keep: usize) -> Self {
         let announced = body.len();
         body.truncate(keep);
@@ -74,7 +74,7 @@ impl Body for Answer {
             None => Poll::Ready(None),
             Some(breaks) if breaks.flushed => Poll::Ready(Some(Err(Dropped))),
             Some(breaks) => {
-                // hyper throws away what it has not written when a body fails: let it write first.
+                // hyper discards unwritten data when a body fails, so the data is flushed first.
                 breaks.flushed = true;
                 context.waker().wake_by_ref();
                 Poll::Pending

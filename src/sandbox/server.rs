@@ -1,7 +1,6 @@
-//! The server: a call taken in, the fault it meets, its signature, its effect, its answer.
+//! The server: receives a call, selects its fault, checks its signature, executes it and responds.
 //!
-//! Rules of IAM are in `world`; what this file adds is the order in which a call goes through them, and every way in
-//! which an answer can get lost.
+//! The rules of IAM are in `iam_model`; this file has the order of these steps, and every way to lose a response.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
@@ -28,30 +27,30 @@ use super::query::{Params, failure};
 use super::reply::{Answer, Dropped, reply};
 use super::signature::{Signature, Window};
 
-/// No call of ours is longer.
+/// The maximum length of a request body.
 const LONGEST_BODY: usize = 64 * 1024;
 
-/// What tests are told of each call once it is over.
+/// What an observer gets after a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSeen {
-    /// The call.
     pub action: Action,
-    /// Whose keys it was about: its `UserName`, else who signed it.
+    /// The user of the call: its `UserName`, otherwise the caller.
     pub user: Option<String>,
-    /// Its effect: `Ok` means it was carried out (whether or not the answer arrives), else the error code.
+    /// The outcome: `Ok` means that the call was executed, whether or not the response arrives; otherwise the error
+    /// code.
     pub outcome: Result<(), String>,
 }
 
 type Observer = Arc<dyn Fn(&CallSeen) + Send + Sync>;
 
-/// All that the server, the handle and the admin API share.
+/// What the server, the handle and the admin API share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// How many calls are held.
+    /// The number of held calls.
     pub(super) held: watch::Sender<usize>,
 }
 
-/// The world, and what is around it.
+/// The account, and the state around it.
 pub(super) struct State {
     pub(super) model: IamModel,
     pub(super) faults: Faults,
@@ -86,12 +85,12 @@ impl Shared {
         Self { state: Mutex::new(state), held: watch::Sender::new(0) }
     }
 
-    /// The state. A panic elsewhere does not spoil it: each change is one call of a rule, whole or not at all.
+    /// Locks the state. A panic of another holder leaves it consistent: each change is one call of a rule.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the calls that `fault` holds go on, or all; says how many.
+    /// Releases the calls that `fault` holds, or all of them, and returns their number.
     pub(super) fn release(&self, fault: Option<FaultId>) -> usize {
         let mut state = self.lock();
         let all = std::mem::take(&mut state.held);
@@ -110,7 +109,7 @@ impl Shared {
             state.held.push(Held { fault, action: call.action, user: call.user.clone(), release });
             self.held.send_replace(state.held.len());
         }
-        // An error means that the sandbox is going down: nothing is left to hold back.
+        // An error means that the sandbox is ending, so the call continues.
         let _ = released.await;
     }
 }
@@ -134,22 +133,22 @@ impl State {
         Ok(())
     }
 
-    /// The times a client may honestly believe it to be. The sandbox's clock may have been put forward since the
-    /// client last heard of it (the SDK signs by the `Date` of the answer before), so all times between the host's
-    /// clock and ours count, unless a test asks for AWS's own strictness.
+    /// The times that a client may assume now. The clock may have been advanced since the last response (the SDK
+    /// signs with the `Date` of that response), so all times between the host's clock and the sandbox's are accepted,
+    /// unless the strict option is set.
     fn signature_window(&self) -> Window {
         let (host, now) = (self.model.clock.host(), self.model.clock.now());
         Window { earliest: if self.strict_signature_time { now } else { host }, latest: now }
     }
 }
 
-/// Tokens of one action's rate limit.
+/// The tokens of the rate limit of one action.
 struct Bucket {
     tokens: f64,
     filled: Instant,
 }
 
-/// One call on its way through.
+/// One call in progress.
 struct Call {
     action: Action,
     params: Params,
@@ -162,11 +161,11 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Small answers must not wait for more to send.
+                // A small response must not wait for more data.
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(serve_connection(stream, Arc::clone(&shared)));
             }
-            // Out of file descriptors, most likely: others will be closed.
+            // The process probably has no free file descriptors, until others are closed.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
         }
     }
@@ -174,7 +173,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
     let service = service_fn(move |request| serve(request, Arc::clone(&shared)));
-    // An error here is a client that went away, or a connection that we dropped on purpose.
+    // An error is a client that disconnected, or a connection that was dropped on purpose.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -185,7 +184,7 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
     if parts.uri.path().starts_with(admin::PREFIX) {
         return Ok(admin::serve(&parts, &body, &shared));
     }
-    // In a task of its own: when the client goes away hyper drops us, but a call that has arrived is carried out.
+    // The call has a separate task: if the client disconnects, hyper drops this one, but a received call is executed.
     tokio::spawn(async move { take_in(&parts, &body, &shared).await }).await.unwrap_or(Err(Dropped))
 }
 
@@ -229,13 +228,13 @@ async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response
     }
     match result {
         Ok(body) => Ok(stamp(200, strike_after(kind.as_ref(), body)?)),
-        // A lost reply is lost whatever it says.
+        // The content of a lost response does not matter.
         Err(_) if kind == Some(FaultKind::LostReplyAfter) => Err(Dropped),
         Err(error) => Ok(refuse(action.service(), &error)),
     }
 }
 
-/// Has the effect of a call that was let in, and tells the observers what came of it.
+/// Executes an accepted call, and notifies the observers.
 fn carry_out(shared: &Shared, call: &Call, caller: Result<&Caller, &ApiError>) -> Result<Vec<u8>, ApiError> {
     let result = caller
         .map_err(Clone::clone)
@@ -247,12 +246,12 @@ fn carry_out(shared: &Shared, call: &Call, caller: Result<&Caller, &ApiError>) -
 fn observe(shared: &Shared, call: &Call, result: &Result<Vec<u8>, ApiError>) {
     let outcome = result.as_ref().map(|_| ()).map_err(|error| error.code.clone());
     let seen = CallSeen { action: call.action, user: call.user.clone(), outcome };
-    // Called without the lock, so that an observer may ask the sandbox.
+    // The observers are called without the lock, so that they can query the sandbox.
     let observers = shared.lock().observers.clone();
     observers.iter().for_each(|observer| observer(&seen));
 }
 
-/// Which call this is; calls that the sandbox does not know are refused as AWS refuses unknown ones.
+/// Parses the call; an unknown call is refused as in AWS.
 fn read_call(parts: &Parts, body: &[u8]) -> Result<(Action, Params), ApiError> {
     if parts.method != Method::POST || parts.uri.path() != "/" || parts.uri.query().is_some() {
         return Err(ApiError::validation("The sandbox answers POST / with the parameters in the body."));
@@ -267,7 +266,7 @@ fn read_call(parts: &Parts, body: &[u8]) -> Result<(Action, Params), ApiError> {
 }
 
 impl State {
-    /// Counts the call, finds out whom it is about, and chooses the fault it meets.
+    /// Counts the call, determines its user, and selects its fault.
     fn arrive(&mut self, call: &mut Call, signature: Option<&Signature>) -> Option<(FaultId, FaultKind)> {
         *self.calls.entry(call.action).or_default() += 1;
         let signer = signature.and_then(|signature| self.model.owner_of(&signature.key_id));
@@ -283,7 +282,7 @@ impl State {
         body: &[u8],
     ) -> Result<Caller, ApiError> {
         let service = call.action.service();
-        // No temporary credentials are issued here, so no session token is right.
+        // The sandbox issues no temporary credentials, so no session token is valid.
         if parts.headers.contains_key("x-amz-security-token") {
             return Err(ApiError::invalid_client_token_id());
         }
@@ -294,7 +293,7 @@ impl State {
     }
 }
 
-/// What a fault does before the call is looked at: `Err` drops the connection, the inner error is the answer.
+/// Applies a fault before the call is checked: `Err` drops the connection, the inner error is the response.
 async fn strike_before(kind: &FaultKind) -> Result<Result<(), ApiError>, Dropped> {
     Ok(match kind {
         FaultKind::LostReplyBefore => return Err(Dropped),
@@ -317,7 +316,7 @@ async fn strike_before(kind: &FaultKind) -> Result<Result<(), ApiError>, Dropped
     })
 }
 
-/// What a fault does to the answer of a call that was carried out.
+/// Applies a fault to the response of an executed call.
 fn strike_after(kind: Option<&FaultKind>, mut body: Vec<u8>) -> Result<Answer, Dropped> {
     match kind {
         Some(FaultKind::LostReplyAfter) => Err(Dropped),

@@ -1,7 +1,7 @@
-//! Signature Version 4 as the server sees it: taken apart, dated, calculated again
+//! Verification of Signature Version 4: parsing, checking the date, calculating again
 //! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>).
 //!
-//! Which key may sign is decided in `world`; here is only whether a signature is right.
+//! Which key may sign is decided in `iam_model`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,19 +19,19 @@ use super::account::system_time;
 use super::action::Service;
 use super::error::ApiError;
 
-/// How far the date of a signature may be from the server's clock.
+/// The maximum difference of the date of a signature from the server's clock.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(15 * 60);
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// The times between which a signature counts as fresh, [`TOLERANCE`] aside.
+/// The period of valid signatures, without [`TOLERANCE`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) earliest: Timestamp,
     pub(super) latest: Timestamp,
 }
 
-/// What a request says about its signature.
+/// The signature of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Signature {
     pub(super) key_id: String,
@@ -42,13 +42,13 @@ pub(super) struct Signature {
     terminator: String,
     signed_headers: Vec<String>,
     signature: String,
-    /// `X-Amz-Date` as sent, and as a time.
+    /// `X-Amz-Date` as it was sent, and as a time.
     date: String,
     time: Timestamp,
 }
 
 impl Signature {
-    /// Takes the `Authorization` and `X-Amz-Date` headers apart.
+    /// Parses the `Authorization` and `X-Amz-Date` headers.
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, ApiError> {
         let authorization = headers.get(AUTHORIZATION).ok_or_else(ApiError::missing_authentication_token)?;
         let authorization = authorization.to_str().map_err(|_| ApiError::missing_authentication_token())?;
@@ -83,7 +83,8 @@ impl Signature {
         Ok(Self { key_id, region, day, service, terminator, signed_headers, signature, date, time })
     }
 
-    /// Checks what can be checked without the secret: scope, date, and that what must be signed is.
+    /// Checks everything that does not need the secret: the scope, the date, and that the required headers are
+    /// signed.
     pub(super) fn check_scope(&self, service: Service, window: Window) -> Result<(), ApiError> {
         if self.service != service.name() {
             return Err(ApiError::wrong_scope(service));
@@ -134,7 +135,7 @@ impl Signature {
         Ok(())
     }
 
-    /// Calculates the signature of a `POST` to `path` with `secret` and compares.
+    /// Calculates the signature of a `POST` to `path` with `secret` and compares it.
     pub(super) fn check(
         &self,
         path: &str,

@@ -1,21 +1,21 @@
-//! IAM and STS, and the AWS services that hold secrets, through AWS's own SDK: the only module that names an `aws_*` crate's service types.
+//! IAM, STS and the AWS services that store secrets, with AWS's own SDK. Only this module names the service types of an
+//! `aws_*` crate.
 //!
-//! - **Once.** The SDK retries three times by default, time-outs included, and `CreateAccessKey` has no idempotency
-//!   token: its retries are off for every call, the engine's pacer retries what may be retried.
-//! - **In time.** The SDK has no read time-out by default: connect, read, attempt and operation time-outs are set.
-//! - **One pool.** All calls share one HTTP client, those that prove a new pair with its own credentials too.
-//! - **Never in the clear.** Plain `http` goes to loopback only, and then past any proxy.
-//! - **Whole or nothing.** The SDK takes a truncated body for a success, and any 200 for the success of a call that
-//!   answers nothing: every answer must be one whole document of the expected kind (`response_check`).
-//! - **No bodies in words.** `{:?}` of an SDK error prints the body, secret included: none is ever formatted here;
-//!   messages are made of error code, status and request id (`error`).
+//! - **No retries.** The SDK retries three times by default, even after a time-out, and `CreateAccessKey` has no
+//!   idempotency token. So its retries are off for every call; the engine's rate limiter repeats what may be repeated.
+//! - **Time-outs.** The SDK has no read time-out by default: connect, read, attempt and operation time-outs are set.
+//! - **One pool.** All calls share one HTTP client, including those that prove a new pair with its own credentials.
+//! - **Never in the clear.** Plain `http` is used for loopback only, and without a proxy.
+//! - **Complete responses.** The SDK accepts a truncated body, and any 200 for a call without a result. So every response
+//!   must be one complete document of the expected kind (`response_check`).
+//! - **No bodies in messages.** `{:?}` of an SDK error prints the body with its secrets, so none is ever formatted here.
+//!   Messages consist of error code, status and request id (`error`).
 //!
-//! Credentials, region, profile and endpoints come from the SDK's default chain, nothing of our own but the last
-//! resort for the region, `us-east-1` (IAM is global).
+//! Credentials, region, profile and endpoints are those of the SDK's default chain. Only the last resort for the region,
+//! `us-east-1`, is set here (IAM is global).
 //!
-//! `LOG_SENSITIVE_BODIES` and `LOG_SIGNABLE_BODY` in the environment make the SDK log bodies. Removing a variable is
-//! only safe while the process has one thread, so that is for `main` to do, before it starts the runtime; here it
-//! would be too late.
+//! `LOG_SENSITIVE_BODIES` and `LOG_SIGNABLE_BODY` in the environment make the SDK log bodies. Removing a variable is safe
+//! only while the process has one thread, so `main` removes them before it starts the runtime.
 
 mod accounts;
 mod client;
