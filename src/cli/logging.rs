@@ -26,7 +26,10 @@ const OURS: &str = "rotator";
 pub fn start(global: &Global, host: &HostEnv, color: bool) -> Result<(), CliError> {
     let chosen = match host.variable("ROTATOR_LOG") {
         Some(text) => Some(text.parse::<Targets>().map_err(|error| {
-            CliError::usage(format!("ROTATOR_LOG is no filter: {error}"), "write for example ROTATOR_LOG=debug")
+            CliError::usage(
+                format!("ROTATOR_LOG is not a valid filter: {error}"),
+                "write for example ROTATOR_LOG=debug",
+            )
         })?),
         None => host.variable("RUST_LOG").and_then(|text| text.parse().ok()),
     };

@@ -235,7 +235,7 @@ impl ParameterStore {
             return Ok(());
         }
         Err(Failure::Unknown(format!(
-            "{name} was written as version {}, and version {} was expected to be the last: somebody wrote between, and \
+            "{name} was written as version {}, and version {} was expected to be the last: another writer came between, and \
              their value is in its history",
             output.version, write.replaces.0
         )))

@@ -114,7 +114,7 @@ impl SecretsManagerStore {
         let why = if secret.rotation_enabled().unwrap_or_default() {
             Some("Secrets Manager rotates it itself")
         } else if secret.owning_service().is_some() {
-            Some("another service of AWS's manages it")
+            Some("another AWS service manages it")
         } else if secret.primary_region().is_some_and(|region| region != self.region) {
             Some("it is a replica; the secret in its primary region is the one to write")
         } else {

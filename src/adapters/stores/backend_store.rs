@@ -68,7 +68,7 @@ impl SecretStore for BackendStore {
             let entry = self.naming.entry(&native).map_err(|error| {
                 CallError::new(
                     CallErrorKind::Other,
-                    format!("{} has an entry with a name that is none: {error}", self.name),
+                    format!("{} has an entry whose name is not valid: {error}", self.name),
                 )
             })?;
             entries.push((entry, reading));

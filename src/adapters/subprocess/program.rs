@@ -97,7 +97,7 @@ fn parse<L: DeserializeOwned>(called: &str, bytes: &[u8]) -> ProgramReply<L> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let lines: Result<Vec<L>, _> = lines.map(serde_json::from_slice).collect();
     lines.map_or_else(
-        |_| ProgramReply::Failed(format!("{called} says what is no JSON object on a line")),
+        |_| ProgramReply::Failed(format!("{called} printed a line that is not a JSON object")),
         ProgramReply::Lines,
     )
 }

@@ -82,7 +82,7 @@ pub fn doctor(context: &Context) -> Result<Exit, CliError> {
             let word = if check.ok { "ok  " } else { "FAIL" };
             format!("{word}  {:<12} {}\n", check.name, printable(&check.message).replace('\n', "\n                  "))
         });
-        let next = if ok { "`rotator plan` shows what would be rotated" } else { "mend what FAILs, then run it again" };
+        let next = if ok { "`rotator plan` shows what would be rotated" } else { "fix what FAILs, then run it again" };
         to_stdout(format!("{}\n{next}\n", lines.collect::<String>()).as_bytes())?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
@@ -141,7 +141,7 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
         )
     }));
     for (label, error) in session.accounts.unreachable() {
-        let hint = "mend its [[account]]: keys of this account are not rotated until then";
+        let hint = "fix its [[account]]: keys of this account are not rotated until then";
         checks.push(Check::of("credentials", Err(CliError::failed(format!("account {label}: {error}"), hint))));
     }
     for account in session.accounts.reachable() {

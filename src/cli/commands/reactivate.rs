@@ -17,7 +17,7 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
         Some(Phase::DeactivatedOld { .. }) => {
             context.terminal.say(&format!(
                 "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
-                 only when it is told: rotator resolve {id} --delete-key {}",
+                 only after this command: rotator resolve {id} --delete-key {}",
                 rotation.opened.old_key, rotation.opened.user, rotation.opened.old_key
             ));
             Ok(OperatorRequest::ReactivateOld)

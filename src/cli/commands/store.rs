@@ -41,7 +41,7 @@ pub fn store(context: &Context, command: &StoreCommand) -> Result<Exit, CliError
         StoreCommand::Set { name, value } => {
             if !value.is_empty() {
                 return Err(CliError::usage(
-                    "a value on the command line is visible to everybody on this machine, and kept in the shell's history",
+                    "a value on the command line is visible to every user of this machine, and kept in the shell's history",
                     format!(
                         "give it on stdin: rotator store set {} < FILE; and consider the one just given as known",
                         operand(name.as_str())
@@ -186,5 +186,5 @@ fn no_previous(config: &Config, name: &EntryName) -> CliError {
 }
 
 fn failed(error: &StoreError) -> CliError {
-    CliError::failed(format!("the store failed: {}", with_causes(error)), "mend the cause, then try again")
+    CliError::failed(format!("the store failed: {}", with_causes(error)), "fix the cause, then try again")
 }

@@ -98,7 +98,7 @@ fn one(table: &Table, stores: &[StoreSettings]) -> Result<AccountSettings, CliEr
         (None, None) => {
             return Err(CliError::usage(
                 format!("an [[account]] in {file} has neither an id nor a role"),
-                "write id = \"…\" with its twelve digits: rotator works in no account that it was not told of",
+                "write id = \"…\" with its twelve digits: rotator works only in accounts that are configured",
             ));
         }
     };

@@ -221,7 +221,7 @@ impl Layers {
             let line = before.matches('\n').count() + 1;
             CliError::usage(
                 format!("{} is not valid TOML at line {line}", path.display()),
-                "mend that line; `rotator init FILE` writes a valid file to compare with",
+                "fix that line; `rotator init FILE` writes a valid file to compare with",
             )
         })?;
         for (name, value) in table {

@@ -166,7 +166,7 @@ impl StoreSettings {
         let of_aws = |key: &str| match table.text(key) {
             Some(text) if key == "region" && !is_region(text) => Err(bad(key, text, A_REGION)),
             Some(text) if uri.is_of_aws() => Ok(Some(text.to_owned())),
-            Some(text) => Err(bad(key, text, "only a store of AWS's is in a region and an account")),
+            Some(text) => Err(bad(key, text, "only an AWS store has a region and an account")),
             None => Ok(None),
         };
         let flag = |key: &str| match table.text(key) {

@@ -137,10 +137,13 @@ pub(super) fn patterns(texts: &[String], origin: &str) -> Result<Patterns, CliEr
 
 fn not_a_pattern(pattern: Option<&str>, why: &globset::ErrorKind, origin: &str) -> CliError {
     match pattern {
-        Some(pattern) => {
-            CliError::usage(format!("the pattern `{pattern}` of {origin} is none: {why}"), "write for example 'app1/*'")
+        Some(pattern) => CliError::usage(
+            format!("{origin}: `{pattern}` is not a valid pattern: {why}"),
+            "write for example 'app1/*'",
+        ),
+        None => {
+            CliError::usage(format!("{origin}: there are too many patterns, or they are too large: {why}"), "use fewer")
         }
-        None => CliError::usage(format!("the patterns of {origin} are too many or too large: {why}"), "use fewer"),
     }
 }
 

@@ -51,5 +51,5 @@ fn journal_failed(error: &dyn std::error::Error) -> CliError {
 /// The error of a command for a failing read or write of the open journal.
 #[must_use]
 pub fn storage_failed(error: &StorageError) -> CliError {
-    CliError::failed(format!("the journal failed: {}", with_causes(error)), "mend the cause, then `rotator resume`")
+    CliError::failed(format!("the journal failed: {}", with_causes(error)), "fix the cause, then run `rotator resume`")
 }

@@ -95,7 +95,7 @@ fn auth(table: &VaultTable, host: &HostEnv) -> Result<Auth, VaultStoreError> {
             role: table.role.clone().ok_or_else(|| missing("set role of the [[store]]"))?,
             token: table.token_file.clone().unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT_TOKEN)),
         }),
-        Some(other) => Err(missing(&format!("auth \"{other}\" is none of token, approle, kubernetes"))),
+        Some(other) => Err(missing(&format!("auth \"{other}\" is not valid; write token, approle or kubernetes"))),
     }
 }
 

@@ -78,7 +78,7 @@ impl Answer {
     /// The error of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> Failed {
         let (kind, meaning) = match self.status {
-            401 => (CallErrorKind::Credentials, "the credentials in use are none, or their time is over"),
+            401 => (CallErrorKind::Credentials, "no credentials, or they have expired"),
             403 => (CallErrorKind::Denied, "the credentials in use may not do this"),
             404 => (CallErrorKind::Other, "there is no such thing"),
             429 => (CallErrorKind::Throttled, "too many requests"),

@@ -213,7 +213,7 @@ fn no_client(error: &kube::Error, plugin: Option<&str>) -> String {
         kube::Error::Auth(AuthError::ReadTokenFile(error, path)) => format!("{}: {error}", path.display()),
         kube::Error::Auth(_) => "what the kubeconfig says of its user cannot be used".to_owned(),
         kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
-            "the proxy is none of http and https".to_owned()
+            "the proxy is neither http nor https".to_owned()
         }
         _ => "the certificates cannot be used".to_owned(),
     }
@@ -226,7 +226,7 @@ fn what_is_wrong(error: &KubeconfigError) -> String {
         KubeconfigError::LoadClusterOfContext(name) => format!("it has no cluster \"{name}\""),
         KubeconfigError::FindPath => "there is no home folder".to_owned(),
         KubeconfigError::ReadConfig(error, path) => format!("{}: {error}", path.display()),
-        KubeconfigError::Parse(_) => "it is none".to_owned(),
+        KubeconfigError::Parse(_) => "it is not a valid kubeconfig".to_owned(),
         KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => {
             "the files that KUBECONFIG names do not go together".to_owned()
         }

@@ -49,7 +49,7 @@ pub(super) enum SopsError {
     #[error("something has killed sops")]
     Signal,
     /// The output is not valid.
-    #[error("sops says what it should not")]
+    #[error("the output of sops is not valid")]
     Answer,
 }
 

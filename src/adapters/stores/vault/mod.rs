@@ -203,7 +203,7 @@ impl VaultStore {
         let version: Option<u64> = write.replaces.0.parse().ok();
         let data = serde_json::from_slice::<Value>(write.value.expose()).ok().filter(Value::is_object);
         let (Some(version), Some(data)) = (version, data) else {
-            return refused(RefusalKind::Other, "what a secret holds is a JSON object, and this is none".to_owned());
+            return refused(RefusalKind::Other, "a secret is a JSON object, and the new value is not".to_owned());
         };
         // A deleted version is still the latest, so `cas` would accept it; a secret that was deleted must not come
         // back.

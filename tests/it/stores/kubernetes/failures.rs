@@ -214,7 +214,7 @@ fn an_unusable_kubeconfig_is_reported_and_not_quoted() {
         (good.clone(), Some("nothing"), "no context \"nothing\""),
         (good.replace("\"current-context\":\"test\",", ""), None, "no current context"),
         (good.replace("\"name\":\"here\"", "\"name\":\"there\""), None, "no cluster \"here\""),
-        (format!("users: [{{token: {token}"), None, "it is none"),
+        (format!("users: [{{token: {token}"), None, "it is not a valid kubeconfig"),
         (good.replace("127.0.0.1", "kubernetes.example.com"), None, "plain http"),
         (good.replace("http://", "ftp://"), None, "not an http or https URL"),
     ] {
