@@ -255,7 +255,7 @@ impl IamModel {
         Ok(())
     }
 
-    /// The key, with its owner and its last use as told at this moment.
+    /// The key, with its owner and the last use that is reported now.
     pub(super) fn key(&self, id: &str) -> Option<KeySummary> {
         self.find_key(id).map(|key| self.summary(key))
     }

@@ -104,7 +104,7 @@ fn an_empty_or_cut_file_is_refused() {
     for length in [0, 10, 99, 100, 4096, whole.len() - 1] {
         std::fs::write(&fixture.path, &whole[..length]).expect("written");
         let error = refused(&fixture);
-        // Less than SQLite's own head cannot be told from another program's file.
+        // A file shorter than SQLite's header may belong to another program.
         let damaged = matches!(error, DatabaseError::Damaged { .. });
         assert!(damaged || length < 512 && matches!(error, DatabaseError::Foreign { .. }), "{length}: {error}");
     }

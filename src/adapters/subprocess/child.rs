@@ -226,8 +226,8 @@ mod tests {
         (run(&mut command, input, limit), began.elapsed())
     }
 
-    /// The limit holds whoever keeps the pipes open: a helper in the program's own group, or in a session of its own, which
-    /// no signal to the group reaches.
+    /// The limit holds even if a helper keeps the pipes open, in the program's own group or in a session of its own, which no
+    /// signal to the group reaches.
     #[test]
     fn a_helper_that_holds_the_pipes_does_not_outlast_the_limit() {
         let input = vec![b'x'; 1024 * 1024];

@@ -179,7 +179,7 @@ impl Found {
         let Some(allowed) = allowed_files(host) else { return Ok(false) };
         allowed.has(&self.known_as(), self.text.as_bytes()).map_err(|error| {
             CliError::usage(
-                format!("whether {} is allowed cannot be told: {}", self.path.display(), with_causes(&error)),
+                format!("it is not known whether {} is allowed: {}", self.path.display(), with_causes(&error)),
                 format!("correct that, or name the file: rotator --config {}", quoted(&self.path)),
             )
         })

@@ -1,5 +1,5 @@
 //! What `Aws::connect` makes of an environment. Variables belong to a whole process, so each row is a child: this
-//! very test binary, told to run one test that is otherwise passed over.
+//! very test binary, which runs one test that is otherwise skipped.
 
 use std::fs;
 use std::process::Command;

@@ -99,7 +99,7 @@ async fn a_reply_of_the_wrong_form_is_unknown() {
         ("another user", body_with("app2-production", NEW_KEY, "Active", SECRET)),
         ("a key listed before", body_with(USER, OLD_KEY, "Active", SECRET)),
         ("no key id", body_with(USER, "", "Active", SECRET)),
-        ("a key id that is none", body_with(USER, "AKIA NEW NEW NEW NEW", "Active", SECRET)),
+        ("a key id that is not valid", body_with(USER, "AKIA NEW NEW NEW NEW", "Active", SECRET)),
         ("half a secret", body_with(USER, NEW_KEY, "Active", &SECRET[..39])),
         ("no secret", body_with(USER, NEW_KEY, "Active", "")),
         ("a secret of another alphabet", body_with(USER, NEW_KEY, "Active", &SECRET.replace('+', "-"))),

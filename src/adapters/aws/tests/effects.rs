@@ -1,4 +1,4 @@
-//! UpdateAccessKey and DeleteAccessKey: done only if AWS says so in so many words.
+//! UpdateAccessKey and DeleteAccessKey: done only if AWS says so explicitly.
 
 use super::responder::{DATE, Responder, error, error_body, http, http_without_date, raw};
 use super::{NEW_KEY, aws, date, key, opened, user};
@@ -103,7 +103,7 @@ fn once(answer: Vec<u8>) -> Responder {
 
 #[tokio::test]
 async fn a_delete_is_done_when_aws_says_so_or_the_key_is_not_there() {
-    // What cannot be told apart is in doubt, and the next list is believed.
+    // A case that is not clear stays in doubt, and the next list decides.
     let mut rows = rows("DeleteAccessKey", Expect::Unknown);
     rows.push((missing(NO_KEY), Expect::Done));
     rows.push((missing("The Access Key with id The user with name x cannot be found"), Expect::Done));

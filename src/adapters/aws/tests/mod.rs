@@ -1,4 +1,4 @@
-//! The adapter against answers in canned bytes, on loopback. Effects go through a journal like everybody else's.
+//! The adapter against answers in canned bytes, on loopback. Effects need a journal, as everywhere.
 mod client;
 mod create;
 mod effects;

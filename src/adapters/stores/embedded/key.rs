@@ -79,7 +79,7 @@ fn next_of(store: &Path) -> PathBuf {
     private_file::with_suffix(store, ".key.next")
 }
 
-/// The key that an interrupted rekey left behind; `None` if there is none.
+/// The key that an interrupted rekey left behind, if it exists.
 pub(super) fn load_next(store: &Path) -> Result<Option<StoreKey>, EmbeddedStoreError> {
     load(&next_of(store))
 }

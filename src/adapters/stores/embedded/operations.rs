@@ -90,7 +90,7 @@ impl EmbeddedStore {
         })
     }
 
-    /// The value of an entry before the open rotation; `None` if there is none.
+    /// The value of an entry before the open rotation; `None` without an open rotation.
     ///
     /// # Errors
     /// [`StoreError`] if the value cannot be read or unsealed.

@@ -166,7 +166,7 @@ impl Api {
         }
     }
 
-    /// The token, after a login if there is none yet or it expires soon: a run that waits outlives a token.
+    /// The token, after a login if it is missing or expires soon: a run that waits outlives a token.
     async fn token(&self) -> Result<Zeroizing<String>, CallError> {
         let mut session = self.session.lock().await;
         if session.as_ref().is_none_or(|session| session.ends.is_some_and(|ends| Instant::now() >= ends)) {

@@ -83,7 +83,7 @@ impl VaultStore {
             .map_err(|_| CallError::new(CallErrorKind::Unavailable, "the answer could not be read"))?;
         let (version, value) = (Version(version.to_string()), SecretValue::new(text));
         if has_rounded_number(secret) {
-            let why = "it holds a number with so many digits that it would be written back as another".to_owned();
+            let why = "it contains a number with more digits than rotator can write back".to_owned();
             return Ok(Reading::Managed { version, value, why }.into());
         }
         Ok(Reading::Value { version, value }.into())
