@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::action::Action;
+use super::error::ApiError;
 
 /// How a call fails.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +23,7 @@ pub enum FaultKind {
     /// `InternalFailure`, status 500; the call is not executed.
     InternalFailure,
     /// This error is returned; the call is not executed.
-    Refuse(super::ApiError),
+    Refuse(ApiError),
     /// The call waits this long, then continues normally.
     Latency(Duration),
     /// The call is executed; only this many bytes of a successful body are sent, with a matching `Content-Length`.

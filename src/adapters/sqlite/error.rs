@@ -1,11 +1,10 @@
 //! Why one of rotator's SQLite files cannot be opened.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use super::Kind;
-use crate::adapters::FileError;
+use crate::adapters::private_file::FileError;
 
 /// Why a database file cannot be opened. Each message names the file, the cause and what to do; nothing has been
 /// changed.
@@ -111,33 +110,4 @@ pub(in crate::adapters) fn is_locked(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
     )
-}
-
-impl DatabaseError {
-    pub(in crate::adapters) fn sqlite(path: &Path, kind: &Kind, done: &'static str, source: rusqlite::Error) -> Self {
-        let code = source.sqlite_error_code();
-        if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
-            return Self::damaged(path, kind, &source.to_string());
-        }
-        if is_locked(&source) {
-            return Self::Busy { what: kind.what, path: path.to_owned() };
-        }
-        Self::Sqlite { what: kind.what, path: path.to_owned(), done, source }
-    }
-
-    pub(in crate::adapters) fn missing(path: &Path, kind: &Kind) -> Self {
-        Self::Missing { what: kind.what, path: path.to_owned(), how_made: kind.how_made }
-    }
-
-    pub(in crate::adapters) fn damaged(path: &Path, kind: &Kind, found: &str) -> Self {
-        Self::Damaged { what: kind.what, path: path.to_owned(), found: found.to_owned(), remedy: kind.remedy }
-    }
-
-    pub(super) fn foreign(path: &Path, kind: &Kind, found: &'static str) -> Self {
-        Self::Foreign { what: kind.what, path: path.to_owned(), found }
-    }
-
-    pub(super) fn lost(path: &Path, kind: &Kind, wal: PathBuf) -> Self {
-        Self::Lost { what: kind.what, path: path.to_owned(), wal, remedy: kind.remedy }
-    }
 }

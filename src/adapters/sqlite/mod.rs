@@ -5,6 +5,7 @@
 //! refused as a loss. Nothing is repaired.
 
 mod error;
+mod kind;
 mod settings;
 
 use std::path::Path;
@@ -15,28 +16,8 @@ use super::private_file::{self, Draft, Others, with_suffix};
 use crate::planted::{self, Planted};
 pub use error::DatabaseError;
 pub(super) use error::is_locked;
-pub(super) use settings::{READER, Setting, WRITER};
-
-/// The kind of a database file.
-#[derive(Debug)]
-pub(super) struct Kind {
-    /// The noun for messages, such as "journal".
-    pub(super) what: &'static str,
-    /// What to do if the file is lost or damaged, for messages.
-    pub(super) remedy: &'static str,
-    /// What to do if the file is missing, for messages.
-    pub(super) how_made: &'static str,
-    /// SQLite's mark of the owner of a file, in bytes 68 to 71.
-    pub(super) application_id: i32,
-    /// The SQL from each version to the next, in order.
-    pub(super) migrations: &'static [&'static str],
-    /// The oldest version that can be read unchanged; an older file has to be migrated first.
-    pub(super) read_from: usize,
-    /// Refuses content that only a newer version can continue, before anything is changed.
-    pub(super) inspect: fn(&Connection, &Path) -> Result<(), DatabaseError>,
-    /// What every writing connection sets in addition to [`WRITER`].
-    pub(super) more_settings: &'static [Setting],
-}
+pub(super) use kind::Kind;
+use settings::{READER, WRITER};
 
 /// The maximum size of a database that is checked completely when it is opened for writing; SQLite checks the pages
 /// of a larger one when it reads them.

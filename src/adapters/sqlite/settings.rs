@@ -6,10 +6,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode};
 
-use super::{DatabaseError, Kind};
-
-/// A PRAGMA: its name, the value to set, and the value to read back.
-pub(in crate::adapters) type Setting = (&'static str, &'static str, &'static str);
+use super::error::DatabaseError;
+use super::kind::{Kind, Setting};
 
 /// The settings of a writing connection.
 pub(in crate::adapters) const WRITER: &[Setting] = &[

@@ -5,9 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::lock_path;
-use crate::adapters::FileError;
-use crate::adapters::private_file;
+use crate::adapters::private_file::{self, FileError};
 use crate::planted::{self, Planted};
 
 /// Why the lock of the journal was not acquired.
@@ -64,4 +62,8 @@ fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
+}
+
+fn lock_path(journal: &Path) -> PathBuf {
+    private_file::with_suffix(journal, ".lock")
 }

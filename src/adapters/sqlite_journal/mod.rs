@@ -10,14 +10,14 @@ mod reader;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::private_file;
-use super::sqlite::{self, DatabaseError, Kind};
+use super::private_file::{self, FileError};
+use super::sqlite::{self, DatabaseError};
 use crate::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
 use crate::journal::store::{JournalStore, RotationFilter, StorageError};
 use crate::rotation::policy::Timestamp;
@@ -25,26 +25,9 @@ use crate::rotation::state::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use changes::{Append, Change};
 pub use lock::{JournalLock, LockError};
+use queries::KIND;
 pub use reader::SyncReader;
 use writer::Writer;
-
-/// The properties of a journal file.
-const KIND: Kind = Kind {
-    what: "journal",
-    remedy: "restore it from a backup; if there is none, move it and the files beside it away, and look at what \
-             `rotator plan` says of the keys that were in flight",
-    how_made: "check the path; `rotator run` makes one",
-    // "rotJ"
-    application_id: 0x726f_744a,
-    migrations: &[
-        include_str!("../../../migrations/0001_journal.sql"),
-        include_str!("../../../migrations/0002_format.sql"),
-    ],
-    // The second migration changes no table.
-    read_from: 1,
-    inspect: queries::refuse_newer,
-    more_settings: &[],
-};
 
 /// A journal that is open for writing.
 pub struct SqliteJournal {
@@ -182,23 +165,18 @@ impl JournalStore for SqliteJournal {
     }
 }
 
-/// The error of a failed operation on the journal at `path`.
-fn storage_error(path: &Path, done: &'static str, source: rusqlite::Error) -> StorageError {
-    DatabaseError::sqlite(path, &KIND, done, source).into()
-}
-
 impl From<DatabaseError> for StorageError {
     fn from(error: DatabaseError) -> Self {
         // The message stays the same, and the cause follows it.
         let message = error.to_string();
         let source = match error {
             DatabaseError::Sqlite { source, .. } => Some(source.into()),
-            DatabaseError::File(super::FileError::Io { source, .. }) => Some(source.into()),
+            DatabaseError::File(FileError::Io { source, .. }) => Some(source.into()),
             DatabaseError::File(
-                super::FileError::Symlink { .. }
-                | super::FileError::NotAFile { .. }
-                | super::FileError::Ownership(_)
-                | super::FileError::ExposedFile { .. },
+                FileError::Symlink { .. }
+                | FileError::NotAFile { .. }
+                | FileError::Ownership(_)
+                | FileError::ExposedFile { .. },
             )
             | DatabaseError::Missing { .. }
             | DatabaseError::Lost { .. }
@@ -215,8 +193,4 @@ impl From<DatabaseError> for StorageError {
         };
         Self::Failed { message, source }
     }
-}
-
-fn lock_path(journal: &Path) -> PathBuf {
-    private_file::with_suffix(journal, ".lock")
 }

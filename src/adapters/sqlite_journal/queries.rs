@@ -1,4 +1,4 @@
-//! The queries of the journal's tables. Nothing here writes.
+//! The properties of a journal file and the queries of its tables. Nothing here writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,13 +8,35 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{KIND, storage_error};
-use crate::adapters::sqlite::DatabaseError;
+use crate::adapters::sqlite::{DatabaseError, Kind};
 use crate::journal::campaign::{Campaign, Line, Summary};
 use crate::journal::line::{self, FormError};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::event::Event;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
+
+/// The properties of a journal file.
+pub(super) const KIND: Kind = Kind {
+    what: "journal",
+    remedy: "restore it from a backup; if there is none, move it and the files beside it away, and look at what \
+             `rotator plan` says of the keys that were in flight",
+    how_made: "check the path; `rotator run` makes one",
+    // "rotJ"
+    application_id: 0x726f_744a,
+    migrations: &[
+        include_str!("../../../migrations/0001_journal.sql"),
+        include_str!("../../../migrations/0002_format.sql"),
+    ],
+    // The second migration changes no table.
+    read_from: 1,
+    inspect: refuse_newer,
+    more_settings: &[],
+};
+
+/// The error of a failed operation on the journal at `path`.
+pub(super) fn storage_error(path: &Path, done: &'static str, source: rusqlite::Error) -> StorageError {
+    DatabaseError::sqlite(path, &KIND, done, source).into()
+}
 
 /// Why a query failed; [`Self::at`] adds the file.
 #[derive(Debug)]

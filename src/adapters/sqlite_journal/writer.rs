@@ -14,7 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::changes::{Change, Stopped};
-use super::storage_error;
+use super::queries::storage_error;
 use crate::adapters::FileError;
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::journal::store::StorageError;
@@ -144,10 +144,10 @@ struct Failed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::queries::KIND;
     use super::*;
     use crate::adapters::private_file;
     use crate::adapters::sqlite;
-    use crate::adapters::sqlite_journal::KIND;
     use crate::adapters::sqlite_journal::queries;
     use crate::journal::store::RotationFilter;
     use crate::rotation::policy::Timestamp;

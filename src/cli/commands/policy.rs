@@ -1,6 +1,7 @@
 //! `policy`: prints the least rights that a configuration needs: an IAM policy for IAM and the AWS stores, a Vault
 //! policy, or the roles of a Kubernetes cluster. stdout gets the document, stderr the purpose of each part.
 
+mod document;
 mod found;
 mod narrow;
 mod others;
@@ -9,6 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use self::document::Document;
 use self::found::Found;
 use crate::cli::args::PolicyArgs;
 use crate::cli::config::{AccountSettings, Config, StoreKind, StoreSettings};
@@ -38,12 +40,6 @@ pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
         context.terminal.say(&remark);
     }
     Ok(Exit::Done)
-}
-
-/// A printed document, and the purpose of each of its parts.
-struct Document {
-    document: Value,
-    remarks: Vec<String>,
 }
 
 /// A statement and its purpose. An IAM policy cannot contain comments, so the purpose is printed separately.

@@ -8,20 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::EmbeddedStoreError;
-use crate::adapters::FileError;
-use crate::adapters::private_file::{self, Draft, Others};
-
-/// The length of a key in bytes.
-pub(super) const LENGTH: usize = 32;
+use super::error::{EmbeddedStoreError, KeyOrigin, LENGTH, MalformedKey};
+use crate::adapters::private_file::{self, Draft, FileError, Others};
 
 /// The maximum length of a key file, which has 44 characters and a line break.
 const MOST: u64 = 1024;
-
-/// Why a text is not a key. It contains nothing of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a key is {LENGTH} bytes in base64, as `openssl rand -base64 {LENGTH}` makes them")]
-pub struct MalformedKey;
 
 pub struct StoreKey(Zeroizing<[u8; LENGTH]>);
 
@@ -48,24 +39,6 @@ impl StoreKey {
 impl fmt::Debug for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StoreKey(…)")
-    }
-}
-
-/// The source of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyOrigin {
-    /// This file.
-    File(PathBuf),
-    /// The environment.
-    Given,
-}
-
-impl fmt::Display for KeyOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "the key file {}", path.display()),
-            Self::Given => f.write_str("ROTATOR_STORE_KEY"),
-        }
     }
 }
 

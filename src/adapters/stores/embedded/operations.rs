@@ -1,56 +1,22 @@
 //! The operations on a store. They block: the port runs them on a separate thread, `rotator store` directly.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::MutexGuard;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::table::{self, Row, WriteError};
-use super::versions::{Versions, VersionsError, Written, is_last};
-use super::{EmbeddedStore, Inner, KIND, file_at};
+use super::error::{NOT_LAST, StoreError};
+use super::kind::KIND;
+use super::open::{EmbeddedStore, Inner, file_at};
+use super::table::{self, Row, WriteError, Written};
+use super::versions::{Versions, VersionsError, is_last};
 use crate::adapters::DatabaseError;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Reading, Version, Write};
 use crate::rotation::policy::Timestamp;
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
-
-/// The cause if the row of an entry is not the one that was written last.
-const NOT_LAST: &str = "something else changed or removed it, or put an older value back: find out who wrote to the file, then \
-                        set it again with `rotator store set`";
-
-/// Why a store could not be read or written. It contains nothing of any value.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// Another file has replaced the store, so the open file is no longer the store.
-    #[error("the store {} was moved, removed or replaced while it was open: put it back, then try again", path.display())]
-    Replaced { path: PathBuf },
-    /// The key does not open an entry.
-    #[error("the entry {entry} of the store {} cannot be unsealed: something else wrote to it; set it again with `rotator store set`", path.display())]
-    Unsealable { path: PathBuf, entry: EntryName },
-    /// A value could not be sealed.
-    #[error("the entry {entry} of the store {} could not be sealed: the system gives no random numbers; try again later", path.display())]
-    Unsealed { path: PathBuf, entry: EntryName },
-    /// An entry is not the one that this store wrote last.
-    #[error("the entry {entry} of the store {}: {NOT_LAST}", path.display())]
-    NotLast { path: PathBuf, entry: EntryName },
-    /// The record of the last versions does not open.
-    #[error("the versions of the store {} do not open: something else wrote to it, or it has another key since this process opened it; try again, and else {}", path.display(), KIND.remedy)]
-    Versions { path: PathBuf },
-    /// The system has no random numbers.
-    #[error("the store {} could not be written: the system gives no random numbers; try again later", path.display())]
-    NoRandomness { path: PathBuf },
-    /// A row has content that rotator did not write.
-    #[error("the store {} holds a name or a time that rotator did not write: {}", path.display(), KIND.remedy)]
-    Nonsense { path: PathBuf },
-    /// A defect ended an earlier operation.
-    #[error("the store {} cannot be used after a defect of rotator: start it again", path.display())]
-    Poisoned { path: PathBuf },
-}
 
 /// An entry without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]

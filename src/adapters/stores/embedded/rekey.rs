@@ -7,12 +7,12 @@ use std::path::Path;
 
 use rusqlite::{Transaction, TransactionBehavior};
 
-use super::key::{self, KeyOrigin, StoreKey};
-use super::operations::StoreError;
+use super::error::{EmbeddedStoreError, KeyOrigin, StoreError};
+use super::key::{self, StoreKey};
+use super::open::{EmbeddedStore, Inner};
 use super::seal::Sealer;
 use super::table::{self, Row};
 use super::versions::Versions;
-use super::{EmbeddedStore, EmbeddedStoreError, Inner};
 use crate::types::secret::SecretValue;
 
 /// Why a store was not rekeyed. Its old key still opens it, unless the error says otherwise.

@@ -1,10 +1,20 @@
 //! The tables of the store. Values stay sealed here.
 
 use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
 
-use super::operations::StoreError;
-use super::versions::Written;
+use super::error::StoreError;
 use crate::types::name::{EntryName, StoreIdentity};
+
+/// The versions of one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Written {
+    /// The version of the present value.
+    pub(super) version: i64,
+    /// The version of the value before the open rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<i64>,
+}
 
 /// Why a write did not happen, or may not have happened.
 #[derive(Debug)]

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use rusqlite::Connection;
 
 use super::*;
+use crate::adapters::private_file::{self, FileError};
 use crate::ports::secret_store::Version;
 use crate::types::secret::SecretValue;
 
@@ -48,7 +51,7 @@ fn value(text: &str) -> SecretValue {
 
 fn key(byte: u8) -> Option<StoreKey> {
     use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode([byte; key::LENGTH]);
+    let text = base64::engine::general_purpose::STANDARD.encode([byte; error::LENGTH]);
     Some(StoreKey::from_base64(&text).expect("valid"))
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::seal::{SealError, Sealer};
-use super::table::{self, Row};
+use super::table::{self, Row, Written};
 
 /// The sealing name of the head, which no entry can have.
 const HEAD: &str = "\0versions";
@@ -37,15 +37,6 @@ impl From<SealError> for VersionsError {
     fn from(_: SealError) -> Self {
         Self::NoRandomness
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Written {
-    /// The version of the present value.
-    pub(super) version: i64,
-    /// The version of the value before the open rotation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) previous: Option<i64>,
 }
 
 type Bucket = BTreeMap<String, Written>;

@@ -10,7 +10,7 @@ use std::io;
 use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
-use super::writable::{CAP_SETFCAP, capabilities, has};
+use super::capabilities::{CAP_SETFCAP, capabilities, has};
 
 /// The access control list. It includes the mode bits, so it is set last.
 const ACL: &CStr = c"system.posix_acl_access";

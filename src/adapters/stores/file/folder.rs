@@ -136,6 +136,22 @@ impl Folder {
         (is_name && target != CURRENT).then_some(target)
     }
 
+    /// The folder of a file, its own name, and whether another program fills that folder.
+    pub(super) fn reach(&self, name: &str) -> io::Result<(Self, OsString, bool)> {
+        let (parents, last) = match Path::new(name).parent().zip(Path::new(name).file_name()) {
+            Some((parents, last)) => (parents, last.to_owned()),
+            None => return Err(io::ErrorKind::NotFound.into()),
+        };
+        let (mut folder, mut in_volume) = (self.again()?, false);
+        for step in parents.iter() {
+            let current = folder.current().filter(|_| is_hidden_twice(step));
+            in_volume |= current.is_some();
+            let step = current.filter(|_| step == CURRENT).unwrap_or_else(|| step.to_owned());
+            folder = folder.below(&step)?;
+        }
+        Ok((folder, last, in_volume))
+    }
+
     /// Opens one name without following a link.
     fn step(&self, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
         step(self.handle.as_fd(), name, flags, true)

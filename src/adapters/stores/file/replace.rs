@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 
+use super::attributes;
 use super::folder::Folder;
 use super::writable::{forbids, is_refusal};
-use super::{LARGEST, attributes};
 use crate::adapters::stores::NativeWrite;
 use crate::ports::secret_store::Version;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::secret::SecretValue;
+
+/// The maximum size of a document that is written; a larger file is searched without reading it into memory.
+pub(in crate::adapters::stores) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// A part of the name of a replacement: `.NAME.rotator-RANDOM`.
 const MARK: &str = ".rotator-";

@@ -5,12 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::documents::{Inner, failed};
 use super::folder::{CURRENT, Folder, is_hidden_twice};
 use super::own_files::OwnNow;
-use super::{Inner, replace};
+use super::replace;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 
@@ -68,7 +68,7 @@ fn number(metadata: &Metadata) -> Number {
 impl Scan<'_> {
     /// Reads a folder whose name in the store is `at`, which is empty or ends with a `/`.
     fn folder(&mut self, folder: &Folder, at: &str, deeper: usize, in_volume: bool) -> Result<(), CallError> {
-        let failed = |error: &std::io::Error| super::failed(folder.path(), error);
+        let failed = |error: &std::io::Error| failed(folder.path(), error);
         self.read.insert(number(&folder.metadata().map_err(|error| failed(&error))?));
         let current = folder.current();
         for name in folder.names().map_err(|error| failed(&error))? {
@@ -120,7 +120,7 @@ impl Scan<'_> {
                     .push((name, Reading::Unreadable(format!("its folder was replaced while it was read: {error}"))));
                 Ok(())
             }
-            Err(error) => Err(super::failed(&self.store.root.path().join(name), &error)),
+            Err(error) => Err(failed(&self.store.root.path().join(name), &error)),
         }
     }
 
@@ -158,20 +158,4 @@ impl Scan<'_> {
         }
         Some(self.found)
     }
-}
-
-/// The folder of a file, its own name, and whether another program fills that folder.
-pub(super) fn reach(root: &Folder, name: &str) -> std::io::Result<(Folder, OsString, bool)> {
-    let (parents, last) = match Path::new(name).parent().zip(Path::new(name).file_name()) {
-        Some((parents, last)) => (parents, last.to_owned()),
-        None => return Err(ErrorKind::NotFound.into()),
-    };
-    let (mut folder, mut in_volume) = (root.again()?, false);
-    for step in parents.iter() {
-        let current = folder.current().filter(|_| is_hidden_twice(step));
-        in_volume |= current.is_some();
-        let step = current.filter(|_| step == CURRENT).unwrap_or_else(|| step.to_owned());
-        folder = folder.below(&step)?;
-    }
-    Ok((folder, last, in_volume))
 }

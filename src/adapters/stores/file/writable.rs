@@ -2,7 +2,7 @@
 //! considers groups, access control lists, capabilities and read-only mounts, which mode bits do not show.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
@@ -11,13 +11,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
+use super::attributes;
+use super::capabilities::{CAP_CHOWN, CAP_FOWNER, capabilities, has};
 use super::folder::Folder;
 use crate::ports::secret_store::Writable;
-
-/// The bits of `CapEff` (<https://man7.org/linux/man-pages/man7/capabilities.7.html>).
-const CAP_CHOWN: u32 = 0;
-const CAP_FOWNER: u32 = 3;
-pub(super) const CAP_SETFCAP: u32 = 31;
 
 /// The mode bit of a folder in which only the owner of a file, or of the folder, may replace the file.
 const STICKY: u32 = 0o1000;
@@ -66,7 +63,7 @@ pub(super) fn forbids(folder: &Folder, name: &OsStr, file: &File, metadata: &Met
             let process = Process::this();
             process.sticky(folder.path(), &of_folder, metadata).or_else(|| process.owner(&of_folder, metadata))
         })
-        .or_else(|| super::attributes::forbids(file))
+        .or_else(|| attributes::forbids(file))
 }
 
 /// Why a file with several names is refused: a rename would change one of them only.
@@ -168,18 +165,6 @@ fn attributes_forbid(_: &Folder, _: &OsStr) -> Option<&'static str> {
     None
 }
 
-/// Whether this process has a capability; `None` if that is unknown.
-pub(super) fn has(capabilities: Option<u64>, capability: u32) -> Option<bool> {
-    capabilities.map(|set| set >> capability & 1 == 1)
-}
-
-/// The effective capabilities of this process, from the kernel.
-pub(super) fn capabilities() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(set.trim(), 16).ok()
-}
-
 fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")).to_owned()
 }
@@ -191,6 +176,7 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

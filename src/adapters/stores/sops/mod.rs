@@ -6,7 +6,7 @@
 //! key groups, comments and order stay. A sops process that outlives rotator can write to the copy only.
 
 mod copy;
-mod format;
+pub(super) mod format;
 mod program;
 
 use std::path::Path;
@@ -27,8 +27,7 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 use copy::Copy;
-pub(super) use format::is_encrypted;
-use format::{Change, Format};
+use format::{Change, Format, is_encrypted};
 pub use program::SopsProgramError;
 use program::{Sops, SopsError};
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::document::Document;
 use super::found::Found;
-use super::{Document, narrow};
+use super::narrow;
 use crate::cli::config::{Config, StoreKind};
 use crate::cli::error::CliError;
 

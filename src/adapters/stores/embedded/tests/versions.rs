@@ -2,7 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use rusqlite::Connection;
+
 use super::*;
+use crate::adapters::private_file;
 
 /// Name, version, what is sealed, and the same of the value from before.
 type StoredRow = (String, i64, Vec<u8>, Option<Vec<u8>>, Option<i64>);
