@@ -30,7 +30,7 @@ async fn child() {
 
 fn in_a_child(variables: &[(&str, &str)], expected: &str) {
     let child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "--ignored", "adapters::aws::tests::connect::child"])
+        .args(["--exact", "--ignored", "adapters::aws::tests::client::child"])
         .env_clear()
         .env("AWS_ACCESS_KEY_ID", "AKIAROTATORROTATORRO")
         .env("AWS_SECRET_ACCESS_KEY", "rotators-own-secret")
