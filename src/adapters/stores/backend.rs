@@ -1,4 +1,4 @@
-//! The trait of a store that has its own names (`docs/stores.md` says how to add one). [`super::BackendStore`]
+//! The trait of a store that has its own names (`docs/design/architecture.md` says how to add one). [`super::BackendStore`]
 //! implements [`crate::ports::secret_store::SecretStore`] with it.
 
 use std::time::Duration;
