@@ -18,8 +18,6 @@ pub struct Version(pub String);
 /// What a store can promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether a batch is seen whole or not at all.
-    pub atomic: bool,
     /// How long a write that was sent may still land after its version has been replaced. Zero: compare-and-set
     /// refuses it, also where the value was replaced by an equal one.
     pub late_writes: Duration,

@@ -67,7 +67,6 @@ async fn held(store: &EmbeddedStore) -> ([String; 2], [Version; 2]) {
 #[tokio::test]
 async fn a_pair_is_written_as_one_and_its_old_one_kept_until_forgotten() {
     let Fixture { store, _folder, .. } = fixture();
-    assert!(store.capabilities().atomic);
     let (_, versions) = held(&store).await;
     let attempt = store_new(&store, store.name(), &versions).await;
     assert!(matches!(attempt, Attempt::Done(_)), "{attempt:?}");

@@ -245,7 +245,7 @@ impl ParameterStore {
 #[async_trait]
 impl Backend for ParameterStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: false, late_writes: LATE_REQUEST, read_only: false }
+        Capabilities { late_writes: LATE_REQUEST, read_only: false }
     }
 
     fn credentials(&self) -> Option<String> {

@@ -254,7 +254,7 @@ fn token(intent: IntentLine, name: &str) -> Uuid {
 #[async_trait]
 impl Backend for SecretsManagerStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
+        Capabilities { late_writes: Duration::ZERO, read_only: false }
     }
 
     fn credentials(&self) -> Option<String> {

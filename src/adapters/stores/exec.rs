@@ -171,7 +171,7 @@ fn unavailable(why: String) -> CallError {
 #[async_trait]
 impl Backend for ExecStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: false, late_writes: self.late_writes, read_only: self.read_only }
+        Capabilities { late_writes: self.late_writes, read_only: self.read_only }
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

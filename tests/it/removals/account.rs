@@ -367,7 +367,7 @@ impl SecretStore for Account {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: true, late_writes: Duration::ZERO, read_only: false }
+        Capabilities { late_writes: Duration::ZERO, read_only: false }
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

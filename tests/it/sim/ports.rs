@@ -257,7 +257,6 @@ impl SecretStore for StorePort {
         let state = lock(&self.process.state);
         let store = state.stores.get(self.name.as_str()).expect("a store of the setup");
         Capabilities {
-            atomic: store.atomic,
             late_writes: if store.compare_and_set { Duration::ZERO } else { LATE_REQUEST },
             read_only: false,
         }
@@ -325,7 +324,8 @@ impl SecretStore for StorePort {
             })
             .collect();
         let (store, where_to) = (self.name.to_string(), self.name.as_str());
-        if self.capabilities().atomic {
+        let is_atomic = lock(&self.process.state).stores.get(where_to).is_some_and(|store| store.atomic);
+        if is_atomic {
             return self.process.effect(Op::Write, where_to, Effect::Write { store, batch }).await.map(|_| ());
         }
         let mut written = 0;

@@ -60,6 +60,10 @@ impl Subject for Embedded {
         self.open().remove(&name(entry)).expect("removed")
     }
 
+    fn is_atomic(&self) -> bool {
+        true
+    }
+
     fn many(&self) -> usize {
         2_000
     }

@@ -29,6 +29,11 @@ pub(super) trait Subject {
         false
     }
 
+    /// Whether a batch is written as a whole or not at all.
+    fn is_atomic(&self) -> bool {
+        false
+    }
+
     /// How many entries make several pages.
     fn many(&self) -> usize {
         250

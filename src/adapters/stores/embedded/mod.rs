@@ -67,7 +67,7 @@ impl SecretStore for EmbeddedStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: true, late_writes: std::time::Duration::ZERO, read_only: false }
+        Capabilities { late_writes: std::time::Duration::ZERO, read_only: false }
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

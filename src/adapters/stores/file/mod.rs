@@ -151,7 +151,7 @@ impl FileStore {
 impl Backend for FileStore {
     fn capabilities(&self) -> Capabilities {
         // A dead writer has no pending write, and a stopped one holds the lock of the file.
-        Capabilities { atomic: self.inner.only.is_some(), late_writes: Duration::ZERO, read_only: false }
+        Capabilities { late_writes: Duration::ZERO, read_only: false }
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {

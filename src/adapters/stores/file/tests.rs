@@ -140,7 +140,6 @@ async fn one_file_is_a_store_of_one_entry() {
     let store = FileStore::open(&folder.path().join("credentials")).expect("a file");
     let all = store.read_all().await.expect("read");
     assert_eq!(all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["credentials"]);
-    assert!(store.capabilities().atomic);
     let identity = store.identity().await.expect("there");
     fs::remove_file(folder.path().join("credentials")).expect("removed");
     assert!(store.identity().await.is_err() && store.read_all().await.is_err(), "a missing file is no empty store");

@@ -280,9 +280,8 @@ fn reading(secret: &Secret, key: &str) -> Reading {
 
 #[async_trait]
 impl Backend for KubernetesStore {
-    // Only a batch within one Secret is atomic, so no batch is reported as atomic.
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
+        Capabilities { late_writes: Duration::ZERO, read_only: false }
     }
 
     /// The unit is a Secret: all of its keys have one version.

@@ -272,7 +272,7 @@ fn has_rounded_number(value: &Value) -> bool {
 #[async_trait]
 impl Backend for VaultStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { atomic: false, late_writes: Duration::ZERO, read_only: false }
+        Capabilities { late_writes: Duration::ZERO, read_only: false }
     }
 
     fn credentials(&self) -> Option<String> {
