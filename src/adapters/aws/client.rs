@@ -302,15 +302,15 @@ impl Intercept for Probe {
 }
 
 /// Placeholder credentials, which never sign: the probe ends before that.
-pub(super) fn nobody() -> Credentials {
-    Credentials::new("AKIAAAAAAAAAAAAAAAAA", "nobody", None, None, "probe")
+pub(super) fn placeholder() -> Credentials {
+    Credentials::new("AKIAAAAAAAAAAAAAAAAA", "probe", None, None, "probe")
 }
 
 async fn iam_uri(chain: &SdkConfig) -> Option<String> {
     let probe = Probe::default();
     let config =
-        aws_sdk_iam::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
-    let call = aws_sdk_iam::Client::new(chain).list_access_keys().user_name("nobody").customize();
+        aws_sdk_iam::config::Builder::new().credentials_provider(placeholder()).retry_config(RetryConfig::disabled());
+    let call = aws_sdk_iam::Client::new(chain).list_access_keys().user_name("probe").customize();
     // The probe fails every call.
     let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;
     probe.uri()
@@ -319,7 +319,7 @@ async fn iam_uri(chain: &SdkConfig) -> Option<String> {
 async fn sts_uri(chain: &SdkConfig) -> Option<String> {
     let probe = Probe::default();
     let config =
-        aws_sdk_sts::config::Builder::new().credentials_provider(nobody()).retry_config(RetryConfig::disabled());
+        aws_sdk_sts::config::Builder::new().credentials_provider(placeholder()).retry_config(RetryConfig::disabled());
     let call = aws_sdk_sts::Client::new(chain).get_caller_identity().customize();
     // The probe fails every call.
     let _ = Box::pin(call.config_override(config).interceptor(probe.clone()).send()).await;

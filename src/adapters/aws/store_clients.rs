@@ -5,7 +5,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{Region, SdkConfig};
 
-use super::client::{Aws, ConnectError, Probe, is_plain, nobody, one_pool, time_outs};
+use super::client::{Aws, ConnectError, Probe, is_plain, one_pool, placeholder, time_outs};
 
 impl Aws {
     pub(super) async fn secrets_manager(
@@ -17,10 +17,11 @@ impl Aws {
         let chain = in_region(&self.chain, region);
         let probe = Probe::default();
         let asked = aws_sdk_secretsmanager::Client::new(&chain).list_secrets().customize();
-        let nobodys =
-            aws_sdk_secretsmanager::config::Builder::new().credentials_provider(nobody()).retry_config(retries.clone());
+        let placeholders = aws_sdk_secretsmanager::config::Builder::new()
+            .credentials_provider(placeholder())
+            .retry_config(retries.clone());
         // The probe fails every call.
-        let _ = Box::pin(asked.config_override(nobodys).interceptor(probe.clone()).send()).await;
+        let _ = Box::pin(asked.config_override(placeholders).interceptor(probe.clone()).send()).await;
         let plain = is_plain("SECRETS_MANAGER", probe.uri().as_deref())?;
         let config = aws_sdk_secretsmanager::config::Builder::from(&chain)
             .http_client(one_pool(settings, plain, !plain)?)
@@ -37,9 +38,10 @@ impl Aws {
         let chain = in_region(&self.chain, region);
         let probe = Probe::default();
         let asked = aws_sdk_ssm::Client::new(&chain).get_parameter().name("nothing").customize();
-        let nobodys = aws_sdk_ssm::config::Builder::new().credentials_provider(nobody()).retry_config(retries.clone());
+        let placeholders =
+            aws_sdk_ssm::config::Builder::new().credentials_provider(placeholder()).retry_config(retries.clone());
         // The probe fails every call.
-        let _ = Box::pin(asked.config_override(nobodys).interceptor(probe.clone()).send()).await;
+        let _ = Box::pin(asked.config_override(placeholders).interceptor(probe.clone()).send()).await;
         let plain = is_plain("SSM", probe.uri().as_deref())?;
         let config = aws_sdk_ssm::config::Builder::from(&chain)
             .http_client(one_pool(settings, plain, !plain)?)

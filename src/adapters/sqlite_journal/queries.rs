@@ -18,7 +18,7 @@ use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 /// The properties of a journal file.
 pub(super) const KIND: Kind = Kind {
     what: "journal",
-    remedy: "restore it from a backup; if there is none, move it and the files beside it away, and look at what \
+    remedy: "restore it from a backup; without one, move it and the files beside it away, and look at what \
              `rotator plan` says of the keys that were in flight",
     how_made: "check the path; `rotator run` makes one",
     // "rotJ"

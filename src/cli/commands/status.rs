@@ -26,7 +26,10 @@ const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 /// [`CliError`] if the journal cannot be read, or there is no such rotation.
 pub fn status(context: &Context, args: &StatusArgs) -> Result<Exit, CliError> {
     if args.watch && context.terminal.is_json() {
-        return Err(CliError::usage("--watch is for people, and --output json for programs", "leave one of them out"));
+        return Err(CliError::usage(
+            "--watch is for a terminal, and --output json for programs",
+            "leave one of them out",
+        ));
     }
     loop {
         let (text, exit) = look(context, args)?;
