@@ -11,7 +11,7 @@ use rotator::adapters::stores::embedded::EmbeddedStore;
 use crate::support::attacker::{ATTACKER, Attacker, attack};
 use crate::support::{other_process, root};
 
-/// How often a race is played.
+/// The number of times that a race is played.
 const TRIES: usize = 500;
 
 /// A key that the other user knows.

@@ -18,7 +18,7 @@ const BANK: &str = "444455556666";
 struct Scene {
     moto: Moto,
     bench: Bench,
-    /// Whose credentials work in which account.
+    /// The accounts in which each profile works.
     inside: BTreeMap<&'static str, Pair>,
 }
 
@@ -155,7 +155,7 @@ async fn a_key_where_its_account_is_not_to_have_any_needs_an_operator() {
     scene.assert_rotated(BANK, "book-live", &before[2]).await;
 }
 
-/// What is in flight in an account that cannot be reached waits, and harms no other.
+/// A rotation in an unreachable account waits and harms no other account.
 #[tokio::test]
 async fn an_account_that_cannot_be_used_harms_no_other() {
     let scene = Scene::with(&[(SHOP, "cart-live"), (BANK, "book-live")]).await;

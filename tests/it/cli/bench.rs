@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::program::planted_fault;
 
-/// One test's world.
+/// A sandbox and a folder for one test.
 pub(super) struct Bench {
     /// IAM and STS.
     pub(super) sandbox: Sandbox,
@@ -20,13 +20,10 @@ pub(super) struct Bench {
     names_file: bool,
 }
 
-/// How a child ended.
+/// The end of a child process.
 pub(super) struct Ended {
-    /// The exit code.
     pub(super) code: i32,
-    /// What it printed.
     pub(super) stdout: String,
-    /// What it said.
     pub(super) stderr: String,
 }
 
@@ -89,7 +86,7 @@ impl Bench {
         Self { names_file: true, ..self }
     }
 
-    /// One more.
+    /// Adds a user, and the new key of the user to the store.
     pub(super) fn add(&self, user: &str) {
         self.sandbox.add_user(user).expect("a user");
         let key = self.sandbox.create_key(user).expect("a key");
@@ -152,7 +149,6 @@ impl Bench {
         self.command(args).env(variable.0, variable.1).output().expect("it starts").into()
     }
 
-    /// Starts it.
     pub(super) fn start(&self, args: &[&str]) -> Child {
         self.command(args).spawn().expect("it starts")
     }

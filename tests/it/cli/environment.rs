@@ -17,7 +17,7 @@ case "$line" in
 esac
 "#;
 
-/// What every program is given.
+/// The variables that every program receives.
 const PASSED: [(&str, &str); 14] = [
     ("USER", "shop"),
     ("LOGNAME", "shop"),
@@ -43,7 +43,7 @@ const PASSED_TO_SOPS: [(&str, &str); 4] = [
     ("AZURE_CLIENT_ID", "x"),
 ];
 
-/// What a program is given only where its store or sink names it.
+/// The variables that a program receives only if its store or sink names them.
 const NOT_PASSED: [(&str, &str); 7] = [
     ("VAULT_TOKEN", "a-token"),
     ("VAULT_ADDR", "http://127.0.0.1:9"),

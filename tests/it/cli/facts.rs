@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::bench::{Bench, Ended};
 
-/// How old the facts behind a removal may be.
+/// The greatest age of the facts behind a removal.
 const FACTS: Duration = Duration::from_secs(5);
 
 fn calls(bench: &Bench, action: Action) -> u64 {

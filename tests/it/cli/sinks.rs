@@ -51,7 +51,7 @@ fn run(bench: &Bench, args: &[&str]) -> Ended {
     command.env("ROTATOR_AWS_CALL_TIMEOUT", "2s").output().expect("it starts").into()
 }
 
-/// What the sink has.
+/// Returns the pairs in the sink.
 fn has(bench: &Bench) -> Option<(String, String)> {
     let text = std::fs::read_to_string(bench.path("sink.json")).ok()?;
     let request: Value = serde_json::from_str(&text).expect("JSON");

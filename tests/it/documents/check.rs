@@ -12,7 +12,7 @@ use rotator::types::secret::{SecretKey, SecretValue};
 const NEW_ID: &str = "AKIAZZZZNEWNEWNEWNEW";
 const NEW_SECRET: &str = "zzzzNewNewNewNew/New+New/NewNewNewNewNew";
 
-/// What one case showed, to be counted.
+/// The counts of one case.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
     /// Spliced places, by the position of their secret.

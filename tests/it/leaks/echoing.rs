@@ -18,16 +18,16 @@ use rotator::types::secret::SecretValue;
 use super::forms::Secrets;
 use crate::support::orders;
 
-/// What rotator writes.
+/// The secret that rotator writes.
 const NEW: &str = "nvVYkMZ+c0Zr5cI/3pQWmYq8tLzXgE7hA1sDfJ2B";
-/// What another entry of the same store holds.
+/// The secret in another entry of the same store.
 const NEIGHBOUR: &str = "q7f9/dN+Zt3XcVb1Lm0PoIu8YtRe5WqAs2DfGh4J";
-/// What rotator is known by.
+/// The token of rotator.
 const TOKEN: &str = "hvs.Zk3vQ8mT1xLr7PwYcU0eNbJ5sHgD2aFi9oKE4R";
 /// The placeholder for a peer that quotes.
 const WITHHELD: &str = "the server quoted a secret; see its log";
 
-/// What an adapter has said of a peer that quotes.
+/// The messages of an adapter about a peer that quotes.
 #[derive(Default)]
 struct Reported(Vec<String>);
 

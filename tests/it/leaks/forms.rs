@@ -8,7 +8,7 @@ use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 /// Shorter pieces occur by chance.
 const SHORTEST_PIECE: usize = 12;
 
-/// How a secret may be written.
+/// The encodings of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Form {
     Plain,
@@ -95,7 +95,7 @@ pub(super) struct Secrets {
     names: Vec<String>,
 }
 
-/// What was found, by the secret's name: what it is stays unsaid.
+/// The findings, by the name of the secret and without its value.
 pub(super) type Found = Vec<(String, Form)>;
 
 impl Secrets {

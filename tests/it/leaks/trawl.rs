@@ -12,7 +12,7 @@ use rotator::sandbox::Sandbox;
 use super::forms::Secrets;
 use crate::support::program::{Ended, Program, ROTATOR};
 
-/// How far to turn up what is logged, and as what.
+/// The verbosity and the format of the log.
 pub(super) const LOUDNESS: [&[&str]; 10] = [
     &["-q"],
     &[],
@@ -75,7 +75,7 @@ impl Guarded {
     }
 }
 
-/// What got out, by where it was found.
+/// The outputs, by their channel.
 #[derive(Default)]
 pub(super) struct Trawl {
     found: BTreeMap<String, Vec<u8>>,
@@ -134,12 +134,12 @@ impl Trawl {
         ended
     }
 
-    /// How many things were kept.
+    /// The number of outputs.
     pub(super) fn len(&self) -> u64 {
         self.found.len() as u64
     }
 
-    /// How many bytes.
+    /// The number of bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.found.values().map(|bytes| bytes.len() as u64).sum()
     }
@@ -155,7 +155,7 @@ impl Trawl {
     }
 }
 
-/// What a process has in memory that it can write to.
+/// Returns the writable memory of a process.
 pub(super) struct Memory {
     pub(super) mappings: u64,
     pub(super) bytes: u64,

@@ -158,7 +158,7 @@ impl Model {
         Some(done.then_some(Reply::Done))
     }
 
-    /// What the rotations of a user remember: a bit for each key.
+    /// The keys that the rotations of a user remember: a bit for each.
     pub(super) fn remembered(&self, state: &ModelState, user: usize) -> u64 {
         let rotations = state.works.iter().filter_map(|works| works[user].rotation);
         rotations.map(|rotation| self.machine.facts(rotation).remembered).fold(0, |all, some| all | some)

@@ -10,7 +10,7 @@ use super::machine::{KeyId, Says, name, number};
 use super::users::name_of;
 use super::world::IDS;
 
-/// What the world has to know of a rotation.
+/// The facts about a rotation that the environment needs.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) number: u8,
@@ -36,7 +36,7 @@ pub(super) enum PhaseIs {
     DeactivatedOld,
 }
 
-/// What a block asks an operator for.
+/// The request of a block to an operator.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     pub(super) asks: Asks,
@@ -50,7 +50,7 @@ pub(super) enum Asks {
     Right(Operation),
     /// The same, and one new key a day shows whether it is there.
     RightOnceADay(Operation),
-    /// What became of the user.
+    /// The fate of the user.
     User,
     /// For anything else.
     More,

@@ -30,7 +30,7 @@ pub(super) type KeyId = u8;
 const CALL: i64 = 30;
 const FRESH: i64 = 5;
 
-/// What a rotator holds beside what it sees.
+/// The facts of a rotator beside its observations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Holds {
     pub(super) secret: bool,
@@ -269,7 +269,6 @@ impl Machine {
         next
     }
 
-    /// The next step.
     pub(super) fn next(&mut self, rotation: u32, holds: Holds, seen: &Seen) -> Next {
         let question = (rotation, holds, seen.clone());
         if let Some(next) = self.plans.get(&question) {

@@ -85,7 +85,7 @@ impl Model {
         }
     }
 
-    /// What holds where nothing is left to do.
+    /// Checks the promises for a state in which all rotations have ended.
     pub(super) fn check_end(&mut self, state: &ModelState) {
         for works in &state.works {
             for (user, work) in works.iter().enumerate() {

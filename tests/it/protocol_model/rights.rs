@@ -9,7 +9,7 @@ use super::machine::{Doing, KeyId, LookAt, Next, Says, name};
 use super::search::{Model, Move};
 use super::world::{At, ModelState, Request};
 
-/// What may be refused. One bit each, in [`super::world::User::denied`].
+/// The calls that may be denied. Each has a bit in [`super::world::User::denied`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Call {
     List,
@@ -37,7 +37,6 @@ pub(super) const CALLS: [Call; 9] = [
     Call::Write,
     Call::WriteLast,
 ];
-/// Every call.
 const ALL: u16 = (1 << CALLS.len()) - 1;
 
 impl Call {
@@ -155,7 +154,7 @@ impl Model {
         }
     }
 
-    /// What a visit looks at next.
+    /// The next observation of a visit.
     pub(super) fn next_look(&mut self, state: &ModelState, rotator: usize, user: usize) -> Option<LookAt> {
         let At::Visiting(visit) = &state.works[rotator][user].at else { return None };
         if visit.awaits {
@@ -207,7 +206,7 @@ impl Model {
         visit.refused = Some(Lack::Write);
     }
 
-    /// What an operator may do about a rotation that is blocked.
+    /// The acts of an operator on a blocked rotation.
     pub(super) fn obeying(&mut self, state: &ModelState, moves: &mut Vec<Move>) {
         if !self.is_obeyed() {
             return;

@@ -12,12 +12,12 @@ type Row = (usize, Second, Layout, Unclaimed, u64, [u8; 5]);
 /// The same, and how often rights go, and users are renamed or deleted. There, operators do what blocks ask for.
 type Obeyed = (Row, [u8; 2]);
 
-/// What CI explores.
+/// The explorations in CI.
 pub(super) fn in_ci() -> Vec<Setup> {
     setups(&operators_in_ci(), &obeyed_in_ci())
 }
 
-/// What the full run explores on top.
+/// The further explorations of the full run.
 pub(super) fn in_full() -> Vec<Setup> {
     setups(&operators_in_full(), &obeyed_in_full())
 }

@@ -76,7 +76,7 @@ pub(super) enum Move {
     },
 }
 
-/// What is explored, and what was counted.
+/// The parameters of the exploration, and the counts.
 pub(super) struct Model {
     pub(super) setup: Setup,
     pub(super) machine: Machine,
@@ -112,7 +112,6 @@ impl Model {
         state
     }
 
-    /// Explores everything.
     pub(super) fn explore(&mut self) {
         let start = self.start();
         let mut numbers: HashMap<u128, u32> = HashMap::from([(Fingerprint::of(&start), 0)]);

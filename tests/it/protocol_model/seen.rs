@@ -14,7 +14,7 @@ pub(super) struct Listed {
     pub(super) keys: Option<Vec<(KeyId, bool, i64)>>,
 }
 
-/// What a visit knows.
+/// The facts that a visit knows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Seen {
     pub(super) keys: Option<Listed>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rotator::rotation::policy::{Policy, Unclaimed};
 
-/// How a user's pair is stored.
+/// The layout of a user's pair in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// One place, both halves written at once.
@@ -59,7 +59,7 @@ pub(super) enum Second {
     Copies,
 }
 
-/// How much may go wrong.
+/// The limits on faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Budget {
     pub(super) crashes: u8,
@@ -77,7 +77,6 @@ pub(super) struct Budget {
     pub(super) fates: u8,
 }
 
-/// One exploration.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) users: usize,

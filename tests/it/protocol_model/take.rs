@@ -8,7 +8,6 @@ use super::seen::Seen;
 use super::world::{At, LONG_AGO, ModelState, Request, Visit, Work};
 
 impl Model {
-    /// Takes a step.
     pub(super) fn take(&mut self, state: &mut ModelState, step: Move) {
         let before = state.clone();
         match step {

@@ -14,7 +14,7 @@ pub(super) fn name_of(name: u8) -> UserName {
     UserName::new(if name == 0 { "a-user" } else { "renamed" }).expect("valid")
 }
 
-/// What becomes of a user.
+/// The fate of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It has another name.

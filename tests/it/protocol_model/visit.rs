@@ -11,7 +11,7 @@ use rotator::rotation::policy::Unclaimed;
 
 /// As the engine: then the rotation is left in flight until the next run.
 const MOST_TRIES: u8 = 6;
-/// When the next run looks at one that failed, in seconds.
+/// The time until the next run after a failure, in seconds.
 const NEXT_RUN: i64 = 60;
 /// When one looks again that waits for the next of one new key a day.
 const A_DAY: i64 = 24 * 3_600;

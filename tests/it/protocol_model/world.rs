@@ -8,18 +8,18 @@ use super::setup::{Budget, Layout};
 
 /// The content of an entry that another writer wrote and that is no key.
 pub(super) const NO_KEY: KeyId = KeyId::MAX;
-/// How many ids each user has: more than may be alive or remembered at once.
+/// The number of ids of each user: more than may be alive or remembered at once.
 pub(super) const IDS: u8 = 16;
 /// The creation time of the keys that existed before the exploration.
 pub(super) const LONG_AGO: i64 = -1_000_000;
-/// How long a list may not show what was done; below `settle`.
+/// The longest time during which a list may lack a change; below `settle`.
 const LAG: i64 = 30;
 /// For how long a request once sent may still be executed.
 pub(super) const LATE: i64 = 960;
 /// Two entries for each place, the secret's first.
 pub(super) const MOST_ENTRIES: usize = 4;
 
-/// Who made a key.
+/// The creator of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum By {
     Before,
@@ -34,7 +34,7 @@ pub(super) struct Key {
     pub(super) by: By,
     /// `None`: deleted.
     pub(super) active: Option<bool>,
-    /// What lists show instead, and until when.
+    /// The outdated content of lists, and its end.
     pub(super) shown: Option<(Option<bool>, i64)>,
     pub(super) created: i64,
     pub(super) used: bool,
@@ -58,11 +58,11 @@ pub(super) struct Pair {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct User {
     pub(super) exists: bool,
-    /// Which of the two names it has.
+    /// The one of two names that the user has.
     pub(super) name: u8,
     /// Another user has the first of these names.
     pub(super) other: bool,
-    /// What is refused for good: a bit for each [`super::rights::Call`].
+    /// The permanently denied calls: a bit for each [`super::rights::Call`].
     pub(super) denied: u16,
     /// A call reached another user, because the name was reassigned after the last observation.
     pub(super) astray: bool,
@@ -72,9 +72,9 @@ pub(super) struct User {
     pub(super) sink: Option<KeyId>,
     /// A key that another entry names.
     pub(super) note: Option<KeyId>,
-    /// That entry cannot be read.
+    /// The entry cannot be read.
     pub(super) unreadable: bool,
-    /// How often the last place will refuse to be written.
+    /// The number of writes that the last place will refuse.
     pub(super) denials: u8,
     /// Another writer broke a place, or changed the facts of an effect after their observation.
     pub(super) excused: bool,
@@ -170,7 +170,7 @@ pub(super) struct Visit {
     /// An effect was sent off, and its reply is awaited.
     pub(super) awaits: bool,
     pub(super) failures: u8,
-    /// What was refused last; a second time it counts.
+    /// The last denied call; a second denial counts.
     pub(super) refused: Option<Lack>,
     /// A write of the new pair was refused, and that counts.
     pub(super) store_denied: bool,
@@ -187,7 +187,7 @@ pub(super) enum At {
     /// No rotation was opened.
     Nothing,
     Resting {
-        /// When to look again.
+        /// The time of the next observation.
         until: Option<i64>,
         /// Something changed since.
         changed: bool,
@@ -238,7 +238,6 @@ pub(super) struct Request {
     pub(super) batches: Batches,
 }
 
-/// All there is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ModelState {
     pub(super) users: Vec<User>,
@@ -248,7 +247,7 @@ pub(super) struct ModelState {
     pub(super) left: Budget,
 }
 
-/// Who does something.
+/// The author of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Actor {
     Rotator(usize),

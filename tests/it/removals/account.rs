@@ -23,12 +23,12 @@ use super::virtual_time::VirtualTime;
 
 const ACCOUNT: &str = "123456789012";
 const EPOCH: i64 = 1_700_000_000;
-/// How long after the last read of its final check a removal may be sent.
+/// The longest time between the last read of the final check and the removal.
 const AFTER_THE_LAST_READ: Duration = Duration::from_secs(5);
-/// How long after the first one began: thirty seconds and one call time-out.
+/// The longest time since the first read began: thirty seconds and one call time-out.
 const AFTER_THE_FIRST_READ: Duration = Duration::from_secs(40);
 
-/// How long calls take.
+/// The durations of calls.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slowness {
     pub(super) aws: Duration,
@@ -78,7 +78,6 @@ struct World {
     noted: Option<Duration>,
 }
 
-/// The account.
 pub(super) struct Account {
     name: StoreName,
     pub(super) clock: Arc<VirtualTime>,

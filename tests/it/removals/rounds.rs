@@ -16,7 +16,7 @@ use rotator::rotation::policy::Policy;
 use super::account::Account;
 use crate::support::memory_journal::MemoryJournal;
 
-/// How it is run.
+/// The options of the run.
 pub(super) struct Run {
     pub(super) concurrency: usize,
     pub(super) rate: Option<f64>,

@@ -16,13 +16,12 @@ use rig::Rig;
 
 use crate::support::sops::Sops;
 
-/// One file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What an operator expects.
+    /// The expectations of an operator.
     expect: String,
-    /// Where the shape is from.
+    /// The source of the shape.
     sources: Vec<String>,
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -36,7 +35,7 @@ struct Case {
     /// Calls that fill a Vault: method, path and body.
     #[serde(default)]
     vault: Vec<(String, String, String)>,
-    /// What is read out of it again.
+    /// The values that the reader must find again.
     #[serde(default)]
     vault_read: Vec<String>,
     /// What is done to the files: `hard-link:NAME`, and so on.

@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// What is wrong with a case.
+/// Returns the reason for which a case fails, if it does.
 fn wrong(case: &Case) -> Option<String> {
     let stored = entry("app/prod/doc", &case.text);
     let findings = discover(std::slice::from_ref(&stored));

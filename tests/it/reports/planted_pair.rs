@@ -94,7 +94,7 @@ fn planted() -> impl Strategy<Value = Planted> {
     })
 }
 
-/// What reads a document of each kind.
+/// The reader of each kind of document.
 const READERS: [&str; 8] = ["dotenv", "dotenv", "credentials", "yaml", "yaml", "json", "toml", "yaml"];
 
 fn runner() -> TestRunner {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a touch of the world is.
+/// The operation of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Op {
     Append,
@@ -123,7 +123,7 @@ pub(crate) struct Lasting {
     pub(crate) trouble: Trouble,
     /// The number of the first touch that meets it.
     pub(crate) from: usize,
-    /// How many touches pass until it is over.
+    /// The number of calls until the trouble ends.
     pub(crate) touches: usize,
 }
 
@@ -137,7 +137,7 @@ impl Lasting {
     }
 }
 
-/// What an operator does to the first user while rotator works.
+/// The act of an operator on the first user while rotator works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interference {
     /// Writes the old id into an entry of its own.
@@ -158,7 +158,6 @@ pub(crate) enum Interference {
     DeletesNew,
     /// Makes the old key active again.
     ReactivatesOld,
-    /// Deletes the user.
     DeletesUser,
     /// Gives the user another name.
     RenamesUser,
@@ -167,7 +166,7 @@ pub(crate) enum Interference {
 }
 
 impl Interference {
-    /// What is played at every touch.
+    /// The faults that are played at every call.
     pub(crate) const ALL: [Self; 12] = [
         Self::CopiesOldKey,
         Self::Reverts,

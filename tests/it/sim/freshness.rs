@@ -21,7 +21,7 @@ const ENDS_WITHIN: i64 = 30_000;
 /// As the schedules configure it.
 pub(crate) const CALL_TIMEOUT: i64 = 10_000;
 
-/// What is removed.
+/// The object of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removal {
     /// The old key, deactivated or deleted.
@@ -50,7 +50,7 @@ pub(crate) struct Facts {
     pub(crate) proofs: BTreeMap<String, Read>,
     /// Every entry, by store.
     pub(crate) scans: BTreeMap<String, Read>,
-    /// When old keys were deactivated.
+    /// The times at which old keys were deactivated.
     pub(crate) deactivated: BTreeMap<String, i64>,
     /// The key that each user's rotation made last.
     pub(crate) made: BTreeMap<String, String>,
@@ -58,12 +58,12 @@ pub(crate) struct Facts {
     pub(crate) stored: BTreeMap<String, (i64, String)>,
 }
 
-/// What operators did to a user, and what that excuses.
+/// The acts of operators on a user, and the failures that they excuse.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Theirs {
-    /// When one wrote into a place.
+    /// The time at which an operator wrote to a place.
     pub(crate) place: Option<i64>,
-    /// When one wrote the old id into an entry of its own.
+    /// The time at which an operator wrote the old id to another entry.
     pub(crate) other: Option<i64>,
     /// Whether a write followed rotator's last scan of every entry.
     pub(crate) unseen: bool,
@@ -74,7 +74,7 @@ pub(crate) struct Theirs {
 }
 
 impl Facts {
-    /// Another process begins.
+    /// Forgets the reads of the former process.
     pub(crate) fn forget_reads(&mut self) {
         self.lists.clear();
         self.places.clear();

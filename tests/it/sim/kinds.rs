@@ -48,11 +48,11 @@ pub(crate) const REFUSED_FOR_A_STALE_KEY: &str = "last use refused for a key tha
 /// A user was renamed.
 pub(crate) const RENAMED: &str = "a user renamed";
 
-/// What T19 has to meet.
+/// The kinds that T19 must meet.
 pub(crate) const IN_CROWDS: [&str; 4] =
     [WRITTEN_BEFORE_A_REMOVAL, PUT_BACK_AT_ONCE, SIGNALLED_BEFORE_REMOVALS, SUSPENDED];
 
-/// What T20 has to meet.
+/// The kinds that T20 must meet.
 pub(crate) const IN_LIVES: [&str; 15] = [
     RENAMED,
     REFUSED,

@@ -19,20 +19,20 @@ impl Spans {
     }
 }
 
-/// What IAM and STS show of new keys and of changes.
+/// The delays with which IAM and STS show new keys and changes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visibility {
-    /// When lists do not show a new key.
+    /// The times at which lists lack a new key.
     pub(crate) unlisted: Spans,
-    /// When a new key does not authenticate.
+    /// The times at which a new key does not authenticate.
     pub(crate) unaccepted: Spans,
-    /// How long lists show a key that is gone, in milliseconds.
+    /// The time during which lists still show a deleted key, in milliseconds.
     pub(crate) ghost: i64,
-    /// How long lists show a status that has changed, in milliseconds.
+    /// The time during which lists show a former status, in milliseconds.
     pub(crate) stale_status: i64,
     /// For how long changes and deletes do not find a new key, in milliseconds.
     pub(crate) unknown: i64,
-    /// How long it takes until a use of a key shows, in milliseconds.
+    /// The delay until a use of a key is shown, in milliseconds.
     pub(crate) last_used: i64,
 }
 

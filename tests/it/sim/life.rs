@@ -21,7 +21,7 @@ const ONE_CREATE_IN: i64 = 20 * 3_600_000;
 /// A stated time is not further away than this and what the policy waits for.
 const LONGEST_WAIT: i64 = 2 * 86_400_000;
 
-/// How rotator is run over a long time.
+/// The pattern of runs over a long time.
 #[derive(Debug, Clone)]
 pub(crate) struct Life {
     pub(crate) runs: usize,

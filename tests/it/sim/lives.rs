@@ -15,7 +15,7 @@ use super::{Fault, Interference, Setup, Visibility};
 use crate::support::proof::{self, Draw, Proof};
 
 const DAY: i64 = 86_400_000;
-/// What may be refused: to all, or to one user.
+/// The calls that may be denied, for all users or for one.
 const REFUSED: [Op; 10] = [
     Op::ListKeys,
     Op::LastUsed,

@@ -61,7 +61,7 @@ impl SimState {
         self.called(name).unwrap_or_else(|| name.to_owned())
     }
 
-    /// What the user is called now.
+    /// The present name of the user.
     pub(crate) fn name_of(&self, user: &str) -> String {
         self.renamed.get(user).cloned().unwrap_or_else(|| user.to_owned())
     }

@@ -31,7 +31,7 @@ const ACCOUNT: &str = "123456789012";
 pub(crate) const NOTE: &str = "notes/under/lock";
 
 impl SimState {
-    /// What lists show of a user's keys; `None`: there is no such user.
+    /// The keys of a user as lists show them, or `None` for an unknown user.
     fn listed(&self, user: &str) -> Option<Vec<KeySeen>> {
         let (now, visibility) = (self.now, &self.visibility);
         let user = &self.called(user)?;
@@ -49,7 +49,7 @@ impl SimState {
         Some(there.chain(ghosts.map(|(_, key, _)| seen(key))).collect())
     }
 
-    /// What STS answers to a pair.
+    /// The response of STS to a pair.
     fn who_is(&mut self, id: &str, secret: &str, at: Timestamp) -> WhoIs {
         let (now, somebody_else) = (self.now, self.has(Trouble::SomebodyElse));
         let refuses = self.has(Trouble::AcceptsNone);

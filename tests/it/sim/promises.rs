@@ -27,7 +27,7 @@ impl SimState {
         Some((words.next()?, words.next()?))
     }
 
-    /// Whose fault a broken pair is.
+    /// Whether rotator or an operator is responsible for a broken pair.
     fn is_excused(&self, reader: &Reader) -> bool {
         self.is_their_fault(&reader.user) || self.has_unseen(&reader.user)
     }
@@ -160,7 +160,7 @@ impl SimState {
         self.faults.at.len() + self.faults.of.len() + setup.troubles.len() >= MOST_CREATES as usize
     }
 
-    /// When everything has calmed down.
+    /// Checks the promises after the end of all rotations.
     pub(crate) fn check_the_end(&mut self, setup: &Setup, all: &[Summary]) {
         let mut broken: Vec<String> =
             all.iter().filter_map(|summary| self.wrong_conclusion(&summary.rotation)).collect();

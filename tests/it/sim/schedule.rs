@@ -30,7 +30,7 @@ pub(super) use super::setup::{Setup, user_name};
 use super::state::{SECRET_MARK, SINK, SimState};
 use crate::support::memory_journal::MemoryJournal;
 
-/// Where the journal is kept.
+/// The storage of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backing {
     Memory,
@@ -53,11 +53,11 @@ fn folder_without_syncs() -> tempfile::TempDir {
     folder.expect("a folder")
 }
 
-/// How a schedule ended.
+/// The end of a schedule.
 #[derive(Debug)]
 pub(crate) struct Played {
     pub(crate) touches: usize,
-    /// How many processes it took.
+    /// The number of processes.
     pub(crate) processes: u64,
     /// The touches at which something may have changed.
     pub(crate) effects: Vec<usize>,
@@ -75,7 +75,7 @@ const A_DAY: i64 = 25 * 3_600_000;
 /// So long after a signal a process is ended that calls without an answer keep.
 const ENDED_AFTER: i64 = 29_000;
 
-/// How one process is called.
+/// The command line of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     /// `run`, or `resume`.

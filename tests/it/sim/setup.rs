@@ -13,11 +13,11 @@ use super::schedule::Backing;
 use super::state::{By, Reader, SINK, SimState, Store, in_sink};
 use super::traffic::{Happening, Moving, Planned, Traffic};
 
-/// What the world is at the beginning.
+/// The initial state of the simulation.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) users: usize,
-    /// How many stores hold each pair.
+    /// The number of stores that hold each pair.
     pub(crate) stores: usize,
     pub(crate) atomic: bool,
     pub(crate) compare_and_set: bool,
@@ -32,19 +32,19 @@ pub(crate) struct Setup {
     pub(crate) wrong_pair: Option<usize>,
     pub(crate) visibility: Visibility,
     pub(crate) backing: Backing,
-    /// What an operator does, and at which call.
+    /// The act of an operator, and its call.
     pub(crate) interference: Option<(usize, Interference)>,
-    /// What is out of order for a while.
+    /// The temporary troubles.
     pub(crate) troubles: Vec<Lasting>,
     /// With virtual time: the durations of calls.
     pub(crate) traffic: Option<Traffic>,
-    /// What happens at its own time.
+    /// An event at a planned time.
     pub(crate) planned: Vec<Planned>,
-    /// What is refused, in milliseconds from the beginning.
+    /// The denied calls, with times in milliseconds from the beginning.
     pub(crate) denials: Vec<Denial>,
     /// Dates that are wrong, by the number of the answer: by how many seconds.
     pub(crate) wrong_dates: BTreeMap<usize, i64>,
-    /// Which creates a proxy sends twice.
+    /// The creates that a proxy sends twice.
     pub(crate) resent: BTreeSet<usize>,
     /// A service uses this user's old key for this number of milliseconds from the beginning.
     pub(crate) in_use: Option<(usize, i64)>,

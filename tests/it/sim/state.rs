@@ -12,7 +12,7 @@ use super::traffic::{Moving, Planned};
 /// Every secret of the world begins so.
 pub(crate) const SECRET_MARK: &str = "Zx/+";
 
-/// Whose key it is.
+/// The creator of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// It was in the store at the beginning.
@@ -37,7 +37,7 @@ pub(crate) struct Key {
     pub(crate) used: Option<i64>,
     /// When it was really made, or long ago: what visibility is counted from.
     pub(crate) made: i64,
-    /// When its status was changed last.
+    /// The time of the last change of its status.
     pub(crate) changed: i64,
     /// How often in a row STS was heard to say that the pair is its user's.
     pub(crate) proved: u32,
@@ -76,7 +76,7 @@ pub(crate) struct Held {
     pub(crate) effect: Effect,
     /// The process that sent it.
     pub(crate) sender: u64,
-    /// When it was sent.
+    /// The time at which the request was sent.
     pub(crate) sent: i64,
     /// Whether an operator wrote after the reads that it relies on: a later look takes nothing back.
     pub(crate) overtaken: bool,
@@ -94,7 +94,7 @@ pub(crate) struct Reader {
 
 #[derive(Default)]
 pub(crate) struct SimState {
-    /// Milliseconds.
+    /// In milliseconds.
     pub(crate) now: i64,
     pub(crate) users: BTreeMap<String, Vec<Key>>,
     /// What users are called that were renamed; everything else here knows them by their first name.
@@ -127,39 +127,39 @@ pub(crate) struct SimState {
     pub(crate) confirmations: u32,
     /// Whether a key that bears every mark of ours may be taken for ours.
     pub(crate) reclaims: bool,
-    /// What an operator does, and at which call.
+    /// The act of an operator, and its call.
     pub(crate) interference: Option<(usize, Interference)>,
     /// The user whom persons and unreadable notes concern.
     pub(crate) first_user: String,
-    /// What operators did, by user.
+    /// The acts of operators, by user.
     pub(crate) theirs: BTreeMap<String, Theirs>,
-    /// What was read, and when.
+    /// The reads and their times.
     pub(crate) facts: Facts,
     /// Set with virtual time.
     pub(crate) moving: Option<Moving>,
-    /// What is going to happen, the next last.
+    /// The planned events, the next one last.
     pub(crate) planned: Vec<Planned>,
     /// The time of the signal to the present process, and the duration of all suspends before it.
     pub(crate) signalled: Option<(i64, i64)>,
     /// Whether rotations follow one another.
     pub(crate) lives: bool,
     pub(crate) runs: usize,
-    /// How many rotations were closed after the last run.
+    /// The number of closed rotations after the last run.
     pub(crate) closed: usize,
-    /// When the world began.
+    /// The time at the beginning of the simulation.
     pub(crate) began: i64,
     pub(crate) denials: Vec<Denial>,
     pub(crate) hindered: Hindered,
-    /// When keys were made for each user.
+    /// The creation times of the keys of each user.
     pub(crate) creates: BTreeMap<String, Vec<i64>>,
     /// Dates that are wrong, by the number of the answer: by how many seconds.
     pub(crate) wrong_dates: BTreeMap<usize, i64>,
     pub(crate) dates_told: usize,
-    /// Which creates a proxy sends twice, by their numbers.
+    /// The numbers of the creates that a proxy sends twice.
     pub(crate) resent: BTreeSet<usize>,
     /// A service uses this user's old key until then.
     pub(crate) in_use: Option<(String, i64)>,
-    /// How long the old key stays active, then inactive, at the least.
+    /// The shortest times during which the old key stays active, then inactive.
     pub(crate) overlap: i64,
     pub(crate) quarantine: i64,
     /// For how long the machine has been suspended.
@@ -173,7 +173,7 @@ pub(crate) struct SimState {
     pub(crate) checks: u64,
     /// Entries of other programs: store, entry and what it holds.
     pub(crate) others: Vec<(String, String, Vec<u8>)>,
-    /// Which user's rotation each task drives.
+    /// The user whose rotation each task works on.
     pub(crate) driven: BTreeMap<tokio::task::Id, String>,
     pub(crate) broken: Vec<String>,
     pub(crate) windows: BTreeMap<&'static str, u64>,

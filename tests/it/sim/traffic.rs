@@ -8,11 +8,11 @@ use super::faults::{Fault, Interference, Op};
 use super::state::SimState;
 use crate::support::proof::Draw;
 
-/// How rotator is run there, and what it meets.
+/// The options of rotator, and the events that it meets.
 #[derive(Debug, Clone)]
 pub(crate) struct Traffic {
     pub(crate) clock: Arc<Clockwork>,
-    /// What calls are drawn from.
+    /// The distribution of the durations of calls.
     pub(crate) seed: u64,
     pub(crate) rate: Option<f64>,
     pub(crate) concurrency: usize,
@@ -21,15 +21,15 @@ pub(crate) struct Traffic {
     pub(crate) call: (u64, u64),
     /// The same for one reading of every entry of a store.
     pub(crate) scan: (u64, u64),
-    /// How many of a thousand calls of each kind are throttled.
+    /// The number of throttled calls of each kind in a thousand.
     pub(crate) throttled: Vec<(Op, u64)>,
-    /// How long calls are throttled, in milliseconds from the beginning.
+    /// The end of throttling, in milliseconds from the beginning.
     pub(crate) throttled_for: i64,
     /// The time of the signal to the first process.
     pub(crate) signal_at: Option<i64>,
 }
 
-/// What happens at its own time.
+/// An event at a planned time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Happening {
     /// An operator acts on the user of this number.
@@ -50,7 +50,7 @@ pub(crate) struct Planned {
 pub(crate) struct Moving {
     pub(crate) traffic: Traffic,
     draw: Draw,
-    /// What has to be added to the clock.
+    /// The correction of the clock.
     offset: i64,
     began: i64,
 }

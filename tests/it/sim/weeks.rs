@@ -10,7 +10,7 @@ use super::traffic::Traffic;
 use super::{Fault, Faults, Op, Setup, play};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// How often a read is tried before it counts as failed.
+/// The number of tries before a read counts as failed.
 const TRIES: usize = 6;
 
 /// One user, an overlap and a quarantine of these spans, and one process that waits for both.

@@ -61,7 +61,7 @@ struct Target {
     last: Option<u64>,
 }
 
-/// What happens to the call.
+/// The fate of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Injected {
     Kill,
@@ -152,7 +152,7 @@ fn targets(sandbox: &Sandbox, kept: Kept) -> Vec<(Target, u64)> {
         .collect()
 }
 
-/// How often each call was made before rotator's own code began.
+/// The number of each call before rotator's own code began.
 fn before_own_code(world: &World) -> BTreeMap<String, u64> {
     let recorded = std::fs::read_to_string(world.path("trace")).expect("a recording");
     let mut counted = BTreeMap::new();

@@ -13,7 +13,7 @@ use crate::support::proof::{self, Draw, Proof};
 const IN_CI: u64 = 200;
 const IN_FULL: u64 = 2_000;
 
-/// How many rows the program commits, each in a transaction of its own.
+/// The number of rows that the program commits, each in a transaction of its own.
 const ROWS: i64 = 40;
 
 /// The other process reads in its folder's name which setting it is to write with.
@@ -60,7 +60,7 @@ fn is_acknowledgement(call: &Call) -> bool {
     call.name == "mkdir" && call.succeeded() && call.all_text().contains("/acknowledged-")
 }
 
-/// How many of the acknowledged rows are gone after a cut at `at`.
+/// Returns the number of acknowledged rows that are lost after a cut at `at`.
 fn lost(folder: &Path, ops: &[Op], acknowledged: &[usize], at: usize, draw: &mut Draw) -> i64 {
     let mut disk = Disk::empty(folder);
     ops[..at].iter().for_each(|op| disk.play(op));

@@ -14,7 +14,6 @@ const LONGEST: &str = "70000";
 /// One system call that was recorded.
 #[derive(Debug)]
 pub(super) struct Call {
-    /// Its name.
     pub(super) name: String,
     thread: String,
     arguments: String,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::recording::Call;
 use crate::support::proof::Draw;
 
-/// What a disk writes at once.
+/// The unit that a disk writes at once.
 const SECTOR: usize = 512;
 
 /// Calls that have to be recorded for this.
@@ -51,7 +51,7 @@ pub(super) fn op(call: &Call, folder: &Path) -> Option<Op> {
     }
 }
 
-/// What happened to the unsynced writes.
+/// The fate of the unsynced writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fate {
     pub(super) kept: u64,

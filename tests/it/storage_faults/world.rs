@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// Each world of this process has users of its own.
 static WORLDS: AtomicU64 = AtomicU64::new(1);
 
-/// How the pair is kept.
+/// The layout of the stored pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kept {
     /// In two entries of the embedded store.

@@ -32,7 +32,6 @@ impl At {
         Self { moto: Mutex::new(Some(moto)), chain }
     }
 
-    /// Forgets everything.
     fn reset(&self) {
         self.moto.lock().expect("one thread").as_ref().expect("it runs").reset();
     }

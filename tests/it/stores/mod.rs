@@ -72,7 +72,7 @@ fn over(subject: &dyn Subject, entry: &str, replaces: &Version, text: &str) -> W
     Write { entry: name(entry), replaces: replaces.clone(), value: SecretValue::new(subject.stored(text)) }
 }
 
-/// What the store says that an entry holds, and in which version.
+/// Returns the value and the version that the store reads for an entry.
 async fn held(store: &Arc<dyn SecretStore>, entry: &str) -> Option<(Version, Vec<u8>)> {
     match store.read(&[name(entry)]).await.expect("it reads").remove(0) {
         Reading::Value { version, value } => Some((version, value.expose().to_vec())),

@@ -15,7 +15,7 @@ use super::{bytes, name, write};
 use crate::support::attacker::{ATTACKER, Attacker, attack};
 use crate::support::other_process;
 
-/// How often each is played.
+/// The number of times that each race is played.
 const TRIES: usize = 500;
 
 /// What only root may read, and what must stay so.

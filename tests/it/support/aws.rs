@@ -13,7 +13,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 
 use super::http::{self, Answer};
 
-/// Where a look-alike listens, and a pair to sign with.
+/// The address of moto or the sandbox, and a pair to sign with.
 #[derive(Clone)]
 pub(crate) struct Pair {
     /// The access key id.
@@ -23,7 +23,6 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// A pair.
     pub(crate) fn new(id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self { id: id.into(), secret: secret.into() }
     }

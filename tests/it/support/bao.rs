@@ -65,7 +65,7 @@ impl Bao {
         answer
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

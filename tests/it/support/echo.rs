@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-/// How a server writes what it quotes.
+/// The encoding in which a server quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Plain,
@@ -88,7 +88,7 @@ fn cut(text: &str) -> String {
         .collect()
 }
 
-/// Whose errors it words.
+/// The kind of server whose errors it imitates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Vault,
@@ -133,9 +133,8 @@ struct State {
     encoding: Encoding,
     /// What it quotes where there is room for a word only.
     word: String,
-    /// What it was sent and what it answered.
+    /// The requests and the responses.
     heard: String,
-    /// What it said in errors.
     said: Vec<String>,
 }
 

@@ -7,11 +7,9 @@ use std::time::Duration;
 /// An answer, taken apart.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The HTTP status.
     pub(crate) status: u16,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    /// The body.
     pub(crate) body: String,
 }
 

@@ -21,7 +21,7 @@ pub(crate) const TOKEN: &str = "token-of-the-test-0123456789";
 /// The most that the values of one Secret may have (`MaxSecretSize`).
 const LARGEST: usize = 1024 * 1024;
 
-/// What befalls the next request of a method.
+/// The fault of the next request of a method.
 pub(crate) enum Fault {
     /// It is answered so, and has no effect.
     Refused(u16, Value),
@@ -73,7 +73,6 @@ struct Request {
 /// An answer: its status, and its body.
 type Answer = (u16, Value);
 
-/// A `Status` object.
 pub(crate) fn status(code: u16, reason: &str, message: &str) -> Answer {
     let body = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -122,7 +121,7 @@ impl Cluster {
         let _ = TcpStream::connect(self.address);
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -196,7 +195,6 @@ impl Cluster {
         Some(STANDARD.decode(object["data"].get(key)?.as_str()?).expect("base 64"))
     }
 
-    /// Removes a Secret.
     pub(crate) fn delete(&self, namespace: &str, name: &str) {
         self.world().secrets.remove(&(namespace.to_owned(), name.to_owned())).expect("it was there");
     }

@@ -4,13 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::program::{Ended, Program, ROTATOR};
 
-/// How it ended, and what it took.
+/// The exit status of a program and its consumption.
 pub(crate) struct Measured {
-    /// How it ended.
     pub(crate) ended: Ended,
     /// The most memory that it had, in MiB.
     pub(crate) peak: u64,
-    /// The time.
     pub(crate) took: Duration,
 }
 

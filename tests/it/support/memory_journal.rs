@@ -36,7 +36,6 @@ impl Kept {
 }
 
 impl MemoryJournal {
-    /// An empty journal.
     pub(crate) fn new() -> Self {
         Self::default()
     }

@@ -15,13 +15,12 @@ use std::time::{Duration, Instant};
 use super::aws::{self, Pair};
 use super::http;
 
-/// moto's account.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
 /// The user that may do everything.
 pub(crate) const ADMIN: &str = "rotator-admin";
 
-/// How long moto may take to come up on a machine that is busy.
+/// The longest start of moto on a busy host.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Another process may take the free port that we found before moto does.
@@ -85,7 +84,7 @@ impl Moto {
         Err(std::fs::read_to_string(log.path()).unwrap_or_default())
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.address
     }

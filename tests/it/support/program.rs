@@ -32,7 +32,7 @@ pub(crate) fn again(command: &str) -> Vec<&str> {
     if command == "run" { vec![command, "--older-than", "0s"] } else { vec![command] }
 }
 
-/// How often `resume` or `run` may be repeated before a test gives up.
+/// The number of times that `resume` or `run` may be repeated before a test gives up.
 const MOST_TRIES: usize = 60;
 
 /// A child that has ended.
@@ -42,9 +42,7 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     /// The signal that ended it.
     pub(crate) signal: Option<i32>,
-    /// What it printed.
     pub(crate) stdout: String,
-    /// What it said.
     pub(crate) stderr: String,
 }
 
@@ -61,7 +59,6 @@ impl Ended {
         }
     }
 
-    /// Its JSON document.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -76,7 +73,6 @@ impl Running {
         Self(Some(command.process_group(0).spawn().expect("started")))
     }
 
-    /// The process's id.
     pub(crate) fn id(&self) -> u32 {
         self.0.as_ref().expect("there until it is killed").id()
     }
@@ -191,7 +187,6 @@ impl Program {
         self.environment.remove(name);
     }
 
-    /// The binary's folder.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

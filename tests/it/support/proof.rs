@@ -117,12 +117,12 @@ pub(crate) fn is_full() -> bool {
     std::env::var_os("ROTATOR_TEST_FULL").is_some_and(|value| value != "0")
 }
 
-/// How many cases to play: in CI, in full, or as `ROTATOR_TEST_COUNT` says.
+/// Returns the number of cases: of CI, of the full run, or from `ROTATOR_TEST_COUNT`.
 pub(crate) fn cases(in_ci: u64, in_full: u64) -> u64 {
     number("ROTATOR_TEST_COUNT").unwrap_or(if is_full() { in_full } else { in_ci })
 }
 
-/// Which of these drawn cases are played: all, a part of them, or one.
+/// Returns the drawn cases that are played: all, a part of them, or one.
 pub(crate) fn part(cases: Range<u64>) -> Range<u64> {
     if let Some(case) = number("ROTATOR_TEST_CASE") {
         return case..case + 1;

@@ -13,7 +13,6 @@ pub(crate) struct Sops {
 }
 
 impl Sops {
-    /// New keys.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let recipients = ["mine", "theirs"].map(|name| {
@@ -28,7 +27,7 @@ impl Sops {
         sops
     }
 
-    /// Where the keys and the program are.
+    /// The folder of the keys and the program.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -38,7 +37,6 @@ impl Sops {
         self.folder.path().join("bin")
     }
 
-    /// The program.
     pub(crate) fn program(&self) -> String {
         self.bin().join("sops").display().to_string()
     }
@@ -74,7 +72,7 @@ impl Sops {
         self.run(&args, text).unwrap_or_else(|| panic!("{name} cannot be encrypted"))
     }
 
-    /// What the file says when it is decrypted.
+    /// Returns the decrypted content of the file.
     pub(crate) fn decrypt(&self, file: &Path) -> Option<String> {
         let text = self.run(&["--config", "/dev/null", "decrypt", file.to_str().expect("UTF-8")], b"")?;
         Some(String::from_utf8(text).expect("text"))

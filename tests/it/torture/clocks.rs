@@ -23,7 +23,7 @@ const RESUMED: &str = "resumed under a wrong clock";
 const RECLAIMED: &str = "a lost key reclaimed under a wrong clock";
 const HOUR: Duration = Duration::from_secs(3600);
 const SETTLE: Duration = Duration::from_secs(60);
-/// What a case may take on the machine, in AWS's time too.
+/// The longest duration of a case, on the host and in AWS's time.
 const SLACK: Duration = Duration::from_secs(50);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The number of rounds that are played at once.
@@ -31,7 +31,7 @@ const AT_A_TIME: usize = 4;
 /// The machine's clock before and after the middle of the run; the last is one that is set right.
 const CLOCKS: [(&str, &str); 5] = [("+1y", "+1y"), ("-1y", "-1y"), ("+0", "+1y"), ("+0", "-1y"), ("+1y", "+0")];
 
-/// What the rotation has to wait for.
+/// The reason for which the rotation waits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Wait {
     Nothing,

@@ -31,7 +31,7 @@ const MOST_CALLS: u32 = 40;
 /// The first call about a user after its new pair is stored: two lists, the create and three proofs come before.
 const CALLS_TO_STORED: u32 = 7;
 
-/// When an operator acts.
+/// The moment at which an operator acts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Moment {
     /// While the n-th call about the user, counted from 1 since the act before, is held.
@@ -91,7 +91,7 @@ struct Play {
     tally: Tally,
 }
 
-/// What was played.
+/// The counts of the cases.
 #[derive(Debug, Default)]
 struct Tally {
     acts: u64,

@@ -30,7 +30,7 @@ pub(super) const LINES_EACH: u64 = 12;
 /// As an app would read: often, but not as the only thing that this machine does.
 const READER_PAUSE: Duration = Duration::from_millis(20);
 
-/// When to kill.
+/// The moment of the kill.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Moment {
     /// After this fraction of a typical run.
@@ -43,7 +43,7 @@ enum Moment {
     During(Action, usize, HeldEnd),
 }
 
-/// Which end of a call is held.
+/// The end of a call that is held.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum HeldEnd {
     Call,
@@ -60,7 +60,7 @@ impl HeldEnd {
     }
 }
 
-/// What one round is like.
+/// The parameters of one round.
 #[derive(Debug)]
 struct Round {
     settle: u64,

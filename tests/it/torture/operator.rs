@@ -14,7 +14,7 @@ use super::kills::HeldEnd;
 use super::scene::Scene;
 use crate::support::aws::{Pair, raw_outcome, signed_call};
 
-/// What an operator may do.
+/// The acts of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
     PutsTheOldPairBack,
@@ -33,7 +33,6 @@ pub(super) enum Act {
 }
 
 impl Act {
-    /// All of them.
     pub(super) const ALL: [Self; 13] = [
         Self::PutsTheOldPairBack,
         Self::StoresAThirdPair,
@@ -82,7 +81,7 @@ struct Pairs {
     old: Pair,
     /// The last of rotator's that stood in the store.
     new: Option<Pair>,
-    /// What the person wrote.
+    /// The value that the operator wrote.
     written: Option<Pair>,
 }
 

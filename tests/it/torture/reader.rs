@@ -32,7 +32,7 @@ impl Reader {
         Self { stop, thread: Some(thread) }
     }
 
-    /// How many pairs it tried, or the pair that failed.
+    /// The number of pairs that the reader tried, or the pair that failed.
     pub(super) fn end(mut self) -> Result<u64, String> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().expect("there until now");

@@ -16,7 +16,7 @@ use crate::support::aws::{Pair, element, signed_call};
 use crate::support::program::sandbox_with_slashes;
 use crate::support::proof::{self, Draw, Proof};
 
-/// How many users one batch rotates.
+/// The number of users in one batch.
 const USERS: usize = 24;
 /// How many batches are played at once, each in a scene of its own: most of the time each waits.
 const LANES: usize = 3;
@@ -34,7 +34,7 @@ pub(super) struct Setting {
     pub(super) quarantine: &'static str,
     pub(super) settle: u64,
     pub(super) owner: &'static str,
-    /// How many such calls a rotation makes.
+    /// The number of such calls of one rotation.
     pub(super) calls: u64,
 }
 
@@ -54,7 +54,7 @@ const SETTINGS: [Setting; 9] = [
     Setting { action: Action::GetAccessKeyLastUsed, orphans: true, calls: 1, ..PLAIN },
 ];
 
-/// When what is held is let go.
+/// The moment at which a held call is released.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Release {
     BeforeResume,

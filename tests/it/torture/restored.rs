@@ -11,7 +11,7 @@ use crate::support::aws::Pair;
 use crate::support::program::Program;
 use crate::support::proof::{self, Proof};
 
-/// What the folder's store was before the rotation.
+/// The store in the folder before the rotation.
 fn keep_a_copy(scene: &Scene) {
     let folder = scene.rig.program.folder();
     assert!(!folder.join("store.db-wal").exists(), "no process has the store open, so all is in one file");

@@ -12,7 +12,7 @@ use crate::support::aws::{Pair, signed_call};
 use crate::support::moto::Moto;
 use crate::support::program::{Program, Running, my_secret, put_pair};
 
-/// What a test asks of IAM itself.
+/// The IAM and STS calls that a test makes itself.
 pub(super) trait Iam: Send + Sync {
     /// Whether a request signed with this pair is let in at this moment.
     fn accepts(&self, pair: &Pair) -> bool;
@@ -66,7 +66,7 @@ impl Iam for CheckedMoto {
 /// A block that an operator answered with the command that rotator gave.
 pub(super) struct Answered {
     pub(super) reason: String,
-    /// What that command said on stderr.
+    /// The stderr of that command.
     pub(super) said: String,
 }
 

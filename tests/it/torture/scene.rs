@@ -14,9 +14,9 @@ use crate::support::aws::Pair;
 use crate::support::program::again;
 use crate::support::program::{Ended, Program, Running, sandbox_with_slashes};
 
-/// How long a loop sleeps before it runs rotator again.
+/// The pause of an operator's loop between two runs of rotator.
 const A_WHILE: Duration = Duration::from_secs(10);
-/// How often a command may be repeated until it ends with 0 (P6).
+/// The number of times that a command may be repeated until it ends with 0 (P6).
 const MOST_TRIES: usize = 40;
 /// The longest wait of a test for a call.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ pub(super) struct Scene {
 /// The end of a rotation, or of all of them.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
-    /// How often it was repeated.
+    /// The number of repetitions.
     pub(super) tries: usize,
     /// All that it said on stderr.
     pub(super) said: String,
@@ -143,7 +143,7 @@ impl Scene {
         Ok(true)
     }
 
-    /// What `status` shows.
+    /// Returns the document of `status`.
     pub(super) fn status(&self) -> Value {
         self.rig.program.ends_with(0, &["status", "--output", "json"]).json()
     }

@@ -37,7 +37,7 @@ enum Moment {
     Proving(Duration),
 }
 
-/// What one round is like.
+/// The parameters of one round.
 #[derive(Debug)]
 struct Round {
     resuming: bool,
@@ -74,10 +74,10 @@ fn code_of(signal: Signal) -> i32 {
     128 + signal.as_raw()
 }
 
-/// What became of the signals.
+/// The outcome of the signals.
 struct Signalled {
     ended: Ended,
-    /// How many found the process there.
+    /// The number of signals that reached the process.
     sent: usize,
     /// A proof was held at the first signal.
     in_hand: bool,
@@ -122,7 +122,7 @@ impl Signals {
         self.scene.stranger_untouched()
     }
 
-    /// How often something was changed in IAM.
+    /// The number of changes in IAM.
     fn changes(&self) -> u64 {
         let changing = [Action::CreateAccessKey, Action::UpdateAccessKey, Action::DeleteAccessKey];
         let calls = self.scene.sandbox.calls();

@@ -19,13 +19,13 @@ const TAKEN: &str = "a copied journal took the key of a stopped run";
 const READER_PAUSE: Duration = Duration::from_millis(20);
 /// Longer than the program waits for one call.
 const PAST_THE_TIME_OUT: Duration = Duration::from_millis(2_200);
-/// How often a journal is resumed until nothing of it is in flight.
+/// The number of resumes of a journal until nothing of it is in flight.
 const MOST_TRIES: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A request that was sent is executed within this time.
 const UNDER_WAY: Duration = Duration::from_millis(200);
 
-/// Where the run is stopped.
+/// The step at which the run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// The create is sent, and carried out while it is stopped.
@@ -36,7 +36,7 @@ enum At {
     Proof,
 }
 
-/// What the second rotator does with the copy.
+/// The command of the second rotator on the copy.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// `resume`, run again after the time that it reports.

@@ -15,7 +15,7 @@ use crate::support::program::AGAIN;
 use crate::support::proof::{self, Proof};
 
 const WINDOWS: [&str; 3] = ["throttled", "503", "slow"];
-/// How slow a slow answer is: well within the time-out of a call.
+/// The delay of a slow response: well within the time-out of a call.
 const SLOW: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: &str = "15s";
 
@@ -35,7 +35,7 @@ fn watch(sandbox: &Sandbox) -> Arc<Mutex<Seen>> {
     seen
 }
 
-/// How often each of these faults has struck.
+/// The number of times that each of these faults has struck.
 fn struck(sandbox: &Sandbox, faults: &[FaultId]) -> Vec<u64> {
     let answer = http::send(sandbox.addr(), "GET", "/_sandbox/state", &[], b"").expect("an answer");
     let state: Value = serde_json::from_str(&answer.body).expect("JSON");

@@ -44,7 +44,7 @@ impl From {
         Self::WrongStoreKey,
     ];
 
-    /// What the message has to name.
+    /// The text that the message must contain.
     fn words(self) -> &'static [&'static str] {
         match self {
             Self::UnknownKey | Self::KeySwitchedOff => &["InvalidClientTokenId"],

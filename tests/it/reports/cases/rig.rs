@@ -40,7 +40,7 @@ pub(super) struct Rig<'c> {
     sops: Option<(String, Sops)>,
     /// The user that the binary runs as, if not the caller's.
     user: Option<u32>,
-    /// How many times a key was asked for while the commands ran.
+    /// The number of requests for a key while the commands ran.
     creates: Arc<AtomicU64>,
     pub(super) made: u64,
     pub(super) codes: Vec<Option<i32>>,
@@ -252,7 +252,6 @@ impl<'c> Rig<'c> {
         }
     }
 
-    /// Runs the commands.
     pub(super) fn play(&mut self) {
         self.creates.store(0, Ordering::Relaxed);
         let before = self.keys_listed();

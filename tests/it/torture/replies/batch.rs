@@ -38,7 +38,7 @@ impl<'a> Replies<'a> {
         Self { scene, proof }
     }
 
-    /// What `status` says, for a failure.
+    /// The output of `status`, for the report of a failure.
     pub(super) fn status(&self) -> String {
         self.scene.rig.program.rotator(&["status"]).stdout
     }
