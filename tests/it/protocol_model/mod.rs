@@ -11,7 +11,7 @@ mod facts;
 mod fingerprint;
 mod machine;
 mod moves;
-mod person;
+mod operator;
 mod promises;
 mod rights;
 mod rows;

@@ -90,7 +90,7 @@ impl Model {
             }
         }
         if state.left.acts > 0 {
-            moves.extend(self.acts(state, user).into_iter().map(|act| Move::Person { user, act }));
+            moves.extend(self.acts(state, user).into_iter().map(|act| Move::Operator { user, act }));
         }
     }
 }

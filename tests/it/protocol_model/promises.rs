@@ -128,12 +128,12 @@ impl Model {
     }
 
     /// Marks a place that an operator broke as excused, or clears the mark when the place works again.
-    pub(super) fn excuse(before: &ModelState, after: &mut ModelState, is_person: bool) {
+    pub(super) fn excuse(before: &ModelState, after: &mut ModelState, is_operator: bool) {
         for (was, is) in before.users.iter().zip(&mut after.users) {
             let mut places = 0..is.holders();
             if places.clone().all(|place| is.works(place)) {
                 is.excused = false;
-            } else if is_person && was != is && places.any(|place| !is.works(place)) {
+            } else if is_operator && was != is && places.any(|place| !is.works(place)) {
                 is.excused = true;
             }
         }

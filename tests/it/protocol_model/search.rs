@@ -7,7 +7,7 @@ use rotator::rotation::state::State;
 
 use super::fingerprint::Fingerprint;
 use super::machine::Machine;
-use super::person::Act;
+use super::operator::Act;
 use super::setup::{Second, Setup};
 use super::users::Fate;
 use super::world::{At, ModelState, Work};
@@ -50,7 +50,7 @@ pub(super) enum Move {
     Copy {
         user: usize,
     },
-    Person {
+    Operator {
         user: usize,
         act: Act,
     },

@@ -42,7 +42,7 @@ impl Model {
                 state.works[1][user].rotation = state.works[0][user].rotation;
                 state.works[1][user].at = At::Resting { until: None, changed: true };
             }
-            Move::Person { user, act } => {
+            Move::Operator { user, act } => {
                 state.left.acts -= 1;
                 self.act(state, user, act);
             }
@@ -60,7 +60,7 @@ impl Model {
                 Self::meet(state, user, fate);
             }
         }
-        Self::excuse(&before, state, matches!(step, Move::Person { .. } | Move::Meets { .. }));
+        Self::excuse(&before, state, matches!(step, Move::Operator { .. } | Move::Meets { .. }));
         self.windows_of_a_state(state);
         self.forget_what_decides_nothing(state);
     }

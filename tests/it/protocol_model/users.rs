@@ -89,6 +89,6 @@ impl Model {
                 world.keys.retain(|key| key.other);
             }
         }
-        state.changed(user, Actor::Person);
+        state.changed(user, Actor::Operator);
     }
 }

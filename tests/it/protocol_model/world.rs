@@ -25,7 +25,7 @@ pub(super) enum By {
     Before,
     /// The rotation of this number.
     Rotation(u8),
-    Person,
+    Operator,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -251,7 +251,7 @@ pub(super) struct ModelState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Actor {
     Rotator(usize),
-    Person,
+    Operator,
 }
 
 impl ModelState {

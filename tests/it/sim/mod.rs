@@ -17,7 +17,7 @@ mod lag;
 mod life;
 mod lives;
 mod old_pairs;
-mod person;
+mod operator;
 mod ports;
 mod process;
 mod promises;

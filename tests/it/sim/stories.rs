@@ -136,7 +136,7 @@ fn a_fence_that_a_store_only_claims_is_no_fence() {
     assert!(met["fence raised"] > 30 && met["a store that lies"] > 30, "{met:?}");
 }
 
-/// Under `reclaim` and `report`, with and without a fault near what the person does.
+/// Under `reclaim` and `report`, with and without a fault near what the operator does.
 #[test]
 fn an_operator_interferes_at_every_call() {
     let mut proof = Proof::of(
@@ -219,9 +219,9 @@ fn an_operator_writes_while_another_users_rotation_observes() {
     let touches = runtime.block_on(must_hold(&setup, &Faults::default(), String::new)).touches;
 
     for held_up in 30..touches.min(60) {
-        for person in held_up..(held_up + 16) {
+        for call in held_up..(held_up + 16) {
             for interference in [Interference::Reverts, Interference::CopiesOldKey] {
-                let setup = Setup { interference: Some((person, interference)), ..setup.clone() };
+                let setup = Setup { interference: Some((call, interference)), ..setup.clone() };
                 runtime.block_on(must_hold(&setup, &Faults::at([(held_up, Fault::Throttled)]), String::new));
             }
         }

@@ -8,7 +8,7 @@ use rotator::sandbox::{Action, Fault, FaultId};
 use serde_json::Value;
 
 use super::kills::HeldEnd;
-use super::operator::{Act, Held, Person};
+use super::operator::{Act, Held, Operator};
 use super::scene::Scene;
 use crate::support::http;
 use crate::support::program::Ended;
@@ -75,9 +75,9 @@ impl Way {
     }
 }
 
-/// A user's person, and what is still to be done to that user.
+/// The operator of a user, and the acts that are still to be done to that user.
 struct Player {
-    person: Person,
+    operator: Operator,
     user: String,
     acts: Vec<(Act, Moment)>,
 }
@@ -128,7 +128,7 @@ impl Play {
         let stored = scene.rig.stored()?;
         let players = stored.into_iter().zip(acts).map(|((user, pair), mut acts)| {
             acts.reverse();
-            Player { person: Person::of(&user, pair), user, acts }
+            Player { operator: Operator::of(&user, pair), user, acts }
         });
         let players = players.collect();
         let mut play = Self { scene, players, armed: BTreeMap::new(), tally: Tally::default() };
@@ -156,8 +156,8 @@ impl Play {
         self.scene.sandbox.disarm_all();
         self.finish("resume")?;
         for player in &mut self.players {
-            player.person.sees_no_orphan(&self.scene)?;
-            player.person.leaves(&self.scene)?;
+            player.operator.sees_no_orphan(&self.scene)?;
+            player.operator.leaves(&self.scene)?;
         }
         self.finish("run")?;
         self.scene.stranger_untouched()?;
@@ -186,7 +186,7 @@ impl Play {
         let Some((act, Moment::During(_, end))) = self.players[number].acts.pop() else {
             return Err(format!("no operator was to act during {action}"));
         };
-        let in_hand = self.players[number].person.sees_a_key_in_hand(&self.scene)?;
+        let in_hand = self.players[number].operator.sees_a_key_in_hand(&self.scene)?;
         if self.act(number, act, Some((action, end)))? {
             self.tally.hit(window_of(action, end));
             if in_hand {
@@ -210,14 +210,14 @@ impl Play {
     }
 
     fn act(&mut self, number: usize, act: Act, held: Held) -> Result<bool, String> {
-        let done = self.players[number].person.does(&self.scene, act, held)?;
+        let done = self.players[number].operator.does(&self.scene, act, held)?;
         self.tally.acts += u64::from(done);
         Ok(done)
     }
 
     fn look_around(&mut self, after: &str) -> Result<(), String> {
         for player in &mut self.players {
-            player.person.looks(&self.scene, after)?;
+            player.operator.looks(&self.scene, after)?;
         }
         Ok(())
     }
@@ -249,8 +249,8 @@ impl Play {
             return Err(format!("a rotation of a user who is not in the scene: {rotation}"));
         };
         if rotation["blocked"].is_object() {
-            player.person.answers(&self.scene, rotation)?;
-            player.person.looks(&self.scene, "an answer")?;
+            player.operator.answers(&self.scene, rotation)?;
+            player.operator.looks(&self.scene, "an answer")?;
             self.tally.hit(RESOLVED);
         }
         Ok(())

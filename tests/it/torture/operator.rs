@@ -55,28 +55,28 @@ pub(super) type Held = Option<(Action, HeldEnd)>;
 
 /// An operator, the user whose keys the operator manages, and what must stay as it is.
 #[derive(Debug)]
-pub(super) struct Person {
+pub(super) struct Operator {
     user: String,
     old: String,
     /// The pairs; a panic shows only ids, never a secret.
     pairs: Pairs,
-    /// Keys that the person made and has not given up, with their status.
+    /// Keys that the operator made and has not given up, with their status.
     theirs: BTreeMap<String, KeyStatus>,
     /// Whether the store holds the operator's own value, which must not be overwritten.
     wrote: bool,
-    /// How the old key was then: it may not be removed while a place holds what the person wrote.
+    /// How the old key was then: it may not be removed while a place holds what the operator wrote.
     old_then: Option<KeyStatus>,
     /// Whether the stored pair worked at the last check.
     worked: bool,
-    /// The person acted after rotator's last look: what was on its way then is excused.
+    /// The operator acted after rotator's last look: what was on its way then is excused.
     overtook: bool,
-    /// The person acted after rotator's last look at the places, but before its last scan for the old key's name.
+    /// The operator acted after rotator's last look at the places, but before its last scan for the old key's name.
     past_the_places: bool,
     /// What was done and seen, for who has to find a fault.
     story: Vec<String>,
 }
 
-/// Pairs that the person has at hand.
+/// Pairs that the operator has at hand.
 struct Pairs {
     old: Pair,
     /// The last of rotator's that stood in the store.
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Pairs {
     }
 }
 
-impl Person {
+impl Operator {
     /// Looks after `user`, whose pair in the store is this one.
     pub(super) fn of(user: &str, stored: Pair) -> Self {
         Self {
@@ -153,7 +153,7 @@ impl Person {
             let ends_the_new_key = matches!(act, Act::DeletesTheNewKey | Act::SwitchesTheNewKeyOff);
             let proved = matches!(held, Some((Action::GetCallerIdentity, _))) && ends_the_new_key;
             // A removal is sent within seconds of the final check, and all rotations share a scan of the last minute: what
-            // the person writes while the stored pair is proved may come too late.
+            // the operator writes while the stored pair is proved may come too late.
             let is_stored = self.pairs.new.is_some() && matches!(held, Some((Action::GetCallerIdentity, _)));
             self.overtook |= removal || proved || is_stored;
             self.past_the_places |= removal || past_the_places;
@@ -193,7 +193,7 @@ impl Person {
         }
         for (key, status) in &self.theirs {
             if self.status_of(scene, key) != Some(*status) {
-                return Err(format!("P2: the person's key {key} is {:?}", self.status_of(scene, key)));
+                return Err(format!("P2: the operator's key {key} is {:?}", self.status_of(scene, key)));
             }
         }
         if self.keys(scene).len() > 2 {
@@ -203,7 +203,7 @@ impl Person {
         Ok(())
     }
 
-    /// When all is over: of rotator's keys only the stored one is left, and one that the person took out of the store
+    /// When all is over: of rotator's keys only the stored one is left, and one that the operator took out of the store
     /// when rotator had nothing more to look at.
     pub(super) fn sees_no_orphan(&self, scene: &Scene) -> Result<(), String> {
         let stored = self.stored(scene)?.id;
@@ -230,7 +230,7 @@ impl Person {
         self.story.push(format!("{reason}: {message}"));
         let command = match reason {
             "spare-key" | "unclaimed-keys" | "old-key-reactivated" => {
-                // The person says that this key is to go.
+                // The operator says that this key is to go.
                 let key = command.split_whitespace().last().unwrap_or_default();
                 self.theirs.remove(key);
                 command
@@ -356,6 +356,6 @@ impl Person {
 fn uses(scene: &Scene, pair: &Pair) -> bool {
     let body = "Action=GetCallerIdentity&Version=2011-06-15";
     let outcome = raw_outcome(signed_call(scene.sandbox.addr(), pair, "sts", body, SystemTime::now()));
-    assert_eq!(outcome, "ok", "the person's own key {} works", pair.id);
+    assert_eq!(outcome, "ok", "the operator's own key {} works", pair.id);
     true
 }

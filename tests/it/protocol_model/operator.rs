@@ -54,7 +54,7 @@ impl Model {
                 acts.push(Act::Notes(key.id));
             }
             // Only who made a key, or read the store, has its secret.
-            if key.by != By::Before && !world.names(key.id) && key.by != By::Person {
+            if key.by != By::Before && !world.names(key.id) && key.by != By::Operator {
                 continue;
             }
             if world.places.iter().any(|pair| *pair != Pair { secret: key.id, id: key.id }) {
@@ -102,7 +102,7 @@ impl Model {
         match act {
             Act::CreatesKey { uses } => {
                 let id = state.fresh_id(user, self.remembered(state, user));
-                state.users[user].add(id, By::Person, false, false);
+                state.users[user].add(id, By::Operator, false, false);
                 state.users[user].keys.iter_mut().filter(|key| key.id == id).for_each(|key| key.used = uses);
             }
             Act::Uses(id) => {
@@ -128,6 +128,6 @@ impl Model {
                 state.works[rotator][user].rotation = Some(self.machine.says(rotation, says));
             }
         }
-        state.changed(user, Actor::Person);
+        state.changed(user, Actor::Operator);
     }
 }
