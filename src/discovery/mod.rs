@@ -35,5 +35,5 @@ pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
 pub use references::{Needles, Searched, names};
 pub use skip_reason::SkipReason;
 pub use source::Source;
-pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, read_pairs, rehearse_splice, splice, splice_all};
+pub use splice::{PairSeen, ReadPairError, SpliceError, read_pair, read_pairs, rehearse_splice, splice_all};
 pub use sweep::left_in_large;

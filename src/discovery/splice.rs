@@ -62,25 +62,11 @@ pub enum SpliceError {
     },
 }
 
-/// The new values of the entries of `place`, in the order in which they are to be written: the entry with the secret
-/// first, the one with the id last; one element where a document holds both.
+/// Returns the new values of the entries of `places`, all of one store, whose pairs may share a document. Each entry occurs
+/// once, in the order in which the entries are to be written: secrets only, then both halves, then ids only.
 ///
 /// # Errors
 /// [`SpliceError`] where the new pair cannot be written so that, read again, only the pair differs.
-pub fn splice<'v>(
-    place: &Place,
-    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
-    new_id: &AccessKeyId,
-    new_secret: &SecretKey,
-) -> Result<Vec<(EntryName, SecretValue)>, SpliceError> {
-    splice_all(&[place], value_of, new_id, new_secret)
-}
-
-/// [`splice`] for several places of one store, whose pairs may share a document: every entry once; those with secrets
-/// only come first, then those with both, and those with ids only last.
-///
-/// # Errors
-/// As [`splice`].
 pub fn splice_all<'v>(
     places: &[&Place],
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
@@ -98,7 +84,7 @@ const MADE_UP_SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
 /// `places` are all places of one key in one store.
 ///
 /// # Errors
-/// As [`splice`]; [`SpliceError::StillReferenced`] where an entry would go on naming the old id.
+/// As [`splice_all`]; [`SpliceError::StillReferenced`] where an entry would go on naming the old id.
 pub fn rehearse_splice<'v>(
     places: &[&Place],
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,

@@ -1,7 +1,7 @@
 //! The storage port: where lines are made durable.
 //!
 //! Two implementations pass one contract suite: SQLite (`adapters/sqlite_journal`) and memory (tests). The port is
-//! async and knows leases, so that a shared database can hold the journal of many workers later.
+//! async, because the engine runs many rotations at the same time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,16 +26,6 @@ pub enum StorageError {
         rotation: RotationId,
         /// Its number.
         seq: u64,
-    },
-    /// Another worker holds the rotation.
-    #[error("rotation {rotation} is held by {holder} until {until}")]
-    Leased {
-        /// Which.
-        rotation: RotationId,
-        /// By whom.
-        holder: String,
-        /// Until when, by the journal's clock.
-        until: Timestamp,
     },
     /// The medium failed, or what it holds cannot be understood. The message names the journal and says what to do.
     #[error("{message}")]
@@ -108,18 +98,6 @@ pub trait JournalStore: Send + Sync {
 
     /// The keys that a lost request of any rotation of one user, open or closed, may still deactivate.
     async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError>;
-
-    /// Takes or renews the right to drive a rotation until `until`.
-    ///
-    /// # Errors
-    /// [`StorageError::Leased`] while another holder has it.
-    async fn lease(
-        &self,
-        rotation: RotationId,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), StorageError>;
 }
 
 /// A journal's storage, shared.

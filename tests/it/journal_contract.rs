@@ -85,7 +85,6 @@ contract! {
     a_campaign_knows_the_keys_it_made
     keys_are_found_by_the_name_that_their_user_has_now
     keys_that_a_lost_request_may_deactivate_are_kept_after_the_end
-    a_lease_keeps_others_out_until_it_ends
     an_empty_journal_answers
 }
 
@@ -293,21 +292,6 @@ async fn keys_that_a_lost_request_may_deactivate_are_kept_after_the_end(subject:
     assert_eq!(subject.store().may_turn_inactive(&user).await.expect("read"), [key_id(40)].into());
     let other = UserName::new("missing").expect("valid");
     assert_eq!(subject.store().may_turn_inactive(&other).await.expect("read"), [].into());
-}
-
-async fn a_lease_keeps_others_out_until_it_ends(subject: impl Subject) {
-    let id = rotation_id(1);
-    subject.store().lease(id, "one", moment(0), moment(10)).await.expect("free");
-    subject.store().lease(id, "one", moment(5), moment(20)).await.expect("renewed");
-    subject.store().lease(rotation_id(2), "two", moment(5), moment(20)).await.expect("another rotation");
-    let subject = subject.reopen();
-    let refused = subject.store().lease(id, "two", moment(19), moment(30)).await;
-    assert!(
-        matches!(&refused, Err(StorageError::Leased { holder, until, .. }) if holder == "one" && *until == moment(20)),
-        "{refused:?}"
-    );
-    subject.store().lease(id, "two", moment(20), moment(30)).await.expect("it has ended");
-    assert!(subject.store().lease(id, "one", moment(21), moment(30)).await.is_err());
 }
 
 async fn an_empty_journal_answers(subject: impl Subject) {

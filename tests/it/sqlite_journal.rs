@@ -115,6 +115,14 @@ async fn lines_can_only_be_added() {
     }
 }
 
+/// What the triggers of the file have counted.
+fn counters(path: &Path) -> std::collections::BTreeMap<String, i64> {
+    let file = Connection::open(path).expect("opens");
+    let mut counted = file.prepare("SELECT state, rotations FROM counter WHERE rotations > 0").expect("SQL");
+    let rows = counted.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
+    rows.map(|row| row.expect("read")).collect()
+}
+
 #[tokio::test]
 async fn counters_follow_every_line() {
     let fixture = fixture();
@@ -129,7 +137,7 @@ async fn counters_follow_every_line() {
         for summary in reader.summaries(RotationFilter::All).expect("read") {
             *expected.entry(summary.rotation.standing.name().to_owned()).or_insert(0) += 1;
         }
-        assert_eq!(reader.counts().expect("read"), expected);
+        assert_eq!(counters(&fixture.path), expected);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The changes of the journal (lines, campaigns, leases) as SQL within a transaction of [`super::writer`].
+//! The changes of the journal (lines, campaigns) as SQL within a transaction of [`super::writer`].
 
 use rusqlite::{Connection, named_params};
 
@@ -92,7 +92,6 @@ pub(super) enum Change {
     BeginCampaign { id: CampaignId, at: Timestamp },
     NoteCampaign { id: CampaignId, notes: String },
     CloseCampaign { id: CampaignId },
-    Lease { rotation: RotationId, holder: String, now: Timestamp, until: Timestamp },
 }
 
 /// Why a change is not in the transaction.
@@ -130,7 +129,6 @@ impl Change {
                 let sql = "UPDATE campaign SET closed = 1 WHERE id = ?1";
                 changed_one(*id, connection.execute(sql, [id.to_string()])?)
             }
-            Self::Lease { rotation, holder, now, until } => lease(connection, *rotation, holder, *now, *until),
         }
     }
 }
@@ -149,26 +147,4 @@ fn changed_one(id: CampaignId, rows: usize) -> Result<(), Stopped> {
         0 => Err(Stopped::No(StorageError::failed(format!("the journal has no campaign {id}")))),
         _ => Ok(()),
     }
-}
-
-fn lease(
-    connection: &Connection,
-    rotation: RotationId,
-    holder: &str,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<(), Stopped> {
-    let id = rotation.to_string();
-    if let Some((other, theirs)) = queries::lease(connection, &id)? {
-        let theirs: Timestamp = theirs
-            .parse()
-            .map_err(|source: jiff::Error| QueryError::Nonsense { column: "until", source: source.into() })?;
-        if other != holder && theirs > now {
-            return Err(Stopped::No(StorageError::Leased { rotation, holder: other, until: theirs }));
-        }
-    }
-    let sql = "INSERT INTO lease (rotation, holder, until) VALUES (?1, ?2, ?3)
-               ON CONFLICT (rotation) DO UPDATE SET holder = excluded.holder, until = excluded.until";
-    connection.execute(sql, (id, holder, until.to_string()))?;
-    Ok(())
 }

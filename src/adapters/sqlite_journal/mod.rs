@@ -153,16 +153,6 @@ impl JournalStore for SqliteJournal {
         let user = user.clone();
         self.read(move |connection| queries::may_turn_inactive(connection, &user)).await
     }
-
-    async fn lease(
-        &self,
-        rotation: RotationId,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), StorageError> {
-        self.writer.write(Change::Lease { rotation, holder: holder.to_owned(), now, until }).await
-    }
 }
 
 impl From<DatabaseError> for StorageError {

@@ -1,10 +1,10 @@
 //! The properties of a journal file and the queries of its tables. Nothing here writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -227,21 +227,9 @@ pub(super) fn may_turn_inactive(connection: &Connection, user: &UserName) -> Res
     Ok(found.into_iter().flat_map(|summary| summary.rotation.may_turn_inactive).collect())
 }
 
-pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<String, u64>, QueryError> {
-    let sql = "SELECT state, rotations FROM counter WHERE rotations > 0";
-    let found = all(connection, sql, [], |row| Ok((row.get("state")?, number(row, "rotations")?)))?;
-    Ok(found.into_iter().collect())
-}
-
 /// The number of a rotation's last line; 0 if there is no such rotation.
 pub(super) fn last_seq(connection: &Connection, rotation: &str) -> Result<u64, QueryError> {
     let found = all(connection, "SELECT seq FROM rotation WHERE id = ?1", [rotation], |row| number(row, "seq"))?;
     Ok(found.into_iter().next().unwrap_or(0))
 }
 
-/// The owner and the end of a rotation's lease, as they are stored.
-pub(super) fn lease(connection: &Connection, rotation: &str) -> Result<Option<(String, String)>, QueryError> {
-    let sql = "SELECT holder, until FROM lease WHERE rotation = ?1";
-    let mut statement = connection.prepare(sql)?;
-    Ok(statement.query_row([rotation], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-}

@@ -1,6 +1,5 @@
 //! Reads a journal without tokio and without the lock, for `status`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -59,15 +58,6 @@ impl SyncReader {
     /// [`StorageError::Failed`] if the journal cannot be read.
     pub fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
         queries::keys_made_for(&self.connection, user).map_err(|error| error.at(&self.path))
-    }
-
-    /// The number of rotations in each state (a phase or an ending). The journal maintains the numbers, so the query
-    /// is fast in a large journal.
-    ///
-    /// # Errors
-    /// [`StorageError::Failed`] if the journal cannot be read.
-    pub fn counts(&self) -> Result<BTreeMap<String, u64>, StorageError> {
-        queries::counts(&self.connection).map_err(|error| error.at(&self.path))
     }
 
     #[must_use]

@@ -235,14 +235,4 @@ impl JournalStore for Struck {
     async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         self.inner.may_turn_inactive(user).await
     }
-
-    async fn lease(
-        &self,
-        rotation: RotationId,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), StorageError> {
-        self.inner.lease(rotation, holder, now, until).await
-    }
 }

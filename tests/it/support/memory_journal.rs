@@ -1,6 +1,6 @@
 //! A journal in memory that keeps the contract of [`JournalStore`]. It passes the same contract suite as SQLite.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -21,7 +21,6 @@ struct Kept {
     lines: Vec<Line>,
     summaries: Vec<Summary>,
     campaigns: Vec<Campaign>,
-    leases: HashMap<RotationId, (String, Timestamp)>,
 }
 
 impl Kept {
@@ -127,23 +126,5 @@ impl JournalStore for MemoryJournal {
         let of_user = |summary: &&Summary| summary.rotation.opened.user == *user;
         let summaries = &self.kept().summaries;
         Ok(summaries.iter().filter(of_user).flat_map(|s| s.rotation.may_turn_inactive.clone()).collect())
-    }
-
-    async fn lease(
-        &self,
-        rotation: RotationId,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<(), StorageError> {
-        let mut kept = self.kept();
-        if let Some((other, theirs)) = kept.leases.get(&rotation)
-            && other != holder
-            && *theirs > now
-        {
-            return Err(StorageError::Leased { rotation, holder: other.clone(), until: *theirs });
-        }
-        kept.leases.insert(rotation, (holder.to_owned(), until));
-        Ok(())
     }
 }

@@ -179,10 +179,6 @@ impl JournalStore for Forgetful {
     async fn keys_made_by(&self, _: CampaignId) -> Result<Vec<AccessKeyId>, StorageError> {
         Ok(Vec::new())
     }
-
-    async fn lease(&self, _: RotationId, _: &str, _: Timestamp, _: Timestamp) -> Result<(), StorageError> {
-        Ok(())
-    }
 }
 
 /// A source that has none.
