@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::journal::clock::Clock;
-use crate::rotation::policy::Timestamp;
+use crate::types::time::Timestamp;
 
 /// A clock that includes suspended time, which Linux's `CLOCK_MONOTONIC` does not.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -9,11 +9,12 @@ use super::exit::Tally;
 use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::engine::survey::MadeKeys;
-use crate::journal::campaign::{Campaign, LeftAloneNote, Summary};
+use crate::journal::campaign::{Campaign, LeftAloneNote};
+use crate::journal::line::Summary;
 use crate::journal::store::{RotationFilter, SharedStore, StorageError};
-use crate::rotation::policy::Timestamp;
 use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::time::Timestamp;
 
 /// The open rotations, and the latest campaign with its rotations.
 #[derive(Debug, Default)]

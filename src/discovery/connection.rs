@@ -8,39 +8,11 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{Field, Unclear, Writing};
+use super::field::{Encoding, Field, Unclear, Writing};
 use super::key_format;
 use super::label::{Half, Label, are_a_login, is_about_another_secret};
 use super::references::without_percents;
 use crate::types::place::{Location, Part};
-
-/// How a part is written in its string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Encoding {
-    /// What is written as it is, besides letters and digits; all else is percent-encoded.
-    plain: &'static [u8],
-    /// Whether there may be a percent sign: not where there is none yet and INI readers take it for interpolation.
-    percent: bool,
-}
-
-impl Encoding {
-    pub(super) fn encode(self, text: &str) -> Option<Zeroizing<String>> {
-        let mut written = Zeroizing::new(String::with_capacity(text.len() * 3));
-        for byte in text.bytes() {
-            if byte.is_ascii_alphanumeric() || self.plain.contains(&byte) {
-                written.push(char::from(byte));
-            } else if self.percent {
-                written.push('%');
-                for digit in [byte >> 4, byte & 0xf] {
-                    written.push(char::from_digit(u32::from(digit), 16)?.to_ascii_uppercase());
-                }
-            } else {
-                return None;
-            }
-        }
-        (!text.is_empty()).then_some(written)
-    }
-}
 
 /// Of more parts no connection string is that anything reads.
 const MOST_PIECES: usize = 100_000;

@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
 use super::connection;
-use super::document::{self, Field, Group};
+use super::document;
+use super::field::{Field, Group};
 use super::key_format;
 use super::label::Label;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
+use super::limits::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::nested;
 use super::pairing::{ByValue, Pair, Paired, Seen, TooMuch, pair};
 use super::references::{self, Ids};
@@ -18,12 +20,6 @@ use super::sweep;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::{FieldRef, Location, Part, Place};
 use crate::types::secret::SecretValue;
-
-/// A value with more pairs, or more ids of keys, is searched and not taken apart: none of its pairs is rotated.
-pub const MOST_PAIRS: usize = 1000;
-
-/// A larger value is searched and not taken apart. The largest that a store other than a file gives is 1 MiB, as a rule.
-pub const LARGEST_DOCUMENT: usize = 4 * 1024 * 1024;
 
 /// An entry as it was read.
 #[derive(Debug)]

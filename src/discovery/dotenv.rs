@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::document::{Field, FieldText, Group, Room, Unclear, Writing};
+use super::field::{Field, FieldText, Group, Room, Unclear, Writing};
 use super::key_format;
 use crate::types::place::Location;
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Room, Writing, lies_beneath, segment};
+use super::field::{Field, Group, Room, Writing, lies_beneath, segment};
 use crate::types::place::Location;
 
 /// Deeper documents are not read: the scanner calls itself for each level.

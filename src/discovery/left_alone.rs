@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
+use super::limits::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::skip_reason::SkipReason;
 use crate::types::name::{AccessKeyId, StoreName};
 use crate::types::place::FieldRef;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::connection;
-use super::document::{self, Field, Group, Room, Unclear, Writing};
+use super::document;
+use super::field::{Field, Group, Room, Unclear, Writing};
 use super::key_format;
 use super::label::Label;
 use crate::types::place::Location;

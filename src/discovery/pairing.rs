@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zeroize::Zeroizing;
 
-use super::document::{FieldText, Group, Unclear};
+use super::field::{FieldText, Group, Unclear};
 use super::key_format;
 use super::label::{Half, Label, Wording};
 use super::left_alone::{Ambiguity, Instead, WhyLeftAlone};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::document::{Field, Group};
+use super::field::{Field, Group};
 
 /// What a value stands under in such an object, and what its name stands under; in small letters, without separators.
 const NAMES_OF: [(&str, &[&str]); 5] = [

@@ -1,66 +1,17 @@
 //! Reading the pair at a place, and writing a new one there with every other byte left as it is.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
-use zeroize::Zeroizing;
-
-use self::reading::{Document, parts, text_of};
+pub use self::edit::SpliceError;
+use self::edit::{MADE_UP_ID, MADE_UP_SECRET, splice_texts};
 pub use self::reading::{PairSeen, ReadPairError, read_pair, read_pairs};
 pub(super) use self::rehearse::{Rehearsed, rehearse_all};
-use super::document::{self, Field};
 use super::references::names;
-use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, EntryName};
-use crate::types::place::{FieldRef, Location, Place};
+use crate::types::place::Place;
 use crate::types::secret::{SecretKey, SecretValue};
 
+mod edit;
 mod reading;
 mod rehearse;
-
-/// Why a new pair could not be spliced in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpliceError {
-    /// The old pair cannot be read, so there is nothing to replace.
-    #[error(transparent)]
-    Read(#[from] ReadPairError),
-    /// The new text cannot be written in the way the old one is.
-    #[error("write {spot}: the new value has characters that do not go with how the old one is quoted")]
-    CannotHold {
-        /// Where it was to be written.
-        spot: FieldRef,
-    },
-    /// Id and secret, or two pairs, are said to stand in the same text.
-    #[error("write {spot}: another half of a pair stands in the same text")]
-    SameText {
-        /// The text.
-        spot: FieldRef,
-    },
-    /// An anchor repeats one half where the other is not.
-    #[error("write {spot}: an anchor also makes it stand where the other half of its pair does not")]
-    Shared {
-        /// The half that was found second.
-        spot: FieldRef,
-    },
-    /// The result, read again, differs in more than the pair.
-    #[error("write {entry}: read again, more than the pair would have changed")]
-    ChangesMore {
-        /// The entry.
-        entry: EntryName,
-    },
-    /// Too many keys of one entry cannot be written together to find out which of them it is.
-    #[error("write {entry}: of its many keys some cannot be replaced, and which was not found out")]
-    TooMuch {
-        /// The entry.
-        entry: EntryName,
-    },
-    /// The old id stands in the entry once more, where it would stay.
-    #[error("replace every copy of the key in {entry}: its id stands there once more, as in a comment")]
-    StillReferenced {
-        /// The entry.
-        entry: EntryName,
-    },
-}
 
 /// Returns the new values of the entries of `places`, all of one store, whose pairs may share a document. Each entry occurs
 /// once, in the order in which the entries are to be written: secrets only, then both halves, then ids only.
@@ -75,10 +26,6 @@ pub fn splice_all<'v>(
 ) -> Result<Vec<(EntryName, SecretValue)>, SpliceError> {
     splice_texts(places, value_of, new_id.as_str(), new_secret.expose())
 }
-
-/// A pair that has every character a real one may have.
-const MADE_UP_ID: &str = "AKIAREHEARSALABC4567";
-const MADE_UP_SECRET: &str = "ABCDEFGHIJKLMNOPqrstuvwxyz0123456789+/+=";
 
 /// Tries [`splice_all`] with a made-up pair that has every character a real one may have, before any key is created.
 /// `places` are all places of one key in one store.
@@ -96,146 +43,6 @@ pub fn rehearse_splice<'v>(
         Some((entry, _)) => Err(SpliceError::StillReferenced { entry }),
         None => Ok(()),
     }
-}
-
-/// One text to be replaced.
-struct Edit<'a> {
-    spot: &'a FieldRef,
-    new: &'a str,
-    /// Of which place it is.
-    place: usize,
-}
-
-/// What is to be replaced in one entry.
-#[derive(Default)]
-struct Edits<'a> {
-    edits: Vec<Edit<'a>>,
-    has_id: bool,
-    has_secret: bool,
-}
-
-fn splice_texts<'v>(
-    places: &[&Place],
-    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
-    new_id: &str,
-    new_secret: &str,
-) -> Result<Vec<(EntryName, SecretValue)>, SpliceError> {
-    let mut entries: BTreeMap<&EntryName, Edits<'_>> = BTreeMap::new();
-    for (index, place) in places.iter().enumerate() {
-        let secret = entries.entry(&place.secret.entry).or_default();
-        secret.has_secret = true;
-        secret.edits.push(Edit { spot: &place.secret, new: new_secret, place: index });
-        let id = entries.entry(&place.id.entry).or_default();
-        id.has_id = true;
-        id.edits.push(Edit { spot: &place.id, new: new_id, place: index });
-    }
-    let mut entries: Vec<_> = entries.into_iter().collect();
-    entries.sort_by_key(|(_, edits)| (edits.has_id, !edits.has_secret));
-    if planted::is(Planted::SecretWrittenLast) {
-        entries.reverse();
-    }
-    entries
-        .into_iter()
-        .map(|(entry, edits)| {
-            let text = text_of(entry, &value_of)?;
-            let edits: Vec<&Edit<'_>> = edits.edits.iter().collect();
-            Ok((entry.clone(), splice_entry(entry, &mut Document::new(text), &edits)?))
-        })
-        .collect()
-}
-
-/// What an edit replaces, and by what; in the order of the places.
-type Change<'e> = (Range<usize>, Zeroizing<String>, &'e Edit<'e>);
-
-/// What each edit replaces, as far as that is a matter of its own texts.
-fn changes<'e>(document: &mut Document<'_>, edits: &[&'e Edit<'e>]) -> Result<Vec<Change<'e>>, SpliceError> {
-    let mut changes = Vec::with_capacity(edits.len());
-    let mut ties: BTreeMap<usize, usize> = BTreeMap::new();
-    for edit in edits {
-        let field = document.find(edit.spot)?;
-        if *ties.entry(edit.place).or_insert(field.ties) != field.ties {
-            return Err(SpliceError::Shared { spot: edit.spot.clone() });
-        }
-        let written =
-            field.writing.encode(edit.new).ok_or_else(|| SpliceError::CannotHold { spot: edit.spot.clone() })?;
-        changes.push((field.span.clone(), written, *edit));
-    }
-    changes.sort_by_key(|(span, _, _)| (span.start, span.end));
-    if let Some(two) = changes.windows(2).find(|two| two[0].0.end > two[1].0.start) {
-        return Err(SpliceError::SameText { spot: two[1].2.spot.clone() });
-    }
-    Ok(changes)
-}
-
-fn splice_entry(
-    entry: &EntryName,
-    document: &mut Document<'_>,
-    edits: &[&Edit<'_>],
-) -> Result<SecretValue, SpliceError> {
-    let changes = changes(document, edits)?;
-    let old = document.text();
-    // Made once at its full length: a vector that grows leaves copies behind.
-    let mut new = Vec::with_capacity(old.len() + changes.iter().map(|(_, written, _)| written.len()).sum::<usize>());
-    let mut done = 0;
-    for (span, written, _) in &changes {
-        new.extend_from_slice(&old.as_bytes()[done..span.start]);
-        new.extend_from_slice(written.as_bytes());
-        done = span.end;
-    }
-    new.extend_from_slice(&old.as_bytes()[done..]);
-    let new = SecretValue::new(new);
-    if only_these_changed(document, &new, edits) {
-        Ok(new)
-    } else {
-        Err(SpliceError::ChangesMore { entry: entry.clone() })
-    }
-}
-
-/// Reads the result as anybody would: the same fields in the same order, these with their new texts, all others as
-/// they were.
-fn only_these_changed(old: &mut Document<'_>, new: &SecretValue, edits: &[&Edit<'_>]) -> bool {
-    let (Some(new), Some(first)) = (new.expose_text(), edits.first()) else { return false };
-    let (old_text, location) = (old.text(), first.spot.location.outermost());
-    let mut edited: BTreeMap<&Location, Vec<&Edit<'_>>> = BTreeMap::new();
-    for edit in edits {
-        edited.entry(edit.spot.location.outermost()).or_default().push(edit);
-    }
-    let (Some(before), Some(after)) = (old.fields(location), document::fields_as(new, location)) else {
-        return false;
-    };
-    before.len() == after.len()
-        && before.iter().zip(&after).all(|(before, after)| {
-            before.location == after.location
-                && before.writing == after.writing
-                && match edited.get(&before.location).map(Vec::as_slice) {
-                    Some([edit, ..]) if edit.spot.location == before.location => is_now(after, edit.new),
-                    Some(edits) => only_these_parts_changed((old_text, before), (new, after), edits),
-                    None => old_text[before.span.clone()] == new[after.span.clone()],
-                }
-        })
-}
-
-fn is_now(after: &Field, new: &str) -> bool {
-    after.text.as_ref().is_ok_and(|text| text.as_str() == new)
-}
-
-/// The same of the parts of a field, of which these are edited. (How a part of a connection string is encoded may differ:
-/// `%2F` where there was none.)
-fn only_these_parts_changed(old: (&str, &Field), new: (&str, &Field), edits: &[&Edit<'_>]) -> bool {
-    let Some(one) = edits.first() else { return false };
-    let location = &one.spot.location;
-    let edited: BTreeMap<&Location, &Edit<'_>> = edits.iter().map(|edit| (&edit.spot.location, *edit)).collect();
-    let (Some(before), Some(after)) = (parts(old.0, old.1, location), parts(new.0, new.1, location)) else {
-        return false;
-    };
-    before.len() == after.len()
-        && before.iter().zip(&after).all(|(before, after)| {
-            before.location == after.location
-                && match edited.get(&before.location) {
-                    Some(edit) => is_now(after, edit.new),
-                    None => old.0[before.span.clone()] == new.0[after.span.clone()],
-                }
-        })
 }
 
 #[cfg(test)]

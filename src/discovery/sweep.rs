@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::discover::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::document;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
+use super::limits::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::references::{self, Ids, Needles};
 use super::source::Source;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};

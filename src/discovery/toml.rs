@@ -6,7 +6,7 @@ use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 use zeroize::Zeroizing;
 
-use super::document::{Field, Group, Room, Writing, segment};
+use super::field::{Field, Group, Room, Writing, segment};
 use crate::types::place::Location;
 
 /// Below longer pointers nothing is read: each field has a copy of its own.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use self::anchors::{Anchors, Shape};
-use super::document::{Field, Group, Room, Unclear, lies_beneath, segment};
+use super::field::{Field, Group, Room, Unclear, lies_beneath, segment};
 use crate::types::place::Location;
 
 /// Deeper documents are not read.

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::planted::{self, Planted};
-use crate::rotation::policy::Timestamp;
+use crate::types::time::Timestamp;
 
 /// How far a `Date` may be from the estimate and still be taken for the same clock.
 const AGREES_WITHIN: Duration = Duration::from_secs(60);

@@ -20,11 +20,11 @@ use crate::ports::identity::{Caller, Identity, WhoIs};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::observed::KeysSeen;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
 use crate::types::secret::{SecretKey, SecretValue};
+use crate::types::time::Timestamp;
 
 /// With `--wait`, how long after a pass that lacked credentials the next one begins.
 pub const TRY_AGAIN: Duration = Duration::from_secs(5 * 60);

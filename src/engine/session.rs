@@ -20,9 +20,9 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Caller;
 use crate::ports::secret_store::SecretStore;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, AccountId, StoreIdentity, StoreName};
+use crate::types::time::Timestamp;
 
 /// Is told of every change of a rotation, for progress on a terminal.
 pub type Watcher = Arc<dyn Fn(&Rotation) + Send + Sync>;

@@ -12,7 +12,7 @@ use super::rate_limit::Operation;
 use super::session::{Session, elsewhere};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{self, Denied};
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::{StoreIdentity, StoreName};
 
 /// How old an answer may be that serves another rotation.

@@ -1,4 +1,4 @@
-//! What the journal keeps: lines of rotations, and campaigns.
+//! What the journal keeps of a campaign, and of the keys that have no rotation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,36 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::discovery::SkipReason;
-use crate::rotation::event::Event;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{Rotation, State};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
-
-/// One line: append-only, never changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// Whose.
-    pub rotation: RotationId,
-    /// 1 for `opened`, then one more each.
-    pub seq: u64,
-    /// The local clock.
-    pub at: Timestamp,
-    /// What happened.
-    pub event: Event,
-}
-
-/// A rotation as the journal's summary keeps it, in the same transaction as its last line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Summary {
-    /// The rotation after its last line.
-    pub rotation: Rotation,
-    /// That line's number.
-    pub seq: u64,
-    /// When it was opened, by the local clock.
-    pub opened_at: Timestamp,
-    /// When its last line was written, by the local clock.
-    pub updated_at: Timestamp,
-}
+use crate::types::time::Timestamp;
 
 /// What one `run` set out to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::rotation::policy::Timestamp;
+use crate::types::time::Timestamp;
 
 /// Time as this machine has it.
 #[async_trait]

@@ -1,4 +1,4 @@
-//! The form of what the journal keeps: JSON with the version of the form, and nothing that this rotator does not know.
+//! The lines of a journal, and the form of what the journal keeps: JSON with the version of the form, and nothing that this rotator does not know.
 //!
 //! An older rotator must not act on half of a record. A field that it dropped could be a condition of a removal, so what
 //! is unknown is refused and never passed over. serde's own `deny_unknown_fields` does not see into the variants without
@@ -7,6 +7,37 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::rotation::event::Event;
+use crate::rotation::record::Rotation;
+use crate::types::name::RotationId;
+use crate::types::time::Timestamp;
+
+/// One line: append-only, never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Whose.
+    pub rotation: RotationId,
+    /// 1 for `opened`, then one more each.
+    pub seq: u64,
+    /// The local clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A rotation as the journal's summary keeps it, in the same transaction as its last line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The rotation after its last line.
+    pub rotation: Rotation,
+    /// That line's number.
+    pub seq: u64,
+    /// When it was opened, by the local clock.
+    pub opened_at: Timestamp,
+    /// When its last line was written, by the local clock.
+    pub updated_at: Timestamp,
+}
 
 /// The version that each new line, summary and note carries. It is raised together with a migration of the file: builds
 /// that are older then refuse the file before they read a line of it. What has no version is of version 1.
@@ -102,8 +133,8 @@ fn unknown_field(found: &Value, known: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rotation::effect::Intent;
-    use crate::rotation::event::{Event, NotDone};
+    use crate::rotation::event::NotDone;
+    use crate::rotation::intent::Intent;
 
     #[test]
     fn what_is_written_carries_the_version_and_reads_back() {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::campaign::{Campaign, CampaignNotes, Line, Summary};
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::Rotation;
+use super::campaign::{Campaign, CampaignNotes};
+use super::line::{Line, Summary};
+use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use crate::types::time::Timestamp;
 
 /// Why the journal could not be read or written. After a failed append nothing more may be done: the line may be
 /// durable or not, and only a replay tells.

@@ -46,14 +46,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::campaign::Line;
 use super::clock::Clock;
+use super::line::Line;
 use super::store::{SharedStore, StorageError};
 use crate::planted::{self, Planted};
 use crate::rotation::apply::{IllegalEvent, apply};
 use crate::rotation::effect::{Effect, WriteEntries};
 use crate::rotation::event::{Event, NotDone, Opened};
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::failure::{Failure, Refusal};
 use crate::types::name::{RotationId, StoreName};
 

@@ -6,9 +6,9 @@ use super::call::CallError;
 use crate::journal::write_ahead::Journaled;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::observed::{KeyUse, KeysSeen};
-use crate::rotation::policy::Timestamp;
 use crate::types::failure::Failure;
 use crate::types::name::{AccessKeyId, UserName};
+use crate::types::time::Timestamp;
 
 /// What `GetAccessKeyLastUsed` answers.
 #[derive(Debug, Clone, PartialEq, Eq)]

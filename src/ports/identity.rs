@@ -4,9 +4,9 @@
 use async_trait::async_trait;
 
 use super::call::CallError;
-use crate::rotation::policy::Timestamp;
 use crate::types::name::{AccessKeyId, AccountId, UserId, UserName};
 use crate::types::secret::SecretKey;
+use crate::types::time::Timestamp;
 
 /// Who rotator itself is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::denied::{Denied, Operation};
-use super::policy::Timestamp;
 use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::time::Timestamp;
 
 /// Why a person is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,106 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use super::event::Outcome;
-use super::policy::Timestamp;
+use super::intent::{AfterDiscard, Intent};
 use crate::types::name::{AccessKeyId, RotationId, StoreName, UserName};
 use crate::types::secret::NewKey;
-
-/// What comes after a new key was discarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AfterDiscard {
-    /// Its secret was lost: back to `opened`, create again.
-    CreateAgain,
-    /// The rotation is given up: `aborted`.
-    Abort,
-}
-
-/// The effect that the journal says we are about to have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "intent", rename_all = "kebab-case")]
-pub enum Intent {
-    /// Create a key for the user.
-    CreateNew {
-        /// The ids listed just before.
-        listed: BTreeSet<AccessKeyId>,
-        /// AWS's clock when that list was answered.
-        asked_at: Timestamp,
-        /// When the attempt times out, by the same clock.
-        give_up_at: Timestamp,
-    },
-    /// Write the new pair to every place.
-    StoreNew,
-    /// Write the old pair back where the new one went, because another place refused it for good.
-    RestoreOld,
-    /// Rewrite the old values so that a write still under way is refused.
-    FenceStore,
-    /// Write a pair to a sink: the new one, or the old one after a person gave the new one up.
-    WriteSink {
-        /// Which of the plan's sinks.
-        sink: usize,
-        /// The pair of this key.
-        key: AccessKeyId,
-        /// AWS's clock when it was asked for.
-        asked_at: Timestamp,
-        /// Until when it may land, by the same clock.
-        until: Timestamp,
-    },
-    /// Make the old key inactive.
-    DeactivateOld,
-    /// Make the old key active again: a place names it.
-    ReactivateOld,
-    /// Delete the old key.
-    DeleteOld,
-    /// Make the new key, whose secret is lost, inactive.
-    DeactivateNew {
-        /// The new key.
-        key: AccessKeyId,
-    },
-    /// Make that key active again: somebody uses or names it, so it is not ours.
-    ReactivateNew {
-        /// The new key.
-        key: AccessKeyId,
-    },
-    /// Delete the new key.
-    DiscardNew {
-        /// The new key.
-        key: AccessKeyId,
-        /// What then.
-        then: AfterDiscard,
-        /// Why, for people.
-        #[serde(default)]
-        why: String,
-    },
-    /// Delete a key that a person named to us, or an inactive spare that the policy names.
-    DeleteNamed {
-        /// That key.
-        key: AccessKeyId,
-    },
-}
-
-impl Intent {
-    /// The name in the JSON document and in messages.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::CreateNew { .. } => "create-new",
-            Self::StoreNew => "store-new",
-            Self::RestoreOld => "restore-old",
-            Self::FenceStore => "fence-store",
-            Self::WriteSink { .. } => "write-sink",
-            Self::DeactivateOld => "deactivate-old",
-            Self::ReactivateOld => "reactivate-old",
-            Self::DeleteOld => "delete-old",
-            Self::DeactivateNew { .. } => "deactivate-new",
-            Self::ReactivateNew { .. } => "reactivate-new",
-            Self::DiscardNew { .. } => "discard-new",
-            Self::DeleteNamed { .. } => "delete-named",
-        }
-    }
-}
+use crate::types::time::Timestamp;
 
 mod sealed {
     pub trait Sealed {}

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::block_reason::BlockReason;
 use super::denied::Denied;
-use super::effect::{AfterDiscard, Intent};
+use super::intent::{AfterDiscard, Intent};
 use super::observed::KeyUse;
-use super::policy::{Policy, Timestamp};
+use super::policy::Policy;
 use super::sink::Follower;
 use crate::types::failure::Refusal;
 use crate::types::name::{AccessKeyId, AccountId, CampaignId, SinkName, StoreIdentity, StoreName, UserId, UserName};
 use crate::types::place::Place;
 use crate::types::secret::Fingerprint;
+use crate::types::time::Timestamp;
 
 /// The resolved plan, frozen: a configuration edited between crash and resume changes nothing in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

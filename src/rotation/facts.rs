@@ -1,7 +1,8 @@
 //! The facts that hold wherever a rotation stands, checked after each event.
 
 use super::policy::MOST_CREATES;
-use super::state::{Phase, Provenance, Rotation};
+use super::record::Rotation;
+use super::state::{Phase, Provenance};
 
 /// A fact that must hold and does not: a defect in rotator, or an edited journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{LATE_REQUEST, Timestamp, WINDOW_AFTER, WINDOW_BEFORE};
+use super::policy::{LATE_REQUEST, WINDOW_AFTER, WINDOW_BEFORE};
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 /// A `CreateAccessKey` whose reply was lost and which seems not to have happened: a request once signed may still be
 /// executed until [`LATE_REQUEST`] after its intent.

@@ -10,9 +10,12 @@ pub mod denied;
 pub mod effect;
 pub mod event;
 mod facts;
+pub mod intent;
 pub mod lost_create;
 pub mod observed;
 pub mod policy;
+pub mod record;
+mod rights;
 pub mod sink;
 pub mod state;
 

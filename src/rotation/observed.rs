@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Timestamp;
 use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, StoreIdentity, UserName};
 use crate::types::place::Place;
+use crate::types::time::Timestamp;
 
 /// A key's status. AWS knows `Active`, `Inactive` and `Expired`
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyMetadata.html>); what else it may say one day

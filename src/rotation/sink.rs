@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Timestamp;
-use super::state::{NewKeyState, Rotation};
 use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, SinkName, StoreIdentity};
+use crate::types::time::Timestamp;
 
 /// A sink in the frozen plan, and the place that it follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,40 +76,5 @@ impl SinkState {
     pub(super) fn lost(&mut self, key: &AccessKeyId, until: Timestamp) {
         let known = self.may_land.entry(key.clone()).or_insert(until);
         *known = until.max(*known);
-    }
-}
-
-impl Rotation {
-    /// The sinks with what became of each.
-    pub fn followers(&self) -> impl Iterator<Item = (&Follower, &SinkState)> {
-        self.opened.sinks.iter().zip(&self.sinks)
-    }
-
-    /// The first sink that does not have the new pair yet.
-    #[must_use]
-    pub fn without_new(&self, made: &NewKeyState) -> Option<usize> {
-        self.sinks.iter().position(|sink| !sink.has(&made.key))
-    }
-
-    /// The first sink that may have the new pair, after a person gave it up.
-    #[must_use]
-    pub fn not_back(&self) -> Option<usize> {
-        self.sinks.iter().position(|sink| !sink.is_untouched() && !sink.has(&self.opened.old_key))
-    }
-
-    /// Whether this pair may be written to this sink, in `stored-new`: that of the new key, or that of the old one after a
-    /// person gave the rotation up; and no other may land after it.
-    #[must_use]
-    pub fn may_write_sink(&self, made: &NewKeyState, sink: usize, key: &AccessKeyId, at: Timestamp) -> bool {
-        let Some(state) = self.sinks.get(sink) else { return false };
-        let wanted = *key == made.key || (self.abort_asked && *key == self.opened.old_key);
-        wanted && !state.left && state.others_may_land_until(key).is_none_or(|until| until <= at)
-    }
-
-    /// Since when every place and every sink has the new pair.
-    #[must_use]
-    pub fn followed_since(&self, stored_at: Timestamp) -> Timestamp {
-        let acknowledged = self.sinks.iter().filter_map(|sink| sink.acknowledged.as_ref());
-        acknowledged.map(|last| last.at).fold(stored_at, Timestamp::max)
     }
 }

@@ -1,4 +1,4 @@
-//! FLOOR 0: the values that every floor above uses: names, secrets, places, and failures of effects.
+//! FLOOR 0: the values that every floor above uses: names, secrets, times, places, and failures of effects.
 //!
 //! Nothing here decides anything, and nothing is read from a clock, a file or the network.
 
@@ -8,3 +8,4 @@ pub mod name;
 pub mod place;
 pub mod secret;
 pub mod shell;
+pub mod time;

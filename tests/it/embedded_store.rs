@@ -8,10 +8,10 @@ use rotator::adapters::system_clock::SystemClock;
 use rotator::journal::clock::Clock;
 use rotator::journal::write_ahead::Attempt;
 use rotator::ports::secret_store::{Reading, SecretStore, Version, Write};
-use rotator::rotation::policy::Timestamp;
 use rotator::types::failure::RefusalKind;
 use rotator::types::name::{EntryName, StoreName};
 use rotator::types::secret::SecretValue;
+use rotator::types::time::Timestamp;
 
 use crate::support::orders;
 

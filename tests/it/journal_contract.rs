@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::discovery::SkipReason;
-use rotator::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Line, PlaceNote};
+use rotator::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, PlaceNote};
+use rotator::journal::line::Line;
 use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
 use rotator::rotation::event::{Ending, Event, Opened};
-use rotator::rotation::state::Rotation;
+use rotator::rotation::record::Rotation;
 use rotator::types::name::{RotationId, UserName};
 
 use crate::support::memory_journal::MemoryJournal;

@@ -21,8 +21,8 @@ use super::error_codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words,
 use super::response_check::{ResponseCheck, Seen, SessionToken, WHOLE_JSON, is_word};
 use crate::adapters::redact::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::rotation::policy::Timestamp;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
+use crate::types::time::Timestamp;
 
 /// AWS sends no response of this size, so a retry would fail the same way.
 const TOO_LARGE: &str = "the answer is larger than 16 MiB, and rotator reads no more of one";

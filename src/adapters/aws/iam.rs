@@ -15,10 +15,10 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::observed::{KeySeen, KeyStatus, KeyUse, KeysSeen};
-use crate::rotation::policy::Timestamp;
 use crate::types::failure::Failure;
 use crate::types::name::{AccessKeyId, UserName};
 use crate::types::secret::{NewKey, SecretKey};
+use crate::types::time::Timestamp;
 
 /// The maximum number of pages for the keys of one user. The quota is two keys and a page has a hundred
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>), so one page is usual.

@@ -17,7 +17,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 
 use zeroize::Zeroizing;
 
-use crate::rotation::policy::Timestamp;
+use crate::types::time::Timestamp;
 
 /// A session token, which is a secret.
 #[derive(Clone, PartialEq, Eq)]

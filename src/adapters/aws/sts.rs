@@ -10,9 +10,9 @@ use super::error::{AwsCallError, Call};
 use super::response_check::{ResponseCheck, Seen};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
-use crate::rotation::policy::Timestamp;
 use crate::types::name::{AccessKeyId, AccountId, UserId};
 use crate::types::secret::SecretKey;
+use crate::types::time::Timestamp;
 
 const OPERATION: &str = "GetCallerIdentity";
 

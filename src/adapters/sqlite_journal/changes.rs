@@ -3,11 +3,13 @@
 use rusqlite::{Connection, named_params};
 
 use super::queries::{self, QueryError, to_json};
-use crate::journal::campaign::{CampaignNotes, Line};
+use crate::journal::campaign::CampaignNotes;
+use crate::journal::line::Line;
 use crate::journal::store::StorageError;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{Rotation, State};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::State;
 use crate::types::name::{CampaignId, RotationId};
+use crate::types::time::Timestamp;
 
 /// A line and the rotation that follows from it, in the form of the tables.
 pub(super) struct Append {
@@ -50,7 +52,7 @@ impl Append {
             state: after.standing.name(),
             open: !after.is_closed(),
             blocked: matches!(after.standing, State::Blocked { .. }),
-            in_doubt: after.standing.intent().map(crate::rotation::effect::Intent::name),
+            in_doubt: after.standing.intent().map(crate::rotation::intent::Intent::name),
             watched_until: after.watched_until().map(Timestamp::as_unix_seconds),
             summary: to_json(after)?,
         })

@@ -18,11 +18,12 @@ use rusqlite::Connection;
 
 use super::private_file::{self, FileError};
 use super::sqlite::{self, DatabaseError};
-use crate::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
+use crate::journal::campaign::{Campaign, CampaignNotes};
+use crate::journal::line::{Line, Summary};
 use crate::journal::store::{JournalStore, RotationFilter, StorageError};
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use crate::types::time::Timestamp;
 use changes::{Append, Change};
 pub use lock::{JournalLock, LockError};
 use queries::KIND;

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::adapters::sqlite::{DatabaseError, Kind};
-use crate::journal::campaign::{Campaign, Line, Summary};
+use crate::journal::campaign::Campaign;
 use crate::journal::line::{self, FormError};
+use crate::journal::line::{Line, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::event::Event;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
@@ -232,4 +233,3 @@ pub(super) fn last_seq(connection: &Connection, rotation: &str) -> Result<u64, Q
     let found = all(connection, "SELECT seq FROM rotation WHERE id = ?1", [rotation], |row| number(row, "seq"))?;
     Ok(found.into_iter().next().unwrap_or(0))
 }
-

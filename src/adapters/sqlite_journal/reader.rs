@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::queries;
-use crate::journal::campaign::{Campaign, Line, Summary};
+use crate::journal::campaign::Campaign;
+use crate::journal::line::{Line, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 

@@ -150,8 +150,8 @@ mod tests {
     use crate::adapters::sqlite;
     use crate::adapters::sqlite_journal::queries;
     use crate::journal::store::RotationFilter;
-    use crate::rotation::policy::Timestamp;
     use crate::types::name::CampaignId;
+    use crate::types::time::Timestamp;
 
     struct Fixture {
         _folder: tempfile::TempDir,

@@ -7,7 +7,8 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::backup_hints;
 use crate::rotation::event::OperatorRequest;
-use crate::rotation::state::{Phase, Rotation, State};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::{Phase, State};
 use crate::types::name::RotationId;
 
 /// Runs `rotator abort`.

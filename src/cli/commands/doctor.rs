@@ -33,8 +33,9 @@ use crate::journal::store::RotationFilter;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::LastUsed;
 use crate::ports::secret_store::Writable;
-use crate::rotation::policy::{StillInUse, Timestamp, Unclaimed};
+use crate::rotation::policy::{StillInUse, Unclaimed};
 use crate::types::name::{EntryName, StoreName};
+use crate::types::time::Timestamp;
 
 /// AWS refuses a signature that is older or younger than this
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>).

@@ -16,7 +16,7 @@ use crate::cli::wiring::journal::{self, storage_failed};
 use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::RotationId;
 
 /// Journals the event that `request` returns for the rotation, then resumes the rotation.

@@ -8,7 +8,8 @@ use crate::cli::exit::Exit;
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Operation;
 use crate::rotation::event::OperatorRequest;
-use crate::rotation::state::{Phase, Rotation, State};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::{Phase, State};
 use crate::types::name::{AccessKeyId, RotationId, SinkName};
 
 /// Runs `rotator resolve`.

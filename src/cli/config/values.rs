@@ -12,8 +12,9 @@ use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 use crate::engine::survey::choice::Patterns;
 use crate::engine::survey::owner_rule::{LITERAL, Owner};
-use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed, words};
+use crate::rotation::policy::{Policy, SpareKey, StillInUse, Unclaimed};
 use crate::types::name::UserName;
+use crate::types::time::words;
 
 pub(super) const DEFAULT_CONCURRENCY: usize = 16;
 /// Each call in flight needs a connection, and IAM throttles far below this number.

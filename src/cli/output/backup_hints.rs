@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cli::config::{Config, StoreKind};
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::{EntryName, StoreName};
 
 /// Where the old pair of this rotation may still exist, for each of its stores.

@@ -6,13 +6,15 @@ use serde::Serialize;
 
 use super::terminal::printable_json;
 use crate::engine::survey::{Due, place_notes};
-use crate::journal::campaign::{LeftAloneNote, PlaceNote, Summary};
+use crate::journal::campaign::{LeftAloneNote, PlaceNote};
+use crate::journal::line::Summary;
 use crate::rotation::event::Ending;
-use crate::rotation::policy::Timestamp;
+use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
-use crate::rotation::state::{Rotation, State};
+use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};
 use crate::types::place::Place;
+use crate::types::time::Timestamp;
 
 /// The version of both documents.
 const VERSION: u32 = 1;

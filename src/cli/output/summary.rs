@@ -12,7 +12,7 @@ use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::journal::storage_failed;
 use crate::engine::report::Report;
-use crate::journal::campaign::Summary;
+use crate::journal::line::Summary;
 use crate::journal::store::SharedStore;
 use crate::types::name::RotationId;
 

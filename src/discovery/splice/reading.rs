@@ -5,7 +5,8 @@ use std::mem::{Discriminant, discriminant};
 use zeroize::Zeroizing;
 
 use crate::discovery::connection;
-use crate::discovery::document::{self, Field, Room, Unclear};
+use crate::discovery::document;
+use crate::discovery::field::{Field, Room, Unclear};
 use crate::discovery::nested;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::{FieldRef, Location, Place};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::edit::{Edit, MADE_UP_ID, MADE_UP_SECRET, SpliceError, changes, splice_entry};
 use super::reading::{Document, text_of};
-use super::{Edit, MADE_UP_ID, MADE_UP_SECRET, SpliceError, changes, splice_entry};
 use crate::discovery::references::Needles;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;

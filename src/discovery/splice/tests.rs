@@ -1,10 +1,15 @@
 //! That a splice changes the pair and not one byte more.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
+use super::edit::{Edit, only_these_changed};
+use super::reading::Document;
 use super::*;
-use crate::discovery::document::Unclear;
+use crate::discovery::field::Unclear;
 use crate::types::name::StoreName;
+use crate::types::place::{FieldRef, Location};
 
 const NEW_ID: &str = "AKIANEWNEWNEWNEWNEW2";
 const NEW_SECRET: &str = "NEW+/secretaccesskeyNEW+/secretaccesskey";

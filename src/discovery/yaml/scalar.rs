@@ -5,7 +5,7 @@ use std::ops::Range;
 use saphyr_parser::ScalarStyle;
 use zeroize::Zeroizing;
 
-use crate::discovery::document::{FieldText, Unclear, Writing};
+use crate::discovery::field::{FieldText, Unclear, Writing};
 
 /// A scalar as it was read.
 pub(super) struct Scalar {

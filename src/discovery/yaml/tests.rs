@@ -1,7 +1,7 @@
 //! Which scalars are found, where their bytes are, what is not read, and where else an anchor makes them stand.
 
 use super::*;
-use crate::discovery::document::Writing;
+use crate::discovery::field::Writing;
 
 /// Where, what it says, and how it is written; checks that the bytes say it.
 fn told(text: &str) -> Vec<(String, Result<String, Unclear>, Writing)> {

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::journal::clock::Clock;
-use crate::rotation::policy::Timestamp;
+use crate::types::time::Timestamp;
 
 const CALLS: [Operation; 2] = [Operation::ListAccessKeys, Operation::DeleteAccessKey];
 

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use super::failing::{ask_an_operator, take_down};
 use super::{CampaignError, Engine};
 use crate::engine::report::Report;
-use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, Summary};
+use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
+use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
 use crate::planted::{self, Planted};
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 impl Engine {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::discovery::SkipReason;
 use crate::engine::report::Went;
-use crate::journal::campaign::{CampaignNotes, Failing, LeftAloneNote, PlaceNote, Summary};
-use crate::rotation::policy::Timestamp;
+use crate::journal::campaign::{CampaignNotes, Failing, LeftAloneNote, PlaceNote};
+use crate::journal::line::Summary;
 use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::time::Timestamp;
 
 use crate::engine::survey::{Survey, place_notes};
 

@@ -18,9 +18,9 @@ use crate::journal::campaign::LeftAloneNote;
 use crate::planted::{self, Planted};
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::{OldPair, UsedBefore};
-use crate::rotation::policy::Timestamp;
 use crate::types::name::AccessKeyId;
 use crate::types::secret::SecretKey;
+use crate::types::time::Timestamp;
 
 /// How far two refusals are apart that count. Two secrets tried on one id within about 5 s can give a false
 /// `SignatureDoesNotMatch`, and what tried the other one need not have been this process.

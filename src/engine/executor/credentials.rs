@@ -1,8 +1,8 @@
 //! Which of rotator's own credentials a rotation needs, and whether they have failed.
 
 use super::{Executor, StopReason};
-use crate::rotation::effect::Intent;
-use crate::rotation::state::Rotation;
+use crate::rotation::intent::Intent;
+use crate::rotation::record::Rotation;
 
 impl Executor<'_> {
     /// Why an effect cannot be asked for. A write needs its stores only, and a removal rests on what they hold.

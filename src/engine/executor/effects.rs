@@ -16,13 +16,15 @@ use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
 use crate::rotation::decide::{Step, next_step};
 use crate::rotation::denied::Denied;
-use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, Intent, WriteEntries, WriteKind, WriteSink};
+use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, WriteEntries, WriteKind, WriteSink};
+use crate::rotation::intent::Intent;
 use crate::rotation::observed::InMemoryFacts;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{Phase, Rotation};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::Phase;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::secret::SecretKey;
+use crate::types::time::Timestamp;
 
 /// How old a list may be when the create that rests on it is intended, or an effect that was throttled is tried again.
 const FRESH: Duration = Duration::from_secs(5);

@@ -13,12 +13,12 @@ use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
 use crate::rotation::effect::{WriteEntries, WriteKind};
 use crate::rotation::observed::PlaceContent;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 use crate::types::secret::{SecretKey, SecretValue};
+use crate::types::time::Timestamp;
 
 /// A batch for each store.
 pub(super) type Batches = BTreeMap<StoreName, Vec<Write>>;

@@ -7,7 +7,7 @@ use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Priority;
 use crate::ports::secret_store::Writable;
 use crate::rotation::observed::{LateCopy, PlaceContent};
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::place::Place;
 
 impl Executor<'_> {

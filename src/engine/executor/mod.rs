@@ -29,15 +29,17 @@ use crate::engine::session::{Mismatch, Session};
 use crate::engine::session_check::CheckError;
 use crate::engine::shutdown::Stop;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
-use crate::rotation::decide::{Query, Step, next_step};
+use crate::rotation::decide::Query;
+use crate::rotation::decide::{Step, next_step};
 use crate::rotation::denied::{self, Denied};
-use crate::rotation::effect::Intent;
 use crate::rotation::event::Event;
+use crate::rotation::intent::Intent;
 use crate::rotation::observed::{KeyUse, KeysSeen, Observed};
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{Phase, Rotation, State};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::{Phase, State};
 use crate::types::error_text::is_same_matter;
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 /// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
 const MOST_STEPS: usize = 400;

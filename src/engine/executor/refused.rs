@@ -9,7 +9,8 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
-use crate::rotation::state::{Rotation, State};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::State;
 
 /// Why a look failed.
 pub(super) enum Unseen {

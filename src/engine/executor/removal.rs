@@ -16,13 +16,16 @@ use crate::engine::observe::prove::prove_once;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
-use crate::rotation::decide::{Query, Step, next_step};
-use crate::rotation::effect::{ChangeStatus, DeleteKey, Intent};
+use crate::rotation::decide::Query;
+use crate::rotation::decide::{Step, next_step};
+use crate::rotation::effect::{ChangeStatus, DeleteKey};
+use crate::rotation::intent::Intent;
 use crate::rotation::observed::Proof;
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{Phase, Rotation};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::Phase;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 /// How often facts that have grown too old are read again in one removal.
 const MOST_CHECKS: u32 = 3;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::engine::session::Session;
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::StoreName;
 use crate::types::place::Place;
 

@@ -52,8 +52,8 @@ mod tests {
 
     #[async_trait::async_trait]
     impl Clock for Slow {
-        fn now(&self) -> crate::rotation::policy::Timestamp {
-            crate::rotation::policy::Timestamp::from_unix_seconds(0)
+        fn now(&self) -> crate::types::time::Timestamp {
+            crate::types::time::Timestamp::from_unix_seconds(0)
         }
 
         fn monotonic(&self) -> Duration {

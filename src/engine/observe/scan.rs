@@ -16,7 +16,8 @@ use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 use crate::rotation::observed::ScanSeen;
-use crate::rotation::state::{Phase, Rotation};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::Phase;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 

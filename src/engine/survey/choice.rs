@@ -8,7 +8,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use super::owner_rule::Owner;
 use crate::discovery::{Candidate, LeftAlone};
 use crate::rotation::policy::Policy;
-use crate::rotation::state::Rotation;
+use crate::rotation::record::Rotation;
 use crate::types::name::UserName;
 
 /// How long a key that rotator made is not due again, where no age is set.

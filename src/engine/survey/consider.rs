@@ -11,9 +11,10 @@ use crate::engine::session::Session;
 use crate::engine::sinks::{followers, forsaken};
 use crate::journal::campaign::LeftAloneNote;
 use crate::rotation::observed::{KeyStatus, KeysSeen};
-use crate::rotation::policy::{SpareKey, words};
+use crate::rotation::policy::SpareKey;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, UserName};
+use crate::types::time::words;
 
 /// A candidate that is not to be opened, and whether an operator is needed.
 pub(in crate::engine) struct Skip {

@@ -93,8 +93,8 @@ fn told(user: &UserName, key: &KeySeen, used: &str) -> String {
 mod tests {
     use super::*;
     use crate::rotation::observed::KeysSeen;
-    use crate::rotation::policy::Timestamp;
     use crate::types::shell::real::{HOSTILE, assert_says};
+    use crate::types::time::Timestamp;
 
     fn key(letter: char, status: KeyStatus) -> KeySeen {
         let id = AccessKeyId::new(format!("AKIAABCDEFGHIJKLMNO{letter}")).expect("valid");

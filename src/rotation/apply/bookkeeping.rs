@@ -3,13 +3,14 @@
 
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
-use crate::rotation::decide::preconditions::OLD_INACTIVE;
 use crate::rotation::denied::{Denied, Operation};
-use crate::rotation::effect::Intent;
 use crate::rotation::event::{Event, NotDone, OperatorRequest, Outcome};
+use crate::rotation::intent::Intent;
 use crate::rotation::lost_create::LostCreate;
+use crate::rotation::record::OLD_INACTIVE;
+use crate::rotation::record::{FirstSighting, Probe, Rotation};
 use crate::rotation::sink::Acknowledged;
-use crate::rotation::state::{FirstSighting, Phase, Probe, Rotation, State};
+use crate::rotation::state::{Phase, State};
 use crate::types::failure::{Refusal, RefusalKind};
 use crate::types::name::AccessKeyId;
 

@@ -7,14 +7,16 @@ mod bookkeeping;
 use std::collections::BTreeMap;
 
 use self::bookkeeping::record;
-use super::effect::{AfterDiscard, Intent};
 use super::event::{Ending, Event, NotDone, Outcome};
 use super::facts::BrokenFact;
-use super::policy::{MOST_CREATES, Timestamp};
-use super::state::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
+use super::intent::{AfterDiscard, Intent};
+use super::policy::MOST_CREATES;
+use super::record::{Probe, Rotation};
+use super::state::{NewKeyState, Phase, Provenance, State};
 use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, StoreIdentity, StoreName};
 use crate::types::place::Place;
+use crate::types::time::Timestamp;
 
 /// An event that cannot follow: a defect in rotator, or a journal that was edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

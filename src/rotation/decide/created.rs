@@ -3,14 +3,16 @@
 use super::preconditions::{
     added_to_stored, holds_new, require_fence_passed, require_keys, require_readable_places, require_unreferenced,
 };
-use super::{Query, Requires, Step, block};
+use super::step::{Query, Requires, Step, block};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, MOST_DENIED_WRITES};
-use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Event;
+use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::observed::{InMemoryFacts, KeyStatus, Observed, PlaceContent, PlacesSeen, Proof};
-use crate::rotation::policy::{MOST_REFUSED_WRITES, Timestamp};
-use crate::rotation::state::{NewKeyState, Rotation};
+use crate::rotation::policy::MOST_REFUSED_WRITES;
+use crate::rotation::record::Rotation;
+use crate::rotation::state::NewKeyState;
+use crate::types::time::Timestamp;
 
 pub(super) fn next(
     rotation: &Rotation,

@@ -10,71 +10,16 @@ mod opened;
 mod orphan;
 pub(super) mod preconditions;
 mod reconcile;
+mod step;
 mod stored;
 
 use self::reconcile::reconcile;
-use super::block_reason::BlockReason;
-use super::effect::Intent;
-use super::event::{Ending, Event};
+pub use self::step::{Query, Step};
+use super::event::Event;
 use super::observed::{InMemoryFacts, Observed};
-use super::policy::Timestamp;
-use super::state::{Phase, Provenance, Rotation, State};
-use crate::types::name::AccessKeyId;
-
-/// Something to look at before the next decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Query {
-    /// `ListAccessKeys` for the user.
-    Keys,
-    /// Read every place; a new secret that is found there is taken in hand.
-    Places,
-    /// Read every entry of every store, beginning now, and see which names this key.
-    Scan(AccessKeyId),
-    /// Try the new pair in hand at AWS, as often as the policy asks.
-    NewPair,
-    /// Read the pair back from every place and try it at AWS once.
-    StoredPair,
-    /// When this key was last used.
-    LastUsed(AccessKeyId),
-    /// Who has this key: `GetAccessKeyLastUsed`, and `ListAccessKeys` for the user that it names.
-    Owner(AccessKeyId),
-}
-
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Learn something, then ask again.
-    Observe(Query),
-    /// Journal the intent, have the effect, journal the outcome.
-    Execute(Intent),
-    /// Journal a fact that has no effect.
-    Record(Event),
-    /// Nothing before this moment of AWS's clock.
-    Wait {
-        /// When to ask again.
-        until: Timestamp,
-        /// For people.
-        why: String,
-    },
-    /// Something cannot be seen now; try again with backoff, then leave it in flight.
-    Retry {
-        /// For people.
-        why: String,
-    },
-    /// Closed, or blocked for the same reason as before.
-    Idle,
-}
-
-/// What a precondition yields: `Err` is the step that has to come first.
-type Requires<T> = Result<T, Step>;
-
-pub(super) fn block(reason: BlockReason) -> Step {
-    Step::Record(Event::Blocked(reason))
-}
-
-fn end(ending: Ending, why: impl Into<String>) -> Step {
-    Step::Record(Event::Ended { ending, why: why.into() })
-}
+use super::record::Rotation;
+use super::state::{Phase, Provenance, State};
+use crate::types::time::Timestamp;
 
 /// The next step of a rotation.
 #[must_use]

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::preconditions::{delete_named, require_keys, require_readable_places, require_unreferenced};
-use super::{Requires, Step, block, end};
+use super::step::{Requires, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, ONE_KEY_IN};
-use crate::rotation::effect::Intent;
 use crate::rotation::event::{Ending, Event};
+use crate::rotation::intent::Intent;
 use crate::rotation::observed::{InMemoryFacts, KeyStatus, KeysSeen, Observed, PlaceContent};
-use crate::rotation::policy::{MOST_CREATES, SpareKey, Timestamp};
-use crate::rotation::state::{Probe, Rotation};
+use crate::rotation::policy::{MOST_CREATES, SpareKey};
+use crate::rotation::record::{Probe, Rotation};
 use crate::types::place::Place;
+use crate::types::time::Timestamp;
 
 pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Requires<Step> {
     if rotation.abort_asked {

@@ -4,14 +4,15 @@
 use super::preconditions::{
     require_fence_passed, require_keys, require_last_used, require_readable_places, require_scan, require_unreferenced,
 };
-use super::{Requires, Step, block};
+use super::step::{Requires, Step, block};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
-use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Event;
+use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::observed::{KeyStatus, Observed};
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{NewKeyState, Rotation};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::NewKeyState;
+use crate::types::time::Timestamp;
 
 pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, now: Timestamp) -> Requires<Step> {
     let key = &made.key;

@@ -1,21 +1,20 @@
 //! The ground that decisions stand on. Each function gives what is known, or as `Err` the step that leads to it.
 
-use super::{Query, Requires, Step, block, end};
+use super::step::{Query, Requires, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
-use crate::rotation::effect::Intent;
 use crate::rotation::event::{Ending, Event};
+use crate::rotation::intent::Intent;
 use crate::rotation::observed::{
     KeyOwner, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };
-use crate::rotation::policy::Timestamp;
-use crate::rotation::state::{NewKeyState, Phase, Provenance, Rotation};
+use crate::rotation::record::{OLD_INACTIVE, Rotation};
+use crate::rotation::state::{NewKeyState, Phase, Provenance};
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 /// What a look saw that contradicts nothing, where one before it did.
 const AS_EXPECTED: &str = "as expected";
-/// What a look saw after a deactivation of the old key whose reply was lost: it was executed after all.
-pub(in crate::rotation) const OLD_INACTIVE: &str = "old key inactive";
 
 /// What a look saw where IAM has no such user and does not say who has its keys.
 const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";

@@ -17,16 +17,18 @@ use super::preconditions::{
     holds_new, lists_our_own, require_confirmed, require_key_list, require_last_used, require_readable_places,
     require_scan,
 };
-use super::{Requires, Step, block};
+use super::step::{Requires, Step, block};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
-use crate::rotation::effect::Intent;
 use crate::rotation::event::{Event, NotDone, Outcome};
+use crate::rotation::intent::Intent;
 use crate::rotation::lost_create::in_window;
 use crate::rotation::observed::{InMemoryFacts, KeyOwner, KeyStatus, Observed, PlaceContent};
-use crate::rotation::policy::{Timestamp, Unclaimed};
-use crate::rotation::state::{Phase, Rotation};
+use crate::rotation::policy::Unclaimed;
+use crate::rotation::record::Rotation;
+use crate::rotation::state::Phase;
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 fn done(outcome: Outcome) -> Step {
     Step::Record(Event::Done(outcome))

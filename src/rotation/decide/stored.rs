@@ -6,19 +6,21 @@ use super::preconditions::{
     delete_named, late_copies, require_fence_passed, require_keys, require_last_used, require_readable_places,
     require_unreferenced,
 };
-use super::{Query, Requires, Step, block, end};
+use super::step::{Query, Requires, Step, block, end};
 use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
-use crate::rotation::effect::{AfterDiscard, Intent};
 use crate::rotation::event::Ending;
+use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::observed::{
     InMemoryFacts, KeySeen, KeyStatus, KeysSeen, Observed, PlaceContent, PlacesSeen, Proof,
 };
-use crate::rotation::policy::{LATE_REQUEST, StillInUse, Timestamp};
+use crate::rotation::policy::{LATE_REQUEST, StillInUse};
+use crate::rotation::record::Rotation;
 use crate::rotation::sink::SinkState;
-use crate::rotation::state::{NewKeyState, Rotation};
+use crate::rotation::state::NewKeyState;
 use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 pub(super) fn next(
     rotation: &Rotation,

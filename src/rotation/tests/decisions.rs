@@ -4,7 +4,8 @@
 use super::preconditions::Ground;
 use super::proof::Proof as Counted;
 use super::*;
-use crate::rotation::decide::{Query, Step, next_step};
+use crate::rotation::decide::Query;
+use crate::rotation::decide::{Step, next_step};
 use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };

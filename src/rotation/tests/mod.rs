@@ -28,19 +28,21 @@ use std::time::Duration;
 use super::apply::apply;
 use super::block_reason::BlockReason;
 use super::denied::{Denied, Operation};
-use super::effect::{AfterDiscard, Intent};
 use super::event::{Ending, Event, NotDone, OldPair, Opened, OperatorRequest, Outcome};
+use super::intent::{AfterDiscard, Intent};
 use super::lost_create::LostCreate;
 use super::observed::InMemoryFacts;
-use super::policy::{Policy, SpareKey, StillInUse, Timestamp, Unclaimed};
+use super::policy::{Policy, SpareKey, StillInUse, Unclaimed};
+use super::record::{Probe, Rotation};
 use super::sink::{Acknowledged, Follower, SinkState};
-use super::state::{NewKeyState, Phase, Probe, Provenance, Rotation, State};
+use super::state::{NewKeyState, Phase, Provenance, State};
 use crate::types::failure::{Refusal, RefusalKind};
 use crate::types::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, SinkName, StoreIdentity, StoreName, UserName,
 };
 use crate::types::place::{FieldRef, Location, Place};
 use crate::types::secret::{Fingerprint, SecretKey};
+use crate::types::time::Timestamp;
 
 pub(super) const OLD: &str = "AKIAOLDOLDOLDOLDOLD0";
 pub(super) const NEW: &str = "AKIANEWNEWNEWNEWNEW0";

@@ -176,7 +176,7 @@ fn names_are_what_the_manual_says() {
 
 #[test]
 fn a_span_reads_as_people_write_it() {
-    use crate::rotation::policy::words;
+    use crate::types::time::words;
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let rows = [
         (hours(80 * 24), "80d"),

@@ -2,7 +2,8 @@
 //! in it is the machine alone.
 
 use super::*;
-use crate::rotation::decide::{Query, Step, next_step};
+use crate::rotation::decide::Query;
+use crate::rotation::decide::{Step, next_step};
 use crate::rotation::observed::{
     InMemoryFacts, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof,
 };

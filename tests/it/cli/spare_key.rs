@@ -3,7 +3,7 @@
 use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::journal::store::JournalStore;
 use rotator::rotation::event::Opened;
-use rotator::rotation::state::Rotation;
+use rotator::rotation::record::Rotation;
 use rotator::sandbox::KeyStatus;
 use rotator::types::name::{AccessKeyId, UserName};
 

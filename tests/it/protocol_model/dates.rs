@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::denied::ONE_KEY_IN;
-use rotator::rotation::effect::Intent;
+use rotator::rotation::intent::Intent;
 use rotator::rotation::lost_create::LostCreate;
-use rotator::rotation::policy::Timestamp;
-use rotator::rotation::state::{NewKeyState, Phase, Probe, Rotation, State};
+use rotator::rotation::record::{Probe, Rotation};
+use rotator::rotation::state::{NewKeyState, Phase, State};
+use rotator::types::time::Timestamp;
 
 use super::machine::at;
 use super::world::LATE;

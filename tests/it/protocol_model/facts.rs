@@ -2,9 +2,10 @@
 
 use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::denied::Operation;
-use rotator::rotation::effect::Intent;
 use rotator::rotation::event::Ending;
-use rotator::rotation::state::{Phase, Rotation, State};
+use rotator::rotation::intent::Intent;
+use rotator::rotation::record::Rotation;
+use rotator::rotation::state::{Phase, State};
 
 use super::machine::{KeyId, Says, name, number};
 use super::users::name_of;

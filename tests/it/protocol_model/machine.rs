@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rotator::rotation::apply::apply;
-use rotator::rotation::decide::{Query, Step, next_step};
+use rotator::rotation::decide::Query;
+use rotator::rotation::decide::{Step, next_step};
 use rotator::rotation::denied::Denied;
-use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
+use rotator::rotation::intent::Intent;
 use rotator::rotation::observed::InMemoryFacts;
-use rotator::rotation::policy::{Policy, Timestamp};
+use rotator::rotation::policy::Policy;
+use rotator::rotation::record::Rotation;
 use rotator::rotation::sink::Follower;
-use rotator::rotation::state::{Rotation, State};
+use rotator::rotation::state::State;
 use rotator::types::failure::{Refusal, RefusalKind};
 use rotator::types::name::{AccessKeyId, SinkName, StoreIdentity};
 use rotator::types::secret::{Fingerprint, SecretKey};
+use rotator::types::time::Timestamp;
 
 use super::dates::{forget_dates, move_back};
 use super::facts::{Facts, facts};

@@ -2,7 +2,7 @@
 //! or runs the command that the block prints instead.
 
 use rotator::rotation::denied::{Denied, Operation};
-use rotator::rotation::state::Rotation;
+use rotator::rotation::record::Rotation;
 
 use super::facts::{Asks, Block};
 use super::machine::{Doing, KeyId, LookAt, Next, Says, name};

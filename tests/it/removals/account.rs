@@ -13,10 +13,10 @@ use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
 use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use rotator::rotation::observed::{KeySeen, KeyStatus, KeysSeen};
-use rotator::rotation::policy::Timestamp;
 use rotator::types::failure::{Failure, Refusal, RefusalKind};
 use rotator::types::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
 use rotator::types::secret::{NewKey, SecretKey, SecretValue};
+use rotator::types::time::Timestamp;
 use tokio::sync::Notify;
 
 use super::virtual_time::VirtualTime;

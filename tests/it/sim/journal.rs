@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rotator::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
+use rotator::journal::campaign::{Campaign, CampaignNotes};
+use rotator::journal::line::{Line, Summary};
 use rotator::journal::store::{JournalStore, RotationFilter, SharedStore, StorageError};
 use rotator::rotation::block_reason::BlockReason;
-use rotator::rotation::effect::{AfterDiscard, Intent};
 use rotator::rotation::event::{Event, NotDone, Outcome};
-use rotator::rotation::policy::Timestamp;
-use rotator::rotation::state::Rotation;
+use rotator::rotation::intent::{AfterDiscard, Intent};
+use rotator::rotation::record::Rotation;
 use rotator::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use rotator::types::time::Timestamp;
 
 use super::faults::{Fault, Op};
 use super::kinds;

@@ -1,7 +1,7 @@
 //! The kinds of faults that early simulations lacked. Each proof reports how many times each kind happened, and too few
 //! are a failure.
 
-use rotator::journal::campaign::Summary;
+use rotator::journal::line::Summary;
 use rotator::rotation::state::State;
 
 use super::faults::Interference;

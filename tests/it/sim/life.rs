@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rotator::journal::campaign::Summary;
+use rotator::journal::line::Summary;
 use rotator::journal::store::{RotationFilter, SharedStore};
 use rotator::rotation::state::State;
 

@@ -10,12 +10,14 @@ use rotator::ports::iam::{Iam, LastUsed};
 use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use rotator::ports::secret_store::{Capabilities, Reading, SecretStore, Version, Write};
 use rotator::ports::sink::{Sink, SinkWrite};
-use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Effect as _, Intent, WriteSink};
+use rotator::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey, Effect as _, WriteSink};
+use rotator::rotation::intent::Intent;
 use rotator::rotation::observed::{KeySeen, KeyStatus, KeyUse, KeysSeen};
-use rotator::rotation::policy::{LATE_REQUEST, Timestamp};
+use rotator::rotation::policy::LATE_REQUEST;
 use rotator::types::failure::{Failure, Refusal, RefusalKind};
 use rotator::types::name::{AccessKeyId, AccountId, EntryName, SinkName, StoreIdentity, StoreName, UserId, UserName};
 use rotator::types::secret::{NewKey, SecretKey, SecretValue};
+use rotator::types::time::Timestamp;
 
 use super::effects::NO_USER;
 use super::faults::{Op, Trouble};

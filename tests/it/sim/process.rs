@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rotator::journal::clock::Clock;
 use rotator::ports::call::{CallError, CallErrorKind};
-use rotator::rotation::policy::Timestamp;
 use rotator::types::failure::{Failure, Refusal, RefusalKind};
+use rotator::types::time::Timestamp;
 
 use super::effects::{NO_USER, Sent};
 use super::faults::{Fault, Op};

@@ -1,10 +1,11 @@
 //! The promises of `docs/design/promises.md`, as far as the state of the simulation shows them.
 
-use rotator::journal::campaign::Summary;
+use rotator::journal::line::Summary;
 use rotator::rotation::block_reason::BlockReason;
 use rotator::rotation::event::Ending;
 use rotator::rotation::policy::{MOST_CREATES, Unclaimed};
-use rotator::rotation::state::{Rotation, State};
+use rotator::rotation::record::Rotation;
+use rotator::rotation::state::State;
 
 use super::schedule::{Setup, user_name};
 use super::state::{By, Effect, Key, Reader, SINK, SimState, Store};

@@ -14,7 +14,7 @@ use rotator::engine::shutdown::Stop;
 use rotator::engine::sinks::SinkPorts;
 use rotator::engine::survey::choice::{Choice, Patterns};
 use rotator::engine::survey::owner_rule::Owner;
-use rotator::journal::campaign::Summary;
+use rotator::journal::line::Summary;
 use rotator::journal::store::{RotationFilter, SharedStore};
 use rotator::journal::write_ahead::{Journal, replay};
 use rotator::rotation::block_reason::BlockReason;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use rotator::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
+use rotator::journal::campaign::{Campaign, CampaignNotes};
+use rotator::journal::line::{Line, Summary};
 use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
-use rotator::rotation::policy::Timestamp;
-use rotator::rotation::state::Rotation;
+use rotator::rotation::record::Rotation;
 use rotator::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
+use rotator::types::time::Timestamp;
 
 /// The journal in memory. Shared by reference (`Arc`), it outlives a simulated crash of its writer.
 #[derive(Default)]

@@ -8,9 +8,9 @@ use rotator::adapters::system_clock::SystemClock;
 use rotator::journal::write_ahead::{Attempt, Journal, Journaled};
 use rotator::ports::secret_store::{SecretStore, Write};
 use rotator::rotation::effect::{CreateNew, Created, WriteEntries, WriteKind};
-use rotator::rotation::policy::Timestamp;
 use rotator::types::name::StoreName;
 use rotator::types::secret::{NewKey, SecretKey};
+use rotator::types::time::Timestamp;
 
 use super::memory_journal::MemoryJournal;
 use super::rotations::{campaign_id, key_id, moment, opened, rotation_id};

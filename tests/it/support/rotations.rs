@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rotator::journal::campaign::Line;
+use rotator::journal::line::Line;
 use rotator::rotation::apply::apply;
 use rotator::rotation::block_reason::BlockReason;
-use rotator::rotation::effect::Intent;
 use rotator::rotation::event::{Event, NotDone, OldPair, Opened, Outcome};
-use rotator::rotation::policy::{Policy, Timestamp};
-use rotator::rotation::state::Rotation;
+use rotator::rotation::intent::Intent;
+use rotator::rotation::policy::Policy;
+use rotator::rotation::record::Rotation;
 use rotator::types::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName,
 };
 use rotator::types::place::{FieldRef, Location, Place};
 use rotator::types::secret::SecretKey;
+use rotator::types::time::Timestamp;
 
 /// A rotation id; the same for the same number.
 pub(crate) fn rotation_id(number: u128) -> RotationId {

@@ -7,8 +7,8 @@ use crate::journal::write_ahead::Attempt;
 use crate::ports::iam::Iam;
 use crate::rotation::effect::{ChangeStatus, DeleteKey};
 use crate::rotation::event::{Event, OperatorRequest, Outcome};
-use crate::rotation::policy::Timestamp;
 use crate::types::failure::{Failure, RefusalKind};
+use crate::types::time::Timestamp;
 
 /// What an attempt is to come to.
 #[derive(Debug, PartialEq, Eq)]

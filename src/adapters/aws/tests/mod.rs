@@ -20,18 +20,20 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use self::responder::{DATE_SECONDS, Responder};
 use super::{Aws, AwsSettings};
-use crate::journal::campaign::{Campaign, CampaignNotes, Line, Summary};
+use crate::journal::campaign::{Campaign, CampaignNotes};
 use crate::journal::clock::Clock;
+use crate::journal::line::{Line, Summary};
 use crate::journal::store::{JournalStore, RotationFilter, StorageError};
 use crate::journal::write_ahead::{Journal, RotationJournal};
 use crate::rotation::effect::CreateNew;
 use crate::rotation::event::{OldPair, Opened};
-use crate::rotation::policy::{Policy, Timestamp};
-use crate::rotation::state::Rotation;
+use crate::rotation::policy::Policy;
+use crate::rotation::record::Rotation;
 use crate::types::name::{
     AccessKeyId, AccountId, CampaignId, EntryName, RotationId, StoreIdentity, StoreName, UserName,
 };
 use crate::types::place::{FieldRef, Location, Place};
+use crate::types::time::Timestamp;
 
 const OLD_KEY: &str = "AKIAOLDOLDOLDOLDOLDA";
 const NEW_KEY: &str = "AKIANEWNEWNEWNEWNEWA";

@@ -14,9 +14,9 @@ use super::versions::{Versions, VersionsError, is_last};
 use crate::adapters::DatabaseError;
 use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Reading, Version, Write};
-use crate::rotation::policy::Timestamp;
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
+use crate::types::time::Timestamp;
 
 /// An entry without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
