@@ -107,21 +107,6 @@ fn each_link_of_the_documents_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
-fn each_block_reason_has_its_row_in_the_operations_manual() {
-    let (manual, source) = (text("docs/operations.md"), text("src/rotation/block_reason.rs"));
-    let names = source.split("pub const fn name(").nth(1).and_then(|rest| rest.split("\n    }\n").next());
-    let names: Vec<&str> = names
-        .expect("the names of the reasons")
-        .split("=> \"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-        .collect();
-    assert!(names.len() >= 20, "only {names:?}: this test reads the source wrongly");
-    let missing: Vec<&&str> = names.iter().filter(|name| !manual.contains(&format!("\n| `{name}` |"))).collect();
-    assert!(missing.is_empty(), "docs/operations.md has no row for {missing:?}");
-}
-
-#[test]
 fn what_is_installed_is_pinned_with_hashes() {
     let requirements = text("scripts/requirements.txt");
     let packages: Vec<String> = requirements.replace("\\\n", " ").lines().map(str::to_owned).collect();

@@ -37,7 +37,7 @@ fn kubernetes_failed(error: &crate::adapters::stores::kubernetes::KubernetesStor
     use crate::adapters::stores::kubernetes::KubernetesStoreError;
 
     let (message, hint) =
-        (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of kubernetes:");
+        (format!("failed to {error}"), "nothing was changed; docs/configuration.md has the settings of kubernetes:");
     match error {
         KubernetesStoreError::Credentials(_) => CliError::of_credentials(message, hint),
         KubernetesStoreError::NoCluster

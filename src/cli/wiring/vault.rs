@@ -26,7 +26,7 @@ pub(super) async fn open(
 
 fn vault_failed(error: &VaultStoreError) -> CliError {
     let (message, hint) =
-        (format!("failed to {error}"), "nothing was changed; docs/stores.md has the settings of vault:");
+        (format!("failed to {error}"), "nothing was changed; docs/configuration.md has the settings of vault:");
     match error {
         VaultStoreError::Login(_) => CliError::failed(message, hint),
         VaultStoreError::Refused { .. } => CliError::of_credentials(message, hint),
