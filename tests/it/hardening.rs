@@ -86,7 +86,7 @@ fn an_output_that_takes_nothing_breaks_nothing() {
 
 /// Control characters from a stored document, and from AWS, reach neither outputs nor logs as they are.
 #[test]
-fn what_others_wrote_moves_no_cursor() {
+fn control_characters_of_others_reach_no_terminal() {
     const CLEAR: &str = "\u{1b}[2J\u{9b}31m\u{202e}";
     let (sandbox, program) = one_user();
     let mut entries = BTreeMap::new();

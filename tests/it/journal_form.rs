@@ -99,7 +99,7 @@ fn a_command_refuses_such_a_journal_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_written_now_the_builds_before_refuse() {
+async fn earlier_builds_refuse_a_present_journal() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.db");
     one_open(&path).await;

@@ -107,7 +107,7 @@ fn each_link_of_the_documents_leads_to_a_file_and_a_heading() {
 }
 
 #[test]
-fn what_is_installed_is_pinned_with_hashes() {
+fn installed_packages_are_pinned_with_hashes() {
     let requirements = text("scripts/requirements.txt");
     let packages: Vec<String> = requirements.replace("\\\n", " ").lines().map(str::to_owned).collect();
     let packages: Vec<&String> = packages.iter().filter(|line| line.contains("==")).collect();

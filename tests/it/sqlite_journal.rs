@@ -210,7 +210,7 @@ async fn a_journal_left_by_a_kill_is_read_as_it_is() {
 }
 
 #[test]
-fn where_there_is_no_journal_none_is_made() {
+fn reading_creates_no_journal() {
     let folder = tempfile::tempdir().expect("a folder");
     for path in ["journal.db", "no/such/folder/journal.db"] {
         assert!(SqliteJournal::open_read_only(&folder.path().join(path)).expect("no error").is_none());
@@ -264,7 +264,7 @@ async fn reading_goes_on_beside_a_writer() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_trusted_is_refused_for_reading_and_writing() {
+async fn a_damaged_or_foreign_file_is_refused_for_reading_and_writing() {
     let refused = |path: &Path| -> DatabaseError {
         let reading = SqliteJournal::open_read_only(path).err().expect("refused for reading");
         let writing = SqliteJournal::open(path).err().expect("refused for writing");

@@ -167,7 +167,7 @@ fn each_library_has_its_place() {
 
 /// What a server or a program says is shown by `adapters/redact` only: these words read or show it past that.
 #[test]
-fn what_others_say_is_shown_by_one_function() {
+fn foreign_text_is_shown_by_one_function_only() {
     // The word, and the files where it may stand.
     let rules: [(&str, &[&str]); 12] = [
         ("from_utf8_lossy", &[]),

@@ -257,7 +257,7 @@ async fn the_key_behind_an_assumed_role_is_rotators_own() {
 }
 
 #[test]
-fn what_an_account_cannot_be_is_refused_with_its_reason() {
+fn an_invalid_account_table_is_refused_with_the_reason() {
     let bench = Bench::new();
     let role = "arn:aws:iam::111122223333:role/rotator";
     for (text, says) in [

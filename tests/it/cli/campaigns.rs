@@ -46,7 +46,7 @@ fn a_rotation_that_gives_up_and_is_opened_anew_by_the_same_run_leaves_nothing_to
 }
 
 #[test]
-fn what_gives_up_in_resume_keeps_the_campaign_open_for_the_next_run() {
+fn a_rotation_that_gives_up_in_resume_keeps_the_campaign_open_for_the_next_run() {
     let bench = one_rotated_and_one_to_give_up();
     bench.run(&["resume"]).code(3).prints("aborted");
     bench.run(&["status", "--exit-code"]).code(3).prints("1 due key is not rotated yet: `rotator run`");
@@ -110,7 +110,7 @@ fn a_key_that_needs_an_operator_does_not_stop_the_healthy_ones() {
 }
 
 #[test]
-fn what_rotator_has_just_made_is_not_due_unless_an_age_says_so() {
+fn a_recently_rotated_key_is_not_due_unless_an_age_says_so() {
     let bench = Bench::with_users(&[FINE]);
     bench.run(&["run"]).code(0);
     bench.run(&["run"]).code(0).prints("no key is due").prints("recently-rotated");

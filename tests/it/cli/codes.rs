@@ -9,7 +9,7 @@ const STUCK: &str = "stuck/production";
 const FINE: &str = "app1/production";
 
 #[test]
-fn what_goes_on_by_itself_stands_above_what_needs_an_operator() {
+fn rotations_that_continue_by_themselves_are_listed_above_those_that_need_an_operator() {
     let bench = Bench::with_users(&[STUCK, FINE]);
     bench.sandbox.create_key(STUCK).expect("a second key");
     let run = ["run", "--overlap", "1h"];
@@ -28,7 +28,7 @@ fn what_goes_on_by_itself_stands_above_what_needs_an_operator() {
 }
 
 #[test]
-fn what_merely_waits_is_as_good_as_done_where_waiting_is_all_right() {
+fn a_waiting_rotation_counts_as_done_with_waiting_ok() {
     let bench = Bench::with_users(&[FINE]);
     let run = ["run", "--overlap", "1h", "--waiting-ok"];
     bench.run(&run).code(0).prints("1 waiting").prints("again after");
@@ -41,7 +41,7 @@ fn what_merely_waits_is_as_good_as_done_where_waiting_is_all_right() {
 }
 
 #[test]
-fn what_failed_for_now_is_three_either_way() {
+fn a_temporary_failure_ends_with_three_also_with_waiting_ok() {
     let bench = Bench::with_users(&[FINE]);
     let refused = Fault::new(FaultKind::Refuse(ApiError::new(409, "LimitExceeded", "not now")));
     bench.sandbox.arm(refused.on(Action::CreateAccessKey).always());

@@ -48,7 +48,7 @@ fn a_word_in_any_layer_is_enough_also_where_it_is_zero() {
 }
 
 #[test]
-fn what_is_in_flight_is_finished_first() {
+fn rotations_in_flight_are_finished_first() {
     let bench = Bench::with_users(&[USER, "app2/production"]);
     let old = bench.key_of(USER);
     unset(&bench, &["run", "--overlap", "1h", "--only", USER]).code(3);

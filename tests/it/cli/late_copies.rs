@@ -52,7 +52,7 @@ fn a_copy_that_comes_late_gets_the_new_pair_and_needs_no_hand() {
 
 /// An entry of another user's that only names the id is not edited, nor is another secret beside it overwritten.
 #[test]
-fn what_only_names_the_key_or_holds_another_secret_stays_and_needs_an_operator() {
+fn a_mere_reference_or_another_secret_stays_and_needs_an_operator() {
     let other = "kT8vQ2mXr5LbN0dHs7GcYw3JfPz9UaEo1RiB6/+t";
     for text in
         ["# was {id} before\nDEBUG=1\n".to_owned(), env_file("{id}", other), "id,secret\n{id},{secret}\n".to_owned()]

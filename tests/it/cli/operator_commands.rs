@@ -156,7 +156,7 @@ fn the_doctor_tells_what_is_well_and_what_is_not() {
 }
 
 #[test]
-fn what_is_printed_to_be_used_is_usable() {
+fn policy_completions_man_init_and_help_work() {
     let bench = Bench::new();
     let policy = bench.run(&["policy", "--account", "123456789012"]).code(0).json();
     assert_eq!(policy["Statement"][0]["Resource"][0], "arn:aws:iam::123456789012:user/*");

@@ -85,7 +85,7 @@ fn an_exclusion_that_matches_nothing_is_a_warning() {
 }
 
 #[test]
-fn what_aws_does_not_say_is_no_slip() {
+fn a_pattern_counts_as_mistyped_only_if_iam_answered() {
     let bench = Bench::new();
     bench.sandbox.set_behaviour(Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() });
     add(&bench, "alice", "app/prod");

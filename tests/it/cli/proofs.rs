@@ -68,7 +68,7 @@ fn a_pair_that_does_not_answer_is_named_with_both_places_and_changed_in_nothing(
 }
 
 #[test]
-fn where_sts_does_not_answer_nothing_is_opened_in_this_run() {
+fn without_an_answer_of_sts_a_run_opens_nothing() {
     let bench = Bench::with_users(&[FINE, OTHER, WALLED]);
     let old = [FINE, OTHER, WALLED].map(|user| (user, bench.key_of(user)));
     for (user, kind) in [(OTHER, FaultKind::Throttle), (WALLED, FaultKind::ServiceUnavailable)] {

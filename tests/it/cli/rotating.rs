@@ -118,7 +118,7 @@ fn five_hundred_entries_are_no_trouble() {
 }
 
 #[test]
-fn what_waits_is_three_and_said_until_when() {
+fn a_waiting_rotation_ends_with_three_and_says_until_when() {
     let bench = Bench::with_users(&["app1/production"]);
     let args = ["run", "--overlap", "1h", "--quarantine", "7d", "--output", "json"];
     let document = bench.run(&args).code(3).says("again after").json();

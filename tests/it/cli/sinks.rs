@@ -222,7 +222,7 @@ fn a_key_that_a_sink_was_given_is_not_rotated_behind_its_back() {
 }
 
 #[test]
-fn what_is_said_of_sinks_is_checked() {
+fn an_invalid_sink_table_is_refused_with_the_reason() {
     let bench = bench();
     for (text, words) in [
         ("[[sink]]\nfollows = \"a/b/c\"\n", "has no uri"),

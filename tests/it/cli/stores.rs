@@ -39,7 +39,7 @@ fn a_key_in_a_read_only_store_is_reported_and_not_touched() {
 }
 
 #[test]
-fn what_is_excluded_from_a_store_is_not_seen() {
+fn an_entry_that_a_store_excludes_is_not_seen() {
     let bench = bench("exclude = [\"app1/copies/.env\"]\n");
     let (first, file) = (bench.key_of("app1/production"), std::fs::read(bench.path("copies/.env")).expect("there"));
     run(&bench, &["run"]).code(0).prints("2 rotated");
@@ -189,7 +189,7 @@ if asked["op"] == "list":
 "#;
 
 #[test]
-fn what_another_writer_puts_back_right_after_a_write_is_not_overwritten() {
+fn a_pair_restored_by_another_writer_right_after_a_write_is_not_overwritten() {
     let bench = Bench::with_users(&["app1/production"]).naming_its_file();
     let first = bench.key_of("app1/production");
     let get = |name: &str| bench.run(&["store", "get", &format!("app1/production/{name}")]).code(0).stdout;

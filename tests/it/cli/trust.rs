@@ -210,7 +210,7 @@ fn at_a_terminal_it_is_asked_first() {
 }
 
 #[test]
-fn what_init_writes_is_allowed() {
+fn the_file_that_init_writes_is_trusted() {
     let bench = Bench::new();
     let folder = bench.path("");
     bench.run(&["init"]).code(0).says("wrote rotator.toml");

@@ -213,7 +213,7 @@ async fn only_root_can_read_its_memory_as_root_sees_it() {
 
 /// The planted secret, in each form, through each channel that the tests above watch.
 #[test]
-fn what_is_planted_is_found_in_every_channel() {
+fn a_planted_secret_is_found_in_every_channel() {
     let mut proof = Proof::of("T17", "a planted secret in every channel and form", &["planted and found"]);
     let mut guarded = Guarded::default();
     guarded.guard("planted", PLANTED);

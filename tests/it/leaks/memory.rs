@@ -157,7 +157,7 @@ const PLANTED: &str = "nvVYkMZ+c0Zr5cI/3pQWmYq8tLzXgE7hA1sDfJ2B";
 
 /// A secret in every form in the memory of another process: each is found, and the other process ends by itself.
 #[test]
-fn what_is_planted_in_memory_is_found_as_root_sees_it() {
+fn a_secret_planted_in_memory_is_found_as_root_sees_it() {
     if !root::can("read the memory of a process that may not be dumped") {
         return;
     }
@@ -169,7 +169,7 @@ fn what_is_planted_in_memory_is_found_as_root_sees_it() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let name = "leaks::memory::what_is_planted_in_memory_is_found_as_root_sees_it";
+    let name = "leaks::memory::a_secret_planted_in_memory_is_found_as_root_sees_it";
     let mut other =
         other_process::command(name, folder.path()).stdout(std::process::Stdio::null()).spawn().expect("started");
     until("planted", || folder.path().join("planted").exists());

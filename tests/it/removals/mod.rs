@@ -84,7 +84,7 @@ fn a_store_that_reads_for_eight_seconds_is_waited_for() {
 
 /// A store that is slower than any removal may wait: nothing is removed, and the slow read is named.
 #[test]
-fn where_a_store_is_too_slow_nothing_is_removed_and_the_read_is_named() {
+fn a_store_that_is_too_slow_stops_removals_and_its_read_is_named() {
     play(async {
         let account = Account::slow(2, Slowness { store_read: seconds(55), ..Slowness::default() });
         let report = run(&account, &Run::default()).await;

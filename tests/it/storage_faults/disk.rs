@@ -243,7 +243,7 @@ fn make_pipe(path: &Path) {
 }
 
 #[test]
-fn what_stands_in_the_way_is_refused_by_name_and_left_as_it_is() {
+fn an_obstacle_is_named_and_left_unchanged() {
     let sandbox = sandbox_with_slashes();
     let mut proof =
         Proof::of("T12 obstacles", "links, pipes, folders and modes where the journal or the store is", &[]);

@@ -235,7 +235,7 @@ fn put(folder: &Path, path: &Path, content: &[u8]) {
 }
 
 #[test]
-fn what_was_synced_stays_and_the_rest_may_go_in_part() {
+fn synced_writes_stay_and_unsynced_writes_may_be_lost_in_part() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, left) = (folder.path().join("file"), tempfile::tempdir().expect("a folder"));
     let mut disk = Disk::of(folder.path());

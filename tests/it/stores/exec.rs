@@ -138,7 +138,7 @@ fn program(folder: &Path, then: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_not_said_is_not_believed() {
+async fn a_program_without_a_complete_reply_leaves_the_outcome_unknown() {
     let folder = tempfile::tempdir().expect("a folder");
     let entry = "shop/live/KEY";
     for (then, lists, writes) in [

@@ -271,7 +271,7 @@ fn the_age_of_a_key_follows_awss_clock() {
 
 /// Ids of rotations and campaigns hold the machine's time, and lines of the journal do.
 #[test]
-fn what_is_opened_after_the_clock_was_set_back_comes_after_what_was_opened_before() {
+fn rotations_keep_their_order_when_the_clock_is_set_back() {
     let mut clocks = Clocks::begin(2);
     clocks.set("+1y");
     clocks.scene.rig.program.ends_with(0, &AGAIN);

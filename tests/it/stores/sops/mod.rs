@@ -204,7 +204,7 @@ async fn written(sops: &Sops, file: &str, old: &str, new: &str) -> Result<(), Fa
 }
 
 #[tokio::test]
-async fn what_sops_cannot_do_to_the_letter_is_refused_and_nothing_is_written() {
+async fn a_write_that_sops_cannot_do_exactly_is_refused_and_nothing_is_written() {
     let sops = Sops::new();
     let two = "a: one\n---\na: two\n";
     for (file, old, new) in [
