@@ -122,9 +122,9 @@ pub struct LeftAloneNote {
     pub places: Vec<PlaceNote>,
     /// Why it is skipped.
     pub reason: SkipReason,
-    /// For people.
+    /// For the operator.
     pub message: String,
-    /// Whether the key was due, so that a person is needed.
+    /// Whether the key was due, so that an operator is needed.
     pub due: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::types::time::Timestamp;
 /// durable or not, and only a replay tells.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The line does not follow the last one: somebody else wrote in between.
+    /// The line does not follow the last one: another writer wrote in between.
     #[error(
         "the journal of rotation {rotation} has moved on: line {seq} is there already, or the one before it is not"
     )]
@@ -31,7 +31,7 @@ pub enum StorageError {
     /// The medium failed, or what it holds cannot be understood. The message names the journal and says what to do.
     #[error("{message}")]
     Failed {
-        /// For people.
+        /// For the operator.
         message: String,
         /// The cause.
         #[source]

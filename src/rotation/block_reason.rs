@@ -1,4 +1,4 @@
-//! Why a rotation is blocked, in words for a person, each with the command that resolves it.
+//! Why a rotation is blocked, in words for an operator, each with the command that resolves it.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::denied::{Denied, Operation};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 use crate::types::time::Timestamp;
 
-/// Why a person is needed.
+/// Why an operator is needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum BlockReason {
@@ -14,7 +14,7 @@ pub enum BlockReason {
     SpareKey {
         /// That key.
         key: AccessKeyId,
-        /// Its status and age, for people.
+        /// Its status and age, for the operator.
         described: String,
     },
     /// After a lost reply to `CreateAccessKey` there are keys that may or may not be ours.
@@ -67,7 +67,7 @@ pub enum BlockReason {
         /// That key.
         key: AccessKeyId,
     },
-    /// Places hold the new pair, but a delete of its key was sent and nobody heard the end of it.
+    /// Places hold the new pair, but a delete of its key was sent and its outcome is unknown.
     NewKeyDiscarded {
         /// That key.
         key: AccessKeyId,
@@ -79,14 +79,14 @@ pub enum BlockReason {
         /// What was answered.
         answer: String,
     },
-    /// The new pair authenticates as somebody else.
+    /// The new pair authenticates as another user.
     WrongIdentity {
         /// That key.
         key: AccessKeyId,
         /// Who answered.
         answer: String,
     },
-    /// A person made the old key active again after we had deactivated it.
+    /// The old key was made active again after rotator had deactivated it.
     OldKeyReactivated {
         /// That key.
         key: AccessKeyId,
@@ -109,7 +109,7 @@ pub enum BlockReason {
     AccessDenied {
         /// Which call, about what.
         denied: Denied,
-        /// What of this rotation is in IAM, for people.
+        /// Describes the keys of this rotation in IAM, for the operator.
         state: String,
         /// Whether it is the old key's last use that cannot be asked for.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -129,13 +129,13 @@ pub enum BlockReason {
         /// In which region.
         region: String,
     },
-    /// IAM has no such user, and who has its keys cannot be told: it was renamed or deleted.
+    /// IAM has no such user, and the owner of its keys is unknown: the user was renamed or deleted.
     UserNotFound {
         /// The name it had.
         user: UserName,
         /// The keys of this rotation, which may be there under another name.
         keys: Vec<AccessKeyId>,
-        /// Why it cannot be told.
+        /// Why the owner is unknown.
         why: String,
         /// Whether every place holds the new pair.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -223,7 +223,7 @@ impl BlockReason {
         }
     }
 
-    /// What happened and what to do first, for people.
+    /// Says what happened and what to do first, for the operator.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -233,16 +233,16 @@ impl BlockReason {
             ),
             Self::UnclaimedKeys { keys, why } => format!(
                 "the reply to CreateAccessKey was lost, and IAM shows {}: {why}; look up who made each, then say so: \
-                 --delete-key for one that nobody uses, --keep-key for any other",
+                 --delete-key for a key that is not used, --keep-key for any other",
                 join(keys)
             ),
             Self::ChangedElsewhere { places } => format!(
-                "{} holds neither the old pair nor the new one: somebody else wrote it; put the old pair back, then \
+                "{} holds neither the old pair nor the new one: it was changed elsewhere; put the old pair back, then \
                  abort, or the new one, then resume",
                 places.join(", ")
             ),
             Self::Reverted { places } => format!(
-                "{} holds the old pair again: somebody reverted it; put the new pair back and resume, or put the old \
+                "{} holds the old pair again: it was reverted; put the new pair back and resume, or put the old \
                  one back everywhere and abort",
                 places.join(", ")
             ),
@@ -271,7 +271,7 @@ impl BlockReason {
                  it may vanish yet; put the old pair back if it still works, then abort"
             ),
             Self::StoredPairFails { key, answer } => format!(
-                "the pair of {key} as read back from the store does not authenticate: {answer}; mend the cause and \
+                "the pair of {key} as read back from the store does not authenticate: {answer}; fix the cause and \
                  resume, or put the old pair back and abort"
             ),
             Self::WrongIdentity { key, answer } => {
@@ -350,7 +350,7 @@ impl BlockReason {
 fn not_found(user: &UserName, keys: &[AccessKeyId], why: &str, stored: bool) -> String {
     let give_up = if stored { "`rotator resolve` with --finish" } else { "`rotator abort`" };
     format!(
-        "IAM has no user {user}, and who has {} now cannot be told ({why}): the user was renamed or deleted; if it was \
+        "IAM has no user {user}, and the owner of {} is unknown now ({why}): the user was renamed or deleted; if it was \
          renamed, its keys are still in IAM: allow iam:GetAccessKeyLastUsed, and the calls about the keys of its new name, \
          then resume; if it was deleted, close this rotation: {give_up}",
         join(keys)
@@ -382,7 +382,7 @@ fn ways_out(denied: &Denied, finish: bool) -> String {
                 .to_owned()
         }
         Operation::GetAccessKeyLastUsed => format!(
-            "allow it and resume, or look up who made {key}, then say so: --delete-key if nobody uses it, --keep-key if \
+            "allow it and resume, or look up who made {key}, then say so: --delete-key if it is not used, --keep-key if \
              it is another's"
         ),
         Operation::DeleteAccessKey => format!("allow it, or delete {key} yourself, then resume"),

@@ -31,7 +31,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// For people.
+    /// For the operator.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ pub struct Denied {
     /// Which key, where it was about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<AccessKeyId>,
-    /// What was answered, for people.
+    /// What was answered, for the operator.
     pub answer: String,
 }
 

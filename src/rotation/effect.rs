@@ -113,7 +113,7 @@ pub struct WriteSink {
     pub key: AccessKeyId,
     /// AWS's clock when it is asked for.
     pub asked_at: Timestamp,
-    /// Until when it may land, by the same clock.
+    /// Until when it may still take effect, by the same clock.
     pub until: Timestamp,
 }
 
@@ -228,13 +228,13 @@ impl DeleteKey {
         Self { user, key, intent: Intent::DeleteOld, is_young: false }
     }
 
-    /// The new key; `why` is for people.
+    /// The new key; `why` is for the operator.
     #[must_use]
     pub fn new_key(user: UserName, key: AccessKeyId, then: AfterDiscard, why: String) -> Self {
         Self { user, intent: Intent::DiscardNew { key: key.clone(), then, why }, key, is_young: false }
     }
 
-    /// A key that a person, or the policy on spares, named.
+    /// A key that an operator, or the policy on spares, named.
     #[must_use]
     pub fn named(user: UserName, key: AccessKeyId) -> Self {
         Self { user, intent: Intent::DeleteNamed { key: key.clone() }, key, is_young: false }

@@ -30,8 +30,8 @@ pub struct Opened {
     pub old_key: AccessKeyId,
     /// When IAM says that key was created.
     pub old_key_created: Timestamp,
-    /// Of the old secret, where it has the form that AWS gives a secret and so is beyond guessing: whoever changes it
-    /// later is not overwritten.
+    /// Of the old secret, where it has the form that AWS gives a secret and so is beyond guessing: a later
+    /// change by another writer is not overwritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_secret: Option<Fingerprint>,
     /// What the proof of the old pair showed.
@@ -67,7 +67,7 @@ pub struct OldPair {
     pub proofs: Vec<Timestamp>,
 }
 
-/// The last use of a key, as IAM told it before its pair was tried.
+/// The last use of a key, as IAM reported it before its pair was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "used", rename_all = "kebab-case")]
 pub enum UsedBefore {
@@ -87,18 +87,18 @@ impl OldPair {
         *self == Self::default()
     }
 
-    /// When somebody else used the key last, where IAM tells this use: a call of STS at the time of a proof is the proof.
+    /// Returns when another program used the key last, given the use that IAM reports: a call of STS at the time of a proof is the proof.
     #[must_use]
-    pub fn last_use_by_others(&self, told: Option<&KeyUse>) -> Option<Timestamp> {
-        let told = told?;
-        let is_proof = |proof: &Timestamp| told.at.since(*proof).max(proof.since(told.at)) <= Self::SAME_USE;
-        if told.service.as_deref() == Some("sts") && self.proofs.iter().any(is_proof) {
+    pub fn last_use_by_others(&self, reported: Option<&KeyUse>) -> Option<Timestamp> {
+        let reported = reported?;
+        let is_proof = |proof: &Timestamp| reported.at.since(*proof).max(proof.since(reported.at)) <= Self::SAME_USE;
+        if reported.service.as_deref() == Some("sts") && self.proofs.iter().any(is_proof) {
             return match &self.last_used {
                 Some(UsedBefore::Last(before)) => Some(before.at),
                 Some(UsedBefore::Never) | None => None,
             };
         }
-        Some(told.at)
+        Some(reported.at)
     }
 }
 
@@ -203,7 +203,7 @@ pub enum NotDone {
     Seen,
 }
 
-/// What a person asked of one rotation.
+/// What an operator asked of one rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "asked", rename_all = "kebab-case")]
 pub enum OperatorRequest {
@@ -221,7 +221,7 @@ pub enum OperatorRequest {
         /// That key.
         key: AccessKeyId,
     },
-    /// `rotator resolve ID --leave-sink SINK`: whatever it holds, nobody waits for it.
+    /// `rotator resolve ID --leave-sink SINK`: whatever the sink holds, the rotation does not wait for it.
     LeaveSink {
         /// That sink.
         sink: SinkName,
@@ -297,11 +297,11 @@ pub enum Event {
         /// Where they stand.
         places: Vec<Place>,
     },
-    /// A person is needed.
+    /// An operator is needed.
     Blocked(BlockReason),
     /// The cause of the block is gone.
     Unblocked,
-    /// A person asked for something.
+    /// An operator asked for something.
     Asked(OperatorRequest),
     /// A key turned up that a lost `CreateAccessKey` may have made after all; reported, never taken.
     LateKeySeen {
@@ -310,7 +310,7 @@ pub enum Event {
     },
     /// Something failed for now, or waits until a stated time.
     Deferred {
-        /// For people.
+        /// For the operator.
         why: String,
         /// When to look again, where a time can be said.
         until: Option<Timestamp>,
@@ -319,7 +319,7 @@ pub enum Event {
     Ended {
         /// How.
         ending: Ending,
-        /// For people.
+        /// For the operator.
         why: String,
     },
 }

@@ -36,7 +36,7 @@ pub enum Intent {
     RestoreOld,
     /// Rewrite the old values so that a write still under way is refused.
     FenceStore,
-    /// Write a pair to a sink: the new one, or the old one after a person gave the new one up.
+    /// Write a pair to a sink: the new one, or the old one after an operator gave the new one up.
     WriteSink {
         /// Which of the plan's sinks.
         sink: usize,
@@ -44,7 +44,7 @@ pub enum Intent {
         key: AccessKeyId,
         /// AWS's clock when it was asked for.
         asked_at: Timestamp,
-        /// Until when it may land, by the same clock.
+        /// Until when it may still take effect, by the same clock.
         until: Timestamp,
     },
     /// Make the old key inactive.
@@ -58,7 +58,7 @@ pub enum Intent {
         /// The new key.
         key: AccessKeyId,
     },
-    /// Make that key active again: somebody uses or names it, so it is not ours.
+    /// Make that key active again: it is used or referenced, so it is not one of this rotation.
     ReactivateNew {
         /// The new key.
         key: AccessKeyId,
@@ -69,11 +69,11 @@ pub enum Intent {
         key: AccessKeyId,
         /// What then.
         then: AfterDiscard,
-        /// Why, for people.
+        /// Why, for the operator.
         #[serde(default)]
         why: String,
     },
-    /// Delete a key that a person named to us, or an inactive spare that the policy names.
+    /// Delete a key that an operator named, or an inactive spare key that the policy names.
     DeleteNamed {
         /// That key.
         key: AccessKeyId,

@@ -28,7 +28,7 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
-    /// For people.
+    /// For the operator.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ pub enum PlaceContent {
 /// One reading of every place, in the plan's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacesSeen {
-    /// What each shows, with its name for people.
+    /// What each shows, with its name for the operator.
     pub places: Vec<(String, PlaceContent)>,
 }
 
@@ -115,13 +115,13 @@ impl PlacesSeen {
         self.places.iter().any(|(_, seen)| *seen == shows)
     }
 
-    /// The places that show anything else, for people.
+    /// The places that show anything else, for the operator.
     #[must_use]
     pub fn which_not(&self, shows: PlaceContent) -> Vec<String> {
         self.places.iter().filter(|(_, seen)| *seen != shows).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The places that show this, for people.
+    /// The places that show this, for the operator.
     #[must_use]
     pub fn which(&self, shows: PlaceContent) -> Vec<String> {
         self.places.iter().filter(|(_, seen)| *seen == shows).map(|(name, _)| name.clone()).collect()
@@ -162,7 +162,7 @@ pub enum Proof {
     Passed,
     /// It did not within the time allowed; what was answered last.
     TimedOut(String),
-    /// It answered as somebody else.
+    /// It answered as another user.
     SomebodyElse(String),
     /// STS refuses it for lack of a right, twice, `settle` apart: that says nothing of the pair.
     Denied(String),
@@ -196,8 +196,8 @@ pub enum KeyOwner {
     User(UserName),
     /// IAM has no such key.
     NoSuchKey,
-    /// It cannot be told: the question is refused, as real IAM also does where there is no such key, or the answers do
-    /// not agree. For people.
+    /// The owner is unknown: the question is refused, as real IAM also does where there is no such key, or the answers do
+    /// not agree. For the operator.
     Unclear(String),
 }
 

@@ -12,7 +12,7 @@ use crate::types::time::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SpareKey {
-    /// Name the spare and wait for a person.
+    /// Name the spare key and wait for an operator.
     Block,
     /// Delete the spare if it is inactive; otherwise block.
     DeleteInactive,
@@ -24,7 +24,7 @@ pub enum SpareKey {
 pub enum Unclaimed {
     /// Deactivate it, look again after `settle`, discard it.
     Reclaim,
-    /// Name it and wait for a person.
+    /// Name it and wait for an operator.
     Report,
 }
 

@@ -26,13 +26,13 @@ pub struct FirstSighting {
     pub seen: String,
 }
 
-/// A rewrite of the old values whose end nobody heard: landing after the new pair is stored, it would undo that.
+/// A rewrite of the old values with an unknown outcome. If it takes effect after the new pair is stored, it undoes that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probe {
-    /// It may land at any time.
+    /// It may still take effect at any time.
     Lost,
-    /// It cannot land after this moment.
+    /// It cannot take effect after this moment.
     Fenced(Timestamp),
 }
 
@@ -78,26 +78,26 @@ pub struct Rotation {
     /// AWS's clock when the last create was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_last: Option<Timestamp>,
-    /// A rewrite of the old values, made while there is no new key, that nobody heard the end of.
+    /// A rewrite of the old values, made while there is no new key, with an unknown outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
     /// Lost creates that may be executed yet.
     pub watched: Vec<LostCreate>,
-    /// Keys that a person said are not ours.
+    /// Keys that an operator said are not of this rotation.
     pub kept: BTreeSet<AccessKeyId>,
-    /// Keys that a person named to be deleted, and that are not yet.
+    /// Keys that an operator named to be deleted, and that are not deleted yet.
     pub named: BTreeSet<AccessKeyId>,
-    /// Whether a person asked to give up.
+    /// Whether an operator asked to give up.
     pub abort_asked: bool,
-    /// Whether a person asked that the old key be active again.
+    /// Whether an operator asked that the old key be active again.
     pub reactivate_asked: bool,
-    /// Whether somebody made the old key active again after we had deactivated it.
+    /// Whether the old key was made active again after rotator had deactivated it.
     #[serde(default)]
     pub reactivated: bool,
-    /// Whether a delete of the old key may be executed yet that nobody heard the end of.
+    /// Whether a delete of the old key with an unknown outcome may still be executed.
     #[serde(default)]
     pub old_delete_may_land: bool,
-    /// Whether a deactivation of the old key may be executed yet that nobody heard the end of.
+    /// Whether a deactivation of the old key with an unknown outcome may still be executed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deactivation_may_land: bool,
     /// Whether the old key has been seen inactive after such a deactivation: active after that, an operator wants it so.
@@ -113,7 +113,7 @@ pub struct Rotation {
     /// Whether an operator has said that the user, which IAM does not find, is gone with its keys.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user_given_up: bool,
-    /// Why the store did not take the new pair, for people.
+    /// Why the store did not take the new pair, for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_said: Option<String>,
     /// Late copies among the places that wait for the new pair.
@@ -129,7 +129,7 @@ pub struct Rotation {
     pub first_look: Option<FirstSighting>,
     /// Keys that turned up late and were reported.
     pub late_keys: BTreeSet<AccessKeyId>,
-    /// Why the last thing that failed or waits does so, for people.
+    /// Why the rotation fails for now or waits, for the operator.
     pub last_error: Option<String>,
     /// When it will be looked at again, where a time is known.
     pub waiting_until: Option<Timestamp>,
@@ -218,7 +218,7 @@ impl Rotation {
         *key != self.opened.old_key && self.made().is_none_or(|made| made.key != *key)
     }
 
-    /// Whether a person wants the old key active: rotator does not deactivate it again.
+    /// Whether an operator wants the old key active: rotator does not deactivate it again.
     #[must_use]
     pub const fn is_never_deactivated_again(&self) -> bool {
         self.reactivate_asked || self.reactivated
@@ -249,14 +249,14 @@ impl Rotation {
         self.sinks.iter().position(|sink| !sink.has(&made.key))
     }
 
-    /// The first sink that may have the new pair, after a person gave it up.
+    /// The first sink that may have the new pair, after an operator gave it up.
     #[must_use]
     pub fn not_back(&self) -> Option<usize> {
         self.sinks.iter().position(|sink| !sink.is_untouched() && !sink.has(&self.opened.old_key))
     }
 
-    /// Whether this pair may be written to this sink, in `stored-new`: that of the new key, or that of the old one after a
-    /// person gave the rotation up; and no other may land after it.
+    /// Whether this pair may be written to this sink, in `stored-new`: that of the new key, or that of the old one after an
+    /// operator gave the rotation up; and no other may take effect after it.
     #[must_use]
     pub fn may_write_sink(&self, made: &NewKeyState, sink: usize, key: &AccessKeyId, at: Timestamp) -> bool {
         let Some(state) = self.sinks.get(sink) else { return false };

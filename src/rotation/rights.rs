@@ -8,14 +8,14 @@ use super::state::Phase;
 use crate::types::name::AccessKeyId;
 
 impl Denied {
-    /// A call of IAM's about one key.
+    /// Describes a refused call of IAM about one key.
     #[must_use]
     pub fn of_key(rotation: &Rotation, operation: Operation, key: &AccessKeyId, answer: impl Into<String>) -> Self {
         let resource = format!("{key} of user {}", rotation.opened.user);
         Self { key: Some(key.clone()), ..Self::new(operation, resource, answer) }
     }
 
-    /// A call of IAM's about the user.
+    /// Describes a refused call of IAM about the user.
     #[must_use]
     pub fn of_user(rotation: &Rotation, operation: Operation, answer: impl Into<String>) -> Self {
         Self::new(operation, format!("user {}", rotation.opened.user), answer)
@@ -106,7 +106,7 @@ impl Rotation {
         }
     }
 
-    /// What of this rotation is in IAM, for people.
+    /// Describes the keys of this rotation in IAM, for the operator.
     fn in_iam(&self) -> String {
         let old = &self.opened.old_key;
         // The reply to a deletion may be lost.

@@ -2,7 +2,7 @@
 //! place has. It is written after every place, and counts as holding what its API acknowledged last.
 //!
 //! What is to hold, whatever crashes: the old key goes only while no sink may hold it, the new one likewise. A write
-//! that nobody heard the end of may land until a stated moment, so until then no other pair is written to that sink.
+//! with an unknown outcome may take effect until a stated moment, so until then no other pair is written to that sink.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Follower {
     pub identity: StoreIdentity,
     /// The place that it follows, by its number in the plan.
     pub place: usize,
-    /// For how long after it was sent a write may land there.
+    /// For how long after it was sent a write may still take effect there.
     pub lands_within: Duration,
 }
 
@@ -40,39 +40,39 @@ pub struct Acknowledged {
 pub struct SinkState {
     /// What its API acknowledged last; nothing yet: it has the old pair, if it ever had any.
     pub acknowledged: Option<Acknowledged>,
-    /// Until when a write of which key's pair may land that nobody heard the end of.
+    /// Until when a write with an unknown outcome may still take effect, by the key of its pair.
     pub may_land: BTreeMap<AccessKeyId, Timestamp>,
-    /// A person said not to wait for it.
+    /// An operator said not to wait for it.
     pub left: bool,
 }
 
 impl SinkState {
-    /// Whether nobody has to write this key's pair there any more.
+    /// Whether this key's pair need not be written there any more.
     #[must_use]
     pub fn has(&self, key: &AccessKeyId) -> bool {
         self.left || self.acknowledged.as_ref().is_some_and(|last| last.key == *key)
     }
 
-    /// Whether nobody has to write the pair of before there, because no other was ever sent.
+    /// Whether the earlier pair need not be written there, because no other was ever sent.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.left || (self.acknowledged.is_none() && self.may_land.is_empty())
     }
 
-    /// Until when a write of another key's pair than this one may land.
+    /// Until when a write of another key's pair than this one may still take effect.
     #[must_use]
     pub fn others_may_land_until(&self, key: &AccessKeyId) -> Option<Timestamp> {
         let others = self.may_land.iter().filter(|(other, _)| *other != key);
         others.map(|(_, until)| *until).max().filter(|_| !planted::is(Planted::SinkWrittenEarly))
     }
 
-    /// Until when any write may land that nobody heard the end of.
+    /// Until when any write with an unknown outcome may still take effect.
     #[must_use]
     pub fn may_land_until(&self) -> Option<Timestamp> {
         self.may_land.values().copied().max().filter(|_| !self.left)
     }
 
-    /// A write of this key's pair was sent, and nobody heard the end of it.
+    /// A write of this key's pair was sent, and its outcome is unknown.
     pub(super) fn lost(&mut self, key: &AccessKeyId, until: Timestamp) {
         let known = self.may_land.entry(key.clone()).or_insert(until);
         *known = until.max(*known);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `Settled(phase)` | the facts of the phase hold and nothing is under way |
 //! | `InDoubt(phase, intent)` | they hold, but for what the intent's effect may have changed |
-//! | `Blocked(phase, intent, reason)` | as settled or in doubt, and a person is needed |
+//! | `Blocked(phase, intent, reason)` | as settled or in doubt, and an operator is needed |
 //! | `Closed(ending)` | for good |
 
 use serde::{Deserialize, Serialize};
@@ -41,12 +41,12 @@ pub struct NewKeyState {
     pub deactivated: Option<Timestamp>,
     /// From when on no write of its pair can land any more.
     pub fenced: Option<Timestamp>,
-    /// Whether a write of its pair may land that nobody heard the end of.
+    /// Whether a write of its pair with an unknown outcome may still take effect.
     pub write_may_land: bool,
-    /// Whether a write of the old pair may land that nobody heard the end of.
+    /// Whether a write of the old pair with an unknown outcome may still take effect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub old_may_land: bool,
-    /// Whether a delete of it may be executed yet that nobody heard the end of.
+    /// Whether a delete of it with an unknown outcome may still be executed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discard_may_land: bool,
 }
@@ -143,7 +143,7 @@ pub enum State {
         /// The effect.
         intent: Intent,
     },
-    /// A person is needed.
+    /// An operator is needed.
     Blocked {
         /// What holds.
         phase: Phase,

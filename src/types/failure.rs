@@ -14,7 +14,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The same, with what a person may do about it.
+    /// Adds what an operator may do about it.
     #[must_use]
     pub fn with_hint(self, hint: &str) -> Self {
         match self {
@@ -30,12 +30,12 @@ impl Failure {
 pub struct Refusal {
     /// What kind of no.
     pub kind: RefusalKind,
-    /// For people.
+    /// For the operator.
     pub message: String,
 }
 
 impl Refusal {
-    /// A refusal of this kind with a message for people.
+    /// Makes a refusal of this kind with a message for the operator.
     #[must_use]
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
@@ -56,7 +56,7 @@ pub enum RefusalKind {
     Denied,
     /// Another program holds a lock on what is to be written, and has not let go of it in time.
     Locked,
-    /// rotator's own credentials fail, whatever it asks for: there are none, they have expired, or the other side does
+    /// rotator's own credentials fail, whatever it asks for: they are missing or expired, or the other side does
     /// not know them. This says nothing of the user, the key or the entry that the effect was about.
     Credentials,
     /// The entry has changed since it was read (compare-and-set).

@@ -212,13 +212,13 @@ impl EntryName {
 }
 
 checked_text!(
-    /// Which store an entry stands in, for people and for the journal: the URI it was configured by.
+    /// Which store an entry stands in, for the operator and for the journal: the URI it was configured by.
     StoreName,
     |text| is_some_text(text, "a store's name")
 );
 
 checked_text!(
-    /// Which sink is written, for people and for the journal: the name it was configured by.
+    /// Which sink is written, for the operator and for the journal: the name it was configured by.
     SinkName,
     |text| is_some_text(text, "a sink's name")
 );

@@ -30,7 +30,7 @@ impl SecretKey {
     /// A secret's fingerprint within one rotation; `None` where it has not the form that AWS gives a secret.
     ///
     /// The id is hashed in, so that equal fingerprints cannot be sought across rotations. A secret made by AWS is 40
-    /// characters of base-64, 240 random bits: its hash gives nothing away. What a person may have typed is never
+    /// characters of base-64, 240 random bits: its hash gives nothing away. A secret that an operator may have typed is never
     /// hashed.
     #[must_use]
     pub fn fingerprint(&self, rotation: RotationId) -> Option<Fingerprint> {
@@ -52,7 +52,7 @@ impl SecretKey {
         text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
     }
 
-    /// Whether both are the same secret. Not in constant time: nobody outside this process chooses either side.
+    /// Whether both are the same secret. Not in constant time: no other process chooses either side.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.expose() == other.expose()

@@ -69,7 +69,7 @@ impl std::str::FromStr for Timestamp {
     }
 }
 
-/// A span as people write it, by its two largest units: `80d`, `2d 3h`, `1h 30m`. What is shorter than a second is shown
+/// Writes a span by its two largest units: `80d`, `2d 3h`, `1h 30m`. A span that is shorter than a second is shown
 /// in full.
 #[must_use]
 pub fn words(span: Duration) -> String {

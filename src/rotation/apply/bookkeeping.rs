@@ -1,4 +1,4 @@
-//! What an event leaves on record beside the standing: counters, first looks, the words of people. Part of
+//! What an event leaves on record beside the state: counters, first sightings, the requests of operators. Part of
 //! [`super`], and called from there only.
 
 use crate::planted::{self, Planted};
@@ -186,7 +186,7 @@ fn record_asked(next: &mut Rotation, asked: &OperatorRequest) {
     }
 }
 
-/// A key whose fate is known is nobody's late child.
+/// A key of known origin cannot be the late result of a lost `CreateAccessKey`.
 fn account_for(next: &mut Rotation, key: &AccessKeyId) {
     for attempt in &mut next.watched {
         attempt.listed.insert(key.clone());
@@ -329,7 +329,7 @@ const fn refusals_that_count(kind: RefusalKind) -> u32 {
 fn watch(next: &mut Rotation, intent: Option<&Intent>, before: &Rotation) {
     if let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = intent {
         let mut listed = listed.clone();
-        // What a person has spoken for is accounted for.
+        // Keys that an operator has named are accounted for.
         listed.extend(before.kept.union(&before.named).cloned());
         next.watched.push(LostCreate { listed, asked_at: *asked_at, give_up_at: *give_up_at });
     }

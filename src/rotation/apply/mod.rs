@@ -253,7 +253,7 @@ fn may_intend_when_stored(rotation: &Rotation, made: &NewKeyState, intent: &Inte
     }
 }
 
-/// P3, as far as a sink can be known: its API acknowledged the new pair, or a person said not to wait for it.
+/// P3, as far as a sink can be known: its API acknowledged the new pair, or an operator said not to wait for it.
 fn every_sink_follows(rotation: &Rotation, made: &NewKeyState) -> bool {
     rotation.without_new(made).is_none() || planted::is(Planted::SinkNotAwaited)
 }
@@ -350,7 +350,7 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<State> {
             }
             Phase::Opened | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. } => None,
         },
-        // It is not ours after all: whoever uses it keeps it, and `next_step` names it to a person.
+        // The key is not one of this rotation: its user keeps it, and `next_step` names it to an operator.
         (Intent::ReactivateNew { .. }, Outcome::NewReactivated) => settled(Phase::Opened),
         (Intent::DiscardNew { then, .. }, Outcome::NewDiscarded { then: done }) if then == done => match then {
             AfterDiscard::CreateAgain => settled(Phase::Opened),

@@ -42,8 +42,8 @@ pub(super) fn next(
             return discard(rotation, made, hand, AfterDiscard::CreateAgain, why, known, now);
         }
     } else {
-        // Not to a pair that somebody switched off or deleted meanwhile.
-        // Where nobody has its secret any more, there is no way forward: the old id goes back beside the old secret.
+        // The old pair is not put back if its key was deactivated or deleted meanwhile.
+        // Where the new secret is lost, there is no way forward: the old id is put back beside the old secret.
         let lost = !hand.new_secret && !places.any(PlaceContent::New) && !places.any(PlaceContent::Torn);
         let refused = give_up.is_some() || writes_are_denied(rotation).is_some();
         let can_go_back = lost || (refused && hand.old_values);
@@ -96,14 +96,14 @@ fn new(places: &PlacesSeen) -> Vec<String> {
     [places.which(PlaceContent::New), places.which(PlaceContent::Torn), places.which(PlaceContent::IdOnly)].concat()
 }
 
-/// Why the old pair is to stand, for people.
+/// Says why the old pair is kept, for the operator.
 fn why_give_up(rotation: &Rotation, made: &NewKeyState, hand: InMemoryFacts, places: &PlacesSeen) -> Option<String> {
     // Without its secret in hand it cannot be stored anyway.
     if made.discard_may_land && hand.new_secret {
         return Some(format!("the deletion of {} was asked for and may be executed yet", made.key));
     }
     if rotation.abort_asked {
-        return Some("a person asked for it; the old key is as it was".to_owned());
+        return Some("an operator asked for it; the old key is as it was".to_owned());
     }
     if places.any(PlaceContent::Foreign) {
         let which = places.which(PlaceContent::Foreign).join(", ");

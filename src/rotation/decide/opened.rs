@@ -17,7 +17,7 @@ use crate::types::time::Timestamp;
 
 pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Requires<Step> {
     if rotation.abort_asked {
-        return Ok(end(Ending::Aborted, "a person asked for it; the old key is as it was"));
+        return Ok(end(Ending::Aborted, "an operator asked for it; the old key is as it was"));
     }
     delete_named(rotation, known)?;
     if rotation.creates >= MOST_CREATES {
@@ -68,7 +68,7 @@ fn once_a_day(rotation: &Rotation, denied: &Denied, keys: &KeysSeen) -> Requires
     if due { Ok(()) } else { Err(block(rotation.blocked_for_a_day(denied.clone()))) }
 }
 
-/// A rewrite whose end nobody heard must not undo what is stored next.
+/// A rewrite with an unknown outcome must not undo what is stored next.
 fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Requires<()> {
     match rotation.probe {
         Some(Probe::Lost) => Err(Step::Execute(Intent::FenceStore)),

@@ -33,7 +33,7 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
     let stale = planted::is(Planted::StaleEvidence);
     let due = if stale { policy.settled_after(deactivated) } else { policy.unclaimed_since(deactivated) };
     if keys.at < due {
-        // A use that shows up meanwhile is told at once: what needs the key has stood still since.
+        // A use that shows up meanwhile is reported at once: the program that needs the key fails until then.
         if !rotation.named.contains(key) && require_last_used(known, key)?.is_some() {
             return Ok(give_back(made));
         }
@@ -44,7 +44,7 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
     require_fence_passed(made, now)?;
     nobody_has_it(rotation, made, known)?;
     if seen.status == KeyStatus::Active && !rotation.named.contains(key) {
-        let why = "it bore the marks of ours and was deactivated, and somebody made it active again".to_owned();
+        let why = "it bore the marks of ours and was deactivated, and was made active again".to_owned();
         return Ok(block(BlockReason::UnclaimedKeys { keys: vec![key.clone()], why }));
     }
     let then = if rotation.abort_asked { AfterDiscard::Abort } else { AfterDiscard::CreateAgain };
@@ -52,7 +52,7 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
     Ok(Step::Execute(Intent::DiscardNew { key: key.clone(), then, why }))
 }
 
-/// Our own key was never used and stands nowhere: its secret is lost. A person's word settles the first, not the
+/// Our own key was never used and stands nowhere: its secret is lost. An operator's word settles the first, not the
 /// second.
 fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Requires<()> {
     let key = &made.key;

@@ -17,7 +17,7 @@ use crate::types::time::Timestamp;
 const AS_EXPECTED: &str = "as expected";
 
 /// What a look saw where IAM has no such user and does not say who has its keys.
-const NOT_FOUND: &str = "no such user, and who has its keys cannot be told";
+const NOT_FOUND: &str = "no such user, and the owner of its keys is unknown";
 
 /// A list of the user's keys, once it is known to be that of the user whose rotation this is. A user may be given another
 /// name, and its name be given to another user. So where none of the rotation's own keys is listed, IAM is asked who has
@@ -36,7 +36,7 @@ pub(in crate::rotation) fn require_key_list<'a>(rotation: &Rotation, known: &'a 
             KeyOwner::User(user) if !user.as_str().eq_ignore_ascii_case(rotation.opened.user.as_str()) => {
                 return Err(Step::Record(Event::Renamed { user: user.clone() }));
             }
-            // One of IAM's two lists is behind.
+            // One of the two lists of IAM is behind.
             KeyOwner::User(user) => unclear = unclear.or_else(|| Some(format!("IAM says that {key} is {user}'s"))),
             KeyOwner::NoSuchKey => {}
             KeyOwner::Unclear(why) => unclear = unclear.or_else(|| Some(why.clone())),
@@ -88,7 +88,7 @@ fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             if old.is_none() {
                 found.push("old key not listed".to_owned());
             }
-            // What was deleted a moment ago may still be listed: it is in nobody's way.
+            // A key that was deleted a moment ago may still be listed: it takes no room.
             let others = listed.iter().filter(|key| rotation.attempts > 0 && key.id != rotation.opened.old_key);
             found.extend(others.map(|key| format!("{} listed", key.id)));
         }
@@ -203,7 +203,7 @@ pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Observed)
 }
 
 /// While late copies wait for the new pair, the other places hold it already: what does not any more is an operator's, and is
-/// not overwritten. A late copy that somebody else has changed, or that does not take the new pair, is no place.
+/// not overwritten. A late copy that another writer has changed, or that does not take the new pair, is no place.
 pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused: bool) -> Requires<()> {
     if rotation.added.is_empty() {
         return Ok(());
@@ -258,7 +258,7 @@ pub(super) fn require_fence_passed(made: &NewKeyState, now: Timestamp) -> Requir
     }
 }
 
-/// A key that a person named is deleted once no entry names it; one after the other. The old key and ours have their
+/// A key that an operator named is deleted once no entry names it; one after the other. The old key and ours have their
 /// own paths.
 pub(super) fn delete_named(rotation: &Rotation, known: &Observed) -> Requires<()> {
     let Some(key) = rotation.named.iter().find(|key| rotation.is_strangers(key)) else { return Ok(()) };

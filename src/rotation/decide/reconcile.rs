@@ -6,7 +6,7 @@
 //! | `CreateNew` | the request went out and the reply never came | [`create_new`] |
 //! | `StoreNew`, `RestoreOld` | killed while the store was written; one place of three done | [`write`] |
 //! | `FenceStore` | killed while the old values were rewritten | back to the phase: it is asked for again |
-//! | `WriteSink` | killed while a sink was written, which nobody can read | the same: it is written again |
+//! | `WriteSink` | killed while a sink was written, which cannot be read | the same: it is written again |
 //! | a deactivation | the reply to `UpdateAccessKey` was lost | [`deactivation`] |
 //! | a reactivation | the same | back to the phase: it is asked for again, whatever a list shows |
 //! | a delete | the reply to `DeleteAccessKey` was lost | [`delete`] |
@@ -134,7 +134,7 @@ fn create_new(
     }
 }
 
-/// Story: killed after the write and before it was read back, and somebody put the old pair back meanwhile. That is another
+/// Story: killed after the write and before it was read back, and another writer put the old pair back meanwhile. That is another
 /// writer's value, and is not overwritten.
 fn put_back(rotation: &Rotation, known: &Observed) -> Requires<()> {
     let places = require_readable_places(known)?;

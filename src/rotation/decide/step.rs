@@ -34,16 +34,16 @@ pub enum Step {
     Execute(Intent),
     /// Journal a fact that has no effect.
     Record(Event),
-    /// Nothing before this moment of AWS's clock.
+    /// Nothing before this moment of the clock of AWS.
     Wait {
         /// When to ask again.
         until: Timestamp,
-        /// For people.
+        /// For the operator.
         why: String,
     },
     /// Something cannot be seen now; try again with backoff, then leave it in flight.
     Retry {
-        /// For people.
+        /// For the operator.
         why: String,
     },
     /// Closed, or blocked for the same reason as before.

@@ -1,4 +1,4 @@
-//! `stored-new` and `deactivated-old`: the way to the old key's removal, and back if somebody reverts.
+//! `stored-new` and `deactivated-old`: the way to the removal of the old key, and back if a place is reverted.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn next(
     let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_a_persons_word;
     if early(now) {
-        // A revert is told at once, not when the overlap is over.
+        // A revert is reported at once, not when the overlap is over.
         let places = known.places.as_ref().ok_or(Step::Observe(Query::Places))?;
         if places.any(PlaceContent::Old) {
             return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old) }));
@@ -97,7 +97,7 @@ pub(super) fn next(
     Ok(Step::Execute(Intent::DeactivateOld))
 }
 
-/// The pair goes to a sink as soon as nothing else may land there any more.
+/// Writes the pair to a sink as soon as no other write can take effect there.
 fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: InMemoryFacts, now: Timestamp) -> Step {
     let (follower, state) = (&rotation.opened.sinks[sink], &rotation.sinks[sink]);
     match state.others_may_land_until(key) {
@@ -123,7 +123,7 @@ fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Requires<()> {
     }
 }
 
-/// Both keys were deleted by somebody else: whatever the places hold, an abort has nothing to wait for.
+/// Both keys were deleted outside rotator: whatever the places hold, an abort has nothing to wait for.
 fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> Requires<()> {
     let listed = |key| keys.find(key).is_some();
     if rotation.abort_asked && !listed(&rotation.opened.old_key) && !listed(&made.key) {
@@ -183,14 +183,15 @@ fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed
 /// longer; but not for ever: a service that goes on using the old key is named to an operator.
 fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Observed) -> Requires<()> {
     let key = &rotation.opened.old_key;
-    let told = require_last_used(known, key)?;
-    let Some(used) = rotation.opened.old_pair.last_use_by_others(told) else { return Ok(()) };
+    let reported = require_last_used(known, key)?;
+    let Some(used) = rotation.opened.old_pair.last_use_by_others(reported) else { return Ok(()) };
     if used <= at.minus(rotation.overlap()) {
         return Ok(());
     }
     // Which service it was is known only of the last use of all.
-    let told = told.filter(|told| told.at == used);
-    let (service, region) = told.map_or((None, None), |told| (told.service.clone(), told.region.clone()));
+    let reported = reported.filter(|reported| reported.at == used);
+    let (service, region) =
+        reported.map_or((None, None), |reported| (reported.service.clone(), reported.region.clone()));
     let patience = due.plus(rotation.opened.policy.still_in_use_for);
     if at >= patience {
         return Err(block(BlockReason::StillInUse {
@@ -205,7 +206,7 @@ fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &
     Err(Step::Wait { until: used.plus(rotation.overlap()).min(patience), why })
 }
 
-/// A person gave up after `stored-new`: only once the old pair stands everywhere again, and works.
+/// An operator gave up after `stored-new`: only once the old pair stands everywhere again, and works.
 fn abort(
     rotation: &Rotation,
     made: &NewKeyState,
@@ -229,11 +230,11 @@ fn abort(
     sinks_are_quiet(rotation, now)?;
     outlived_its_delete(rotation, require_keys(rotation, known)?)?;
     require_unreferenced(known, &made.key)?;
-    let why = "a person asked for it, and put the old pair back".to_owned();
+    let why = "an operator asked for it, and put the old pair back".to_owned();
     Ok(Step::Execute(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
 }
 
-/// The old key is listed, and a delete of it that nobody heard the end of may yet be executed: then the new key is all
+/// The old key is listed, and a delete of it with an unknown outcome may still be executed: then the new key is all
 /// there is. Listed as long after the first look as a request may be late, it stays.
 fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Requires<()> {
     let Some(first) = rotation.first_look.as_ref().filter(|_| rotation.old_delete_may_land) else { return Ok(()) };

@@ -4,8 +4,7 @@
 use super::preconditions::Ground;
 use super::proof::Proof as Counted;
 use super::*;
-use crate::rotation::decide::Query;
-use crate::rotation::decide::{Step, next_step};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof, ScanSeen,
 };
@@ -250,7 +249,7 @@ impl Explorer<'_> {
             }
             Event::LateKeySeen { .. } => {
                 let then = next_step(next, hand, known, self.now);
-                assert!(!matches!(then, Step::Record(Event::LateKeySeen { .. })), "told twice\n{}", story());
+                assert!(!matches!(then, Step::Record(Event::LateKeySeen { .. })), "reported twice\n{}", story());
             }
             Event::Renamed { .. } => {
                 let then = next_step(next, hand, known, self.now);

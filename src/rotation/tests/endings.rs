@@ -13,7 +13,7 @@ pub(super) fn ask(rotation: &mut Rotation, asked: OperatorRequest) {
     *rotation = apply(rotation, &Event::Asked(asked)).expect("it is open");
 }
 
-/// What a person does who reads the message and types the command, in the world and to the rotation. Where the
+/// What an operator does who reads the message and types the command, in the world and to the rotation. Where the
 /// message offers two ways, `back` is the one to the old pair.
 pub(super) fn obey(reason: &BlockReason, back: bool, world: &mut World, rotation: &mut Rotation) {
     let command = reason.command(rotation.id);
@@ -23,7 +23,7 @@ pub(super) fn obey(reason: &BlockReason, back: bool, world: &mut World, rotation
     let way_back = |world: &mut World| world.places.fill(PlaceContent::Old);
     match reason {
         BlockReason::SpareKey { .. } | BlockReason::UnclaimedKeys { .. } | BlockReason::TooManyCreates => {}
-        // Without the old key there is nothing to go back to: whoever let another user have the id mends it.
+        // Without the old key there is nothing to go back to: the operator who gave the id to another user fixes it.
         BlockReason::WrongIdentity { .. } => world.wrong_identity &= world.status(&key(OLD)).is_some(),
         BlockReason::OldKeyReactivated { .. } => {}
         BlockReason::ChangedElsewhere { .. } | BlockReason::Reverted { .. } => {
@@ -317,7 +317,7 @@ fn a_person_who_reactivated_the_old_key_is_never_overruled() {
     let mut world = World::new(&[PlaceContent::New]);
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Active, 10));
     assert_eq!(world.drive(&mut rotation), Left::Blocked(BlockReason::OldKeyReactivated { key: key(OLD) }));
-    // Somebody reverts, and makes good again.
+    // Another writer reverts, and undoes that again.
     world.places.fill(PlaceContent::Old);
     assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::Reverted { .. })));
     world.places.fill(PlaceContent::New);

@@ -152,6 +152,6 @@ fn what_the_store_said_is_told_at_the_end_and_not_what_was_waited_for() {
     let mut world = World::new(&OLD_ONLY);
     world.keys.as_mut().expect("a user").insert(key(NEW), (KeyStatus::Active, 0));
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
-    let told = rotation.last_error.expect("said");
-    assert!(told.contains("HTTP 403"), "{told}");
+    let message = rotation.last_error.expect("said");
+    assert!(message.contains("HTTP 403"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! Copies of the old pair that turn up after every place has the new one: they get it, too, and nobody's word is needed.
+//! Copies of the old pair that turn up after every place has the new one: they get it, too, and no operator is needed.
 
 use super::world::{Fault, Left, World};
 use super::*;
@@ -13,7 +13,7 @@ pub(super) fn copy() -> Place {
 }
 
 impl World {
-    /// A late copy becomes a place, or is none any more.
+    /// A late copy becomes a place, or ceases to be one.
     pub(super) fn follow(&mut self, rotation: &Rotation, event: &Event) {
         if let Event::PlacesAdded { places, .. } = event {
             self.copies.retain(|copy| !places.contains(copy));

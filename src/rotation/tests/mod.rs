@@ -100,7 +100,7 @@ pub(super) fn opened(policy: Policy) -> Opened {
     }
 }
 
-/// For how long after it was sent a write to the sink of these tests may land.
+/// For how long after it was sent a write to the sink of these tests may take effect.
 pub(super) const LANDS_WITHIN: Duration = Duration::from_secs(100);
 /// Until when one may that is on record as lost.
 pub(super) const LANDS_BY: i64 = 1_000;
@@ -114,7 +114,7 @@ pub(super) fn follower() -> Follower {
     }
 }
 
-/// What a sink acknowledged last, and whose pair may land there yet.
+/// What a sink acknowledged last, and whose pair may still be written there.
 pub(super) fn sink(acknowledged: Option<&str>, may_land: Option<&str>) -> SinkState {
     SinkState {
         acknowledged: acknowledged.map(|id| Acknowledged { key: key(id), at: at(STORED_AT) }),
@@ -362,7 +362,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         }
     }
     fn say(rotation: &mut Rotation, asked: OperatorRequest) {
-        *rotation = apply(rotation, &Event::Asked(asked)).expect("a person may say anything");
+        *rotation = apply(rotation, &Event::Asked(asked)).expect("an operator may ask for anything");
     }
     fn follow(rotation: &mut Rotation, state: SinkState) {
         if let State::Settled { phase: Phase::StoredNew { .. } } = &rotation.standing {
@@ -377,7 +377,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("nothing", |_| {}),
         ("abort asked", |rotation| say(rotation, OperatorRequest::Abort)),
         ("reactivation asked", |rotation| say(rotation, OperatorRequest::ReactivateOld)),
-        ("reactivated by somebody", |rotation| rotation.reactivated = true),
+        ("reactivated by an operator", |rotation| rotation.reactivated = true),
         ("a lost delete of the old key", |rotation| rotation.old_delete_may_land = true),
         ("abort asked after a lost delete of the old key", |rotation| {
             rotation.old_delete_may_land = true;
@@ -420,7 +420,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("a sink that has the new pair", |rotation| follow(rotation, sink(Some(NEW), None))),
         ("a lost write of the new pair to a sink", |rotation| follow(rotation, sink(None, Some(NEW)))),
         ("a lost write of the old pair to a sink", |rotation| follow(rotation, sink(Some(OLD), Some(OLD)))),
-        ("a sink that nobody waits for", |rotation| {
+        ("a sink that is not waited for", |rotation| {
             follow(rotation, SinkState { left: true, ..sink(None, Some(NEW)) });
         }),
         ("abort asked, and a sink untouched", |rotation| follow_and_abort(rotation, sink(None, None))),

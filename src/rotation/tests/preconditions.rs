@@ -103,20 +103,20 @@ impl Ground<'_> {
     fn sink_may_take(&self, sink: usize, key: &AccessKeyId, asked_at: Timestamp, until: Timestamp) -> Verdict {
         let (rotation, state) = (self.rotation, &self.rotation.sinks[sink]);
         must(matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. })), "every place came first")?;
-        must(!state.left, "somebody waits for it")?;
+        must(!state.left, "the rotation waits for it")?;
         must(asked_at == self.now, "it is asked for now")?;
-        must(until >= asked_at.plus(self.hand.call_timeout).plus(LANDS_WITHIN), "it may land as late as that")?;
+        must(until >= asked_at.plus(self.hand.call_timeout).plus(LANDS_WITHIN), "it may take effect as late as that")?;
         let others = state.may_land.iter().filter(|(other, _)| *other != key);
         must(others.into_iter().all(|(_, until)| *until <= self.now), "P1: no other pair lands after it")?;
         let old = &rotation.opened.old_key;
         if key == old {
-            must(rotation.abort_asked, "a person asked for it")?;
+            must(rotation.abort_asked, "an operator asked for it")?;
             must(self.places_show(PlaceContent::Old), "every place holds the old pair again")?;
             return must(self.status(old) == Some(KeyStatus::Active), "P1: the old key works");
         }
         let made = rotation.made().filter(|made| made.key == *key).ok_or("it is our new key")?;
         must(!made.discard_may_land || self.status(old).is_none(), "P1: the new key will not vanish")?;
-        must(!rotation.abort_asked || self.status(old).is_none(), "nobody gave it up, or too late")?;
+        must(!rotation.abort_asked || self.status(old).is_none(), "it was not given up, or too late")?;
         must(self.places_show(PlaceContent::New), "every place holds the new pair")?;
         must(self.status(key) == Some(KeyStatus::Active), "P1: IAM has the new key active")?;
         must(self.known.stored_pair == Some(Proof::Passed), "P1: the pair as read back authenticates")
@@ -144,7 +144,7 @@ impl Ground<'_> {
                     Some(Probe::Fenced(until)) => until <= self.now,
                 };
                 must(quiet, "P1: no rewrite of the old values lands after the new pair")?;
-                must(!rotation.abort_asked, "nobody asked to give up")
+                must(!rotation.abort_asked, "no operator asked to give up")
             }
             Intent::StoreNew => {
                 must(self.hand.new_secret, "the secret is in hand")?;
@@ -155,7 +155,7 @@ impl Ground<'_> {
                     !made.old_may_land || made.fenced.is_some_and(|until| until <= self.now),
                     "P1: nothing undoes it",
                 )?;
-                must(!self.any_place_shows(PlaceContent::Foreign), "P2: nobody else's value is overwritten")?;
+                must(!self.any_place_shows(PlaceContent::Foreign), "P2: no value of another writer is overwritten")?;
                 must(!self.any_place_shows(PlaceContent::Unreadable), "every place was read")
             }
             Intent::RestoreOld => {
@@ -172,7 +172,10 @@ impl Ground<'_> {
                 let Phase::StoredNew { stored_at, .. } = phase else { return Err("the new pair is stored") };
                 must(self.overlap_is_over(*stored_at), "the overlap is over")?;
                 must(!self.policy().quarantine.is_zero(), "a quarantine is asked for")?;
-                must(!rotation.abort_asked && !rotation.reactivate_asked && !rotation.reactivated, "nobody objects")?;
+                must(
+                    !rotation.abort_asked && !rotation.reactivate_asked && !rotation.reactivated,
+                    "no operator objects",
+                )?;
                 self.old_is_quiet()
             }
             Intent::DeleteOld => self.old_may_be_deleted(phase),
@@ -182,19 +185,19 @@ impl Ground<'_> {
                     || rotation.reactivate_asked
                     || rotation.abort_asked
                     || !self.known.copies.is_empty(),
-                "a place names the old key, or a person asked",
+                "a place names the old key, or an operator asked",
             ),
             Intent::DeactivateNew { key } => {
                 must(self.status(key).is_some(), "it is there")?;
-                must(named(key) || self.never_used(key), "P2: nobody uses it")?;
-                must(self.nobody_names(key), "P2: nobody names it")?;
-                must(!rotation.kept.contains(key), "P2: nobody claims it")
+                must(named(key) || self.never_used(key), "P2: it is not used")?;
+                must(self.nobody_names(key), "P2: no entry names it")?;
+                must(!rotation.kept.contains(key), "P2: it is not claimed")
             }
             Intent::ReactivateNew { key } => {
                 let used = self.known.last_used.get(key).is_some_and(Option::is_some);
                 let scan = self.known.scan.as_ref();
                 let entries = scan.is_some_and(|scan| !scan.naming(key).is_empty());
-                must(used || entries || rotation.kept.contains(key), "somebody has it")
+                must(used || entries || rotation.kept.contains(key), "it is in use")
             }
             Intent::DiscardNew { key, then, .. } => self.new_may_go(phase, key, *then),
             Intent::DeleteNamed { key } => {
@@ -202,7 +205,7 @@ impl Ground<'_> {
                     && self.policy().spare_key == SpareKey::DeleteInactive
                     && self.status(key) == Some(KeyStatus::Inactive)
                     && !rotation.kept.contains(key);
-                must(named(key) || spare, "P2: a person or the policy named it")?;
+                must(named(key) || spare, "P2: an operator or the policy named it")?;
                 must(rotation.is_strangers(key), "it is neither the old key nor the new")?;
                 must(self.nobody_names(key), "P3: no entry names it")
             }
@@ -218,17 +221,17 @@ impl Ground<'_> {
         if self.status(old).is_none() {
             return must(self.seen_twice(), "absence is seen twice");
         }
-        must(!rotation.abort_asked && !rotation.reactivate_asked, "nobody objects")?;
+        must(!rotation.abort_asked && !rotation.reactivate_asked, "no operator objects")?;
         match phase {
             Phase::StoredNew { stored_at, .. } => {
-                must(!rotation.reactivated, "nobody objects")?;
+                must(!rotation.reactivated, "no operator objects")?;
                 must(self.policy().quarantine.is_zero(), "no quarantine is asked for")?;
                 must(self.overlap_is_over(*stored_at), "the overlap is over")?;
                 self.old_is_quiet()
             }
             Phase::DeactivatedOld { deactivated_at, .. } => {
                 must(self.waited(*deactivated_at, self.policy().quarantine), "the quarantine is over")?;
-                must(self.status(old) != Some(KeyStatus::Active), "nobody made it active again")
+                must(self.status(old) != Some(KeyStatus::Active), "it was not made active again")
             }
             Phase::Opened | Phase::CreatedNew { .. } => Err("the new pair is stored"),
         }
@@ -252,14 +255,14 @@ impl Ground<'_> {
             (Provenance::Inferred, _) => {
                 must(fenced, "P3: the fence")?;
                 must(made.deactivated.is_some_and(|since| self.has_settled(since)), "P2: inactive for `settle`")?;
-                must(rotation.named.contains(id) || self.never_used(id), "P2: nobody uses it")?;
-                must(!rotation.kept.contains(id), "P2: nobody claims it")?;
+                must(rotation.named.contains(id) || self.never_used(id), "P2: it is not used")?;
+                must(!rotation.kept.contains(id), "P2: it is not claimed")?;
                 let active = self.status(id) == Some(KeyStatus::Active);
-                must(!active || rotation.named.contains(id), "P2: nobody made it active again")
+                must(!active || rotation.named.contains(id), "P2: it was not made active again")
             }
             (Provenance::Acknowledged { .. }, Phase::StoredNew { .. }) => {
                 must(fenced, "P3: the fence")?;
-                must(rotation.abort_asked && then == AfterDiscard::Abort, "a person asked for it")?;
+                must(rotation.abort_asked && then == AfterDiscard::Abort, "an operator asked for it")?;
                 let has_old = |sink: &SinkState| match &sink.acknowledged {
                     Some(last) => last.key == rotation.opened.old_key,
                     None => sink.may_land.is_empty(),
@@ -319,7 +322,7 @@ impl Ground<'_> {
                 let used = self.known.last_used.get(key).is_some_and(Option::is_some);
                 let named = self.known.scan.as_ref().is_some_and(|scan| !scan.naming(key).is_empty());
                 let absent = status(key).is_none() && self.seen_twice() && self.nobody_else_has(key).is_ok();
-                must(used || named || rotation.kept.contains(key) || absent, "it is gone, or somebody else's")
+                must(used || named || rotation.kept.contains(key) || absent, "it is gone, or of another owner")
             }
             Event::Ended { ending: Ending::Gone, .. } => unlisted(old),
             Event::Ended { ending: Ending::Aborted, .. } => {

@@ -6,8 +6,7 @@ mod put_back;
 mod renamed;
 
 use super::*;
-use crate::rotation::decide::Query;
-use crate::rotation::decide::{Step, next_step};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::observed::{
     KeyOwner, KeySeen, KeyStatus, KeyUse, KeysSeen, Observed, PlaceContent, PlacesSeen, ScanSeen,
 };

@@ -4,8 +4,7 @@
 use super::endings::{ask, check_ending, obey, to_the_end};
 use super::world::{Fault, Left, World};
 use super::*;
-use crate::rotation::decide::Query;
-use crate::rotation::decide::Step;
+use crate::rotation::decide::{Query, Step};
 use crate::rotation::observed::PlaceContent;
 
 /// As the engine does at the second refusal.

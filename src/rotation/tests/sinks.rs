@@ -35,7 +35,7 @@ fn a_sink_that_takes_nothing_keeps_both_keys_until_a_person_says_not_to_wait() {
     world.faults.clear();
     say(&mut rotation, OperatorRequest::LeaveSink { sink: follower().sink });
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
-    assert_eq!(world.sinks, [key(OLD)], "and nobody wrote it");
+    assert_eq!(world.sinks, [key(OLD)], "and it was not written");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn an_abort_brings_the_old_pair_back_and_waits_for_what_may_land() {
         check_ending(ending, &rotation, &world);
         let (at, last) = writes(&world).pop().expect("the sink was written");
         assert_eq!(last, key(OLD));
-        assert!(lost.is_none() || at > sent, "a write that may land is waited for");
+        assert!(lost.is_none() || at > sent, "a write that may still take effect is waited for");
     }
 }
 
@@ -97,7 +97,10 @@ fn an_acknowledgement_of_another_pair_or_sink_is_none() {
     assert!(apply(&doubt, &acknowledged(1, NEW)).is_err());
     assert!(in_doubt(&followed(&stored, sink(None, Some(OLD))), &intents()[5]).is_some(), "it has landed by then");
     let early = Intent::WriteSink { sink: 0, key: key(NEW), asked_at: at(LANDS_BY - 1), until: at(LANDS_BY) };
-    assert!(in_doubt(&followed(&stored, sink(None, Some(OLD))), &early).is_none(), "the old pair may land after it");
+    assert!(
+        in_doubt(&followed(&stored, sink(None, Some(OLD))), &early).is_none(),
+        "a write of the old pair may take effect after it"
+    );
     for none in [Intent::DeleteOld, Intent::DeactivateOld] {
         assert!(in_doubt(&stored, &none).is_none(), "the sink has no new pair");
         assert!(in_doubt(&followed(&stored, sink(Some(NEW), None)), &none).is_some());

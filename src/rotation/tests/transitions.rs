@@ -118,7 +118,7 @@ fn what_people_say_and_what_is_put_off_changes_no_standing() {
 fn an_effect_is_intended_only_in_its_phases() {
     // The table of effects in `docs/design/recovery.md`; `.` is never. Columns as in `phases`: opened; unfenced:
     // acknowledged (its write settled,
-    // may land), on evidence (active, deactivated), stored; the same fenced; deactivated-old.
+    // may still take effect), on evidence (active, deactivated), stored; the same fenced; deactivated-old.
     let table = "
         create-new      x ..... ..... .
         store-new       . xx... xx... .
@@ -162,10 +162,10 @@ fn some_effects_are_never_intended_whatever_was_proved() {
         let stranger = Intent::DiscardNew { key: key(STRANGER), then: AfterDiscard::Abort, why: String::new() };
         assert!(in_doubt(&rotation, &stranger).is_none(), "only our own key is discarded");
         let reactivated = Rotation { reactivated: true, ..rotation.clone() };
-        assert!(in_doubt(&reactivated, &Intent::DeactivateOld).is_none(), "reactivated by a person is for good");
+        assert!(in_doubt(&reactivated, &Intent::DeactivateOld).is_none(), "reactivated by an operator is for good");
         if stored(&rotation) {
             let abort = Intent::DiscardNew { key: key(NEW), then: AfterDiscard::Abort, why: String::new() };
-            assert!(in_doubt(&rotation, &abort).is_none(), "nobody asked for an abort");
+            assert!(in_doubt(&rotation, &abort).is_none(), "no operator asked for an abort");
         }
     }
     let opened = settled_in(Phase::Opened);

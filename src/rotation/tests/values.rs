@@ -152,7 +152,7 @@ fn a_block_is_the_same_whatever_the_words_of_aws() {
 #[test]
 fn a_blocks_message_names_every_key() {
     let keys = vec![key(NEW), key(STRANGER)];
-    let message = BlockReason::UnclaimedKeys { keys, why: "nobody knows".to_owned() }.message();
+    let message = BlockReason::UnclaimedKeys { keys, why: "it is unknown".to_owned() }.message();
     assert!(message.contains(&format!("{NEW}, {STRANGER}")), "{message}");
 }
 

@@ -1,9 +1,8 @@
-//! A small pure world: IAM, the places and one more entry of a store, and a person. No port, no engine: what is tested
+//! A small pure world: IAM, the places and one more entry of a store, and an operator. No port, no engine: what is tested
 //! in it is the machine alone.
 
 use super::*;
-use crate::rotation::decide::Query;
-use crate::rotation::decide::{Step, next_step};
+use crate::rotation::decide::{Query, Step, next_step};
 use crate::rotation::observed::{
     InMemoryFacts, KeySeen, KeyStatus, KeyUse, KeysSeen, LateCopy, Observed, PlaceContent, PlacesSeen, Proof,
 };
@@ -41,7 +40,7 @@ pub(super) struct World {
     pub places: Vec<PlaceContent>,
     /// What each sink holds.
     pub sinks: Vec<AccessKeyId>,
-    /// Writes of sinks that nobody heard the end of: which sink, whose pair, until when each may land.
+    /// Writes of sinks with an unknown outcome: which sink, whose pair, until when each may take effect.
     pub on_their_way: Vec<(usize, AccessKeyId, i64)>,
     /// Keys that an entry names which is no place.
     pub elsewhere: BTreeSet<AccessKeyId>,

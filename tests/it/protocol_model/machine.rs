@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rotator::rotation::apply::apply;
-use rotator::rotation::decide::Query;
-use rotator::rotation::decide::{Step, next_step};
+use rotator::rotation::decide::{Query, Step, next_step};
 use rotator::rotation::denied::Denied;
 use rotator::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
 use rotator::rotation::intent::Intent;
