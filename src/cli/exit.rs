@@ -14,7 +14,7 @@ pub enum Exit {
     /// command again.
     InFlight,
     /// Nothing continues without an operator: a rotation is blocked, or a due key cannot be opened.
-    NeedsPerson,
+    NeedsOperator,
     /// Another rotator holds the journal.
     Busy,
     /// SIGHUP, for example after a dropped ssh session; the current step was finished or is in doubt.
@@ -33,7 +33,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::InFlight => 3,
-            Self::NeedsPerson => 4,
+            Self::NeedsOperator => 4,
             Self::Busy => 5,
             Self::HungUp => 129,
             Self::Interrupted => 130,
@@ -69,11 +69,11 @@ impl Tally {
         let failed = self.failed + self.unopened > 0;
         let needs_operator = self.needs_operator() > 0;
         if waiting_ok && needs_operator {
-            Exit::NeedsPerson
+            Exit::NeedsOperator
         } else if failed || (self.waiting > 0 && !waiting_ok) {
             Exit::InFlight
         } else if needs_operator {
-            Exit::NeedsPerson
+            Exit::NeedsOperator
         } else {
             Exit::Done
         }
@@ -91,7 +91,7 @@ mod tests {
             (Exit::Failed, 1),
             (Exit::Usage, 2),
             (Exit::InFlight, 3),
-            (Exit::NeedsPerson, 4),
+            (Exit::NeedsOperator, 4),
             (Exit::Busy, 5),
             (Exit::HungUp, 129),
             (Exit::Interrupted, 130),
@@ -114,12 +114,12 @@ mod tests {
                             let operator = blocked + stuck > 0;
                             let expected = match (waiting + failed + unopened > 0, operator) {
                                 (true, _) => Exit::InFlight,
-                                (false, true) => Exit::NeedsPerson,
+                                (false, true) => Exit::NeedsOperator,
                                 (false, false) => Exit::Done,
                             };
                             assert_eq!(tally.exit(false), expected, "{tally:?}");
                             let expected = match (operator, failed + unopened > 0) {
-                                (true, _) => Exit::NeedsPerson,
+                                (true, _) => Exit::NeedsOperator,
                                 (false, true) => Exit::InFlight,
                                 (false, false) => Exit::Done,
                             };

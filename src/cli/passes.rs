@@ -80,20 +80,20 @@ fn lacking(failed: &[String]) -> CliError {
 /// What the summary of a command depends on.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct End {
-    pub(in crate::cli) ended: CommandKind,
+    pub(in crate::cli) command: CommandKind,
     /// Whether waiting for a known time counts as done.
     pub(in crate::cli) waiting_ok: bool,
 }
 
 pub(in crate::cli) async fn finish(
     context: &Context,
-    End { ended, waiting_ok }: End,
+    End { command, waiting_ok }: End,
     report: Report,
     failure: Option<CliError>,
     signalled: &Signalled,
     held: &HeldJournal,
 ) -> Result<Exit, CliError> {
-    let outcome = CommandOutcome { ended, waiting_ok, report, failure, signalled: signalled.exit() };
+    let outcome = CommandOutcome { command, waiting_ok, report, failure, signalled: signalled.exit() };
     summarize(outcome, held.journal.store(), context.terminal).await
 }
 

@@ -67,12 +67,12 @@ impl Snapshot {
     pub fn document(&self, shown: &[Summary]) -> Document {
         let counted: Vec<Summary> = self.open.iter().chain(&self.of_campaign).cloned().collect();
         let campaign = self.campaign.as_ref().map(|campaign| campaign.id);
-        Document::new(campaign, shown, &counted, self.left_alone(), self.tally().needs_operator())
+        Document::new(campaign, shown, &counted, self.skipped(), self.tally().needs_operator())
     }
 
     /// What the last `run` skipped.
     #[must_use]
-    pub fn left_alone(&self) -> &[LeftAloneNote] {
+    pub fn skipped(&self) -> &[LeftAloneNote] {
         self.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
     }
 
@@ -87,7 +87,7 @@ impl Snapshot {
     #[must_use]
     pub fn tally(&self) -> Tally {
         // This includes keys whose open rotation keeps failing: each has a note.
-        let stuck = self.left_alone().iter().filter(|note| note.due).count();
+        let stuck = self.skipped().iter().filter(|note| note.due).count();
         Tally { stuck, unopened: self.unopened(), ..self.tally_in_flight() }
     }
 

@@ -60,6 +60,6 @@ pub(super) fn submit(
         &held,
         &[id],
         false,
-        End { ended: CommandKind::Resume, waiting_ok: false },
+        End { command: CommandKind::Resume, waiting_ok: false },
     )
 }

@@ -36,7 +36,7 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
-    let end = End { ended: CommandKind::Resume, waiting_ok: args.waiting_ok };
+    let end = End { command: CommandKind::Resume, waiting_ok: args.waiting_ok };
     resume_rotations(context, &config, &clock, &held, &args.ids, args.wait, end)
 }
 

@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, &clock)?;
         if !agreed && is_at_rest(&held, &clock).await? {
-            let end = End { ended: CommandKind::Run, waiting_ok: args.waiting_ok };
+            let end = End { command: CommandKind::Run, waiting_ok: args.waiting_ok };
             return finish(context, end, Report::default(), Some(not_agreed()), &signalled, &held).await;
         }
         let (mut asked, mut declined) = (!asks, None);
@@ -76,7 +76,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
             let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
             return Err(CliError { exit, ..failed });
         }
-        let end = End { ended: CommandKind::Run, waiting_ok: args.waiting_ok };
+        let end = End { command: CommandKind::Run, waiting_ok: args.waiting_ok };
         finish(context, end, report, failure, &signalled, &held).await
     }))
 }

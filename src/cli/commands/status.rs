@@ -78,8 +78,8 @@ fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, snapshot: &Sn
     if !text.is_empty() {
         text.push('\n');
     }
-    let due: Vec<_> = snapshot.left_alone().iter().filter(|note| note.due).cloned().collect();
-    text.push_str(&table::left_alone_in_short(&due));
+    let due: Vec<_> = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
+    text.push_str(&table::skipped_in_short(&due));
     text.push_str(&table::counts(document.counts));
     text.push_str(&advice(snapshot));
     text.push('\n');

@@ -26,7 +26,7 @@ pub enum CommandKind {
 
 /// The outcome of a command.
 pub struct CommandOutcome {
-    pub ended: CommandKind,
+    pub command: CommandKind,
     /// Whether waiting for a known time counts as done.
     pub waiting_ok: bool,
     /// The report of the engine.
@@ -42,19 +42,19 @@ pub struct CommandOutcome {
 /// # Errors
 /// The failure of the command, with the exit code that takes precedence; or a failure of the journal or of stdout.
 pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
-    let CommandOutcome { ended, waiting_ok, mut report, failure, signalled } = outcome;
+    let CommandOutcome { command, waiting_ok, mut report, failure, signalled } = outcome;
     if terminal.progress {
         progress::wipe();
     }
     let snapshot = Snapshot::take(store).await.map_err(|error| storage_failed(&error))?;
-    if ended == CommandKind::Resume && report.left_alone.is_empty() {
-        report.left_alone = snapshot.left_alone().iter().filter(|note| note.due).cloned().collect();
+    if command == CommandKind::Resume && report.left_alone.is_empty() {
+        report.left_alone = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
     }
     let shown = shown(&report, &snapshot, store).await?;
     let mut document = snapshot.document(&shown);
     document.error =
         failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
-    let tally = match ended {
+    let tally = match command {
         // `status --exit-code` reports the same from now on.
         CommandKind::Run => snapshot.tally(),
         // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
@@ -78,7 +78,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
-    let line = last_line(ended, exit, tally, &document, &snapshot);
+    let line = last_line(command, exit, tally, &document, &snapshot);
     if terminal.is_json() {
         terminal.say(&line);
     } else {
@@ -91,7 +91,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
 /// but not over a usage error.
 fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     match (failure, tally) {
-        (Exit::Failed, Exit::InFlight | Exit::NeedsPerson) if !snapshot.open.is_empty() => tally,
+        (Exit::Failed, Exit::InFlight | Exit::NeedsOperator) if !snapshot.open.is_empty() => tally,
         (failure, _) => failure,
     }
 }
@@ -134,7 +134,7 @@ fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), 
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&table::left_alone_in_short(&report.left_alone));
+        text.push_str(&table::skipped_in_short(&report.left_alone));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -142,8 +142,8 @@ fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), 
     to_stdout(text.as_bytes())
 }
 
-fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, snapshot: &Snapshot) -> String {
-    let again = match ended {
+fn last_line(command: CommandKind, exit: Exit, tally: Tally, document: &Document, snapshot: &Snapshot) -> String {
+    let again = match command {
         CommandKind::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
         // Only `run` opens what is due.
         CommandKind::Run | CommandKind::Resume => "`rotator run`",
@@ -160,9 +160,9 @@ fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, 
                 line.push_str(&format!("; interrupted: {again} goes on"));
             }
         }
-        Exit::NeedsPerson => line.push_str(&format!(": see above; then {again} again")),
+        Exit::NeedsOperator => line.push_str(&format!(": see above; then {again} again")),
         Exit::InFlight => {
-            if ended == CommandKind::Run && unopened > 0 {
+            if command == CommandKind::Run && unopened > 0 {
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
             match snapshot.next_time() {
@@ -170,7 +170,7 @@ fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, 
                 None => line.push_str(&format!(": {again} again{see_above}")),
             }
         }
-        Exit::Done if ended == CommandKind::Run && document.rotations.is_empty() => {
+        Exit::Done if command == CommandKind::Run && document.rotations.is_empty() => {
             line = "nothing is in flight, and no key is due".to_owned();
         }
         Exit::Done => {
@@ -180,7 +180,7 @@ fn last_line(ended: CommandKind, exit: Exit, tally: Tally, document: &Document, 
         }
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
-    if ended == CommandKind::Resume && unopened > 0 {
+    if command == CommandKind::Resume && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }

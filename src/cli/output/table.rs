@@ -184,7 +184,7 @@ pub fn plan(plan: &PlanDocument, paint: Paint) -> String {
         }
         text.push_str(&paint.bold("left alone:"));
         text.push('\n');
-        text.push_str(&left_alone(&plan.skipped));
+        text.push_str(&skipped(&plan.skipped));
     }
     text
 }
@@ -208,24 +208,25 @@ pub fn due(due: &[DueShown], paint: Paint) -> String {
 
 /// The skipped keys, each with its reason.
 #[must_use]
-pub fn left_alone(left: &[SkippedShown]) -> String {
-    left.iter()
-        .map(|left| {
-            let key = left.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
-            let named = format!("{}{key}", entries(&left.places));
-            format!("  {}: {}\n", printable(named.trim_start()), printable(&left.message))
+pub fn skipped(notes: &[SkippedShown]) -> String {
+    notes
+        .iter()
+        .map(|note| {
+            let key = note.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+            let named = format!("{}{key}", entries(&note.places));
+            format!("  {}: {}\n", printable(named.trim_start()), printable(&note.message))
         })
         .collect()
 }
 
 /// The skipped keys that need an operator in full, and the number of the others for each reason.
 #[must_use]
-pub fn left_alone_in_short(left: &[LeftAloneNote]) -> String {
-    let (due, others): (Vec<_>, Vec<_>) = left.iter().partition(|note| note.due);
+pub fn skipped_in_short(notes: &[LeftAloneNote]) -> String {
+    let (due, others): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.due);
     let mut text = String::new();
     if !due.is_empty() {
         let due: Vec<SkippedShown> = due.into_iter().map(SkippedShown::of).collect();
-        text.push_str(&format!("due but not rotated, each needs an operator:\n{}", left_alone(&due)));
+        text.push_str(&format!("due but not rotated, each needs an operator:\n{}", skipped(&due)));
     }
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for note in others {
