@@ -13,7 +13,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use crate::types::name::AccessKeyId;
 
 use super::client::{Aws, AwsSettings, ConnectError, LAST_RESORT_REGION, described, late};
-use super::signing_keys::Signers;
+use super::signing_keys::SigningKeys;
 
 /// The default name of a role session, which CloudTrail shows.
 const SESSION: &str = "rotator";
@@ -71,7 +71,7 @@ impl Aws {
     /// As [`Aws::connect`].
     pub async fn of_account(access: &Access, settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = access.region().await;
-        let signers = Signers::default();
+        let signers = SigningKeys::default();
         let client = late(&signers);
         let mut chain =
             aws_config::defaults(BehaviorVersion::latest()).region(region.clone()).http_client(client.clone());

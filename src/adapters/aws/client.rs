@@ -30,7 +30,7 @@ use http_body_util::Limited;
 use hyper::Uri;
 
 use super::credentials_source::{Described, Source};
-use super::signing_keys::Signers;
+use super::signing_keys::SigningKeys;
 use crate::adapters::bounds::LARGEST_ANSWER;
 
 /// The region if the chain has none; IAM is global.
@@ -103,7 +103,7 @@ pub struct Aws {
     /// The credentials that assume the role, if there is one.
     pub(super) assumed_with: Option<SharedCredentialsProvider>,
     /// The keys that signed the calls for these credentials.
-    pub(super) signers: Signers,
+    pub(super) signers: SigningKeys,
     /// The source of the credentials, unless the caller provided the chain.
     pub(super) source: Option<Source>,
 }
@@ -117,7 +117,7 @@ impl Aws {
     /// applied.
     pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
         let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
-        let signers = Signers::default();
+        let signers = SigningKeys::default();
         let client = late(&signers);
         let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(client).load().await;
         let (chain, source) = described(&chain, None);
@@ -150,7 +150,7 @@ impl Aws {
             .stalled_stream_protection(stalls)
             .build();
         let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
-        let (chain, signers) = (chain.clone(), Signers::default());
+        let (chain, signers) = (chain.clone(), SigningKeys::default());
         let aws = Self { iam, sts, chain, settings, assumed_with: None, signers, source: None };
         aws.check_settings(settings)?;
         Ok(aws)
@@ -200,7 +200,7 @@ pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
 
 /// The SDK's default HTTP client for its credential chain, built at its first use: building it reads every
 /// certificate of the machine. `signers` learns which keys sign the requests.
-pub(super) fn late(signers: &Signers) -> SharedHttpClient {
+pub(super) fn late(signers: &SigningKeys) -> SharedHttpClient {
     let (made, signers) = (OnceLock::new(), signers.clone());
     http_client_fn(move |settings, components| {
         let make = || HttpClientBuilder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();

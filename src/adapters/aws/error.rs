@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::credentials_source::Trouble;
 use super::error_codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words, is_known};
-use super::response_check::{ResponseCheck, Seen, SessionToken, WHOLE_JSON, is_word};
+use super::response_check::{Recorded, ResponseCheck, SessionToken, WHOLE_JSON, is_word};
 use crate::adapters::redact::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::types::failure::{Failure, Refusal, RefusalKind};
@@ -149,11 +149,11 @@ pub(super) struct AwsCallError {
 
 impl AwsCallError {
     /// A successful response with unexpected content.
-    pub(super) fn unreadable(call: &Call, seen: Seen, why: &'static str) -> Self {
+    pub(super) fn unreadable(call: &Call, seen: Recorded, why: &'static str) -> Self {
         Self::new(call, seen, Stage::Unreadable(why))
     }
 
-    fn new(call: &Call, seen: Seen, stage: Stage) -> Self {
+    fn new(call: &Call, seen: Recorded, stage: Stage) -> Self {
         let skew =
             seen.at.zip(seen.signed_at).map_or(Duration::ZERO, |(at, signed)| at.since(signed).max(signed.since(at)));
         let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
@@ -342,7 +342,7 @@ impl ResponseCheck {
         self,
         call: &Call,
         result: Result<T, SdkError<E, HttpResponse>>,
-    ) -> Result<(T, Seen), AwsCallError>
+    ) -> Result<(T, Recorded), AwsCallError>
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -367,7 +367,7 @@ impl ResponseCheck {
 }
 
 /// Accepts a successful response if it is one complete document of this call.
-fn believable(call: &Call, seen: Seen) -> Result<Seen, AwsCallError> {
+fn believable(call: &Call, seen: Recorded) -> Result<Recorded, AwsCallError> {
     match seen.root.as_deref() {
         Some(WHOLE_JSON) if call.is_json => Ok(seen),
         Some(root) if root.strip_suffix("Response") == Some(call.operation) => Ok(seen),
@@ -377,12 +377,12 @@ fn believable(call: &Call, seen: Seen) -> Result<Seen, AwsCallError> {
 }
 
 /// The code of a complete error document.
-fn error_code<E: ProvideErrorMetadata>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Option<String> {
+fn error_code<E: ProvideErrorMetadata>(seen: &Recorded, error: &SdkError<E, HttpResponse>) -> Option<String> {
     let code = error.as_service_error()?.code().or(seen.code.as_deref())?;
     (seen.root.is_some() && is_word(code)).then(|| code.to_owned())
 }
 
-fn unproven<E: Error + 'static>(seen: &Seen, error: &SdkError<E, HttpResponse>) -> Stage {
+fn unproven<E: Error + 'static>(seen: &Recorded, error: &SdkError<E, HttpResponse>) -> Stage {
     if causes(error).any(<dyn Error>::is::<http_body_util::LengthLimitError>) {
         return Stage::Unreadable(TOO_LARGE);
     }

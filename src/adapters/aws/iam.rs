@@ -8,7 +8,7 @@ use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
 
 use super::client::Aws;
 use super::error::{AwsCallError, Call, Missing};
-use super::response_check::{ResponseCheck, Seen, is_word};
+use super::response_check::{Recorded, ResponseCheck, is_word};
 use crate::journal::write_ahead::Journaled;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
@@ -178,7 +178,7 @@ fn about_key(operation: &'static str, key: &AccessKeyId, user: &UserName) -> Cal
     Call::xml(operation, format!("key {key} of user {user}"))
 }
 
-fn unreadable(call: &Call, seen: Seen, why: &'static str) -> CallError {
+fn unreadable(call: &Call, seen: Recorded, why: &'static str) -> CallError {
     AwsCallError::unreadable(call, seen, why).into_call_error()
 }
 

@@ -31,7 +31,7 @@ impl fmt::Debug for SessionToken {
 
 /// What was recorded about one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct Recorded {
     /// Whether the request was given to the connection. Before that it cannot have had an effect.
     pub(super) sent: bool,
     /// The id of the key that signed the request.
@@ -54,15 +54,15 @@ pub(super) struct Seen {
 
 /// The interceptor of one call.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ResponseCheck(Arc<Mutex<Seen>>);
+pub(super) struct ResponseCheck(Arc<Mutex<Recorded>>);
 
 impl ResponseCheck {
     /// What was recorded so far.
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> Recorded {
         self.0.lock().map(|seen| seen.clone()).unwrap_or_else(|poisoned| poisoned.into_inner().clone())
     }
 
-    fn note(&self, note: impl FnOnce(&mut Seen)) {
+    fn note(&self, note: impl FnOnce(&mut Recorded)) {
         match self.0.lock() {
             Ok(mut seen) => note(&mut seen),
             Err(poisoned) => note(&mut poisoned.into_inner()),

@@ -12,9 +12,9 @@ use crate::types::name::AccessKeyId;
 
 /// The keys that were seen; shared by all clients of one account.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Signers(Arc<Mutex<BTreeSet<AccessKeyId>>>);
+pub(super) struct SigningKeys(Arc<Mutex<BTreeSet<AccessKeyId>>>);
 
-impl Signers {
+impl SigningKeys {
     /// Wraps the connector and inspects each request.
     pub(super) fn watching(&self, inner: SharedHttpConnector) -> SharedHttpConnector {
         SharedHttpConnector::new(Watching { inner, signers: self.clone() })
@@ -35,7 +35,7 @@ impl Signers {
 #[derive(Debug)]
 struct Watching {
     inner: SharedHttpConnector,
-    signers: Signers,
+    signers: SigningKeys,
 }
 
 impl HttpConnector for Watching {

@@ -7,7 +7,7 @@ use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 
 use super::client::Aws;
 use super::error::{AwsCallError, Call};
-use super::response_check::{ResponseCheck, Seen};
+use super::response_check::{Recorded, ResponseCheck};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
 use crate::types::name::{AccessKeyId, AccountId, UserId};
@@ -89,7 +89,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn of(output: GetCallerIdentityOutput, call: &Call, seen: Seen) -> Result<Self, CallError> {
+    fn of(output: GetCallerIdentityOutput, call: &Call, seen: Recorded) -> Result<Self, CallError> {
         let unreadable = |why| AwsCallError::unreadable(call, seen.clone(), why).into_call_error();
         let account = output.account.and_then(|account| AccountId::new(account).ok());
         let account = account.ok_or_else(|| unreadable("the answer names no account"))?;
