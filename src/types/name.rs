@@ -18,8 +18,8 @@ pub struct InvalidName {
 
 impl InvalidName {
     fn new(text: &str, wanted: &'static str, why: &'static str) -> Self {
-        // A mistyped name may be a pasted secret: never echo more than a name's worth of it, nor what has the form of
-        // AWS's: 40 characters of base 64.
+        // A mistyped name may be a pasted secret: the error shows no more than a name's length of it, and nothing in the form
+        // of a secret access key, which is 40 characters of base 64.
         let is_of_base64 = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/');
         let mut words = text.split(|letter| !is_of_base64(letter));
         let text = if text.chars().count() > 200 || words.any(|word| word.len() == 40) { "…" } else { text }.to_owned();

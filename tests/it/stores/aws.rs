@@ -183,5 +183,5 @@ async fn a_secret_that_rotates_itself_is_read_and_not_ours() {
     let reported: Vec<String> = all.iter().map(|(entry, reading)| format!("{entry} {reading:?}")).collect();
     assert_eq!(all.len(), 2, "{reported:?}");
     assert!(reported[0].starts_with("shop/live/OURS Value"), "{reported:?}");
-    assert!(reported[1].starts_with("shop/live/THEIRS NotOurs"), "{reported:?}");
+    assert!(reported[1].starts_with("shop/live/THEIRS Managed"), "{reported:?}");
 }
