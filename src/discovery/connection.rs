@@ -1,7 +1,7 @@
 //! Connection strings: URLs with a pair in their user information or their query, and lists like `Key=Value;Key=Value`.
 //!
 //! Only what surely is a pair is offered: one id and one secret, both by their form, both in the same kind of part. A
-//! password for Amazon SES is derived from a secret key and is none itself, so no `smtp:` is ever touched.
+//! password for Amazon SES is derived from a secret key and is not one itself, so no `smtp:` is ever touched.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -53,7 +53,7 @@ impl Piece {
             Some(bytes) => Zeroizing::new(std::str::from_utf8(&bytes).ok()?.to_owned()),
             None => Zeroizing::new(written.to_owned()),
         };
-        // Whoever reads `+` or `/` as it is today may not take off an encoding; all others do, as the standard asks.
+        // A reader that takes `+` or `/` as it is today may not take off an encoding; all others do, as the standard asks.
         let percent = if written.contains('%') { Percent::Has } else { Percent::May };
         let is_raw = percent == Percent::May && written.contains(['+', '/', '=']);
         let plain = match (&part, is_raw) {
@@ -88,7 +88,7 @@ fn may_be_a_pair(id: &Piece, secret: &Piece) -> bool {
 
 /// Where the id and the secret stand in a connection string that has exactly one of each, and what they are.
 pub(super) fn pair(string: &str) -> Option<(Named, Named)> {
-    // Most texts are none: told without taking them apart.
+    // Most texts are not connection strings: seen without taking them apart.
     let may_be = string.contains("AKIA") || string.contains("ASIA");
     if !may_be || !(string.contains("://") || string.contains(';')) {
         return None;
@@ -139,7 +139,7 @@ pub(super) fn fields(document: &str, string: &Field) -> Option<Vec<Field>> {
                 percent: piece.percent == Percent::Has || (piece.percent == Percent::May && !interpolates),
             }),
             twice: times.get(&piece.part).is_some_and(|times| *times > 1),
-            ties: string.ties,
+            alias_group: string.alias_group,
         }
     });
     Some(fields.collect())
@@ -235,7 +235,7 @@ impl Offsets {
     }
 }
 
-/// None where that cannot be told.
+/// `None` where that is unclear.
 pub(super) fn offsets(document: &str, field: &Field, said: &str) -> Option<Offsets> {
     if field.writing == Writing::Fixed {
         return in_lines(document, field, said);

@@ -4,8 +4,8 @@
 //! each alignment, and out of gzip; whatever that gives is read in all of these ways again. What each reading has of
 //! text is shown to the caller at once and kept nowhere.
 //!
-//! A yes too many only keeps a key that could go; a no too many breaks whoever still reads it. So no reading is preferred
-//! to another, and what is not read to its end is told: [`Unopened`].
+//! A yes too many only keeps a key that could go; a no too many breaks a program that still reads it. So no reading is preferred
+//! to another, and what is not read to its end is reported: [`Unopened`].
 //!
 //! A value may have any size: it is read by windows, one after the other, each of which begins somewhat before the end of
 //! the one before. What is compressed is read from its beginning to its end, however far that is, as long as no other
@@ -27,7 +27,7 @@ mod inflate;
 /// How many encodings may lie around an id.
 pub(super) const DEEPEST: usize = 6;
 
-/// The shortest id (16 characters). Shorter words are not kept, nor are shorter texts among bytes that are none: they
+/// The shortest id (16 characters). Shorter words are not kept, nor are shorter texts among bytes that are not text: they
 /// keep the readings of noise small.
 const SHORTEST: usize = 16;
 
@@ -182,7 +182,7 @@ impl Decoder<'_> {
         ends.chain([damaged.len()]).any(|end| is_whole(&damaged[..end]))
     }
 
-    /// Whether so many bytes may still be read.
+    /// Whether this number of bytes may still be read.
     fn spend(&mut self, bytes: usize) -> bool {
         let left = self.budget.checked_sub(bytes);
         self.budget = left.unwrap_or_default();

@@ -85,7 +85,7 @@ type Values<'a> = BTreeMap<(&'a StoreName, &'a EntryName), &'a SecretValue>;
 struct Scan {
     pairs: BTreeMap<AccessKeyId, Vec<(StoreName, Pair)>>,
     findings: Findings,
-    /// Which ids have been told of in which entry.
+    /// Which ids have been reported in which entry.
     told: BTreeSet<(StoreName, EntryName, AccessKeyId)>,
     /// Entries with too many pairs.
     left_whole: BTreeSet<(StoreName, EntryName)>,

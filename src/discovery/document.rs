@@ -10,8 +10,8 @@ use crate::types::place::Location;
 
 /// The fields of the document that `text` is; none where it is something else. Many texts are of several kinds: JSON is
 /// JSON; a line that is a connection string with a pair in it is that; what reads as dotenv or INI is that, unless it has
-/// the arrays and inline tables of TOML; then TOML; and YAML, which most texts are, comes next. What is none
-/// of these is read as lines once more, without the lines that are no assignment.
+/// the arrays and inline tables of TOML; then TOML; and YAML, which most texts are, comes next. Any other
+/// text is read as lines once more, without the lines that are no assignment.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     if let Some(fields) = json::fields(text) {
         return Some(fields);
@@ -43,7 +43,7 @@ pub(super) fn whole(text: &str) -> Field {
         text: Ok(Zeroizing::new(trimmed.to_owned())),
         writing: Writing::Whole,
         twice: false,
-        ties: 0,
+        alias_group: 0,
     }
 }
 

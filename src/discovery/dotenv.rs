@@ -17,7 +17,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     read(text, Foreign::Refused)
 }
 
-/// The same without the lines that are none of this: what a shell runs, names without a value, names with brackets. What
+/// The same without the lines of other forms: what a shell runs, names without a value, names with brackets. What
 /// stands in them is not seen, and not changed.
 pub(super) fn lenient(text: &str) -> Option<Vec<Field>> {
     read(text, Foreign::SteppedOver)
@@ -73,7 +73,16 @@ fn read(text: &str, foreign: Foreign) -> Option<Vec<Field>> {
                     false
                 };
                 let group = Group::Section(section.clone());
-                fields.push(Field { location, name: Some(variable), group, span, text, writing, twice, ties: 0 });
+                fields.push(Field {
+                    location,
+                    name: Some(variable),
+                    group,
+                    span,
+                    text,
+                    writing,
+                    twice,
+                    alias_group: 0,
+                });
             }
         }
     }

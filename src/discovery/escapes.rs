@@ -80,7 +80,7 @@ fn in_braces(after: &[u8]) -> Option<(Said, usize)> {
     Some((Said::Number(hexadecimal(digits.get(..count))?), count + 3))
 }
 
-/// The text with `%XX` taken off; none where there is none.
+/// The text with `%XX` taken off; `None` where the text has no such escape.
 pub(super) fn without_percents(text: &[u8]) -> Option<Unescaped> {
     memchr::memchr(b'%', text)?;
     let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));

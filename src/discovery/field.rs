@@ -24,11 +24,11 @@ pub(super) struct Field {
     /// Whether its name is there twice: which one counts depends on the reader.
     pub(super) twice: bool,
     /// Where else an anchor makes it stand: two fields with the same number stand together everywhere. 0: nowhere else.
-    pub(super) ties: usize,
+    pub(super) alias_group: usize,
 }
 
-/// What all fields of a document may take, with the names of what is around each: a text whose fields take more is none that
-/// is taken apart.
+/// What all fields of a document may take, with the names of what is around each: a text whose fields take more is not
+/// taken apart.
 const MOST_TAKEN: usize = 48 * 1024 * 1024;
 
 /// About what one field takes without its names.
@@ -54,10 +54,10 @@ impl Room {
     }
 }
 
-/// What a text says, or why that cannot be told.
+/// What a text says, or why that is unclear.
 pub(super) type FieldText = Result<Zeroizing<String>, Unclear>;
 
-/// Why it cannot be told what a text says.
+/// Why it is unclear what a text says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unclear {
     /// A shell or a dotenv library may replace parts of it.
@@ -202,7 +202,7 @@ fn is_yaml_string(text: &str) -> bool {
 pub(super) struct Encoding {
     /// What is written as it is, besides letters and digits; all else is percent-encoded.
     pub(super) plain: &'static [u8],
-    /// Whether there may be a percent sign: not where there is none yet and INI readers take it for interpolation.
+    /// Whether there may be a percent sign: not where the text has no percent sign yet and INI readers take it for interpolation.
     pub(super) percent: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::types::place::Location;
 /// Deeper documents are not read: the scanner calls itself for each level.
 const DEEPEST: usize = 128;
 
-/// The strings of the document; none where the text is no JSON, or deeper than any document people write.
+/// The strings of the document; none where the text is no JSON, or deeper than any document in use.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     if !text[start..].trim_start().starts_with(['{', '[', '"', '/']) {
@@ -40,7 +40,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
 }
 
 /// JSON as editors' and .NET's settings have it: comments, and commas before what closes, each byte of them a blank; none
-/// where there are none of these.
+/// where the text has no such part.
 fn without_comments(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let (mut comma, mut before) = (None, '{');
@@ -122,7 +122,7 @@ impl Scanner<'_> {
                     text: Ok(text),
                     writing: Writing::JsonString,
                     twice: false,
-                    ties: 0,
+                    alias_group: 0,
                 });
                 Some(())
             }

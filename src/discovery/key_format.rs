@@ -1,4 +1,4 @@
-//! The form of ids and secrets, told by the text alone.
+//! The form of ids and secrets, as the text alone shows it.
 
 use super::left_alone::Instead;
 use crate::types::name::AccessKeyId;
@@ -136,7 +136,7 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// Whether the text is a password for the SMTP interface of Amazon SES: 33 bytes of base 64, the first of them 4. It is
-/// derived from a secret access key, and is none.
+/// derived from a secret access key, and is not one.
 /// (<https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html>)
 fn is_derived(text: &str) -> bool {
     text.len() == 44
@@ -145,7 +145,7 @@ fn is_derived(text: &str) -> bool {
 }
 
 /// Whether this is a key from AWS's documentation: `AKIAIOSFODNN7EXAMPLE`, `AKIAI44QH8DHBEXAMPLE` and all others that
-/// it shows begin with a real prefix and end in `EXAMPLE`. (An id with another prefix is somebody's own.)
+/// it shows begin with a real prefix and end in `EXAMPLE`. (An id with another prefix may be in use.)
 pub(super) fn is_example(id: &str) -> bool {
     id.len() == 20
         && (id.starts_with("AKIA") || id.starts_with("ASIA"))

@@ -35,7 +35,7 @@ pub(super) struct Label {
     pub(super) spelling: String,
 }
 
-/// What can be told from consecutive words. The first that occurs decides, so the order matters.
+/// What consecutive words show. The first that occurs decides, so the order matters.
 const PHRASES: [(&[&str], Half, Wording); 14] = [
     (&["access", "key", "id"], Half::Id, Wording::Full),
     (&["secret", "access", "key"], Half::Secret, Wording::Full),

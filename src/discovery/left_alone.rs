@@ -25,7 +25,7 @@ pub struct LeftAlone {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum WhyLeftAlone {
-    /// A temporary key: `ASIA`, or an id with a session token beside it. STS lets it expire; nobody rotates it.
+    /// A temporary key: `ASIA`, or an id with a session token beside it. It expires and is never rotated.
     TemporaryKey,
     /// No secret was found that belongs to the id.
     IdWithoutSecret,
@@ -33,7 +33,7 @@ pub enum WhyLeftAlone {
     SecretWithoutId,
     /// Two different secrets stand beside the same id: one of the copies is broken.
     TwoSecrets,
-    /// What belongs together cannot be told.
+    /// Which id belongs to which secret is unclear.
     Ambiguous {
         /// In which way.
         ambiguity: Ambiguity,
@@ -56,7 +56,7 @@ pub enum WhyLeftAlone {
         /// In the text at this place of a document, which holds more than the id.
         within: Option<String>,
     },
-    /// The value has more pairs than are told apart ([`super::MOST_PAIRS`]), or more halves of pairs. It is searched, and
+    /// The value has more pairs than the limit ([`super::MOST_PAIRS`]), or more halves of pairs. It is searched, and
     /// holds back the keys that it names.
     TooManyPairs,
     /// The value is larger than what is taken apart ([`super::LARGEST_DOCUMENT`]). It is searched.
@@ -65,7 +65,7 @@ pub enum WhyLeftAlone {
     InName,
     /// The splice was tried and failed.
     CannotBeSpliced {
-        /// What failed, for people; no stored text.
+        /// What failed, for the operator; no stored text.
         why: String,
     },
 }
@@ -86,7 +86,7 @@ pub enum Instead {
     OtherForm,
 }
 
-/// In which way it cannot be told what belongs together.
+/// Why it is unclear which id belongs to which secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ambiguity {
@@ -160,13 +160,15 @@ impl fmt::Display for WhyLeftAlone {
             Self::IdWithoutSecret => f.write_str("an id without a secret: none with a matching name is beside it"),
             Self::SecretWithoutId => f.write_str("a secret without an id: none with a matching name is beside it"),
             Self::TwoSecrets => {
-                f.write_str("different secrets stand beside this id: find out which is right, and mend the other copy")
+                f.write_str("different secrets stand beside this id: find out which is right, and fix the other copy")
             }
             Self::Ambiguous { ambiguity } => ambiguity.fmt(f),
             Self::DocumentationExample => f.write_str("an example from AWS's documentation"),
-            Self::NotAKeyId => f.write_str("the name is that of an access key id, but the value is none"),
+            Self::NotAKeyId => {
+                f.write_str("the name is that of an access key id, but the value is not an access key id")
+            }
             Self::NotASecret { instead } => {
-                write!(f, "the name is that of a secret access key, but the value is none: {instead}")
+                write!(f, "the name is that of a secret access key, but the value is not one: {instead}")
             }
             Self::NotUtf8 => f.write_str("the value is not UTF-8 text, so nothing can be replaced in it"),
             Self::UnsupportedForm { line, within } => {

@@ -33,7 +33,7 @@ pub(super) fn fields(document: &str, outer: &Field, room: &mut Room) -> Option<V
             span: span.unwrap_or(outer.span.clone()),
             writing,
             twice: field.twice || outer.twice,
-            ties: outer.ties,
+            alias_group: outer.alias_group,
         });
     }
     Some(inside)
@@ -54,7 +54,7 @@ const fn written(inner: Writing) -> Writing {
     }
 }
 
-/// Most texts hold no document with a key in it: told without reading them.
+/// Most texts hold no document with a key in it: seen without reading them.
 fn may_be(said: &str) -> bool {
     let has_id = said.contains("AKIA") || said.contains("ASIA");
     let is_document = said.contains('\n') || said.trim_start().starts_with(['{', '[']);

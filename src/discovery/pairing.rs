@@ -19,7 +19,7 @@ pub(super) struct Seen {
     pub(super) name: String,
     pub(super) label: Option<Label>,
     pub(super) group: Group,
-    /// What it says, where that can be told.
+    /// What it says, where that is clear.
     pub(super) text: FieldText,
     pub(super) twice: bool,
 }
@@ -57,7 +57,7 @@ const MOST_TOLD: usize = 20;
 /// The most comparisons of an id with a secret in one document, where no name says what belongs together.
 const MOST_COMPARED: usize = 4_000_000;
 
-/// More stands together than can be told apart with a bounded amount of work.
+/// More stands together than can be paired with a bounded amount of work.
 pub(super) struct TooMuch;
 
 /// Pairs what stands together, by name first. The time is linear in what is seen.
@@ -115,7 +115,7 @@ impl Seen {
         if key_format::has_id_form(self.text()) { AccessKeyId::new(self.text()).ok() } else { None }
     }
 
-    /// Whether the name says so, and the value could be half of a pair or is to be told of.
+    /// Whether the name says so, and the value could be half of a pair or is to be reported.
     fn is_secret_by_name(&self) -> bool {
         self.label_of(Half::Secret).is_some_and(|label| match label.wording {
             Wording::Full | Wording::Short => !self.text().is_empty(),
@@ -203,7 +203,7 @@ impl Pool {
             let seen = &self.seen[*id];
             let mut spots = vec![seen.spot.clone()];
             spots.extend(secrets.iter().take(MOST_TOLD).map(|secret| self.seen[*secret].spot.clone()));
-            // What is no id by its form may be another service's secret: not told.
+            // What is no id by its form may be another service's secret: not shown.
             let key_id = seen.id().filter(|id| key_format::may_be_id(id.as_str()));
             self.paired.left_alone.push((key_id, spots, why.clone()));
         }
@@ -264,7 +264,7 @@ impl Pool {
         }
     }
 
-    /// An id and a secret whose names agree. What stands under the name of AWS's secret and is none is told of; under a
+    /// An id and a secret whose names agree. What stands under the name of a secret of AWS and is not one is reported; under a
     /// name that says less it belongs to another program.
     fn take_or_leave(&mut self, id: usize, secret: usize) {
         let (half, other) = (&self.seen[id], &self.seen[secret]);
@@ -297,7 +297,7 @@ impl Pool {
     }
 
     fn report_the_rest(&mut self) {
-        // A secret that was named as one of several has been told of.
+        // A secret that was named as one of several has been reported.
         let told: BTreeSet<&FieldRef> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
         for (seen, open) in self.seen.iter().zip(&mut self.open) {
             *open = *open && !told.contains(&seen.spot);

@@ -98,7 +98,7 @@ impl Needles {
     }
 }
 
-/// Ids that a value or a name has, as far as they can be told by their form alone.
+/// Ids that a value or a name has, as far as their form alone shows them.
 pub(super) struct Ids {
     pub(super) ids: BTreeSet<AccessKeyId>,
     /// Whether there are more than were asked for: these are some of them.
@@ -122,7 +122,7 @@ pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
     found
 }
 
-/// The bytes with `%XX` taken off; none where there is none.
+/// The bytes with `%XX` taken off; `None` where the text has no such escape.
 pub(super) fn without_percents(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     escapes::without_percents(bytes).map(|unescaped| unescaped.plain)
 }

@@ -1,4 +1,4 @@
-//! By which bytes compressed data is told: what the decoder opens, what it does not, and what is harmless.
+//! By which bytes compressed data is recognised: what the decoder opens, what it does not, and what is harmless.
 
 use std::sync::LazyLock;
 
@@ -83,7 +83,7 @@ fn fits(kind: &str, bytes: &[u8], at: usize) -> bool {
 /// Compressed data that is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compressed {
-    /// Its header is right in all that can be told of one.
+    /// Its header is right in all that a header shows.
     Gzip,
     /// Two bytes only tell it: it may be something else.
     Zlib,

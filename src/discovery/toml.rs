@@ -25,7 +25,7 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     (!fields.is_empty()).then_some(fields)
 }
 
-/// Whether the first line that says anything may be TOML's: most other texts are told by it.
+/// Whether the first line that says anything may be TOML: it shows that most other texts are not TOML.
 fn may_be(text: &str) -> bool {
     let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
     lines
@@ -71,7 +71,7 @@ impl Reader<'_> {
                     text: Ok(Zeroizing::new(said.as_ref().to_owned())),
                     writing,
                     twice: false,
-                    ties: 0,
+                    alias_group: 0,
                 });
             }
             DeValue::Array(array) => {

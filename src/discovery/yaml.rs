@@ -34,8 +34,8 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
         reader.event(event, span)?;
     }
     let Reader { mut fields, nodes, anchors, .. } = reader;
-    for (field, ties) in fields.iter_mut().zip(anchors.ties(&nodes)) {
-        field.ties = ties;
+    for (field, alias_group) in fields.iter_mut().zip(anchors.alias_groups(&nodes)) {
+        field.alias_group = alias_group;
     }
     (!fields.is_empty()).then_some(fields)
 }
@@ -254,7 +254,7 @@ impl<'t> Reader<'t> {
             text: if is_tagged { Err(Unclear::Tagged) } else { read.text },
             writing: read.writing,
             twice: false,
-            ties: 0,
+            alias_group: 0,
         });
         Some(())
     }

@@ -143,7 +143,7 @@ fn a_part_keeps_its_encoding() {
     for (string, written) in [
         ("x://u:a%2Fb@h", "new%2B%2F%3D"),
         ("x://u:ab@h", "new%2B%2F%3D"),
-        // Whoever reads a bare plus reads the next one too; a bare slash would end the authority.
+        // A reader that takes a bare plus takes the next one too; a bare slash would end the authority.
         ("x://u:a+b@h", "new+%2F="),
         ("x://h?y=z&p=a%2fb", "new%2B%2F%3D"),
         ("x://h?y=z&p=ab", "new%2B%2F%3D"),

@@ -1,4 +1,4 @@
-//! That no form in which an id may stand is missed, that what is not read to its end is told, and what it costs.
+//! That no form in which an id may stand is missed, that what is not read to its end is reported, and what it costs.
 
 use std::io::Write as _;
 
@@ -76,7 +76,7 @@ enum Layer {
     Percents {
         ways: Vec<u8>,
     },
-    /// By which alphabet, with so many characters of base 64 before it and in lines of this width.
+    /// By which alphabet, with this number of characters of base 64 before it and in lines of this width.
     Base64 {
         engine: u8,
         before: usize,

@@ -163,6 +163,6 @@ fn no_stored_text_is_told() {
         ("b", r#"{"AWS_ACCESS_KEY_ID":"hunter2hunter2hunter2","AWS_ACCESS_KEY_ID":"hunter2"}"#),
     ]));
     assert!(findings.left_alone.len() == 5, "{findings:?}");
-    let told: Vec<String> = findings.left_alone.iter().map(|left| format!("{left:?} {}", left.why)).collect();
-    assert!(!told.join(" ").contains("hunter2"), "{told:?}");
+    let messages: Vec<String> = findings.left_alone.iter().map(|left| format!("{left:?} {}", left.why)).collect();
+    assert!(!messages.join(" ").contains("hunter2"), "{messages:?}");
 }

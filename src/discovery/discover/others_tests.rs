@@ -1,4 +1,4 @@
-//! Other programs' secrets beside an id, and what stands where a secret belongs and is none: no part of a pair.
+//! Other programs' secrets beside an id, and what stands where a secret belongs and is not a secret: no part of a pair.
 
 use super::tests::{ID, ID2, SECRET, SECRET2, candidates, entries, finds_pair, leaves_alone, left_alone};
 use super::*;
@@ -6,7 +6,7 @@ use crate::discovery::left_alone::Instead;
 
 const SES: &str = "BMmUqA0kZ8tYQvX1nJd5hL7sWc3RfGpTe6bNyKxVo9Ia";
 
-/// None of these is a pair, and the id is told of as one without a secret.
+/// None of these is a pair, and the id is reported as one without a secret.
 #[track_caller]
 fn has_no_secret(documents: &[String]) {
     for document in documents {
@@ -145,7 +145,7 @@ fn a_reference_to_a_secret_is_none() {
             }
         }
     }
-    // A shell would replace these: they are told of, too.
+    // A shell would replace these: they are reported, too.
     for text in ["${AWS_SECRET_ACCESS_KEY}", "$(pass aws)", "$SECRET"] {
         let document = format!("AWS_ACCESS_KEY_ID={ID}\nAWS_SECRET_ACCESS_KEY={text}\n");
         let findings = discover(&entries(&[("doc", &document)]));

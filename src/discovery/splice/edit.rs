@@ -113,10 +113,10 @@ pub(super) type Change<'e> = (Range<usize>, Zeroizing<String>, &'e Edit<'e>);
 /// What each edit replaces, as far as that is a matter of its own texts.
 pub(super) fn changes<'e>(document: &mut Document<'_>, edits: &[&'e Edit<'e>]) -> Result<Vec<Change<'e>>, SpliceError> {
     let mut changes = Vec::with_capacity(edits.len());
-    let mut ties: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut alias_groups: BTreeMap<usize, usize> = BTreeMap::new();
     for edit in edits {
         let field = document.find(edit.spot)?;
-        if *ties.entry(edit.place).or_insert(field.ties) != field.ties {
+        if *alias_groups.entry(edit.place).or_insert(field.alias_group) != field.alias_group {
             return Err(SpliceError::Shared { spot: edit.spot.clone() });
         }
         let written =

@@ -1,4 +1,4 @@
-//! A document of each kind as people keep them, with comments, both line ends, trailing blanks, anchors and nesting: what is
+//! A document of each kind as they are in use, with comments, both line ends, trailing blanks, anchors and nesting: what is
 //! found in it, and that only the bytes of the pair differ afterwards.
 
 use super::*;
@@ -57,10 +57,10 @@ fn only_the_pair_differs(document: &str, places: &[(&str, &str)]) {
 fn is_left_alone(document: &str, words: &str) {
     let findings = discover(&stored(&with(document, OLD)));
     assert_eq!(findings.candidates, [], "{document}");
-    let told: Vec<String> = findings.left_alone.iter().map(|left| left.why.to_string()).collect();
-    assert!(told.iter().any(|why| why.contains(words)), "{document} {told:?}");
+    let messages: Vec<String> = findings.left_alone.iter().map(|left| left.why.to_string()).collect();
+    assert!(messages.iter().any(|why| why.contains(words)), "{document} {messages:?}");
     let ids = findings.left_alone.iter().filter_map(|left| left.key_id.as_ref());
-    assert!(ids.into_iter().any(|id| id.as_str() == OLD.0), "the id is told: {document} {findings:?}");
+    assert!(ids.into_iter().any(|id| id.as_str() == OLD.0), "the id is reported: {document} {findings:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::types::secret::{SecretKey, SecretValue};
 /// What stands at a place.
 #[derive(Debug)]
 pub struct PairSeen {
-    /// The id; none where the text there is no access key id. (What it is instead may be a secret, so it is not told.)
+    /// The id; none where the text there is no access key id. (What it is instead may be a secret, so it is not shown.)
     pub id: Option<AccessKeyId>,
     /// What stands where the secret belongs.
     pub secret: SecretKey,
@@ -54,7 +54,7 @@ pub enum ReadPairError {
         /// What was sought.
         spot: FieldRef,
     },
-    /// What the text says cannot be told.
+    /// What the text says is unclear.
     #[error("read {spot}: {why}")]
     NotPlain {
         /// What was sought.

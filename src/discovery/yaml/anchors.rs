@@ -1,7 +1,7 @@
 //! Where else an anchor makes a node stand.
 //!
 //! A pair may be changed where it is written if both halves stand together wherever an alias or a merge repeats them, and
-//! only then: else one of them would change under somebody else. Nothing is expanded; the work is bounded.
+//! only then: else one of them would change for another reader. Nothing is expanded; the work is bounded.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -72,31 +72,31 @@ impl Anchors {
     }
 
     /// For each of these nodes a number, equal where both stand together everywhere; 0 where they stand nowhere else.
-    pub(super) fn ties(mut self, of: &[usize]) -> Vec<usize> {
+    pub(super) fn alias_groups(mut self, of: &[usize]) -> Vec<usize> {
         if self.merges.is_empty() && self.repeated.is_empty() {
             return vec![0; of.len()];
         }
         let (hidden, is_whole) = self.spread();
         let mut known: BTreeMap<(usize, &[usize], &[usize]), usize> = BTreeMap::new();
-        let mut ties: Vec<usize> = Vec::with_capacity(self.around.len());
+        let mut alias_groups: Vec<usize> = Vec::with_capacity(self.around.len());
         for (node, around) in self.around.iter().enumerate() {
-            let outer = around.and_then(|around| ties.get(around).copied()).unwrap_or_default();
+            let outer = around.and_then(|around| alias_groups.get(around).copied()).unwrap_or_default();
             let at = |map: &BTreeMap<usize, Vec<usize>>| map.contains_key(&node);
             if !at(&self.repeated) && !at(&hidden) {
-                ties.push(outer);
+                alias_groups.push(outer);
                 continue;
             }
             let here = self.repeated.get(&node).map_or(&[][..], Vec::as_slice);
             let not_here = hidden.get(&node).map_or(&[][..], Vec::as_slice);
             let next = known.len() + 1;
-            ties.push(*known.entry((outer, here, not_here)).or_insert(next));
+            alias_groups.push(*known.entry((outer, here, not_here)).or_insert(next));
         }
-        let tie = |(index, node): (usize, &usize)| match ties.get(*node).copied().unwrap_or_default() {
+        let alias_group = |(index, node): (usize, &usize)| match alias_groups.get(*node).copied().unwrap_or_default() {
             // It is not known how far the merges go: nothing that is repeated is said to stand together.
-            tie if tie > 0 && !is_whole => ties.len() + index,
-            tie => tie,
+            alias_group if alias_group > 0 && !is_whole => alias_groups.len() + index,
+            alias_group => alias_group,
         };
-        of.iter().enumerate().map(tie).collect()
+        of.iter().enumerate().map(alias_group).collect()
     }
 
     /// Adds what the merges repeat, however many mappings merge each other. Returns where a node is not repeated though

@@ -147,8 +147,9 @@ fn other_text_is_no_yaml() {
 /// The numbers of the scalars under `i` and `s`: equal where both may be changed together.
 fn stand_together(text: &str) -> bool {
     let fields = fields(text).unwrap_or_else(|| panic!("YAML: {text:?}"));
-    let ties = |name: &str| fields.iter().find(|field| field.name.as_deref() == Some(name)).expect("there").ties;
-    ties("i") == ties("s")
+    let alias_group =
+        |name: &str| fields.iter().find(|field| field.name.as_deref() == Some(name)).expect("there").alias_group;
+    alias_group("i") == alias_group("s")
 }
 
 #[test]
