@@ -12,13 +12,14 @@ use super::output::summary::{CommandKind, CommandOutcome, summarize};
 use super::runtime::Signalled;
 use super::wiring;
 use super::wiring::journal::{HeldJournal, storage_failed};
-use crate::engine::campaign::CampaignError;
+use crate::engine::error::CampaignError;
 use crate::engine::own_credentials::{Pass, TRY_AGAIN, until_they_work};
-use crate::engine::report::{Report, with_causes};
+use crate::engine::report::Report;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::Unmatched;
 use crate::journal::clock::Clock;
+use crate::types::error_text::with_causes;
 
 /// The context of `run` and `resume`.
 pub(in crate::cli) struct Passes<'a> {

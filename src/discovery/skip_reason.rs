@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// The journal keeps the names that serde gives. [`name`](Self::name) is the public one, in the JSON document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "docs/operations.md describes each")]
 pub enum SkipReason {
     TemporaryKey,
     IdWithoutSecret,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use globset::GlobSet;
 use tokio::sync::Semaphore;
 
+use super::account_label::Label;
+use super::options::EngineOptions;
 use super::own_credentials::{Failures, Own, guard_account};
 use super::rate_limit::{Operation, RateLimiter};
-use super::session::{EngineOptions, SessionError};
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::Iam;
@@ -53,26 +54,6 @@ impl AccountPorts {
     }
 }
 
-/// What is known of an account before it is asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Label {
-    /// What people call it.
-    pub name: Option<String>,
-    /// Its number.
-    pub id: Option<AccountId>,
-}
-
-impl std::fmt::Display for Label {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (&self.name, &self.id) {
-            (Some(name), Some(id)) => write!(f, "{name} ({id})"),
-            (Some(name), None) => f.write_str(name),
-            (None, Some(id)) => write!(f, "{id}"),
-            (None, None) => f.write_str("of the credentials in use"),
-        }
-    }
-}
-
 /// An account that answered.
 pub struct Account {
     /// Its ports.
@@ -83,6 +64,24 @@ pub struct Account {
     pub limiter: RateLimiter,
     /// The credentials that its calls are made with.
     pub(super) own: Arc<Own>,
+}
+
+/// Why the engine could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// STS did not say who we are.
+    #[error("find out whose credentials are in use: {0}")]
+    Caller(#[source] CallError),
+    /// Two tables of the configuration are one account.
+    #[error("tell the accounts apart: {one} and {other} are both account {account}; configure it once")]
+    SameAccount {
+        /// One of them.
+        one: String,
+        /// The other.
+        other: String,
+        /// What both are.
+        account: AccountId,
+    },
 }
 
 /// Every configured account.

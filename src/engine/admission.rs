@@ -5,8 +5,7 @@
 //! admitted first come, first served, and only as many at once as the rate limit lets through within [`SENT_WITHIN`].
 //! An admitted unit holds one slot of its own, and its calls go before all others ([`super::rate_limit::Priority`]).
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, SemaphorePermit};
@@ -16,35 +15,6 @@ use super::rate_limit::{Operation, RateLimiter};
 /// Within which time all admitted units must get through the rate limit. It is also how old the last read of a final
 /// check may be when its removal is sent.
 pub(super) const SENT_WITHIN: Duration = Duration::from_secs(5);
-
-#[derive(Default)]
-struct Units {
-    /// The number of the next ticket.
-    next: u64,
-    waiting: BTreeMap<u64, Arc<Notify>>,
-    admitted: usize,
-}
-
-impl Units {
-    /// Lets the first that waits look again. Only it can be admitted, so no other is woken.
-    fn wake_first(&self) {
-        if let Some((_, first)) = self.waiting.first_key_value() {
-            first.notify_one();
-        }
-    }
-}
-
-/// The queue of one account.
-#[derive(Default)]
-pub(super) struct Queue {
-    units: Mutex<Units>,
-}
-
-impl Queue {
-    fn units(&self) -> MutexGuard<'_, Units> {
-        self.units.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The place of one removal in the queue, and its slot while it is admitted.
 #[must_use]

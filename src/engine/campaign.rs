@@ -15,14 +15,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use self::closing::gave_up;
 use self::failing::take_down;
 use self::old_pair::{Tried, prove_old};
+use super::error::CampaignError;
 use super::executor::advance;
-use super::executor::effects::unless_stopped;
 use super::report::{Opening, Report, collect, collect_opened};
 use super::session::Session;
-use super::survey::choice::{Choice, Names, Unmatched};
+use super::survey::choice::{Choice, Names};
 use super::survey::{Due, Survey, Taken, place_notes, survey};
 use crate::discovery::SkipReason;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
@@ -40,25 +39,6 @@ const IN_HAND_PER_CALL: usize = 8;
 
 /// For how long after a lost create could last be executed its user is looked at for the key.
 pub const LOOK_FOR_LATE_KEYS: std::time::Duration = std::time::Duration::from_secs(86_400);
-
-/// Why a run or resume failed outside any rotation.
-#[derive(Debug, thiserror::Error)]
-pub enum CampaignError {
-    /// The journal cannot be read or written.
-    #[error(transparent)]
-    Journal(#[from] StorageError),
-    /// A store cannot be read at all.
-    #[error("{0}")]
-    Survey(#[from] CallError),
-    /// Patterns of `--only` match no key that was found or is in flight: nothing was opened.
-    #[error("--only matches no key: {}", patterns.iter().map(|one| one.pattern.as_str()).collect::<Vec<_>>().join(", "))]
-    NothingMatches {
-        /// Each of them.
-        patterns: Vec<Unmatched>,
-        /// What could not be read, and may hold what was meant.
-        unread: Vec<String>,
-    },
-}
 
 /// The engine over many rotations.
 pub struct Engine {
@@ -208,7 +188,7 @@ impl Engine {
     ) -> Result<Option<Survey>, CampaignError> {
         let surveying = Box::pin(self.survey(choice, campaign, &report.touched));
         // It changes nothing, and hundreds of questions may be in the queue.
-        let Some(survey) = unless_stopped(&self.session, surveying).await else {
+        let Some(survey) = self.session.stop.unless_asked(surveying).await else {
             report.stopped = true;
             self.settle_in_flight(report).await?;
             return Ok(None);
@@ -232,7 +212,7 @@ impl Engine {
         let store = self.journal.store();
         let open = store.summaries(RotationFilter::Open).await?;
         let all =
-            if self.session.ports.sinks.is_empty() { Vec::new() } else { store.summaries(RotationFilter::All).await? };
+            if self.session.sinks.all.is_empty() { Vec::new() } else { store.summaries(RotationFilter::All).await? };
         let made_by_campaign = match campaign {
             Some(campaign) => store.keys_made_by(campaign.id).await?,
             None => Vec::new(),
@@ -300,7 +280,7 @@ impl Engine {
     fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, CallError> {
         let mut stores = std::collections::BTreeMap::new();
         for place in &due.places {
-            match self.session.stores.get(&place.store) {
+            match self.session.stores.identities.get(&place.store) {
                 Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
                 Some(Err(error)) => {
                     let said = format!("store {} does not say which one it is: {}", place.store, error.message);
@@ -376,4 +356,9 @@ fn kept(
     let mut waiting = campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation));
     waiting.retain(|key| passed_over.contains(key));
     waiting
+}
+
+/// The rotations that gave up by themselves.
+fn gave_up(summaries: &[Summary]) -> BTreeSet<RotationId> {
+    summaries.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.gave_up()).map(|r| r.id).collect()
 }

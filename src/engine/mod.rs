@@ -3,17 +3,23 @@
 //!
 //! Knows the ports, never an adapter. Decides nothing about a rotation: that is `rotation::plan`'s.
 
+pub mod account_label;
 pub mod accounts;
 mod admission;
 pub mod aws_clock;
 pub mod campaign;
+pub mod error;
 pub mod executor;
 pub mod observe;
+pub mod options;
 pub mod own_credentials;
 pub mod rate_limit;
+mod removal_queue;
 pub mod report;
 pub mod session;
 pub mod session_check;
 pub mod shutdown;
 pub mod sinks;
+pub mod stores;
 pub mod survey;
+pub mod write_locks;

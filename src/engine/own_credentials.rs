@@ -7,10 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::accounts::Label;
-use super::session::Session;
+use super::account_label::Label;
 use super::shutdown::Stop;
-use super::survey::Due;
 use crate::journal::clock::Clock;
 use crate::journal::write_ahead::{Journaled, WriteOrder};
 use crate::planted::{self, Planted};
@@ -20,7 +18,6 @@ use crate::ports::identity::{Caller, Identity, WhoIs};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::observed::KeysSeen;
-use crate::rotation::record::Rotation;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{AccessKeyId, AccountId, EntryName, StoreIdentity, StoreName, UserName};
 use crate::types::secret::{SecretKey, SecretValue};
@@ -257,32 +254,6 @@ impl SecretStore for Guarded<dyn SecretStore> {
 
     async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
         self.own.call(self.inner.forget_previous(entries)).await
-    }
-}
-
-impl Session {
-    /// Why this rotation cannot go on, where the credentials of its account or of one of its stores have failed.
-    #[must_use]
-    pub fn lacks_credentials(&self, rotation: &Rotation) -> Option<String> {
-        let opened = &rotation.opened;
-        let account = self.account_failed(&opened.account);
-        account.or_else(|| opened.stores.keys().find_map(|store| self.store_failed(store)))
-    }
-
-    /// The same of a key that is to be rotated.
-    pub(super) fn lacks_credentials_for(&self, due: &Due) -> bool {
-        let mut stores = due.places.iter().map(|place| &place.store);
-        self.account_failed(&due.account).is_some() || stores.any(|store| self.store_failed(store).is_some())
-    }
-
-    /// Why the credentials of this account are not used any more.
-    pub(super) fn account_failed(&self, account: &AccountId) -> Option<String> {
-        self.accounts.of(account)?.own.failed().map(str::to_owned)
-    }
-
-    /// The same of a store.
-    pub(super) fn store_failed(&self, store: &StoreName) -> Option<String> {
-        self.own_of_stores.get(store)?.failed().map(str::to_owned)
     }
 }
 

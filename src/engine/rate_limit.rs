@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::admission::Queue;
+use super::removal_queue::Queue;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::types::failure::{Failure, RefusalKind};
@@ -38,7 +38,6 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
 /// Operations that have a quota of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "AWS's own names")]
 pub enum Operation {
     ListAccessKeys,
     GetAccessKeyLastUsed,

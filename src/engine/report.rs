@@ -9,6 +9,7 @@ use crate::journal::campaign::LeftAloneNote;
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Ending;
 use crate::rotation::state::State;
+use crate::types::error_text::with_causes;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, StoreName};
 
 /// What a run or resume did and found.
@@ -163,19 +164,4 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
         | State::InDoubt { .. }
         | State::Blocked { .. } => true,
     }
-}
-
-/// An error with its causes, on one line.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

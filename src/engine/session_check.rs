@@ -1,19 +1,17 @@
 //! Whether this is still the world that a rotation was opened in, and whether AWS's time is known: asked again after each
 //! sleep of `--wait`, which may last weeks. Each answer serves all rotations for a few seconds.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-use tokio::sync::Mutex;
 
 use super::accounts::Account;
 use super::aws_clock::CONFIRMED_AFTER;
 use super::rate_limit::Operation;
 use super::session::{Session, elsewhere};
+use super::survey::Due;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::record::Rotation;
-use crate::types::name::{StoreIdentity, StoreName};
+use crate::types::name::{AccountId, StoreIdentity, StoreName};
 
 /// How old an answer may be that serves another rotation.
 const SERVES_FOR: Duration = Duration::from_secs(5);
@@ -21,15 +19,6 @@ const SERVES_FOR: Duration = Duration::from_secs(5);
 const MOST_DATES: u32 = 4;
 /// The wait after a question that AWS did not answer.
 const AFTER_NO_ANSWER: Duration = Duration::from_secs(1);
-
-/// What was asked lately.
-#[derive(Debug, Default)]
-pub struct RecentChecks {
-    /// One asks for a second `Date`, the others wait for it.
-    dates: Mutex<()>,
-    stores: Mutex<BTreeMap<StoreName, (Duration, StoreIdentity)>>,
-    accounts: Mutex<BTreeMap<String, Duration>>,
-}
 
 /// Why a rotation cannot go on after a sleep.
 #[derive(Debug)]
@@ -70,7 +59,7 @@ impl Session {
                 return Ok(());
             }
             tokio::select! {
-                () = self.ports.clock.sleep(pause) => {}
+                () = self.clock.sleep(pause) => {}
                 () = self.stop.wait() => break,
             }
         }
@@ -108,7 +97,7 @@ impl Session {
     async fn same_account(&self, rotation: &Rotation, account: &Account) -> Result<(), CheckError> {
         let (id, wanted) = (rotation.id, &rotation.opened.account);
         let mut asked = self.recent.accounts.lock().await;
-        let now = self.ports.clock.monotonic();
+        let now = self.clock.monotonic();
         let who = account.caller.arn.clone();
         if asked.get(&who).is_some_and(|at| now.saturating_sub(*at) < SERVES_FOR) {
             return Ok(());
@@ -129,18 +118,44 @@ impl Session {
 
     async fn identity_of(&self, name: &StoreName) -> Result<StoreIdentity, CallError> {
         let mut asked = self.recent.stores.lock().await;
-        let now = self.ports.clock.monotonic();
+        let now = self.clock.monotonic();
         if let Some((at, identity)) = asked.get(name)
             && now.saturating_sub(*at) < SERVES_FOR
         {
             return Ok(identity.clone());
         }
-        let Some(store) = self.store(name) else {
+        let Some(store) = self.stores.get(name) else {
             // As when it was arrived in: a rotation of a store that is not configured is not visited.
             return Err(CallError::new(CallErrorKind::Other, "it is not configured"));
         };
-        let identity = self.limiter.read(Operation::Store, || store.identity()).await?;
+        let identity = self.stores.limiter.read(Operation::Store, || store.identity()).await?;
         asked.insert(name.clone(), (now, identity.clone()));
         Ok(identity)
+    }
+}
+
+impl Session {
+    /// Why this rotation cannot go on, where the credentials of its account or of one of its stores have failed.
+    #[must_use]
+    pub fn lacks_credentials(&self, rotation: &Rotation) -> Option<String> {
+        let opened = &rotation.opened;
+        let account = self.account_failed(&opened.account);
+        account.or_else(|| opened.stores.keys().find_map(|store| self.store_failed(store)))
+    }
+
+    /// The same of a key that is to be rotated.
+    pub(super) fn lacks_credentials_for(&self, due: &Due) -> bool {
+        let mut stores = due.places.iter().map(|place| &place.store);
+        self.account_failed(&due.account).is_some() || stores.any(|store| self.store_failed(store).is_some())
+    }
+
+    /// Why the credentials of this account are not used any more.
+    pub(super) fn account_failed(&self, account: &AccountId) -> Option<String> {
+        self.accounts.of(account)?.own.failed().map(str::to_owned)
+    }
+
+    /// The same of a store.
+    pub(super) fn store_failed(&self, store: &StoreName) -> Option<String> {
+        self.own_of_stores.get(store)?.failed().map(str::to_owned)
     }
 }

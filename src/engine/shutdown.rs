@@ -34,6 +34,15 @@ impl Stop {
         }
     }
 
+    /// Returns the result of `work`, or `None` if a stop is asked for first. `work` must have no effect: it may be cut off.
+    pub(super) async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.wait() => None,
+        }
+    }
+
     /// Whether somebody asked.
     #[must_use]
     pub fn asked(&self) -> bool {

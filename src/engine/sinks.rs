@@ -3,16 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::observe::places::Readings;
-use super::session::Session;
-use crate::discovery::read_pair;
 use crate::ports::call::CallError;
 use crate::ports::sink::Sink;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, RotationId, SinkName, StoreIdentity, StoreName};
 use crate::types::place::Place;
-use crate::types::secret::SecretKey;
 use crate::types::shell::quoted;
 
 /// A sink, and what it follows.
@@ -61,63 +57,74 @@ pub fn in_sinks<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> InSinks {
     held
 }
 
-/// A sink that still has this key, and follows an entry that does not: nothing would bring it the next one.
-#[must_use]
-pub fn forsaken(session: &Session, held: &InSinks, key: &AccessKeyId, places: &[Place]) -> Option<String> {
-    let stands = |was: &Place| places.iter().any(|place| place.store == was.store && place.id.entry == was.id.entry);
-    let follows = |sink: &SinkName, was: &Place| {
-        session.ports.sinks.iter().any(|ports| ports.sink.name() == sink && ports.follows(was))
-    };
-    let mut held = held.get(key).into_iter().flatten();
-    let (sink, was) = held.find(|(sink, was)| follows(sink, was) && !stands(was))?;
-    let entry = &was.id.entry;
-    Some(format!(
-        "the sink {sink} was given it, and follows {entry}, which does not hold it any more: put the pair back there, or \
-         take that entry out of the sink's `follows` once nothing reads the key from the sink"
-    ))
-}
-
 /// What each sink says it is, or why it does not.
 pub type Identities = BTreeMap<SinkName, Result<StoreIdentity, CallError>>;
 
-/// The sinks that are to have what these places have.
-///
-/// # Errors
-/// For people: one of them does not answer, so that a new key could not be brought there.
-pub fn followers(session: &Session, places: &[Place]) -> Result<Vec<Follower>, String> {
-    let mut followers = Vec::new();
-    for ports in &session.ports.sinks {
-        for (number, place) in places.iter().enumerate().filter(|(_, place)| ports.follows(place)) {
-            let sink = ports.sink.name().clone();
-            let identity = match session.sinks.get(&sink) {
-                Some(Ok(identity)) => identity.clone(),
-                Some(Err(error)) => return Err(format!("the sink {sink} follows {}: {error}", place.id.entry)),
-                None => {
-                    return Err(format!("the sink {sink} follows {}, and was not asked what it is", place.id.entry));
-                }
-            };
-            followers.push(Follower { sink, identity, place: number, lands_within: ports.sink.lands_within() });
-        }
-    }
-    Ok(followers)
+/// Every configured sink.
+pub struct Sinks {
+    pub all: Vec<SinkPorts>,
+    pub identities: Identities,
 }
 
-/// The sink as the plan has it.
-///
-/// # Errors
-/// For people: it is not configured any more, or is another one.
-pub fn sink_of<'a>(session: &'a Session, follower: &Follower) -> Result<&'a Arc<dyn Sink>, String> {
-    let (name, recorded) = (&follower.sink, &follower.identity);
-    let why = match session.sinks.get(name) {
-        Some(Ok(identity)) if identity == recorded => {
-            let found = session.ports.sinks.iter().find(|ports| ports.sink.name() == name);
-            return found.map(|ports| &ports.sink).ok_or_else(|| format!("the sink {name} is not configured"));
+impl Sinks {
+    /// A sink that still has this key, and follows an entry that does not: nothing would bring it the next one.
+    #[must_use]
+    pub fn detached(&self, held: &InSinks, key: &AccessKeyId, places: &[Place]) -> Option<String> {
+        let stands =
+            |was: &Place| places.iter().any(|place| place.store == was.store && place.id.entry == was.id.entry);
+        let follows =
+            |sink: &SinkName, was: &Place| self.all.iter().any(|ports| ports.sink.name() == sink && ports.follows(was));
+        let mut held = held.get(key).into_iter().flatten();
+        let (sink, was) = held.find(|(sink, was)| follows(sink, was) && !stands(was))?;
+        let entry = &was.id.entry;
+        Some(format!(
+            "the sink {sink} was given it, and follows {entry}, which does not hold it any more: put the pair back there, or \
+             take that entry out of the sink's `follows` once nothing reads the key from the sink"
+        ))
+    }
+
+    /// The sinks that are to have what these places have.
+    ///
+    /// # Errors
+    /// For people: one of them does not answer, so that a new key could not be brought there.
+    pub fn followers(&self, places: &[Place]) -> Result<Vec<Follower>, String> {
+        let mut followers = Vec::new();
+        for ports in &self.all {
+            for (number, place) in places.iter().enumerate().filter(|(_, place)| ports.follows(place)) {
+                let sink = ports.sink.name().clone();
+                let identity = match self.identities.get(&sink) {
+                    Some(Ok(identity)) => identity.clone(),
+                    Some(Err(error)) => return Err(format!("the sink {sink} follows {}: {error}", place.id.entry)),
+                    None => {
+                        return Err(format!(
+                            "the sink {sink} follows {}, and was not asked what it is",
+                            place.id.entry
+                        ));
+                    }
+                };
+                followers.push(Follower { sink, identity, place: number, lands_within: ports.sink.lands_within() });
+            }
         }
-        Some(Ok(identity)) => format!("is another one now (identity {identity}, recorded was {recorded})"),
-        Some(Err(error)) => format!("cannot be used: {error}"),
-        None => "is not configured".to_owned(),
-    };
-    Err(format!("the sink {name} {why}"))
+        Ok(followers)
+    }
+
+    /// The sink as the plan has it.
+    ///
+    /// # Errors
+    /// For people: it is not configured any more, or is another one.
+    pub fn get(&self, follower: &Follower) -> Result<&Arc<dyn Sink>, String> {
+        let (name, recorded) = (&follower.sink, &follower.identity);
+        let why = match self.identities.get(name) {
+            Some(Ok(identity)) if identity == recorded => {
+                let found = self.all.iter().find(|ports| ports.sink.name() == name);
+                return found.map(|ports| &ports.sink).ok_or_else(|| format!("the sink {name} is not configured"));
+            }
+            Some(Ok(identity)) => format!("is another one now (identity {identity}, recorded was {recorded})"),
+            Some(Err(error)) => format!("cannot be used: {error}"),
+            None => "is not configured".to_owned(),
+        };
+        Err(format!("the sink {name} {why}"))
+    }
 }
 
 /// What to run where a sink is gone for good.
@@ -129,14 +136,6 @@ pub fn way_out(rotation: &Rotation, sink: &SinkName) -> String {
 
 fn leave(id: RotationId, sink: &SinkName) -> String {
     format!("rotator resolve {id} --leave-sink {}", quoted(sink.as_str()))
-}
-
-/// The secret of this key, as the place that the sink follows holds it.
-#[must_use]
-pub fn secret_for(rotation: &Rotation, follower: &Follower, key: &AccessKeyId, read: &Readings) -> Option<SecretKey> {
-    let place = rotation.opened.places.get(follower.place)?;
-    let pair = read_pair(place, |entry| read.value(&place.store, entry)).ok()?;
-    (pair.id.as_ref() == Some(key)).then_some(pair.secret)
 }
 
 #[cfg(test)]

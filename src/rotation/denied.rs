@@ -14,7 +14,6 @@ pub const ONE_KEY_IN: std::time::Duration = std::time::Duration::from_secs(24 * 
 /// What may be refused for lack of a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-#[expect(missing_docs, reason = "AWS's own names")]
 pub enum Operation {
     ListAccessKeys,
     GetAccessKeyLastUsed,

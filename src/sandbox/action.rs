@@ -42,7 +42,6 @@ impl Service {
 
 /// A supported call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is the AWS action of that name")]
 pub enum Action {
     CreateAccessKey,
     ListAccessKeys,

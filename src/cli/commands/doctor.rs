@@ -130,7 +130,7 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
             return checks;
         }
     };
-    checks.extend(session.sinks.iter().map(|(sink, identity)| {
+    checks.extend(session.sinks.identities.iter().map(|(sink, identity)| {
         Check::of(
             "sink",
             match identity {
@@ -189,7 +189,7 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
     }
     let answers = Answers::of(session, with_keys.iter().map(|(store, entry)| (store, entry))).await;
     let one = |(name, number): (&StoreName, &usize)| {
-        let is_read_only = session.store(name).is_some_and(|store| store.capabilities().read_only);
+        let is_read_only = session.stores.get(name).is_some_and(|store| store.capabilities().read_only);
         let refused = answers.refusals().find(|(store, ..)| *store == name && !is_read_only);
         if let Some((_, entry, why)) = refused {
             let hint = "no new key is made for what stands there until then";

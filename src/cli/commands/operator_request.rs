@@ -13,10 +13,10 @@ use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::End;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring::journal::{self, storage_failed};
-use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::record::Rotation;
+use crate::types::error_text::with_causes;
 use crate::types::name::RotationId;
 
 /// Journals the event that `request` returns for the rotation, then resumes the rotation.

@@ -17,7 +17,7 @@ use crate::cli::runtime::block_on;
 use crate::cli::snapshot::{ReadMade, Snapshot};
 use crate::cli::wiring;
 use crate::cli::wiring::journal::{self, storage_failed};
-use crate::engine::campaign::CampaignError;
+use crate::engine::error::CampaignError;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Taken, survey};
 use crate::journal::clock::Clock;

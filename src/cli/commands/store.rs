@@ -19,7 +19,7 @@ use crate::cli::output::document::to_bytes;
 use crate::cli::output::terminal::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::wiring::embedded;
-use crate::engine::report::with_causes;
+use crate::types::error_text::with_causes;
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
 use crate::types::shell::operand;

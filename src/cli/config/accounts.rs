@@ -7,7 +7,8 @@ use super::stores::StoreSettings;
 use super::values::{A_REGION, globs, is_region};
 use crate::adapters::aws::{Access, Role};
 use crate::cli::error::CliError;
-use crate::engine::accounts::{Covers, Label};
+use crate::engine::account_label::Label;
+use crate::engine::accounts::Covers;
 use crate::types::name::AccountId;
 
 /// The settings of one account.

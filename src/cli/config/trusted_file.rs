@@ -14,7 +14,7 @@ use crate::adapters::allowed::AllowedFiles;
 use crate::adapters::ownership;
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
-use crate::engine::report::with_causes;
+use crate::types::error_text::with_causes;
 use crate::types::shell::quoted;
 
 /// The name of the configuration file.

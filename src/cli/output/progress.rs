@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::terminal::printable;
-use crate::engine::session::Watcher;
+use crate::engine::options::Watcher;
 use crate::types::name::RotationId;
 
 /// Moves the cursor to the start of the line and clears the rest.

@@ -7,7 +7,7 @@ use crate::adapters::aws::{Aws, AwsSettings};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::CliError;
 use crate::engine::accounts::AccountPorts;
-use crate::engine::report::with_causes;
+use crate::types::error_text::with_causes;
 use crate::types::name::AccessKeyId;
 
 /// The clients of every account. None has made a call yet.

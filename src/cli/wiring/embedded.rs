@@ -8,7 +8,7 @@ use crate::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
-use crate::engine::report::with_causes;
+use crate::types::error_text::with_causes;
 
 /// The key of the store, where `ROTATOR_STORE_KEY` gives one.
 ///

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::engine::report::with_causes;
 use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
 use crate::journal::write_ahead::Journal;
+use crate::types::error_text::with_causes;
 
 /// The journal and its lock. No other rotator writes the journal while this value exists.
 pub struct HeldJournal {

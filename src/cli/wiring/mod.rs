@@ -20,7 +20,9 @@ use super::output::progress;
 use super::output::terminal::Terminal;
 use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
-use crate::engine::session::{EngineOptions, Ports, Session, SessionError};
+use crate::engine::accounts::SessionError;
+use crate::engine::options::EngineOptions;
+use crate::engine::session::{Ports, Session};
 use crate::engine::shutdown::Stop;
 use crate::engine::sinks::SinkPorts;
 use crate::journal::clock::Clock;
@@ -132,7 +134,7 @@ pub async fn connect(
     let mut session =
         Session::connect(ports, options, Arc::clone(stop)).await.map_err(|error| not_connected(&error))?;
     // Each account and each store has been called by now, so each chain of credentials has been used.
-    session.ports.own_keys.extend(aws.keys_behind());
+    session.own_keys.extend(aws.keys_behind());
     Ok(Arc::new(session))
 }
 

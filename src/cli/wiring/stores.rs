@@ -10,7 +10,7 @@ use crate::adapters::stores::file::{FileStore, OwnFiles};
 use crate::adapters::stores::sops::{SopsStore, SopsStoreError};
 use crate::cli::config::{Config, StoreKind, StoreSettings};
 use crate::cli::error::CliError;
-use crate::engine::report::with_causes;
+use crate::types::error_text::with_causes;
 
 /// Opens a `file:` store, which excludes rotator's own files.
 pub(super) fn file(config: &Config, path: &Path) -> Result<FileStore, CliError> {

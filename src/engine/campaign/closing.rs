@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::failing::{ask_an_operator, take_down};
-use super::{CampaignError, Engine};
+use super::{Engine, gave_up};
+use crate::engine::error::CampaignError;
 use crate::engine::report::Report;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
-use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
 use crate::planted::{self, Planted};
 use crate::rotation::record::Rotation;
-use crate::types::name::{AccessKeyId, CampaignId, RotationId};
+use crate::types::name::{AccessKeyId, CampaignId};
 
 impl Engine {
     /// Keeps what is left to do, and closes the campaign where nothing of it can go on without an operator. What is left
@@ -80,9 +80,4 @@ impl Engine {
         }
         Ok(keys)
     }
-}
-
-/// The rotations that gave up by themselves.
-pub(super) fn gave_up(summaries: &[Summary]) -> BTreeSet<RotationId> {
-    summaries.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.gave_up()).map(|r| r.id).collect()
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CampaignError, Engine, LOOK_FOR_LATE_KEYS};
+use super::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::accounts::Account;
-use crate::engine::executor::effects::unless_stopped;
+use crate::engine::error::CampaignError;
 use crate::engine::rate_limit::Operation;
-use crate::engine::report::{Report, with_causes};
+use crate::engine::report::Report;
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::journal::write_ahead::JournalError;
 use crate::rotation::event::Event;
 use crate::rotation::observed::{KeySeen, KeysSeen};
+use crate::types::error_text::with_causes;
 use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::shell::quoted;
 
@@ -34,7 +35,7 @@ impl Engine {
             if !lists.contains_key(&whose) {
                 let asking = limiter.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user));
                 // The next run looks as well.
-                let Some(keys) = unless_stopped(session, asking).await else { return Ok(()) };
+                let Some(keys) = session.stop.unless_asked(asking).await else { return Ok(()) };
                 lists.insert(whose.clone(), keys.ok());
             }
             let Some(Some(keys)) = lists.get(&whose) else { continue };

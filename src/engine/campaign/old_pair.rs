@@ -132,7 +132,7 @@ pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in
             None => first = Some(no),
         }
         tokio::select! {
-            () = session.ports.clock.sleep(APART) => {}
+            () = session.clock.sleep(APART) => {}
             () = session.stop.wait() => return Tried::Stopped,
         }
     }
@@ -184,7 +184,8 @@ fn note(due: &Due, reason: SkipReason, message: String) -> LeftAloneNote {
 /// Where the two halves of the pair stand, for people.
 fn halves(session: &Session, due: &Due) -> String {
     let of_place = |place: &crate::types::place::Place| {
-        let (id, secret) = (session.describe(&place.store, &place.id), session.describe(&place.store, &place.secret));
+        let (id, secret) =
+            (session.stores.describe(&place.store, &place.id), session.stores.describe(&place.store, &place.secret));
         format!("id in {id}, secret in {secret}")
     };
     due.places.iter().map(of_place).collect::<Vec<_>>().join("; ")

@@ -1,6 +1,6 @@
 //! Which of rotator's own credentials a rotation needs, and whether they have failed.
 
-use super::{Executor, StopReason};
+use super::state::{Executor, StopReason};
 use crate::rotation::intent::Intent;
 use crate::rotation::record::Rotation;
 

@@ -4,13 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::entry_writes::{self, Batches, OldValues};
-use super::refused::Unseen;
-use super::{Advance, Executor, MOST_TRIES, StopReason};
-use crate::engine::observe::places::Readings;
+use super::entry_writes::{self, Batches};
+use super::state::{Advance, Executor, MOST_TRIES, StopReason, Unseen};
+use crate::engine::observe::places::{Readings, secret_for};
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::Session;
-use crate::engine::sinks::{secret_for, sink_of, way_out};
+use crate::engine::sinks::way_out;
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
@@ -18,40 +16,14 @@ use crate::rotation::decide::{Step, next_step};
 use crate::rotation::denied::Denied;
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, Effect, WriteEntries, WriteKind, WriteSink};
 use crate::rotation::intent::Intent;
-use crate::rotation::observed::InMemoryFacts;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::Phase;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
-use crate::types::secret::SecretKey;
 use crate::types::time::Timestamp;
 
 /// How old a list may be when the create that rests on it is intended, or an effect that was throttled is tried again.
 const FRESH: Duration = Duration::from_secs(5);
-
-/// What this process has in memory of one rotation. Dropped, and so overwritten, when the visit ends.
-#[derive(Default)]
-pub(super) struct InMemory {
-    pub(super) new_secret: Option<SecretKey>,
-    pub(super) old_values: OldValues,
-    pub(super) readings: Option<Readings>,
-    pub(super) keys_seen_at: Duration,
-    /// A write of the new pair was refused for lack of a right, and that counts.
-    store_denied: Option<Denied>,
-}
-
-impl InMemory {
-    /// What the machine needs to know of it.
-    pub(super) fn shown(&self, session: &Session, rotation: &Rotation) -> InMemoryFacts {
-        let readings = self.readings.as_ref();
-        InMemoryFacts {
-            new_secret: self.new_secret.is_some(),
-            old_values: readings
-                .is_some_and(|readings| entry_writes::can_put_back(rotation, readings, &self.old_values)),
-            call_timeout: session.options.call_timeout,
-        }
-    }
-}
 
 impl Executor<'_> {
     pub(super) async fn act(&mut self, journal: RotationJournal, intent: Intent) -> Result<Advance, JournalError> {
@@ -89,16 +61,16 @@ impl Executor<'_> {
     ) -> Result<Advance, JournalError> {
         let (session, account) = (self.session, self.account);
         // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
-        let Some(permit) = unless_stopped(session, account.limiter.acquire(Operation::CreateAccessKey)).await else {
+        let Some(permit) = session.stop.unless_asked(account.limiter.acquire(Operation::CreateAccessKey)).await else {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         };
         let rotation = journal.rotation().clone();
-        match unless_stopped(session, self.held(&rotation)).await {
+        match session.stop.unless_asked(self.held(&rotation)).await {
             Some(None) => {}
             Some(Some(denied)) => return self.denied(journal, denied).await,
             None => return Ok(Advance::stop(journal, StopReason::Stopped)),
         }
-        let listed = match unless_stopped(session, self.fresh_list(&rotation, listed)).await {
+        let listed = match session.stop.unless_asked(self.fresh_list(&rotation, listed)).await {
             Some(Ok(Some(listed))) => listed,
             Some(Ok(None)) => return Ok(Advance::proceed(journal)),
             Some(Err(unseen)) => return self.unseen(journal, unseen).await,
@@ -139,7 +111,7 @@ impl Executor<'_> {
             entries.entry(&place.store).or_default().extend(place.entries());
         }
         for (store, entries) in entries {
-            let Some(store) = self.session.store(store) else { continue };
+            let Some(store) = self.session.stores.get(store) else { continue };
             let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
             if let Some(why) = store.held(&entries).await {
                 return Some(Denied::of_write(rotation, why).by_a_lock());
@@ -157,7 +129,7 @@ impl Executor<'_> {
         listed: BTreeSet<AccessKeyId>,
     ) -> Result<Option<BTreeSet<AccessKeyId>>, Unseen> {
         let session = self.session;
-        if session.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
+        if session.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
             return Ok(Some(listed));
         }
         let (keys, span) = self.list_keys(rotation, Priority::Removal).await?;
@@ -177,7 +149,7 @@ impl Executor<'_> {
     /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
     async fn reactivate(&mut self, journal: RotationJournal, effect: ChangeStatus) -> Result<Advance, JournalError> {
         let (session, account) = (self.session, self.account);
-        let Some(permit) = unless_stopped(session, account.limiter.acquire(Operation::UpdateAccessKey)).await else {
+        let Some(permit) = session.stop.unless_asked(account.limiter.acquire(Operation::UpdateAccessKey)).await else {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         };
         self.finish(journal, effect, |order| async move {
@@ -192,9 +164,9 @@ impl Executor<'_> {
     async fn store(&mut self, journal: RotationJournal, kind: WriteKind) -> Result<Advance, JournalError> {
         let session = self.session;
         let rotation = journal.rotation().clone();
-        let lock = session.write_locks.lock(session, &rotation).await;
+        let lock = session.write_locks.lock(&session.stores, &rotation).await;
         let readings = match self.hand.readings.take() {
-            Some(readings) if readings.writes == session.write_locks.generation(session, &rotation) => readings,
+            Some(readings) if readings.writes == session.write_locks.generation(&session.stores, &rotation) => readings,
             before => {
                 let (now, _) = self.read_places(&rotation, Priority::Ordinary).await;
                 if before.is_some_and(|before| before.shows != now.shows) {
@@ -250,7 +222,7 @@ impl Executor<'_> {
         let session = self.session;
         let rotation = journal.rotation().clone();
         let follower = &rotation.opened.sinks[sink];
-        let port = match sink_of(session, follower) {
+        let port = match session.sinks.get(follower) {
             Ok(port) => port,
             Err(why) => return self.later(journal, format!("{why}; {}", way_out(&rotation, &follower.sink))).await,
         };
@@ -258,7 +230,7 @@ impl Executor<'_> {
         let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
             return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
         };
-        let Some(_permit) = unless_stopped(session, session.limiter.acquire(Operation::Store)).await else {
+        let Some(_permit) = session.stop.unless_asked(session.stores.limiter.acquire(Operation::Store)).await else {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         };
         let asked_at = session.aws_now();
@@ -320,7 +292,7 @@ impl Executor<'_> {
         self.hand.readings = None;
         let (known, facts) = (std::mem::take(&mut self.known), std::mem::take(&mut self.facts));
         if matches!(attempt, Attempt::Unknown(_)) {
-            self.since = self.session.ports.clock.monotonic();
+            self.since = self.session.clock.monotonic();
         }
         let kind = if let Attempt::Refused(refusal) = &attempt { Some(refusal.kind) } else { None };
         let why = match attempt {
@@ -353,19 +325,10 @@ impl Executor<'_> {
         if throttled {
             // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all
             // entries are read afresh, and the proof is of the pair that they must still hold.
-            let age = self.session.ports.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
+            let age = self.session.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
             (self.known.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
             (self.known.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);
         }
         Ok(advance)
-    }
-}
-
-/// What `work` gives; `None` if a signal came first. Nothing that has an effect may be cut off so.
-pub(in crate::engine) async fn unless_stopped<T>(session: &Session, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = session.stop.wait() => None,
     }
 }

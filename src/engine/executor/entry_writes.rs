@@ -160,7 +160,7 @@ pub(super) async fn write(
     let mut written = false;
     for order in order.into_orders() {
         let Some(batch) = batches.remove(order.store()).filter(|batch| !batch.is_empty()) else { continue };
-        let Some(store) = session.store(order.store()) else {
+        let Some(store) = session.stores.get(order.store()) else {
             return half_done(
                 written,
                 Refusal::new(RefusalKind::Other, format!("store {} is not configured", order.store())),
@@ -168,7 +168,7 @@ pub(super) async fn write(
         };
         let permit = tokio::select! {
             biased;
-            permit = session.limiter.acquire(Operation::Store) => permit,
+            permit = session.stores.limiter.acquire(Operation::Store) => permit,
             () = session.leaving(true) => {
                 let late = format!("a signal came before {} could be written: nothing was sent to it", order.store());
                 return half_done(written, Refusal::new(RefusalKind::Other, late));
@@ -255,7 +255,7 @@ async fn fenced(
     rotation: &Rotation,
     replaced: &[(StoreName, EntryName, Version)],
 ) -> Result<Timestamp, Failure> {
-    let late_writes = |name: &StoreName| session.store(name).map(|store| store.capabilities().late_writes);
+    let late_writes = |name: &StoreName| session.stores.get(name).map(|store| store.capabilities().late_writes);
     let readings = read_places(session, rotation, Priority::Ordinary).await;
     for (store, entry, before) in
         replaced.iter().filter(|(store, ..)| late_writes(store).is_some_and(|late| late.is_zero()))

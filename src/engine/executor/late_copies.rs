@@ -1,7 +1,7 @@
 //! Copies of the old pair that are no places of its rotation: an entry that could not be read when the rotation was opened,
 //! or that came later. A scan finds them; each is read again before it becomes a place.
 
-use super::Executor;
+use super::state::Executor;
 use crate::engine::observe::places::read_places;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Priority;
@@ -37,6 +37,6 @@ impl Executor<'_> {
     }
 
     fn identity_of(&self, place: &Place) -> Option<crate::types::name::StoreIdentity> {
-        self.session.stores.get(&place.store)?.as_ref().ok().cloned()
+        self.session.stores.identities.get(&place.store)?.as_ref().ok().cloned()
     }
 }

@@ -3,23 +3,23 @@
 //! The same loop drives a rotation that was just opened and one that a crash left in doubt.
 
 mod credentials;
-pub(in crate::engine) mod effects;
+mod effects;
 mod entry_writes;
 pub(in crate::engine) mod fact_age;
 mod late_copies;
 mod refused;
 mod removal;
 mod renamed;
+mod state;
 mod waits;
-pub(in crate::engine) mod write_locks;
 
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use self::effects::InMemory;
 use self::fact_age::{Facts, Span};
-use self::refused::{FirstRefusal, Unseen};
+use self::state::{Advance, Executor, InMemory, MOST_TRIES, Unseen};
+pub use self::state::{Advanced, StopReason};
 use self::waits::look_again;
 use crate::engine::accounts::Account;
 use crate::engine::observe::places::{Readings, forget_previous, put_back, read_places, staged_secret};
@@ -43,75 +43,8 @@ use crate::types::time::Timestamp;
 
 /// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
 const MOST_STEPS: usize = 400;
-/// How often something that fails for now is tried in one pass.
-const MOST_TRIES: u32 = 6;
 /// The wait before the second try; doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// Why an executor stops.
-#[derive(Debug)]
-pub enum StopReason {
-    /// Closed, or blocked.
-    AtRest,
-    /// Nothing to do before this moment of AWS's clock.
-    Waiting(Timestamp),
-    /// Something fails for now; for people.
-    FailedForNow(String),
-    /// Credentials of rotator's own that it needs have failed; for people.
-    NoCredentials(String),
-    /// Somebody asked to stop.
-    Stopped,
-    /// This is not the world it was opened in; for people.
-    WrongSession(String),
-}
-
-/// A rotation after one step, and why its executor stops there, if it does.
-struct Advance {
-    journal: RotationJournal,
-    stop: Option<StopReason>,
-}
-
-impl Advance {
-    const fn proceed(journal: RotationJournal) -> Self {
-        Self { journal, stop: None }
-    }
-
-    const fn stop(journal: RotationJournal, reason: StopReason) -> Self {
-        Self { journal, stop: Some(reason) }
-    }
-}
-
-/// A rotation that was advanced as far as it goes now.
-#[derive(Debug)]
-pub struct Advanced {
-    /// The rotation.
-    pub rotation: Rotation,
-    /// Why it was not advanced further.
-    pub stopped: StopReason,
-}
-
-/// One visit under way.
-struct Executor<'a> {
-    session: &'a Session,
-    account: &'a Account,
-    hand: InMemory,
-    known: Observed,
-    /// When what is known was read.
-    facts: Facts,
-    /// When the rotation came to its present state or the last wait was over, by the monotonic clock: a scan for a removal
-    /// begins later.
-    since: Duration,
-    failures: u32,
-    /// The steps since the last wait.
-    steps: usize,
-    /// The time that this visit waits for.
-    waits_until: Option<Timestamp>,
-    /// Whether this may not be the world that it was: it has slept, or a store refused to say which one it is.
-    is_unsure: bool,
-    first_refusal: FirstRefusal,
-    /// One of the places that bound how many new keys are in memory at once.
-    place: Option<OwnedSemaphorePermit>,
-}
-
 /// Drives one rotation as far as it goes now. `place` is given back as soon as no new key can be in memory only.
 ///
 /// # Errors
@@ -129,7 +62,7 @@ pub async fn advance(
             return Ok(Advanced { rotation: journal.rotation().clone(), stopped: StopReason::WrongSession(why) });
         }
     };
-    let (known, facts, since) = (Observed::default(), Facts::default(), session.ports.clock.monotonic());
+    let (known, facts, since) = (Observed::default(), Facts::default(), session.clock.monotonic());
     let mut executor = Executor {
         session,
         account,
@@ -182,7 +115,7 @@ impl Executor<'_> {
     async fn step(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         let session = self.session;
         let hand = self.hand.shown(session, journal.rotation());
-        let no_time = || session.stop.asked() && session.stop.time_left(session.ports.clock.as_ref()).is_zero();
+        let no_time = || session.stop.asked() && session.stop.time_left(session.clock.as_ref()).is_zero();
         if self.must_stop(journal.rotation(), &session.stop) || no_time() {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         }
@@ -239,7 +172,7 @@ impl Executor<'_> {
     fn forget(&mut self) {
         self.known = Observed::default();
         self.facts = Facts::default();
-        self.since = self.session.ports.clock.monotonic();
+        self.since = self.session.clock.monotonic();
     }
 
     /// A key in hand is brought to the store or discarded; everything else can wait for the next `resume`.
@@ -270,7 +203,7 @@ impl Executor<'_> {
         }
         let backoff = FIRST_BACKOFF * 2_u32.pow(self.failures - 1);
         tokio::select! {
-            () = self.session.ports.clock.sleep(backoff) => {}
+            () = self.session.clock.sleep(backoff) => {}
             () = self.session.stop.wait() => {}
         }
         Ok(Advance::proceed(journal))
@@ -299,7 +232,7 @@ impl Executor<'_> {
             // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
             self.hand = InMemory::default();
         }
-        let clock = &self.session.ports.clock;
+        let clock = &self.session.clock;
         let left = until.since(self.session.aws_now());
         let span = look_again(left);
         let in_hand = self.has_a_key_in_hand(journal.rotation());
@@ -350,7 +283,7 @@ impl Executor<'_> {
             }
             Query::Scan(key) => {
                 let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);
-                let naming = session.scans.naming(session, &key, self.since).await;
+                let naming = session.scans.naming(&session.scan_context(), &key, self.since).await;
                 let (seen, span) = naming.map_err(|error| Unseen::of(error, denied))?;
                 let scan = self.known.scan.get_or_insert_default();
                 scan.named.extend(seen.named);
@@ -369,11 +302,11 @@ impl Executor<'_> {
                 let stored = look == Query::StoredPair;
                 let (times, span) =
                     if stored { (1, Duration::ZERO) } else { (policy.confirmations, policy.proof_span) };
-                let began = session.ports.clock.monotonic();
+                let began = session.clock.monotonic();
                 let denied = rotation.is_known_to_lack(&Denied::of_proof(rotation, &made.key, ""));
                 let how = ProofOptions { times, span, denied };
                 let proof = prove(session, self.account, opened, &made.key, secret, how).await;
-                let span = Span { began, ended: session.ports.clock.monotonic() };
+                let span = Span { began, ended: session.clock.monotonic() };
                 if stored {
                     (self.known.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
                 } else {
@@ -395,18 +328,18 @@ impl Executor<'_> {
     /// The user's keys, and when they were asked for.
     async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), Unseen> {
         let (session, Account { ports, limiter, .. }) = (self.session, self.account);
-        let began = session.ports.clock.monotonic();
+        let began = session.clock.monotonic();
         let list = || ports.iam.list_keys(&rotation.opened.user);
         let denied = |answer| Denied::of_user(rotation, denied::Operation::ListAccessKeys, answer);
         let keys = limiter.read_of(priority, Operation::ListAccessKeys, list).await;
         let mut keys = keys.map_err(|error| Unseen::of(error, denied))?;
         keys.at = session.saw_date(keys.at);
-        Ok((keys, Span { began, ended: session.ports.clock.monotonic() }))
+        Ok((keys, Span { began, ended: session.clock.monotonic() }))
     }
 
     /// Every place of the rotation, and when it was read.
     async fn read_places(&self, rotation: &Rotation, priority: Priority) -> (Readings, Span) {
-        let clock = &self.session.ports.clock;
+        let clock = &self.session.clock;
         let began = clock.monotonic();
         let readings = read_places(self.session, rotation, priority).await;
         (readings, Span { began, ended: clock.monotonic() })

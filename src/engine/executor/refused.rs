@@ -1,44 +1,13 @@
 //! What is refused for lack of a right: it counts at the second refusal, `settle` after the first, as policies take a
 //! while to be in force everywhere. Then the rotation is blocked, and a later run looks once.
 
-use std::time::Duration;
-
-use super::{Advance, Executor, StopReason};
+use super::state::{Advance, Executor, StopReason, Unseen};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::planted::{self, Planted};
-use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::State;
-
-/// Why a look failed.
-pub(super) enum Unseen {
-    /// A right is missing.
-    Denied(Denied),
-    /// Credentials of rotator's own have failed; for people.
-    Credentials(String),
-    /// For people.
-    Otherwise(String),
-}
-
-impl Unseen {
-    /// A call that failed, which is `denied` if it was refused for lack of a right.
-    pub(super) fn of(error: CallError, denied: impl FnOnce(String) -> Denied) -> Self {
-        match error.kind {
-            CallErrorKind::Denied => Self::Denied(denied(error.message)),
-            CallErrorKind::Credentials => Self::Credentials(error.message),
-            CallErrorKind::Throttled
-            | CallErrorKind::Unavailable
-            | CallErrorKind::Invalid
-            | CallErrorKind::NoSuchEntity
-            | CallErrorKind::Other => Self::Otherwise(error.message),
-        }
-    }
-}
-
-/// The first refusal of a call in this visit, and when it was heard, by the monotonic clock.
-pub(super) type FirstRefusal = Option<(Denied, Duration)>;
 
 impl Executor<'_> {
     /// A look that failed.
@@ -70,7 +39,7 @@ impl Executor<'_> {
 
     /// Whether this refusal counts; if not, it has been waited until the next one does.
     pub(super) async fn counts(&mut self, rotation: &Rotation, denied: &Denied) -> bool {
-        let clock = &self.session.ports.clock;
+        let clock = &self.session.clock;
         // What is refused was not made, and is not asked for twice.
         let once = denied.operation == Operation::CreateAccessKey;
         if once || rotation.is_known_to_lack(denied) || self.session.stop.asked() {

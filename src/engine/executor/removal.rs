@@ -7,10 +7,8 @@
 
 use futures_util::future::join_all;
 
-use super::effects::unless_stopped;
 use super::fact_age::Span;
-use super::refused::Unseen;
-use super::{Advance, Executor, StopReason};
+use super::state::{Advance, Executor, StopReason, Unseen};
 use crate::engine::admission::Ticket;
 use crate::engine::observe::prove::prove_once;
 use crate::engine::rate_limit::{Operation, Priority};
@@ -64,7 +62,7 @@ impl Executor<'_> {
                 let why = format!("facts-too-slow: {why}, so that {} was not sent", intent.name());
                 return Ok(Advance::stop(journal, StopReason::FailedForNow(why)));
             }
-            let now = session.ports.clock.monotonic();
+            let now = session.clock.monotonic();
             if self.facts.scan.is_some_and(|scan| !scan.scan_is_fresh(now)) && scans < MOST_SCANS {
                 scans += 1;
                 ticket.step_back();
@@ -100,7 +98,7 @@ impl Executor<'_> {
                 () = session.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok(Advance::stop(journal, StopReason::Stopped)),
             };
             if self.too_old().is_some() && !late {
-                if checked && self.facts.waited_too_long(session.ports.clock.monotonic()) && waits < MOST_WAITS {
+                if checked && self.facts.waited_too_long(session.clock.monotonic()) && waits < MOST_WAITS {
                     // The rate has fallen since the admission, and fewer units may be admitted now.
                     (checks, waits, checked) = (checks - 1, waits + 1, false);
                     ticket.step_back();
@@ -126,7 +124,7 @@ impl Executor<'_> {
         let send_before = self.facts.send_before(session.options.call_timeout);
         let in_time = move || -> Result<(), Failure> {
             let unasked = planted::is(Planted::StaleFacts) || planted::is(Planted::PermitAfterCheck);
-            if session.ports.clock.monotonic() <= send_before || unasked {
+            if session.clock.monotonic() <= send_before || unasked {
                 return Ok(());
             }
             let late = "what this rests on grew too old while the journal was written: nothing was sent";
@@ -188,7 +186,7 @@ impl Executor<'_> {
     /// its call can end in time.
     fn may_begin(&self, rotation: &Rotation, intent: &Intent) -> bool {
         let stop = &self.session.stop;
-        let has_time = || !stop.time_left(self.session.ports.clock.as_ref()).is_zero();
+        let has_time = || !stop.time_left(self.session.clock.as_ref()).is_zero();
         !stop.asked() || (self.is_unheard_of(rotation, intent) && has_time())
     }
 
@@ -199,14 +197,14 @@ impl Executor<'_> {
     }
 
     fn is_as_new_as_a_check(&self) -> bool {
-        self.facts.are_as_new_as_a_check(self.session.ports.clock.monotonic()) || planted::is(Planted::StaleFacts)
+        self.facts.are_as_new_as_a_check(self.session.clock.monotonic()) || planted::is(Planted::StaleFacts)
     }
 
     fn too_old(&self) -> Option<String> {
         if planted::is(Planted::StaleFacts) {
             return None;
         }
-        self.facts.too_old(self.session.ports.clock.monotonic(), self.session.options.call_timeout)
+        self.facts.too_old(self.session.clock.monotonic(), self.session.options.call_timeout)
     }
 
     /// The calls of the unit, for its share of the rate limit.
@@ -220,7 +218,7 @@ impl Executor<'_> {
         let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
         for (key, _) in keys {
-            match unless_stopped(self.session, self.look(rotation, Query::Scan(key))).await {
+            match self.session.stop.unless_asked(self.look(rotation, Query::Scan(key))).await {
                 Some(seen) => seen?,
                 None => return Ok(()),
             }
@@ -231,7 +229,7 @@ impl Executor<'_> {
     /// The final check: reads the places, the user's keys and the stored pair again, all at once.
     async fn check(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let (session, account) = (self.session, self.account);
-        let clock = &session.ports.clock;
+        let clock = &session.clock;
         let asked: Vec<_> = self.known.last_used.keys().cloned().collect();
         let used = join_all(asked.iter().map(|key| self.last_used(rotation, key, Priority::Removal)));
         // What the places held a moment ago: if they hold another secret now, their fingerprints say so.

@@ -1,8 +1,7 @@
 //! Who has a key, asked where the user of a rotation is not found or its list has none of the rotation's keys: the user may
 //! have another name now.
 
-use super::Executor;
-use super::refused::Unseen;
+use super::state::{Executor, Unseen};
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::ports::call::{CallError, CallErrorKind};

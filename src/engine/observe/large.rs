@@ -5,7 +5,6 @@
 use std::io;
 
 use crate::discovery::Source;
-use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::journal::clock::Clock;
 
@@ -17,8 +16,8 @@ pub(in crate::engine) struct WhileTimeIsLeft<'w> {
 }
 
 impl<'w> WhileTimeIsLeft<'w> {
-    pub(in crate::engine) fn new(value: &'w dyn Source, session: &'w Session) -> Self {
-        Self { value, stop: &session.stop, clock: &*session.ports.clock }
+    pub(in crate::engine) fn new(value: &'w dyn Source, stop: &'w Stop, clock: &'w dyn Clock) -> Self {
+        Self { value, stop, clock }
     }
 }
 

@@ -11,8 +11,9 @@ use crate::ports::secret_store::{LargeValue, Reading, Version};
 use crate::rotation::denied::{self, Denied};
 use crate::rotation::observed::{PlaceContent, PlacesSeen};
 use crate::rotation::record::Rotation;
+use crate::rotation::sink::Follower;
 use crate::rotation::state::Provenance;
-use crate::types::name::{EntryName, StoreName};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 use crate::types::secret::{SecretKey, SecretValue};
 
@@ -42,7 +43,7 @@ impl Readings {
     pub fn seen(&self, session: &Session, rotation: &Rotation) -> PlacesSeen {
         let places = &rotation.opened.places;
         let name = |place: &Place| {
-            let name = session.describe(&place.store, &place.id);
+            let name = session.stores.describe(&place.store, &place.id);
             let why = place.entries().into_iter().find_map(|entry| self.why_unreadable(&place.store, entry));
             why.map_or_else(|| name.clone(), |why| format!("{name} ({why})"))
         };
@@ -68,7 +69,7 @@ impl Readings {
 
 /// Reads every place.
 pub async fn read_places(session: &Session, rotation: &Rotation, priority: Priority) -> Readings {
-    let writes = session.write_locks.generation(session, rotation);
+    let writes = session.write_locks.generation(&session.stores, rotation);
     let mut readings = Readings { writes, ..Readings::default() };
     let mut wanted: BTreeMap<&StoreName, Vec<EntryName>> = BTreeMap::new();
     for place in &rotation.opened.places {
@@ -80,9 +81,9 @@ pub async fn read_places(session: &Session, rotation: &Rotation, priority: Prior
         }
     }
     for (name, entries) in wanted {
-        let answer = match session.store(name) {
+        let answer = match session.stores.get(name) {
             Some(store) => {
-                let answer = session.limiter.read_of(priority, Operation::Store, || store.read(&entries)).await;
+                let answer = session.stores.limiter.read_of(priority, Operation::Store, || store.read(&entries)).await;
                 if let Err(CallError { kind: CallErrorKind::Denied, message }) = &answer {
                     let denied = || Denied::new(denied::Operation::ReadStore, name.as_str(), message.clone());
                     readings.denied.get_or_insert_with(denied);
@@ -155,10 +156,10 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
 pub async fn staged_secret(session: &Session, rotation: &Rotation, readings: &Readings) -> Option<SecretKey> {
     let recorded = rotation.made()?.fingerprint()?;
     for place in &rotation.opened.places {
-        let Some(store) = session.store(&place.store) else { continue };
+        let Some(store) = session.stores.get(&place.store) else { continue };
         let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
         // Whoever cannot be asked has nothing: the key is then discarded, as any whose secret is lost.
-        let staged = session.limiter.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
+        let staged = session.stores.limiter.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
         let staged: BTreeMap<EntryName, SecretValue> =
             names.into_iter().zip(staged).filter_map(|(name, value)| Some((name, value?))).collect();
         let value = |entry: &EntryName| staged.get(entry).or_else(|| readings.value(&place.store, entry));
@@ -179,9 +180,10 @@ pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Reading
     for (place, _) in
         rotation.opened.places.iter().zip(&readings.shows).filter(|(_, shows)| **shows == PlaceContent::Old)
     {
-        let Some(store) = session.store(&place.store) else { continue };
+        let Some(store) = session.stores.get(&place.store) else { continue };
         let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
-        let replaced = session.limiter.read(Operation::Store, || store.replaced(&names)).await.unwrap_or_default();
+        let replaced =
+            session.stores.limiter.read(Operation::Store, || store.replaced(&names)).await.unwrap_or_default();
         let before: BTreeMap<EntryName, SecretValue> =
             names.into_iter().zip(replaced).filter_map(|(name, value)| Some((name, value?))).collect();
         let value = |entry: &EntryName| before.get(entry);
@@ -189,7 +191,7 @@ pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Reading
             && pair.id.as_ref() == Some(&made.key)
             && pair.secret.fingerprint(rotation.id).as_ref() == made.fingerprint()
         {
-            found.push(session.describe(&place.store, &place.id));
+            found.push(session.stores.describe(&place.store, &place.id));
         }
     }
     found
@@ -199,11 +201,19 @@ pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Reading
 /// not tried again: the next rotation of the same entry replaces what was kept.
 pub async fn forget_previous(session: &Session, rotation: &Rotation) {
     for name in rotation.opened.stores.keys() {
-        let Some(store) = session.store(name) else { continue };
+        let Some(store) = session.stores.get(name) else { continue };
         let places = rotation.opened.places.iter().filter(|place| place.store == *name);
         let entries: Vec<EntryName> = places.flat_map(Place::entries).cloned().collect();
-        if let Err(error) = session.limiter.read(Operation::Store, || store.forget_previous(&entries)).await {
+        if let Err(error) = session.stores.limiter.read(Operation::Store, || store.forget_previous(&entries)).await {
             tracing::warn!(rotation = %rotation.id, "{name} keeps the previous values: {error}");
         }
     }
+}
+
+/// The secret of this key, as the place that the sink follows holds it.
+#[must_use]
+pub fn secret_for(rotation: &Rotation, follower: &Follower, key: &AccessKeyId, read: &Readings) -> Option<SecretKey> {
+    let place = rotation.opened.places.get(follower.place)?;
+    let pair = read_pair(place, |entry| read.value(&place.store, entry)).ok()?;
+    (pair.id.as_ref() == Some(key)).then_some(pair.secret)
 }

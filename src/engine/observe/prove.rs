@@ -79,7 +79,7 @@ pub async fn prove(
     if planted::is(Planted::ProofSkipped) {
         return Proof::Passed;
     }
-    let clock = &session.ports.clock;
+    let clock = &session.clock;
     let began = clock.monotonic();
     let confirmations = how.times.max(1);
     let gap = how.span / confirmations.saturating_sub(1).max(1);

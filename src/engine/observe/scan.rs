@@ -10,8 +10,11 @@ use std::time::Duration;
 use super::large::{STOPPED, WhileTimeIsLeft};
 use crate::discovery::{Candidate, Needles, Searched, StoredEntry, discover};
 use crate::engine::executor::fact_age::Span;
+use crate::engine::options::EngineOptions;
 use crate::engine::rate_limit::{Operation, Priority};
-use crate::engine::session::Session;
+use crate::engine::shutdown::Stop;
+use crate::engine::stores::Stores;
+use crate::journal::clock::Clock;
 use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
@@ -21,13 +24,21 @@ use crate::rotation::state::Phase;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 
-/// What [`EngineOptions::scan_interval`](crate::engine::session::EngineOptions::scan_interval) is by default.
+/// What [`EngineOptions::scan_interval`](EngineOptions::scan_interval) is by default.
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
 /// With `--wait`, scans begin at least so many times the duration of the last one apart: reading takes at most a tenth of
 /// the time.
 const INTERVAL_IN_SCANS: u32 = 10;
 /// With `--wait`, a removal that is due waits at most this long for its scan to begin.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// What a scan reads, and when it has to stop.
+pub struct ScanContext<'a> {
+    pub stores: &'a Stores,
+    pub options: &'a EngineOptions,
+    pub clock: &'a dyn Clock,
+    pub stop: &'a Stop,
+}
 
 /// One scan of every entry.
 struct Scan {
@@ -87,11 +98,11 @@ impl Scans {
     /// A store could not be listed at all.
     pub(in crate::engine) async fn naming(
         &self,
-        session: &Session,
+        context: &ScanContext<'_>,
         key: &AccessKeyId,
         since: Duration,
     ) -> Result<(ScanSeen, Span), CallError> {
-        let clock = &session.ports.clock;
+        let clock = context.clock;
         let asked = clock.monotonic();
         lock(&self.keys).entry(key.clone()).or_default();
         lock(&self.due_since).get_or_insert(asked);
@@ -107,15 +118,15 @@ impl Scans {
         if let Some(scan) = latest.scan.as_ref().filter(serves) {
             return Ok(scan.seen(key));
         }
-        if session.options.wait {
+        if context.options.wait {
             let due = lock(&self.due_since).unwrap_or(asked);
             let before = latest.scan.as_ref().map(|scan| scan.span);
-            clock.sleep(earliest(before, due, session.options.scan_interval).saturating_sub(clock.monotonic())).await;
+            clock.sleep(earliest(before, due, context.options.scan_interval).saturating_sub(clock.monotonic())).await;
         }
         let keys = lock(&self.keys).clone();
         *lock(&self.due_since) = None;
         let (began, awake) = (clock.monotonic(), clock.awake());
-        match scan(session, &keys).await {
+        match scan(context, &keys).await {
             Ok((named, unreadable, copies)) => {
                 // A scan serves for a minute and its own duration. The time for which the machine was suspended does not
                 // count as duration: any entry may have been written in that time.
@@ -154,23 +165,23 @@ type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
 
 /// Which entries name which of these keys, and which could not be read.
 async fn scan(
-    session: &Session,
+    context: &ScanContext<'_>,
     keys: &BTreeMap<AccessKeyId, bool>,
 ) -> Result<(Named, Vec<String>, Copies), CallError> {
     let needles = Needles::new(keys.keys());
     let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
-    for store in &session.ports.stores {
-        let listed = session.limiter.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
+    for store in &context.stores.all {
+        let listed = context.stores.limiter.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
         let mut naming = BTreeSet::new();
         for (entry, reading) in &listed {
-            if session.stop.time_is_over(&*session.ports.clock) {
+            if context.stop.time_is_over(context.clock) {
                 return Err(CallError::new(CallErrorKind::Unavailable, STOPPED));
             }
-            let label = || session.describe(store.name(), entry);
+            let label = || context.stores.describe(store.name(), entry);
             let (mut found, why) = match reading {
                 Reading::Value { value, .. } | Reading::Managed { value, .. } => outcome(needles.search(value)),
                 Reading::Large(large) => match large.open() {
-                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, session))),
+                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, context.stop, context.clock))),
                     Err(why) => (BTreeSet::new(), Some(why)),
                 },
                 Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),
@@ -183,7 +194,7 @@ async fn scan(
             for key in found {
                 named.entry(key.clone()).or_default().push(label());
             }
-            let ignored = session.options.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
+            let ignored = context.options.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
             if let Some(why) = why.filter(|_| !ignored) {
                 tracing::warn!("{} cannot be read: {why}", label());
                 unreadable.push(label());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
-use crate::engine::survey::consider::Skip;
+use crate::engine::survey::skip::Skip;
 use crate::ports::secret_store::Writable;
 use crate::types::name::{EntryName, StoreName};
 use crate::types::place::Place;
@@ -24,9 +24,9 @@ impl Answers {
         }
         let mut answers = BTreeMap::new();
         for (name, entries) in wanted {
-            let Some(store) = session.store(name) else { continue };
+            let Some(store) = session.stores.get(name) else { continue };
             let entries: Vec<EntryName> = entries.into_iter().cloned().collect();
-            let _permit = session.limiter.acquire(Operation::Store).await;
+            let _permit = session.stores.limiter.acquire(Operation::Store).await;
             let said = store.writable(&entries).await;
             answers.extend(entries.into_iter().map(|entry| (name.clone(), entry)).zip(said));
         }
@@ -73,7 +73,7 @@ impl Answers {
             let Writable::No(why) = self.about(&place.store, entry) else { return None };
             Some(format!(
                 "{} cannot be written: {why}; no new key is made for it until then",
-                session.describe(&place.store, entry)
+                session.stores.describe(&place.store, entry)
             ))
         });
         refused.map_or(Ok(()), |message| Err(Skip::needs_operator(SkipReason::NotWritable, message)))

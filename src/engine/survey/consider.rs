@@ -1,57 +1,19 @@
 //! One key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
 
 use super::choice::{Choice, MADE_LATELY, Names};
+use super::found::Taken;
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
-use super::{Taken, place_notes};
+use super::skip::Skip;
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
-use crate::engine::sinks::{followers, forsaken};
-use crate::journal::campaign::LeftAloneNote;
 use crate::rotation::observed::{KeyStatus, KeysSeen};
 use crate::rotation::policy::SpareKey;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, UserName};
 use crate::types::time::words;
-
-/// A candidate that is not to be opened, and whether an operator is needed.
-pub(in crate::engine) struct Skip {
-    pub(in crate::engine) reason: SkipReason,
-    pub(in crate::engine) message: String,
-    due: bool,
-    pub(in crate::engine) recheck: bool,
-}
-
-impl Skip {
-    pub(super) fn new(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, recheck: false }
-    }
-
-    pub(super) fn recheck(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, recheck: true }
-    }
-
-    pub(in crate::engine) fn needs_operator(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: true, recheck: false }
-    }
-
-    /// Whether the key is due all the same.
-    pub(super) const fn is_due(&self) -> bool {
-        self.due
-    }
-
-    pub(super) fn about(self, candidate: &Candidate) -> LeftAloneNote {
-        LeftAloneNote {
-            key_id: Some(candidate.key_id.clone()),
-            places: place_notes(&candidate.places),
-            reason: self.reason,
-            message: self.message,
-            due: self.due,
-        }
-    }
-}
 
 /// What became of a candidate.
 pub(super) struct Considered {
@@ -192,11 +154,11 @@ async fn judge(
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
         return Err(Skip::needs_operator(SkipReason::ReadOnly, message));
     }
-    let sinks = followers(session, &candidate.places).map_err(|why| {
+    let sinks = session.sinks.followers(&candidate.places).map_err(|why| {
         let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
         Skip::needs_operator(SkipReason::SinkUnavailable, message)
     })?;
-    if let Some(why) = forsaken(session, &taken.in_sinks, id, &candidate.places) {
+    if let Some(why) = session.sinks.detached(&taken.in_sinks, id, &candidate.places) {
         return Err(Skip::needs_operator(SkipReason::SinkRemoved, why));
     }
     room(account, choice, user, keys, id).await?;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice::{Choice, Names};
 use super::consider::{Answer, Considered, consider};
+use super::found::{Survey, Taken, place_note};
 use super::obstacles::Obstacles;
 use super::ownership::Lists;
-use super::{Survey, Taken, place_note};
 use crate::discovery::{Candidate, LeftAlone, WhyLeftAlone};
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;

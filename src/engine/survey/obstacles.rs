@@ -26,11 +26,11 @@ pub(super) struct Obstacles<'a> {
 /// A place of the candidate's that must not be written, and why.
 pub(super) fn fixed(session: &Session, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
     candidate.places.iter().find_map(|place| {
-        if session.store(&place.store).is_some_and(|store| store.capabilities().read_only) {
+        if session.stores.get(&place.store).is_some_and(|store| store.capabilities().read_only) {
             return Some(format!("{} stands in {}, which rotator may only read", place.id, place.store));
         }
         let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
-        why.map(|why| format!("{} is not rotator's to write: {why}", session.describe(&place.store, &place.id)))
+        why.map(|why| format!("{} is not rotator's to write: {why}", session.stores.describe(&place.store, &place.id)))
     })
 }
 
@@ -80,12 +80,10 @@ pub(super) fn search(
     let unread = unread.iter().map(|(store, name)| (store, name, In::Nothing));
     for (store, name, value) in values.chain(large).chain(unread) {
         let (in_value, unopened) = match value {
-            In::Memory(_) if session.stop.time_is_over(&*session.ports.clock) => {
-                (BTreeSet::new(), Some(STOPPED.to_owned()))
-            }
+            In::Memory(_) if session.stop.time_is_over(&*session.clock) => (BTreeSet::new(), Some(STOPPED.to_owned())),
             In::Memory(value) => of_value(&needles, value),
             In::Store(value) => match value.open() {
-                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, session)),
+                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, &session.stop, &*session.clock)),
                 Err(why) => (BTreeSet::new(), Some(why)),
             },
             In::Nothing => (BTreeSet::new(), None),
@@ -99,7 +97,7 @@ pub(super) fn search(
             needles.in_name(name).into_iter().map(|key| (key, " (in its name)")).collect();
         named.extend(in_value.into_iter().filter(|key| !is_place(key)).map(|key| (key, "")));
         for (key, how) in named {
-            let label = format!("{}{how}", session.describe(store, name));
+            let label = format!("{}{how}", session.stores.describe(store, name));
             searched.elsewhere.entry(key.clone()).or_default().push(label);
         }
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::consider::Skip;
 use super::owner_rule::Owner;
+use super::skip::Skip;
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
@@ -100,7 +100,7 @@ fn not_ours(session: &Session, id: &AccountId) -> Skip {
 }
 
 fn elsewhere(session: &Session, account: &Account, place: &Place) -> Skip {
-    let where_ = session.describe(&place.store, &place.id);
+    let where_ = session.stores.describe(&place.store, &place.id);
     if !session.accounts.are_several() {
         let message = format!("{where_} is not among the environments and stores of account {}", account.ports.label);
         return Skip::new(SkipReason::NotCovered, message);

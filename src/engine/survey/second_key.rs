@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Taken;
 use super::choice::Choice;
+use super::found::Taken;
 use super::ownership::Confirmed;
 use crate::discovery::SkipReason;
 use crate::engine::rate_limit::Operation;
@@ -29,7 +29,7 @@ pub(super) async fn notes(
         }
         // Discovery knows fewer forms than the search for a name does. Where that fails, it is no key to tell about.
         let is_unnamed = |named: Vec<String>| named.is_empty();
-        let seen = session.scans.naming(session, &id, session.ports.clock.monotonic()).await;
+        let seen = session.scans.naming(&session.scan_context(), &id, session.clock.monotonic()).await;
         if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
             notes.push(note(session, &account, &user, &key).await);
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rotator::engine::accounts::AccountPorts;
 use rotator::engine::campaign::Engine;
+use rotator::engine::options::EngineOptions;
 use rotator::engine::report::Report;
-use rotator::engine::session::{EngineOptions, Ports, Session};
+use rotator::engine::session::{Ports, Session};
 use rotator::engine::shutdown::Stop;
 use rotator::engine::survey::choice::{Choice, Patterns};
 use rotator::engine::survey::owner_rule::Owner;

@@ -11,7 +11,7 @@ use crate::cli::error::CliError;
 use crate::cli::passes::campaign_failed;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring;
-use crate::engine::campaign::CampaignError;
+use crate::engine::error::CampaignError;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Confirmations, survey};
 use crate::journal::clock::Clock;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::engine::session::Session;
+use super::stores::Stores;
 use crate::rotation::record::Rotation;
 use crate::types::name::StoreName;
 use crate::types::place::Place;
@@ -29,7 +29,7 @@ pub struct WriteLocks {
 
 /// The right to write some units now.
 #[must_use]
-pub(in crate::engine) struct WriteLock {
+pub(super) struct WriteLock {
     units: BTreeSet<Unit>,
     _held: Vec<OwnedMutexGuard<()>>,
 }
@@ -41,8 +41,8 @@ impl WriteLocks {
 
     /// Waits until no other rotation writes what this one's places stand in. In the order of names, so that no two wait for
     /// one another.
-    pub(in crate::engine) async fn lock(&self, session: &Session, rotation: &Rotation) -> WriteLock {
-        let (units, mut held) = (units(session, rotation), Vec::new());
+    pub(super) async fn lock(&self, stores: &Stores, rotation: &Rotation) -> WriteLock {
+        let (units, mut held) = (units(stores, rotation), Vec::new());
         for unit in &units {
             let lock = self.units().entry(unit.clone()).or_default().lock.clone();
             held.push(lock.lock_owned().await);
@@ -51,21 +51,21 @@ impl WriteLocks {
     }
 
     /// They are about to be written: what was read before has other versions then.
-    pub(in crate::engine) fn record_write(&self, lock: &WriteLock) {
+    pub(super) fn record_write(&self, lock: &WriteLock) {
         let mut units = self.units();
         lock.units.iter().for_each(|unit| units.entry(unit.clone()).or_default().generation += 1);
     }
 
     /// How often this process has written what the rotation's places stand in.
-    pub(in crate::engine) fn generation(&self, session: &Session, rotation: &Rotation) -> u64 {
+    pub(super) fn generation(&self, stores: &Stores, rotation: &Rotation) -> u64 {
         let known = self.units();
-        units(session, rotation).iter().filter_map(|unit| known.get(unit)).map(|writes| writes.generation).sum()
+        units(stores, rotation).iter().filter_map(|unit| known.get(unit)).map(|writes| writes.generation).sum()
     }
 }
 
-fn units(session: &Session, rotation: &Rotation) -> BTreeSet<Unit> {
+fn units(stores: &Stores, rotation: &Rotation) -> BTreeSet<Unit> {
     let of_place = |place: &Place| {
-        let store = session.store(&place.store);
+        let store = stores.get(&place.store);
         let unit = |entry| store.map_or_else(String::new, |store| store.unit(entry));
         place.entries().into_iter().map(|entry| (place.store.clone(), unit(entry))).collect::<Vec<_>>()
     };

@@ -1,0 +1,24 @@
+//! Why a run or resume failed outside any rotation.
+
+use super::survey::choice::Unmatched;
+use crate::journal::store::StorageError;
+use crate::ports::call::CallError;
+
+/// Why a run or resume failed outside any rotation.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] StorageError),
+    /// A store cannot be read at all.
+    #[error("{0}")]
+    Survey(#[from] CallError),
+    /// Patterns of `--only` match no key that was found or is in flight: nothing was opened.
+    #[error("--only matches no key: {}", patterns.iter().map(|one| one.pattern.as_str()).collect::<Vec<_>>().join(", "))]
+    NothingMatches {
+        /// Each of them.
+        patterns: Vec<Unmatched>,
+        /// What could not be read, and may hold what was meant.
+        unread: Vec<String>,
+    },
+}

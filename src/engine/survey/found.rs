@@ -1,0 +1,190 @@
+//! What a survey found, and what it has to know of the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::choice::{Names, Unmatched};
+use crate::engine::error::CampaignError;
+use crate::engine::sinks::{InSinks, in_sinks};
+use crate::journal::campaign::{LeftAloneNote, PlaceNote};
+use crate::journal::line::Summary;
+use crate::journal::store::SharedStore;
+use crate::rotation::observed::KeySeen;
+use crate::rotation::record::Rotation;
+use crate::rotation::sink::Follower;
+use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
+use crate::types::place::{FieldRef, Place};
+use crate::types::secret::{Fingerprint, SecretKey};
+
+/// A key that IAM confirmed and that is due.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// The id that its rotation will have.
+    pub id: RotationId,
+    /// Of its secret as it stands now.
+    pub old_secret: Option<Fingerprint>,
+    /// Of which account.
+    pub account: AccountId,
+    /// Whose.
+    pub user: UserName,
+    /// The key.
+    pub key: KeySeen,
+    /// Its secret as it stands now, for the proof of the pair; overwritten when the last copy of this is dropped.
+    pub secret: Option<Arc<SecretKey>>,
+    /// Where its pair stands.
+    pub places: Vec<Place>,
+    /// The sinks that follow these places.
+    pub sinks: Vec<Follower>,
+}
+
+/// What a survey found.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Keys to rotate, by user.
+    pub due: Vec<Due>,
+    /// What is left alone, and why.
+    pub left_alone: Vec<LeftAloneNote>,
+    /// Of these, the keys that the next run is to look at again: IAM contradicts itself about them. Each with the reason.
+    pub unconfirmed: BTreeMap<AccessKeyId, String>,
+    /// Of these, the keys that `--only` leaves out of this run.
+    pub passed_over: BTreeSet<AccessKeyId>,
+    /// Keys of rotations in flight.
+    pub(super) in_flight: BTreeSet<AccessKeyId>,
+    /// Patterns of `--only` that match no key.
+    pub(super) unmatched_only: Vec<Unmatched>,
+    /// Patterns of `--exclude` that match no key.
+    pub(super) unmatched_exclude: Vec<Unmatched>,
+    /// What could not be read or asked about: a pattern may have meant it.
+    pub(in crate::engine) unread: Vec<String>,
+    /// How many entries each store has.
+    pub entries: BTreeMap<StoreName, usize>,
+    /// The users whose keys IAM confirmed, due or not, and the entries that hold their pairs.
+    pub confirmed: Confirmations,
+}
+
+/// Whose keys a survey found, and where.
+#[derive(Debug, Default)]
+pub struct Confirmations {
+    /// The users, by account.
+    pub users: BTreeSet<(AccountId, UserName)>,
+    /// The entries that hold their pairs.
+    pub entries: BTreeSet<(StoreName, EntryName)>,
+}
+
+impl Confirmations {
+    pub(super) fn take(&mut self, account: &AccountId, user: &UserName, places: &[Place]) {
+        self.users.insert((account.clone(), user.clone()));
+        self.take_places(places);
+    }
+
+    /// Also these entries.
+    pub fn take_places(&mut self, places: &[Place]) {
+        for place in places {
+            self.entries.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
+        }
+    }
+}
+
+impl Survey {
+    /// Whether each pattern of `--only` matches a key.
+    ///
+    /// # Errors
+    /// [`CampaignError::NothingMatches`] if one does not.
+    pub fn check_only(&self) -> Result<(), CampaignError> {
+        if self.unmatched_only.is_empty() {
+            return Ok(());
+        }
+        Err(CampaignError::NothingMatches { patterns: self.unmatched_only.clone(), unread: self.unread.clone() })
+    }
+
+    /// What an operator should know, and what holds nothing up.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.unmatched_exclude.iter().map(|Unmatched { pattern, nearest }| {
+            let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
+            format!("`{pattern}` of --exclude matches no key that was found{nearest}")
+        })
+    }
+
+    /// The keys that are due, that are passed over, and that have a rotation.
+    pub(in crate::engine) fn keys(&self) -> BTreeSet<AccessKeyId> {
+        let due = self.due.iter().map(|due| &due.key.id);
+        due.chain(self.unconfirmed.keys()).chain(&self.passed_over).chain(&self.in_flight).cloned().collect()
+    }
+}
+
+/// What the journal knows of the keys that rotator made for a user.
+#[async_trait]
+pub trait MadeKeys: Send + Sync {
+    /// Their ids; for people, why they cannot be told.
+    async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String>;
+}
+
+#[async_trait]
+impl MadeKeys for SharedStore {
+    async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String> {
+        self.keys_made_for(user).await.map_err(|error| error.to_string())
+    }
+}
+
+/// What the journal knows.
+#[derive(Default)]
+pub struct Taken {
+    /// Old and new keys of rotations in flight.
+    pub in_flight: BTreeSet<AccessKeyId>,
+    /// Users that have one, by account.
+    pub users: BTreeSet<(AccountId, UserName)>,
+    /// What the rotations that were in flight when this run began can be called.
+    pub names: Vec<Names>,
+    /// Keys that sinks were given last.
+    pub in_sinks: InSinks,
+    /// Keys that a campaign made which was open when this run began.
+    pub made_by_campaign: BTreeSet<AccessKeyId>,
+    /// Keys that any rotation made; none where there is no journal yet.
+    pub made: Option<Arc<dyn MadeKeys>>,
+}
+
+impl Taken {
+    /// Gathers it from what was read of the journal: the `open` rotations, `all` of them where sinks are configured, and
+    /// the keys that an open campaign made.
+    pub fn from_journal(
+        open: &[Summary],
+        all: &[Summary],
+        made_by_campaign: impl IntoIterator<Item = AccessKeyId>,
+        made: Arc<dyn MadeKeys>,
+    ) -> Self {
+        let mut taken = Self {
+            in_sinks: in_sinks(all.iter().map(|summary| &summary.rotation)),
+            made_by_campaign: made_by_campaign.into_iter().collect(),
+            made: Some(made),
+            ..Self::default()
+        };
+        open.iter().for_each(|summary| taken.take(&summary.rotation));
+        taken
+    }
+
+    fn take(&mut self, rotation: &Rotation) {
+        self.in_flight.insert(rotation.opened.old_key.clone());
+        self.in_flight.extend(rotation.new_key.clone());
+        self.users.insert((rotation.opened.account.clone(), rotation.opened.user.clone()));
+        self.names.push(Names::of_rotation(rotation));
+    }
+}
+
+pub(super) fn place_note(store: &StoreName, spot: &FieldRef) -> PlaceNote {
+    PlaceNote { store: store.to_string(), entry: spot.entry.to_string(), location: spot.location.to_string() }
+}
+
+/// A pair's place as the JSON document shows it: where its id stands, then where its secret does, if elsewhere.
+#[must_use]
+pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
+    let mut notes = Vec::new();
+    for place in places {
+        notes.push(place_note(&place.store, &place.id));
+        if place.secret != place.id {
+            notes.push(place_note(&place.store, &place.secret));
+        }
+    }
+    notes
+}
