@@ -17,37 +17,37 @@ use crate::types::time::Timestamp;
 pub(super) fn next(
     rotation: &Rotation,
     made: &NewKeyState,
-    hand: InMemoryFacts,
-    known: &Observed,
+    memory: InMemoryFacts,
+    observed: &Observed,
     now: Timestamp,
 ) -> Requires<Step> {
-    let places = require_readable_places(known)?;
+    let places = require_readable_places(observed)?;
     let unwritten = !holds_new(places);
     let refused = rotation.refused_writes >= MOST_REFUSED_WRITES || writes_are_denied(rotation).is_some();
     added_to_stored(rotation, places, refused)?;
     if let Some(denied) = writes_are_denied(rotation).filter(|_| unwritten) {
         return Ok(Step::Record(Event::Withheld(denied)));
     }
-    let give_up = why_give_up(rotation, made, hand, places);
+    let give_up = why_give_up(rotation, made, memory, places);
     if unwritten {
         if let Some(why) = give_up {
-            return discard(rotation, made, hand, AfterDiscard::Abort, why, known, now);
+            return discard(rotation, made, memory, AfterDiscard::Abort, why, observed, now);
         }
         if let Some(denied) = &rotation.withheld {
             let why = format!("a new key is of no use: {}", denied.answer);
-            return discard(rotation, made, hand, AfterDiscard::CreateAgain, why, known, now);
+            return discard(rotation, made, memory, AfterDiscard::CreateAgain, why, observed, now);
         }
-        if !hand.new_secret {
+        if !memory.new_secret {
             let why = "its secret was lost before any place held it".to_owned();
-            return discard(rotation, made, hand, AfterDiscard::CreateAgain, why, known, now);
+            return discard(rotation, made, memory, AfterDiscard::CreateAgain, why, observed, now);
         }
     } else {
         // The old pair is not put back if its key was deactivated or deleted meanwhile.
         // Where the new secret is lost, there is no way forward: the old id is put back beside the old secret.
-        let lost = !hand.new_secret && !places.any(PlaceContent::New) && !places.any(PlaceContent::Torn);
+        let lost = !memory.new_secret && !places.any(PlaceContent::New) && !places.any(PlaceContent::Torn);
         let refused = give_up.is_some() || writes_are_denied(rotation).is_some();
-        let can_go_back = lost || (refused && hand.old_values);
-        if can_go_back && old_key_works(rotation, known)? {
+        let can_go_back = lost || (refused && memory.old_values);
+        if can_go_back && old_key_works(rotation, observed)? {
             return Ok(Step::Execute(Intent::RestoreOld));
         }
         if places.any(PlaceContent::Foreign) || lost {
@@ -57,7 +57,7 @@ pub(super) fn next(
         if made.discard_may_land {
             return Ok(block(BlockReason::NewKeyDiscarded { key: made.key.clone() }));
         }
-        if !hand.new_secret {
+        if !memory.new_secret {
             let why = format!("{} holds the new secret, but it could not be read back", new(places).join(", "));
             return Ok(Step::Retry { why });
         }
@@ -66,14 +66,14 @@ pub(super) fn next(
     if made.old_may_land {
         require_fence_passed(made, now)?;
     }
-    match known.new_pair.as_ref().ok_or(Step::Observe(Query::NewPair))? {
+    match observed.new_pair.as_ref().ok_or(Step::Observe(Query::NewPair))? {
         Proof::Passed => Ok(Step::Execute(Intent::StoreNew)),
         Proof::TimedOut(answer) if unwritten => {
             let why = format!("the new key {} did not authenticate in time: {answer}", made.key);
-            discard(rotation, made, hand, AfterDiscard::Abort, why, known, now)
+            discard(rotation, made, memory, AfterDiscard::Abort, why, observed, now)
         }
         // It worked when it was stored: its key is gone, or off. What can be put back, works.
-        Proof::TimedOut(_) if hand.old_values && old_key_works(rotation, known)? => {
+        Proof::TimedOut(_) if memory.old_values && old_key_works(rotation, observed)? => {
             Ok(Step::Execute(Intent::RestoreOld))
         }
         Proof::TimedOut(answer) => {
@@ -82,7 +82,9 @@ pub(super) fn next(
         Proof::Denied(answer) if unwritten => {
             Ok(Step::Record(Event::Withheld(Denied::of_proof(rotation, &made.key, answer))))
         }
-        Proof::Denied(_) if hand.old_values && old_key_works(rotation, known)? => Ok(Step::Execute(Intent::RestoreOld)),
+        Proof::Denied(_) if memory.old_values && old_key_works(rotation, observed)? => {
+            Ok(Step::Execute(Intent::RestoreOld))
+        }
         Proof::Denied(answer) => Ok(block(rotation.blocked_for(Denied::of_proof(rotation, &made.key, answer)))),
         Proof::SomebodyElse(_) if rotation.abort_asked => Ok(block(BlockReason::CannotAbort { places: new(places) })),
         Proof::SomebodyElse(answer) => {
@@ -97,9 +99,9 @@ fn new(places: &PlacesSeen) -> Vec<String> {
 }
 
 /// Says why the old pair is kept, for the operator.
-fn why_give_up(rotation: &Rotation, made: &NewKeyState, hand: InMemoryFacts, places: &PlacesSeen) -> Option<String> {
+fn why_give_up(rotation: &Rotation, made: &NewKeyState, memory: InMemoryFacts, places: &PlacesSeen) -> Option<String> {
     // Without its secret in hand it cannot be stored anyway.
-    if made.discard_may_land && hand.new_secret {
+    if made.discard_may_land && memory.new_secret {
         return Some(format!("the deletion of {} was asked for and may be executed yet", made.key));
     }
     if rotation.abort_asked {
@@ -124,8 +126,8 @@ fn writes_are_denied(rotation: &Rotation) -> Option<Denied> {
     })
 }
 
-fn old_key_works(rotation: &Rotation, known: &Observed) -> Requires<bool> {
-    let old = require_keys(rotation, known)?.find(&rotation.opened.old_key);
+fn old_key_works(rotation: &Rotation, observed: &Observed) -> Requires<bool> {
+    let old = require_keys(rotation, observed)?.find(&rotation.opened.old_key);
     Ok(old.is_some_and(|old| old.status == KeyStatus::Active))
 }
 
@@ -133,18 +135,18 @@ fn old_key_works(rotation: &Rotation, known: &Observed) -> Requires<bool> {
 fn discard(
     rotation: &Rotation,
     made: &NewKeyState,
-    hand: InMemoryFacts,
+    memory: InMemoryFacts,
     then: AfterDiscard,
     why: String,
-    known: &Observed,
+    observed: &Observed,
     now: Timestamp,
 ) -> Requires<Step> {
     // A process that holds the secret, and heard the end of every write, has nothing to fence off.
-    if made.write_may_land || !hand.new_secret {
+    if made.write_may_land || !memory.new_secret {
         require_fence_passed(made, now)?;
     }
-    let keys = require_keys(rotation, known)?;
-    require_unreferenced(known, &made.key)?;
+    let keys = require_keys(rotation, observed)?;
+    require_unreferenced(observed, &made.key)?;
     if keys.find(&made.key).is_none() && rotation.may_not_delete(&made.key) && !made.write_may_land {
         return Ok(Step::Record(Event::Disowned { key: made.key.clone() }));
     }

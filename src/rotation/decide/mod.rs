@@ -1,4 +1,4 @@
-//! What to do next: (rotation, what we hold, what is known, now) -> step. Pure and total.
+//! Chooses the next step: (rotation, observed, memory, now) -> step. Pure and total.
 //!
 //! No destructive step is proposed without the preconditions that `docs/design/recovery.md` lists, observed since the
 //! last event.
@@ -23,16 +23,16 @@ use crate::types::time::Timestamp;
 
 /// The next step of a rotation.
 #[must_use]
-pub fn next_step(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Step {
+pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Step {
     match &rotation.standing {
         State::Closed { .. } => Step::Idle,
-        State::Settled { phase } => settled(rotation, phase, hand, known, now),
-        State::InDoubt { phase, intent } => reconcile(rotation, phase, intent, hand, known, now),
+        State::Settled { phase } => settled(rotation, phase, memory, observed, now),
+        State::InDoubt { phase, intent } => reconcile(rotation, phase, intent, memory, observed, now),
         State::Blocked { phase, intent, reason } => {
             // Afresh, as if it were not blocked: one whose cause is gone goes on by itself.
             let step = match intent {
-                None => settled(rotation, phase, hand, known, now),
-                Some(intent) => reconcile(rotation, phase, intent, hand, known, now),
+                None => settled(rotation, phase, memory, observed, now),
+                Some(intent) => reconcile(rotation, phase, intent, memory, observed, now),
             };
             match step {
                 Step::Observe(_) | Step::Retry { .. } | Step::Idle => step,
@@ -48,16 +48,16 @@ pub fn next_step(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now
 }
 
 /// Inside a phase `Err` is the step that has to come first: a look, a wait, a block.
-fn settled(rotation: &Rotation, phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Step {
+fn settled(rotation: &Rotation, phase: &Phase, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Step {
     let step = match phase {
-        Phase::Opened => opened::next(rotation, hand, known, now),
+        Phase::Opened => opened::next(rotation, memory, observed, now),
         Phase::CreatedNew { made } => match made.claim {
-            Provenance::Inferred => orphan::next(rotation, made, known, now),
-            Provenance::Acknowledged { .. } => created::next(rotation, made, hand, known, now),
+            Provenance::Inferred => orphan::next(rotation, made, observed, now),
+            Provenance::Acknowledged { .. } => created::next(rotation, made, memory, observed, now),
         },
-        Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, hand, known, now),
+        Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, memory, observed, now),
         Phase::DeactivatedOld { made, deactivated_at, .. } => {
-            stored::next_deactivated(rotation, made, *deactivated_at, known, now)
+            stored::next_deactivated(rotation, made, *deactivated_at, observed, now)
         }
     };
     step.unwrap_or_else(|step| step)

@@ -15,15 +15,15 @@ use crate::rotation::record::{Probe, Rotation};
 use crate::types::place::Place;
 use crate::types::time::Timestamp;
 
-pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Requires<Step> {
+pub(super) fn next(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Requires<Step> {
     if rotation.abort_asked {
         return Ok(end(Ending::Aborted, "an operator asked for it; the old key is as it was"));
     }
-    delete_named(rotation, known)?;
+    delete_named(rotation, observed)?;
     if rotation.creates >= MOST_CREATES {
         return Ok(block(BlockReason::TooManyCreates));
     }
-    let keys = require_keys(rotation, known)?;
+    let keys = require_keys(rotation, observed)?;
     let old = &rotation.opened.old_key;
     let Some(old_seen) = keys.find(old) else {
         return Ok(end(Ending::Gone, format!("IAM does not list {old} for {} any more", rotation.opened.user)));
@@ -33,8 +33,8 @@ pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, n
         let why = format!("the old key {old} is {status} now: a new one would enable what someone switched off");
         return Ok(end(Ending::Aborted, why));
     }
-    make_room(rotation, keys, known)?;
-    let places = require_readable_places(known)?;
+    make_room(rotation, keys, observed)?;
+    let places = require_readable_places(observed)?;
     if !places.all(PlaceContent::Old) {
         let which = places.which_not(PlaceContent::Old).join(", ");
         return Ok(end(Ending::Aborted, format!("{which} does not hold the old pair any more")));
@@ -46,7 +46,7 @@ pub(super) fn next(rotation: &Rotation, hand: InMemoryFacts, known: &Observed, n
     Ok(Step::Execute(Intent::CreateNew {
         listed: keys.ids(),
         asked_at: keys.at,
-        give_up_at: keys.at.plus(hand.call_timeout),
+        give_up_at: keys.at.plus(memory.call_timeout),
     }))
 }
 
@@ -80,7 +80,7 @@ fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Requires<()> {
 }
 
 /// A user has room for two keys: what to do about one that is in the way.
-fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Observed) -> Requires<()> {
+fn make_room(rotation: &Rotation, keys: &KeysSeen, observed: &Observed) -> Requires<()> {
     let others = keys.keys.iter().flatten().filter(|key| key.id != rotation.opened.old_key);
     let Some(other) = others.min_by_key(|key| (rotation.kept.contains(&key.id), key.id.clone())) else {
         return Ok(());
@@ -108,7 +108,7 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, known: &Observed) -> Requires
     // A late request of rotator's own may have deactivated it, and a program of its owner may still need it.
     let by_us = inactive && rotation.may_turn_inactive.contains(&other.id);
     if rotation.opened.policy.spare_key == SpareKey::DeleteInactive && inactive && !kept && !by_us {
-        require_unreferenced(known, &other.id)?;
+        require_unreferenced(observed, &other.id)?;
         return Err(Step::Execute(Intent::DeleteNamed { key: other.id.clone() }));
     }
     let mut described = format!("{}, created {}", other.status.name(), other.created);

@@ -14,19 +14,19 @@ use crate::rotation::record::Rotation;
 use crate::rotation::state::NewKeyState;
 use crate::types::time::Timestamp;
 
-pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, now: Timestamp) -> Requires<Step> {
+pub(super) fn next(rotation: &Rotation, made: &NewKeyState, observed: &Observed, now: Timestamp) -> Requires<Step> {
     let key = &made.key;
     if planted::is(Planted::ReapByDifference) {
         let (then, why) = (AfterDiscard::CreateAgain, "it was not there before".to_owned());
         return Ok(Step::Execute(Intent::DiscardNew { key: key.clone(), then, why }));
     }
-    let keys = require_keys(rotation, known)?;
+    let keys = require_keys(rotation, observed)?;
     let Some(seen) = keys.find(key) else { return Ok(disown(made)) };
     if rotation.kept.contains(key) {
         return Ok(give_back(made));
     }
     let Some(deactivated) = made.deactivated else {
-        nobody_has_it(rotation, made, known)?;
+        nobody_has_it(rotation, made, observed)?;
         return Ok(Step::Execute(Intent::DeactivateNew { key: key.clone() }));
     };
     let policy = &rotation.opened.policy;
@@ -34,15 +34,15 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
     let due = if stale { policy.settled_after(deactivated) } else { policy.unclaimed_since(deactivated) };
     if keys.at < due {
         // A use that shows up meanwhile is reported at once: the program that needs the key fails until then.
-        if !rotation.named.contains(key) && require_last_used(known, key)?.is_some() {
+        if !rotation.named.contains(key) && require_last_used(observed, key)?.is_some() {
             return Ok(give_back(made));
         }
         let why = format!("{key} is inactive and is looked at once more before it is deleted");
         return Ok(Step::Wait { until: due, why });
     }
-    require_readable_places(known)?;
+    require_readable_places(observed)?;
     require_fence_passed(made, now)?;
-    nobody_has_it(rotation, made, known)?;
+    nobody_has_it(rotation, made, observed)?;
     if seen.status == KeyStatus::Active && !rotation.named.contains(key) {
         let why = "it bore the marks of ours and was deactivated, and was made active again".to_owned();
         return Ok(block(BlockReason::UnclaimedKeys { keys: vec![key.clone()], why }));
@@ -54,16 +54,16 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, known: &Observed, no
 
 /// Our own key was never used and stands nowhere: its secret is lost. An operator's word settles the first, not the
 /// second.
-fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Requires<()> {
+fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, observed: &Observed) -> Requires<()> {
     let key = &made.key;
     if !rotation.named.contains(key) {
         let asked = made.deactivated.is_some() && planted::is(Planted::StaleEvidence);
-        let used = if asked { None } else { require_last_used(known, key)? };
-        if used.is_some() || !require_scan(known, key)?.naming(key).is_empty() {
+        let used = if asked { None } else { require_last_used(observed, key)? };
+        if used.is_some() || !require_scan(observed, key)?.naming(key).is_empty() {
             return Err(give_back(made));
         }
     }
-    require_unreferenced(known, key)
+    require_unreferenced(observed, key)
 }
 
 fn give_back(made: &NewKeyState) -> Step {

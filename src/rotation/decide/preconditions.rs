@@ -25,14 +25,14 @@ const NOT_FOUND: &str = "no such user, and the owner of its keys is unknown";
 ///
 /// A list that was answered and lacks them is believed where that question has no answer; that there is no such user is
 /// not: it proves nothing about the keys.
-pub(in crate::rotation) fn require_key_list<'a>(rotation: &Rotation, known: &'a Observed) -> Requires<&'a KeysSeen> {
-    let keys = known.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
+pub(in crate::rotation) fn require_key_list<'a>(rotation: &Rotation, observed: &'a Observed) -> Requires<&'a KeysSeen> {
+    let keys = observed.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
     if lists_our_own(rotation, keys) || planted::is(Planted::RenameNotFollowed) {
         return Ok(keys);
     }
     let mut unclear = None;
     for key in rotation.own_keys() {
-        match known.owners.get(key).ok_or_else(|| Step::Observe(Query::Owner(key.clone())))? {
+        match observed.owners.get(key).ok_or_else(|| Step::Observe(Query::Owner(key.clone())))? {
             KeyOwner::User(user) if !user.as_str().eq_ignore_ascii_case(rotation.opened.user.as_str()) => {
                 return Err(Step::Record(Event::Renamed { user: user.clone() }));
             }
@@ -54,8 +54,8 @@ pub(in crate::rotation) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -
 
 /// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
 /// two equal looks, `settle` apart. With the user, all its keys are gone.
-pub(super) fn require_keys<'a>(rotation: &Rotation, known: &'a Observed) -> Requires<&'a KeysSeen> {
-    let keys = require_key_list(rotation, known)?;
+pub(super) fn require_keys<'a>(rotation: &Rotation, observed: &'a Observed) -> Requires<&'a KeysSeen> {
+    let keys = require_key_list(rotation, observed)?;
     match (contradiction(rotation, keys), &rotation.first_look) {
         (Some(seen), _) => require_confirmed(rotation, keys.at, &seen)?,
         (None, Some(first)) if first.seen != AS_EXPECTED => {
@@ -142,8 +142,8 @@ pub(in crate::rotation) fn require_confirmed(rotation: &Rotation, at: Timestamp,
 }
 
 /// The places. A store that cannot be read means: touch nothing.
-pub(in crate::rotation) fn require_readable_places(known: &Observed) -> Requires<&PlacesSeen> {
-    let places = known.places.as_ref().ok_or(Step::Observe(Query::Places))?;
+pub(in crate::rotation) fn require_readable_places(observed: &Observed) -> Requires<&PlacesSeen> {
+    let places = observed.places.as_ref().ok_or(Step::Observe(Query::Places))?;
     if places.any(PlaceContent::Unreadable) {
         let why = format!("{} cannot be read now", places.which(PlaceContent::Unreadable).join(", "));
         return Err(Step::Retry { why });
@@ -157,8 +157,8 @@ pub(in crate::rotation) fn holds_new(places: &PlacesSeen) -> bool {
 }
 
 /// A fresh scan for the key.
-pub(in crate::rotation) fn require_scan<'a>(known: &'a Observed, key: &AccessKeyId) -> Requires<&'a ScanSeen> {
-    known
+pub(in crate::rotation) fn require_scan<'a>(observed: &'a Observed, key: &AccessKeyId) -> Requires<&'a ScanSeen> {
+    observed
         .scan
         .as_ref()
         .filter(|scan| scan.named.contains_key(key))
@@ -166,11 +166,11 @@ pub(in crate::rotation) fn require_scan<'a>(known: &'a Observed, key: &AccessKey
 }
 
 /// P3: a fresh scan in which no entry names the key, nor may.
-pub(super) fn require_unreferenced(known: &Observed, key: &AccessKeyId) -> Requires<()> {
+pub(super) fn require_unreferenced(observed: &Observed, key: &AccessKeyId) -> Requires<()> {
     if planted::is(Planted::NoScan) || planted::is(Planted::OnePlaceIsEnough) {
         return Ok(());
     }
-    let scan = require_scan(known, key)?;
+    let scan = require_scan(observed, key)?;
     if !scan.unreadable.is_empty() {
         return Err(block(BlockReason::Unreadable { entries: scan.unreadable.clone() }));
     }
@@ -183,11 +183,11 @@ pub(super) fn require_unreferenced(known: &Observed, key: &AccessKeyId) -> Requi
 
 /// Copies of the old pair that turned up late get the new pair like the other places, and then the scan is repeated. A copy
 /// of a key that is not active works for no reader, and says nothing of what its reader needs.
-pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, known: &Observed) -> Requires<()> {
+pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, observed: &Observed) -> Requires<()> {
     let is_new =
         |copy: &&LateCopy| !rotation.left_out.contains(&copy.place) && !rotation.opened.places.contains(&copy.place);
-    let copies: Vec<&LateCopy> = known.copies.iter().filter(is_new).collect();
-    let scanned = require_scan(known, &rotation.opened.old_key)?;
+    let copies: Vec<&LateCopy> = observed.copies.iter().filter(is_new).collect();
+    let scanned = require_scan(observed, &rotation.opened.old_key)?;
     if copies.is_empty() || !scanned.unreadable.is_empty() || planted::is(Planted::LateCopyLeft) {
         return Ok(());
     }
@@ -240,10 +240,10 @@ pub(super) fn added_to_stored(rotation: &Rotation, places: &PlacesSeen, refused:
 
 /// The key's last use; `None`: it was never used.
 pub(in crate::rotation) fn require_last_used<'a>(
-    known: &'a Observed,
+    observed: &'a Observed,
     key: &AccessKeyId,
 ) -> Requires<Option<&'a KeyUse>> {
-    known.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Observe(Query::LastUsed(key.clone())))
+    observed.last_used.get(key).map(Option::as_ref).ok_or_else(|| Step::Observe(Query::LastUsed(key.clone())))
 }
 
 /// The fence: from its moment on, no write of the new pair from before can land.
@@ -260,11 +260,11 @@ pub(super) fn require_fence_passed(made: &NewKeyState, now: Timestamp) -> Requir
 
 /// A key that an operator named is deleted once no entry names it; one after the other. The old key and ours have their
 /// own paths.
-pub(super) fn delete_named(rotation: &Rotation, known: &Observed) -> Requires<()> {
+pub(super) fn delete_named(rotation: &Rotation, observed: &Observed) -> Requires<()> {
     let Some(key) = rotation.named.iter().find(|key| rotation.is_strangers(key)) else { return Ok(()) };
-    if require_key_list(rotation, known)?.keys.is_none() {
-        require_keys(rotation, known)?;
+    if require_key_list(rotation, observed)?.keys.is_none() {
+        require_keys(rotation, observed)?;
     }
-    require_unreferenced(known, key)?;
+    require_unreferenced(observed, key)?;
     Err(Step::Execute(Intent::DeleteNamed { key: key.clone() }))
 }

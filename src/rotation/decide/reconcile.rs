@@ -44,32 +44,32 @@ pub(super) fn reconcile(
     rotation: &Rotation,
     phase: &Phase,
     intent: &Intent,
-    hand: InMemoryFacts,
-    known: &Observed,
+    memory: InMemoryFacts,
+    observed: &Observed,
     now: Timestamp,
 ) -> Step {
     let step = match intent {
         Intent::CreateNew { listed, asked_at, give_up_at } => {
-            create_new(rotation, listed, *asked_at, *give_up_at, known)
+            create_new(rotation, listed, *asked_at, *give_up_at, observed)
         }
-        Intent::StoreNew => put_back(rotation, known).and_then(|()| write(phase, hand, known, now)),
+        Intent::StoreNew => put_back(rotation, observed).and_then(|()| write(phase, memory, observed, now)),
         // Whether the old pair stands again, or half of it: `next_step` looks at the places and goes on from there.
-        Intent::RestoreOld => require_readable_places(known).map(|_| not_done()),
+        Intent::RestoreOld => require_readable_places(observed).map(|_| not_done()),
         // A fence may be put up as often as one likes.
         Intent::FenceStore => Ok(not_done()),
         // Nothing shows what a sink holds. The same pair may be written to it as often as one likes; what that waits for
         // before it writes another is on record.
         Intent::WriteSink { .. } => Ok(not_done()),
-        Intent::DeactivateOld => deactivation(rotation, &rotation.opened.old_key, known)
+        Intent::DeactivateOld => deactivation(rotation, &rotation.opened.old_key, observed)
             .map(|step| step.unwrap_or_else(|at| done(Outcome::OldDeactivated { at }))),
-        Intent::DeactivateNew { key } => deactivation(rotation, key, known)
+        Intent::DeactivateNew { key } => deactivation(rotation, key, observed)
             .map(|step| step.unwrap_or_else(|at| done(Outcome::NewDeactivated { at }))),
         // A list that shows the key active may be from before our own deactivation. To make it active once more does no
         // harm; to believe that it is active, while it is not, does.
         Intent::ReactivateOld | Intent::ReactivateNew { .. } => Ok(not_done()),
-        Intent::DeleteOld => delete(rotation, &rotation.opened.old_key, Outcome::OldDeleted, known),
-        Intent::DiscardNew { key, then, .. } => delete(rotation, key, Outcome::NewDiscarded { then: *then }, known),
-        Intent::DeleteNamed { key } => delete(rotation, key, Outcome::NamedDeleted { key: key.clone() }, known),
+        Intent::DeleteOld => delete(rotation, &rotation.opened.old_key, Outcome::OldDeleted, observed),
+        Intent::DiscardNew { key, then, .. } => delete(rotation, key, Outcome::NewDiscarded { then: *then }, observed),
+        Intent::DeleteNamed { key } => delete(rotation, key, Outcome::NamedDeleted { key: key.clone() }, observed),
     };
     step.unwrap_or_else(|step| step)
 }
@@ -80,9 +80,9 @@ fn create_new(
     listed: &BTreeSet<AccessKeyId>,
     asked_at: Timestamp,
     give_up_at: Timestamp,
-    known: &Observed,
+    observed: &Observed,
 ) -> Requires<Step> {
-    let keys = require_key_list(rotation, known)?;
+    let keys = require_key_list(rotation, observed)?;
     let accounted = |id: &AccessKeyId| listed.contains(id) || rotation.kept.contains(id) || rotation.named.contains(id);
     let unknown: Vec<_> = keys.keys.iter().flatten().filter(|key| !accounted(&key.id)).collect();
     let seen = match &keys.keys {
@@ -118,10 +118,10 @@ fn create_new(
     if !in_window(key.created, asked_at, give_up_at) {
         return unclaimed("it was not created while the call was under way");
     }
-    if require_last_used(known, &key.id)?.is_some() {
+    if require_last_used(observed, &key.id)?.is_some() {
         return unclaimed("it has been used, and ours was not");
     }
-    let scan = require_scan(known, &key.id)?;
+    let scan = require_scan(observed, &key.id)?;
     if !scan.naming(&key.id).is_empty() {
         return unclaimed(&format!("{} names it, and ours was not stored", scan.naming(&key.id).join(", ")));
     }
@@ -136,13 +136,13 @@ fn create_new(
 
 /// Story: killed after the write and before it was read back, and another writer put the old pair back meanwhile. That is another
 /// writer's value, and is not overwritten.
-fn put_back(rotation: &Rotation, known: &Observed) -> Requires<()> {
-    let places = require_readable_places(known)?;
-    if known.put_back.is_empty() || planted::is(Planted::PutBackOverwritten) {
+fn put_back(rotation: &Rotation, observed: &Observed) -> Requires<()> {
+    let places = require_readable_places(observed)?;
+    if observed.put_back.is_empty() || planted::is(Planted::PutBackOverwritten) {
         return Ok(());
     }
     if !rotation.abort_asked {
-        return Err(block(BlockReason::Reverted { places: known.put_back.clone() }));
+        return Err(block(BlockReason::Reverted { places: observed.put_back.clone() }));
     }
     // The old pair stands everywhere again: the new key can be discarded.
     if places.all(PlaceContent::Old) {
@@ -152,13 +152,13 @@ fn put_back(rotation: &Rotation, known: &Observed) -> Requires<()> {
 }
 
 /// Story: killed while the places were written. A store that cannot be read leaves it in doubt.
-fn write(phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -> Requires<Step> {
-    let places = require_readable_places(known)?;
+fn write(phase: &Phase, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Requires<Step> {
+    let places = require_readable_places(observed)?;
     if places.all(PlaceContent::New) && phase.made().is_some() {
         return Ok(done(Outcome::Stored { at: now }));
     }
     // Some hold it: the secret is in hand again, and `next_step` rolls forward. None: `next_step` fences and discards.
-    let can_restore = hand.new_secret && hand.old_values;
+    let can_restore = memory.new_secret && memory.old_values;
     if places.any(PlaceContent::Foreign) && holds_new(places) && !can_restore {
         return Ok(block(BlockReason::ChangedElsewhere { places: places.which(PlaceContent::Foreign) }));
     }
@@ -168,8 +168,8 @@ fn write(phase: &Phase, hand: InMemoryFacts, known: &Observed, now: Timestamp) -
 /// Story: the reply to a deactivation was lost. What agrees with us is believed at once; what contradicts us only when it
 /// is seen twice, `settle` apart: then the rotation is back in its phase, where another deactivation needs all of its
 /// ground afresh. `Err(at)` inside: it happened, seen at that moment.
-fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Observed) -> Requires<Result<Step, Timestamp>> {
-    let keys = require_key_list(rotation, known)?;
+fn deactivation(rotation: &Rotation, key: &AccessKeyId, observed: &Observed) -> Requires<Result<Step, Timestamp>> {
+    let keys = require_key_list(rotation, observed)?;
     let seen = match keys.find(key).map(|key| key.status) {
         Some(KeyStatus::Inactive | KeyStatus::Expired) => return Ok(Err(keys.at)),
         Some(status @ (KeyStatus::Active | KeyStatus::Other)) => status.name(),
@@ -182,13 +182,13 @@ fn deactivation(rotation: &Rotation, key: &AccessKeyId, known: &Observed) -> Req
 /// Story: the reply to a delete was lost. Listed: not done, and `next_step` proves its ground afresh. Not listed: done; but
 /// that the old key is deleted ends the rotation for good, so there the key itself has to be known to be gone. Where that
 /// is not known, `next_step` misses the new key in the same list.
-fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, known: &Observed) -> Requires<Step> {
-    let keys = require_key_list(rotation, known)?;
+fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, observed: &Observed) -> Requires<Step> {
+    let keys = require_key_list(rotation, observed)?;
     if keys.find(key).is_some() {
         return Ok(not_done());
     }
     require_confirmed(rotation, keys.at, "not listed")?;
-    let is_gone = lists_our_own(rotation, keys) || known.owners.get(key) == Some(&KeyOwner::NoSuchKey);
+    let is_gone = lists_our_own(rotation, keys) || observed.owners.get(key) == Some(&KeyOwner::NoSuchKey);
     let ends_well = outcome == Outcome::OldDeleted;
     Ok(if is_gone || !ends_well { done(outcome) } else { not_done() })
 }

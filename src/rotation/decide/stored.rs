@@ -26,13 +26,13 @@ pub(super) fn next(
     rotation: &Rotation,
     made: &NewKeyState,
     stored_at: Timestamp,
-    hand: InMemoryFacts,
-    known: &Observed,
+    memory: InMemoryFacts,
+    observed: &Observed,
     now: Timestamp,
 ) -> Requires<Step> {
     let policy = &rotation.opened.policy;
     let old = &rotation.opened.old_key;
-    delete_named(rotation, known)?;
+    delete_named(rotation, observed)?;
     let at_a_persons_word = rotation.named.contains(old);
     let unfollowed = rotation.without_new(made).filter(|_| !planted::is(Planted::SinkNotAwaited));
     let due = rotation.followed_since(stored_at).plus(if planted::is(Planted::NoOverlap) {
@@ -44,30 +44,30 @@ pub(super) fn next(
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_a_persons_word;
     if early(now) {
         // A revert is reported at once, not when the overlap is over.
-        let places = known.places.as_ref().ok_or(Step::Observe(Query::Places))?;
+        let places = observed.places.as_ref().ok_or(Step::Observe(Query::Places))?;
         if places.any(PlaceContent::Old) {
             return Ok(block(BlockReason::Reverted { places: places.which(PlaceContent::Old) }));
         }
         return Ok(overlap());
     }
-    let keys = require_keys(rotation, known)?;
+    let keys = require_keys(rotation, observed)?;
     if early(keys.at) {
         return Ok(overlap());
     }
-    let places = require_readable_places(known)?;
+    let places = require_readable_places(observed)?;
     let old_seen = keys.find(old);
     // Without the old key there is no way back: an abort comes too late.
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
-        return abort(rotation, made, old_seen, places, hand, known, now);
+        return abort(rotation, made, old_seen, places, memory, observed, now);
     }
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
     if made.discard_may_land && old_seen.is_some() {
         return Ok(block(BlockReason::NewKeyDiscarded { key: made.key.clone() }));
     }
-    stored_pair_answers(rotation, made, known)?;
+    stored_pair_answers(rotation, made, observed)?;
     if let Some(sink) = unfollowed {
-        return Ok(write_sink(rotation, sink, &made.key, hand, now));
+        return Ok(write_sink(rotation, sink, &made.key, memory, now));
     }
     sinks_are_quiet(rotation, now)?;
     // A write of this pair that lands later would undo what the user's next rotation stores.
@@ -75,7 +75,7 @@ pub(super) fn next(
         require_fence_passed(made, now)?;
     }
     let Some(old_seen) = old_seen else {
-        require_unreferenced(known, old)?;
+        require_unreferenced(observed, old)?;
         return Ok(delete_old(rotation, keys));
     };
     if rotation.is_never_deactivated_again() && !at_a_persons_word {
@@ -85,11 +85,11 @@ pub(super) fn next(
     if made_active && !at_a_persons_word && !planted::is(Planted::DeactivationRepeated) {
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
-    late_copies(rotation, old_seen.status, known)?;
-    require_unreferenced(known, old)?;
+    late_copies(rotation, old_seen.status, observed)?;
+    require_unreferenced(observed, old)?;
     let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
     if still_in_use && !at_a_persons_word {
-        old_key_is_quiet(rotation, keys.at, due, known)?;
+        old_key_is_quiet(rotation, keys.at, due, observed)?;
     }
     if policy.quarantine.is_zero() || at_a_persons_word {
         return Ok(Step::Execute(Intent::DeleteOld));
@@ -98,7 +98,7 @@ pub(super) fn next(
 }
 
 /// Writes the pair to a sink as soon as no other write can take effect there.
-fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: InMemoryFacts, now: Timestamp) -> Step {
+fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, memory: InMemoryFacts, now: Timestamp) -> Step {
     let (follower, state) = (&rotation.opened.sinks[sink], &rotation.sinks[sink]);
     match state.others_may_land_until(key) {
         Some(until) if until > now => {
@@ -106,7 +106,7 @@ fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, hand: InMemor
             Step::Wait { until, why }
         }
         Some(_) | None => {
-            let until = now.plus(hand.call_timeout).plus(follower.lands_within);
+            let until = now.plus(memory.call_timeout).plus(follower.lands_within);
             Step::Execute(Intent::WriteSink { sink, key: key.clone(), asked_at: now, until })
         }
     }
@@ -163,11 +163,11 @@ fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
     })
 }
 
-fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed) -> Requires<()> {
+fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, observed: &Observed) -> Requires<()> {
     if planted::is(Planted::NoReread) {
         return Ok(());
     }
-    match known.stored_pair.as_ref().ok_or(Step::Observe(Query::StoredPair))? {
+    match observed.stored_pair.as_ref().ok_or(Step::Observe(Query::StoredPair))? {
         Proof::Passed => Ok(()),
         Proof::TimedOut(answer) => {
             Err(block(BlockReason::StoredPairFails { key: made.key.clone(), answer: answer.clone() }))
@@ -181,9 +181,9 @@ fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, known: &Observed
 
 /// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting
 /// longer; but not for ever: a service that goes on using the old key is named to an operator.
-fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, known: &Observed) -> Requires<()> {
+fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, observed: &Observed) -> Requires<()> {
     let key = &rotation.opened.old_key;
-    let reported = require_last_used(known, key)?;
+    let reported = require_last_used(observed, key)?;
     let Some(used) = rotation.opened.old_pair.last_use_by_others(reported) else { return Ok(()) };
     if used <= at.minus(rotation.overlap()) {
         return Ok(());
@@ -212,8 +212,8 @@ fn abort(
     made: &NewKeyState,
     old_seen: &KeySeen,
     places: &PlacesSeen,
-    hand: InMemoryFacts,
-    known: &Observed,
+    memory: InMemoryFacts,
+    observed: &Observed,
     now: Timestamp,
 ) -> Requires<Step> {
     if !places.all(PlaceContent::Old) {
@@ -225,11 +225,11 @@ fn abort(
     }
     require_fence_passed(made, now)?;
     if let Some(sink) = rotation.not_back() {
-        return Ok(write_sink(rotation, sink, &rotation.opened.old_key, hand, now));
+        return Ok(write_sink(rotation, sink, &rotation.opened.old_key, memory, now));
     }
     sinks_are_quiet(rotation, now)?;
-    outlived_its_delete(rotation, require_keys(rotation, known)?)?;
-    require_unreferenced(known, &made.key)?;
+    outlived_its_delete(rotation, require_keys(rotation, observed)?)?;
+    require_unreferenced(observed, &made.key)?;
     let why = "an operator asked for it, and put the old pair back".to_owned();
     Ok(Step::Execute(Intent::DiscardNew { key: made.key.clone(), then: AfterDiscard::Abort, why }))
 }
@@ -249,26 +249,26 @@ pub(super) fn next_deactivated(
     rotation: &Rotation,
     made: &NewKeyState,
     deactivated_at: Timestamp,
-    known: &Observed,
+    observed: &Observed,
     now: Timestamp,
 ) -> Requires<Step> {
     let old = &rotation.opened.old_key;
     // Looked at in every run, not at the end only: a service that reads the old pair is cut off now.
-    let places = require_readable_places(known)?;
+    let places = require_readable_places(observed)?;
     let naming_old = [places.which(PlaceContent::Old), places.which(PlaceContent::Torn)].concat();
     if !naming_old.is_empty() || rotation.reactivate_asked || rotation.abort_asked {
         // At once, whatever status a lagging list shows.
-        let keys = known.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
+        let keys = observed.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
         if keys.find(old).is_some() {
             return Ok(Step::Execute(Intent::ReactivateOld));
         }
-        let keys = require_keys(rotation, known)?;
+        let keys = require_keys(rotation, observed)?;
         nothing_is_left(rotation, made, keys)?;
         if !naming_old.is_empty() {
             return Ok(reverted(rotation, keys, naming_old));
         }
     }
-    delete_named(rotation, known)?;
+    delete_named(rotation, observed)?;
     let at_a_persons_word = rotation.named.contains(old);
     let quarantine = rotation.opened.policy.quarantine;
     let due = deactivated_at.plus(if planted::is(Planted::NoQuarantine) { Duration::ZERO } else { quarantine });
@@ -276,7 +276,7 @@ pub(super) fn next_deactivated(
     if now < due && !at_a_persons_word {
         return Ok(quarantine());
     }
-    let keys = require_keys(rotation, known)?;
+    let keys = require_keys(rotation, observed)?;
     if keys.at < due && !at_a_persons_word {
         return Ok(quarantine());
     }
@@ -285,11 +285,11 @@ pub(super) fn next_deactivated(
     if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
-    stored_pair_answers(rotation, made, known)?;
+    stored_pair_answers(rotation, made, observed)?;
     if let Some(seen) = keys.find(old) {
-        late_copies(rotation, seen.status, known)?;
+        late_copies(rotation, seen.status, observed)?;
     }
-    require_unreferenced(known, old)?;
+    require_unreferenced(observed, old)?;
     Ok(delete_old(rotation, keys))
 }
 
