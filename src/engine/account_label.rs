@@ -2,12 +2,10 @@
 
 use crate::types::name::AccountId;
 
-/// What is known of an account before it is asked.
+/// The configured name and number of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Label {
-    /// What people call it.
     pub name: Option<String>,
-    /// Its number.
     pub id: Option<AccountId>,
 }
 

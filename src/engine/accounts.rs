@@ -1,4 +1,4 @@
-//! The AWS accounts that keys may be of: for each the ports, who we are there, and which places it has keys in.
+//! The AWS accounts that keys can belong to: the ports of each, its caller identity, and the places whose keys it owns.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::types::place::Place;
 /// The places whose keys an account may have.
 #[derive(Debug, Clone, Default)]
 pub struct Covers {
-    /// Patterns of `<app>/<environment>`; every one, where there is none.
+    /// Patterns of `<app>/<environment>`. `None`: every environment.
     pub environments: Option<GlobSet>,
-    /// These stores; every one, where there is none.
+    /// `None`: every store.
     pub stores: Option<BTreeSet<StoreName>>,
 }
 
 impl Covers {
-    /// Whether a pair that stands there may be of this account.
+    /// Returns whether a pair at this place may belong to this account.
     #[must_use]
     pub fn holds(&self, place: &Place) -> bool {
         let environment = self.environments.as_ref().is_none_or(|globs| globs.is_match(place.id.entry.scope()));
@@ -37,18 +37,14 @@ impl Covers {
 
 /// An account as configured.
 pub struct AccountPorts {
-    /// What people call it, and its number where that is known beforehand.
     pub label: Label,
-    /// Its IAM.
     pub iam: Arc<dyn Iam>,
-    /// Its STS.
     pub identity: Arc<dyn Identity>,
-    /// Where its keys stand.
     pub covers: Covers,
 }
 
 impl AccountPorts {
-    /// The account of the credentials in use, whichever it is.
+    /// Returns the account of the credentials in use, whichever account that is.
     pub fn of_credentials(iam: Arc<dyn Iam>, identity: Arc<dyn Identity>) -> Self {
         Self { label: Label::default(), iam, identity, covers: Covers::default() }
     }
@@ -56,46 +52,37 @@ impl AccountPorts {
 
 /// An account that answered.
 pub struct Account {
-    /// Its ports.
     pub ports: AccountPorts,
-    /// Who we are there.
     pub caller: Caller,
-    /// Its pacer: IAM's quota is an account's own.
+    /// The account's own limiter, because IAM's quota belongs to the account.
     pub limiter: RateLimiter,
-    /// The credentials that its calls are made with.
+    /// The credentials that sign the calls to this account.
     pub(super) own: Arc<Own>,
 }
 
-/// Why the engine could not begin.
+/// Why no session could be connected.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// STS did not say who we are.
+    /// STS did not return the identity of the caller.
     #[error("find out whose credentials are in use: {0}")]
     Caller(#[source] CallError),
-    /// Two tables of the configuration are one account.
+    /// Two `[[account]]` tables lead to the same account.
     #[error("tell the accounts apart: {one} and {other} are both account {account}; configure it once")]
-    SameAccount {
-        /// One of them.
-        one: String,
-        /// The other.
-        other: String,
-        /// What both are.
-        account: AccountId,
-    },
+    SameAccount { one: String, other: String, account: AccountId },
 }
 
 /// Every configured account.
 pub struct Accounts {
     reachable: Vec<Account>,
-    /// Those that did not answer, or are others than was said, and why.
+    /// The accounts that did not answer, or whose number is not the configured one, with the reason.
     unreachable: Vec<(Label, CallError)>,
 }
 
 impl Accounts {
-    /// Asks each who we are there. `slots` bounds the calls in flight in all of them.
+    /// Asks each account for the identity of the caller. `slots` bounds the calls in flight to all accounts.
     ///
     /// # Errors
-    /// [`SessionError`] if none answers, or two are one.
+    /// [`SessionError`] if no account answers, or two tables lead to the same account.
     pub(super) async fn connect(
         configured: Vec<AccountPorts>,
         options: &EngineOptions,
@@ -144,38 +131,36 @@ impl Accounts {
         }
     }
 
-    /// Those that answered; at least one.
+    /// Returns the accounts that answered: at least one.
     #[must_use]
     pub fn reachable(&self) -> &[Account] {
         &self.reachable
     }
 
-    /// Those that did not, and why.
+    /// Returns the accounts that did not answer, with the reason.
     #[must_use]
     pub fn unreachable(&self) -> &[(Label, CallError)] {
         &self.unreachable
     }
 
-    /// Whether several are configured.
     #[must_use]
     pub fn are_several(&self) -> bool {
         self.reachable.len() + self.unreachable.len() > 1
     }
 
-    /// The account of this number.
     #[must_use]
     pub fn of(&self, id: &AccountId) -> Option<&Account> {
         self.reachable.iter().find(|account| account.caller.account == *id)
     }
 
-    /// Whose key it is, by its number: `sts:GetAccessKeyInfo`, asked once for each of AWS's partitions, which know nothing
-    /// of one another. `None`: nobody knows it.
+    /// Finds the account of a key. `sts:GetAccessKeyInfo` is called once for each AWS partition, because a partition
+    /// does not know the keys of another. `None`: no partition knows the key.
     ///
     /// # Errors
-    /// If nobody says, and somebody might.
+    /// No partition named the account, and at least one did not answer.
     pub(super) async fn account_of(&self, key: &AccessKeyId) -> Result<Option<AccountId>, CallError> {
         let mut asked = BTreeSet::new();
-        let mut told = Ok(None);
+        let mut named = Ok(None);
         for account in &self.reachable {
             if !asked.insert(account.caller.partition().to_owned()) {
                 continue;
@@ -183,16 +168,16 @@ impl Accounts {
             let ask = || account.ports.identity.account_of(key);
             match account.limiter.read(Operation::GetAccessKeyInfo, ask).await {
                 Ok(Some(id)) if self.of(&id).is_some() || self.why_unreachable(&id).is_some() => return Ok(Some(id)),
-                Ok(Some(id)) => told = Ok(Some(id)),
+                Ok(Some(id)) => named = Ok(Some(id)),
                 Ok(None) => {}
-                Err(error) if !matches!(told, Ok(Some(_))) => told = Err(error),
+                Err(error) if !matches!(named, Ok(Some(_))) => named = Err(error),
                 Err(_) => {}
             }
         }
-        told
+        named
     }
 
-    /// Why this account cannot be used, if it is configured and did not answer.
+    /// Returns why a configured account cannot be used.
     #[must_use]
     pub fn why_unreachable(&self, id: &AccountId) -> Option<&CallError> {
         self.unreachable.iter().find(|(label, _)| label.id.as_ref() == Some(id)).map(|(_, error)| error)

@@ -12,8 +12,8 @@ use tokio::sync::{Notify, SemaphorePermit};
 
 use super::rate_limit::{Operation, RateLimiter};
 
-/// Within which time all admitted units must get through the rate limit. It is also how old the last read of a final
-/// check may be when its removal is sent.
+/// The time within which all admitted units must pass the rate limit. It is also the greatest age of the last read of a
+/// final check when its removal is sent.
 pub(super) const SENT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The place of one removal in the queue, and its slot while it is admitted.
@@ -62,8 +62,7 @@ impl<'a> Ticket<'a> {
         }
     }
 
-    /// Gives the slot back, and waits again at the place that it had: it is the next to be admitted, unless others came
-    /// before it.
+    /// Gives the slot back, and waits again at the same place of the queue: no unit that came later is admitted first.
     pub(super) fn step_back(&mut self) {
         self.slot = None;
         if std::mem::take(&mut self.admitted) {
@@ -86,8 +85,8 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// How many units of these calls get through within [`SENT_WITHIN`] at the current rate of the slowest operation. At
-/// least one. Without a rate limit only the slots bound them.
+/// Returns how many units of these calls pass within [`SENT_WITHIN`] at the current rate of the slowest operation: at
+/// least one. Without a rate limit only the slots bound the units.
 fn most_units(limiter: &RateLimiter, calls: &[Operation]) -> usize {
     let slowest = calls.iter().filter_map(|operation| limiter.rate(*operation)).reduce(f64::min);
     slowest.map_or(usize::MAX, |rate| units_within(rate, calls.len()))

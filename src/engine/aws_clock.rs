@@ -1,9 +1,10 @@
-//! AWS's own clock: the last `Date` that is believed, carried on by this machine's clock of time since the boot.
+//! The time of AWS: the last `Date` that is trusted, advanced by the monotonic clock of this machine.
 //!
-//! A local wall clock that jumps neither deletes early nor hangs, because none is read here. Nor is one answer trusted
-//! alone: a `Date` far from the estimate may come from a broken proxy, and counts only once another answer, some time
-//! later, agrees with it. The first `Date` of a process has no estimate to be compared with; until a second one agrees,
-//! the earlier of what was heard counts, so that a wait that began in another process is over only when two say so.
+//! The local wall clock is not read, so that a jump of it cannot delete a key early or extend a wait. One response is
+//! not trusted alone: a `Date` far from the estimate may come from a broken proxy, and counts only when a later
+//! response agrees with it.
+//! The first `Date` of a process cannot be compared with an estimate. Until a second one agrees, the earlier of the two
+//! counts, so that a wait that began in another process ends only when two responses agree.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,12 +12,12 @@ use std::time::Duration;
 use crate::planted::{self, Planted};
 use crate::types::time::Timestamp;
 
-/// How far a `Date` may be from the estimate and still be taken for the same clock.
+/// The greatest difference between a `Date` and the estimate at which the two agree.
 const AGREES_WITHIN: Duration = Duration::from_secs(60);
-/// How much later than a `Date` in doubt the answer has to come that confirms it.
+/// The least time between a `Date` in doubt and the response that confirms it.
 pub(super) const CONFIRMED_AFTER: Duration = Duration::from_secs(10);
 
-/// A `Date`, and the monotonic time at which it was heard.
+/// A `Date`, and the monotonic time at which it was received.
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     at: Timestamp,
@@ -24,7 +25,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// What a clock that showed this shows now.
+    /// Returns what a clock that showed this `Date` shows now.
     fn now(self, monotonic: Duration) -> Timestamp {
         self.at.plus(monotonic.saturating_sub(self.monotonic))
     }
@@ -41,7 +42,7 @@ struct State {
     believed: Heard,
     /// Whether two answers agreed on it.
     confirmed: bool,
-    /// A `Date` far from the estimate that no second answer has borne out.
+    /// A `Date` far from the estimate that no second response has confirmed.
     in_doubt: Option<Heard>,
 }
 
@@ -77,31 +78,30 @@ impl State {
     }
 }
 
-/// The estimate. Goes back only where two answers agree that it was wrong.
+/// The estimate of the time of AWS. It moves back only when two responses agree that it was wrong.
 #[derive(Debug)]
 pub struct AwsClock(Mutex<State>);
 
 impl AwsClock {
-    /// Starts from an answer dated `at` that came when the monotonic clock stood at `monotonic`.
+    /// Starts from a response with the date `at` that was received at `monotonic`.
     #[must_use]
     pub fn new(at: Timestamp, monotonic: Duration) -> Self {
         let believed = Heard { at, monotonic };
         Self(Mutex::new(State { believed, confirmed: false, in_doubt: None }))
     }
 
-    /// Takes a later answer in. Returns the time that may be relied on for it: its own date where that is believed, else
-    /// the estimate.
+    /// Takes the date of a later response in. Returns the time to rely on for this response: its own date where that is
+    /// trusted, otherwise the estimate.
     pub fn saw(&self, at: Timestamp, monotonic: Duration) -> Timestamp {
         self.state().saw(at, monotonic)
     }
 
-    /// AWS's clock now.
     #[must_use]
     pub fn now(&self, monotonic: Duration) -> Timestamp {
         self.state().now(monotonic)
     }
 
-    /// Whether two answers of this process agreed.
+    /// Returns whether two responses of this process agreed.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.state().confirmed

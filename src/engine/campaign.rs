@@ -1,7 +1,8 @@
 //! Many rotations at once: `run`, which opens new ones, and `resume`, which only finishes.
 //!
-//! Each rotation is its own task; one that fails or blocks never stops the rest. A campaign is what one `run` set out
-//! to do; it stays open as long as anything of it can go on without an operator, so that `run` in a loop converges.
+//! Each rotation is a task of its own, so that one that fails or blocks does not stop the others. A campaign is the set
+//! of keys that one `run` found due. It stays open as long as a rotation of it can continue without an operator, so
+//! that `run` in a loop converges.
 
 mod closing;
 mod failing;
@@ -33,11 +34,12 @@ use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::policy::SpareKey;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
-/// How many new keys may be in memory at once, for each call in flight. A crash loses them all (they are discarded on
-/// `resume`), and a proof takes seconds in which nothing is in flight.
+/// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
+/// discards them. A proof takes seconds in which no call is in flight.
 const IN_HAND_PER_CALL: usize = 8;
 
-/// For how long after a lost create could last be executed its user is looked at for the key.
+/// How long after the last moment at which a lost `CreateAccessKey` could be executed the keys of its user are checked
+/// for the late key.
 pub const LOOK_FOR_LATE_KEYS: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 /// The engine over many rotations.
@@ -53,7 +55,8 @@ impl Engine {
         Self { session, journal }
     }
 
-    /// Takes what is in flight as far as it goes now; opens nothing. `ids`: only these.
+    /// Advances the rotations in flight as far as they go now, and opens none. `ids`: only these, or all if it is
+    /// empty.
     ///
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
@@ -76,7 +79,7 @@ impl Engine {
         Ok(survey)
     }
 
-    /// Finishes what is in flight.
+    /// Advances the rotations in flight, and reports late keys.
     ///
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
@@ -96,11 +99,11 @@ impl Engine {
             });
         }
         collect(tasks, report).await;
-        // Also those of rotations that have just closed: the next run may be far off.
-        if self.session.stop.asked() { Ok(()) } else { self.tell_late_keys(report).await }
+        // This includes rotations that have just closed, because the next run may start much later.
+        if self.session.stop.asked() { Ok(()) } else { self.report_late_keys(report).await }
     }
 
-    /// Opens a rotation for each key that is due, and takes all as far as they go now.
+    /// Opens a rotation for each key that is due, and advances each as far as it goes now.
     ///
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation, or a store cannot be read.
@@ -123,10 +126,10 @@ impl Engine {
             Some(campaign) => self.journal.store().summaries(RotationFilter::Campaign(campaign.id)).await?,
             None => Vec::new(),
         };
-        // What a run with `--only` does not look at stays as it is.
+        // The keys that `--only` leaves out of this run keep their state.
         let kept =
             open.as_ref().map(|campaign| kept(campaign, &before, &passed_over, &mut left_alone)).unwrap_or_default();
-        // What rotator's own credentials kept from being asked is no failure of a key.
+        // A failure of rotator's own credentials is not a failure of a key.
         for (key, why) in unconfirmed.iter().filter(|_| !self.session.failures.any()) {
             report.failed(key, why, false);
         }
@@ -148,7 +151,7 @@ impl Engine {
         let id = match (open, last) {
             (Some(campaign), _) => campaign.id,
             (None, Some(last)) if notes.unopened.is_empty() => {
-                // There is nothing to begin. What the last run saw is brought up to date.
+                // No campaign is to begin. The notes of the last one are brought up to date.
                 take_down(&mut notes.failing, &report.went, now);
                 report.left_alone = self.settle(last.id, notes).await?;
                 return Ok(());
@@ -158,15 +161,15 @@ impl Engine {
         };
         report.campaign = Some(id);
         self.journal.store().note_campaign(id, notes.clone()).await?;
-        // Under `--limit` each has its turn: the oldest first, and what failed or was tried in vain as if it had been made
-        // then. What failed once must not stand behind all others for good: a campaign may stay open for months.
+        // Under `--limit` the oldest key is first. A key that failed counts as created at its last failure, so that it
+        // neither blocks the others nor stays behind them in a campaign that is open for months.
         due.sort_by_cached_key(|due| {
             let failed = so_far.get(&due.key.id).map(|failing| failing.last);
             Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
         });
         due.truncate(limit.unwrap_or(usize::MAX));
         let rotated = self.open_each(id, due, choice, report).await;
-        // Keys whose old pair did not prove itself need an operator: the campaign does not wait for them.
+        // A key whose old pair was not proven needs an operator, and the campaign does not wait for it.
         let unproven = report.left_alone.split_off(notes.left_alone.len());
         notes.tried.extend(unproven.iter().filter_map(|note| Some((note.key_id.clone()?, now))));
         let needs_operator = |key: &AccessKeyId| unproven.iter().any(|note| note.key_id.as_ref() == Some(key));
@@ -178,8 +181,8 @@ impl Engine {
         Ok(())
     }
 
-    /// What there is to do; `None`: a stop was asked for meanwhile. Where nothing is to be opened, what is in flight is on
-    /// record as it stands.
+    /// Surveys the stores. `None`: a stop was asked for. Where no rotation is to be opened, the rotations in flight are
+    /// recorded as they are.
     async fn look(
         &self,
         choice: &Choice,
@@ -187,7 +190,7 @@ impl Engine {
         report: &mut Report,
     ) -> Result<Option<Survey>, CampaignError> {
         let surveying = Box::pin(self.survey(choice, campaign, &report.touched));
-        // It changes nothing, and hundreds of questions may be in the queue.
+        // A survey changes nothing, and hundreds of its calls may be in the queue.
         let Some(survey) = self.session.stop.unless_asked(surveying).await else {
             report.stopped = true;
             self.settle_in_flight(report).await?;
@@ -219,13 +222,13 @@ impl Engine {
         };
         let mut taken = Taken::from_journal(&open, &all, made_by_campaign, Arc::new(store.clone()));
         for id in touched {
-            // Also what has just been finished was in flight when this run began.
+            // A rotation that has just closed was in flight when this run began.
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
         }
         Ok(survey(&self.session, choice, &taken).await?)
     }
 
-    /// Drives each; which keys have a rotation that did not end `aborted`.
+    /// Opens and advances a rotation for each key. Returns the keys whose rotation did not end `aborted`.
     async fn open_each(
         &self,
         campaign: CampaignId,
@@ -324,7 +327,8 @@ async fn not_spare(journal: &Journal, opened: &Opened) -> Result<BTreeSet<Access
     }
 }
 
-/// No rotation is opened whose store does not say which one it is. A missing right is for an operator to grant.
+/// No rotation is opened where a store does not return its identity. A missing right needs an operator, who can grant
+/// it.
 fn not_opened(due: &Due, why: CallError) -> Opening {
     let key = &due.key.id;
     let said = format!("key {key} of user {} was not rotated: {}", due.user, why.message);
@@ -340,8 +344,8 @@ fn not_opened(due: &Due, why: CallError) -> Opening {
     }))
 }
 
-/// Of the keys that this run passes over because of `--only`, those that wait to be opened; what an operator has to see to
-/// is taken over into `left_alone`.
+/// Returns the keys that `--only` leaves out of this run and that still wait to be opened. The notes that need an
+/// operator are taken over into `left_alone`.
 fn kept(
     campaign: &Campaign,
     rotations: &[Summary],
@@ -358,7 +362,7 @@ fn kept(
     waiting
 }
 
-/// The rotations that gave up by themselves.
+/// Returns the rotations that gave up by themselves.
 fn gave_up(summaries: &[Summary]) -> BTreeSet<RotationId> {
     summaries.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.gave_up()).map(|r| r.id).collect()
 }

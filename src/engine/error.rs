@@ -16,9 +16,8 @@ pub enum CampaignError {
     /// Patterns of `--only` match no key that was found or is in flight: nothing was opened.
     #[error("--only matches no key: {}", patterns.iter().map(|one| one.pattern.as_str()).collect::<Vec<_>>().join(", "))]
     NothingMatches {
-        /// Each of them.
         patterns: Vec<Unmatched>,
-        /// What could not be read, and may hold what was meant.
+        /// The entries that could not be read, and that may hold a key that a pattern means.
         unread: Vec<String>,
     },
 }

@@ -1,7 +1,7 @@
 //! FLOOR 4: the loop over one rotation ([`executor`]) and the campaign over many ([`campaign`]); the same for `run` and
 //! `resume`, so that recovery is exercised every day.
 //!
-//! Knows the ports, never an adapter. Decides nothing about a rotation: that is `rotation::plan`'s.
+//! The engine knows the ports and no adapter. It decides nothing about a rotation: `rotation::decide` does.
 
 pub mod account_label;
 pub mod accounts;

@@ -1,4 +1,5 @@
-//! How the engine behaves: what the command line and the configuration of the day set, and no rotation freezes.
+//! The options of the engine. They come from the command line and the present configuration, and no rotation freezes
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +9,18 @@ use crate::rotation::record::Rotation;
 /// Hears of every change of a rotation, to show progress on a terminal.
 pub type Watcher = Arc<dyn Fn(&Rotation) + Send + Sync>;
 
-/// How the engine is to behave; not frozen in any rotation.
 pub struct EngineOptions {
-    /// Calls in flight.
+    /// The number of calls in flight.
     pub concurrency: usize,
-    /// Calls a second of one operation.
+    /// The number of calls of one operation in a second.
     pub rate: Option<f64>,
-    /// How long one call may take.
     pub call_timeout: Duration,
-    /// Whether to wait for times to come instead of leaving rotations in flight.
+    /// Whether the run waits for later moments instead of leaving rotations in flight.
     pub wait: bool,
-    /// With `wait`: how far apart scans of all entries begin at least. A scan that takes long is followed by a longer pause.
+    /// With `wait`: the least time between the beginnings of two scans of all entries. A long scan is followed by a
+    /// longer pause.
     pub scan_interval: Duration,
-    /// Patterns of entries that may stay unread (the operator's word).
+    /// Patterns of entries that the operator allows to stay unread.
     pub unread_ok: globset::GlobSet,
     pub watcher: Option<Watcher>,
 }

@@ -1,5 +1,6 @@
-//! rotator's own credentials, of each account and of each store. What fails them says nothing of a user, a key or an entry:
-//! no further call of this run is made with them, what needs them is left as it is, and the run as a whole ends so.
+//! rotator's own credentials for each account and each store. Their failure says nothing about a user, a key or an
+//! entry. After it this run makes no further call with them, leaves the rotations that need them as they are, and ends
+//! with the exit code for failed credentials.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -30,37 +31,35 @@ pub const TRY_AGAIN: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Default)]
 pub struct Failures {
     all: Mutex<Vec<String>>,
-    told: Notify,
+    notify: Notify,
 }
 
 impl Failures {
-    /// What failed and whose it is, for people.
+    /// Returns a message for each failure.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether any has failed.
     #[must_use]
     pub fn any(&self) -> bool {
         !self.all.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Returns once one has failed.
+    /// Returns when the first credentials have failed.
     pub(super) async fn first(&self) {
-        let told = self.told.notified();
+        let notified = self.notify.notified();
         if !self.any() {
-            told.await;
+            notified.await;
         }
     }
 
     fn add(&self, why: String) {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(why);
-        self.told.notify_waiters();
+        self.notify.notify_waiters();
     }
 }
 
-/// Whose credentials.
 enum Holder {
     Account(Label, Arc<dyn Identity>),
     Store(Arc<dyn SecretStore>),
@@ -78,7 +77,7 @@ impl Own {
         Arc::new(Self { holder, failed: OnceLock::new(), failures: failures.clone() })
     }
 
-    /// Why they are not used any more, for people.
+    /// Returns why the credentials are not used any more.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.get().map(String::as_str).filter(|_| !planted::is(Planted::DeadCredentialsUsed))
     }
@@ -134,7 +133,7 @@ struct Guarded<T: ?Sized> {
     own: Arc<Own>,
 }
 
-/// The ports of an account, so that no call is made with credentials that have failed.
+/// Wraps the ports of an account, so that no call is made with credentials that have failed.
 pub(super) fn guard_account(
     label: &Label,
     iam: Arc<dyn Iam>,
@@ -146,7 +145,7 @@ pub(super) fn guard_account(
     (iam, Arc::new(Guarded { inner: identity, own: own.clone() }), own)
 }
 
-/// The same of a store.
+/// Wraps a store in the same way.
 pub(super) fn guard_store(store: Arc<dyn SecretStore>, failures: &Arc<Failures>) -> (Arc<dyn SecretStore>, Arc<Own>) {
     let own = Own::new(Holder::Store(store.clone()), failures);
     (Arc::new(Guarded { inner: store, own: own.clone() }), own)
@@ -257,11 +256,10 @@ impl SecretStore for Guarded<dyn SecretStore> {
     }
 }
 
-/// What one pass came to, and the credentials that failed in it.
+/// The result of one pass, and the credentials that failed in it.
 pub struct Pass<T> {
-    /// What it came to.
     pub came_to: T,
-    /// Which credentials failed, and why, for people.
+    /// A message for each failure of credentials.
     pub failed: Vec<String>,
 }
 

@@ -1,13 +1,13 @@
-//! The one pacer above clients whose own retries are off.
+//! The rate limiter above the AWS clients and the stores, whose own retries are off.
 //!
-//! It bounds the calls in flight and, per operation, spaces them out as soon as one is throttled: IAM's quota belongs
-//! to everything in the account, and its rates are unpublished
+//! It bounds the calls in flight, and spaces out the calls of an operation as soon as one is throttled. IAM's quota is
+//! shared by everything in the account, and its rates are unpublished
 //! (<https://repost.aws/knowledge-center/iam-sts-throttling-error>).
 //!
 //! A throttled call cuts the rate by a third, and every other one adds a fixed step, as TCP does it
-//! (<https://www.rfc-editor.org/rfc/rfc5681#section-3.1>): whatever share of the calls is throttled, the rate settles
-//! somewhere, and from the widest gap it is back within seconds. (Steps in proportion to the rate run away to the
-//! widest gap where more than a few calls of a hundred are throttled.)
+//! (<https://www.rfc-editor.org/rfc/rfc5681#section-3.1>): whatever share of the calls is throttled, the rate settles,
+//! and from the widest gap it recovers within seconds. (Steps in proportion to the rate lead to the widest gap where
+//! more than a few calls of a hundred are throttled.)
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,17 +23,16 @@ use crate::types::failure::{Failure, RefusalKind};
 
 /// The gap between calls after the first throttling.
 const FIRST_GAP: Duration = Duration::from_millis(50);
-/// The widest gap.
 const WIDEST_GAP: Duration = Duration::from_secs(5);
 /// By how many calls a second each call that is not throttled speeds its lane up.
 const SPEED_UP: f64 = 3.0;
 /// How much longer a throttled call makes the gap.
 const SLOW_DOWN: f64 = 1.5;
-/// A gap that is smaller is none.
+/// A smaller gap counts as zero.
 const SMALLEST_GAP: Duration = Duration::from_millis(2);
-/// How often a call that changes nothing is tried.
+/// How many times a call that changes nothing is tried.
 const MOST_TRIES: u32 = 6;
-/// The wait before the second try; doubles.
+/// The wait before the second try. It doubles before each further try.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
 /// Operations that have a quota of their own.
@@ -52,13 +51,13 @@ pub enum Operation {
 /// Which calls go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// Any call. It waits for a slot, and until no removal waits for the same operation.
+    /// An ordinary call waits for a slot, and until no removal waits for the same operation.
     Ordinary,
-    /// A call of an admitted removal ([`super::admission`]), or the list of a create that has its turn. It holds a slot
-    /// already, and its calls go before all others: what it has read must not grow old in a queue.
+    /// A call of an admitted removal ([`super::admission`]), or the key list of a create that holds its permit. It has
+    /// a slot already and goes before all other calls, because what it has read must not become stale in a queue.
     Removal,
-    /// The one scan of all stores that may run at a time. It has a slot of its own: removals that hold all the others wait
-    /// for it.
+    /// The one scan of all stores that may run at a time. It has a slot of its own, because removals that hold all
+    /// other slots wait for it.
     Scan,
 }
 
@@ -66,12 +65,12 @@ pub enum Priority {
 struct Lane {
     gap: Duration,
     next: Duration,
-    /// When it was slowed last. Calls that were sent before say nothing about the rate since then.
+    /// When the lane was slowed last. Calls that were sent before say nothing about the rate since then.
     slowed: Option<Duration>,
     /// How many calls of removals and scans wait for this operation.
     first: usize,
-    /// The calls that wait, in their order: the ordinary ones, and those that go first. Only the head of each watches the
-    /// clock.
+    /// The calls that wait, in order: the ordinary ones, and those that go first. Only the head of each queue watches
+    /// the clock.
     queues: [Arc<tokio::sync::Mutex<()>>; 2],
 }
 
@@ -93,7 +92,7 @@ impl Lane {
     }
 }
 
-/// The pacer. One per account, and one for the stores; all share their slots.
+/// Limits the rate of calls. Each account has one limiter, and all stores share one. All limiters share their slots.
 pub struct RateLimiter {
     slots: Arc<Semaphore>,
     lanes: Mutex<HashMap<Operation, Lane>>,
@@ -112,7 +111,7 @@ pub struct Permit<'a> {
 }
 
 impl RateLimiter {
-    /// As many calls in flight as there are `slots`, and of one operation at most `rate` calls a second.
+    /// Allows as many calls in flight as there are `slots`, and at most `rate` calls of one operation in a second.
     #[must_use]
     pub fn new(slots: Arc<Semaphore>, rate: Option<f64>, clock: Arc<dyn Clock>) -> Self {
         let least_gap =
@@ -124,30 +123,29 @@ impl RateLimiter {
         self.lanes.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The queue of removals, first come, first served.
     #[must_use]
     pub(super) const fn removals(&self) -> &Queue {
         &self.removals
     }
 
-    /// A slot for a removal, which it holds until it is over.
+    /// Waits for the slot that a removal holds until it is over.
     pub(super) async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         self.slots.acquire().await.ok()
     }
 
-    /// How many calls of this operation may be made each second now; `None`: as many as there are slots.
+    /// Returns how many calls of this operation may be made each second now. `None`: only the slots bound them.
     #[must_use]
     pub(super) fn rate(&self, operation: Operation) -> Option<f64> {
         let gap = self.lanes().get(&operation).map_or(Duration::ZERO, |lane| lane.gap).max(self.least_gap);
         (!gap.is_zero()).then(|| 1.0 / gap.as_secs_f64())
     }
 
-    /// Waits for a turn. The wait for the lane's gap holds no slot.
+    /// Waits until a call may be made. The wait for the lane's gap holds no slot.
     pub async fn acquire(&self, operation: Operation) -> Permit<'_> {
         self.acquire_for(Priority::Ordinary, operation).await
     }
 
-    /// The same, for a call of this priority.
+    /// Does the same for a call of this priority.
     pub(super) async fn acquire_for(&self, priority: Priority, operation: Operation) -> Permit<'_> {
         let first = priority != Priority::Ordinary;
         let _waiting = first.then(|| FirstInLane::new(self, operation));
@@ -184,7 +182,7 @@ impl RateLimiter {
     /// Makes a call that changes nothing, and tries again with backoff while that may help.
     ///
     /// # Errors
-    /// What the last try said.
+    /// The error of the last try.
     pub async fn read<T, F, A>(&self, operation: Operation, call: A) -> Result<T, CallError>
     where
         A: Fn() -> F + Send + Sync,
@@ -194,10 +192,10 @@ impl RateLimiter {
         self.read_of(Priority::Ordinary, operation, call).await
     }
 
-    /// The same, for a call of this priority.
+    /// Does the same for a call of this priority.
     ///
     /// # Errors
-    /// What the last try said.
+    /// The error of the last try.
     pub(super) async fn read_of<T, F, A>(
         &self,
         priority: Priority,
@@ -228,7 +226,7 @@ impl RateLimiter {
     }
 }
 
-/// A call that goes first waits for its operation. Counted until it is dropped.
+/// Counts a call that goes first while it waits for its operation, until this is dropped.
 struct FirstInLane<'a> {
     limiter: &'a RateLimiter,
     operation: Operation,
@@ -250,7 +248,7 @@ impl Drop for FirstInLane<'_> {
 }
 
 impl Permit<'_> {
-    /// The call is over; `throttled` slows the whole lane, anything else speeds it up by a small step.
+    /// Ends the call. `throttled` slows the whole lane, any other result speeds it up by a small step.
     pub fn release(self, throttled: bool) {
         let now = self.limiter.clock.monotonic();
         let mut lanes = self.limiter.lanes();
@@ -262,7 +260,7 @@ impl Permit<'_> {
         }
     }
 
-    /// The call is over: an effect.
+    /// Ends the call of an effect.
     pub fn release_after<T>(self, result: &Result<T, Failure>) {
         self.release(matches!(result, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Throttled));
     }

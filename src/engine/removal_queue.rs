@@ -14,7 +14,7 @@ pub(super) struct Units {
 }
 
 impl Units {
-    /// Lets the first that waits look again. Only it can be admitted, so no other is woken.
+    /// Wakes the first unit that waits. No other unit can be admitted, so no other is woken.
     pub(super) fn wake_first(&self) {
         if let Some((_, first)) = self.waiting.first_key_value() {
             first.notify_one();

@@ -1,4 +1,4 @@
-//! What a run or resume did and found, gathered from its visits.
+//! What a run or resume did and found, gathered from the results of its executors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,51 +15,49 @@ use crate::types::name::{AccessKeyId, CampaignId, RotationId, StoreName};
 /// What a run or resume did and found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The campaign, if there is one.
     pub campaign: Option<CampaignId>,
-    /// The rotations that were driven, in the order they were opened.
+    /// The rotations that were advanced, in the order in which they were opened.
     pub touched: Vec<RotationId>,
-    /// Those that ended `aborted` by themselves.
+    /// The number of rotations that ended `aborted` by themselves.
     pub aborted: usize,
-    /// What could not be done now and why, for people, by rotation.
+    /// A message for each failure, with its rotation.
     pub troubles: Vec<(Option<RotationId>, String)>,
-    /// What was left alone.
+    /// The keys and entries that were skipped.
     pub left_alone: Vec<LeftAloneNote>,
     /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
     pub unopened: usize,
     /// How many entries each store had, where the stores were read for keys.
     pub entries: BTreeMap<StoreName, usize>,
-    /// How it went with each key that was tried.
+    /// The result for each key that was tried.
     pub went: BTreeMap<AccessKeyId, Went>,
-    /// Whether somebody asked to stop.
+    /// Whether a stop was asked for.
     pub stopped: bool,
 }
 
-/// How it went with a key in one run.
+/// The result of one run for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Went {
-    /// It is rotated, waits for a stated time, or is blocked, which its rotation says.
+    /// The key is rotated, waits for a known time, or is blocked, which its rotation shows.
     Well,
-    /// It failed for now.
+    /// The rotation of the key failed for now.
     Failed {
-        /// Why, for people.
         why: String,
-        /// Whether a key was made for it, and its rotation gave up.
+        /// Whether the rotation made a new key and gave up.
         gave_up_a_key: bool,
     },
 }
 
 impl Report {
-    /// A key failed for now, before or in its rotation.
+    /// Records that a key failed for now, before or in its rotation.
     pub(super) fn failed(&mut self, key: &AccessKeyId, why: &str, gave_up_a_key: bool) {
-        // It may have failed before in this run, in the rotation that was in flight.
+        // The key may have failed before in this run, in the rotation that was in flight.
         let before = matches!(self.went.get(key), Some(Went::Failed { gave_up_a_key: true, .. }));
         let went = Went::Failed { why: why.to_owned(), gave_up_a_key: gave_up_a_key || before };
         self.went.insert(key.clone(), went);
     }
 }
 
-/// Waits for every visit.
+/// Waits for every executor.
 pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Advanced, JournalError>)>, report: &mut Report) {
     while let Some(joined) = tasks.join_next().await {
         match joined {
@@ -72,21 +70,21 @@ pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Advanced, Jou
     report.touched.sort();
 }
 
-/// What became of a key that was due.
+/// The result for a key that was due.
 pub(super) enum Opening {
-    /// Its rotation was opened, and visited.
+    /// A rotation was opened and advanced.
     Advanced(Box<Advanced>),
-    /// It was not opened: an operator has to see to it first.
+    /// No rotation was opened: the key needs an operator first.
     Left(Box<LeftAloneNote>),
-    /// It was not opened, and the next run tries again: its key, and why, for people.
+    /// No rotation was opened, and the next run tries again: the key, and the message.
     NotNow(AccessKeyId, String),
-    /// It was not opened: a stop was asked for.
+    /// No rotation was opened: a stop was asked for.
     Stopped,
-    /// It was not opened: credentials of rotator's own have failed, which is said once, of the run.
+    /// No rotation was opened: rotator's own credentials have failed, which the run reports once.
     NoCredentials,
 }
 
-/// Waits for every visit; which rotations stand.
+/// Waits for every executor. Returns the rotations that are open, or that ended otherwise than `aborted`.
 pub(super) async fn collect_opened(
     mut tasks: JoinSet<(RotationId, Result<Opening, JournalError>)>,
     report: &mut Report,
@@ -116,13 +114,13 @@ pub(super) async fn collect_opened(
     opened
 }
 
-/// The panic's own text may hold anything, and is not shown.
+/// The text of a panic may contain anything, and is not shown.
 fn task_died(error: &tokio::task::JoinError) -> String {
     let how = if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was cut off" };
     format!("{how}; `rotator resume` goes on with it")
 }
 
-/// Whether the rotation stands: it is open, or ended otherwise than `aborted`.
+/// Returns whether the rotation is open, or ended otherwise than `aborted`.
 fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut Report) -> bool {
     report.touched.push(id);
     let advanced = match result {
@@ -138,9 +136,9 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
             report.failed(&key, &why, false);
             report.troubles.push((Some(id), why));
         }
-        // That is said once, of the run.
+        // The run reports this once.
         StopReason::NoCredentials(_) => {}
-        // That is said of where rotator was run, not of the key.
+        // The cause is where rotator was run, not the key.
         StopReason::WrongSession(why) => report.troubles.push((Some(id), why)),
         StopReason::Stopped => report.stopped = true,
         StopReason::AtRest | StopReason::Waiting(_) => {

@@ -1,4 +1,4 @@
-//! All that the engine works with, put together by whoever calls it.
+//! Everything that the engine works with, connected: accounts, stores, sinks, clock and options.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,40 +25,37 @@ use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, StoreIdentity, StoreName};
 use crate::types::time::Timestamp;
 
-/// The outside world as configured.
+/// The ports as configured.
 pub struct Ports {
-    /// Every configured account; at least one.
+    /// At least one.
     pub accounts: Vec<AccountPorts>,
-    /// The keys that rotator signs with, wherever it does: it never rotates one of them.
+    /// The keys that rotator signs with. It never rotates one of them.
     pub own_keys: BTreeSet<AccessKeyId>,
-    /// Every configured store.
     pub stores: Vec<Arc<dyn SecretStore>>,
-    /// Every configured sink.
     pub sinks: Vec<SinkPorts>,
-    /// This machine's clock.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Why a rotation is not at home here.
+/// Why a rotation does not belong to this session.
 pub enum Mismatch<'a> {
-    /// This is another world. For people: what differs, both values named.
+    /// The account or a store is another one. The message names both values.
     WrongSession(String),
-    /// This is its account, and a store refuses for lack of a right to say which one it is.
+    /// The account is the right one, and a store denies access to its identity.
     StoreDenied(&'a Account),
 }
 
-/// What was asked lately.
+/// The latest answers of accounts and stores.
 #[derive(Debug, Default)]
 pub struct RecentChecks {
-    /// One asks for a second `Date`, the others wait for it.
+    /// One rotation asks for a second `Date`, and the others wait for it.
     pub(super) dates: tokio::sync::Mutex<()>,
     pub(super) stores: tokio::sync::Mutex<BTreeMap<StoreName, (Duration, StoreIdentity)>>,
     pub(super) accounts: tokio::sync::Mutex<BTreeMap<String, Duration>>,
 }
 
-/// The world, arrived in: who we are and which stores answer is known.
+/// A connected session: the identities of the callers and of the stores are known.
 pub struct Session {
-    /// The keys that rotator signs with: it never rotates one of them.
+    /// The keys that rotator signs with. It never rotates one of them.
     pub own_keys: BTreeSet<AccessKeyId>,
     pub clock: Arc<dyn Clock>,
     pub options: EngineOptions,
@@ -77,8 +74,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns when a rotation is to be left as it is: at a signal, and with a new key in hand when there is no time
-    /// left to store or discard it. What is in doubt then is in the journal.
+    /// Returns when a rotation is to be left as it is: at a signal, or, if the process holds a new key, when no time is
+    /// left to store or discard that key. The journal then holds what is in doubt.
     pub(super) async fn leaving(&self, in_hand: bool) {
         self.stop.wait().await;
         if in_hand {
@@ -87,11 +84,11 @@ impl Session {
         }
     }
 
-    /// Asks who we are in each account and what each store is.
+    /// Asks each account for the identity of the caller, and each store for its identity.
     ///
     /// # Errors
-    /// [`SessionError`] if AWS does not answer for any account. A store that does not, or one account of several, is no
-    /// error: it harms only its own rotations.
+    /// [`SessionError`] if no account answers. A store that does not answer, or one account of several, is not an
+    /// error, because it affects only its own rotations.
     pub async fn connect(ports: Ports, options: EngineOptions, stop: Arc<Stop>) -> Result<Self, SessionError> {
         let Ports { accounts, own_keys, stores, sinks, clock } = ports;
         let slots = Arc::new(Semaphore::new(options.concurrency.max(1)));
@@ -135,7 +132,8 @@ impl Session {
         ScanContext { stores: &self.stores, options: &self.options, clock: &*self.clock, stop: &self.stop }
     }
 
-    /// AWS's clock now, in whole seconds as AWS itself tells it: an estimate compares with a `Date` only so.
+    /// Returns the time of AWS in whole seconds, as AWS reports it. Otherwise the estimate could not be compared with a
+    /// `Date`.
     #[must_use]
     pub fn aws_now(&self) -> Timestamp {
         if planted::is(Planted::LocalClock) {
@@ -144,23 +142,23 @@ impl Session {
         Timestamp::from_unix_seconds(self.aws_clock.now(self.clock.monotonic()).as_unix_seconds())
     }
 
-    /// Takes the date of an answer in. Returns the time that may be relied on for that answer.
+    /// Takes the date of a response in. Returns the time to rely on for this response.
     pub fn saw_date(&self, at: Timestamp) -> Timestamp {
         let relied_on = self.aws_clock.saw(at, self.clock.monotonic());
         if planted::is(Planted::LocalClock) { self.aws_now() } else { relied_on }
     }
 
-    /// Whether rotator signs with this key anywhere.
     #[must_use]
     pub fn signs_with(&self, key: &AccessKeyId) -> bool {
         let mut callers = self.accounts.reachable().iter().map(|account| &account.caller);
         self.own_keys.contains(key) || callers.any(|caller| caller.key.as_ref() == Some(key))
     }
 
-    /// Whether this is the world the rotation was opened in: "absent", seen from elsewhere, says nothing. Its account.
+    /// Returns the account of a rotation, if this session is the one that the rotation was opened for: that a key is
+    /// absent in another account says nothing.
     ///
     /// # Errors
-    /// [`Mismatch`]: what differs, or that a store refused to say which one it is.
+    /// [`Mismatch`]: what differs, or that a store denies access to its identity.
     pub fn account_for(&self, rotation: &Rotation) -> Result<&Account, Mismatch<'_>> {
         let opened = &rotation.opened;
         let account = self.configured_account(rotation).map_err(Mismatch::WrongSession)?;
@@ -207,7 +205,7 @@ impl Session {
     }
 }
 
-/// What to do about a store that is not what it was, for people.
+/// Words what to do about a store that is not the recorded one.
 pub(super) fn elsewhere(rotation: &Rotation, store: &StoreName, here: &str) -> String {
     format!(
         "store {store} {here}, and rotation {} has places in it: nothing was changed; bring that store back and run \

@@ -1,5 +1,6 @@
-//! Whether this is still the world that a rotation was opened in, and whether AWS's time is known: asked again after each
-//! sleep of `--wait`, which may last weeks. Each answer serves all rotations for a few seconds.
+//! Checks that a session is still the one that a rotation was opened for, and that the time of AWS is known. It is
+//! checked again after each sleep of `--wait`, which may last weeks. Each answer serves all rotations for a few
+//! seconds.
 
 use std::time::Duration;
 
@@ -13,30 +14,30 @@ use crate::rotation::denied::{self, Denied};
 use crate::rotation::record::Rotation;
 use crate::types::name::{AccountId, StoreIdentity, StoreName};
 
-/// How old an answer may be that serves another rotation.
+/// The greatest age of an answer that serves another rotation.
 const SERVES_FOR: Duration = Duration::from_secs(5);
-/// How often AWS is asked for a second `Date` before a rotation is left as it is.
+/// How many times AWS is asked for a second `Date` before a rotation is left as it is.
 const MOST_DATES: u32 = 4;
-/// The wait after a question that AWS did not answer.
+/// The wait after a call that AWS did not answer.
 const AFTER_NO_ANSWER: Duration = Duration::from_secs(1);
 
 /// Why a rotation cannot go on after a sleep.
 #[derive(Debug)]
 pub enum CheckError {
-    /// Something did not answer; later. For people.
+    /// An account or a store did not answer. It is asked again later.
     NoAnswer(String),
-    /// A store refuses for lack of a right to say which one it is.
+    /// A store denies access to its identity.
     Denied(Denied),
-    /// This is another world. For people.
+    /// The account or a store is another one.
     WrongSession(String),
 }
 
 impl Session {
-    /// Returns once two answers of AWS agree on the time. The first `Date` of a process has nothing to be compared with, and
-    /// a wait that began in another process must not end by one that is wrong.
+    /// Returns when two responses of AWS agree on the time. The first `Date` of a process cannot be compared with
+    /// another, and a wait that began in another process must not end because of a wrong one.
     ///
     /// # Errors
-    /// For people: AWS did not answer, or its answers do not agree.
+    /// A message: AWS did not answer, or its responses do not agree.
     pub async fn confirm_time(&self, account: &Account) -> Result<(), String> {
         let _alone = self.recent.dates.lock().await;
         let mut last = "AWS's answers do not agree on what time it is".to_owned();
@@ -66,10 +67,10 @@ impl Session {
         Err(last)
     }
 
-    /// Asks again whose credentials these are and which stores answer.
+    /// Asks again for the identity of the caller and of the stores.
     ///
     /// # Errors
-    /// [`CheckError`]: nothing may be concluded from what is seen here.
+    /// [`CheckError`]: nothing may be concluded from what this session observes.
     pub async fn still_matches(&self, rotation: &Rotation, account: &Account) -> Result<(), CheckError> {
         self.same_account(rotation, account).await?;
         for (name, recorded) in &rotation.opened.stores {
@@ -125,7 +126,8 @@ impl Session {
             return Ok(identity.clone());
         }
         let Some(store) = self.stores.get(name) else {
-            // As when it was arrived in: a rotation of a store that is not configured is not visited.
+            // The account was checked when the session was connected: a rotation of a store that is not configured is
+            // not advanced.
             return Err(CallError::new(CallErrorKind::Other, "it is not configured"));
         };
         let identity = self.stores.limiter.read(Operation::Store, || store.identity()).await?;
@@ -135,7 +137,7 @@ impl Session {
 }
 
 impl Session {
-    /// Why this rotation cannot go on, where the credentials of its account or of one of its stores have failed.
+    /// Returns why a rotation cannot continue, if the credentials of its account or of one of its stores have failed.
     #[must_use]
     pub fn lacks_credentials(&self, rotation: &Rotation) -> Option<String> {
         let opened = &rotation.opened;
@@ -143,18 +145,18 @@ impl Session {
         account.or_else(|| opened.stores.keys().find_map(|store| self.store_failed(store)))
     }
 
-    /// The same of a key that is to be rotated.
+    /// Returns whether the same holds for a key that is due.
     pub(super) fn lacks_credentials_for(&self, due: &Due) -> bool {
         let mut stores = due.places.iter().map(|place| &place.store);
         self.account_failed(&due.account).is_some() || stores.any(|store| self.store_failed(store).is_some())
     }
 
-    /// Why the credentials of this account are not used any more.
+    /// Returns why the credentials of this account are not used any more.
     pub(super) fn account_failed(&self, account: &AccountId) -> Option<String> {
         self.accounts.of(account)?.own.failed().map(str::to_owned)
     }
 
-    /// The same of a store.
+    /// Returns why the credentials of this store are not used any more.
     pub(super) fn store_failed(&self, store: &StoreName) -> Option<String> {
         self.own_of_stores.get(store)?.failed().map(str::to_owned)
     }

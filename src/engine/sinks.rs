@@ -1,4 +1,4 @@
-//! The sinks as configured: which of them follow a key's places, and what they are to have.
+//! The configured sinks: which of them follow the places of a key, and which keys they were given.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +11,11 @@ use crate::types::name::{AccessKeyId, RotationId, SinkName, StoreIdentity, Store
 use crate::types::place::Place;
 use crate::types::shell::quoted;
 
-/// A sink, and what it follows.
 pub struct SinkPorts {
-    /// The sink.
     pub sink: Arc<dyn Sink>,
-    /// The entries whose pairs it is to have.
+    /// The entries whose pairs the sink receives.
     pub follows: globset::GlobSet,
-    /// Of this store only.
+    /// `None`: entries of every store.
     pub of_store: Option<StoreName>,
 }
 
@@ -28,17 +26,18 @@ impl SinkPorts {
     }
 }
 
-/// Which keys sinks were given last, as the journal tells: by key, each sink and the place that it followed then.
+/// The keys that sinks were given last, from the journal: for each key the sinks, and the place that each of them
+/// followed.
 pub type InSinks = BTreeMap<AccessKeyId, Vec<(SinkName, Place)>>;
 
-/// What sinks were given last, over all rotations.
+/// Gathers the keys that sinks were given last, over all rotations.
 #[must_use]
 pub fn in_sinks<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> InSinks {
     let mut given = Vec::new();
     for rotation in rotations {
         for (Follower { sink, place, .. }, state) in rotation.followers() {
             if let (Some(place), Some(last)) = (rotation.opened.places.get(*place), &state.acknowledged) {
-                // What a sink has that a person has left, nobody knows.
+                // It is unknown what a sink holds after an operator has released it.
                 given.push((last.at, sink, place, (!state.left).then_some(&last.key)));
             }
         }
@@ -57,7 +56,7 @@ pub fn in_sinks<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> InSinks {
     held
 }
 
-/// What each sink says it is, or why it does not.
+/// The identity that each sink reports, or why it does not.
 pub type Identities = BTreeMap<SinkName, Result<StoreIdentity, CallError>>;
 
 /// Every configured sink.
@@ -67,7 +66,8 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// A sink that still has this key, and follows an entry that does not: nothing would bring it the next one.
+    /// Returns a message if a sink still holds this key and follows an entry that does not: such a sink would not
+    /// receive the next key.
     #[must_use]
     pub fn detached(&self, held: &InSinks, key: &AccessKeyId, places: &[Place]) -> Option<String> {
         let stands =
@@ -83,10 +83,10 @@ impl Sinks {
         ))
     }
 
-    /// The sinks that are to have what these places have.
+    /// Returns the sinks that follow these places.
     ///
     /// # Errors
-    /// For people: one of them does not answer, so that a new key could not be brought there.
+    /// A message: a sink does not answer, so that it could not receive a new key.
     pub fn followers(&self, places: &[Place]) -> Result<Vec<Follower>, String> {
         let mut followers = Vec::new();
         for ports in &self.all {
@@ -108,10 +108,10 @@ impl Sinks {
         Ok(followers)
     }
 
-    /// The sink as the plan has it.
+    /// Returns the sink that a rotation recorded.
     ///
     /// # Errors
-    /// For people: it is not configured any more, or is another one.
+    /// A message: the sink is not configured any more, or is another one.
     pub fn get(&self, follower: &Follower) -> Result<&Arc<dyn Sink>, String> {
         let (name, recorded) = (&follower.sink, &follower.identity);
         let why = match self.identities.get(name) {
@@ -127,7 +127,7 @@ impl Sinks {
     }
 }
 
-/// What to run where a sink is gone for good.
+/// Words what to run if a sink is gone for good.
 #[must_use]
 pub fn way_out(rotation: &Rotation, sink: &SinkName) -> String {
     let leave = leave(rotation.id, sink);

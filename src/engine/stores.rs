@@ -1,4 +1,4 @@
-//! The configured stores: what each says it is, and the rate at which all of them are called.
+//! The configured stores, the identity that each reports, and the rate limit for all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,9 @@ use crate::ports::call::CallError;
 use crate::ports::secret_store::SecretStore;
 use crate::types::name::{StoreIdentity, StoreName};
 
-/// Every configured store.
 pub struct Stores {
     pub all: Vec<Arc<dyn SecretStore>>,
-    /// What each store says it is, or why it does not.
+    /// The identity that each store reports, or why it does not.
     pub identities: BTreeMap<StoreName, Result<StoreIdentity, CallError>>,
     pub limiter: RateLimiter,
 }

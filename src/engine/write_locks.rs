@@ -1,5 +1,5 @@
-//! One writer at a time for what a store versions as one: rotations whose pairs stand in one document take turns, so that
-//! none of them is refused for what another one of this process has just written.
+//! One lock for each unit that a store versions as a whole. Rotations whose pairs are in one document write it one
+//! after the other, so that no write is refused because of another write of this process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,17 +11,17 @@ use crate::rotation::record::Rotation;
 use crate::types::name::StoreName;
 use crate::types::place::Place;
 
-/// What is versioned as one: a store, and its own word for it.
+/// A unit that a store versions as a whole: the store, and its own name for the unit.
 type Unit = (StoreName, String);
 
-/// How often this process has written it, and whose lock it is.
+/// The lock of a unit, and the number of times that this process has written it.
 #[derive(Default)]
 struct UnitWrites {
     lock: Arc<tokio::sync::Mutex<()>>,
     generation: u64,
 }
 
-/// Whose lock it is to write what.
+/// The locks of all units.
 #[derive(Default)]
 pub struct WriteLocks {
     units: Mutex<BTreeMap<Unit, UnitWrites>>,
@@ -39,8 +39,8 @@ impl WriteLocks {
         self.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no other rotation writes what this one's places stand in. In the order of names, so that no two wait for
-    /// one another.
+    /// Waits until no other rotation writes the units of this rotation. The locks are taken in the order of names, so
+    /// that two rotations cannot wait for each other.
     pub(super) async fn lock(&self, stores: &Stores, rotation: &Rotation) -> WriteLock {
         let (units, mut held) = (units(stores, rotation), Vec::new());
         for unit in &units {
@@ -50,13 +50,13 @@ impl WriteLocks {
         WriteLock { units, _held: held }
     }
 
-    /// They are about to be written: what was read before has other versions then.
+    /// Records that the units are about to be written: values that were read before have other versions after that.
     pub(super) fn record_write(&self, lock: &WriteLock) {
         let mut units = self.units();
         lock.units.iter().for_each(|unit| units.entry(unit.clone()).or_default().generation += 1);
     }
 
-    /// How often this process has written what the rotation's places stand in.
+    /// Returns the number of times that this process has written the units of the rotation.
     pub(super) fn generation(&self, stores: &Stores, rotation: &Rotation) -> u64 {
         let known = self.units();
         units(stores, rotation).iter().filter_map(|unit| known.get(unit)).map(|writes| writes.generation).sum()

@@ -1,4 +1,4 @@
-//! What a run or resume leaves on record for those after it, and when a campaign is over.
+//! What a run or resume records for later ones, and when a campaign is closed.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId};
 
 impl Engine {
-    /// Keeps what is left to do, and closes the campaign where nothing of it can go on without an operator. What is left
-    /// alone, as it is on record now.
+    /// Records what is left to do, and closes the campaign if nothing of it can continue without an operator. Returns
+    /// the recorded notes of skipped keys.
     pub(super) async fn settle(
         &self,
         id: CampaignId,
@@ -36,7 +36,8 @@ impl Engine {
         Ok(left_alone)
     }
 
-    /// As [`settle`](Self::settle), where only what was in flight has been taken on: no key was judged afresh.
+    /// Does the same as [`settle`](Self::settle) after a run that only advanced rotations in flight and judged no key
+    /// again.
     pub(super) async fn settle_in_flight(&self, report: &mut Report) -> Result<(), CampaignError> {
         let store = self.journal.store();
         let last = store.last_campaign().await?;
@@ -44,7 +45,7 @@ impl Engine {
         let campaign = match last {
             None => return Ok(()),
             Some(campaign) if campaign.closed && !gave_up.is_empty() => {
-                // Of a rotation whose campaign is over. Its key waits for another, which the next run opens.
+                // The campaign of the rotation is closed. Its key waits for another campaign, which the next run opens.
                 let id = self.begin_campaign().await?;
                 let looked_at = BTreeSet::new();
                 Campaign { id, closed: false, notes: CampaignNotes { looked_at, ..campaign.notes }, ..campaign }
@@ -67,7 +68,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The keys of the rotations that this resume saw give up.
+    /// Returns the keys of the rotations that gave up during this resume.
     async fn gave_up_in(&self, report: &Report) -> Result<Vec<AccessKeyId>, CampaignError> {
         let mut keys = Vec::new();
         if report.aborted == 0 {

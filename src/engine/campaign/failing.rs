@@ -1,4 +1,4 @@
-//! Keys that fail run after run: how that is kept, and when an operator is asked.
+//! Keys that fail in several runs in a row: how the failures are recorded, and when the keys need an operator.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::types::time::Timestamp;
 
 use crate::engine::survey::{Survey, place_notes};
 
-/// Takes down how it went with each key of one run.
+/// Records the result of one run for each of its keys.
 pub(super) fn take_down(
     failing: &mut BTreeMap<AccessKeyId, Failing>,
     went: &BTreeMap<AccessKeyId, Went>,
@@ -36,11 +36,12 @@ pub(super) fn take_down(
     }
 }
 
-/// For how long IAM may contradict itself about a key before an operator is asked. It is eventually consistent, as a rule
-/// within seconds.
+/// How long IAM may contradict itself about a key before the key needs an operator. IAM is eventually consistent,
+/// usually within seconds.
 const CONTRADICTS_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// A key that IAM has named a user for, and not listed for that user, run after run for so long, needs an operator.
+/// Marks the keys for which IAM named a user, and did not list them for that user during all that time, as keys that
+/// need an operator.
 pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<AccessKeyId, Failing>, now: Timestamp) {
     for note in survey.left_alone.iter_mut().filter(|note| note.reason == SkipReason::NotListedYet) {
         let Some(key) = &note.key_id else { continue };
@@ -58,7 +59,7 @@ pub(super) fn ask_about_contradictions(survey: &mut Survey, failing: &BTreeMap<A
     }
 }
 
-/// What is said of a key that keeps failing.
+/// Words the note of a key that keeps failing.
 pub(super) fn note(
     key: &AccessKeyId,
     places: Vec<PlaceNote>,
@@ -85,7 +86,7 @@ pub(super) fn note(
     }
 }
 
-/// Moves the keys that keep failing from those that go on by themselves to those that need an operator.
+/// Moves the keys that keep failing from those that continue by themselves to those that need an operator.
 pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
     let keeps: BTreeMap<AccessKeyId, Failing> = notes
         .failing

@@ -1,4 +1,4 @@
-//! Keys that turn up late: a create whose reply was lost may be executed after its rotation has gone on, or closed.
+//! Late keys: AWS may execute a `CreateAccessKey` whose reply was lost after its rotation has continued or closed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,15 +16,14 @@ use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::shell::quoted;
 
 impl Engine {
-    /// A create whose reply was lost may be executed late, also after its rotation closed: such a key is reported,
-    /// never taken.
-    pub(super) async fn tell_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
+    /// Reports keys that a lost `CreateAccessKey` may have made late. Such a key is never used.
+    pub(super) async fn report_late_keys(&self, report: &mut Report) -> Result<(), CampaignError> {
         let session = &self.session;
         let since = session.aws_now().minus(LOOK_FOR_LATE_KEYS);
         let watched = self.journal.store().summaries(RotationFilter::WatchedAfter(since)).await?;
-        // Told once, however many creates may have made it: a key that nobody removes must not keep README's loop
-        // turning.
-        let mut told: BTreeSet<AccessKeyId> =
+        // Each key is reported once, however many requests may have made it. A late key that stays must not keep `run`
+        // in a loop from ending.
+        let mut reported: BTreeSet<AccessKeyId> =
             watched.iter().flat_map(|summary| summary.rotation.late_keys.iter().cloned()).collect();
         let mut lists: BTreeMap<(AccountId, UserName), Option<KeysSeen>> = BTreeMap::new();
         for summary in watched {
@@ -34,7 +33,7 @@ impl Engine {
             let whose = (opened.account.clone(), opened.user.clone());
             if !lists.contains_key(&whose) {
                 let asking = limiter.read(Operation::ListAccessKeys, || ports.iam.list_keys(&opened.user));
-                // The next run looks as well.
+                // The next run checks again.
                 let Some(keys) = session.stop.unless_asked(asking).await else { return Ok(()) };
                 lists.insert(whose.clone(), keys.ok());
             }
@@ -45,7 +44,7 @@ impl Engine {
                 !known(key) && rotation.watched.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
             });
             for key in late {
-                if !told.insert(key.id.clone()) {
+                if !reported.insert(key.id.clone()) {
                     continue;
                 }
                 report.troubles.push((Some(rotation.id), turned_up(&opened.user, &key.id)));
@@ -69,7 +68,7 @@ fn turned_up(user: &UserName, key: &AccessKeyId) -> String {
     let word = quoted(user.as_str());
     format!(
         "key {key} of user {user} turned up late, and may be the child of a CreateAccessKey whose reply was lost; rotator does \
-         not touch it: if nobody knows it, delete it (aws iam delete-access-key --user-name {word} --access-key-id {key})"
+         not touch it: if nothing uses it, delete it (aws iam delete-access-key --user-name {word} --access-key-id {key})"
     )
 }
 

@@ -1,8 +1,7 @@
-//! The old pair itself, tried at STS right before its rotation is opened: what IAM lists may still stand beside a secret
-//! that belongs to something else.
+//! The proof of the old pair at STS right before its rotation is opened. A key that IAM lists may be stored with a
+//! secret that belongs to another key.
 //!
-//! Only `run` does this. It counts as a use of the key, so what only looks never tries a pair, and the last use is read
-//! before it.
+//! Only `run` proves a pair, because a proof counts as a use of the key. The last use is read before the proof.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,28 +21,28 @@ use crate::types::name::AccessKeyId;
 use crate::types::secret::SecretKey;
 use crate::types::time::Timestamp;
 
-/// How far two refusals are apart that count. Two secrets tried on one id within about 5 s can give a false
-/// `SignatureDoesNotMatch`, and what tried the other one need not have been this process.
+/// The time between two refusals that count. Two secrets tried with one id within about 5 s can give a false
+/// `SignatureDoesNotMatch`, and another process may have tried the other one.
 const APART: Duration = Duration::from_secs(10);
 
-/// What came of trying a pair.
+/// The result of a proof.
 pub(super) enum Tried {
-    /// It answered as its user.
+    /// STS identified the expected user.
     Proven {
-        /// For the record.
+        /// The proof, for the journal.
         old_pair: OldPair,
-        /// One of the places that bound how many new keys are in memory at once.
+        /// One of the permits that bound how many new keys are in memory at once.
         place: Option<OwnedSemaphorePermit>,
     },
-    /// It cannot be rotated before an operator has seen to it.
+    /// The key cannot be rotated before an operator fixes the cause.
     Left(Box<LeftAloneNote>),
-    /// It could not be tried now, which says nothing of it; for people.
+    /// The pair could not be tried now, which says nothing about it. The text is for the operator.
     NotNow(String),
     /// A stop was asked for.
     Stopped,
 }
 
-/// A no of STS that counts once it is heard twice.
+/// A refusal of STS, which counts when STS gives it twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum No {
     /// The pair is not accepted.
@@ -64,17 +63,17 @@ impl No {
     }
 }
 
-/// One answer, judged.
+/// What one answer of STS means.
 enum Verdict {
     Proven,
     No(No),
-    /// The pair is that of another user: who.
+    /// The pair belongs to this other user.
     Another(String),
     NotNow(String),
 }
 
-/// Tries the pair of `due`. A place is taken from `in_hand` for as long as a call may take, and kept where the pair is
-/// proven; the wait before the second try holds none, and no slot of the pacer.
+/// Proves the pair of `due`. A permit is taken from `in_hand` for the duration of a call, and kept if the pair is
+/// proven. The wait before the second try holds no permit and no slot of the rate limiter.
 pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in_hand: &Arc<Semaphore>) -> Tried {
     let (key, user) = (&due.key.id, &due.user);
     let Some(account) = session.accounts.of(&due.account) else {
@@ -102,7 +101,7 @@ pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in
             }
             ask(session, account, due, secret, &mut old_pair).await
         };
-        // Nothing is changed by either call, and the queue before them may be long.
+        // Neither call changes anything, and the queue before them may be long.
         let verdict = tokio::select! {
             verdict = Box::pin(asking) => verdict,
             () = session.stop.wait() => return Tried::Stopped,
@@ -138,11 +137,11 @@ pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in
     }
 }
 
-/// The last use before the proof, where IAM says it: a policy that does not allow the question stops no rotation.
+/// Returns the last use before the proof, if IAM reports it. A policy that denies the call does not stop the rotation.
 async fn last_use(account: &Account, key: &AccessKeyId) -> Option<UsedBefore> {
     let ask = || account.ports.iam.last_used(key);
     match account.limiter.read(Operation::GetAccessKeyLastUsed, ask).await {
-        Ok(Some(told)) => Some(told.used.map_or(UsedBefore::Never, UsedBefore::Last)),
+        Ok(Some(answer)) => Some(answer.used.map_or(UsedBefore::Never, UsedBefore::Last)),
         Ok(None) => None,
         Err(error) => {
             tracing::debug!("the last use of {key} before its proof is not known: {error}");
@@ -181,7 +180,7 @@ fn note(due: &Due, reason: SkipReason, message: String) -> LeftAloneNote {
     LeftAloneNote { key_id: Some(due.key.id.clone()), places: place_notes(&due.places), reason, message, due: true }
 }
 
-/// Where the two halves of the pair stand, for people.
+/// Words where the two halves of the pair are stored.
 fn halves(session: &Session, due: &Due) -> String {
     let of_place = |place: &crate::types::place::Place| {
         let (id, secret) =

@@ -5,7 +5,8 @@ use crate::rotation::intent::Intent;
 use crate::rotation::record::Rotation;
 
 impl Executor<'_> {
-    /// Why an effect cannot be asked for. A write needs its stores only, and a removal rests on what they hold.
+    /// Returns why an effect cannot be executed. A write needs its stores only, and a removal also depends on what the
+    /// stores hold.
     pub(super) fn cannot_sign(&self, rotation: &Rotation, intent: &Intent) -> Option<String> {
         let store = || rotation.opened.stores.keys().find_map(|store| self.session.store_failed(store));
         let account = || self.session.account_failed(&rotation.opened.account);
@@ -22,7 +23,7 @@ impl Executor<'_> {
         }
     }
 
-    /// How a rotation is left whose account gave no answer.
+    /// Returns why the executor stops if the account gave no answer.
     pub(super) fn why_stopped(&self, rotation: &Rotation, why: String) -> StopReason {
         self.session.lacks_credentials(rotation).map_or(StopReason::FailedForNow(why), StopReason::NoCredentials)
     }

@@ -1,5 +1,4 @@
-//! The effects of one visit: each is intended on record, had, and its outcome journaled. What is in memory meanwhile is
-//! here too; what to do is never decided here.
+//! Executes what `next_step` chose: journals the intent, calls the port, journals the outcome. Nothing is decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +21,8 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::time::Timestamp;
 
-/// How old a list may be when the create that rests on it is intended, or an effect that was throttled is tried again.
+/// The greatest age of a key list when the create that depends on it is journaled, or when a throttled effect is tried
+/// again.
 const FRESH: Duration = Duration::from_secs(5);
 
 impl Executor<'_> {
@@ -35,7 +35,7 @@ impl Executor<'_> {
         match intent {
             Intent::CreateNew { listed, .. } => Box::pin(self.create(journal, listed)).await,
             Intent::StoreNew => match self.hand.store_denied.take() {
-                // There is no way back, and the way forward has just been refused.
+                // The old values cannot be restored, and the write of the new pair has just been refused.
                 Some(denied) => self.denied(journal, denied).await,
                 None => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
             },
@@ -60,7 +60,8 @@ impl Executor<'_> {
         listed: BTreeSet<AccessKeyId>,
     ) -> Result<Advance, JournalError> {
         let (session, account) = (self.session, self.account);
-        // The turn comes before the intent: the attempt's window is to hold the call, not the queue before it.
+        // The permit is acquired before the intent is journaled, so that the window of the attempt contains the call
+        // and not the queue before it.
         let Some(permit) = session.stop.unless_asked(account.limiter.acquire(Operation::CreateAccessKey)).await else {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         };
@@ -104,7 +105,8 @@ impl Executor<'_> {
         self.went_wrong(journal, &intent, attempt).await
     }
 
-    /// The lock of another program's under which no place could be written now: a key that is made meanwhile is made in vain.
+    /// Returns the lock of another program that would block a write to a place now. A key that is created under such a
+    /// lock could not be stored.
     async fn held(&self, rotation: &Rotation) -> Option<Denied> {
         let mut entries: BTreeMap<&StoreName, BTreeSet<&EntryName>> = BTreeMap::new();
         for place in &rotation.opened.places {
@@ -120,9 +122,9 @@ impl Executor<'_> {
         None
     }
 
-    /// The keys that a create rests on, read again if the queue has made them too old. Its turn is had by now, and its slot
-    /// with it: in the queue of all slots the next list would grow as old as this one. `None`: what was read decides
-    /// otherwise.
+    /// Returns the key list that a create depends on, and reads it again if it became stale in the queue. It keeps the
+    /// permit: queueing again would make the list stale again. `None`: `next_step` decides otherwise after the new
+    /// list.
     async fn fresh_list(
         &mut self,
         rotation: &Rotation,
@@ -146,7 +148,7 @@ impl Executor<'_> {
         }
     }
 
-    /// Makes a key active again. Nothing is lost by it, so it needs no admission: the sooner, the better.
+    /// Activates a key again. This destroys nothing, so it needs no admission.
     async fn reactivate(&mut self, journal: RotationJournal, effect: ChangeStatus) -> Result<Advance, JournalError> {
         let (session, account) = (self.session, self.account);
         let Some(permit) = session.stop.unless_asked(account.limiter.acquire(Operation::UpdateAccessKey)).await else {
@@ -155,7 +157,7 @@ impl Executor<'_> {
         self.finish(journal, effect, |order| async move {
             let result = account.ports.iam.change_status(order).await;
             permit.release_after(&result);
-            // Only AWS tells AWS's time: what a write of a store yields may lie ahead of it, as a fence does.
+            // Only AWS responses advance `AwsClock`; a store write may return a fence time in the future.
             result.map(|at| session.saw_date(at))
         })
         .await
@@ -170,7 +172,7 @@ impl Executor<'_> {
             before => {
                 let (now, _) = self.read_places(&rotation, Priority::Ordinary).await;
                 if before.is_some_and(|before| before.shows != now.shows) {
-                    // Not what was planned on.
+                    // The places are not those that the decision was based on.
                     self.forget();
                     return Ok(Advance::proceed(journal));
                 }
@@ -183,18 +185,18 @@ impl Executor<'_> {
         };
         let stores = batches.keys().cloned().collect();
         let seen_through = rotation.clone();
-        let told = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
-        let told = told.map(|secret| secret.expose().to_owned());
+        let shown = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
+        let shown = shown.map(|secret| secret.expose().to_owned());
         let finished = self.finish(journal, WriteEntries { kind, stores }, |order| async move {
             session.write_locks.record_write(&lock);
-            match (entry_writes::write(session, &seen_through, order, batches).await, told) {
+            match (entry_writes::write(session, &seen_through, order, batches).await, shown) {
                 (Err(Failure::Refused(refusal)), Some(secret)) => {
                     Err(Refusal::new(refusal.kind, format!("{refusal}: {secret}")).into())
                 }
                 (result, _) => result,
             }
         });
-        // It holds the rotation several times, which is a lot for a stack.
+        // The future holds the rotation several times, which is large for the stack.
         Box::pin(finished).await
     }
 
@@ -251,7 +253,7 @@ impl Executor<'_> {
         .await
     }
 
-    /// Every effect but the create goes through here.
+    /// Executes an effect and handles its outcome. Only the create does not use this function.
     pub(super) async fn finish<E, A, F>(
         &mut self,
         journal: RotationJournal,
@@ -309,7 +311,7 @@ impl Executor<'_> {
             if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
                 return self.denied(journal, denied).await;
             }
-            // `next_step` counts these itself: the second one gives the new pair up, where that is possible.
+            // `next_step` counts these refusals: at the second one it gives the new pair up, if that is possible.
             if self.counts(journal.rotation(), &denied).await {
                 self.hand.store_denied = Some(denied);
             }
@@ -318,13 +320,14 @@ impl Executor<'_> {
         let throttled = kind == Some(RefusalKind::Throttled);
         let hopeless = matches!(kind, Some(RefusalKind::Denied | RefusalKind::Credentials));
         if hopeless && !self.has_a_key_in_hand(journal.rotation()) {
-            // Asking again would change nothing. (With a key in hand, `next_step` discards it.)
+            // Access denied will not change during this run: count it as the last try. (If the process holds a new key,
+            // `next_step` discards it.)
             self.failures = MOST_TRIES;
         }
         let advance = self.later(journal, why).await?;
         if throttled {
-            // Nothing happened, and calls are scarce: what cost one is not asked again at once. The places and all
-            // entries are read afresh, and the proof is of the pair that they must still hold.
+            // A throttled call changed nothing, and calls are scarce, so the results of recent calls are kept. The
+            // places and all entries are read again, and the proof is of the pair that they must still hold.
             let age = self.session.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
             (self.known.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
             (self.known.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);

@@ -1,6 +1,6 @@
 //! Writing the places: the new pair, the old one back, or the values as they are (the fence).
 //!
-//! A write that was accepted but does not read back is not a write.
+//! A write that was accepted counts only if it reads back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,14 +20,14 @@ use crate::types::place::Place;
 use crate::types::secret::{SecretKey, SecretValue};
 use crate::types::time::Timestamp;
 
-/// A batch for each store.
+/// The writes for each store.
 pub(super) type Batches = BTreeMap<StoreName, Vec<Write>>;
 
-/// The values that we replaced in this process, to put them back where another place refuses the new ones for good.
+/// The values that this process replaced. They are restored if another place permanently refuses the new ones.
 pub(super) type OldValues = BTreeMap<(StoreName, EntryName), SecretValue>;
 
-/// Keeps the values that a write of the new pair is about to replace; of two writes the first one's. Half of a new pair
-/// is no old value.
+/// Keeps the values that a write of the new pair is about to replace. Of two writes it keeps the values before the
+/// first, because half of a new pair is not an old value.
 pub(super) fn keep_old(rotation: &Rotation, readings: &Readings, kept: &mut OldValues) {
     for (store, places) in places_showing(rotation, readings, &[PlaceContent::Old]) {
         for entry in places.iter().flat_map(|place| place.entries()) {
@@ -38,7 +38,7 @@ pub(super) fn keep_old(rotation: &Rotation, readings: &Readings, kept: &mut OldV
     }
 }
 
-/// The places of one store that show one of `which`.
+/// Returns the places whose content is one of `which`, by store.
 fn places_showing<'a>(
     rotation: &'a Rotation,
     readings: &Readings,
@@ -58,10 +58,10 @@ fn replacing(readings: &Readings, store: &StoreName, entry: EntryName, value: Se
     Some(Write { entry, replaces: version.clone(), value })
 }
 
-/// The new pair, spliced into every place that does not hold it yet.
+/// Splices the new pair into every place that does not hold it yet.
 ///
 /// # Errors
-/// For people: a place that cannot take it.
+/// A message: a place cannot take the new pair.
 pub(super) fn new_pair(
     rotation: &Rotation,
     readings: &Readings,
@@ -80,8 +80,8 @@ pub(super) fn new_pair(
     Ok(batches)
 }
 
-/// The values as they are, of every place that could be read: a write still under way may have any of their entries
-/// left to change, also where somebody else has written the other half.
+/// Returns the present values of every place that could be read. A write in doubt may still change any of their
+/// entries, also where another writer has written the other half.
 #[must_use]
 pub(super) fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
     let mut batches = Batches::new();
@@ -97,8 +97,8 @@ pub(super) fn fence(rotation: &Rotation, readings: &Readings) -> Batches {
     batches
 }
 
-/// Whether the old value of every place where the new pair or half of it stands is in memory, or only the id is to be
-/// put back.
+/// Returns whether the old value of every place that holds the new pair, or half of it, is in memory. A place that
+/// needs only the old id counts as restorable.
 #[must_use]
 pub(super) fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldValues) -> bool {
     places_showing(rotation, readings, &[PlaceContent::New, PlaceContent::Torn]).iter().all(|(store, places)| {
@@ -106,11 +106,11 @@ pub(super) fn can_put_back(rotation: &Rotation, readings: &Readings, old: &OldVa
     })
 }
 
-/// The old pair, spliced into every place where the new one or half of it stands: of a document that others have changed
-/// meanwhile, nothing else goes back. Beside the old secret, the old id is enough.
+/// Splices the old pair into every place that holds the new one or half of it. Nothing else in a document changes,
+/// because other writers may have edited it. Beside the old secret, the old id is enough.
 ///
-/// What holds its old value already is written all the same, so that a write still under way is refused there. Where a
-/// write was refused for want of a right, it is left out: the entry that may not be written may be that one.
+/// An entry that already holds its old value is written as well, so that a write in doubt is refused there. It is left
+/// out if a write was denied, because the denied entry may be that one.
 #[must_use]
 pub(super) fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues) -> Batches {
     let mut batches = Batches::new();
@@ -119,8 +119,8 @@ pub(super) fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues
         let Some(pair) = places.iter().find_map(|place| read_pair(place, kept).ok()) else { continue };
         let now = |entry: &EntryName| readings.value(&store, entry);
         let spliced = splice_all(&places, now, &rotation.opened.old_key, &pair.secret).unwrap_or_default();
-        // The id goes back first, as the secret came first: cut in half, both are the old id beside the new secret, and
-        // that is known for what it is.
+        // The id is restored first, because the secret was written first. Cut in half, both writes leave the old id
+        // beside the new secret, which is a known content.
         let is_back = |entry: &EntryName, value: &SecretValue| now(entry) == Some(value);
         let wanted =
             spliced.into_iter().rev().filter(|(entry, value)| !rotation.may_not_write() || !is_back(entry, value));
@@ -135,7 +135,7 @@ pub(super) fn old_pair(rotation: &Rotation, readings: &Readings, old: &OldValues
     batches
 }
 
-/// The old id beside the old secret that stands there.
+/// Returns the write of the old id beside the old secret.
 fn old_id(rotation: &Rotation, readings: &Readings, store: &StoreName, place: &Place) -> Option<Write> {
     let value = |entry: &EntryName| readings.value(store, entry);
     let secret = read_pair(place, value).ok()?.secret;
@@ -179,7 +179,7 @@ pub(super) async fn write(
         match result {
             Ok(()) => written = true,
             Err(_) if written && planted::is(Planted::OnePlaceIsEnough) => {}
-            // Half a fence has changed nothing, and is put up anew.
+            // Half a fence has changed no value, and the fence is written again.
             Err(Failure::Refused(refusal)) => {
                 return half_done(written && kind != WriteKind::FenceStore, refusal);
             }
@@ -205,27 +205,25 @@ pub(super) async fn write(
         return Ok(session.aws_now());
     }
     if kind == WriteKind::StoreNew && overtaken(rotation, &readings, &replaced, &sent) {
-        // The write is done, and what stands there now is another writer's: not to be written again. `next_step` says so.
+        // The write is done, and the present value is that of another writer. `next_step` decides about it.
         return Ok(session.aws_now());
     }
     Err(Failure::Unknown("the store accepted the write, but it does not read back".to_owned()))
 }
 
-/// The versions that these batches replace.
 fn replaced_by(batches: &Batches) -> Vec<(StoreName, EntryName, Version)> {
     let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
     writes.map(|(store, write)| (store.clone(), write.entry.clone(), write.replaces.clone())).collect()
 }
 
-/// The values that these batches write.
 fn sent_in(batches: &Batches) -> OldValues {
     let writes = batches.iter().flat_map(|(store, batch)| batch.iter().map(move |write| (store, write)));
     writes.map(|(store, write)| ((store.clone(), write.entry.clone()), write.value.duplicate())).collect()
 }
 
-/// Whether somebody has written a place after this write, which every store has accepted: an entry has another version than
-/// the one that was replaced, and not the value that was sent. A store that accepts a write and drops it has the version of
-/// before. A place that the write had nothing to do with held the new pair then.
+/// Returns whether another writer wrote a place after this write, which every store accepted: an entry has another
+/// version than the replaced one, and not the value that was sent. A store that accepts a write and drops it still has
+/// the previous version.
 fn overtaken(
     rotation: &Rotation,
     readings: &Readings,
@@ -248,8 +246,8 @@ fn overtaken(
     })
 }
 
-/// From when on no write of before can land. Where compare-and-set is to refuse it, the versions must have changed: a
-/// fence that the store accepted and did not raise is none.
+/// Returns the moment after which no earlier write can take effect. If compare-and-set refuses earlier writes, the
+/// versions must have changed: a fence that the store accepted without a new version has no effect.
 async fn fenced(
     session: &Session,
     rotation: &Rotation,
@@ -270,7 +268,7 @@ async fn fenced(
     Ok(session.aws_now().plus(late))
 }
 
-/// A refusal after another store was written is no refusal of the whole.
+/// A refusal after another store was written leaves the whole write in doubt.
 fn half_done(written: bool, refusal: Refusal) -> Result<Timestamp, Failure> {
     if written {
         Err(Failure::Unknown(format!("one store was written, another refused: {refusal}")))

@@ -1,4 +1,4 @@
-//! How old the facts are that a removal rests on. By the monotonic clock of this machine, which no `Date` changes.
+//! The age of the facts that a removal depends on, by the monotonic clock of this machine, which no `Date` changes.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ impl Span {
         self.ended.saturating_sub(self.began)
     }
 
-    /// The last moment at which a removal that rests on this scan may be sent.
+    /// Returns the last moment at which a removal that depends on this scan may be sent.
     fn scan_serves_until(self) -> Duration {
         self.began + SCANNED_WITHIN + self.took()
     }
 
-    /// Whether a scan is still so new that a removal which is admitted now can be sent in time.
+    /// Returns whether a removal that is admitted now can still be sent while this scan serves.
     pub(in crate::engine) fn scan_is_fresh(self, now: Duration) -> bool {
         now + SENT_WITHIN < self.scan_serves_until()
     }
 }
 
-/// When what is known was read. A read that was not made is left out.
+/// When each observed fact was read. `None`: it was not read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) keys: Option<Span>,
@@ -51,8 +51,8 @@ impl Facts {
         named.into_iter().filter_map(|(name, span)| Some((name, span?)))
     }
 
-    /// The last moment at which a removal that rests on these facts may be sent: [`SENT_WITHIN`] after the last read
-    /// ended, [`CHECKED_WITHIN`] and one call time-out after the first began, and while the scan serves.
+    /// Returns the last moment at which a removal that depends on these facts may be sent: [`SENT_WITHIN`] after the
+    /// last read ended, [`CHECKED_WITHIN`] and one call time-out after the first began, and while the scan serves.
     pub(super) fn send_before(&self, call_timeout: Duration) -> Duration {
         let last_ended = self.reads().map(|(_, span)| span.ended).max().unwrap_or_default();
         let first_began = self.reads().map(|(_, span)| span.began).min().unwrap_or_default();
@@ -60,18 +60,18 @@ impl Facts {
         (last_ended + SENT_WITHIN).min(first_began + CHECKED_WITHIN + call_timeout).min(scan)
     }
 
-    /// Whether all reads are so new that a final check would tell nothing more: none began more than [`SENT_WITHIN`] ago.
+    /// Returns whether all reads are as new as those of a final check: no read began more than [`SENT_WITHIN`] ago.
     pub(super) fn are_as_new_as_a_check(&self, now: Duration) -> bool {
         self.reads().all(|(_, span)| now <= span.began + SENT_WITHIN)
     }
 
-    /// Whether the wait after the reads alone made the facts too old.
+    /// Returns whether only the wait after the reads made the facts too old.
     pub(super) fn waited_too_long(&self, now: Duration) -> bool {
         self.reads().all(|(_, span)| now > span.ended + SENT_WITHIN)
     }
 
-    /// Why the facts are too old for a removal that is sent now, if they are: names the read that took longest, or the
-    /// wait after the reads.
+    /// Returns why the facts are too old for a removal that is sent now: it names the slowest read, or the wait after
+    /// the reads.
     pub(super) fn too_old(&self, now: Duration, call_timeout: Duration) -> Option<String> {
         if now <= self.send_before(call_timeout) {
             return None;

@@ -1,5 +1,5 @@
-//! Copies of the old pair that are no places of its rotation: an entry that could not be read when the rotation was opened,
-//! or that came later. A scan finds them; each is read again before it becomes a place.
+//! Late copies: entries that hold the old pair and are not places of its rotation, because they could not be read when
+//! the rotation was opened or were made later. A scan finds them, and each is read again before it becomes a place.
 
 use super::state::Executor;
 use crate::engine::observe::places::read_places;
@@ -11,11 +11,11 @@ use crate::rotation::record::Rotation;
 use crate::types::place::Place;
 
 impl Executor<'_> {
-    /// Of what the last scan found, the copies that hold the very pair of this rotation and that can be written, as far as
-    /// their stores say.
+    /// Returns the copies from the last scan that hold the pair of this rotation, without those that their store
+    /// reports as not writable.
     pub(super) async fn late_copies(&self, rotation: &Rotation) -> Vec<LateCopy> {
         let (session, opened) = (self.session, &rotation.opened);
-        // Without a fingerprint it cannot be told whether a secret is that of the old key.
+        // Without a fingerprint it cannot be known whether a secret belongs to the old key.
         if opened.old_secret.is_none() {
             return Vec::new();
         }

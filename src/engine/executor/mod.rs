@@ -1,6 +1,6 @@
-//! The loop over one rotation: ask `next_step`, do what it says, ask again.
+//! The executor: the loop over one rotation, which asks `next_step` and executes the step.
 //!
-//! The same loop drives a rotation that was just opened and one that a crash left in doubt.
+//! The same loop advances a rotation that was just opened and one that a crash left in doubt.
 
 mod credentials;
 mod effects;
@@ -43,12 +43,12 @@ use crate::types::time::Timestamp;
 
 /// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
 const MOST_STEPS: usize = 400;
-/// The wait before the second try; doubles.
+/// The wait before the second try. It doubles before each further try.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// Drives one rotation as far as it goes now. `place` is given back as soon as no new key can be in memory only.
+/// Advances one rotation as far as it goes now. `place` is given back as soon as no new key can be in memory only.
 ///
 /// # Errors
-/// [`JournalError`]: the journal failed; what was in hand is in doubt, and a later `resume` replays it.
+/// [`JournalError`]: the journal failed. The effect under way is in doubt, and a later `resume` replays it.
 pub async fn advance(
     session: &Session,
     journal: RotationJournal,
@@ -56,7 +56,7 @@ pub async fn advance(
 ) -> Result<Advanced, JournalError> {
     let (account, unsure) = match session.account_for(journal.rotation()) {
         Ok(account) => (account, false),
-        // The store is asked again in the visit: a refusal of rights counts at the second time.
+        // The store is asked again in the loop: a denial counts at the second time.
         Err(Mismatch::StoreDenied(account)) => (account, true),
         Err(Mismatch::WrongSession(why)) => {
             return Ok(Advanced { rotation: journal.rotation().clone(), stopped: StopReason::WrongSession(why) });
@@ -168,14 +168,15 @@ impl Executor<'_> {
         }
     }
 
-    /// Forgets what was seen: the rotation has changed, or time has passed. What is seen from now on counts.
+    /// Forgets what was observed, because the rotation has changed or time has passed.
     fn forget(&mut self) {
         self.known = Observed::default();
         self.facts = Facts::default();
         self.since = self.session.clock.monotonic();
     }
 
-    /// A key in hand is brought to the store or discarded; everything else can wait for the next `resume`.
+    /// Returns whether to stop now. A new key in memory is stored or discarded first, and everything else can wait for
+    /// the next `resume`.
     fn must_stop(&self, rotation: &Rotation, stop: &Stop) -> bool {
         if !stop.asked() {
             return false;
@@ -183,7 +184,7 @@ impl Executor<'_> {
         !self.has_a_key_in_hand(rotation)
     }
 
-    /// A new key whose only secret is in memory: leaving it now would lose it.
+    /// Returns whether the secret of a new key is only in memory, so that it would be lost now.
     fn has_a_key_in_hand(&self, rotation: &Rotation) -> bool {
         self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }))
     }
@@ -197,7 +198,7 @@ impl Executor<'_> {
         if self.failures >= MOST_TRIES {
             let until = self.waits_until.filter(|until| self.session.options.wait && *until > self.session.aws_now());
             let Some(until) = until else { return Ok(Advance::stop(journal, StopReason::FailedForNow(why))) };
-            // A wait of weeks outlives an outage: nothing is to be done before its end anyway.
+            // A wait of weeks may outlast an outage, and nothing is to be done before its end.
             tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
             return self.sleep_towards(journal, until).await;
         }
@@ -215,21 +216,21 @@ impl Executor<'_> {
             return Ok(Advance::stop(journal, StopReason::Waiting(until)));
         }
         if self.session.failures.any() && !self.has_a_key_in_hand(journal.rotation()) {
-            // The run is to end, or with `--wait` to begin anew with credentials that work.
+            // The run ends, or starts again with working credentials if `--wait` is set.
             return Ok(Advance::stop(journal, StopReason::Waiting(until)));
         }
         self.waits_until = Some(until);
         self.sleep_towards(journal, until).await
     }
 
-    /// The end of one pass: what is counted in a pass begins anew.
+    /// Ends one pass and sleeps. The counts of a pass start again.
     async fn sleep_towards(&mut self, journal: RotationJournal, until: Timestamp) -> Result<Advance, JournalError> {
         self.steps = 0;
         self.failures = 0;
         self.is_unsure = true;
         self.place = None;
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
-            // The wait may take days, and every place is read afresh after it: no secret is kept meanwhile.
+            // The wait may take days, and every place is read again after it, so no secret is kept during it.
             self.hand = InMemory::default();
         }
         let clock = &self.session.clock;
@@ -243,8 +244,8 @@ impl Executor<'_> {
                 () = self.session.failures.first(), if !in_hand => {}
             }
         } else if left > self.session.stop.time_left(clock.as_ref()) {
-            // With a key in hand it goes on after a signal, but does not wait for what comes too late: the secret is given
-            // up then, and the next `resume` goes on from what is on record.
+            // With a new key in memory the executor continues after a signal, but it does not wait for a moment that is
+            // too late. It then gives the secret up, and the next `resume` continues from the journal.
             return Ok(Advance::stop(journal, StopReason::Stopped));
         } else {
             clock.sleep(span).await;
@@ -325,7 +326,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// The user's keys, and when they were asked for.
+    /// Lists the keys of the user, with the time of the call.
     async fn list_keys(&self, rotation: &Rotation, priority: Priority) -> Result<(KeysSeen, Span), Unseen> {
         let (session, Account { ports, limiter, .. }) = (self.session, self.account);
         let began = session.clock.monotonic();
@@ -337,7 +338,7 @@ impl Executor<'_> {
         Ok((keys, Span { began, ended: session.clock.monotonic() }))
     }
 
-    /// Every place of the rotation, and when it was read.
+    /// Reads every place of the rotation, with the time of the read.
     async fn read_places(&self, rotation: &Rotation, priority: Priority) -> (Readings, Span) {
         let clock = &self.session.clock;
         let began = clock.monotonic();
@@ -353,7 +354,7 @@ impl Executor<'_> {
         self.hand.readings = Some(readings);
     }
 
-    /// When the key was last used; `None`: never.
+    /// Asks when the key was last used. `None`: never.
     async fn last_used(
         &self,
         rotation: &Rotation,
@@ -370,7 +371,7 @@ impl Executor<'_> {
     }
 }
 
-/// Notes why a rotation is left as it is, unless its last line says so already.
+/// Journals why a rotation is left as it is, unless its last line has the same reason.
 async fn defer(
     journal: RotationJournal,
     why: String,

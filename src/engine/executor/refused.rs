@@ -1,5 +1,5 @@
-//! What is refused for lack of a right: it counts at the second refusal, `settle` after the first, as policies take a
-//! while to be in force everywhere. Then the rotation is blocked, and a later run looks once.
+//! Denied calls. A denial counts at the second refusal, `settle` after the first, because IAM policies take time to
+//! apply everywhere. The rotation is then blocked, and each later run checks once.
 
 use super::state::{Advance, Executor, StopReason, Unseen};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
@@ -10,7 +10,7 @@ use crate::rotation::record::Rotation;
 use crate::rotation::state::State;
 
 impl Executor<'_> {
-    /// A look that failed.
+    /// Handles a query that failed.
     pub(super) async fn unseen(&mut self, journal: RotationJournal, unseen: Unseen) -> Result<Advance, JournalError> {
         match unseen {
             Unseen::Denied(denied) => self.denied(journal, denied).await,
@@ -21,7 +21,7 @@ impl Executor<'_> {
         }
     }
 
-    /// A look or an effect was refused for lack of a right.
+    /// Handles a query or an effect that was denied.
     pub(super) async fn denied(&mut self, journal: RotationJournal, denied: Denied) -> Result<Advance, JournalError> {
         if planted::is(Planted::RefusalIsTransient) {
             return self.later(journal, denied.answer).await;
@@ -37,10 +37,10 @@ impl Executor<'_> {
         Ok(Advance::stop(journal, StopReason::AtRest))
     }
 
-    /// Whether this refusal counts; if not, it has been waited until the next one does.
+    /// Returns whether this denial counts. If not, it returns after the wait until the next one counts.
     pub(super) async fn counts(&mut self, rotation: &Rotation, denied: &Denied) -> bool {
         let clock = &self.session.clock;
-        // What is refused was not made, and is not asked for twice.
+        // A denied create made no key, and is not tried again.
         let once = denied.operation == Operation::CreateAccessKey;
         if once || rotation.is_known_to_lack(denied) || self.session.stop.asked() {
             return true;

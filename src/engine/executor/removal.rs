@@ -1,9 +1,9 @@
 //! The removal of a key: deactivate, delete, discard. One unit of admission, final check, journal and send.
 //!
-//! What a removal rests on must be only seconds old when the call is sent, whatever queue is before it: an operator who
-//! puts an old pair back is heard until then. So everything that can take long comes before the admission
-//! ([`crate::engine::admission`]), what has grown too old meanwhile is read again inside the unit, and the age is checked once
-//! more behind the journal ([`super::fact_age`]).
+//! The facts that a removal depends on must be only seconds old when the call is sent, so that an old pair that an
+//! operator puts back is still noticed. Everything slow is therefore done before the admission
+//! ([`crate::engine::admission`]). Facts that became too old are read again inside the unit, and their age is checked
+//! once more after the journal write ([`super::fact_age`]).
 
 use futures_util::future::join_all;
 
@@ -25,19 +25,19 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::AccessKeyId;
 use crate::types::time::Timestamp;
 
-/// How often facts that have grown too old are read again in one removal.
+/// How many times facts that became too old are read again in one removal.
 const MOST_CHECKS: u32 = 3;
-/// How often one removal asks for another scan because it waited too long for its admission. A scan that has just ended
-/// serves for a minute, so that this is a bound against a defect only.
+/// How many times one removal asks for another scan because it waited too long for its admission. A scan that has just
+/// ended serves for a minute, so this bound only guards against a defect.
 const MOST_SCANS: u32 = 100;
 
-/// How often one removal gives its admission back because the rate fell while it waited for its turn.
+/// How many times one removal gives its admission back because the rate fell while it waited for its permit.
 const MOST_WAITS: u32 = 100;
 
 type Ended = Result<Advance, JournalError>;
 
 impl Executor<'_> {
-    /// Removes a key, if a final check that is only seconds old still says so.
+    /// Removes a key, if `next_step` still chooses that after a final check that is only seconds old.
     pub(super) async fn remove(&mut self, journal: RotationJournal, intent: Intent) -> Ended {
         let (session, account) = (self.session, self.account);
         let rotation = journal.rotation().clone();
@@ -82,7 +82,7 @@ impl Executor<'_> {
             let hand = self.hand.shown(session, &rotation);
             let again = match next_step(&rotation, hand, &self.known, session.aws_now()) {
                 Step::Execute(again) if is_same(&again, &intent) => again,
-                // What was read decides otherwise.
+                // `next_step` decides otherwise after the new reads.
                 Step::Execute(_)
                 | Step::Observe(_)
                 | Step::Record(_)
@@ -132,7 +132,7 @@ impl Executor<'_> {
         };
         let over = move |result: Result<Timestamp, Failure>| {
             permit.release_after(&result);
-            // Only AWS tells AWS's time.
+            // Only AWS responses advance `AwsClock`.
             result.map(|at| session.saw_date(at))
         };
         let change = match intent {
@@ -171,8 +171,8 @@ impl Executor<'_> {
         }
     }
 
-    /// Whether IAM may not know this key everywhere yet. A new key of ours that is not listed is taken for young: it may
-    /// be listed yet.
+    /// Returns whether parts of IAM may not know this key yet. A new key of rotator that is not listed counts as young,
+    /// because it may be listed later.
     fn is_young(&self, rotation: &Rotation, key: &AccessKeyId) -> bool {
         let opened = &rotation.opened;
         let listed = self.known.keys.as_ref().and_then(|keys| keys.find(key)).map(|seen| seen.created);
@@ -182,15 +182,16 @@ impl Executor<'_> {
         created.map_or(unlisted, |created| self.session.aws_now() < opened.policy.settled_after(created))
     }
 
-    /// After a signal no removal begins, except that of a key which would be an orphan without it, and that only while
-    /// its call can end in time.
+    /// Returns whether a removal may begin. After a signal only the removal of a key that would otherwise be an orphan
+    /// begins, and only while its call can end in time.
     fn may_begin(&self, rotation: &Rotation, intent: &Intent) -> bool {
         let stop = &self.session.stop;
         let has_time = || !stop.time_left(self.session.clock.as_ref()).is_zero();
         !stop.asked() || (self.is_unheard_of(rotation, intent) && has_time())
     }
 
-    /// Whether this discards a new key whose secret only this process holds and which was never written anywhere.
+    /// Returns whether this discards a new key whose secret only this process holds, and that was never written to a
+    /// store.
     fn is_unheard_of(&self, rotation: &Rotation, intent: &Intent) -> bool {
         let unwritten = rotation.made().is_some_and(|made| !made.write_may_land);
         matches!(intent, Intent::DiscardNew { .. }) && self.has_a_key_in_hand(rotation) && unwritten
@@ -207,13 +208,14 @@ impl Executor<'_> {
         self.facts.too_old(self.session.clock.monotonic(), self.session.options.call_timeout)
     }
 
-    /// The calls of the unit, for its share of the rate limit.
+    /// Returns the calls of the unit, for its share of the rate limit.
     fn calls(&self, intent: &Intent) -> Vec<Operation> {
         let asks_last_use = (!self.known.last_used.is_empty()).then_some(Operation::GetAccessKeyLastUsed);
         [Operation::ListAccessKeys, operation(intent)].into_iter().chain(asks_last_use).collect()
     }
 
-    /// Another scan for the keys of the last one. Outside the unit: it has a slot of its own, and may take long.
+    /// Scans again for the keys of the last scan. It runs outside the unit, because it has a slot of its own and may be
+    /// slow.
     async fn scan_again(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
@@ -226,13 +228,13 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// The final check: reads the places, the user's keys and the stored pair again, all at once.
+    /// Makes the final check: reads the places, the keys of the user and the stored pair again, all at once.
     async fn check(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let (session, account) = (self.session, self.account);
         let clock = &session.clock;
         let asked: Vec<_> = self.known.last_used.keys().cloned().collect();
         let used = join_all(asked.iter().map(|key| self.last_used(rotation, key, Priority::Removal)));
-        // What the places held a moment ago: if they hold another secret now, their fingerprints say so.
+        // This is the secret that the places held before. If they hold another one now, their fingerprints differ.
         let made = rotation.made().filter(|_| is_stored(rotation)).zip(self.hand.new_secret.as_ref());
         let proof = async {
             let (made, secret) = made?;
@@ -249,7 +251,7 @@ impl Executor<'_> {
         self.hand.keys_seen_at = listed.ended;
         (self.known.keys, self.facts.keys) = (Some(keys), Some(listed));
         self.saw_places(rotation, readings, read);
-        // A pair that does not answer at once is tried again outside the unit, with patience.
+        // A pair that does not answer at once is tried again outside the unit.
         let proof = proof.filter(|(proof, _)| *proof == Proof::Passed);
         (self.known.stored_pair, self.facts.stored_pair) = proof.unzip();
         Ok(())

@@ -1,5 +1,5 @@
-//! Who has a key, asked where the user of a rotation is not found or its list has none of the rotation's keys: the user may
-//! have another name now.
+//! The owner of a key. It is queried if the user of a rotation is not found, or if no key of the rotation is in its
+//! list, because the user may have been renamed.
 
 use super::state::{Executor, Unseen};
 use crate::engine::accounts::Account;
@@ -9,8 +9,8 @@ use crate::rotation::observed::KeyOwner;
 use crate::types::name::AccessKeyId;
 
 impl Executor<'_> {
-    /// `GetAccessKeyLastUsed` is the only call that names the user of a key. Its answer may be old, so the list of the user
-    /// that it names has to bear it out.
+    /// Asks `GetAccessKeyLastUsed`, the only call that names the user of a key. Its answer may be stale, so the key
+    /// list of that user has to confirm it.
     pub(super) async fn owner_of(&self, key: &AccessKeyId) -> Result<KeyOwner, Unseen> {
         let Account { ports, limiter, .. } = self.account;
         let asked = limiter.read(Operation::GetAccessKeyLastUsed, || ports.iam.last_used(key)).await;
@@ -34,8 +34,8 @@ impl Executor<'_> {
     }
 }
 
-/// A refusal counts as an answer: real IAM refuses this question for a key that it does not know. A failure that passes,
-/// such as throttling, is no answer.
+/// A denial counts as an answer, because IAM denies this call for a key that it does not know. A transient failure,
+/// such as throttling, is not an answer.
 fn unclear(error: CallError) -> Result<KeyOwner, Unseen> {
     match error.kind {
         CallErrorKind::Denied | CallErrorKind::NoSuchEntity | CallErrorKind::Invalid => {

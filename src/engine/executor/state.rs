@@ -23,17 +23,17 @@ pub(super) const MOST_TRIES: u32 = 6;
 /// Why an executor stops.
 #[derive(Debug)]
 pub enum StopReason {
-    /// Closed, or blocked.
+    /// The rotation is closed or blocked.
     AtRest,
-    /// Nothing to do before this moment of AWS's clock.
+    /// Nothing is to be done before this time of AWS.
     Waiting(Timestamp),
-    /// Something fails for now; for people.
+    /// An effect or a query fails for now. The text is for the operator.
     FailedForNow(String),
-    /// Credentials of rotator's own that it needs have failed; for people.
+    /// rotator's own credentials, which the rotation needs, have failed. The text is for the operator.
     NoCredentials(String),
-    /// Somebody asked to stop.
+    /// A stop was asked for.
     Stopped,
-    /// This is not the world it was opened in; for people.
+    /// The session is not the one that the rotation was opened for. The text is for the operator.
     WrongSession(String),
 }
 
@@ -56,48 +56,47 @@ impl Advance {
 /// A rotation that was advanced as far as it goes now.
 #[derive(Debug)]
 pub struct Advanced {
-    /// The rotation.
     pub rotation: Rotation,
-    /// Why it was not advanced further.
+    /// Why the rotation was not advanced further.
     pub stopped: StopReason,
 }
 
-/// One visit under way.
+/// What is known and held of one rotation while it is advanced.
 pub(super) struct Executor<'a> {
     pub(super) session: &'a Session,
     pub(super) account: &'a Account,
     pub(super) hand: InMemory,
     pub(super) known: Observed,
-    /// When what is known was read.
+    /// When the observed facts were read.
     pub(super) facts: Facts,
-    /// When the rotation came to its present state or the last wait was over, by the monotonic clock: a scan for a removal
-    /// begins later.
+    /// When the rotation reached its present state, or the last wait ended, by the monotonic clock. A scan for a
+    /// removal begins later.
     pub(super) since: Duration,
     pub(super) failures: u32,
-    /// The steps since the last wait.
     pub(super) steps: usize,
-    /// The time that this visit waits for.
+    /// The time that the executor waits for.
     pub(super) waits_until: Option<Timestamp>,
-    /// Whether this may not be the world that it was: it has slept, or a store refused to say which one it is.
+    /// Whether the session has to be checked again: the executor has slept, or a store denied access to its identity.
     pub(super) is_unsure: bool,
     pub(super) first_refusal: FirstRefusal,
-    /// One of the places that bound how many new keys are in memory at once.
+    /// One of the permits that bound how many new keys are in memory at once.
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
-/// What this process has in memory of one rotation. Dropped, and so overwritten, when the visit ends.
+/// What this process has in memory of one rotation. It is dropped, and its secrets are overwritten, when the executor
+/// stops.
 #[derive(Default)]
 pub(super) struct InMemory {
     pub(super) new_secret: Option<SecretKey>,
     pub(super) old_values: OldValues,
     pub(super) readings: Option<Readings>,
     pub(super) keys_seen_at: Duration,
-    /// A write of the new pair was refused for lack of a right, and that counts.
+    /// A denial of the write of the new pair that counts.
     pub(super) store_denied: Option<Denied>,
 }
 
 impl InMemory {
-    /// What the machine needs to know of it.
+    /// Returns what `next_step` has to know of it.
     pub(super) fn shown(&self, session: &Session, rotation: &Rotation) -> InMemoryFacts {
         let readings = self.readings.as_ref();
         InMemoryFacts {
@@ -109,18 +108,16 @@ impl InMemory {
     }
 }
 
-/// Why a look failed.
+/// Why a query failed.
 pub(super) enum Unseen {
-    /// A right is missing.
     Denied(Denied),
-    /// Credentials of rotator's own have failed; for people.
+    /// rotator's own credentials have failed.
     Credentials(String),
-    /// For people.
     Otherwise(String),
 }
 
 impl Unseen {
-    /// A call that failed, which is `denied` if it was refused for lack of a right.
+    /// Converts the error of a call. `denied` words a denial.
     pub(super) fn of(error: CallError, denied: impl FnOnce(String) -> Denied) -> Self {
         match error.kind {
             CallErrorKind::Denied => Self::Denied(denied(error.message)),
@@ -134,5 +131,5 @@ impl Unseen {
     }
 }
 
-/// The first refusal of a call in this visit, and when it was heard, by the monotonic clock.
+/// The first denial of a call, and when it was received, by the monotonic clock.
 pub(super) type FirstRefusal = Option<(Denied, Duration)>;

@@ -1,13 +1,14 @@
-//! How long `--wait` sleeps before it looks again.
+//! How long `--wait` sleeps before it checks a rotation again.
 
 use std::time::Duration;
 
-/// `--wait` looks again after a tenth of what remains, within these bounds: a place that was reverted is told of then.
+/// `--wait` checks again after a tenth of the remaining time, within these bounds, so that a reverted place is reported
+/// early.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(15 * 60));
-/// AWS's dates are whole seconds: a wait that is nearly over takes at least this long.
+/// The least wait. The dates of AWS are whole seconds.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
-/// How long to sleep before the next look, of a wait that lasts as long as `left`: a tenth of it.
+/// Returns how long to sleep before the next check if `left` remains: a tenth of it.
 pub(super) fn look_again(left: Duration) -> Duration {
     let tenth = (left / 10).clamp(LOOK_AGAIN.0, LOOK_AGAIN.1);
     left.min(tenth).max(SHORTEST_WAIT)

@@ -1,6 +1,5 @@
-//! Searching a value has no await at which a stop could end it, and takes as long as the value is large. So a value that is
-//! read part by part can be read no further once the time that a stop leaves is over. It then counts as one that may name any
-//! key.
+//! Searching a large value takes long and has no await at which a stop could end it. A value that is read in parts is
+//! therefore not read further when the time after a stop is over, and counts as one that may name any key.
 
 use std::io;
 
@@ -8,7 +7,7 @@ use crate::discovery::Source;
 use crate::engine::shutdown::Stop;
 use crate::journal::clock::Clock;
 
-/// A value that cannot be read any more once the time that a stop leaves is over.
+/// A value that cannot be read any more when the time after a stop is over.
 pub(in crate::engine) struct WhileTimeIsLeft<'w> {
     value: &'w dyn Source,
     stop: &'w Stop,
@@ -34,7 +33,7 @@ impl Source for WhileTimeIsLeft<'_> {
     }
 }
 
-/// Why something was not searched.
+/// Why a value was not searched.
 pub(in crate::engine) const STOPPED: &str = "a stop was asked for, and there was no time left to search it";
 
 #[cfg(test)]

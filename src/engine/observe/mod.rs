@@ -1,4 +1,4 @@
-//! What is read of the stores and of AWS for one rotation or a survey. Changes nothing.
+//! Reads the stores and AWS for a rotation or a survey. Nothing here changes anything.
 
 pub(in crate::engine) mod large;
 pub mod places;

@@ -1,4 +1,4 @@
-//! Reading every place of one rotation, and what each shows.
+//! Reads every place of one rotation and determines its content.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +17,27 @@ use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 use crate::types::secret::{SecretKey, SecretValue};
 
-/// The entries of one store as read, with their versions: what a write will replace.
+/// The entries of one store as read, with the versions that a write will replace.
 pub type Entries = BTreeMap<EntryName, (Version, SecretValue)>;
 
-/// One reading of all places.
+/// One read of all places.
 #[derive(Default)]
 pub struct Readings {
-    /// The entries, by store.
     pub stores: BTreeMap<StoreName, Entries>,
-    /// What each place shows, in the plan's order.
+    /// The content of each place, in the order of the rotation's places.
     pub shows: Vec<PlaceContent>,
-    /// How often this process had written what the places stand in.
+    /// The number of times that this process had written the units of the places.
     pub writes: u64,
-    /// Why what could not be read could not, by store and entry; for people.
+    /// Why an entry could not be read, by store and entry.
     pub unreadable: BTreeMap<(StoreName, EntryName), String>,
-    /// The first store that may not be read.
+    /// The first denial of a read.
     pub denied: Option<Denied>,
-    /// The new secret as a place holds it, where its fingerprint is the recorded one.
+    /// The new secret from a place, if its fingerprint is the recorded one.
     pub new_secret: Option<SecretKey>,
 }
 
 impl Readings {
-    /// What the machine needs to know of it.
+    /// Returns what `next_step` has to know of it.
     #[must_use]
     pub fn seen(&self, session: &Session, rotation: &Rotation) -> PlacesSeen {
         let places = &rotation.opened.places;
@@ -54,13 +53,11 @@ impl Readings {
         self.unreadable.get(&(store.clone(), entry.clone())).map(String::as_str)
     }
 
-    /// The value of an entry.
     #[must_use]
     pub fn value(&self, store: &StoreName, entry: &EntryName) -> Option<&SecretValue> {
         self.stores.get(store)?.get(entry).map(|(_, value)| value)
     }
 
-    /// The version of an entry.
     #[must_use]
     pub fn version(&self, store: &StoreName, entry: &EntryName) -> Option<&Version> {
         self.stores.get(store)?.get(entry).map(|(version, _)| version)
@@ -151,14 +148,15 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
     }
 }
 
-/// The new secret where a store has it waiting: a write was cut off after it had been put there, and before any reader
-/// saw it. Known by its fingerprint.
+/// Returns the new secret if a store holds it staged: a write was interrupted before any reader saw it. The fingerprint
+/// identifies it.
 pub async fn staged_secret(session: &Session, rotation: &Rotation, readings: &Readings) -> Option<SecretKey> {
     let recorded = rotation.made()?.fingerprint()?;
     for place in &rotation.opened.places {
         let Some(store) = session.stores.get(&place.store) else { continue };
         let names: Vec<EntryName> = place.entries().into_iter().cloned().collect();
-        // Whoever cannot be asked has nothing: the key is then discarded, as any whose secret is lost.
+        // A store that does not answer counts as holding nothing. The key is then discarded, as any key whose secret is
+        // lost.
         let staged = session.stores.limiter.read(Operation::Store, || store.staged(&names)).await.unwrap_or_default();
         let staged: BTreeMap<EntryName, SecretValue> =
             names.into_iter().zip(staged).filter_map(|(name, value)| Some((name, value?))).collect();
@@ -197,8 +195,8 @@ pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Reading
     found
 }
 
-/// The rotation has closed: its stores need not keep what its places held before. Without effect on any reader, and
-/// not tried again: the next rotation of the same entry replaces what was kept.
+/// Lets the stores of a closed rotation forget the previous values. It affects no reader and is not tried again,
+/// because the next rotation of the same entry replaces what was kept.
 pub async fn forget_previous(session: &Session, rotation: &Rotation) {
     for name in rotation.opened.stores.keys() {
         let Some(store) = session.stores.get(name) else { continue };
@@ -210,7 +208,7 @@ pub async fn forget_previous(session: &Session, rotation: &Rotation) {
     }
 }
 
-/// The secret of this key, as the place that the sink follows holds it.
+/// Returns the secret of this key from the place that the sink follows.
 #[must_use]
 pub fn secret_for(rotation: &Rotation, follower: &Follower, key: &AccessKeyId, read: &Readings) -> Option<SecretKey> {
     let place = rotation.opened.places.get(follower.place)?;

@@ -1,4 +1,4 @@
-//! Proving a pair at AWS: it must answer as the expected user.
+//! Proves a pair at AWS: STS must identify the expected user.
 
 use std::time::Duration;
 
@@ -12,29 +12,28 @@ use crate::rotation::observed::Proof;
 use crate::types::name::{AccessKeyId, UserId};
 use crate::types::secret::SecretKey;
 
-/// The wait after an answer that was no proof; doubles up to [`LONGEST_BACKOFF`].
+/// The wait after an answer that was not a proof. It doubles up to [`LONGEST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 /// Two secrets tried on one id within about 5 s can give a false `SignatureDoesNotMatch`: the longest wait is as long.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// How many times longer a pair is tried where AWS asks to slow down or does not answer: that says nothing of the pair, and
-/// behind a thousand others one answer may take minutes.
+/// How many times longer a pair is tried if AWS throttles the calls or does not answer. This says nothing about the
+/// pair, and behind a thousand other calls one answer may take minutes.
 const WHERE_NOTHING_IS_SAID: u32 = 5;
 /// A bound above what any `proof_timeout` in use needs.
 const MOST_TRIES: usize = 100_000;
 
-/// How a pair is tried.
 #[derive(Debug, Clone, Copy)]
 pub struct ProofOptions {
-    /// How many times in a row it must answer.
+    /// How many times in a row the pair must be accepted.
     pub times: u32,
-    /// Over how long they are spread.
+    /// The time over which the tries are spread.
     pub span: Duration,
-    /// Whether STS refused such a pair before for lack of a right: then one more refusal is enough.
+    /// Whether STS denied a pair of this rotation before, so that one more denial is enough.
     pub denied: bool,
 }
 
-/// Whether this is the user that the rotation was opened for: by the unique id where both are known, since a name may have
-/// been changed, and may have been given to another user.
+/// Returns whether this is the user that the rotation was opened for. The unique id decides where both ids are known,
+/// because a name can change and can be given to another user.
 fn is_same_user(opened: &Opened, user: &UserResource, id: Option<&UserId>) -> bool {
     match (&opened.old_pair.user_id, id) {
         (Some(recorded), Some(id)) if !planted::is(Planted::RenameNotFollowed) => recorded == id,
@@ -42,7 +41,7 @@ fn is_same_user(opened: &Opened, user: &UserResource, id: Option<&UserId>) -> bo
     }
 }
 
-/// Tries the pair once, as part of an admitted removal. An answer that is no proof is left to [`prove`].
+/// Tries the pair once, as part of an admitted removal. Any other answer than a proof is left to [`prove`].
 pub(in crate::engine) async fn prove_once(
     session: &Session,
     account: &Account,

@@ -1,7 +1,7 @@
-//! Reading every entry of every store to see which of them name a key.
+//! Reads every entry of every store to find the entries that name a key.
 //!
-//! A scan looks for the keys of all rotations that this process has in hand, so that one scan serves all of them: each
-//! that had come to its present state before the scan began, as long as the scan is fresh enough.
+//! A scan searches for the keys of all rotations of this process, so that one scan serves all rotations that reached
+//! their present state before it began, as long as it is fresh enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,10 +24,10 @@ use crate::rotation::state::Phase;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 
-/// What [`EngineOptions::scan_interval`](EngineOptions::scan_interval) is by default.
+/// The default of [`EngineOptions::scan_interval`].
 pub const SCAN_INTERVAL: Duration = Duration::from_secs(60);
-/// With `--wait`, scans begin at least so many times the duration of the last one apart: reading takes at most a tenth of
-/// the time.
+/// With `--wait`, the least interval between two scans as a multiple of the duration of the last one. Reading then
+/// takes at most a tenth of the time.
 const INTERVAL_IN_SCANS: u32 = 10;
 /// With `--wait`, a removal that is due waits at most this long for its scan to begin.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -47,7 +47,7 @@ struct Scan {
     keys: BTreeMap<AccessKeyId, bool>,
     named: BTreeMap<AccessKeyId, Vec<String>>,
     unreadable: Vec<String>,
-    /// Where the keys stand whole, in a form that can be edited.
+    /// The places that hold one of the keys with its secret, in a form that can be edited.
     copies: Copies,
 }
 
@@ -69,7 +69,7 @@ struct Latest {
 /// Scans, shared by all rotations.
 #[derive(Default)]
 pub struct Scans {
-    /// The keys of all rotations in hand, and of each whether an editable copy of it matters.
+    /// The keys of all rotations of this process, and for each key whether an editable copy of it matters.
     keys: Mutex<BTreeMap<AccessKeyId, bool>>,
     /// Since when a rotation waits for a scan that has not begun.
     due_since: Mutex<Option<Duration>>,
@@ -81,8 +81,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Scans {
-    /// From now on every scan looks for the keys of this rotation, too. As long as its places hold the old pair, copies of
-    /// that do not matter.
+    /// Makes every later scan search for the keys of this rotation, too. Copies of the old pair do not matter as long
+    /// as the places hold that pair.
     pub(in crate::engine) fn look_for(&self, rotation: &Rotation) {
         let is_stored =
             matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
@@ -92,10 +92,11 @@ impl Scans {
         }
     }
 
-    /// Which entries name `key`, by a scan that began at `since` or later and is fresh enough for a removal now.
+    /// Returns the entries that name `key`, from a scan that began at `since` or later and is fresh enough for a
+    /// removal now.
     ///
     /// # Errors
-    /// A store could not be listed at all.
+    /// A store could not be listed.
     pub(in crate::engine) async fn naming(
         &self,
         context: &ScanContext<'_>,
@@ -145,15 +146,15 @@ impl Scans {
 }
 
 impl Scans {
-    /// Where the last scan saw this key with its secret, such that both can be replaced.
+    /// Returns where the last scan found this key with its secret, in a form in which both can be replaced.
     pub(in crate::engine) async fn copies(&self, key: &AccessKeyId) -> Vec<Place> {
         let latest = self.latest.lock().await;
         latest.scan.as_ref().and_then(|scan| scan.copies.get(key)).cloned().unwrap_or_default()
     }
 }
 
-/// When the next scan may begin, after the one `before`, if a removal has been due since `due`: scans are far enough apart
-/// to gather the removals that become due meanwhile.
+/// Returns when the scan after `before` may begin, if a removal has been due since `due`. The interval gathers the
+/// removals that become due during it.
 fn earliest(before: Option<Span>, due: Duration, least: Duration) -> Duration {
     let Some(before) = before else { return Duration::ZERO };
     let interval = least.max(before.ended.saturating_sub(before.began) * INTERVAL_IN_SCANS);
@@ -163,7 +164,7 @@ fn earliest(before: Option<Span>, due: Duration, least: Duration) -> Duration {
 type Named = BTreeMap<AccessKeyId, Vec<String>>;
 type Copies = BTreeMap<AccessKeyId, Vec<Place>>;
 
-/// Which entries name which of these keys, and which could not be read.
+/// Finds the entries that name one of these keys, and those that could not be read.
 async fn scan(
     context: &ScanContext<'_>,
     keys: &BTreeMap<AccessKeyId, bool>,
@@ -211,12 +212,11 @@ async fn scan(
     Ok((named, unreadable, copies))
 }
 
-/// The keys that a value names, and why it may name others.
 fn outcome(searched: Searched<'_>) -> (BTreeSet<&AccessKeyId>, Option<String>) {
     (searched.named, searched.unopened.map(|why| why.to_string()))
 }
 
-/// The pairs in these environments of a store that can be edited.
+/// Finds the editable pairs in these environments of a store.
 fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTreeSet<String>) -> Vec<Candidate> {
     let entries = listed.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
     let values = entries.filter_map(|(name, reading)| match reading {

@@ -1,5 +1,5 @@
-//! Whether the places of a key can be written, asked before a new key is made for them. What the stores say for certain
-//! keeps a rotation from being opened; where they cannot be asked, it goes on without.
+//! Asks the stores whether the places of a key can be written, before a new key is made for them. A certain no prevents
+//! the rotation. A store that cannot answer does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::ports::secret_store::Writable;
 use crate::types::name::{EntryName, StoreName};
 use crate::types::place::Place;
 
-/// What the stores say of some entries.
+/// The answers of the stores, by entry.
 #[derive(Debug, Default)]
 pub struct Answers(BTreeMap<(StoreName, EntryName), Writable>);
 
@@ -33,7 +33,7 @@ impl Answers {
         Self(answers)
     }
 
-    /// The same for the places of candidates.
+    /// Asks about the places of candidates.
     pub(in crate::engine) async fn of_candidates(
         session: &Session,
         candidates: impl IntoIterator<Item = &Candidate>,
@@ -42,7 +42,7 @@ impl Answers {
         Self::of_places(session, &places).await
     }
 
-    /// The same for places.
+    /// Asks about places.
     pub(in crate::engine) async fn of_places(session: &Session, places: &[Place]) -> Self {
         let mut asked: Vec<(StoreName, EntryName)> = Vec::new();
         for place in places {
@@ -51,13 +51,13 @@ impl Answers {
         Self::of(session, asked.iter().map(|(store, entry)| (store, entry))).await
     }
 
-    /// What is said of one entry.
+    /// Returns the answer for one entry.
     #[must_use]
     pub fn about(&self, store: &StoreName, entry: &EntryName) -> &Writable {
         self.0.get(&(store.clone(), entry.clone())).unwrap_or(&Writable::Unknown)
     }
 
-    /// Every certain refusal, with its reason.
+    /// Returns every certain no, with its reason.
     pub fn refusals(&self) -> impl Iterator<Item = (&StoreName, &EntryName, &str)> {
         self.0.iter().filter_map(|((store, entry), answer)| match answer {
             Writable::No(why) => Some((store, entry, why.as_str())),
@@ -65,7 +65,7 @@ impl Answers {
         })
     }
 
-    /// Why a candidate is not to be opened, where one of its places can certainly not be written.
+    /// Skips a candidate if one of its places can certainly not be written.
     pub(in crate::engine) fn check(&self, session: &Session, candidate: &Candidate) -> Result<(), Skip> {
         let refused = candidate.places.iter().find_map(|place| {
             let of = |entry: &&EntryName| matches!(self.about(&place.store, entry), Writable::No(_));

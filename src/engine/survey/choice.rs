@@ -11,21 +11,21 @@ use crate::rotation::policy::Policy;
 use crate::rotation::record::Rotation;
 use crate::types::name::UserName;
 
-/// How long a key that rotator made is not due again, where no age is set.
+/// How long a key that rotator made is not due again, if no age is set.
 pub const MADE_LATELY: Duration = Duration::from_secs(20 * 3600);
 
 /// What the operator chose to rotate.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// Whose keys.
     pub owner: Owner,
-    /// Rotate only what matches one of these; `None`: everything.
+    /// Only keys that match one of these patterns are rotated. `None`: every key.
     pub only: Option<Patterns>,
-    /// Never what matches one of these.
+    /// Keys that match one of these patterns are not rotated.
     pub exclude: Patterns,
     /// How old a key must be. Above zero, age alone decides.
     pub older_than: Duration,
-    /// Whether also a key is due that rotator made less than [`MADE_LATELY`] ago: the command line asks for age zero.
+    /// Whether a key that rotator made less than [`MADE_LATELY`] ago is due as well, because the command line sets age
+    /// zero.
     pub again: bool,
     /// The rules for a rotation.
     pub policy: Policy,
@@ -40,10 +40,10 @@ pub struct Patterns {
 }
 
 impl Patterns {
-    /// These patterns.
+    /// Compiles these patterns.
     ///
     /// # Errors
-    /// The pattern that is not valid, where it is a single one, and why.
+    /// The pattern that is not valid, if it is a single one, and the reason.
     pub fn new(texts: &[String]) -> Result<Self, (Option<String>, globset::ErrorKind)> {
         let build = |any_case: bool| {
             let mut set = GlobSetBuilder::new();
@@ -56,18 +56,17 @@ impl Patterns {
         Ok(Self { texts: texts.to_vec(), set: build(false)?, any_case: build(true)? })
     }
 
-    /// The patterns as they were given.
     #[must_use]
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
 
-    /// Whether one of the names matches.
     pub fn match_any<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
         names.into_iter().any(|name| self.set.is_match(name))
     }
 
-    /// Which patterns match this key, by number. The names of users are unique whatever their case, and are matched so.
+    /// Returns the numbers of the patterns that match this key. User names are unique regardless of case, and are
+    /// matched that way.
     fn matching(&self, names: &Names) -> BTreeSet<usize> {
         let by_user = names.users.iter().flat_map(|user| self.any_case.matches(user));
         names.all().flat_map(|name| self.set.matches(name)).chain(by_user).collect()
@@ -78,16 +77,16 @@ impl Patterns {
     }
 }
 
-/// What a key can be called in a pattern: its id, its entries, their `<app>/<environment>`, its user.
+/// The names of a key in a pattern: its id, its entries, their `<app>/<environment>`, its user.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// As the configuration derives them from the places, or as IAM spells the confirmed one.
+    /// The user names that the configuration derives from the places, and the confirmed one as IAM spells it.
     users: BTreeSet<String>,
     others: BTreeSet<String>,
 }
 
 impl Names {
-    /// Of a key that was found with its secret.
+    /// Returns the names of a key that was found with its secret.
     #[must_use]
     pub fn of(owner: &Owner, candidate: &Candidate) -> Self {
         let mut names = Self::default();
@@ -100,7 +99,7 @@ impl Names {
         names
     }
 
-    /// Of something that was found and cannot be rotated as it stands.
+    /// Returns the names of a finding that cannot be rotated as it is.
     #[must_use]
     pub fn of_left_alone(found: &LeftAlone) -> Self {
         let mut names = Self::default();
@@ -111,7 +110,7 @@ impl Names {
         names
     }
 
-    /// Of a rotation in flight.
+    /// Returns the names of a rotation in flight.
     #[must_use]
     pub fn of_rotation(rotation: &Rotation) -> Self {
         let opened = &rotation.opened;
@@ -126,34 +125,34 @@ impl Names {
         names
     }
 
-    /// The confirmed user is one of them, too.
+    /// Adds the confirmed user.
     pub fn add_user(&mut self, user: &UserName) {
         self.users.insert(user.to_string());
     }
 
-    /// Every name, those of users first.
+    /// Returns every name, user names first.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         self.users.iter().chain(&self.others).map(String::as_str)
     }
 }
 
 impl Choice {
-    /// Whether `--exclude` leaves a key of these names out.
+    /// Returns whether `--exclude` leaves out a key with these names.
     #[must_use]
     pub fn excludes(&self, names: &Names) -> bool {
         self.exclude.matches(names)
     }
 
-    /// Whether `--only` takes a key of these names in.
+    /// Returns whether `--only` includes a key with these names.
     #[must_use]
     pub fn takes(&self, names: &Names) -> bool {
         self.only.as_ref().is_none_or(|only| only.matches(names))
     }
 
-    /// Whether a key of these names could be taken in once IAM has said how its user is spelt.
+    /// Returns whether `--only` may include a key with these names when IAM has named its user.
     #[must_use]
     pub fn may_take(&self, names: &Names) -> bool {
-        // Another setting names the user, as far as IAM then confirms one at all.
+        // Another owner setting names the user before IAM confirms it.
         self.takes(names) || self.owner == Owner::Aws
     }
 }
@@ -161,13 +160,12 @@ impl Choice {
 /// A pattern of the command line that matches no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
-    /// The pattern.
     pub pattern: String,
-    /// The name that is most like it, where there is any.
+    /// The most similar name, if there is any.
     pub nearest: Option<String>,
 }
 
-/// The patterns that match none of these keys.
+/// Returns the patterns that match no key.
 #[must_use]
 pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
     let matched: BTreeSet<usize> = keys.iter().flat_map(|names| patterns.matching(names)).collect();
@@ -175,7 +173,7 @@ pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
     left.map(|(_, pattern)| Unmatched { pattern: pattern.clone(), nearest: nearest(pattern, keys) }).collect()
 }
 
-/// The name that is most like a pattern; of equal ones that of a user.
+/// Returns the name that is most similar to a pattern. Of equally similar names, a user name is returned.
 fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
     let plain = pattern.replace(['*', '?', '[', ']', '{', '}'], "").to_lowercase();
     let of_users = keys.iter().flat_map(|names| &names.users);

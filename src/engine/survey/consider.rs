@@ -1,4 +1,4 @@
-//! One key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
+//! Decides about one key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
 
 use super::choice::{Choice, MADE_LATELY, Names};
 use super::found::Taken;
@@ -15,30 +15,29 @@ use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, UserName};
 use crate::types::time::words;
 
-/// What became of a candidate.
+/// The result for a candidate.
 pub(super) struct Considered {
     pub(super) answer: Answer,
-    /// What it can be called in a pattern.
+    /// The names of the key in a pattern.
     pub(super) names: Names,
-    /// What IAM said, where it was asked and confirmed the key.
+    /// The answer of IAM, if it was asked and confirmed the key.
     pub(super) confirmed: Option<Confirmed>,
-    /// Whether it is `--only` that leaves it out.
+    /// Whether `--only` leaves the key out.
     pub(super) passed_over: bool,
-    /// What was not heard of it, where a pattern could have meant it.
+    /// A message if AWS did not answer and a pattern may mean the key.
     pub(super) not_asked: Option<String>,
 }
 
 /// Whether a key is to be rotated.
 pub(super) enum Answer {
-    /// It is, and these sinks follow its places.
+    /// The key is due, and these sinks follow its places.
     Due(Confirmed, Vec<Follower>),
-    /// A rotation in flight has it.
+    /// A rotation in flight has the key.
     InFlight,
-    /// It is not.
     Skip(Skip),
 }
 
-/// Looks at one candidate. Changes nothing.
+/// Decides about one candidate. Changes nothing.
 pub(super) async fn consider(
     session: &Session,
     lists: &Lists,
@@ -63,7 +62,7 @@ pub(super) async fn consider(
     if session.signs_with(id) {
         return answered(Answer::Skip(Skip::new(SkipReason::OwnKey, "rotator itself signs with this key")), names);
     }
-    // How its user is spelt is IAM's to say, and the patterns are matched with that.
+    // IAM decides how the user name is spelt, and the patterns are matched with that spelling.
     let asked = ownership(session, lists, &choice.owner, candidate).await;
     if let Ok((_, confirmed)) = &asked {
         names.add_user(&confirmed.user);
@@ -83,7 +82,7 @@ pub(super) async fn consider(
     }
 }
 
-/// Whether a key is due, as far as that is a matter of time.
+/// Checks whether the age of a key makes it due.
 async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
     let Confirmed { user, key, keys, .. } = confirmed;
     let age = keys.at.since(key.created);
@@ -155,7 +154,7 @@ async fn judge(
         return Err(Skip::needs_operator(SkipReason::ReadOnly, message));
     }
     let sinks = session.sinks.followers(&candidate.places).map_err(|why| {
-        let message = format!("{why}; a new key could not be brought there: mend the sink, or take it out of [[sink]]");
+        let message = format!("{why}; a new key could not be brought there: fix the sink, or take it out of [[sink]]");
         Skip::needs_operator(SkipReason::SinkUnavailable, message)
     })?;
     if let Some(why) = session.sinks.detached(&taken.in_sinks, id, &candidate.places) {
@@ -165,7 +164,7 @@ async fn judge(
     Ok(sinks)
 }
 
-/// IAM allows a user two keys; the second place has to be free.
+/// Checks that the user has room for a new key. IAM allows a user two keys.
 async fn room(
     account: &Account,
     choice: &Choice,

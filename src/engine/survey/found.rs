@@ -1,4 +1,4 @@
-//! What a survey found, and what it has to know of the journal.
+//! What a survey found, and what it has to know from the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,19 +23,14 @@ use crate::types::secret::{Fingerprint, SecretKey};
 pub struct Due {
     /// The id that its rotation will have.
     pub id: RotationId,
-    /// Of its secret as it stands now.
+    /// The fingerprint of its present secret.
     pub old_secret: Option<Fingerprint>,
-    /// Of which account.
     pub account: AccountId,
-    /// Whose.
     pub user: UserName,
-    /// The key.
     pub key: KeySeen,
-    /// Its secret as it stands now, for the proof of the pair; overwritten when the last copy of this is dropped.
+    /// Its present secret, for the proof of the pair. It is overwritten when the last reference is dropped.
     pub secret: Option<Arc<SecretKey>>,
-    /// Where its pair stands.
     pub places: Vec<Place>,
-    /// The sinks that follow these places.
     pub sinks: Vec<Follower>,
 }
 
@@ -44,11 +39,11 @@ pub struct Due {
 pub struct Survey {
     /// Keys to rotate, by user.
     pub due: Vec<Due>,
-    /// What is left alone, and why.
+    /// The keys and entries that are skipped.
     pub left_alone: Vec<LeftAloneNote>,
-    /// Of these, the keys that the next run is to look at again: IAM contradicts itself about them. Each with the reason.
+    /// The skipped keys that the next run checks again, because IAM contradicts itself about them. Each has the reason.
     pub unconfirmed: BTreeMap<AccessKeyId, String>,
-    /// Of these, the keys that `--only` leaves out of this run.
+    /// The skipped keys that `--only` leaves out of this run.
     pub passed_over: BTreeSet<AccessKeyId>,
     /// Keys of rotations in flight.
     pub(super) in_flight: BTreeSet<AccessKeyId>,
@@ -56,7 +51,7 @@ pub struct Survey {
     pub(super) unmatched_only: Vec<Unmatched>,
     /// Patterns of `--exclude` that match no key.
     pub(super) unmatched_exclude: Vec<Unmatched>,
-    /// What could not be read or asked about: a pattern may have meant it.
+    /// What could not be read, and keys about which AWS did not answer. A pattern may mean one of them.
     pub(in crate::engine) unread: Vec<String>,
     /// How many entries each store has.
     pub entries: BTreeMap<StoreName, usize>,
@@ -64,12 +59,10 @@ pub struct Survey {
     pub confirmed: Confirmations,
 }
 
-/// Whose keys a survey found, and where.
+/// The confirmed users, and the entries that hold their pairs.
 #[derive(Debug, Default)]
 pub struct Confirmations {
-    /// The users, by account.
     pub users: BTreeSet<(AccountId, UserName)>,
-    /// The entries that hold their pairs.
     pub entries: BTreeSet<(StoreName, EntryName)>,
 }
 
@@ -79,7 +72,7 @@ impl Confirmations {
         self.take_places(places);
     }
 
-    /// Also these entries.
+    /// Adds the entries of these places.
     pub fn take_places(&mut self, places: &[Place]) {
         for place in places {
             self.entries.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
@@ -88,10 +81,10 @@ impl Confirmations {
 }
 
 impl Survey {
-    /// Whether each pattern of `--only` matches a key.
+    /// Checks that each pattern of `--only` matches a key.
     ///
     /// # Errors
-    /// [`CampaignError::NothingMatches`] if one does not.
+    /// [`CampaignError::NothingMatches`] if a pattern does not match.
     pub fn check_only(&self) -> Result<(), CampaignError> {
         if self.unmatched_only.is_empty() {
             return Ok(());
@@ -99,7 +92,7 @@ impl Survey {
         Err(CampaignError::NothingMatches { patterns: self.unmatched_only.clone(), unread: self.unread.clone() })
     }
 
-    /// What an operator should know, and what holds nothing up.
+    /// Returns warnings for the operator. They do not stop the run.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.unmatched_exclude.iter().map(|Unmatched { pattern, nearest }| {
             let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
@@ -107,17 +100,17 @@ impl Survey {
         })
     }
 
-    /// The keys that are due, that are passed over, and that have a rotation.
+    /// Returns the keys that are due, that are passed over, or that have a rotation.
     pub(in crate::engine) fn keys(&self) -> BTreeSet<AccessKeyId> {
         let due = self.due.iter().map(|due| &due.key.id);
         due.chain(self.unconfirmed.keys()).chain(&self.passed_over).chain(&self.in_flight).cloned().collect()
     }
 }
 
-/// What the journal knows of the keys that rotator made for a user.
+/// Reads from the journal which keys rotator made for a user.
 #[async_trait]
 pub trait MadeKeys: Send + Sync {
-    /// Their ids; for people, why they cannot be told.
+    /// Returns the ids of the keys, or a message.
     async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String>;
 }
 
@@ -128,26 +121,26 @@ impl MadeKeys for SharedStore {
     }
 }
 
-/// What the journal knows.
+/// What a survey has to know from the journal.
 #[derive(Default)]
 pub struct Taken {
     /// Old and new keys of rotations in flight.
     pub in_flight: BTreeSet<AccessKeyId>,
-    /// Users that have one, by account.
+    /// Users with a rotation in flight, by account.
     pub users: BTreeSet<(AccountId, UserName)>,
-    /// What the rotations that were in flight when this run began can be called.
+    /// The names of the rotations that were in flight when this run began.
     pub names: Vec<Names>,
     /// Keys that sinks were given last.
     pub in_sinks: InSinks,
     /// Keys that a campaign made which was open when this run began.
     pub made_by_campaign: BTreeSet<AccessKeyId>,
-    /// Keys that any rotation made; none where there is no journal yet.
+    /// Reads the keys that any rotation made. `None`: there is no journal yet.
     pub made: Option<Arc<dyn MadeKeys>>,
 }
 
 impl Taken {
-    /// Gathers it from what was read of the journal: the `open` rotations, `all` of them where sinks are configured, and
-    /// the keys that an open campaign made.
+    /// Gathers it from the journal: the `open` rotations, `all` rotations if sinks are configured, and the keys that an
+    /// open campaign made.
     pub fn from_journal(
         open: &[Summary],
         all: &[Summary],
@@ -176,7 +169,7 @@ pub(super) fn place_note(store: &StoreName, spot: &FieldRef) -> PlaceNote {
     PlaceNote { store: store.to_string(), entry: spot.entry.to_string(), location: spot.location.to_string() }
 }
 
-/// A pair's place as the JSON document shows it: where its id stands, then where its secret does, if elsewhere.
+/// Returns places as the JSON document shows them: the place of the id, then that of the secret, if it is another one.
 #[must_use]
 pub fn place_notes(places: &[Place]) -> Vec<PlaceNote> {
     let mut notes = Vec::new();

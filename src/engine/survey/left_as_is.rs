@@ -1,5 +1,5 @@
-//! Keys that stand whole in an entry whose form rotator cannot edit. No rotation is opened for them, and one that is due is
-//! as old as any other: IAM is asked about each, and an operator is needed where it says that the key is in use.
+//! Keys with their secret in an entry whose form rotator cannot edit. No rotation is opened for such a key, but it
+//! becomes as old as any other. IAM is asked about each, and a key that is in use and due needs an operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,23 +14,23 @@ use crate::journal::campaign::LeftAloneNote;
 use crate::types::name::{AccessKeyId, StoreName};
 use crate::types::place::{FieldRef, Place};
 
-/// What IAM says of these keys.
+/// The answers of IAM about these keys.
 #[derive(Default)]
 pub(super) struct Judged {
-    /// Whether each is due; one is missing that was not asked about, or about which nothing was said.
+    /// Whether each key is due. A key without an answer is missing.
     due: BTreeMap<AccessKeyId, bool>,
-    /// What they can be called.
+    /// The names of the keys in a pattern.
     names: Vec<Names>,
-    /// Those that `--only` leaves out.
+    /// The keys that `--only` leaves out.
     passed_over: BTreeSet<AccessKeyId>,
-    /// What was not heard of them, where a pattern could have meant them.
+    /// Messages about keys without an answer that a pattern may mean.
     not_asked: Vec<String>,
-    /// Those that the next run is to ask about again, and why.
+    /// The keys that the next run checks again, with the reason.
     unconfirmed: BTreeMap<AccessKeyId, String>,
 }
 
 impl Judged {
-    /// Asks about each key that may be in use and is no candidate.
+    /// Asks about each key that may be in use and is not a candidate.
     pub(super) async fn ask(
         session: &Session,
         lists: &Lists,
@@ -77,19 +77,19 @@ impl Judged {
                 self.unconfirmed.insert(id.clone(), skip.message);
                 None
             }
-            // Due, and something else is in the way as well.
+            // The key is due, and something else prevents its rotation as well.
             Answer::Skip(skip) if skip.is_due() => confirmed.is_some().then_some(true),
             Answer::Skip(_) => Some(false),
         };
         self.due.extend(due.map(|due| (id.clone(), due)));
     }
 
-    /// Takes all of it down in the survey. What can be named in a pattern.
+    /// Records all findings in the survey. Returns the names that a pattern can match.
     pub(super) fn take_down(self, choice: &Choice, left_alone: Vec<LeftAlone>, survey: &mut Survey) -> Vec<Names> {
         let mut names = Vec::new();
         for alone in left_alone {
             let of_this = Names::of_left_alone(&alone);
-            // Which of its pairs are in use is not asked, and each of them may be.
+            // Each pair in the value may be in use, and IAM is not asked about them.
             let is_full = matches!(alone.why, WhyLeftAlone::TooManyPairs);
             let due = is_full && choice.takes(&of_this) && !choice.excludes(&of_this);
             names.push(of_this);
@@ -109,10 +109,10 @@ impl Judged {
         names
     }
 
-    /// Makes `note`, which is about `alone`, one for an operator if the key is due.
+    /// Marks the note about `alone` as one that needs an operator, if the key is due.
     fn tell(&self, alone: &LeftAlone, note: LeftAloneNote) -> LeftAloneNote {
         let due = alone.key_id.as_ref().filter(|_| alone.may_be_a_key_in_use()).and_then(|id| self.due.get(id));
-        // Of two secrets one is wrong, also where nothing is heard of the key.
+        // One of two secrets is wrong, even if IAM gave no answer about the key.
         let is_broken = matches!(alone.why, WhyLeftAlone::TwoSecrets);
         match (due, &alone.key_id) {
             (Some(true), Some(id)) if !is_broken => LeftAloneNote {

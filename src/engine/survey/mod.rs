@@ -1,4 +1,4 @@
-//! What there is to do: every entry is read, keys are found, IAM confirms each. Changes nothing.
+//! The survey: reads every entry, finds the keys, and lets IAM confirm each. It changes nothing.
 
 pub mod choice;
 mod consider;
@@ -33,7 +33,7 @@ use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreNam
 use crate::types::place::Place;
 use crate::types::secret::SecretKey;
 
-/// What the large values name. The search reports one that cannot be opened.
+/// Returns the keys that large values name. The search reports a value that cannot be opened.
 fn left_in(session: &Session, large: &[LargeEntry]) -> Vec<LeftAlone> {
     let mut left_alone = Vec::new();
     for LargeEntry { store, name, value } in large {
@@ -51,7 +51,7 @@ fn left_in(session: &Session, large: &[LargeEntry]) -> Vec<LeftAlone> {
 /// Reads every entry, finds the keys and asks IAM about each.
 ///
 /// # Errors
-/// A store that cannot be read at all: what is in it may be a copy of anything.
+/// A store cannot be read. Its entries may hold a copy of any key.
 pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
     let Everything { entries, large, not_ours, mut unread, count } = read_everything(session).await?;
@@ -134,9 +134,9 @@ struct Everything {
     entries: Vec<StoredEntry>,
     large: Vec<LargeEntry>,
     not_ours: NotOurs,
-    /// Those that could not be read, and why.
+    /// The entries that could not be read, with the reason.
     unread: Vec<(StoreName, EntryName, String)>,
-    /// How many each store has.
+    /// The number of entries of each store.
     count: BTreeMap<StoreName, usize>,
 }
 
@@ -147,7 +147,7 @@ async fn read_everything(session: &Session) -> Result<Everything, CallError> {
         all.count.insert(store.name().clone(), listed.len());
         for (name, reading) in listed {
             let read = match reading {
-                // What failed for a moment only holds nothing back.
+                // A transient failure must not hold a rotation back.
                 Reading::Unreadable(why) => {
                     let again =
                         session.stores.limiter.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
@@ -175,7 +175,7 @@ async fn read_everything(session: &Session) -> Result<Everything, CallError> {
     Ok(all)
 }
 
-/// Reports each entry that could not be read; those that may name any key, for people.
+/// Reports each entry that could not be read. Returns descriptions of those that may name any key.
 fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], survey: &mut Survey) -> Vec<String> {
     let mut may_name_any = Vec::new();
     for (store, entry, why) in unread {
@@ -199,10 +199,10 @@ fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], s
     may_name_any
 }
 
-/// Each candidate's secret as it stands now; every place of a candidate holds the same.
+/// Returns the present secret of each candidate. Every place of a candidate holds the same one.
 fn read_secrets(entries: &[StoredEntry], candidates: &[Candidate]) -> Vec<Option<SecretKey>> {
     let values: BTreeMap<_, _> = entries.iter().map(|entry| ((&entry.store, &entry.name), &entry.value)).collect();
-    // A candidate has a place at least.
+    // A candidate has at least one place.
     let places: Vec<&Place> = candidates.iter().filter_map(|candidate| candidate.places.first()).collect();
     let read = read_pairs(&places, |store, name| values.get(&(store, name)).copied());
     read.into_iter().map(|pair| pair.ok().map(|pair| pair.secret)).collect()

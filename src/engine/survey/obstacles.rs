@@ -1,5 +1,5 @@
-//! What of the stores stands in the way of a rotation: entries that name the key and cannot be rewritten, entries that may
-//! name it and cannot be read, places that are not rotator's to write. Better known before a create than after.
+//! What in the stores prevents a rotation: entries that name the key and cannot be rewritten, entries that may name it
+//! and cannot be read, and places that another program manages. They are found before a new key is created.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,20 +10,20 @@ use crate::ports::secret_store::LargeValue;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::secret::SecretValue;
 
-/// Entries that something else rewrites, and what.
+/// Entries that another program manages, with that program.
 pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
 
-/// What of the stores stands in the way of a rotation.
+/// What in the stores prevents a rotation.
 pub(super) struct Obstacles<'a> {
-    /// Entries that name the key and are none of its places.
+    /// Entries that name the key and are not its places.
     pub(super) elsewhere: Option<&'a Vec<String>>,
-    /// Entries that may name any key, and why.
+    /// Entries that may name any key, with the reason.
     pub(super) unread: &'a [String],
-    /// A place that must not be written, and why.
+    /// Why a place must not be written.
     pub(super) fixed: Option<String>,
 }
 
-/// A place of the candidate's that must not be written, and why.
+/// Returns why a place of the candidate must not be written.
 pub(super) fn fixed(session: &Session, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
     candidate.places.iter().find_map(|place| {
         if session.stores.get(&place.store).is_some_and(|store| store.capabilities().read_only) {
@@ -48,22 +48,22 @@ enum In<'a> {
     Nothing,
 }
 
-/// What of the needles the value names, and why there may be more.
+/// Returns the keys that the value names, and why it may name others.
 fn of_value<'n>(needles: &'n Needles, value: &dyn Source) -> (BTreeSet<&'n AccessKeyId>, Option<String>) {
     let SearchedValue { named, unopened } = needles.search(value);
     (named, unopened.map(|why| why.to_string()))
 }
 
-/// What the search for the candidates' keys in all entries found.
+/// The result of the search for the candidates' keys in all entries.
 #[derive(Default)]
 pub(super) struct Searched {
-    /// Entries that name a candidate's key and are none of its places, or name it in their own name.
+    /// Entries that name a candidate's key and are not its places, or that contain the key in their own name.
     pub(super) elsewhere: BTreeMap<AccessKeyId, Vec<String>>,
     /// Entries that could not be read to their end.
     pub(super) unopened: Vec<(StoreName, EntryName, String)>,
 }
 
-/// Searches all `entries` and the `large` ones, and of `unread` ones the names.
+/// Searches all `entries` and the `large` ones, and the names of the `unread` ones.
 pub(super) fn search(
     session: &Session,
     entries: &[StoredEntry],

@@ -1,4 +1,5 @@
-//! Whose key it is: `<app>/<environment>` taken literally, a template, a table, or what AWS says.
+//! The rule that leads from a place to an IAM user: `<app>/<environment>` literally, a template, a table, or the answer
+//! of AWS.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,9 @@ pub enum Owner {
     /// A template with `{app}` and `{environment}`; `"{app}/{environment}"` is the literal default. (Real IAM allows
     /// no `/` in a user name.)
     Template(String),
-    /// A table from `<app>/<environment>` to user names; what is not in it goes by the template.
+    /// A table from `<app>/<environment>` to user names. The template applies to what is not in it.
     Table(BTreeMap<String, String>, String),
-    /// `iam:GetAccessKeyLastUsed` says whose key it is.
+    /// `iam:GetAccessKeyLastUsed` names the user.
     Aws,
 }
 
@@ -27,7 +28,7 @@ impl Default for Owner {
 }
 
 impl Owner {
-    /// The user that a place names; `None`: AWS has to say, or the text is no user name.
+    /// Returns the user that a place names. `None`: AWS has to name the user, or the text is not a valid user name.
     #[must_use]
     pub fn of(&self, place: &Place) -> Option<UserName> {
         let by_template =
@@ -42,7 +43,7 @@ impl Owner {
         UserName::new(text).ok()
     }
 
-    /// The line of the configuration that leads from this place to `user`, for a message.
+    /// Words the line of the configuration that leads from this place to `user`.
     #[must_use]
     pub fn suggestion(place: &Place, user: Option<&UserName>) -> String {
         let (app, environment) = (place.app(), place.environment());

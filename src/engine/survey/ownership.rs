@@ -1,4 +1,4 @@
-//! Whose key it is: of which account, and of which user, confirmed by IAM's own list before anything changes.
+//! The owner of a key: its account and its user, confirmed by IAM's own list before anything changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,21 +18,18 @@ use crate::types::place::Place;
 
 /// A key that IAM lists for a user.
 pub(super) struct Confirmed {
-    /// The user's account.
     pub(super) account: AccountId,
-    /// Whose it is.
     pub(super) user: UserName,
-    /// The key.
     pub(super) key: KeySeen,
     /// All keys of the user.
     pub(super) keys: KeysSeen,
 }
 
-/// The keys of users as IAM listed them in one survey: each user is asked for once, however many pairs lead to it.
+/// The key lists of users in one survey. Each list is read once, regardless of how many pairs lead to its user.
 #[derive(Default)]
 pub(super) struct Lists(Mutex<BTreeMap<(AccountId, UserName), Arc<List>>>);
 
-/// Asked for once; others wait for the same answer.
+/// A list that is read once. Others wait for the same answer.
 type List = OnceCell<Result<KeysSeen, CallError>>;
 
 impl Lists {
@@ -43,7 +40,7 @@ impl Lists {
     }
 }
 
-/// Asks whose key it is.
+/// Finds the account and the user of a key.
 pub(super) async fn ownership<'a>(
     session: &'a Session,
     lists: &Lists,
@@ -58,7 +55,7 @@ pub(super) async fn ownership<'a>(
     Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys }))
 }
 
-/// The account that the key is of. Where only one is configured, its list of keys tells.
+/// Finds the account of a key. If only one account is configured, its key list decides.
 async fn account_of<'a>(session: &'a Session, candidate: &Candidate) -> Result<&'a Account, Skip> {
     let (accounts, key) = (&session.accounts, &candidate.key_id);
     let account = match accounts.reachable() {
@@ -113,7 +110,7 @@ fn elsewhere(session: &Session, account: &Account, place: &Place) -> Skip {
     Skip::needs_operator(SkipReason::NotCovered, message)
 }
 
-/// The user whose key it is, as IAM itself lists it. Confirmed for one place's owner, it is confirmed for all.
+/// Finds the user that IAM lists the key for. A confirmation for the owner of one place holds for all places.
 async fn user_of(
     session: &Session,
     lists: &Lists,
@@ -136,7 +133,7 @@ async fn user_of(
     let said = match whose {
         Ok(Some(used)) => used.user,
         Ok(None) => None,
-        // The list is the stronger source: it says that the user is there, and the key is not.
+        // The key list is the stronger source: the user exists, and the key is not in the list.
         Err(error) => {
             return Err(match absent {
                 Some((user, _)) => stale(candidate, &user, Some(&error)),
@@ -148,7 +145,7 @@ async fn user_of(
         }
     };
     match said {
-        // Names of users are unique whatever their case, and how it is written is IAM's to say.
+        // User names are unique regardless of case, and IAM decides the spelling.
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
             match lists.of(session, account, &user).await {
                 Ok(keys) if keys.find(&candidate.key_id).is_some() => Ok((user, keys)),
@@ -173,7 +170,7 @@ async fn user_of(
     }
 }
 
-/// IAM's list could not be had. What fails rotator's own credentials says nothing of the key.
+/// IAM's list could not be read. A failure of rotator's own credentials says nothing about the key.
 fn not_listed(error: CallError) -> Skip {
     match error.kind {
         CallErrorKind::Credentials => Skip::recheck(SkipReason::IamFailed, error.message),
@@ -194,7 +191,7 @@ fn not_listed_yet(user: &UserName) -> Skip {
     )
 }
 
-/// No user has the name that the entry leads to, and the key is another's.
+/// No user has the name that the entry leads to, and the key belongs to another user.
 fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -> Skip {
     let named = named.iter().map(UserName::as_str).collect::<Vec<_>>().join(" or ");
     let line = candidate.places.first().map(|place| Owner::suggestion(place, Some(user))).unwrap_or_default();
@@ -206,7 +203,7 @@ fn renamed(candidate: &Candidate, named: &BTreeSet<UserName>, user: &UserName) -
     Skip::needs_operator(SkipReason::OwnerUnknown, message)
 }
 
-/// IAM's list has the user, and not the key. What else IAM would not say does not change that.
+/// IAM lists the user's keys without this key. A denial of another call does not change that.
 fn stale(candidate: &Candidate, user: &UserName, refused: Option<&CallError>) -> Skip {
     let key = &candidate.key_id;
     let more = match refused {

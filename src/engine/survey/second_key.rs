@@ -1,5 +1,5 @@
-//! A second active key of a user, which no entry of any store names: what a rotation leaves whose journal was lost, and
-//! what will stand in the way of the next one.
+//! A second active key of a user that no entry of any store names. A rotation whose journal was lost leaves such a key,
+//! and it prevents the next rotation of the user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::rotation::observed::{KeySeen, KeyStatus};
 use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::shell::quoted;
 
-/// One note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
+/// Returns a note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
 pub(super) async fn notes(
     session: &Session,
     choice: &Choice,
@@ -27,7 +27,7 @@ pub(super) async fn notes(
         if session.signs_with(&id) || choice.exclude.match_any([id.as_str()]) {
             continue;
         }
-        // Discovery knows fewer forms than the search for a name does. Where that fails, it is no key to tell about.
+        // Discovery knows fewer forms than the search for a key id. If that search fails, the key is not reported.
         let is_unnamed = |named: Vec<String>| named.is_empty();
         let seen = session.scans.naming(&session.scan_context(), &id, session.clock.monotonic()).await;
         if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
@@ -37,7 +37,7 @@ pub(super) async fn notes(
     notes
 }
 
-/// The second keys that no store is known to hold, by id: one for each user.
+/// Finds the second keys that no store is known to hold, by id: one for each user.
 fn second_keys(
     taken: &Taken,
     listed: &[Confirmed],
@@ -72,12 +72,12 @@ async fn note(session: &Session, account: &AccountId, user: &UserName, key: &Key
         key_id: Some(key.id.clone()),
         places: Vec::new(),
         reason: SkipReason::SecondActiveKey,
-        message: told(user, key, &used),
+        message: message(user, key, &used),
         due: true,
     }
 }
 
-fn told(user: &UserName, key: &KeySeen, used: &str) -> String {
+fn message(user: &UserName, key: &KeySeen, used: &str) -> String {
     let (word, id) = (quoted(user.as_str()), &key.id);
     format!(
         "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation cut \
@@ -105,7 +105,7 @@ mod tests {
     fn the_commands_name_the_user_whatever_its_name() {
         let key = key('A', KeyStatus::Active);
         for user in HOSTILE {
-            let message = told(&UserName::new(user).expect("valid"), &key, "never used");
+            let message = message(&UserName::new(user).expect("valid"), &key, "never used");
             let words = |verb| ["aws", "iam", verb, "--user-name", user, "--access-key-id", key.id.as_str()];
             let inactive = [&words("update-access-key")[..], &["--status", "Inactive"]].concat();
             let (deactivate, delete) = message.split_once(" and later").expect("two commands");
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_active_key_that_no_store_holds_is_told_of() {
+    fn only_an_active_key_that_no_store_holds_is_reported() {
         let now = Timestamp::from_unix_seconds(1_700_000_000);
         let (account, user) = (AccountId::new("123456789012").expect("valid"), UserName::new("u").expect("valid"));
         let stored = key('A', KeyStatus::Active);
@@ -124,12 +124,12 @@ mod tests {
             vec![Confirmed { account: account.clone(), user: user.clone(), key: stored.clone(), keys }]
         };
         let found = BTreeSet::from([stored.id.clone(), key('C', KeyStatus::Active).id]);
-        let told = |taken: &Taken, other| second_keys(taken, &confirmed(other), &found).len();
+        let number = |taken: &Taken, other| second_keys(taken, &confirmed(other), &found).len();
         let nothing = Taken::default();
-        assert_eq!(told(&nothing, key('B', KeyStatus::Active)), 1);
-        assert_eq!(told(&nothing, key('B', KeyStatus::Inactive)), 0);
-        assert_eq!(told(&nothing, key('C', KeyStatus::Active)), 0, "a store holds it");
+        assert_eq!(number(&nothing, key('B', KeyStatus::Active)), 1);
+        assert_eq!(number(&nothing, key('B', KeyStatus::Inactive)), 0);
+        assert_eq!(number(&nothing, key('C', KeyStatus::Active)), 0, "a store holds it");
         let in_flight = Taken { users: [(account.clone(), user.clone())].into(), ..Taken::default() };
-        assert_eq!(told(&in_flight, key('B', KeyStatus::Active)), 0, "a rotation knows it");
+        assert_eq!(number(&in_flight, key('B', KeyStatus::Active)), 0, "a rotation knows it");
     }
 }

@@ -1,10 +1,10 @@
-//! Why a candidate is not opened, before it becomes a note of the survey.
+//! Why no rotation is opened for a candidate. The survey makes a note of it.
 
 use super::found::place_notes;
 use crate::discovery::{Candidate, SkipReason};
 use crate::journal::campaign::LeftAloneNote;
 
-/// A candidate that is not to be opened, and whether an operator is needed.
+/// The reason to skip a candidate, and whether it needs an operator.
 pub(in crate::engine) struct Skip {
     pub(in crate::engine) reason: SkipReason,
     pub(in crate::engine) message: String,
@@ -25,7 +25,6 @@ impl Skip {
         Self { reason, message: message.into(), due: true, recheck: false }
     }
 
-    /// Whether the key is due all the same.
     pub(super) const fn is_due(&self) -> bool {
         self.due
     }

@@ -47,7 +47,7 @@ fn readings(shows: &[PlaceContent], values: &[(&str, &str)]) -> Readings {
     Readings { stores: BTreeMap::from([(store(), entries)]), shows: shows.to_vec(), ..Readings::default() }
 }
 
-fn told(batches: &Batches) -> Vec<(String, Vec<u8>)> {
+fn written(batches: &Batches) -> Vec<(String, Vec<u8>)> {
     let writes = batches.values().flatten();
     writes.map(|write| (write.entry.to_string(), write.value.expose().to_vec())).collect()
 }
@@ -71,11 +71,11 @@ fn half_of_a_new_pair_is_kept_as_no_old_value() {
 #[test]
 fn the_fence_replaces_also_what_somebody_else_has_half_written() {
     let rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
-    let values = [("a/p/ID", "old"), ("a/p/SECRET", "somebody's")];
+    let values = [("a/p/ID", "old"), ("a/p/SECRET", "another writer's")];
     for shows in [PlaceContent::Old, PlaceContent::New, PlaceContent::Torn, PlaceContent::IdOnly, PlaceContent::Foreign]
     {
         let fence = fence(&rotation, &readings(&[shows], &values));
-        assert_eq!(told(&fence), pairs(&values), "a late write of the id is refused: {shows:?}");
+        assert_eq!(written(&fence), pairs(&values), "a late write of the id is refused: {shows:?}");
     }
     assert!(fence(&rotation, &readings(&[PlaceContent::Unreadable], &values)).is_empty());
 }
@@ -91,7 +91,7 @@ fn the_id_goes_back_first_whatever_the_names() {
         let mut kept = OldValues::new();
         keep_old(&rotation, &readings(&[PlaceContent::Old], &values), &mut kept);
         let back = old_pair(&rotation, &readings(&[PlaceContent::New], &[(id, NEW), (secret, "new/secret")]), &kept);
-        assert_eq!(told(&back), pairs(&values));
+        assert_eq!(written(&back), pairs(&values));
     }
 }
 
@@ -103,9 +103,9 @@ fn where_a_write_was_refused_only_what_changes_goes_back() {
     let mut kept = OldValues::new();
     keep_old(&rotation, &readings(&[PlaceContent::Old], &before), &mut kept);
     let torn = readings(&[PlaceContent::Torn], &[("a/p/ID", OLD), ("a/p/SECRET", "new/secret")]);
-    assert_eq!(told(&old_pair(&rotation, &torn, &kept)), pairs(&before), "a late write of the id is refused");
+    assert_eq!(written(&old_pair(&rotation, &torn, &kept)), pairs(&before), "a late write of the id is refused");
     rotation.refused = Some(Denied::of_write(&rotation, "no"));
-    assert_eq!(told(&old_pair(&rotation, &torn, &kept)), pairs(&[("a/p/SECRET", "old/secret")]));
+    assert_eq!(written(&old_pair(&rotation, &torn, &kept)), pairs(&[("a/p/SECRET", "old/secret")]));
 }
 
 /// Another user's pair in the same document, rotated meanwhile, stays as it is.
@@ -125,7 +125,7 @@ fn of_a_document_only_the_pair_goes_back() {
     keep_old(&rotation, &readings(&[PlaceContent::Old], &[("a/p/config.json", &before)]), &mut kept);
     let now = document(NEW, "their new key");
     let back = old_pair(&rotation, &readings(&[PlaceContent::New], &[("a/p/config.json", &now)]), &kept);
-    assert_eq!(told(&back), pairs(&[("a/p/config.json", &document(OLD, "their new key"))]));
+    assert_eq!(written(&back), pairs(&[("a/p/config.json", &document(OLD, "their new key"))]));
 }
 
 #[test]
@@ -134,5 +134,5 @@ fn beside_the_old_secret_the_old_id_goes_back_without_anything_in_memory() {
     let half = readings(&[PlaceContent::IdOnly], &[("a/p/ID", "AKIANEWNEWNEWNEWNEW0\n"), ("a/p/SECRET", "old/secret")]);
     assert!(can_put_back(&rotation, &half, &OldValues::new()));
     let back = old_pair(&rotation, &half, &OldValues::new());
-    assert_eq!(told(&back), pairs(&[("a/p/ID", "AKIAOLDOLDOLDOLDOLD0\n")]));
+    assert_eq!(written(&back), pairs(&[("a/p/ID", "AKIAOLDOLDOLDOLDOLD0\n")]));
 }
