@@ -1,22 +1,22 @@
 //! How a call that changes nothing can fail.
 
-/// What kind of failure, as far as anyone acts on it.
+/// The kinds of failure that the engine treats differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallErrorKind {
-    /// Too many calls; later.
+    /// Too many calls were sent; the call may succeed later.
     Throttled,
-    /// No answer, a time-out, a 5xx, an answer that does not parse; later.
+    /// No answer, a time-out, a 5xx or an answer that does not parse; the call may succeed later.
     Unavailable,
-    /// The credentials in use are accepted, and may not do this: a refusal of rights.
+    /// The credentials in use are valid but lack the permission.
     Denied,
-    /// rotator's own credentials fail, whatever it asks for: there are none, they have expired, or the other side does
-    /// not know them. This says nothing of the user, the key or the entry that the call was about.
+    /// rotator's own credentials are missing, expired or unknown to the server. This says nothing about the user, the key or
+    /// the entry of the call.
     Credentials,
-    /// IAM does not take the text for a name (`ValidationError`).
+    /// IAM does not accept the text as a name (`ValidationError`).
     Invalid,
     /// There is no such user or key.
     NoSuchEntity,
-    /// Any other no.
+    /// Any other refusal.
     Other,
 }
 
@@ -35,14 +35,13 @@ impl CallErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CallError {
-    /// What kind.
     pub kind: CallErrorKind,
-    /// For people.
+    /// The message for the operator.
     pub message: String,
 }
 
 impl CallError {
-    /// A failure of this kind with a message for people.
+    /// Builds a failure of this kind with a message for the operator.
     #[must_use]
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }

@@ -1,4 +1,4 @@
-//! What the engine asks of IAM. Every answer carries AWS's own clock.
+//! The interface of IAM. Every answer has the time of AWS's clock.
 
 use async_trait::async_trait;
 
@@ -13,13 +13,13 @@ use crate::types::time::Timestamp;
 /// What `GetAccessKeyLastUsed` answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastUsed {
-    /// Whose key it is, if IAM says so.
+    /// The user that has the key, if IAM names one.
     pub user: Option<UserName>,
-    /// Its last use; `None`: it was never used. Lags by an unpublished time.
+    /// The last use of the key, or `None` if the key was never used. IAM reports a use with an unpublished delay.
     pub used: Option<KeyUse>,
 }
 
-/// IAM. Never retries by itself: the engine's pacer stands above it.
+/// IAM. An implementation never retries: the engine's rate limiter does.
 #[async_trait]
 pub trait Iam: Send + Sync {
     /// `ListAccessKeys`, all pages. No such user is an answer, not an error.

@@ -1,4 +1,4 @@
-//! Who a pair authenticates as: `sts:GetCallerIdentity`, which needs no permission
+//! The interface of STS: `sts:GetCallerIdentity` returns the identity of a pair and needs no permission
 //! (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
 
 use async_trait::async_trait;
@@ -8,12 +8,12 @@ use crate::types::name::{AccessKeyId, AccountId, UserId, UserName};
 use crate::types::secret::SecretKey;
 use crate::types::time::Timestamp;
 
-/// Who rotator itself is.
+/// The identity of the credentials in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The account of the credentials in use.
     pub account: AccountId,
-    /// Their ARN.
+    /// The ARN of the credentials in use.
     pub arn: String,
     /// The id of the key that rotator signs with.
     pub key: Option<AccessKeyId>,
@@ -30,32 +30,27 @@ impl Caller {
     }
 }
 
-/// What a pair answered.
+/// The identity that a pair authenticates as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhoIs {
     /// An IAM user.
     User {
-        /// Its account.
         account: AccountId,
-        /// Who.
         user: UserResource,
-        /// Its unique id, where the answer has one: it stays when the user is renamed.
+        /// The unique id of the user, if the answer has one. The id stays the same when the user is renamed.
         id: Option<UserId>,
         /// AWS's clock when it answered.
         at: Timestamp,
     },
-    /// Something else: an assumed role, the root user.
-    Other {
-        /// Its ARN.
-        arn: String,
-    },
-    /// The pair was not accepted: normal right after a create.
+    /// Another identity, such as an assumed role or the root user.
+    Other { arn: String },
+    /// AWS did not accept the pair. This is normal right after a create.
     NotAccepted {
         /// AWS's error code.
         code: String,
     },
-    /// The call itself was not allowed, which says nothing of the pair. It needs no permission, so what refuses it is the
-    /// policy of an endpoint, or a perimeter around the network
+    /// The call was not allowed, which says nothing about the pair. The call needs no permission, so an endpoint policy or a
+    /// network perimeter refused it
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
     Forbidden {
         /// AWS's error code.
@@ -66,35 +61,36 @@ pub enum WhoIs {
 /// STS.
 #[async_trait]
 pub trait Identity: Send + Sync {
-    /// Who the credentials in use are.
+    /// Returns the identity of the credentials in use.
     async fn caller(&self) -> Result<Caller, CallError>;
 
-    /// The account that a key is of: `sts:GetAccessKeyInfo`, which uses nothing of the key but its id
+    /// Returns the account of a key by `sts:GetAccessKeyInfo`, which needs only the id of the key
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetAccessKeyInfo.html>). `None`: AWS knows no such key.
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError>;
 
-    /// Where the credentials in use come from, for people: the profile, the environment; nothing, where that is not known.
+    /// Returns the source of the credentials in use for messages, such as a profile, or nothing if the source is unknown.
     fn credentials(&self) -> Option<String> {
         None
     }
 
-    /// Who this pair is. It counts as a use of the key, and an old pair is tried by `engine::campaign::old_pair` only.
+    /// Returns the identity of this pair. The call counts as a use of the key, so only `engine::campaign::old_pair` proves an
+    /// old pair.
     async fn who_is(&self, id: &AccessKeyId, secret: &SecretKey) -> Result<WhoIs, CallError>;
 }
 
-/// What follows `user/` in an IAM user's ARN: a path and a name that cannot be told apart.
+/// The part after `user/` of an IAM user's ARN. A path in it cannot be distinguished from the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserResource(String);
 
 impl UserResource {
-    /// From the part of the ARN after `user/`.
+    /// Takes the part of the ARN after `user/`.
     #[must_use]
     pub fn new(resource: impl Into<String>) -> Self {
         Self(resource.into())
     }
 
-    /// Whether this may be that user: the whole of it, or what follows its path. (Names are unique in an account
-    /// whatever their path and case, so with the account it is that user.)
+    /// Returns whether this may be that user: the whole text, or the text after a path, is the name. Names are unique in an
+    /// account whatever their path and case, so the account and the name identify the user.
     #[must_use]
     pub fn is_user(&self, user: &UserName) -> bool {
         let (whole, name) = (self.0.as_bytes(), user.as_str().as_bytes());

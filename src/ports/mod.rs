@@ -1,4 +1,4 @@
-//! FLOOR 3: what the engine asks of the world. Traits and what they answer; no implementation.
+//! FLOOR 3: the traits by which the engine reaches IAM, STS, stores and sinks, and their answers; no implementation.
 //!
 //! A method that changes IAM or a store takes a journaled effect by value (see [`crate::journal::write_ahead`]).
 

@@ -1,4 +1,4 @@
-//! What the engine asks of a secret store: list, read, and write a batch with compare-and-set.
+//! The interface of a secret store: list, read, and write a batch with compare-and-set.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use crate::types::failure::Failure;
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 use crate::types::secret::SecretValue;
 
-/// A version of an entry, in the store's own words; equal versions are equal values.
+/// A version of an entry, in the form that the store uses. Equal versions mean equal values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub String);
 
-/// What a store can promise.
+/// The guarantees of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// How long a write that was sent may still land after its version has been replaced. Zero: compare-and-set
-    /// refuses it, also where the value was replaced by an equal one.
+    /// For how long a write that was sent may still take effect after its version was replaced. Zero means that
+    /// compare-and-set refuses such a write, even if an equal value replaced the version.
     pub late_writes: Duration,
-    /// Whether nothing can be written to it: what it holds is read in every scan and never rotated.
+    /// Whether the store cannot be written. Each scan reads its entries, and they are never rotated.
     pub read_only: bool,
 }
 
-/// A value that is too large to be taken into memory: it is searched where it is.
+/// A value that is too large for memory. The search reads it part by part.
 pub struct LargeValue {
     open: Opening,
-    /// How large it may be to be taken into memory, for people.
+    /// The largest size that is taken into memory, for messages.
     pub why: String,
 }
 
 type Opening = Box<dyn Fn() -> Result<Box<dyn Source>, String> + Send + Sync>;
 
 impl LargeValue {
-    /// `open` opens it to be read from its beginning to its end, or says for people why that cannot be done.
+    /// Takes a function that opens the value for reading, or returns the reason why it cannot be read.
     pub fn new(why: String, open: impl Fn() -> Result<Box<dyn Source>, String> + Send + Sync + 'static) -> Self {
         Self { open: Box::new(open), why }
     }
 
-    /// Opens it.
+    /// Opens the value.
     ///
     /// # Errors
-    /// It cannot be read any more: it counts as one that may name any key. For people: why not.
+    /// The value cannot be read any more. It then counts as one that may name any key. The text is the reason.
     pub fn open(&self) -> Result<Box<dyn Source>, String> {
         (self.open)()
     }
@@ -55,51 +55,49 @@ impl std::fmt::Debug for LargeValue {
     }
 }
 
-/// What one entry holds.
+/// The content of one entry.
 #[derive(Debug)]
 pub enum Reading {
-    /// Its value.
+    /// A value that rotator may write.
     Value {
         /// The version read.
         version: Version,
         /// The bytes.
         value: SecretValue,
     },
-    /// Its value, which is read and searched like any other, and which something else rewrites: it is not to be written.
+    /// A value that another program manages. It is read and searched like any other, and never written.
     Managed {
         /// The version read.
         version: Version,
         /// The bytes.
         value: SecretValue,
-        /// Whose it is, for people.
+        /// The program that manages it, for messages.
         why: String,
     },
-    /// Its value, which is too large to be taken into memory. It is searched like any other, nothing in it is rotated, and it
-    /// is not written.
+    /// A value that is too large for memory. It is searched like any other, and never rotated or written.
     Large(LargeValue),
     /// There is no such entry.
     Missing,
-    /// It is there and cannot be read. The text says why, for people, and holds nothing of the value.
+    /// The entry exists and cannot be read. The text is the reason and contains no part of the value.
     Unreadable(String),
 }
 
-/// Whether an entry can be written, as far as a question tells that changes nothing.
+/// Whether an entry can be written, as far as a check without changes can find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Writable {
-    /// Nothing is known that forbids it.
+    /// Nothing known forbids a write.
     Yes,
-    /// A write will certainly be refused. For people: what forbids it, and what to do about it.
+    /// A write would certainly be refused. The text says what forbids it and how to fix that.
     No(String),
-    /// There is no such question, or it was refused itself.
+    /// The store has no such check, or refused the check itself.
     Unknown,
 }
 
 /// One write of a batch.
 #[derive(Debug)]
 pub struct Write {
-    /// Which entry.
     pub entry: EntryName,
-    /// The version it replaces; if the entry has another by then, the write is refused.
+    /// The version to replace. The write is refused if the entry has another version by then.
     pub replaces: Version,
     /// The new bytes.
     pub value: SecretValue,
@@ -108,57 +106,55 @@ pub struct Write {
 /// A secret store.
 #[async_trait]
 pub trait SecretStore: Send + Sync {
-    /// Its name: the URI it was configured by.
+    /// The name of the store: the URI in the configuration.
     fn name(&self) -> &StoreName;
 
-    /// What it can promise.
     fn capabilities(&self) -> Capabilities;
 
-    /// What the store versions together with this entry, in its own word: a write of any of it gives all of it another
-    /// version.
+    /// Names the unit that the store versions as a whole and that contains this entry. A write of any part of the unit changes
+    /// the version of all its parts.
     fn unit(&self, entry: &EntryName) -> String {
         entry.to_string()
     }
 
-    /// Where the credentials for it come from, for people; nothing, where it needs none or that is not known.
+    /// Returns the source of its credentials for messages, or nothing if it needs none or the source is unknown.
     fn credentials(&self) -> Option<String> {
         None
     }
 
-    /// Why its server may be another one than is meant, where nothing checks that; nothing, where it is checked or there is
-    /// no server.
+    /// Returns why the server may not be the intended one, if nothing verifies its identity.
     fn unverified(&self) -> Option<String> {
         None
     }
 
-    /// Which store it is.
+    /// Returns the identity of the store.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 
-    /// Every entry, in the order of names, with what it holds, from one pass that begins after the call.
+    /// Reads every entry in the order of names, in one pass that begins after the call.
     async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError>;
 
-    /// These entries, in this order.
+    /// Reads these entries, in this order.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError>;
 
-    /// Whether these entries can be written, in their order. Asked before a key is made for them; changes nothing.
+    /// Returns for each entry, in order, whether it can be written. Called before a key is created; changes nothing.
     async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {
         entries.iter().map(|_| Writable::Unknown).collect()
     }
 
-    /// What another program holds at this moment so that these entries cannot be written, for people; nothing, where no such
-    /// thing is known. Asked right before a key is made for them; what it takes to find out is given back at once.
+    /// Returns what another program holds at this moment so that these entries cannot be written, such as a lock. Called right
+    /// before a key is created; a lock that the check takes is released at once.
     async fn held(&self, _: &[EntryName]) -> Option<String> {
         None
     }
 
-    /// What waits in these entries to become their value, in their order: written by a batch that was cut off, and seen by
-    /// no reader. Nothing, where the store has no such thing.
+    /// Returns for each entry, in order, the pending value that an interrupted batch wrote and that no reader sees. Most stores
+    /// have none.
     async fn staged(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
         Ok(entries.iter().map(|_| None).collect())
     }
 
-    /// The value that each entry held before its present one, in the same order; `None` where the store does not keep it.
-    /// If that earlier value is what rotator wrote, then another writer has written after rotator.
+    /// Returns the value that each entry held before the present one, in order, or `None` where the store does not keep it.
+    /// If rotator wrote that earlier value, then another writer has written after rotator.
     async fn replaced(&self, entries: &[EntryName]) -> Result<Vec<Option<SecretValue>>, CallError> {
         Ok(entries.iter().map(|_| None).collect())
     }
@@ -168,6 +164,6 @@ pub trait SecretStore: Send + Sync {
     /// is not atomic and stopped half-way is `Failure::Unknown`.
     async fn write(&self, order: WriteOrder, batch: Vec<Write>) -> Result<(), Failure>;
 
-    /// The rotation that wrote these entries has closed: what the store keeps of their previous values may go.
+    /// Lets the store forget the previous values of these entries, because the rotation that wrote them is closed.
     async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError>;
 }

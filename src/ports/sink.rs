@@ -1,4 +1,4 @@
-//! What the engine asks of a sink: to take a pair. It cannot be asked what it holds.
+//! The interface of a sink: a target that takes a pair and cannot be read.
 
 use std::time::Duration;
 
@@ -11,28 +11,28 @@ use crate::types::failure::Failure;
 use crate::types::name::{EntryName, SinkName, StoreIdentity};
 use crate::types::secret::SecretKey;
 
-/// What is written to a sink.
+/// A pair for a sink.
 #[derive(Debug)]
 pub struct SinkWrite<'a> {
-    /// The entry that it follows: where the pair's id stands. A sink that serves several makes its own names of it.
+    /// The entry that holds the id of the pair. A sink that serves several entries derives its own names from this name.
     pub follows: &'a EntryName,
-    /// The secret. Its key is the effect's.
+    /// The secret. The effect has the id of its key.
     pub secret: &'a SecretKey,
 }
 
-/// Somewhere a pair can be written and never read.
+/// A target that can be written and never read.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// The name it was configured by.
+    /// The name in the configuration.
     fn name(&self) -> &SinkName;
 
-    /// For how long after it was sent a write may land, whatever becomes of whoever sent it.
+    /// For how long after the request a write may still take effect, even if the sender is gone.
     fn lands_within(&self) -> Duration;
 
-    /// Which sink it is.
+    /// Returns the identity of the sink.
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 
-    /// Writes the pair, over whatever is there. What is acknowledged is held; a reply that cannot be understood is
-    /// `Failure::Unknown`.
+    /// Writes the pair and replaces the present value. A success means that the sink holds the pair; a reply that cannot be
+    /// understood is `Failure::Unknown`.
     async fn write(&self, order: Journaled<WriteSink>, write: SinkWrite<'_>) -> Result<(), Failure>;
 }
