@@ -10,15 +10,12 @@
 //! | 3 | [`ports`] | what the engine asks of IAM, STS, a store and a sink |
 //! | 4 | [`engine`], [`adapters`], [`sandbox`] | the loop and the campaign; the real world; a look-alike of AWS |
 //! | 5 | [`cli`] | arguments, configuration, output, exit codes |
-//!
-//! Beside them [`planted`]: faults for the tests to find, absent from every release.
 
 pub mod adapters;
 pub mod cli;
 pub mod discovery;
 pub mod engine;
 pub mod journal;
-pub mod planted;
 pub mod ports;
 pub mod rotation;
 pub mod sandbox;

@@ -15,7 +15,6 @@ pub(in crate::adapters) mod url;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 use index::Index;
@@ -87,9 +86,6 @@ impl<'s> Secrets<'s> {
 
     /// Whether the text contains a part of any secret.
     pub(in crate::adapters) fn are_quoted_in(&self, text: &[u8]) -> bool {
-        if planted::is(Planted::ForeignWordsShown) {
-            return false;
-        }
         let index = Index::of(&text[..text.len().min(LOOKED_AT)]);
         index.quotes_a_token()
             || (!index.is_empty()

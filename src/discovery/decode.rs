@@ -20,7 +20,6 @@ use self::inflate::{Inflated, Whole, inflate};
 use super::escapes::{Unescaped, without_backslashes, without_percents};
 use super::signature::{self, Compressed};
 use super::source::{self, Source};
-use crate::planted::{self, Planted};
 
 mod inflate;
 
@@ -98,20 +97,12 @@ impl std::fmt::Display for Unopened {
     }
 }
 
-/// A text that a reading of the value has: ASCII, with a byte between its parts that is in no text. Every id that this
-/// reading names is a word of it, or stands within one.
-pub(super) struct Met<'t> {
-    pub(super) text: &'t [u8],
-    /// Whether the value itself has it, in no encoding.
-    pub(super) is_plain: bool,
-}
-
 /// Reads the value in every way. Why there may be more in it than was met. The time is linear in its size.
-pub(super) fn decode(value: &dyn Source, met: &mut dyn FnMut(Met<'_>)) -> Option<Unopened> {
+pub(super) fn decode(value: &dyn Source, met: &mut dyn FnMut(&[u8])) -> Option<Unopened> {
     decoder_of(value, &Windows::OF_VALUES, met).unopened
 }
 
-fn decoder_of<'m>(value: &dyn Source, windows: &'m Windows, met: &'m mut dyn FnMut(Met<'_>)) -> Decoder<'m> {
+fn decoder_of<'m>(value: &dyn Source, windows: &'m Windows, met: &'m mut dyn FnMut(&[u8])) -> Decoder<'m> {
     let mut decoder = Decoder {
         windows,
         met,
@@ -138,7 +129,7 @@ fn decoder_of<'m>(value: &dyn Source, windows: &'m Windows, met: &'m mut dyn FnM
 
 struct Decoder<'m> {
     windows: &'m Windows,
-    met: &'m mut dyn FnMut(Met<'_>),
+    met: &'m mut dyn FnMut(&[u8]),
     /// Length and hash of the texts that were met, and in how few encodings each was.
     seen: HashMap<(usize, u64), usize>,
     hasher: RandomState,
@@ -224,7 +215,6 @@ impl Decoder<'_> {
                 break;
             }
             known = match self.cut_off {
-                _ if planted::is(Planted::WindowsApart) => 0,
                 true => wide_overlap,
                 false => overlap,
             };
@@ -245,17 +235,17 @@ impl Decoder<'_> {
         if !self.spend(part.bytes.len()) {
             return;
         }
-        self.met(depth, &texts(part.bytes), depth == 0);
+        self.met(depth, &texts(part.bytes));
         // UTF-16 of either order, with a mark or without: what is ASCII has a zero beside each letter.
         if memchr::memchr(0, part.bytes).is_some() {
             let narrow = narrow(part.bytes);
-            self.met(depth, &texts(&narrow), false);
+            self.met(depth, &texts(&narrow));
         }
         self.compressed(depth, part);
     }
 
     /// Shows a text, and reads it.
-    fn met(&mut self, depth: usize, text: &[u8], is_plain: bool) {
+    fn met(&mut self, depth: usize, text: &[u8]) {
         if text.is_empty() {
             return;
         }
@@ -264,7 +254,7 @@ impl Decoder<'_> {
             return;
         }
         *before = depth;
-        (self.met)(Met { text, is_plain });
+        (self.met)(text);
         self.text(depth, text);
     }
 

@@ -11,10 +11,9 @@ use aho_corasick::AhoCorasick;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-use super::decode::{Met, Unopened, decode};
+use super::decode::{Unopened, decode};
 use super::source::Source;
 use super::{escapes, key_format};
-use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, EntryName};
 use crate::types::secret::SecretValue;
 
@@ -52,11 +51,7 @@ impl Needles {
     #[must_use]
     pub fn search(&self, value: &dyn Source) -> Searched<'_> {
         let mut named = BTreeSet::new();
-        let unopened = decode(value, &mut |Met { text, is_plain }| {
-            if is_plain || !planted::is(Planted::NarrowSearch) {
-                self.within(text, &mut named);
-            }
-        });
+        let unopened = decode(value, &mut |text| self.within(text, &mut named));
         Searched { named, unopened }
     }
 
@@ -108,7 +103,7 @@ pub(super) struct Ids {
 /// The ids in `value`, but not more than `most`.
 pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
     let mut found = Ids { ids: BTreeSet::new(), are_more: false };
-    decode(value, &mut |Met { text, .. }| {
+    decode(value, &mut |text| {
         let mut of_this = key_format::ids_within(text);
         while !found.are_more
             && let Some(id) = of_this.next()

@@ -9,7 +9,6 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::planted::{self, Planted};
 use crate::types::time::Timestamp;
 
 /// The greatest difference between a `Date` and the estimate at which the two agree.
@@ -57,7 +56,7 @@ impl State {
 
     fn saw(&mut self, at: Timestamp, monotonic: Duration) -> Timestamp {
         let heard = Heard { at, monotonic };
-        if self.believed.agrees(heard) || planted::is(Planted::OneDateBelieved) {
+        if self.believed.agrees(heard) {
             self.confirmed = true;
             self.in_doubt = None;
             if at > self.believed.now(monotonic) {

@@ -12,7 +12,6 @@ use super::account_label::Label;
 use super::shutdown::Stop;
 use crate::journal::clock::Clock;
 use crate::journal::write_ahead::{Journaled, WriteOrder};
-use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::ports::identity::{Caller, Identity, WhoIs};
@@ -79,7 +78,7 @@ impl Own {
 
     /// Returns why the credentials are not used any more.
     pub(super) fn failed(&self) -> Option<&str> {
-        self.failed.get().map(String::as_str).filter(|_| !planted::is(Planted::DeadCredentialsUsed))
+        self.failed.get().map(String::as_str)
     }
 
     /// Records that these credentials have failed, and returns the message for the operator.

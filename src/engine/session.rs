@@ -17,7 +17,6 @@ use super::sinks::{Identities, SinkPorts, Sinks};
 use super::stores::Stores;
 use super::write_locks::WriteLocks;
 use crate::journal::clock::Clock;
-use crate::planted::{self, Planted};
 use crate::ports::call::CallErrorKind;
 use crate::ports::identity::Caller;
 use crate::ports::secret_store::SecretStore;
@@ -136,16 +135,12 @@ impl Session {
     /// `Date`.
     #[must_use]
     pub fn aws_now(&self) -> Timestamp {
-        if planted::is(Planted::LocalClock) {
-            return self.clock.now();
-        }
         Timestamp::from_unix_seconds(self.aws_clock.now(self.clock.monotonic()).as_unix_seconds())
     }
 
     /// Takes the date of a response in. Returns the time to rely on for this response.
     pub fn saw_date(&self, at: Timestamp) -> Timestamp {
-        let relied_on = self.aws_clock.saw(at, self.clock.monotonic());
-        if planted::is(Planted::LocalClock) { self.aws_now() } else { relied_on }
+        self.aws_clock.saw(at, self.clock.monotonic())
     }
 
     #[must_use]
@@ -188,9 +183,6 @@ impl Session {
         let [first, others @ ..] = self.accounts.reachable() else {
             return Err(format!("no account answers, and rotation {id} is of account {wanted}: {changed_nothing}"));
         };
-        if planted::is(Planted::AccountNotChecked) {
-            return Ok(first);
-        }
         if let Some(why) = self.accounts.why_unreachable(wanted) {
             return Err(format!(
                 "rotation {id} is of account {wanted}, which cannot be used ({why}): {changed_nothing}"

@@ -49,7 +49,6 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::line::Line;
 use super::store::{SharedStore, StorageError};
-use crate::planted::{self, Planted};
 use crate::rotation::apply::{IllegalEvent, apply};
 use crate::rotation::effect::{Effect, WriteEntries};
 use crate::rotation::event::{Event, NotDone, Opened};
@@ -259,11 +258,9 @@ impl RotationJournal {
     {
         let intent = effect.intent();
         let id = self.rotation.id;
-        let late = planted::is(Planted::IntentNotDurable);
-        let journal = if late { self } else { self.append(Event::Intended(intent.clone())).await? };
+        let journal = self.append(Event::Intended(intent.clone())).await?;
         let line = IntentLine { rotation: id, seq: journal.seq };
         let result = act(Journaled { effect, intent: line }).await;
-        let journal = if late { journal.append(Event::Intended(intent.clone())).await? } else { journal };
         match result {
             Ok(yielded) => {
                 let outcome = E::outcome(&intent, id, &yielded);

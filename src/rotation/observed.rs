@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, StoreIdentity, UserName};
 use crate::types::place::Place;
 use crate::types::time::Timestamp;
@@ -103,9 +102,6 @@ impl PlacesSeen {
     /// Whether every place shows this.
     #[must_use]
     pub fn all(&self, shows: PlaceContent) -> bool {
-        if planted::is(Planted::OnePlaceIsEnough) {
-            return self.any(shows);
-        }
         self.places.iter().all(|(_, seen)| *seen == shows)
     }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, SinkName, StoreIdentity};
 use crate::types::time::Timestamp;
 
@@ -63,7 +62,7 @@ impl SinkState {
     #[must_use]
     pub fn others_may_land_until(&self, key: &AccessKeyId) -> Option<Timestamp> {
         let others = self.may_land.iter().filter(|(other, _)| *other != key);
-        others.map(|(_, until)| *until).max().filter(|_| !planted::is(Planted::SinkWrittenEarly))
+        others.map(|(_, until)| *until).max()
     }
 
     /// Until when any write with an unknown outcome may still take effect.

@@ -10,7 +10,6 @@ use super::client::Aws;
 use super::error::{AwsCallError, Call, Missing};
 use super::response_check::{Recorded, ResponseCheck, is_word};
 use crate::journal::write_ahead::Journaled;
-use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
@@ -109,11 +108,7 @@ impl Iam for Aws {
         let call = about_user("CreateAccessKey", &effect.user);
         let response = ResponseCheck::default();
         let request = self.iam.create_access_key().user_name(effect.user.as_str());
-        let mut request = request.customize().interceptor(response.clone());
-        if planted::is(Planted::SdkRetries) {
-            let retries = aws_sdk_iam::config::retry::RetryConfig::standard();
-            request = request.config_override(aws_sdk_iam::config::Builder::new().retry_config(retries));
-        }
+        let request = request.customize().interceptor(response.clone());
         let result = Box::pin(request.send()).await;
         let (output, seen) = response.check(&call, result).map_err(AwsCallError::into_failure)?;
         // A missing header must not cost the secret; the time of the preceding list is close enough.
@@ -159,9 +154,7 @@ impl Iam for Aws {
 /// Interprets `NoSuchEntity` after a delete. An unknown user says nothing about the key, which may exist under the
 /// new name of the user.
 fn gone(error: AwsCallError) -> Result<Timestamp, Failure> {
-    let missing = if planted::is(Planted::NoSuchUserIsNoSuchKey) { Missing::Key } else { error.missing };
-    match missing {
-        Missing::Key if planted::is(Planted::NoSuchEntityIsFailure) => Err(error.into_failure()),
+    match error.missing {
         Missing::Key => error.at.ok_or_else(|| Failure::Unknown(no_date(&error).message)),
         Missing::User => Err(error.into_failure()),
         Missing::Unclear => {

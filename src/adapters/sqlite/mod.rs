@@ -13,7 +13,6 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::private_file::{self, Draft, Others, with_suffix};
-use crate::planted::{self, Planted};
 pub use error::DatabaseError;
 pub(super) use error::is_locked;
 pub(super) use kind::Kind;
@@ -128,9 +127,6 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
     check_whole(&connection, path, kind)?;
     (kind.inspect)(&connection, path)?;
     migrate(&mut connection, path, kind)?;
-    if planted::is(Planted::SynchronousOff) {
-        connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-    }
     Ok(connection)
 }
 

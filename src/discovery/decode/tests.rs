@@ -36,7 +36,7 @@ impl Source for Elsewhere {
 fn by_small_windows(value: &dyn Source) -> (bool, Option<Unopened>) {
     let mut found = false;
     let unopened = decoder_of(value, &SMALL, &mut |met| {
-        found |= memchr::memmem::find(met.text, ID.as_bytes()).is_some();
+        found |= memchr::memmem::find(met, ID.as_bytes()).is_some();
     })
     .unopened;
     (found, unopened)
@@ -225,7 +225,7 @@ proptest! {
     fn noise_is_read_to_its_end_and_names_nothing(bytes in any::<Vec<u8>>(), text in "[ -~\n]{0,400}") {
         for value in [bytes.as_slice(), text.as_bytes()] {
             let mut ids = 0;
-            prop_assert_eq!(decode(&value, &mut |met| ids += key_format::ids_within(met.text).count()), None);
+            prop_assert_eq!(decode(&value, &mut |met| ids += key_format::ids_within(met).count()), None);
             prop_assert_eq!(ids, 0);
         }
     }

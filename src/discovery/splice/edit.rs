@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 use super::reading::{Document, ReadPairError, parts, text_of};
 use crate::discovery::document;
 use crate::discovery::field::Field;
-use crate::planted::{self, Planted};
 use crate::types::name::EntryName;
 use crate::types::place::{FieldRef, Location, Place};
 use crate::types::secret::SecretValue;
@@ -94,9 +93,6 @@ pub(super) fn splice_texts<'v>(
     }
     let mut entries: Vec<_> = entries.into_iter().collect();
     entries.sort_by_key(|(_, edits)| (edits.has_id, !edits.has_secret));
-    if planted::is(Planted::SecretWrittenLast) {
-        entries.reverse();
-    }
     entries
         .into_iter()
         .map(|(entry, edits)| {

@@ -8,7 +8,6 @@ use crate::engine::error::CampaignError;
 use crate::engine::report::Report;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
 use crate::journal::store::RotationFilter;
-use crate::planted::{self, Planted};
 use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId};
 
@@ -26,11 +25,9 @@ impl Engine {
         notes.looked_at = gave_up(&store.summaries(RotationFilter::Campaign(id)).await?);
         let of_it = || open.iter().map(|summary| &summary.rotation).filter(|rotation| rotation.opened.campaign == id);
         let goes_on = !notes.unopened.is_empty() || of_it().any(|rotation| notes.goes_on_by_itself(rotation));
-        let planted = planted::is(Planted::CampaignKeptOpen)
-            && (of_it().next().is_some() || notes.left_alone.iter().any(|note| note.due));
         let left_alone = notes.left_alone.clone();
         store.note_campaign(id, notes).await?;
-        if !goes_on && !planted {
+        if !goes_on {
             store.close_campaign(id).await?;
         }
         Ok(left_alone)

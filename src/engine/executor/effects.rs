@@ -9,7 +9,6 @@ use crate::engine::observe::places::{Readings, secret_for};
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::sinks::way_out;
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
-use crate::planted::{self, Planted};
 use crate::ports::sink::SinkWrite;
 use crate::rotation::decide::{Step, next_step};
 use crate::rotation::denied::Denied;
@@ -89,12 +88,7 @@ impl Executor<'_> {
                 created.map(|created| Created { at: session.saw_date(created.at), ..created })
             };
             permit.release_after(&result);
-            match result {
-                Err(Failure::Unknown(why)) if planted::is(Planted::UnknownIsRefused) => {
-                    Err(Refusal::new(RefusalKind::Other, why).into())
-                }
-                result => result,
-            }
+            result
         };
         let intent = effect.intent();
         let (journal, attempt) = journal.carry_out(effect, act).await?;
@@ -185,16 +179,9 @@ impl Executor<'_> {
         };
         let stores = batches.keys().cloned().collect();
         let seen_through = rotation.clone();
-        let shown = self.hand.new_secret.as_ref().filter(|_| planted::is(Planted::SecretInError));
-        let shown = shown.map(|secret| secret.expose().to_owned());
         let finished = self.finish(journal, WriteEntries { kind, stores }, |order| async move {
             session.write_locks.record_write(&lock);
-            match (entry_writes::write(session, &seen_through, order, batches).await, shown) {
-                (Err(Failure::Refused(refusal)), Some(secret)) => {
-                    Err(Refusal::new(refusal.kind, format!("{refusal}: {secret}")).into())
-                }
-                (result, _) => result,
-            }
+            entry_writes::write(session, &seen_through, order, batches).await
         });
         // The future holds the rotation several times, which is large for the stack.
         Box::pin(finished).await
@@ -303,12 +290,12 @@ impl Executor<'_> {
             Attempt::Done(_) => String::new(),
         };
         tracing::warn!(rotation = %journal.rotation().id, user = %journal.rotation().opened.user, "{why}");
-        let is_locked = kind == Some(RefusalKind::Locked) && !planted::is(Planted::LockIsForgotten);
+        let is_locked = kind == Some(RefusalKind::Locked);
         if (is_locked || kind == Some(RefusalKind::Denied))
             && let Some(denied) = Denied::of_effect(journal.rotation(), intent, &why)
         {
             let denied = if is_locked { denied.by_a_lock() } else { denied };
-            if *intent != Intent::StoreNew || planted::is(Planted::RefusalIsTransient) {
+            if *intent != Intent::StoreNew {
                 return self.denied(journal, denied).await;
             }
             // `next_step` counts these refusals: at the second one it gives the new pair up, if that is possible.

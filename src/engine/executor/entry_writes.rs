@@ -9,7 +9,6 @@ use crate::engine::observe::places::{Readings, read_places};
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
 use crate::journal::write_ahead::Journaled;
-use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Version, Write};
 use crate::rotation::effect::{WriteEntries, WriteKind};
 use crate::rotation::observed::PlaceContent;
@@ -178,7 +177,6 @@ pub(super) async fn write(
         permit.release_after(&result);
         match result {
             Ok(()) => written = true,
-            Err(_) if written && planted::is(Planted::OnePlaceIsEnough) => {}
             // Half a fence has changed no value, and the fence is written again.
             Err(Failure::Refused(refusal)) => {
                 return half_done(written && kind != WriteKind::FenceStore, refusal);
@@ -191,9 +189,6 @@ pub(super) async fn write(
         WriteKind::RestoreOld => PlaceContent::Old,
         WriteKind::FenceStore => return fenced(session, rotation, &replaced).await,
     };
-    if planted::is(Planted::WriteBelieved) {
-        return Ok(session.aws_now());
-    }
     let readings = tokio::select! {
         biased;
         readings = read_places(session, rotation, Priority::Ordinary) => readings,

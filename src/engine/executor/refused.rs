@@ -3,7 +3,6 @@
 
 use super::state::{Advance, Executor, StopReason, Unseen};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
-use crate::planted::{self, Planted};
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::Event;
 use crate::rotation::record::Rotation;
@@ -14,18 +13,13 @@ impl Executor<'_> {
     pub(super) async fn unseen(&mut self, journal: RotationJournal, unseen: Unseen) -> Result<Advance, JournalError> {
         match unseen {
             Unseen::Denied(denied) => self.denied(journal, denied).await,
-            Unseen::Credentials(why) if !planted::is(Planted::DeadCredentialsUsed) => {
-                Ok(Advance::stop(journal, StopReason::NoCredentials(why)))
-            }
-            Unseen::Credentials(why) | Unseen::Otherwise(why) => self.later(journal, why).await,
+            Unseen::Credentials(why) => Ok(Advance::stop(journal, StopReason::NoCredentials(why))),
+            Unseen::Otherwise(why) => self.later(journal, why).await,
         }
     }
 
     /// Handles a query or an effect that was denied.
     pub(super) async fn denied(&mut self, journal: RotationJournal, denied: Denied) -> Result<Advance, JournalError> {
-        if planted::is(Planted::RefusalIsTransient) {
-            return self.later(journal, denied.answer).await;
-        }
         self.forget();
         if !self.counts(journal.rotation(), &denied).await {
             return Ok(Advance::proceed(journal));

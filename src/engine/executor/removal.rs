@@ -13,7 +13,6 @@ use crate::engine::admission::Ticket;
 use crate::engine::observe::prove::prove_once;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
-use crate::planted::{self, Planted};
 use crate::rotation::decide::Query;
 use crate::rotation::decide::{Step, next_step};
 use crate::rotation::effect::{ChangeStatus, DeleteKey};
@@ -48,11 +47,9 @@ impl Executor<'_> {
             if !self.may_begin(&rotation, &intent) {
                 return Ok(Advance::stop(journal, StopReason::Stopped));
             }
-            let late = planted::is(Planted::PermitAfterCheck);
             tokio::select! {
                 biased;
-                () = ticket.admit(&calls), if !late => {}
-                () = std::future::ready(()), if late => {}
+                () = ticket.admit(&calls) => {}
                 () = session.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok(Advance::stop(journal, StopReason::Stopped)),
             }
             let old = self.too_old();
@@ -97,7 +94,7 @@ impl Executor<'_> {
                 permit = account.limiter.acquire_for(Priority::Removal, operation(&again)) => permit,
                 () = session.leaving(self.is_unheard_of(&rotation, &intent)) => return Ok(Advance::stop(journal, StopReason::Stopped)),
             };
-            if self.too_old().is_some() && !late {
+            if self.too_old().is_some() {
                 if checked && self.facts.waited_too_long(session.clock.monotonic()) && waits < MOST_WAITS {
                     // The rate has fallen since the admission, and fewer units may be admitted now.
                     (checks, waits, checked) = (checks - 1, waits + 1, false);
@@ -123,8 +120,7 @@ impl Executor<'_> {
         let old = journal.rotation().opened.old_key.clone();
         let send_before = self.facts.send_before(session.options.call_timeout);
         let in_time = move || -> Result<(), Failure> {
-            let unasked = planted::is(Planted::StaleFacts) || planted::is(Planted::PermitAfterCheck);
-            if session.clock.monotonic() <= send_before || unasked {
+            if session.clock.monotonic() <= send_before {
                 return Ok(());
             }
             let late = "what this rests on grew too old while the journal was written: nothing was sent";
@@ -198,13 +194,10 @@ impl Executor<'_> {
     }
 
     fn is_as_new_as_a_check(&self) -> bool {
-        self.facts.are_as_new_as_a_check(self.session.clock.monotonic()) || planted::is(Planted::StaleFacts)
+        self.facts.are_as_new_as_a_check(self.session.clock.monotonic())
     }
 
     fn too_old(&self) -> Option<String> {
-        if planted::is(Planted::StaleFacts) {
-            return None;
-        }
         self.facts.too_old(self.session.clock.monotonic(), self.session.options.call_timeout)
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::discovery::read_pair;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
-use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{LargeValue, Reading, Version};
 use crate::rotation::denied::{self, Denied};
@@ -125,7 +124,7 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
     let is_old_id = pair.id.as_ref() == Some(&rotation.opened.old_key);
     let recorded = rotation.opened.old_secret.as_ref();
     let is_old_secret = recorded.is_none_or(|recorded| fingerprint.as_ref() == Some(recorded));
-    let is_old = is_old_id && (is_old_secret || planted::is(Planted::ForeignOverwritten));
+    let is_old = is_old_id && is_old_secret;
     let Some(made) = rotation.made() else {
         return if is_old { PlaceContent::Old } else { PlaceContent::Foreign };
     };

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::engine::accounts::Account;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
-use crate::planted::{self, Planted};
 use crate::ports::identity::{UserResource, WhoIs};
 use crate::rotation::event::Opened;
 use crate::rotation::observed::Proof;
@@ -36,8 +35,8 @@ pub struct ProofOptions {
 /// because a name can change and can be given to another user.
 fn is_same_user(opened: &Opened, user: &UserResource, id: Option<&UserId>) -> bool {
     match (&opened.old_pair.user_id, id) {
-        (Some(recorded), Some(id)) if !planted::is(Planted::RenameNotFollowed) => recorded == id,
-        (Some(_) | None, Some(_) | None) => user.is_user(&opened.user),
+        (Some(recorded), Some(id)) => recorded == id,
+        (Some(_), None) | (None, Some(_) | None) => user.is_user(&opened.user),
     }
 }
 
@@ -75,9 +74,6 @@ pub async fn prove(
     secret: &SecretKey,
     how: ProofOptions,
 ) -> Proof {
-    if planted::is(Planted::ProofSkipped) {
-        return Proof::Passed;
-    }
     let clock = &session.clock;
     let began = clock.monotonic();
     let confirmations = how.times.max(1);
@@ -95,7 +91,7 @@ pub async fn prove(
             Ok(WhoIs::User { account, user, id, at }) => {
                 let _ = session.saw_date(at);
                 let is_expected = account == opened.account && is_same_user(opened, &user, id.as_ref());
-                if !is_expected && !planted::is(Planted::WrongUserAccepted) {
+                if !is_expected {
                     return Proof::SomebodyElse(format!("user {user} of account {account}"));
                 }
                 in_a_row += 1;
@@ -106,7 +102,7 @@ pub async fn prove(
                 continue;
             }
             Ok(WhoIs::Other { arn }) => return Proof::SomebodyElse(arn),
-            Ok(WhoIs::Forbidden { code }) if !planted::is(Planted::RefusalIsTransient) => {
+            Ok(WhoIs::Forbidden { code }) => {
                 let now = clock.monotonic();
                 let first = denied_since.is_none();
                 let since = *denied_since.get_or_insert(now);
@@ -116,7 +112,7 @@ pub async fn prove(
                 limit = timeout.max(settle + LONGEST_BACKOFF * 2);
                 last = code;
             }
-            Ok(WhoIs::NotAccepted { code } | WhoIs::Forbidden { code }) => last = code,
+            Ok(WhoIs::NotAccepted { code }) => last = code,
             Err(error) => {
                 if error.kind.is_transient() {
                     limit = timeout.saturating_mul(WHERE_NOTHING_IS_SAID);

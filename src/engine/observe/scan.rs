@@ -15,7 +15,6 @@ use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::shutdown::Stop;
 use crate::engine::stores::Stores;
 use crate::journal::clock::Clock;
-use crate::planted::{self, Planted};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::Reading;
 use crate::rotation::observed::ScanSeen;
@@ -195,7 +194,7 @@ async fn scan(
             for key in found {
                 named.entry(key.clone()).or_default().push(label());
             }
-            let ignored = context.options.unread_ok.is_match(entry.as_str()) || planted::is(Planted::UnreadableIgnored);
+            let ignored = context.options.unread_ok.is_match(entry.as_str());
             if let Some(why) = why.filter(|_| !ignored) {
                 tracing::warn!("{} cannot be read: {why}", label());
                 unreadable.push(label());

@@ -1,7 +1,6 @@
 //! What an event leaves on record beside the state: counters, first sightings, the requests of operators. Part of
 //! [`super`], and called from there only.
 
-use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, Operation};
 use crate::rotation::event::{Event, NotDone, OperatorRequest, Outcome};
@@ -310,7 +309,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
 
 /// Lack of a right, or of a lock, has its own count: it says something of the next run, too.
 fn is_counted_apart(kind: RefusalKind) -> bool {
-    kind == RefusalKind::Denied || (kind == RefusalKind::Locked && !planted::is(Planted::LockIsForgotten))
+    kind == RefusalKind::Denied || (kind == RefusalKind::Locked)
 }
 
 const fn refusals_that_count(kind: RefusalKind) -> u32 {

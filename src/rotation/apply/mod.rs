@@ -13,7 +13,6 @@ use super::intent::{AfterDiscard, Intent};
 use super::policy::MOST_CREATES;
 use super::record::{Probe, Rotation};
 use super::state::{NewKeyState, Phase, Provenance, State};
-use crate::planted::{self, Planted};
 use crate::types::name::{AccessKeyId, StoreIdentity, StoreName};
 use crate::types::place::Place;
 use crate::types::time::Timestamp;
@@ -193,11 +192,9 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
             is_held_on_evidence(phase, key) && made.deactivated.is_some()
         }
         (Phase::CreatedNew { made }, Intent::DiscardNew { key, .. }) => {
-            let unguarded = planted::is(Planted::NoFence) || planted::is(Planted::ReapByDifference);
             // Evidence is not proof: such a key has been inactive, and the store fenced, before it may go.
             made.key == *key
                 && match made.claim {
-                    _ if unguarded => true,
                     Provenance::Inferred => made.deactivated.is_some() && made.fenced.is_some(),
                     Provenance::Acknowledged { .. } => made.fenced.is_some() || !made.write_may_land,
                 }
@@ -255,7 +252,7 @@ fn may_intend_when_stored(rotation: &Rotation, made: &NewKeyState, intent: &Inte
 
 /// P3, as far as a sink can be known: its API acknowledged the new pair, or an operator said not to wait for it.
 fn every_sink_follows(rotation: &Rotation, made: &NewKeyState) -> bool {
-    rotation.without_new(made).is_none() || planted::is(Planted::SinkNotAwaited)
+    rotation.without_new(made).is_none()
 }
 
 /// Evidence is not proof; what rests on it may be undone.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::preconditions::{delete_named, require_keys, require_readable_places, require_unreferenced};
 use super::step::{Requires, Step, block, end};
-use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, ONE_KEY_IN};
 use crate::rotation::event::{Ending, Event};
@@ -88,9 +87,6 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, observed: &Observed) -> Requi
     let kept = rotation.kept.contains(&other.id);
     let mut attempts = rotation.watched.iter().chain(&rotation.refused_create);
     let late = attempts.any(|attempt| attempt.may_have_made(&other.id, other.created));
-    if late && planted::is(Planted::LateKeyTaken) {
-        return Err(Step::Execute(Intent::DeleteNamed { key: other.id.clone() }));
-    }
     if late && !kept {
         if !rotation.late_keys.contains(&other.id) {
             return Err(Step::Record(Event::LateKeySeen { key: other.id.clone() }));

@@ -5,7 +5,6 @@ use super::preconditions::{
     require_fence_passed, require_keys, require_last_used, require_readable_places, require_scan, require_unreferenced,
 };
 use super::step::{Requires, Step, block};
-use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::Event;
 use crate::rotation::intent::{AfterDiscard, Intent};
@@ -16,10 +15,6 @@ use crate::types::time::Timestamp;
 
 pub(super) fn next(rotation: &Rotation, made: &NewKeyState, observed: &Observed, now: Timestamp) -> Requires<Step> {
     let key = &made.key;
-    if planted::is(Planted::ReapByDifference) {
-        let (then, why) = (AfterDiscard::CreateAgain, "it was not there before".to_owned());
-        return Ok(Step::Execute(Intent::DiscardNew { key: key.clone(), then, why }));
-    }
     let keys = require_keys(rotation, observed)?;
     let Some(seen) = keys.find(key) else { return Ok(disown(made)) };
     if rotation.kept.contains(key) {
@@ -30,8 +25,7 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, observed: &Observed,
         return Ok(Step::Execute(Intent::DeactivateNew { key: key.clone() }));
     };
     let policy = &rotation.opened.policy;
-    let stale = planted::is(Planted::StaleEvidence);
-    let due = if stale { policy.settled_after(deactivated) } else { policy.unclaimed_since(deactivated) };
+    let due = policy.unclaimed_since(deactivated);
     if keys.at < due {
         // A use that shows up meanwhile is reported at once: the program that needs the key fails until then.
         if !rotation.named.contains(key) && require_last_used(observed, key)?.is_some() {
@@ -57,8 +51,7 @@ pub(super) fn next(rotation: &Rotation, made: &NewKeyState, observed: &Observed,
 fn nobody_has_it(rotation: &Rotation, made: &NewKeyState, observed: &Observed) -> Requires<()> {
     let key = &made.key;
     if !rotation.named.contains(key) {
-        let asked = made.deactivated.is_some() && planted::is(Planted::StaleEvidence);
-        let used = if asked { None } else { require_last_used(observed, key)? };
+        let used = require_last_used(observed, key)?;
         if used.is_some() || !require_scan(observed, key)?.naming(key).is_empty() {
             return Err(give_back(made));
         }

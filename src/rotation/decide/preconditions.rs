@@ -1,7 +1,6 @@
 //! The ground that decisions stand on. Each function gives what is known, or as `Err` the step that leads to it.
 
 use super::step::{Query, Requires, Step, block, end};
-use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Ending, Event};
 use crate::rotation::intent::Intent;
@@ -27,7 +26,7 @@ const NOT_FOUND: &str = "no such user, and the owner of its keys is unknown";
 /// not: it proves nothing about the keys.
 pub(in crate::rotation) fn require_key_list<'a>(rotation: &Rotation, observed: &'a Observed) -> Requires<&'a KeysSeen> {
     let keys = observed.keys.as_ref().ok_or(Step::Observe(Query::Keys))?;
-    if lists_our_own(rotation, keys) || planted::is(Planted::RenameNotFollowed) {
+    if lists_our_own(rotation, keys) {
         return Ok(keys);
     }
     let mut unclear = None;
@@ -131,7 +130,7 @@ pub(in crate::rotation) fn require_confirmed(rotation: &Rotation, at: Timestamp,
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
             let due = rotation.opened.policy.settled_after(first.at);
-            if at < due && !planted::is(Planted::NoSettle) {
+            if at < due {
                 let why = "IAM is eventually consistent: looking a second time before concluding".to_owned();
                 return Err(Step::Wait { until: due, why });
             }
@@ -167,9 +166,6 @@ pub(in crate::rotation) fn require_scan<'a>(observed: &'a Observed, key: &Access
 
 /// P3: a fresh scan in which no entry names the key, nor may.
 pub(super) fn require_unreferenced(observed: &Observed, key: &AccessKeyId) -> Requires<()> {
-    if planted::is(Planted::NoScan) || planted::is(Planted::OnePlaceIsEnough) {
-        return Ok(());
-    }
     let scan = require_scan(observed, key)?;
     if !scan.unreadable.is_empty() {
         return Err(block(BlockReason::Unreadable { entries: scan.unreadable.clone() }));
@@ -188,7 +184,7 @@ pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, observed: &Observ
         |copy: &&LateCopy| !rotation.left_out.contains(&copy.place) && !rotation.opened.places.contains(&copy.place);
     let copies: Vec<&LateCopy> = observed.copies.iter().filter(is_new).collect();
     let scanned = require_scan(observed, &rotation.opened.old_key)?;
-    if copies.is_empty() || !scanned.unreadable.is_empty() || planted::is(Planted::LateCopyLeft) {
+    if copies.is_empty() || !scanned.unreadable.is_empty() {
         return Ok(());
     }
     match (rotation.standing.phase(), old) {
@@ -249,7 +245,6 @@ pub(in crate::rotation) fn require_last_used<'a>(
 /// The fence: from its moment on, no write of the new pair from before can land.
 pub(super) fn require_fence_passed(made: &NewKeyState, now: Timestamp) -> Requires<()> {
     match made.fenced {
-        _ if planted::is(Planted::NoFence) => Ok(()),
         None => Err(Step::Execute(Intent::FenceStore)),
         Some(until) if now < until => {
             Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })

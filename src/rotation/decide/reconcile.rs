@@ -18,7 +18,6 @@ use super::preconditions::{
     require_scan,
 };
 use super::step::{Requires, Step, block};
-use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Event, NotDone, Outcome};
 use crate::rotation::intent::Intent;
@@ -89,13 +88,10 @@ fn create_new(
         None => "no such user".to_owned(),
         Some(_) => unknown.iter().map(|key| key.id.as_str()).collect::<Vec<_>>().join(" "),
     };
-    if let Some(key) = unknown.first().filter(|_| planted::is(Planted::ReapByDifference)) {
-        return Ok(done(Outcome::FoundCreated { key: key.id.clone() }));
-    }
     match &rotation.first_look {
         Some(first) if first.seen == seen => {
             let due = rotation.opened.policy.settled_after(first.at.max(give_up_at));
-            if keys.at < due && !planted::is(Planted::NoSettle) {
+            if keys.at < due {
                 let why = "the reply to CreateAccessKey was lost; IAM may not show yet what it did".to_owned();
                 return Ok(Step::Wait { until: due, why });
             }
@@ -138,7 +134,7 @@ fn create_new(
 /// writer's value, and is not overwritten.
 fn put_back(rotation: &Rotation, observed: &Observed) -> Requires<()> {
     let places = require_readable_places(observed)?;
-    if observed.put_back.is_empty() || planted::is(Planted::PutBackOverwritten) {
+    if observed.put_back.is_empty() {
         return Ok(());
     }
     if !rotation.abort_asked {

@@ -1,13 +1,10 @@
 //! `stored-new` and `deactivated-old`: the way to the removal of the old key, and back if a place is reverted.
 
-use std::time::Duration;
-
 use super::preconditions::{
     delete_named, late_copies, require_fence_passed, require_keys, require_last_used, require_readable_places,
     require_unreferenced,
 };
 use super::step::{Query, Requires, Step, block, end};
-use crate::planted::{self, Planted};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
 use crate::rotation::event::Ending;
@@ -34,12 +31,8 @@ pub(super) fn next(
     let old = &rotation.opened.old_key;
     delete_named(rotation, observed)?;
     let at_a_persons_word = rotation.named.contains(old);
-    let unfollowed = rotation.without_new(made).filter(|_| !planted::is(Planted::SinkNotAwaited));
-    let due = rotation.followed_since(stored_at).plus(if planted::is(Planted::NoOverlap) {
-        Duration::ZERO
-    } else {
-        policy.overlap
-    });
+    let unfollowed = rotation.without_new(made);
+    let due = rotation.followed_since(stored_at).plus(policy.overlap);
     let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_a_persons_word;
     if early(now) {
@@ -82,7 +75,7 @@ pub(super) fn next(
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     let made_active = rotation.seen_inactive && old_seen.status == KeyStatus::Active;
-    if made_active && !at_a_persons_word && !planted::is(Planted::DeactivationRepeated) {
+    if made_active && !at_a_persons_word {
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     late_copies(rotation, old_seen.status, observed)?;
@@ -134,9 +127,6 @@ fn nothing_is_left(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen) -> 
 
 /// P3: an old key goes only while every place holds the new pair, and IAM has the new key active.
 fn every_place_is_new(rotation: &Rotation, made: &NewKeyState, keys: &KeysSeen, places: &PlacesSeen) -> Requires<()> {
-    if planted::is(Planted::NoReread) || places.all(PlaceContent::New) && planted::is(Planted::OnePlaceIsEnough) {
-        return Ok(());
-    }
     let neither =
         [PlaceContent::Foreign, PlaceContent::Torn, PlaceContent::IdOnly].map(|shows| places.which(shows)).concat();
     if !neither.is_empty() {
@@ -164,9 +154,6 @@ fn reverted(rotation: &Rotation, keys: &KeysSeen, places: Vec<String>) -> Step {
 }
 
 fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, observed: &Observed) -> Requires<()> {
-    if planted::is(Planted::NoReread) {
-        return Ok(());
-    }
     match observed.stored_pair.as_ref().ok_or(Step::Observe(Query::StoredPair))? {
         Proof::Passed => Ok(()),
         Proof::TimedOut(answer) => {
@@ -271,7 +258,7 @@ pub(super) fn next_deactivated(
     delete_named(rotation, observed)?;
     let at_a_persons_word = rotation.named.contains(old);
     let quarantine = rotation.opened.policy.quarantine;
-    let due = deactivated_at.plus(if planted::is(Planted::NoQuarantine) { Duration::ZERO } else { quarantine });
+    let due = deactivated_at.plus(quarantine);
     let quarantine = || Step::Wait { until: due, why: "the old key stays inactive for the quarantine".to_owned() };
     if now < due && !at_a_persons_word {
         return Ok(quarantine());

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rotator::journal::write_ahead::{Journaled, WriteOrder};
-use rotator::planted::{self, Planted};
 use rotator::ports::call::{CallError, CallErrorKind};
 use rotator::ports::iam::{Iam, LastUsed};
 use rotator::ports::identity::{Caller, Identity, UserResource, WhoIs};
@@ -239,7 +238,7 @@ impl Identity for Process {
 
 /// As the adapter: that there is no such user is no success.
 fn is_no_such_key(refusal: &Refusal) -> bool {
-    let names_user = refusal.message.ends_with(NO_USER) && !planted::is(Planted::NoSuchUserIsNoSuchKey);
+    let names_user = refusal.message.ends_with(NO_USER);
     refusal.kind == RefusalKind::NoSuchEntity && !names_user
 }
 

@@ -12,7 +12,6 @@ use super::open::{EmbeddedStore, Inner, file_at};
 use super::table::{self, Row, WriteError, Written};
 use super::versions::{Versions, VersionsError, is_last};
 use crate::adapters::DatabaseError;
-use crate::planted::{self, Planted};
 use crate::ports::secret_store::{Reading, Version, Write};
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
@@ -251,10 +250,9 @@ impl Inner {
             for write in batch {
                 let found = table::one(transaction, &write.entry).map_err(|error| inner.failed("read", error))?;
                 let before = inner.written(versions, write.entry.as_str())?;
-                let overwrites = planted::is(Planted::NoCompareAndSet);
                 let is_as_read =
                     found.is_some_and(|row| row.version.to_string() == write.replaces.0 && is_last(&row, before));
-                if !overwrites && !is_as_read {
+                if !is_as_read {
                     return Err(WriteError::Stale(write.entry.clone()));
                 }
                 let row = inner.seal(versions, &write.entry, &write.value)?;
