@@ -19,7 +19,7 @@ const MOST_PIECES: usize = 100_000;
 
 /// What RFC 3986 never encodes.
 const UNRESERVED: &[u8] = b"-._~";
-/// What base 64 has besides, as far as it may stand there.
+/// What base 64 uses besides letters and digits, as far as a reader accepts it in that part of a URL.
 const RAW_IN_USER: &[u8] = b"-._~+=";
 const RAW_IN_QUERY: &[u8] = b"-._~+=/";
 const RAW_IN_LIST: &[u8] = b"-._+=/";
@@ -86,7 +86,7 @@ fn may_be_a_pair(id: &Piece, secret: &Piece) -> bool {
         && (are_a_login(id.name(), secret.name()) || !(is_of_another(id) || is_of_another(secret)))
 }
 
-/// Where the id and the secret stand in a connection string that has exactly one of each, and what they are.
+/// The positions and the texts of the id and the secret in a connection string that has exactly one of each.
 pub(super) fn pair(string: &str) -> Option<(Named, Named)> {
     // Most texts are not connection strings: seen without taking them apart.
     let may_be = string.contains("AKIA") || string.contains("ASIA");
@@ -260,7 +260,7 @@ fn in_lines(document: &str, field: &Field, said: &str) -> Option<Offsets> {
     Some(Offsets { start: field.span.start, escaped: Some(escaped) })
 }
 
-/// Where each byte of `said` stands in `written`, whose lines begin at `at`.
+/// The offset in `written` of each byte of `said`. The lines of `written` begin at `at`.
 fn block(written: &str, mut at: usize, said: &str) -> Option<Vec<usize>> {
     let (first, mut blanks) = (at, None);
     let mut offsets = Vec::with_capacity(said.len() + 1);
@@ -280,7 +280,7 @@ fn block(written: &str, mut at: usize, said: &str) -> Option<Vec<usize>> {
     Some(offsets)
 }
 
-/// Where each byte of `said` stands in `written`, which has the escapes that JSON, YAML and TOML share.
+/// The offset in `written` of each byte of `said`. `written` has the escapes that JSON, YAML and TOML share.
 fn escaped(written: &str, said: &str) -> Option<Vec<usize>> {
     let mut offsets = Vec::with_capacity(said.len() + 1);
     let mut at = 0;

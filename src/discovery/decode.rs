@@ -4,8 +4,8 @@
 //! each alignment, and out of gzip; whatever that gives is read in all of these ways again. What each reading has of
 //! text is shown to the caller at once and kept nowhere.
 //!
-//! A yes too many only keeps a key that could go; a no too many breaks a program that still reads it. So no reading is preferred
-//! to another, and what is not read to its end is reported: [`Unopened`].
+//! A false match only keeps a key that could be deleted; a missed one breaks a program that still reads the key. So
+//! every reading counts, and what is not read to its end is reported: [`Unopened`].
 //!
 //! A value may have any size: it is read by windows, one after the other, each of which begins somewhat before the end of
 //! the one before. What is compressed is read from its beginning to its end, however far that is, as long as no other
@@ -43,7 +43,7 @@ const READ_AT_LEAST: usize = 1024 * 1024;
 /// What it costs to try whether something is compressed: the memory for it is made anew each time.
 const OF_ONE_ATTEMPT: usize = 64 * 1024;
 
-/// How many bytes may come out of what is compressed in one value.
+/// How many bytes may be decompressed from one value.
 const MOST_INFLATED: usize = 32 * 1024 * 1024;
 
 /// How many bytes identify gzip data: ID1, ID2 and CM (RFC 1952, 2.3.1).
@@ -56,8 +56,8 @@ const LONGEST_HEAD: usize = 10;
 struct Windows {
     /// How much of it is read at once: most values at once in whole.
     size: usize,
-    /// How much of it the next window has once more: an id in its encodings has to stand in one window. Six of them make
-    /// some hundred bytes of it, and ten thousand where each is UTF-16 as well.
+    /// How much of it the next window repeats, because one window must contain an id with all its encodings. Six
+    /// encodings make an id some hundred bytes long, and ten thousand if each of them is UTF-16 as well.
     overlap: usize,
     /// The same where the window cuts off what is compressed and then encoded: as much as a Secret of Helm's takes at most.
     wide_overlap: usize,
@@ -153,9 +153,9 @@ struct Part<'p> {
     bytes: &'p [u8],
     whole: &'p dyn Source,
     at: u64,
-    /// How many of the bytes the window before had, too.
+    /// How many of the bytes were also in the window before.
     known: usize,
-    /// Whether they came out of an encoding.
+    /// Whether the bytes were decoded, and are not stored like this.
     is_decoded: bool,
 }
 
@@ -183,7 +183,7 @@ impl Decoder<'_> {
         left.is_some()
     }
 
-    /// Takes in a whole value, or all that came out of what was compressed in `depth` encodings, window by window.
+    /// Reads a whole value, or all the decompressed bytes inside `depth` encodings, window by window.
     fn value(&mut self, depth: usize, value: &dyn Source) {
         let outer = (self.ends, self.cut_off);
         let Windows { size, overlap, wide_overlap, .. } = *self.windows;
@@ -223,7 +223,7 @@ impl Decoder<'_> {
         (self.ends, self.cut_off) = outer;
     }
 
-    /// Takes in what came out of `depth` encodings.
+    /// Reads bytes that were decoded from `depth` encodings.
     fn decoded(&mut self, depth: usize, bytes: &[u8]) {
         if let Some(kind) = signature::archive(bytes) {
             self.not_opened(Unopened::Archive(kind));
@@ -268,7 +268,7 @@ impl Decoder<'_> {
             }
         }
         for begin in 0..4 {
-            // The budget is that of what comes out: three bytes for four characters.
+            // The decoded text, three bytes for four characters, counts against the budget.
             if !self.spend(text.len()) {
                 return;
             }
@@ -292,7 +292,8 @@ impl Decoder<'_> {
             let Inflated { plain, whole, taken, left } = inflate(kind, part.whole, part.at + begin as u64, most);
             let head = &part.bytes[begin..];
             let head = head[..head.len().min(16)].to_vec();
-            // Something stands behind every text. What is taken with it needed more, also where nothing was wrong so far.
+            // Every text has at least one byte behind it. If the decompressor took that byte too, the data was cut
+            // off, even without an error so far.
             let may_be_cut = part.is_decoded && !self.ends && left <= 1;
             let is_cut = may_be_cut && (left == 0 || whole == Whole::Damaged);
             match (whole, kind) {
@@ -344,7 +345,7 @@ fn narrow(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     narrow
 }
 
-/// Whether anything would come of reading these bytes.
+/// Whether these bytes have anything to read: compressed data, an archive or a text.
 fn holds_something(bytes: &[u8]) -> bool {
     signature::compressed(bytes, 0).is_some()
         || signature::archive(bytes).is_some()
@@ -352,8 +353,8 @@ fn holds_something(bytes: &[u8]) -> bool {
         || (memchr::memchr(0, bytes).is_some() && !texts(&narrow(bytes)).is_empty())
 }
 
-/// The texts in the bytes: ASCII, and long enough for an id. Whatever is around an id and in however many encodings, the
-/// characters that say it are ASCII and stand together.
+/// The texts in the bytes: ASCII, and long enough for an id. In every encoding, an id is one uninterrupted run of
+/// ASCII characters.
 fn texts(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let is_of_text = |byte: u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
     let texts = || bytes.split(|byte| !is_of_text(*byte)).filter(|text| text.len() >= SHORTEST);
@@ -365,8 +366,8 @@ fn texts(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     joined
 }
 
-/// What comes out of each run of base 64 of either alphabet, its groups of four beginning at its character `begin`: where
-/// they do is not known, since something else may stand before them without a break. Blanks and line ends are passed over.
+/// Decodes each run of base 64 of either alphabet from its character `begin` on, and skips blanks and line ends. The
+/// caller tries each `begin`, because other text may precede the groups of four without a break.
 fn out_of_base64(text: &[u8], begin: usize) -> Zeroizing<Vec<u8>> {
     let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
     for run in text.split(|byte| sextet(*byte).is_none() && !byte.is_ascii_whitespace()) {
@@ -387,7 +388,7 @@ fn out_of_base64(text: &[u8], begin: usize) -> Zeroizing<Vec<u8>> {
     plain
 }
 
-/// The six bits that a character of either base 64 alphabet stands for.
+/// The six bits that a character of either base 64 alphabet encodes.
 const fn sextet(character: u8) -> Option<u8> {
     match character {
         b'A'..=b'Z' => Some(character - b'A'),

@@ -37,7 +37,8 @@ pub struct StoredEntry {
 pub struct Candidate {
     /// The id of the key.
     pub key_id: AccessKeyId,
-    /// Where it stands, in order; at least one. [`Place::app`] and [`Place::environment`] hint at the owner.
+    /// The places that hold the key, in order; at least one. [`Place::app`] and [`Place::environment`] hint at the
+    /// owner.
     pub places: Vec<Place>,
 }
 
@@ -212,7 +213,7 @@ fn why_not(key_id: &AccessKeyId, pairs: &[(StoreName, Pair)]) -> Option<WhyLeftA
     pairs.iter().any(|(_, pair)| pair.secret != first.secret).then_some(WhyLeftAlone::TwoSecrets)
 }
 
-/// Keys that are never rotated, wherever they stand.
+/// Why a key is never rotated, in whatever place it is stored.
 fn never_rotated(id: &AccessKeyId) -> Option<WhyLeftAlone> {
     if key_format::is_example(id.as_str()) {
         Some(WhyLeftAlone::DocumentationExample)
@@ -254,7 +255,7 @@ fn take_apart(entry: &StoredEntry) -> Result<Taken, TooMuch> {
 
 /// An entry's value, taken for what it looks like.
 enum Read {
-    /// Texts that stand together, and those of each document inside one of them.
+    /// The texts of one group, and those of each document inside one of them.
     Document(Vec<Seen>, Vec<Vec<Seen>>),
     /// One text, named by the entry.
     Whole(Seen),
@@ -281,7 +282,7 @@ fn read(entry: &StoredEntry) -> (Read, Vec<Pair>) {
     (read, strings)
 }
 
-/// The pair in a connection string that stands at `spot`.
+/// The pair in a connection string that is stored at `spot`.
 fn pair_within(spot: &FieldRef, text: &str) -> Option<Pair> {
     let ((id_part, id), (secret_part, secret)) = connection::pair(text)?;
     let spot = |part: Part| FieldRef {

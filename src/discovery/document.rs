@@ -1,4 +1,4 @@
-//! A stored text as fields: each text that could be half of a pair, with the bytes it stands in and how it is written.
+//! Reads a stored text as fields: each text that could be half of a pair, with its bytes and how it is written.
 //!
 //! What the fields mean is not decided here.
 
@@ -8,10 +8,9 @@ use super::field::{Field, Group, Writing};
 use super::{connection, dotenv, json, toml, yaml};
 use crate::types::place::Location;
 
-/// The fields of the document that `text` is; none where it is something else. Many texts are of several kinds: JSON is
-/// JSON; a line that is a connection string with a pair in it is that; what reads as dotenv or INI is that, unless it has
-/// the arrays and inline tables of TOML; then TOML; and YAML, which most texts are, comes next. Any other
-/// text is read as lines once more, without the lines that are no assignment.
+/// The fields of `text` as the first kind of document that fits: JSON, a connection string with a pair in it, dotenv
+/// or INI without the arrays and inline tables of TOML, TOML, YAML. Any other text is read as lines, without the lines
+/// that are no assignment.
 pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     if let Some(fields) = json::fields(text) {
         return Some(fields);
@@ -51,7 +50,8 @@ fn is_around(letter: char) -> bool {
     letter.is_whitespace() || letter == '\u{feff}'
 }
 
-/// The fields of `text` as the document that `location` belongs to; of a connection string, what it stands in.
+/// The fields of `text`, read as the kind of document that `location` is in. For a part of a connection string, that
+/// is the document around the string.
 pub(super) fn fields_as(text: &str, location: &Location) -> Option<Vec<Field>> {
     match location {
         Location::WholeValue => Some(vec![whole(text)]),

@@ -17,8 +17,8 @@ pub(super) fn fields(text: &str) -> Option<Vec<Field>> {
     read(text, Foreign::Refused)
 }
 
-/// The same without the lines of other forms: what a shell runs, names without a value, names with brackets. What
-/// stands in them is not seen, and not changed.
+/// The same without the lines of other forms: commands of a shell, names without a value, names with brackets. Their
+/// content is neither read nor changed.
 pub(super) fn lenient(text: &str) -> Option<Vec<Field>> {
     read(text, Foreign::SteppedOver)
 }
@@ -89,7 +89,7 @@ fn read(text: &str, foreign: Foreign) -> Option<Vec<Field>> {
     (!fields.is_empty()).then_some(fields)
 }
 
-/// What a line is, or several that a quoted value goes over.
+/// One line, or the several lines of a quoted value.
 enum Item {
     /// Empty, or a comment.
     Nothing,
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         if line.len() < rest.len() { line.strip_suffix('\r').unwrap_or(line) } else { line }
     }
 
-    /// Steps over blanks, a comment and the end of the line. None where something else stands there.
+    /// Steps over blanks, a comment and the end of the line. None if the line has other text there.
     fn end_line(&mut self) -> Option<()> {
         if matches!(self.peek(), Some(b'#' | b';')) {
             self.at += self.line().len();
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
         Some((span, text, writing))
     }
 
-    /// Where the quote closes; a quoted value may go over several lines.
+    /// The end of a quoted value, which may have several lines.
     fn closing(&self, start: usize, quote: u8) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let mut at = start;

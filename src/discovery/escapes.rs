@@ -64,7 +64,8 @@ fn escape(after: &[u8]) -> (Said, usize) {
         }
         b'n' | b'r' | b't' | b'f' | b'b' | b'v' | b'a' | b'e' | b'N' | b'L' | b'P' => (Said::Letter(b'\n'), 1),
         b'\\' | b'"' | b'\'' | b'/' | b' ' | b'_' => (Said::Letter(*first), 1),
-        // The next line goes on with this one: the break and the blanks before it say nothing.
+        // A backslash at the end of a line joins the next line to this one, without the break and the blanks before
+        // its text.
         b'\n' | b'\r' => {
             let blanks = after.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             (Said::Nothing, blanks)

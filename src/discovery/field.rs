@@ -12,7 +12,7 @@ use crate::types::place::Location;
 #[derive(Clone)]
 pub(super) struct Field {
     pub(super) location: Location,
-    /// The key or variable it stands under; none for an element of an array.
+    /// The key or variable that names it; none for an element of an array.
     pub(super) name: Option<String>,
     /// The object or section around it.
     pub(super) group: Group,
@@ -23,7 +23,8 @@ pub(super) struct Field {
     pub(super) writing: Writing,
     /// Whether its name is there twice: which one counts depends on the reader.
     pub(super) twice: bool,
-    /// Where else an anchor makes it stand: two fields with the same number stand together everywhere. 0: nowhere else.
+    /// The copies that an anchor makes of it: two fields with the same number are copied to the same groups. 0: no
+    /// copies.
     pub(super) alias_group: usize,
 }
 
@@ -84,7 +85,7 @@ impl fmt::Display for Unclear {
     }
 }
 
-/// What stands together.
+/// The part of a document that directly contains a field: fields of one group can be a pair.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
     /// An object, array, mapping, sequence or table, by its pointer.
@@ -94,7 +95,7 @@ pub(super) enum Group {
         /// As in RFC 6901.
         pointer: String,
     },
-    /// A section of an INI file, or what stands before the first (all of a dotenv file).
+    /// A section of an INI file, or the part before the first section (all of a dotenv file).
     Section(Option<String>),
 }
 
@@ -127,7 +128,7 @@ impl Group {
         }
     }
 
-    /// The key or index under which it stands in the group around it.
+    /// Its key or index in the group around it.
     pub(super) fn last(&self) -> Option<String> {
         match self {
             Self::Tree { pointer, .. } => {

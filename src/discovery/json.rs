@@ -93,7 +93,7 @@ struct Scanner<'a> {
     room: Room,
 }
 
-/// Where a value stands.
+/// The position of a value in the document.
 struct Around {
     pointer: String,
     /// The pointer of the object or array around it.

@@ -34,8 +34,8 @@ pub(super) fn is_of_aws(id: &str) -> bool {
     id.len() == 20 && (id.starts_with("AKIA") || id.starts_with("ASIA"))
 }
 
-/// What stands where a secret access key of `id` belongs, if that is no secret access key. An id that AWS did not make
-/// may have a secret of any form, but no reference and no placeholder.
+/// What the text is, if it is no secret access key of `id`. An id that AWS did not make may have a secret of any form,
+/// but no reference and no placeholder.
 pub(super) fn instead_of_secret(id: &str, text: &str) -> Option<Instead> {
     if text.is_empty() {
         Some(Instead::Nothing)

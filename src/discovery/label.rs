@@ -2,7 +2,7 @@
 //!
 //! Names only; values are looked at elsewhere.
 
-/// Which part of a set of credentials a name stands for.
+/// The part of a set of credentials that a name denotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
     /// The access key id.
@@ -53,7 +53,7 @@ const PHRASES: [(&[&str], Half, Wording); 14] = [
     (&["key"], Half::Id, Wording::Bare),
 ];
 
-/// Last words by which a name stands for something *about* the key: where it is, what it is called.
+/// Last words of names that denote something *about* the key: its location or its name.
 const ABOUT: [&str; 7] = ["arn", "file", "name", "path", "ref", "uri", "url"];
 
 /// Words that say whose key it is: AWS's.
@@ -141,7 +141,7 @@ const OF_OTHERS: [&str; 77] = [
     "webhook",
 ];
 
-/// Words of [`OF_OTHERS`] that stand for what goes with a user's name.
+/// Words of [`OF_OTHERS`] that denote the password of a user.
 const PASSWORDS: [&str; 4] = ["pass", "passwd", "password", "pwd"];
 
 /// Last words that say how a value is kept and not what it is: sops leaves in the clear what ends in `_unencrypted`.
@@ -193,8 +193,8 @@ impl Label {
     }
 }
 
-/// Whether a name says that what stands under it belongs to something else than AWS. `SECRET_KEY` alone does: it is what
-/// Django and many others call the key that they sign with.
+/// Whether a name says that its value belongs to something other than AWS. The name `SECRET_KEY` alone says so: Django
+/// and many others use it for the key that they sign with.
 pub(super) fn is_about_another_secret(name: &str) -> bool {
     let words = words(name);
     is_of_another(&words) || words == ["secret", "key"]

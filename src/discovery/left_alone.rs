@@ -31,7 +31,7 @@ pub enum WhyLeftAlone {
     IdWithoutSecret,
     /// No id was found that belongs to the secret.
     SecretWithoutId,
-    /// Two different secrets stand beside the same id: one of the copies is broken.
+    /// The same id has two different secrets beside it: one of the copies is broken.
     TwoSecrets,
     /// Which id belongs to which secret is unclear.
     Ambiguous {
@@ -40,18 +40,18 @@ pub enum WhyLeftAlone {
     },
     /// An id from AWS's documentation.
     DocumentationExample,
-    /// What stands under an id's name is no access key id.
+    /// A name says that its value is an access key id, and the value has another form.
     NotAKeyId,
-    /// What stands under a secret's name is no secret access key.
+    /// A name says that its value is a secret access key, and the value is something else.
     NotASecret {
         /// What it is instead.
         instead: Instead,
     },
     /// The value is not UTF-8.
     NotUtf8,
-    /// The id stands in text whose form rotator cannot splice: prose, a comment, a wrapped copy.
+    /// A text contains the id in a form that rotator cannot splice: prose, a comment, a wrapped copy.
     UnsupportedForm {
-        /// On which line, from 1, where it stands there as it is and there are several.
+        /// The line of the id, from 1, if the text has several lines and contains the id unencoded.
         line: Option<usize>,
         /// In the text at this place of a document, which holds more than the id.
         within: Option<String>,
@@ -61,7 +61,7 @@ pub enum WhyLeftAlone {
     TooManyPairs,
     /// The value is larger than what is taken apart ([`super::LARGEST_DOCUMENT`]). It is searched.
     TooLarge,
-    /// The id stands in the entry's name.
+    /// The entry's name contains the id.
     InName,
     /// The splice was tried and failed.
     CannotBeSpliced {
@@ -70,7 +70,7 @@ pub enum WhyLeftAlone {
     },
 }
 
-/// What stands where a secret access key belongs. Never the text itself.
+/// The kind of text that was found instead of a secret access key. Never the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Instead {
@@ -90,7 +90,7 @@ pub enum Instead {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ambiguity {
-    /// Several ids or several secrets stand together, and nothing tells which belong to which.
+    /// A group has several ids or several secrets, and nothing shows which belong together.
     Several {
         /// How many ids.
         ids: usize,
@@ -106,8 +106,8 @@ pub enum Ambiguity {
 }
 
 impl LeftAlone {
-    /// Whether a key may stand here whole, and only its form keeps rotator from rotating it: once IAM confirms that the key
-    /// is due, it is one that an operator has to see to. Half a pair, an example and a temporary key are not.
+    /// Whether this may be a whole key that rotator cannot rotate only because of its form: an operator has to rotate
+    /// it once IAM confirms that it is due. Half a pair, an example and a temporary key are not.
     #[must_use]
     pub const fn may_be_a_key_in_use(&self) -> bool {
         let stands_whole = match &self.why {

@@ -22,7 +22,7 @@ pub(super) fn fields(document: &str, outer: &Field, room: &mut Room) -> Option<V
     for field in fields {
         room.take_field(outer.location.names())?;
         let writing = written(field.writing);
-        // The quotes of a JSON string may be escaped where it stands: they are not replaced.
+        // The quotes of a JSON string may be escaped in the outer document. They are not replaced.
         let quote = usize::from(field.writing == Writing::JsonString);
         let span = offsets.as_ref().and_then(|offsets| offsets.of(&(field.span.start + quote..field.span.end - quote)));
         inside.push(Field {

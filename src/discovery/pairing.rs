@@ -1,5 +1,5 @@
-//! Which id belongs to which secret, among texts that stand together. Nothing is guessed: what more than one reading
-//! fits is left alone.
+//! Decides which id belongs to which secret, among the texts of one group. rotator does not guess: it leaves alone
+//! what can be paired in more than one way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::types::place::FieldRef;
 /// One text that could be half of a pair.
 pub(super) struct Seen {
     pub(super) spot: FieldRef,
-    /// The name it stands under.
+    /// The name of the key or variable, or of the entry, that has the text as its value.
     pub(super) name: String,
     pub(super) label: Option<Label>,
     pub(super) group: Group,
@@ -30,11 +30,11 @@ pub(super) struct Pair {
     pub(super) secret: Zeroizing<String>,
     pub(super) id_spot: FieldRef,
     pub(super) secret_spot: FieldRef,
-    /// Whether a session token stands beside them.
+    /// Whether their group also has a session token.
     pub(super) has_token: bool,
 }
 
-/// What was made of the texts that stand together.
+/// The result of pairing the texts of one group.
 #[derive(Default)]
 pub(super) struct Paired {
     pub(super) pairs: Vec<Pair>,
@@ -47,20 +47,20 @@ pub(super) struct Paired {
 pub(super) enum ByValue {
     /// Within a document.
     Yes,
-    /// Among entries: what happens to stand in the same environment need not belong together.
+    /// Among entries: two entries of one environment need not belong together.
     No,
 }
 
-/// The most secrets of which a report says where they stand, of all that may belong to an id.
+/// The most secrets whose positions a report names, of all that may belong to an id.
 const MOST_TOLD: usize = 20;
 
 /// The most comparisons of an id with a secret in one document, where no name says what belongs together.
 const MOST_COMPARED: usize = 4_000_000;
 
-/// More stands together than can be paired with a bounded amount of work.
+/// The group has more texts than can be paired with a bounded amount of work.
 pub(super) struct TooMuch;
 
-/// Pairs what stands together, by name first. The time is linear in what is seen.
+/// Pairs the texts of each group, by name first. The time is linear in the number of texts.
 pub(super) fn pair(mut seen: Vec<Seen>, by_value: ByValue) -> Result<Paired, TooMuch> {
     seen.retain(Seen::may_be_half);
     let mut tokens: BTreeMap<Group, BTreeSet<Vec<String>>> = BTreeMap::new();
@@ -96,7 +96,7 @@ impl Seen {
         self.label.as_ref().filter(|label| label.half == half)
     }
 
-    /// The id that stands here by name: the less the name says, the more the value has to.
+    /// The id, if name and value together show that this is one: the less the name says, the more the value has to.
     fn id_by_name(&self) -> Option<AccessKeyId> {
         let label = self.label_of(Half::Id)?;
         let fits = match label.wording {
@@ -196,7 +196,7 @@ impl Pool {
         });
     }
 
-    /// Leaves each of the ids alone, together with some of the secrets it might have had.
+    /// Leaves each of the ids alone, together with some of the secrets that may belong to it.
     fn leave(&mut self, ids: &[usize], secrets: &[usize], why: &WhyLeftAlone) {
         for id in ids {
             self.open[*id] = false;
@@ -264,8 +264,8 @@ impl Pool {
         }
     }
 
-    /// An id and a secret whose names agree. What stands under the name of a secret of AWS and is not one is reported; under a
-    /// name that says less it belongs to another program.
+    /// Takes an id and a secret whose names agree. A value that is no secret is reported if its name is that of an AWS
+    /// secret; under a less specific name it belongs to another program.
     fn take_or_leave(&mut self, id: usize, secret: usize) {
         let (half, other) = (&self.seen[id], &self.seen[secret]);
         match other.instead_of_secret(half) {

@@ -61,7 +61,7 @@ impl Needles {
         self.search(&name.as_str().as_bytes()).named
     }
 
-    /// Adds those that stand anywhere in the text.
+    /// Adds the ids that the text contains anywhere.
     fn within<'n>(&'n self, text: &[u8], named: &mut BTreeSet<&'n AccessKeyId>) {
         match &self.automaton {
             Some(automaton) => {
@@ -72,7 +72,7 @@ impl Needles {
         }
     }
 
-    /// Where each of them stands first in a text, as it is: in the order of the places.
+    /// The first position of each id that the text contains unencoded, in the order of the positions.
     pub(super) fn first_places(&self, text: &[u8]) -> Vec<(usize, &AccessKeyId)> {
         let mut seen = BTreeSet::new();
         match &self.automaton {

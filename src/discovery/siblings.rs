@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::field::{Field, Group};
 
-/// What a value stands under in such an object, and what its name stands under; in small letters, without separators.
+/// The key of a value in such an object, and the keys that may hold its name; in small letters, without separators.
 const NAMES_OF: [(&str, &[&str]); 5] = [
     ("value", &["name", "key", "variable", "optionname", "parametername", "envname"]),
     ("parametervalue", &["parameterkey", "parametername"]),
@@ -14,8 +14,8 @@ const NAMES_OF: [(&str, &[&str]); 5] = [
     ("content", &["name", "key"]),
 ];
 
-/// Gives each such value the name that stands beside it, and puts it into the list that its object stands in: all of the
-/// list belong together.
+/// Gives each such value the name that is written beside it. The value joins the group around its object, because all
+/// objects of a list belong together.
 pub(super) fn name(fields: &mut [Field]) {
     let mut siblings: BTreeMap<(Group, String), String> = BTreeMap::new();
     for field in fields.iter() {

@@ -37,7 +37,7 @@ static SIGNATURES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     AhoCorasick::new(signatures).expect("nine short signatures make an automaton")
 });
 
-/// Whether what begins so holds no text, whatever stands in it.
+/// Whether bytes that begin like this hold no text, whatever their content is.
 pub(super) fn is_harmless(begin: &[u8]) -> bool {
     let is_webp = begin.starts_with(b"RIFF") && begin.get(8..12) == Some(b"WEBP");
     is_webp || HARMLESS.iter().any(|start| begin.starts_with(start))
@@ -58,7 +58,7 @@ pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
     archive_within(bytes)
 }
 
-/// What kind of archive stands anywhere in the bytes.
+/// The kind of an archive that begins anywhere in the bytes.
 pub(super) fn archive_within(bytes: &[u8]) -> Option<&'static str> {
     // One pass for all of them.
     let found = SIGNATURES.find_overlapping_iter(bytes).map(|found| (found.pattern().as_usize(), found.start()));
@@ -66,12 +66,12 @@ pub(super) fn archive_within(bytes: &[u8]) -> Option<&'static str> {
     first.map(|number| ARCHIVES[number].0)
 }
 
-/// Whether what is around a signature goes with it.
+/// Whether the bytes around a signature match it.
 fn fits(kind: &str, bytes: &[u8], at: usize) -> bool {
     match kind {
         // The version needed to extract is below 10.0, and of 16 bits.
         "zip" => matches!(bytes.get(at + 4..at + 6), Some([0..=99, 0])),
-        // `BZh` and the size of its blocks stand before the first of them.
+        // The first block follows `BZh` and the size of the blocks.
         "bzip2" => at.checked_sub(4).is_some_and(|start| bytes[start..].starts_with(b"BZh")),
         // Reserved bits.
         "zstd" => bytes.get(at + 4).is_some_and(|flags| flags & 0b1000 == 0),

@@ -13,7 +13,8 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// Fills `into` with what stands from `at` on; how many bytes these are. Fewer only at the end.
+    /// Fills `into` with the bytes from `at` on, and returns their number. The number is smaller than `into` only at
+    /// the end.
     ///
     /// # Errors
     /// It cannot be read any more.
@@ -43,7 +44,7 @@ impl Source for SecretValue {
     }
 }
 
-/// What of `bytes` stands from `at` on.
+/// The part of `bytes` that begins at `at`.
 pub(super) fn from(bytes: &[u8], at: u64) -> &[u8] {
     usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
 }
@@ -56,7 +57,7 @@ pub(super) struct Tail<'s> {
     source: &'s dyn Source,
     begin: u64,
     at: u64,
-    /// What stands at `at`, where the source is not in memory.
+    /// The bytes at `at`, if the source is not in memory.
     buffer: Zeroizing<Vec<u8>>,
     used: usize,
 }

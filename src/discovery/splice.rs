@@ -31,7 +31,7 @@ pub fn splice_all<'v>(
 /// `places` are all places of one key in one store.
 ///
 /// # Errors
-/// As [`splice_all`]; [`SpliceError::StillReferenced`] where an entry would go on naming the old id.
+/// As [`splice_all`]; [`SpliceError::StillReferenced`] if an entry would still contain the old id.
 pub fn rehearse_splice<'v>(
     places: &[&Place],
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,

@@ -30,7 +30,7 @@ pub(super) fn reasons(value: &SecretValue, ids: Vec<AccessKeyId>) -> Vec<(Access
     }
 }
 
-/// Where in `text` each of them stands.
+/// The reason for each id, with the line and the field of `text` that contain the id.
 fn unsupported(text: &str, ids: &[AccessKeyId]) -> Vec<(AccessKeyId, WhyLeftAlone)> {
     let needles = Needles::new(ids);
     let mut lines: BTreeMap<&AccessKeyId, usize> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! The strings of a TOML document, each with its bytes and its pointer through tables and arrays (RFC 6901).
 //!
-//! The `toml` crate reads the text, checks it, refuses what is nested too deeply, and says where each value stands.
+//! The `toml` crate parses the text, refuses what is nested too deeply, and gives the position of each value.
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};

@@ -1,7 +1,8 @@
 //! The scalars of a stream of YAML documents, each with its bytes and its pointer through mappings and sequences.
 //!
-//! `saphyr-parser` reads the text and says where each scalar stands; `scalar` believes it only where the bytes say the
-//! same. Aliases are never followed: a value is one field, where it is written, and `anchors` tells where else it stands.
+//! `saphyr-parser` parses the text and gives the position of each scalar; `scalar` accepts a position only if the
+//! bytes confirm it. Aliases are never followed: a value is one field, at the position of its text, and `anchors`
+//! computes its copies.
 
 mod anchors;
 mod scalar;
@@ -62,7 +63,7 @@ struct Open {
     node: usize,
     /// None where nothing beneath it can be pointed at.
     pointer: Option<String>,
-    /// The mapping that what stands in it is merged into.
+    /// The mapping that the elements of this sequence are merged into.
     merges_into: Option<usize>,
     may_be_merged: bool,
     kind: Kind,
@@ -73,9 +74,9 @@ enum Kind {
     Mapping { key: Key, names: BTreeMap<String, usize> },
 }
 
-/// The key whose value comes next in a mapping.
+/// The key that a mapping is at.
 enum Key {
-    /// None: a key comes next.
+    /// The next node is a key.
     Expected,
     Name(String),
     /// `<<`
@@ -84,7 +85,7 @@ enum Key {
     Complex,
 }
 
-/// Where the next node stands.
+/// The position of the next node.
 enum Stands {
     AsKey,
     AsValue { pointer: Option<String>, name: Option<String>, merges_into: Option<usize> },
@@ -139,7 +140,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Where the next node stands; a key is said afterwards what it is.
+    /// Takes the position of the next node. The caller sets the key afterwards, once it has read the node.
     fn step(&mut self) -> Stands {
         let Some(around) = self.open.last_mut() else {
             return Stands::AsValue { pointer: Some(String::new()), name: None, merges_into: None };
@@ -200,7 +201,7 @@ impl<'t> Reader<'t> {
             self.anchors.merge(into, node, node);
         }
         self.room.take(pointer.as_ref().map_or(0, String::len))?;
-        // What stands in a merged mapping is not merged by itself.
+        // Only the merged mapping itself is merged, and not the nodes inside it.
         let is_merged = is_mapping && merges_into.is_some();
         let merges_into = if is_mapping { None } else { merges_into };
         self.open.push(Open { node, pointer, merges_into, may_be_merged: anchor > 0 || is_merged, kind });

@@ -8,13 +8,13 @@ use zeroize::Zeroizing;
 use crate::discovery::signature::Compressed;
 use crate::discovery::source::{Source, Tail};
 
-/// What came out of compressed data.
+/// The result of decompressing.
 pub(super) struct Inflated {
     pub(super) plain: Zeroizing<Vec<u8>>,
     pub(super) whole: Whole,
     /// How many bytes of it were taken.
     pub(super) taken: u64,
-    /// How many bytes stand behind them, as far as these are at hand.
+    /// How many bytes follow the compressed data, as far as they are in the buffer.
     pub(super) left: usize,
 }
 
@@ -25,7 +25,7 @@ pub(super) enum Whole {
     TooMuch,
 }
 
-/// Decompresses what stands at `begin`; at most `most` bytes come out.
+/// Decompresses the data that begins at `begin` to at most `most` bytes.
 pub(super) fn inflate(kind: Compressed, source: &dyn Source, begin: u64, most: usize) -> Inflated {
     let tail = Tail::new(source, begin);
     let (plain, whole, mut tail) = match kind {

@@ -1,4 +1,5 @@
-//! That no form in which an id may stand is missed, that what is not read to its end is reported, and what it costs.
+//! Tests that an id is found in every form, that what is not read to its end is reported, and that the cost is
+//! bounded.
 
 use std::io::Write as _;
 
@@ -59,7 +60,7 @@ fn unopened(bytes: &[u8]) -> Option<Unopened> {
     decode(&bytes, &mut |_| {})
 }
 
-/// One way to encode bytes. Where a byte stands for a character, it is that of Latin-1.
+/// One way to encode bytes. A byte that encodes a character is that of Latin-1.
 #[derive(Debug, Clone)]
 enum Layer {
     /// Little-endian or not, with a mark or not.
@@ -163,7 +164,7 @@ fn layer() -> impl Strategy<Value = Layer> {
     ]
 }
 
-/// UTF-16 is a form of text: what is compressed does not stand in it by its bytes.
+/// UTF-16 (the free layer) encodes text, so it cannot be around a layer that gives binary data.
 fn is_possible(layers: &[Layer]) -> bool {
     let binary = |layer: &Layer| matches!(layer, Layer::Gzip | Layer::Zlib | Layer::Utf16 { .. });
     layers.windows(2).all(|two| !(two[1].is_free() && binary(&two[0])))

@@ -156,7 +156,8 @@ fn an_id_elsewhere_is_told_beside_the_candidate() {
 
 #[test]
 fn no_stored_text_is_told() {
-    // Under the name of an id stands another service's key: a key id by its characters, but not shown.
+    // The name says that this is an id, but the value is another service's key. The characters could be a key id, so
+    // the report does not show them.
     let findings = discover(&entries(&[
         ("AWS_ACCESS_KEY_ID", "hunter2hunter2hunter2"),
         ("doc", "AWS_SECRET_ACCESS_KEY=hunter2 hunter2\nS3_ACCESS_KEY=$hunter2\nX_ACCESS_KEY_ID=hunter2"),

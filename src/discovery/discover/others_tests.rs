@@ -1,4 +1,4 @@
-//! Other programs' secrets beside an id, and what stands where a secret belongs and is not a secret: no part of a pair.
+//! Tests that no pair is made of another program's secret, or of a text that is no secret in the position of one.
 
 use super::tests::{ID, ID2, SECRET, SECRET2, candidates, entries, finds_pair, leaves_alone, left_alone};
 use super::*;
@@ -104,7 +104,7 @@ fn an_id_that_aws_made_has_a_secret_of_40_characters() {
             "AWS_SECRET_ACCESS_KEY",
         );
     }
-    // As it stands in a JSON string: the form is that of the text, not of how it is written.
+    // The form is judged by the text that the JSON string encodes, not by its escapes.
     let escaped = format!(r#"{{"aws_access_key_id":"{ID}","aws_secret_access_key":"{}"}}"#, SECRET.replace('/', "\\/"));
     finds_pair(&[("doc", &escaped)], "doc at /aws_access_key_id", "doc at /aws_secret_access_key");
 }

@@ -25,7 +25,7 @@ pub(super) fn entry(store: &str, name: &str, value: &[u8]) -> StoredEntry {
     }
 }
 
-/// Id, then where id and secret stand in each place.
+/// Each id, then the positions of id and secret in each place.
 pub(super) fn candidates(findings: &Findings) -> Vec<(String, Vec<(String, String)>)> {
     let spot = |spot: &FieldRef| spot.to_string().replace("app/prod/", "");
     let places =

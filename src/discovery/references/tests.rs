@@ -1,4 +1,4 @@
-//! That no form in which an id may stand is missed.
+//! Tests that an id is found in every form.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

@@ -24,7 +24,7 @@ pub enum SpliceError {
         /// Where it was to be written.
         spot: FieldRef,
     },
-    /// Id and secret, or two pairs, are said to stand in the same text.
+    /// Two places name the same text for an id and a secret, or for two pairs.
     #[error("write {spot}: another half of a pair stands in the same text")]
     SameText {
         /// The text.
@@ -48,7 +48,7 @@ pub enum SpliceError {
         /// The entry.
         entry: EntryName,
     },
-    /// The old id stands in the entry once more, where it would stay.
+    /// The entry contains another copy of the old id, which the splice would leave.
     #[error("replace every copy of the key in {entry}: its id stands there once more, as in a comment")]
     StillReferenced {
         /// The entry.

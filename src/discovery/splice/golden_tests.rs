@@ -244,7 +244,7 @@ fn connection_strings_are_left_alone_where_there_is_no_sure_pair() {
     }
 }
 
-/// The same pair in four strings of one document, beside a pair of its own: all are written in one go.
+/// One entry holds the same pair as two plain values and in three connection strings. One splice writes all of them.
 #[test]
 fn one_key_in_several_forms_is_written_in_one_go() {
     only_the_pair_differs(

@@ -1,4 +1,4 @@
-//! Reading the pairs that stand at places: each document is taken apart once, however many are asked for.
+//! Reads the pairs that are stored at places. Each document is parsed once, for however many pairs.
 
 use std::mem::{Discriminant, discriminant};
 
@@ -12,12 +12,12 @@ use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::{FieldRef, Location, Place};
 use crate::types::secret::{SecretKey, SecretValue};
 
-/// What stands at a place.
+/// The pair that is stored at a place.
 #[derive(Debug)]
 pub struct PairSeen {
     /// The id; none where the text there is no access key id. (What it is instead may be a secret, so it is not shown.)
     pub id: Option<AccessKeyId>,
-    /// What stands where the secret belongs.
+    /// The text at the location of the secret.
     pub secret: SecretKey,
 }
 
@@ -70,7 +70,7 @@ pub enum ReadPairError {
     },
 }
 
-/// The pair that stands at `place`.
+/// The pair that is stored at `place`.
 ///
 /// # Errors
 /// [`ReadPairError`] where either half cannot be found, or not be read in one way only.
@@ -148,7 +148,8 @@ pub(super) fn text_of<'v>(
     value.expose_text().ok_or_else(|| ReadPairError::NotUtf8 { entry: entry.clone() })
 }
 
-/// What stands in a field in the way that `location` does: the parts of a connection string, or an inner document.
+/// The content of a field, parsed in the way that `location` names: the parts of a connection string, or an inner
+/// document.
 pub(super) fn parts(document: &str, field: &Field, location: &Location) -> Option<Vec<Field>> {
     match location {
         Location::Nested { .. } => nested::fields(document, field, &mut Room::new()),
@@ -161,7 +162,7 @@ pub(super) fn parts(document: &str, field: &Field, location: &Location) -> Optio
     }
 }
 
-/// Fields, and where each location stands among them.
+/// Fields, and their index by location.
 struct Indexed {
     fields: Vec<Field>,
     /// Their numbers, by location.
@@ -175,7 +176,7 @@ impl Indexed {
         Self { fields, order }
     }
 
-    /// The first that stands there.
+    /// The first field at the location.
     fn find(&self, location: &Location) -> Option<&Field> {
         let at = self.order.partition_point(|number| self.fields[*number].location < *location);
         self.order.get(at).map(|number| &self.fields[*number]).filter(|field| field.location == *location)
@@ -186,7 +187,8 @@ impl Indexed {
 pub(super) struct Document<'t> {
     text: &'t str,
     read: Vec<(Discriminant<Location>, Option<Indexed>)>,
-    /// What the field that was asked for last has inside: where it stands, in which way it was read, and its parts.
+    /// The parsed content of the field that was asked for last: its location, the way in which it was parsed, and its
+    /// parts.
     inner: Option<(Location, Discriminant<Location>, Indexed)>,
 }
 
@@ -214,7 +216,7 @@ impl<'t> Document<'t> {
         })
     }
 
-    /// The one field that stands at `spot`.
+    /// The one field at `spot`.
     pub(super) fn find(&mut self, spot: &FieldRef) -> Result<&Field, ReadPairError> {
         let another_form = || ReadPairError::AnotherForm { spot: spot.clone() };
         let not_there = || ReadPairError::NotThere { spot: spot.clone() };

@@ -22,7 +22,7 @@ pub(crate) struct Rehearsed<'k> {
     pub(crate) failed: Option<(Rank, SpliceError)>,
 }
 
-/// That the old id would stay comes last; entries with the secret come first.
+/// Orders the errors: a reference that would stay is the last, and the entries with the secret are the first.
 type Rank = (bool, bool, bool);
 
 impl<'k> Rehearsed<'k> {

@@ -265,7 +265,7 @@ proptest! {
         secret in ".{1,40}",
         pretty in any::<bool>(),
     ) {
-        // The pair stands in an object with others, beside a document of any form.
+        // The pair is in an object with other fields, beside a document of any form.
         let mut object: serde_json::Map<String, serde_json::Value> = others.into_iter().collect();
         object.insert("~id".to_owned(), id.into());
         object.insert("~/".to_owned(), secret.into());

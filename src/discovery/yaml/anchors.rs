@@ -1,7 +1,7 @@
-//! Where else an anchor makes a node stand.
+//! Computes the copies that anchors make of each node.
 //!
-//! A pair may be changed where it is written if both halves stand together wherever an alias or a merge repeats them, and
-//! only then: else one of them would change for another reader. Nothing is expanded; the work is bounded.
+//! A pair may be changed only if every alias and every merge that repeats one half also repeats the other. Otherwise
+//! the change would break the pair of another reader, so nothing is expanded and the work is bounded.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -49,7 +49,7 @@ impl Anchors {
         let (of, shape) = *self.anchored.get(&anchor)?;
         match (merges_into, shape) {
             (Some(into), Shape::Mapping) => self.merge(into, node, of),
-            // Two scalars that are repeated in the same mapping stand together there.
+            // Two scalars of one repeated mapping are repeated together.
             (_, Shape::Scalar) => {
                 let around = self.around.get(node).copied().flatten();
                 self.repeated.entry(of).or_default().push(around.unwrap_or(node));
@@ -71,7 +71,8 @@ impl Anchors {
         }
     }
 
-    /// For each of these nodes a number, equal where both stand together everywhere; 0 where they stand nowhere else.
+    /// A number for each of these nodes: equal for nodes that are always repeated together, 0 for a node without
+    /// copies.
     pub(super) fn alias_groups(mut self, of: &[usize]) -> Vec<usize> {
         if self.merges.is_empty() && self.repeated.is_empty() {
             return vec![0; of.len()];
@@ -92,22 +93,22 @@ impl Anchors {
             alias_groups.push(*known.entry((outer, here, not_here)).or_insert(next));
         }
         let alias_group = |(index, node): (usize, &usize)| match alias_groups.get(*node).copied().unwrap_or_default() {
-            // It is not known how far the merges go: nothing that is repeated is said to stand together.
+            // The work limit stopped the search for merges, so no repeated node may share a number with another.
             alias_group if alias_group > 0 && !is_whole => alias_groups.len() + index,
             alias_group => alias_group,
         };
         of.iter().enumerate().map(alias_group).collect()
     }
 
-    /// Adds what the merges repeat, however many mappings merge each other. Returns where a node is not repeated though
-    /// what is around it is, since another of its name stands there; and whether all were looked at.
+    /// Adds the copies that merges make, however many mappings merge each other. Returns the copies that another value
+    /// of the same name hides, and whether all merges were followed.
     fn spread(&mut self) -> (BTreeMap<usize, Vec<usize>>, bool) {
         let mut work = self.around.len() * 8 + 1000;
         let mut hidden: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let merges = &self.merges;
         let none = BTreeMap::new();
         for (into, merged) in merges {
-            // Names in these go before what comes later.
+            // A name in one of these mappings hides the same name in a later one.
             let mut before = vec![*into];
             for (node, of) in merged {
                 let mut reached = vec![*of];

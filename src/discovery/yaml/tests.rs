@@ -1,4 +1,4 @@
-//! Which scalars are found, where their bytes are, what is not read, and where else an anchor makes them stand.
+//! Tests which scalars are found, the positions of their bytes, what is not read, and the copies that anchors make.
 
 use super::*;
 use crate::discovery::field::Writing;
