@@ -131,7 +131,7 @@ pub enum BlockReason {
     },
     /// IAM has no such user, and the owner of its keys is unknown: the user was renamed or deleted.
     UserNotFound {
-        /// The name it had.
+        /// The last known name of the user.
         user: UserName,
         /// The keys of this rotation, which may be there under another name.
         keys: Vec<AccessKeyId>,
@@ -171,8 +171,8 @@ impl BlockReason {
         }
     }
 
-    /// Whether an abort is a way out of it also after `stored-new`: going forward may be impossible, or is what the
-    /// operator has already undone.
+    /// Whether an abort is a way out of it also after `stored-new`. The rotation may have no way forward, or the
+    /// operator may already have undone it.
     #[must_use]
     pub const fn offers_abort(&self) -> bool {
         match self {

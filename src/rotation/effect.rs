@@ -1,7 +1,7 @@
 //! What rotator may do to the world, and the intent that must be durable before each of it.
 //!
-//! An [`Effect`] says its [`Intent`] (journaled before) and turns what came of it into an [`Outcome`] (journaled
-//! after). The trait is sealed: the effects below are all there are. Nothing here performs one.
+//! An [`Effect`] has an [`Intent`] (journaled before) and turns its result into an [`Outcome`] (journaled after). The
+//! trait is sealed: the effects below are all there are. Nothing here performs one.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +88,7 @@ pub struct WriteEntries {
 
 impl sealed::Sealed for WriteEntries {}
 impl Effect for WriteEntries {
-    /// AWS's clock when every write had been read back.
+    /// AWS's clock when the last write was read back.
     type Yield = Timestamp;
 
     fn intent(&self) -> Intent {

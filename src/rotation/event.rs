@@ -71,7 +71,7 @@ pub struct OldPair {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "used", rename_all = "kebab-case")]
 pub enum UsedBefore {
-    /// It had never been used.
+    /// The key was never used.
     Never,
     /// This was its last use.
     Last(KeyUse),
@@ -102,7 +102,7 @@ impl OldPair {
     }
 }
 
-/// What came of an effect, or what a look at the world showed that must have come of it.
+/// The result of an effect: reported by the effect, or concluded from observations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
@@ -151,7 +151,7 @@ pub enum Outcome {
         /// AWS's clock.
         at: Timestamp,
     },
-    /// The old key is gone.
+    /// The old key was deleted.
     OldDeleted,
     /// The new key is inactive.
     NewDeactivated {
@@ -160,12 +160,12 @@ pub enum Outcome {
     },
     /// The new key is active again.
     NewReactivated,
-    /// The new key is gone.
+    /// The new key was deleted.
     NewDiscarded {
         /// What follows.
         then: AfterDiscard,
     },
-    /// The key that was named to us is gone.
+    /// The key that was named to us was deleted.
     NamedDeleted {
         /// That key.
         key: AccessKeyId,
@@ -173,7 +173,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What an intent that carries all its facts comes to at the moment `at`. `CreateNew`'s outcome needs the key
+    /// The outcome at the moment `at` of an intent that carries all its facts. `CreateNew`'s outcome needs the key
     /// itself and is never made here.
     #[must_use]
     pub fn of_intent(intent: &Intent, at: Timestamp) -> Self {
@@ -232,11 +232,11 @@ pub enum OperatorRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// Done: every place holds the new pair, the old key is gone.
+    /// Done: every place holds the new pair, the old key is deleted.
     DeletedOld,
     /// The new key, if there was one, is discarded; the old one is untouched.
     Aborted,
-    /// The user is gone with its keys, or the old key vanished before anything was done.
+    /// The user was deleted with its keys, or the old key vanished before anything was done.
     Gone,
 }
 
@@ -284,22 +284,22 @@ pub enum Event {
     /// A right is missing without which no new key is of use: the present one is discarded, and none is made again until
     /// the right is there.
     Withheld(Denied),
-    /// Copies of the old pair turned up after every place had the new one: they are places from now on, and the new pair is
-    /// written to them.
+    /// Copies of the old pair were found after every place held the new one. They become places of the rotation, and
+    /// the new pair is written to them.
     PlacesAdded {
-        /// Where they stand.
+        /// The new places.
         places: Vec<Place>,
         /// What their stores say they are.
         stores: BTreeMap<StoreName, StoreIdentity>,
     },
     /// Of these, the ones that hold another value by now or do not take the new pair: they are no places any more.
     PlacesLeft {
-        /// Where they stand.
+        /// The former places.
         places: Vec<Place>,
     },
     /// An operator is needed.
     Blocked(BlockReason),
-    /// The cause of the block is gone.
+    /// The cause of the block has ended.
     Unblocked,
     /// An operator asked for something.
     Asked(OperatorRequest),

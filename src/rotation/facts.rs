@@ -1,4 +1,4 @@
-//! The facts that hold wherever a rotation stands, checked after each event.
+//! The facts that hold in each standing of a rotation, checked after each event.
 
 use super::policy::MOST_CREATES;
 use super::record::Rotation;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::name::AccessKeyId;
 use crate::types::time::Timestamp;
 
-/// What comes after a new key was discarded.
+/// The next step after a new key was discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterDiscard {
@@ -32,7 +32,7 @@ pub enum Intent {
     },
     /// Write the new pair to every place.
     StoreNew,
-    /// Write the old pair back where the new one went, because another place refused it for good.
+    /// Write the old pair back to the places that hold the new one, because another place refused it for good.
     RestoreOld,
     /// Rewrite the old values so that a write still under way is refused.
     FenceStore,

@@ -1,7 +1,7 @@
 //! FLOOR 1: the machine. Pure: no async, no clock, no IO.
 //!
-//! Start with [`state`] (where a rotation stands and what holds there), then [`apply`] (what may follow),
-//! [`decide`] (what to do next, and what a crash meant). No function elsewhere knows any of that.
+//! Start with [`state`] (the standing of a rotation and its facts), then [`apply`] (what may follow), [`decide`] (what
+//! to do next, and what a crash meant). No function elsewhere knows any of that.
 
 pub mod apply;
 pub mod block_reason;

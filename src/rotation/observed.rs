@@ -142,16 +142,17 @@ impl ScanSeen {
     }
 }
 
-/// A copy of the old pair that is no place of its rotation: its entry could not be read when that was opened, or came later.
+/// A copy of the old pair that is no place of its rotation, because its entry was unreadable or absent when the
+/// rotation was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LateCopy {
-    /// Where it stands.
+    /// The place that holds the copy.
     pub place: Place,
     /// What its store says it is.
     pub store: StoreIdentity,
 }
 
-/// What came of proving a pair.
+/// The result of proving a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// It answered as the expected user and account, as often as was asked.

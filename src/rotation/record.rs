@@ -48,11 +48,11 @@ pub struct Rotation {
     pub id: RotationId,
     /// The frozen plan.
     pub opened: Opened,
-    /// Where it stands.
+    /// The standing of the rotation: phase, doubt, block or ending.
     pub standing: State,
     /// How many creates were sent and not refused.
     pub creates: u32,
-    /// How many writes of the new pair in a row did not come to `stored-new`.
+    /// How many writes of the new pair in a row failed to reach `stored-new`.
     pub refused_writes: u32,
     /// How many writes of the new pair were refused for lack of a right.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -106,11 +106,11 @@ pub struct Rotation {
     /// Keys other than the old one with a deactivation that may be executed yet, because its end was never heard.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub may_turn_inactive: BTreeSet<AccessKeyId>,
-    /// A create that was refused because the user had two keys already: it may be the second answer to a request that was
-    /// executed twice, and the key then its own.
+    /// A create that was refused because the user already had two keys. The refusal may answer the second of two
+    /// executions of one request, and then one of the keys is our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_create: Option<LostCreate>,
-    /// Whether an operator has said that the user, which IAM does not find, is gone with its keys.
+    /// Whether an operator has said that the user, which IAM does not find, was deleted with its keys.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user_given_up: bool,
     /// Why the store did not take the new pair, for the operator.

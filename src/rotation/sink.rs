@@ -1,8 +1,8 @@
-//! Sinks: places that can be written and never read, such as the secrets of GitHub Actions. A sink is to have what a
-//! place has. It is written after every place, and counts as holding what its API acknowledged last.
+//! Sinks: places that can be written and never read, such as the secrets of GitHub Actions. A sink is written after
+//! every place, and counts as holding what its API acknowledged last.
 //!
-//! What is to hold, whatever crashes: the old key goes only while no sink may hold it, the new one likewise. A write
-//! with an unknown outcome may take effect until a stated moment, so until then no other pair is written to that sink.
+//! An old key or a new key may be removed only while no sink may hold it. A write with an unknown outcome may take
+//! effect until a stated moment, so until then no other pair is written to that sink.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct Acknowledged {
 /// What became of one sink of a rotation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkState {
-    /// What its API acknowledged last; nothing yet: it has the old pair, if it ever had any.
+    /// The pair that its API acknowledged last. None: the sink holds the old pair, or nothing.
     pub acknowledged: Option<Acknowledged>,
     /// Until when a write with an unknown outcome may still take effect, by the key of its pair.
     pub may_land: BTreeMap<AccessKeyId, Timestamp>,

@@ -1,4 +1,4 @@
-//! Where a rotation stands, and the facts that hold there.
+//! The standing of a rotation, and the facts that hold in it.
 //!
 //! | standing | what it means |
 //! |---|---|
@@ -98,7 +98,7 @@ pub enum Phase {
     DeactivatedOld {
         /// The new key, acknowledged.
         made: NewKeyState,
-        /// When the places had it, by AWS's clock.
+        /// When the places held the new pair, by AWS's clock.
         stored_at: Timestamp,
         /// Since when the old key is inactive, by AWS's clock.
         deactivated_at: Timestamp,
@@ -127,7 +127,7 @@ impl Phase {
     }
 }
 
-/// Where a rotation stands.
+/// The standing of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "kebab-case")]
 pub enum State {

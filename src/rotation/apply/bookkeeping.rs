@@ -13,7 +13,7 @@ use crate::rotation::state::{Phase, State};
 use crate::types::failure::{Refusal, RefusalKind};
 use crate::types::name::AccessKeyId;
 
-/// What an event leaves on record beside the standing.
+/// Records what an event leaves besides the standing.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
     match event {
         Event::Opened(_) | Event::Unblocked => next.waiting_until = None,
@@ -209,7 +209,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
             }
         }
         Outcome::FoundCreated { key } => {
-            // It may be a stranger's after all, and ours still to come.
+            // The found key may belong to another client. Then our own create may still be executed.
             watch(next, before.standing.intent(), before);
             account_for(next, key);
         }

@@ -282,8 +282,8 @@ fn not_done(phase: &Phase, intent: &Intent, why: &NotDone) -> Phase {
     }
 }
 
-/// A key is let go if IAM does not list it any more and rotator may not delete it to make sure. It is not let go while a
-/// late write could still put its pair into a store.
+/// Whether rotator may stop tracking a key: IAM does not list it any more, and rotator may not delete it to make sure.
+/// A late write must not be able to put the pair into a store any more.
 fn may_disown(rotation: &Rotation, phase: &Phase, key: &AccessKeyId) -> bool {
     let gone = |made: &NewKeyState| made.key == *key && !made.write_may_land && rotation.may_not_delete(key);
     is_held_on_evidence(phase, key) || matches!(phase, Phase::CreatedNew { made } if gone(made))
@@ -296,7 +296,7 @@ fn may_end(rotation: &Rotation, phase: &Phase, ending: Ending) -> bool {
             rotation.may_not_delete(&rotation.opened.old_key)
         }
         (Phase::Opened, Ending::Aborted | Ending::Gone) => true,
-        // With the user, its keys are gone.
+        // A user that was deleted has no keys any more.
         (Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, Ending::Gone) => true,
         (Phase::Opened | Phase::CreatedNew { .. }, Ending::DeletedOld)
         | (Phase::CreatedNew { .. } | Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, Ending::Aborted) => false,

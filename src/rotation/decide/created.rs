@@ -72,7 +72,8 @@ pub(super) fn next(
             let why = format!("the new key {} did not authenticate in time: {answer}", made.key);
             discard(rotation, made, memory, AfterDiscard::Abort, why, observed, now)
         }
-        // It worked when it was stored: its key is gone, or off. What can be put back, works.
+        // The pair worked when it was stored, so its key was deleted or deactivated since. The old pair works and can
+        // be written back.
         Proof::TimedOut(_) if memory.old_values && old_key_works(rotation, observed)? => {
             Ok(Step::Execute(Intent::RestoreOld))
         }

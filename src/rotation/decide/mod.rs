@@ -2,8 +2,8 @@
 //!
 //! No destructive step is proposed without the preconditions that `docs/design/recovery.md` lists, observed since the
 //! last event.
-//! One file for each phase: [`opened`], [`created`] (its secret may be had), [`orphan`] (held on evidence) and
-//! [`stored`]; what their decisions stand on is in [`preconditions`].
+//! One file for each phase: [`opened`], [`created`] (its secret may be in memory), [`orphan`] (held on evidence) and
+//! [`stored`]. Their preconditions are in [`preconditions`].
 
 mod created;
 mod opened;
@@ -29,7 +29,7 @@ pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed
         State::Settled { phase } => settled(rotation, phase, memory, observed, now),
         State::InDoubt { phase, intent } => reconcile(rotation, phase, intent, memory, observed, now),
         State::Blocked { phase, intent, reason } => {
-            // Afresh, as if it were not blocked: one whose cause is gone goes on by itself.
+            // The step is computed as if the rotation were not blocked, so that it continues once the cause has ended.
             let step = match intent {
                 None => settled(rotation, phase, memory, observed, now),
                 Some(intent) => reconcile(rotation, phase, intent, memory, observed, now),
@@ -47,7 +47,7 @@ pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed
     }
 }
 
-/// Inside a phase `Err` is the step that has to come first: a look, a wait, a block.
+/// Inside a phase `Err` is the step that must be taken first: a look, a wait, a block.
 fn settled(rotation: &Rotation, phase: &Phase, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Step {
     let step = match phase {
         Phase::Opened => opened::next(rotation, memory, observed, now),

@@ -51,8 +51,8 @@ pub(in crate::rotation) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -
     rotation.own_keys().any(|key| keys.find(key).is_some())
 }
 
-/// The user's keys. IAM being eventually consistent, what contradicts the record is believed only at the second of
-/// two equal looks, `settle` apart. With the user, all its keys are gone.
+/// Returns the user's keys. IAM is eventually consistent, so a list that contradicts the record counts only after a
+/// second, equal one, `settle` later; a user that was deleted has no keys.
 pub(super) fn require_keys<'a>(rotation: &Rotation, observed: &'a Observed) -> Requires<&'a KeysSeen> {
     let keys = require_key_list(rotation, observed)?;
     match (contradiction(rotation, keys), &rotation.first_look) {
@@ -109,7 +109,7 @@ fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             if old.is_none() {
                 found.push("old key not listed".to_owned());
             }
-            // An abort lets the new key go: the old one has to be there for good.
+            // An abort gives up the new key, so a lost delete of the old key must not be executed later.
             if rotation.old_delete_may_land && rotation.abort_asked && old.is_some() {
                 found.push("old key listed, a delete of it was lost".to_owned());
             }

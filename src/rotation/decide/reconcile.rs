@@ -4,7 +4,7 @@
 //! | in doubt | how we got here: a crash story | rows |
 //! |---|---|---|
 //! | `CreateNew` | the request went out and the reply never came | [`create_new`] |
-//! | `StoreNew`, `RestoreOld` | killed while the store was written; one place of three done | [`write`] |
+//! | `CreateNew` | the request was sent and no reply arrived | [`create_new`] |
 //! | `FenceStore` | killed while the old values were rewritten | back to the phase: it is asked for again |
 //! | `WriteSink` | killed while a sink was written, which cannot be read | the same: it is written again |
 //! | a deactivation | the reply to `UpdateAccessKey` was lost | [`deactivation`] |
@@ -52,7 +52,8 @@ pub(super) fn reconcile(
             create_new(rotation, listed, *asked_at, *give_up_at, observed)
         }
         Intent::StoreNew => put_back(rotation, observed).and_then(|()| write(phase, memory, observed, now)),
-        // Whether the old pair stands again, or half of it: `next_step` looks at the places and goes on from there.
+        // All, half or nothing of the old pair may be restored: `next_step` looks at the places and continues from
+        // what it finds.
         Intent::RestoreOld => require_readable_places(observed).map(|_| not_done()),
         // A fence may be put up as often as one likes.
         Intent::FenceStore => Ok(not_done()),
@@ -175,9 +176,8 @@ fn deactivation(rotation: &Rotation, key: &AccessKeyId, observed: &Observed) -> 
     Ok(Ok(not_done()))
 }
 
-/// Story: the reply to a delete was lost. Listed: not done, and `next_step` proves its ground afresh. Not listed: done; but
-/// that the old key is deleted ends the rotation for good, so there the key itself has to be known to be gone. Where that
-/// is not known, `next_step` misses the new key in the same list.
+/// Story: the reply to a delete was lost. A listed key was not deleted; an unlisted one was, but the delete of the old
+/// key ends the rotation for good, so IAM must also show that the old key does not exist.
 fn delete(rotation: &Rotation, key: &AccessKeyId, outcome: Outcome, observed: &Observed) -> Requires<Step> {
     let keys = require_key_list(rotation, observed)?;
     if keys.find(key).is_some() {

@@ -50,7 +50,7 @@ pub enum Step {
     Idle,
 }
 
-/// What a precondition yields: `Err` is the step that has to come first.
+/// The result of a precondition: `Err` is the step that must be taken first.
 pub(super) type Requires<T> = Result<T, Step>;
 
 pub(super) fn block(reason: BlockReason) -> Step {

@@ -49,7 +49,7 @@ pub(super) fn next(
     }
     let places = require_readable_places(observed)?;
     let old_seen = keys.find(old);
-    // Without the old key there is no way back: an abort comes too late.
+    // Without the old key the rotation cannot be undone: an abort is too late.
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
         return abort(rotation, made, old_seen, places, memory, observed, now);
     }
@@ -166,8 +166,8 @@ fn stored_pair_answers(rotation: &Rotation, made: &NewKeyState, observed: &Obser
     }
 }
 
-/// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last-use lags, so this errs towards waiting
-/// longer; but not for ever: a service that goes on using the old key is named to an operator.
+/// Quiet: not used for as long as the overlap, rotator's own proofs aside. Last use is reported late, so the wait is
+/// rather too long; it ends with a block that names the service that still uses the old key.
 fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, observed: &Observed) -> Requires<()> {
     let key = &rotation.opened.old_key;
     let reported = require_last_used(observed, key)?;
@@ -193,7 +193,8 @@ fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, observed
     Err(Step::Wait { until: used.plus(rotation.overlap()).min(patience), why })
 }
 
-/// An operator gave up after `stored-new`: only once the old pair stands everywhere again, and works.
+/// An operator gave up after `stored-new`: the new key is discarded only once every place holds the old pair again,
+/// and it works.
 fn abort(
     rotation: &Rotation,
     made: &NewKeyState,

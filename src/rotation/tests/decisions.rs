@@ -209,7 +209,7 @@ impl Explorer<'_> {
         }
     }
 
-    /// What is noted leads on: nothing is noted for ever in a world that stands still.
+    /// A noted fact leads to another step: in a world that does not change, `next_step` does not note facts for ever.
     fn noted(
         &mut self,
         next: &Rotation,

@@ -23,7 +23,7 @@ pub(super) fn obey(reason: &BlockReason, back: bool, world: &mut World, rotation
     let way_back = |world: &mut World| world.places.fill(PlaceContent::Old);
     match reason {
         BlockReason::SpareKey { .. } | BlockReason::UnclaimedKeys { .. } | BlockReason::TooManyCreates => {}
-        // Without the old key there is nothing to go back to: the operator who gave the id to another user fixes it.
+        // Without the old key the rotation cannot return to it: the operator who gave the id to another user fixes it.
         BlockReason::WrongIdentity { .. } => world.wrong_identity &= world.status(&key(OLD)).is_some(),
         BlockReason::OldKeyReactivated { .. } => {}
         BlockReason::ChangedElsewhere { .. } | BlockReason::Reverted { .. } => {

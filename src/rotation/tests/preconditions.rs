@@ -381,7 +381,7 @@ impl Ground<'_> {
         self.nobody_else_has(id)?;
         let lists_another = self.rotation.own_keys().any(|id| self.status(id).is_some());
         let is_unknown = |id: &AccessKeyId| self.known.owners.get(id) == Some(&KeyOwner::NoSuchKey);
-        // With the user, every key of its is gone.
+        // A user that was deleted has no keys any more.
         let unknown = is_unknown(id) || self.rotation.own_keys().all(is_unknown);
         must(lists_another || unknown || self.rotation.user_given_up, "the key itself is known to be gone")
     }

@@ -53,8 +53,8 @@ impl World {
     }
 }
 
-/// Every right but that to ask for the last use comes back when the operator has read the block; the commands alone lead
-/// to the end, and while a right is missing no run makes a second key.
+/// Every right except that to ask for the last use is granted again once the operator has read the block. The commands
+/// alone lead to the end, and while a right is missing no run makes a second key.
 #[test]
 fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
     let all = [
@@ -183,7 +183,7 @@ fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_the
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
 }
 
-/// The lock is let go of for each rewrite of the old values, and held again for each write of a new pair.
+/// The lock is released for each rewrite of the old values, and held again for each write of a new pair.
 #[test]
 fn a_lock_that_is_held_for_the_writes_alone_costs_two_keys_and_then_one_a_day() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));

@@ -41,7 +41,7 @@ impl World {
     }
 }
 
-/// How far the rotation has come when the user is renamed.
+/// The moments of the rotation at which the user is renamed.
 fn moments() -> Vec<fn(&Rotation) -> bool> {
     vec![
         |_| true,
@@ -88,7 +88,7 @@ fn not_found(enough: fn(&Rotation) -> bool) -> (Rotation, World, BlockReason) {
 #[test]
 fn where_the_question_is_refused_an_operator_says_what_became_of_the_user() {
     for enough in moments() {
-        // It was renamed: the question is allowed, and the rotation goes on.
+        // The user was renamed: the question is allowed, and the rotation continues.
         let (mut rotation, mut world, reason) = not_found(enough);
         assert!(reason.message().contains("app/prod") && reason.message().contains(OLD), "{}", reason.message());
         assert_eq!(world.drive(&mut rotation), Left::Blocked(reason), "the next run says the same, and notes nothing");

@@ -32,7 +32,7 @@ pub(super) struct World {
     pub now: i64,
     /// What the user is called.
     pub user: UserName,
-    /// Whether another user has the name that this one had.
+    /// Whether another user has the user's former name.
     pub name_is_taken: bool,
     /// `None`: there is no such user.
     pub keys: Option<BTreeMap<AccessKeyId, (KeyStatus, i64)>>,
@@ -118,7 +118,7 @@ impl World {
         self.places.contains(&shows)
     }
 
-    /// P1, as far as whole pairs go.
+    /// P1, for places that hold whole pairs.
     fn every_place_works(&self, made: Option<&AccessKeyId>) -> bool {
         self.places.iter().all(|shows| match shows {
             PlaceContent::Old => self.status(&key(OLD)) == Some(KeyStatus::Active),
@@ -143,7 +143,7 @@ impl World {
         self.drive_until(rotation, |_| false).expect("no end but its own")
     }
 
-    /// The same, until it has gone far enough.
+    /// The same, until `enough` holds.
     pub(super) fn drive_until(&mut self, rotation: &mut Rotation, enough: impl Fn(&Rotation) -> bool) -> Option<Left> {
         let mut known = Observed::default();
         let mut failures = 0;
@@ -174,7 +174,7 @@ impl World {
                 }
                 Step::Wait { until, .. } => {
                     known = Observed::default();
-                    // Minutes may pass between two runs: what was in memory is gone.
+                    // Minutes may pass between two runs, and the next run has nothing of the memory of this one.
                     self.now = (self.now + 1).max(until.as_unix_seconds() - at(0).as_unix_seconds());
                     self.land();
                 }
@@ -303,7 +303,7 @@ impl World {
                 self.note(rotation, Event::NotDone(NotDone::Refused(refusal)));
                 false
             }
-            // After a crash it is another process that goes on.
+            // After a crash another process continues.
             None => crash,
         }
     }

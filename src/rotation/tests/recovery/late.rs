@@ -39,7 +39,7 @@ fn a_key_whose_delete_was_lost_is_stored_nowhere() {
 
 #[test]
 fn the_old_key_stays_while_a_delete_of_the_new_one_may_be_executed() {
-    // An abort after the places had the new pair; then another writer put the new pair back.
+    // An abort after the places held the new pair; then another writer put the new pair back.
     let aborting = in_doubt_over(10, &Intent::FenceStore).then(&Event::Done(Outcome::Fenced { at: at(9_000) }));
     let story =
         aborting.then(&Event::Asked(OperatorRequest::Abort)).then(&Event::Intended(discard())).then(&not_done());
@@ -104,8 +104,8 @@ fn an_abort_waits_until_the_old_key_has_outlived_its_lost_delete() {
     }
 }
 
-/// The new key was deleted while it was being written, with the reply to a place's write lost: what this process still
-/// has in memory goes back; without it, or with the old key switched off, an operator is needed.
+/// The new key was deleted during the write, and the reply to one place's write was lost. This process writes back the
+/// old pair from its memory; an operator is needed without that memory, or if the old key is inactive.
 #[test]
 fn the_half_that_was_written_is_of_a_key_that_is_gone() {
     let story = |old_values| {

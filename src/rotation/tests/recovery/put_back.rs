@@ -1,10 +1,11 @@
-//! Killed after a write and before it was read back; what stood in the store before shows that the write had landed.
+//! Killed after a write and before it was read back. The previous version in the store shows that the write had taken
+//! effect.
 
 use PlaceContent::{New, Old};
 
 use super::*;
 
-/// What was written before is known, and another writer came after it: nothing is written over that.
+/// The previous version holds the new pair, so another writer wrote after rotator: rotator does not overwrite that.
 #[test]
 fn killed_after_the_write_and_the_old_pair_put_back_meanwhile() {
     for shows in [vec![Old], vec![New, Old], vec![Old, Old]] {

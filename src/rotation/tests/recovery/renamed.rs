@@ -29,7 +29,8 @@ fn what_became_of_a_key_is_not_concluded_from_a_refused_question_or_from_lists_t
     {
         let story = || in_doubt_over(phase, &intent).owned(owner);
         story().no_user(10_000).again_at(10_000 + SETTLE).is_blocked("user-not-found");
-        // The list may be that of another user by now: that the old key is gone would end the rotation for good.
+        // The list may now be that of another user, and an outcome that the old key was deleted would end the rotation
+        // for good.
         if matches!(intent, Intent::DeleteOld) {
             story().listed(10_000, &[]).again_at(10_000 + SETTLE).concludes(&not_done());
         }
