@@ -3,8 +3,8 @@
 //!
 //! | in doubt | how we got here: a crash story | rows |
 //! |---|---|---|
-//! | `CreateNew` | the request went out and the reply never came | [`create_new`] |
 //! | `CreateNew` | the request was sent and no reply arrived | [`create_new`] |
+//! | `StoreNew`, `RestoreOld` | killed while the store was written; one place of three done | [`write`] |
 //! | `FenceStore` | killed while the old values were rewritten | back to the phase: it is asked for again |
 //! | `WriteSink` | killed while a sink was written, which cannot be read | the same: it is written again |
 //! | a deactivation | the reply to `UpdateAccessKey` was lost | [`deactivation`] |
