@@ -18,15 +18,15 @@ pub struct Campaign {
     pub id: CampaignId,
     /// When it began, by the local clock.
     pub began_at: Timestamp,
-    /// Whether it has come to its end.
+    /// Whether it has ended.
     pub closed: bool,
     /// The due keys that are not opened yet, and the keys left alone, as the last `run` saw them.
     pub notes: CampaignNotes,
 }
 
 impl Campaign {
-    /// The due keys that wait to be opened, of a campaign with these rotations: those that no `run` came to, and those
-    /// whose rotation gave up by itself and which no `run` has looked at since.
+    /// The due keys that wait to be opened, of a campaign with these rotations. These are the keys that no `run` has
+    /// tried, and those whose rotation gave up by itself and which no `run` has looked at since.
     pub fn still_to_open<'a>(&self, rotations: impl Iterator<Item = &'a Rotation>) -> Vec<AccessKeyId> {
         let (gave_up, served): (Vec<&Rotation>, Vec<_>) = rotations.partition(|rotation| rotation.gave_up());
         let fresh = gave_up.iter().filter(|rotation| !self.notes.looked_at.contains(&rotation.id));
@@ -59,7 +59,7 @@ pub struct CampaignNotes {
 }
 
 impl CampaignNotes {
-    /// Whether this rotation goes on without an operator.
+    /// Whether this rotation continues without an operator.
     #[must_use]
     pub fn goes_on_by_itself(&self, rotation: &Rotation) -> bool {
         let is_stuck = match rotation.standing {
@@ -91,7 +91,7 @@ pub struct Failing {
     pub first: Timestamp,
     /// When it failed last.
     pub last: Timestamp,
-    /// When a rotation that had made a key gave up last.
+    /// When a rotation last gave up after it made a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// Why it failed last.
@@ -118,7 +118,7 @@ impl Failing {
 pub struct LeftAloneNote {
     /// The key, where there is an id.
     pub key_id: Option<AccessKeyId>,
-    /// Where it stands.
+    /// The places of the key, or the entry.
     pub places: Vec<PlaceNote>,
     /// Why it is skipped.
     pub reason: SkipReason,

@@ -1,4 +1,4 @@
-//! The clock port. Decisions go by AWS's own clock; this one dates journal lines and measures waits.
+//! The clock port. Decisions use AWS's own clock; this clock dates journal lines and measures waits.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ pub trait Clock: Send + Sync {
     /// The wall clock: may jump, so nothing is decided by it.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment; never goes back. It counts the time that the machine spends suspended: fences and
-    /// windows are measured by it.
+    /// Time since some fixed moment; it never decreases. It counts the time that the machine spends suspended: fences
+    /// and windows are measured by it.
     fn monotonic(&self) -> Duration;
 
     /// As [`monotonic`](Self::monotonic), without the time that the machine spends suspended: for how long something works.

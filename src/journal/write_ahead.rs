@@ -107,7 +107,7 @@ impl<E: Effect> Journaled<E> {
 }
 
 impl Journaled<WriteEntries> {
-    /// One order for each of the effect's stores: a pair may stand in several.
+    /// One order for each of the effect's stores: the places of a key may be in several.
     #[must_use]
     pub fn into_orders(self) -> Vec<WriteOrder> {
         let intent = self.intent;
@@ -130,14 +130,14 @@ impl WriteOrder {
         &self.store
     }
 
-    /// The journal's line that it stands on: another for each attempt.
+    /// The line of the journal that permits the write: another line for each attempt.
     #[must_use]
     pub const fn intent(&self) -> IntentLine {
         self.intent
     }
 }
 
-/// What came of an effect.
+/// The result of an effect.
 #[derive(Debug)]
 pub enum Attempt<Y> {
     /// It happened, and that is durable.

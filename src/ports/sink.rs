@@ -26,7 +26,7 @@ pub trait Sink: Send + Sync {
     /// The name in the configuration.
     fn name(&self) -> &SinkName;
 
-    /// For how long after the request a write may still take effect, even if the sender is gone.
+    /// For how long after the request a write may still take effect, even if the sender has ended.
     fn lands_within(&self) -> Duration;
 
     /// Returns the identity of the sink.

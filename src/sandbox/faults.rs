@@ -36,7 +36,7 @@ pub enum FaultKind {
     /// The request arrives twice, as after a retry by a proxy: it is executed twice, and one of the two responses is
     /// sent.
     Twice(Told),
-    /// The call waits until it is released, and then is executed even if the client is gone.
+    /// The call waits until it is released. It is executed then, even if the client has disconnected.
     HoldUntilReleased,
     /// The call is executed; its response waits until it is released.
     HoldReply,

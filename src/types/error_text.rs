@@ -1,7 +1,8 @@
 //! Whether two messages say the same. What a server words anew in each answer, a request id or a number, is not news.
 
-/// Whether `now` says what `before` said. A status, an error code, a name make a difference; a request id and a number
-/// that stands alone do not: each new wording would be one more line in the journal, for as long as a failure lasts.
+/// Whether `now` says what `before` said. A status, an error code or a name makes a difference. A request id or a
+/// number that is a word of its own does not, because each new wording would add a line to the journal for as long as
+/// a failure lasts.
 #[must_use]
 pub fn is_same_matter(before: &str, now: &str) -> bool {
     before == now || words(before).eq(words(now))

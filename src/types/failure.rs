@@ -54,7 +54,7 @@ pub enum RefusalKind {
     Throttled,
     /// The credentials in use are accepted, and may not do this: a refusal of rights.
     Denied,
-    /// Another program holds a lock on what is to be written, and has not let go of it in time.
+    /// Another program holds a lock on what is to be written, and did not release it in time.
     Locked,
     /// rotator's own credentials fail, whatever it asks for: they are missing or expired, or the other side does
     /// not know them. This says nothing of the user, the key or the entry that the effect was about.

@@ -212,7 +212,7 @@ impl EntryName {
 }
 
 checked_text!(
-    /// Which store an entry stands in, for the operator and for the journal: the URI it was configured by.
+    /// The store of an entry, for the operator and for the journal: the URI it was configured by.
     StoreName,
     |text| is_some_text(text, "a store's name")
 );

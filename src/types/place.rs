@@ -1,4 +1,4 @@
-//! Where a pair stands. Nothing of what stands there: a [`Place`] goes into the journal.
+//! The position of a stored pair. A [`Place`] is written to the journal, so it never holds any of the stored text.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::name::{EntryName, StoreName};
 
-/// Where a pair stands: a store and the two spots in it.
+/// The position of a stored pair: a store and the two spots in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The store that holds both halves.
     pub store: StoreName,
-    /// Where the access key id stands.
+    /// The position of the access key id.
     pub id: FieldRef,
-    /// Where its secret stands: in the same entry (a document), or in another.
+    /// The position of its secret: in the same entry (a document), or in another.
     pub secret: FieldRef,
 }
 
@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-/// Where one half of a pair stands.
+/// The position of one half of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FieldRef {
     /// The entry.
@@ -63,7 +63,7 @@ impl fmt::Display for FieldRef {
 
 /// Where in an entry.
 ///
-/// The serialised form stands in journals: variants and fields may be added, never renamed.
+/// The serialised form is kept in journals: variants and fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Location {
@@ -95,14 +95,14 @@ pub enum Location {
     },
     /// Part of a connection string: of a URL, or of a list like `Key=Value;Key=Value`.
     Connection {
-        /// Where the string stands.
+        /// The location of the string in the entry.
         within: Box<Location>,
         /// Which part of it.
         part: Part,
     },
     /// A text in a document that is itself a text of a document.
     Nested {
-        /// Where the inner document stands.
+        /// The location of the inner document in the entry.
         within: Box<Location>,
         /// Where in it.
         location: Box<Location>,
@@ -141,7 +141,8 @@ impl Location {
         }
     }
 
-    /// Of a part of a connection string and of what an inner document has: where that stands. Of all else: itself.
+    /// The location of the text that holds the connection string or the inner document. Every other location is its
+    /// own outermost.
     pub(crate) fn outermost(&self) -> &Self {
         match self {
             Self::Connection { within, .. } | Self::Nested { within, .. } => within.outermost(),

@@ -70,7 +70,7 @@ impl fmt::Debug for SecretKey {
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
-/// A key that IAM has just made: the only moment its secret can be had.
+/// A key that IAM has just made. IAM returns its secret only now.
 #[derive(Debug)]
 pub struct NewKey {
     /// Its id.

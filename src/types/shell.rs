@@ -1,4 +1,5 @@
-//! Words of a shell, for commands that are printed to be copied: paths, names and patterns of others stand in them.
+//! Words of a shell, for commands that are printed to be copied: the commands contain paths, names and patterns that
+//! rotator does not choose.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
