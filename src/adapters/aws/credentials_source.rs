@@ -1,4 +1,4 @@
-//! A description of where credentials come from: the profile and what it names. The SDK's own errors quote files and
+//! A description of the source of credentials: the profile and what it names. The SDK's own errors quote files and
 //! program output, so they are not shown.
 
 use std::error::Error;
@@ -57,7 +57,7 @@ impl Source {
     }
 }
 
-/// Describes what the SDK reports about credentials; the last link of the chain comes last.
+/// Describes what the SDK reports about credentials, with the last link of the chain at the end.
 fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
     use AwsCredentialFeature as Of;
     let of_profile = |what: &str| format!("the AWS profile `{profile}`{what}");

@@ -1,7 +1,7 @@
 //! `aws-ssm:[/PATH]`: each parameter of Systems Manager below the path is an entry; its name is the rest of the path.
 //!
 //! Parameter Store has no compare-and-set. The version is read just before a write, and the new version number shows
-//! whether another writer came between. A signed request may be executed until its signature expires.
+//! whether another writer wrote in between. A signed request may be executed until its signature expires.
 
 use async_trait::async_trait;
 use aws_sdk_ssm::Client;

@@ -32,7 +32,7 @@ impl fmt::Debug for SessionToken {
 /// What was recorded about one call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Recorded {
-    /// Whether the request was given to the connection. Before that it cannot have had an effect.
+    /// Whether the request was given to the connection. Before that it cannot have taken effect.
     pub(super) sent: bool,
     /// The id of the key that signed the request.
     pub(super) signed_by: Option<String>,

@@ -25,8 +25,8 @@ const CHECKED_WHOLE: u64 = 64 * 1024 * 1024;
 /// The first release without the WAL-reset bug (<https://www.sqlite.org/wal.html#walresetbug>).
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Whether the file exists, after a check of the file and those that belong to it, without a change. `path` comes
-/// from [`private_file::locate`].
+/// Whether the file exists, after a check of the file and those that belong to it, without a change. `path` is a
+/// result of [`private_file::locate`].
 pub(super) fn exists(path: &Path, kind: &Kind) -> Result<bool, DatabaseError> {
     let log = private_file::inspect(&with_suffix(path, "-wal"), Others::MayNotWrite)?;
     private_file::inspect(&with_suffix(path, "-shm"), Others::MayNotWrite)?;
@@ -119,7 +119,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
     }
     let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    // This comes before any setting, since a newer version may need other settings.
+    // This check precedes any setting, since a newer version may need other settings.
     settings::assert_whose(&connection, path, kind)?;
     check_version(&connection, path, kind)?;
     settings::apply(&connection, path, kind, WRITER)?;

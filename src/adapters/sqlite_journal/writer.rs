@@ -87,7 +87,7 @@ impl State {
             let (changes, answers): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.change, job.answer)).unzip();
             let results = self.write(&changes);
             for (answer, result) in answers.into_iter().zip(results) {
-                // The caller may be gone; the line is written nevertheless.
+                // The caller may have stopped waiting; the line is written nevertheless.
                 drop(answer.send(result));
             }
         }

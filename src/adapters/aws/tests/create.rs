@@ -14,7 +14,7 @@ use crate::types::failure::RefusalKind;
 async fn create(aws: &Aws) -> Attempt<Created> {
     let journal = opened().await;
     let (_, attempt) = journal.carry_out(create_new(), |order| aws.create_key(order)).await.expect("journaled");
-    // Whatever came of it: what rotator would print, log or journal must not hold the secret, not even half of it.
+    // In every outcome, what rotator would print, log or journal must not hold the secret, not even half of it.
     assert!(!format!("{attempt:?}").contains(&SECRET[..8]), "{attempt:?}");
     attempt
 }

@@ -10,7 +10,7 @@ use crate::rotation::event::{Event, OperatorRequest, Outcome};
 use crate::types::failure::{Failure, RefusalKind};
 use crate::types::time::Timestamp;
 
-/// What an attempt is to come to.
+/// The expected result of an attempt.
 #[derive(Debug, PartialEq, Eq)]
 enum Expect {
     Done,
@@ -71,7 +71,8 @@ fn missing(message: &str) -> Vec<u8> {
 const NO_KEY: &str = "The Access Key with id AKIANEWNEWNEWNEWNEW0 cannot be found.";
 const NO_USER: &str = "The user with name app1-production cannot be found.";
 
-/// What is the same for both: `gone` is what `NoSuchEntity` comes to where its words tell nothing.
+/// The rows that both effects share. `gone` is the result of a `NoSuchEntity` whose message does not say what is
+/// missing.
 fn rows(operation: &str, gone: Expect) -> Vec<(Vec<u8>, Expect)> {
     let whole = body(operation);
     vec![

@@ -117,7 +117,7 @@ async fn opened() -> RotationJournal {
     journal.open(RotationId::from_uuid(uuid::Uuid::from_u128(2)), opened).await.expect("opens")
 }
 
-/// A clock that stands still.
+/// A clock that always shows the same time.
 struct Stopped;
 
 #[async_trait]

@@ -90,7 +90,7 @@ fn error_now(status: u16, code: &str) -> Vec<u8> {
     raw(status, &format!("Date: {date}\r\nContent-Length: {}\r\n", body.len()), &body)
 }
 
-/// The responder's clock stands at 2023, as this machine's would that is years off.
+/// The responder's clock shows 2023 and this machine's the present, so the two are years apart.
 #[tokio::test]
 async fn a_signature_for_another_time_is_refused_once_and_says_nothing_of_the_pair() {
     let responder = Responder::start(|request| {

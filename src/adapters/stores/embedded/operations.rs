@@ -307,7 +307,7 @@ impl Inner {
     ) -> Result<T, E> {
         let at = Timestamp::from_system(SystemTime::now()).to_string();
         let mut connection = self.open()?;
-        // The lock comes first, so that the compared versions cannot change any more.
+        // The lock is taken first, so that the compared versions cannot change any more.
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| self.failed("written", error))?;

@@ -32,7 +32,8 @@ impl Sealer {
         &self.identity
     }
 
-    /// The associated data of a value. The name comes last, so that nothing after it can be a part of it.
+    /// The associated data of a value. The name is the last part, so that nothing after it can be taken for a part of
+    /// it.
     fn bound_to(&self, name: &str, version: i64) -> Vec<u8> {
         let mut bound = b"rotator store v1\0".to_vec();
         bound.extend_from_slice(self.identity.as_str().as_bytes());

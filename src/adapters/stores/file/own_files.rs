@@ -29,7 +29,7 @@ impl OwnFiles {
         Self { files }
     }
 
-    /// The present files: those beside a database may come and go.
+    /// The files that exist now: those beside a database are created and deleted while it is in use.
     pub(super) fn now(&self) -> OwnNow {
         let mut now = OwnNow { names: Vec::new(), numbers: BTreeSet::new() };
         for file in &self.files {

@@ -198,7 +198,7 @@ fn a_replacement_has_the_attributes_of_the_file_and_no_others() {
     assert_eq!(fs::metadata(&plain).expect("there").permissions().mode() & 0o7777, 0o600);
 }
 
-/// What a writer that died left has a secret in it: it goes with the next write, or with the end of its rotation.
+/// A writer that died can leave a file with a secret. The next write, or the end of its rotation, removes that file.
 #[tokio::test]
 async fn a_leftover_is_removed_by_a_writer_and_never_by_a_reader() {
     const LEFT: &str = ".x.rotator-0123456789abcdef";
@@ -339,7 +339,7 @@ fn held(path: &Path) -> fs::File {
     held
 }
 
-/// Nothing of a batch is written where one lock is not to be had, and no lock is kept.
+/// If one lock cannot be taken, nothing of a batch is written, and no lock is kept.
 #[tokio::test]
 async fn all_locks_are_had_before_the_first_file_is_written() {
     let folder = folder(&[("a", "old"), ("b", "old"), ("c", "old")]);
@@ -382,7 +382,7 @@ fn locks_are_taken_in_the_order_of_paths() {
             for _ in 0..50 {
                 let batch =
                     order.map(|name| NativeWrite { name: name.to_owned(), ..write(version(&root.join(name)), "1") });
-                // The other one may have come between the two versions that were read here.
+                // The other writer may have written between the two versions that were read here.
                 let written = store.inner.write(&batch, Duration::from_secs(10));
                 let failure = written.err().map(|failure| failure.to_string()).unwrap_or_default();
                 assert!(failure.is_empty() || failure.contains("changed since"), "{failure}");

@@ -198,7 +198,7 @@ impl Api {
     }
 
     /// Sends one request; the error means that there was no complete response. A request that was refused because of
-    /// expired credentials has had no effect, and is sent again with new ones.
+    /// expired credentials did not take effect, and is sent again with new ones.
     async fn send(&self, request: &Ready, budget: &Budget) -> Result<Answer, CallError> {
         let session = self.session.read().await.clone();
         let answer = self.send_as(session.client, request, budget).await?;

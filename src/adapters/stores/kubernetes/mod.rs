@@ -397,7 +397,7 @@ impl Backend for KubernetesStore {
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<NativeWrite>) -> Result<(), Failure> {
-        // Secrets are written in the order of their first entry: the secret of a pair comes before its id.
+        // Secrets are written in the order of their first entry: the secret of a pair is written before its id.
         let mut by_secret: Vec<(Target, Vec<(&str, &NativeWrite)>)> = Vec::new();
         for write in &batch {
             let Some((target, key)) = self.target(&write.name) else {

@@ -209,7 +209,7 @@ impl Api {
     /// Sends one request. The error means that there was no complete response, or that a login failed and nothing was
     /// sent.
     ///
-    /// A 403 may mean that the token is no longer valid. Such a request has had no effect, and is sent again with
+    /// A 403 may mean that the token is no longer valid. Such a request did not take effect, and is sent again with
     /// another token if one is available.
     pub(super) async fn call(
         &self,

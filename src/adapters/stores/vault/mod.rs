@@ -205,8 +205,8 @@ impl VaultStore {
         let (Some(version), Some(data)) = (version, data) else {
             return refused(RefusalKind::Other, "a secret is a JSON object, and the new value is not".to_owned());
         };
-        // A deleted version is still the latest, so `cas` would accept it; a secret that was deleted must not come
-        // back.
+        // A deleted version is still the latest, so `cas` would accept it. A write must not restore a secret that was
+        // deleted.
         let budget = Budget::of_a_scan();
         let before = self.get(write.name.clone(), &budget).await;
         if let Ok(Heard::Reading(Reading::Missing)) = before {

@@ -10,7 +10,7 @@ use crate::adapters::private_file;
 /// Name, version, what is sealed, and the same of the value from before.
 type StoredRow = (String, i64, Vec<u8>, Option<Vec<u8>>, Option<i64>);
 
-/// Every row of the table, as it stands in the file.
+/// Every row of the table, read from the file.
 fn rows(fixture: &Fixture) -> Vec<StoredRow> {
     let file = Connection::open(&fixture.path).expect("opens");
     let mut statement = file
