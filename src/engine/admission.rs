@@ -3,7 +3,8 @@
 //! A removal (deactivate, delete, discard) is one unit: admission, final check, journal, send. What the final check has
 //! read must be only seconds old when the call is sent, so no unit may wait in a queue after it. Units are therefore
 //! admitted first come, first served, and only as many at once as the rate limit lets through within [`SENT_WITHIN`].
-//! An admitted unit holds one slot of its own, and its calls go before all others ([`super::rate_limit::Priority`]).
+//! An admitted unit holds one slot of its own, and its calls are sent before all others
+//! ([`super::rate_limit::Priority`]).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ impl<'a> Ticket<'a> {
         }
     }
 
-    /// Gives the slot back, and waits again at the same place of the queue: no unit that came later is admitted first.
+    /// Returns the slot, and waits again at the same place of the queue: no unit that arrived later is admitted first.
     pub(super) fn step_back(&mut self) {
         self.slot = None;
         if std::mem::take(&mut self.admitted) {

@@ -55,7 +55,7 @@ impl Engine {
         Self { session, journal }
     }
 
-    /// Advances the rotations in flight as far as they go now, and opens none. `ids`: only these, or all if it is
+    /// Advances the rotations in flight as far as possible now, and opens none. `ids`: only these, or all if it is
     /// empty.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Engine {
         if self.session.stop.asked() { Ok(()) } else { self.report_late_keys(report).await }
     }
 
-    /// Opens a rotation for each key that is due, and advances each as far as it goes now.
+    /// Opens a rotation for each key that is due, and advances each as far as possible now.
     ///
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation, or a store cannot be read.

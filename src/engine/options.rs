@@ -1,5 +1,4 @@
-//! The options of the engine. They come from the command line and the present configuration, and no rotation freezes
-//! them.
+//! The options of the engine, from the command line and the present configuration. No rotation freezes them.
 
 use std::sync::Arc;
 use std::time::Duration;

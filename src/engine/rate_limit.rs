@@ -48,13 +48,13 @@ pub enum Operation {
     Store,
 }
 
-/// Which calls go first.
+/// The order of calls that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
     /// An ordinary call waits for a slot, and until no removal waits for the same operation.
     Ordinary,
-    /// A call of an admitted removal ([`super::admission`]), or the key list of a create that holds its permit. It has
-    /// a slot already and goes before all other calls, because what it has read must not become stale in a queue.
+    /// A call of an admitted removal ([`super::admission`]), or the key list of a create that holds its permit. It
+    /// already has a slot and precedes all other calls, because what it has read must not become stale in a queue.
     Removal,
     /// The one scan of all stores that may run at a time. It has a slot of its own, because removals that hold all
     /// other slots wait for it.
@@ -69,7 +69,7 @@ struct Lane {
     slowed: Option<Duration>,
     /// How many calls of removals and scans wait for this operation.
     first: usize,
-    /// The calls that wait, in order: the ordinary ones, and those that go first. Only the head of each queue watches
+    /// The calls that wait, in order: the ordinary ones, and those with priority. Only the head of each queue watches
     /// the clock.
     queues: [Arc<tokio::sync::Mutex<()>>; 2],
 }
@@ -226,7 +226,7 @@ impl RateLimiter {
     }
 }
 
-/// Counts a call that goes first while it waits for its operation, until this is dropped.
+/// Counts a call with priority while it waits for its operation, until this is dropped.
 struct FirstInLane<'a> {
     limiter: &'a RateLimiter,
     operation: Operation,
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(lane.gap, Duration::ZERO, "after a while without throttling there is no gap at all");
     }
 
-    /// Three of ten: throttled whatever the rate. The lane must go on at a few calls a second.
+    /// Three of ten calls are throttled at every rate. The lane must continue at a few calls a second.
     #[test]
     fn a_constant_share_of_throttled_calls_does_not_stop_the_lane() {
         let mut lane = Lane::default();

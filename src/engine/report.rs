@@ -26,7 +26,7 @@ pub struct Report {
     pub left_alone: Vec<LeftAloneNote>,
     /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
     pub unopened: usize,
-    /// How many entries each store had, where the stores were read for keys.
+    /// How many entries each store contained, if the stores were read for keys.
     pub entries: BTreeMap<StoreName, usize>,
     /// The result for each key that was tried.
     pub went: BTreeMap<AccessKeyId, Went>,

@@ -21,7 +21,7 @@ const MOST_DATES: u32 = 4;
 /// The wait after a call that AWS did not answer.
 const AFTER_NO_ANSWER: Duration = Duration::from_secs(1);
 
-/// Why a rotation cannot go on after a sleep.
+/// Why a rotation cannot continue after a sleep.
 #[derive(Debug)]
 pub enum CheckError {
     /// An account or a store did not answer. It is asked again later.

@@ -127,7 +127,7 @@ impl Sinks {
     }
 }
 
-/// Words what to run if a sink is gone for good.
+/// Words what to run if a sink no longer exists.
 #[must_use]
 pub fn way_out(rotation: &Rotation, sink: &SinkName) -> String {
     let leave = leave(rotation.id, sink);

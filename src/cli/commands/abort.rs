@@ -14,7 +14,7 @@ use crate::types::name::RotationId;
 /// Runs `rotator abort`.
 ///
 /// # Errors
-/// Exit code 2 if there is no such open rotation, or if its new pair is stored: going back would need the old secret,
+/// Exit code 2 if there is no such open rotation, or if its new pair is stored: an abort would need the old secret,
 /// which rotator does not keep. Otherwise as `resume`.
 pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
     submit(

@@ -76,7 +76,7 @@ fn check_sink(rotation: &Rotation, sink: &SinkName) -> Result<(), CliError> {
 fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
     let id = rotation.id;
     let in_question = in_question(rotation);
-    // This comes first: a key with inferred provenance may be the one that the rotation asks about.
+    // This is checked first: a key with inferred provenance may be the one that the rotation asks about.
     if in_question.contains(key) {
         return Ok(());
     }

@@ -38,7 +38,7 @@ fn vault_failed(error: &VaultStoreError) -> CliError {
     }
 }
 
-/// What the location (`MOUNT[/PATH]`), the table and the environment say; the table comes first.
+/// The settings from the location (`MOUNT[/PATH]`), the table and the environment; the table takes precedence.
 fn settings(
     location: &str,
     table: &VaultTable,

@@ -12,7 +12,7 @@ use crate::types::time::Timestamp;
 
 const CALLS: [Operation; 2] = [Operation::ListAccessKeys, Operation::DeleteAccessKey];
 
-/// A clock that stands still.
+/// A clock that always shows the same time.
 struct Still;
 
 #[async_trait]

@@ -45,7 +45,7 @@ use crate::types::time::Timestamp;
 const MOST_STEPS: usize = 400;
 /// The wait before the second try. It doubles before each further try.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// Advances one rotation as far as it goes now. `place` is given back as soon as no new key can be in memory only.
+/// Advances one rotation as far as possible now. `place` is given back as soon as no new key can be in memory only.
 ///
 /// # Errors
 /// [`JournalError`]: the journal failed. The effect under way is in doubt, and a later `resume` replays it.

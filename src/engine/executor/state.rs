@@ -53,7 +53,7 @@ impl Advance {
     }
 }
 
-/// A rotation that was advanced as far as it goes now.
+/// A rotation that was advanced as far as possible now.
 #[derive(Debug)]
 pub struct Advanced {
     pub rotation: Rotation,

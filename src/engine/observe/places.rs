@@ -25,7 +25,7 @@ pub struct Readings {
     pub stores: BTreeMap<StoreName, Entries>,
     /// The content of each place, in the order of the rotation's places.
     pub shows: Vec<PlaceContent>,
-    /// The number of times that this process had written the units of the places.
+    /// How many writes of the units of the places this process did before the read.
     pub writes: u64,
     /// Why an entry could not be read, by store and entry.
     pub unreadable: BTreeMap<(StoreName, EntryName), String>,
@@ -169,8 +169,8 @@ pub async fn staged_secret(session: &Session, rotation: &Rotation, readings: &Re
     None
 }
 
-/// The places that hold the old pair now, and held the new one before: a write in doubt had landed, and another writer came
-/// after it. Where a store does not keep or say what was there, nothing is concluded.
+/// The places that hold the old pair now, and held the new one before: a write in doubt took effect, and another
+/// writer wrote after it. If a store does not keep or show its previous value, nothing is concluded.
 pub async fn put_back(session: &Session, rotation: &Rotation, readings: &Readings) -> Vec<String> {
     let Some(made) = rotation.made().filter(|made| made.fingerprint().is_some()) else { return Vec::new() };
     let mut found = Vec::new();

@@ -3,7 +3,7 @@
 use super::*;
 use std::sync::Mutex;
 
-/// Time that goes by only where it is slept; a stop comes in the sleep of this number.
+/// Time advances only during a sleep. A stop is asked for in the sleep of this number.
 #[derive(Default)]
 struct Virtual {
     slept: Mutex<Vec<Duration>>,

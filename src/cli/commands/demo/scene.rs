@@ -104,7 +104,7 @@ impl Scene {
         self.old.keys().copied().collect()
     }
 
-    /// The access key id that the user had at the beginning.
+    /// The access key id of the user at the beginning.
     pub(super) fn old_id(&self, user: &str) -> Option<&str> {
         self.old.get(user).map(|key| key.id.as_str())
     }

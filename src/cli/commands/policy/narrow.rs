@@ -1,5 +1,5 @@
-//! Translates `include` to patterns of the store's own names, in which `*` stands for any text. The patterns never
-//! match less than `include` does.
+//! Translates `include` to patterns of the store's own names, in which `*` matches any text. The patterns never match
+//! less than `include` does.
 
 use std::collections::BTreeSet;
 

@@ -95,7 +95,8 @@ fn the_id_goes_back_first_whatever_the_names() {
     }
 }
 
-/// The id of a pair that is half written may not be written, and the secret may: the old secret goes back all the same.
+/// Half of a pair is written, and writes of the id are refused while writes of the secret are not: the old secret is
+/// still written back.
 #[test]
 fn where_a_write_was_refused_only_what_changes_goes_back() {
     let mut rotation = rotation(vec![place("a/p/ID", "a/p/SECRET")]);
