@@ -15,7 +15,7 @@ use rotator::types::name::{RotationId, UserName};
 use crate::support::memory_journal::MemoryJournal;
 use crate::support::rotations::{Story, campaign_id, key_id, moment, rotation_id};
 
-/// A storage under test, and how to come back to it after the process ended.
+/// A storage under test, and how to open it again after the process ended.
 trait Subject: Send {
     fn store(&self) -> &dyn JournalStore;
     fn reopen(self) -> Self;

@@ -11,7 +11,7 @@ const MOST_FUNCTION_LINES: usize = 80;
 /// Longer, and better so: (file, function). One table of what each intent may do, an arm for each.
 const LONG_FUNCTIONS: [(&str, &str); 1] = [("rotation/tests/preconditions.rs", "fn allows(")];
 
-/// Each floor's modules; imports go down only, or stay within the module.
+/// Each floor's modules; a module imports from lower floors or from itself only.
 const FLOORS: [(&str, u8); 9] = [
     ("types", 0),
     ("rotation", 1),
@@ -168,7 +168,7 @@ fn each_library_has_its_place() {
 /// What a server or a program says is shown by `adapters/redact` only: these words read or show it past that.
 #[test]
 fn foreign_text_is_shown_by_one_function_only() {
-    // The word, and the files where it may stand.
+    // The word, and the files that may contain it.
     let rules: [(&str, &[&str]); 12] = [
         ("from_utf8_lossy", &[]),
         ("serde_json::Error", &[]),
@@ -228,7 +228,7 @@ fn no_lint_is_silenced_and_nothing_is_printed_past_the_terminal() {
     report(&broken);
 }
 
-/// Where `unsafe` may stand, and how often. Each is explained where it is.
+/// The files that may contain `unsafe`, and how often. Each use has a comment that explains it.
 const UNSAFE: [(&str, usize); 3] = [("main.rs", 3), ("zeroizing_alloc.rs", 7), ("adapters/subprocess/child.rs", 2)];
 
 #[test]

@@ -31,7 +31,8 @@ fn one_rotated_and_one_to_give_up() -> Bench {
     bench
 }
 
-/// Both users have had one key each, and the next `run` finds nothing of the campaign left: it begins another.
+/// Checks that each user's key was rotated once. The campaign has nothing left to open, so the next `run` would begin
+/// another.
 fn assert_each_rotated_once(bench: &Bench) {
     assert_eq!(bench.sandbox.calls()[&Action::DeleteAccessKey], 2, "each old key, and no other");
     bench.run(&["status", "--exit-code"]).code(0);

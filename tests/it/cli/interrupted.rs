@@ -104,7 +104,7 @@ fn rotate_through(bench: &Bench, kind: FaultKind) {
     assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1);
 }
 
-/// Lets the create that is held go on, and waits for its key.
+/// Releases the held create, and waits for its key.
 async fn let_create_go(bench: &Bench) {
     let_go(bench);
     for _ in 0..500 {

@@ -6,7 +6,7 @@ use super::bench::Bench;
 
 const USER: &str = "app1/production";
 
-/// A rotation in its overlap, and its journal gone.
+/// A rotation in its overlap, whose journal was deleted.
 fn journal_lost() -> (Bench, String) {
     let bench = Bench::with_users(&[USER]);
     let old = bench.key_of(USER);

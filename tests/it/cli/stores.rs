@@ -22,7 +22,7 @@ fn bench(more: &str) -> Bench {
 }
 
 fn run(bench: &Bench, args: &[&str]) -> Ended {
-    // The environment would stand above the file.
+    // The environment would override the file.
     bench.command(args).env_remove("ROTATOR_STORE").output().expect("it starts").into()
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::bench::{Bench, Ended};
 
-/// Every command that reads a configuration, none of which may go on with a file that is not trusted.
+/// Every command that reads a configuration. Each of them must stop at a file that is not trusted.
 const COMMANDS: [&[&str]; 13] = [
     &["run"],
     &["run", "--dry-run"],
@@ -28,7 +28,7 @@ const COMMANDS: [&[&str]; 13] = [
 const TOOL: &str = "#!/bin/sh\necho >ran\n";
 
 fn run(bench: &Bench, args: &[&str]) -> Ended {
-    // The environment would stand above the file. The journal stays in the test's folder.
+    // The environment would override the file. The journal stays in the test's folder.
     bench.command(args).env_remove("ROTATOR_STORE").output().expect("it starts").into()
 }
 

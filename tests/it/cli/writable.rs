@@ -59,8 +59,8 @@ fn a_file_whose_lock_another_program_holds_makes_no_key() {
     run(&bench, &["run", "--yes"]).code(0);
 }
 
-/// The lock may also come once the keys are chosen: it is tried again right before the create. It is taken here when the
-/// old pair is tried, which is after the choice and before the rotation is opened.
+/// Another program may also take the lock once the keys are chosen, so rotator tries the lock again right before the
+/// create. The test takes it when the old pair is tried: after the choice, and before the rotation is opened.
 #[test]
 fn a_lock_that_comes_before_the_create_makes_no_key_and_blocks() {
     let bench = scene();

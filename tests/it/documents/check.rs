@@ -124,7 +124,7 @@ fn only_the_pair_changed(old: &[u8], new: &[u8], old_id: &str, old_secret: &str,
 }
 
 /// How many bytes `text` takes at the start of `bytes`, plain, percent-encoded, in JSON's escapes, or in both; none if
-/// something else stands there.
+/// `bytes` begins with another text.
 fn spelled(bytes: &[u8], text: &str) -> Option<usize> {
     let mut at = 0;
     for letter in text.chars() {

@@ -53,7 +53,7 @@ fn fill(sandbox: &Sandbox, guarded: &mut Guarded, users: usize) -> BTreeMap<Stri
     entries
 }
 
-/// Waits until `holds`, then some more: what has been journaled may not have been let go of yet.
+/// Waits until `holds`, then some more: the process may still hold what has been journaled.
 fn until(what: &str, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
@@ -88,8 +88,8 @@ fn look(proof: &mut Proof, running: &Running, guarded: &Guarded, sandbox: &Sandb
     proof.count("secrets sought, each in two halves and all forms", guarded.len() as u64);
 }
 
-/// Closed rotations: the process is held in the creates of one more user, which it has nothing of yet but the pair that
-/// stands in the store.
+/// Closed rotations: the process is held in the creates of one more user, and holds nothing of that user but the
+/// stored pair.
 #[tokio::test]
 async fn nothing_stays_in_memory_of_a_closed_rotation_as_root_sees_it() {
     if !root::can("read the memory of a process that may not be dumped") {

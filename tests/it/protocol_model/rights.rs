@@ -107,8 +107,8 @@ impl Model {
         self.setup.budget.refusals > 0 || self.setup.budget.fates > 0
     }
 
-    /// A right may go at any moment, but it is all the same when, as long as nothing needs it: so it goes right before
-    /// the first call that does.
+    /// A right may be revoked at any moment, but the moment makes no difference until a call needs the right. So it is
+    /// revoked right before the first call that needs it.
     pub(super) fn refusals(&mut self, state: &ModelState, moves: &mut Vec<Move>) {
         if state.left.refusals == 0 {
             return;

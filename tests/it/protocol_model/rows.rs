@@ -7,9 +7,10 @@ use rotator::rotation::policy::Unclaimed;
 use super::setup::{Budget, Layout, Second, Setup, policy};
 
 /// One exploration: users, the second rotator, layout, what is done with unclaimed keys, overlap and quarantine in
-/// seconds, and how much goes wrong.
+/// seconds, and the number of faults of each kind.
 type Row = (usize, Second, Layout, Unclaimed, u64, [u8; 5]);
-/// The same, and how often rights go, and users are renamed or deleted. There, operators do what blocks ask for.
+/// The same, with how often rights are revoked, and users are renamed or deleted. There, operators do what blocks ask
+/// for.
 type Obeyed = (Row, [u8; 2]);
 
 /// The explorations in CI.

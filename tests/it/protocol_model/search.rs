@@ -24,7 +24,7 @@ pub(super) enum Move {
     Lose {
         request: usize,
     },
-    /// A rotator dies; all that it had in memory is gone.
+    /// A rotator dies, and loses everything in its memory.
     Crash {
         rotator: usize,
     },
@@ -58,7 +58,7 @@ pub(super) enum Move {
     Miss {
         request: usize,
     },
-    /// Rights go, for good.
+    /// Rights are revoked, for good.
     Refuse {
         user: usize,
         calls: u16,

@@ -19,7 +19,7 @@ pub(super) fn name_of(name: u8) -> UserName {
 pub(super) enum Fate {
     /// It has another name.
     Renamed,
-    /// It has another name, and another user has the one it had.
+    /// It has another name, and another user has its former name.
     RenamedAndTaken,
     Deleted,
     /// It is deleted and made again under the same name: another user, without keys.

@@ -38,7 +38,7 @@ pub(super) struct Key {
     pub(super) shown: Option<(Option<bool>, i64)>,
     pub(super) created: i64,
     pub(super) used: bool,
-    /// It is that of another user, who has the name that this one had.
+    /// The key belongs to another user, who has this user's former name.
     pub(super) other: bool,
 }
 
@@ -202,7 +202,7 @@ pub(super) struct Work {
     pub(super) at: At,
 }
 
-/// By what right a key is touched, as it stood when the intent was journaled.
+/// The right by which a key is touched, at the moment when the intent was journaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Right {
     /// The old key as recorded, our own key, or one that an operator or the policy named.

@@ -64,7 +64,7 @@ struct World {
     put_back: BTreeMap<String, Duration>,
     seen: BTreeMap<String, Seen>,
     scans: Vec<(Duration, Duration)>,
-    /// When each removal was sent, of whose key, and what had been read of it before.
+    /// When each removal was sent, of whose key, and what was read of it before.
     removals: Vec<(Duration, String, Seen)>,
     throttled: BTreeMap<String, u32>,
     throttles: u32,
@@ -171,7 +171,7 @@ impl Account {
         self.world().suspended += span;
     }
 
-    /// The process does not run for so long, and all clocks go on.
+    /// The process does not run for this span, and all clocks advance.
     pub(super) fn stand_still(&self, span: Duration) {
         self.clock.jump(span);
     }

@@ -54,7 +54,7 @@ fn a_pair_that_is_put_back_while_removals_are_throttled_keeps_its_key() {
     });
 }
 
-/// A thousand removals come through, with one call at a time and at twenty and at half a call a second.
+/// A thousand removals all succeed, with one call at a time and at twenty and at half a call a second.
 #[test]
 fn a_thousand_removals_come_through_one_by_one_at_any_rate() {
     let (many, few) = if proof::is_full() { (1_000, 1_000) } else { (300, 100) };

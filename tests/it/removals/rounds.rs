@@ -30,7 +30,7 @@ impl Default for Run {
     }
 }
 
-/// Opens a rotation for every key and takes all as far as they go.
+/// Opens a rotation for every key and advances all as far as possible.
 pub(super) async fn run(account: &Arc<Account>, run: &Run) -> Report {
     tokio::select! {
         biased;

@@ -1,6 +1,6 @@
 //! `cases/*.toml`: shapes from public reports and from the documentation of other programs, each played by the real
 //! binary to its end. A file says where its shape is from, what is stored, which commands are run, and what an operator
-//! expects of them. In the texts `‹id›` and `‹secret›` are the pair of one user, `‹secret%›` is the secret as it stands in a
+//! expects of them. In the texts `‹id›` and `‹secret›` are the pair of one user, `‹secret%›` is the secret encoded for a
 //! URL, `‹id~›` is the id without its first letter, and `‹id2›` and `‹secret2›` are the pair of another user.
 
 mod checks;

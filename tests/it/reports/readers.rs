@@ -12,7 +12,7 @@ pub(super) struct Document {
     pub(super) reader: &'static str,
     pub(super) before: String,
     pub(super) after: String,
-    /// Each half of the old pair, and what is to stand in its place.
+    /// Each half of the old pair, and the text that must replace it.
     pub(super) pair: [(String, String); 2],
 }
 

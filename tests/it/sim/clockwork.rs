@@ -49,14 +49,14 @@ impl Clockwork {
         let _ = woken.await;
     }
 
-    /// Returns if every task waits for something that is no sleep: time would never go on.
+    /// Returns if every task waits for something that is no sleep: time would never advance.
     pub(crate) async fn is_stuck(&self) {
         let (wake, woken) = oneshot::channel();
         self.inner().stuck = Some(wake);
         let _ = woken.await;
     }
 
-    /// Nothing can go on now: the next sleeper wakes. Those that were given up meanwhile do not count.
+    /// No task can continue now: the next sleeper wakes. Those that were given up meanwhile do not count.
     fn idle(&self) {
         let mut inner = self.inner();
         while let Some(Reverse((due, number))) = inner.due.pop() {

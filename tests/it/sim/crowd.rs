@@ -104,8 +104,8 @@ fn a_signal_is_heard_while_keys_are_looked_at() {
     runtime.block_on(must_hold(&setup, &Faults::default(), || "a signal in the survey".to_owned()));
 }
 
-/// Rotations outnumber the slots: whenever the turn of a create comes, a list of keys that was read in the queue is older
-/// than a create allows.
+/// Rotations outnumber the slots: at each turn of a create, a list of keys that was read in the queue is older than a
+/// create allows.
 #[test]
 fn slow_calls_and_a_long_queue_do_not_keep_a_key_from_being_created() {
     let (clock, runtime) = Clockwork::with_runtime();

@@ -7,7 +7,7 @@ use rotator::rotation::policy::{Policy, Unclaimed};
 use super::{Backing, Fault, Faults, Interference, Lasting, Op, Setup, Spans, Trouble, Visibility};
 use crate::support::proof::Draw;
 
-/// Faults of the calls in which a rotation can come to harm are drawn as often as all others together.
+/// Faults of the calls that can harm a rotation are drawn as often as all others together.
 const DANGEROUS: [Op; 6] = [Op::Create, Op::Write, Op::WriteSink, Op::Delete, Op::ChangeStatus, Op::Append];
 
 fn small(draw: &mut Draw, bound: u64) -> usize {
@@ -83,7 +83,7 @@ fn troubles(draw: &mut Draw, stores: usize, hidden_note: bool) -> Vec<Lasting> {
 }
 
 impl Visibility {
-    /// Lags of up to a minute, in which a key may be seen and be gone again.
+    /// Lags of up to a minute, in which a key may be listed and then be missing again.
     pub(crate) fn drawn(draw: &mut Draw) -> Self {
         let lag = |draw: &mut Draw, longest: u64| {
             if one_in(draw, 3) { 0 } else { i64::try_from(draw.below(longest)).expect("short") }

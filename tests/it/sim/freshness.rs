@@ -232,8 +232,8 @@ impl SimState {
         self.theirs.get(user).is_some_and(|theirs| theirs.fault)
     }
 
-    /// Whether a removal that is sent now may not know of what an operator wrote: only what came after the reads that it
-    /// relies on, or within the bound for the age of a scan.
+    /// Whether the reads behind a removal that is sent now may have missed an operator's write. They may miss only a
+    /// write after them, or within the bound for the age of a scan.
     pub(crate) fn is_overtaken(&self, user: &str) -> bool {
         let Some(theirs) = self.theirs.get(user) else { return false };
         if self.moving.is_none() {
@@ -248,7 +248,7 @@ impl SimState {
         place || theirs.other.is_some_and(after_scan)
     }
 
-    /// Whether an operator wrote after a request had been sent.
+    /// Whether an operator wrote after a request was sent.
     pub(crate) fn wrote_since(&self, user: &str, sent: i64) -> bool {
         let Some(theirs) = self.theirs.get(user) else { return false };
         theirs.place.max(theirs.other).is_some_and(|at| at >= sent)

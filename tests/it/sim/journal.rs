@@ -42,7 +42,7 @@ impl Struck {
 }
 
 impl SimState {
-    /// What this line says has come about.
+    /// Notes what this line says has happened.
     fn noticed(&mut self, event: &Event, after: &Rotation) {
         let user = &self.whose(after.opened.user.as_str());
         if after.is_closed() {
@@ -102,7 +102,7 @@ impl SimState {
         }
     }
 
-    /// What is on record as gone is gone. In a long life the new key is the next rotation's old one.
+    /// A key that is on record as deleted is deleted. In a long life the new key is the next rotation's old one.
     fn concludes(&mut self, outcome: &Outcome, after: &Rotation) {
         let gone = match outcome {
             Outcome::OldDeleted => after.opened.old_key.to_string(),

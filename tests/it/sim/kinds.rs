@@ -10,7 +10,7 @@ use super::state::{By, SimState};
 
 /// An operator wrote while the removal of the key was due.
 pub(crate) const WRITTEN_BEFORE_A_REMOVAL: &str = "an operator wrote while a removal was due";
-/// An operator put the old pair back before rotator read what it had written.
+/// An operator put the old pair back before rotator read its own write back.
 pub(crate) const PUT_BACK_AT_ONCE: &str = "an operator put the old pair back before the write was read back";
 /// A signal was sent while removals were due.
 pub(crate) const SIGNALLED_BEFORE_REMOVALS: &str = "a signal while removals were due";
@@ -22,7 +22,7 @@ pub(crate) const REFUSED: &str = "refused for want of rights";
 pub(crate) const BLOCKED_AS_REFUSED: &str = "blocked for want of a right";
 /// A rotation was blocked because a service continues to use the old key.
 pub(crate) const STILL_IN_USE: &str = "blocked by a service that still uses the key";
-/// One process waited for longer than a pass had steps for.
+/// One process waited for longer than the steps of one pass allow.
 pub(crate) const LONG_WAIT: &str = "one process waited for more than four hours";
 /// A rotation needs an operator, and another user's key was rotated meanwhile.
 pub(crate) const BESIDE_A_BLOCK: &str = "a key was rotated beside one that needs an operator";
@@ -32,7 +32,7 @@ pub(crate) const LIMITED: &str = "a run with --limit";
 pub(crate) const ONLY: &str = "a run with --only";
 /// A change of status was in doubt while lists showed the former one.
 pub(crate) const STATUS_SHOWN_LATE: &str = "a status in doubt, and lists that show the former one";
-/// What changes a key did not find one that had just been made.
+/// A change of a key did not find the key, which was just made.
 pub(crate) const YOUNG: &str = "no such entity, for a key just made";
 /// A use was not shown yet when last use was asked for.
 pub(crate) const USE_SHOWN_LATE: &str = "a use that last use did not show yet";

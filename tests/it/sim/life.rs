@@ -113,8 +113,8 @@ impl SimState {
         self.denials.iter().any(credentials)
     }
 
-    /// P6: nothing is made and taken away again and again. A refusal that has ended allows one more create: what gave the
-    /// new key up is seen to be gone.
+    /// P6: nothing is made and taken away again and again. A refusal that has ended allows one more create: rotator
+    /// sees that the reason for giving the new key up has ended.
     fn loops_of_creates(&self) -> Option<String> {
         let ended = self.denials.iter().filter(|denial| denial.until <= self.now).count();
         let faults = self.faults.at.len() + self.faults.of.len() + ended;
@@ -133,7 +133,7 @@ impl SimState {
         let waits = millis(setup.policy.overlap + setup.policy.quarantine) + 3_600_000;
         let due = millis(life.older_than).max(ONE_CREATE_IN);
         let patience = millis(setup.policy.still_in_use_for) * i64::from(setup.in_use.is_some());
-        // A run with `--wait` opens nothing more before all that it opened has come to its end.
+        // A run with `--wait` opens nothing more until all that it opened has ended.
         let in_turn = if waiting { i64::try_from(rounds).expect("small") } else { 1 };
         let longest = due + (1 + in_turn) * (waits + patience) + runs * (life.every + 60_000);
         let mut starved = Vec::new();

@@ -3,8 +3,8 @@
 use super::stories::{must_hold, runtime};
 use super::{Backing, Fault, Faults, Lasting, Setup, Trouble};
 
-/// One user of three has its id beside another program's secret: whatever goes wrong, that one is never rotated, its
-/// entries are as they were, and the others are rotated.
+/// One user of three has its id beside another program's secret. With every fault, that id is never rotated, its
+/// entries stay unchanged, and the other users are rotated.
 #[test]
 fn a_pair_that_aws_does_not_accept_is_never_rotated() {
     let setup = Setup { users: 3, stores: 2, wrong_pair: Some(1), backing: Backing::Memory, ..Setup::simple() };

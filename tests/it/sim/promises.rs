@@ -146,7 +146,7 @@ impl SimState {
         }
     }
 
-    /// What is closed as done, or as gone, has no old key any more, whatever its user is called.
+    /// A rotation that is closed as `deleted-old` or `gone` has no old key any more, even if its user was renamed.
     pub(crate) fn wrong_conclusion(&self, rotation: &Rotation) -> Option<String> {
         let State::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } = rotation.standing else {
             return None;

@@ -19,7 +19,7 @@ pub(crate) enum By {
     Stored,
     /// Rotator made it.
     Rotator,
-    /// A request of rotator's made it long after rotator had given the request up.
+    /// A request of rotator's made it long after rotator gave the request up.
     Late,
     /// Made by another IAM client: not to be touched.
     Stranger,
@@ -105,7 +105,7 @@ pub(crate) struct SimState {
     pub(crate) readers: Vec<Reader>,
     pub(crate) held: Vec<Held>,
     pub(crate) visibility: Visibility,
-    /// Keys that are gone and that lists still show: user, key, until when.
+    /// Keys that are deleted and that lists still show: user, key, until when.
     pub(crate) ghosts: Vec<(String, Key, i64)>,
     pub(crate) faults: Faults,
     pub(crate) troubles: Vec<Lasting>,
@@ -117,7 +117,7 @@ pub(crate) struct SimState {
     pub(crate) reported: Option<Vec<String>>,
     /// Raised by a crash: ports of an earlier epoch are dead.
     pub(crate) epoch: u64,
-    /// Whether anything has gone wrong in the process that runs now.
+    /// Whether anything has failed in the process that runs now.
     pub(crate) struck: bool,
     /// The process that runs now.
     pub(crate) process: u64,
@@ -225,7 +225,7 @@ impl SimState {
         self.troubles.iter().any(|lasting| lasting.trouble == trouble && lasting.is_on(now))
     }
 
-    /// Counts a touch and says what is to go wrong with it. `where_to`: which store, where it is asked of one.
+    /// Counts a touch and returns its fault, if it has one. `where_to`: the store that is asked, if one is.
     pub(crate) fn touch(&mut self, op: Op, where_to: &str) -> Option<Fault> {
         let number = self.touches;
         self.touches += 1;

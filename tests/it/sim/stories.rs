@@ -106,9 +106,9 @@ fn an_id_that_lands_late_beside_the_old_secret_is_put_back() {
     assert!(met > 0, "it never came about");
 }
 
-/// The secret is written, and then every write is refused, long enough for many runs. Once the old values are gone with the
-/// first process, there is no way back: each run tries to write the id once, and is blocked. (Each once wrote its 400 steps
-/// full with tries.)
+/// The secret is written, and then every write is refused, long enough for many runs. The old values were lost with
+/// the first process, so the rotation cannot be undone: each run tries to write the id once, and is blocked. (Each
+/// once spent all of its 400 steps on tries.)
 #[test]
 fn half_a_pair_whose_other_half_is_refused_is_tried_once_a_run() {
     let setup = Setup { atomic: false, ..Setup::simple() };

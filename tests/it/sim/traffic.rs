@@ -134,8 +134,8 @@ impl SimState {
         due.min_by_key(|(_, held)| held.due).map(|(number, _)| number)
     }
 
-    /// How long this call is under way until it is executed, and then until it is answered; nothing where time does not
-    /// go by itself.
+    /// How long this call is under way until it is executed, and then until it is answered; none if time does not
+    /// advance by itself.
     pub(crate) fn takes(&mut self, op: Op) -> Option<(i64, i64)> {
         let moving = self.moving.as_mut()?;
         let (call, scan) = (moving.traffic.call, moving.traffic.scan);

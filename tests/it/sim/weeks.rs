@@ -1,4 +1,4 @@
-//! `--wait` for weeks: errors that come one at a time, hundreds of passes, an outage in the middle.
+//! `--wait` for weeks: errors one at a time, hundreds of passes, an outage in the middle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

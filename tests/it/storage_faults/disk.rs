@@ -1,5 +1,5 @@
-//! T12, the disk: full, limited, closed, or with something else where the journal should be. Each ends in a clear error
-//! and harms nothing; once the obstacle is gone, `resume` or `run` finishes.
+//! T12, the disk: full, limited, closed, or with something else where the journal should be. Each ends in a clear
+//! error and harms nothing; once the obstacle is removed, `resume` or `run` finishes.
 
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;

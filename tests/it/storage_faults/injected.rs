@@ -1,11 +1,11 @@
 //! T8: each file and socket call of a run killed or refused, one by one, then `resume`.
 //!
 //! `strace` counts a call per thread, so the runtime has one worker, and each file is counted apart: the journal's log
-//! is written by the journal's own thread alone, the store's by those that may block. SIGKILL comes before the call is
-//! carried out; before a call that changes nothing (a read, a `stat`) it leaves what it leaves before the next one that
-//! does, so CI kills at every third call that changes a file or talks, and the full table at all. Errors are
-//! not played at calls that lock: they make SQLite wait for seconds, and some kept a run longer than a test may wait.
-//! Left out are the runtime's own eventfd, epoll and signal pipe, which reach neither disk nor network.
+//! is written by the journal's own thread alone, the store's by those that may block. SIGKILL precedes the call.
+//! Before a call that changes nothing (a read, a `stat`) it leaves what it leaves before the next one that does, so CI
+//! kills at every third call that changes a file or talks, and the full table at all. Errors are not played at calls
+//! that lock: they make SQLite wait for seconds, and some kept a run longer than a test may wait. Left out are the
+//! runtime's own eventfd, epoll and signal pipe, which reach neither disk nor network.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;

@@ -222,7 +222,7 @@ fn older(recorded: &Recorded, ops: usize, with_log: bool, world: &World) {
     super::world::copy_files(copy.path(), world.program.folder(), wanted);
 }
 
-/// After which calls of a run the journal had a form of its own, with its log or without: each sync, and the end.
+/// The calls of a run after which the journal may differ, with its log or without: each sync, and the end.
 fn forms(recorded: &Recorded, with_log: bool) -> Vec<usize> {
     let is_form = |path: &Path| path.ends_with("journal.db") || (with_log && path.ends_with("journal.db-wal"));
     let synced = |op: &Op| matches!(op, Op::Sync(path) | Op::Link { to: path, .. } if is_form(path));

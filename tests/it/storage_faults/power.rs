@@ -1,4 +1,4 @@
-//! T13: the power goes at a drawn moment of a run, unsynced writes are dropped and torn, and a real `resume` follows.
+//! T13: the power fails at a drawn moment of a run, unsynced writes are dropped and torn, and a real `resume` follows.
 //!
 //! Between two calls that change IAM (the create, the first use of the new key, the delete) its state stays the same, so
 //! a run that is killed just before such a call shows IAM as it was at each moment since the one before: the moment is
@@ -187,8 +187,8 @@ fn moment(ops: &[Op], from: usize, draw: &mut Draw) -> usize {
     from + draw.below((ops.len() - from) as u64 + 1) as usize
 }
 
-/// Leaves in the world's folder what the power left, and says what became of unsynced writes, and how many lines of the
-/// journal were written and are gone. None of these may have been acknowledged.
+/// Leaves in the world's folder what the power loss left. Returns what became of unsynced writes, and how many lines
+/// of the journal were lost, which may not have been acknowledged.
 fn leave(world: &World, recorded: &Recorded, cut: usize, draw: &mut Draw) -> Result<(replay::Fate, u64), String> {
     let mut disk = recorded.before.clone();
     let mut acknowledged = disk.clone();

@@ -1,4 +1,4 @@
-//! What a disk may hold after the power went: everything that was synced, and of the rest whatever the draw says.
+//! What a disk may hold after a power loss: everything that was synced, and of the rest whatever the draw says.
 //!
 //! The model is that of a journalling file system on a disk with a volatile cache. A write or a truncation is there for
 //! certain once its file was synced; before, it is kept, dropped, or torn at 512-byte sectors, each write for itself, in

@@ -161,7 +161,7 @@ async fn refuses_a_stale_write(subject: &dyn Subject) {
     let result = write(&store, vec![over(subject, ID, &before, "new id")]).await;
     assert!(is_stale(&result), "{result:?}");
     assert_eq!(seen(subject, ID), "by hand");
-    // What is gone was changed, too.
+    // A deleted entry was changed, too.
     let before = version(&store, ID).await;
     if subject.remove(ID) {
         let result = write(&store, vec![over(subject, ID, &before, "new id")]).await;

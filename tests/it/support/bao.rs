@@ -58,7 +58,7 @@ impl Bao {
         (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
     }
 
-    /// A request that is to go well.
+    /// A request that must succeed.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let (status, answer) = self.call(method, path, body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");

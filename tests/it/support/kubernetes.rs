@@ -49,7 +49,7 @@ struct World {
     calls: Vec<String>,
 }
 
-/// A cluster of one's own, gone when dropped.
+/// A cluster of one's own, removed when dropped.
 pub(crate) struct Cluster {
     address: SocketAddr,
     world: Arc<Mutex<World>>,

@@ -7,7 +7,7 @@ use super::program::{Ended, Program, ROTATOR};
 /// The exit status of a program and its consumption.
 pub(crate) struct Measured {
     pub(crate) ended: Ended,
-    /// The most memory that it had, in MiB.
+    /// The most memory that the program used, in MiB.
     pub(crate) peak: u64,
     pub(crate) took: Duration,
 }

@@ -3,8 +3,8 @@
 //! moto's own rules once it checks signatures (moto 5.2.5): `sts:GetCallerIdentity` needs no policy, every other call
 //! needs one on its user, `sts:GetAccessKeyInfo` too; a policy's `Resource` is held against `*` alone, so nothing but
 //! `"*"` grants anything. Its refusals of a signature, a key or a permission are XML that the Rust SDK finds no error
-//! code in (`<Errors>` around `<Error>`): there tests can ask for the status only. What else it does unlike AWS
-//! stands, case by case, in the table of `sandbox_conformance`.
+//! code in (`<Errors>` around `<Error>`): there tests can ask for the status only. The table of `sandbox_conformance`
+//! lists, case by case, what else it does unlike AWS.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -20,7 +20,7 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// A rotation that holds a new key stores it: `batch` is written by an order for the store `order_for`.
 pub(crate) async fn store_new(store: &dyn SecretStore, order_for: &StoreName, batch: Vec<Write>) -> Attempt<Timestamp> {
     let journal = Journal::new(Arc::new(MemoryJournal::new()), Arc::new(SystemClock::new()));
-    // Each in a rotation of its own: no two writes stand on the same line of a journal.
+    // Each write has a rotation of its own, because no line of a journal permits two writes.
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let journal = journal.open(rotation_id(number.into()), opened(campaign_id(1), 1)).await.expect("opened");
     let effect = CreateNew {

@@ -118,7 +118,7 @@ impl Running {
     }
 }
 
-/// A tracer that is killed would let go of what it traces, so each child leads a process group.
+/// A tracer that is killed would release the traced programs, so each child leads a process group.
 fn kill_group(leader: Pid) {
     // An error means that it has ended already.
     let _ = rustix::process::kill_process_group(leader, Signal::KILL);

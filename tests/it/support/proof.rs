@@ -38,7 +38,7 @@ impl Proof {
         Self { test, what, cases: 0, windows, kinds, counts, began: Instant::now() }
     }
 
-    /// The kinds of faults that have to come about in it.
+    /// The kinds of faults that must occur in it.
     pub(crate) fn of_kinds(mut self, kinds: &[&'static str]) -> Self {
         self.kinds = kinds.iter().map(|kind| (*kind, 0)).collect();
         self

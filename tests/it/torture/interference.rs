@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_TRIES: usize = 40;
 /// No rotation makes more calls about its user, nor needs more commands.
 const MOST_CALLS: u32 = 40;
-/// The first call about a user after its new pair is stored: two lists, the create and three proofs come before.
+/// The first call about a user after its new pair is stored, which follows two lists, the create and three proofs.
 const CALLS_TO_STORED: u32 = 7;
 
 /// The moment at which an operator acts.

@@ -1,5 +1,5 @@
 //! T6: `kill -9` of `run` and `resume` against the sandbox, at random moments and in the windows that matter, while a
-//! reader authenticates with what stands in the store.
+//! reader authenticates with the stored pairs.
 //!
 //! The seed draws the moments, not what the scheduler does with them: the same seed meets nearly the same states.
 //! `ROTATOR_TEST_USERS` sets how many users there are (`scripts/torture` kills over fifty).

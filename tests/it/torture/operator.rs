@@ -79,7 +79,7 @@ pub(super) struct Operator {
 /// Pairs that the operator has at hand.
 struct Pairs {
     old: Pair,
-    /// The last of rotator's that stood in the store.
+    /// The last pair of rotator's that the store held.
     new: Option<Pair>,
     /// The value that the operator wrote.
     written: Option<Pair>,
@@ -152,8 +152,8 @@ impl Operator {
             // The last proof was the last look at the new key before it is stored.
             let ends_the_new_key = matches!(act, Act::DeletesTheNewKey | Act::SwitchesTheNewKeyOff);
             let proved = matches!(held, Some((Action::GetCallerIdentity, _))) && ends_the_new_key;
-            // A removal is sent within seconds of the final check, and all rotations share a scan of the last minute: what
-            // the operator writes while the stored pair is proved may come too late.
+            // A removal is sent within seconds of the final check, and all rotations share a scan of the last minute.
+            // So a write of the operator during the proof of the stored pair may be too late.
             let is_stored = self.pairs.new.is_some() && matches!(held, Some((Action::GetCallerIdentity, _)));
             self.overtook |= removal || proved || is_stored;
             self.past_the_places |= removal || past_the_places;
@@ -203,8 +203,8 @@ impl Operator {
         Ok(())
     }
 
-    /// When all is over: of rotator's keys only the stored one is left, and one that the operator took out of the store
-    /// when rotator had nothing more to look at.
+    /// At the end only the stored key of rotator's keys is left, and one that the operator took out of the store after
+    /// rotator's last look.
     pub(super) fn sees_no_orphan(&self, scene: &Scene) -> Result<(), String> {
         let stored = self.stored(scene)?.id;
         let taken_out = self.pairs.new.as_ref().filter(|_| self.wrote).map(|pair| &pair.id);
@@ -230,7 +230,7 @@ impl Operator {
         self.story.push(format!("{reason}: {message}"));
         let command = match reason {
             "spare-key" | "unclaimed-keys" | "old-key-reactivated" => {
-                // The operator says that this key is to go.
+                // The operator says that this key is to be deleted.
                 let key = command.split_whitespace().last().unwrap_or_default();
                 self.theirs.remove(key);
                 command

@@ -50,8 +50,8 @@ impl Drop for Reader {
     }
 }
 
-/// Tries every pair once. The reader itself is not atomic: a pair that is refused counts only if the very same stands
-/// in the store when it is read again.
+/// Tries every pair once. The reader itself is not atomic: a refused pair counts only if the store holds the very same
+/// pair when it is read again.
 fn sweep(iam: &dyn Iam, folder: &Path, users: &[String]) -> Result<u64, String> {
     let mut tried = 0;
     for (user, pair) in pairs_in(&values_in(folder), users)? {

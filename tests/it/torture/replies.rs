@@ -1,5 +1,5 @@
 //! T9: every call that rotator makes meets every kind of bad reply: lost, sent twice, cut at many offsets, garbage,
-//! refused, held and let go later, or none for ever. Here is which call meets what; `batch` plays it.
+//! refused, held and released later, or none for ever. Here is which call meets what; `batch` plays it.
 //!
 //! Many users are rotated by one `run`, and each meets its own fault, so that hundreds of cases fit into a minute.
 //! rotator never calls `GetAccessKeyInfo`.

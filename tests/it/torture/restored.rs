@@ -18,8 +18,8 @@ fn keep_a_copy(scene: &Scene) {
     std::fs::copy(folder.join("store.db"), folder.join("backup.db")).expect("copied");
 }
 
-/// The hard one: the same store, by its identity, as it was before the rotation. What it holds is never made worse; and
-/// once the right one is back, all goes on.
+/// The hard case: the same store, by its identity, with the content from before the rotation. That content is never
+/// made worse, and once the right store is back, every rotation continues.
 #[test]
 fn a_store_restored_from_a_backup_costs_no_key() {
     let windows = ["restored from a backup"];
@@ -77,9 +77,11 @@ fn stored_ids_in(scene: &Scene, file: &str) -> Vec<String> {
     ids.map(|entry| String::from_utf8(value(entry)).expect("text")).collect()
 }
 
-/// An account of the same number that is not the same: AWS has none, but look-alikes all begin with one number. What
-/// rotator sees there it may believe (the account is all that it can ask), so a rotation may be closed as `gone`; but
-/// no key and no pair at home is touched, rotator says what it saw, and at home it reports every key that was left.
+/// An account of the same number that is another account: AWS has none, but look-alikes all begin with one number.
+/// rotator can ask only for the account, so it may believe that look-alike and close a rotation as `gone`.
+///
+/// Still no key and no pair at home is touched. rotator says what it saw, and at home it reports every key that was
+/// left.
 #[test]
 fn an_account_of_the_same_number_costs_no_key() {
     let windows = ["at a look-alike's account of the same number"];

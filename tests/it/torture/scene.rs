@@ -121,7 +121,7 @@ impl Scene {
         false
     }
 
-    /// Lets every held call go on, and gives those that were carried out then: nothing else may be calling.
+    /// Releases every held call, and returns those that were carried out then: nothing else may be calling.
     pub(super) fn release_all(&self) -> Vec<CallSeen> {
         self.forget_calls();
         let released = self.sandbox.release(None);

@@ -50,8 +50,8 @@ impl Standing {
         }
     }
 
-    /// Brings the rotations of a scene here, by a kill while a call is held or by a wait; whatever the next step asks
-    /// for has come to pass, so that at home rotator would act at once.
+    /// Brings the rotations of a scene here, by a kill while a call is held or by a wait. The conditions of the next
+    /// step are met, so that at home rotator would act at once.
     pub(super) fn bring(self, scene: &mut Scene) {
         let held = match self {
             Self::CreateInDoubt => Some((Action::CreateAccessKey, FaultKind::HoldReply)),

@@ -124,7 +124,7 @@ impl Stopped {
     fn kept_out(&self, pid: u32) -> Result<(), String> {
         let keys = || self.scene.sandbox.all_keys().into_iter().map(|key| (key.id.to_string(), key.status));
         let now = || (keys().collect::<Vec<_>>(), self.scene.rig.program.values());
-        // What the run had asked for when it was stopped is carried out yet.
+        // Requests that the run sent before it was stopped may still be executed.
         let mut seen = now();
         loop {
             std::thread::sleep(UNDER_WAY);
@@ -200,7 +200,7 @@ impl Stopped {
         Err(format!("still in flight after {MOST_TRIES} times: {}", self.scene.rig.program.rotator(&["status"]).stdout))
     }
 
-    /// Both come to rest, each with its own journal, twice round; then a whole run.
+    /// Advances both to rest, each with its own journal, twice in turn; then a whole run.
     fn finish(&mut self) -> Result<(), String> {
         for journal in [self.journal.clone(), self.copy.clone(), self.journal.clone(), self.copy.clone()] {
             self.rest(&journal)?;

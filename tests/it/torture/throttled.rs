@@ -47,8 +47,8 @@ fn struck(sandbox: &Sandbox, faults: &[FaultId]) -> Vec<u64> {
     faults.iter().map(of).collect()
 }
 
-/// P4 of one user: one create succeeded, and none was sent after one whose fate was unknown before two lists had said
-/// what became of it.
+/// P4 of one user: one create succeeded. After a create with an unknown outcome, no other was sent before two lists
+/// showed the outcome.
 fn one_create(user: &str, calls: &[(Action, Result<(), String>)]) -> u64 {
     let (mut made, mut lists_since_unknown, mut unknown) = (0, usize::MAX, 0);
     for (action, outcome) in calls {

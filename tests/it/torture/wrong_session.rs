@@ -162,7 +162,7 @@ pub(super) fn picture(scene: &Scene) -> (Vec<(String, KeyStatus)>, BTreeMap<Stri
     (keys.collect(), scene.rig.program.values())
 }
 
-/// Every elsewhere, from one standing; how many rotations were left as they were.
+/// Plays every wrong session, from one standing; returns how many rotations were left unchanged.
 fn from_every_elsewhere(standing: Standing) -> u64 {
     let mut scene = Scene::with_users(USERS);
     standing.bring(&mut scene);

@@ -103,7 +103,7 @@ fn named(name: &str, backend: impl rotator::adapters::stores::Backend + 'static)
     Arc::new(BackendStore::new(StoreName::new(name).expect("valid"), Naming::default(), Arc::new(backend)))
 }
 
-/// The messages of calls that knew no value, of reads that had received one, and of writes.
+/// The messages of calls that knew no value, of reads that received one, and of writes.
 #[derive(Default)]
 struct Parts {
     nothing: Reported,
@@ -184,7 +184,7 @@ async fn stores_of_aws_that_quote_are_not_quoted() {
                 let what = format!("{}, {status}, {encoding:?}, {word}", store.name());
                 echo.quotes(status, encoding, &encoding.code(word));
                 let parts = plays(&peace, store, calls, version).await;
-                // What a call never had in hand may be any word.
+                // A word that a call never received may be any word.
                 let (reported, least) = match word {
                     // A parameter that may not be read is taken for another version, without AWS's words.
                     NEW => (parts.sent, 2),

@@ -18,11 +18,12 @@ pub(super) enum Check {
     Same,
     /// What is stored names no key, in any encoding, that IAM does not accept any more.
     Alive,
-    /// The files have the attributes that they had.
+    /// The files have the same attributes as before.
     Attributes,
-    /// The user with this suffix has another key, which works; it stands where the old one stood, and nothing else changed.
+    /// The user with this suffix has another key, which works. It replaced the old one everywhere, and nothing else
+    /// changed.
     Rotated(String),
-    /// The user with this suffix has the key that it had, and no other.
+    /// The user with this suffix has the same key as before, and no other.
     Kept(String),
     /// The last command ended with this code.
     Exit(i32),
@@ -90,7 +91,7 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// The first user of whom `is_wrong` holds: of its keys, whether each is active, and the id that it had.
+/// The first user of whom `is_wrong` holds: of its keys, whether each is active, and the id of its first key.
 async fn first_that(
     rig: &Rig<'_>,
     is_wrong: impl Fn(&BTreeMap<String, bool>, &str) -> bool,

@@ -208,7 +208,7 @@ impl<'a> Replies<'a> {
 
     /// Checks that each user has the stored key only; a key that was created late is reported and was left alone.
     fn judge_end(&self, mut said: String) -> Result<(), String> {
-        // What was let go may be executed after the last look: the next command tells it.
+        // A released call may be executed after the last look: the next command reports its key.
         said.push_str(&self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]).stderr);
         for user in &self.scene.rig.users {
             let late = self.scene.delete_late_key(user, &said)?;
