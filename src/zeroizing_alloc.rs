@@ -10,8 +10,9 @@ use zeroize::Zeroize;
 /// The system's allocator, which wipes each block before it is freed.
 pub(crate) struct WipedOnFree;
 
-// SAFETY: every block comes from `System` with the caller's layout and goes back to it with the same one. The default
-// `realloc` is kept on purpose: it allocates, copies and frees through the methods here, so that the old block is wiped.
+// SAFETY: `System` allocates every block with the caller's layout, and frees it with the same layout. The default
+// `realloc` is kept on purpose: it allocates, copies and frees through the methods here, so that the old block is
+// wiped.
 unsafe impl GlobalAlloc for WipedOnFree {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are those that `System` asks for.

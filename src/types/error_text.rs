@@ -1,8 +1,7 @@
 //! Whether two messages say the same. What a server words anew in each answer, a request id or a number, is not news.
 
-/// Whether `now` says what `before` said. A status, an error code or a name makes a difference. A request id or a
-/// number that is a word of its own does not, because each new wording would add a line to the journal for as long as
-/// a failure lasts.
+/// Whether `now` says what `before` said: with the same status, error code and names, whatever its request id and
+/// numbers. Each new wording would add a line to the journal, for as long as a failure lasts.
 #[must_use]
 pub fn is_same_matter(before: &str, now: &str) -> bool {
     before == now || words(before).eq(words(now))

@@ -13,7 +13,7 @@ use crate::rotation::state::{Phase, State};
 use crate::types::failure::{Refusal, RefusalKind};
 use crate::types::name::AccessKeyId;
 
-/// Records what an event leaves besides the standing.
+/// Records what an event changes besides the standing.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
     match event {
         Event::Opened(_) | Event::Unblocked => next.waiting_until = None,

@@ -77,11 +77,8 @@ fn stored_ids_in(scene: &Scene, file: &str) -> Vec<String> {
     ids.map(|entry| String::from_utf8(value(entry)).expect("text")).collect()
 }
 
-/// An account of the same number that is another account: AWS has none, but look-alikes all begin with one number.
-/// rotator can ask only for the account, so it may believe that look-alike and close a rotation as `gone`.
-///
-/// Still no key and no pair at home is touched. rotator says what it saw, and at home it reports every key that was
-/// left.
+/// Another account with the same number: AWS has none, but all look-alikes begin with one number. rotator may close a
+/// rotation there as `gone`, but it touches no key and no pair at home, and reports at home every key that was left.
 #[test]
 fn an_account_of_the_same_number_costs_no_key() {
     let windows = ["at a look-alike's account of the same number"];
