@@ -217,17 +217,5 @@ fn migrate(connection: &mut Connection, path: &Path, kind: &Kind) -> Result<(), 
     Ok(())
 }
 
-/// An error and its causes as one text.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests;

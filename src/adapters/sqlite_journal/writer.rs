@@ -18,6 +18,7 @@ use super::queries::storage_error;
 use crate::adapters::FileError;
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::journal::store::StorageError;
+use crate::types::error_text::with_causes;
 
 /// The maximum number of changes in one transaction.
 const MOST_AT_ONCE: usize = 512;
@@ -102,7 +103,7 @@ impl State {
             Ok(results) => return results,
             Err(failure) => failure,
         };
-        let message = crate::adapters::sqlite::chain(&failure.error);
+        let message = with_causes(&failure.error);
         if failure.lasting {
             self.broken = Some(message.clone());
         }

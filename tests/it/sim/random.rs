@@ -71,7 +71,7 @@ fn schedules_keep_every_promise_second_half() {
     schedules("random schedules, journal in memory, second half", &WINDOWS, Backing::Memory, half()..2 * half());
 }
 
-/// Issue 2 asks for these in proptest's own words: what fails is shrunk.
+/// proptest draws these schedules, so that it shrinks a failing one.
 #[test]
 fn schedules_over_sqlite_keep_every_promise() {
     let cases = u32::try_from(proof::cases(700, 10_000)).expect("a number of cases");

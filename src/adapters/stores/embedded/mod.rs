@@ -18,10 +18,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::file::writable::writable_in_place;
-use crate::adapters::sqlite::{DatabaseError, chain};
+use crate::adapters::sqlite::DatabaseError;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
+use crate::types::error_text::with_causes;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 pub use error::{EmbeddedStoreError, KeyOrigin, MalformedKey, StoreError};
@@ -39,7 +40,7 @@ impl EmbeddedStore {
     ) -> Result<T, CallError> {
         let inner = Arc::clone(&self.inner);
         match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), chain(&error))),
+            Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), with_causes(&error))),
             Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
         }
     }
@@ -100,8 +101,8 @@ impl SecretStore for EmbeddedStore {
             Ok(Err(WriteError::Stale(entry))) => {
                 refused(RefusalKind::Stale, format!("{entry} in {} has changed since it was read", self.name))
             }
-            Ok(Err(WriteError::NotWritten(error))) => refused(RefusalKind::Other, chain(&error)),
-            Ok(Err(WriteError::Uncertain(error))) => Err(Failure::Unknown(chain(&error))),
+            Ok(Err(WriteError::NotWritten(error))) => refused(RefusalKind::Other, with_causes(&error)),
+            Ok(Err(WriteError::Uncertain(error))) => Err(Failure::Unknown(with_causes(&error))),
             Err(_) => Err(Failure::Unknown(format!("{} gave no answer to a write", self.name))),
         }
     }

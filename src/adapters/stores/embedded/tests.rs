@@ -238,7 +238,7 @@ fn a_key_file_that_is_none_or_open_to_others_is_refused() {
         std::fs::write(&key_file, bad).expect("written");
         let error = refused();
         assert!(matches!(error, EmbeddedStoreError::MalformedKey { .. }), "{error}");
-        assert!(!chain(&error).contains("short"), "it is not echoed: {error}");
+        assert!(!with_causes(&error).contains("short"), "it is not echoed: {error}");
     }
     std::fs::write(&key_file, &good).expect("written");
     std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o640)).expect("set");
