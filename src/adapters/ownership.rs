@@ -17,8 +17,8 @@ const STICKY: u32 = 0o1000;
 pub enum OwnershipError {
     /// The file belongs to another user.
     #[error(
-        "{} belongs to user {owner}, who is neither you nor root: use another path, or run `chown` on it once you know how \
-         it came there",
+        "{} belongs to user {owner}, who is neither you nor root: use another path, or run `chown` on it once you know who \
+         created it",
         path.display()
     )]
     Foreign {

@@ -22,7 +22,7 @@ pub enum FileError {
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
     /// Other users may read the file, which is a key.
-    #[error("{} is open to others (mode {mode:04o}): run `chmod 600` on it, once you know who has had it", path.display())]
+    #[error("{} is open to others (mode {mode:04o}): run `chmod 600` on it, once you know who has read it", path.display())]
     ExposedFile { path: PathBuf, mode: u32 },
     /// A system call failed.
     #[error("{} could not be {done}", path.display())]

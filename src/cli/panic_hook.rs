@@ -9,7 +9,7 @@ pub fn say_only_where() {
         let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
         let _ = writeln!(
             std::io::stderr(),
-            "rotator: a defect{place}; what was in flight is in the journal: `rotator status` shows it, `rotator resume` goes on"
+            "rotator: a defect{place}; what was in flight is in the journal: `rotator status` shows it, `rotator resume` continues"
         );
     }));
 }

@@ -160,7 +160,7 @@ impl fmt::Display for WhyLeftAlone {
             Self::IdWithoutSecret => f.write_str("an id without a secret: none with a matching name is beside it"),
             Self::SecretWithoutId => f.write_str("a secret without an id: none with a matching name is beside it"),
             Self::TwoSecrets => {
-                f.write_str("different secrets stand beside this id: find out which is right, and fix the other copy")
+                f.write_str("different secrets belong to this id: find out which is right, and fix the other copy")
             }
             Self::Ambiguous { ambiguity } => ambiguity.fmt(f),
             Self::DocumentationExample => f.write_str("an example from AWS's documentation"),
@@ -172,7 +172,7 @@ impl fmt::Display for WhyLeftAlone {
             }
             Self::NotUtf8 => f.write_str("the value is not UTF-8 text, so nothing can be replaced in it"),
             Self::UnsupportedForm { line, within } => {
-                f.write_str("the id stands ")?;
+                f.write_str("the id is ")?;
                 if let Some(line) = line {
                     write!(f, "on line {line}, ")?;
                 }
@@ -188,12 +188,12 @@ impl fmt::Display for WhyLeftAlone {
             ),
             Self::TooLarge => write!(
                 f,
-                "the id stands in a value of more than {} MiB, which rotator searches and does not edit: give the pair \
+                "the id is in a value of more than {} MiB, which rotator searches and does not edit: give the pair \
                  an entry of its own",
                 LARGEST_DOCUMENT / (1024 * 1024)
             ),
             Self::InName => {
-                f.write_str("the id stands in the entry's name, which rotator does not change: rename the entry")
+                f.write_str("the id is in the entry's name, which rotator does not change: rename the entry")
             }
             Self::CannotBeSpliced { why } => write!(f, "a new pair could not be written here: {why}"),
         }
@@ -220,7 +220,7 @@ impl fmt::Display for Ambiguity {
         match self {
             Self::Several { ids, secrets } => write!(
                 f,
-                "{ids} {} and {secrets} {} stand together, and their names do not tell which belong together",
+                "{ids} {} and {secrets} {} are in one place, and their names do not say which belong together",
                 if *ids == 1 { "id" } else { "ids" },
                 if *secrets == 1 { "possible secret" } else { "possible secrets" },
             ),

@@ -116,8 +116,9 @@ pub(super) async fn collect_opened(
 
 /// The text of a panic may contain anything, and is not shown.
 fn task_died(error: &tokio::task::JoinError) -> String {
-    let how = if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was cut off" };
-    format!("{how}; `rotator resume` goes on with it")
+    let how =
+        if error.is_panic() { "a defect in rotator stopped one rotation" } else { "one rotation was interrupted" };
+    format!("{how}; `rotator resume` continues it")
 }
 
 /// Returns whether the rotation is open, or ended otherwise than `aborted`.

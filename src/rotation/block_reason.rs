@@ -290,7 +290,7 @@ impl BlockReason {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
             Self::CannotAbort { places } => format!(
-                "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume; or go on with \
+                "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume; or continue with \
                  the rotation after all: `rotator resolve` with --finish deletes the old key",
                 places.join(", ")
             ),

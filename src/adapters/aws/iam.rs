@@ -26,7 +26,7 @@ const MOST_PAGES: usize = 20;
 /// The minimum length of a secret access key: IAM returns 40 characters of the base-64 alphabet, without padding.
 const SHORTEST_SECRET: usize = 40;
 
-const NO_DATE: &str = "the answer has no Date header that can be read, and decisions go by AWS's clock";
+const NO_DATE: &str = "the answer has no Date header that can be read, and decisions use AWS's clock";
 const NOT_UNDERSTOOD: &str = "the answer lists a key without an id or a date that can be read";
 
 #[async_trait]

@@ -36,7 +36,7 @@ impl Append {
     pub(super) fn new(line: &Line, after: &Rotation) -> Result<Self, StorageError> {
         if line.rotation != after.id {
             let (line, after) = (line.rotation, after.id);
-            let message = format!("a line of rotation {line} came with rotation {after}, a defect of rotator");
+            let message = format!("a line of rotation {line} has the state of rotation {after}, a defect of rotator");
             return Err(StorageError::failed(message));
         }
         Ok(Self {

@@ -25,7 +25,7 @@ pub enum LockError {
 /// The right to write a journal while this value exists. The lock file itself stays: after a removal two processes
 /// could lock two files of one name.
 #[derive(Debug)]
-#[must_use = "the lock goes when this is dropped"]
+#[must_use = "dropping this releases the lock"]
 pub struct JournalLock {
     _file: File,
 }

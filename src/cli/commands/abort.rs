@@ -46,12 +46,12 @@ fn too_late(config: &Config, rotation: &Rotation) -> CliError {
     CliError::usage(
         format!(
             "rotation {id} is {}: every place holds the new pair{new} of {user}, and rotator keeps no copy of the old \
-             secret, so it cannot go back; nothing was changed, and the old key {old} is still in IAM. A copy of the old \
+             secret, so it cannot restore the old pair; nothing was changed, and the old key {old} is still in IAM. A copy of the old \
              secret may be here: {copies}",
             rotation.standing.name()
         ),
         format!(
-            "`rotator resume {id}` goes on, `rotator resolve {id} --finish` deletes the old key now; to go back, put the \
+            "`rotator resume {id}` continues, `rotator resolve {id} --finish` deletes the old key now; to go back, put the \
              old pair into every place yourself, then run `rotator resume {id}` and what it prints"
         ),
     )

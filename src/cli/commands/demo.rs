@@ -85,7 +85,7 @@ fn recover(scene: &Scene) -> Result<(), CliError> {
         std::thread::sleep(Duration::from_secs(1));
         last = scene.rotator(&["resume", "--wait"], None)?;
     }
-    expect(last.code == Some(0), "`rotator resume` comes to its end", &last)?;
+    expect(last.code == Some(0), "`rotator resume` ends", &last)?;
     indent(&last.stdout)?;
     tell(
         "  The keys whose secrets were lost are deleted; others are made, proved and stored, and only then the old ones\n  \

@@ -192,7 +192,7 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
         let is_read_only = session.stores.get(name).is_some_and(|store| store.capabilities().read_only);
         let refused = answers.refusals().find(|(store, ..)| *store == name && !is_read_only);
         if let Some((_, entry, why)) = refused {
-            let hint = "no new key is made for what stands there until then";
+            let hint = "no key in that entry is rotated until then";
             return Check::of(
                 "entries",
                 Err(CliError::failed(format!("{name}: {entry} cannot be written: {why}"), hint)),

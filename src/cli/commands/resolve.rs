@@ -54,7 +54,7 @@ fn finish(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
         }
         Some(Phase::Opened | Phase::CreatedNew { .. }) | None => Err(CliError::usage(
             format!("rotation {id} is {}: no new pair is stored that could replace {old}", rotation.standing.name()),
-            format!("`rotator resume {id}` goes on, `rotator abort {id}` gives it up"),
+            format!("`rotator resume {id}` continues, `rotator abort {id}` gives it up"),
         )),
     }
 }

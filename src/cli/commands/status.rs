@@ -98,8 +98,8 @@ fn advice(snapshot: &Snapshot) -> String {
     let open = match (goes_on, tally.needs_operator() > 0, snapshot.next_time()) {
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
-        (true, _, Some(time)) => format!(": `rotator resume` goes on after {time}"),
-        (true, _, None) => ": `rotator resume` goes on".to_owned(),
+        (true, _, Some(time)) => format!(": `rotator resume` continues after {time}"),
+        (true, _, None) => ": `rotator resume` continues".to_owned(),
     };
     open + &keys
 }

@@ -175,7 +175,7 @@ fn an_old_key_in_use_is_waited_for_only_where_there_is_an_overlap() {
 fn aws_can_say_whose_a_key_is_and_then_nothing_else_does() {
     assert_eq!(load("[owner]\nfrom = \"aws\"", &[], &[]).expect("valid").owner, Owner::Aws);
     assert_eq!(load("[owner]\nfrom = \"literal\"", &[], &[]).expect("valid").owner, Owner::default());
-    assert!(error("[owner]\nfrom = \"aws\"", &[], &["--owner-template", "{app}"]).contains("does not go with"));
+    assert!(error("[owner]\nfrom = \"aws\"", &[], &["--owner-template", "{app}"]).contains("cannot be combined with"));
 }
 
 #[test]

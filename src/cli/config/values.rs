@@ -89,7 +89,7 @@ pub(super) fn owner(layers: &Layers) -> Result<Owner, CliError> {
     };
     if let (true, Some(other)) = (aws, template.or(table)) {
         return Err(CliError::usage(
-            format!("[owner] from = \"aws\" does not go with a template or a table (from {})", other.origin),
+            format!("[owner] from = \"aws\" cannot be combined with a template or a table (from {})", other.origin),
             "keep one of them",
         ));
     }

@@ -72,7 +72,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         if !snapshot.open.is_empty() {
             let open = snapshot.open.len();
             let verb = if open == 1 { "rotation is" } else { "rotations are" };
-            terminal.warn(&format!("{open} {verb} in flight: `rotator resume` goes on"));
+            terminal.warn(&format!("{open} {verb} in flight: `rotator resume` continues"));
         }
         failure.exit = signalled.unwrap_or_else(|| of_failure(failure.exit));
         return Err(failure);
@@ -157,7 +157,7 @@ fn last_line(command: CommandKind, exit: Exit, tally: Tally, document: &Document
                 // `run` would start a new campaign, so the line does not suggest it.
                 line.push_str("; interrupted, with nothing left in flight");
             } else {
-                line.push_str(&format!("; interrupted: {again} goes on"));
+                line.push_str(&format!("; interrupted: {again} continues"));
             }
         }
         Exit::NeedsOperator => line.push_str(&format!(": see above; then {again} again")),

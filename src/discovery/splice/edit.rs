@@ -19,19 +19,19 @@ pub enum SpliceError {
     #[error(transparent)]
     Read(#[from] ReadPairError),
     /// The new text cannot be written in the way the old one is.
-    #[error("write {spot}: the new value has characters that do not go with how the old one is quoted")]
+    #[error("write {spot}: the old value is quoted in a way that does not allow the characters of the new one")]
     CannotHold {
         /// Where it was to be written.
         spot: FieldRef,
     },
     /// Two places name the same text for an id and a secret, or for two pairs.
-    #[error("write {spot}: another half of a pair stands in the same text")]
+    #[error("write {spot}: the same text holds another half of a pair")]
     SameText {
         /// The text.
         spot: FieldRef,
     },
     /// An anchor repeats one half where the other is not.
-    #[error("write {spot}: an anchor also makes it stand where the other half of its pair does not")]
+    #[error("write {spot}: an anchor repeats it where the other half of its pair is missing")]
     Shared {
         /// The half that was found second.
         spot: FieldRef,
@@ -49,7 +49,7 @@ pub enum SpliceError {
         entry: EntryName,
     },
     /// The entry contains another copy of the old id, which the splice would leave.
-    #[error("replace every copy of the key in {entry}: its id stands there once more, as in a comment")]
+    #[error("replace every copy of the key in {entry}: the entry holds the id once more, as in a comment")]
     StillReferenced {
         /// The entry.
         entry: EntryName,

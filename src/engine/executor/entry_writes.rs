@@ -169,7 +169,7 @@ pub(super) async fn write(
             biased;
             permit = session.stores.limiter.acquire(Operation::Store) => permit,
             () = session.leaving(true) => {
-                let late = format!("a signal came before {} could be written: nothing was sent to it", order.store());
+                let late = format!("a signal arrived before {} could be written: nothing was sent to it", order.store());
                 return half_done(written, Refusal::new(RefusalKind::Other, late));
             }
         };
@@ -193,7 +193,7 @@ pub(super) async fn write(
         biased;
         readings = read_places(session, rotation, Priority::Ordinary) => readings,
         () = session.leaving(true) => {
-            return Err(Failure::Unknown("a signal came before the places could be read back".to_owned()));
+            return Err(Failure::Unknown("a signal arrived before the places could be read back".to_owned()));
         }
     };
     if readings.seen(session, rotation).all(wanted) {

@@ -161,7 +161,7 @@ async fn user_of(
             None => Err(Skip::new(
                 SkipReason::UnknownToIam,
                 format!(
-                    "account {} has no such key{}: it belongs to another account, or is gone",
+                    "account {} has no such key{}: it belongs to another account, or was deleted",
                     account.caller.account,
                     named.first().map(|user| format!(", and no user {user}")).unwrap_or_default()
                 ),

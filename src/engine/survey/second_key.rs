@@ -80,8 +80,8 @@ async fn note(session: &Session, account: &AccountId, user: &UserName, key: &Key
 fn message(user: &UserName, key: &KeySeen, used: &str) -> String {
     let (word, id) = (quoted(user.as_str()), &key.id);
     format!(
-        "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation cut \
-         short and its journal lost? With that journal, `rotator resume --journal FILE` goes on. Otherwise, if nothing needs \
+        "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation \
+         interrupted and its journal lost? With that journal, `rotator resume --journal FILE` continues. Otherwise, if nothing needs \
          the key, deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive) and \
          later delete it (aws iam delete-access-key --user-name {word} --access-key-id {id}); if something does, store it or \
          leave it out with --exclude {id}",

@@ -21,7 +21,7 @@ use crate::types::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalEvent {
     /// The table has no such transition.
-    #[error("a rotation in {standing}{doubt} cannot go on with {event:?}")]
+    #[error("a rotation in {standing}{doubt} cannot continue with {event:?}")]
     NoSuchTransition {
         /// The phase or ending.
         standing: &'static str,

@@ -16,7 +16,7 @@ fn rotations_that_continue_by_themselves_are_listed_above_those_that_need_an_ope
     bench.run(&run).code(3).prints("1 needs an operator").prints("again after");
     let document = bench.run(&[&run[..], &["--output", "json"]].concat()).code(3).json();
     assert_eq!((&document["counts"]["needs_operator"], &document["counts"]["waiting"]), (&1.into(), &1.into()));
-    bench.run(&["status", "--exit-code"]).code(3).prints("1 needs an operator").prints("goes on after");
+    bench.run(&["status", "--exit-code"]).code(3).prints("1 needs an operator").prints("continues after");
     bench.run(&["resume"]).code(3).prints("1 needs an operator");
 
     bench.run(&[&run[..], &["--waiting-ok"]].concat()).code(4).prints("1 needs an operator");
@@ -73,6 +73,6 @@ fn status_tells_of_a_blocked_rotation_beside_one_that_waits() {
     bench.run_with(&["store", "set", &format!("{STUCK}/AWS_SECRET_ACCESS_KEY")], &secret).code(0);
     bench.run(&["resume"]).code(3).prints("reverted");
     let reported = bench.run(&["status", "--exit-code"]).prints("1 blocked").prints("1 waiting");
-    reported.prints("1 needs an operator").prints("goes on after").code(3);
+    reported.prints("1 needs an operator").prints("continues after").code(3);
     bench.run(&["status", "--exit-code", "--waiting-ok"]).code(4);
 }

@@ -128,7 +128,7 @@ fn a_waiting_rotation_ends_with_three_and_says_until_when() {
     );
     assert_eq!(document["rotations"][0]["state"], "stored-new");
     assert!(document["rotations"][0]["waiting_until"].as_str().is_some_and(|time| time.ends_with('Z')));
-    bench.run(&["status"]).code(0).prints("waits until").prints("`rotator resume` goes on after");
+    bench.run(&["status"]).code(0).prints("waits until").prints("`rotator resume` continues after");
     bench.run(&["status", "--exit-code"]).code(3);
     bench.run(&["resume"]).code(3);
 

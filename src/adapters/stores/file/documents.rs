@@ -97,7 +97,7 @@ impl Inner {
         match self.reach(name, own) {
             Ok(Some((folder, last, false))) => match writable::writable(&folder, &last) {
                 Writable::Yes if replace::is_locked(&folder, &last, until) => {
-                    let way_out = "end that program (`lsof` names it), or run again once it has let go of it";
+                    let way_out = "end that program (`lsof` names it), or run again once it has released the lock";
                     Writable::No(format!("{name}: {}; {way_out}", replace::LOCKED))
                 }
                 answer @ (Writable::Yes | Writable::No(_) | Writable::Unknown) => answer,

@@ -228,7 +228,7 @@ fn what_is_wrong(error: &KubeconfigError) -> String {
         KubeconfigError::ReadConfig(error, path) => format!("{}: {error}", path.display()),
         KubeconfigError::Parse(_) => "it is not a valid kubeconfig".to_owned(),
         KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => {
-            "the files that KUBECONFIG names do not go together".to_owned()
+            "the files that KUBECONFIG names contradict each other".to_owned()
         }
         KubeconfigError::MissingClusterUrl | KubeconfigError::ParseClusterUrl(_) => {
             "the cluster's server is no URL".to_owned()

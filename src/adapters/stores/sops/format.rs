@@ -85,7 +85,7 @@ pub(super) enum ChangeError {
     #[error("more than texts would change")]
     MoreThanTexts,
     /// `sops set` cannot take such a name.
-    #[error("a `[` stands in the name of what would change, or of what it is in, and `sops set` cannot take that")]
+    #[error("the name of the field, or of a table around it, contains a `[`, which `sops set` does not accept")]
     Bracket,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError>
     if confirmed.users.is_empty() {
         return Err(CliError::usage(
             "no key was found that IAM confirms, so there is nothing to narrow the policy to",
-            "see `rotator plan`; without --found the policy goes by the configuration",
+            "see `rotator plan`; without --found the policy follows the configuration",
         ));
     }
     Ok(Found(confirmed))
