@@ -1,4 +1,4 @@
-//! The interface of IAM. Every answer has the time of AWS's clock.
+//! The interface of IAM. Every answer has the time that AWS reports.
 
 use async_trait::async_trait;
 

@@ -184,7 +184,14 @@ impl<'i> Talk<'i> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         match stdout.read(&mut self.part) {
             Ok(0) => self.stdout = None,
-            Ok(read) => self.said.extend_from_slice(&self.part[..read]),
+            Ok(read) => {
+                // Doubling would keep up to three times the output in memory, and locked memory is resident as a whole.
+                let length = self.said.len();
+                if self.said.capacity() - length < read {
+                    self.said.reserve_exact(read.max(length / 4));
+                }
+                self.said.extend_from_slice(&self.part[..read]);
+            }
             Err(error) if is_for_later(&error) => {}
             Err(error) => return Err(error),
         }

@@ -53,7 +53,7 @@ pub enum FileStoreError {
     #[error("open {}: there is no such file or folder", path.display())]
     Missing { path: PathBuf },
     /// The path is a link, a device or a pipe.
-    #[error("open {}: it is neither a file nor a folder; name the file that it points to", path.display())]
+    #[error("open {}: it is neither a file nor a folder; name what it points to", path.display())]
     Neither { path: PathBuf },
     /// The path is the journal, an embedded store or the configuration.
     #[error("open {} as a store: it is one of rotator's own files", path.display())]
