@@ -3,7 +3,7 @@
 use super::preconditions::{
     added_to_stored, holds_new, require_fence_passed, require_keys, require_readable_places, require_unreferenced,
 };
-use super::step::{Query, Requires, Step, block};
+use super::step::{Decision, Query, Requires, Step, block};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, MOST_DENIED_WRITES};
 use crate::rotation::event::Event;
@@ -12,15 +12,9 @@ use crate::rotation::observed::{InMemoryFacts, KeyStatus, Observed, PlaceContent
 use crate::rotation::policy::MOST_REFUSED_WRITES;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::NewKeyState;
-use crate::types::time::Timestamp;
 
-pub(super) fn next(
-    rotation: &Rotation,
-    made: &NewKeyState,
-    memory: InMemoryFacts,
-    observed: &Observed,
-    now: Timestamp,
-) -> Requires<Step> {
+pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step> {
+    let Decision { rotation, memory, observed, now } = decision;
     let places = require_readable_places(observed)?;
     let unwritten = !holds_new(places);
     let refused = rotation.refused_writes >= MOST_REFUSED_WRITES || writes_are_denied(rotation).is_some();
@@ -31,15 +25,15 @@ pub(super) fn next(
     let give_up = why_give_up(rotation, made, memory, places);
     if unwritten {
         if let Some(why) = give_up {
-            return discard(rotation, made, memory, AfterDiscard::Abort, why, observed, now);
+            return discard(decision, made, AfterDiscard::Abort, why);
         }
         if let Some(denied) = &rotation.withheld {
             let why = format!("a new key is of no use: {}", denied.answer);
-            return discard(rotation, made, memory, AfterDiscard::CreateAgain, why, observed, now);
+            return discard(decision, made, AfterDiscard::CreateAgain, why);
         }
         if !memory.new_secret {
             let why = "its secret was lost before any place held it".to_owned();
-            return discard(rotation, made, memory, AfterDiscard::CreateAgain, why, observed, now);
+            return discard(decision, made, AfterDiscard::CreateAgain, why);
         }
     } else {
         // The old pair is not put back if its key was deactivated or deleted meanwhile.
@@ -70,7 +64,7 @@ pub(super) fn next(
         Proof::Passed => Ok(Step::Execute(Intent::StoreNew)),
         Proof::TimedOut(answer) if unwritten => {
             let why = format!("the new key {} did not authenticate in time: {answer}", made.key);
-            discard(rotation, made, memory, AfterDiscard::Abort, why, observed, now)
+            discard(decision, made, AfterDiscard::Abort, why)
         }
         // The pair worked when it was stored, so its key was deleted or deactivated since. The old pair works and can
         // be written back.
@@ -133,15 +127,8 @@ fn old_key_works(rotation: &Rotation, observed: &Observed) -> Requires<bool> {
 }
 
 /// The way to `DiscardNew`: the fence, a look at the places after it, a scan, then the discard.
-fn discard(
-    rotation: &Rotation,
-    made: &NewKeyState,
-    memory: InMemoryFacts,
-    then: AfterDiscard,
-    why: String,
-    observed: &Observed,
-    now: Timestamp,
-) -> Requires<Step> {
+fn discard(decision: Decision<'_>, made: &NewKeyState, then: AfterDiscard, why: String) -> Requires<Step> {
+    let Decision { rotation, memory, observed, now } = decision;
     // A process that holds the secret, and heard the end of every write, has nothing to fence off.
     if made.write_may_land || !memory.new_secret {
         require_fence_passed(made, now)?;

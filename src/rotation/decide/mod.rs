@@ -14,6 +14,7 @@ mod step;
 mod stored;
 
 use self::reconcile::reconcile;
+use self::step::Decision;
 pub use self::step::{Query, Step};
 use super::event::Event;
 use super::observed::{InMemoryFacts, Observed};
@@ -24,15 +25,16 @@ use crate::types::time::Timestamp;
 /// The next step of a rotation.
 #[must_use]
 pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Step {
+    let decision = Decision { rotation, memory, observed, now };
     match &rotation.standing {
         State::Closed { .. } => Step::Idle,
-        State::Settled { phase } => settled(rotation, phase, memory, observed, now),
-        State::InDoubt { phase, intent } => reconcile(rotation, phase, intent, memory, observed, now),
+        State::Settled { phase } => settled(decision, phase),
+        State::InDoubt { phase, intent } => reconcile(decision, phase, intent),
         State::Blocked { phase, intent, reason } => {
             // The step is computed as if the rotation were not blocked, so that it continues once the cause has ended.
             let step = match intent {
-                None => settled(rotation, phase, memory, observed, now),
-                Some(intent) => reconcile(rotation, phase, intent, memory, observed, now),
+                None => settled(decision, phase),
+                Some(intent) => reconcile(decision, phase, intent),
             };
             match step {
                 Step::Observe(_) | Step::Retry { .. } | Step::Idle => step,
@@ -48,17 +50,15 @@ pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed
 }
 
 /// Inside a phase `Err` is the step that must be taken first: a look, a wait, a block.
-fn settled(rotation: &Rotation, phase: &Phase, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Step {
+fn settled(decision: Decision<'_>, phase: &Phase) -> Step {
     let step = match phase {
-        Phase::Opened => opened::next(rotation, memory, observed, now),
+        Phase::Opened => opened::next(decision),
         Phase::CreatedNew { made } => match made.claim {
-            Provenance::Inferred => orphan::next(rotation, made, observed, now),
-            Provenance::Acknowledged { .. } => created::next(rotation, made, memory, observed, now),
+            Provenance::Inferred => orphan::next(decision, made),
+            Provenance::Acknowledged { .. } => created::next(decision, made),
         },
-        Phase::StoredNew { made, stored_at } => stored::next(rotation, made, *stored_at, memory, observed, now),
-        Phase::DeactivatedOld { made, deactivated_at, .. } => {
-            stored::next_deactivated(rotation, made, *deactivated_at, observed, now)
-        }
+        Phase::StoredNew { made, stored_at } => stored::next(decision, made, *stored_at),
+        Phase::DeactivatedOld { made, deactivated_at, .. } => stored::next_deactivated(decision, made, *deactivated_at),
     };
     step.unwrap_or_else(|step| step)
 }

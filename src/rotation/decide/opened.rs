@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::preconditions::{delete_named, require_keys, require_readable_places, require_unreferenced};
-use super::step::{Requires, Step, block, end};
+use super::step::{Decision, Requires, Step, block, end};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::{Denied, ONE_KEY_IN};
 use crate::rotation::event::{Ending, Event};
 use crate::rotation::intent::Intent;
-use crate::rotation::observed::{InMemoryFacts, KeyStatus, KeysSeen, Observed, PlaceContent};
+use crate::rotation::observed::{KeyStatus, KeysSeen, Observed, PlaceContent};
 use crate::rotation::policy::{MOST_CREATES, SpareKey};
 use crate::rotation::record::{Probe, Rotation};
 use crate::types::place::Place;
 use crate::types::time::Timestamp;
 
-pub(super) fn next(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Requires<Step> {
+pub(super) fn next(decision: Decision<'_>) -> Requires<Step> {
+    let Decision { rotation, memory, observed, now } = decision;
     if rotation.abort_asked {
         return Ok(end(Ending::Aborted, "an operator asked for it; the old key is as it was"));
     }

@@ -4,16 +4,16 @@
 use super::preconditions::{
     require_fence_passed, require_keys, require_last_used, require_readable_places, require_scan, require_unreferenced,
 };
-use super::step::{Requires, Step, block};
+use super::step::{Decision, Requires, Step, block};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::Event;
 use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::observed::{KeyStatus, Observed};
 use crate::rotation::record::Rotation;
 use crate::rotation::state::NewKeyState;
-use crate::types::time::Timestamp;
 
-pub(super) fn next(rotation: &Rotation, made: &NewKeyState, observed: &Observed, now: Timestamp) -> Requires<Step> {
+pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step> {
+    let Decision { rotation, observed, now, .. } = decision;
     let key = &made.key;
     let keys = require_keys(rotation, observed)?;
     let Some(seen) = keys.find(key) else { return Ok(disown(made)) };

@@ -17,12 +17,12 @@ use super::preconditions::{
     holds_new, lists_our_own, require_confirmed, require_key_list, require_last_used, require_readable_places,
     require_scan,
 };
-use super::step::{Requires, Step, block};
+use super::step::{Decision, Requires, Step, block};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Event, NotDone, Outcome};
 use crate::rotation::intent::Intent;
 use crate::rotation::lost_create::in_window;
-use crate::rotation::observed::{InMemoryFacts, KeyOwner, KeyStatus, Observed, PlaceContent};
+use crate::rotation::observed::{KeyOwner, KeyStatus, Observed, PlaceContent};
 use crate::rotation::policy::Unclaimed;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::Phase;
@@ -39,19 +39,13 @@ const fn not_done() -> Step {
 
 /// The next step towards knowing what became of `intent`.
 #[must_use]
-pub(super) fn reconcile(
-    rotation: &Rotation,
-    phase: &Phase,
-    intent: &Intent,
-    memory: InMemoryFacts,
-    observed: &Observed,
-    now: Timestamp,
-) -> Step {
+pub(super) fn reconcile(decision: Decision<'_>, phase: &Phase, intent: &Intent) -> Step {
+    let Decision { rotation, observed, .. } = decision;
     let step = match intent {
         Intent::CreateNew { listed, asked_at, give_up_at } => {
             create_new(rotation, listed, *asked_at, *give_up_at, observed)
         }
-        Intent::StoreNew => put_back(rotation, observed).and_then(|()| write(phase, memory, observed, now)),
+        Intent::StoreNew => put_back(rotation, observed).and_then(|()| write(decision, phase)),
         // All, half or nothing of the old pair may be restored: `next_step` looks at the places and continues from
         // what it finds.
         Intent::RestoreOld => require_readable_places(observed).map(|_| not_done()),
@@ -149,7 +143,8 @@ fn put_back(rotation: &Rotation, observed: &Observed) -> Requires<()> {
 }
 
 /// Story: killed while the places were written. A store that cannot be read leaves it in doubt.
-fn write(phase: &Phase, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Requires<Step> {
+fn write(decision: Decision<'_>, phase: &Phase) -> Requires<Step> {
+    let Decision { memory, observed, now, .. } = decision;
     let places = require_readable_places(observed)?;
     if places.all(PlaceContent::New) && phase.made().is_some() {
         return Ok(done(Outcome::Stored { at: now }));

@@ -3,6 +3,8 @@
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Ending, Event};
 use crate::rotation::intent::Intent;
+use crate::rotation::observed::{InMemoryFacts, Observed};
+use crate::rotation::record::Rotation;
 use crate::types::name::AccessKeyId;
 use crate::types::time::Timestamp;
 
@@ -48,6 +50,17 @@ pub enum Step {
     },
     /// Closed, or blocked for the same reason as before.
     Idle,
+}
+
+/// What a decision is based on. Every phase decides from the same facts.
+#[derive(Clone, Copy)]
+pub(super) struct Decision<'a> {
+    pub(super) rotation: &'a Rotation,
+    pub(super) memory: InMemoryFacts,
+    /// What was observed since the last event.
+    pub(super) observed: &'a Observed,
+    /// The time of the clock of AWS.
+    pub(super) now: Timestamp,
 }
 
 /// The result of a precondition: `Err` is the step that must be taken first.

@@ -4,7 +4,7 @@ use super::preconditions::{
     delete_named, late_copies, require_fence_passed, require_keys, require_last_used, require_readable_places,
     require_unreferenced,
 };
-use super::step::{Query, Requires, Step, block, end};
+use super::step::{Decision, Query, Requires, Step, block, end};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
 use crate::rotation::event::Ending;
@@ -19,14 +19,8 @@ use crate::rotation::state::NewKeyState;
 use crate::types::name::AccessKeyId;
 use crate::types::time::Timestamp;
 
-pub(super) fn next(
-    rotation: &Rotation,
-    made: &NewKeyState,
-    stored_at: Timestamp,
-    memory: InMemoryFacts,
-    observed: &Observed,
-    now: Timestamp,
-) -> Requires<Step> {
+pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timestamp) -> Requires<Step> {
+    let Decision { rotation, memory, observed, now } = decision;
     let policy = &rotation.opened.policy;
     let old = &rotation.opened.old_key;
     delete_named(rotation, observed)?;
@@ -51,7 +45,7 @@ pub(super) fn next(
     let old_seen = keys.find(old);
     // Without the old key the rotation cannot be undone: an abort is too late.
     if let Some(old_seen) = old_seen.filter(|_| rotation.abort_asked) {
-        return abort(rotation, made, old_seen, places, memory, observed, now);
+        return abort(decision, made, old_seen, places);
     }
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
@@ -195,15 +189,8 @@ fn old_key_is_quiet(rotation: &Rotation, at: Timestamp, due: Timestamp, observed
 
 /// An operator gave up after `stored-new`: the new key is discarded only once every place holds the old pair again,
 /// and it works.
-fn abort(
-    rotation: &Rotation,
-    made: &NewKeyState,
-    old_seen: &KeySeen,
-    places: &PlacesSeen,
-    memory: InMemoryFacts,
-    observed: &Observed,
-    now: Timestamp,
-) -> Requires<Step> {
+fn abort(decision: Decision<'_>, made: &NewKeyState, old_seen: &KeySeen, places: &PlacesSeen) -> Requires<Step> {
+    let Decision { rotation, memory, observed, now } = decision;
     if !places.all(PlaceContent::Old) {
         return Ok(block(BlockReason::CannotAbort { places: places.which_not(PlaceContent::Old) }));
     }
@@ -234,12 +221,11 @@ fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Requires<()> {
 }
 
 pub(super) fn next_deactivated(
-    rotation: &Rotation,
+    decision: Decision<'_>,
     made: &NewKeyState,
     deactivated_at: Timestamp,
-    observed: &Observed,
-    now: Timestamp,
 ) -> Requires<Step> {
+    let Decision { rotation, observed, now, .. } = decision;
     let old = &rotation.opened.old_key;
     // Looked at in every run, not at the end only: a service that reads the old pair is cut off now.
     let places = require_readable_places(observed)?;
