@@ -168,7 +168,7 @@ impl Engine {
             Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
         });
         due.truncate(limit.unwrap_or(usize::MAX));
-        let rotated = self.open_each(id, due, choice, report).await;
+        let rotated = self.open_each(id, due, choice, report).await?;
         // A key whose old pair was not proven needs an operator, and the campaign does not wait for it.
         let unproven = report.left_alone.split_off(notes.left_alone.len());
         notes.tried.extend(unproven.iter().filter_map(|note| Some((note.key_id.clone()?, now))));
@@ -235,7 +235,8 @@ impl Engine {
         due: Vec<Due>,
         choice: &Choice,
         report: &mut Report,
-    ) -> BTreeSet<AccessKeyId> {
+    ) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        let not_spare = self.not_spare(choice).await?;
         let in_hand = Arc::new(Semaphore::new(self.session.options.concurrency.max(1) * IN_HAND_PER_CALL));
         let mut tasks = JoinSet::new();
         let mut keys = Vec::new();
@@ -243,7 +244,7 @@ impl Engine {
             let id = due.id;
             keys.push((id, due.key.id.clone()));
             let (session, journal, in_hand) = (self.session.clone(), self.journal.clone(), in_hand.clone());
-            let opened = self.opened(campaign, &due, choice);
+            let opened = self.opened(campaign, &due, choice, &not_spare);
             let key = due.key.id.clone();
             tasks.spawn(async move {
                 if session.lacks_credentials_for(&due) {
@@ -263,11 +264,7 @@ impl Engine {
                     return (id, Ok(Opening::NoCredentials));
                 }
                 drop(due);
-                let may_turn_inactive = match not_spare(&journal, &opened).await {
-                    Ok(keys) => keys,
-                    Err(error) => return (id, Err(error.into())),
-                };
-                let result = match journal.open(id, Opened { old_pair, may_turn_inactive, ..opened }).await {
+                let result = match journal.open(id, Opened { old_pair, ..opened }).await {
                     Ok(journal) => Box::pin(advance(&session, journal, place))
                         .await
                         .map(|advanced| Opening::Advanced(Box::new(advanced))),
@@ -277,10 +274,25 @@ impl Engine {
             });
         }
         let opened = collect_opened(tasks, report).await;
-        keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect()
+        Ok(keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect())
     }
 
-    fn opened(&self, campaign: CampaignId, due: &Due, choice: &Choice) -> Result<Opened, CallError> {
+    /// Returns the keys that no rotation may delete as inactive spare keys: a lost request of ours may be what
+    /// deactivated them. Only a policy that deletes such keys needs to know them.
+    async fn not_spare(&self, choice: &Choice) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        match choice.policy.spare_key {
+            SpareKey::DeleteInactive => self.journal.store().may_turn_inactive().await,
+            SpareKey::Block => Ok(BTreeSet::new()),
+        }
+    }
+
+    fn opened(
+        &self,
+        campaign: CampaignId,
+        due: &Due,
+        choice: &Choice,
+        not_spare: &BTreeSet<AccessKeyId>,
+    ) -> Result<Opened, CallError> {
         let mut stores = std::collections::BTreeMap::new();
         for place in &due.places {
             match self.session.stores.identities.get(&place.store) {
@@ -306,7 +318,7 @@ impl Engine {
             places: due.places.clone(),
             stores,
             sinks: due.sinks.clone(),
-            may_turn_inactive: BTreeSet::new(),
+            may_turn_inactive: not_spare.clone(),
             policy: choice.policy.clone(),
         })
     }
@@ -315,15 +327,6 @@ impl Engine {
         let id = CampaignId::from_uuid(Uuid::now_v7());
         self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
         Ok(id)
-    }
-}
-
-/// The keys that the rotation must not delete as inactive spare keys, because a lost request of ours may be what deactivated
-/// them. Only a policy that deletes such keys needs to know them.
-async fn not_spare(journal: &Journal, opened: &Opened) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-    match opened.policy.spare_key {
-        SpareKey::DeleteInactive => journal.store().may_turn_inactive(&opened.user).await,
-        SpareKey::Block => Ok(BTreeSet::new()),
     }
 }
 

@@ -97,8 +97,9 @@ pub trait JournalStore: Send + Sync {
     /// The new keys of every rotation of one user, open or closed.
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError>;
 
-    /// The keys that a lost request of any rotation of one user, open or closed, may still deactivate.
-    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError>;
+    /// The keys that a lost request of any rotation, open or closed, may still deactivate. Ids of keys are unique, so the
+    /// user does not matter: it may have another name by now.
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError>;
 }
 
 /// A journal's storage, shared.

@@ -44,7 +44,7 @@ pub struct Opened {
     /// The sinks that follow these places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<Follower>,
-    /// Keys that a lost request of an earlier rotation of this user may still deactivate. They belong to other programs.
+    /// Keys that a lost request of an earlier rotation may still deactivate. They belong to other programs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub may_turn_inactive: BTreeSet<AccessKeyId>,
     /// The rules in force.

@@ -150,9 +150,8 @@ impl JournalStore for SqliteJournal {
         self.read(move |connection| queries::keys_made_for(connection, &user)).await
     }
 
-    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-        let user = user.clone();
-        self.read(move |connection| queries::may_turn_inactive(connection, &user)).await
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        self.read(queries::may_turn_inactive).await
     }
 }
 

@@ -10,7 +10,7 @@ use rotator::types::name::{AccessKeyId, UserName};
 use super::bench::Bench;
 use crate::support::rotations::{Story, campaign_id, moment, rotation_id};
 
-/// An earlier rotation of this user, closed, whose lost request may still deactivate this key.
+/// Journals an earlier rotation, closed, whose lost request may still deactivate this key.
 async fn journal_a_lost_deactivation(bench: &Bench, user: &str, key: &AccessKeyId) {
     let (id, campaign) = (rotation_id(1), campaign_id(1));
     let journal = SqliteJournal::open(&bench.path("journal.db")).expect("a journal");
@@ -33,7 +33,8 @@ async fn an_inactive_spare_that_a_lost_request_of_an_earlier_rotation_may_have_d
     let spare = bench.sandbox.create_key("app1/production").expect("a second key").id;
     bench.sandbox.set_status("app1/production", spare.as_str(), KeyStatus::Inactive).expect("set");
     bench.write("rotator.toml", "[policy]\nspare_key = \"delete-inactive\"\n");
-    journal_a_lost_deactivation(&bench, "app1/production", &spare).await;
+    // The user had another name when that request was sent.
+    journal_a_lost_deactivation(&bench, "app1/before", &spare).await;
     bench.run(&["run"]).code(4).prints("may be what deactivated it");
     assert!(bench.sandbox.keys_of("app1/production").iter().any(|key| key.id == spare), "it is still there");
 }

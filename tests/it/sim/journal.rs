@@ -233,7 +233,7 @@ impl JournalStore for Struck {
         self.inner.keys_made_for(user).await
     }
 
-    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-        self.inner.may_turn_inactive(user).await
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        self.inner.may_turn_inactive().await
     }
 }

@@ -123,9 +123,7 @@ impl JournalStore for MemoryJournal {
         Ok(self.kept().summaries.iter().filter(of_user).filter_map(|s| s.rotation.new_key.clone()).collect())
     }
 
-    async fn may_turn_inactive(&self, user: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-        let of_user = |summary: &&Summary| summary.rotation.opened.user == *user;
-        let summaries = &self.kept().summaries;
-        Ok(summaries.iter().filter(of_user).flat_map(|s| s.rotation.may_turn_inactive.clone()).collect())
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        Ok(self.kept().summaries.iter().flat_map(|summary| summary.rotation.may_turn_inactive.clone()).collect())
     }
 }

@@ -142,7 +142,7 @@ impl JournalStore for Forgetful {
         Ok(Vec::new())
     }
 
-    async fn may_turn_inactive(&self, _: &UserName) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         Ok(BTreeSet::new())
     }
 
