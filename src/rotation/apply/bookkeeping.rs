@@ -309,7 +309,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
 
 /// Lack of a right, or of a lock, has its own count: it says something of the next run, too.
 fn is_counted_apart(kind: RefusalKind) -> bool {
-    kind == RefusalKind::Denied || (kind == RefusalKind::Locked)
+    kind == RefusalKind::Denied || kind == RefusalKind::Locked
 }
 
 const fn refusals_that_count(kind: RefusalKind) -> u32 {
