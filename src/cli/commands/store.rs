@@ -125,11 +125,20 @@ fn import(context: &Context, config: &Config, file: &Path) -> Result<(), CliErro
 fn rekey(context: &Context, config: &Config) -> Result<(), CliError> {
     let (uri, path) = config.embedded()?;
     let (key, new) = (embedded::store_key(&context.host)?, embedded::new_store_key(&context.host)?);
+    let is_given = new.is_some();
     let origin = EmbeddedStore::rekey(path, key, new).map_err(|error| match &error {
         RekeyError::NewKeyMissing => CliError::usage(with_causes(&error), "nothing was changed"),
         RekeyError::Open(_) | RekeyError::Store(_) => CliError::failed(
             format!("failed to seal the store {} under another key: {}", uri.name, with_causes(&error)),
             "the key that it has stays in use; see to the cause, then run `rotator store rekey` again",
+        ),
+        RekeyError::KeyFile(_) => CliError::failed(
+            format!("every entry of {} is sealed under the new key, but failed to {}", uri.name, with_causes(&error)),
+            if is_given {
+                "from now on give the new key in ROTATOR_STORE_KEY, and remove the old key file"
+            } else {
+                "see to the cause; the next command that opens the store puts the new key in its place"
+            },
         ),
     })?;
     let (where_it_is, old) = match origin {

@@ -40,8 +40,8 @@ pub enum EmbeddedStoreError {
     /// The database file cannot be used.
     #[error("open the store: {0}")]
     Database(#[from] DatabaseError),
-    /// The key file cannot be trusted or read.
-    #[error("read the key of the store: {0}")]
+    /// The key file cannot be trusted, read, written, replaced or removed.
+    #[error("use the key of the store: {0}")]
     File(#[from] FileError),
     /// The store exists and its key does not.
     #[error("open the store {}: its key {} is missing; put it back, or give the key in ROTATOR_STORE_KEY", path.display(), key.display())]

@@ -95,7 +95,7 @@ impl EmbeddedStore {
             Some(true) => {}
             Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
-        let file = file_at(&path)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
+        let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection: Mutex::new(connection) }) })
     }
 

@@ -15,7 +15,7 @@ use super::table::{self, Row};
 use super::versions::Versions;
 use crate::types::secret::SecretValue;
 
-/// Why a store was not rekeyed. Its old key still opens it, unless the error says otherwise.
+/// Why a rekey failed. The old key still opens the store, except after [`RekeyError::KeyFile`].
 #[derive(Debug, thiserror::Error)]
 pub enum RekeyError {
     /// The store cannot be opened, or a key file is not available.
@@ -27,6 +27,9 @@ pub enum RekeyError {
     /// The present key is not in a file, so the new one has to be given, too.
     #[error("the key of this store is given in ROTATOR_STORE_KEY: give the new one in ROTATOR_STORE_NEW_KEY")]
     NewKeyMissing,
+    /// Every entry is sealed under the new key, and the old key file is still there.
+    #[error(transparent)]
+    KeyFile(EmbeddedStoreError),
 }
 
 impl EmbeddedStore {
@@ -57,9 +60,10 @@ impl EmbeddedStore {
         // This removes values that are sealed under the old key from the log.
         let _best_effort = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         match &origin {
-            KeyOrigin::File(_) => key::take_next(&inner.path)?,
-            KeyOrigin::Given => key::remove(&inner.path)?,
+            KeyOrigin::File(_) => key::take_next(&inner.path),
+            KeyOrigin::Given => key::remove(&inner.path),
         }
+        .map_err(RekeyError::KeyFile)?;
         Ok(origin)
     }
 }

@@ -198,6 +198,18 @@ fn a_key_that_is_given_is_replaced_by_one_that_is_given() {
 }
 
 #[test]
+fn a_key_file_that_cannot_be_removed_is_reported_after_the_store_has_its_new_key() {
+    let fixture = Fixture::new();
+    drop(EmbeddedStore::open_or_create(&fixture.path, key(1)).expect("created"));
+    // Something that is no key file is in its place.
+    std::fs::create_dir(key::file_of(&fixture.path)).expect("created");
+    let error = EmbeddedStore::rekey(&fixture.path, key(1), key(2)).expect_err("it cannot be removed");
+    assert!(matches!(error, RekeyError::KeyFile(_)), "{error}");
+    EmbeddedStore::open(&fixture.path, key(2)).expect("the new key opens it");
+    assert!(EmbeddedStore::open(&fixture.path, key(1)).is_err(), "the old one does not");
+}
+
+#[test]
 fn a_value_that_does_not_open_stops_a_rekey() {
     let fixture = Fixture::new();
     fixture.made().import(vec![(entry(A), value("a1")), (entry(B), value("b1"))]).expect("imported");
