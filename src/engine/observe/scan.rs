@@ -121,7 +121,9 @@ impl Scans {
         if context.options.wait {
             let due = lock(&self.due_since).unwrap_or(asked);
             let before = latest.scan.as_ref().map(|scan| scan.span);
-            clock.sleep(earliest(before, due, context.options.scan_interval).saturating_sub(clock.monotonic())).await;
+            let pause = earliest(before, due, context.options.scan_interval).saturating_sub(clock.monotonic());
+            // After a signal no other removals are gathered: the discard of an unproven key needs this scan at once.
+            context.stop.unless_asked(clock.sleep(pause)).await;
         }
         let keys = lock(&self.keys).clone();
         *lock(&self.due_since) = None;
@@ -228,6 +230,7 @@ fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::rate_limit::RateLimiter;
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -235,6 +238,51 @@ mod tests {
 
     fn span(began: u64, ended: u64) -> Option<Span> {
         Some(Span { began: at(began), ended: at(ended) })
+    }
+
+    struct StandsStill;
+
+    #[async_trait::async_trait]
+    impl Clock for StandsStill {
+        fn now(&self) -> crate::types::time::Timestamp {
+            crate::types::time::Timestamp::from_unix_seconds(0)
+        }
+
+        fn monotonic(&self) -> Duration {
+            at(100)
+        }
+
+        async fn sleep(&self, span: Duration) {
+            if !span.is_zero() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scan_waits_for_the_interval_and_no_longer_than_until_a_signal() {
+        let clock = std::sync::Arc::new(StandsStill);
+        let limiter = RateLimiter::new(std::sync::Arc::new(tokio::sync::Semaphore::new(1)), None, clock.clone());
+        let stores = Stores { all: Vec::new(), identities: BTreeMap::new(), limiter };
+        let options = EngineOptions {
+            concurrency: 1,
+            rate: None,
+            call_timeout: at(10),
+            wait: true,
+            scan_interval: SCAN_INTERVAL,
+            unread_ok: globset::GlobSet::empty(),
+            watcher: None,
+        };
+        let (stop, scans) = (Stop::default(), Scans::default());
+        let context = ScanContext { stores: &stores, options: &options, clock: &*clock, stop: &stop };
+        let [first, second] =
+            ["AKIAABCDEFGHIJ234567", "AKIAABCDEFGHIJ234566"].map(|id| AccessKeyId::new(id).expect("an id"));
+        scans.naming(&context, &first, at(0)).await.expect("nothing was scanned before");
+        let mut waiting = Box::pin(scans.naming(&context, &second, at(0)));
+        let soon = Duration::from_millis(50);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err(), "the interval is not over");
+        stop.ask(&*clock);
+        tokio::time::timeout(at(5), waiting).await.expect("it hears the signal").expect("scanned");
     }
 
     #[test]
