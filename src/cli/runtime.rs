@@ -86,7 +86,10 @@ async fn next(signals: &mut Option<Signal>) {
 
 /// Runs an asynchronous command to its end.
 pub(in crate::cli) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    // A search of all stores occupies one worker. Another must be free to hear a signal, also on a machine with one CPU.
+    let workers = std::thread::available_parallelism().map_or(2, |cpus| cpus.get().max(2));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(workers).enable_all().build().map_err(|error| {
         CliError::failed(format!("the asynchronous runtime could not start: {error}"), "nothing was changed; try again")
     })?;
     let result = runtime.block_on(future);
