@@ -1,4 +1,4 @@
-//! Whether two messages say the same. What a server words anew in each answer, a request id or a number, is not news.
+//! Texts of errors: an error with its causes, and whether two messages say the same.
 
 /// Whether `now` says what `before` said: with the same status, error code and names, whatever its request id and
 /// numbers. Each new wording would add a line to the journal, for as long as a failure lasts.

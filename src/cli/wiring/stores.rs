@@ -8,7 +8,7 @@ use crate::adapters::aws::{ParameterStore, SecretsManagerStore};
 use crate::adapters::stores::exec::ExecStore;
 use crate::adapters::stores::file::{FileStore, OwnFiles};
 use crate::adapters::stores::sops::{SopsStore, SopsStoreError};
-use crate::cli::config::{Config, StoreKind, StoreSettings};
+use crate::cli::config::{Config, StoreSettings};
 use crate::cli::error::CliError;
 use crate::types::error_text::with_causes;
 
@@ -24,16 +24,7 @@ pub(super) fn file(config: &Config, path: &Path) -> Result<FileStore, CliError> 
 
 /// rotator's own files, which contain key ids and are never part of a store.
 fn own_files(config: &Config) -> OwnFiles {
-    let embedded = config.stores.iter().filter_map(|store| match &store.uri.kind {
-        StoreKind::Sqlite(path) => Some(path.clone()),
-        StoreKind::File(_)
-        | StoreKind::Sops(_)
-        | StoreKind::SecretsManager(_)
-        | StoreKind::ParameterStore(_)
-        | StoreKind::Vault(_)
-        | StoreKind::Kubernetes(_)
-        | StoreKind::Exec(_) => None,
-    });
+    let embedded = config.stores.iter().filter_map(|store| store.uri.embedded_path().map(Path::to_owned));
     OwnFiles::of(embedded.chain([config.journal.clone()]).chain(config.file.clone()).collect())
 }
 

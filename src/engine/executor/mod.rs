@@ -115,8 +115,7 @@ impl Executor<'_> {
     async fn step(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         let session = self.session;
         let hand = self.hand.shown(session, journal.rotation());
-        let no_time = || session.stop.asked() && session.stop.time_left(session.clock.as_ref()).is_zero();
-        if self.must_stop(journal.rotation(), &session.stop) || no_time() {
+        if self.must_stop(journal.rotation(), &session.stop) || session.stop.time_is_over(session.clock.as_ref()) {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         }
         if std::mem::take(&mut self.is_unsure) {
