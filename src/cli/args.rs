@@ -19,8 +19,7 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 1 failed outside any rotation; 2 usage or configuration; 3 something goes on by itself, run it
-again; 4 nothing does, and an operator is needed (with --waiting-ok 4 comes before 3, and what waits is 0); 5 another rotator holds the journal; 129, 130 and 143 interrupted.
+Exit codes: 0 done; 1 failed outside any rotation; 2 usage or configuration; 3 something continues by itself, run it again; 4 an operator is needed, and nothing continues by itself (with --waiting-ok, 4 wins over 3, and waiting counts as 0); 5 another rotator holds the journal; 129, 130 and 143 interrupted.
 
 Start with `rotator demo`, which needs nothing, or with `rotator init` and `rotator doctor`.";
 
@@ -144,7 +143,7 @@ pub struct ChoiceArgs {
     /// How long the old key stays inactive before it is deleted
     #[arg(long, value_name = "TIME")]
     pub quarantine: Option<String>,
-    /// How long a key that IAM does not list may exist nevertheless
+    /// How long to wait before a key missing from the list of IAM counts as absent
     #[arg(long, value_name = "TIME")]
     pub settle: Option<String>,
     /// How many times in a row a new pair must prove itself
