@@ -30,6 +30,9 @@ pub(in crate::adapters) const LARGEST: usize = 64 * 1024 * 1024;
 /// The size of one read.
 const PART: usize = 64 * 1024;
 
+/// A buffer without space grows by this factor: a small output takes little memory, and a large one is copied rarely.
+const GROWTH: usize = 16;
+
 /// How long a killed program may take to end: a system call may be slow, for example on a dead network disk.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -184,19 +187,24 @@ impl<'i> Talk<'i> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         match stdout.read(&mut self.part) {
             Ok(0) => self.stdout = None,
-            Ok(read) => {
-                // Doubling would keep up to three times the output in memory, and locked memory is resident as a whole.
-                let length = self.said.len();
-                if self.said.capacity() - length < read {
-                    self.said.reserve_exact(read.max(length / 4));
-                }
-                self.said.extend_from_slice(&self.part[..read]);
-            }
+            Ok(read) => append(&mut self.said, &self.part[..read]),
             Err(error) if is_for_later(&error) => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
+}
+
+/// Appends the part. A larger buffer is a new one, so that the old one is overwritten before it is freed: the growth of a
+/// `Vec` leaves a copy of its content in freed memory.
+fn append(said: &mut Zeroizing<Vec<u8>>, part: &[u8]) {
+    if said.capacity() - said.len() < part.len() {
+        let size = (said.capacity() * GROWTH).clamp(PART, LARGEST + PART);
+        let mut larger = Zeroizing::new(Vec::with_capacity(size));
+        larger.extend_from_slice(said);
+        *said = larger;
+    }
+    said.extend_from_slice(part);
 }
 
 fn is_for_later(error: &std::io::Error) -> bool {
@@ -231,6 +239,17 @@ mod tests {
         command.args(["-c", script]);
         let began = Instant::now();
         (run(&mut command, input, limit), began.elapsed())
+    }
+
+    #[test]
+    fn an_output_of_the_maximum_size_is_in_few_buffers_that_are_never_extended() {
+        let (mut said, mut buffers) = (Zeroizing::new(Vec::new()), BTreeSet::new());
+        while said.len() <= LARGEST {
+            append(&mut said, &[b'x'; PART]);
+            buffers.insert(said.capacity());
+        }
+        assert_eq!(buffers.into_iter().collect::<Vec<_>>(), [PART, PART * 16, PART * 256, LARGEST + PART]);
+        assert!(said.iter().all(|&byte| byte == b'x'), "no byte is lost");
     }
 
     /// The limit holds even if a helper keeps the pipes open, in the program's own group or in a session of its own, which no

@@ -13,7 +13,7 @@ use crate::support::measured::{Measured, run};
 use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 
 /// In MiB: what rotator may take at most while it reads.
-const MOST_MEMORY: u64 = 256;
+const MOST_MEMORY: u64 = 192;
 
 /// Answers every request with the beginning of a document that does not end. Its threads end with the test.
 fn endless(begins: &'static str) -> String {
