@@ -1,5 +1,6 @@
 //! Reads a journal without tokio and without the lock, for `status`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -59,6 +60,14 @@ impl SyncReader {
     /// [`StorageError::Failed`] if the journal cannot be read.
     pub fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError> {
         queries::keys_made_for(&self.connection, user).map_err(|error| error.at(&self.path))
+    }
+
+    /// The keys that a lost request of any rotation, open or closed, may still deactivate.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
+        queries::may_turn_inactive(&self.connection).map_err(|error| error.at(&self.path))
     }
 
     #[must_use]

@@ -13,6 +13,7 @@ use crate::rotation::observed::{KeyStatus, KeysSeen};
 use crate::rotation::policy::SpareKey;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, UserName};
+use crate::types::shell::quoted;
 use crate::types::time::words;
 
 /// The result for a candidate.
@@ -160,7 +161,7 @@ async fn judge(
     if let Some(why) = session.sinks.detached(&taken.in_sinks, id, &candidate.places) {
         return Err(Skip::needs_operator(SkipReason::SinkRemoved, why));
     }
-    room(account, choice, user, keys, id).await?;
+    room(account, choice, taken, user, keys, id).await?;
     Ok(sinks)
 }
 
@@ -168,13 +169,15 @@ async fn judge(
 async fn room(
     account: &Account,
     choice: &Choice,
+    taken: &Taken,
     user: &UserName,
     keys: &KeysSeen,
     id: &AccessKeyId,
 ) -> Result<(), Skip> {
     let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
+    let by_us = spare.status == KeyStatus::Inactive && taken.may_turn_inactive.contains(&spare.id);
     let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
-    if deletable && keys.ids().len() == 2 {
+    if deletable && !by_us && keys.ids().len() == 2 {
         return Ok(());
     }
     let last_used = || account.ports.iam.last_used(&spare.id);
@@ -183,6 +186,17 @@ async fn room(
         Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
         Ok(None) | Err(_) => "last use unknown".to_owned(),
     };
+    if by_us {
+        let (word, id) = (quoted(user.as_str()), &spare.id);
+        let message = format!(
+            "user {user} has two keys already, and IAM allows no third; the spare {id} is inactive (created {}, {used}): an \
+             earlier rotation asked IAM to deactivate it and got no answer, and that request may be what deactivated it; \
+             if a program needs the key, make it active (aws iam update-access-key --user-name {word} --access-key-id {id} \
+             --status Active), otherwise delete it (aws iam delete-access-key --user-name {word} --access-key-id {id})",
+            spare.created
+        );
+        return Err(Skip::needs_operator(SkipReason::TwoKeys, message));
+    }
     let message = format!(
         "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): delete it \
          if nothing needs it (aws iam delete-access-key --user-name {user} --access-key-id {}), or set `[policy] \

@@ -134,22 +134,26 @@ pub struct Taken {
     pub in_sinks: InSinks,
     /// Keys that a campaign made which was open when this run began.
     pub made_by_campaign: BTreeSet<AccessKeyId>,
+    /// Keys that a lost request of any rotation, open or closed, may have deactivated. No rotation deletes them as spares.
+    pub may_turn_inactive: BTreeSet<AccessKeyId>,
     /// Reads the keys that any rotation made. `None`: there is no journal yet.
     pub made: Option<Arc<dyn MadeKeys>>,
 }
 
 impl Taken {
-    /// Gathers it from the journal: the `open` rotations, `all` rotations if sinks are configured, and the keys that an
-    /// open campaign made.
+    /// Collects the facts of the journal: the `open` rotations, `all` rotations if sinks are configured, the keys that an
+    /// open campaign made, and the keys that a lost request may have deactivated.
     pub fn from_journal(
         open: &[Summary],
         all: &[Summary],
         made_by_campaign: impl IntoIterator<Item = AccessKeyId>,
+        may_turn_inactive: BTreeSet<AccessKeyId>,
         made: Arc<dyn MadeKeys>,
     ) -> Self {
         let mut taken = Self {
             in_sinks: in_sinks(all.iter().map(|summary| &summary.rotation)),
             made_by_campaign: made_by_campaign.into_iter().collect(),
+            may_turn_inactive,
             made: Some(made),
             ..Self::default()
         };
