@@ -65,7 +65,7 @@ impl Append {
             return Err(conflict());
         }
         let seq = i64::try_from(self.seq).map_err(|_| conflict())?;
-        connection.execute(
+        connection.prepare_cached(
             "INSERT INTO rotation (id, campaign, account, user, old_key_id, new_key_id, state, open, blocked, in_doubt,
                                    watched_until, opened_at, updated_at, seq, summary)
              VALUES (:id, :campaign, :account, :user, :old_key, :new_key, :state, :open, :blocked, :in_doubt,
@@ -73,17 +73,16 @@ impl Append {
              ON CONFLICT (id) DO UPDATE SET user = :user, new_key_id = :new_key, state = :state, open = :open,
                      blocked = :blocked, in_doubt = :in_doubt, watched_until = :watched_until, updated_at = :at,
                      seq = :seq, summary = :summary",
-            named_params! {
+        )?
+        .execute(named_params! {
                 ":id": id, ":campaign": self.campaign, ":account": self.account, ":user": self.user,
                 ":old_key": self.old_key, ":new_key": self.new_key, ":state": self.state, ":open": self.open,
                 ":blocked": self.blocked, ":in_doubt": self.in_doubt, ":watched_until": self.watched_until,
                 ":at": self.at, ":seq": seq, ":summary": self.summary,
-            },
-        )?;
-        connection.execute(
-            "INSERT INTO entry (rotation, seq, at, event) VALUES (?1, ?2, ?3, ?4)",
-            (&id, seq, &self.at, &self.event),
-        )?;
+        })?;
+        connection
+            .prepare_cached("INSERT INTO entry (rotation, seq, at, event) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((&id, seq, &self.at, &self.event))?;
         Ok(())
     }
 }

@@ -136,7 +136,7 @@ fn all<T>(
     params: impl Params,
     read: impl Fn(&Row<'_>) -> Result<T, QueryError>,
 ) -> Result<Vec<T>, QueryError> {
-    let mut statement = connection.prepare(sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

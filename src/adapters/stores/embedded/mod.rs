@@ -3,6 +3,7 @@
 //!
 //! An application uses `rotator store get`, and does not read the file itself.
 
+mod batches;
 mod error;
 mod key;
 mod kind;
@@ -25,6 +26,7 @@ use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, W
 use crate::types::error_text::with_causes;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
+use batches::Work;
 pub use error::{EmbeddedStoreError, KeyOrigin, MalformedKey, StoreError};
 pub use key::StoreKey;
 pub use open::EmbeddedStore;
@@ -96,7 +98,7 @@ impl SecretStore for EmbeddedStore {
             return refused(RefusalKind::Other, message);
         }
         let inner = Arc::clone(&self.inner);
-        match tokio::task::spawn_blocking(move || inner.replace(&batch)).await {
+        match tokio::task::spawn_blocking(move || inner.submit(Work::Replace(batch))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(WriteError::Stale(entry))) => {
                 refused(RefusalKind::Stale, format!("{entry} in {} has changed since it was read", self.name))
@@ -108,8 +110,12 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
-        let entries = entries.to_vec();
-        self.blocking(move |inner| inner.forget_previous(&entries)).await
+        let work = Work::Forget(entries.to_vec());
+        let forget = |inner: &Inner| match inner.submit(work) {
+            Ok(()) | Err(WriteError::Stale(_)) => Ok(()),
+            Err(WriteError::NotWritten(error) | WriteError::Uncertain(error)) => Err(error),
+        };
+        self.blocking(forget).await
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::batches::Waiting;
 use super::error::{EmbeddedStoreError, KeyOrigin};
 use super::key::{self, StoreKey};
 use super::kind::KIND;
 use super::seal::Sealer;
 use super::table;
-use super::versions::{Versions, VersionsError};
+use super::versions::{Cache, Versions, VersionsError};
 use crate::adapters::private_file::{self, FileError, Others};
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::types::name::{InvalidName, StoreIdentity, StoreName};
@@ -27,6 +28,10 @@ pub(super) struct Inner {
     pub(super) file: (u64, u64),
     pub(super) sealer: Sealer,
     pub(super) connection: Mutex<Connection>,
+    /// Locked only by the holder of the connection.
+    pub(super) cache: Mutex<Cache>,
+    /// The writes that wait for the connection.
+    pub(super) waiting: Mutex<Vec<Waiting>>,
 }
 
 impl EmbeddedStore {
@@ -96,7 +101,8 @@ impl EmbeddedStore {
             Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
         let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
-        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection: Mutex::new(connection) }) })
+        let (connection, cache, waiting) = (Mutex::new(connection), Mutex::default(), Mutex::default());
+        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, waiting }) })
     }
 
     /// The same store with another name.
@@ -147,8 +153,8 @@ fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> 
     if sealer.checked(&key_check) != Some(false) {
         return Ok(());
     }
-    match Versions::of_rows(sealer, &transaction).and_then(Versions::write) {
-        Ok(()) => {}
+    match Versions::of_rows(sealer, &transaction, &mut Cache::default()).and_then(Versions::write) {
+        Ok(_) => {}
         Err(VersionsError::Database(source)) => return Err(failed(source)),
         Err(VersionsError::Foreign) => {
             return Err(DatabaseError::damaged(path, &KIND, "its versions do not open").into());

@@ -9,10 +9,10 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::error::{NOT_LAST, StoreError};
 use super::kind::KIND;
 use super::open::{EmbeddedStore, Inner, file_at};
-use super::table::{self, Row, WriteError, Written};
-use super::versions::{Versions, VersionsError, is_last};
+use super::table::{self, Row, Written};
+use super::versions::{Cache, Versions, VersionsError, is_last};
 use crate::adapters::DatabaseError;
-use crate::ports::secret_store::{Reading, Version, Write};
+use crate::ports::secret_store::{Reading, Version};
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
 use crate::types::time::Timestamp;
@@ -164,7 +164,12 @@ impl Inner {
         }
     }
 
-    fn note(&self, versions: &mut Versions<'_>, entry: &EntryName, written: Option<Written>) -> Result<(), StoreError> {
+    pub(super) fn note(
+        &self,
+        versions: &mut Versions<'_>,
+        entry: &EntryName,
+        written: Option<Written>,
+    ) -> Result<(), StoreError> {
         versions.note(entry.as_str(), written).map_err(|error| self.unversioned("written", error))
     }
 
@@ -183,7 +188,12 @@ impl Inner {
         opened.map(Some).map_err(|_| StoreError::Unsealable { path: self.path.clone(), entry: entry.clone() })
     }
 
-    fn seal(&self, versions: &mut Versions<'_>, entry: &EntryName, value: &SecretValue) -> Result<Row, StoreError> {
+    pub(super) fn seal(
+        &self,
+        versions: &mut Versions<'_>,
+        entry: &EntryName,
+        value: &SecretValue,
+    ) -> Result<Row, StoreError> {
         let version = versions.next().map_err(|error| self.unversioned("written", error))?;
         let unsealed = |_| StoreError::Unsealed { path: self.path.clone(), entry: entry.clone() };
         let sealed = self.sealer.seal(entry.as_str(), version, value.expose()).map_err(unsealed)?;
@@ -230,7 +240,7 @@ impl Inner {
     }
 
     /// The last version of this entry.
-    fn written(&self, versions: &mut Versions<'_>, name: &str) -> Result<Option<Written>, StoreError> {
+    pub(super) fn written(&self, versions: &mut Versions<'_>, name: &str) -> Result<Option<Written>, StoreError> {
         versions.of(name).map_err(|error| self.unversioned("read", error))
     }
 
@@ -244,78 +254,79 @@ impl Inner {
         })
     }
 
-    /// Writes the whole batch of a rotation, if every entry has the version that it replaces.
-    pub(super) fn replace(&self, batch: &[Write]) -> Result<(), WriteError> {
-        let work = |inner: &Self, transaction: &Transaction<'_>, versions: &mut Versions<'_>, at: &str| {
-            for write in batch {
-                let found = table::one(transaction, &write.entry).map_err(|error| inner.failed("read", error))?;
-                let before = inner.written(versions, write.entry.as_str())?;
-                let is_as_read =
-                    found.is_some_and(|row| row.version.to_string() == write.replaces.0 && is_last(&row, before));
-                if !is_as_read {
-                    return Err(WriteError::Stale(write.entry.clone()));
-                }
-                let row = inner.seal(versions, &write.entry, &write.value)?;
-                table::replace(transaction, &row, at).map_err(|error| inner.failed("written", error))?;
-                let previous = before.and_then(|before| before.previous.or(Some(before.version)));
-                inner.note(versions, &write.entry, Some(Written { version: row.version, previous }))?;
-            }
-            Ok(())
-        };
-        self.transact(work, WriteError::Uncertain)
-    }
-
-    pub(super) fn forget_previous(&self, entries: &[EntryName]) -> Result<(), StoreError> {
-        self.change(|inner, transaction, versions, _| {
-            for entry in entries {
-                let Some(written) = inner.written(versions, entry.as_str())? else { continue };
-                table::forget_previous(transaction, entry).map_err(|error| inner.failed("written", error))?;
-                inner.note(versions, entry, Some(Written { previous: None, ..written }))?;
-            }
-            Ok(())
-        })
-    }
-
     /// Runs `work` in one read transaction.
     fn look<T>(
         &self,
         work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut connection = self.open()?;
+        let mut cache = self.cache();
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Deferred)
             .map_err(|error| self.failed("read", error))?;
-        let versions = Versions::read(&self.sealer, &transaction);
+        let versions = Versions::read(&self.sealer, &transaction, &mut cache);
         let mut versions = versions.map_err(|error| self.unversioned("read", error))?;
         work(self, &transaction, &mut versions)
     }
 
-    /// A transaction without a compare-and-set.
+    /// Runs `work` in one transaction without a compare-and-set: all of it or nothing. An operator has to look up the
+    /// outcome of a failed commit.
     fn change<T>(
         &self,
         work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        // An operator has to look up the outcome of a failed commit.
-        self.transact(work, std::convert::identity)
+        let mut connection = self.open()?;
+        self.transact(&mut connection, work).map_err(|failed| match failed {
+            TransactionError::NotCommitted(error) => error,
+            TransactionError::Commit(error) => self.failed("committed", error),
+        })
     }
 
-    /// Runs `work` in one transaction: all of it or nothing, unless the commit fails.
-    fn transact<T, E: From<StoreError>>(
+    /// Runs `work` in one transaction.
+    pub(super) fn transact<T>(
         &self,
-        work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, E>,
-        uncertain: impl FnOnce(StoreError) -> E,
-    ) -> Result<T, E> {
+        connection: &mut Connection,
+        work: impl FnOnce(&Self, &Transaction<'_>, &mut Versions<'_>, &str) -> Result<T, StoreError>,
+    ) -> Result<T, TransactionError> {
         let at = Timestamp::from_system(SystemTime::now()).to_string();
-        let mut connection = self.open()?;
+        let mut cache = self.cache();
         // The lock is taken first, so that the compared versions cannot change any more.
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| self.failed("written", error))?;
-        let versions = Versions::read(&self.sealer, &transaction);
+        let versions = Versions::read(&self.sealer, &transaction, &mut cache);
         let mut versions = versions.map_err(|error| self.unversioned("read", error))?;
         let done = work(self, &transaction, &mut versions, &at)?;
-        versions.write().map_err(|error| self.unversioned("written", error))?;
-        transaction.commit().map_err(|error| uncertain(self.failed("committed", error)))?;
+        let committed = versions.write().map_err(|error| self.unversioned("written", error))?;
+        if let Err(error) = transaction.commit() {
+            *cache = Cache::default();
+            return Err(TransactionError::Commit(error));
+        }
+        cache.take(committed);
         Ok(done)
+    }
+
+    /// The cache of the versions. Only the holder of the connection asks for it.
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        // What a panic left is not what was committed.
+        self.cache.lock().unwrap_or_else(|poisoned| {
+            let mut cache = poisoned.into_inner();
+            *cache = Cache::default();
+            cache
+        })
+    }
+}
+
+/// Why a transaction failed.
+pub(super) enum TransactionError {
+    /// Nothing was written.
+    NotCommitted(StoreError),
+    /// The commit failed, so the outcome is unknown.
+    Commit(rusqlite::Error),
+}
+
+impl From<StoreError> for TransactionError {
+    fn from(error: StoreError) -> Self {
+        Self::NotCommitted(error)
     }
 }

@@ -12,7 +12,7 @@ use super::key::{self, StoreKey};
 use super::open::{EmbeddedStore, Inner};
 use super::seal::Sealer;
 use super::table::{self, Row};
-use super::versions::Versions;
+use super::versions::{Cache, Versions};
 use crate::types::secret::SecretValue;
 
 /// Why a rekey failed. The old key still opens the store, except after [`RekeyError::KeyFile`].
@@ -50,7 +50,8 @@ impl EmbeddedStore {
             .map_err(|error| inner.failed("written", error))?;
         // This follows the lock, so that the new key file of another committed rekey is never removed: the key of
         // this process would not open the store any more.
-        Versions::read(&inner.sealer, &transaction).map_err(|error| inner.unversioned("read", error))?;
+        Versions::read(&inner.sealer, &transaction, &mut Cache::default())
+            .map_err(|error| inner.unversioned("read", error))?;
         let (key, origin) = match new {
             Some(key) => (key, KeyOrigin::Given),
             None => (key::make_next(&inner.path)?, KeyOrigin::File(key::file_of(&inner.path))),
@@ -71,8 +72,9 @@ impl EmbeddedStore {
 impl Inner {
     fn seal_all(&self, transaction: &Transaction<'_>, new: &Sealer) -> Result<(), StoreError> {
         let read = |error| self.failed("read", error);
+        let mut cache = Cache::default();
         let mut versions =
-            Versions::read(&self.sealer, transaction).map_err(|error| self.unversioned("read", error))?;
+            Versions::read(&self.sealer, transaction, &mut cache).map_err(|error| self.unversioned("read", error))?;
         for (name, written) in versions.all().map_err(|error| self.unversioned("read", error))? {
             let entry = self.entry(name)?;
             let row = table::one(transaction, &entry).map_err(read)?;
@@ -91,7 +93,7 @@ impl Inner {
             }
         }
         let written = |error| self.unversioned("written", error);
-        Versions::of_rows(new, transaction).and_then(Versions::write).map_err(written)?;
+        Versions::of_rows(new, transaction, &mut Cache::default()).and_then(Versions::write).map_err(written)?;
         let check = new.key_check(true).map_err(|_| StoreError::NoRandomness { path: self.path.clone() })?;
         table::set_key_check(transaction, &check).map_err(|error| self.failed("written", error))
     }

@@ -80,7 +80,7 @@ fn what_is_set_comes_back_and_no_file_shows_it() {
     let fixture = Fixture::new();
     let store = fixture.made();
     store.set(entry(A), value("needle-in-the-store")).expect("set");
-    store.inner.replace(&[write(A, &version(&store, A), "noodle-in-the-store")]).expect("written");
+    store.inner.submit(Work::Replace(vec![write(A, &version(&store, A), "noodle-in-the-store")])).expect("written");
     assert_eq!(store.get(&entry(A)).expect("read").expect("is there"), value("noodle-in-the-store"));
     assert_eq!(store.previous(&entry(A)).expect("read").expect("is there"), value("needle-in-the-store"));
     let listed = store.list().expect("read");
@@ -110,9 +110,9 @@ fn a_write_replaces_the_version_it_names_or_nothing() {
     let store = fixture.made();
     store.import(vec![(entry(A), value("a1")), (entry(B), value("b1"))]).expect("imported");
     let (a, b) = (version(&store, A), version(&store, B));
-    store.inner.replace(&[write(B, &b, "b2")]).expect("written");
+    store.inner.submit(Work::Replace(vec![write(B, &b, "b2")])).expect("written");
 
-    let stale = store.inner.replace(&[write(A, &a, "a2"), write(B, &b, "b3")]);
+    let stale = store.inner.submit(Work::Replace(vec![write(A, &a, "a2"), write(B, &b, "b3")]));
     assert!(matches!(&stale, Err(WriteError::Stale(found)) if *found == entry(B)), "{stale:?}");
     assert_eq!(held(&store, A), Some(("a1".to_owned(), a.clone())), "nothing of the batch was written");
     for batch in [
@@ -120,14 +120,48 @@ fn a_write_replaces_the_version_it_names_or_nothing() {
         vec![write(A, &a, "a2"), write(A, &a, "a3")],
         vec![write(A, &Version(String::new()), "a2")],
     ] {
-        assert!(matches!(store.inner.replace(&batch), Err(WriteError::Stale(_))));
+        assert!(matches!(store.inner.submit(Work::Replace(batch)), Err(WriteError::Stale(_))));
     }
     assert_eq!(held(&store, A), Some(("a1".to_owned(), a.clone())));
 
     let b = version(&store, B);
-    store.inner.replace(&[write(A, &a, "a2"), write(B, &b, "b3")]).expect("both");
+    store.inner.submit(Work::Replace(vec![write(A, &a, "a2"), write(B, &b, "b3")])).expect("both");
     assert_eq!(held(&store, A).expect("is there").0, "a2");
     assert_eq!(held(&store, B).expect("is there").0, "b3");
+}
+
+/// While one transaction is under way, the other writes wait and are then committed together.
+#[test]
+fn writes_at_the_same_time_are_few_transactions_and_each_gets_its_own_answer() {
+    let fixture = Fixture::new();
+    let store = fixture.made();
+    let names: Vec<String> = (0..40).map(|number| format!("app{number}/production/A")).collect();
+    store.import(names.iter().map(|name| (entry(name), value("one"))).collect()).expect("imported");
+    let versions: Vec<Version> = names.iter().map(|name| version(&store, name)).collect();
+    let commits = || table::last_version(&store.inner.connection.lock().expect("sound")).expect("read");
+    let before = commits();
+    let connection = store.inner.connection.lock().expect("sound");
+    let results: Vec<_> = std::thread::scope(|threads| {
+        let works = names.iter().zip(&versions).enumerate().map(|(number, (name, read))| {
+            let stale = Version("0".to_owned());
+            let work = Work::Replace(vec![write(name, if number % 10 == 3 { &stale } else { read }, "two")]);
+            threads.spawn(|| store.inner.submit(work))
+        });
+        let works: Vec<_> = works.collect();
+        while store.inner.waiting.lock().expect("sound").len() < names.len() {
+            std::thread::yield_now();
+        }
+        drop(connection);
+        works.into_iter().map(|work| work.join().expect("ends")).collect()
+    });
+    for (number, (result, name)) in results.iter().zip(&names).enumerate() {
+        let is_stale = number % 10 == 3;
+        assert_eq!(matches!(result, Err(WriteError::Stale(_))), is_stale, "{name}: {result:?}");
+        assert_eq!(result.is_ok(), !is_stale, "{name}: {result:?}");
+        assert_eq!(held(&store, name).expect("is there").0, if is_stale { "one" } else { "two" });
+    }
+    // 36 rows and at most as many buckets got a version in one transaction, which has one head.
+    assert!(commits() - before <= 36 + 36 + 1, "{}", commits() - before);
 }
 
 #[test]
@@ -136,9 +170,12 @@ fn the_same_bytes_again_are_another_version() {
     let store = fixture.made();
     store.set(entry(A), value("same")).expect("set");
     let before = version(&store, A);
-    store.inner.replace(&[write(A, &before, "same")]).expect("written");
+    store.inner.submit(Work::Replace(vec![write(A, &before, "same")])).expect("written");
     assert_ne!(version(&store, A), before);
-    assert!(matches!(store.inner.replace(&[write(A, &before, "late")]), Err(WriteError::Stale(_))), "the fence holds");
+    assert!(
+        matches!(store.inner.submit(Work::Replace(vec![write(A, &before, "late")])), Err(WriteError::Stale(_))),
+        "the fence holds"
+    );
 }
 
 #[test]
@@ -150,7 +187,7 @@ fn no_version_comes_twice() {
     assert!(store.remove(&entry(A)).expect("removed"));
     assert!(!store.remove(&entry(A)).expect("was not there"));
     store.set(entry(A), value("second")).expect("set");
-    assert!(matches!(store.inner.replace(&[write(A, &before, "late")]), Err(WriteError::Stale(_))));
+    assert!(matches!(store.inner.submit(Work::Replace(vec![write(A, &before, "late")])), Err(WriteError::Stale(_))));
 }
 
 #[test]
@@ -161,12 +198,12 @@ fn the_value_from_before_a_rotation_is_kept_until_it_closes() {
     store.set(entry(A), value("old")).expect("set");
     assert_eq!(previous(), None);
     for text in ["old", "new", "newer"] {
-        store.inner.replace(&[write(A, &version(&store, A), text)]).expect("written");
+        store.inner.submit(Work::Replace(vec![write(A, &version(&store, A), text)])).expect("written");
         assert_eq!(previous().as_deref(), Some("old"), "fence, store and repair keep what was there first");
     }
     store.set(entry(A), value("by hand")).expect("set");
     assert_eq!(previous().as_deref(), Some("old"));
-    store.inner.forget_previous(&[entry(A), entry(B)]).expect("forgotten");
+    store.inner.submit(Work::Forget(vec![entry(A), entry(B)])).expect("forgotten");
     assert_eq!(previous(), None);
     assert_eq!(held(&store, A).expect("is there").0, "by hand");
 }
@@ -284,7 +321,7 @@ fn a_lock_is_a_no_and_a_failed_commit_is_uncertain() {
     let other = Connection::open(&fixture.path).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     store.inner.connection.lock().expect("sound").pragma_update(None, "busy_timeout", 20).expect("set");
-    let busy = store.inner.replace(&[write(A, &before, "two")]);
+    let busy = store.inner.submit(Work::Replace(vec![write(A, &before, "two")]));
     assert!(matches!(busy, Err(WriteError::NotWritten(StoreError::Database(DatabaseError::Busy { .. })))), "{busy:?}");
     assert_eq!(held(&store, A).expect("reading goes on").0, "one");
     // A foreign key that is looked at in COMMIT and not before.
@@ -296,10 +333,10 @@ fn a_lock_is_a_no_and_a_failed_commit_is_uncertain() {
              CREATE TRIGGER break_commit AFTER UPDATE ON entry BEGIN INSERT INTO child VALUES (1); END",
         )
         .expect("made");
-    let uncertain = store.inner.replace(&[write(A, &before, "two")]);
+    let uncertain = store.inner.submit(Work::Replace(vec![write(A, &before, "two")]));
     assert!(matches!(uncertain, Err(WriteError::Uncertain(_))), "{uncertain:?}");
     other.execute_batch("DROP TRIGGER break_commit").expect("dropped");
-    store.inner.replace(&[write(A, &before, "two")]).expect("the connection is still good");
+    store.inner.submit(Work::Replace(vec![write(A, &before, "two")])).expect("the connection is still good");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! bucket for each entry, and the head. Replacing the whole file by an older one is not noticed, since nothing
 //! outside the file records its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,15 @@ impl From<SealError> for VersionsError {
 
 type Bucket = BTreeMap<String, Written>;
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What was read or committed last, so that it is not unsealed again for each operation. A version is never used for
+/// two contents, so content of the current version is current.
+#[derive(Default)]
+pub(super) struct Cache {
+    head: Option<(i64, Head)>,
+    buckets: BTreeMap<u8, (i64, Bucket)>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Head {
     /// The last version that was used.
     last: i64,
@@ -53,25 +61,42 @@ struct Head {
 pub(super) struct Versions<'a> {
     sealer: &'a Sealer,
     connection: &'a Connection,
+    cache: &'a mut Cache,
     head: Head,
-    /// The buckets that were read; `None` for one that was not written last.
-    buckets: BTreeMap<u8, Option<Bucket>>,
+    /// The buckets that do not open, or are not those that were written last.
+    foreign: BTreeSet<u8>,
     changed: BTreeMap<u8, Bucket>,
+    /// Whether `head.last` is at least the last version in the table.
+    is_counted: bool,
 }
 
 impl<'a> Versions<'a> {
-    pub(super) fn read(sealer: &'a Sealer, connection: &'a Connection) -> Result<Self, VersionsError> {
-        let head = match table::versions(connection)? {
-            Some((version, sealed)) => opened(sealer, HEAD, version, &sealed).ok_or(VersionsError::Foreign)?,
-            None => return Err(VersionsError::Foreign),
+    pub(super) fn read(
+        sealer: &'a Sealer,
+        connection: &'a Connection,
+        cache: &'a mut Cache,
+    ) -> Result<Self, VersionsError> {
+        let (version, sealed) = table::versions(connection)?.ok_or(VersionsError::Foreign)?;
+        let head = match &cache.head {
+            Some((known, head)) if *known == version => head.clone(),
+            Some(_) | None => {
+                let head: Head = opened(sealer, HEAD, version, &sealed).ok_or(VersionsError::Foreign)?;
+                cache.head = Some((version, head.clone()));
+                head
+            }
         };
-        Ok(Self::with(sealer, connection, head))
+        Ok(Self::with(sealer, connection, cache, head))
     }
 
     /// The versions of all present rows: for a new store, a store of an earlier rotator, and a rekey.
-    pub(super) fn of_rows(sealer: &'a Sealer, connection: &'a Connection) -> Result<Self, VersionsError> {
+    pub(super) fn of_rows(
+        sealer: &'a Sealer,
+        connection: &'a Connection,
+        cache: &'a mut Cache,
+    ) -> Result<Self, VersionsError> {
         let head = Head { last: table::last_version(connection)?, ..Head::default() };
-        let mut versions = Self::with(sealer, connection, head);
+        *cache = Cache::default();
+        let mut versions = Self::with(sealer, connection, cache, head);
         table::forget_buckets(connection)?;
         for (name, written) in table::all_versions(connection)? {
             versions.changed.entry(bucket_of(&name)).or_default().insert(name, written);
@@ -79,8 +104,9 @@ impl<'a> Versions<'a> {
         Ok(versions)
     }
 
-    fn with(sealer: &'a Sealer, connection: &'a Connection, head: Head) -> Self {
-        Self { sealer, connection, head, buckets: BTreeMap::new(), changed: BTreeMap::new() }
+    fn with(sealer: &'a Sealer, connection: &'a Connection, cache: &'a mut Cache, head: Head) -> Self {
+        let (foreign, changed) = (BTreeSet::new(), BTreeMap::new());
+        Self { sealer, connection, cache, head, foreign, changed, is_counted: false }
     }
 
     /// The last version of this entry; `None` if there is no such entry.
@@ -98,53 +124,81 @@ impl<'a> Versions<'a> {
         Ok(all)
     }
 
+    /// The bucket; `None` if it is not the one that was written last.
     fn bucket(&mut self, number: u8) -> Result<Option<&Bucket>, VersionsError> {
         if self.changed.contains_key(&number) {
             return Ok(self.changed.get(&number));
         }
-        if !self.buckets.contains_key(&number) {
-            let bucket = match self.head.buckets.get(&number) {
-                None => Some(Bucket::new()),
-                Some(version) => {
-                    let sealed = table::bucket(self.connection, number)?;
-                    sealed.and_then(|sealed| opened(self.sealer, &name_of(number), *version, &sealed))
+        let Some(version) = self.head.buckets.get(&number).copied() else {
+            return Ok(Some(const { &Bucket::new() }));
+        };
+        let is_known = self.cache.buckets.get(&number).is_some_and(|(known, _)| *known == version);
+        if !is_known && !self.foreign.contains(&number) {
+            let sealed = table::bucket(self.connection, number)?;
+            match sealed.and_then(|sealed| opened(self.sealer, &name_of(number), version, &sealed)) {
+                Some(bucket) => {
+                    self.cache.buckets.insert(number, (version, bucket));
                 }
-            };
-            self.buckets.insert(number, bucket);
+                None => {
+                    self.foreign.insert(number);
+                }
+            }
         }
-        Ok(self.buckets.get(&number).and_then(Option::as_ref))
+        let known = self.cache.buckets.get(&number).filter(|(known, _)| *known == version);
+        Ok(known.map(|(_, bucket)| bucket))
     }
 
     /// A version that was never used in this store.
     pub(super) fn next(&mut self) -> Result<i64, VersionsError> {
-        self.head.last = self.head.last.max(table::last_version(self.connection)?) + 1;
-        table::set_last_version(self.connection, self.head.last)?;
+        if !std::mem::replace(&mut self.is_counted, true) {
+            self.head.last = self.head.last.max(table::last_version(self.connection)?);
+        }
+        self.head.last += 1;
         Ok(self.head.last)
     }
 
     /// Records the version of this entry; `None` if the entry is removed.
     pub(super) fn note(&mut self, name: &str, written: Option<Written>) -> Result<(), VersionsError> {
         let number = bucket_of(name);
-        let mut bucket = self.bucket(number)?.cloned().ok_or(VersionsError::Foreign)?;
+        if !self.changed.contains_key(&number) {
+            self.bucket(number)?.ok_or(VersionsError::Foreign)?;
+            // The cache gets it back once it is committed.
+            let bucket = self.cache.buckets.remove(&number).map(|(_, bucket)| bucket).unwrap_or_default();
+            self.changed.insert(number, bucket);
+        }
+        let bucket = self.changed.entry(number).or_default();
         match written {
             Some(written) => bucket.insert(name.to_owned(), written),
             None => bucket.remove(name),
         };
-        self.changed.insert(number, bucket);
         Ok(())
     }
 
-    /// Seals and writes the changed buckets, and the head.
-    pub(super) fn write(mut self) -> Result<(), VersionsError> {
+    /// Seals and writes the changed buckets, and the head. Returns what the cache is to take once the transaction is
+    /// committed.
+    pub(super) fn write(mut self) -> Result<Cache, VersionsError> {
+        let mut written = Cache::default();
         for (number, bucket) in std::mem::take(&mut self.changed) {
             let version = self.next()?;
             let sealed = sealed(self.sealer, &name_of(number), version, &bucket)?;
             table::set_bucket(self.connection, number, &sealed)?;
             self.head.buckets.insert(number, version);
+            written.buckets.insert(number, (version, bucket));
         }
         let version = self.next()?;
         let sealed = sealed(self.sealer, HEAD, version, &self.head)?;
-        Ok(table::set_versions(self.connection, version, &sealed)?)
+        table::set_last_version(self.connection, version)?;
+        table::set_versions(self.connection, version, &sealed)?;
+        written.head = Some((version, self.head));
+        Ok(written)
+    }
+}
+
+impl Cache {
+    /// Takes over what was committed.
+    pub(super) fn take(&mut self, committed: Self) {
+        self.head = committed.head;
+        self.buckets.extend(committed.buckets);
     }
 }
 

@@ -35,8 +35,8 @@ fn an_older_row_that_is_put_back_is_noticed_and_the_others_are_read() {
     store.import(vec![(entry(A), value("a1")), (entry(B), value("b1"))]).expect("imported");
     let before: Vec<_> = rows(&fixture).into_iter().filter(|row| row.0 == A).collect();
     let old = version(&store, A);
-    store.inner.replace(&[write(A, &old, "a2")]).expect("written");
-    store.inner.forget_previous(&[entry(A)]).expect("forgotten");
+    store.inner.submit(Work::Replace(vec![write(A, &old, "a2")])).expect("written");
+    store.inner.submit(Work::Forget(vec![entry(A)])).expect("forgotten");
     put_back(&fixture, &before);
     for store in [store, fixture.made()] {
         let readings: BTreeMap<_, _> = store.inner.read_all().expect("read").into_iter().collect();
@@ -46,7 +46,7 @@ fn an_older_row_that_is_put_back_is_noticed_and_the_others_are_read() {
         let error = store.get(&entry(A)).expect_err("an older value");
         assert!(matches!(&error, StoreError::NotLast { .. }), "{error}");
         assert!(error.to_string().contains(A), "{error}");
-        let stale = store.inner.replace(&[write(A, &old, "a3")]);
+        let stale = store.inner.submit(Work::Replace(vec![write(A, &old, "a3")]));
         assert!(matches!(&stale, Err(WriteError::Stale(found)) if *found == entry(A)), "{stale:?}");
     }
     let store = fixture.made();
@@ -80,10 +80,10 @@ fn a_previous_value_that_is_put_back_is_noticed() {
     let fixture = Fixture::new();
     let store = fixture.made();
     store.set(entry(A), value("a1")).expect("set");
-    store.inner.replace(&[write(A, &version(&store, A), "a2")]).expect("written");
+    store.inner.submit(Work::Replace(vec![write(A, &version(&store, A), "a2")])).expect("written");
     let (previous, previous_version) = (rows(&fixture)[0].3.clone(), rows(&fixture)[0].4);
-    store.inner.forget_previous(&[entry(A)]).expect("forgotten");
-    store.inner.replace(&[write(A, &version(&store, A), "a3")]).expect("written");
+    store.inner.submit(Work::Forget(vec![entry(A)])).expect("forgotten");
+    store.inner.submit(Work::Replace(vec![write(A, &version(&store, A), "a3")])).expect("written");
     let (name, version, sealed, _, _) = rows(&fixture).remove(0);
     put_back(&fixture, &[(name, version, sealed, previous, previous_version)]);
     assert!(matches!(store.previous(&entry(A)), Err(StoreError::NotLast { .. })));
@@ -116,7 +116,7 @@ fn a_store_that_an_earlier_rotator_made_gets_its_versions_once() {
     let fixture = Fixture::new();
     let store = fixture.made();
     store.import(vec![(entry(A), value("a1")), (entry(B), value("b1"))]).expect("imported");
-    store.inner.replace(&[write(A, &version(&store, A), "a2")]).expect("written");
+    store.inner.submit(Work::Replace(vec![write(A, &version(&store, A), "a2")])).expect("written");
     let check = store.inner.sealer.key_check(false).expect("sealed");
     drop(store);
     let file = Connection::open(&fixture.path).expect("opens");
@@ -138,7 +138,7 @@ fn another_key_opens_it_after_a_rekey_and_the_old_one_does_not() {
     let fixture = Fixture::new();
     let store = fixture.made();
     store.import(vec![(entry(A), value("a1")), (entry(B), value("b1"))]).expect("imported");
-    store.inner.replace(&[write(A, &version(&store, A), "a2")]).expect("written");
+    store.inner.submit(Work::Replace(vec![write(A, &version(&store, A), "a2")])).expect("written");
     let (key_file, old_key) = (key::file_of(&fixture.path), std::fs::read(key::file_of(&fixture.path)).expect("read"));
     let (old_rows, versions) = (rows(&fixture), [version(&store, A), version(&store, B)]);
 

@@ -1,0 +1,180 @@
+//! The writes of rotations. Writes that arrive while another transaction is committed are in the next one, all together:
+//! a thousand rotations at once need a few dozen transactions and not two thousand.
+
+use std::sync::PoisonError;
+use std::sync::mpsc::{self, SyncSender};
+
+use rusqlite::{Connection, Transaction};
+
+use super::error::StoreError;
+use super::open::Inner;
+use super::operations::TransactionError;
+use super::table::{self, WriteError, Written};
+use super::versions::{Versions, is_last};
+use crate::ports::secret_store::Write;
+use crate::types::name::EntryName;
+
+/// The maximum number of writes in one transaction.
+const MOST_AT_ONCE: usize = 256;
+
+/// A write that waits for the connection.
+pub(super) struct Waiting {
+    work: Work,
+    answer: SyncSender<Result<(), WriteError>>,
+}
+
+/// What a rotation changes: all of it or nothing.
+pub(super) enum Work {
+    /// Writes the batch, if every entry has the version that the batch replaces.
+    Replace(Vec<Write>),
+    /// Forgets the values before the rotation.
+    Forget(Vec<EntryName>),
+}
+
+/// The versions of the entries of one piece of work, as they were before it, in its order. `None`: it leaves the entry.
+type Before = Vec<Option<Written>>;
+
+impl Inner {
+    /// Does the work in one transaction with all other work that waits.
+    pub(super) fn submit(&self, work: Work) -> Result<(), WriteError> {
+        self.check_still_there()?;
+        let (answer, heard) = mpsc::sync_channel(1);
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiting { work, answer });
+        let Ok(mut connection) = self.connection.lock() else {
+            // No thread can use the connection any more. The work may be what the thread that panicked was at.
+            return heard.try_recv().unwrap_or_else(|_| Err(self.defect()));
+        };
+        loop {
+            if let Ok(result) = heard.try_recv() {
+                return result;
+            }
+            let together: Vec<Waiting> = {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = waiting.len().min(MOST_AT_ONCE);
+                waiting.drain(..count).collect()
+            };
+            if together.is_empty() {
+                // Each piece of work is answered by the thread that took it, before that thread gives the connection
+                // back. It did not if it panicked.
+                return Err(self.defect());
+            }
+            self.perform(&mut connection, together);
+        }
+    }
+
+    fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {
+        let work: Vec<&Work> = together.iter().map(|waiting| &waiting.work).collect();
+        let results = match self.commit(connection, &work) {
+            Ok(results) => results,
+            Err(TransactionError::NotCommitted(error)) if work.len() == 1 => vec![Err(WriteError::NotWritten(error))],
+            // What failed may be about one of them only.
+            Err(TransactionError::NotCommitted(_)) => {
+                let mut alone = |work: &&Work| match self.commit(connection, &[work]) {
+                    Ok(mut results) => results.pop().unwrap_or(Ok(())),
+                    Err(TransactionError::NotCommitted(error)) => Err(WriteError::NotWritten(error)),
+                    Err(TransactionError::Commit(error)) => Err(self.uncertain(&error)),
+                };
+                work.iter().map(|work| alone(work)).collect()
+            }
+            Err(TransactionError::Commit(error)) => work.iter().map(|_| Err(self.uncertain(&error))).collect(),
+        };
+        for (waiting, result) in together.into_iter().zip(results) {
+            // The channel has room for the one answer, and its receiver waits for the connection.
+            drop(waiting.answer.send(result));
+        }
+    }
+
+    fn defect(&self) -> WriteError {
+        WriteError::Uncertain(StoreError::Poisoned { path: self.path.clone() })
+    }
+
+    fn uncertain(&self, error: &rusqlite::Error) -> WriteError {
+        let same = match error {
+            rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
+            other => {
+                let unknown = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR);
+                rusqlite::Error::SqliteFailure(unknown, Some(other.to_string()))
+            }
+        };
+        WriteError::Uncertain(self.failed("committed", same))
+    }
+
+    /// Does all the work in one transaction. A refused piece has written nothing, so the others go on.
+    fn commit(
+        &self,
+        connection: &mut Connection,
+        together: &[&Work],
+    ) -> Result<Vec<Result<(), WriteError>>, TransactionError> {
+        self.check_still_there()?;
+        self.transact(connection, |inner, transaction, versions, at| {
+            let mut results = Vec::with_capacity(together.len());
+            for work in together {
+                results.push(match inner.check(transaction, versions, work) {
+                    Ok(before) => {
+                        inner.apply(transaction, versions, work, &before, at)?;
+                        Ok(())
+                    }
+                    Err(refused) => Err(refused),
+                });
+            }
+            Ok(results)
+        })
+    }
+
+    /// Checks whether the work may be done. Writes nothing.
+    fn check(
+        &self,
+        transaction: &Transaction<'_>,
+        versions: &mut Versions<'_>,
+        work: &Work,
+    ) -> Result<Before, WriteError> {
+        match work {
+            Work::Replace(batch) => batch
+                .iter()
+                .enumerate()
+                .map(|(index, write)| {
+                    let row = table::one(transaction, &write.entry).map_err(|error| self.failed("read", error))?;
+                    let before = self.written(versions, write.entry.as_str())?;
+                    let is_as_read =
+                        row.is_some_and(|row| row.version.to_string() == write.replaces.0 && is_last(&row, before));
+                    // A second write of the same entry finds the version of the first one.
+                    let is_second = batch[..index].iter().any(|earlier| earlier.entry == write.entry);
+                    if is_as_read && !is_second { Ok(before) } else { Err(WriteError::Stale(write.entry.clone())) }
+                })
+                .collect(),
+            Work::Forget(entries) => {
+                let written = entries.iter().map(|entry| self.written(versions, entry.as_str()));
+                Ok(written.collect::<Result<_, _>>()?)
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        versions: &mut Versions<'_>,
+        work: &Work,
+        before: &[Option<Written>],
+        at: &str,
+    ) -> Result<(), StoreError> {
+        let written = |error| self.failed("written", error);
+        match work {
+            Work::Replace(batch) => {
+                for (write, before) in batch.iter().zip(before) {
+                    let row = self.seal(versions, &write.entry, &write.value)?;
+                    table::replace(transaction, &row, at).map_err(written)?;
+                    let previous = before.and_then(|before| before.previous.or(Some(before.version)));
+                    self.note(versions, &write.entry, Some(Written { version: row.version, previous }))?;
+                }
+            }
+            Work::Forget(entries) => {
+                for (entry, before) in entries.iter().zip(before) {
+                    let Some(before) = *before else { continue };
+                    table::forget_previous(transaction, entry).map_err(written)?;
+                    self.note(versions, entry, Some(Written { previous: None, ..before }))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
