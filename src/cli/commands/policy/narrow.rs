@@ -19,7 +19,8 @@ pub(super) fn included(store: &StoreSettings) -> BTreeSet<String> {
 /// The pattern of own names for one pattern of entries. An entry is `<app>/<environment>/<secret-name>`: a missing
 /// segment is written `-`, an empty one `_`, and special characters `%2F`.
 fn native(pattern: &str, scope: Option<&str>) -> String {
-    let simple = without_choices(pattern);
+    // `/**/` also matches one slash.
+    let simple = without_choices(&pattern.replace("/**/", "*"));
     let mut segments: Vec<&str> = simple.split('/').collect();
     if let Some(scope) = scope {
         // The last segment contains the whole own name.
@@ -30,6 +31,14 @@ fn native(pattern: &str, scope: Option<&str>) -> String {
     while segments.len() > 1 && (segments[0] == "-" || segments[0].contains('*')) {
         // An asterisk may match a segment that the own name does not have.
         begin = if segments.remove(0) == "-" { begin } else { "*" };
+    }
+    // In the first segment that is left, an asterisk may match a slash, and a dash before it such a missing segment.
+    let rest = segments[0].trim_start_matches(['-', '*']);
+    if segments[0].len() > rest.len() && segments[0][..segments[0].len() - rest.len()].contains('*') {
+        (begin, segments[0]) = ("*", rest);
+        if rest.is_empty() && segments.len() == 1 {
+            return "*".to_owned();
+        }
     }
     collapsed(&format!("{begin}{}", joined(&segments)))
 }
@@ -67,8 +76,9 @@ fn without_choices(pattern: &str) -> String {
 
 fn joined(segments: &[&str]) -> String {
     let own = |segment: &&str| {
-        let is_empty_maybe = segment.trim_matches('*') == "_" || segment.is_empty();
-        if is_empty_maybe { "*".to_owned() } else { decoded(segment) }
+        // An asterisk may match a slash, so each `_` between asterisks or ends may be an empty segment.
+        let without_empty: Vec<&str> = segment.split('*').map(|part| if part == "_" { "" } else { part }).collect();
+        if segment.is_empty() || *segment == "_" { "*".to_owned() } else { decoded(&without_empty.join("*")) }
     };
     collapsed(&segments.iter().map(own).collect::<Vec<_>>().join("/"))
 }
@@ -127,6 +137,9 @@ mod tests {
             ("shop/live/eu%2Faws", None, "shop/live/eu/aws"),
             ("-/-/aws", None, "aws"),
             ("*/aws", None, "*aws"),
+            ("?/-*", None, "*"),
+            ("shop/**/aws", None, "shop*aws"),
+            ("-*-aws", None, "*aws"),
             ("shop/{live,test}/aws-[0-9]", None, "shop/*/aws-*"),
             ("shop/live/aws", Some("shop/live"), "aws"),
             ("*/aws", Some("shop/live"), "*"),
