@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::failing::take_down;
 use self::old_pair::{Tried, prove_old};
 use super::error::CampaignError;
-use super::executor::advance;
+use super::executor::{Begin, advance};
 use super::report::{Opening, Report, collect, collect_opened};
 use super::session::Session;
 use super::survey::choice::{Choice, Names};
@@ -92,7 +92,7 @@ impl Engine {
             let (session, journal) = (self.session.clone(), self.journal.clone());
             tasks.spawn(async move {
                 let result = match journal.replay(id).await {
-                    Ok(journal) => Box::pin(advance(&session, journal, None)).await,
+                    Ok(journal) => Box::pin(advance(&session, journal, Begin::default())).await,
                     Err(error) => Err(error),
                 };
                 (id, result)
@@ -256,7 +256,7 @@ impl Engine {
                     Ok(opened) => opened,
                     Err(why) => return (id, Ok(not_opened(&due, why))),
                 };
-                let (old_pair, place) = match prove_old(&session, &due, opened.policy.settle, &in_hand).await {
+                let (old_pair, place) = match prove_old(&session, &due, &opened.policy, &in_hand).await {
                     Tried::Proven { old_pair, place } => (old_pair, place),
                     Tried::Left(note) => return (id, Ok(Opening::Left(note))),
                     Tried::NotNow(why) => return (id, Ok(Opening::NotNow(key, why))),
@@ -265,9 +265,9 @@ impl Engine {
                 if session.lacks_credentials_for(&due) {
                     return (id, Ok(Opening::NoCredentials));
                 }
-                drop(due);
+                let begin = Begin { place, listed: Some(due.into_listed()) };
                 let result = match journal.open(id, Opened { old_pair, ..opened }).await {
-                    Ok(journal) => Box::pin(advance(&session, journal, place))
+                    Ok(journal) => Box::pin(advance(&session, journal, begin))
                         .await
                         .map(|advanced| Opening::Advanced(Box::new(advanced))),
                     Err(error) => Err(error),

@@ -1,7 +1,8 @@
 //! The proof of the old pair at STS right before its rotation is opened. A key that IAM lists may be stored with a
 //! secret that belongs to another key.
 //!
-//! Only `run` proves a pair, because a proof counts as a use of the key. The last use is read before the proof.
+//! Only `run` proves a pair, because a proof counts as a use of the key. If the policy waits until the old key
+//! is unused, the last use is read before the proof.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::engine::survey::{Due, place_notes};
 use crate::journal::campaign::LeftAloneNote;
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::{OldPair, UsedBefore};
+use crate::rotation::policy::{Policy, StillInUse};
 use crate::types::name::AccessKeyId;
 use crate::types::secret::SecretKey;
 use crate::types::time::Timestamp;
@@ -73,7 +75,7 @@ enum Verdict {
 
 /// Proves the pair of `due`. A permit is taken from `in_hand` for the duration of a call, and kept if the pair is
 /// proven. The wait before the second try holds no permit and no slot of the rate limiter.
-pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in_hand: &Arc<Semaphore>) -> Tried {
+pub(super) async fn prove_old(session: &Session, due: &Due, policy: &Policy, in_hand: &Arc<Semaphore>) -> Tried {
     let (key, user) = (&due.key.id, &due.user);
     let Some(account) = session.accounts.of(&due.account) else {
         return Tried::NotNow(format!(
@@ -92,7 +94,8 @@ pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in
             return Tried::Stopped;
         }
         let asking = async {
-            if first.is_none() {
+            // Only a wait for the other users of the key has to tell their use from this proof.
+            if first.is_none() && policy.still_in_use == StillInUse::Wait {
                 old_pair.last_used = last_use(account, key).await;
             }
             ask(session, account, due, secret, &mut old_pair).await
@@ -111,7 +114,7 @@ pub(super) async fn prove_old(session: &Session, due: &Due, settle: Duration, in
             Verdict::No(no) => no,
         };
         drop(place);
-        if matches!(no, No::NotAccepted(_)) && session.aws_now() < due.key.created.plus(settle) {
+        if matches!(no, No::NotAccepted(_)) && session.aws_now() < due.key.created.plus(policy.settle) {
             return Tried::NotNow(format!(
                 "key {key} of user {user} was created at {}, and AWS does not accept its pair yet; the next run tries it again",
                 due.key.created

@@ -22,7 +22,7 @@ use crate::types::time::Timestamp;
 
 /// The greatest age of a key list when the create that depends on it is journaled, or when a throttled effect is tried
 /// again.
-const FRESH: Duration = Duration::from_secs(5);
+pub(super) const FRESH: Duration = Duration::from_secs(5);
 
 impl Executor<'_> {
     pub(super) async fn act(&mut self, journal: RotationJournal, intent: Intent) -> Result<Advance, JournalError> {

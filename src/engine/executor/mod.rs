@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::effects::FRESH;
 use self::fact_age::{Facts, Span};
 use self::state::{Advance, Executor, InMemory, MOST_TRIES, Unseen};
 pub use self::state::{Advanced, StopReason};
@@ -45,14 +46,24 @@ use crate::types::time::Timestamp;
 const MOST_STEPS: usize = 400;
 /// The wait before the second try. It doubles before each further try.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-/// Advances one rotation as far as possible now. `place` is given back as soon as no new key can be in memory only.
+/// What a rotation begins with.
+#[derive(Default)]
+pub struct Begin {
+    /// One of the permits that bound how many new keys are in memory at once. It is given back as soon as no new key can
+    /// be in memory only.
+    pub place: Option<OwnedSemaphorePermit>,
+    /// The keys of the user as the survey listed them, and when.
+    pub(in crate::engine) listed: Option<(KeysSeen, Span)>,
+}
+
+/// Advances one rotation as far as possible now.
 ///
 /// # Errors
 /// [`JournalError`]: the journal failed. The effect under way is in doubt, and a later `resume` replays it.
 pub async fn advance(
     session: &Session,
     journal: RotationJournal,
-    place: Option<OwnedSemaphorePermit>,
+    Begin { place, listed }: Begin,
 ) -> Result<Advanced, JournalError> {
     let (account, unsure) = match session.account_for(journal.rotation()) {
         Ok(account) => (account, false),
@@ -77,6 +88,7 @@ pub async fn advance(
         first_refusal: None,
         place,
     };
+    executor.take_list(listed);
     session.scans.look_for(journal.rotation());
     let mut journal = journal;
     if let Err(why) = session.confirm_time(account).await {
@@ -164,6 +176,15 @@ impl Executor<'_> {
                 }
             }
             Step::Execute(intent) => Box::pin(self.act(journal, intent)).await,
+        }
+    }
+
+    /// Takes the key list of the survey for the create. A list that is too old is read again.
+    fn take_list(&mut self, listed: Option<(KeysSeen, Span)>) {
+        let age = |span: Span| self.session.clock.monotonic().saturating_sub(span.ended);
+        if let Some((keys, span)) = listed.filter(|(_, span)| age(*span) <= FRESH) {
+            self.hand.keys_seen_at = span.ended;
+            (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
         }
     }
 

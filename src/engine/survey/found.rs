@@ -7,11 +7,12 @@ use async_trait::async_trait;
 
 use super::choice::{Names, Unmatched};
 use crate::engine::error::CampaignError;
+use crate::engine::executor::fact_age::Span;
 use crate::engine::sinks::{InSinks, in_sinks};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::journal::store::SharedStore;
-use crate::rotation::observed::KeySeen;
+use crate::rotation::observed::{KeySeen, KeysSeen};
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
@@ -28,10 +29,19 @@ pub struct Due {
     pub account: AccountId,
     pub user: UserName,
     pub key: KeySeen,
+    /// All keys of the user, and when they were listed.
+    pub(in crate::engine) listed: (KeysSeen, Span),
     /// Its present secret, for the proof of the pair. It is overwritten when the last reference is dropped.
     pub secret: Option<Arc<SecretKey>>,
     pub places: Vec<Place>,
     pub sinks: Vec<Follower>,
+}
+
+impl Due {
+    /// Keeps the key list only; the secret is overwritten.
+    pub(in crate::engine) fn into_listed(self) -> (KeysSeen, Span) {
+        self.listed
+    }
 }
 
 /// What a survey found.

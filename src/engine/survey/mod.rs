@@ -99,12 +99,12 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
         };
         match answer {
             Answer::InFlight => {}
-            Answer::Due(Confirmed { account, user, key, .. }, sinks) => {
+            Answer::Due(Confirmed { account, user, key, keys, listed }, sinks) => {
                 let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
                 let id = RotationId::from_uuid(Uuid::now_v7());
                 let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
                 let secret = secret.map(Arc::new);
-                let due = Due { id, old_secret, account, user, key, secret, places, sinks };
+                let due = Due { id, old_secret, account, user, key, listed: (keys, listed), secret, places, sinks };
                 by_user.entry(whose).or_default().push(due);
             }
             Answer::Skip(skip) => {

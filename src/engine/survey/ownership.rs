@@ -9,6 +9,7 @@ use super::owner_rule::Owner;
 use super::skip::Skip;
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
+use crate::engine::executor::fact_age::Span;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -23,6 +24,8 @@ pub(super) struct Confirmed {
     pub(super) key: KeySeen,
     /// All keys of the user.
     pub(super) keys: KeysSeen,
+    /// When they were listed.
+    pub(super) listed: Span,
 }
 
 /// The key lists of users in one survey. Each list is read once, regardless of how many pairs lead to its user.
@@ -30,10 +33,10 @@ pub(super) struct Confirmed {
 pub(super) struct Lists(Mutex<BTreeMap<(AccountId, UserName), Arc<List>>>);
 
 /// A list that is read once. Others wait for the same answer.
-type List = OnceCell<Result<KeysSeen, CallError>>;
+type List = OnceCell<Result<(KeysSeen, Span), CallError>>;
 
 impl Lists {
-    async fn of(&self, session: &Session, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+    async fn of(&self, session: &Session, account: &Account, user: &UserName) -> Result<(KeysSeen, Span), CallError> {
         let whose = (account.caller.account.clone(), user.clone());
         let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(whose).or_default().clone();
         asked.get_or_init(|| list(session, account, user)).await.clone()
@@ -48,11 +51,11 @@ pub(super) async fn ownership<'a>(
     candidate: &Candidate,
 ) -> Result<(&'a Account, Confirmed), Skip> {
     let account = account_of(session, candidate).await?;
-    let (user, keys) = user_of(session, lists, account, owner, candidate).await?;
+    let (user, (keys, listed)) = user_of(session, lists, account, owner, candidate).await?;
     let Some(key) = keys.find(&candidate.key_id).cloned() else {
         return Err(stale(candidate, &user, None));
     };
-    Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys }))
+    Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys, listed }))
 }
 
 /// Finds the account of a key. If only one account is configured, its key list decides.
@@ -117,13 +120,13 @@ async fn user_of(
     account: &Account,
     owner: &Owner,
     candidate: &Candidate,
-) -> Result<(UserName, KeysSeen), Skip> {
+) -> Result<(UserName, (KeysSeen, Span)), Skip> {
     let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
     let mut absent = None;
     for user in &named {
         match lists.of(session, account, user).await {
-            Ok(keys) if keys.find(&candidate.key_id).is_some() => return Ok((user.clone(), keys)),
-            Ok(keys) => absent = absent.or(keys.keys.is_some().then(|| (user.clone(), keys))),
+            Ok(listed) if listed.0.find(&candidate.key_id).is_some() => return Ok((user.clone(), listed)),
+            Ok(listed) => absent = absent.or(listed.0.keys.is_some().then(|| (user.clone(), listed))),
             Err(error) if error.kind == CallErrorKind::Invalid => {}
             Err(error) => return Err(not_listed(error)),
         }
@@ -146,7 +149,7 @@ async fn user_of(
         // User names are unique regardless of case, and IAM decides the spelling.
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
             match lists.of(session, account, &user).await {
-                Ok(keys) if keys.find(&candidate.key_id).is_some() => Ok((user, keys)),
+                Ok(listed) if listed.0.find(&candidate.key_id).is_some() => Ok((user, listed)),
                 Ok(_) => Err(not_listed_yet(&user)),
                 Err(error) => Err(not_listed(error)),
             }
@@ -225,10 +228,11 @@ fn unknown_owner(candidate: &Candidate, named: &BTreeSet<UserName>, said: Option
     Skip::needs_operator(SkipReason::OwnerUnknown, message)
 }
 
-async fn list(session: &Session, account: &Account, user: &UserName) -> Result<KeysSeen, CallError> {
+async fn list(session: &Session, account: &Account, user: &UserName) -> Result<(KeysSeen, Span), CallError> {
+    let began = session.clock.monotonic();
     let mut keys = account.limiter.read(Operation::ListAccessKeys, || account.ports.iam.list_keys(user)).await?;
     keys.at = session.saw_date(keys.at);
-    Ok(keys)
+    Ok((keys, Span { began, ended: session.clock.monotonic() }))
 }
 
 fn is_spelt_otherwise(user: &UserName, named: &BTreeSet<UserName>) -> bool {

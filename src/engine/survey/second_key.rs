@@ -44,7 +44,7 @@ fn second_keys(
     found: &BTreeSet<AccessKeyId>,
 ) -> BTreeMap<AccessKeyId, (AccountId, UserName, KeySeen)> {
     let mut second = BTreeMap::new();
-    for Confirmed { account, user, key: known, keys } in listed {
+    for Confirmed { account, user, key: known, keys, .. } in listed {
         if known.status != KeyStatus::Active || taken.users.contains(&(account.clone(), user.clone())) {
             continue;
         }
@@ -92,6 +92,7 @@ fn message(user: &UserName, key: &KeySeen, used: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::executor::fact_age::Span;
     use crate::rotation::observed::KeysSeen;
     use crate::types::shell::real::{HOSTILE, assert_says};
     use crate::types::time::Timestamp;
@@ -121,7 +122,8 @@ mod tests {
         let stored = key('A', KeyStatus::Active);
         let confirmed = |other: KeySeen| {
             let keys = KeysSeen { at: now, keys: Some(vec![stored.clone(), other]) };
-            vec![Confirmed { account: account.clone(), user: user.clone(), key: stored.clone(), keys }]
+            let listed = Span { began: std::time::Duration::ZERO, ended: std::time::Duration::ZERO };
+            vec![Confirmed { account: account.clone(), user: user.clone(), key: stored.clone(), keys, listed }]
         };
         let found = BTreeSet::from([stored.id.clone(), key('C', KeyStatus::Active).id]);
         let number = |taken: &Taken, other| second_keys(taken, &confirmed(other), &found).len();
