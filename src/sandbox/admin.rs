@@ -108,6 +108,22 @@ enum ToldAnswer {
     Second,
 }
 
+/// Many users at once, each with one key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Population {
+    users: Vec<SeededKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewBehaviour {
+    /// The number of calls per second and action; without it, calls are not throttled.
+    rate_limit: Option<f64>,
+    #[serde(default)]
+    new_keys_invalid_for_milliseconds: u64,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Release {
@@ -146,6 +162,23 @@ fn route(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Value, ApiError>
             Ok(json!({}))
         }
         ("POST", "keys") => add_key(&mut shared.lock(), read(body)?),
+        ("POST", "population") => {
+            let Population { users } = read(body)?;
+            let mut state = shared.lock();
+            let added = users.len();
+            for user in users {
+                state.model.create_user(&user.user, "/", false)?;
+                add_key(&mut state, user)?;
+            }
+            Ok(json!({"added": added}))
+        }
+        ("POST", "behaviour") => {
+            let NewBehaviour { rate_limit, new_keys_invalid_for_milliseconds } = read(body)?;
+            let mut state = shared.lock();
+            state.rate_limit = rate_limit;
+            state.model.behaviour.new_keys_invalid_for = Duration::from_millis(new_keys_invalid_for_milliseconds);
+            Ok(json!({}))
+        }
         ("POST", "faults") => arm(&mut shared.lock(), read(body)?),
         ("DELETE", "faults") => {
             shared.lock().faults.disarm_all();

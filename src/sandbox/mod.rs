@@ -17,6 +17,8 @@
 //! | `POST /_sandbox/users` | `{"name", "path"?, "administrator"?}` | creates a user |
 //! | `POST /_sandbox/rename` | `{"user", "name"}` | renames a user |
 //! | `POST /_sandbox/keys` | `{"user", "id"?, "secret"?, "status"?, "created"?}` | creates a key; `{"id", "secret"}` |
+//! | `POST /_sandbox/population` | `{"users": [{"user", "id"?, "secret"?, "status"?, "created"?}]}` | creates many users, each with one key; `{"added": n}` |
+//! | `POST /_sandbox/behaviour` | `{"rate_limit"?, "new_keys_invalid_for_milliseconds"?}` | limits the calls per second and action, and delays new keys |
 //! | `POST /_sandbox/faults` | `{"kind", "action"?, "user"?, "nth"?, "probability"?, "seed"?, "times"?}` | arms a fault; `{"fault": n}` |
 //! | `DELETE /_sandbox/faults` | | disarms all faults; calls already held stay held |
 //! | `POST /_sandbox/release` | `{"fault"?}` | releases the held calls of one fault or all; `{"released": n}` |

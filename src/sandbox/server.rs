@@ -27,8 +27,11 @@ use super::query::{Params, failure};
 use super::reply::{Answer, Dropped, reply};
 use super::signature::{Signature, Window};
 
-/// The maximum length of a request body.
+/// The maximum length of the body of a call.
 const LONGEST_BODY: usize = 64 * 1024;
+
+/// The maximum length of the body of a request of the admin API, which may add 100,000 users.
+const LONGEST_ADMIN_BODY: usize = 64 * 1024 * 1024;
 
 /// What an observer gets after a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,9 +182,11 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>) {
 
 async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Answer>, Dropped> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, LONGEST_BODY).collect().await else { return Err(Dropped) };
+    let is_admin = parts.uri.path().starts_with(admin::PREFIX);
+    let limit = if is_admin { LONGEST_ADMIN_BODY } else { LONGEST_BODY };
+    let Ok(body) = Limited::new(body, limit).collect().await else { return Err(Dropped) };
     let body = body.to_bytes();
-    if parts.uri.path().starts_with(admin::PREFIX) {
+    if is_admin {
         return Ok(admin::serve(&parts, &body, &shared));
     }
     // The call has a separate task: if the client disconnects, hyper drops this one, but a received call is executed.
