@@ -264,6 +264,10 @@ impl RotationJournal {
         match result {
             Ok(yielded) => {
                 let outcome = E::outcome(&intent, id, &yielded);
+                let Some(outcome) = outcome else {
+                    // Nothing may be recorded as done that is not known: reconciliation finds out what happened.
+                    return Ok((journal, Attempt::Unknown(format!("`{}` has no outcome of its own", intent.name()))));
+                };
                 let journal = journal.append(Event::Done(outcome)).await?;
                 Ok((journal, Attempt::Done(yielded)))
             }

@@ -23,8 +23,9 @@ pub trait Effect: sealed::Sealed + Send {
     /// What the journal must hold first.
     fn intent(&self) -> Intent;
 
-    /// What the journal holds after; `intent` is the one that was journaled.
-    fn outcome(intent: &Intent, rotation: RotationId, yielded: &Self::Yield) -> Outcome;
+    /// Returns what the journal holds after the effect. `intent` is the one that was journaled; `None`: it is the intent
+    /// of another effect.
+    fn outcome(intent: &Intent, rotation: RotationId, yielded: &Self::Yield) -> Option<Outcome>;
 }
 
 /// Create a key for `user`.
@@ -57,12 +58,12 @@ impl Effect for CreateNew {
         Intent::CreateNew { listed: self.listed.clone(), asked_at: self.asked_at, give_up_at: self.give_up_at }
     }
 
-    fn outcome(_: &Intent, rotation: RotationId, created: &Created) -> Outcome {
-        match created.key.secret.fingerprint(rotation) {
+    fn outcome(_: &Intent, rotation: RotationId, created: &Created) -> Option<Outcome> {
+        Some(match created.key.secret.fingerprint(rotation) {
             Some(fingerprint) => Outcome::Created { key: created.key.id.clone(), fingerprint, at: created.at },
             // The port takes no reply without a whole secret; should one get here, its key is ours to discard.
             None => Outcome::FoundCreated { key: created.key.id.clone() },
-        }
+        })
     }
 }
 
@@ -99,7 +100,7 @@ impl Effect for WriteEntries {
         }
     }
 
-    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Option<Outcome> {
         Outcome::of_intent(intent, *at)
     }
 }
@@ -127,7 +128,7 @@ impl Effect for WriteSink {
         Intent::WriteSink { sink: *sink, key: key.clone(), asked_at: *asked_at, until: *until }
     }
 
-    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Option<Outcome> {
         Outcome::of_intent(intent, *at)
     }
 }
@@ -194,7 +195,7 @@ impl Effect for ChangeStatus {
         self.intent.clone()
     }
 
-    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Option<Outcome> {
         Outcome::of_intent(intent, *at)
     }
 }
@@ -262,7 +263,7 @@ impl Effect for DeleteKey {
         self.intent.clone()
     }
 
-    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Outcome {
+    fn outcome(intent: &Intent, _: RotationId, at: &Timestamp) -> Option<Outcome> {
         Outcome::of_intent(intent, *at)
     }
 }

@@ -173,12 +173,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome at the moment `at` of an intent that carries all its facts. `CreateNew`'s outcome needs the key
-    /// itself and is never made here.
+    /// Returns the outcome at the moment `at` of an intent that carries all its facts. `None` for `CreateNew`: its outcome
+    /// needs the key that IAM has created.
     #[must_use]
-    pub fn of_intent(intent: &Intent, at: Timestamp) -> Self {
-        match intent {
-            Intent::StoreNew | Intent::CreateNew { .. } => Self::Stored { at },
+    pub fn of_intent(intent: &Intent, at: Timestamp) -> Option<Self> {
+        Some(match intent {
+            Intent::CreateNew { .. } => return None,
+            Intent::StoreNew => Self::Stored { at },
             Intent::RestoreOld => Self::Restored,
             Intent::FenceStore => Self::Fenced { at },
             Intent::WriteSink { sink, key, .. } => Self::SinkAcknowledged { sink: *sink, key: key.clone(), at },
@@ -189,7 +190,7 @@ impl Outcome {
             Intent::ReactivateNew { .. } => Self::NewReactivated,
             Intent::DiscardNew { then, .. } => Self::NewDiscarded { then: *then },
             Intent::DeleteNamed { key } => Self::NamedDeleted { key: key.clone() },
-        }
+        })
     }
 }
 

@@ -30,7 +30,7 @@ impl World {
         assert!(!makes || !self.name_is_taken, "P2: a key was made for another user: {self:#?}");
         let deletes = matches!(intent, Intent::DeleteOld | Intent::DiscardNew { .. } | Intent::DeleteNamed { .. });
         if deletes && self.name_is_taken {
-            return Ok(Outcome::of_intent(intent, at(self.now)));
+            return Ok(Outcome::of_intent(intent, at(self.now)).expect("it is not a create"));
         }
         Err(Refusal::new(RefusalKind::NoSuchEntity, "no"))
     }

@@ -410,7 +410,7 @@ impl World {
             }
             Intent::DeleteNamed { key } => self.delete(key),
         }
-        Ok(Outcome::of_intent(intent, now))
+        Ok(Outcome::of_intent(intent, now).expect("a create has returned above"))
     }
 
     fn replace(&mut self, from: &[PlaceContent], to: PlaceContent) {

@@ -254,7 +254,7 @@ impl Machine {
             }),
             Reply::Done => {
                 let intent = before.standing.intent().expect("an effect is in doubt");
-                Event::Done(Outcome::of_intent(intent, at(0)))
+                Event::Done(Outcome::of_intent(intent, at(0)).expect("a create is answered with a key"))
             }
             Reply::Refused(kind) => {
                 let kind = match kind {
