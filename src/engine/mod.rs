@@ -7,6 +7,7 @@ pub mod account_label;
 pub mod accounts;
 mod admission;
 pub mod aws_clock;
+mod backoff;
 pub mod campaign;
 pub mod error;
 pub mod executor;

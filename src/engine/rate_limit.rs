@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::backoff::OF_A_CALL;
 use super::removal_queue::Queue;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
@@ -32,8 +33,6 @@ const SLOW_DOWN: f64 = 1.5;
 const SMALLEST_GAP: Duration = Duration::from_millis(2);
 /// How many times a call that changes nothing is tried.
 const MOST_TRIES: u32 = 6;
-/// The wait before the second try. It doubles before each further try.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
 /// Operations that have a quota of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -207,7 +206,6 @@ impl RateLimiter {
         F: Future<Output = Result<T, CallError>> + Send,
         T: Send,
     {
-        let mut backoff = FIRST_BACKOFF;
         let mut tries = 1;
         loop {
             let permit = self.acquire_for(priority, operation).await;
@@ -216,8 +214,7 @@ impl RateLimiter {
             match answer {
                 Err(error) if error.kind.is_transient() && tries < MOST_TRIES => {
                     tracing::debug!(?operation, tries, "trying again: {error}");
-                    self.clock.sleep(backoff).await;
-                    backoff *= 2;
+                    self.clock.sleep(OF_A_CALL.after(tries)).await;
                     tries += 1;
                 }
                 answer => return answer,

@@ -23,6 +23,7 @@ use self::state::{Advance, Executor, InMemory, MOST_TRIES, Unseen};
 pub use self::state::{Advanced, StopReason};
 use self::waits::look_again;
 use crate::engine::accounts::Account;
+use crate::engine::backoff::OF_A_CALL;
 use crate::engine::observe::places::{Readings, forget_previous, put_back, read_places, staged_secret};
 use crate::engine::observe::prove::{ProofOptions, prove};
 use crate::engine::rate_limit::{Operation, Priority};
@@ -44,8 +45,7 @@ use crate::types::time::Timestamp;
 
 /// A bound on the steps of one pass, between two waits: an ordinary rotation takes about twenty.
 const MOST_STEPS: usize = 400;
-/// The wait before the second try. It doubles before each further try.
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+
 /// What a rotation begins with.
 #[derive(Default)]
 pub struct Begin {
@@ -222,9 +222,8 @@ impl Executor<'_> {
             tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
             return self.sleep_towards(journal, until).await;
         }
-        let backoff = FIRST_BACKOFF * 2_u32.pow(self.failures - 1);
         tokio::select! {
-            () = self.session.clock.sleep(backoff) => {}
+            () = self.session.clock.sleep(OF_A_CALL.after(self.failures)) => {}
             () = self.session.stop.wait() => {}
         }
         Ok(Advance::proceed(journal))

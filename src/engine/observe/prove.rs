@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::accounts::Account;
+use crate::engine::backoff::Backoff;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
 use crate::ports::identity::{UserResource, WhoIs};
@@ -11,10 +12,9 @@ use crate::rotation::observed::Proof;
 use crate::types::name::{AccessKeyId, UserId};
 use crate::types::secret::SecretKey;
 
-/// The wait after an answer that was not a proof. It doubles up to [`LONGEST_BACKOFF`].
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-/// Two secrets tried on one id within about 5 s can give a false `SignatureDoesNotMatch`: the longest wait is as long.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// The wait after an answer that was not a proof. Two secrets tried on one id within about 5 s can give a false
+/// `SignatureDoesNotMatch`, so the longest wait is 5 s.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(5) };
 /// How many times longer a pair is tried if AWS throttles the calls or does not answer. This says nothing about the
 /// pair, and behind a thousand other calls one answer may take minutes.
 const WHERE_NOTHING_IS_SAID: u32 = 5;
@@ -79,7 +79,7 @@ pub async fn prove(
     let confirmations = how.times.max(1);
     let gap = how.span / confirmations.saturating_sub(1).max(1);
     let mut in_a_row = 0;
-    let mut backoff = FIRST_BACKOFF;
+    let mut failures = 0;
     let mut last = "no answer".to_owned();
     let (timeout, settle) = (opened.policy.proof_timeout, opened.policy.settle);
     let mut denied_since = how.denied.then_some(began.saturating_sub(settle));
@@ -109,7 +109,7 @@ pub async fn prove(
                 if (!first && now.saturating_sub(since) >= settle) || session.stop.overdue(clock.as_ref()) {
                     return Proof::Denied(format!("STS answers {code}"));
                 }
-                limit = timeout.max(settle + LONGEST_BACKOFF * 2);
+                limit = timeout.max(settle + BACKOFF.longest * 2);
                 last = code;
             }
             Ok(WhoIs::NotAccepted { code }) => last = code,
@@ -124,8 +124,8 @@ pub async fn prove(
         if clock.monotonic().saturating_sub(began) >= limit || session.stop.overdue(clock.as_ref()) {
             break;
         }
-        clock.sleep(backoff).await;
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        failures += 1;
+        clock.sleep(BACKOFF.after(failures)).await;
     }
     Proof::TimedOut(last)
 }
