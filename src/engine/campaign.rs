@@ -343,7 +343,7 @@ fn not_opened(due: &Due, why: CallError) -> Opening {
     Opening::Left(Box::new(LeftAloneNote {
         key_id: Some(key.clone()),
         places: place_notes(&due.places),
-        reason: SkipReason::AccessDenied,
+        reason: SkipReason::AccessDenied.into(),
         message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
         due: true,
     }))

@@ -121,11 +121,48 @@ pub struct LeftAloneNote {
     /// The places of the key, or the entry.
     pub places: Vec<PlaceNote>,
     /// Why it is skipped.
-    pub reason: SkipReason,
+    pub reason: NotedReason,
     /// For the operator.
     pub message: String,
     /// Whether the key was due, so that an operator is needed.
     pub due: bool,
+}
+
+/// The reason of a note. A later build of rotator may have written a reason that this build does not know, and the notes
+/// must stay readable then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NotedReason {
+    /// A reason that this build knows.
+    Known(SkipReason),
+    /// The name of any other reason, as the journal has it.
+    Unknown(String),
+}
+
+impl NotedReason {
+    /// Returns the public name of the reason.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Known(reason) => reason.name(),
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
+impl From<SkipReason> for NotedReason {
+    fn from(reason: SkipReason) -> Self {
+        Self::Known(reason)
+    }
+}
+
+impl PartialEq<SkipReason> for NotedReason {
+    fn eq(&self, other: &SkipReason) -> bool {
+        match self {
+            Self::Known(reason) => reason == other,
+            Self::Unknown(_) => false,
+        }
+    }
 }
 
 /// A place as the JSON document shows it.
@@ -157,6 +194,16 @@ mod tests {
         assert!(keeps.may_be_opened(hours(48)));
         assert!(keeps.may_be_opened(hours(1)), "a date in the future holds nothing");
         assert!(Failing { created: None, ..keeps }.may_be_opened(hours(24)), "no key was made");
+    }
+
+    #[test]
+    fn a_reason_of_a_later_build_is_kept_under_its_name() {
+        let later = r#"{"unopened":[],"left_alone":[{"key_id":null,"places":[],"reason":"of-a-later-build","message":"m","due":true},{"key_id":null,"places":[],"reason":"made-lately","message":"m","due":false}]}"#;
+        let notes: CampaignNotes = serde_json::from_str(later).expect("read");
+        let names: Vec<&str> = notes.left_alone.iter().map(|note| note.reason.name()).collect();
+        assert_eq!(names, ["of-a-later-build", "recently-rotated"]);
+        assert!(notes.left_alone[1].reason == SkipReason::RecentlyRotated);
+        assert_eq!(serde_json::to_string(&notes).expect("text"), later);
     }
 
     #[test]

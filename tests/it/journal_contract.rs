@@ -234,7 +234,7 @@ async fn campaigns_are_kept(subject: impl Subject) {
     let note = LeftAloneNote {
         key_id: None,
         places: vec![PlaceNote { store: "s".to_owned(), entry: "a/b/c'".to_owned(), location: "{\"x\"}".to_owned() }],
-        reason: SkipReason::OwnerUnknown,
+        reason: SkipReason::OwnerUnknown.into(),
         message: "unknown
 key — ☂"
             .to_owned(),

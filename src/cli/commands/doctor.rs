@@ -276,7 +276,7 @@ async fn reading(
     Survey { due, left_alone, .. }: &Survey,
 ) -> Result<String, CliError> {
     let of_iam = [SkipReason::IamFailed, SkipReason::OwnerUnknown, SkipReason::AccountUnknown];
-    if let Some(note) = left_alone.iter().find(|note| of_iam.contains(&note.reason)) {
+    if let Some(note) = left_alone.iter().find(|note| of_iam.iter().any(|reason| note.reason == *reason)) {
         return Err(compare(note.message.clone()));
     }
     let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);
@@ -317,7 +317,7 @@ async fn last_use(
         (Some(due), _) => (session.accounts.of(&due.account)?, &due.key.id),
         (None, [only]) => {
             let is_confirmed =
-                |note: &&LeftAloneNote| matches!(note.reason, SkipReason::NotDue | SkipReason::RecentlyRotated);
+                |note: &&LeftAloneNote| note.reason == SkipReason::NotDue || note.reason == SkipReason::RecentlyRotated;
             (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
         }
         (None, _) => return None,

@@ -121,7 +121,7 @@ pub struct SkippedShown {
     /// The places of the key.
     pub places: Vec<PlaceNote>,
     /// A stable name.
-    pub reason: &'static str,
+    pub reason: String,
     /// A text for operators.
     pub message: String,
 }
@@ -204,7 +204,12 @@ impl SkippedShown {
     #[must_use]
     pub fn of(note: &LeftAloneNote) -> Self {
         let LeftAloneNote { key_id, places, reason, message, due: _ } = note;
-        Self { key_id: key_id.clone(), places: places.clone(), reason: reason.name(), message: message.clone() }
+        Self {
+            key_id: key_id.clone(),
+            places: places.clone(),
+            reason: reason.name().to_owned(),
+            message: message.clone(),
+        }
     }
 }
 

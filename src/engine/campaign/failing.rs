@@ -80,7 +80,7 @@ pub(super) fn note(
     LeftAloneNote {
         key_id: Some(key.clone()),
         places,
-        reason: SkipReason::KeepsFailing,
+        reason: SkipReason::KeepsFailing.into(),
         message: format!("it has failed in {runs} runs since {first}, last with: {why}; {next}"),
         due: true,
     }

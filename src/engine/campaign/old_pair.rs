@@ -176,7 +176,8 @@ fn record(old_pair: &mut OldPair, at: Timestamp) {
 }
 
 fn note(due: &Due, reason: SkipReason, message: String) -> LeftAloneNote {
-    LeftAloneNote { key_id: Some(due.key.id.clone()), places: place_notes(&due.places), reason, message, due: true }
+    let (key_id, places) = (Some(due.key.id.clone()), place_notes(&due.places));
+    LeftAloneNote { key_id, places, reason: reason.into(), message, due: true }
 }
 
 /// Words where the two halves of the pair are stored.

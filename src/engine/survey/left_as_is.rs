@@ -96,7 +96,7 @@ impl Judged {
             let note = LeftAloneNote {
                 key_id: alone.key_id.clone(),
                 places: alone.places.iter().map(|(store, spot)| place_note(store, spot)).collect(),
-                reason: alone.why.reason(),
+                reason: alone.why.reason().into(),
                 message: alone.why.to_string(),
                 due,
             };

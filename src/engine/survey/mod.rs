@@ -191,7 +191,7 @@ fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], s
         survey.left_alone.push(LeftAloneNote {
             key_id: None,
             places: vec![place],
-            reason: SkipReason::Unreadable,
+            reason: SkipReason::Unreadable.into(),
             message: format!("it cannot be read ({why}); {counts}"),
             due: false,
         });

@@ -71,7 +71,7 @@ async fn note(session: &Session, account: &AccountId, user: &UserName, key: &Key
     LeftAloneNote {
         key_id: Some(key.id.clone()),
         places: Vec::new(),
-        reason: SkipReason::SecondActiveKey,
+        reason: SkipReason::SecondActiveKey.into(),
         message: message(user, key, &used),
         due: true,
     }

@@ -33,7 +33,7 @@ impl Skip {
         LeftAloneNote {
             key_id: Some(candidate.key_id.clone()),
             places: place_notes(&candidate.places),
-            reason: self.reason,
+            reason: self.reason.into(),
             message: self.message,
             due: self.due,
         }

@@ -66,7 +66,7 @@ fn the_document_is_what_programs_rely_on() {
             entry: "a/b/c".to_owned(),
             location: "whole value".to_owned(),
         }],
-        reason: SkipReason::TwoKeys,
+        reason: SkipReason::TwoKeys.into(),
         message: "m".to_owned(),
         due: true,
     };
