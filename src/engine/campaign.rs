@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use self::failing::take_down;
@@ -24,6 +23,7 @@ use super::report::{Opening, Report, collect, collect_opened};
 use super::session::Session;
 use super::survey::choice::{Choice, Names};
 use super::survey::{Due, Survey, Taken, place_notes, survey};
+use super::tasks::for_each;
 use crate::discovery::SkipReason;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
 use crate::journal::line::Summary;
@@ -36,7 +36,11 @@ use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
 /// discards them. A proof takes seconds in which no call is in flight.
-const IN_HAND_PER_CALL: usize = 8;
+const IN_HAND_PER_CALL: usize = 16;
+
+/// How many rotations may be under way at once, for each call in flight. The others have not begun, and take little
+/// memory.
+const UNDER_WAY_PER_CALL: usize = 20;
 
 /// How long after the last moment at which a lost `CreateAccessKey` could be executed the keys of its user are checked
 /// for the late key.
@@ -84,21 +88,20 @@ impl Engine {
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
     pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
-        let open = self.journal.store().summaries(RotationFilter::Open).await?;
-        let wanted =
-            open.into_iter().map(|summary| summary.rotation.id).filter(|id| ids.is_empty() || ids.contains(id));
-        let mut tasks = JoinSet::new();
-        for id in wanted {
+        let open = self.journal.store().open_ids().await?;
+        let wanted = open.into_iter().filter(|id| ids.is_empty() || ids.contains(id));
+        let task = |id, started| {
             let (session, journal) = (self.session.clone(), self.journal.clone());
-            tasks.spawn(async move {
+            async move {
                 let result = match journal.replay(id).await {
-                    Ok(journal) => Box::pin(advance(&session, journal, Begin::default())).await,
+                    Ok(journal) => Box::pin(advance(&session, journal, Begin { started, ..Begin::default() })).await,
                     Err(error) => Err(error),
                 };
                 (id, result)
-            });
-        }
-        collect(tasks, report).await;
+            }
+        };
+        for_each(wanted, self.most_under_way(), task, |ended| collect(ended, report)).await;
+        report.touched.sort();
         // This includes rotations that have just closed, because the next run may start much later.
         if self.session.stop.asked() { Ok(()) } else { self.report_late_keys(report).await }
     }
@@ -240,15 +243,13 @@ impl Engine {
     ) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         let not_spare = self.not_spare(choice).await?;
         let in_hand = Arc::new(Semaphore::new(self.session.options.concurrency.max(1) * IN_HAND_PER_CALL));
-        let mut tasks = JoinSet::new();
-        let mut keys = Vec::new();
-        for due in due {
+        let keys: Vec<_> = due.iter().map(|due| (due.id, due.key.id.clone())).collect();
+        let task = |due: Due, started| {
             let id = due.id;
-            keys.push((id, due.key.id.clone()));
             let (session, journal, in_hand) = (self.session.clone(), self.journal.clone(), in_hand.clone());
             let opened = self.opened(campaign, &due, choice, &not_spare);
             let key = due.key.id.clone();
-            tasks.spawn(async move {
+            async move {
                 if session.lacks_credentials_for(&due) {
                     return (id, Ok(Opening::NoCredentials));
                 }
@@ -265,7 +266,7 @@ impl Engine {
                 if session.lacks_credentials_for(&due) {
                     return (id, Ok(Opening::NoCredentials));
                 }
-                let begin = Begin { place, listed: Some(due.into_listed()) };
+                let begin = Begin { started, place, listed: Some(due.into_listed()) };
                 let result = match journal.open(id, Opened { old_pair, ..opened }).await {
                     Ok(journal) => Box::pin(advance(&session, journal, begin))
                         .await
@@ -273,10 +274,18 @@ impl Engine {
                     Err(error) => Err(error),
                 };
                 (id, result)
-            });
-        }
-        let opened = collect_opened(tasks, report).await;
+            }
+        };
+        let mut opened = BTreeSet::new();
+        let take = |ended| opened.extend(collect_opened(ended, report));
+        for_each(due, self.most_under_way(), task, take).await;
+        report.touched.sort();
         Ok(keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect())
+    }
+
+    /// How many rotations may be under way at once. Those that wait for a proof hold no slot of the rate limiter.
+    fn most_under_way(&self) -> usize {
+        self.session.options.concurrency.max(1) * UNDER_WAY_PER_CALL
     }
 
     /// Returns the keys that no rotation may delete as inactive spare keys: a lost request of ours may be what

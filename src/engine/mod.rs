@@ -23,4 +23,5 @@ pub mod shutdown;
 pub mod sinks;
 pub mod stores;
 pub mod survey;
+pub mod tasks;
 pub mod write_locks;

@@ -1,8 +1,8 @@
 //! What a run or resume did and found, gathered from the results of its executors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use tokio::task::JoinSet;
+use tokio::task::JoinError;
 
 use super::executor::{Advanced, StopReason};
 use crate::journal::campaign::LeftAloneNote;
@@ -57,17 +57,14 @@ impl Report {
     }
 }
 
-/// Waits for every executor.
-pub(super) async fn collect(mut tasks: JoinSet<(RotationId, Result<Advanced, JournalError>)>, report: &mut Report) {
-    while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok((id, result)) => {
-                take_in(id, result, report);
-            }
-            Err(error) => report.troubles.push((None, task_died(&error))),
+/// Takes the result of one executor.
+pub(super) fn collect(ended: Result<(RotationId, Result<Advanced, JournalError>), JoinError>, report: &mut Report) {
+    match ended {
+        Ok((id, result)) => {
+            take_in(id, result, report);
         }
+        Err(error) => report.troubles.push((None, task_died(&error))),
     }
-    report.touched.sort();
 }
 
 /// The result for a key that was due.
@@ -84,34 +81,26 @@ pub(super) enum Opening {
     NoCredentials,
 }
 
-/// Waits for every executor. Returns the rotations that are open, or that ended otherwise than `aborted`.
-pub(super) async fn collect_opened(
-    mut tasks: JoinSet<(RotationId, Result<Opening, JournalError>)>,
+/// Takes the result for one due key. Returns the rotation if it is open, or ended otherwise than `aborted`.
+pub(super) fn collect_opened(
+    ended: Result<(RotationId, Result<Opening, JournalError>), JoinError>,
     report: &mut Report,
-) -> BTreeSet<RotationId> {
-    let mut opened = BTreeSet::new();
-    while let Some(joined) = tasks.join_next().await {
-        match joined {
-            Ok((_, Ok(Opening::Stopped))) => report.stopped = true,
-            Ok((_, Ok(Opening::NoCredentials))) => {}
-            Ok((_, Ok(Opening::NotNow(key, why)))) => {
-                report.failed(&key, &why, false);
-                report.troubles.push((None, why));
-            }
-            Ok((_, Ok(Opening::Left(note)))) => report.left_alone.push(*note),
-            Ok((id, Ok(Opening::Advanced(advanced)))) => {
-                if take_in(id, Ok(*advanced), report) {
-                    opened.insert(id);
-                }
-            }
-            Ok((id, Err(error))) => {
-                take_in(id, Err(error), report);
-            }
-            Err(error) => report.troubles.push((None, task_died(&error))),
+) -> Option<RotationId> {
+    match ended {
+        Ok((_, Ok(Opening::Stopped))) => report.stopped = true,
+        Ok((_, Ok(Opening::NoCredentials))) => {}
+        Ok((_, Ok(Opening::NotNow(key, why)))) => {
+            report.failed(&key, &why, false);
+            report.troubles.push((None, why));
         }
+        Ok((_, Ok(Opening::Left(note)))) => report.left_alone.push(*note),
+        Ok((id, Ok(Opening::Advanced(advanced)))) => return take_in(id, Ok(*advanced), report).then_some(id),
+        Ok((id, Err(error))) => {
+            take_in(id, Err(error), report);
+        }
+        Err(error) => report.troubles.push((None, task_died(&error))),
     }
-    report.touched.sort();
-    opened
+    None
 }
 
 /// The text of a panic may contain anything, and is not shown.
@@ -152,7 +141,7 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
             if gave_up {
                 report.aborted += 1;
                 let made_a_key = advanced.rotation.creates > 0;
-                let why = advanced.rotation.last_error.unwrap_or_default();
+                let why = advanced.rotation.last_error.clone().unwrap_or_default();
                 report.failed(&key, &why, made_a_key);
                 report.troubles.push((Some(id), format!("aborted: {why}")));
             }

@@ -76,6 +76,11 @@ pub trait JournalStore: Send + Sync {
     /// Summaries, oldest first.
     async fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError>;
 
+    /// The rotations that are not closed, oldest first.
+    async fn open_ids(&self) -> Result<Vec<RotationId>, StorageError> {
+        Ok(self.summaries(RotationFilter::Open).await?.into_iter().map(|summary| summary.rotation.id).collect())
+    }
+
     /// One summary.
     async fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError>;
 

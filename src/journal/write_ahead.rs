@@ -183,7 +183,7 @@ impl Journal {
         rotation.check_facts().map_err(|fact| JournalError::Illegal { rotation: id, source: fact.into() })?;
         let line = Line { rotation: id, seq: 1, at: self.clock.now(), event: Event::Opened(Box::new(opened)) };
         self.store.append(line, &rotation).await?;
-        Ok(RotationJournal { journal: self.clone(), rotation, seq: 1 })
+        Ok(RotationJournal { journal: self.clone(), rotation: Arc::new(rotation), seq: 1 })
     }
 
     /// A rotation as its lines tell it.
@@ -194,7 +194,7 @@ impl Journal {
         let lines = self.store.lines(id).await?;
         let seq = lines.len() as u64;
         let rotation = replay(id, &lines)?;
-        Ok(RotationJournal { journal: self.clone(), rotation, seq })
+        Ok(RotationJournal { journal: self.clone(), rotation: Arc::new(rotation), seq })
     }
 }
 
@@ -225,15 +225,21 @@ pub fn replay(id: RotationId, lines: &[Line]) -> Result<Rotation, JournalError> 
 #[must_use]
 pub struct RotationJournal {
     journal: Journal,
-    rotation: Rotation,
+    rotation: Arc<Rotation>,
     seq: u64,
 }
 
 impl RotationJournal {
     /// The rotation as its last line left it.
     #[must_use]
-    pub const fn rotation(&self) -> &Rotation {
+    pub fn rotation(&self) -> &Rotation {
         &self.rotation
+    }
+
+    /// The same, to keep while the journal moves on.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Rotation> {
+        Arc::clone(&self.rotation)
     }
 
     /// Journals a fact that has no effect.
@@ -285,6 +291,6 @@ impl RotationJournal {
         let next = apply(&rotation, &event).map_err(|source| JournalError::Illegal { rotation: id, source })?;
         let line = Line { rotation: id, seq: seq + 1, at: journal.clock.now(), event };
         journal.store.append(line, &next).await?;
-        Ok(Self { journal, rotation: next, seq: seq + 1 })
+        Ok(Self { journal, rotation: Arc::new(next), seq: seq + 1 })
     }
 }

@@ -121,6 +121,10 @@ impl JournalStore for SqliteJournal {
         self.read(move |connection| queries::summaries(connection, which)).await
     }
 
+    async fn open_ids(&self) -> Result<Vec<RotationId>, StorageError> {
+        self.read(queries::open_ids).await
+    }
+
     async fn summary(&self, rotation: RotationId) -> Result<Option<Summary>, StorageError> {
         self.read(move |connection| queries::summary(connection, rotation)).await
     }

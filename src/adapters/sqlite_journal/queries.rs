@@ -194,6 +194,11 @@ pub(super) fn summaries(connection: &Connection, which: RotationFilter) -> Resul
     }
 }
 
+pub(super) fn open_ids(connection: &Connection) -> Result<Vec<RotationId>, QueryError> {
+    let sql = "SELECT id FROM rotation INDEXED BY rotation_open WHERE open = 1 ORDER BY number";
+    all(connection, sql, [], |row| parse(row, "id"))
+}
+
 pub(super) fn summary(connection: &Connection, rotation: RotationId) -> Result<Option<Summary>, QueryError> {
     let sql = "SELECT seq, opened_at, updated_at, summary FROM rotation WHERE id = ?1";
     Ok(all(connection, sql, [rotation.to_string()], read_summary)?.into_iter().next())

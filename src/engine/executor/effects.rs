@@ -64,7 +64,7 @@ impl Executor<'_> {
         let Some(permit) = session.stop.unless_asked(account.limiter.acquire(Operation::CreateAccessKey)).await else {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         };
-        let rotation = journal.rotation().clone();
+        let rotation = journal.shared();
         match session.stop.unless_asked(self.held(&rotation)).await {
             Some(None) => {}
             Some(Some(denied)) => return self.denied(journal, denied).await,
@@ -159,7 +159,7 @@ impl Executor<'_> {
 
     async fn store(&mut self, journal: RotationJournal, kind: WriteKind) -> Result<Advance, JournalError> {
         let session = self.session;
-        let rotation = journal.rotation().clone();
+        let rotation = journal.shared();
         let lock = session.write_locks.lock(&session.stores, &rotation).await;
         let readings = match self.hand.readings.take() {
             Some(readings) if readings.writes == session.write_locks.generation(&session.stores, &rotation) => readings,
@@ -209,7 +209,7 @@ impl Executor<'_> {
         key: AccessKeyId,
     ) -> Result<Advance, JournalError> {
         let session = self.session;
-        let rotation = journal.rotation().clone();
+        let rotation = journal.shared();
         let follower = &rotation.opened.sinks[sink];
         let port = match session.sinks.get(follower) {
             Ok(port) => port,

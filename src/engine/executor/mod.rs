@@ -30,6 +30,7 @@ use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::{Mismatch, Session};
 use crate::engine::session_check::CheckError;
 use crate::engine::shutdown::Stop;
+use crate::engine::tasks::Started;
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::decide::Query;
 use crate::rotation::decide::{Step, next_step};
@@ -49,6 +50,8 @@ const MOST_STEPS: usize = 400;
 /// What a rotation begins with.
 #[derive(Default)]
 pub struct Begin {
+    /// The right to be under way. It is given back when the rotation begins to wait for a known time.
+    pub started: Option<Started>,
     /// One of the permits that bound how many new keys are in memory at once. It is given back as soon as no new key can
     /// be in memory only.
     pub place: Option<OwnedSemaphorePermit>,
@@ -63,14 +66,14 @@ pub struct Begin {
 pub async fn advance(
     session: &Session,
     journal: RotationJournal,
-    Begin { place, listed }: Begin,
+    Begin { started, place, listed }: Begin,
 ) -> Result<Advanced, JournalError> {
     let (account, unsure) = match session.account_for(journal.rotation()) {
         Ok(account) => (account, false),
         // The store is asked again in the loop: a denial counts at the second time.
         Err(Mismatch::StoreDenied(account)) => (account, true),
         Err(Mismatch::WrongSession(why)) => {
-            return Ok(Advanced { rotation: journal.rotation().clone(), stopped: StopReason::WrongSession(why) });
+            return Ok(Advanced { rotation: journal.shared(), stopped: StopReason::WrongSession(why) });
         }
     };
     let (known, facts, since) = (Observed::default(), Facts::default(), session.clock.monotonic());
@@ -87,6 +90,7 @@ pub async fn advance(
         is_unsure: unsure,
         first_refusal: None,
         place,
+        started,
     };
     executor.take_list(listed);
     session.scans.look_for(journal.rotation());
@@ -94,7 +98,7 @@ pub async fn advance(
     if let Err(why) = session.confirm_time(account).await {
         let stopped = executor.why_stopped(journal.rotation(), why);
         let journal = executor.leave(journal, &stopped).await?;
-        return Ok(Advanced { rotation: journal.rotation().clone(), stopped });
+        return Ok(Advanced { rotation: journal.shared(), stopped });
     }
     let stopped = loop {
         if executor.steps >= MOST_STEPS {
@@ -120,7 +124,7 @@ pub async fn advance(
     if journal.rotation().is_closed() {
         forget_previous(session, journal.rotation()).await;
     }
-    Ok(Advanced { rotation: journal.rotation().clone(), stopped })
+    Ok(Advanced { rotation: journal.shared(), stopped })
 }
 
 impl Executor<'_> {
@@ -247,7 +251,7 @@ impl Executor<'_> {
         self.steps = 0;
         self.failures = 0;
         self.is_unsure = true;
-        self.place = None;
+        (self.place, self.started) = (None, None);
         if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
             // The wait may take days, and every place is read again after it, so no secret is kept during it.
             self.hand = InMemory::default();

@@ -39,7 +39,7 @@ impl Executor<'_> {
     /// Removes a key, if `next_step` still chooses that after a final check that is only seconds old.
     pub(super) async fn remove(&mut self, journal: RotationJournal, intent: Intent) -> Ended {
         let (session, account) = (self.session, self.account);
-        let rotation = journal.rotation().clone();
+        let rotation = journal.shared();
         let calls = self.calls(&intent);
         let mut ticket = Ticket::take(&account.limiter);
         let (mut checks, mut scans, mut waits, mut checked) = (0, 0, 0, false);

@@ -1,5 +1,6 @@
 //! What an executor knows and holds of one rotation, and what one step of it yields.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -9,6 +10,7 @@ use super::fact_age::Facts;
 use crate::engine::accounts::Account;
 use crate::engine::observe::places::Readings;
 use crate::engine::session::Session;
+use crate::engine::tasks::Started;
 use crate::journal::write_ahead::RotationJournal;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::denied::Denied;
@@ -56,7 +58,7 @@ impl Advance {
 /// A rotation that was advanced as far as possible now.
 #[derive(Debug)]
 pub struct Advanced {
-    pub rotation: Rotation,
+    pub rotation: Arc<Rotation>,
     /// Why the rotation was not advanced further.
     pub stopped: StopReason,
 }
@@ -81,6 +83,8 @@ pub(super) struct Executor<'a> {
     pub(super) first_refusal: FirstRefusal,
     /// One of the permits that bound how many new keys are in memory at once.
     pub(super) place: Option<OwnedSemaphorePermit>,
+    /// The right to be under way.
+    pub(super) started: Option<Started>,
 }
 
 /// What this process has in memory of one rotation. It is dropped, and its secrets are overwritten, when the executor
