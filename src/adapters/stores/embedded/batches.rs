@@ -2,34 +2,18 @@
 //! a thousand rotations at once need a few dozen transactions and not two thousand.
 
 use std::sync::PoisonError;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc;
 
 use rusqlite::{Connection, Transaction};
 
 use super::error::StoreError;
 use super::open::Inner;
-use super::operations::TransactionError;
-use super::table::{self, WriteError, Written};
+use super::queue::{Waiting, Work};
+use super::table::{self, TransactionError, WriteError, Written};
 use super::versions::{Versions, is_last};
-use crate::ports::secret_store::Write;
-use crate::types::name::EntryName;
 
 /// The maximum number of writes in one transaction.
 const MOST_AT_ONCE: usize = 256;
-
-/// A write that waits for the connection.
-pub(super) struct Waiting {
-    work: Work,
-    answer: SyncSender<Result<(), WriteError>>,
-}
-
-/// What a rotation changes: all of it or nothing.
-pub(super) enum Work {
-    /// Writes the batch, if every entry has the version that the batch replaces.
-    Replace(Vec<Write>),
-    /// Forgets the values before the rotation.
-    Forget(Vec<EntryName>),
-}
 
 /// The versions of the entries of one piece of work, as they were before it, in its order. `None`: it leaves the entry.
 type Before = Vec<Option<Written>>;
@@ -69,12 +53,12 @@ impl Inner {
             Err(TransactionError::NotCommitted(error)) if work.len() == 1 => vec![Err(WriteError::NotWritten(error))],
             // What failed may be about one of them only.
             Err(TransactionError::NotCommitted(_)) => {
-                let mut alone = |work: &&Work| match self.commit(connection, &[work]) {
+                let alone = |work: &&Work| match self.commit(connection, &[work]) {
                     Ok(mut results) => results.pop().unwrap_or(Ok(())),
                     Err(TransactionError::NotCommitted(error)) => Err(WriteError::NotWritten(error)),
                     Err(TransactionError::Commit(error)) => Err(self.uncertain(&error)),
                 };
-                work.iter().map(|work| alone(work)).collect()
+                work.iter().map(alone).collect()
             }
             Err(TransactionError::Commit(error)) => work.iter().map(|_| Err(self.uncertain(&error))).collect(),
         };
@@ -89,13 +73,9 @@ impl Inner {
     }
 
     fn uncertain(&self, error: &rusqlite::Error) -> WriteError {
-        let same = match error {
-            rusqlite::Error::SqliteFailure(code, message) => rusqlite::Error::SqliteFailure(*code, message.clone()),
-            other => {
-                let unknown = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR);
-                rusqlite::Error::SqliteFailure(unknown, Some(other.to_string()))
-            }
-        };
+        let code = error.sqlite_error().copied();
+        let code = code.unwrap_or_else(|| rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR));
+        let same = rusqlite::Error::SqliteFailure(code, Some(error.to_string()));
         WriteError::Uncertain(self.failed("committed", same))
     }
 

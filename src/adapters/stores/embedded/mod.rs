@@ -9,6 +9,7 @@ mod key;
 mod kind;
 mod open;
 mod operations;
+mod queue;
 mod rekey;
 mod seal;
 mod table;
@@ -26,12 +27,12 @@ use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, W
 use crate::types::error_text::with_causes;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
-use batches::Work;
 pub use error::{EmbeddedStoreError, KeyOrigin, MalformedKey, StoreError};
 pub use key::StoreKey;
 pub use open::EmbeddedStore;
 use open::Inner;
 pub use operations::Listed;
+use queue::Work;
 pub use rekey::RekeyError;
 use table::WriteError;
 

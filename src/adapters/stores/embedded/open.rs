@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::batches::Waiting;
 use super::error::{EmbeddedStoreError, KeyOrigin};
 use super::key::{self, StoreKey};
 use super::kind::KIND;
+use super::queue::Waiting;
 use super::seal::Sealer;
 use super::table;
 use super::versions::{Cache, Versions, VersionsError};

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::error::{NOT_LAST, StoreError};
 use super::kind::KIND;
 use super::open::{EmbeddedStore, Inner, file_at};
-use super::table::{self, Row, Written};
+use super::table::{self, Row, TransactionError, Written};
 use super::versions::{Cache, Versions, VersionsError, is_last};
 use crate::adapters::DatabaseError;
 use crate::ports::secret_store::{Reading, Version};
@@ -314,19 +314,5 @@ impl Inner {
             *cache = Cache::default();
             cache
         })
-    }
-}
-
-/// Why a transaction failed.
-pub(super) enum TransactionError {
-    /// Nothing was written.
-    NotCommitted(StoreError),
-    /// The commit failed, so the outcome is unknown.
-    Commit(rusqlite::Error),
-}
-
-impl From<StoreError> for TransactionError {
-    fn from(error: StoreError) -> Self {
-        Self::NotCommitted(error)
     }
 }

@@ -32,6 +32,20 @@ impl From<StoreError> for WriteError {
     }
 }
 
+/// Why a transaction failed.
+pub(super) enum TransactionError {
+    /// Nothing was written.
+    NotCommitted(StoreError),
+    /// The commit failed, so the outcome is unknown.
+    Commit(rusqlite::Error),
+}
+
+impl From<StoreError> for TransactionError {
+    fn from(error: StoreError) -> Self {
+        Self::NotCommitted(error)
+    }
+}
+
 /// The row of an entry.
 pub(super) struct Row {
     pub(super) name: String,
