@@ -84,12 +84,19 @@ async fn next(signals: &mut Option<Signal>) {
     }
 }
 
+/// The least number of threads that run tasks.
+const LEAST_WORKERS: usize = 2;
+
 /// Runs an asynchronous command to its end.
 pub(in crate::cli) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    // A search of all stores occupies one worker. Another must be free to hear a signal, also on a machine with one CPU.
-    let workers = std::thread::available_parallelism().map_or(2, |cpus| cpus.get().max(2));
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(workers).enable_all().build().map_err(|error| {
+    // A search of all stores occupies one worker. Another must be free to hear a signal, also on a machine with one CPU.
+    // tokio itself reads the variable, with which a test chooses one worker.
+    let is_set = std::env::var_os("TOKIO_WORKER_THREADS").is_some();
+    if !is_set && std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() < LEAST_WORKERS) {
+        builder.worker_threads(LEAST_WORKERS);
+    }
+    let runtime = builder.enable_all().build().map_err(|error| {
         CliError::failed(format!("the asynchronous runtime could not start: {error}"), "nothing was changed; try again")
     })?;
     let result = runtime.block_on(future);
