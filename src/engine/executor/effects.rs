@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry_writes::{self, Batches};
 use super::state::{Advance, Executor, MOST_TRIES, StopReason, Unseen};
 use crate::engine::observe::places::{Readings, secret_for};
-use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::rate_limit::{Operation, Priority, THROTTLED_FOR};
 use crate::engine::sinks::way_out;
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::ports::sink::SinkWrite;
@@ -262,6 +262,7 @@ impl Executor<'_> {
 
     fn went_well(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         self.failures = 0;
+        self.throttled_since = None;
         self.hand.store_denied = None;
         self.forget();
         self.session.scans.look_for(journal.rotation());
@@ -311,7 +312,10 @@ impl Executor<'_> {
             // `next_step` discards it.)
             self.failures = MOST_TRIES;
         }
-        let advance = self.later(journal, why).await?;
+        // A throttled call is no failure, and the gap of the lane is the wait before the next one.
+        let now = self.session.clock.monotonic();
+        let is_brief = throttled && now.saturating_sub(*self.throttled_since.get_or_insert(now)) < THROTTLED_FOR;
+        let advance = if is_brief { Advance::proceed(journal) } else { self.later(journal, why).await? };
         if throttled {
             // A throttled call changed nothing, and calls are scarce, so the results of recent calls are kept. The
             // places and all entries are read again, and the proof is of the pair that they must still hold.

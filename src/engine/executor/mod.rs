@@ -85,6 +85,7 @@ pub async fn advance(
         facts,
         since,
         failures: 0,
+        throttled_since: None,
         steps: 0,
         waits_until: None,
         is_unsure: unsure,

@@ -75,6 +75,8 @@ pub(super) struct Executor<'a> {
     /// removal begins later.
     pub(super) since: Duration,
     pub(super) failures: u32,
+    /// Since when effects of the rotation are throttled.
+    pub(super) throttled_since: Option<Duration>,
     pub(super) steps: usize,
     /// The time that the executor waits for.
     pub(super) waits_until: Option<Timestamp>,
