@@ -84,15 +84,17 @@ fn without_an_answer_of_sts_a_run_opens_nothing() {
 }
 
 #[test]
-fn the_last_use_is_read_before_the_proof_and_a_refusal_of_it_stops_nothing() {
+fn the_last_use_is_read_before_the_proof_where_the_policy_waits_for_the_other_users() {
     let bench = Bench::with_users(&[FINE, OTHER]);
     let old = [FINE, OTHER].map(|user| bench.key_of(user));
-    bench.run(&["run", "--only", FINE]).code(0);
+    let waits = ("ROTATOR_POLICY_STILL_IN_USE", "wait");
+    bench.run_in(waits, &["run", "--only", FINE]).code(0);
     let proof = proof_of(&bench, FINE);
     assert_eq!((proof.last_used, proof.proofs.len()), (Some(UsedBefore::Never), 1), "read before the pair was tried");
     assert!(proof.user_id.is_some_and(|id| id.as_str().starts_with("AIDA")));
 
     bench.sandbox.arm(Fault::new(denied()).on(Action::GetAccessKeyLastUsed).always());
+    // Any other policy does not ask, so that a refusal stops nothing.
     bench.run(&["run", "--only", OTHER]).code(0);
     bench.assert_rotated(OTHER, &old[1]);
     let proof = proof_of(&bench, OTHER);
