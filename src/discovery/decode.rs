@@ -12,26 +12,30 @@
 //! encoding lies around it; else a window has to hold all of it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
+use foldhash::quality::RandomState;
 use zeroize::Zeroizing;
 
+use self::base64::Sextets;
+use self::deflate::Attempt;
+use self::hits::{Hits, Trial};
 use self::inflate::{Inflated, Whole, inflate};
+use self::scan::{Found, scan};
+use self::text::{BREAK, SHORTEST, narrow, texts};
 use super::escapes::{Unescaped, without_backslashes, without_percents};
 use super::signature::{self, Compressed};
 use super::source::{self, Source};
 
+mod base64;
+mod deflate;
+mod hits;
 mod inflate;
+mod scan;
+mod text;
 
 /// How many encodings may lie around an id.
 pub(super) const DEEPEST: usize = 6;
-
-/// The shortest id (16 characters). Shorter words are not kept, nor are shorter texts among bytes that are not text: they
-/// keep the readings of noise small.
-const SHORTEST: usize = 16;
-
-/// How many characters of base 64 the shortest id takes at least.
-const SHORTEST_WRAPPED: usize = 22;
 
 /// How many bytes may be read, for each byte of the value or of what was compressed in it. An ordinary document
 /// takes ten or twenty, also where encodings are nested; only what is made to be costly takes more.
@@ -42,6 +46,9 @@ const READ_AT_LEAST: usize = 1024 * 1024;
 
 /// What it costs to try whether something is compressed: the memory for it is made anew each time.
 const OF_ONE_ATTEMPT: usize = 64 * 1024;
+
+/// How many bytes of what may be zlib data are tried before a decompressor is made for them.
+const MOST_TRIED: usize = 4 * 1024;
 
 /// How many bytes may be decompressed from one value.
 const MOST_INFLATED: usize = 32 * 1024 * 1024;
@@ -69,9 +76,6 @@ impl Windows {
     const OF_VALUES: Self =
         Self { size: 4 * 1024 * 1024, overlap: 256 * 1024, wide_overlap: 2 * 1024 * 1024, surely_zlib: 16 * 1024 };
 }
-
-/// Stands between two texts, and in no text.
-const BREAK: u8 = 0xff;
 
 /// Why a value was not read to its end: it may name any key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,8 +110,8 @@ fn decoder_of<'m>(value: &dyn Source, windows: &'m Windows, met: &'m mut dyn FnM
     let mut decoder = Decoder {
         windows,
         met,
-        seen: HashMap::new(),
-        hasher: RandomState::new(),
+        seen: HashMap::default(),
+        hasher: RandomState::default(),
         budget: READ_AT_LEAST,
         inflatable: MOST_INFLATED,
         whole: BTreeSet::new(),
@@ -116,6 +120,8 @@ fn decoder_of<'m>(value: &dyn Source, windows: &'m Windows, met: &'m mut dyn FnM
         ends: true,
         cut_off: false,
         unopened: None,
+        spare: Vec::new(),
+        tried: deflate::Out::default(),
     };
     decoder.value(0, value);
     if !decoder.damaged.iter().all(|damaged| decoder.is_whole_elsewhere(damaged)) {
@@ -146,6 +152,20 @@ struct Decoder<'m> {
     /// Whether something was cut off by the window in hand.
     cut_off: bool,
     unopened: Option<Unopened>,
+    /// Buffers that are used again.
+    spare: Vec<Sextets>,
+    /// What came out of what was tried.
+    tried: deflate::Out,
+}
+
+/// Where archives are looked for in bytes.
+#[derive(Clone, Copy)]
+enum Archives {
+    /// The bytes are all, or begin as all of them do.
+    FromTheBeginning,
+    Within,
+    /// Not at all: it is an image, or something else that is harmless.
+    Nowhere,
 }
 
 /// Some bytes in hand, and what they are a part of.
@@ -157,6 +177,7 @@ struct Part<'p> {
     known: usize,
     /// Whether the bytes were decoded, and are not stored like this.
     is_decoded: bool,
+    archives: Archives,
 }
 
 impl Decoder<'_> {
@@ -195,7 +216,7 @@ impl Decoder<'_> {
                     let rest = source::from(all, at);
                     &rest[..rest.len().min(size)]
                 }
-                None if fill(&mut buffer, size, value, at).is_ok() => buffer.as_slice(),
+                None if source::fill(&mut buffer, size, value, at).is_ok() => buffer.as_slice(),
                 None => {
                     self.not_opened(Unopened::Unread);
                     break;
@@ -204,13 +225,14 @@ impl Decoder<'_> {
             if at == 0 {
                 is_harmless = signature::is_harmless(bytes);
             }
-            let kind = if at == 0 { signature::archive(bytes) } else { signature::archive_within(bytes) };
-            if let Some(kind) = kind.filter(|_| !is_harmless) {
-                self.not_opened(Unopened::Archive(kind));
-            }
+            let archives = match at {
+                _ if is_harmless => Archives::Nowhere,
+                0 => Archives::FromTheBeginning,
+                _ => Archives::Within,
+            };
             (self.ends, self.cut_off) = (bytes.len() < size, false);
             self.budget = self.budget.saturating_add(bytes.len().saturating_mul(READ_FOR_EACH_BYTE));
-            self.part(depth, &Part { bytes, whole: value, at, known, is_decoded: false });
+            self.part(depth, &Part { bytes, whole: value, at, known, is_decoded: false, archives });
             if self.ends {
                 break;
             }
@@ -225,60 +247,130 @@ impl Decoder<'_> {
 
     /// Reads bytes that were decoded from `depth` encodings.
     fn decoded(&mut self, depth: usize, bytes: &[u8]) {
-        if let Some(kind) = signature::archive(bytes) {
-            self.not_opened(Unopened::Archive(kind));
-        }
-        self.part(depth, &Part { bytes, whole: &bytes, at: 0, known: 0, is_decoded: true });
+        let archives = Archives::FromTheBeginning;
+        self.part(depth, &Part { bytes, whole: &bytes, at: 0, known: 0, is_decoded: true, archives });
     }
 
     fn part(&mut self, depth: usize, part: &Part<'_>) {
-        if !self.spend(part.bytes.len()) {
-            return;
+        let mut sextets = self.spare.pop().unwrap_or_default();
+        let found = scan(part.bytes, &mut sextets);
+        self.archives(part, found);
+        if self.spend(part.bytes.len()) {
+            if found.has(Found::NOT_TEXT) {
+                self.met(depth, &texts(part.bytes), found, &sextets);
+            } else if part.bytes.len() >= SHORTEST {
+                self.met(depth, part.bytes, found, &sextets);
+            }
+            // UTF-16 of either order, with a mark or without: what is ASCII has a zero beside each letter.
+            if found.has(Found::ZERO) {
+                let narrow = narrow(part.bytes);
+                let found = scan(&narrow, &mut sextets);
+                self.met(depth, &texts(&narrow), found, &sextets);
+            }
+            if found.has(Found::COMPRESSED) {
+                self.compressed(depth, part);
+            }
         }
-        self.met(depth, &texts(part.bytes));
-        // UTF-16 of either order, with a mark or without: what is ASCII has a zero beside each letter.
-        if memchr::memchr(0, part.bytes).is_some() {
-            let narrow = narrow(part.bytes);
-            self.met(depth, &texts(&narrow));
-        }
-        self.compressed(depth, part);
+        self.spare.push(sextets);
     }
 
-    /// Shows a text, and reads it.
-    fn met(&mut self, depth: usize, text: &[u8]) {
+    fn archives(&mut self, part: &Part<'_>, found: Found) {
+        let is_harmless = match part.archives {
+            Archives::FromTheBeginning => signature::is_harmless(part.bytes),
+            Archives::Within => false,
+            Archives::Nowhere => true,
+        };
+        if is_harmless {
+            return;
+        }
+        let first = match part.archives {
+            Archives::FromTheBeginning => signature::archive_at_the_beginning(part.bytes),
+            Archives::Within | Archives::Nowhere => None,
+        };
+        let within = || if found.has(Found::ARCHIVE) { signature::archive_within(part.bytes) } else { None };
+        if let Some(kind) = first.or_else(within) {
+            self.not_opened(Unopened::Archive(kind));
+        }
+    }
+
+    /// Shows a text, and reads it. What its bytes have, and their base 64, are in `found` and `sextets`.
+    fn met(&mut self, depth: usize, text: &[u8], found: Found, sextets: &Sextets) {
         if text.is_empty() {
             return;
         }
-        let before = self.seen.entry((text.len(), self.hasher.hash_one(text))).or_insert(usize::MAX);
+        // The break behind it is no part of it.
+        let bare = text.strip_suffix(&[BREAK]).unwrap_or(text);
+        let before = self.seen.entry((bare.len(), self.hasher.hash_one(bare))).or_insert(usize::MAX);
         if *before <= depth {
             return;
         }
         *before = depth;
         (self.met)(text);
-        self.text(depth, text);
+        self.text(depth, text, found, sextets);
     }
 
-    fn text(&mut self, depth: usize, text: &[u8]) {
-        for unescape in [without_backslashes, without_percents] {
-            let Some(Unescaped { plain, spells_letters }) = unescape(text) else { continue };
+    fn text(&mut self, depth: usize, text: &[u8], found: Found, sextets: &Sextets) {
+        let ends_in_a_break = text.ends_with(&[BREAK]);
+        for (mark, unescape) in
+            [(Found::BACKSLASH, without_backslashes as fn(&[u8]) -> _), (Found::PERCENT, without_percents)]
+        {
+            let unescaped = found.has(mark).then(|| unescape(text)).flatten();
+            let Some(Unescaped { mut plain, spells_letters }) = unescaped else { continue };
+            if !ends_in_a_break {
+                plain.push(BREAK);
+            }
             if depth < DEEPEST {
                 self.decoded(depth + 1, &plain);
             } else if spells_letters {
                 self.not_opened(Unopened::TooDeep);
             }
         }
-        for begin in 0..4 {
+        let length = text.len() + usize::from(!ends_in_a_break);
+        let (with_text, hits) = match sextets.is_empty() {
+            true => ([false; 4], <[Hits; 4]>::default()),
+            false => (sextets.with_text(), hits::hits(sextets, &mut self.trial())),
+        };
+        for (begin, (with_text, hits)) in with_text.into_iter().zip(hits).enumerate() {
             // The decoded text, three bytes for four characters, counts against the budget.
-            if !self.spend(text.len()) {
+            if !self.spend(length) {
                 return;
             }
-            let plain = out_of_base64(text, begin);
-            if depth < DEEPEST {
-                self.decoded(depth + 1, &plain);
-            } else if holds_something(&plain) {
-                self.not_opened(Unopened::TooDeep);
+            if with_text || hits.is_any || (depth >= DEEPEST && !hits.empty.is_empty()) {
+                let plain = sextets.decode(begin);
+                if depth < DEEPEST {
+                    self.decoded(depth + 1, &plain);
+                } else if holds_something(&plain) {
+                    self.not_opened(Unopened::TooDeep);
+                }
+            } else if depth < DEEPEST && self.spend(sextets.decoded_len(begin)) {
+                // It costs as much as if it were tried.
+                for count in hits.empty {
+                    if !self.spend(OF_ONE_ATTEMPT) {
+                        break;
+                    }
+                    let most = self.inflatable.min(self.budget);
+                    self.inflatable -= count.min(most);
+                    if count > most {
+                        self.not_opened(Unopened::TooMuch);
+                    } else if depth + 1 < DEEPEST {
+                        self.budget = self.budget.saturating_add(count * READ_FOR_EACH_BYTE);
+                        self.spend(count);
+                    }
+                }
             }
         }
+    }
+
+    /// How zlib data is tried: so few bytes that neither a window nor a bound matters.
+    fn trial(&mut self) -> Trial<'_> {
+        let most = usize::try_from(self.windows.surely_zlib).unwrap_or(usize::MAX).min(MOST_TRIED) - deflate::FED;
+        Trial { most, most_out: self.windows.size, out: &mut self.tried }
+    }
+
+    /// Whether what looks like zlib data certainly gives nothing.
+    fn fails(&mut self, bytes: &[u8]) -> bool {
+        let Trial { most, out, .. } = self.trial();
+        matches!(deflate::attempt(bytes, most, out), Attempt::Fails)
     }
 
     /// Opens what gzip or zlib has compressed, wherever it begins.
@@ -287,6 +379,10 @@ impl Decoder<'_> {
         while let Some((kind, begin)) = signature::compressed(part.bytes, from) {
             if !self.spend(OF_ONE_ATTEMPT) {
                 return;
+            }
+            if kind == Compressed::Zlib && self.fails(&part.bytes[begin + 2..]) {
+                from = begin + 1;
+                continue;
             }
             let most = self.inflatable.min(self.budget);
             let Inflated { plain, whole, taken, left } = inflate(kind, part.whole, part.at + begin as u64, most);
@@ -325,26 +421,6 @@ impl Decoder<'_> {
     }
 }
 
-/// Fills `buffer` with the window that begins at `at`.
-fn fill(buffer: &mut Zeroizing<Vec<u8>>, size: usize, value: &dyn Source, at: u64) -> std::io::Result<()> {
-    buffer.resize(size, 0);
-    let mut filled = 0;
-    while filled < size {
-        match value.read_at(at + filled as u64, &mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    buffer.truncate(filled);
-    Ok(())
-}
-
-fn narrow(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut narrow = Zeroizing::new(Vec::with_capacity(bytes.len()));
-    narrow.extend(bytes.iter().filter(|byte| **byte != 0));
-    narrow
-}
-
 /// Whether these bytes have anything to read: compressed data, an archive or a text.
 fn holds_something(bytes: &[u8]) -> bool {
     signature::compressed(bytes, 0).is_some()
@@ -353,52 +429,9 @@ fn holds_something(bytes: &[u8]) -> bool {
         || (memchr::memchr(0, bytes).is_some() && !texts(&narrow(bytes)).is_empty())
 }
 
-/// The texts in the bytes: ASCII, and long enough for an id. In every encoding, an id is one uninterrupted run of
-/// ASCII characters.
-fn texts(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
-    let is_of_text = |byte: u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
-    let texts = || bytes.split(|byte| !is_of_text(*byte)).filter(|text| text.len() >= SHORTEST);
-    let mut joined = Zeroizing::new(Vec::with_capacity(texts().map(|text| text.len() + 1).sum()));
-    for text in texts() {
-        joined.extend_from_slice(text);
-        joined.push(BREAK);
-    }
-    joined
-}
-
-/// Decodes each run of base 64 of either alphabet from its character `begin` on, and skips blanks and line ends. The
-/// caller tries each `begin`, because other text may precede the groups of four without a break.
-fn out_of_base64(text: &[u8], begin: usize) -> Zeroizing<Vec<u8>> {
-    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
-    for run in text.split(|byte| sextet(*byte).is_none() && !byte.is_ascii_whitespace()) {
-        if run.len() < SHORTEST_WRAPPED {
-            continue;
-        }
-        let (mut bits, mut count) = (0_u32, 0_u32);
-        for six in run.iter().filter_map(|byte| sextet(*byte)).skip(begin) {
-            bits = (bits << 6 | u32::from(six)) & 0xfff;
-            count += 6;
-            if count >= 8 {
-                count -= 8;
-                plain.push((bits >> count & 0xff) as u8);
-            }
-        }
-        plain.push(BREAK);
-    }
-    plain
-}
-
-/// The six bits that a character of either base 64 alphabet encodes.
-const fn sextet(character: u8) -> Option<u8> {
-    match character {
-        b'A'..=b'Z' => Some(character - b'A'),
-        b'a'..=b'z' => Some(character - b'a' + 26),
-        b'0'..=b'9' => Some(character - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
-}
-
+#[cfg(test)]
+mod equivalence_tests;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

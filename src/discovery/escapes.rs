@@ -2,12 +2,12 @@
 //!
 //! Only for looking: what a document says to its own readers is for the module that reads it.
 
-use zeroize::Zeroizing;
+use super::wiped::Wiped;
 
 /// A text without its escapes.
 pub(super) struct Unescaped {
     /// What is left.
-    pub(super) plain: Zeroizing<Vec<u8>>,
+    pub(super) plain: Wiped,
     /// Whether letters may have been written as numbers: an id can be hidden in such a text.
     pub(super) spells_letters: bool,
 }
@@ -18,7 +18,7 @@ const OTHER: u8 = 0xff;
 /// The text without backslashes; none where it has no escape.
 pub(super) fn without_backslashes(text: &[u8]) -> Option<Unescaped> {
     memchr::memchr(b'\\', text)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut plain = Wiped::with_capacity(text.len());
     let mut spells_letters = false;
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -84,7 +84,7 @@ fn in_braces(after: &[u8]) -> Option<(Said, usize)> {
 /// The text with `%XX` taken off; `None` where the text has no such escape.
 pub(super) fn without_percents(text: &[u8]) -> Option<Unescaped> {
     memchr::memchr(b'%', text)?;
-    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut plain = Wiped::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'%', rest) {
         plain.extend_from_slice(&rest[..at]);

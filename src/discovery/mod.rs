@@ -28,6 +28,7 @@ mod source;
 mod splice;
 mod sweep;
 mod toml;
+mod wiped;
 mod yaml;
 
 pub use decode::Unopened;

@@ -5,14 +5,14 @@
 //! key that is missed is deleted while something still reads it. Hence there are no word boundaries and no guess at a
 //! value's form: every reading is tried.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aho_corasick::AhoCorasick;
 use memchr::memmem;
-use zeroize::Zeroizing;
 
 use super::decode::{Unopened, decode};
 use super::source::Source;
+use super::wiped::Wiped;
 use super::{escapes, key_format};
 use crate::types::name::{AccessKeyId, EntryName};
 use crate::types::secret::SecretValue;
@@ -27,8 +27,38 @@ pub fn names(value: &SecretValue, id: &AccessKeyId) -> bool {
 #[derive(Debug)]
 pub struct Needles {
     ids: Vec<AccessKeyId>,
-    /// `None` if the ids are too many for one: with 20 characters each, more than a hundred million.
+    /// The ids with the prefix and the length of those that AWS makes: hardly any text has the prefix by chance, and
+    /// where it does the id is looked up.
+    of_aws: Vec<OfOnePrefix>,
+    /// The numbers of all others.
+    others: Vec<usize>,
+    /// Finds the others. `None` if they are none, or too many for one: with 20 characters each, more than a hundred
+    /// million.
     automaton: Option<AhoCorasick>,
+}
+
+/// How long an id is that AWS makes.
+const OF_AWS: usize = 20;
+
+/// The prefixes of ids that AWS makes.
+const PREFIXES: [[u8; 4]; 4] = [*b"AKIA", *b"ASIA", *b"ABIA", *b"ACCA"];
+
+/// The ids with one prefix.
+#[derive(Debug)]
+struct OfOnePrefix {
+    prefix: memmem::Finder<'static>,
+    /// The number of each id.
+    numbers: HashMap<[u8; OF_AWS], usize>,
+}
+
+impl OfOnePrefix {
+    /// The place and the number of each of the ids that the text contains.
+    fn within<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = (usize, usize)> + 't {
+        self.prefix.find_iter(text).filter_map(|at| {
+            let id = text[at..].first_chunk::<OF_AWS>()?;
+            Some((at, *self.numbers.get(id)?))
+        })
+    }
 }
 
 /// What a search of one value found.
@@ -44,7 +74,23 @@ impl Needles {
     /// Prepares the ids.
     pub fn new<'a>(ids: impl IntoIterator<Item = &'a AccessKeyId>) -> Self {
         let ids: Vec<AccessKeyId> = ids.into_iter().cloned().collect();
-        Self { automaton: AhoCorasick::new(ids.iter().map(AccessKeyId::as_str)).ok(), ids }
+        let mut numbers = PREFIXES.map(|_| HashMap::new());
+        let mut others = Vec::new();
+        for (number, id) in ids.iter().enumerate() {
+            let id: Option<&[u8; OF_AWS]> = id.as_str().as_bytes().try_into().ok();
+            match id.and_then(|id| Some((id, PREFIXES.iter().position(|prefix| id.starts_with(prefix))?))) {
+                Some((id, prefix)) => {
+                    numbers[prefix].insert(*id, number);
+                }
+                None => others.push(number),
+            }
+        }
+        let with_finder =
+            |(prefix, numbers): (&'static [u8; 4], _)| OfOnePrefix { prefix: memmem::Finder::new(prefix), numbers };
+        let of_aws = PREFIXES.iter().zip(numbers).filter(|(_, numbers)| !numbers.is_empty()).map(with_finder).collect();
+        let texts = others.iter().map(|number: &usize| ids[*number].as_str());
+        let automaton = if others.is_empty() { None } else { AhoCorasick::new(texts).ok() };
+        Self { ids, of_aws, others, automaton }
     }
 
     /// Searches a value.
@@ -63,33 +109,40 @@ impl Needles {
 
     /// Adds the ids that the text contains anywhere.
     fn within<'n>(&'n self, text: &[u8], named: &mut BTreeSet<&'n AccessKeyId>) {
+        self.each_place(text, &mut |_, number| {
+            named.insert(&self.ids[number]);
+        });
+    }
+
+    /// Shows places of each id that the text contains unencoded, the first one among them, with the id's number.
+    fn each_place(&self, text: &[u8], show: &mut dyn FnMut(usize, usize)) {
+        for one in &self.of_aws {
+            one.within(text).for_each(|(at, number)| show(at, number));
+        }
         match &self.automaton {
             Some(automaton) => {
                 let found = automaton.find_overlapping_iter(text);
-                named.extend(found.map(|found| &self.ids[found.pattern().as_usize()]));
+                found.for_each(|found| show(found.start(), self.others[found.pattern().as_usize()]));
             }
-            None => named.extend(self.ids.iter().filter(|id| memmem::find(text, id.as_str().as_bytes()).is_some())),
+            None => {
+                for number in &self.others {
+                    if let Some(at) = memmem::find(text, self.ids[*number].as_str().as_bytes()) {
+                        show(at, *number);
+                    }
+                }
+            }
         }
     }
 
     /// The first position of each id that the text contains unencoded, in the order of the positions.
     pub(super) fn first_places(&self, text: &[u8]) -> Vec<(usize, &AccessKeyId)> {
-        let mut seen = BTreeSet::new();
-        match &self.automaton {
-            Some(automaton) => {
-                let found = automaton.find_overlapping_iter(text);
-                let found = found.map(|found| (found.start(), &self.ids[found.pattern().as_usize()]));
-                let mut places: Vec<_> = found.filter(|(_, id)| seen.insert(*id)).collect();
-                places.sort();
-                places
-            }
-            None => {
-                let at = |id: &AccessKeyId| memmem::find(text, id.as_str().as_bytes());
-                let mut places: Vec<_> = self.ids.iter().filter_map(|id| Some((at(id)?, id))).collect();
-                places.sort();
-                places
-            }
-        }
+        let mut first: BTreeMap<&AccessKeyId, usize> = BTreeMap::new();
+        self.each_place(text, &mut |at, number| {
+            first.entry(&self.ids[number]).and_modify(|first| *first = at.min(*first)).or_insert(at);
+        });
+        let mut places: Vec<_> = first.into_iter().map(|(id, at)| (at, id)).collect();
+        places.sort();
+        places
     }
 }
 
@@ -118,7 +171,7 @@ pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
 }
 
 /// The bytes with `%XX` taken off; `None` where the text has no such escape.
-pub(super) fn without_percents(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn without_percents(bytes: &[u8]) -> Option<Wiped> {
     escapes::without_percents(bytes).map(|unescaped| unescaped.plain)
 }
 

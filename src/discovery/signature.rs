@@ -48,14 +48,18 @@ pub(super) fn archive(bytes: &[u8]) -> Option<&'static str> {
     if is_harmless(bytes) {
         return None;
     }
+    archive_at_the_beginning(bytes).or_else(|| archive_within(bytes))
+}
+
+/// The kind of an archive that is recognised only where the bytes begin.
+pub(super) fn archive_at_the_beginning(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"%PDF-") {
         return Some("PDF");
     }
     // The third byte says how many bits a code has, 9 to 16, and leaves two bits unset.
-    if bytes.starts_with(b"\x1f\x9d") && bytes.get(2).is_some_and(|flags| matches!(flags & 0x7f, 9..=16)) {
-        return Some("compress");
-    }
-    archive_within(bytes)
+    let is_compress =
+        bytes.starts_with(b"\x1f\x9d") && bytes.get(2).is_some_and(|flags| matches!(flags & 0x7f, 9..=16));
+    is_compress.then_some("compress")
 }
 
 /// The kind of an archive that begins anywhere in the bytes.
@@ -91,13 +95,84 @@ pub(super) enum Compressed {
 
 /// The first data that may be compressed and begins at byte `from` or later: its kind, and where it begins.
 pub(super) fn compressed(bytes: &[u8], from: usize) -> Option<(Compressed, usize)> {
-    let kind = |at: usize| match bytes.get(at..)? {
-        [0x1f, 0x8b, 0x08, flags, _, _, _, _, 0 | 2 | 4, 0..=13 | 255, ..] if flags & 0xe0 == 0 => {
+    memchr::memchr2_iter(GZIP_FIRST, ZLIB_FIRST, bytes.get(from..)?)
+        .find_map(|at| Some((compressed_head(&bytes[from + at..])?, from + at)))
+}
+
+/// The kind of the compressed data that begins with these bytes.
+fn compressed_head(bytes: &[u8]) -> Option<Compressed> {
+    match bytes {
+        [GZIP_FIRST, 0x8b, 0x08, flags, _, _, _, _, 0 | 2 | 4, 0..=13 | 255, ..] if flags & 0xe0 == 0 => {
             Some(Compressed::Gzip)
         }
         // Deflate has no blocks of kind 3.
-        [0x78, 0x01 | 0x5e | 0x9c | 0xda, first, ..] if first & 0b110 != 0b110 => Some(Compressed::Zlib),
+        [ZLIB_FIRST, second, first, ..] if ZLIB_SECOND.contains(second) && first & 0b110 != 0b110 => {
+            Some(Compressed::Zlib)
+        }
         _ => None,
-    };
-    memchr::memchr2_iter(0x1f, 0x78, bytes.get(from..)?).find_map(|at| Some((kind(from + at)?, from + at)))
+    }
+}
+
+const GZIP_FIRST: u8 = 0x1f;
+
+/// The first byte of zlib data as it is written: deflate with a window of 32 KiB.
+pub(super) const ZLIB_FIRST: u8 = 0x78;
+
+/// The second byte of zlib data: the level of compression, and a check.
+pub(super) const ZLIB_SECOND: [u8; 4] = [0x01, 0x5e, 0x9c, 0xda];
+
+/// How many bytes [`begins`] looks at.
+pub(super) const LONGEST: usize = 10;
+
+/// The beginnings that are longer than two bytes and are sought anywhere.
+pub(super) fn long_ones() -> impl Iterator<Item = &'static [u8]> {
+    std::iter::once([GZIP_FIRST, 0x8b, 0x08].as_slice()).chain(ARCHIVES.iter().map(|(_, begin)| *begin))
+}
+
+/// What begins with some bytes.
+pub(super) enum Begins {
+    /// Perhaps zlib data.
+    Zlib,
+    /// Gzip data or an archive.
+    Other,
+}
+
+/// Whether a signature that is sought anywhere may have these two bytes first.
+pub(super) const fn may_begin(two: [u8; 2]) -> bool {
+    matches!(
+        two,
+        [ZLIB_FIRST, 0x01 | 0x5e | 0x9c | 0xda]
+            | [GZIP_FIRST, 0x8b]
+            | [b'P', b'K']
+            | [b'7', b'z']
+            | [0xfd, b'7']
+            | [0x28, 0xb5]
+            | [0x04, 0x22]
+            | [0x31, 0x41]
+            | [b'R', b'a']
+            | [b'L', b'Z']
+    )
+}
+
+/// Which signature that is sought anywhere these bytes begin with.
+pub(super) fn begins(bytes: &[u8]) -> Option<Begins> {
+    match compressed_head(bytes) {
+        Some(Compressed::Zlib) => Some(Begins::Zlib),
+        Some(Compressed::Gzip) => Some(Begins::Other),
+        None => ARCHIVES.iter().any(|(_, begin)| bytes.starts_with(begin)).then_some(Begins::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_bytes_tell_where_a_signature_may_begin() {
+        let zlib = ZLIB_SECOND.map(|second| [ZLIB_FIRST, second]);
+        let begins: Vec<[u8; 2]> = long_ones().map(|begin| [begin[0], begin[1]]).chain(zlib).collect();
+        for two in (0..=u16::MAX).map(u16::to_be_bytes) {
+            assert_eq!(may_begin(two), begins.contains(&two), "{two:?}");
+        }
+    }
 }

@@ -49,6 +49,20 @@ pub(super) fn from(bytes: &[u8], at: u64) -> &[u8] {
     usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default()
 }
 
+/// Fills `buffer` with the window that begins at `at`.
+pub(super) fn fill(buffer: &mut Zeroizing<Vec<u8>>, size: usize, value: &dyn Source, at: u64) -> io::Result<()> {
+    buffer.resize(size, 0);
+    let mut filled = 0;
+    while filled < size {
+        match value.read_at(at + filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
+}
+
 /// How much of a source that is not in memory is asked for at once.
 const CHUNK: usize = 64 * 1024;
 

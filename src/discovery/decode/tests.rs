@@ -3,8 +3,8 @@
 
 use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
 use super::*;
@@ -20,10 +20,11 @@ fn found(bytes: &[u8]) -> bool {
 }
 
 /// So small that a test plays many of them.
-const SMALL: Windows = Windows { size: 32 * 1024, overlap: 8 * 1024, wide_overlap: 24 * 1024, surely_zlib: 1024 };
+pub(super) const SMALL: Windows =
+    Windows { size: 32 * 1024, overlap: 8 * 1024, wide_overlap: 24 * 1024, surely_zlib: 1024 };
 
 /// As a file: nothing of it is in memory.
-struct Elsewhere(Vec<u8>);
+pub(super) struct Elsewhere(pub(super) Vec<u8>);
 
 impl Source for Elsewhere {
     fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {
@@ -44,7 +45,7 @@ fn by_small_windows(value: &dyn Source) -> (bool, Option<Unopened>) {
 }
 
 /// Bytes that nothing can be made of, the same for the same seed.
-fn noise(seed: u64, count: usize) -> Vec<u8> {
+pub(super) fn noise(seed: u64, count: usize) -> Vec<u8> {
     let mut state = seed | 1;
     std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -62,7 +63,7 @@ fn unopened(bytes: &[u8]) -> Option<Unopened> {
 
 /// One way to encode bytes. A byte that encodes a character is that of Latin-1.
 #[derive(Debug, Clone)]
-enum Layer {
+pub(super) enum Layer {
     /// Little-endian or not, with a mark or not.
     Utf16 {
         little: bool,
@@ -92,7 +93,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 impl Layer {
-    fn around(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn around(&self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::Utf16 { little, mark } => {
                 let units = mark.then_some(0xfeff).into_iter().chain(bytes.iter().map(|byte| u16::from(*byte)));
@@ -148,7 +149,7 @@ impl Layer {
     }
 }
 
-fn layer() -> impl Strategy<Value = Layer> {
+pub(super) fn layer() -> impl Strategy<Value = Layer> {
     let ways = || proptest::collection::vec(any::<u8>(), 1..6);
     prop_oneof![
         (any::<bool>(), any::<bool>()).prop_map(|(little, mark)| Layer::Utf16 { little, mark }),
