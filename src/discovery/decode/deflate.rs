@@ -119,7 +119,9 @@ fn blocks(bits: &mut Bits<impl Feed>, out: &mut Out) -> Result<(), Stop> {
 /// Refuses a table of code lengths that is wrong.
 fn dynamic_header(bits: &mut Bits<impl Feed>) -> Result<(), Stop> {
     let (literals, distances, lengths) = (bits.take(5)?, bits.take(5)?, bits.take(4)? + 4);
-    let is_too_many = literals > 29 || distances > 29;
+    if literals > 29 || distances > 29 {
+        return Err(Stop::Wrong);
+    }
     let mut used = 0;
     for _ in 0..lengths {
         let length = bits.take(3)?;
@@ -128,7 +130,7 @@ fn dynamic_header(bits: &mut Bits<impl Feed>) -> Result<(), Stop> {
         }
     }
     // The code must be complete.
-    if is_too_many || used != 128 { Err(Stop::Wrong) } else { Ok(()) }
+    if used == 128 { Ok(()) } else { Err(Stop::Wrong) }
 }
 
 /// What the next nine bits say in a block with the fixed codes: how many of them are the code, in the lower four bits, and

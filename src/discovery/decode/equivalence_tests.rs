@@ -118,3 +118,10 @@ proptest! {
         assert_same(&pieces.concat());
     }
 }
+
+/// A block of zlib data whose second header is cut off behind sizes that are too large: a decompressor fails there, and does
+/// not wait for more.
+#[test]
+fn a_header_that_is_wrong_before_it_ends() {
+    assert_same(b"{G8-RGw6b6uB-XR4XgqnXgY7h75irO1dBaDeiA}");
+}
