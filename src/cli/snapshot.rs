@@ -64,10 +64,10 @@ impl Snapshot {
 
     /// The document that shows `shown`.
     #[must_use]
-    pub fn document(&self, shown: &[Summary]) -> Document {
-        let counted: Vec<Summary> = self.open.iter().chain(&self.of_campaign).cloned().collect();
+    pub fn document<'s>(&'s self, shown: &'s [Summary]) -> Document {
+        let counted = self.open.iter().chain(&self.of_campaign);
         let campaign = self.campaign.as_ref().map(|campaign| campaign.id);
-        Document::new(campaign, shown, &counted, self.skipped(), self.tally().needs_operator())
+        Document::new(campaign, shown, counted, self.skipped(), self.tally().needs_operator())
     }
 
     /// What the last `run` skipped.

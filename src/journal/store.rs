@@ -54,6 +54,8 @@ pub enum RotationFilter {
     Open,
     /// Those of one campaign.
     Campaign(CampaignId),
+    /// Those of one campaign that ended `aborted`.
+    AbortedOf(CampaignId),
     /// Closed ones with a lost create that may be executed after this moment.
     WatchedAfter(Timestamp),
     /// All of them.

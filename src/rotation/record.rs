@@ -190,10 +190,16 @@ impl Rotation {
         matches!(self.standing, State::Closed { .. })
     }
 
+    /// Whether it ended `aborted`.
+    #[must_use]
+    pub const fn is_aborted(&self) -> bool {
+        matches!(self.standing, State::Closed { ending: Ending::Aborted })
+    }
+
     /// Whether it ended `aborted` by itself: its old key still wants another rotation.
     #[must_use]
     pub const fn gave_up(&self) -> bool {
-        matches!(self.standing, State::Closed { ending: Ending::Aborted }) && !self.abort_asked
+        self.is_aborted() && !self.abort_asked
     }
 
     /// The key that this rotation made, while it is open.

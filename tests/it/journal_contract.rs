@@ -205,6 +205,8 @@ async fn summaries_say_where_each_rotation_stands(subject: impl Subject) {
     assert_eq!(ids(subject.store(), RotationFilter::All).await, [rotation_id(1), rotation_id(2)]);
     assert_eq!(ids(subject.store(), RotationFilter::Campaign(campaign_id(5))).await, [rotation_id(1)]);
     assert_eq!(ids(subject.store(), RotationFilter::Campaign(campaign_id(6))).await, []);
+    assert_eq!(ids(subject.store(), RotationFilter::AbortedOf(campaign_id(5))).await, [], "it ended otherwise");
+    assert_eq!(subject.store().open_ids().await.expect("read"), [rotation_id(2)]);
     assert_eq!(subject.store().summary(rotation_id(3)).await.expect("read"), None);
 }
 

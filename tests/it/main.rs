@@ -1,6 +1,7 @@
 //! All integration tests in one binary: each binary would link the whole SDK.
 
 mod against_moto;
+mod budgets;
 mod cli;
 mod convergence;
 mod documents;

@@ -172,6 +172,10 @@ pub(super) const fn summaries_sql(which: RotationFilter) -> &'static str {
             "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_campaign
              WHERE campaign = ?1 ORDER BY number"
         }
+        RotationFilter::AbortedOf(_) => {
+            "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_campaign
+             WHERE campaign = ?1 AND state = 'aborted' ORDER BY number"
+        }
         RotationFilter::WatchedAfter(_) => {
             "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_watched
              WHERE open = 0 AND watched_until >= ?1 ORDER BY number"
@@ -184,7 +188,9 @@ pub(super) fn summaries(connection: &Connection, which: RotationFilter) -> Resul
     let sql = summaries_sql(which);
     match which {
         RotationFilter::Open | RotationFilter::All => all(connection, sql, [], read_summary),
-        RotationFilter::Campaign(id) => all(connection, sql, [id.to_string()], read_summary),
+        RotationFilter::Campaign(id) | RotationFilter::AbortedOf(id) => {
+            all(connection, sql, [id.to_string()], read_summary)
+        }
         RotationFilter::WatchedAfter(moment) => {
             // The column has whole seconds; the summary is exact.
             let mut found = all(connection, sql, [moment.as_unix_seconds()], read_summary)?;

@@ -34,6 +34,7 @@ pub(super) struct Writer {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
+    changes: AtomicU64,
 }
 
 impl Writer {
@@ -45,7 +46,7 @@ impl Writer {
             .name("journal".to_owned())
             .spawn(move || state.serve(&queue))
             .map_err(FileError::io(&path, "given a thread"))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), commits })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), commits, changes: AtomicU64::new(0) })
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -56,6 +57,7 @@ impl Writer {
     pub(super) async fn write(&self, change: Change) -> Result<(), StorageError> {
         let ended = || StorageError::failed("the journal's writer has ended; start rotator again");
         let (answer, heard) = oneshot::channel();
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.jobs.as_ref().ok_or_else(ended)?.send(Job { change, answer }).map_err(|_| ended())?;
         heard.await.unwrap_or_else(|_| Err(ended()))
     }
@@ -69,6 +71,8 @@ impl Drop for Writer {
             // A thread that panicked has dropped its answers, so the callers know.
             drop(thread.join());
         }
+        let (changes, commits) = (self.changes.load(Ordering::Relaxed), self.commits());
+        tracing::debug!(changes, commits, "the journal is closed");
     }
 }
 
@@ -267,6 +271,7 @@ mod tests {
         for (which, index) in [
             (RotationFilter::Open, "rotation_open"),
             (RotationFilter::Campaign(campaign(1)), "rotation_campaign"),
+            (RotationFilter::AbortedOf(campaign(1)), "rotation_campaign"),
             (RotationFilter::WatchedAfter(Timestamp::from_unix_seconds(0)), "rotation_watched"),
         ] {
             let sql = format!("EXPLAIN QUERY PLAN {}", queries::summaries_sql(which));

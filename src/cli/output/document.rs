@@ -148,10 +148,10 @@ pub struct Counts {
 impl Document {
     /// The document that shows `shown`; `counted` is included in the counts.
     #[must_use]
-    pub fn new(
+    pub fn new<'s>(
         campaign: Option<CampaignId>,
-        shown: &[Summary],
-        counted: &[Summary],
+        shown: &'s [Summary],
+        counted: impl IntoIterator<Item = &'s Summary>,
         skipped: &[LeftAloneNote],
         needs_operator: usize,
     ) -> Self {

@@ -86,14 +86,14 @@ fn says(document: &Value, key: &str, reason: &str) -> bool {
     notes.any(|note| note["key_id"] == key && note["reason"] == reason)
 }
 
-/// In MiB: how large the large value is. By default a little more than what is taken into memory; `scripts/bench` asks for
+/// In MiB: how large the large value is. By default a little more than what is taken into memory; `scripts/bench large` asks for
 /// 64, which takes a minute.
 fn large_size() -> usize {
     std::env::var("ROTATOR_TEST_LARGE").ok().map_or(17, |size| size.parse().expect("a number"))
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "scripts/bench shows the figures")]
+#[expect(clippy::print_stdout, reason = "scripts/bench large shows the figures")]
 fn a_large_value_and_one_of_made_up_pairs_hold_back_only_the_keys_that_they_name() {
     let scene = Scene::build();
     let (in_large, in_many, free) = (scene.user("a/live"), scene.user("b/live"), scene.user("c/live"));
@@ -132,7 +132,7 @@ fn each_user_is_asked_for_once_however_many_pairs_lead_to_it() {
 
 /// The size is the point: some seconds.
 #[test]
-#[expect(clippy::print_stdout, reason = "scripts/bench shows the figures")]
+#[expect(clippy::print_stdout, reason = "scripts/bench large shows the figures")]
 fn a_value_of_64_mib_takes_less_than_100_times_as_long_as_one_of_1_mib() {
     let mut took = Vec::new();
     for size in [1, 64] {

@@ -77,6 +77,7 @@ impl JournalStore for MemoryJournal {
             match which {
                 RotationFilter::Open => !rotation.is_closed(),
                 RotationFilter::Campaign(id) => rotation.opened.campaign == id,
+                RotationFilter::AbortedOf(id) => rotation.opened.campaign == id && rotation.is_aborted(),
                 RotationFilter::WatchedAfter(moment) => {
                     rotation.is_closed() && rotation.watched_until().is_some_and(|until| until > moment)
                 }

@@ -1,5 +1,6 @@
 //! Helpers of several integration tests. This file has no tests.
 
+pub(crate) mod allocations;
 pub(crate) mod attacker;
 pub(crate) mod aws;
 pub(crate) mod bao;

@@ -1,0 +1,116 @@
+//! Budgets of work that do not depend on the clock: calls and journal lines of a rotation, and the memory that parts of
+//! a run allocate. A budget that is exceeded is a change that costs every user: find out why, before it is raised.
+
+use std::collections::BTreeMap;
+
+use rotator::discovery::{Needles, StoredEntry, discover};
+use rotator::sandbox::Action;
+use rotator::types::name::{AccessKeyId, EntryName, StoreName};
+use rotator::types::secret::SecretValue;
+
+use crate::support::allocations::bytes;
+use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
+
+/// Rotations in one run.
+const KEYS: u64 = 40;
+
+/// The journal lines of one rotation without overlap and quarantine: opened, and intent and outcome of the create, the
+/// store and the delete, and the proof.
+const LINES: u64 = 9;
+
+/// The memory in bytes that the search of 1 KB of ordinary text allocates at most.
+const SEARCH_OF_A_KILOBYTE: u64 = 80_000;
+
+/// The memory in bytes that discovery allocates at most for each entry of 1 KB.
+const DISCOVERY_OF_AN_ENTRY: u64 = 200_000;
+
+fn rotated(settings: &[(&str, &str)]) -> (BTreeMap<Action, u64>, String) {
+    let sandbox = sandbox_with_slashes();
+    let mut program = Program::at(&sandbox).with("ROTATOR_POLICY_CONFIRMATIONS", "1");
+    let mut entries = BTreeMap::new();
+    for number in 0..KEYS {
+        user_with_entries(&sandbox, &format!("app{number}/live"), &mut entries);
+    }
+    program.import(&entries);
+    program.set("ROTATOR_LOG", "rotator::adapters::sqlite_journal=debug");
+    for (name, value) in settings {
+        program.set(name, value);
+    }
+    let before = sandbox.calls();
+    let ended = program.ends_with(0, &["run", "--yes"]);
+    let calls = sandbox.calls().into_iter().map(|(action, count)| (action, count - before.get(&action).unwrap_or(&0)));
+    (calls.filter(|(_, count)| *count > 0).collect(), ended.stderr)
+}
+
+/// The number after this name in the line that the journal writes when it is closed.
+fn logged(stderr: &str, name: &str) -> u64 {
+    let line = stderr.lines().rfind(|line| line.contains("the journal is closed")).expect("logged");
+    let plain: String = line.split("\x1b[").map(|part| part.split_once('m').map_or(part, |(_, text)| text)).collect();
+    let value = plain.split(&format!("{name}=")).nth(1).expect("a field");
+    value.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
+}
+
+#[test]
+fn a_rotation_makes_four_calls_to_iam_and_three_to_sts() {
+    let (calls, _) = rotated(&[]);
+    let expected = BTreeMap::from([
+        (Action::ListAccessKeys, 2 * KEYS),
+        (Action::CreateAccessKey, KEYS),
+        (Action::DeleteAccessKey, KEYS),
+        // The old pair, the new pair and the stored pair, and once rotator's own credentials.
+        (Action::GetCallerIdentity, 3 * KEYS + 1),
+    ]);
+    assert_eq!(calls, expected);
+}
+
+#[test]
+fn a_rotation_writes_few_journal_lines_and_many_share_a_commit() {
+    let (_, stderr) = rotated(&[]);
+    let (changes, commits) = (logged(&stderr, "changes"), logged(&stderr, "commits"));
+    // A run notes its campaign four times.
+    assert!(changes <= LINES * KEYS + 4, "{changes} changes for {KEYS} rotations");
+    assert!(commits <= changes, "{commits} commits of {changes} changes");
+}
+
+/// Documents of about 1 KB, each with a pair.
+fn entries(count: usize) -> Vec<StoredEntry> {
+    let entry = |number: usize| {
+        let text = format!(
+            "{{\"note\": \"{}\", \"AWS_ACCESS_KEY_ID\": \"AKIA{number:0>16}\", \"AWS_SECRET_ACCESS_KEY\": \"{number:0>40}\"}}",
+            "the settings of a service, line by line; ".repeat(21)
+        )
+        .replace("0000", "AB2D");
+        StoredEntry {
+            store: StoreName::new("sqlite:store.db").expect("a name"),
+            name: EntryName::new(format!("app{number}/live/aws")).expect("a name"),
+            value: SecretValue::new(text.into_bytes()),
+        }
+    };
+    (0..count).map(entry).collect()
+}
+
+#[test]
+fn a_search_allocates_little_whatever_the_number_of_ids() {
+    let entries = entries(100);
+    let all: Vec<AccessKeyId> =
+        (0..10_000).map(|number| AccessKeyId::new(format!("AKIA{number:0>16}")).expect("an id")).collect();
+    for count in [10, 10_000] {
+        let needles = Needles::new(&all[..count]);
+        let search = || entries.iter().map(|entry| needles.search(&entry.value).named.len()).sum::<usize>();
+        let (_, allocated) = bytes(search);
+        assert!(allocated / 100 < SEARCH_OF_A_KILOBYTE, "{count} ids: {} bytes for each entry", allocated / 100);
+    }
+}
+
+#[test]
+fn discovery_is_linear_in_the_number_of_keys() {
+    let of = |count: usize| {
+        let entries = entries(count);
+        let (findings, allocated) = bytes(|| discover(&entries));
+        assert_eq!(findings.candidates.len(), count);
+        allocated
+    };
+    let (small, large) = (of(200), of(800));
+    assert!(small / 200 < DISCOVERY_OF_AN_ENTRY, "{} bytes for each entry", small / 200);
+    assert!(large < small * 5, "{small} bytes for 200 entries, {large} for 800");
+}
