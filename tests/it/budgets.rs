@@ -45,8 +45,7 @@ fn rotated(settings: &[(&str, &str)]) -> (BTreeMap<Action, u64>, String) {
 /// The number after this name in the line that the journal writes when it is closed.
 fn logged(stderr: &str, name: &str) -> u64 {
     let line = stderr.lines().rfind(|line| line.contains("the journal is closed")).expect("logged");
-    let plain: String = line.split("\x1b[").map(|part| part.split_once('m').map_or(part, |(_, text)| text)).collect();
-    let value = plain.split(&format!("{name}=")).nth(1).expect("a field");
+    let value = line.split(&format!("{name}=")).nth(1).expect("a field");
     value.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
 }
 
