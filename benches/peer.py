@@ -19,7 +19,7 @@ from botocore.config import Config
 def main():
     threads, kind, store_path, journal_path = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
     session = botocore.session.get_session()
-    config = Config(max_pool_connections=threads, retries={"mode": "standard", "max_attempts": 100})
+    config = Config(max_pool_connections=threads, retries={"mode": "adaptive", "max_attempts": 100})
     iam = session.create_client("iam", config=config)
     creating = threading.Lock()
     databases = threading.local()
