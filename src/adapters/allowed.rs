@@ -13,7 +13,7 @@ use super::private_file::{self, Draft, FileError, Others, folder_of};
 /// The maximum length of a record, which consists of a digest and a path.
 const LONGEST: u64 = 64 * 1024;
 
-/// Why the records cannot be used.
+/// Why the records cannot be used. Each message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum AllowedError {
     /// A record cannot be read or written, or other users may change it.
@@ -45,9 +45,9 @@ impl AllowedFiles {
         let Some(record) = private_file::locate(&self.record_of(path))? else { return Ok(false) };
         let Some(file) = private_file::open(&record, Others::MayNotWrite)? else { return Ok(false) };
         let folder = folder_of(&record);
-        let of_folder = std::fs::metadata(folder).map_err(FileError::io(folder, "opened"))?;
+        let of_folder = std::fs::metadata(folder).map_err(FileError::io(folder, "open"))?;
         ownership::check(folder, &of_folder)?;
-        ownership::check(&record, &file.metadata().map_err(FileError::io(&record, "opened"))?)?;
+        ownership::check(&record, &file.metadata().map_err(FileError::io(&record, "open"))?)?;
         let mut text = String::new();
         file.take(LONGEST).read_to_string(&mut text).map_err(FileError::io(&record, "read"))?;
         Ok(text.split_whitespace().next() == Some(digest(content).as_str()))
@@ -60,13 +60,13 @@ impl AllowedFiles {
     pub fn record(&self, path: &Path, content: &[u8]) -> Result<(), AllowedError> {
         let record = private_file::locate_or_create_folder(&self.record_of(path))?;
         let folder = folder_of(&record);
-        ownership::check(folder, &std::fs::metadata(folder).map_err(FileError::io(folder, "opened"))?)?;
+        ownership::check(folder, &std::fs::metadata(folder).map_err(FileError::io(folder, "open"))?)?;
         let (draft, mut file) = Draft::beside(&record)?;
         let line = format!("{}  {}\n", digest(content), path.display());
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_all());
-        written.map_err(FileError::io(draft.path(), "written"))?;
+        written.map_err(FileError::io(draft.path(), "write"))?;
         // This replaces the record of an earlier content.
-        std::fs::rename(draft.path(), &record).map_err(FileError::io(&record, "written"))?;
+        std::fs::rename(draft.path(), &record).map_err(FileError::io(&record, "write"))?;
         Ok(())
     }
 

@@ -12,45 +12,59 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 /// In a folder with this bit, only the owner of a file or of the folder may rename or remove the file.
 const STICKY: u32 = 0o1000;
 
-/// Why another user may change a file, or replace it.
+/// Why another user may change a file, or replace it. The message follows "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OwnershipError {
+#[error("trust {}: it {fault}", path.display())]
+pub struct OwnershipError {
+    pub path: PathBuf,
+    pub fault: OwnershipFault,
+}
+
+/// What is wrong with a file, as a predicate of the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnershipFault {
     /// The file belongs to another user.
     #[error(
-        "{} belongs to user {owner}, who is neither you nor root: use another path, or run `chown` on it once you know who \
-         created it",
-        path.display()
+        "belongs to user {owner}, who is neither you nor root; use another path, or run `chown` on it once you know who \
+         created it"
     )]
     Foreign {
-        path: PathBuf,
         /// The number of the owner.
         owner: u32,
     },
     /// All users may write the file.
-    #[error("{} can be written by others (mode {mode:04o}): run `chmod go-w` on it", path.display())]
-    Writable { path: PathBuf, mode: u32 },
+    #[error("can be written by others (mode {mode:04o}); run `chmod go-w` on it")]
+    Writable { mode: u32 },
     /// A group that may have other members may write the file.
     #[error(
-        "{} can be written by group {group} (mode {mode:04o}): run `chmod g-w` on it, or trust all members of that group with \
-         trusted_groups = [{group}] in rotator.toml, or ROTATOR_TRUSTED_GROUPS={group}",
-        path.display()
+        "can be written by group {group} (mode {mode:04o}); run `chmod g-w` on it, or trust all members of that group with \
+         trusted_groups = [{group}] in rotator.toml, or ROTATOR_TRUSTED_GROUPS={group}"
     )]
     WritableByGroup {
-        path: PathBuf,
         /// The number of the group.
         group: u32,
         mode: u32,
     },
     /// A folder was replaced by a symbolic link during the check.
-    #[error("{} was replaced while it was checked: run the command again, and find out what replaces it", path.display())]
-    Replaced { path: PathBuf },
+    #[error("was replaced while it was checked; run the command again, and find out what replaces it")]
+    Replaced,
     /// The owner and the mode cannot be read.
-    #[error("{} cannot be checked for its owner and mode: {why}", path.display())]
+    #[error("cannot be checked for its owner and mode: {why}")]
     Unseen {
-        path: PathBuf,
         /// The error of the system.
         why: String,
     },
+}
+
+impl OwnershipFault {
+    /// Returns the error for the file at `path`.
+    fn at(self, path: &Path) -> OwnershipError {
+        OwnershipError { path: path.to_owned(), fault: self }
+    }
+
+    const fn is_writable(&self) -> bool {
+        matches!(self, Self::Writable { .. } | Self::WritableByGroup { .. })
+    }
 }
 
 /// The groups that the operator trusts.
@@ -68,7 +82,7 @@ pub fn trust_groups(groups: BTreeSet<u32>) {
 /// [`OwnershipError`] with the path.
 pub fn check(path: &Path, found: &Metadata) -> Result<(), OwnershipError> {
     match Judge::this().judge(path, found.uid(), found.gid(), found.mode(), false) {
-        Err(OwnershipError::Writable { .. } | OwnershipError::WritableByGroup { .. }) if is_read_only(path) => Ok(()),
+        Err(error) if error.fault.is_writable() && is_read_only(path) => Ok(()),
         other => other,
     }
 }
@@ -96,7 +110,7 @@ pub fn check_above(path: &Path) -> Result<(), OwnershipError> {
     for folder in above {
         let found = seen(folder)?;
         match judge.judge(folder, found.uid(), found.gid(), found.mode(), true) {
-            Err(OwnershipError::Writable { .. } | OwnershipError::WritableByGroup { .. }) if is_read_only(folder) => {}
+            Err(error) if error.fault.is_writable() && is_read_only(folder) => {}
             other => other?,
         }
     }
@@ -104,9 +118,9 @@ pub fn check_above(path: &Path) -> Result<(), OwnershipError> {
 }
 
 fn seen(folder: &Path) -> Result<Metadata, OwnershipError> {
-    let found = fs::symlink_metadata(folder)
-        .map_err(|error| OwnershipError::Unseen { path: folder.to_owned(), why: error.to_string() })?;
-    if found.is_dir() { Ok(found) } else { Err(OwnershipError::Replaced { path: folder.to_owned() }) }
+    let found =
+        fs::symlink_metadata(folder).map_err(|error| OwnershipFault::Unseen { why: error.to_string() }.at(folder))?;
+    if found.is_dir() { Ok(found) } else { Err(OwnershipFault::Replaced.at(folder)) }
 }
 
 /// Whether the mount is read-only in spite of the mode, as for a ConfigMap or a Secret in a container.
@@ -141,18 +155,18 @@ impl Judge {
         mode: u32,
         sticky_is_safe: bool,
     ) -> Result<(), OwnershipError> {
-        let (path, mode) = (|| path.to_owned(), mode & 0o7777);
+        let mode = mode & 0o7777;
         if owner != 0 && owner != self.user {
-            return Err(OwnershipError::Foreign { path: path(), owner });
+            return Err(OwnershipFault::Foreign { owner }.at(path));
         }
         if sticky_is_safe && mode & STICKY != 0 {
             return Ok(());
         }
         if mode & 0o002 != 0 {
-            return Err(OwnershipError::Writable { path: path(), mode });
+            return Err(OwnershipFault::Writable { mode }.at(path));
         }
         if mode & 0o020 != 0 && !self.groups.contains(&group) {
-            return Err(OwnershipError::WritableByGroup { path: path(), group, mode });
+            return Err(OwnershipFault::WritableByGroup { group, mode }.at(path));
         }
         Ok(())
     }
@@ -196,7 +210,7 @@ mod tests {
 
     #[test]
     fn owner_mode_and_group_are_judged_together() {
-        let path = PathBuf::from("/x");
+        let path = Path::new("/x");
         for (owner, group, mode) in [
             (ME, ME, 0o100_600),
             (0, 0, 0o40_755),
@@ -209,13 +223,13 @@ mod tests {
         ] {
             assert_eq!(judged(owner, group, mode, false), Ok(()), "{owner} {group} {mode:o}");
         }
-        let foreign = Err(OwnershipError::Foreign { path: path.clone(), owner: OTHER });
+        let foreign = Err(OwnershipFault::Foreign { owner: OTHER }.at(path));
         assert_eq!(judged(OTHER, ME, 0o100_600, false), foreign);
         assert_eq!(judged(OTHER, ME, 0o41_777, true), foreign, "its owner may replace what is in it");
         for mode in [0o602, 0o777, 0o1777] {
-            assert_eq!(judged(ME, ME, mode, false), Err(OwnershipError::Writable { path: path.clone(), mode }));
+            assert_eq!(judged(ME, ME, mode, false), Err(OwnershipFault::Writable { mode }.at(path)));
         }
-        let by_group = OwnershipError::WritableByGroup { path: path.clone(), group: OTHER, mode: 0o2775 };
+        let by_group = OwnershipFault::WritableByGroup { group: OTHER, mode: 0o2775 }.at(path);
         assert_eq!(judged(0, OTHER, 0o42_775, false), Err(by_group.clone()));
         assert!(by_group.to_string().contains("trusted_groups = [1001]"), "{by_group}");
         assert_eq!(judged(0, 0, 0o41_777, true), Ok(()), "above a folder of one's own, as /tmp is");
@@ -250,7 +264,7 @@ mod tests {
         assert_eq!(check_folder(&inner), Ok(()));
         set(&shared, 0o1777);
         assert_eq!(check_folder(&inner), Ok(()), "a folder of one's own in a sticky one");
-        let writable = |path: &Path, mode| Err(OwnershipError::Writable { path: path.to_owned(), mode });
+        let writable = |path: &Path, mode| Err(OwnershipFault::Writable { mode }.at(path));
         assert_eq!(check_folder(&shared), writable(&shared, 0o1777), "others may put files there first");
         assert_eq!(check_above(&shared.join("new")), Ok(()));
         set(&mine, 0o757);
@@ -260,7 +274,8 @@ mod tests {
         set(&mine, 0o755);
         set(&shared, 0o755);
         std::os::unix::fs::symlink(&mine, root.join("link")).expect("linked");
-        assert!(matches!(check_folder(&root.join("link/deeper")), Err(OwnershipError::Replaced { .. })));
+        let replaced = root.join("link/deeper");
+        assert_eq!(check_folder(&replaced), Err(OwnershipFault::Replaced.at(&root.join("link"))));
     }
 
     #[test]
@@ -277,6 +292,6 @@ mod tests {
             return;
         }
         std::os::unix::fs::chown(&file, Some(65_534), None).expect("root may");
-        assert_eq!(checked(&file), Err(OwnershipError::Foreign { path: file.clone(), owner: 65_534 }));
+        assert_eq!(checked(&file), Err(OwnershipFault::Foreign { owner: 65_534 }.at(&file)));
     }
 }

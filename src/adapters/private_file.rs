@@ -9,35 +9,35 @@ use std::path::{Path, PathBuf};
 
 use super::ownership::{self, OwnershipError};
 
-/// Why a private file is not trusted or not available.
+/// Why a private file is not trusted or not available. Each message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The path is a symbolic link.
-    #[error("{} is a symbolic link, which is not followed: name the file itself", path.display())]
+    #[error("open {}: it is a symbolic link, which is not followed; name the file itself", path.display())]
     Symlink { path: PathBuf },
     /// The path is a folder, a device or a pipe, or ends in `..` or `/`.
-    #[error("{} is not a regular file: name another one", path.display())]
+    #[error("open {}: it is not a regular file; name another one", path.display())]
     NotAFile { path: PathBuf },
     /// Another user may write or replace the file.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
     /// Other users may read the file, which is a key.
-    #[error("{} is open to others (mode {mode:04o}): run `chmod 600` on it, once you know who has read it", path.display())]
+    #[error("trust {}: it is open to others (mode {mode:04o}); run `chmod 600` on it, once you know who has read it", path.display())]
     ExposedFile { path: PathBuf, mode: u32 },
     /// A system call failed.
-    #[error("{} could not be {done}", path.display())]
+    #[error("{operation} {}: {source}", path.display())]
     Io {
         path: PathBuf,
-        /// The past participle of the operation, such as "opened".
-        done: &'static str,
+        /// The operation, as a verb such as "open".
+        operation: &'static str,
         source: io::Error,
     },
 }
 
 impl FileError {
-    pub(super) fn io(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(path: &Path, operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, done, source }
+        move |source| Self::Io { path, operation, source }
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn locate(path: &Path) -> Result<Option<PathBuf>, FileError> {
     let folder = match folder_of(path).canonicalize() {
         Ok(folder) => folder,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileError::io(folder_of(path), "opened")(error)),
+        Err(error) => return Err(FileError::io(folder_of(path), "open")(error)),
     };
     ownership::check_folder(&folder)?;
     Ok(Some(folder.join(name)))
@@ -71,7 +71,7 @@ pub(super) fn locate_or_create_folder(path: &Path) -> Result<PathBuf, FileError>
     let folder = folder_of(path);
     create_folder(folder)?;
     locate(path)?
-        .ok_or_else(|| FileError::io(folder, "opened")(io::Error::new(ErrorKind::NotFound, "it has just vanished")))
+        .ok_or_else(|| FileError::io(folder, "open")(io::Error::new(ErrorKind::NotFound, "it has just vanished")))
 }
 
 /// Creates a folder and the missing ones above it. Each is checked before the next is created: in a sticky folder
@@ -84,12 +84,12 @@ fn create_folder(folder: &Path) -> Result<(), FileError> {
             Ok(found) => break found,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let Some(name) = there.file_name() else {
-                    return Err(FileError::io(there, "opened")(error));
+                    return Err(FileError::io(there, "open")(error));
                 };
                 missing.push(name);
                 there = folder_of(there);
             }
-            Err(error) => return Err(FileError::io(there, "opened")(error)),
+            Err(error) => return Err(FileError::io(there, "open")(error)),
         }
     };
     for name in missing.into_iter().rev() {
@@ -98,9 +98,9 @@ fn create_folder(folder: &Path) -> Result<(), FileError> {
         match DirBuilder::new().mode(0o700).create(&made) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(FileError::io(&made, "created")(error)),
+            Err(error) => return Err(FileError::io(&made, "create")(error)),
         }
-        let metadata = fs::symlink_metadata(&made).map_err(FileError::io(&made, "opened"))?;
+        let metadata = fs::symlink_metadata(&made).map_err(FileError::io(&made, "open"))?;
         if metadata.file_type().is_symlink() {
             return Err(FileError::Symlink { path: made });
         }
@@ -114,7 +114,7 @@ pub(super) fn inspect(path: &Path, others: Others) -> Result<Option<Metadata>, F
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(FileError::io(path, "opened")(error)),
+        Err(error) => return Err(FileError::io(path, "open")(error)),
     };
     check(path, &metadata, others)?;
     Ok(Some(metadata))
@@ -139,7 +139,7 @@ fn check(path: &Path, metadata: &Metadata, others: Others) -> Result<(), FileErr
 pub(super) fn is_writable(path: &Path) -> Result<bool, FileError> {
     use rustix::fs::Access;
 
-    let metadata = fs::metadata(path).map_err(FileError::io(path, "opened"))?;
+    let metadata = fs::metadata(path).map_err(FileError::io(path, "open"))?;
     let access = if metadata.is_dir() { Access::WRITE_OK | Access::EXEC_OK } else { Access::WRITE_OK };
     Ok(metadata.mode() & 0o222 != 0 && rustix::fs::access(path, access).is_ok())
 }
@@ -154,7 +154,7 @@ pub(super) fn open_or_create(path: &Path) -> Result<File, FileError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     open_with(&mut options, path, Others::MayNotWrite)?
-        .ok_or_else(|| FileError::io(path, "created")(ErrorKind::NotFound.into()))
+        .ok_or_else(|| FileError::io(path, "create")(ErrorKind::NotFound.into()))
 }
 
 fn open_with(options: &mut OpenOptions, path: &Path, others: Others) -> Result<Option<File>, FileError> {
@@ -166,10 +166,10 @@ fn open_with(options: &mut OpenOptions, path: &Path, others: Others) -> Result<O
         // O_NOFOLLOW returns ELOOP, for which `inspect` has a better message.
         Err(error) => {
             inspect(path, others)?;
-            return Err(FileError::io(path, "opened")(error));
+            return Err(FileError::io(path, "open")(error));
         }
     };
-    check(path, &file.metadata().map_err(FileError::io(path, "opened"))?, others)?;
+    check(path, &file.metadata().map_err(FileError::io(path, "open"))?, others)?;
     Ok(Some(file))
 }
 
@@ -188,7 +188,7 @@ impl Draft {
             .create_new(true)
             .mode(0o600)
             .open(&draft)
-            .map_err(FileError::io(&draft, "created"))?;
+            .map_err(FileError::io(&draft, "create"))?;
         Ok((Self { path: draft }, file))
     }
 
@@ -199,12 +199,12 @@ impl Draft {
     /// Gives the draft its name durably: a reader that sees the name sees the whole file. `false` if the name exists
     /// already; that file is not changed.
     pub(super) fn publish(self, path: &Path) -> Result<bool, FileError> {
-        File::open(&self.path).and_then(|file| file.sync_all()).map_err(FileError::io(&self.path, "synced"))?;
+        File::open(&self.path).and_then(|file| file.sync_all()).map_err(FileError::io(&self.path, "sync"))?;
         // A link, unlike a rename, never replaces the file of another process.
         match fs::hard_link(&self.path, path) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
-            Err(error) => return Err(FileError::io(path, "created")(error)),
+            Err(error) => return Err(FileError::io(path, "create")(error)),
         }
         sync_folder(path)?;
         Ok(true)
@@ -214,7 +214,7 @@ impl Draft {
 /// Makes the names in the folder of `path` durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), FileError> {
     let folder = folder_of(path);
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder, "synced"))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder, "sync"))
 }
 
 impl Drop for Draft {

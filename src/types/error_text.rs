@@ -25,14 +25,15 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// An error with its causes, on one line.
+/// Returns the message of an error and those of its causes on one line. A cause that the message quotes is not
+/// repeated.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        if !text.ends_with(&more) {
+        if !text.contains(&more) {
             text = format!("{text}: {more}");
         }
         cause = error.source();

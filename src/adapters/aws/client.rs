@@ -55,7 +55,7 @@ impl Default for AwsSettings {
     }
 }
 
-/// Why no client is built.
+/// Why no client is built. Each message follows "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// Secrets would be sent in the clear.

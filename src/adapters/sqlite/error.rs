@@ -1,4 +1,4 @@
-//! Why one of rotator's SQLite files cannot be opened.
+//! Why an operation on one of rotator's SQLite files failed.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use rusqlite::ErrorCode;
 
 use crate::adapters::private_file::FileError;
 
-/// Why a database file cannot be opened. Each message names the file, the cause and what to do; nothing has been
-/// changed.
+/// Why an operation on a database file failed. Each message follows "failed to" and names the file, the cause and what
+/// to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The file, its log or its folder is not trusted or not available.
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("the {what} {} does not exist: {how_made}", path.display())]
+    #[error("open the {what} {}: it does not exist; {how_made}", path.display())]
     Missing {
         /// "journal" or "store".
         what: &'static str,
@@ -21,10 +21,10 @@ pub enum DatabaseError {
         how_made: &'static str,
     },
     /// The file is missing, and its write-ahead log exists.
-    #[error("the {what} {} is missing, and {} which belongs to it is still there: {remedy}", path.display(), wal.display())]
+    #[error("open the {what} {}: it is missing, and {}, which belongs to it, is still there; {remedy}", path.display(), wal.display())]
     Lost { what: &'static str, path: PathBuf, wal: PathBuf, remedy: &'static str },
     /// The file belongs to another program.
-    #[error("{} is not a {what} of rotator: {found}; it stays as it is, name another file", path.display())]
+    #[error("open {} as the {what}: {found}; the file was not changed, name another one", path.display())]
     Foreign {
         what: &'static str,
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum DatabaseError {
         found: &'static str,
     },
     /// The file is one of rotator's and is damaged.
-    #[error("the {what} {} is damaged: {found}; it stays as it is, {remedy}", path.display())]
+    #[error("use the {what} {}: it is damaged ({found}); {remedy}", path.display())]
     Damaged {
         what: &'static str,
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum DatabaseError {
         remedy: &'static str,
     },
     /// A newer rotator wrote the file.
-    #[error("the {what} {} has version {found}, and this rotator knows {known} at most: use the newer one", path.display())]
+    #[error("open the {what} {}: it has version {found}, and this rotator knows {known} at most; use the newer rotator", path.display())]
     Newer {
         what: &'static str,
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum DatabaseError {
         known: usize,
     },
     /// The file contains something that only a newer rotator knows.
-    #[error("the {what} {} was written by a newer rotator: {how}; use that version, nothing was changed", path.display())]
+    #[error("open the {what} {}: it was written by a newer rotator ({how}); nothing was changed, use that version", path.display())]
     NewerContent {
         what: &'static str,
         path: PathBuf,
@@ -59,13 +59,13 @@ pub enum DatabaseError {
         how: String,
     },
     /// An older rotator wrote the file, and this connection is read-only.
-    #[error("the {what} {} was written by an older rotator: `rotator resume` brings it up to date", path.display())]
+    #[error("read the {what} {}: it was written by an older rotator; `rotator resume` brings it up to date", path.display())]
     Older { what: &'static str, path: PathBuf },
     /// The log has to be read, and SQLite cannot create its index.
-    #[error("the {what} {} is in use or was left by a crash, and its folder is read-only: ask as a user who may write there", path.display())]
+    #[error("read the {what} {}: it is in use or was left by a crash, and its folder is read-only; use an account that may write there", path.display())]
     SealedFolder { what: &'static str, path: PathBuf },
     /// The permissions or the disk do not allow writing.
-    #[error("the {what} {} cannot be written: {} is read-only; run `chmod u+w` on it, or use another", path.display(), sealed.display())]
+    #[error("write the {what} {}: {} is read-only; run `chmod u+w` on it, or use another", path.display(), sealed.display())]
     ReadOnly {
         what: &'static str,
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum DatabaseError {
         sealed: PathBuf,
     },
     /// A setting that durability depends on was not applied.
-    #[error("the {what} {} cannot be relied on: its setting {name} is {found} and has to be {wanted}; put it on a local disk", path.display())]
+    #[error("set up the {what} {}: its setting {name} is {found} and has to be {wanted}; put the file on a local disk", path.display())]
     Setting {
         what: &'static str,
         path: PathBuf,
@@ -83,21 +83,21 @@ pub enum DatabaseError {
         found: String,
     },
     /// The linked SQLite library can lose data.
-    #[error("this rotator was built with SQLite {found}, which can lose data: build it with 3.51.3 or newer")]
+    #[error("use SQLite {found}, which can lose data; build rotator with SQLite 3.51.3 or newer")]
     SqliteTooOld {
         /// The version of the library.
         found: &'static str,
     },
     /// Another process has locked the file.
-    #[error("the {what} {} is locked by another process: end that one, then try again", path.display())]
+    #[error("write the {what} {}: it is locked by another process; end that process, then try again", path.display())]
     Busy { what: &'static str, path: PathBuf },
     /// SQLite returned an error.
-    #[error("the {what} {} could not be {done}: check the disk and the file's permissions", path.display())]
+    #[error("{operation} the {what} {}: {source}; check the disk and the permissions of the file", path.display())]
     Sqlite {
         what: &'static str,
         path: PathBuf,
-        /// The past participle of the operation, such as "opened".
-        done: &'static str,
+        /// The operation, as a verb such as "open".
+        operation: &'static str,
         source: rusqlite::Error,
     },
 }

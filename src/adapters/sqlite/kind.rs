@@ -31,7 +31,12 @@ pub(in crate::adapters) struct Kind {
 }
 
 impl DatabaseError {
-    pub(in crate::adapters) fn sqlite(path: &Path, kind: &Kind, done: &'static str, source: rusqlite::Error) -> Self {
+    pub(in crate::adapters) fn sqlite(
+        path: &Path,
+        kind: &Kind,
+        operation: &'static str,
+        source: rusqlite::Error,
+    ) -> Self {
         let code = source.sqlite_error_code();
         if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
             return Self::damaged(path, kind, &source.to_string());
@@ -39,7 +44,7 @@ impl DatabaseError {
         if is_locked(&source) {
             return Self::Busy { what: kind.what, path: path.to_owned() };
         }
-        Self::Sqlite { what: kind.what, path: path.to_owned(), done, source }
+        Self::Sqlite { what: kind.what, path: path.to_owned(), operation, source }
     }
 
     pub(in crate::adapters) fn missing(path: &Path, kind: &Kind) -> Self {

@@ -64,7 +64,7 @@ pub(super) fn check_writable(path: &Path, kind: &Kind) -> Result<(), DatabaseErr
 /// release every POSIX lock that this process has on the file
 /// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 fn check_head(path: &Path, kind: &Kind, size: u64, has_log: bool) -> Result<(), DatabaseError> {
-    let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
+    let failed = |source| DatabaseError::sqlite(path, kind, "open", source);
     let looked = connect_immutable(path).map_err(failed).and_then(|connection| {
         settings::assert_whose(&connection, path, kind)?;
         connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map_err(failed)
@@ -88,7 +88,7 @@ pub(super) fn create(
     fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<(), DatabaseError> {
     let (draft, _) = Draft::beside(path)?;
-    let failed = |source| DatabaseError::sqlite(path, kind, "created", source);
+    let failed = |source| DatabaseError::sqlite(path, kind, "create", source);
     let mut connection = connect(draft.path(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     settings::apply(&connection, path, kind, WRITER)?;
     connection.pragma_update(None, "application_id", kind.application_id).map_err(failed)?;
@@ -117,7 +117,7 @@ pub(super) fn open(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError
     if !exists(path, kind)? {
         return Err(DatabaseError::missing(path, kind));
     }
-    let failed = |source| DatabaseError::sqlite(path, kind, "opened", source);
+    let failed = |source| DatabaseError::sqlite(path, kind, "open", source);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     // This check precedes any setting, since a newer version may need other settings.
     settings::assert_whose(&connection, path, kind)?;
@@ -142,7 +142,7 @@ pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, Dat
     let sealed = !private_file::is_writable(private_file::folder_of(path))? || !private_file::is_writable(path)?;
     let opened =
         if sealed && log_is_empty { connect_immutable(path) } else { connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY) };
-    let connection = opened.map_err(|source| DatabaseError::sqlite(path, kind, "opened", source))?;
+    let connection = opened.map_err(|source| DatabaseError::sqlite(path, kind, "open", source))?;
     let looked = check_version(&connection, path, kind);
     if sealed && !log_is_empty && matches!(looked, Err(DatabaseError::Sqlite { .. })) {
         return Err(DatabaseError::SealedFolder { what: kind.what, path: path.to_owned() });
@@ -198,13 +198,13 @@ fn check_whole(connection: &Connection, path: &Path, kind: &Kind) -> Result<(), 
     }
     let found: String = connection
         .pragma_query_value(None, "quick_check", |row| row.get(0))
-        .map_err(|source| DatabaseError::sqlite(path, kind, "checked", source))?;
+        .map_err(|source| DatabaseError::sqlite(path, kind, "check", source))?;
     if found == "ok" { Ok(()) } else { Err(DatabaseError::damaged(path, kind, &found)) }
 }
 
 /// Applies the missing migrations, each in one transaction with its number.
 fn migrate(connection: &mut Connection, path: &Path, kind: &Kind) -> Result<(), DatabaseError> {
-    let failed = |source| DatabaseError::sqlite(path, kind, "brought up to date", source);
+    let failed = |source| DatabaseError::sqlite(path, kind, "migrate", source);
     for (index, sql) in kind.migrations.iter().enumerate() {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         // This is read inside the transaction: another process may have applied the migration in the meantime.

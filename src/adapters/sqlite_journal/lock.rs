@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::adapters::private_file::{self, FileError};
 
-/// Why the lock of the journal was not acquired.
+/// Why the lock of the journal was not acquired. Each message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another rotator holds the lock.
-    #[error("another rotator{} holds the journal {}: wait for it, or end it", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(), journal.display())]
+    #[error("lock the journal {}: another rotator{} holds it; wait for it, or end it", journal.display(), pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     HeldBy {
         journal: PathBuf,
         /// The other process, if it has written its id already.
@@ -43,9 +43,9 @@ impl JournalLock {
             Err(TryLockError::WouldBlock) => {
                 return Err(LockError::HeldBy { journal: journal.to_owned(), pid: read_pid(&mut file) });
             }
-            Err(TryLockError::Error(source)) => return Err(FileError::io(&path, "locked")(source).into()),
+            Err(TryLockError::Error(source)) => return Err(FileError::io(&path, "lock")(source).into()),
         }
-        write_pid(&mut file).map_err(FileError::io(&path, "written"))?;
+        write_pid(&mut file).map_err(FileError::io(&path, "write"))?;
         Ok(Self { _file: file })
     }
 }

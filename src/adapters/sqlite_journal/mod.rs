@@ -16,12 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::private_file::{self, FileError};
+use super::private_file;
 use super::sqlite::{self, DatabaseError};
 use crate::journal::campaign::{Campaign, CampaignNotes};
 use crate::journal::line::{Line, Summary};
 use crate::journal::store::{JournalStore, RotationFilter, StorageError};
 use crate::rotation::record::Rotation;
+use crate::types::error_text::with_causes;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use crate::types::time::Timestamp;
 use changes::{Append, Change};
@@ -161,30 +162,6 @@ impl JournalStore for SqliteJournal {
 
 impl From<DatabaseError> for StorageError {
     fn from(error: DatabaseError) -> Self {
-        // The message stays the same, and the cause follows it.
-        let message = error.to_string();
-        let source = match error {
-            DatabaseError::Sqlite { source, .. } => Some(source.into()),
-            DatabaseError::File(FileError::Io { source, .. }) => Some(source.into()),
-            DatabaseError::File(
-                FileError::Symlink { .. }
-                | FileError::NotAFile { .. }
-                | FileError::Ownership(_)
-                | FileError::ExposedFile { .. },
-            )
-            | DatabaseError::Missing { .. }
-            | DatabaseError::Lost { .. }
-            | DatabaseError::Foreign { .. }
-            | DatabaseError::Damaged { .. }
-            | DatabaseError::Newer { .. }
-            | DatabaseError::NewerContent { .. }
-            | DatabaseError::Older { .. }
-            | DatabaseError::SealedFolder { .. }
-            | DatabaseError::ReadOnly { .. }
-            | DatabaseError::Setting { .. }
-            | DatabaseError::SqliteTooOld { .. }
-            | DatabaseError::Busy { .. } => None,
-        };
-        Self::Failed { message, source }
+        Self::Failed { message: format!("failed to {}", with_causes(&error)), source: Some(Box::new(error)) }
     }
 }

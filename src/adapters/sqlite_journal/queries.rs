@@ -35,8 +35,8 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// The error of a failed operation on the journal at `path`.
-pub(super) fn storage_error(path: &Path, done: &'static str, source: rusqlite::Error) -> StorageError {
-    DatabaseError::sqlite(path, &KIND, done, source).into()
+pub(super) fn storage_error(path: &Path, operation: &'static str, source: rusqlite::Error) -> StorageError {
+    DatabaseError::sqlite(path, &KIND, operation, source).into()
 }
 
 /// Why a query failed; [`Self::at`] adds the file.
@@ -65,7 +65,7 @@ impl QueryError {
             Self::Newer(how) => newer(path, &how).into(),
             Self::Nonsense { column, source } => StorageError::Failed {
                 message: format!(
-                    "the journal {} holds something in `{column}` that rotator did not write: {}",
+                    "failed to read the journal {}: `{column}` has content that rotator did not write; {}",
                     path.display(),
                     KIND.remedy
                 ),
@@ -82,7 +82,7 @@ fn newer(path: &Path, how: &FormError) -> DatabaseError {
 /// Serialises the value of a JSON column.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, StorageError> {
     line::write(value).map_err(|source| StorageError::Failed {
-        message: "a line of the journal could not be worded, a defect of rotator: please report it".to_owned(),
+        message: "failed to write a line of the journal as JSON, a defect of rotator; please report it".to_owned(),
         source: Some(source.into()),
     })
 }

@@ -45,7 +45,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || state.serve(&queue))
-            .map_err(FileError::io(&path, "given a thread"))?;
+            .map_err(FileError::io(&path, "start a thread for"))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), commits, changes: AtomicU64::new(0) })
     }
 
@@ -123,7 +123,7 @@ impl State {
             // The transaction has not begun: a lock that another process holds for long is not a permanent failure.
             .map_err(|source| Failed {
                 lasting: !sqlite::is_locked(&source),
-                error: storage_error(&path, "written", source),
+                error: storage_error(&path, "write", source),
             })?;
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
@@ -136,7 +136,7 @@ impl State {
         }
         transaction
             .commit()
-            .map_err(|source| Failed { lasting: true, error: storage_error(&path, "committed", source) })?;
+            .map_err(|source| Failed { lasting: true, error: storage_error(&path, "commit a change to", source) })?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(results)
     }

@@ -44,10 +44,7 @@ pub(super) fn submit(
         }
         let asked = request(&config, &rotation)?;
         let failed = |error| {
-            CliError::failed(
-                format!("the journal failed: {}", with_causes(&error)),
-                format!("look at `rotator status {id}`, then say it again"),
-            )
+            CliError::failed(with_causes(&error), format!("look at `rotator status {id}`, then run the command again"))
         };
         let journal = held.journal.replay(id).await.map_err(failed)?;
         let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;

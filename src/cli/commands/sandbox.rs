@@ -12,6 +12,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::terminal::to_stdout;
 use crate::sandbox::{Behaviour, KeyStatus, Sandbox, SandboxOptions};
+use crate::types::error_text::with_causes;
 use crate::types::name::EntryName;
 use crate::types::secret::{NewKey, SecretValue};
 use crate::types::shell::quoted;
@@ -95,8 +96,8 @@ fn seed(context: &Context, args: &SandboxArgs, sandbox: &Sandbox) -> Result<(), 
     // A store from a file or the environment may be in use, so it is not filled unless it is empty.
     let is_named = !context.global.store.is_empty();
     let added = store.add(entries, !is_named);
-    let added =
-        added.map_err(|error| CliError::failed(format!("the store failed: {error}"), "name another with --store"))?;
+    let added = added
+        .map_err(|error| CliError::failed(format!("failed to {}", with_causes(&error)), "name another with --store"))?;
     added.map_err(|entry| {
         let why = if is_named {
             format!("the store {} has an entry {entry} already, and a seed replaces none", uri.name)

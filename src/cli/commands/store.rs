@@ -127,17 +127,17 @@ fn rekey(context: &Context, config: &Config) -> Result<(), CliError> {
     let (key, new) = (embedded::store_key(&context.host)?, embedded::new_store_key(&context.host)?);
     let is_given = new.is_some();
     let origin = EmbeddedStore::rekey(path, key, new).map_err(|error| match &error {
-        RekeyError::NewKeyMissing => CliError::usage(with_causes(&error), "nothing was changed"),
+        RekeyError::NewKeyMissing => CliError::usage(format!("failed to {error}"), "nothing was changed"),
         RekeyError::Open(_) | RekeyError::Store(_) => CliError::failed(
-            format!("failed to seal the store {} under another key: {}", uri.name, with_causes(&error)),
-            "the key that it has stays in use; see to the cause, then run `rotator store rekey` again",
+            format!("the store {} keeps its key: failed to {}", uri.name, with_causes(&error)),
+            "fix the cause, then run `rotator store rekey` again",
         ),
         RekeyError::KeyFile(_) => CliError::failed(
             format!("every entry of {} is sealed under the new key, but failed to {}", uri.name, with_causes(&error)),
             if is_given {
                 "from now on give the new key in ROTATOR_STORE_KEY, and remove the old key file"
             } else {
-                "see to the cause; the next command that opens the store puts the new key in its place"
+                "fix the cause; the next command that opens the store puts the new key in its place"
             },
         ),
     })?;
@@ -195,5 +195,5 @@ fn no_previous(config: &Config, name: &EntryName) -> CliError {
 }
 
 fn failed(error: &StoreError) -> CliError {
-    CliError::failed(format!("the store failed: {}", with_causes(error)), "fix the cause, then try again")
+    CliError::failed(format!("failed to {}", with_causes(error)), "fix the cause, then try again")
 }

@@ -160,7 +160,7 @@ impl Found {
     /// Which other user may change the file, if any.
     pub(crate) fn exposed(&self) -> Result<Option<String>, CliError> {
         if let Err(error) = ownership::check(&self.path, &self.metadata) {
-            return Ok(Some(error.to_string()));
+            return Ok(Some(format!("{} {}", error.path.display(), error.fault)));
         }
         // For a link, the folder of the link and the folder of its target are checked.
         let real = self.path.canonicalize().map_err(|error| unreadable(&self.path, &error))?;
@@ -169,7 +169,7 @@ impl Found {
         for folder in folders {
             let metadata = std::fs::metadata(folder).map_err(|error| unreadable(&self.path, &error))?;
             if let Err(error) = ownership::check(folder, &metadata) {
-                return Ok(Some(format!("its folder {error}")));
+                return Ok(Some(format!("its folder {} {}", error.path.display(), error.fault)));
             }
         }
         Ok(None)
@@ -179,8 +179,12 @@ impl Found {
         let Some(allowed) = allowed_files(host) else { return Ok(false) };
         allowed.has(&self.known_as(), self.text.as_bytes()).map_err(|error| {
             CliError::usage(
-                format!("it is not known whether {} is allowed: {}", self.path.display(), with_causes(&error)),
-                format!("correct that, or name the file: rotator --config {}", quoted(&self.path)),
+                format!(
+                    "it is not known whether {} is allowed: failed to {}",
+                    self.path.display(),
+                    with_causes(&error)
+                ),
+                format!("fix the cause, or name the file: rotator --config {}", quoted(&self.path)),
             )
         })
     }
@@ -195,8 +199,8 @@ impl Found {
         })?;
         allowed.record(&self.known_as(), self.text.as_bytes()).map_err(|error| {
             CliError::failed(
-                format!("that {} is allowed cannot be recorded: {}", self.path.display(), with_causes(&error)),
-                format!("correct that, or name the file: rotator --config {}", quoted(&self.path)),
+                format!("{} is not allowed: failed to {}", self.path.display(), with_causes(&error)),
+                format!("fix the cause, or name the file: rotator --config {}", quoted(&self.path)),
             )
         })
     }

@@ -25,7 +25,7 @@ pub fn hold(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError
     SqliteJournal::check_writable(path).map_err(|error| journal_failed(&error))?;
     let lock = JournalLock::acquire(path).map_err(|error| match &error {
         LockError::HeldBy { .. } => CliError {
-            message: error.to_string(),
+            message: format!("failed to {error}"),
             hint: "`rotator status` shows what it is doing".to_owned(),
             exit: Exit::Busy,
             is_about_credentials: false,
@@ -45,11 +45,14 @@ pub fn read(path: &Path) -> Result<Option<SyncReader>, CliError> {
 }
 
 fn journal_failed(error: &dyn std::error::Error) -> CliError {
-    CliError::failed(with_causes(error), "nothing was changed; `rotator doctor` checks the rest")
+    CliError::failed(
+        format!("failed to {}", with_causes(error)),
+        "nothing was changed; `rotator doctor` checks the rest",
+    )
 }
 
 /// The error of a command for a failing read or write of the open journal.
 #[must_use]
 pub fn storage_failed(error: &StorageError) -> CliError {
-    CliError::failed(format!("the journal failed: {}", with_causes(error)), "fix the cause, then run `rotator resume`")
+    CliError::failed(with_causes(error), "fix the cause, then run `rotator resume`")
 }

@@ -76,7 +76,7 @@ impl Inner {
         let code = error.sqlite_error().copied();
         let code = code.unwrap_or_else(|| rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR));
         let same = rusqlite::Error::SqliteFailure(code, Some(error.to_string()));
-        WriteError::Uncertain(self.failed("committed", same))
+        WriteError::Uncertain(self.failed("commit a change to", same))
     }
 
     /// Does all the work in one transaction. A refused piece has written nothing, so the others go on.
@@ -137,7 +137,7 @@ impl Inner {
         before: &[Option<Written>],
         at: &str,
     ) -> Result<(), StoreError> {
-        let written = |error| self.failed("written", error);
+        let written = |error| self.failed("write", error);
         match work {
             Work::Replace(batch) => {
                 for (write, before) in batch.iter().zip(before) {

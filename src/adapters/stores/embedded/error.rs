@@ -34,26 +34,26 @@ impl fmt::Display for KeyOrigin {
     }
 }
 
-/// Why an embedded store cannot be opened.
+/// Why an embedded store cannot be opened. Each message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedStoreError {
     /// The database file cannot be used.
-    #[error("open the store: {0}")]
+    #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The key file cannot be trusted, read, written, replaced or removed.
-    #[error("use the key of the store: {0}")]
+    #[error(transparent)]
     File(#[from] FileError),
     /// The store exists and its key does not.
     #[error("open the store {}: its key {} is missing; put it back, or give the key in ROTATOR_STORE_KEY", path.display(), key.display())]
     KeyMissing { path: PathBuf, key: PathBuf },
     /// The key is malformed.
-    #[error("open the store: {origin} does not contain a key; put the store's own key back")]
+    #[error("open the store: {origin} does not contain a key ({source}); put the store's own key back")]
     MalformedKey { origin: KeyOrigin, source: MalformedKey },
     /// The key belongs to another store.
     #[error("open the store {}: {origin} is not its key; use the key that the store was made with", path.display())]
     WrongKey { path: PathBuf, origin: KeyOrigin },
     /// The path is not valid as the name of a store.
-    #[error("open the store: its path cannot be a name; choose another path")]
+    #[error("open the store: its path cannot be a name ({0}); choose another path")]
     Unnameable(#[from] InvalidName),
     /// The system has no random numbers.
     #[error("make a key for the store: the system gives no random numbers; try again later")]
@@ -61,36 +61,36 @@ pub enum EmbeddedStoreError {
 }
 
 /// The cause if the row of an entry is not the one that was written last.
-pub(super) const NOT_LAST: &str = "something else changed or removed it, or put an older value back: find out who wrote to the file, then \
+pub(super) const NOT_LAST: &str = "something else changed or removed it, or put an older value back; find out who wrote to the file, then \
                         set it again with `rotator store set`";
 
-/// Why a store could not be read or written. It contains nothing of any value.
+/// Why a store could not be read or written. Each message follows "failed to" and contains nothing of any value.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// Another file has replaced the store, so the open file is no longer the store.
-    #[error("the store {} was moved, removed or replaced while it was open: put it back, then try again", path.display())]
+    #[error("use the store {}: it was moved, removed or replaced while it was open; put it back, then try again", path.display())]
     Replaced { path: PathBuf },
     /// The key does not open an entry.
-    #[error("the entry {entry} of the store {} cannot be unsealed: something else wrote to it; set it again with `rotator store set`", path.display())]
+    #[error("unseal the entry {entry} of the store {}: something else wrote to it; set it again with `rotator store set`", path.display())]
     Unsealable { path: PathBuf, entry: EntryName },
     /// A value could not be sealed.
-    #[error("the entry {entry} of the store {} could not be sealed: the system gives no random numbers; try again later", path.display())]
+    #[error("seal the entry {entry} of the store {}: the system gives no random numbers; try again later", path.display())]
     Unsealed { path: PathBuf, entry: EntryName },
     /// An entry is not the one that this store wrote last.
-    #[error("the entry {entry} of the store {}: {NOT_LAST}", path.display())]
+    #[error("read the entry {entry} of the store {}: {NOT_LAST}", path.display())]
     NotLast { path: PathBuf, entry: EntryName },
     /// The record of the last versions does not open.
-    #[error("the versions of the store {} do not open: something else wrote to it, or it has another key since this process opened it; try again, and else {}", path.display(), KIND.remedy)]
+    #[error("read the versions of the store {}: something else wrote to it, or it was sealed under another key since this process opened it; try again, and if that fails {}", path.display(), KIND.remedy)]
     Versions { path: PathBuf },
     /// The system has no random numbers.
-    #[error("the store {} could not be written: the system gives no random numbers; try again later", path.display())]
+    #[error("write the store {}: the system gives no random numbers; try again later", path.display())]
     NoRandomness { path: PathBuf },
     /// A row has content that rotator did not write.
-    #[error("the store {} holds a name or a time that rotator did not write: {}", path.display(), KIND.remedy)]
+    #[error("read the store {}: it contains a name or a time that rotator did not write; {}", path.display(), KIND.remedy)]
     Nonsense { path: PathBuf },
     /// A defect ended an earlier operation.
-    #[error("the store {} cannot be used after a defect of rotator: start it again", path.display())]
+    #[error("use the store {} after a defect of rotator; start rotator again", path.display())]
     Poisoned { path: PathBuf },
 }

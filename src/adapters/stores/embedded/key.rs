@@ -62,7 +62,7 @@ pub(super) fn make_next(store: &Path) -> Result<StoreKey, EmbeddedStoreError> {
     let next = next_of(store);
     remove_file(&next)?;
     create(&next)?;
-    load(&next)?.ok_or_else(|| FileError::io(&next, "opened")(std::io::ErrorKind::NotFound.into()).into())
+    load(&next)?.ok_or_else(|| FileError::io(&next, "open")(std::io::ErrorKind::NotFound.into()).into())
 }
 
 /// Renames the new key file to the key file.
@@ -72,7 +72,7 @@ pub(super) fn take_next(store: &Path) -> Result<(), EmbeddedStoreError> {
         Ok(()) => private_file::sync_folder(&file)?,
         // Another process has opened the store in the meantime and renamed the file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(FileError::io(&file, "replaced")(error).into()),
+        Err(error) => return Err(FileError::io(&file, "replace")(error).into()),
     }
     Ok(())
 }
@@ -86,7 +86,7 @@ fn remove_file(path: &Path) -> Result<(), EmbeddedStoreError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(private_file::sync_folder(path)?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(FileError::io(path, "removed")(error).into()),
+        Err(error) => Err(FileError::io(path, "remove")(error).into()),
     }
 }
 
@@ -112,7 +112,7 @@ pub(super) fn create(path: &Path) -> Result<(), EmbeddedStoreError> {
     let mut text = Zeroizing::new(STANDARD.encode(*bytes));
     text.push('\n');
     let (draft, mut file) = Draft::beside(path)?;
-    file.write_all(text.as_bytes()).map_err(FileError::io(path, "written"))?;
+    file.write_all(text.as_bytes()).map_err(FileError::io(path, "write"))?;
     draft.publish(path)?;
     Ok(())
 }

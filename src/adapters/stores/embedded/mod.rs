@@ -43,10 +43,15 @@ impl EmbeddedStore {
     ) -> Result<T, CallError> {
         let inner = Arc::clone(&self.inner);
         match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), with_causes(&error))),
+            Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), failed_to(&error))),
             Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
         }
     }
+}
+
+/// The message for the operator.
+fn failed_to(error: &StoreError) -> String {
+    format!("failed to {}", with_causes(error))
 }
 
 fn call_kind(error: &StoreError) -> CallErrorKind {
@@ -104,8 +109,8 @@ impl SecretStore for EmbeddedStore {
             Ok(Err(WriteError::Stale(entry))) => {
                 refused(RefusalKind::Stale, format!("{entry} in {} has changed since it was read", self.name))
             }
-            Ok(Err(WriteError::NotWritten(error))) => refused(RefusalKind::Other, with_causes(&error)),
-            Ok(Err(WriteError::Uncertain(error))) => Err(Failure::Unknown(with_causes(&error))),
+            Ok(Err(WriteError::NotWritten(error))) => refused(RefusalKind::Other, failed_to(&error)),
+            Ok(Err(WriteError::Uncertain(error))) => Err(Failure::Unknown(failed_to(&error))),
             Err(_) => Err(Failure::Unknown(format!("{} gave no answer to a write", self.name))),
         }
     }

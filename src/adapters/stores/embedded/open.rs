@@ -146,7 +146,7 @@ fn create(path: &Path, key: &StoreKey) -> Result<(), EmbeddedStoreError> {
 /// Records the present rows as the ones that were written last: in a new store, and once in a store of an earlier
 /// rotator.
 fn begin_versions(connection: &mut Connection, path: &Path, sealer: &Sealer) -> Result<(), EmbeddedStoreError> {
-    let failed = |source| EmbeddedStoreError::from(DatabaseError::sqlite(path, &KIND, "brought up to date", source));
+    let failed = |source| EmbeddedStoreError::from(DatabaseError::sqlite(path, &KIND, "migrate", source));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // This is read inside the transaction: another process may have done it in the meantime.
     let (_, key_check) = table::meta(&transaction).map_err(failed)?;

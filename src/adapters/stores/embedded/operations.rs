@@ -83,7 +83,7 @@ impl EmbeddedStore {
         self.inner.change(|inner, transaction, versions, at| {
             for (entry, value) in &entries {
                 let row = inner.seal(versions, entry, value)?;
-                table::set(transaction, &row, at).map_err(|error| inner.failed("written", error))?;
+                table::set(transaction, &row, at).map_err(|error| inner.failed("write", error))?;
                 let before = versions.of(&row.name).map_err(|error| inner.unversioned("read", error))?;
                 let written = Written { version: row.version, previous: before.and_then(|before| before.previous) };
                 inner.note(versions, entry, Some(written))?;
@@ -110,7 +110,7 @@ impl EmbeddedStore {
             }
             for (entry, value) in &entries {
                 let row = inner.seal(versions, entry, value)?;
-                table::set(transaction, &row, at).map_err(|error| inner.failed("written", error))?;
+                table::set(transaction, &row, at).map_err(|error| inner.failed("write", error))?;
                 inner.note(versions, entry, Some(Written { version: row.version, previous: None }))?;
             }
             Ok(Ok(()))
@@ -124,7 +124,7 @@ impl EmbeddedStore {
     pub fn remove(&self, entry: &EntryName) -> Result<bool, StoreError> {
         self.inner.change(|inner, transaction, versions, _| {
             inner.note(versions, entry, None)?;
-            table::remove(transaction, entry).map_err(|error| inner.failed("written", error))
+            table::remove(transaction, entry).map_err(|error| inner.failed("write", error))
         })
     }
 }
@@ -144,8 +144,8 @@ impl Inner {
         Err(StoreError::Replaced { path: self.path.clone() })
     }
 
-    pub(super) fn failed(&self, done: &'static str, error: rusqlite::Error) -> StoreError {
-        DatabaseError::sqlite(&self.path, &KIND, done, error).into()
+    pub(super) fn failed(&self, operation: &'static str, error: rusqlite::Error) -> StoreError {
+        DatabaseError::sqlite(&self.path, &KIND, operation, error).into()
     }
 
     fn nonsense(&self) -> StoreError {
@@ -156,9 +156,9 @@ impl Inner {
         EntryName::new(name).map_err(|_| self.nonsense())
     }
 
-    pub(super) fn unversioned(&self, done: &'static str, error: VersionsError) -> StoreError {
+    pub(super) fn unversioned(&self, operation: &'static str, error: VersionsError) -> StoreError {
         match error {
-            VersionsError::Database(error) => self.failed(done, error),
+            VersionsError::Database(error) => self.failed(operation, error),
             VersionsError::Foreign => StoreError::Versions { path: self.path.clone() },
             VersionsError::NoRandomness => StoreError::NoRandomness { path: self.path.clone() },
         }
@@ -170,7 +170,7 @@ impl Inner {
         entry: &EntryName,
         written: Option<Written>,
     ) -> Result<(), StoreError> {
-        versions.note(entry.as_str(), written).map_err(|error| self.unversioned("written", error))
+        versions.note(entry.as_str(), written).map_err(|error| self.unversioned("write", error))
     }
 
     /// Unseals a row whose version is `written`, the last one.
@@ -194,7 +194,7 @@ impl Inner {
         entry: &EntryName,
         value: &SecretValue,
     ) -> Result<Row, StoreError> {
-        let version = versions.next().map_err(|error| self.unversioned("written", error))?;
+        let version = versions.next().map_err(|error| self.unversioned("write", error))?;
         let unsealed = |_| StoreError::Unsealed { path: self.path.clone(), entry: entry.clone() };
         let sealed = self.sealer.seal(entry.as_str(), version, value.expose()).map_err(unsealed)?;
         Ok(Row { name: entry.to_string(), version, sealed })
@@ -203,7 +203,7 @@ impl Inner {
     /// The content of a row; `written` is the last version of this entry, unless it is unknown.
     fn reading(&self, row: Option<&Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
         match (row, written) {
-            (_, Err(error)) => Reading::Unreadable(error.to_string()),
+            (_, Err(error)) => Reading::Unreadable(format!("failed to {error}")),
             (None, Ok(None)) => Reading::Missing,
             (Some(row), Ok(written)) if is_last(row, *written) => {
                 match self.sealer.open(&row.name, row.version, &row.sealed) {
@@ -278,7 +278,7 @@ impl Inner {
         let mut connection = self.open()?;
         self.transact(&mut connection, work).map_err(|failed| match failed {
             TransactionError::NotCommitted(error) => error,
-            TransactionError::Commit(error) => self.failed("committed", error),
+            TransactionError::Commit(error) => self.failed("commit a change to", error),
         })
     }
 
@@ -293,11 +293,11 @@ impl Inner {
         // The lock is taken first, so that the compared versions cannot change any more.
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| self.failed("written", error))?;
+            .map_err(|error| self.failed("write", error))?;
         let versions = Versions::read(&self.sealer, &transaction, &mut cache);
         let mut versions = versions.map_err(|error| self.unversioned("read", error))?;
         let done = work(self, &transaction, &mut versions, &at)?;
-        let committed = versions.write().map_err(|error| self.unversioned("written", error))?;
+        let committed = versions.write().map_err(|error| self.unversioned("write", error))?;
         if let Err(error) = transaction.commit() {
             *cache = Cache::default();
             return Err(TransactionError::Commit(error));

@@ -15,7 +15,7 @@ use super::table::{self, Row};
 use super::versions::{Cache, Versions};
 use crate::types::secret::SecretValue;
 
-/// Why a rekey failed. The old key still opens the store, except after [`RekeyError::KeyFile`].
+/// Why a rekey failed. Each message follows "failed to". The old key still opens the store, except after [`RekeyError::KeyFile`].
 #[derive(Debug, thiserror::Error)]
 pub enum RekeyError {
     /// The store cannot be opened, or a key file is not available.
@@ -25,7 +25,9 @@ pub enum RekeyError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The present key is not in a file, so the new one has to be given, too.
-    #[error("the key of this store is given in ROTATOR_STORE_KEY: give the new one in ROTATOR_STORE_NEW_KEY")]
+    #[error(
+        "find the new key: the present key of this store is given in ROTATOR_STORE_KEY, so give the new one in ROTATOR_STORE_NEW_KEY"
+    )]
     NewKeyMissing,
     /// Every entry is sealed under the new key, and the old key file is still there.
     #[error(transparent)]
@@ -47,7 +49,7 @@ impl EmbeddedStore {
         let mut connection = inner.open()?;
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| inner.failed("written", error))?;
+            .map_err(|error| inner.failed("write", error))?;
         // This follows the lock, so that the new key file of another committed rekey is never removed: the key of
         // this process would not open the store any more.
         Versions::read(&inner.sealer, &transaction, &mut Cache::default())
@@ -57,7 +59,7 @@ impl EmbeddedStore {
             None => (key::make_next(&inner.path)?, KeyOrigin::File(key::file_of(&inner.path))),
         };
         inner.seal_all(&transaction, &Sealer::new(&key, inner.sealer.identity().clone()))?;
-        transaction.commit().map_err(|error| inner.failed("committed", error))?;
+        transaction.commit().map_err(|error| inner.failed("commit a change to", error))?;
         // This removes values that are sealed under the old key from the log.
         let _best_effort = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         match &origin {
@@ -89,12 +91,12 @@ impl Inner {
             };
             let (row, previous) = (sealed(value, Some(written.version))?, sealed(before, written.previous)?);
             if let Some(row) = row {
-                table::reseal(transaction, &row, previous.as_ref()).map_err(|error| self.failed("written", error))?;
+                table::reseal(transaction, &row, previous.as_ref()).map_err(|error| self.failed("write", error))?;
             }
         }
-        let written = |error| self.unversioned("written", error);
+        let written = |error| self.unversioned("write", error);
         Versions::of_rows(new, transaction, &mut Cache::default()).and_then(Versions::write).map_err(written)?;
         let check = new.key_check(true).map_err(|_| StoreError::NoRandomness { path: self.path.clone() })?;
-        table::set_key_check(transaction, &check).map_err(|error| self.failed("written", error))
+        table::set_key_check(transaction, &check).map_err(|error| self.failed("write", error))
     }
 }

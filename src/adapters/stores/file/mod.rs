@@ -46,7 +46,7 @@ use crate::types::secret::SecretValue;
 /// How long the locks of all files are tried, before a key is created for them.
 const LOCK_TRIED_FOR: Duration = Duration::from_secs(2);
 
-/// Why a file store cannot be opened.
+/// Why a file store cannot be opened. Each message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum FileStoreError {
     /// The path does not exist.
@@ -56,10 +56,10 @@ pub enum FileStoreError {
     #[error("open {}: it is neither a file nor a folder; name what it points to", path.display())]
     Neither { path: PathBuf },
     /// The path is the journal, an embedded store or the configuration.
-    #[error("open {} as a store: it is one of rotator's own files", path.display())]
+    #[error("open {} as a store: it is one of rotator's own files; name another path", path.display())]
     Own { path: PathBuf },
     /// A system call failed.
-    #[error("open {}", path.display())]
+    #[error("open {}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
 }
 

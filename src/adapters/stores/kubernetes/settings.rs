@@ -26,11 +26,11 @@ const CONNECT: Duration = Duration::from_millis(3100);
 /// The time-out of a credential plugin, which includes an interactive login.
 const PLUGIN: Duration = Duration::from_secs(120);
 
-/// Why a Kubernetes store cannot be opened.
+/// Why a Kubernetes store cannot be opened. Each message follows "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubernetesStoreError {
     /// Neither a kubeconfig nor a service account exists.
-    #[error("find a cluster: there is no kubeconfig, and this is no pod with a service account")]
+    #[error("find a cluster: there is no kubeconfig, and this is not a pod with a service account; set KUBECONFIG")]
     NoCluster,
     /// The kubeconfig is not valid.
     #[error("use the kubeconfig{}: {why}", path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default())]
@@ -40,13 +40,15 @@ pub enum KubernetesStoreError {
         why: String,
     },
     /// The token and the Secrets would be sent in the clear.
-    #[error("call Kubernetes at {address}: plain http is for this machine only (localhost, 127.0.0.1, [::1])")]
+    #[error(
+        "call Kubernetes at {address}: plain http is for this machine only (localhost, 127.0.0.1, [::1]); use https"
+    )]
     PlainHttp { address: String },
     /// The address is not a URL.
-    #[error("call Kubernetes at {address}: that is not an http or https URL")]
+    #[error("call Kubernetes at {address}: this is not an http or https URL; correct the server in the kubeconfig")]
     NoUrl { address: String },
     /// The credentials are not available.
-    #[error("be known to Kubernetes: {0}")]
+    #[error("log in to Kubernetes: {0}")]
     Credentials(String),
 }
 

@@ -43,10 +43,10 @@ pub(super) enum SopsError {
         code: i32,
     },
     /// The program was killed because of too much output.
-    #[error("sops says more than {} MiB of {}, and rotator reads no more", child::LARGEST / (1024 * 1024), file.display())]
+    #[error("sops prints more than {} MiB for {}, and rotator reads no more", child::LARGEST / (1024 * 1024), file.display())]
     TooLarge { file: PathBuf },
     /// A signal ended the program.
-    #[error("something has killed sops")]
+    #[error("sops was killed by a signal")]
     Signal,
     /// The output is not valid.
     #[error("the output of sops is not valid")]
@@ -65,17 +65,17 @@ fn meaning(code: i32) -> &'static str {
     }
 }
 
-/// Why the program cannot be used.
+/// Why the program cannot be used. Each message follows "failed to".
 #[derive(Debug, thiserror::Error)]
 pub enum SopsProgramError {
     /// The program cannot be started.
-    #[error("start `{program}`")]
+    #[error("start `{program}`: {source}")]
     NotStarted { program: String, source: std::io::Error },
     /// The program does not report a version.
-    #[error("learn which version `{program}` is")]
+    #[error("find the version of `{program}`: it does not report one")]
     NoVersion { program: String },
     /// The program is too old.
-    #[error("use sops {found}: {}.{} is the first that takes a value on stdin", LEAST.0, LEAST.1)]
+    #[error("use sops {found}: it does not take a value on stdin; install {}.{} or a later version", LEAST.0, LEAST.1)]
     Old {
         /// The reported version.
         found: String,

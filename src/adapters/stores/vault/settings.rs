@@ -42,20 +42,20 @@ impl Auth {
     }
 }
 
-/// Why a Vault store cannot be opened.
+/// Why a Vault store cannot be opened. Each message follows "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultStoreError {
     /// The address is missing.
-    #[error("find Vault: set VAULT_ADDR or BAO_ADDR")]
+    #[error("find Vault: there is no address; set VAULT_ADDR or BAO_ADDR")]
     NoAddress,
     /// The token would be sent in the clear.
     #[error("call Vault at {address}: plain http is for this machine only (localhost, 127.0.0.1, [::1]); use https")]
     PlainHttp { address: String },
     /// The address is not a URL.
-    #[error("call Vault at {address}: that is not an http or https URL; correct VAULT_ADDR or BAO_ADDR")]
+    #[error("call Vault at {address}: this is not an http or https URL; correct VAULT_ADDR or BAO_ADDR")]
     NoUrl { address: String },
     /// The credentials are missing.
-    #[error("be known to Vault: {what}")]
+    #[error("log in to Vault: {what}")]
     NoAuth { what: String },
     /// The file with the certificate authorities is not valid.
     #[error("read the certificates in {}: {why}", path.display())]
