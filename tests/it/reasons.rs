@@ -40,6 +40,6 @@ fn each_block_reason_is_in_the_manual() {
 
 #[test]
 fn each_skip_reason_is_in_the_manual() {
-    let names: BTreeSet<String> = SkipReason::ALL.map(|reason| reason.name().to_owned()).into();
+    let names: BTreeSet<String> = SkipReason::ALL.iter().map(|reason| reason.name().to_owned()).collect();
     assert_eq!(names, rows("Skip reasons"));
 }

@@ -4,10 +4,10 @@ use super::choice::{Choice, MADE_LATELY, Names};
 use super::found::Taken;
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
+use super::second_key::last_use;
 use super::skip::Skip;
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
-use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::rotation::observed::{KeyStatus, KeysSeen};
 use crate::rotation::policy::SpareKey;
@@ -180,12 +180,7 @@ async fn room(
     if deletable && !by_us && keys.ids().len() == 2 {
         return Ok(());
     }
-    let last_used = || account.ports.iam.last_used(&spare.id);
-    let used = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await;
-    let used = match used {
-        Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
-        Ok(None) | Err(_) => "last use unknown".to_owned(),
-    };
+    let used = last_use(account, &spare.id).await;
     if by_us {
         let (word, id) = (quoted(user.as_str()), &spare.id);
         let message = format!(

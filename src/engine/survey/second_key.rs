@@ -7,12 +7,15 @@ use super::choice::Choice;
 use super::found::Taken;
 use super::ownership::Confirmed;
 use crate::discovery::SkipReason;
+use crate::engine::accounts::Account;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
 use crate::rotation::observed::{KeySeen, KeyStatus};
 use crate::types::name::{AccessKeyId, AccountId, UserName};
 use crate::types::shell::quoted;
+
+const UNKNOWN_USE: &str = "last use unknown";
 
 /// Returns a note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
 pub(super) async fn notes(
@@ -55,18 +58,19 @@ fn second_keys(
     second
 }
 
+/// Asks IAM when the key was last used, and returns the answer as words of a message.
+pub(super) async fn last_use(account: &Account, key: &AccessKeyId) -> String {
+    let last_used = || account.ports.iam.last_used(key);
+    match account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await {
+        Ok(Some(used)) => used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at)),
+        Ok(None) | Err(_) => UNKNOWN_USE.to_owned(),
+    }
+}
+
 async fn note(session: &Session, account: &AccountId, user: &UserName, key: &KeySeen) -> LeftAloneNote {
     let used = match session.accounts.of(account) {
-        Some(account) => {
-            let last_used = || account.ports.iam.last_used(&key.id);
-            match account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await {
-                Ok(Some(used)) => {
-                    used.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at))
-                }
-                Ok(None) | Err(_) => "last use unknown".to_owned(),
-            }
-        }
-        None => "last use unknown".to_owned(),
+        Some(account) => last_use(account, &key.id).await,
+        None => UNKNOWN_USE.to_owned(),
     };
     LeftAloneNote {
         key_id: Some(key.id.clone()),
