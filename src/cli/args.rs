@@ -254,7 +254,7 @@ pub struct Resolution {
     /// Delete this key: nothing needs it
     #[arg(long, value_name = "KEY_ID")]
     pub delete_key: Option<AccessKeyId>,
-    /// Leave this key alone for good: it belongs to someone else
+    /// Keep this key, and never ask about it again: something else uses it
     #[arg(long, value_name = "KEY_ID")]
     pub keep_key: Option<AccessKeyId>,
     /// Delete the old key now, without waiting for the overlap, the quarantine or its last use. Every place, the new

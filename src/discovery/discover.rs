@@ -118,7 +118,7 @@ impl Scan {
         }
     }
 
-    /// Leaves a value alone that has too many pairs.
+    /// Skips a value that has too many pairs.
     fn leave_whole(&mut self, entry: &StoredEntry) {
         self.left_whole.insert((entry.store.clone(), entry.name.clone()));
         self.leave(None, &entry.store, vec![sweep::whole_value(&entry.name)], WhyLeftAlone::TooManyPairs);

@@ -16,7 +16,7 @@ pub struct LeftAlone {
     pub key_id: Option<AccessKeyId>,
     /// Where it was seen.
     pub places: Vec<(StoreName, FieldRef)>,
-    /// Why it is left alone.
+    /// Why it is skipped.
     #[serde(flatten)]
     pub why: WhyLeftAlone,
 }

@@ -1,4 +1,4 @@
-//! Decides which id belongs to which secret, among the texts of one group. rotator does not guess: it leaves alone
+//! Decides which id belongs to which secret, among the texts of one group. rotator does not guess: it skips
 //! what can be paired in more than one way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,7 +196,7 @@ impl Pool {
         });
     }
 
-    /// Leaves each of the ids alone, together with some of the secrets that may belong to it.
+    /// Skips each of the ids, together with some of the secrets that may belong to it.
     fn leave(&mut self, ids: &[usize], secrets: &[usize], why: &WhyLeftAlone) {
         for id in ids {
             self.open[*id] = false;

@@ -1,4 +1,4 @@
-//! Ids that an entry names and that nothing was made of: why each is left alone.
+//! The key ids of an entry of which discovery made nothing, and why each is skipped.
 
 use std::collections::BTreeMap;
 

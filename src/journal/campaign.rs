@@ -20,7 +20,7 @@ pub struct Campaign {
     pub began_at: Timestamp,
     /// Whether it has ended.
     pub closed: bool,
-    /// The due keys that are not opened yet, and the keys left alone, as the last `run` saw them.
+    /// The due keys that are not opened yet, and the skipped keys, as the last `run` saw them.
     pub notes: CampaignNotes,
 }
 
@@ -45,7 +45,7 @@ impl Campaign {
 pub struct CampaignNotes {
     /// Keys that are due and wait to be opened, which needs no operator.
     pub unopened: Vec<AccessKeyId>,
-    /// Keys and entries left alone, each with its reason.
+    /// The skipped keys and entries, each with its reason.
     pub left_alone: Vec<LeftAloneNote>,
     /// Keys whose rotation failed when it was tried last; handed on from campaign to campaign.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -113,7 +113,7 @@ impl Failing {
     }
 }
 
-/// A key or an entry that was left alone.
+/// A key or an entry that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftAloneNote {
     /// The key, where there is an id.

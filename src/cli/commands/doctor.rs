@@ -293,7 +293,7 @@ async fn reading(
         Some(Ok(_)) | None => String::new(),
     };
     Ok(format!(
-        "keys due: {}, left alone: {}; reading is allowed{last_used}, and whether creating and deleting are shows only \
+        "keys due: {}, skipped: {}; reading is allowed{last_used}, and whether creating and deleting are shows only \
          when it is done: compare with `rotator policy`{stale}",
         due.len(),
         left_alone.len()

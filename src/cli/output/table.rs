@@ -102,8 +102,8 @@ fn state(rotation: &RotationShown) -> String {
     if let Some(intent) = rotation.in_doubt {
         state.push_str(&format!(", {intent} in doubt"));
     }
-    if rotation.blocked.is_some() {
-        state.push_str(", blocked");
+    if let Some(blocked) = &rotation.blocked {
+        state.push_str(&format!(", blocked: {}", blocked.reason));
     } else if let Some(until) = rotation.waiting_until {
         state.push_str(&format!(", waits until {until}"));
     }
@@ -182,7 +182,7 @@ pub fn plan(plan: &PlanDocument, paint: Paint) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&paint.bold("left alone:"));
+        text.push_str(&paint.bold("skipped:"));
         text.push('\n');
         text.push_str(&skipped(&plan.skipped));
     }
@@ -234,7 +234,7 @@ pub fn skipped_in_short(notes: &[LeftAloneNote]) -> String {
     }
     if !by_reason.is_empty() {
         let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
-        text.push_str(&format!("left alone: {} (`rotator plan` says which, and why)\n", reasons.join(", ")));
+        text.push_str(&format!("skipped: {} (`rotator plan` says which, and why)\n", reasons.join(", ")));
     }
     text
 }

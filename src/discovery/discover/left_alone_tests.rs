@@ -1,4 +1,4 @@
-//! What is left alone, each reason in turn.
+//! Each reason for which discovery skips a key, in turn.
 
 use super::tests::{ID, ID2, SECRET, SECRET2, candidates, entries, entry, finds_pair, leaves_alone, left_alone};
 use super::*;

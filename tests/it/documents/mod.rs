@@ -41,7 +41,7 @@ fn in_realistic_documents_only_the_pair_changes() {
         "YAML spliced",
         "connection strings spliced",
         "inner documents spliced",
-        "left alone",
+        "skipped",
     ];
     let proof = RefCell::new(Proof::of("T18", "structured documents, some of them spoilt", &windows));
     let tapes = proptest::collection::vec(any::<u8>(), 0..160);

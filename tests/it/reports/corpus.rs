@@ -1,7 +1,7 @@
 //! `corpus/*.txt`: twenty and more kinds of application configuration, each with a pair, without one, and with what is
 //! found where a pair belongs. A file begins with where its form is documented; each of its cases is a line
 //! `=== what it is => outcome` and a document. Outcomes: `rotated` (the pair, and nothing else), `rotated 2, REASON` (the
-//! pair of the second user; the key of the first is left alone), `REASON` (nothing changes), `nothing` (nothing is reported).
+//! pair of the second user; the key of the first is skipped), `REASON` (nothing changes), `nothing` (nothing is reported).
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! Configuration as public reports and the documentation of its formats show it. A pair in it is rotated and nothing else
-//! changes; other text is left alone for the right reason.
+//! changes; other text is skipped for the right reason.
 
 mod cases;
 mod corpus;

@@ -272,7 +272,7 @@ pub(super) fn end_of_process(outcome: Option<&Result<Report, String>>) -> String
         None => "-- it died".to_owned(),
         Some(Ok(report)) => {
             let alone: Vec<_> = report.left_alone.iter().map(|note| note.message.clone()).collect();
-            format!("-- {} touched, troubles {:?}, left alone {alone:?}", report.touched.len(), report.troubles)
+            format!("-- {} touched, troubles {:?}, skipped {alone:?}", report.touched.len(), report.troubles)
         }
         Some(Err(error)) => format!("-- failed: {error}"),
     }

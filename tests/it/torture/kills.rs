@@ -250,7 +250,7 @@ impl<'p> Torture<'p> {
         }
         let reported = self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]);
         let late = self.scene.delete_late_key(user, &format!("{}{}", finished.said, reported.stderr))?;
-        self.proof().count("late keys reported and left alone", u64::from(late));
+        self.proof().count("late keys reported and kept", u64::from(late));
         Ok(())
     }
 }

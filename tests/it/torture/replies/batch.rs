@@ -206,13 +206,13 @@ impl<'a> Replies<'a> {
         Ok(())
     }
 
-    /// Checks that each user has the stored key only; a key that was created late is reported and was left alone.
+    /// Checks that each user has the stored key only; a key that was created late is reported and was kept.
     fn judge_end(&self, mut said: String) -> Result<(), String> {
         // A released call may be executed after the last look: the next command reports its key.
         said.push_str(&self.scene.rig.program.rotator(&["run", "-q", "--only", "nothing/here"]).stderr);
         for user in &self.scene.rig.users {
             let late = self.scene.delete_late_key(user, &said)?;
-            self.proof().count("late keys reported and left alone", u64::from(late));
+            self.proof().count("late keys reported and kept", u64::from(late));
         }
         self.scene.rig.all_settled()?;
         self.scene.stranger_untouched()
