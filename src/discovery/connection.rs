@@ -87,7 +87,7 @@ fn may_be_a_pair(id: &Piece, secret: &Piece) -> bool {
 }
 
 /// The positions and the texts of the id and the secret in a connection string that has exactly one of each.
-pub(super) fn pair(string: &str) -> Option<(Named, Named)> {
+pub(super) fn pair(string: &str) -> Option<(PartText, PartText)> {
     // Most texts are not connection strings: seen without taking them apart.
     let may_be = string.contains("AKIA") || string.contains("ASIA");
     if !may_be || !(string.contains("://") || string.contains(';')) {
@@ -114,7 +114,7 @@ pub(super) fn pair(string: &str) -> Option<(Named, Named)> {
 }
 
 /// A part and what it says.
-type Named = (Part, Zeroizing<String>);
+type PartText = (Part, Zeroizing<String>);
 
 /// The parts of the connection string that `string` is, a field of `document`.
 pub(super) fn fields(document: &str, string: &Field) -> Option<Vec<Field>> {

@@ -224,9 +224,9 @@ mod tests {
     use super::*;
 
     /// Pointer, group, name, text and whether it is there twice.
-    type Told = (String, Group, Option<String>, String, bool);
+    type Parsed = (String, Group, Option<String>, String, bool);
 
-    fn told(text: &str) -> Option<Vec<Told>> {
+    fn parsed(text: &str) -> Option<Vec<Parsed>> {
         let fields = fields(text)?;
         Some(
             fields
@@ -247,20 +247,21 @@ mod tests {
         let text =
             "\u{feff} { \"a/b\" : \"1\", \"n\": -1.5e+3, \"t\":[true,null,\"2\",{\"~\":\"\\u0041\\n\"}], \"é\":{} }\n";
         assert_eq!(
-            told(text).expect("JSON"),
+            parsed(text).expect("JSON"),
             [
                 ("/a~1b".to_owned(), group(""), Some("a/b".to_owned()), "1".to_owned(), false),
                 ("/t/2".to_owned(), group("/t"), None, "2".to_owned(), false),
                 ("/t/3/~0".to_owned(), group("/t/3"), Some("~".to_owned()), "A\n".to_owned(), false),
             ]
         );
-        assert_eq!(told("\"x\"").expect("JSON")[0].0, "");
-        assert_eq!(told("[]").expect("JSON"), []);
+        assert_eq!(parsed("\"x\"").expect("JSON")[0].0, "");
+        assert_eq!(parsed("[]").expect("JSON"), []);
     }
 
     #[test]
     fn a_name_that_is_there_twice_is_marked_with_all_beneath_it() {
-        let twice = |text: &str| -> Vec<bool> { told(text).expect("JSON").into_iter().map(|field| field.4).collect() };
+        let twice =
+            |text: &str| -> Vec<bool> { parsed(text).expect("JSON").into_iter().map(|field| field.4).collect() };
         assert_eq!(twice(r#"{"a":"1","a":"2","b":"3"}"#), [true, true, false]);
         assert_eq!(twice(r#"{"a":{"x":"1"},"\u0061":{"y":"2"},"ab":"3"}"#), [true, true, false]);
         assert_eq!(twice(r#"[{"a":"1"},{"a":"2"}]"#), [false, false]);
@@ -269,8 +270,8 @@ mod tests {
     #[test]
     fn comments_and_last_commas_are_stepped_over() {
         let text = "\u{feff}// a \"b\"\n{ /* \"c\": \"d\", */ \"e//\": \"/*f\\\"*/\", // \u{e9}\n \"g\": [\"h\" , ], }";
-        let told: Vec<_> = told(text).expect("JSON").into_iter().map(|field| (field.0, field.3)).collect();
-        assert_eq!(told, [("/e~1~1".to_owned(), "/*f\"*/".to_owned()), ("/g/0".to_owned(), "h".to_owned())]);
+        let parsed: Vec<_> = parsed(text).expect("JSON").into_iter().map(|field| (field.0, field.3)).collect();
+        assert_eq!(parsed, [("/e~1~1".to_owned(), "/*f\"*/".to_owned()), ("/g/0".to_owned(), "h".to_owned())]);
         for text in ["{,}", "[1,,]", "{\"a\":1 /* }", "/", "// only"] {
             assert!(fields(text).is_none(), "{text}");
         }

@@ -298,9 +298,9 @@ impl Pool {
 
     fn report_the_rest(&mut self) {
         // A secret that was named as one of several has been reported.
-        let told: BTreeSet<&FieldRef> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
+        let reported: BTreeSet<&FieldRef> = self.paired.left_alone.iter().flat_map(|(_, spots, _)| spots).collect();
         for (seen, open) in self.seen.iter().zip(&mut self.open) {
-            *open = *open && !told.contains(&seen.spot);
+            *open = *open && !reported.contains(&seen.spot);
         }
         let is_id = |seen: &Seen| seen.id_by_form().is_some() || (seen.is_certain() && seen.id_by_name().is_some());
         for index in self.which(is_id) {

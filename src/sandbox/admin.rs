@@ -18,7 +18,7 @@ use crate::types::secret::SecretKey;
 use super::account::{KeyStatus, KeySummary, random_key_id, random_secret, system_time};
 use super::action::Action;
 use super::error::ApiError;
-use super::faults::{Fault, FaultId, FaultKind, Told, When};
+use super::faults::{Fault, FaultId, FaultKind, SentAnswer, When};
 use super::reply::{Answer, reply};
 use super::server::{Shared, State};
 
@@ -94,7 +94,7 @@ enum Kind {
     #[serde(rename = "garbage-200")]
     Garbage200,
     Twice {
-        told: ToldAnswer,
+        sent: SentName,
     },
     HoldUntilReleased,
     HoldReply,
@@ -103,7 +103,7 @@ enum Kind {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum ToldAnswer {
+enum SentName {
     First,
     Second,
 }
@@ -255,8 +255,8 @@ fn arm(state: &mut State, new: NewFault) -> Result<Value, ApiError> {
         Kind::Truncate { bytes } => FaultKind::Truncate(bytes),
         Kind::CutOff { bytes } => FaultKind::CutOff(bytes),
         Kind::Garbage200 => FaultKind::Garbage200,
-        Kind::Twice { told: ToldAnswer::First } => FaultKind::Twice(Told::First),
-        Kind::Twice { told: ToldAnswer::Second } => FaultKind::Twice(Told::Second),
+        Kind::Twice { sent: SentName::First } => FaultKind::Twice(SentAnswer::First),
+        Kind::Twice { sent: SentName::Second } => FaultKind::Twice(SentAnswer::Second),
         Kind::HoldUntilReleased => FaultKind::HoldUntilReleased,
         Kind::HoldReply => FaultKind::HoldReply,
         Kind::HoldForever => FaultKind::HoldForever,

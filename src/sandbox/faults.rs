@@ -35,7 +35,7 @@ pub enum FaultKind {
     Garbage200,
     /// The request arrives twice, as after a retry by a proxy: it is executed twice, and one of the two responses is
     /// sent.
-    Twice(Told),
+    Twice(SentAnswer),
     /// The call waits until it is released. It is executed then, even if the client has disconnected.
     HoldUntilReleased,
     /// The call is executed; its response waits until it is released.
@@ -46,7 +46,7 @@ pub enum FaultKind {
 
 /// Which response to a call that was executed twice is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum SentAnswer {
     /// The response to the first execution.
     First,
     /// The response to the second execution.

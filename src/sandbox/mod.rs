@@ -59,7 +59,7 @@ use crate::types::secret::{NewKey, SecretKey};
 pub use account::{KeyStatus, KeySummary, LastUse};
 pub use action::{Action, Service};
 pub use error::ApiError;
-pub use faults::{Fault, FaultId, FaultKind, Told, When};
+pub use faults::{Fault, FaultId, FaultKind, SentAnswer, When};
 pub use iam_model::{Behaviour, KEYS_PER_USER};
 pub use server::CallSeen;
 

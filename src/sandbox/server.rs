@@ -21,7 +21,7 @@ use super::action::{Action, Service};
 use super::admin;
 use super::answers::answer;
 use super::error::ApiError;
-use super::faults::{FaultId, FaultKind, Faults, Told};
+use super::faults::{FaultId, FaultKind, Faults, SentAnswer};
 use super::iam_model::{Caller, IamModel};
 use super::query::{Params, failure};
 use super::reply::{Answer, Dropped, reply};
@@ -39,7 +39,7 @@ pub struct CallSeen {
     pub action: Action,
     /// The user of the call: its `UserName`, otherwise the caller.
     pub user: Option<String>,
-    /// The outcome: `Ok` means that the call was executed, whether or not the response arrives; otherwise the error
+    /// The outcome: `Ok` means that the call was executed, whether or not the response registers; otherwise the error
     /// code.
     pub outcome: Result<(), String>,
 }
@@ -204,7 +204,7 @@ async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response
     };
     let signature = Signature::parse(&parts.headers);
     let mut call = Call { action, params, user: None, request_id: request_id.clone() };
-    let fault = shared.lock().arrive(&mut call, signature.as_ref().ok());
+    let fault = shared.lock().register(&mut call, signature.as_ref().ok());
     let (fault, kind) = fault.map_or((None, None), |(fault, kind)| (Some(fault), Some(kind)));
 
     let mut outcome = match &kind {
@@ -222,9 +222,9 @@ async fn take_in(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Response
         shared.hold(fault, &call).await;
     }
     let mut result = carry_out(shared, &call, caller.as_ref());
-    if let (Some(FaultKind::Twice(told)), Ok(_)) = (&kind, &caller) {
+    if let (Some(FaultKind::Twice(sent)), Ok(_)) = (&kind, &caller) {
         let second = carry_out(shared, &call, caller.as_ref());
-        if *told == Told::Second {
+        if *sent == SentAnswer::Second {
             result = second;
         }
     }
@@ -272,7 +272,7 @@ fn read_call(parts: &Parts, body: &[u8]) -> Result<(Action, Params), ApiError> {
 
 impl State {
     /// Counts the call, determines its user, and selects its fault.
-    fn arrive(&mut self, call: &mut Call, signature: Option<&Signature>) -> Option<(FaultId, FaultKind)> {
+    fn register(&mut self, call: &mut Call, signature: Option<&Signature>) -> Option<(FaultId, FaultKind)> {
         *self.calls.entry(call.action).or_default() += 1;
         let signer = signature.and_then(|signature| self.model.owner_of(&signature.key_id));
         call.user = call.params.get("UserName").or(signer).map(str::to_owned);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::types::StatusType;
-use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, Sandbox, SandboxOptions, Told};
+use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, Sandbox, SandboxOptions, SentAnswer};
 use rotator::types::name::AccessKeyId;
 use rotator::types::secret::{NewKey, SecretKey};
 use serde_json::{Value, json};
@@ -73,16 +73,16 @@ async fn a_body_that_breaks_off_is_seen_and_one_that_is_announced_short_is_not()
 
 #[tokio::test]
 async fn a_request_that_arrives_twice_is_carried_out_twice_and_answered_once() {
-    assert_eq!(created_twice(Told::First).await, ("ok".to_owned(), 2));
-    assert_eq!(created_twice(Told::Second).await, ("409 LimitExceeded".to_owned(), 2));
+    assert_eq!(created_twice(SentAnswer::First).await, ("ok".to_owned(), 2));
+    assert_eq!(created_twice(SentAnswer::Second).await, ("409 LimitExceeded".to_owned(), 2));
     let sandbox = sandbox();
-    sandbox.arm(Fault::new(FaultKind::Twice(Told::Second)).on(Action::CreateAccessKey));
+    sandbox.arm(Fault::new(FaultKind::Twice(SentAnswer::Second)).on(Action::CreateAccessKey));
     assert_eq!(create(&sandbox).await, "ok", "there was room for both");
     assert_eq!((sandbox.keys_of("alice").len(), sandbox.calls()[&Action::CreateAccessKey]), (2, 1));
 }
 
 /// A create for a user who has a key already.
-async fn created_twice(reported: Told) -> (String, usize) {
+async fn created_twice(reported: SentAnswer) -> (String, usize) {
     let sandbox = sandbox();
     sandbox.create_key("alice").expect("a first key");
     sandbox.arm(Fault::new(FaultKind::Twice(reported)).on(Action::CreateAccessKey).for_user("alice"));

@@ -98,11 +98,11 @@ pub fn read_pairs<'v>(
 /// The documents that were read last: what has ids, and what has the secrets beside them.
 #[derive(Default)]
 struct Reader<'v> {
-    ids: Option<Known<'v>>,
-    secrets: Option<Known<'v>>,
+    ids: Option<LastDocument<'v>>,
+    secrets: Option<LastDocument<'v>>,
 }
 
-struct Known<'v> {
+struct LastDocument<'v> {
     store: StoreName,
     entry: EntryName,
     document: Document<'v>,
@@ -124,17 +124,17 @@ impl<'v> Reader<'v> {
 
 /// The document that `spot` of `place` is in.
 fn known<'k, 'v>(
-    known: &'k mut Option<Known<'v>>,
+    known: &'k mut Option<LastDocument<'v>>,
     place: &Place,
     spot: &FieldRef,
     value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
 ) -> Result<&'k mut Document<'v>, ReadPairError> {
-    let is_it = |known: &Known<'_>| known.store == place.store && known.entry == spot.entry;
+    let is_it = |known: &LastDocument<'_>| known.store == place.store && known.entry == spot.entry;
     let kept = match known.take().filter(is_it) {
         Some(kept) => kept,
         None => {
             let document = Document::new(text_of(&spot.entry, value_of)?);
-            Known { store: place.store.clone(), entry: spot.entry.clone(), document }
+            LastDocument { store: place.store.clone(), entry: spot.entry.clone(), document }
         }
     };
     Ok(&mut known.insert(kept).document)

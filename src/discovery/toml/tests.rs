@@ -3,10 +3,10 @@
 use super::*;
 
 /// Pointer, group, name and what it says.
-type Told = (String, String, Option<String>, String);
+type Parsed = (String, String, Option<String>, String);
 
 /// What is found; checks that the bytes within the quotes say it.
-fn told(text: &str) -> Option<Vec<Told>> {
+fn parsed(text: &str) -> Option<Vec<Parsed>> {
     let fields = fields(text)?;
     Some(
         fields
@@ -40,10 +40,10 @@ fn every_string_has_its_pointer() {
     let expected = expected.map(|(pointer, group, name, said)| {
         (pointer.to_owned(), group.to_owned(), name.map(str::to_owned), said.to_owned())
     });
-    let told = told(text).expect("TOML");
-    assert_eq!(told[..6], expected[..6]);
-    assert_eq!(told[6].3.replace("\r\n", "\n"), "7\n8");
-    assert_eq!(told.len(), 7);
+    let parsed = parsed(text).expect("TOML");
+    assert_eq!(parsed[..6], expected[..6]);
+    assert_eq!(parsed[6].3.replace("\r\n", "\n"), "7\n8");
+    assert_eq!(parsed.len(), 7);
 }
 
 #[test]

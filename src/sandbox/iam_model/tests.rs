@@ -107,7 +107,7 @@ fn a_renamed_user_keeps_its_id_and_its_keys() {
     let (key, _) = model.create_access_key("alice").expect("a key");
     let id = model.user("alice").expect("found").id.clone();
     assert_eq!(code(model.rename_user("alice", "Bob")), is(409, "EntityAlreadyExists"));
-    assert_eq!(code(model.rename_user("nobody", "carol")), is(404, "NoSuchEntity"));
+    assert_eq!(code(model.rename_user("no-such-user", "carol")), is(404, "NoSuchEntity"));
     model.rename_user("alice", "Carol").expect("renamed");
     let renamed = model.user("carol").expect("found");
     assert_eq!((renamed.name.as_str(), &renamed.id), ("Carol", &id));
@@ -124,7 +124,7 @@ fn a_key_is_found_only_under_its_own_user() {
     let (key, _) = model.create_access_key("alice").expect("a key");
     assert_eq!(code(model.delete_access_key("bob", key.id.as_str())), is(404, "NoSuchEntity"));
     assert_eq!(code(model.update_access_key("bob", key.id.as_str(), KeyStatus::Inactive)), is(404, "NoSuchEntity"));
-    assert_eq!(code(model.delete_access_key("nobody", key.id.as_str())), is(404, "NoSuchEntity"));
+    assert_eq!(code(model.delete_access_key("no-such-user", key.id.as_str())), is(404, "NoSuchEntity"));
     assert_eq!(model.keys_of("alice").len(), 1);
 }
 

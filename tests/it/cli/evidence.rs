@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, Told};
+use rotator::sandbox::{Action, ApiError, Behaviour, Fault, FaultKind, KeyStatus, SentAnswer};
 
 use super::bench::Bench;
 use crate::support::aws::{self, Pair};
@@ -112,7 +112,7 @@ async fn a_strangers_key_that_is_used_all_the_time_is_never_deleted_however_late
 
 #[test]
 fn a_create_that_arrives_twice_leaves_no_key_behind() {
-    for reported in [Told::First, Told::Second] {
+    for reported in [SentAnswer::First, SentAnswer::Second] {
         let bench = Bench::with_users(&[USER]);
         bench.sandbox.arm(Fault::new(FaultKind::Twice(reported)).on(Action::CreateAccessKey));
         let mut said = String::new();

@@ -56,7 +56,7 @@ struct Seen {
 }
 
 #[derive(Default)]
-struct World {
+struct AccountState {
     users: BTreeMap<String, Vec<Key>>,
     entries: BTreeMap<String, (u64, String)>,
     first_pairs: BTreeMap<String, (String, String)>,
@@ -82,7 +82,7 @@ pub(super) struct Account {
     name: StoreName,
     pub(super) clock: Arc<VirtualTime>,
     slowness: Slowness,
-    world: Mutex<World>,
+    state: Mutex<AccountState>,
     removing: Notify,
 }
 
@@ -96,22 +96,22 @@ impl Account {
     }
 
     pub(super) fn slow(users: usize, slowness: Slowness) -> Arc<Self> {
-        let mut world = World::default();
+        let mut state = AccountState::default();
         for number in 0..users {
             let user = user_name(number);
-            let (id, secret) = world.mint();
-            world.entries.insert(format!("app{number:04}/prod/AWS_ACCESS_KEY_ID"), (1, id.clone()));
-            world.entries.insert(format!("app{number:04}/prod/AWS_SECRET_ACCESS_KEY"), (1, secret.clone()));
-            world.first_pairs.insert(user.clone(), (id.clone(), secret.clone()));
-            world.users.insert(user, vec![Key { id, secret, old: true }]);
+            let (id, secret) = state.mint();
+            state.entries.insert(format!("app{number:04}/prod/AWS_ACCESS_KEY_ID"), (1, id.clone()));
+            state.entries.insert(format!("app{number:04}/prod/AWS_SECRET_ACCESS_KEY"), (1, secret.clone()));
+            state.first_pairs.insert(user.clone(), (id.clone(), secret.clone()));
+            state.users.insert(user, vec![Key { id, secret, old: true }]);
         }
         let name = StoreName::new("store").expect("a name");
-        let world = Mutex::new(world);
-        Arc::new(Self { name, clock: Arc::default(), slowness, world, removing: Notify::new() })
+        let state = Mutex::new(state);
+        Arc::new(Self { name, clock: Arc::default(), slowness, state, removing: Notify::new() })
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().expect("no test panics while it holds the account")
+    fn state(&self) -> MutexGuard<'_, AccountState> {
+        self.state.lock().expect("no test panics while it holds the account")
     }
 
     fn elapsed(&self) -> Duration {
@@ -124,51 +124,51 @@ impl Account {
 
     /// The first deletes of each user's key are throttled: up to `most` times, by no rule that a test could follow.
     pub(super) fn throttles_deletes(&self, most: u32) {
-        self.world().throttles = most;
+        self.state().throttles = most;
     }
 
     /// From the first write on, the store has an entry that cannot be read.
     pub(super) fn locks_an_entry(&self) {
-        self.world().locks_an_entry = true;
+        self.state().locks_an_entry = true;
     }
 
     /// Restores the user's first pair, as an operator would, if the store holds the new one.
     pub(super) fn put_back(&self, number: usize) -> bool {
         let now = self.elapsed();
-        let mut world = self.world();
+        let mut state = self.state();
         let user = user_name(number);
-        let (id, secret) = world.first_pairs[&user].clone();
-        if world.entries[&format!("app{number:04}/prod/AWS_ACCESS_KEY_ID")].1 == id {
+        let (id, secret) = state.first_pairs[&user].clone();
+        if state.entries[&format!("app{number:04}/prod/AWS_ACCESS_KEY_ID")].1 == id {
             return false;
         }
         for (name, value) in [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)] {
-            let entry = world.entries.get_mut(&format!("app{number:04}/prod/{name}")).expect("an entry");
+            let entry = state.entries.get_mut(&format!("app{number:04}/prod/{name}")).expect("an entry");
             *entry = (entry.0 + 1, value);
         }
-        world.put_back.insert(user, now);
+        state.put_back.insert(user, now);
         true
     }
 
     /// From now on an entry names the old key of the first user.
     pub(super) fn note(&self) {
         let now = self.elapsed();
-        let mut world = self.world();
-        let (id, _) = world.first_pairs[&user_name(0)].clone();
-        world.entries.insert("notes/for/later".to_owned(), (1, id));
-        world.noted = Some(now);
+        let mut state = self.state();
+        let (id, _) = state.first_pairs[&user_name(0)].clone();
+        state.entries.insert("notes/for/later".to_owned(), (1, id));
+        state.noted = Some(now);
     }
 
     /// How long after that entry was written the old key of the first user was removed; none if it was not.
     pub(super) fn removed_after_the_note(&self) -> Option<Duration> {
-        let world = self.world();
-        let sent = world.removals.iter().find(|(_, user, _)| *user == user_name(0)).map(|(sent, ..)| *sent)?;
-        sent.checked_sub(world.noted?)
+        let state = self.state();
+        let sent = state.removals.iter().find(|(_, user, _)| *user == user_name(0)).map(|(sent, ..)| *sent)?;
+        sent.checked_sub(state.noted?)
     }
 
     /// The machine is suspended for so long.
     pub(super) fn suspend(&self, span: Duration) {
         self.clock.jump(span);
-        self.world().suspended += span;
+        self.state().suspended += span;
     }
 
     /// The process does not run for this span, and all clocks advance.
@@ -183,43 +183,43 @@ impl Account {
 
     pub(super) fn note_signal(&self) {
         let now = self.elapsed();
-        self.world().signal = Some(now);
+        self.state().signal = Some(now);
     }
 
     /// How many removals were sent after the signal, and how long ago it was.
     pub(super) fn after_the_signal(&self) -> (usize, Duration) {
         let now = self.elapsed();
-        let world = self.world();
-        let signal = world.signal.expect("there was a signal");
-        (world.removals.iter().filter(|(at, ..)| *at > signal).count(), now - signal)
+        let state = self.state();
+        let signal = state.signal.expect("there was a signal");
+        (state.removals.iter().filter(|(at, ..)| *at > signal).count(), now - signal)
     }
 
     pub(super) fn scans(&self) -> usize {
-        self.world().scans.len()
+        self.state().scans.len()
     }
 
     pub(super) fn active_old_keys(&self) -> usize {
-        self.world().users.values().flatten().filter(|key| key.old).count()
+        self.state().users.values().flatten().filter(|key| key.old).count()
     }
 
     /// Of how many users the pair was put back while its key was there.
     pub(super) fn put_back_in_time(&self) -> usize {
-        let world = self.world();
-        let gone_at = |user: &String| world.removals.iter().find(|(_, of, _)| of == user).map(|(at, ..)| *at);
-        world.put_back.iter().filter(|(user, at)| gone_at(user).is_none_or(|gone| gone > **at)).count()
+        let state = self.state();
+        let gone_at = |user: &String| state.removals.iter().find(|(_, of, _)| of == user).map(|(at, ..)| *at);
+        state.put_back.iter().filter(|(user, at)| gone_at(user).is_none_or(|gone| gone > **at)).count()
     }
 
     /// Every removal rested on reads that were as fresh as is promised, and on what they showed.
     pub(super) fn facts_were_fresh(&self) {
-        let world = self.world();
-        assert!(!world.removals.is_empty());
-        for (sent, user, seen) in &world.removals {
+        let state = self.state();
+        assert!(!state.removals.is_empty());
+        for (sent, user, seen) in &state.removals {
             let reads = [seen.places, seen.keys, seen.proof];
             let last = reads.iter().map(|read| read.1).max().expect("three");
             assert!(*sent <= last + AFTER_THE_LAST_READ, "{user}: sent {sent:?}, read until {last:?}");
             let first = reads.iter().map(|read| read.0).min().expect("three");
             assert!(*sent <= first + AFTER_THE_FIRST_READ, "{user}: sent {sent:?}, read from {first:?}");
-            if let Some(put_back) = world.put_back.get(user).filter(|put_back| *put_back < sent) {
+            if let Some(put_back) = state.put_back.get(user).filter(|put_back| *put_back < sent) {
                 assert!(
                     *put_back >= seen.places.0,
                     "{user}: put back {put_back:?}, read {:?}, sent {sent:?}",
@@ -229,12 +229,12 @@ impl Account {
             let served = |scan: &&(Duration, Duration)| {
                 scan.1 <= *sent && *sent <= scan.0 + Duration::from_secs(60) + (scan.1 - scan.0)
             };
-            assert!(world.scans.iter().any(|scan| served(&scan)), "{user}: sent {sent:?}: {:?}", world.scans);
+            assert!(state.scans.iter().any(|scan| served(&scan)), "{user}: sent {sent:?}: {:?}", state.scans);
         }
     }
 }
 
-impl World {
+impl AccountState {
     fn mint(&mut self) -> (String, String) {
         self.serial += 1;
         let letter = |number: u64| char::from(b'A' + u8::try_from(number % 26).expect("small"));
@@ -259,7 +259,7 @@ impl Clock for Account {
     }
 
     fn awake(&self) -> Duration {
-        self.elapsed() - self.world().suspended
+        self.elapsed() - self.state().suspended
     }
 
     async fn sleep(&self, span: Duration) {
@@ -273,14 +273,14 @@ impl Iam for Account {
         let began = self.elapsed();
         self.clock.sleep(self.slowness.aws).await;
         let (at, ended) = (self.at(), self.elapsed());
-        let mut world = self.world();
-        world.seen.entry(user.to_string()).or_default().keys = (began, ended);
+        let mut state = self.state();
+        state.seen.entry(user.to_string()).or_default().keys = (began, ended);
         let seen = |key: &Key| KeySeen {
             id: AccessKeyId::new(key.id.clone()).expect("an id"),
             status: KeyStatus::Active,
             created: Timestamp::from_unix_seconds(EPOCH - 1_000_000),
         };
-        Ok(KeysSeen { at, keys: world.users.get(user.as_str()).map(|keys| keys.iter().map(seen).collect()) })
+        Ok(KeysSeen { at, keys: state.users.get(user.as_str()).map(|keys| keys.iter().map(seen).collect()) })
     }
 
     async fn last_used(&self, _: &AccessKeyId) -> Result<Option<LastUsed>, CallError> {
@@ -290,10 +290,10 @@ impl Iam for Account {
     async fn create_key(&self, order: Journaled<CreateNew>) -> Result<Created, Failure> {
         self.clock.sleep(self.slowness.aws).await;
         let at = self.at();
-        let mut world = self.world();
-        let (id, secret) = world.mint();
+        let mut state = self.state();
+        let (id, secret) = state.mint();
         let key = Key { id: id.clone(), secret: secret.clone(), old: false };
-        world.users.get_mut(order.effect().user.as_str()).expect("a user").push(key);
+        state.users.get_mut(order.effect().user.as_str()).expect("a user").push(key);
         let id = AccessKeyId::new(id).expect("an id");
         Ok(Created { key: NewKey { id, secret: SecretKey::new(secret) }, at })
     }
@@ -307,9 +307,9 @@ impl Iam for Account {
         let sent = self.elapsed();
         self.removing.notify_waiters();
         let is_throttled = {
-            let mut world = self.world();
-            let most = world.throttles;
-            let times = world.throttled.entry(user.clone()).or_default();
+            let mut state = self.state();
+            let most = state.throttles;
+            let times = state.throttled.entry(user.clone()).or_default();
             *times += 1;
             *times <= most && !(*times).wrapping_mul(2_654_435_761).is_multiple_of(5)
         };
@@ -317,11 +317,11 @@ impl Iam for Account {
         if is_throttled {
             return Err(Refusal::new(RefusalKind::Throttled, "Throttling").into());
         }
-        let mut world = self.world();
-        let seen = world.seen[&user];
-        world.removals.push((sent, user.clone(), seen));
-        world.users.get_mut(&user).expect("a user").retain(|key| key.id != order.effect().key().as_str());
-        drop(world);
+        let mut state = self.state();
+        let seen = state.seen[&user];
+        state.removals.push((sent, user.clone(), seen));
+        state.users.get_mut(&user).expect("a user").retain(|key| key.id != order.effect().key().as_str());
+        drop(state);
         Ok(self.at())
     }
 }
@@ -341,11 +341,11 @@ impl Identity for Account {
         let began = self.elapsed();
         self.clock.sleep(self.slowness.aws).await;
         let (at, ended) = (self.at(), self.elapsed());
-        let mut world = self.world();
-        if let Some(user) = world.owner(id.as_str()).map(|(user, _)| user.clone()) {
-            world.seen.entry(user).or_default().proof = (began, ended);
+        let mut state = self.state();
+        if let Some(user) = state.owner(id.as_str()).map(|(user, _)| user.clone()) {
+            state.seen.entry(user).or_default().proof = (began, ended);
         }
-        Ok(match world.owner(id.as_str()).filter(|(_, key)| key.secret == secret.expose()) {
+        Ok(match state.owner(id.as_str()).filter(|(_, key)| key.secret == secret.expose()) {
             Some((user, _)) => {
                 let account = AccountId::new(ACCOUNT).expect("an account");
                 WhoIs::User { account, user: UserResource::new(user.clone()), id: None, at }
@@ -377,12 +377,12 @@ impl SecretStore for Account {
         let began = self.elapsed();
         // The scan returns the values from its beginning: the worst case.
         let (entries, locks) = {
-            let world = self.world();
-            (world.entries.clone(), world.locks_an_entry && world.written)
+            let state = self.state();
+            (state.entries.clone(), state.locks_an_entry && state.written)
         };
         self.clock.sleep(self.slowness.store_read).await;
         let ended = self.elapsed();
-        self.world().scans.push((began, ended));
+        self.state().scans.push((began, ended));
         let entry =
             |(name, value): (&String, &(u64, String))| (EntryName::new(name.clone()).expect("a name"), reading(value));
         let locked = (EntryName::new("notes/under/lock").expect("a name"), Reading::Unreadable("denied".to_owned()));
@@ -394,29 +394,29 @@ impl SecretStore for Account {
         let began = self.elapsed();
         // The read returns the value from its beginning: the worst case.
         let readings = {
-            let world = self.world();
-            entries.iter().map(|name| world.entries.get(name.as_str()).map_or(Reading::Missing, reading)).collect()
+            let state = self.state();
+            entries.iter().map(|name| state.entries.get(name.as_str()).map_or(Reading::Missing, reading)).collect()
         };
         self.clock.sleep(self.slowness.store_read).await;
         let ended = self.elapsed();
         let scope = entries.first().map(|name| name.scope().replace('/', "-"));
-        self.world().seen.entry(scope.unwrap_or_default()).or_default().places = (began, ended);
+        self.state().seen.entry(scope.unwrap_or_default()).or_default().places = (began, ended);
         Ok(readings)
     }
 
     async fn write(&self, _: WriteOrder, batch: Vec<Write>) -> Result<(), Failure> {
         self.clock.sleep(self.slowness.aws).await;
-        let mut world = self.world();
+        let mut state = self.state();
         let stands = |write: &Write| {
-            world.entries.get(write.entry.as_str()).is_some_and(|(version, _)| version.to_string() == write.replaces.0)
+            state.entries.get(write.entry.as_str()).is_some_and(|(version, _)| version.to_string() == write.replaces.0)
         };
         if !batch.iter().all(stands) {
             return Err(Refusal::new(RefusalKind::Stale, "another version").into());
         }
-        world.written = true;
+        state.written = true;
         for write in batch {
             let value = String::from_utf8(write.value.expose().to_vec()).expect("text");
-            let entry = world.entries.get_mut(write.entry.as_str()).expect("an entry");
+            let entry = state.entries.get_mut(write.entry.as_str()).expect("an entry");
             *entry = (entry.0 + 1, value);
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use super::world::{Kept, World, sound};
+use super::scenario::{Kept, Scenario, sound};
 use crate::support::program::{Ended, ROTATOR, Running, sandbox_with_slashes};
 use crate::support::proof::{Proof, is_full};
 use crate::support::root;
@@ -43,11 +43,11 @@ fn whatever_the_largest_file_may_be_it_recovers() {
     let sandbox = sandbox_with_slashes();
     let mut proof = Proof::of("T12 limit", "RLIMIT_FSIZE at every size until a run fits", &[]);
     every_size(&mut proof, 0, if is_full() { 512 } else { 4096 }, |size| {
-        let world = World::new(&sandbox, Kept::TwoEntries);
+        let scenario = Scenario::new(&sandbox, Kept::TwoEntries);
         let limit = format!("--fsize={size}");
-        let ended = sound(Running::start(world.program.command("prlimit", &[&limit, ROTATOR, "run", "-q"])))?;
+        let ended = sound(Running::start(scenario.program.command("prlimit", &[&limit, ROTATOR, "run", "-q"])))?;
         ended_clearly(&ended)?;
-        world.recovers()?;
+        scenario.recovers()?;
         Ok(ended)
     });
     proof.conclude();
@@ -75,26 +75,26 @@ fn whenever_the_disk_is_full_it_recovers_needs_mount() {
     let sandbox = sandbox_with_slashes();
     let mut proof = Proof::of("T12 full disk", "the journal on a tmpfs of 64 KiB and more", &[]);
     every_size(&mut proof, 64 * 1024, if is_full() { 4 * 1024 } else { 12 * 1024 }, |size| {
-        let mut world = World::new(&sandbox, Kept::TwoEntries);
-        let small = world.path("small");
+        let mut scenario = Scenario::new(&sandbox, Kept::TwoEntries);
+        let small = scenario.path("small");
         std::fs::create_dir(&small).expect("made");
-        world.program.set("ROTATOR_JOURNAL", &small.join("journal.db").display().to_string());
+        scenario.program.set("ROTATOR_JOURNAL", &small.join("journal.db").display().to_string());
         let (size, small) = (size.to_string(), small.display().to_string());
         let args = ["--mount", "sh", "-c", FULL_DISK, "sh", &size, &small, ROTATOR];
-        world.program.set("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let ended = sound(Running::start(world.program.command("unshare", &args)))?;
+        scenario.program.set("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let ended = sound(Running::start(scenario.program.command("unshare", &args)))?;
         let no_mount = "a tmpfs cannot be mounted, or has no name space of its own";
         assert!(!(ended.code == Some(90) || ended.stderr.contains("unshare failed")), "{no_mount}: {ended:?}");
         ended_clearly(&ended)?;
-        world.settled()?;
+        scenario.settled()?;
         Ok(ended)
     });
     proof.conclude();
 }
 
 /// Runs rotator as an ordinary user, because file permissions do not bind root.
-fn without_rights(world: &World, args: &[&str]) -> Result<Ended, String> {
-    let mut command = world.program.command(ROTATOR, args);
+fn without_rights(scenario: &Scenario, args: &[&str]) -> Result<Ended, String> {
+    let mut command = scenario.program.command(ROTATOR, args);
     if rustix::process::geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -124,16 +124,16 @@ fn in_a_folder_that_is_read_only_it_changes_nothing_and_says_so() {
     let mut proof =
         Proof::of("T12 read-only", "the journal's folder is read-only, before a run and in the middle", &[]);
     for in_flight in [false, true] {
-        let mut world = World::new(&sandbox, Kept::TwoEntries);
-        let state = world.path("state");
+        let mut scenario = Scenario::new(&sandbox, Kept::TwoEntries);
+        let state = scenario.path("state");
         std::fs::create_dir(&state).expect("made");
-        world.program.set("ROTATOR_JOURNAL", &state.join("journal.db").display().to_string());
-        let home = world.program.folder().to_owned();
+        scenario.program.set("ROTATOR_JOURNAL", &state.join("journal.db").display().to_string());
+        let home = scenario.program.folder().to_owned();
         let folders = [home.as_path(), state.as_path()];
         // No user opens a store of another one, and neither does root.
-        let seen = |world: &World| {
+        let seen = |scenario: &Scenario| {
             give(&folders, 0);
-            let seen = (world.keys(), world.stored().expect("stored").id);
+            let seen = (scenario.keys(), scenario.stored().expect("stored").id);
             give(&folders, NOBODY);
             seen
         };
@@ -142,97 +142,105 @@ fn in_a_folder_that_is_read_only_it_changes_nothing_and_says_so() {
             // The reply to the create is lost, so its outcome is unknown.
             let fault = rotator::sandbox::Fault::new(rotator::sandbox::FaultKind::LostReplyAfter);
             sandbox.arm(fault.on(rotator::sandbox::Action::CreateAccessKey));
-            assert_eq!(without_rights(&world, &["run", "-q"]).expect("sound").code, Some(3));
+            assert_eq!(without_rights(&scenario, &["run", "-q"]).expect("sound").code, Some(3));
         }
-        let before = seen(&world);
+        let before = seen(&scenario);
         set_mode(&state, 0o500);
         for args in [&["run", "-q"][..], &["resume", "-q"]] {
-            let ended = without_rights(&world, args).expect("sound");
+            let ended = without_rights(&scenario, args).expect("sound");
             assert!(matches!(ended.code, Some(1 | 3)) || (!in_flight && args[0] == "resume"), "{args:?}: {ended:?}");
             assert!(ended.code == Some(0) || ended.stderr.contains("state"), "it names the folder: {ended:?}");
-            assert_eq!(seen(&world), before, "{args:?} changed something");
+            assert_eq!(seen(&scenario), before, "{args:?} changed something");
             proof.case();
         }
-        assert_eq!(without_rights(&world, &["status"]).expect("sound").code, Some(0));
+        assert_eq!(without_rights(&scenario, &["status"]).expect("sound").code, Some(0));
         set_mode(&state, 0o700);
         give(&folders, 0);
-        world.recovers().expect("it recovers");
+        scenario.recovers().expect("it recovers");
     }
     proof.conclude();
 }
 
 /// An obstacle, and the functions that create and remove it.
-type Obstacle = (&'static str, fn(&World), fn(&World));
+type Obstacle = (&'static str, fn(&Scenario), fn(&Scenario));
 
 fn remove(path: &Path) {
     std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path)).expect("removed");
 }
 
-fn link(world: &World, name: &str, target: &str) {
-    symlink(world.path(target), world.path(name)).expect("linked");
+fn link(scenario: &Scenario, name: &str, target: &str) {
+    symlink(scenario.path(target), scenario.path(name)).expect("linked");
 }
 
 const OBSTACLES: [Obstacle; 11] = [
     (
         "the journal is a link to a file",
-        |world| {
-            std::fs::write(world.path("elsewhere"), "another file").expect("written");
-            link(world, "journal.db", "elsewhere");
+        |scenario| {
+            std::fs::write(scenario.path("elsewhere"), "another file").expect("written");
+            link(scenario, "journal.db", "elsewhere");
         },
-        |world| remove(&world.path("journal.db")),
+        |scenario| remove(&scenario.path("journal.db")),
     ),
     (
         "the journal is a link to nothing",
-        |world| link(world, "journal.db", "none"),
-        |world| {
-            remove(&world.path("journal.db"));
+        |scenario| link(scenario, "journal.db", "none"),
+        |scenario| {
+            remove(&scenario.path("journal.db"));
         },
     ),
-    ("its log is a link", |world| link(world, "journal.db-wal", "none"), |world| remove(&world.path("journal.db-wal"))),
+    (
+        "its log is a link",
+        |scenario| link(scenario, "journal.db-wal", "none"),
+        |scenario| remove(&scenario.path("journal.db-wal")),
+    ),
     (
         "its index is a link",
-        |world| link(world, "journal.db-shm", "none"),
-        |world| remove(&world.path("journal.db-shm")),
+        |scenario| link(scenario, "journal.db-shm", "none"),
+        |scenario| remove(&scenario.path("journal.db-shm")),
     ),
     (
         "its lock is a link",
-        |world| link(world, "journal.db.lock", "none"),
-        |world| {
-            remove(&world.path("journal.db.lock"));
+        |scenario| link(scenario, "journal.db.lock", "none"),
+        |scenario| {
+            remove(&scenario.path("journal.db.lock"));
         },
     ),
     (
         "it is a folder",
-        |world| std::fs::create_dir(world.path("journal.db")).expect("made"),
-        |world| remove(&world.path("journal.db")),
+        |scenario| std::fs::create_dir(scenario.path("journal.db")).expect("made"),
+        |scenario| remove(&scenario.path("journal.db")),
     ),
-    ("it is a pipe", |world| make_pipe(&world.path("journal.db")), |world| remove(&world.path("journal.db"))),
+    (
+        "it is a pipe",
+        |scenario| make_pipe(&scenario.path("journal.db")),
+        |scenario| remove(&scenario.path("journal.db")),
+    ),
     (
         "its lock is a pipe",
-        |world| make_pipe(&world.path("journal.db.lock")),
-        |world| {
-            remove(&world.path("journal.db.lock"));
+        |scenario| make_pipe(&scenario.path("journal.db.lock")),
+        |scenario| {
+            remove(&scenario.path("journal.db.lock"));
         },
     ),
     (
         "anybody may write in the folder",
-        |world| set_mode(world.program.folder(), 0o777),
-        |world| {
-            set_mode(world.program.folder(), 0o700);
+        |scenario| set_mode(scenario.program.folder(), 0o777),
+        |scenario| {
+            set_mode(scenario.program.folder(), 0o700);
         },
     ),
     (
         "anybody may write the store",
-        |world| set_mode(&world.path("store.db"), 0o666),
-        |world| {
-            set_mode(&world.path("store.db"), 0o600);
+        |scenario| set_mode(&scenario.path("store.db"), 0o666),
+        |scenario| {
+            set_mode(&scenario.path("store.db"), 0o600);
         },
     ),
     (
         "anybody may read the store's key",
-        |world| set_mode(&world.path("store.db.key"), 0o644),
-        |world| {
-            set_mode(&world.path("store.db.key"), 0o600);
+        |scenario| set_mode(&scenario.path("store.db.key"), 0o644),
+        |scenario| {
+            set_mode(&scenario.path("store.db.key"), 0o600);
         },
     ),
 ];
@@ -248,25 +256,25 @@ fn an_obstacle_is_named_and_left_unchanged() {
     let mut proof =
         Proof::of("T12 obstacles", "links, pipes, folders and modes where the journal or the store is", &[]);
     for (what, put, take) in OBSTACLES {
-        let world = World::new(&sandbox, Kept::TwoEntries);
-        let before = world.keys();
-        put(&world);
-        let ended = world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));
+        let scenario = Scenario::new(&sandbox, Kept::TwoEntries);
+        let before = scenario.keys();
+        put(&scenario);
+        let ended = scenario.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));
         assert_eq!(ended.code, Some(1), "{what}: {ended:?}");
-        assert!(ended.stderr.contains(&world.program.folder().display().to_string()), "{what}: {ended:?}");
-        assert_eq!(world.keys(), before, "{what}");
+        assert!(ended.stderr.contains(&scenario.program.folder().display().to_string()), "{what}: {ended:?}");
+        assert_eq!(scenario.keys(), before, "{what}");
         for file in ["elsewhere", "none"] {
-            let content = std::fs::read_to_string(world.path(file)).ok();
+            let content = std::fs::read_to_string(scenario.path(file)).ok();
             assert!(
                 content.is_none_or(|content| content == "another file"),
                 "{what}: {file} was written through a link"
             );
         }
-        take(&world);
-        let ended = world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));
+        take(&scenario);
+        let ended = scenario.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{what}: {how}"));
         assert_eq!(ended.code, Some(0), "{what}, gone: {ended:?}");
-        world.settled().unwrap_or_else(|how| panic!("{what}: {how}"));
-        assert!(world.is_rotated(), "{what}");
+        scenario.settled().unwrap_or_else(|how| panic!("{what}: {how}"));
+        assert!(scenario.is_rotated(), "{what}");
         proof.case();
     }
     proof.conclude();

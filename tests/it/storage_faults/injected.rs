@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rotator::sandbox::Sandbox;
 
 use super::recording::{self, Call};
-use super::world::{Kept, World, sound};
+use super::scenario::{Kept, Scenario, sound};
 use crate::support::program::sandbox_with_slashes;
 use crate::support::proof::{Proof, is_full};
 use crate::support::root;
@@ -53,7 +53,7 @@ const MOST: u64 = 2_000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Target {
     call: String,
-    /// Below the world's folder, or absolute; none for a connection and for a draft, whose name is drawn anew.
+    /// Below the scenario's folder, or absolute; none for a connection and for a draft, whose name is drawn anew.
     file: Option<PathBuf>,
     /// The first of these calls in its thread that is meant.
     first: u64,
@@ -121,11 +121,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Which calls a run makes on which files, and how often, by a recording of one.
 fn targets(sandbox: &Sandbox, kept: Kept) -> Vec<(Target, u64)> {
-    let world = World::new(sandbox, kept);
-    let ended = recording::run_under_strace(&world, &["-y", "-e", "trace=umask,%file,%desc,%network"]);
+    let scenario = Scenario::new(sandbox, kept);
+    let ended = recording::run_under_strace(&scenario, &["-y", "-e", "trace=umask,%file,%desc,%network"]);
     let ended = sound(ended).unwrap_or_else(|how| panic!("{how}"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let calls = recording::read(&world.path("trace"));
+    let calls = recording::read(&scenario.path("trace"));
     assert!(calls.len() > 500, "only {} calls were recorded", calls.len());
     let mut counted: BTreeMap<(String, String), u64> = BTreeMap::new();
     // The first and the last that is meant, and how many there are.
@@ -134,7 +134,7 @@ fn targets(sandbox: &Sandbox, kept: Kept) -> Vec<(Target, u64)> {
     for call in &calls {
         let nth = counted.entry((call.thread().to_owned(), call.name.clone())).or_default();
         *nth += 1;
-        let Some(file) = file_of(&world, call) else { continue };
+        let Some(file) = file_of(&scenario, call) else { continue };
         let is_draft = file.as_ref().is_some_and(|file| file.to_string_lossy().contains(".new"));
         let key = (call.name.clone(), file.filter(|_| !is_draft));
         let (_, last, times) = found.entry(key).or_insert(if is_draft { (*nth, Some(*nth), 0) } else { (1, None, 0) });
@@ -142,7 +142,7 @@ fn targets(sandbox: &Sandbox, kept: Kept) -> Vec<(Target, u64)> {
         *times += 1;
     }
     // Before our own code the loader has made some of these calls, and `strace` counts them too.
-    let before = before_own_code(&world);
+    let before = before_own_code(&scenario);
     found
         .into_iter()
         .map(|((call, file), (first, last, times))| {
@@ -153,8 +153,8 @@ fn targets(sandbox: &Sandbox, kept: Kept) -> Vec<(Target, u64)> {
 }
 
 /// The number of each call before rotator's own code began.
-fn before_own_code(world: &World) -> BTreeMap<String, u64> {
-    let recorded = std::fs::read_to_string(world.path("trace")).expect("a recording");
+fn before_own_code(scenario: &Scenario) -> BTreeMap<String, u64> {
+    let recorded = std::fs::read_to_string(scenario.path("trace")).expect("a recording");
     let mut counted = BTreeMap::new();
     for line in recorded.lines().take_while(|line| !line.contains("umask(")) {
         let name = line.split_once(' ').and_then(|(_, rest)| rest.trim_start().split_once('(')).map(|(name, _)| name);
@@ -164,7 +164,7 @@ fn before_own_code(world: &World) -> BTreeMap<String, u64> {
 }
 
 /// The file that a call is on, `Some(None)` for a connection; `None` for what is neither.
-fn file_of(world: &World, call: &Call) -> Option<Option<PathBuf>> {
+fn file_of(scenario: &Scenario, call: &Call) -> Option<Option<PathBuf>> {
     if call.is_of_a_socket() {
         // Without a file these would meet the runtime's own descriptors.
         return (!["close", "epoll_ctl", "fcntl", "read", "socketpair", "write"].contains(&call.name.as_str()))
@@ -174,7 +174,7 @@ fn file_of(world: &World, call: &Call) -> Option<Option<PathBuf>> {
     if ["/proc", "/sys", "/dev/pts", "/dev/null"].iter().any(|elsewhere| path.starts_with(elsewhere)) {
         return None;
     }
-    Some(Some(path.strip_prefix(world.program.folder()).map(PathBuf::from).unwrap_or(path)))
+    Some(Some(path.strip_prefix(scenario.program.folder()).map(PathBuf::from).unwrap_or(path)))
 }
 
 fn rows_of(kept: Kept, target: &Target) -> Vec<Row> {
@@ -192,13 +192,13 @@ fn play(sandbox: &Sandbox, row: &Row, proof: &Mutex<Proof>) -> Result<(), String
     let last = row.target.last.unwrap_or(row.target.first + MOST);
     let mut n = row.first;
     while n <= last {
-        let world = World::new(sandbox, row.kept);
-        let was_hit = inject(&world, row, n).map_err(|how| format!("n = {n}: {how}"))?;
+        let scenario = Scenario::new(sandbox, row.kept);
+        let was_hit = inject(&scenario, row, n).map_err(|how| format!("n = {n}: {how}"))?;
         if !was_hit {
             return Ok(());
         }
-        let in_doubt = world.status().map_err(|how| format!("n = {n}: {how}"))?;
-        world.recovers().map_err(|how| format!("n = {n}: {how}"))?;
+        let in_doubt = scenario.status().map_err(|how| format!("n = {n}: {how}"))?;
+        scenario.recovers().map_err(|how| format!("n = {n}: {how}"))?;
         let mut proof = locked(proof);
         proof.case();
         proof.hit(
@@ -217,19 +217,19 @@ fn play(sandbox: &Sandbox, row: &Row, proof: &Mutex<Proof>) -> Result<(), String
 }
 
 /// One run with one injection; whether it was met.
-fn inject(world: &World, row: &Row, n: u64) -> Result<bool, String> {
+fn inject(scenario: &Scenario, row: &Row, n: u64) -> Result<bool, String> {
     let call = &row.target.call;
     let what = match row.injected {
         Injected::Kill => format!("inject={call}:signal=SIGKILL:when={n}"),
         Injected::Error(name) => format!("inject={call}:error={name}:when={n}"),
     };
     let traced = format!("trace={call}");
-    let file = row.target.file.as_ref().map(|file| world.program.folder().join(file).display().to_string());
+    let file = row.target.file.as_ref().map(|file| scenario.program.folder().join(file).display().to_string());
     let mut options = vec!["-e", &traced, "-e", &what];
     if let Some(file) = &file {
         options.extend(["-P", file]);
     }
-    let ended = sound(recording::run_under_strace(world, &options))?;
+    let ended = sound(recording::run_under_strace(scenario, &options))?;
     match row.injected {
         Injected::Kill => Ok(ended.signal.is_some()),
         Injected::Error(_) => {
@@ -239,7 +239,7 @@ fn inject(world: &World, row: &Row, n: u64) -> Result<bool, String> {
             if ![0, 1, 2, 3].contains(&code) || !reported {
                 return Err(format!("a call that fails is not to end like this: {ended:?}"));
             }
-            Ok(recording::has_injection(&world.path("trace")))
+            Ok(recording::has_injection(&scenario.path("trace")))
         }
     }
 }

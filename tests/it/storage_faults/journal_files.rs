@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::power::{Recorded, record, sends_of_a_run};
 use super::replay::Op;
-use super::world::{Kept, World};
+use super::scenario::{Kept, Scenario};
 use crate::support::program::{Ended, sandbox_with_slashes};
 use crate::support::proof::{self, Draw, Proof};
 use crate::support::root;
@@ -18,7 +18,7 @@ const TRIES: usize = 5;
 
 /// A run that was killed at some point, and the journal's files as they were then.
 struct Killed {
-    world: World,
+    scenario: Scenario,
     files: Vec<(String, Vec<u8>)>,
     keys: Vec<String>,
     stored: String,
@@ -27,12 +27,12 @@ struct Killed {
 impl Killed {
     /// Killed just before the `until`-th call is sent.
     fn before(sandbox: &Sandbox, until: u64) -> Self {
-        let world = World::new(sandbox, Kept::TwoEntries);
-        record(&world, Some(until)).unwrap_or_else(|how| panic!("{how}"));
-        let read = |name: &str| std::fs::read(world.path(name)).ok().map(|content| (name.to_owned(), content));
+        let scenario = Scenario::new(sandbox, Kept::TwoEntries);
+        record(&scenario, Some(until)).unwrap_or_else(|how| panic!("{how}"));
+        let read = |name: &str| std::fs::read(scenario.path(name)).ok().map(|content| (name.to_owned(), content));
         let files = ["journal.db", "journal.db-wal"].into_iter().filter_map(read).collect();
-        let (keys, stored) = (world.keys(), world.stored().expect("stored").id);
-        Self { world, files, keys, stored }
+        let (keys, stored) = (scenario.keys(), scenario.stored().expect("stored").id);
+        Self { scenario, files, keys, stored }
     }
 
     fn content(&self, name: &str) -> &[u8] {
@@ -40,14 +40,14 @@ impl Killed {
     }
 
     fn put_back(&self) {
-        remove_journal(&self.world);
+        remove_journal(&self.scenario);
         for (name, content) in &self.files {
-            put(&self.world.path(name), content);
+            put(&self.scenario.path(name), content);
         }
     }
 
     fn is_untouched(&self) -> bool {
-        self.world.keys() == self.keys && self.world.stored().is_ok_and(|pair| pair.id == self.stored)
+        self.scenario.keys() == self.keys && self.scenario.stored().is_ok_and(|pair| pair.id == self.stored)
     }
 }
 
@@ -59,23 +59,23 @@ fn put(path: &Path, content: &[u8]) {
     std::io::Write::write_all(&mut file, content).expect("written");
 }
 
-fn remove_journal(world: &World) {
+fn remove_journal(scenario: &Scenario) {
     for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
         // It need not be there.
-        drop(std::fs::remove_file(world.path(name)));
+        drop(std::fs::remove_file(scenario.path(name)));
     }
 }
 
 /// Returns the result of `resume` (finished, refused, in question or waiting) after checking that no user was harmed.
-fn harmless(world: &World) -> Result<(&'static str, Ended), String> {
-    let mut ended = world.rotator(&["resume", "-q"])?;
+fn harmless(scenario: &Scenario) -> Result<(&'static str, Ended), String> {
+    let mut ended = scenario.rotator(&["resume", "-q"])?;
     for _ in 1..TRIES {
         if ended.code == Some(3) {
             std::thread::sleep(std::time::Duration::from_millis(100));
-            ended = world.rotator(&["resume", "-q"])?;
+            ended = scenario.rotator(&["resume", "-q"])?;
         }
     }
-    world.accepted().map_err(|how| format!("{how}; resume: {ended:?}"))?;
+    scenario.accepted().map_err(|how| format!("{how}; resume: {ended:?}"))?;
     Ok((outcome(&ended)?, ended))
 }
 
@@ -92,10 +92,10 @@ fn outcome(ended: &Ended) -> Result<&'static str, String> {
 #[test]
 fn a_file_that_is_no_journal_of_ours_is_refused_and_left_as_it_is() {
     let sandbox = sandbox_with_slashes();
-    let world = World::new(&sandbox, Kept::TwoEntries);
-    assert_eq!(world.rotator(&["run", "-q"]).expect("sound").code, Some(0));
-    let before = world.keys();
-    let path = world.path("journal.db");
+    let scenario = Scenario::new(&sandbox, Kept::TwoEntries);
+    assert_eq!(scenario.rotator(&["run", "-q"]).expect("sound").code, Some(0));
+    let before = scenario.keys();
+    let path = scenario.path("journal.db");
     let version = |version: i64| {
         let connection = Connection::open(&path).expect("opens");
         connection.pragma_update(None, "user_version", version).expect("set");
@@ -103,7 +103,7 @@ fn a_file_that_is_no_journal_of_ours_is_refused_and_left_as_it_is() {
         std::fs::read(&path).expect("read")
     };
     let foreign = || {
-        let other = world.path("other.db");
+        let other = scenario.path("other.db");
         Connection::open(&other).expect("opens").execute_batch("CREATE TABLE one (n)").expect("made");
         std::fs::read(other).expect("read")
     };
@@ -112,18 +112,18 @@ fn a_file_that_is_no_journal_of_ours_is_refused_and_left_as_it_is() {
         ("empty", Vec::new(), "damaged"),
         ("a diary", b"dear diary".to_vec(), "not a journal"),
         ("another program's", foreign(), "not a journal"),
-        ("the store", std::fs::read(world.path("store.db")).expect("read"), "not a journal"),
+        ("the store", std::fs::read(scenario.path("store.db")).expect("read"), "not a journal"),
         ("newer", version(99), "use the newer one"),
         ("of no version", version(-1), "use the newer one"),
     ] {
-        remove_journal(&world);
+        remove_journal(&scenario);
         put(&path, &content);
         for args in [&["run", "-q"][..], &["resume", "-q"], &["status"], &["plan"]] {
-            let ended = world.rotator(args).unwrap_or_else(|how| panic!("{what}: {how}"));
+            let ended = scenario.rotator(args).unwrap_or_else(|how| panic!("{what}: {how}"));
             assert_eq!(ended.code, Some(1), "{what}, {args:?}: {ended:?}");
             assert!(ended.stderr.contains(words), "{what}, {args:?}: {ended:?}");
             assert_eq!(std::fs::read(&path).expect("read"), content, "{what}: {args:?} changed it");
-            assert_eq!(world.keys(), before, "{what}, {args:?}");
+            assert_eq!(scenario.keys(), before, "{what}, {args:?}");
             proof.case();
         }
     }
@@ -139,11 +139,11 @@ fn each_damage(proof: &mut Proof, sandbox: &Sandbox, cases: u64, damage: impl Fn
         for case in 0..cases {
             killed.put_back();
             let Some(what) = damage(&killed, case) else { break };
-            let outcome = harmless(&killed.world);
+            let outcome = harmless(&killed.scenario);
             let (outcome, ended) = outcome.unwrap_or_else(|how| panic!("killed before call {until}, {what}: {how}"));
             if outcome == "refused" && !killed.is_untouched() {
                 // The damage was found late; the steps before it succeeded.
-                killed.world.settled().unwrap_or_else(|how| panic!("{what}: refused half way, {how}: {ended:?}"));
+                killed.scenario.settled().unwrap_or_else(|how| panic!("{what}: refused half way, {how}: {ended:?}"));
             }
             proof.case();
             proof.count(outcome, 1);
@@ -166,7 +166,7 @@ fn a_truncated_journal_harms_no_user() {
         each_damage(&mut proof, &sandbox, u64::MAX, |killed, case| {
             let content = killed.content(name);
             let length = case as usize * step;
-            put(&killed.world.path(name), content.get(..length)?);
+            put(&killed.scenario.path(name), content.get(..length)?);
             Some(format!("{name} cut at {length} of {}", content.len()))
         });
     }
@@ -189,13 +189,13 @@ fn a_journal_with_a_flipped_byte_harms_no_user() {
             let length = if case % 2 == 0 { 256.min(content.len()) } else { content.len() };
             let at = draw.below(length as u64) as usize;
             content[at] ^= 1 << draw.below(8);
-            put(&killed.world.path(name), &content);
+            put(&killed.scenario.path(name), &content);
             Some(format!("{name}, byte {at} flipped to {:#04x}, case {case}", content[at]))
         });
     }
     // The same where the log has been taken in: pages of the file itself, which no checksum guards.
     each_damage(&mut proof, &sandbox, cases, |killed, case| {
-        let path = killed.world.path("journal.db");
+        let path = killed.scenario.path("journal.db");
         let connection = Connection::open(&path).expect("opens");
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("taken in");
         drop(connection);
@@ -212,14 +212,14 @@ fn a_journal_with_a_flipped_byte_harms_no_user() {
 }
 
 /// The journal's files as they were after the first `ops` calls, with or without the log.
-fn older(recorded: &Recorded, ops: usize, with_log: bool, world: &World) {
+fn older(recorded: &Recorded, ops: usize, with_log: bool, scenario: &Scenario) {
     let mut disk = recorded.before.clone();
     recorded.ops[..ops].iter().for_each(|op| disk.play(op));
     let copy = tempfile::tempdir().expect("a folder");
     disk.write_all(copy.path());
-    remove_journal(world);
+    remove_journal(scenario);
     let wanted = |name: &str| name == "journal.db" || (with_log && name == "journal.db-wal");
-    super::world::copy_files(copy.path(), world.program.folder(), wanted);
+    super::scenario::copy_files(copy.path(), scenario.program.folder(), wanted);
 }
 
 /// The calls of a run after which the journal may differ, with its log or without: each sync, and the end.
@@ -241,16 +241,16 @@ fn a_journal_restored_from_any_older_copy_harms_no_user() {
     for until in [Some(create + 1), Some(delete), None] {
         for with_log in [true, false] {
             for number in 0.. {
-                let world = World::new(&sandbox, Kept::TwoEntries);
-                let recorded = record(&world, until).unwrap_or_else(|how| panic!("{how}"));
+                let scenario = Scenario::new(&sandbox, Kept::TwoEntries);
+                let recorded = record(&scenario, until).unwrap_or_else(|how| panic!("{how}"));
                 let Some(ops) = forms(&recorded, with_log).get(number).copied() else { break };
-                older(&recorded, ops, with_log, &world);
+                older(&recorded, ops, with_log, &scenario);
                 let reported = format!("killed before {until:?}, form {number}, with its log: {with_log}");
-                let (outcome, _) = harmless(&world).unwrap_or_else(|how| panic!("{reported}: {how}"));
+                let (outcome, _) = harmless(&scenario).unwrap_or_else(|how| panic!("{reported}: {how}"));
                 proof.count(outcome, 1);
                 // A later `run` may find what the journal does not know of; it does no harm either.
-                world.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{reported}, then run: {how}"));
-                world.accepted().unwrap_or_else(|how| panic!("{reported}, then run: {how}"));
+                scenario.rotator(&["run", "-q"]).unwrap_or_else(|how| panic!("{reported}, then run: {how}"));
+                scenario.accepted().unwrap_or_else(|how| panic!("{reported}, then run: {how}"));
                 proof.case();
             }
         }

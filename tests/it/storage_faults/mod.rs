@@ -8,4 +8,4 @@ mod power;
 mod power_control;
 mod recording;
 mod replay;
-mod world;
+mod scenario;

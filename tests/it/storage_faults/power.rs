@@ -14,7 +14,7 @@ use rotator::sandbox::Sandbox;
 
 use super::recording::{self, Call};
 use super::replay::{self, Disk, Op};
-use super::world::{Kept, World, sound};
+use super::scenario::{Kept, Scenario, sound};
 use crate::support::program::sandbox_with_slashes;
 use crate::support::proof::{self, Draw, Proof};
 use crate::support::root;
@@ -77,8 +77,8 @@ fn after_the_power_went_at_any_moment_it_recovers() {
 
 /// Which of the calls that a run sends are the create and the delete, counted from 1.
 pub(super) fn sends_of_a_run(sandbox: &Sandbox, has_journal: bool) -> [u64; 2] {
-    let world = new_world(sandbox, has_journal);
-    let recorded = record(&world, None).expect("it runs");
+    let scenario = new_scenario(sandbox, has_journal);
+    let recorded = record(&scenario, None).expect("it runs");
     ["CreateAccessKey", "DeleteAccessKey"].map(|action| {
         let found = recorded.sent.iter().position(|(_, sent)| sent == action);
         found.unwrap_or_else(|| panic!("no {action} was sent")) as u64 + 1
@@ -86,17 +86,17 @@ pub(super) fn sends_of_a_run(sandbox: &Sandbox, has_journal: bool) -> [u64; 2] {
 }
 
 /// Half of the runs find a journal, the others make it.
-fn new_world(sandbox: &Sandbox, has_journal: bool) -> World {
-    let world = World::new(sandbox, Kept::TwoEntries);
+fn new_scenario(sandbox: &Sandbox, has_journal: bool) -> Scenario {
+    let scenario = Scenario::new(sandbox, Kept::TwoEntries);
     if has_journal {
-        drop(SqliteJournal::open(&world.path("journal.db")).expect("made"));
+        drop(SqliteJournal::open(&scenario.path("journal.db")).expect("made"));
     }
-    world
+    scenario
 }
 
 /// Runs rotator with the recording on; killed just before the `until`-th call is sent.
-pub(super) fn record(world: &World, until: Option<u64>) -> Result<Recorded, String> {
-    let folder = world.program.folder();
+pub(super) fn record(scenario: &Scenario, until: Option<u64>) -> Result<Recorded, String> {
+    let folder = scenario.program.folder();
     let before = Disk::of(folder);
     let whole = recording::whole(&format!("writev,{}", replay::CALLS));
     let mut options: Vec<&str> = whole.iter().map(String::as_str).collect();
@@ -104,12 +104,12 @@ pub(super) fn record(world: &World, until: Option<u64>) -> Result<Recorded, Stri
     if let Some(kill) = &kill {
         options.extend(["-e", kill]);
     }
-    let ended = sound(recording::run_under_strace(world, &options))?;
+    let ended = sound(recording::run_under_strace(scenario, &options))?;
     if ended.signal.is_some() != until.is_some() {
         return Err(format!("it was not to end like this: {ended:?}"));
     }
-    let calls = recording::read(&world.path("trace"));
-    std::fs::remove_file(world.path("trace")).expect("removed");
+    let calls = recording::read(&scenario.path("trace"));
+    std::fs::remove_file(scenario.path("trace")).expect("removed");
     let (mut ops, mut sent) = (Vec::new(), Vec::new());
     for call in &calls {
         if call.name == "writev" {
@@ -145,7 +145,7 @@ fn play(sandbox: &Sandbox, sends: &[[u64; 2]; 2], draw: &mut Draw, proof: &Mutex
         Part::UseToDelete,
         Part::AfterDelete,
     ]);
-    let world = new_world(sandbox, has_journal);
+    let scenario = new_scenario(sandbox, has_journal);
     let [create, delete] = sends[usize::from(has_journal)];
     let until = match part {
         Part::BeforeCreate => Some(create),
@@ -153,7 +153,7 @@ fn play(sandbox: &Sandbox, sends: &[[u64; 2]; 2], draw: &mut Draw, proof: &Mutex
         Part::UseToDelete => Some(delete),
         Part::AfterDelete => None,
     };
-    let recorded = record(&world, until)?;
+    let recorded = record(&scenario, until)?;
     let sent_at = |n: u64| recorded.sent[n as usize - 1].0;
     let from = match part {
         Part::BeforeCreate => 0,
@@ -163,9 +163,9 @@ fn play(sandbox: &Sandbox, sends: &[[u64; 2]; 2], draw: &mut Draw, proof: &Mutex
     };
     let cut = moment(&recorded.ops, from, draw);
     let reported = format!("{part:?}, journal before: {has_journal}, cut at {cut} of {}", recorded.ops.len());
-    let (fate, lost) = leave(&world, &recorded, cut, draw).map_err(|how| format!("{reported}: {how}"))?;
-    let standings = world.status().map_err(|how| format!("{reported}: {how}"))?;
-    world.recovers().map_err(|how| format!("{reported}: {how}"))?;
+    let (fate, lost) = leave(&scenario, &recorded, cut, draw).map_err(|how| format!("{reported}: {how}"))?;
+    let standings = scenario.status().map_err(|how| format!("{reported}: {how}"))?;
+    scenario.recovers().map_err(|how| format!("{reported}: {how}"))?;
     let mut proof = proof.lock().expect("no panic");
     proof.case();
     proof.hit("unsynced write dropped", fate.dropped);
@@ -187,9 +187,9 @@ fn moment(ops: &[Op], from: usize, draw: &mut Draw) -> usize {
     from + draw.below((ops.len() - from) as u64 + 1) as usize
 }
 
-/// Leaves in the world's folder what the power loss left. Returns what became of unsynced writes, and how many lines
+/// Leaves in the scenario's folder what the power loss left. Returns what became of unsynced writes, and how many lines
 /// of the journal were lost, which may not have been acknowledged.
-fn leave(world: &World, recorded: &Recorded, cut: usize, draw: &mut Draw) -> Result<(replay::Fate, u64), String> {
+fn leave(scenario: &Scenario, recorded: &Recorded, cut: usize, draw: &mut Draw) -> Result<(replay::Fate, u64), String> {
     let mut disk = recorded.before.clone();
     let mut acknowledged = disk.clone();
     for op in &recorded.ops[..cut] {
@@ -198,12 +198,12 @@ fn leave(world: &World, recorded: &Recorded, cut: usize, draw: &mut Draw) -> Res
             acknowledged = disk.clone();
         }
     }
-    let folder = world.program.folder();
+    let folder = scenario.program.folder();
     for file in std::fs::read_dir(folder).expect("listed") {
         std::fs::remove_file(file.expect("listed").path()).expect("removed");
     }
     let fate = disk.write_what_is_left(folder, draw);
-    let left = lines(|copy| super::world::copy_files(folder, copy, |_| true))?;
+    let left = lines(|copy| super::scenario::copy_files(folder, copy, |_| true))?;
     let written = lines(|copy| disk.write_all(copy))?;
     let promised = lines(|copy| acknowledged.write_all(copy))?;
     if left < promised {

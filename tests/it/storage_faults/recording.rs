@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::world::World;
+use super::scenario::Scenario;
 use crate::support::program::{ROTATOR, Running};
 
 /// From here on it is rotator's own code that calls; before, the dynamic loader and the runtime's start.
@@ -133,8 +133,8 @@ pub(super) fn has_injection(trace: &Path) -> bool {
 }
 
 /// Runs rotator's `run` under `strace` with these options, which records to the file `trace` of its folder.
-pub(super) fn run_under_strace(world: &World, options: &[&str]) -> Running {
-    let trace = world.path("trace");
+pub(super) fn run_under_strace(scenario: &Scenario, options: &[&str]) -> Running {
+    let trace = scenario.path("trace");
     let mut args = vec!["-f", "-qq", "-o", trace.to_str().expect("text")];
     args.extend(options);
     if !options.iter().any(|option| option.contains("signal=")) {
@@ -142,7 +142,7 @@ pub(super) fn run_under_strace(world: &World, options: &[&str]) -> Running {
         args.push("--seccomp-bpf");
     }
     args.extend([ROTATOR, "run", "-q"]);
-    Running::start(world.program.command("strace", &args))
+    Running::start(scenario.program.command("strace", &args))
 }
 
 /// What makes a recording tell whole writes and the names of descriptors. (`umask` marks the beginning.)

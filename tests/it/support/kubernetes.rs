@@ -35,7 +35,7 @@ pub(crate) enum Fault {
 
 /// All that the server knows.
 #[derive(Default)]
-struct World {
+struct ClusterState {
     revision: u64,
     namespaces: BTreeMap<String, String>,
     secrets: BTreeMap<(String, String), Value>,
@@ -52,7 +52,7 @@ struct World {
 /// A cluster of one's own, removed when dropped.
 pub(crate) struct Cluster {
     address: SocketAddr,
-    world: Arc<Mutex<World>>,
+    state: Arc<Mutex<ClusterState>>,
     down: Arc<AtomicBool>,
 }
 
@@ -86,32 +86,32 @@ impl Cluster {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let cluster = Self { address, world: Arc::default(), down: Arc::default() };
+        let cluster = Self { address, state: Arc::default(), down: Arc::default() };
         cluster.reset();
-        let (world, down) = (Arc::clone(&cluster.world), Arc::clone(&cluster.down));
+        let (state, down) = (Arc::clone(&cluster.state), Arc::clone(&cluster.down));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if down.load(Ordering::SeqCst) {
                     return;
                 }
-                let (world, down) = (Arc::clone(&world), Arc::clone(&down));
-                std::thread::spawn(move || serve(&stream.expect("a connection"), &world, &down));
+                let (state, down) = (Arc::clone(&state), Arc::clone(&down));
+                std::thread::spawn(move || serve(&stream.expect("a connection"), &state, &down));
             }
         });
         cluster
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ClusterState> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Forgets everything but the count of versions.
     pub(crate) fn reset(&self) {
-        let mut world = self.world();
-        let revision = world.revision;
-        *world = World { revision, tokens: vec![TOKEN.to_owned()], ..World::default() };
-        world.add_namespace("kube-system");
-        world.roles = vec![json!({ "kind": "ClusterRole", "rules": [{ "resources": ["*"], "verbs": ["*"] }] })];
+        let mut state = self.state();
+        let revision = state.revision;
+        *state = ClusterState { revision, tokens: vec![TOKEN.to_owned()], ..ClusterState::default() };
+        state.add_namespace("kube-system");
+        state.roles = vec![json!({ "kind": "ClusterRole", "rules": [{ "resources": ["*"], "verbs": ["*"] }] })];
     }
 
     /// Stops the server: later requests get no answer.
@@ -146,42 +146,42 @@ impl Cluster {
 
     /// The tokens that it knows from now on.
     pub(crate) fn knows(&self, tokens: &[&str]) {
-        self.world().tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
+        self.state().tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
     }
 
     /// Replaces the rights of the known client by these Roles and ClusterRoles, each bound.
     pub(crate) fn allows(&self, roles: Vec<Value>) {
-        self.world().roles = roles;
+        self.state().roles = roles;
     }
 
     /// The next request of `method` meets a fault.
     pub(crate) fn plant(&self, method: &'static str, fault: Fault) {
-        self.world().faults.push((method, fault));
+        self.state().faults.push((method, fault));
     }
 
     /// Answers this number of requests for a further page of a list as expired.
     pub(crate) fn expire_pages(&self, number: usize) {
-        self.world().expire = number;
+        self.state().expire = number;
     }
 
     /// The requests since it was asked last.
     pub(crate) fn calls(&self) -> Vec<String> {
-        std::mem::take(&mut self.world().calls)
+        std::mem::take(&mut self.state().calls)
     }
 
     /// Makes a namespace; anew, if there is one.
     pub(crate) fn add_namespace(&self, name: &str) {
-        self.world().add_namespace(name);
+        self.state().add_namespace(name);
     }
 
     /// A Secret as the server has it.
     pub(crate) fn object(&self, namespace: &str, name: &str) -> Option<Value> {
-        self.world().secrets.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.state().secrets.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// Applies a merge patch to a Secret, which is created if it does not exist.
     pub(crate) fn change(&self, namespace: &str, name: &str, patch: &Value) {
-        self.world().change(namespace, name, patch);
+        self.state().change(namespace, name, patch);
     }
 
     /// Puts a value under a key of a Secret.
@@ -196,11 +196,11 @@ impl Cluster {
     }
 
     pub(crate) fn delete(&self, namespace: &str, name: &str) {
-        self.world().secrets.remove(&(namespace.to_owned(), name.to_owned())).expect("it was there");
+        self.state().secrets.remove(&(namespace.to_owned(), name.to_owned())).expect("it was there");
     }
 }
 
-impl World {
+impl ClusterState {
     fn add_namespace(&mut self, name: &str) {
         self.namespaces.insert(name.to_owned(), uuid::Uuid::now_v7().to_string());
     }
@@ -397,27 +397,27 @@ fn merge(target: &mut Value, patch: &Value) {
 }
 
 /// One connection to its end.
-fn serve(stream: &TcpStream, world: &Mutex<World>, down: &AtomicBool) {
+fn serve(stream: &TcpStream, state: &Mutex<ClusterState>, down: &AtomicBool) {
     stream.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader, down) {
-        let mut world = world.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        world.calls.push(format!("{} {}", request.method, request.path));
-        let at = world.faults.iter().position(|(method, _)| *method == request.method);
-        let (code, body) = match at.map(|at| world.faults.remove(at).1) {
+        let mut state = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.calls.push(format!("{} {}", request.method, request.path));
+        let at = state.faults.iter().position(|(method, _)| *method == request.method);
+        let (code, body) = match at.map(|at| state.faults.remove(at).1) {
             Some(Fault::Dropped) => return,
             Some(Fault::LostReply) => {
-                world.answer(&request);
+                state.answer(&request);
                 return;
             }
             Some(Fault::Refused(code, body)) => (code, body.to_string()),
             Some(Fault::Said(body)) => (200, body),
             None => {
-                let (code, body) = world.answer(&request);
+                let (code, body) = state.answer(&request);
                 (code, body.to_string())
             }
         };
-        drop(world);
+        drop(state);
         let more = if code == 429 { "retry-after: 1\r\n" } else { "" };
         let head = format!(
             "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}\r\n",

@@ -8,7 +8,7 @@ mod batch;
 
 use std::sync::Mutex;
 
-use rotator::sandbox::{Action, FaultKind, Told};
+use rotator::sandbox::{Action, FaultKind, SentAnswer};
 
 use self::batch::Replies;
 use super::scene::Scene;
@@ -83,8 +83,8 @@ pub(super) struct Batch {
 const WHOLE: [FaultKind; 11] = [
     FaultKind::LostReplyBefore,
     FaultKind::LostReplyAfter,
-    FaultKind::Twice(Told::First),
-    FaultKind::Twice(Told::Second),
+    FaultKind::Twice(SentAnswer::First),
+    FaultKind::Twice(SentAnswer::Second),
     FaultKind::Garbage200,
     FaultKind::Throttle,
     FaultKind::ServiceUnavailable,

@@ -5,8 +5,8 @@ use rotator::adapters::stores::embedded::{EmbeddedStore, StoreKey};
 use rotator::sandbox::{Behaviour, Sandbox, SandboxOptions};
 
 use super::scene::Scene;
-use super::states::{LATER, Standing, USERS};
-use super::wrong_session::{admin_of, picture, swap};
+use super::states::{LATER, RotationState, USERS};
+use super::wrong_session::{admin_of, snapshot, swap};
 use crate::support::aws::Pair;
 use crate::support::program::Program;
 use crate::support::proof::{self, Proof};
@@ -23,35 +23,37 @@ fn keep_a_copy(scene: &Scene) {
 #[test]
 fn a_store_restored_from_a_backup_costs_no_key() {
     let windows = ["restored from a backup"];
-    let mut proof = Proof::of("T15", "the store restored from a backup, from every standing", &windows);
+    let mut proof = Proof::of("T15", "the store restored from a backup, from every state", &windows);
     for _ in 0..proof::cases(2, 20) {
-        for standing in Standing::ALL {
+        for state in RotationState::ALL {
             let mut scene = Scene::with_users(USERS);
             keep_a_copy(&scene);
-            standing.bring(&mut scene);
+            state.bring(&mut scene);
             swap(&scene.rig.program, "store.db", "away.db");
             swap(&scene.rig.program, "backup.db", "store.db");
             let worked = working(&scene);
             let made: Vec<String> = stored_ids_in(&scene, "away.db");
             for command in ["resume", "run", "resume"] {
                 let ended = scene.once(command);
-                assert!(matches!(ended.code, Some(0 | 3 | 4)), "{standing:?}, {command}: {ended:#?}");
+                assert!(matches!(ended.code, Some(0 | 3 | 4)), "{state:?}, {command}: {ended:#?}");
                 let works = working(&scene);
-                assert!(worked.iter().all(|user| works.contains(user)), "P1 at {standing:?}, {command}: {ended:#?}");
+                assert!(worked.iter().all(|user| works.contains(user)), "P1 at {state:?}, {command}: {ended:#?}");
                 let there = scene.sandbox.all_keys();
                 let kept = |id: &String| there.iter().any(|key| key.id.as_str() == id);
                 assert!(
-                    standing == Standing::CreateInDoubt || standing == Standing::SecretLost || made.iter().all(kept),
-                    "{standing:?}: a key that the right store holds is gone: {ended:#?}"
+                    state == RotationState::CreateInDoubt
+                        || state == RotationState::SecretLost
+                        || made.iter().all(kept),
+                    "{state:?}: a key that the right store holds is gone: {ended:#?}"
                 );
             }
-            if !matches!(standing, Standing::CreateInDoubt | Standing::SecretLost) {
+            if !matches!(state, RotationState::CreateInDoubt | RotationState::SecretLost) {
                 swap(&scene.rig.program, "store.db", "backup.db");
                 swap(&scene.rig.program, "away.db", "store.db");
             }
-            standing.repair(&scene);
+            state.repair(&scene);
             let finished = scene.finish("resume").and_then(|_| scene.rig.all_settled());
-            finished.unwrap_or_else(|broken| panic!("{standing:?}: {broken}"));
+            finished.unwrap_or_else(|broken| panic!("{state:?}: {broken}"));
             proof.hit(windows[0], USERS as u64);
             proof.case();
         }
@@ -84,23 +86,23 @@ fn an_account_of_the_same_number_costs_no_key() {
     let windows = ["at a look-alike's account of the same number"];
     let mut proof = Proof::of("T15", "an account of the same number that is another one", &windows);
     for _ in 0..proof::cases(1, 10) {
-        for standing in Standing::ALL {
+        for state in RotationState::ALL {
             for with_users in [false, true] {
                 let mut scene = Scene::with_users(USERS);
                 let twin = twin_of(&scene, with_users);
-                standing.bring(&mut scene);
-                let before = picture(&scene);
+                state.bring(&mut scene);
+                let before = snapshot(&scene);
                 let home = (scene.sandbox.endpoint_url(), admin_of(&scene.sandbox));
                 go(&mut scene.rig.program, &twin.endpoint_url(), &admin_of(&twin));
                 let mut said = String::new();
                 for command in ["resume", "resume", "run"] {
                     let ended = scene.rig.program.rotator(&[command, "-q", "--output", "json"]);
                     said.push_str(&format!("{}{}\n", ended.stdout, ended.stderr));
-                    assert!(before == picture(&scene), "{standing:?}, {command}: something changed: {said}");
-                    assert!(matches!(ended.code, Some(0 | 3 | 4)), "{standing:?}, {command}: {ended:#?}");
+                    assert!(before == snapshot(&scene), "{state:?}, {command}: something changed: {said}");
+                    assert!(matches!(ended.code, Some(0 | 3 | 4)), "{state:?}, {command}: {ended:#?}");
                 }
                 go(&mut scene.rig.program, &home.0, &home.1);
-                back_from_the_twin(&scene, standing, &said, &mut proof);
+                back_from_the_twin(&scene, state, &said, &mut proof);
                 proof.hit(windows[0], USERS as u64);
                 proof.case();
             }
@@ -127,26 +129,25 @@ fn twin_of(scene: &Scene, with_users: bool) -> Sandbox {
     twin
 }
 
-fn back_from_the_twin(scene: &Scene, standing: Standing, said: &str, proof: &mut Proof) {
+fn back_from_the_twin(scene: &Scene, state: RotationState, said: &str, proof: &mut Proof) {
     let all = scene.rig.program.ends_with(0, &["status", "--all", "--output", "json"]).json();
     for gone in all["rotations"].as_array().expect("rotations").iter().filter(|rotation| rotation["state"] == "gone") {
         let why = gone["last_error"].as_str().unwrap_or_default();
         let reported = why.contains("IAM has no user") || why.contains("IAM does not list");
-        assert!(reported, "{standing:?}: closed as gone, and the reason was not reported: {gone}");
+        assert!(reported, "{state:?}: closed as gone, and the reason was not reported: {gone}");
         proof.count("closed as gone there", 1);
     }
-    standing.repair(scene);
+    state.repair(scene);
     // A key that the closed rotation left behind is named; one that is deleted meanwhile needs no name.
-    let resumed = scene.finish("resume").unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
-    scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{said}"));
+    let resumed = scene.finish("resume").unwrap_or_else(|broken| panic!("{state:?}: {broken}\n{said}"));
+    scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{state:?}: {broken}\n{said}"));
     let run = scene.rig.program.rotator(&["run", "--older-than", "0s", "-q", "--output", "json"]);
     let reported = format!("{}{}{}", resumed.said, run.stdout, run.stderr);
-    for (user, stored) in scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{standing:?}: {broken}\n{reported}"))
-    {
+    for (user, stored) in scene.rig.all_accepted().unwrap_or_else(|broken| panic!("{state:?}: {broken}\n{reported}")) {
         for key in scene.rig.iam.keys_of(&user).iter().filter(|key| **key != stored.id) {
             assert!(
                 reported.contains(key.as_str()),
-                "{standing:?}: {key} of {user} is left, and was not reported: {reported}"
+                "{state:?}: {key} of {user} is left, and was not reported: {reported}"
             );
         }
     }

@@ -14,7 +14,7 @@ pub(super) const LATER: Duration = Duration::from_secs(3 * 86_400);
 
 /// The state of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum RotationState {
     CreateInDoubt,
     SecretLost,
     Overlap,
@@ -23,7 +23,7 @@ pub(super) enum Standing {
     Blocked,
 }
 
-impl Standing {
+impl RotationState {
     pub(super) const ALL: [Self; 6] =
         [Self::CreateInDoubt, Self::SecretLost, Self::Overlap, Self::Quarantine, Self::DeleteInDoubt, Self::Blocked];
 

@@ -8,7 +8,7 @@ use rotator::sandbox::{KeyStatus, Sandbox, SandboxOptions};
 use rotator::types::name::AccountId;
 
 use super::scene::Scene;
-use super::states::{Standing, USERS};
+use super::states::{RotationState, USERS};
 use crate::support::aws::Pair;
 use crate::support::program::{Ended, Program};
 use crate::support::proof::Proof;
@@ -157,23 +157,23 @@ pub(super) fn swap(program: &Program, from: &str, to: &str) {
 }
 
 /// All that must not change: keys with their status, and what the store holds.
-pub(super) fn picture(scene: &Scene) -> (Vec<(String, KeyStatus)>, BTreeMap<String, String>) {
+pub(super) fn snapshot(scene: &Scene) -> (Vec<(String, KeyStatus)>, BTreeMap<String, String>) {
     let keys = scene.sandbox.all_keys().into_iter().map(|key| (key.id.to_string(), key.status));
     (keys.collect(), scene.rig.program.values())
 }
 
-/// Plays every wrong session, from one standing; returns how many rotations were left unchanged.
-fn from_every_elsewhere(standing: Standing) -> u64 {
+/// Plays every wrong session, from one state; returns how many rotations were left unchanged.
+fn from_every_elsewhere(state: RotationState) -> u64 {
     let mut scene = Scene::with_users(USERS);
-    standing.bring(&mut scene);
+    state.bring(&mut scene);
     let abroad = Abroad::of(&scene);
     let (mut left, mut denied) = (0, false);
     for from in From::ALL {
         for command in ["resume", "run"] {
-            let before = picture(&scene);
+            let before = snapshot(&scene);
             let ended = abroad.call(&mut scene, from, &[command, "-q", "--output", "json"]);
-            let reported = format!("{command} from {from:?} at {standing:?}: {ended:#?}");
-            assert!(before == picture(&scene), "something changed: {reported}");
+            let reported = format!("{command} from {from:?} at {state:?}: {ended:#?}");
+            assert!(before == snapshot(&scene), "something changed: {reported}");
             // What lacks a right is blocked, and so it stays until a run looks at it with that right.
             denied |= from == From::NoPermission;
             // `run` cannot open anything either, which may need an operator.
@@ -186,7 +186,7 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
                 | From::NobodyListens
                 | From::NoStore
                 | From::AnotherStore
-                | From::WrongStoreKey => ended.code == Some(standing.code()) || needs_operator && ended.code == Some(4),
+                | From::WrongStoreKey => ended.code == Some(state.code()) || needs_operator && ended.code == Some(4),
             };
             assert!(code, "{reported}");
             // The findings of an earlier run are reported again from the journal, an unresolved block with its own message.
@@ -201,30 +201,30 @@ fn from_every_elsewhere(standing: Standing) -> u64 {
                 let now = [&rotation["state"], &rotation["in_doubt"], &rotation["blocked"]["reason"]];
                 let mut now = now.map(|now| now.as_str());
                 if denied && now[2] == Some("access-denied") {
-                    now[2] = standing.reported()[2];
+                    now[2] = state.reported()[2];
                 }
-                assert_eq!(now, standing.reported(), "{reported}");
+                assert_eq!(now, state.reported(), "{reported}");
                 left += 1;
             }
         }
     }
-    standing.repair(&scene);
+    state.repair(&scene);
     let finished = scene.finish("resume").and_then(|_| scene.rig.all_settled());
-    finished.unwrap_or_else(|broken| panic!("back home from {standing:?}: {broken}"));
+    finished.unwrap_or_else(|broken| panic!("back home from {state:?}: {broken}"));
     left
 }
 
 #[test]
 fn from_elsewhere_nothing_changes() {
-    let windows = Standing::ALL.map(Standing::window);
-    let mut proof = Proof::of("T15", "resume and run from elsewhere, from every standing", &windows);
+    let windows = RotationState::ALL.map(RotationState::window);
+    let mut proof = Proof::of("T15", "resume and run from elsewhere, from every state", &windows);
     // Most of the time is spent in rotator's own waits between two tries.
     let left = std::thread::scope(|threads| {
-        let threads = Standing::ALL.map(|standing| (standing, threads.spawn(move || from_every_elsewhere(standing))));
-        threads.map(|(standing, thread)| (standing, thread.join().expect("a promise was broken, see above")))
+        let threads = RotationState::ALL.map(|state| (state, threads.spawn(move || from_every_elsewhere(state))));
+        threads.map(|(state, thread)| (state, thread.join().expect("a promise was broken, see above")))
     });
-    for (standing, left) in left {
-        proof.hit(standing.window(), left);
+    for (state, left) in left {
+        proof.hit(state.window(), left);
         (0..left).for_each(|_| proof.case());
     }
     proof.conclude();

@@ -17,8 +17,8 @@ use crate::support::program::{Ended, Program, Running, my_secret, put_pair};
 /// A command that takes longer hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Each world of this process has users of its own.
-static WORLDS: AtomicU64 = AtomicU64::new(1);
+/// Each scenario of this process has users of its own.
+static SCENARIOS: AtomicU64 = AtomicU64::new(1);
 
 /// The layout of the stored pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) enum Kept {
 }
 
 /// A user, the store, and the binary's folder.
-pub(super) struct World {
+pub(super) struct Scenario {
     pub(super) sandbox: Sandbox,
     pub(super) program: Program,
     pub(super) user: String,
@@ -41,10 +41,10 @@ pub(super) struct World {
     entries: BTreeMap<String, String>,
 }
 
-impl World {
+impl Scenario {
     /// A user with a key, which the store holds.
     pub(super) fn new(sandbox: &Sandbox, kept: Kept) -> Self {
-        let user = format!("app{}/production", WORLDS.fetch_add(1, Ordering::Relaxed));
+        let user = format!("app{}/production", SCENARIOS.fetch_add(1, Ordering::Relaxed));
         sandbox.add_user(&user).expect("a new user");
         let key = sandbox.create_key(&user).expect("a first key");
         let old = Pair::new(key.id.as_str(), key.secret.expose());
@@ -58,9 +58,9 @@ impl World {
             entries.insert(format!("{user}/config"), document.to_string());
         }
         let program = Program::at(sandbox).with("TOKIO_WORKER_THREADS", "1");
-        let world = Self { sandbox: sandbox.clone(), program, user, old, entries };
-        world.fill_store();
-        world
+        let scenario = Self { sandbox: sandbox.clone(), program, user, old, entries };
+        scenario.fill_store();
+        scenario
     }
 
     fn fill_store(&self) {
