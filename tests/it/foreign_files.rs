@@ -26,7 +26,7 @@ fn used() -> tempfile::TempDir {
     folder
 }
 
-/// What rotator says when it opens everything in the folder; nothing, if it takes it all.
+/// Opens everything in the folder and returns the refusal of rotator; `None` if it accepts all files.
 fn said(folder: &Path) -> Option<String> {
     let (store, journal) = (folder.join("store.db"), folder.join("journal.db"));
     let opened = EmbeddedStore::open_or_create(&store, None).map(drop).map_err(|error| error.to_string());
@@ -69,7 +69,7 @@ fn a_planted_key_seals_no_new_store() {
     assert!(!store.exists(), "a store was made");
 }
 
-/// What a volume with a group, and files made with umask 002, look like.
+/// A volume with a group, and files that were created with umask 002, have such modes.
 #[test]
 fn a_group_that_may_write_is_named_until_it_is_trusted() {
     if !root::can("make files of another user") {
@@ -105,7 +105,7 @@ fn nothing_in_a_shared_folder_is_taken_from_another_user_who_is_faster() {
     if let Some(folder) = other_process::given_folder() {
         let (mine, away) = (folder.join("shared/mine"), folder.join("shared/away"));
         return attack(&folder, || {
-            // What fails is tried again: the victim takes away what it finds.
+            // The victim removes what it finds, so a failed attempt is repeated.
             let _ = fs::remove_dir_all(&away);
             let planted = fs::create_dir(&away)
                 .and_then(|()| fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(away.join(LOCK)));

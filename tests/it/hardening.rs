@@ -164,7 +164,8 @@ fn refused(sandbox: &Sandbox, program: &Program, words: &str) {
     assert_eq!(sandbox.keys_of("app/production")[0].id, before[0].id, "no key was touched");
 }
 
-/// How much memory a rotator that waits for an answer has locked, in KiB, started through a shell by `before`.
+/// Starts rotator through a shell by `before`, and returns the memory in KiB that it has locked while it waits for a
+/// response.
 async fn locked(before: &str) -> u64 {
     let (sandbox, program) = one_user();
     // Neither the call by which rotator asks who it is itself, nor the proof of the old pair.

@@ -24,7 +24,7 @@ async fn one_open(path: &Path) {
     journal.append(line, &after).await.expect("appended");
 }
 
-/// What another version may write into the journal of one open rotation: what it is, and the SQL that does it.
+/// The changes that a newer version may make to the journal of an open rotation: a description, and the SQL.
 const NEWER: [(&str, &str); 6] = [
     (
         "a newer format",

@@ -70,7 +70,7 @@ fn each_test_that_the_documents_name_exists() {
     assert!(seen > 30, "only {seen} tests are named: this test reads the documents wrongly");
 }
 
-/// What a document links to below the repository: the path, and the heading behind `#`.
+/// Returns the links of a document to files of the repository: the path, and the heading behind `#`.
 fn links(document: &str) -> impl Iterator<Item = (&str, &str)> {
     let targets = document.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
     targets.filter(|target| !target.starts_with("http")).map(|target| target.split_once('#').unwrap_or((target, "")))

@@ -34,7 +34,7 @@ async fn create(sandbox: &Sandbox) -> String {
     outcome(&iam(sandbox).create_access_key().user_name("alice").send().await)
 }
 
-/// What a `CreateAccessKey` that meets `kind` looks like to the SDK, and how many keys there are afterwards.
+/// Sends a `CreateAccessKey` that meets `kind`. Returns its result in the SDK, and the number of keys afterwards.
 async fn created_under(kind: FaultKind) -> (String, usize) {
     let sandbox = sandbox();
     sandbox.arm(Fault::new(kind).on(Action::CreateAccessKey).for_user("alice"));

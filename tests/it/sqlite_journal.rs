@@ -115,7 +115,7 @@ async fn lines_can_only_be_added() {
     }
 }
 
-/// What the triggers of the file have counted.
+/// Returns the counters that the triggers of the file have written.
 fn counters(path: &Path) -> std::collections::BTreeMap<String, i64> {
     let file = Connection::open(path).expect("opens");
     let mut counted = file.prepare("SELECT state, rotations FROM counter WHERE rotations > 0").expect("SQL");

@@ -165,7 +165,7 @@ fn each_library_has_its_place() {
     report(&broken);
 }
 
-/// What a server or a program says is shown by `adapters/redact` only: these words read or show it past that.
+/// Only `adapters/redact` shows the text of a server or a program. These words would read or show it elsewhere.
 #[test]
 fn foreign_text_is_shown_by_one_function_only() {
     // The word, and the files that may contain it.

@@ -20,7 +20,7 @@ fn unicode(text: &str) -> String {
     text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-/// What a peer may make of `text`.
+/// The forms in which a peer may repeat `text`.
 fn echoes(text: &str) -> Vec<String> {
     let json = serde_json::json!(text).to_string();
     let base64 = ["", "x", "xy"].map(|before| STANDARD.encode(format!("{before}{text}")));

@@ -1,4 +1,4 @@
-//! Which strings have a pair in them, how its halves are encoded, and what is never touched.
+//! Which strings contain a pair, how both halves are encoded, and which text never changes.
 
 use super::*;
 use crate::discovery::document;

@@ -38,7 +38,7 @@ fn a_value_with_a_thousand_pairs_is_taken_apart_and_one_with_more_is_left_whole(
     assert_eq!(left_alone(&found), [("too-many-pairs", None, vec!["many".to_owned()])]);
 }
 
-/// Whatever is repeated: nothing is held against everything else, and one note tells of it.
+/// Each input repeats one thing very often. Discovery must not compare everything with everything, and reports it once.
 #[test]
 fn whatever_there_is_too_much_of_is_told_of_once() {
     let many = 3 * MOST_PAIRS;

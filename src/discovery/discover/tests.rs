@@ -1,5 +1,5 @@
-//! What is found in a store, and that nothing is passed over. Pairing is tested here too: what it makes of a document
-//! shows only in the findings.
+//! Discovery finds every pair of a store and overlooks none. Pairing is tested here, too, because the findings show its
+//! result.
 
 use proptest::prelude::*;
 
@@ -180,7 +180,7 @@ fn documents_pair_by_name() {
         ),
     ] {
         finds_pair(&[("doc", &document)], &format!("doc at {id}"), &format!("doc at {secret}"));
-        // Whatever the entry's own name says, the document knows better.
+        // The names in the document have priority over the name of the entry.
         finds_pair(
             &[("AWS_SECRET_ACCESS_KEY", &document)],
             &format!("AWS_SECRET_ACCESS_KEY at {id}"),

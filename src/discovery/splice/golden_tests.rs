@@ -151,7 +151,7 @@ fn lines_of_another_kind_are_left_as_they_are() {
         let [id, secret] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| format!("{pair}{name}"));
         only_the_pair_differs(document, &[(&id, &secret)]);
     }
-    // What may be the head of another section, more of the value before, or half of the pair itself.
+    // The line may begin another section, continue the value before it, or be one half of the pair.
     is_left_alone("[[a]]\nx\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n", "line 3");
     is_left_alone("[a]\nAWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n  more\n", "without a secret");
     is_left_alone("x\nset: AWS_ACCESS_KEY_ID=‹id›\nAWS_SECRET_ACCESS_KEY=‹secret›\n", "line 2");
@@ -195,7 +195,7 @@ fn toml() {
         "a = [1]\n[[key]]\nid = \"x\"\n[[key]]\nid = \"\"\"‹id›\"\"\"\nsecret = '''‹secret›'''  \n",
         &[("/key/1/id", "/key/1/secret")],
     );
-    // What reads as INI as well is taken as that.
+    // A document that is also valid INI is read as INI.
     only_the_pair_differs(
         "[s3]  # why\naccess_key_id = \"‹id›\"\nsecret_access_key = '‹secret›'\n",
         &[("[s3] access_key_id", "[s3] secret_access_key")],

@@ -1,4 +1,4 @@
-//! That a splice changes the pair and not one byte more.
+//! A splice changes the pair and no other byte.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! Which strings are found, where their bytes are, and what is no TOML.
+//! The TOML reader finds every string with its range of bytes, and rejects invalid TOML.
 
 use super::*;
 
 /// Pointer, group, name and what it says.
 type Parsed = (String, String, Option<String>, String);
 
-/// What is found; checks that the bytes within the quotes say it.
+/// Parses the text, and checks that the bytes inside the quotes encode each string.
 fn parsed(text: &str) -> Option<Vec<Parsed>> {
     let fields = fields(text)?;
     Some(

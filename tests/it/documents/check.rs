@@ -123,8 +123,8 @@ fn only_the_pair_changed(old: &[u8], new: &[u8], old_id: &str, old_secret: &str,
     assert_eq!(seen, halves, "each half was replaced, once for each place");
 }
 
-/// How many bytes `text` takes at the start of `bytes`, plain, percent-encoded, in JSON's escapes, or in both; none if
-/// `bytes` begins with another text.
+/// Returns the number of bytes that `text` takes at the start of `bytes`: plain, percent-encoded, in JSON escapes, or in
+/// both. `None` if `bytes` begins with another text.
 fn spelled(bytes: &[u8], text: &str) -> Option<usize> {
     let mut at = 0;
     for letter in text.chars() {

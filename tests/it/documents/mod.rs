@@ -87,7 +87,8 @@ fn nothing_that_can_be_stored_makes_it_panic() {
     proof.conclude();
 }
 
-/// What the fuzz targets begin with, and whatever they have found since; no nightly compiler needed.
+/// The corpus is the initial input of the fuzz targets and everything that they have found since. This test needs no
+/// nightly compiler.
 #[test]
 fn the_corpus_of_the_fuzz_targets_passes() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");

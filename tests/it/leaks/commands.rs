@@ -81,7 +81,7 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     run(&mut trawl, &["run", "--quarantine", "1h", "--older-than", "0s"], 3);
     guarded.guard_store(&program);
     let waiting = rotations(&program);
-    // It is blocked then. The other rotation waits and continues by itself.
+    // This rotation is blocked now. The other one waits and continues by itself.
     run(&mut trawl, &["reactivate", &waiting[0].0], 3);
     trawl.run(&program, loudness, &["resume", "--output", "json"]);
     run(&mut trawl, &["status", "--all"], 0);

@@ -96,7 +96,7 @@ fn bad_imports(bench: &mut Bench) {
     bench.fails(&["store", "import", "-"], &[PASTED.as_bytes(), b"\xff\xfe"].concat());
 }
 
-/// What was typed is in the shell's history, but must not spread from there.
+/// A pasted secret is in the history of the shell, and must appear nowhere else.
 fn bad_words(bench: &mut Bench) {
     bench.fails(&["store", "set", "a/b/c", PASTED], b"");
     bench.fails(&["store", "get", "a/b/missing"], b"");

@@ -51,7 +51,7 @@ impl Guarded {
         self.0.entry(secret.trim().to_owned()).or_insert_with(|| name.into());
     }
 
-    /// Whatever has a secret's form in the store now.
+    /// Adds every text of the store that has the form of a secret.
     pub(super) fn guard_store(&mut self, program: &Program) {
         self.guard_store_but(program, "-");
     }
@@ -173,7 +173,7 @@ pub(super) fn search_memory(pid: u32, secrets: &Secrets) -> Memory {
         let address = |text| u64::from_str_radix(text, 16).expect("an address");
         let (start, end) = (address(start), address(end));
         let mut bytes = vec![0; usize::try_from(end - start).expect("it fits")];
-        // What is reserved and was never touched cannot be read, nor hold anything.
+        // Reserved memory that was never used cannot be read, and contains nothing.
         if memory.read_exact_at(&mut bytes, start).is_err() {
             continue;
         }

@@ -110,7 +110,7 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
         }
         Phase::DeactivatedOld { stored_at, deactivated_at, .. } => {
             since(deactivated_at, policy.quarantine);
-            // It decides nothing any more.
+            // No decision depends on this time any more.
             *stored_at = *deactivated_at;
         }
     }

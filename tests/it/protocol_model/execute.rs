@@ -68,7 +68,7 @@ impl Model {
                     state.users[user].set(id, None, lags);
                     state.changed(user, actor);
                 }
-                // That this user has no such key is success.
+                // The user does not have the key, which is success.
                 Some(false) => {
                     let world = &mut state.users[user];
                     let excused = world.astray || world.believes_the_other() || request.overtaken;
@@ -141,7 +141,7 @@ impl Model {
             }
         }
         if state.users[user].denied & Call::Read.bit() != 0 {
-            // It cannot be read back.
+            // The new pair cannot be read back.
             return Some(None);
         }
         let reads_back =

@@ -72,7 +72,7 @@ pub(super) enum LookAt {
     Owner(KeyId),
 }
 
-/// What the machine wants next, and where a note or an intent leads.
+/// The next step of the machine, and the state to which an event or an intent leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Look(LookAt),

@@ -6,7 +6,7 @@ use super::setup::Second;
 use super::world::{At, ModelState, Pair, Request};
 
 impl Model {
-    /// What may happen next: first what happens without a fault, and how much of it there is.
+    /// Returns the possible moves, those without a fault first, and the number of the latter.
     pub(super) fn moves(&mut self, state: &ModelState) -> (Vec<Move>, usize) {
         let left = state.left;
         let mut moves = Vec::new();

@@ -1,4 +1,4 @@
-//! What an operator may do at any step: to IAM, to the store, and with rotator's own commands.
+//! The actions of an operator, possible at any step: in IAM, in the store, and with the commands of rotator.
 
 use super::facts::PhaseIs;
 use super::machine::{KeyId, Says};

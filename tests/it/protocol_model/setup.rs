@@ -12,7 +12,7 @@ pub(super) enum Layout {
     Atomic,
     /// One place of two entries that cannot be written at once.
     TwoEntries,
-    /// That, and a place in another store.
+    /// As the one before, with another place in a second store.
     TwoStores,
     /// As [`Self::Atomic`], and a sink that follows the place.
     AndSink,
@@ -53,7 +53,7 @@ impl Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Second {
     None,
-    /// It opens a rotation itself.
+    /// The second rotator opens a rotation itself.
     Opens,
     /// Its journal is a copy of the first one's, taken at any moment.
     Copies,

@@ -75,7 +75,7 @@ impl Model {
                 Doing::Create => user.exists || user.other,
                 Doing::Status(id, active) => user.find(id).is_some_and(|key| key.active == Some(!active)),
                 Doing::Delete(id) => user.find(id).is_some_and(|key| key.active.is_some()),
-                // Whatever it holds now, something else may have been written when this lands.
+                // Another value may have been written before this write takes effect.
                 Doing::Sink(_) => true,
                 Doing::Store(_) | Doing::Restore | Doing::Fence => {
                     let next = request.batches.todo.first();

@@ -17,12 +17,12 @@ pub(super) fn name_of(name: u8) -> UserName {
 /// The fate of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It has another name.
+    /// The user has another name.
     Renamed,
-    /// It has another name, and another user has its former name.
+    /// The user has another name, and a second user has the former name.
     RenamedAndTaken,
     Deleted,
-    /// It is deleted and made again under the same name: another user, without keys.
+    /// The user is deleted and created again under the same name: another user, without keys.
     Remade,
 }
 
@@ -49,7 +49,7 @@ impl User {
 }
 
 impl Model {
-    /// It is all the same when this happens, as long as IAM is not called: so it happens right before a call.
+    /// The time makes no difference as long as IAM is not called, so it happens right before a call.
     pub(super) fn fates(&mut self, state: &ModelState, moves: &mut Vec<Move>) {
         if state.left.fates == 0 {
             return;

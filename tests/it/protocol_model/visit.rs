@@ -1,5 +1,5 @@
 //! One process at work on one rotation, as the engine does it: ask the machine, look, note, send an effect off, hear.
-//! What the engine remembers and forgets between steps is here too; what to do is the machine's alone.
+//! This file also models what the engine remembers between steps. The machine decides what to do.
 
 use super::facts::{Asks, PhaseIs};
 use super::machine::{Doing, Holds, KeyId, LookAt, Next, RefusalKindHashed, Reply};
@@ -70,7 +70,7 @@ impl Model {
                 state.requests.push(request);
                 let visit = state.visit(rotator, user);
                 visit.awaits = true;
-                // What it rested on is carried by the request from here on.
+                // From here on, the request carries the facts that it relies on.
                 visit.readings = None;
                 forget(visit);
             }
@@ -88,7 +88,7 @@ impl Model {
     }
 
     pub(super) fn rest(&mut self, state: &mut ModelState, rotator: usize, user: usize, until: Option<i64>) {
-        // What changed while it looked, it may not have seen.
+        // A change during the observation may have been missed.
         let visit = state.visit(rotator, user);
         let changed = visit.overtaken || visit.renewed;
         let block = self.machine.facts(Self::rotation(state, rotator, user)).block;
@@ -173,7 +173,7 @@ impl Model {
         }
     }
 
-    /// What is written: as `engine/executor/entry_writes.rs` has it, by what the last reading showed.
+    /// Returns the writes as `engine/executor/entry_writes.rs` makes them from the last reading.
     fn batches(&self, visit: &Visit, doing: Doing, may_not_write: bool) -> Batches {
         let (Some(readings), Some(places)) = (&visit.readings, &visit.seen.places) else { return Batches::default() };
         let value = |entry: u8| {
@@ -288,7 +288,7 @@ fn refused(state: &ModelState, user: usize, look: LookAt) -> Option<Lack> {
         LookAt::Keys => denied(Call::List).then_some(Lack::List),
         LookAt::Scan(_) => by_any(Call::Read).then_some(Lack::Scan),
         LookAt::Used(key) => denied(Call::LastUsed).then_some(Lack::LastUsed(key)),
-        // What is not heard of these is an answer.
+        // For these observations a missing answer is an answer.
         LookAt::Places | LookAt::NewPair | LookAt::StoredPair | LookAt::Owner(_) => None,
     }
 }

@@ -207,7 +207,7 @@ pub(super) struct Work {
 pub(super) enum Right {
     /// The old key as recorded, our own key, or one that an operator or the policy named.
     Plain,
-    /// It is not ours, and was created inside the window of a lost create of ours.
+    /// Another IAM client created the key inside the window of a lost create of rotator.
     Marks,
     None,
 }

@@ -158,7 +158,8 @@ impl Account {
         state.noted = Some(now);
     }
 
-    /// How long after that entry was written the old key of the first user was removed; none if it was not.
+    /// Returns the time between the write of that entry and the removal of the old key of the first user; `None` if the key
+    /// was not removed.
     pub(super) fn removed_after_the_note(&self) -> Option<Duration> {
         let state = self.state();
         let sent = state.removals.iter().find(|(_, user, _)| *user == user_name(0)).map(|(sent, ..)| *sent)?;
@@ -186,7 +187,7 @@ impl Account {
         self.state().signal = Some(now);
     }
 
-    /// How many removals were sent after the signal, and how long ago it was.
+    /// Returns the number of removals that were sent after the signal, and the time since the signal.
     pub(super) fn after_the_signal(&self) -> (usize, Duration) {
         let now = self.elapsed();
         let state = self.state();

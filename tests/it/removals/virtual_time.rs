@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// How often the other tasks get their turn before they count as waiting: a wake-up passes through a few locks at most.
+/// The number of times that the other tasks run before they count as waiting. A wake-up passes through a few locks only.
 const TURNS: usize = 40;
 
 #[derive(Default)]

@@ -38,7 +38,7 @@ struct Case {
     /// The values that the reader must find again.
     #[serde(default)]
     vault_read: Vec<String>,
-    /// What is done to the files: `hard-link:NAME`, and so on.
+    /// The preparation of the files, such as `hard-link:NAME`.
     #[serde(default)]
     setup: Vec<String>,
     /// Actions of IAM that a policy denies.
@@ -59,7 +59,7 @@ struct Secret {
     text: String,
     #[serde(default)]
     binary: bool,
-    /// It has no version yet.
+    /// The secret has no version yet.
     #[serde(default)]
     none: bool,
 }

@@ -101,7 +101,7 @@ fn each_shape_has_the_right_outcome() {
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// What reads the documents of a file of the corpus, where a library that is not ours does.
+/// The independent library that reads the documents of a file of the corpus, if there is one.
 fn reader_of(kind: &str) -> Option<&'static str> {
     match kind {
         "airflow" | "ecs" | "velero" => Some("json"),

@@ -30,7 +30,7 @@ fn kinds() -> [(&'static str, Setup, u64); 8] {
     ]
 }
 
-/// What a fault does at an effect boundary; dying before one is dying after the one before it.
+/// The faults at the boundary of an effect. A crash before an effect is a crash after the previous one.
 const BESIDE_AN_EFFECT: [Fault; 4] = [Fault::CrashAfter, Fault::LostBefore, Fault::LostAfter, Fault::Late(400)];
 
 fn merge(proof: &mut Proof, windows: impl IntoIterator<Item = (&'static str, u64)>) {

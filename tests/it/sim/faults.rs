@@ -1,4 +1,4 @@
-//! What can go wrong: a call that fails, a service that is broken for a while, an operator who interferes.
+//! The faults: a call that fails, a service that is down for a while, an operator who interferes.
 
 use std::collections::BTreeMap;
 

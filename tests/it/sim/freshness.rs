@@ -8,7 +8,7 @@ use super::state::{SINK, SimState};
 
 /// A removal is sent at most this long after the last of its reads of places, key list and stored pair ended.
 const SENT_WITHIN: i64 = 5_000;
-/// It is sent at most this long, and one call's time-out, after the first of these reads began.
+/// A removal is sent at most this long, and one time-out of a call, after the first of these reads began.
 const READ_WITHIN: i64 = 30_000;
 /// When it is sent, the scan of all stores began at most this long, and its own duration, ago.
 const SCAN_WITHIN: i64 = 60_000;
@@ -39,7 +39,7 @@ pub(crate) struct Read {
     pub(crate) ended: i64,
 }
 
-/// What the present process has read, and what the journal says of each user's rotation.
+/// The reads of the present process, and the state of the rotation of each user in the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// By user.
@@ -178,7 +178,7 @@ impl SimState {
     /// Records the end of the process, and checks that it ended in time after a signal.
     pub(crate) fn ends_after_a_signal(&mut self) {
         self.catch_up();
-        // What is suspended does not end.
+        // A suspended process cannot end.
         let since = |(signalled, suspended): (i64, i64)| self.now - signalled - (self.suspended - suspended);
         let took = self.signalled.take().map(since).filter(|took| *took > ENDS_WITHIN);
         if let Some(took) = took {

@@ -187,14 +187,14 @@ impl SimState {
         if op == Op::Append {
             return None;
         }
-        // What only an operator can clear stays in the way.
+        // The obstacle stays until an operator removes it.
         let hindered = self.hindered.entry(whose.to_owned()).or_insert(now);
         *hindered = now.max(*hindered);
         self.hit(if credentials { kinds::CREDENTIALS } else { kinds::REFUSED });
         Some(if credentials { Fault::Credentials } else { Fault::Denied })
     }
 
-    /// What IAM, STS and stores say the time is: wrong for good, or in one answer.
+    /// Returns the time in a response of IAM, STS or a store, which may be wrong always or once.
     pub(crate) fn date(&mut self) -> i64 {
         self.dates_told += 1;
         let wrong = self.wrong_dates.get(&self.dates_told).copied();

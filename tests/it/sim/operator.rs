@@ -1,4 +1,4 @@
-//! What an operator does to a user while rotator works, which failures that excuses, and the names of the users.
+//! The interference of an operator while rotator works, the failures that it excuses, and the names of the users.
 
 use super::faults::Interference;
 use super::kinds;

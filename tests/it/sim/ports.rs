@@ -115,7 +115,7 @@ impl Process {
         lock(&self.state).owner_of(key.as_str()).unwrap_or_default().to_owned()
     }
 
-    /// What is removed, if it is a removal, has to rely on fresh facts.
+    /// Checks that a removal relies on fresh facts; other intents pass.
     fn sends_removal(&self, user: &UserName, intent: &Intent) {
         let removal = match intent {
             Intent::DeactivateOld | Intent::DeleteOld => Removal::Old,
@@ -288,7 +288,7 @@ impl SecretStore for StorePort {
             })
             .await?;
         let suspended = lock(&self.process.state).suspended - suspended;
-        // It serves for a minute and for as long as it took; what was suspended took no time.
+        // The scan is valid for a minute and for its own duration. Time in suspension does not count.
         self.process.has_read(began, |facts, Read { began, ended }| {
             facts.scans.insert(name.to_owned(), Read { began, ended: ended - suspended })
         });

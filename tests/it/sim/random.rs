@@ -6,8 +6,8 @@ use super::stories::{must_hold, runtime};
 use super::{Backing, Faults, Setup};
 use crate::support::proof::{self, Draw, Proof};
 
-/// What these schedules have to meet. What chance brings too seldom is counted, and met by design elsewhere: T2 and the
-/// stories of T5.
+/// The windows that these schedules must hit. Rarer windows are only counted here; T2 and the stories of T5 hit them by
+/// construction.
 const WINDOWS: [&str; 24] = [
     "create in doubt",
     "write in doubt",

@@ -69,8 +69,8 @@ pub(crate) struct Played {
 }
 
 const MOST_ROUNDS: usize = 60;
-/// How many days are waited for a right that is there again to be found: a fault may cut the one create of each day, and a
-/// schedule has at most four.
+/// The maximum number of days until a restored right is noticed. A fault may cut off the one create of each day, and a
+/// schedule has at most four faults.
 const MOST_DAYS: u32 = 5;
 const A_DAY: i64 = 25 * 3_600_000;
 /// So long after a signal a process is ended that calls without an answer keep.
@@ -116,7 +116,7 @@ fn signal(me: &Process, setup: &Setup, stop: Arc<Stop>) -> Option<tokio::task::J
             clock.sleep(at).await;
             lock(&me.state).has_a_signal();
             stop.ask(&me);
-            // What does not end by then is ended: what the command line does, too.
+            // A process that does not end by then is killed, as the command line does.
             clock.sleep(ENDED_AFTER).await;
             lock(&me.state).catch_up();
             lock(&me.state).hit("ended while calls were under way after a signal");

@@ -136,7 +136,7 @@ impl Setup {
         self.planned.iter().any(acts) || self.in_use.is_some_and(|(number, _)| user_name(number) == user)
     }
 
-    /// It has each user's pair at the beginning.
+    /// Adds a sink, which has the pair of each user at the beginning.
     fn add_sink(&self, state: &mut SimState) {
         let mut sink = Store { atomic: true, compare_and_set: false, ..Store::default() };
         for (user, keys) in &state.users {

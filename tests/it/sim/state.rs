@@ -15,7 +15,7 @@ pub(crate) const SECRET_MARK: &str = "Zx/+";
 /// The creator of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
-    /// It was in the store at the beginning.
+    /// The store had the key at the beginning.
     Stored,
     /// Rotator made it.
     Rotator,
@@ -39,7 +39,7 @@ pub(crate) struct Key {
     pub(crate) made: i64,
     /// The time of the last change of its status.
     pub(crate) changed: i64,
-    /// How often in a row STS was heard to say that the pair is its user's.
+    /// The number of consecutive answers of STS that the pair belongs to its user.
     pub(crate) proved: u32,
 }
 
@@ -97,9 +97,9 @@ pub(crate) struct SimState {
     /// In milliseconds.
     pub(crate) now: i64,
     pub(crate) users: BTreeMap<String, Vec<Key>>,
-    /// What users are called that were renamed; everything else here knows them by their first name.
+    /// The new names of renamed users. All other fields use the first name.
     pub(crate) renamed: BTreeMap<String, String>,
-    /// How often a user of this name was made again, with another unique id.
+    /// The number of times that a user of this name was created again, with another unique id.
     pub(crate) made_again: BTreeMap<String, u32>,
     pub(crate) stores: BTreeMap<String, Store>,
     pub(crate) readers: Vec<Reader>,
@@ -113,7 +113,7 @@ pub(crate) struct SimState {
     pub(crate) of_op: BTreeMap<Op, usize>,
     /// The touches at which something may have changed.
     pub(crate) effects: Vec<usize>,
-    /// What each touch was, where the story is wanted.
+    /// A description of each touch, if the story is requested.
     pub(crate) reported: Option<Vec<String>>,
     /// Raised by a crash: ports of an earlier epoch are dead.
     pub(crate) epoch: u64,
@@ -123,7 +123,7 @@ pub(crate) struct SimState {
     pub(crate) process: u64,
     /// Users whose create is in doubt on record.
     pub(crate) doubted: BTreeSet<String>,
-    /// How often the new pair has to answer before it is stored.
+    /// The number of proofs of the new pair before it is stored.
     pub(crate) confirmations: u32,
     /// Whether a key that bears every mark of ours may be taken for ours.
     pub(crate) reclaims: bool,
@@ -276,8 +276,8 @@ impl SimState {
         fault
     }
 
-    /// What one user's rotation sees does not tell another's of anything, unless they share the scan: that excuses more
-    /// than it has to, and only where there are several users.
+    /// Whether the current task read every entry. Rotations share only the scan, so this excuses more than necessary if
+    /// there are several users.
     fn is_a_look_at_everything(&mut self) {
         let whose = tokio::task::try_id().and_then(|task| self.driven.get(&task).cloned());
         for (user, theirs) in &mut self.theirs {
@@ -289,7 +289,8 @@ impl SimState {
         self.stores.keys().position(|name| name == store).is_some_and(|number| self.has(Trouble::StoreDown(number)))
     }
 
-    /// It loses whole batches only: what a store makes of half a batch is not rotator's doing.
+    /// Whether the store acknowledges a write and loses it. It loses whole batches only: half a lost batch would not be a
+    /// fault of rotator.
     pub(super) fn lies(&self, store: &str) -> bool {
         self.stores.get(store).is_some_and(|store| store.atomic)
             && self.stores.keys().position(|name| name == store).is_some_and(|number| self.has(Trouble::Lies(number)))

@@ -128,13 +128,13 @@ impl SimState {
         self.now = self.now.max(then);
     }
 
-    /// Which of what is held is due first, if any is by `then`.
+    /// Returns the held call that is due first, if one is due by `then`.
     fn next_held(&self, then: i64) -> Option<usize> {
         let due = self.held.iter().enumerate().filter(|(_, held)| held.due <= then);
         due.min_by_key(|(_, held)| held.due).map(|(number, _)| number)
     }
 
-    /// How long this call is under way until it is executed, and then until it is answered; none if time does not
+    /// Returns the time until this call is executed, and the time from then until its response; `None` if time does not
     /// advance by itself.
     pub(crate) fn takes(&mut self, op: Op) -> Option<(i64, i64)> {
         let moving = self.moving.as_mut()?;

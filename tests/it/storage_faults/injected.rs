@@ -119,7 +119,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Which calls a run makes on which files, and how often, by a recording of one.
+/// Records a run and returns its calls for each file, with their number.
 fn targets(sandbox: &Sandbox, kept: Kept) -> Vec<(Target, u64)> {
     let scenario = Scenario::new(sandbox, kept);
     let ended = recording::run_under_strace(&scenario, &["-y", "-e", "trace=umask,%file,%desc,%network"]);
@@ -233,7 +233,7 @@ fn inject(scenario: &Scenario, row: &Row, n: u64) -> Result<bool, String> {
     match row.injected {
         Injected::Kill => Ok(ended.signal.is_some()),
         Injected::Error(_) => {
-            // Whatever the disk or the network does, `run` has no other way to end.
+            // `run` must end in one of these ways, whatever the disk or the network does.
             let code = ended.code.unwrap_or(-1);
             let reported = code == 0 || !ended.stderr.is_empty() || code == 3;
             if ![0, 1, 2, 3].contains(&code) || !reported {

@@ -61,7 +61,7 @@ fn put(path: &Path, content: &[u8]) {
 
 fn remove_journal(scenario: &Scenario) {
     for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
-        // It need not be there.
+        // The file may be missing.
         drop(std::fs::remove_file(scenario.path(name)));
     }
 }

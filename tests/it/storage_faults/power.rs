@@ -75,7 +75,7 @@ fn after_the_power_went_at_any_moment_it_recovers() {
     proof.into_inner().expect("no panic").conclude();
 }
 
-/// Which of the calls that a run sends are the create and the delete, counted from 1.
+/// Returns the positions of the create and of the delete among the calls of a run, counted from 1.
 pub(super) fn sends_of_a_run(sandbox: &Sandbox, has_journal: bool) -> [u64; 2] {
     let scenario = new_scenario(sandbox, has_journal);
     let recorded = record(&scenario, None).expect("it runs");
@@ -212,7 +212,7 @@ fn leave(scenario: &Scenario, recorded: &Recorded, cut: usize, draw: &mut Draw) 
     Ok((fate, written.saturating_sub(left)))
 }
 
-/// How many lines the journal has that `fill` puts into a folder.
+/// Returns the number of lines of the journal that `fill` writes into a folder.
 fn lines(fill: impl FnOnce(&Path)) -> Result<u64, String> {
     let copy = tempfile::tempdir().expect("a folder");
     fill(copy.path());

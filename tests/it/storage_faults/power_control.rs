@@ -34,7 +34,7 @@ fn commit_and_acknowledge(folder: &Path) {
     }
 }
 
-/// What the program did, and before which of it each row was acknowledged.
+/// Returns the operations of the program, and the position before which each row was acknowledged.
 fn recorded(level: &str) -> (tempfile::TempDir, PathBuf, Vec<Op>, Vec<usize>) {
     let parent = tempfile::tempdir().expect("a folder");
     let (folder, trace) = (parent.path().join(level), parent.path().join("trace"));

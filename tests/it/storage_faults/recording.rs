@@ -145,7 +145,8 @@ pub(super) fn run_under_strace(scenario: &Scenario, options: &[&str]) -> Running
     Running::start(scenario.program.command("strace", &args))
 }
 
-/// What makes a recording tell whole writes and the names of descriptors. (`umask` marks the beginning.)
+/// Returns the options with which a recording contains whole writes and the names of descriptors. `umask` marks the
+/// beginning.
 pub(super) fn whole(calls: &str) -> [String; 6] {
     ["-y", "-xx", "-s", LONGEST, "-e", &format!("trace=umask,{calls}")].map(str::to_owned)
 }

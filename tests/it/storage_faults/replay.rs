@@ -1,4 +1,4 @@
-//! What a disk may hold after a power loss: everything that was synced, and of the rest whatever the draw says.
+//! The content of a disk after a power loss: everything that was synced, and a random part of the rest.
 //!
 //! The model is that of a journalling file system on a disk with a volatile cache. A write or a truncation is there for
 //! certain once its file was synced; before, it is kept, dropped, or torn at 512-byte sectors, each write for itself, in
@@ -28,7 +28,7 @@ pub(super) enum Op {
     Unlink(PathBuf),
 }
 
-/// What a recorded call did to the files of `folder`; nothing if it failed or is about something else.
+/// Returns the effect of a recorded call on the files of `folder`; `None` if the call failed or concerns other files.
 pub(super) fn op(call: &Call, folder: &Path) -> Option<Op> {
     let path = call.path().filter(|path| path.starts_with(folder))?;
     let number = |n: usize| call.argument(n).trim_end_matches(')').parse().ok();

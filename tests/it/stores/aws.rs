@@ -93,7 +93,7 @@ impl Subject for Secrets {
     }
 
     fn odd_names(&self) -> Vec<String> {
-        // What AWS allows in a name: letters, digits and /_+=.@- (CreateSecret).
+        // AWS allows letters, digits and /_+=.@- in a name (CreateSecret).
         ["a.b/c-d/e_f", "a/b/c=d+e@f", "A/B/C"].map(str::to_owned).into()
     }
 
@@ -145,7 +145,7 @@ impl Subject for Parameters {
         wait(self.client.delete_parameter().name(format!("/{entry}")).send()).is_ok()
     }
 
-    /// What AWS takes of an advanced parameter (PutParameter).
+    /// The largest value of an advanced parameter (PutParameter).
     fn largest(&self) -> usize {
         8 * 1024
     }

@@ -1,5 +1,5 @@
-//! What every store has to do, whatever it is: one suite, played over each of them (`docs/stores.md`). A new store is
-//! a [`Subject`] and a line in [`conforms`]'s callers.
+//! One conformance suite for every kind of store (`docs/stores.md`). A new store needs a [`Subject`] and a test that calls
+//! [`conforms`].
 
 mod aws;
 mod endless;

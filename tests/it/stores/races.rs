@@ -18,7 +18,7 @@ use crate::support::other_process;
 /// The number of times that each race is played.
 const TRIES: usize = 500;
 
-/// What only root may read, and what must stay so.
+/// The content of a file that only root may read and that must not change.
 const OUTSIDE: &str = "of root alone";
 
 const ENTRY: &str = "app/live/env";

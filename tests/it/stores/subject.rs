@@ -15,7 +15,7 @@ pub(super) trait Subject {
     /// As a reader of the store's own kind gets it.
     fn get(&self, entry: &str) -> Option<Vec<u8>>;
 
-    /// What rotator finds in an entry that was put so: the same, or a document that holds it.
+    /// Returns the value that rotator reads from an entry with this text: the text, or a document that contains it.
     fn stored(&self, text: &str) -> Vec<u8> {
         text.as_bytes().to_vec()
     }
@@ -34,7 +34,7 @@ pub(super) trait Subject {
         false
     }
 
-    /// How many entries make several pages.
+    /// Returns a number of entries that needs several pages.
     fn many(&self) -> usize {
         250
     }

@@ -19,7 +19,7 @@ const USER: &str = "shop-live";
 /// Calls that a run without faults does not make: it reclaims no key, and knows every owner by name.
 const IN_NEED_ONLY: [&str; 2] = ["iam:UpdateAccessKey", "iam:GetAccessKeyLastUsed"];
 
-/// What the writing of a store takes: Parameter Store is asked for a parameter's type before it is written.
+/// The actions that only writing needs. Parameter Store is asked for the type of a parameter before a write.
 const WRITES: [&str; 3] = ["secretsmanager:UpdateSecretVersionStage", "ssm:DescribeParameters", "ssm:PutParameter"];
 
 /// A user and a secret that have nothing to do with any pair.

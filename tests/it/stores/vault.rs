@@ -73,7 +73,7 @@ impl Kv {
     }
 }
 
-/// What rotator needs there.
+/// The policy that rotator needs.
 const EVERYTHING: &str = r#"
     path "kv/metadata/*" { capabilities = ["list"] }
     path "kv/data/*" { capabilities = ["read", "update"] }
@@ -163,7 +163,7 @@ async fn faults_of_vault_are_distinguished() {
     assert!(old.message.contains("version 2"), "{old}");
     let old = at("old").await.read_all().await.expect_err("a list of it is empty, and says nothing");
     assert!(old.message.contains("version 2"), "{old}");
-    // What is misnamed is no empty store.
+    // A wrong name must not look like an empty store.
     kv.put("shop/live/aws", b"x");
     for (root, words) in [
         ("data/shop", "write vault:kv/shop"),

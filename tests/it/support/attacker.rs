@@ -12,7 +12,7 @@ use super::{other_process, root};
 /// The other user, and its group.
 pub(crate) const ATTACKER: u32 = 65_534;
 
-/// It ends by itself after this time, should the test die before it.
+/// The attacker ends by itself after this time, if the test is killed.
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// The other user, who does the same again and again; killed when dropped.
@@ -43,7 +43,7 @@ impl Attacker {
 
 impl Drop for Attacker {
     fn drop(&mut self) {
-        // It may have ended.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

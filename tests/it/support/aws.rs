@@ -60,7 +60,7 @@ pub(crate) fn sts(address: SocketAddr, pair: &Pair) -> aws_sdk_sts::Client {
     )
 }
 
-/// What became of an SDK call, in few words: `ok`, `404 NoSuchEntity`, or how it broke.
+/// Returns the result of an SDK call in a few words: `ok`, `404 NoSuchEntity`, or the kind of failure.
 pub(crate) fn outcome<T, E: ProvideErrorMetadata>(result: &Result<T, SdkError<E>>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
@@ -117,7 +117,7 @@ pub(crate) fn signed_headers(
     headers
 }
 
-/// What became of a call sent by hand: `ok`, `404 NoSuchEntity`, or `no answer`.
+/// Returns the result of a call without the SDK: `ok`, `404 NoSuchEntity`, or `no answer`.
 pub(crate) fn raw_outcome(answer: std::io::Result<Answer>) -> String {
     match answer {
         Ok(answer) if answer.status == 200 => "ok".to_owned(),

@@ -131,14 +131,14 @@ struct State {
     protocol: Protocol,
     status: u16,
     encoding: Encoding,
-    /// What it quotes where there is room for a word only.
+    /// The text that the server quotes if there is only room for one word.
     word: String,
     /// The requests and the responses.
     heard: String,
     said: Vec<String>,
 }
 
-/// What it answers to a request in peace; nothing: it refuses and quotes.
+/// Returns the normal answer to a request; `None` if the server refuses the request and quotes it.
 type Serves = dyn Fn(&Request) -> Option<String> + Send + Sync;
 
 impl Echo {
@@ -179,7 +179,7 @@ impl Echo {
         state.said.clear();
     }
 
-    /// What it has said in errors since.
+    /// Returns the texts of all errors since the start.
     pub(crate) fn said(&self) -> Vec<String> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).said.clone()
     }

@@ -23,13 +23,13 @@ const LARGEST: usize = 1024 * 1024;
 
 /// The fault of the next request of a method.
 pub(crate) enum Fault {
-    /// It is answered so, and has no effect.
+    /// The request has no effect, and this is the response.
     Refused(u16, Value),
     /// The connection ends before it is looked at.
     Dropped,
-    /// It has its effect, and the connection ends.
+    /// The request has its effect, and the connection ends.
     LostReply,
-    /// It is answered with 200 and this.
+    /// The response is 200 with this body.
     Said(String),
 }
 
@@ -253,7 +253,7 @@ impl ClusterState {
         }
     }
 
-    /// What the caller may do. A denial has `allowed: false`
+    /// Answers which rights the caller has. A denial has `allowed: false`
     /// (<https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/>).
     fn review(&self, request: &Request) -> Answer {
         let mut review: Value = serde_json::from_slice(&request.body).expect("a review");
@@ -358,7 +358,7 @@ impl ClusterState {
         let mut changed = before.clone();
         merge(&mut changed, &patch);
         if changed == before {
-            // What changes nothing is not written, and has no new version.
+            // A write without a change gives no new version.
             return (200, before);
         }
         let invalid = |why: &str| status(422, "Invalid", &format!("Secret \"{name}\" is invalid: data: {why}"));

@@ -257,7 +257,7 @@ impl Program {
     }
 }
 
-/// What a program answers to this on stdin, if it ends well. Its stderr is dropped.
+/// Runs a program with this input, and returns its output if it succeeds. The stderr is dropped.
 pub(crate) fn answer(command: &mut Command, input: &[u8]) -> Option<Vec<u8>> {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("it is there: scripts/test installs it");
@@ -300,7 +300,7 @@ pub(crate) fn put_pair(entries: &mut BTreeMap<String, String>, scope: &str, pair
     entries.insert(format!("{scope}/AWS_SECRET_ACCESS_KEY"), pair.secret.clone());
 }
 
-/// What an app keeps beside its key: nothing may change a byte of it, the line feed included.
+/// The value that an app stores beside its key. No byte of it may change, the line feed included.
 pub(crate) fn my_secret(user: &str) -> String {
     format!("  {user}'s = \"ünchanged\"\t\n")
 }

@@ -1,5 +1,5 @@
-//! What a proof counts: how many cases it played, and how often each dangerous window was hit. A run that never hits a
-//! window proves nothing about it, so a window that was hit too rarely is a failure.
+//! A proof counts the cases that it played and the hits of each dangerous window. A run that never hits a window proves
+//! nothing about it, so too few hits are a failure.
 //!
 //! `ROTATOR_TEST_FULL=1` plays the long version, `ROTATOR_TEST_SEED` draws other cases, `ROTATOR_TEST_COUNT` plays that
 //! many, `ROTATOR_TEST_PART=3/10` the third of ten parts of the drawn ones, `ROTATOR_TEST_CASE` the one of this number, and
@@ -44,7 +44,7 @@ impl Proof {
         self
     }
 
-    /// What one case met: windows, kinds of faults, and whatever else is worth telling.
+    /// Adds the windows, the kinds of faults and other events of one case.
     pub(crate) fn met(&mut self, met: BTreeMap<&'static str, u64>) {
         for (what, times) in met {
             let declared = self.windows.get_mut(what).or_else(|| self.kinds.get_mut(what));

@@ -303,7 +303,7 @@ fn at_every_call(way: Way, end: HeldEnd) -> Tally {
     let calls = (first..MOST_CALLS).step_by(stride);
     let steps = calls.map(|nth| everybody(way, Moment::During(nth, end))).take_while(|tally| tally.acts > 0);
     let steps = steps.inspect(|tally| all.add(tally)).count();
-    // It lists, creates, proves, and removes: each is a call about its user.
+    // The rotation lists, creates, proves and removes: each is a call about its user.
     let least = if shared { 4 } else { 9 } / stride;
     assert!(steps >= least, "{way:?}: operators acted at {steps} calls only");
     all

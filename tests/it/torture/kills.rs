@@ -153,11 +153,11 @@ impl<'p> Torture<'p> {
         let finished = self.finish(round)?;
         self.proof().count("blocks resolved by the command given", finished.resolved.len() as u64);
         self.proof().count("resumes", finished.tries as u64);
-        // What the run was killed before it opened; and the next round's run is to find every key due.
+        // Rotates the keys for which the killed run opened no rotation. In the next round every key must be due.
         if self.scene.rig.program.rotator(&["status", "--exit-code"]).code != Some(0) {
             self.scene.finish("run")?;
         }
-        // Whatever a list did not show yet, it shows in the next round.
+        // The lists of the next round show every key.
         self.scene.sandbox.advance(Duration::from_secs(round.settle + 1));
         let tried = reader.end()?;
         self.proof().count("pairs that the reader tried", tried);

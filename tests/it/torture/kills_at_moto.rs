@@ -48,7 +48,7 @@ fn round(rig: &Rig, typical: Duration, draw: &mut Draw, proof: &Mutex<Proof>) ->
         match draw.below(8) {
             0 => std::thread::sleep(typical.mul_f64(draw.fraction())),
             1..3 => rig.wait_for_store(1 + draw.below(USERS), &mut running),
-            // What follows a store write: its outcome, the proofs and the delete.
+            // The steps after a store write: its outcome, the proofs and the delete.
             3 => {
                 rig.wait_for_store(1 + draw.below(USERS), &mut running);
                 rig.wait_for_journal(1 + draw.below(LINES_EACH), &mut running);

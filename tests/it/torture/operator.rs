@@ -64,7 +64,7 @@ pub(super) struct Operator {
     theirs: BTreeMap<String, KeyStatus>,
     /// Whether the store holds the operator's own value, which must not be overwritten.
     wrote: bool,
-    /// How the old key was then: it may not be removed while a place holds what the operator wrote.
+    /// The status of the old key at that time. The key must not be removed while a place holds the value of the operator.
     old_then: Option<KeyStatus>,
     /// Whether the stored pair worked at the last check.
     worked: bool,
@@ -72,7 +72,7 @@ pub(super) struct Operator {
     overtook: bool,
     /// The operator acted after rotator's last look at the places, but before its last scan for the old key's name.
     past_the_places: bool,
-    /// What was done and seen, for who has to find a fault.
+    /// All actions and observations, to find the cause of a failure.
     story: Vec<String>,
 }
 

@@ -44,7 +44,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // What it found is lost with the failure that drops it.
+            // A failed test drops the reader, and its findings with it.
             let _ = thread.join();
         }
     }

@@ -18,7 +18,7 @@ use crate::support::proof::{self, Draw, Proof};
 
 /// The number of users in one batch.
 const USERS: usize = 24;
-/// How many batches are played at once, each in a scene of its own: most of the time each waits.
+/// The number of batches that are played at the same time, each in its own scene. A batch waits most of the time.
 const LANES: usize = 3;
 /// The distance in bytes between cuts of a body in CI; in full, the answer to a create is cut at every byte.
 const CI_STEP: usize = 40;

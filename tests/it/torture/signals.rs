@@ -116,7 +116,7 @@ impl Signals {
             _ => {}
         }
         self.scene.finish("resume")?;
-        // What the run was stopped before it opened.
+        // Rotates the keys for which the stopped run opened no rotation.
         self.scene.finish("run")?;
         self.scene.rig.all_settled()?;
         self.scene.stranger_untouched()

@@ -38,7 +38,7 @@ impl RotationState {
         }
     }
 
-    /// What `status` calls it: the state, the intent in doubt and the reason of the block.
+    /// Returns the output of `status`: the state, the intent in doubt and the block reason.
     pub(super) fn reported(self) -> [Option<&'static str>; 3] {
         match self {
             Self::CreateInDoubt => [Some("opened"), Some("create-new"), None],

@@ -48,7 +48,7 @@ enum Step {
 #[derive(Debug)]
 struct Round {
     at: At,
-    /// It is stopped for longer than it waits for a call.
+    /// Whether the process is stopped for longer than the time-out of a call.
     long: bool,
     steps: Vec<Step>,
 }

@@ -174,7 +174,7 @@ fn from_every_elsewhere(state: RotationState) -> u64 {
             let ended = abroad.call(&mut scene, from, &[command, "-q", "--output", "json"]);
             let reported = format!("{command} from {from:?} at {state:?}: {ended:#?}");
             assert!(before == snapshot(&scene), "something changed: {reported}");
-            // What lacks a right is blocked, and so it stays until a run looks at it with that right.
+            // A rotation without the right is blocked until a run with that right observes it again.
             denied |= from == From::NoPermission;
             // `run` cannot open anything either, which may need an operator.
             let needs_operator = command == "run" || denied;

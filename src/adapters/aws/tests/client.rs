@@ -1,5 +1,5 @@
-//! What `Aws::connect` makes of an environment. Variables belong to a whole process, so each row is a child: this
-//! very test binary, which runs one test that is otherwise skipped.
+//! `Aws::connect` in different environments. Variables belong to a whole process, so each row is a child process: this
+//! test binary, which runs one test that is otherwise skipped.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::responder::{Reply, Responder, http};
 use crate::adapters::aws::{Aws, AwsSettings};
 use crate::ports::identity::Identity;
 
-/// What the child's outcome must contain.
+/// The text that the outcome of the child process must contain.
 const EXPECT: &str = "ROTATOR_TEST_EXPECT";
 
 const IDENTITY: &str = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/me</Arn>\

@@ -176,7 +176,7 @@ async fn last_use_is_a_moment_never_or_not_known() {
         (http(200, &used("", once)), Ok(Some(LastUsed { user: None, used: used_once() }))),
         (http_without_date(200, &used(name, never)), Ok(Some(LastUsed { user: bob(), used: None }))),
         (error(404, "NoSuchEntity"), Ok(None)),
-        // What real IAM says of a key that it does not know, and of a missing permission: not "never used".
+        // Real IAM answers so about an unknown key and without the permission; neither answer means "never used".
         (error(403, "AccessDenied"), Err(CallErrorKind::Denied)),
         (error(400, "Throttling"), Err(CallErrorKind::Throttled)),
         (http(200, &used(name, "")), Err(CallErrorKind::Unavailable)),

@@ -12,7 +12,7 @@ pub(super) const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 /// The same in seconds since 1970.
 pub(super) const DATE_SECONDS: i64 = 1_700_000_000;
 
-/// What to do with a request.
+/// The reaction to a request.
 pub(super) enum Reply {
     /// Send these bytes and keep the connection.
     Bytes(Vec<u8>),

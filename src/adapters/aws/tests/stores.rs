@@ -1,4 +1,4 @@
-//! What AWS's stores make of answers that moto does not give.
+//! The AWS stores with responses that moto does not send.
 
 use super::aws;
 use super::responder::{Reply, Request, Responder, http, http_without_date};

@@ -55,7 +55,7 @@ fn key(byte: u8) -> Option<StoreKey> {
     Some(StoreKey::from_base64(&text).expect("valid"))
 }
 
-/// What an entry holds, and in which version.
+/// Reads the value and the version of an entry.
 fn held(store: &EmbeddedStore, name: &str) -> Option<(String, Version)> {
     match store.inner.read(&[entry(name)]).expect("read").remove(0) {
         Reading::Value { version, value } => Some((value.expose_text().expect("text").to_owned(), version)),

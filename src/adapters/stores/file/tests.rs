@@ -187,7 +187,7 @@ fn a_replacement_has_the_attributes_of_the_file_and_no_others() {
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).expect("set");
     let before = get(&path, "system.posix_acl_access");
-    // What the folder gives to every new file is not the file's.
+    // The default list of the folder applies to new files and must not replace the list of this file.
     set(folder.path(), "system.posix_acl_default", &for_all).expect("lists are known here");
     replace_at(&path, &write(version(&path), "new")).expect("written");
     assert_eq!(get(&path, "user.origin").as_deref(), Some(b"agent".as_slice()));

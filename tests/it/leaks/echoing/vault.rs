@@ -20,7 +20,7 @@ use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
 const SECRET_ID: &str = "9d4c5c1e-7a2b-4f0e-8c3d-1b6a2e5f7c9d";
 const JWT: &str = "eyJhbGciOiJSUzI1NiJ9.c29tZS1jbGFpbXMtb2YtYS1wb2Q.c2lnbmVkLWJ5LXRoZS1jbHVzdGVy";
 
-/// What is answered in peace: a request whose line has one of these in it.
+/// The server answers a request normally if its request line contains one of these texts.
 type Peace = Arc<Mutex<Vec<&'static str>>>;
 
 fn start(peace: &Peace) -> Echo {

@@ -16,7 +16,7 @@ type Contents = BTreeMap<String, Vec<u8>>;
 pub(super) enum Check {
     /// Nothing that is stored has changed, and every key is as it was.
     Same,
-    /// What is stored names no key, in any encoding, that IAM does not accept any more.
+    /// No entry refers, in any encoding, to a key that IAM does not accept any more.
     Alive,
     /// The files have the same attributes as before.
     Attributes,
@@ -27,7 +27,7 @@ pub(super) enum Check {
     Kept(String),
     /// The last command ended with this code.
     Exit(i32),
-    /// It ended with another.
+    /// The command ended with another exit code.
     ExitNot(i32),
     /// At most this number of keys was requested.
     Creates(u64),

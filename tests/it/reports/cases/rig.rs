@@ -368,7 +368,7 @@ impl<'c> Rig<'c> {
 
 impl Drop for Rig<'_> {
     fn drop(&mut self) {
-        // Else a folder that may not be written could not be removed.
+        // A folder without write permission could not be removed.
         let _ = std::fs::set_permissions(self.files(), std::fs::Permissions::from_mode(0o755));
     }
 }

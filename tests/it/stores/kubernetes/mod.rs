@@ -165,7 +165,7 @@ async fn a_pair_is_one_request_and_nothing_else_changes() {
         *after.pointer_mut(path).expect("there") = before.pointer(path).expect("there").clone();
     }
     assert_eq!(after, before);
-    // What is no text is an entry like any other.
+    // A value that is not text is an entry like any other.
     let binary = held(&store, "shop/live/keystore.p12").await.expect("there").1;
     assert_eq!(binary, [0xff, 0xfe, 0xfd, 0, 1, 2]);
 }

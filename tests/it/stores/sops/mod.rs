@@ -161,7 +161,7 @@ async fn only_the_pair_differs_in_a_document_of_each_format() {
                 let line = line.to_lowercase();
                 let expected = ["id", "secret", "data", "mac", "lastmodified"];
                 let is_expected = expected.iter().any(|name| line.contains(name));
-                // What sops itself adds where a file says nothing of it.
+                // sops adds this setting if a file does not contain it.
                 let is_default = line.contains("unencrypted_suffix") && file == "credentials";
                 assert!(is_expected || is_default, "{file} {options:?}: {line}");
                 assert!(!line.contains("recipient") && !line.contains("begin age"), "{file} {options:?}: {line}");

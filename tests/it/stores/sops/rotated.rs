@@ -105,7 +105,7 @@ fn a_run_rotates_it_and_neither_arguments_nor_environment_nor_a_file_holds_the_s
         }
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("trace.")) {
             let trace = String::from_utf8_lossy(bytes);
-            // What it writes is the copy, which has no name in any folder, and what it encrypts at once is that alone.
+            // sops writes only to the copy, which has no name in any folder.
             for line in
                 trace.lines().filter(|line| ["O_WRONLY", "O_RDWR", "O_CREAT"].iter().any(|how| line.contains(how)))
             {
