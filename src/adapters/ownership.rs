@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_mode_and_group_are_judged_together() {
+    fn owner_mode_and_group_are_checked_together() {
         let path = Path::new("/x");
         for (owner, group, mode) in [
             (ME, ME, 0o100_600),
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-    fn what_belongs_to_another_user_is_named_with_its_owner() {
+    fn a_file_of_another_user_is_named_with_its_owner() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         fs::write(&file, "x").expect("written");

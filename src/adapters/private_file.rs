@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_is_refused_and_what_it_points_to_is_left_alone() {
+    fn a_symlink_is_refused_and_its_target_does_not_change() {
         let root = folder();
         let (target, link) = (root.path().join("target"), root.path().join("link"));
         symlink(&target, &link).expect("linked");
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_write_is_refused() {
+    fn a_file_that_others_can_write_is_refused() {
         let root = folder();
         let path = root.path().join("file");
         fs::write(&path, "x").expect("written");
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_in_a_folder_that_is_not_safe_or_through_a_link() {
+    fn no_file_is_created_in_an_unsafe_folder_or_through_a_link() {
         let root = folder();
         let open = root.path().join("open");
         fs::create_dir(&open).expect("made");

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn it_counts_the_time_of_a_suspend() {
+    fn the_clock_counts_the_time_of_a_suspend() {
         let since = |clock| Duration::try_from(clock_gettime(clock)).expect("after the boot");
         let boot = since(ClockId::Boottime);
         let shown = SystemClock { start: Duration::ZERO }.monotonic();
@@ -89,7 +89,7 @@ mod tests {
             again.args(["--user", "--map-root-user"]);
         }
         again.arg(std::env::current_exe().expect("a program")).env(AFTER_A_DAY, "1");
-        again.args(["--exact", "adapters::system_clock::tests::it_counts_the_time_of_a_suspend"]);
+        again.args(["--exact", "adapters::system_clock::tests::the_clock_counts_the_time_of_a_suspend"]);
         // Without the program, or the right to such a namespace, only a machine that was suspended shows it.
         let Ok(ended) = again.output() else { return };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn time_goes_on() {
+    async fn the_clock_advances() {
         let clock = SystemClock::new();
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         clock.sleep(Duration::from_millis(20)).await;

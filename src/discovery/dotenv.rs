@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ways_people_write_a_value() {
+    fn the_usual_forms_of_a_value_are_read() {
         use Writing::{Bare, DoubleQuoted, SingleQuoted};
         for (line, name, said, writing) in [
             ("A=b", "A", Some("b"), Bare),

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_plainly_is_not_written() {
+    fn a_text_with_special_characters_is_not_encoded_plainly() {
         for writing in [Writing::Whole, Writing::Bare, Writing::SingleQuoted, Writing::DoubleQuoted] {
             assert!(writing.encode("aZ09+/=").is_some());
             for bad in ["", "a'b", "a\"b", "a\\b", "a$b", "a`b", "a\nb", "a#b"] {

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_a_secret_is_none() {
+    fn a_placeholder_is_no_secret() {
         use Instead::{Derived, Nothing, OtherForm, Placeholder, Reference};
         const ID: &str = "AKIAABCDEFGHIJ234567";
         for (text, instead) in [

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sops_leaves_in_the_clear_has_the_same_name() {
+    fn a_field_that_sops_leaves_in_the_clear_has_the_same_name() {
         assert_eq!(told("secret_access_key_unencrypted"), told("secret_access_key"));
         assert_eq!(told("AWS_ACCESS_KEY_ID_UNENCRYPTED"), told("AWS_ACCESS_KEY_ID"));
         assert_eq!(told("unencrypted"), None);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_another_program_is_no_half_of_a_pair() {
+    fn a_field_of_another_program_is_no_half_of_a_pair() {
         for name in
             ["STRIPE_SECRET_KEY", "SECRET_KEY_BASE", "JWT_SECRET_KEY", "DB_SECRET", "SMTP_KEY", "APP_SECRET_KEY"]
         {

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_is_told_once_the_lag_is_over() {
+    fn a_use_is_reported_once_the_lag_is_over() {
         let lag = Duration::from_secs(10);
         let mut uses = Uses::default();
         uses.note(used(100), lag);

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_sdk_signs_is_accepted_and_nothing_else() {
+    fn only_a_signature_of_the_sdk_is_accepted() {
         let headers = signed("right", "sts", &[("x-amz-user-agent", "a  b   c"), ("content-type", "text/plain")]);
         check(&headers, BODY, "right").expect("the right secret");
         assert_eq!(check(&headers, BODY, "wrong").expect_err("refused").code, "SignatureDoesNotMatch");

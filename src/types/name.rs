@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_pasted_secret_is_not_echoed() {
+    fn a_text_that_may_be_a_pasted_secret_is_not_echoed() {
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKE";
         for pasted in [secret.to_owned(), format!("id: {secret}"), "é".repeat(201)] {
             let said = EntryName::new(pasted.clone()).expect_err("no name").to_string();

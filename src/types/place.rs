@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_where_it_stands() {
+    fn a_place_is_described_for_operators() {
         for (location, words) in [
             (Location::WholeValue, "a/b/c"),
             (Location::Json { pointer: "/aws/id".to_owned() }, "a/b/c at /aws/id"),

@@ -65,7 +65,7 @@ fn a_planted_key_seals_no_new_store() {
     fs::write(&key, PLANTED_KEY).expect("written");
     chown(&key, Some(ATTACKER), Some(ATTACKER)).expect("given");
     let error = EmbeddedStore::open_or_create(&store, None).err().expect("it is refused").to_string();
-    assert!(error.contains("store.db.key belongs to user 65534"), "{error}");
+    assert!(error.contains("store.db.key: it belongs to user 65534"), "{error}");
     assert!(!store.exists(), "a store was made");
 }
 
@@ -99,8 +99,8 @@ fn a_group_that_may_write_is_named_until_it_is_trusted() {
 
 /// Another user makes the folder of the journal first, with a lock in it, in a folder like /tmp.
 #[test]
-fn nothing_in_a_shared_folder_is_taken_from_another_user_who_is_faster() {
-    const TEST: &str = "foreign_files::nothing_in_a_shared_folder_is_taken_from_another_user_who_is_faster";
+fn no_file_that_another_user_creates_first_in_a_shared_folder_is_used() {
+    const TEST: &str = "foreign_files::no_file_that_another_user_creates_first_in_a_shared_folder_is_used";
     const LOCK: &str = "journal.db.lock";
     if let Some(folder) = other_process::given_folder() {
         let (mine, away) = (folder.join("shared/mine"), folder.join("shared/away"));

@@ -29,7 +29,7 @@ fn through_shell(program: &Program, before: &str, args: &str, after: &str) -> En
 }
 
 #[test]
-fn files_and_folders_are_for_this_user_alone_whatever_the_umask() {
+fn files_and_folders_are_private_to_this_user_under_any_umask() {
     let (_sandbox, mut program) = one_user();
     let home = program.folder().to_owned();
     program.set("ROTATOR_JOURNAL", &home.join("new/folder/journal.db").display().to_string());

@@ -50,7 +50,7 @@ const NEWER: [(&str, &str); 6] = [
 ];
 
 #[tokio::test]
-async fn a_journal_that_a_newer_rotator_wrote_is_refused_and_left_as_it_is() {
+async fn a_journal_that_a_newer_rotator_wrote_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.db");
     one_open(&path).await;
@@ -114,7 +114,7 @@ async fn earlier_builds_refuse_a_present_journal() {
 }
 
 #[tokio::test]
-async fn a_journal_of_the_first_version_is_read_as_it_is_and_gone_on_with() {
+async fn a_journal_of_the_first_version_is_read_and_continued() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("journal.db");
     one_open(&path).await;

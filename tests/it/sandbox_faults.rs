@@ -351,8 +351,8 @@ async fn the_admin_api_takes_every_kind_of_fault_and_refuses_nonsense() {
     assert_eq!(arm(json!({"kind": {"type": "latency", "milliseconds": 5}, "action": "*", "times": 0})), 200);
     assert_eq!(arm(json!({"kind": {"type": "truncate", "bytes": 5}, "probability": 0.5, "seed": 3})), 200);
     assert_eq!(arm(json!({"kind": {"type": "cut-off", "bytes": 5}})), 200);
-    assert_eq!(arm(json!({"kind": {"type": "twice", "told": "first"}})), 200);
-    assert_eq!(arm(json!({"kind": {"type": "twice", "told": "second"}})), 200);
+    assert_eq!(arm(json!({"kind": {"type": "twice", "sent": "first"}})), 200);
+    assert_eq!(arm(json!({"kind": {"type": "twice", "sent": "second"}})), 200);
     assert_eq!(arm(json!({"kind": {"type": "refuse", "status": 403, "code": "AccessDenied", "message": "no"}})), 200);
     for nonsense in [
         json!({"kind": {"type": "explode"}}),

@@ -185,14 +185,14 @@ fn kill_this_process() {
 }
 
 #[tokio::test]
-async fn a_journal_left_by_a_kill_is_read_as_it_is() {
+async fn a_journal_left_by_a_kill_is_read_without_a_change() {
     if let Some(folder) = other_process::given_folder() {
         let journal = SqliteJournal::open(&folder.join("journal.db")).expect("opens");
         open_rotations(&journal, 5).await;
         kill_this_process();
     }
     let fixture = fixture();
-    let name = "sqlite_journal::a_journal_left_by_a_kill_is_read_as_it_is";
+    let name = "sqlite_journal::a_journal_left_by_a_kill_is_read_without_a_change";
     assert!(!other_process::run(name, fixture.folder.path()).status.success());
     let log = std::fs::read(with_suffix(&fixture.path, "-wal")).expect("a hot log");
     assert!(!log.is_empty());
@@ -248,7 +248,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn reading_goes_on_beside_a_writer() {
+async fn reading_continues_beside_a_writer() {
     let fixture = fixture();
     let journal = SqliteJournal::open(&fixture.path).expect("opens");
     open_rotations(&journal, 1).await;

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_that_were_had_are_told_by_their_source() {
+    fn credentials_are_described_by_their_source() {
         use AwsCredentialFeature as Of;
         let told = |features: &[Of]| where_from("dev", features);
         assert!(told(&[Of::CredentialsEnvVars]).contains("AWS_ACCESS_KEY_ID"));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_program_only_its_exit_is_told() {
+    fn only_the_exit_code_of_a_program_is_reported() {
         let printed = "external process exited with code exit status: 7. Stderr: AKIA SECRET";
         assert_eq!(exit_of(&CredentialsError::provider_error(printed)).as_deref(), Some("7"));
         assert_eq!(exit_of(&CredentialsError::provider_error("no program")), None);

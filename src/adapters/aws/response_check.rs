@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signer_stands_in_the_authorization_header() {
+    fn the_signer_is_read_from_the_authorization_header() {
         let header =
             "AWS4-HMAC-SHA256 Credential=AKIAAAAAAAAAAAAAAAAA/20260101/us-east-1/sts/aws4_request, SignedHeaders=host";
         assert_eq!(signer(header), Some("AKIAAAAAAAAAAAAAAAAA"));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_signature_stands_in_its_own_header() {
+    fn the_time_of_a_signature_is_read_from_its_own_header() {
         assert_eq!(amz_date("20231114T221320Z"), Some(Timestamp::from_unix_seconds(1_700_000_000)));
         assert_eq!(amz_date("2023-11-14T22:13:20Z"), None);
     }

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_user_of_the_account_is_none() {
+    fn only_a_user_of_the_account_is_a_user() {
         for arn in [
             "arn:aws:iam::123456789012:root",
             "arn:aws:sts::123456789012:assumed-role/admin/session",

@@ -96,7 +96,7 @@ fn a_value_that_looks_like_a_name_is_a_value() {
 }
 
 #[test]
-fn what_one_entry_is_refused_with_is_compared_with_what_the_others_hold() {
+fn the_refusal_of_one_entry_is_compared_with_the_values_of_the_others() {
     use crate::ports::secret_store::Version;
     use crate::types::secret::SecretValue;
     let value = |text: &str| {

@@ -24,7 +24,7 @@ pub enum DatabaseError {
     #[error("open the {what} {}: it is missing, and {}, which belongs to it, is still there; {remedy}", path.display(), wal.display())]
     Lost { what: &'static str, path: PathBuf, wal: PathBuf, remedy: &'static str },
     /// The file belongs to another program.
-    #[error("open {} as the {what}: {found}; the file was not changed, name another one", path.display())]
+    #[error("open {}: it is not a {what} of rotator ({found}); nothing was changed, name another file", path.display())]
     Foreign {
         what: &'static str,
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum DatabaseError {
         remedy: &'static str,
     },
     /// A newer rotator wrote the file.
-    #[error("open the {what} {}: it has version {found}, and this rotator knows {known} at most; use the newer rotator", path.display())]
+    #[error("open the {what} {}: it has version {found}, and this rotator knows {known} at most; use the newer one", path.display())]
     Newer {
         what: &'static str,
         path: PathBuf,

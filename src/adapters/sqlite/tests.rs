@@ -45,7 +45,7 @@ fn refused(fixture: &Fixture) -> DatabaseError {
 }
 
 #[test]
-fn a_lock_that_another_process_holds_is_told_as_one_whichever_lock_it_is() {
+fn every_lock_of_another_process_is_reported_as_a_lock() {
     for code in [rusqlite::ffi::SQLITE_BUSY, rusqlite::ffi::SQLITE_LOCKED, rusqlite::ffi::SQLITE_PROTOCOL] {
         let said = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         let error = DatabaseError::sqlite(&PathBuf::from("/j.db"), &KIND, "read", said);

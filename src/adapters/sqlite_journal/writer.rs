@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_queued_up_is_written_before_the_writer_ends() {
+    async fn the_queue_is_written_before_the_writer_ends() {
         let (fixture, connection) = fixture();
         let writer = Writer::start(Arc::clone(&fixture.path), connection).expect("starts");
         let heard: Vec<_> = (0..50)

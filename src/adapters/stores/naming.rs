@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_no_name_becomes_has_none() {
+    fn an_entry_that_no_native_name_maps_to_has_no_native_name() {
         for entry in ["a/b/%zz", "a/b/c%2", "a/b/%41", "a/b/%ff", "a/-/b"] {
             assert_eq!(Naming::default().native(&EntryName::new(entry).expect("valid")), None, "{entry}");
         }

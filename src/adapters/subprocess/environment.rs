@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_listed_is_passed_only_where_it_is_named() {
+    fn an_unlisted_variable_is_passed_only_if_it_is_named() {
         for name in ["PATH", "HOME", "LC_ALL", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "https_proxy"] {
             assert!(is_passed(name, Kind::Any, &[]) && is_passed(name, Kind::Sops, &[]), "{name}");
         }

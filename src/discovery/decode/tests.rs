@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn what_discovery_reports_the_search_finds(
+    fn the_search_finds_every_pair_that_discovery_reports(
         layers in proptest::collection::vec(layer(), 0..=3).prop_filter("UTF-16 of what is no text", |all| is_possible(all)),
         form in 0..5_usize,
         in_name in any::<bool>(),
@@ -291,7 +291,7 @@ fn another_id_is_another_id() {
 }
 
 #[test]
-fn what_is_not_opened_is_told_wherever_it_is() {
+fn an_unopened_part_is_reported_wherever_it_is() {
     let zip = b"PK\x03\x04\x14\0\0\0\x08\0rest".as_slice();
     let damaged = &Layer::Gzip.around(&[7; 4000])[..20];
     for (kind, bytes) in [
@@ -345,7 +345,7 @@ fn images_keystores_and_what_is_encrypted_hold_nothing_back() {
 }
 
 #[test]
-fn what_lies_deeper_is_told() {
+fn a_part_that_is_nested_too_deeply_is_reported() {
     let layers = [
         Layer::Escaped { which: 0, ways: vec![0, 1, 0, 0] },
         Layer::Percents { ways: vec![0, 1] },
@@ -406,7 +406,7 @@ fn gzip_that_one_reading_cuts_behind_its_header_is_opened_by_another() {
 
 /// By its size it fits into no window as it is compressed, or into few.
 #[test]
-fn what_is_compressed_is_opened_across_windows_or_told() {
+fn a_compressed_part_is_opened_across_windows_or_reported() {
     // Its compressed form ends in the id.
     let of_size = |size: usize| [noise(7, size), format!("\n{ID}\n").into_bytes()].concat();
     for layer in [Layer::Gzip, Layer::Zlib] {
@@ -437,7 +437,7 @@ fn a_large_image_holds_nothing_back() {
 }
 
 #[test]
-fn what_cannot_be_read_any_more_is_told() {
+fn a_part_that_cannot_be_read_any_more_is_reported() {
     struct Gone;
     impl Source for Gone {
         fn read_at(&self, at: u64, into: &mut [u8]) -> std::io::Result<usize> {

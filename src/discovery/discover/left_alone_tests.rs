@@ -57,7 +57,7 @@ fn an_id_that_two_secrets_claim() {
 }
 
 #[test]
-fn what_belongs_together_cannot_be_told() {
+fn halves_that_cannot_be_paired_are_skipped() {
     let several = |ids, secrets| Ambiguity::Several { ids, secrets };
     for (document, expected) in [
         (format!("u={ID}\np={SECRET}\nq={SECRET2}\n"), vec![(Some(ID), several(1, 2))]),
@@ -144,7 +144,7 @@ fn a_copy_that_would_stay_is_a_reason() {
 }
 
 #[test]
-fn an_id_elsewhere_is_told_beside_the_candidate() {
+fn an_id_elsewhere_is_reported_beside_the_candidate() {
     let findings = discover(&entries(&[
         ("AWS_ACCESS_KEY_ID", ID),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
@@ -155,7 +155,7 @@ fn an_id_elsewhere_is_told_beside_the_candidate() {
 }
 
 #[test]
-fn no_stored_text_is_told() {
+fn no_reason_quotes_a_stored_text() {
     // The name says that this is an id, but the value is another service's key. The characters could be a key id, so
     // the report does not show them.
     let findings = discover(&entries(&[

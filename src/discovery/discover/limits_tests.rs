@@ -40,7 +40,7 @@ fn a_value_with_a_thousand_pairs_is_taken_apart_and_one_with_more_is_left_whole(
 
 /// Each input repeats one thing very often. Discovery must not compare everything with everything, and reports it once.
 #[test]
-fn whatever_there_is_too_much_of_is_told_of_once() {
+fn every_excess_is_reported_once() {
     let many = 3 * MOST_PAIRS;
     let list =
         |element: &dyn Fn(usize) -> String| format!("[{}]", (0..many).map(element).collect::<Vec<_>>().join(","));
@@ -67,7 +67,7 @@ fn whatever_there_is_too_much_of_is_told_of_once() {
 }
 
 #[test]
-fn of_a_large_value_each_id_is_told_of() {
+fn each_id_of_a_large_value_is_reported() {
     let mut text = pairs(1);
     text.push_str(&"# nothing\n".repeat(LARGEST_DOCUMENT / 10));
     let found = discover(&[own_pair(), entry("s", "large", text.as_bytes())]);

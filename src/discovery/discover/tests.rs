@@ -98,7 +98,7 @@ fn a_name_match_needs_no_akia() {
 }
 
 #[test]
-fn several_pairs_of_one_environment_are_told_apart() {
+fn several_pairs_of_one_environment_are_distinguished() {
     let findings = discover(&entries(&[
         ("AWS_ACCESS_KEY_ID", ID),
         ("AWS_SECRET_ACCESS_KEY", SECRET),

@@ -123,7 +123,7 @@ proptest! {
 }
 
 #[test]
-fn of_more_ids_than_are_asked_for_it_is_told_that_there_are_more() {
+fn more_ids_than_the_limit_are_reported_as_more() {
     let all: Vec<_> = (0..9).map(numbered).collect();
     let text: String = all.iter().map(|id| format!("{id} {id}\n")).collect();
     let found = |most| {

@@ -167,7 +167,7 @@ fn yaml_that_merges_the_pair_into_each_stage() {
 }
 
 #[test]
-fn yaml_is_left_alone_where_it_cannot_be_edited_surely() {
+fn yaml_that_cannot_be_edited_safely_is_skipped() {
     for (document, words) in [
         ("access_key_id: >-\n  ‹id›\nsecret_access_key: ‹secret›\n", "folded"),
         ("access_key_id: ‹id›\nsecret_access_key: >-\n  ‹secret›\n", "folded"),
@@ -231,7 +231,7 @@ fn connection_strings() {
 }
 
 #[test]
-fn connection_strings_are_left_alone_where_there_is_no_sure_pair() {
+fn connection_strings_without_a_certain_pair_are_skipped() {
     for (document, words) in [
         ("smtp://‹id›:‹secret%›@email-smtp.eu-west-1.amazonaws.com:587", "cannot edit"),
         ("s3://‹id›:‹secret›@bucket", "cannot edit"),
@@ -261,7 +261,7 @@ fn one_key_in_several_forms_is_written_in_one_go() {
 
 /// A text of several kinds is taken for the same one every time: JSON, dotenv and INI as ever, then TOML, then YAML.
 #[test]
-fn which_kind_a_text_is() {
+fn the_kind_of_a_text_is_recognised() {
     let pair = |form: &str| with(form, OLD);
     for (text, id) in [
         ("{\"access_key_id\": \"‹id›\", \"secret_access_key\": \"‹secret›\"}", "/access_key_id"),

@@ -142,7 +142,7 @@ fn entries_with_secrets_come_first_and_those_with_ids_last() {
 }
 
 #[test]
-fn what_cannot_be_read_in_one_way_only_is_refused() {
+fn a_field_that_cannot_be_read_for_certain_is_refused() {
     use ReadPairError::{AnotherForm, DefinedTwice, Empty, Missing, NotPlain, NotThere, NotUtf8};
     let spot = |location: Location| FieldRef { entry: entry("doc"), location };
     let (a, b) = (variable(None, "A"), variable(None, "B"));
@@ -168,7 +168,7 @@ fn what_cannot_be_read_in_one_way_only_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_written_safely_is_refused() {
+fn an_unsafe_write_is_refused() {
     let document = b"A=AKIAOLDOLDOLDOLDOLD2\nB='old'\n";
     let store = Store::new(&[("doc", document)]);
     let (a, b) = (variable(None, "A"), variable(None, "B"));

@@ -47,7 +47,7 @@ fn every_string_has_its_pointer() {
 }
 
 #[test]
-fn how_a_string_is_written() {
+fn the_form_of_quotes_is_recognised() {
     for (text, writing) in [
         ("a = \"b\"", Writing::DoubleQuoted),
         ("a = \"\\u0041\"", Writing::DoubleQuoted),

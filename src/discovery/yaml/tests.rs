@@ -36,7 +36,7 @@ fn tells(text: &str, expected: &[(&str, Result<&str, Unclear>, Writing)]) {
 }
 
 #[test]
-fn the_ways_people_write_a_scalar() {
+fn the_usual_forms_of_a_scalar_are_read() {
     use Writing::{DoubleQuoted, Fixed, SingleQuoted, YamlLiteral, YamlPlain};
     for (text, said, writing) in [
         ("a: b", Ok("b"), YamlPlain),
@@ -105,7 +105,7 @@ fn groups_are_of_one_document() {
 }
 
 #[test]
-fn nothing_is_no_text_of_that_name() {
+fn a_null_is_no_text() {
     let fields = fields("a:\nb: ~\nc: null\nd: true\ne: ''\nf: nil\n").expect("YAML");
     let names: Vec<_> = fields.iter().filter_map(|field| field.name.as_deref()).collect();
     assert_eq!(names, ["e", "f"]);
@@ -153,7 +153,7 @@ fn stand_together(text: &str) -> bool {
 }
 
 #[test]
-fn what_is_repeated_whole_stands_together() {
+fn an_alias_of_a_whole_pair_is_one_group() {
     for text in [
         "a: {i: 1, s: 2}\n",
         "a: &x {i: 1, s: 2}\nb: *x\nc: [*x, *x]\n",
@@ -174,7 +174,7 @@ fn what_is_repeated_whole_stands_together() {
 }
 
 #[test]
-fn what_is_repeated_in_part_does_not() {
+fn an_alias_of_half_a_pair_is_no_group() {
     for text in [
         "i: 1\ns: &s 2\npassword: *s\n",
         "i: &i 1\ns: 2\nuser: *i\n",

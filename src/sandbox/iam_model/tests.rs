@@ -169,7 +169,7 @@ fn a_use_is_noted_and_says_who_called() {
 }
 
 #[test]
-fn who_has_no_policy_may_only_ask_who_it_is() {
+fn a_user_without_a_policy_may_only_ask_for_the_caller_identity() {
     let mut model = model();
     model.create_user("root-ish", "/", true).expect("a new user");
     let (own, _) = model.create_access_key("alice").expect("a key");

@@ -62,7 +62,7 @@ fn in_realistic_documents_only_the_pair_changes() {
 }
 
 #[test]
-fn nothing_that_can_be_stored_makes_it_panic() {
+fn no_stored_value_makes_discovery_panic() {
     let mut proof = Proof::of("T18", "arbitrary bytes and texts", &[]);
     let bytes = prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..300),

@@ -19,7 +19,7 @@ const USERS: [&str; 4] = ["app0/production", "app1/production", "app2/production
 const PASSWORD: &str = "q7f9/dN+Zt3XcVb1Lm0PoIu8YtRe5WqAs2DfGh4J";
 
 #[test]
-fn no_command_tells_a_secret_at_any_loudness() {
+fn no_command_prints_a_secret_at_any_log_level() {
     let mut proof = Proof::of("T17", "every command at every loudness", &["commands run"]);
     for (number, loudness) in LOUDNESS.into_iter().enumerate() {
         tour(&mut proof, loudness, number % 5 == 4);

@@ -63,7 +63,7 @@ impl Bench {
 }
 
 #[test]
-fn no_failure_tells_a_secret() {
+fn no_failure_prints_a_secret() {
     let mut proof = Proof::of("T17", "every error path at its loudest", &["failures"]);
     for fail in [bad_imports, bad_words, bad_settings, bad_keys, bad_files, bad_answers, bad_credentials, bad_sinks] {
         let mut bench = Bench::new();

@@ -41,7 +41,7 @@ fn waits() -> Setup {
 }
 
 #[test]
-fn nothing_goes_wrong() {
+fn a_rotation_without_a_fault_closes() {
     let runtime = runtime();
     let simple = Setup::simple;
     let document = Setup { document: true, ..simple() };
@@ -59,7 +59,7 @@ fn nothing_goes_wrong() {
 }
 
 #[test]
-fn a_strangers_key_is_left_alone_and_harms_no_other_user() {
+fn a_key_of_another_client_is_kept_and_harms_no_other_user() {
     let setup = Setup { users: 3, stranger: Some(1), ..Setup::simple() };
     let runtime = runtime();
     let touches = runtime.block_on(must_hold(&setup, &Faults::default(), String::new)).touches;
@@ -87,7 +87,7 @@ fn a_lost_fence_is_waited_for() {
 /// In a store without versions, a late write of the id may still take effect after the old pair is restored and the new
 /// secret is lost; the next process restores the old id too. (The late id was once mistaken for another writer's.)
 #[test]
-fn an_id_that_lands_late_beside_the_old_secret_is_put_back() {
+fn an_id_that_is_written_late_beside_the_old_secret_is_put_back() {
     let setup = Setup { compare_and_set: false, atomic: false, ..Setup::simple() };
     let (runtime, mut met) = (runtime(), 0);
     for (first, second) in (1..7).flat_map(|first| (first + 1..9).map(move |second| (first, second))) {

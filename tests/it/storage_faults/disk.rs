@@ -39,7 +39,7 @@ fn every_size(proof: &mut Proof, from: u64, step: u64, play: impl Fn(u64) -> Res
 }
 
 #[test]
-fn whatever_the_largest_file_may_be_it_recovers() {
+fn rotator_recovers_from_every_limit_of_the_file_size() {
     let sandbox = sandbox_with_slashes();
     let mut proof = Proof::of("T12 limit", "RLIMIT_FSIZE at every size until a run fits", &[]);
     every_size(&mut proof, 0, if is_full() { 512 } else { 4096 }, |size| {

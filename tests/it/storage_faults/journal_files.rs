@@ -90,7 +90,7 @@ fn outcome(ended: &Ended) -> Result<&'static str, String> {
 }
 
 #[test]
-fn a_file_that_is_no_journal_of_ours_is_refused_and_left_as_it_is() {
+fn a_file_that_is_no_journal_is_refused_and_not_changed() {
     let sandbox = sandbox_with_slashes();
     let scenario = Scenario::new(&sandbox, Kept::TwoEntries);
     assert_eq!(scenario.rotator(&["run", "-q"]).expect("sound").code, Some(0));

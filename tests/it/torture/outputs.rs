@@ -88,7 +88,7 @@ impl Outputs {
 }
 
 #[test]
-fn a_rotation_is_carried_out_whatever_becomes_of_what_it_says() {
+fn a_rotation_is_completed_even_if_its_output_is_lost() {
     let what = "stdout and stderr closed, full, and with a reader that stops reading";
     let (seed, mut drawn) = (proof::seed(), 0);
     let mut outputs = Outputs { scene: Scene::with_users(1), proof: Proof::of("T14", what, &[LOST]) };

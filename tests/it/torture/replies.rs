@@ -182,7 +182,7 @@ fn second_calls(draw: &mut Draw) -> Vec<Batch> {
 }
 
 #[test]
-fn whatever_reply_a_call_gets_every_promise_holds() {
+fn every_promise_holds_for_every_reply_to_a_call() {
     let (seed, what) = (proof::seed(), "every call meets replies lost, doubled, cut, garbled, refused, held, or none");
     let rounds = 1..=proof::cases(1, 2);
     let all: Vec<Batch> = rounds.flat_map(|round| batches(&mut Draw::new(seed, round))).collect();

@@ -46,7 +46,7 @@ fn in_a_child(variables: &[(&str, &str)], expected: &str) {
 }
 
 #[test]
-fn a_machine_without_certificate_authorities_is_told_so_where_they_are_needed() {
+fn missing_certificate_authorities_are_reported_where_they_are_needed() {
     let none = ("SSL_CERT_FILE", "/dev/null");
     in_a_child(&[none], "this machine has no certificate authorities");
     let here = Responder::always(http(200, IDENTITY));
@@ -82,7 +82,7 @@ fn a_profile_is_held_to_the_same_rule() {
 }
 
 #[test]
-fn no_url_is_no_endpoint() {
+fn an_endpoint_must_be_a_url() {
     in_a_child(
         &[("AWS_ENDPOINT_URL", "ftp://127.0.0.1")],
         "failed to call IAM: its endpoint is not an http or https URL",

@@ -210,7 +210,7 @@ async fn without_credentials_it_was_certainly_not_sent() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_it_is_unknown() {
+async fn a_create_without_a_listener_is_unknown() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     drop(listener);

@@ -23,7 +23,7 @@ fn secret() -> SecretKey {
 }
 
 #[tokio::test]
-async fn the_caller_is_told_with_the_key_that_signed() {
+async fn the_caller_is_reported_with_the_key_that_signed() {
     let responder = Responder::always(http(200, &body("arn:aws:iam::123456789012:user/rotator", ACCOUNT)));
     let expected = Caller {
         account: AccountId::new(ACCOUNT).expect("valid"),
@@ -76,7 +76,7 @@ async fn a_pair_signs_for_itself_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn somebody_else_is_told_by_arn() {
+async fn another_caller_is_reported_by_arn() {
     for arn in ["arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:assumed-role/admin/me"] {
         let responder = Responder::always(http(200, &body(arn, ACCOUNT)));
         let answer = aws(&responder).await.who_is(&key(NEW_KEY), &secret()).await.expect("answered");

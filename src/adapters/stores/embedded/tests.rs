@@ -76,7 +76,7 @@ const A: &str = "app/production/A";
 const B: &str = "app/production/B";
 
 #[test]
-fn what_is_set_comes_back_and_no_file_shows_it() {
+fn a_value_is_read_back_and_no_file_shows_it() {
     let fixture = Fixture::new();
     let store = fixture.made();
     store.set(entry(A), value("needle-in-the-store")).expect("set");
@@ -179,7 +179,7 @@ fn the_same_bytes_again_are_another_version() {
 }
 
 #[test]
-fn no_version_comes_twice() {
+fn no_version_is_used_twice() {
     let fixture = Fixture::new();
     let store = fixture.made();
     store.set(entry(A), value("first")).expect("set");

@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_step_follows_a_link_or_leads_out_with_openat2_and_without() {
+    fn no_path_follows_a_link_or_leaves_the_folder_with_openat2_and_without() {
         let root = tempfile::tempdir().expect("a folder");
         let inside = root.path().join("inside");
         fs::create_dir_all(inside.join("deeper")).expect("made");

@@ -77,7 +77,7 @@ fn a_value_replaced_by_an_equal_one_has_another_version() {
 }
 
 #[test]
-fn what_is_not_a_file_of_its_own_is_not_written() {
+fn only_a_file_with_one_name_is_written() {
     let folder = folder(&[("x", "old"), ("y", "old")]);
     let path = folder.path().join("x");
     let there = version(&path);
@@ -94,7 +94,7 @@ fn what_is_not_a_file_of_its_own_is_not_written() {
 }
 
 #[test]
-fn whoever_holds_the_lock_is_waited_for() {
+fn a_write_waits_for_the_holder_of_the_lock() {
     let folder = folder(&[("x", "old")]);
     let path = folder.path().join("x");
     let held = fs::File::open(&path).expect("there");
@@ -149,7 +149,7 @@ async fn one_file_is_a_store_of_one_entry() {
 }
 
 #[tokio::test]
-async fn what_sops_has_encrypted_is_read_and_not_ours() {
+async fn a_file_that_sops_encrypted_is_read_and_not_written() {
     let folder = folder(&[("plain", "a: 1\n"), ("sealed", "a: ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]\nid: 1\n")]);
     let mut all = FileStore::open(folder.path()).expect("opens").read_all().await.expect("reads");
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -341,7 +341,7 @@ fn held(path: &Path) -> fs::File {
 
 /// If one lock cannot be taken, nothing of a batch is written, and no lock is kept.
 #[tokio::test]
-async fn all_locks_are_had_before_the_first_file_is_written() {
+async fn all_locks_are_held_before_the_first_file_is_written() {
     let folder = folder(&[("a", "old"), ("b", "old"), ("c", "old")]);
     let path = |name: &str| folder.path().join(name);
     let batch = || {

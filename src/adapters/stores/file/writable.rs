@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_would_refuse_is_known_beforehand() {
+    fn a_write_that_the_kernel_would_refuse_is_known_beforehand() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("env");
         fs::write(&path, "x").expect("written");

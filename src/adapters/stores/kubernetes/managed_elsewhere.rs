@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_controller_keeps_is_not_ours() {
+    fn a_value_that_a_controller_writes_is_managed_elsewhere() {
         let owner = |kind: &str, controller: Value| {
             let owner =
                 json!({ "apiVersion": "x/v1", "kind": kind, "name": "n", "uid": "u", "controller": controller });
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_writes_anew_is_ours() {
+    fn a_value_that_no_controller_rewrites_is_rotated() {
         let owned = json!({ "metadata": { "ownerReferences": [
             { "apiVersion": "apps/v1", "kind": "Deployment", "name": "n", "uid": "u" }
         ] } });

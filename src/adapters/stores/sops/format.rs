@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_would_change_is_refused() {
+    fn any_other_change_is_refused() {
         for (old, new) in [
             (json!({"a": "1"}), json!({"b": "1"})),
             (json!({"a": "1"}), json!({"a": "1", "b": "2"})),

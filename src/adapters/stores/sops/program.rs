@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_told_apart() {
+    fn versions_are_compared_as_numbers() {
         assert_eq!(version("3.11.0"), Some((3, 11)));
         assert!(version("3.9.4") < Some(LEAST) && version("4.0.0") > Some(LEAST));
         assert_eq!(version("latest"), None);

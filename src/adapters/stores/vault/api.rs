@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_goes_in_the_clear_to_this_machine_only() {
+    fn a_token_is_sent_in_the_clear_to_this_machine_only() {
         for local in ["http://localhost:8200", "http://127.0.0.1:8200", "http://[::1]:8200/", "https://127.0.0.1"] {
             assert!(address(local).is_ok_and(|(_, is_local)| is_local), "{local}");
         }

@@ -162,7 +162,7 @@ fn each_rotation_counts_once_and_in_one_kind() {
 }
 
 #[test]
-fn what_is_closed_waits_for_nothing() {
+fn a_closed_rotation_waits_for_nothing() {
     let mut closed = summary(1, State::Closed { ending: Ending::Aborted });
     closed.rotation.waiting_until = Some(at(60));
     assert_eq!(Document::new(None, &[closed], &[], &[], 0).rotations[0].waiting_until, None);
