@@ -32,7 +32,7 @@ pub struct Needles {
     of_aws: Vec<OfOnePrefix>,
     /// The numbers of all others.
     others: Vec<usize>,
-    /// Finds the others. `None` if they are none, or too many for one: with 20 characters each, more than a hundred
+    /// Finds the others. `None` if there are no others, or too many: with 20 characters each, more than a hundred
     /// million.
     automaton: Option<AhoCorasick>,
 }

@@ -215,7 +215,7 @@ struct Bits<B> {
 }
 
 impl<B: Feed> Bits<B> {
-    /// Makes enough bits ready for a literal or a match, if there are so many.
+    /// Makes enough bits ready for a literal or a match, if the data has them.
     fn fill(&mut self) {
         if self.count >= 32 {
             return;
