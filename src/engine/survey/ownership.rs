@@ -140,7 +140,9 @@ async fn user_of(
         Err(error) => {
             return Err(match absent {
                 Some((user, _)) => stale(candidate, &user, Some(&error)),
-                None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => not_listed(error),
+                None if error.kind.is_transient() || error.kind == CallErrorKind::Credentials => {
+                    Skip::recheck(SkipReason::IamFailed, error.message)
+                }
                 None => unknown_owner(candidate, &named, None, &format!("; {}", error.message)),
             });
         }
@@ -171,13 +173,17 @@ async fn user_of(
     }
 }
 
-/// IAM's list could not be read. Neither a missing answer nor a failure of rotator's own credentials says anything about
-/// the key: the next run asks again.
+/// IAM's list could not be read. A failure of rotator's own credentials says nothing about the key.
 fn not_listed(error: CallError) -> Skip {
-    if error.kind.is_transient() || error.kind == CallErrorKind::Credentials {
-        return Skip::recheck(SkipReason::IamFailed, error.message);
+    match error.kind {
+        CallErrorKind::Credentials => Skip::recheck(SkipReason::IamFailed, error.message),
+        CallErrorKind::Throttled
+        | CallErrorKind::Unavailable
+        | CallErrorKind::Denied
+        | CallErrorKind::Invalid
+        | CallErrorKind::NoSuchEntity
+        | CallErrorKind::Other => Skip::needs_operator(SkipReason::IamFailed, error.message),
     }
-    Skip::needs_operator(SkipReason::IamFailed, error.message)
 }
 
 /// IAM is eventually consistent: one of its two answers is behind.

@@ -247,17 +247,6 @@ fn iam_out_of_reach_is_one_and_with_a_rotation_open_three() {
 }
 
 #[test]
-fn a_key_list_without_an_answer_needs_no_operator_and_the_next_run_asks_again() {
-    let bench = Bench::with_users(&["app1/production"]);
-    let old = bench.key_of("app1/production");
-    bench.sandbox.arm(Fault::new(FaultKind::ServiceUnavailable).on(Action::ListAccessKeys).always());
-    bench.run(&["run"]).code(3);
-    bench.sandbox.disarm_all();
-    bench.run(&["run"]).code(0);
-    bench.assert_rotated("app1/production", &old);
-}
-
-#[test]
 fn a_rotation_that_gives_up_by_itself_is_three_and_the_next_run_does_it() {
     let bench = Bench::with_users(&["app1/production"]);
     let old = bench.key_of("app1/production");
