@@ -34,8 +34,8 @@ const SLOW_DOWN: f64 = 1.1;
 const SMALLEST_GAP: Duration = Duration::from_millis(2);
 /// How many times a call that changes nothing is tried. Throttled tries do not count.
 const MOST_TRIES: u32 = 6;
-/// For how long one call is tried again while it is throttled. Others use the whole quota then.
-pub(super) const THROTTLED_FOR: Duration = Duration::from_secs(15 * 60);
+/// For how long throttled tries of one call do not count. After that, others use the whole quota.
+pub(super) const THROTTLED_FOR: Duration = Duration::from_secs(15);
 
 /// Operations that have a quota of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -181,6 +181,12 @@ impl RateLimiter {
         }
     }
 
+    /// Returns whether a call has been throttled since `since` for a time that does not count.
+    fn is_brief(&self, since: &mut Option<Duration>) -> bool {
+        let now = self.clock.monotonic();
+        now.saturating_sub(*since.get_or_insert(now)) < THROTTLED_FOR
+    }
+
     /// Makes a call that changes nothing, and tries again with backoff while that may help.
     ///
     /// # Errors
@@ -210,7 +216,7 @@ impl RateLimiter {
         T: Send,
     {
         let mut tries = 1;
-        let began = self.clock.monotonic();
+        let mut throttled_since = None;
         loop {
             let permit = self.acquire_for(priority, operation).await;
             let answer = call().await;
@@ -218,7 +224,7 @@ impl RateLimiter {
             permit.release(is_throttled);
             match answer {
                 // The gap of the lane is the wait.
-                Err(_) if is_throttled && self.clock.monotonic().saturating_sub(began) < THROTTLED_FOR => {}
+                Err(_) if is_throttled && self.is_brief(&mut throttled_since) => {}
                 Err(error) if error.kind.is_transient() && tries < MOST_TRIES => {
                     tracing::debug!(?operation, tries, "trying again: {error}");
                     self.clock.sleep(OF_A_CALL.after(tries)).await;
