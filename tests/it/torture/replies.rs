@@ -39,7 +39,7 @@ pub(super) struct Setting {
 }
 
 const PLAIN: Setting =
-    Setting { action: Action::ListAccessKeys, orphans: false, quarantine: "0s", settle: 0, owner: "literal", calls: 3 };
+    Setting { action: Action::ListAccessKeys, orphans: false, quarantine: "0s", settle: 0, owner: "literal", calls: 2 };
 
 const SETTINGS: [Setting; 9] = [
     PLAIN,
