@@ -253,6 +253,20 @@ proptest! {
     }
 }
 
+/// Windows begin after each step, and would begin after each size if they did not overlap.
+#[test]
+fn an_id_across_the_end_of_any_window_is_found() {
+    let step = SMALL.size - SMALL.overlap;
+    let ends = (1..=3).flat_map(|number| [number * SMALL.size, number * step, number * step + SMALL.overlap]);
+    for end in ends {
+        for inside in [1, ID.len() / 2, ID.len() - 1] {
+            let value = [". ".repeat(end).as_bytes()[..end - inside].to_vec(), format!("{ID} .").into_bytes()].concat();
+            assert_eq!(by_small_windows(&value.as_slice()), (true, None), "{inside} characters before {end}");
+            assert_eq!(by_small_windows(&Elsewhere(value)), (true, None), "{inside} characters before {end}");
+        }
+    }
+}
+
 #[test]
 fn the_forms_that_writers_are_known_to_leave() {
     let utf16 = |text: &str| Layer::Utf16 { little: true, mark: true }.around(text.as_bytes());
