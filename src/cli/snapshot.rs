@@ -33,6 +33,11 @@ impl MadeKeys for ReadMade {
         let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reader.keys_made_for(user).map_err(|error| error.to_string())
     }
+
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, String> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.may_turn_inactive().map_err(|error| error.to_string())
+    }
 }
 
 impl Snapshot {

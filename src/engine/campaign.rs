@@ -223,9 +223,8 @@ impl Engine {
             Some(campaign) => store.keys_made_by(campaign.id).await?,
             None => Vec::new(),
         };
-        let may_turn_inactive = store.may_turn_inactive().await?;
         let made = Arc::new(store.clone());
-        let mut taken = Taken::from_journal(&open, &all, made_by_campaign, may_turn_inactive, made);
+        let mut taken = Taken::from_journal(&open, &all, made_by_campaign, made);
         for id in touched {
             // A rotation that has just closed was in flight when this run began.
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));

@@ -78,13 +78,13 @@ pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliErr
     let Some(reader) = journal::read(&config.journal)? else { return Ok(Default::default()) };
     let read = || {
         let all = if config.sinks.is_empty() { Vec::new() } else { reader.summaries(RotationFilter::All)? };
-        Ok((Snapshot::read(&reader)?, all, reader.may_turn_inactive()?))
+        Ok((Snapshot::read(&reader)?, all))
     };
-    let (snapshot, all, may_turn_inactive) = read().map_err(|error: StorageError| storage_failed(&error))?;
+    let (snapshot, all) = read().map_err(|error: StorageError| storage_failed(&error))?;
     let is_open = snapshot.campaign.as_ref().is_some_and(|campaign| !campaign.closed);
     let of_campaign = if is_open { &snapshot.of_campaign[..] } else { &[] };
     let made_by_campaign = of_campaign.iter().filter_map(|summary| summary.rotation.new_key.clone());
     let made = Arc::new(ReadMade(Mutex::new(reader)));
-    let taken = Taken::from_journal(&snapshot.open, &all, made_by_campaign, may_turn_inactive, made);
+    let taken = Taken::from_journal(&snapshot.open, &all, made_by_campaign, made);
     Ok((snapshot, taken))
 }

@@ -175,7 +175,12 @@ async fn room(
     id: &AccessKeyId,
 ) -> Result<(), Skip> {
     let Some(spare) = keys.keys.iter().flatten().find(|key| key.id != *id) else { return Ok(()) };
-    let by_us = spare.status == KeyStatus::Inactive && taken.may_turn_inactive.contains(&spare.id);
+    let by_us = spare.status == KeyStatus::Inactive
+        && taken.may_be_deactivated(&spare.id).await.map_err(|why| {
+            let message =
+                format!("the journal does not say whether rotator deactivated the spare key {}: {why}", spare.id);
+            Skip::recheck(SkipReason::TwoKeys, message)
+        })?;
     let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
     if deletable && !by_us && keys.ids().len() == 2 {
         return Ok(());

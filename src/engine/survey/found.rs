@@ -11,7 +11,7 @@ use crate::engine::executor::fact_age::Span;
 use crate::engine::sinks::{InSinks, in_sinks};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
-use crate::journal::store::SharedStore;
+use crate::journal::store::{JournalStore, SharedStore};
 use crate::rotation::observed::{KeySeen, KeysSeen};
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::Follower;
@@ -117,17 +117,24 @@ impl Survey {
     }
 }
 
-/// Reads from the journal which keys rotator made for a user.
+/// Reads from the journal what rotator did with keys. Only some users need the answers.
 #[async_trait]
 pub trait MadeKeys: Send + Sync {
     /// Returns the ids of the keys, or a message.
     async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String>;
+
+    /// Returns the keys that a lost request may have deactivated, or a message.
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, String>;
 }
 
 #[async_trait]
 impl MadeKeys for SharedStore {
     async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String> {
         self.keys_made_for(user).await.map_err(|error| error.to_string())
+    }
+
+    async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, String> {
+        JournalStore::may_turn_inactive(&**self).await.map_err(|error| error.to_string())
     }
 }
 
@@ -144,31 +151,37 @@ pub struct Taken {
     pub in_sinks: InSinks,
     /// Keys that a campaign made which was open when this run began.
     pub made_by_campaign: BTreeSet<AccessKeyId>,
-    /// Keys that a lost request of any rotation, open or closed, may have deactivated. No rotation deletes them as spares.
-    pub may_turn_inactive: BTreeSet<AccessKeyId>,
+    /// What [`Taken::may_be_deactivated`] has read.
+    pub(super) may_turn_inactive: tokio::sync::OnceCell<BTreeSet<AccessKeyId>>,
     /// Reads the keys that any rotation made. `None`: there is no journal yet.
     pub made: Option<Arc<dyn MadeKeys>>,
 }
 
 impl Taken {
-    /// Collects the facts of the journal: the `open` rotations, `all` rotations if sinks are configured, the keys that an
-    /// open campaign made, and the keys that a lost request may have deactivated.
+    /// Collects the facts of the journal: the `open` rotations, `all` rotations if sinks are configured, and the keys that an
+    /// open campaign made.
     pub fn from_journal(
         open: &[Summary],
         all: &[Summary],
         made_by_campaign: impl IntoIterator<Item = AccessKeyId>,
-        may_turn_inactive: BTreeSet<AccessKeyId>,
         made: Arc<dyn MadeKeys>,
     ) -> Self {
         let mut taken = Self {
             in_sinks: in_sinks(all.iter().map(|summary| &summary.rotation)),
             made_by_campaign: made_by_campaign.into_iter().collect(),
-            may_turn_inactive,
             made: Some(made),
             ..Self::default()
         };
         open.iter().for_each(|summary| taken.take(&summary.rotation));
         taken
+    }
+
+    /// Returns whether a lost request of any rotation, open or closed, may have deactivated the key. Only a user with an
+    /// inactive spare key needs the answer, which every rotation of the journal is searched for, once.
+    pub(super) async fn may_be_deactivated(&self, key: &AccessKeyId) -> Result<bool, String> {
+        let Some(journal) = &self.made else { return Ok(false) };
+        let keys = self.may_turn_inactive.get_or_try_init(|| journal.may_turn_inactive()).await?;
+        Ok(keys.contains(key))
     }
 
     fn take(&mut self, rotation: &Rotation) {
