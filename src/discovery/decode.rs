@@ -435,3 +435,5 @@ mod equivalence_tests;
 mod reference;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod window_tests;
