@@ -54,7 +54,14 @@ struct OfOnePrefix {
 impl OfOnePrefix {
     /// The place and the number of each of the ids that the text contains.
     fn within<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = (usize, usize)> + 't {
-        self.prefix.find_iter(text).filter_map(|at| {
+        let mut from = 0;
+        // A prefix may begin within another one, as in `AKIAKIA`, and the iterator of `memmem` skips that.
+        let places = std::iter::from_fn(move || {
+            let at = from + self.prefix.find(&text[from..])?;
+            from = at + 1;
+            Some(at)
+        });
+        places.filter_map(|at| {
             let id = text[at..].first_chunk::<OF_AWS>()?;
             Some((at, *self.numbers.get(id)?))
         })

@@ -184,3 +184,36 @@ proptest! {
         prop_assert!(ids_in(&value(&text)).is_empty());
     }
 }
+
+/// The prefixes of ids overlap with themselves: `AKIAKIA…` has two of them.
+#[test]
+fn an_id_is_found_behind_the_beginning_of_another() {
+    for prefix in ["AKIA", "ASIA", "ABIA", "ACCA"] {
+        let id = AccessKeyId::new(format!("{prefix}BCDEFGHIJ2345678")).expect("an id");
+        let needles = Needles::new([&id]);
+        for before in ["", "A", &prefix[..2], &prefix[..3], prefix, &prefix.repeat(2)] {
+            let text = format!("{before}{id}");
+            assert!(needles.search(&text.as_bytes()).named.contains(&id), "{text}");
+            assert_eq!(needles.first_places(text.as_bytes()), [(before.len(), &id)], "{text}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Letters of which prefixes are made, so that many of them overlap.
+    #[test]
+    fn ids_are_found_where_a_plain_search_finds_them(
+        text in "[AKISBC]{0,60}",
+        ids in proptest::collection::btree_set("(AKIA|ASIA|ABIA|ACCA)[AKISBC]{16}|[AKISBC]{16,22}", 1..4),
+        at in 0..40_usize,
+    ) {
+        let ids: Vec<AccessKeyId> = ids.into_iter().map(|id| AccessKeyId::new(id).expect("an id")).collect();
+        let mut text = text;
+        text.insert_str(at.min(text.len()), ids[0].as_str());
+        let plain: BTreeSet<&AccessKeyId> = ids.iter().filter(|id| text.contains(id.as_str())).collect();
+        let needles = Needles::new(&ids);
+        prop_assert_eq!(needles.search(&text.as_bytes()).named, plain, "{}", text);
+    }
+}
