@@ -56,10 +56,38 @@ pub(super) fn archive_at_the_beginning(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"%PDF-") {
         return Some("PDF");
     }
-    // The third byte says how many bits a code has, 9 to 16, and leaves two bits unset.
-    let is_compress =
-        bytes.starts_with(b"\x1f\x9d") && bytes.get(2).is_some_and(|flags| matches!(flags & 0x7f, 9..=16));
-    is_compress.then_some("compress")
+    match bytes {
+        // The third byte says how many bits a code has at most, 9 to 16, and leaves two bits unset.
+        [0x1f, 0x9d, flags, codes @ ..] if matches!(flags & 0x7f, 9..=16) && are_codes_of_compress(*flags, codes) => {
+            Some("compress")
+        }
+        _ => None,
+    }
+}
+
+/// Whether these may be the first codes of `compress`: nine bits each, and each a letter or a text that is known by then.
+/// The three bytes before are too few alone: the base 64 of one random secret in 300,000 has them, and would count as an
+/// archive that may name any key.
+fn are_codes_of_compress(flags: u8, bytes: &[u8]) -> bool {
+    // In block mode the code after the letters clears the table, which may happen at any time.
+    let (is_block_mode, letters) = (flags & 0x80 != 0, 256);
+    let first_free = if is_block_mode { letters + 1 } else { letters };
+    let codes = (0..).map_while(|number: usize| {
+        let bit = number * 9;
+        let two = [*bytes.get(bit / 8)?, *bytes.get(bit / 8 + 1)?];
+        Some((number, usize::from(u16::from_le_bytes(two) >> (bit % 8) & 0x1ff)))
+    });
+    for (number, code) in codes {
+        // From here on a code has ten bits.
+        if first_free + number > 512 || (is_block_mode && code == letters && number > 0) {
+            return true;
+        }
+        let is_known = code < letters || (number > 0 && (first_free..first_free + number).contains(&code));
+        if !is_known {
+            return false;
+        }
+    }
+    true
 }
 
 /// The kind of an archive that begins anywhere in the bytes.
@@ -166,6 +194,38 @@ pub(super) fn begins(bytes: &[u8]) -> Option<Begins> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What `compress` writes, as long as its codes have nine bits.
+    fn compress(text: &[u8]) -> Vec<u8> {
+        let mut known: Vec<Vec<u8>> = (0..=255).map(|letter| vec![letter]).chain([Vec::new()]).collect();
+        let (mut bits, mut count, mut written) = (0_u32, 0, vec![0x1f, 0x9d, 0x90]);
+        let mut rest = text;
+        while !rest.is_empty() && known.len() < 511 {
+            let longest = (0..known.len()).filter(|code| !known[*code].is_empty() && rest.starts_with(&known[*code]));
+            let code = longest.max_by_key(|code| known[*code].len()).expect("every letter is known");
+            let length = known[code].len();
+            known.push(rest[..rest.len().min(length + 1)].to_vec());
+            rest = &rest[length..];
+            bits |= u32::try_from(code).expect("nine bits") << count;
+            count += 9;
+            while count >= 8 {
+                written.push((bits & 0xff) as u8);
+                bits >>= 8;
+                count -= 8;
+            }
+        }
+        written.push((bits & 0xff) as u8);
+        written
+    }
+
+    #[test]
+    fn what_compress_writes_is_recognised() {
+        for text in ["AKIAABCDEFGHIJ234567", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", "key = AKIAABCDEFGHIJ234567\n"] {
+            let written = compress(text.repeat(8).as_bytes());
+            assert_eq!(archive(&written), Some("compress"), "{text}");
+            assert_eq!(archive(&written[..20]), Some("compress"), "{text}, cut off");
+        }
+    }
 
     #[test]
     fn two_bytes_tell_where_a_signature_may_begin() {
