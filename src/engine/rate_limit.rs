@@ -7,8 +7,8 @@
 //! A throttled call cuts the rate by a tenth, and every other one adds a fixed step, as TCP does it
 //! (<https://www.rfc-editor.org/rfc/rfc5681#section-3.1>): whatever share of the calls is throttled, the rate settles,
 //! and from the widest gap it recovers within seconds. (Steps in proportion to the rate lead to the widest gap where
-//! more than a few calls of a hundred are throttled.) The steps are so small that at 20 calls a second about one call of six is throttled
-//! while the quota is used up: a throttled call is no failure, but others of the account need the quota as well.
+//! more than a few calls of a hundred are throttled.) The steps are small: at a quota of 20 calls a second, about one call
+//! of six is throttled. A throttled call is no failure, but others of the account need the quota as well.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -35,7 +35,7 @@ const SMALLEST_GAP: Duration = Duration::from_millis(2);
 /// How many times a call that changes nothing is tried. Throttled tries do not count.
 const MOST_TRIES: u32 = 6;
 /// For how long throttled tries of one call do not count. After that, others use the whole quota.
-pub(super) const THROTTLED_FOR: Duration = Duration::from_secs(15);
+const THROTTLED_FOR: Duration = Duration::from_secs(15);
 
 /// Operations that have a quota of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,7 +182,7 @@ impl RateLimiter {
     }
 
     /// Returns whether a call has been throttled since `since` for a time that does not count.
-    fn is_brief(&self, since: &mut Option<Duration>) -> bool {
+    pub(super) fn is_brief(&self, since: &mut Option<Duration>) -> bool {
         let now = self.clock.monotonic();
         now.saturating_sub(*since.get_or_insert(now)) < THROTTLED_FOR
     }

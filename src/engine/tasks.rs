@@ -45,25 +45,27 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn at_most_so_many_tasks_are_under_way_and_those_that_wait_do_not_count() {
-        let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    async fn no_more_tasks_are_under_way_than_allowed_and_those_that_wait_do_not_count() {
+        let [now, peak, over] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
         let mut ended = Vec::new();
         let task = |number: usize, started: Option<Started>| {
-            let (now, peak) = (now.clone(), peak.clone());
+            let (now, peak, over) = (now.clone(), peak.clone(), over.clone());
             async move {
                 peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 now.fetch_sub(1, Ordering::SeqCst);
                 drop(started);
-                if number == 3 {
-                    // It waits for all the others.
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                // One waits for all the others.
+                while number == 3 && over.load(Ordering::SeqCst) < 39 {
+                    tokio::task::yield_now().await;
                 }
+                over.fetch_add(1, Ordering::SeqCst);
                 number
             }
         };
         for_each(0..40, 4, task, |result| ended.push(result.expect("ends"))).await;
         assert_eq!(peak.load(Ordering::SeqCst), 4);
-        assert_eq!((ended.len(), ended.last()), (40, Some(&3)));
+        ended.sort_unstable();
+        assert_eq!(ended, (0..40).collect::<Vec<_>>());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::entry_writes::{self, Batches};
 use super::state::{Advance, Executor, MOST_TRIES, StopReason, Unseen};
 use crate::engine::observe::places::{Readings, secret_for};
-use crate::engine::rate_limit::{Operation, Priority, THROTTLED_FOR};
+use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::sinks::way_out;
 use crate::journal::write_ahead::{Attempt, JournalError, Journaled, RotationJournal};
 use crate::ports::sink::SinkWrite;
@@ -313,8 +313,7 @@ impl Executor<'_> {
             self.failures = MOST_TRIES;
         }
         // A throttled call is no failure, and the gap of the lane is the wait before the next one.
-        let now = self.session.clock.monotonic();
-        let is_brief = throttled && now.saturating_sub(*self.throttled_since.get_or_insert(now)) < THROTTLED_FOR;
+        let is_brief = throttled && self.account.limiter.is_brief(&mut self.throttled_since);
         let advance = if is_brief { Advance::proceed(journal) } else { self.later(journal, why).await? };
         if throttled {
             // A throttled call changed nothing, and calls are scarce, so the results of recent calls are kept. The
