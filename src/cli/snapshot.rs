@@ -104,7 +104,7 @@ impl Snapshot {
             let keeps_failing = || {
                 self.campaign.as_ref().is_some_and(|campaign| campaign.notes.keeps_failing(&rotation.opened.old_key))
             };
-            match rotation.standing {
+            match rotation.state {
                 State::Blocked { .. } => tally.blocked += 1,
                 State::Settled { .. } | State::InDoubt { .. } if keeps_failing() => tally.stuck += 1,
                 State::Settled { .. } | State::InDoubt { .. } if rotation.waiting_until.is_some() => {
@@ -133,7 +133,7 @@ impl Snapshot {
     /// When the first of the waiting rotations continues.
     #[must_use]
     pub fn next_time(&self) -> Option<Timestamp> {
-        let settled = |summary: &&Summary| !matches!(summary.rotation.standing, State::Blocked { .. });
+        let settled = |summary: &&Summary| !matches!(summary.rotation.state, State::Blocked { .. });
         self.open.iter().filter(settled).filter_map(|summary| summary.rotation.waiting_until).min()
     }
 }

@@ -135,7 +135,7 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
             report.went.insert(key.clone(), Went::Well);
         }
     }
-    match advanced.rotation.standing {
+    match advanced.rotation.state {
         State::Closed { ending: Ending::Aborted } => {
             let gave_up = advanced.rotation.gave_up();
             if gave_up {

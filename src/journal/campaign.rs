@@ -62,7 +62,7 @@ impl CampaignNotes {
     /// Whether this rotation continues without an operator.
     #[must_use]
     pub fn goes_on_by_itself(&self, rotation: &Rotation) -> bool {
-        let is_stuck = match rotation.standing {
+        let is_stuck = match rotation.state {
             State::Settled { .. } | State::InDoubt { .. } => self.keeps_failing(&rotation.opened.old_key),
             State::Blocked { .. } | State::Closed { .. } => true,
         };

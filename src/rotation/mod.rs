@@ -1,6 +1,6 @@
 //! FLOOR 1: the machine. Pure: no async, no clock, no IO.
 //!
-//! Start with [`state`] (the standing of a rotation and its facts), then [`apply`] (what may follow), [`decide`] (what
+//! Start with [`state`] (the state of a rotation and its facts), then [`apply`] (what may follow), [`decide`] (what
 //! to do next, and what a crash meant). No function elsewhere knows any of that.
 
 pub mod apply;
@@ -9,8 +9,8 @@ pub mod decide;
 pub mod denied;
 pub mod effect;
 pub mod event;
-mod facts;
 pub mod intent;
+mod invariants;
 pub mod lost_create;
 pub mod observed;
 pub mod policy;

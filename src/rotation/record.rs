@@ -48,8 +48,9 @@ pub struct Rotation {
     pub id: RotationId,
     /// The frozen plan.
     pub opened: Opened,
-    /// The standing of the rotation: phase, doubt, block or ending.
-    pub standing: State,
+    /// The state of the rotation: phase, doubt, block or ending.
+    #[serde(rename = "standing")]
+    pub state: State,
     /// How many creates were sent and not refused.
     pub creates: u32,
     /// How many writes of the new pair in a row failed to reach `stored-new`.
@@ -82,7 +83,8 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Probe>,
     /// Lost creates that may be executed yet.
-    pub watched: Vec<LostCreate>,
+    #[serde(rename = "watched")]
+    pub lost_creates: Vec<LostCreate>,
     /// Keys that an operator said are not of this rotation.
     pub kept: BTreeSet<AccessKeyId>,
     /// Keys that an operator named to be deleted, and that are not deleted yet.
@@ -126,7 +128,8 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkState>,
     /// A first look that waits for its second.
-    pub first_look: Option<FirstSighting>,
+    #[serde(rename = "first_look")]
+    pub first_sighting: Option<FirstSighting>,
     /// Keys that turned up late and were reported.
     pub late_keys: BTreeSet<AccessKeyId>,
     /// Why the rotation fails for now or waits, for the operator.
@@ -148,7 +151,7 @@ impl Rotation {
             id,
             sinks: vec![SinkState::default(); opened.sinks.len()],
             opened,
-            standing: State::Settled { phase: Phase::Opened },
+            state: State::Settled { phase: Phase::Opened },
             creates: 0,
             refused_writes: 0,
             denied_writes: 0,
@@ -160,7 +163,7 @@ impl Rotation {
             keys_withheld: 0,
             created_last: None,
             probe: None,
-            watched: Vec::new(),
+            lost_creates: Vec::new(),
             kept: BTreeSet::new(),
             named: BTreeSet::new(),
             abort_asked: false,
@@ -175,7 +178,7 @@ impl Rotation {
             store_said: None,
             added: Vec::new(),
             left_out: Vec::new(),
-            first_look: None,
+            first_sighting: None,
             late_keys: BTreeSet::new(),
             last_error: None,
             waiting_until: None,
@@ -187,13 +190,13 @@ impl Rotation {
     /// Whether it is closed.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        matches!(self.standing, State::Closed { .. })
+        matches!(self.state, State::Closed { .. })
     }
 
     /// Whether it ended `aborted`.
     #[must_use]
     pub const fn is_aborted(&self) -> bool {
-        matches!(self.standing, State::Closed { ending: Ending::Aborted })
+        matches!(self.state, State::Closed { ending: Ending::Aborted })
     }
 
     /// Whether it ended `aborted` by itself: its old key still wants another rotation.
@@ -205,7 +208,7 @@ impl Rotation {
     /// The key that this rotation made, while it is open.
     #[must_use]
     pub fn made(&self) -> Option<&NewKeyState> {
-        self.standing.phase().and_then(Phase::made)
+        self.state.phase().and_then(Phase::made)
     }
 
     /// The keys that tell its user from any other: the old one and the new one.
@@ -233,7 +236,7 @@ impl Rotation {
     /// Until when a lost create of this rotation is watched; also after it closed.
     #[must_use]
     pub fn watched_until(&self) -> Option<Timestamp> {
-        self.watched.iter().map(LostCreate::until).max()
+        self.lost_creates.iter().map(LostCreate::until).max()
     }
 
     /// The wait that the policy asks for between `stored-new` and the removal of the old key.

@@ -97,7 +97,7 @@ impl Rotation {
     /// The block where IAM does not find the user, and cannot say who has its keys.
     #[must_use]
     pub fn user_not_found(&self, why: String) -> BlockReason {
-        let stored = matches!(self.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+        let stored = matches!(self.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
         BlockReason::UserNotFound {
             user: self.opened.user.clone(),
             keys: self.own_keys().cloned().collect(),
@@ -110,12 +110,12 @@ impl Rotation {
     fn in_iam(&self) -> String {
         let old = &self.opened.old_key;
         // The reply to a deletion may be lost.
-        let still = match self.standing.intent() {
+        let still = match self.state.intent() {
             Some(Intent::DeleteOld) => "may be deleted already",
             _ if self.old_delete_may_land => "may be deleted already",
             _ => "is still in IAM",
         };
-        match self.standing.phase() {
+        match self.state.phase() {
             None => String::new(),
             Some(Phase::Opened) => format!("the old key {old} is as it was, and IAM has no new one of this rotation"),
             Some(Phase::CreatedNew { made }) => {

@@ -1,6 +1,6 @@
-//! The standing of a rotation, and the facts that hold in it.
+//! The state of a rotation, and the facts that hold in it.
 //!
-//! | standing | what it means |
+//! | state | what it means |
 //! |---|---|
 //! | `Settled(phase)` | the facts of the phase hold and nothing is under way |
 //! | `InDoubt(phase, intent)` | they hold, but for what the intent's effect may have changed |
@@ -36,7 +36,8 @@ pub struct NewKeyState {
     /// Its id.
     pub key: AccessKeyId,
     /// How we know.
-    pub claim: Provenance,
+    #[serde(rename = "claim")]
+    pub provenance: Provenance,
     /// When it was made inactive, on mere evidence.
     pub deactivated: Option<Timestamp>,
     /// From when on no write of its pair can land any more.
@@ -54,10 +55,10 @@ pub struct NewKeyState {
 impl NewKeyState {
     /// A key that is known of, and of which nothing else is on record yet.
     #[must_use]
-    pub const fn new(key: AccessKeyId, claim: Provenance) -> Self {
+    pub const fn new(key: AccessKeyId, provenance: Provenance) -> Self {
         Self {
             key,
-            claim,
+            provenance,
             deactivated: None,
             fenced: None,
             write_may_land: false,
@@ -69,7 +70,7 @@ impl NewKeyState {
     /// The fingerprint of its secret, where its reply was read.
     #[must_use]
     pub const fn fingerprint(&self) -> Option<&Fingerprint> {
-        match &self.claim {
+        match &self.provenance {
             Provenance::Acknowledged { fingerprint } => Some(fingerprint),
             Provenance::Inferred => None,
         }
@@ -127,7 +128,7 @@ impl Phase {
     }
 }
 
-/// The standing of a rotation.
+/// The state of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "standing", rename_all = "kebab-case")]
 pub enum State {

@@ -135,7 +135,7 @@ async fn counters_follow_every_line() {
         let reader = SqliteJournal::open_read_only(&fixture.path).expect("opens").expect("is there");
         let mut expected = std::collections::BTreeMap::new();
         for summary in reader.summaries(RotationFilter::All).expect("read") {
-            *expected.entry(summary.rotation.standing.name().to_owned()).or_insert(0) += 1;
+            *expected.entry(summary.rotation.state.name().to_owned()).or_insert(0) += 1;
         }
         assert_eq!(counters(&fixture.path), expected);
     }

@@ -49,10 +49,10 @@ impl Append {
             user: after.opened.user.to_string(),
             old_key: after.opened.old_key.to_string(),
             new_key: after.new_key.as_ref().map(ToString::to_string),
-            state: after.standing.name(),
+            state: after.state.name(),
             open: !after.is_closed(),
-            blocked: matches!(after.standing, State::Blocked { .. }),
-            in_doubt: after.standing.intent().map(crate::rotation::intent::Intent::name),
+            blocked: matches!(after.state, State::Blocked { .. }),
+            in_doubt: after.state.intent().map(crate::rotation::intent::Intent::name),
             watched_until: after.watched_until().map(Timestamp::as_unix_seconds),
             summary: to_json(after)?,
         })

@@ -29,11 +29,11 @@ pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
 /// Whether the rotation may still be aborted. It may before `stored-new`, and later only if it is blocked for a
 /// reason that says that the old pair may be put back.
 fn may_abort(rotation: &Rotation) -> bool {
-    let offered = match &rotation.standing {
+    let offered = match &rotation.state {
         State::Blocked { reason, .. } => reason.offers_abort(),
         State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => false,
     };
-    match rotation.standing.phase() {
+    match rotation.state.phase() {
         Some(Phase::Opened | Phase::CreatedNew { .. }) | None => true,
         Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => offered || rotation.abort_asked,
     }
@@ -48,7 +48,7 @@ fn too_late(config: &Config, rotation: &Rotation) -> CliError {
             "rotation {id} is {}: every place holds the new pair{new} of {user}, and rotator keeps no copy of the old \
              secret, so it cannot restore the old pair; nothing was changed, and the old key {old} is still in IAM. A copy of the old \
              secret may be here: {copies}",
-            rotation.standing.name()
+            rotation.state.name()
         ),
         format!(
             "`rotator resume {id}` continues, `rotator resolve {id} --finish` deletes the old key now; to go back, put the \

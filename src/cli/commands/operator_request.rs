@@ -38,7 +38,7 @@ pub(super) fn submit(
         let rotation = found.ok_or_else(unknown)?.rotation;
         if rotation.is_closed() {
             return Err(CliError::usage(
-                format!("rotation {id} is closed ({}): nothing can be asked of it", rotation.standing.name()),
+                format!("rotation {id} is closed ({}): nothing can be asked of it", rotation.state.name()),
                 "`rotator status` lists those in flight",
             ));
         }

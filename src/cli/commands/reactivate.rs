@@ -13,7 +13,7 @@ use crate::types::name::RotationId;
 /// # Errors
 /// Exit code 2 unless rotator has deactivated the old key of this rotation; otherwise as `resume`.
 pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
-    submit(context, id, |_, rotation| match rotation.standing.phase() {
+    submit(context, id, |_, rotation| match rotation.state.phase() {
         Some(Phase::DeactivatedOld { .. }) => {
             context.terminal.say(&format!(
                 "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
@@ -26,7 +26,7 @@ pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
             format!(
                 "rotator has not deactivated the old key {} of rotation {id}, which is {}",
                 rotation.opened.old_key,
-                rotation.standing.name()
+                rotation.state.name()
             ),
             "there is nothing to reactivate; before stored-new, `rotator abort` gives a rotation up",
         )),

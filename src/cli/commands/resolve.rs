@@ -48,12 +48,12 @@ pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Re
 /// Translates `--finish` to the deletion of the old key. The checks before a deletion stay the same.
 fn finish(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
     let (id, old) = (rotation.id, &rotation.opened.old_key);
-    match rotation.standing.phase() {
+    match rotation.state.phase() {
         Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => {
             Ok(OperatorRequest::DeleteKey { key: old.clone() })
         }
         Some(Phase::Opened | Phase::CreatedNew { .. }) | None => Err(CliError::usage(
-            format!("rotation {id} is {}: no new pair is stored that could replace {old}", rotation.standing.name()),
+            format!("rotation {id} is {}: no new pair is stored that could replace {old}", rotation.state.name()),
             format!("`rotator resume {id}` continues, `rotator abort {id}` gives it up"),
         )),
     }
@@ -102,7 +102,7 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
     }
-    let State::Blocked { reason, .. } = &rotation.standing else { return keys };
+    let State::Blocked { reason, .. } = &rotation.state else { return keys };
     match reason {
         BlockReason::SpareKey { key, .. } | BlockReason::OldKeyReactivated { key } => keys.push(key.clone()),
         BlockReason::UnclaimedKeys { keys: unclaimed, .. } => keys.extend(unclaimed.iter().cloned()),

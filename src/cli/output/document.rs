@@ -175,8 +175,8 @@ impl RotationShown {
             user: rotation.opened.user.clone(),
             old_key_id: rotation.opened.old_key.clone(),
             new_key_id: rotation.new_key.clone(),
-            state: rotation.standing.name(),
-            in_doubt: rotation.standing.intent().map(|intent| intent.name()),
+            state: rotation.state.name(),
+            in_doubt: rotation.state.intent().map(|intent| intent.name()),
             blocked: BlockShown::of(rotation),
             waiting_until: waiting_until(rotation),
             attempts: rotation.attempts,
@@ -191,7 +191,7 @@ impl RotationShown {
 
 impl BlockShown {
     fn of(rotation: &Rotation) -> Option<Self> {
-        match &rotation.standing {
+        match &rotation.state {
             State::Blocked { reason, .. } => {
                 Some(Self { reason: reason.name(), message: reason.message(), command: reason.command(rotation.id) })
             }
@@ -215,7 +215,7 @@ impl SkippedShown {
 
 /// A rotation that is blocked or closed does not wait for a time.
 fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
-    match rotation.standing {
+    match rotation.state {
         State::Settled { .. } | State::InDoubt { .. } => rotation.waiting_until,
         State::Blocked { .. } | State::Closed { .. } => None,
     }
@@ -227,7 +227,7 @@ impl Counts {
             summaries.map(|summary| (summary.rotation.id, &summary.rotation)).collect();
         let mut counts = Self::default();
         for rotation in each.values() {
-            match &rotation.standing {
+            match &rotation.state {
                 State::Settled { .. } | State::InDoubt { .. } => {
                     counts.in_flight += 1;
                     counts.waiting += usize::from(waiting_until(rotation).is_some());

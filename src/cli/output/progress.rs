@@ -27,7 +27,7 @@ pub fn watcher() -> Watcher {
             seen.closed.insert(rotation.id);
         }
         let (closed, all) = (seen.closed.len(), seen.all.len());
-        let (user, state) = (printable(rotation.opened.user.as_str()).into_owned(), rotation.standing.name());
+        let (user, state) = (printable(rotation.opened.user.as_str()).into_owned(), rotation.state.name());
         show(&format!("{WIPE}{closed} of {all} closed; {user}: {state}"));
     })
 }

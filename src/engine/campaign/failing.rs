@@ -102,7 +102,7 @@ pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
         notes.unopened.retain(|unopened| *unopened != key);
         let is_its = |note: &LeftAloneNote| note.key_id.as_ref() == Some(&key);
         let before = notes.left_alone.iter().position(is_its).map(|at| notes.left_alone.remove(at));
-        if rotation.is_some_and(|rotation| matches!(rotation.standing, State::Blocked { .. })) {
+        if rotation.is_some_and(|rotation| matches!(rotation.state, State::Blocked { .. })) {
             continue;
         }
         let places = match rotation {

@@ -41,7 +41,7 @@ impl Engine {
             let made = self.journal.store().keys_made_for(&opened.user).await?;
             let known = |key: &KeySeen| *key.id.as_str() == *opened.old_key.as_str() || made.contains(&key.id);
             let late = keys.keys.iter().flatten().filter(|key| {
-                !known(key) && rotation.watched.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
+                !known(key) && rotation.lost_creates.iter().any(|attempt| attempt.may_have_made(&key.id, key.created))
             });
             for key in late {
                 if !reported.insert(key.id.clone()) {

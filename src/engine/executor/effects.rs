@@ -33,7 +33,7 @@ impl Executor<'_> {
         let old = journal.rotation().opened.old_key.clone();
         match intent {
             Intent::CreateNew { listed, .. } => Box::pin(self.create(journal, listed)).await,
-            Intent::StoreNew => match self.hand.store_denied.take() {
+            Intent::StoreNew => match self.memory.store_denied.take() {
                 // The old values cannot be restored, and the write of the new pair has just been refused.
                 Some(denied) => self.denied(journal, denied).await,
                 None => Box::pin(self.store(journal, WriteKind::StoreNew)).await,
@@ -93,7 +93,7 @@ impl Executor<'_> {
         let intent = effect.intent();
         let (journal, attempt) = journal.carry_out(effect, act).await?;
         if let Attempt::Done(created) = attempt {
-            self.hand.new_secret = Some(created.key.secret);
+            self.memory.new_secret = Some(created.key.secret);
             return self.went_well(journal);
         }
         self.went_wrong(journal, &intent, attempt).await
@@ -125,13 +125,13 @@ impl Executor<'_> {
         listed: BTreeSet<AccessKeyId>,
     ) -> Result<Option<BTreeSet<AccessKeyId>>, Unseen> {
         let session = self.session;
-        if session.clock.monotonic().saturating_sub(self.hand.keys_seen_at) <= FRESH {
+        if session.clock.monotonic().saturating_sub(self.memory.keys_seen_at) <= FRESH {
             return Ok(Some(listed));
         }
         let (keys, span) = self.list_keys(rotation, Priority::Removal).await?;
-        self.hand.keys_seen_at = span.ended;
-        (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
-        match next_step(rotation, self.hand.shown(session, rotation), &self.known, session.aws_now()) {
+        self.memory.keys_seen_at = span.ended;
+        (self.observed.keys, self.facts.keys) = (Some(keys), Some(span));
+        match next_step(rotation, self.memory.shown(session, rotation), &self.observed, session.aws_now()) {
             Step::Execute(Intent::CreateNew { listed, .. }) => Ok(Some(listed)),
             Step::Execute(_)
             | Step::Observe(_)
@@ -161,7 +161,7 @@ impl Executor<'_> {
         let session = self.session;
         let rotation = journal.shared();
         let lock = session.write_locks.lock(&session.stores, &rotation).await;
-        let readings = match self.hand.readings.take() {
+        let readings = match self.memory.readings.take() {
             Some(readings) if readings.writes == session.write_locks.generation(&session.stores, &rotation) => readings,
             before => {
                 let (now, _) = self.read_places(&rotation, Priority::Ordinary).await;
@@ -190,13 +190,13 @@ impl Executor<'_> {
     fn batches(&mut self, rotation: &Rotation, readings: &Readings, kind: WriteKind) -> Result<Batches, String> {
         match kind {
             WriteKind::FenceStore => Ok(entry_writes::fence(rotation, readings)),
-            WriteKind::RestoreOld => Ok(entry_writes::old_pair(rotation, readings, &self.hand.old_values)),
+            WriteKind::RestoreOld => Ok(entry_writes::old_pair(rotation, readings, &self.memory.old_values)),
             WriteKind::StoreNew => {
-                let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
+                let (Some(made), Some(secret)) = (rotation.made(), &self.memory.new_secret) else {
                     return Err("the new secret is not in memory".to_owned());
                 };
                 let batches = entry_writes::new_pair(rotation, readings, &made.key, secret)?;
-                entry_writes::keep_old(rotation, readings, &mut self.hand.old_values);
+                entry_writes::keep_old(rotation, readings, &mut self.memory.old_values);
                 Ok(batches)
             }
         }
@@ -215,7 +215,7 @@ impl Executor<'_> {
             Ok(port) => port,
             Err(why) => return self.later(journal, format!("{why}; {}", way_out(&rotation, &follower.sink))).await,
         };
-        let readings = self.hand.readings.as_ref();
+        let readings = self.memory.readings.as_ref();
         let Some(secret) = readings.and_then(|read| secret_for(&rotation, follower, &key, read)) else {
             return self.later(journal, format!("the pair of {key} cannot be read back for {}", follower.sink)).await;
         };
@@ -263,12 +263,12 @@ impl Executor<'_> {
     fn went_well(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         self.failures = 0;
         self.throttled_since = None;
-        self.hand.store_denied = None;
+        self.memory.store_denied = None;
         self.forget();
         self.session.scans.look_for(journal.rotation());
-        self.hand.readings = None;
-        if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
-            self.hand.old_values.clear();
+        self.memory.readings = None;
+        if !matches!(journal.rotation().state.phase(), Some(Phase::CreatedNew { .. })) {
+            self.memory.old_values.clear();
         }
         Ok(Advance::proceed(journal))
     }
@@ -279,8 +279,8 @@ impl Executor<'_> {
         intent: &Intent,
         attempt: Attempt<Y>,
     ) -> Result<Advance, JournalError> {
-        self.hand.readings = None;
-        let (known, facts) = (std::mem::take(&mut self.known), std::mem::take(&mut self.facts));
+        self.memory.readings = None;
+        let (known, facts) = (std::mem::take(&mut self.observed), std::mem::take(&mut self.facts));
         if matches!(attempt, Attempt::Unknown(_)) {
             self.since = self.session.clock.monotonic();
         }
@@ -301,7 +301,7 @@ impl Executor<'_> {
             }
             // `next_step` counts these refusals: at the second one it gives the new pair up, if that is possible.
             if self.counts(journal.rotation(), &denied).await {
-                self.hand.store_denied = Some(denied);
+                self.memory.store_denied = Some(denied);
             }
             return Ok(Advance::proceed(journal));
         }
@@ -318,9 +318,9 @@ impl Executor<'_> {
         if throttled {
             // A throttled call changed nothing, and calls are scarce, so the results of recent calls are kept. The
             // places and all entries are read again, and the proof is of the pair that they must still hold.
-            let age = self.session.clock.monotonic().saturating_sub(self.hand.keys_seen_at);
-            (self.known.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
-            (self.known.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);
+            let age = self.session.clock.monotonic().saturating_sub(self.memory.keys_seen_at);
+            (self.observed.keys, self.facts.keys) = (known.keys.filter(|_| age <= FRESH), facts.keys);
+            (self.observed.stored_pair, self.facts.stored_pair) = (known.stored_pair, facts.stored_pair);
         }
         Ok(advance)
     }

@@ -76,12 +76,12 @@ pub async fn advance(
             return Ok(Advanced { rotation: journal.shared(), stopped: StopReason::WrongSession(why) });
         }
     };
-    let (known, facts, since) = (Observed::default(), Facts::default(), session.clock.monotonic());
+    let (observed, facts, since) = (Observed::default(), Facts::default(), session.clock.monotonic());
     let mut executor = Executor {
         session,
         account,
-        hand: InMemory::default(),
-        known,
+        memory: InMemory::default(),
+        observed,
         facts,
         since,
         failures: 0,
@@ -106,13 +106,13 @@ pub async fn advance(
             break StopReason::FailedForNow("it took more steps than any rotation should".to_owned());
         }
         executor.steps += 1;
-        let before = journal.rotation().standing.clone();
+        let before = journal.rotation().state.clone();
         let Advance { journal: next, stop } = Box::pin(executor.step(journal)).await?;
         journal = next;
-        if !matches!(journal.rotation().standing.phase(), Some(Phase::Opened | Phase::CreatedNew { .. })) {
+        if !matches!(journal.rotation().state.phase(), Some(Phase::Opened | Phase::CreatedNew { .. })) {
             executor.place = None;
         }
-        if journal.rotation().standing != before
+        if journal.rotation().state != before
             && let Some(watcher) = &session.options.watcher
         {
             watcher(journal.rotation());
@@ -131,7 +131,7 @@ pub async fn advance(
 impl Executor<'_> {
     async fn step(&mut self, journal: RotationJournal) -> Result<Advance, JournalError> {
         let session = self.session;
-        let hand = self.hand.shown(session, journal.rotation());
+        let memory = self.memory.shown(session, journal.rotation());
         if self.must_stop(journal.rotation(), &session.stop) || session.stop.time_is_over(session.clock.as_ref()) {
             return Ok(Advance::stop(journal, StopReason::Stopped));
         }
@@ -155,11 +155,11 @@ impl Executor<'_> {
                 }
             }
         }
-        let step = next_step(journal.rotation(), hand, &self.known, session.aws_now());
-        tracing::debug!(rotation = %journal.rotation().id, standing = journal.rotation().standing.name(), step = step_name(&step));
+        let step = next_step(journal.rotation(), memory, &self.observed, session.aws_now());
+        tracing::debug!(rotation = %journal.rotation().id, state = journal.rotation().state.name(), step = step_name(&step));
         match step {
             Step::Idle => Ok(Advance::stop(journal, StopReason::AtRest)),
-            Step::Retry { why } => match self.hand.readings.as_ref().and_then(|read| read.denied.clone()) {
+            Step::Retry { why } => match self.memory.readings.as_ref().and_then(|read| read.denied.clone()) {
                 Some(denied) => self.denied(journal, denied).await,
                 None => self.later(journal, why).await,
             },
@@ -188,14 +188,14 @@ impl Executor<'_> {
     fn take_list(&mut self, listed: Option<(KeysSeen, Span)>) {
         let age = |span: Span| self.session.clock.monotonic().saturating_sub(span.ended);
         if let Some((keys, span)) = listed.filter(|(_, span)| age(*span) <= FRESH) {
-            self.hand.keys_seen_at = span.ended;
-            (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
+            self.memory.keys_seen_at = span.ended;
+            (self.observed.keys, self.facts.keys) = (Some(keys), Some(span));
         }
     }
 
     /// Forgets what was observed, because the rotation has changed or time has passed.
     fn forget(&mut self) {
-        self.known = Observed::default();
+        self.observed = Observed::default();
         self.facts = Facts::default();
         self.since = self.session.clock.monotonic();
     }
@@ -211,7 +211,7 @@ impl Executor<'_> {
 
     /// Returns whether the secret of a new key is only in memory, so that it would be lost now.
     fn has_a_key_in_hand(&self, rotation: &Rotation) -> bool {
-        self.hand.new_secret.is_some() && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }))
+        self.memory.new_secret.is_some() && matches!(rotation.state.phase(), Some(Phase::CreatedNew { .. }))
     }
 
     async fn later(&mut self, journal: RotationJournal, why: String) -> Result<Advance, JournalError> {
@@ -219,7 +219,7 @@ impl Executor<'_> {
             return Ok(Advance::stop(journal, StopReason::NoCredentials(why)));
         }
         self.failures += 1;
-        self.known = Observed::default();
+        self.observed = Observed::default();
         if self.failures >= MOST_TRIES {
             let until = self.waits_until.filter(|until| self.session.options.wait && *until > self.session.aws_now());
             let Some(until) = until else { return Ok(Advance::stop(journal, StopReason::FailedForNow(why))) };
@@ -253,9 +253,9 @@ impl Executor<'_> {
         self.failures = 0;
         self.is_unsure = true;
         (self.place, self.started) = (None, None);
-        if !matches!(journal.rotation().standing.phase(), Some(Phase::CreatedNew { .. })) {
+        if !matches!(journal.rotation().state.phase(), Some(Phase::CreatedNew { .. })) {
             // The wait may take days, and every place is read again after it, so no secret is kept during it.
-            self.hand = InMemory::default();
+            self.memory = InMemory::default();
         }
         let clock = &self.session.clock;
         let left = until.since(self.session.aws_now());
@@ -292,36 +292,36 @@ impl Executor<'_> {
         match look {
             Query::Keys => {
                 let (keys, span) = self.list_keys(rotation, Priority::Ordinary).await?;
-                self.hand.keys_seen_at = span.ended;
-                (self.known.keys, self.facts.keys) = (Some(keys), Some(span));
+                self.memory.keys_seen_at = span.ended;
+                (self.observed.keys, self.facts.keys) = (Some(keys), Some(span));
             }
             Query::Places => {
                 let (mut readings, span) = self.read_places(rotation, Priority::Ordinary).await;
-                let is_lost = self.hand.new_secret.is_none() && readings.new_secret.is_none();
-                if is_lost && matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })) {
+                let is_lost = self.memory.new_secret.is_none() && readings.new_secret.is_none();
+                if is_lost && matches!(rotation.state.phase(), Some(Phase::CreatedNew { .. })) {
                     readings.new_secret = staged_secret(session, rotation, &readings).await;
                 }
-                let stores = matches!(rotation.standing.intent(), Some(Intent::StoreNew));
+                let stores = matches!(rotation.state.intent(), Some(Intent::StoreNew));
                 let put_back = if stores { put_back(session, rotation, &readings).await } else { Vec::new() };
                 self.saw_places(rotation, readings, span);
-                self.known.put_back = put_back;
+                self.observed.put_back = put_back;
             }
             Query::Scan(key) => {
                 let denied = |answer| Denied::new(denied::Operation::ReadStore, "every entry of the stores", answer);
                 let naming = session.scans.naming(&session.scan_context(), &key, self.since).await;
                 let (seen, span) = naming.map_err(|error| Unseen::of(error, denied))?;
-                let scan = self.known.scan.get_or_insert_default();
+                let scan = self.observed.scan.get_or_insert_default();
                 scan.named.extend(seen.named);
                 scan.unreadable = seen.unreadable;
                 if key == opened.old_key {
-                    self.known.copies = self.late_copies(rotation).await;
+                    self.observed.copies = self.late_copies(rotation).await;
                 }
                 // Of several scans, for several keys, the oldest counts.
                 self.facts.scan = Some(self.facts.scan.filter(|before| before.began < span.began).unwrap_or(span));
             }
             Query::NewPair | Query::StoredPair => {
                 let policy = &opened.policy;
-                let (Some(made), Some(secret)) = (rotation.made(), &self.hand.new_secret) else {
+                let (Some(made), Some(secret)) = (rotation.made(), &self.memory.new_secret) else {
                     return Err(Unseen::Otherwise("the new pair could not be read back".to_owned()));
                 };
                 let stored = look == Query::StoredPair;
@@ -333,18 +333,18 @@ impl Executor<'_> {
                 let proof = prove(session, self.account, opened, &made.key, secret, how).await;
                 let span = Span { began, ended: session.clock.monotonic() };
                 if stored {
-                    (self.known.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
+                    (self.observed.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));
                 } else {
-                    self.known.new_pair = Some(proof);
+                    self.observed.new_pair = Some(proof);
                 }
             }
             Query::LastUsed(key) => {
                 let used = self.last_used(rotation, &key, Priority::Ordinary).await?;
-                self.known.last_used.insert(key, used);
+                self.observed.last_used.insert(key, used);
             }
             Query::Owner(key) => {
                 let owner = self.owner_of(&key).await?;
-                self.known.owners.insert(key, owner);
+                self.observed.owners.insert(key, owner);
             }
         }
         Ok(())
@@ -372,10 +372,10 @@ impl Executor<'_> {
 
     fn saw_places(&mut self, rotation: &Rotation, mut readings: Readings, span: Span) {
         if let Some(secret) = readings.new_secret.take() {
-            self.hand.new_secret = Some(secret);
+            self.memory.new_secret = Some(secret);
         }
-        (self.known.places, self.facts.places) = (Some(readings.seen(self.session, rotation)), Some(span));
-        self.hand.readings = Some(readings);
+        (self.observed.places, self.facts.places) = (Some(readings.seen(self.session, rotation)), Some(span));
+        self.memory.readings = Some(readings);
     }
 
     /// Asks when the key was last used. `None`: never.
@@ -404,7 +404,7 @@ async fn defer(
     let rotation = journal.rotation();
     let again = rotation.last_error.as_deref().is_some_and(|before| is_same_matter(before, &why));
     let said = again && rotation.waiting_until == until;
-    if said || matches!(rotation.standing, State::Closed { .. }) {
+    if said || matches!(rotation.state, State::Closed { .. }) {
         return Ok(journal);
     }
     journal.note(Event::Deferred { why, until }).await

@@ -26,7 +26,7 @@ impl Executor<'_> {
         }
         let reason = journal.rotation().blocked_for(denied);
         let again =
-            matches!(&journal.rotation().standing, State::Blocked { reason: before, .. } if reason.is_again(before));
+            matches!(&journal.rotation().state, State::Blocked { reason: before, .. } if reason.is_again(before));
         let journal = if again { journal } else { journal.note(Event::Blocked(reason)).await? };
         Ok(Advance::stop(journal, StopReason::AtRest))
     }

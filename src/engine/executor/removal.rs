@@ -76,8 +76,8 @@ impl Executor<'_> {
                     return self.unseen(journal, unseen).await;
                 }
             }
-            let hand = self.hand.shown(session, &rotation);
-            let again = match next_step(&rotation, hand, &self.known, session.aws_now()) {
+            let memory = self.memory.shown(session, &rotation);
+            let again = match next_step(&rotation, memory, &self.observed, session.aws_now()) {
                 Step::Execute(again) if is_same(&again, &intent) => again,
                 // `next_step` decides otherwise after the new reads.
                 Step::Execute(_)
@@ -171,7 +171,7 @@ impl Executor<'_> {
     /// because it may be listed later.
     fn is_young(&self, rotation: &Rotation, key: &AccessKeyId) -> bool {
         let opened = &rotation.opened;
-        let listed = self.known.keys.as_ref().and_then(|keys| keys.find(key)).map(|seen| seen.created);
+        let listed = self.observed.keys.as_ref().and_then(|keys| keys.find(key)).map(|seen| seen.created);
         let created = if *key == opened.old_key { Some(opened.old_key_created) } else { listed };
         let ours = rotation.made().is_some_and(|made| made.key == *key);
         let unlisted = ours && !opened.policy.settle.is_zero();
@@ -203,14 +203,14 @@ impl Executor<'_> {
 
     /// Returns the calls of the unit, for its share of the rate limit.
     fn calls(&self, intent: &Intent) -> Vec<Operation> {
-        let asks_last_use = (!self.known.last_used.is_empty()).then_some(Operation::GetAccessKeyLastUsed);
+        let asks_last_use = (!self.observed.last_used.is_empty()).then_some(Operation::GetAccessKeyLastUsed);
         [Operation::ListAccessKeys, operation(intent)].into_iter().chain(asks_last_use).collect()
     }
 
     /// Scans again for the keys of the last scan. It runs outside the unit, because it has a slot of its own and may be
     /// slow.
     async fn scan_again(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
-        let keys = self.known.scan.take().map(|scan| scan.named).unwrap_or_default();
+        let keys = self.observed.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
         for (key, _) in keys {
             match self.session.stop.unless_asked(self.look(rotation, Query::Scan(key))).await {
@@ -225,10 +225,10 @@ impl Executor<'_> {
     async fn check(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let (session, account) = (self.session, self.account);
         let clock = &session.clock;
-        let asked: Vec<_> = self.known.last_used.keys().cloned().collect();
+        let asked: Vec<_> = self.observed.last_used.keys().cloned().collect();
         let used = join_all(asked.iter().map(|key| self.last_used(rotation, key, Priority::Removal)));
         // This is the secret that the places held before. If they hold another one now, their fingerprints differ.
-        let made = rotation.made().filter(|_| is_stored(rotation)).zip(self.hand.new_secret.as_ref());
+        let made = rotation.made().filter(|_| is_stored(rotation)).zip(self.memory.new_secret.as_ref());
         let proof = async {
             let (made, secret) = made?;
             let began = clock.monotonic();
@@ -240,19 +240,19 @@ impl Executor<'_> {
         let (keys, (readings, read), proof, used) = tokio::join!(keys, places, proof, used);
         let (keys, listed) = keys?;
         let used: Result<Vec<_>, _> = used.into_iter().collect();
-        self.known.last_used = asked.into_iter().zip(used?).collect();
-        self.hand.keys_seen_at = listed.ended;
-        (self.known.keys, self.facts.keys) = (Some(keys), Some(listed));
+        self.observed.last_used = asked.into_iter().zip(used?).collect();
+        self.memory.keys_seen_at = listed.ended;
+        (self.observed.keys, self.facts.keys) = (Some(keys), Some(listed));
         self.saw_places(rotation, readings, read);
         // A pair that does not answer at once is tried again outside the unit.
         let proof = proof.filter(|(proof, _)| *proof == Proof::Passed);
-        (self.known.stored_pair, self.facts.stored_pair) = proof.unzip();
+        (self.observed.stored_pair, self.facts.stored_pair) = proof.unzip();
         Ok(())
     }
 }
 
 fn is_stored(rotation: &Rotation) -> bool {
-    matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }))
+    matches!(rotation.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }))
 }
 
 fn is_same(one: &Intent, other: &Intent) -> bool {

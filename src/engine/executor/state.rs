@@ -67,8 +67,8 @@ pub struct Advanced {
 pub(super) struct Executor<'a> {
     pub(super) session: &'a Session,
     pub(super) account: &'a Account,
-    pub(super) hand: InMemory,
-    pub(super) known: Observed,
+    pub(super) memory: InMemory,
+    pub(super) observed: Observed,
     /// When the observed facts were read.
     pub(super) facts: Facts,
     /// When the rotation reached its present state, or the last wait ended, by the monotonic clock. A scan for a

@@ -128,7 +128,7 @@ fn look_at(rotation: &Rotation, place: &Place, readings: &mut Readings) -> Place
     let Some(made) = rotation.made() else {
         return if is_old { PlaceContent::Old } else { PlaceContent::Foreign };
     };
-    let is_new_secret = match &made.claim {
+    let is_new_secret = match &made.provenance {
         Provenance::Acknowledged { fingerprint: recorded } => fingerprint.as_ref() == Some(recorded),
         Provenance::Inferred => false,
     };

@@ -83,8 +83,7 @@ impl Scans {
     /// Makes every later scan search for the keys of this rotation, too. Copies of the old pair do not matter as long
     /// as the places hold that pair.
     pub(in crate::engine) fn look_for(&self, rotation: &Rotation) {
-        let is_stored =
-            matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+        let is_stored = matches!(rotation.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
         let mut keys = lock(&self.keys);
         for key in rotation.keys() {
             *keys.entry(key.clone()).or_default() |= is_stored && *key == rotation.opened.old_key;

@@ -13,7 +13,7 @@ use crate::rotation::state::{Phase, State};
 use crate::types::failure::{Refusal, RefusalKind};
 use crate::types::name::AccessKeyId;
 
-/// Records what an event changes besides the standing.
+/// Records what an event changes besides the state.
 pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
     match event {
         Event::Opened(_) | Event::Unblocked => next.waiting_until = None,
@@ -35,7 +35,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
         Event::Renamed { user } => {
             next.opened.user = user.clone();
             next.user_given_up = false;
-            next.first_look = None;
+            next.first_sighting = None;
             next.waiting_until = None;
         }
         Event::PlacesAdded { places, stores } => {
@@ -51,12 +51,12 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             next.left_out.extend(places.iter().cloned());
         }
         Event::Disowned { .. } => {
-            next.first_look = None;
+            next.first_sighting = None;
             next.waiting_until = None;
         }
         Event::Intended(intent) => {
             next.attempts += 1;
-            next.first_look = None;
+            next.first_sighting = None;
             next.waiting_until = None;
             if let Intent::CreateNew { asked_at, .. } = intent {
                 next.creates += 1;
@@ -64,7 +64,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
             }
         }
         Event::Done(outcome) => {
-            next.first_look = None;
+            next.first_sighting = None;
             next.last_error = None;
             next.waiting_until = None;
             forget_rights(next, before);
@@ -73,7 +73,7 @@ pub(super) fn record(next: &mut Rotation, before: &Rotation, event: &Event) {
         Event::NotDone(why) => record_not_done(next, before, why),
         Event::LookedOnce { at, seen } => {
             next.seen_inactive |= before.deactivation_may_land && seen.contains(OLD_INACTIVE);
-            next.first_look = Some(FirstSighting { at: *at, seen: seen.clone() });
+            next.first_sighting = Some(FirstSighting { at: *at, seen: seen.clone() });
             next.waiting_until = None;
         }
         Event::Asked(asked) => {
@@ -105,7 +105,7 @@ fn forget_rights(next: &mut Rotation, before: &Rotation) {
 /// An effect was refused for want of a right or of a lock.
 fn record_denied(next: &mut Rotation, before: &Rotation, refusal: &Refusal) {
     let of_effect = |intent| Denied::of_effect(before, intent, &refusal.message);
-    let Some(denied) = before.standing.intent().and_then(of_effect) else {
+    let Some(denied) = before.state.intent().and_then(of_effect) else {
         return;
     };
     let denied = if refusal.kind == RefusalKind::Locked { denied.by_a_lock() } else { denied };
@@ -116,7 +116,7 @@ fn record_denied(next: &mut Rotation, before: &Rotation, refusal: &Refusal) {
 /// They were of other places than those that are written next.
 fn forget_refusals(next: &mut Rotation) {
     (next.refused_writes, next.denied_writes) = (0, 0);
-    (next.first_look, next.waiting_until, next.store_said) = (None, None, None);
+    (next.first_sighting, next.waiting_until, next.store_said) = (None, None, None);
 }
 
 /// Whether what has just been done leaves open that this right is missing.
@@ -132,7 +132,7 @@ fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
         | Operation::GetCallerIdentity
         | Operation::ReadStore => false,
     };
-    let intent = before.standing.intent();
+    let intent = before.state.intent();
     // The locks are tried right before a create.
     let was_free = denied.operation == Operation::LockStore && matches!(intent, Some(Intent::CreateNew { .. }));
     let done = intent.and_then(|intent| Denied::of_effect(before, intent, ""));
@@ -142,7 +142,7 @@ fn still_lacks(before: &Rotation, denied: &Denied) -> bool {
 
 /// Whether this is the answer to the question what became of a user that IAM does not find.
 fn gives_the_user_up(before: &Rotation, asked: &OperatorRequest) -> bool {
-    let is_asked = matches!(&before.standing, State::Blocked { reason: BlockReason::UserNotFound { .. }, .. });
+    let is_asked = matches!(&before.state, State::Blocked { reason: BlockReason::UserNotFound { .. }, .. });
     is_asked
         && match asked {
             OperatorRequest::Abort => true,
@@ -187,7 +187,7 @@ fn record_asked(next: &mut Rotation, asked: &OperatorRequest) {
 
 /// A key of known origin cannot be the late result of a lost `CreateAccessKey`.
 fn account_for(next: &mut Rotation, key: &AccessKeyId) {
-    for attempt in &mut next.watched {
+    for attempt in &mut next.lost_creates {
         attempt.listed.insert(key.clone());
     }
 }
@@ -202,7 +202,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
         }
         Outcome::Created { .. } => next.withheld = None,
         Outcome::Fenced { at } => {
-            if matches!(before.standing.phase(), Some(Phase::Opened)) {
+            if matches!(before.state.phase(), Some(Phase::Opened)) {
                 // The store took a write.
                 next.withheld = next.withheld.take().filter(|denied| !denied.is_of_a_write());
                 next.probe = next.probe.map(|_| Probe::Fenced(*at));
@@ -210,7 +210,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
         }
         Outcome::FoundCreated { key } => {
             // The found key may belong to another client. Then our own create may still be executed.
-            watch(next, before.standing.intent(), before);
+            watch(next, before.state.intent(), before);
             account_for(next, key);
         }
         Outcome::NamedDeleted { key } => {
@@ -221,7 +221,7 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
             (next.refused_writes, next.denied_writes) = (0, 0);
             next.store_said = None;
             next.new_key = None;
-            if let Some(Intent::DiscardNew { key, why, .. }) = before.standing.intent() {
+            if let Some(Intent::DiscardNew { key, why, .. }) = before.state.intent() {
                 next.named.remove(key);
                 // It may be listed a while longer.
                 account_for(next, key);
@@ -242,9 +242,9 @@ fn record_outcome(next: &mut Rotation, before: &Rotation, outcome: &Outcome) {
 }
 
 fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
-    next.first_look = None;
+    next.first_sighting = None;
     next.waiting_until = None;
-    let intent = before.standing.intent();
+    let intent = before.state.intent();
     match why {
         NotDone::Refused(refusal) => {
             next.last_error = Some(refusal.message.clone());
@@ -289,7 +289,7 @@ fn record_not_done(next: &mut Rotation, before: &Rotation, why: &NotDone) {
             if matches!(intent, Some(Intent::StoreNew)) {
                 next.refused_writes += 1;
             }
-            if matches!((before.standing.phase(), intent), (Some(Phase::Opened), Some(Intent::FenceStore))) {
+            if matches!((before.state.phase(), intent), (Some(Phase::Opened), Some(Intent::FenceStore))) {
                 next.probe = Some(Probe::Lost);
             }
             next.old_delete_may_land |= matches!(intent, Some(Intent::DeleteOld));
@@ -330,6 +330,6 @@ fn watch(next: &mut Rotation, intent: Option<&Intent>, before: &Rotation) {
         let mut listed = listed.clone();
         // Keys that an operator has named are accounted for.
         listed.extend(before.kept.union(&before.named).cloned());
-        next.watched.push(LostCreate { listed, asked_at: *asked_at, give_up_at: *give_up_at });
+        next.lost_creates.push(LostCreate { listed, asked_at: *asked_at, give_up_at: *give_up_at });
     }
 }

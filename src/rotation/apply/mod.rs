@@ -1,6 +1,6 @@
 //! The transition table: what may follow what. Pure and total.
 //!
-//! [`apply`] is the only code that changes a standing, live and in replay alike.
+//! [`apply`] is the only code that changes a state, live and in replay alike.
 
 mod bookkeeping;
 
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use self::bookkeeping::record;
 use super::event::{Ending, Event, NotDone, Outcome};
-use super::facts::BrokenFact;
 use super::intent::{AfterDiscard, Intent};
+use super::invariants::BrokenFact;
 use super::policy::MOST_CREATES;
 use super::record::{Probe, Rotation};
 use super::state::{NewKeyState, Phase, Provenance, State};
@@ -21,10 +21,10 @@ use crate::types::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalEvent {
     /// The table has no such transition.
-    #[error("a rotation in {standing}{doubt} cannot continue with {event:?}")]
+    #[error("a rotation in {state}{doubt} cannot continue with {event:?}")]
     NoSuchTransition {
         /// The phase or ending.
-        standing: &'static str,
+        state: &'static str,
         /// The intent in doubt, with a comma before it.
         doubt: String,
         /// What was to follow.
@@ -41,13 +41,13 @@ pub enum IllegalEvent {
 /// [`IllegalEvent`] if it cannot happen there.
 pub fn apply(rotation: &Rotation, event: &Event) -> Result<Rotation, IllegalEvent> {
     let mut next = rotation.clone();
-    let standing = next_standing(rotation, event).ok_or_else(|| IllegalEvent::NoSuchTransition {
-        standing: rotation.standing.name(),
-        doubt: rotation.standing.intent().map(|intent| format!(", {} in doubt,", intent.name())).unwrap_or_default(),
+    let state = next_state(rotation, event).ok_or_else(|| IllegalEvent::NoSuchTransition {
+        state: rotation.state.name(),
+        doubt: rotation.state.intent().map(|intent| format!(", {} in doubt,", intent.name())).unwrap_or_default(),
         event: Box::new(event.clone()),
     })?;
     record(&mut next, rotation, event);
-    next.standing = standing;
+    next.state = state;
     if let Some(made) = next.made() {
         next.new_key = Some(made.key.clone());
     } else if !next.is_closed() {
@@ -57,12 +57,12 @@ pub fn apply(rotation: &Rotation, event: &Event) -> Result<Rotation, IllegalEven
     Ok(next)
 }
 
-fn next_standing(rotation: &Rotation, event: &Event) -> Option<State> {
-    match (&rotation.standing, event) {
+fn next_state(rotation: &Rotation, event: &Event) -> Option<State> {
+    match (&rotation.state, event) {
         (_, Event::Opened(_)) => None,
         (State::Closed { .. }, Event::LateKeySeen { .. })
         | (State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. }, Event::LateKeySeen { .. }) => {
-            Some(rotation.standing.clone())
+            Some(rotation.state.clone())
         }
         (State::Closed { .. }, _) => None,
 
@@ -78,14 +78,14 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<State> {
         (State::Settled { phase }, Event::Disowned { key }) => {
             may_disown(rotation, phase, key).then_some(State::Settled { phase: Phase::Opened })
         }
-        (State::Settled { phase: Phase::CreatedNew { .. } }, Event::Withheld(_)) => Some(rotation.standing.clone()),
+        (State::Settled { phase: Phase::CreatedNew { .. } }, Event::Withheld(_)) => Some(rotation.state.clone()),
         (State::Settled { .. }, Event::Done(_) | Event::NotDone(_) | Event::Unblocked | Event::Withheld(_)) => None,
         (State::Settled { phase }, Event::PlacesAdded { places, stores }) => {
             add_places(rotation, phase, places, stores)
         }
         (State::Settled { phase }, Event::PlacesLeft { places }) => {
             let waits = places.iter().all(|place| rotation.added.contains(place)) && !places.is_empty();
-            (waits && matches!(phase, Phase::CreatedNew { .. })).then(|| rotation.standing.clone())
+            (waits && matches!(phase, Phase::CreatedNew { .. })).then(|| rotation.state.clone())
         }
 
         (State::InDoubt { phase, intent }, Event::Done(outcome)) => settle(phase, intent, outcome),
@@ -128,9 +128,9 @@ fn next_standing(rotation: &Rotation, event: &Event) -> Option<State> {
         (
             State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. },
             Event::Asked(_) | Event::Deferred { .. } | Event::LookedOnce { .. },
-        ) => Some(rotation.standing.clone()),
+        ) => Some(rotation.state.clone()),
         (State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. }, Event::Renamed { user }) => {
-            (*user != rotation.opened.user).then(|| rotation.standing.clone())
+            (*user != rotation.opened.user).then(|| rotation.state.clone())
         }
     }
 }
@@ -194,7 +194,7 @@ fn may_intend(rotation: &Rotation, phase: &Phase, intent: &Intent) -> bool {
         (Phase::CreatedNew { made }, Intent::DiscardNew { key, .. }) => {
             // Evidence is not proof: such a key has been inactive, and the store fenced, before it may go.
             made.key == *key
-                && match made.claim {
+                && match made.provenance {
                     Provenance::Inferred => made.deactivated.is_some() && made.fenced.is_some(),
                     Provenance::Acknowledged { .. } => made.fenced.is_some() || !made.write_may_land,
                 }
@@ -257,7 +257,7 @@ fn every_sink_follows(rotation: &Rotation, made: &NewKeyState) -> bool {
 
 /// Evidence is not proof; what rests on it may be undone.
 fn is_held_on_evidence(phase: &Phase, key: &AccessKeyId) -> bool {
-    phase.made().is_some_and(|made| made.claim == Provenance::Inferred && made.key == *key)
+    phase.made().is_some_and(|made| made.provenance == Provenance::Inferred && made.key == *key)
 }
 
 /// What was refused is over. A write that was merely not seen may still land, behind any fence of before; and a delete
@@ -384,8 +384,8 @@ fn settle(phase: &Phase, intent: &Intent, outcome: &Outcome) -> Option<State> {
     }
 }
 
-fn created(key: &AccessKeyId, claim: Provenance) -> Phase {
-    Phase::CreatedNew { made: NewKeyState::new(key.clone(), claim) }
+fn created(key: &AccessKeyId, provenance: Provenance) -> Phase {
+    Phase::CreatedNew { made: NewKeyState::new(key.clone(), provenance) }
 }
 
 fn fenced(phase: &Phase, at: Timestamp) -> Option<Phase> {

@@ -26,7 +26,7 @@ use crate::types::time::Timestamp;
 #[must_use]
 pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed, now: Timestamp) -> Step {
     let decision = Decision { rotation, memory, observed, now };
-    match &rotation.standing {
+    match &rotation.state {
         State::Closed { .. } => Step::Idle,
         State::Settled { phase } => settled(decision, phase),
         State::InDoubt { phase, intent } => reconcile(decision, phase, intent),
@@ -53,7 +53,7 @@ pub fn next_step(rotation: &Rotation, memory: InMemoryFacts, observed: &Observed
 fn settled(decision: Decision<'_>, phase: &Phase) -> Step {
     let step = match phase {
         Phase::Opened => opened::next(decision),
-        Phase::CreatedNew { made } => match made.claim {
+        Phase::CreatedNew { made } => match made.provenance {
             Provenance::Inferred => orphan::next(decision, made),
             Provenance::Acknowledged { .. } => created::next(decision, made),
         },

@@ -86,7 +86,7 @@ fn make_room(rotation: &Rotation, keys: &KeysSeen, observed: &Observed) -> Requi
         return Ok(());
     };
     let kept = rotation.kept.contains(&other.id);
-    let mut attempts = rotation.watched.iter().chain(&rotation.refused_create);
+    let mut attempts = rotation.lost_creates.iter().chain(&rotation.refused_create);
     let late = attempts.any(|attempt| attempt.may_have_made(&other.id, other.created));
     if late && !kept {
         if !rotation.late_keys.contains(&other.id) {

@@ -55,7 +55,7 @@ pub(in crate::rotation) fn lists_our_own(rotation: &Rotation, keys: &KeysSeen) -
 /// second, equal one, `settle` later; a user that was deleted has no keys.
 pub(super) fn require_keys<'a>(rotation: &Rotation, observed: &'a Observed) -> Requires<&'a KeysSeen> {
     let keys = require_key_list(rotation, observed)?;
-    match (contradiction(rotation, keys), &rotation.first_look) {
+    match (contradiction(rotation, keys), &rotation.first_sighting) {
         (Some(seen), _) => require_confirmed(rotation, keys.at, &seen)?,
         (None, Some(first)) if first.seen != AS_EXPECTED => {
             return Err(Step::Record(Event::LookedOnce { at: keys.at, seen: AS_EXPECTED.to_owned() }));
@@ -82,7 +82,7 @@ fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
     let status = |key: &AccessKeyId| keys.find(key).map(|seen| seen.status);
     let old = status(&rotation.opened.old_key);
     let mut found = Vec::new();
-    match rotation.standing.phase()? {
+    match rotation.state.phase()? {
         Phase::Opened => {
             if old.is_none() {
                 found.push("old key not listed".to_owned());
@@ -91,7 +91,7 @@ fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
             let others = listed.iter().filter(|key| rotation.attempts > 0 && key.id != rotation.opened.old_key);
             found.extend(others.map(|key| format!("{} listed", key.id)));
         }
-        Phase::CreatedNew { made } => match (&made.claim, status(&made.key)) {
+        Phase::CreatedNew { made } => match (&made.provenance, status(&made.key)) {
             (Provenance::Inferred, None) => found.push("new key not listed".to_owned()),
             (Provenance::Inferred, Some(KeyStatus::Active)) if made.deactivated.is_some() => {
                 found.push("new key active".to_owned());
@@ -127,7 +127,7 @@ fn contradiction(rotation: &Rotation, keys: &KeysSeen) -> Option<String> {
 
 /// Passes at the second of two equal looks `settle` apart, the first of them journaled.
 pub(in crate::rotation) fn require_confirmed(rotation: &Rotation, at: Timestamp, seen: &str) -> Requires<()> {
-    match &rotation.first_look {
+    match &rotation.first_sighting {
         Some(first) if first.seen == seen => {
             let due = rotation.opened.policy.settled_after(first.at);
             if at < due {
@@ -187,7 +187,7 @@ pub(super) fn late_copies(rotation: &Rotation, old: KeyStatus, observed: &Observ
     if copies.is_empty() || !scanned.unreadable.is_empty() {
         return Ok(());
     }
-    match (rotation.standing.phase(), old) {
+    match (rotation.state.phase(), old) {
         // They are to work until they have the new pair.
         (Some(Phase::DeactivatedOld { .. }), _) => Err(Step::Execute(Intent::ReactivateOld)),
         (Some(Phase::StoredNew { .. }), KeyStatus::Active) => Err(Step::Record(Event::PlacesAdded {

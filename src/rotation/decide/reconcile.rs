@@ -83,7 +83,7 @@ fn create_new(
         None => "no such user".to_owned(),
         Some(_) => unknown.iter().map(|key| key.id.as_str()).collect::<Vec<_>>().join(" "),
     };
-    match &rotation.first_look {
+    match &rotation.first_sighting {
         Some(first) if first.seen == seen => {
             let due = rotation.opened.policy.settled_after(first.at.max(give_up_at));
             if keys.at < due {

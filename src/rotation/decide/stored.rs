@@ -24,11 +24,11 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     let policy = &rotation.opened.policy;
     let old = &rotation.opened.old_key;
     delete_named(rotation, observed)?;
-    let at_a_persons_word = rotation.named.contains(old);
+    let at_operators_request = rotation.named.contains(old);
     let unfollowed = rotation.without_new(made);
     let due = rotation.followed_since(stored_at).plus(policy.overlap);
     let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
-    let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_a_persons_word;
+    let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_operators_request;
     if early(now) {
         // A revert is reported at once, not when the overlap is over.
         let places = observed.places.as_ref().ok_or(Step::Observe(Query::Places))?;
@@ -65,20 +65,20 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
         require_unreferenced(observed, old)?;
         return Ok(delete_old(rotation, keys));
     };
-    if rotation.is_never_deactivated_again() && !at_a_persons_word {
+    if rotation.is_never_deactivated_again() && !at_operators_request {
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     let made_active = rotation.seen_inactive && old_seen.status == KeyStatus::Active;
-    if made_active && !at_a_persons_word {
+    if made_active && !at_operators_request {
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     late_copies(rotation, old_seen.status, observed)?;
     require_unreferenced(observed, old)?;
     let still_in_use = policy.still_in_use == StillInUse::Wait && old_seen.status == KeyStatus::Active;
-    if still_in_use && !at_a_persons_word {
+    if still_in_use && !at_operators_request {
         old_key_is_quiet(rotation, keys.at, due, observed)?;
     }
-    if policy.quarantine.is_zero() || at_a_persons_word {
+    if policy.quarantine.is_zero() || at_operators_request {
         return Ok(Step::Execute(Intent::DeleteOld));
     }
     Ok(Step::Execute(Intent::DeactivateOld))
@@ -212,7 +212,7 @@ fn abort(decision: Decision<'_>, made: &NewKeyState, old_seen: &KeySeen, places:
 /// The old key is listed, and a delete of it with an unknown outcome may still be executed: then the new key is all
 /// there is. Listed as long after the first look as a request may be late, it stays.
 fn outlived_its_delete(rotation: &Rotation, keys: &KeysSeen) -> Requires<()> {
-    let Some(first) = rotation.first_look.as_ref().filter(|_| rotation.old_delete_may_land) else { return Ok(()) };
+    let Some(first) = rotation.first_sighting.as_ref().filter(|_| rotation.old_delete_may_land) else { return Ok(()) };
     let until = first.at.plus(LATE_REQUEST);
     if keys.at >= until {
         return Ok(());
@@ -243,20 +243,20 @@ pub(super) fn next_deactivated(
         }
     }
     delete_named(rotation, observed)?;
-    let at_a_persons_word = rotation.named.contains(old);
+    let at_operators_request = rotation.named.contains(old);
     let quarantine = rotation.opened.policy.quarantine;
     let due = deactivated_at.plus(quarantine);
     let quarantine = || Step::Wait { until: due, why: "the old key stays inactive for the quarantine".to_owned() };
-    if now < due && !at_a_persons_word {
+    if now < due && !at_operators_request {
         return Ok(quarantine());
     }
     let keys = require_keys(rotation, observed)?;
-    if keys.at < due && !at_a_persons_word {
+    if keys.at < due && !at_operators_request {
         return Ok(quarantine());
     }
     nothing_is_left(rotation, made, keys)?;
     every_place_is_new(rotation, made, keys, places)?;
-    if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_a_persons_word {
+    if keys.find(old).is_some_and(|seen| seen.status == KeyStatus::Active) && !at_operators_request {
         return Ok(block(BlockReason::OldKeyReactivated { key: old.clone() }));
     }
     stored_pair_answers(rotation, made, observed)?;

@@ -1,4 +1,4 @@
-//! `next_step`, for every standing and every answer that the looks it asks for can give: total, never asking twice, and
+//! `next_step`, for every state and every answer that the looks it asks for can give: total, never asking twice, and
 //! never a step without its ground.
 
 use super::preconditions::Ground;
@@ -164,7 +164,7 @@ impl Explorer<'_> {
     fn explore(&mut self, rotation: &Rotation, hand: InMemoryFacts, known: &Observed, looks: usize) {
         let step = next_step(rotation, hand, known, self.now);
         let Step::Observe(look) = &step else { return self.decided(rotation, hand, known, &step) };
-        assert!(looks < MOST_LOOKS, "no end of looks: {look:?} in {:?}", rotation.standing);
+        assert!(looks < MOST_LOOKS, "no end of looks: {look:?} in {:?}", rotation.state);
         for (known, hand) in self.answers(known, hand, rotation, look) {
             self.explore(rotation, hand, &known, looks + 1);
         }
@@ -203,7 +203,7 @@ impl Explorer<'_> {
                 assert!(unreadable, "everything could be seen\n{}", story());
             }
             Step::Idle => {
-                let at_rest = matches!(rotation.standing, State::Blocked { .. } | State::Closed { .. });
+                let at_rest = matches!(rotation.state, State::Blocked { .. } | State::Closed { .. });
                 assert!(at_rest, "there is something to do\n{}", story());
             }
         }
@@ -228,7 +228,7 @@ impl Explorer<'_> {
                 assert!(!matches!(then, Step::Record(Event::Blocked(_)) | Step::Idle), "ping-pong\n{}", story());
             }
             Event::LookedOnce { .. } => {
-                let first = next.first_look.as_ref().expect("it is on record");
+                let first = next.first_sighting.as_ref().expect("it is on record");
                 let again = known.keys.clone().expect("keys are looked at twice, nothing else");
                 let owners = known.owners.clone();
                 // Too early, then in time: the same look.
@@ -316,8 +316,7 @@ fn no_step_is_taken_without_its_ground_whatever_the_world_shows() {
     // T1. Each effect is decided on often enough to mean something; of blocks there are no more than ways to them.
     let acts: BTreeSet<_> = intents().iter().map(Intent::name).collect();
     let windows: Vec<_> = acts.iter().copied().collect();
-    let mut counted =
-        Counted::of("T1", "every standing by all that may be seen: each decision has its ground", &windows);
+    let mut counted = Counted::of("T1", "every state by all that may be seen: each decision has its ground", &windows);
     let mut tally = Tally::default();
     for policy in policies() {
         explore_all(&policy, &mut tally);

@@ -1,4 +1,4 @@
-//! P6: every rotation ends. From every standing in every world, by itself or through the commands of its blocks; and
+//! P6: every rotation ends. From every state in every world, by itself or through the commands of its blocks; and
 //! from `opened` through every fault, and every pair of faults, that its effects can meet.
 
 use super::world::{Fault, Left, World};

@@ -24,7 +24,7 @@ fn a_key_that_was_seen_inactive_and_is_active_again_is_an_operators() {
     // The create, the write, then the deactivation, whose request is held somewhere.
     world.faults.insert(2, Fault::LostBefore);
     assert!(world.drive_until(&mut rotation, |rotation| rotation.deactivation_may_land).is_none());
-    assert!(matches!(rotation.standing, State::Settled { phase: Phase::StoredNew { .. } }), "back in its phase");
+    assert!(matches!(rotation.state, State::Settled { phase: Phase::StoredNew { .. } }), "back in its phase");
     // It is executed late; then an operator needs the key.
     world.set(&key(OLD), KeyStatus::Inactive);
     assert!(world.drive_until(&mut rotation, |rotation| rotation.seen_inactive).is_none());

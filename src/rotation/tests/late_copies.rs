@@ -36,7 +36,7 @@ impl World {
 fn stored(policy: &Policy) -> (Rotation, World) {
     let mut rotation = settled(Phase::Opened, policy);
     let mut world = World::new(&[PlaceContent::Old]);
-    let is_stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+    let is_stored = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::StoredNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, is_stored), None);
     world.told.clear();
     (rotation, world)
@@ -80,7 +80,7 @@ fn the_overlap_begins_when_the_copy_has_the_pair() {
 #[test]
 fn a_copy_that_comes_in_the_quarantine_works_again_until_it_has_the_pair() {
     let (mut rotation, mut world) = stored(&Policy { quarantine: LONG, ..Policy::default() });
-    let is_off = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::DeactivatedOld { .. }));
+    let is_off = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::DeactivatedOld { .. }));
     assert_eq!(world.drive_until(&mut rotation, is_off), None);
     world.told.clear();
     world.copies = vec![copy()];
@@ -109,7 +109,7 @@ fn a_copy_that_does_not_take_the_pair_blocks_as_it_did() {
         world.faults = (0..3).map(|more| (world.effects + more, Fault::Refused(kind))).collect();
         world.copies = vec![copy()];
         let Left::Blocked(BlockReason::StillReferenced { key: named, .. }) = world.drive(&mut rotation) else {
-            panic!("{kind:?}: {:?}", rotation.standing)
+            panic!("{kind:?}: {:?}", rotation.state)
         };
         assert_eq!((named, world.status(&key(OLD))), (key(OLD), Some(KeyStatus::Active)));
         assert_eq!(world.places, [PlaceContent::New], "what was stored stays so");

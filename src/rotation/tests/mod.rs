@@ -1,4 +1,4 @@
-//! The machine, tested by enumeration: every standing, every event, every answer the world can give.
+//! The machine, tested by enumeration: every state, every event, every answer the world can give.
 //!
 //! What is sampled here is used by all: `transitions` (apply), `decisions` (plan, against the `ground` that the
 //! promises ask for), `endings` (every rotation ends, every block's command resolves it, in the pure `world`),
@@ -322,7 +322,7 @@ pub(super) fn settled(phase: Phase, policy: &Policy) -> Rotation {
         rotation.attempts = 1;
         rotation.new_key = Some(made.key.clone());
     }
-    rotation.standing = State::Settled { phase };
+    rotation.state = State::Settled { phase };
     rotation
 }
 
@@ -353,7 +353,7 @@ pub(super) type Record = fn(&mut Rotation);
 /// What else may be on record, one thing at a time.
 pub(super) fn records() -> Vec<(&'static str, Record)> {
     fn change_made(rotation: &mut Rotation, change: fn(&mut NewKeyState)) {
-        match &mut rotation.standing {
+        match &mut rotation.state {
             State::Settled { phase: Phase::CreatedNew { made } | Phase::StoredNew { made, .. } } => change(made),
             State::Settled { phase: Phase::Opened | Phase::DeactivatedOld { .. } }
             | State::InDoubt { .. }
@@ -365,7 +365,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         *rotation = apply(rotation, &Event::Asked(asked)).expect("an operator may ask for anything");
     }
     fn follow(rotation: &mut Rotation, state: SinkState) {
-        if let State::Settled { phase: Phase::StoredNew { .. } } = &rotation.standing {
+        if let State::Settled { phase: Phase::StoredNew { .. } } = &rotation.state {
             *rotation = followed(rotation, state);
         }
     }
@@ -410,7 +410,7 @@ pub(super) fn records() -> Vec<(&'static str, Record)> {
         ("the user given up", |rotation| rotation.user_given_up = true),
         ("a rewrite whose end was not heard", |rotation| rotation.probe = Some(Probe::Lost)),
         ("a watched create", |rotation| {
-            rotation.watched = vec![LostCreate {
+            rotation.lost_creates = vec![LostCreate {
                 listed: BTreeSet::from([key(OLD)]),
                 asked_at: at(ASKED_AT),
                 give_up_at: at(TIMED_OUT_AT),

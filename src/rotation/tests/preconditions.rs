@@ -39,12 +39,12 @@ impl Ground<'_> {
 
     /// This very list was seen before, `settle` or more earlier.
     fn seen_twice(&self) -> bool {
-        self.rotation.first_look.as_ref().is_some_and(|first| self.has_settled(first.at))
+        self.rotation.first_sighting.as_ref().is_some_and(|first| self.has_settled(first.at))
     }
 
     /// What is listed was listed before, as long ago as a request may be executed after it was sent.
     fn outlived_a_request(&self) -> bool {
-        let (Some(first), Some(at)) = (&self.rotation.first_look, self.listed_at()) else { return false };
+        let (Some(first), Some(at)) = (&self.rotation.first_sighting, self.listed_at()) else { return false };
         at >= first.at.plus(Duration::from_secs(16 * 60))
     }
 
@@ -72,7 +72,7 @@ impl Ground<'_> {
         let made = self.rotation.made().ok_or("there is a new key")?;
         let old_is_there = self.status(&self.rotation.opened.old_key).is_some();
         must(!made.discard_may_land || !old_is_there, "P1: the new key will not vanish")?;
-        let is_stored = matches!(self.rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+        let is_stored = matches!(self.rotation.state.phase(), Some(Phase::StoredNew { .. }));
         let fenced = made.fenced.is_some_and(|until| until <= self.now);
         must(!is_stored || !made.write_may_land || fenced, "P1: no write of it lands in the user's next rotation")?;
         must(self.places_show(PlaceContent::New), "P3: every place holds the new pair")?;
@@ -102,7 +102,7 @@ impl Ground<'_> {
     /// What a sink takes can never be looked at: it is written on the ground on which a key is removed.
     fn sink_may_take(&self, sink: usize, key: &AccessKeyId, asked_at: Timestamp, until: Timestamp) -> Verdict {
         let (rotation, state) = (self.rotation, &self.rotation.sinks[sink]);
-        must(matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. })), "every place came first")?;
+        must(matches!(rotation.state.phase(), Some(Phase::StoredNew { .. })), "every place came first")?;
         must(!state.left, "the rotation waits for it")?;
         must(asked_at == self.now, "it is asked for now")?;
         must(until >= asked_at.plus(self.hand.call_timeout).plus(LANDS_WITHIN), "it may take effect as late as that")?;
@@ -127,7 +127,7 @@ impl Ground<'_> {
         let rotation = self.rotation;
         let old = &rotation.opened.old_key;
         let named = |id: &AccessKeyId| rotation.named.contains(id);
-        let phase = rotation.standing.phase().ok_or("it is open")?;
+        let phase = rotation.state.phase().ok_or("it is open")?;
         match intent {
             Intent::CreateNew { listed, .. } => {
                 must(*listed == BTreeSet::from([old.clone()]), "P4: the old key is the only one")?;
@@ -251,7 +251,7 @@ impl Ground<'_> {
         let made = rotation.made().filter(|made| made.key == *id).ok_or("P2: it is ours")?;
         must(self.nobody_names(id), "P3: no entry names it")?;
         let fenced = made.fenced.is_some_and(|until| until <= self.now);
-        match (&made.claim, phase) {
+        match (&made.provenance, phase) {
             (Provenance::Inferred, _) => {
                 must(fenced, "P3: the fence")?;
                 must(made.deactivated.is_some_and(|since| self.has_settled(since)), "P2: inactive for `settle`")?;
@@ -326,7 +326,7 @@ impl Ground<'_> {
             }
             Event::Ended { ending: Ending::Gone, .. } => unlisted(old),
             Event::Ended { ending: Ending::Aborted, .. } => {
-                must(matches!(rotation.standing.phase(), Some(Phase::Opened)), "nothing of ours is there")
+                must(matches!(rotation.state.phase(), Some(Phase::Opened)), "nothing of ours is there")
             }
             Event::Ended { ending: Ending::DeletedOld, .. } => {
                 let denied =
@@ -346,7 +346,7 @@ impl Ground<'_> {
                 must(writes || proofs, "a right was refused twice")
             }
             Event::PlacesAdded { places, .. } => {
-                let stored = matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+                let stored = matches!(rotation.state.phase(), Some(Phase::StoredNew { .. }));
                 must(stored && self.places_show(PlaceContent::New), "every place before holds the new pair")?;
                 must(status(old) == Some(KeyStatus::Active), "the copies work until then")?;
                 let seen = |place: &Place| self.known.copies.iter().any(|copy| copy.place == *place);
@@ -388,7 +388,7 @@ impl Ground<'_> {
 
     /// The marks of a lost create (`docs/design/recovery.md`).
     fn bears_the_marks(&self, id: &AccessKeyId) -> Verdict {
-        let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = self.rotation.standing.intent() else {
+        let Some(Intent::CreateNew { listed, asked_at, give_up_at }) = self.rotation.state.intent() else {
             return Err("a create is in doubt");
         };
         let keys = self.known.keys.as_ref().ok_or("the keys were listed")?;

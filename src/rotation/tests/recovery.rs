@@ -158,9 +158,9 @@ mod create_new {
         let next = apply(&story.rotation, &not_done()).expect("legal");
         assert_eq!(next.creates, 1, "it is spent");
         assert_eq!(next.watched_until(), Some(at(16 * 60)));
-        assert!(next.watched[0].may_have_made(&key(NEW), at(15 * 60)));
-        assert!(!next.watched[0].may_have_made(&key(NEW), at(17 * 60)), "no signature is good for so long");
-        assert!(!next.watched[0].may_have_made(&key(OLD), at(0)), "it was there before");
+        assert!(next.lost_creates[0].may_have_made(&key(NEW), at(15 * 60)));
+        assert!(!next.lost_creates[0].may_have_made(&key(NEW), at(17 * 60)), "no signature is good for so long");
+        assert!(!next.lost_creates[0].may_have_made(&key(OLD), at(0)), "it was there before");
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn whatever_right_is_missing_the_printed_commands_lead_to_the_end() {
                 world.faults = lost.map(|effect| (effect, Fault::LostAfter)).into_iter().collect();
                 for _ in 0..3 {
                     if let Left::Blocked(reason @ BlockReason::AccessDenied { .. }) = world.drive(&mut rotation) {
-                        met.insert((missing.name(), rotation.standing.name()));
+                        met.insert((missing.name(), rotation.state.name()));
                         let is_lock = missing == Operation::LockStore;
                         let (code, words) =
                             if is_lock { ("locked", "holds the lock") } else { ("access-denied", missing.name()) };
@@ -136,7 +136,7 @@ fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
     world.keys.as_mut().expect("a user").remove(&made);
     (world.in_hand, world.old_values) = (false, false);
     assert!(matches!(world.drive(&mut rotation), Left::Blocked(BlockReason::AccessDenied { .. })));
-    assert_eq!((rotation.standing.name(), rotation.creates), ("opened", 1), "and no second one is made");
+    assert_eq!((rotation.state.name(), rotation.creates), ("opened", 1), "and no second one is made");
     ask(&mut rotation, OperatorRequest::Abort);
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::Aborted));
 }
@@ -147,7 +147,7 @@ fn a_key_that_another_hand_deleted_needs_no_right_to_delete() {
 fn a_refusal_of_an_effect_in_each_of_several_runs_counts() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
     let mut world = World::new(&[PlaceContent::Old]);
-    let stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+    let stored = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::StoredNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, stored), None);
     let refused = |rotation: &mut Rotation, intent: Intent| {
         world.note(rotation, Event::LookedOnce { at: at(0), seen: "old key not listed".to_owned() });
@@ -188,7 +188,7 @@ fn a_key_is_made_again_once_a_day_where_nothing_else_shows_that_the_right_is_the
 fn a_lock_that_is_held_for_the_writes_alone_costs_two_keys_and_then_one_a_day() {
     let mut rotation = Rotation::open(id(), opened(Policy::default()));
     let mut world = World::new(&[PlaceContent::Old]);
-    let is_made = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
+    let is_made = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::CreatedNew { .. }));
     for (hours, keys) in [(0, 1), (0, 2), (0, 2), (12, 2), (13, 3), (1, 3)] {
         world.now += hours * 3600;
         world.denied.clear();
@@ -196,7 +196,7 @@ fn a_lock_that_is_held_for_the_writes_alone_costs_two_keys_and_then_one_a_day() 
             world.denied.insert(Operation::LockStore.name());
             let left = world.drive(&mut rotation);
             assert!(matches!(&left, Left::Blocked(reason) if reason.name() == "locked"), "{left:?}");
-            assert_eq!(rotation.standing.name(), "opened", "the new key is discarded");
+            assert_eq!(rotation.state.name(), "opened", "the new key is discarded");
         }
         assert_eq!(rotation.creates, keys, "after {hours} more hours");
     }
@@ -211,7 +211,7 @@ fn a_lock_that_was_free_at_the_create_counts_anew() {
     let reason = rotation.blocked_for(locked.clone());
     world.note(&mut rotation, Event::Blocked(reason));
     assert!(rotation.is_known_to_lack(&locked), "the next try is enough");
-    let is_made = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. }));
+    let is_made = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::CreatedNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, is_made), None);
     assert!(!rotation.is_known_to_lack(&locked));
     assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));

@@ -45,9 +45,9 @@ impl World {
 fn moments() -> Vec<fn(&Rotation) -> bool> {
     vec![
         |_| true,
-        |rotation| matches!(rotation.standing.phase(), Some(Phase::CreatedNew { .. })),
-        |rotation| matches!(rotation.standing, State::Settled { phase: Phase::StoredNew { .. } }),
-        |rotation| matches!(rotation.standing.phase(), Some(Phase::DeactivatedOld { .. })),
+        |rotation| matches!(rotation.state.phase(), Some(Phase::CreatedNew { .. })),
+        |rotation| matches!(rotation.state, State::Settled { phase: Phase::StoredNew { .. } }),
+        |rotation| matches!(rotation.state.phase(), Some(Phase::DeactivatedOld { .. })),
     ]
 }
 
@@ -107,8 +107,7 @@ fn where_the_question_is_refused_an_operator_says_what_became_of_the_user() {
             }
         };
         ask(&mut rotation, word);
-        let ending =
-            if matches!(rotation.standing.phase(), Some(Phase::Opened)) { Ending::Aborted } else { Ending::Gone };
+        let ending = if matches!(rotation.state.phase(), Some(Phase::Opened)) { Ending::Aborted } else { Ending::Gone };
         assert_eq!(world.drive(&mut rotation), Left::Closed(ending), "{world:#?}");
     }
 }
@@ -117,7 +116,7 @@ fn where_the_question_is_refused_an_operator_says_what_became_of_the_user() {
 fn a_word_from_before_the_user_was_missing_is_no_answer() {
     let mut rotation = Rotation::open(id(), opened(long_waits()));
     let mut world = World::new(&[PlaceContent::Old]);
-    let stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+    let stored = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::StoredNew { .. }));
     assert_eq!(world.drive_until(&mut rotation, stored), None);
     ask(&mut rotation, OperatorRequest::DeleteKey { key: key(OLD) });
     world.renamed(false);

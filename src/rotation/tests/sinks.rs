@@ -27,7 +27,7 @@ fn a_sink_that_takes_nothing_keeps_both_keys_until_a_person_says_not_to_wait() {
     let (mut rotation, mut world) = begin(&Policy::default());
     world.faults = (2..40).map(|effect| (effect, Fault::Refused(RefusalKind::Denied))).collect();
     assert!(matches!(world.drive(&mut rotation), Left::Failing(_)));
-    assert_eq!(rotation.standing.name(), "stored-new");
+    assert_eq!(rotation.state.name(), "stored-new");
     assert_eq!(world.keys.as_ref().map(BTreeMap::len), Some(2), "nothing of the old key goes");
     say(&mut rotation, OperatorRequest::LeaveSink { sink: SinkName::new("another").expect("valid") });
     assert!(!rotation.sinks[0].left, "it is another sink");
@@ -90,7 +90,7 @@ fn a_change_of_mind_brings_the_new_pair_again() {
 fn an_acknowledgement_of_another_pair_or_sink_is_none() {
     let stored = followed(&settled(phases()[5].clone(), &Policy::default()), sink(None, None));
     let doubt = in_doubt(&stored, &intents()[5]).expect("legal");
-    assert!(matches!(doubt.standing.intent(), Some(Intent::WriteSink { .. })));
+    assert!(matches!(doubt.state.intent(), Some(Intent::WriteSink { .. })));
     let acknowledged = |sink, id| Event::Done(Outcome::SinkAcknowledged { sink, key: key(id), at: at(0) });
     assert!(apply(&doubt, &acknowledged(0, NEW)).is_ok());
     assert!(apply(&doubt, &acknowledged(0, OLD)).is_err());

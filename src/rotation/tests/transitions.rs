@@ -1,43 +1,43 @@
-//! `apply`, for every standing and every event: total, and exactly the transitions that the table allows.
+//! `apply`, for every state and every event: total, and exactly the transitions that the table allows.
 
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::rotation::apply::IllegalEvent;
 
-/// All standings, also those that no history leads to: in doubt with every intent, blocked for every reason.
-fn standings() -> Vec<Rotation> {
+/// All states, also those that no history leads to: in doubt with every intent, blocked for every reason.
+fn states() -> Vec<Rotation> {
     let mut rotations = Vec::new();
     for phase in phases() {
         let settled = settled(phase.clone(), &Policy::default());
         for intent in intents() {
-            let standing = State::InDoubt { phase: phase.clone(), intent: intent.clone() };
-            rotations.push(Rotation { standing, ..settled.clone() });
+            let state = State::InDoubt { phase: phase.clone(), intent: intent.clone() };
+            rotations.push(Rotation { state, ..settled.clone() });
             // `apply` never reads the reason.
             for reason in reasons().into_iter().take(1) {
-                let standing = State::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason };
-                rotations.push(Rotation { standing, ..settled.clone() });
+                let state = State::Blocked { phase: phase.clone(), intent: Some(intent.clone()), reason };
+                rotations.push(Rotation { state, ..settled.clone() });
             }
         }
         for reason in reasons() {
-            let standing = State::Blocked { phase: phase.clone(), intent: None, reason };
-            rotations.push(Rotation { standing, ..settled.clone() });
+            let state = State::Blocked { phase: phase.clone(), intent: None, reason };
+            rotations.push(Rotation { state, ..settled.clone() });
         }
         rotations.push(settled);
     }
     for ending in [Ending::DeletedOld, Ending::Aborted, Ending::Gone] {
-        rotations.push(Rotation { standing: State::Closed { ending }, ..settled(Phase::Opened, &Policy::default()) });
+        rotations.push(Rotation { state: State::Closed { ending }, ..settled(Phase::Opened, &Policy::default()) });
     }
     rotations
 }
 
 /// Whether an intent in doubt may have been intended there.
 fn is_reachable(rotation: &Rotation) -> bool {
-    let (Some(phase), Some(intent)) = (rotation.standing.phase(), rotation.standing.intent()) else { return true };
+    let (Some(phase), Some(intent)) = (rotation.state.phase(), rotation.state.intent()) else { return true };
     rotation.creates > 0 && in_doubt(&settled(phase.clone(), &Policy::default()), intent).is_some()
 }
 
-/// What the table allows, in words of its own: (standing, event) -> whether the event may follow at all.
+/// What the table allows, in words of its own: (state, event) -> whether the event may follow at all.
 fn may_follow(rotation: &Rotation, event: &Event) -> bool {
     let open = !rotation.is_closed();
     match event {
@@ -48,15 +48,15 @@ fn may_follow(rotation: &Rotation, event: &Event) -> bool {
         | Event::LookedOnce { .. }
         | Event::Renamed { .. }
         | Event::Blocked(_) => open,
-        Event::Unblocked => matches!(rotation.standing, State::Blocked { .. }),
-        Event::NotDone(_) | Event::Done(_) => matches!(rotation.standing, State::InDoubt { .. }),
+        Event::Unblocked => matches!(rotation.state, State::Blocked { .. }),
+        Event::NotDone(_) | Event::Done(_) => matches!(rotation.state, State::InDoubt { .. }),
         Event::Intended(_)
         | Event::Disowned { .. }
         | Event::Withheld(_)
         | Event::PlacesAdded { .. }
         | Event::PlacesLeft { .. }
         | Event::Ended { .. } => {
-            matches!(rotation.standing, State::Settled { .. })
+            matches!(rotation.state, State::Settled { .. })
         }
     }
 }
@@ -65,7 +65,7 @@ fn may_follow(rotation: &Rotation, event: &Event) -> bool {
 fn apply_is_total_and_the_facts_hold_after() {
     let events = events();
     let (mut accepted, mut refused) = (0, 0);
-    for rotation in standings() {
+    for rotation in states() {
         for (what, record) in records() {
             let mut rotation = rotation.clone();
             if rotation.is_closed() && what != "nothing" {
@@ -77,7 +77,7 @@ fn apply_is_total_and_the_facts_hold_after() {
                     Ok(next) => {
                         accepted += 1;
                         next.check_facts().expect("the facts hold after");
-                        assert!(may_follow(&rotation, event), "{event:?} followed {:?}", rotation.standing);
+                        assert!(may_follow(&rotation, event), "{event:?} followed {:?}", rotation.state);
                         let mut opened = rotation.opened.clone();
                         if let Event::Renamed { user } = event {
                             opened.user.clone_from(user);
@@ -89,11 +89,11 @@ fn apply_is_total_and_the_facts_hold_after() {
                             "the plan is frozen, but for the user's name and late copies: {:?}",
                             next.opened
                         );
-                        assert!(!rotation.is_closed() || next.standing == rotation.standing, "closed is for good");
+                        assert!(!rotation.is_closed() || next.state == rotation.state, "closed is for good");
                     }
                     Err(IllegalEvent::NoSuchTransition { .. }) => refused += 1,
                     Err(IllegalEvent::Facts(fact)) => {
-                        assert!(!is_reachable(&rotation), "{event:?} in {:?}: {fact}", rotation.standing);
+                        assert!(!is_reachable(&rotation), "{event:?} in {:?}: {fact}", rotation.state);
                         refused += 1;
                     }
                 }
@@ -105,10 +105,10 @@ fn apply_is_total_and_the_facts_hold_after() {
 
 #[test]
 fn what_people_say_and_what_is_put_off_changes_no_standing() {
-    for rotation in standings().into_iter().filter(|rotation| !rotation.is_closed()) {
+    for rotation in states().into_iter().filter(|rotation| !rotation.is_closed()) {
         for event in events() {
             if matches!(event, Event::Asked(_) | Event::Deferred { .. } | Event::LookedOnce { .. }) {
-                assert_eq!(apply(&rotation, &event).expect("open").standing, rotation.standing, "{event:?}");
+                assert_eq!(apply(&rotation, &event).expect("open").state, rotation.state, "{event:?}");
             }
         }
     }
@@ -144,7 +144,7 @@ fn an_effect_is_intended_only_in_its_phases() {
                 .iter()
                 .filter(|intent| intent.name() == name)
                 .any(|intent| in_doubt(&rotation, intent).is_some());
-            assert_eq!(any, allowed, "{name} in {:?}", rotation.standing);
+            assert_eq!(any, allowed, "{name} in {:?}", rotation.state);
         }
     }
     assert_eq!(names, intents().iter().map(|intent| intent.name().to_owned()).collect(), "every intent has a row");
@@ -153,7 +153,7 @@ fn an_effect_is_intended_only_in_its_phases() {
 #[test]
 fn some_effects_are_never_intended_whatever_was_proved() {
     let settled_in = |phase: Phase| settled(phase, &Policy::default());
-    let stored = |rotation: &Rotation| matches!(rotation.standing.phase(), Some(Phase::StoredNew { .. }));
+    let stored = |rotation: &Rotation| matches!(rotation.state.phase(), Some(Phase::StoredNew { .. }));
     for rotation in phases().into_iter().map(settled_in) {
         for mine in [Some(&rotation.opened.old_key), rotation.made().map(|made| &made.key)].into_iter().flatten() {
             let intent = Intent::DeleteNamed { key: mine.clone() };
@@ -176,7 +176,7 @@ fn some_effects_are_never_intended_whatever_was_proved() {
 #[test]
 fn each_intent_has_its_own_outcomes() {
     for rotation in unblocked(&Policy::default()) {
-        let State::InDoubt { intent, .. } = &rotation.standing else { continue };
+        let State::InDoubt { intent, .. } = &rotation.state else { continue };
         for outcome in outcomes() {
             let fits = match (intent, &outcome) {
                 (Intent::CreateNew { .. }, Outcome::Created { .. } | Outcome::FoundCreated { .. }) => true,
@@ -188,7 +188,7 @@ fn each_intent_has_its_own_outcomes() {
                 }
             };
             let next = apply(&rotation, &Event::Done(outcome.clone()));
-            assert_eq!(next.is_ok(), fits, "{outcome:?} of {intent:?} in {:?}", rotation.standing);
+            assert_eq!(next.is_ok(), fits, "{outcome:?} of {intent:?} in {:?}", rotation.state);
         }
     }
 }
@@ -196,7 +196,7 @@ fn each_intent_has_its_own_outcomes() {
 #[test]
 fn the_last_word_of_a_person_counts() {
     let stored = settled(phases()[5].clone(), &Policy::default());
-    assert!(matches!(stored.standing.phase(), Some(Phase::StoredNew { .. })));
+    assert!(matches!(stored.state.phase(), Some(Phase::StoredNew { .. })));
     let say = |rotation: &Rotation, asked| apply(rotation, &Event::Asked(asked)).expect("open");
     let abort = say(&stored, OperatorRequest::Abort);
     let delete = say(&abort, OperatorRequest::DeleteKey { key: key(OLD) });
@@ -241,7 +241,7 @@ fn a_write_that_was_refused_needs_no_fence_and_one_that_was_lost_does() {
 #[test]
 fn a_journal_in_which_a_lost_write_was_not_fenced_still_replays() {
     let mut stored = settled(phases()[5].clone(), &Policy::default());
-    if let State::Settled { phase: Phase::StoredNew { made, .. } } = &mut stored.standing {
+    if let State::Settled { phase: Phase::StoredNew { made, .. } } = &mut stored.state {
         (made.write_may_land, made.fenced) = (true, None);
     }
     assert!(stored.made().is_some_and(|made| made.write_may_land));

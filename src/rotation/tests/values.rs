@@ -90,7 +90,7 @@ fn a_key_whose_fate_is_known_is_nobodys_late_child() {
     let sent = in_doubt(&opened, &intents()[0]).expect("it may be created");
     let lost = apply(&sent, &Event::NotDone(NotDone::Seen)).expect("not seen");
     let may_be_its_child = |rotation: &Rotation| {
-        rotation.watched.iter().any(|attempt| attempt.may_have_made(&key(STRANGER), at(TIMED_OUT_AT)))
+        rotation.lost_creates.iter().any(|attempt| attempt.may_have_made(&key(STRANGER), at(TIMED_OUT_AT)))
     };
     assert!(may_be_its_child(&lost));
     let kept = Event::Asked(OperatorRequest::KeepKey { key: key(STRANGER) });
@@ -104,7 +104,7 @@ fn a_rotation_gave_up_where_it_ended_aborted_and_nobody_asked_for_it() {
             let mut rotation = settled(Phase::Opened, &Policy::default());
             assert!(!rotation.gave_up(), "it is open");
             rotation.abort_asked = asked;
-            rotation.standing = State::Closed { ending };
+            rotation.state = State::Closed { ending };
             assert_eq!(rotation.gave_up(), ending == Ending::Aborted && !asked, "{ending:?} {asked}");
         }
     }

@@ -157,7 +157,7 @@ impl World {
             let step = next_step(rotation, hand, &known, at(self.now));
             self.told.push((self.now, step.clone()));
             match step {
-                Step::Idle => match &rotation.standing {
+                Step::Idle => match &rotation.state {
                     State::Closed { ending } => return Some(Left::Closed(*ending)),
                     State::Blocked { reason, .. } => return Some(Left::Blocked(reason.clone())),
                     State::Settled { .. } | State::InDoubt { .. } => panic!("at rest in the open: {self:#?}"),

@@ -41,7 +41,7 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
             back(until);
         }
     };
-    match &mut rotation.standing {
+    match &mut rotation.state {
         State::Settled { phase } => phase_back(phase),
         State::InDoubt { phase, intent } => {
             phase_back(phase);
@@ -54,11 +54,11 @@ pub(super) fn move_back(rotation: &mut Rotation, by: Duration) {
         }
         State::Closed { .. } => {}
     }
-    for attempt in rotation.watched.iter_mut().chain(&mut rotation.refused_create) {
+    for attempt in rotation.lost_creates.iter_mut().chain(&mut rotation.refused_create) {
         back(&mut attempt.asked_at);
         back(&mut attempt.give_up_at);
     }
-    rotation.first_look.iter_mut().for_each(|look| back(&mut look.at));
+    rotation.first_sighting.iter_mut().for_each(|look| back(&mut look.at));
     rotation.created_last.iter_mut().for_each(back);
     if let Some(Probe::Fenced(until)) = &mut rotation.probe {
         back(until);
@@ -86,15 +86,14 @@ pub(super) fn forget_dates(rotation: &mut Rotation, stall: Duration) {
     if let Some(Probe::Fenced(until)) = &mut rotation.probe {
         since(until, Duration::ZERO);
     }
-    if let Some(look) = &mut rotation.first_look {
+    if let Some(look) = &mut rotation.first_sighting {
         since(&mut look.at, policy.settle.max(Duration::from_secs(LATE.unsigned_abs())));
     }
     for sink in &mut rotation.sinks {
         sink.acknowledged.iter_mut().for_each(|last| since(&mut last.at, policy.overlap));
         sink.may_land.values_mut().for_each(|until| since(until, Duration::ZERO));
     }
-    let (State::Settled { phase } | State::InDoubt { phase, .. } | State::Blocked { phase, .. }) =
-        &mut rotation.standing
+    let (State::Settled { phase } | State::InDoubt { phase, .. } | State::Blocked { phase, .. }) = &mut rotation.state
     else {
         return;
     };

@@ -78,7 +78,7 @@ fn command(rotation: &Rotation, reason: &BlockReason) -> Option<Says> {
 }
 
 fn block(rotation: &Rotation) -> Option<Block> {
-    let State::Blocked { reason, .. } = &rotation.standing else { return None };
+    let State::Blocked { reason, .. } = &rotation.state else { return None };
     let asks = match reason {
         BlockReason::AccessDenied { denied, once_a_day: true, .. } => Asks::RightOnceADay(denied.operation),
         BlockReason::AccessDenied { denied, .. } => Asks::Right(denied.operation),
@@ -108,7 +108,7 @@ fn block(rotation: &Rotation) -> Option<Block> {
 pub(super) fn facts(rotation: &Rotation, text: &str) -> Facts {
     let made = rotation.made();
     let mentions = |id: &u8| text.contains(name(*id).as_str());
-    let phase = rotation.standing.phase().map(|phase| match phase {
+    let phase = rotation.state.phase().map(|phase| match phase {
         Phase::Opened => PhaseIs::Opened,
         Phase::CreatedNew { .. } => PhaseIs::CreatedNew,
         Phase::StoredNew { .. } => PhaseIs::StoredNew,
@@ -120,11 +120,11 @@ pub(super) fn facts(rotation: &Rotation, text: &str) -> Facts {
         old: number(&rotation.opened.old_key),
         made: made.map(|made| (number(&made.key), made.fingerprint().is_some())),
         phase,
-        ending: match rotation.standing {
+        ending: match rotation.state {
             State::Closed { ending } => Some(ending),
             State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => None,
         },
-        creates_in_doubt: matches!(rotation.standing.intent(), Some(Intent::CreateNew { .. })),
+        creates_in_doubt: matches!(rotation.state.intent(), Some(Intent::CreateNew { .. })),
         block: block(rotation),
         is_fenced: made.is_some_and(|made| made.fenced.is_some()),
         remembered: (0..2 * IDS).filter(mentions).map(|id| 1 << id).sum(),

@@ -183,8 +183,8 @@ impl Machine {
         rotation.waiting_until = None;
         rotation.attempts = rotation.attempts.min(1);
         if rotation.is_closed() {
-            let standing = rotation.standing.clone();
-            rotation = Rotation { standing, ..Rotation::open(rotation.id, rotation.opened) };
+            let state = rotation.state.clone();
+            rotation = Rotation { state, ..Rotation::open(rotation.id, rotation.opened) };
         }
         let text = serde_json::to_string(&rotation).expect("JSON");
         if let Some(number) = self.numbers.get(&text) {
@@ -221,7 +221,7 @@ impl Machine {
     pub(super) fn block(&mut self, rotation: u32, denied: Denied) -> Option<u32> {
         let before = self.rotation(rotation);
         let reason = before.blocked_for(denied);
-        let again = matches!(&before.standing, State::Blocked { reason: before, .. } if reason.is_again(before));
+        let again = matches!(&before.state, State::Blocked { reason: before, .. } if reason.is_again(before));
         (!again).then(|| self.apply(rotation, &Event::Blocked(reason)))
     }
 
@@ -253,7 +253,7 @@ impl Machine {
                 at: at(0),
             }),
             Reply::Done => {
-                let intent = before.standing.intent().expect("an effect is in doubt");
+                let intent = before.state.intent().expect("an effect is in doubt");
                 Event::Done(Outcome::of_intent(intent, at(0)).expect("a create is answered with a key"))
             }
             Reply::Refused(kind) => {

@@ -213,14 +213,14 @@ impl Model {
 
     fn reported(&self, work: &Work) -> String {
         let Some(rotation) = work.rotation else { return String::new() };
-        let standing = &self.machine.rotation(rotation).standing;
-        let intent = standing.intent().map_or("", |intent| intent.name());
+        let state = &self.machine.rotation(rotation).state;
+        let intent = state.intent().map_or("", |intent| intent.name());
         let at = if matches!(work.at, At::Visiting(_)) { "" } else { "resting " };
         let blocked = if self.machine.facts(rotation).is_blocked() { "blocked " } else { "" };
-        let reason = match standing {
+        let reason = match state {
             State::Blocked { reason, .. } => reason.name(),
             State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => "",
         };
-        format!("{at}{blocked}{reason} {} {intent}", standing.name())
+        format!("{at}{blocked}{reason} {} {intent}", state.name())
     }
 }

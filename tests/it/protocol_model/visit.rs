@@ -231,7 +231,7 @@ impl Model {
         if id == facts.old || key.by == By::Rotation(facts.number) || named {
             return Right::Plain;
         }
-        let inside = rotation.watched.iter().any(|attempt| {
+        let inside = rotation.lost_creates.iter().any(|attempt| {
             let created = super::machine::at(key.created);
             let second = std::time::Duration::from_secs(1);
             created >= attempt.asked_at.minus(second * 2) && created <= attempt.give_up_at.plus(second * 60)

@@ -114,7 +114,7 @@ impl SimState {
         if run.only.is_some() {
             self.hit(ONLY);
         }
-        let is_blocked = |summary: &Summary| matches!(summary.rotation.standing, State::Blocked { .. });
+        let is_blocked = |summary: &Summary| matches!(summary.rotation.state, State::Blocked { .. });
         let closed = all.iter().filter(|summary| summary.rotation.is_closed()).count();
         if closed > self.closed && all.iter().any(is_blocked) {
             self.hit(BESIDE_A_BLOCK);

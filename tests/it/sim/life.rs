@@ -76,7 +76,7 @@ impl SimState {
         let latest = self.now + LONGEST_WAIT + i64::try_from(waits.as_millis()).expect("short");
         for rotation in all.iter().map(|summary| &summary.rotation) {
             let user = &self.whose(rotation.opened.user.as_str());
-            match &rotation.standing {
+            match &rotation.state {
                 State::Closed { .. } => broken.extend(self.wrong_conclusion(rotation)),
                 State::Blocked { reason, .. } => {
                     let needs = format!("P6: {user} is blocked ({reason:?}), and nothing was in its way");

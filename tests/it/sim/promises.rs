@@ -148,7 +148,7 @@ impl SimState {
 
     /// A rotation that is closed as `deleted-old` or `gone` has no old key any more, even if its user was renamed.
     pub(crate) fn wrong_conclusion(&self, rotation: &Rotation) -> Option<String> {
-        let State::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } = rotation.standing else {
+        let State::Closed { ending: ending @ (Ending::DeletedOld | Ending::Gone) } = rotation.state else {
             return None;
         };
         let (user, old) = (&rotation.opened.user, rotation.opened.old_key.as_str());
@@ -172,8 +172,8 @@ impl SimState {
                 *user == self.first_user && (setup.interference.is_some() || setup.hidden_note) || setup.disturbs(user);
             let of_user = || all.iter().filter(|summary| self.whose(summary.rotation.opened.user.as_str()) == *user);
             let late: Vec<_> = keys.iter().filter(|key| key.by == By::Late).collect();
-            let mut standings = of_user().map(|summary| &summary.rotation.standing);
-            if let Some(block) = standings.find(|standing| matches!(standing, State::Blocked { .. })) {
+            let mut states = of_user().map(|summary| &summary.rotation.state);
+            if let Some(block) = states.find(|state| matches!(state, State::Blocked { .. })) {
                 let reports = setup.policy.unclaimed == Unclaimed::Report;
                 let worn_out = matches!(block, State::Blocked { reason: BlockReason::TooManyCreates, .. })
                     && self.may_spoil_every_create(setup);
@@ -202,7 +202,7 @@ impl SimState {
         }
         let blocked: Vec<String> = all
             .iter()
-            .filter(|summary| matches!(summary.rotation.standing, State::Blocked { .. }))
+            .filter(|summary| matches!(summary.rotation.state, State::Blocked { .. }))
             .map(|summary| self.whose(summary.rotation.opened.user.as_str()))
             .collect();
         for reader in self.readers.iter().filter(|reader| !self.is_excused(reader)) {

@@ -217,7 +217,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         let outcome = process(&state, &storage, setup, &run).await;
         let open = storage.summaries(RotationFilter::Open).await.expect("the journal reads");
         lock(&state).tell(|| end_of_process(outcome.as_ref()));
-        let blocked = open.iter().filter(|summary| matches!(summary.rotation.standing, State::Blocked { .. }));
+        let blocked = open.iter().filter(|summary| matches!(summary.rotation.state, State::Blocked { .. }));
         let all_blocked = blocked.count() == open.len();
         if lock(&state).broken.len() > 20 {
             break;
@@ -227,7 +227,7 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
         let is_denied = |reason: &BlockReason| matches!(reason, BlockReason::AccessDenied { .. });
         let denied = open
             .iter()
-            .any(|summary| matches!(&summary.rotation.standing, State::Blocked { reason, .. } if is_denied(reason)));
+            .any(|summary| matches!(&summary.rotation.state, State::Blocked { reason, .. } if is_denied(reason)));
         let is_over = finished && all_blocked && was_calm && !lock(&state).struck && round > 0;
         // Where only another new key shows that a right is there again, one is made a day.
         if is_over && denied && days < MOST_DAYS {
@@ -247,8 +247,8 @@ pub(crate) async fn play(setup: &Setup, faults: &Faults, tells: bool) -> Played 
     replays(&storage, &all, &state).await;
     let mut state = lock(&state);
     if !settled && state.broken.is_empty() {
-        let standings: Vec<_> = all.iter().map(|summary| format!("{:?}", summary.rotation.standing)).collect();
-        state.broken.push(format!("P6: it does not end: {standings:?}"));
+        let states: Vec<_> = all.iter().map(|summary| format!("{:?}", summary.rotation.state)).collect();
+        state.broken.push(format!("P6: it does not end: {states:?}"));
     }
     state.check_the_end(setup, &all);
     std::mem::take(&mut *state).played()

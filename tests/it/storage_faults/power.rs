@@ -164,7 +164,7 @@ fn play(sandbox: &Sandbox, sends: &[[u64; 2]; 2], draw: &mut Draw, proof: &Mutex
     let cut = moment(&recorded.ops, from, draw);
     let reported = format!("{part:?}, journal before: {has_journal}, cut at {cut} of {}", recorded.ops.len());
     let (fate, lost) = leave(&scenario, &recorded, cut, draw).map_err(|how| format!("{reported}: {how}"))?;
-    let standings = scenario.status().map_err(|how| format!("{reported}: {how}"))?;
+    let states = scenario.status().map_err(|how| format!("{reported}: {how}"))?;
     scenario.recovers().map_err(|how| format!("{reported}: {how}"))?;
     let mut proof = proof.lock().expect("no panic");
     proof.case();
@@ -172,7 +172,7 @@ fn play(sandbox: &Sandbox, sends: &[[u64; 2]; 2], draw: &mut Draw, proof: &Mutex
     proof.hit("write torn", fate.torn);
     proof.count("unsynced write kept", fate.kept);
     proof.hit("journal line lost", lost);
-    let create = standings.iter().filter(|(_, in_doubt)| in_doubt.as_deref() == Some("create-new")).count();
+    let create = states.iter().filter(|(_, in_doubt)| in_doubt.as_deref() == Some("create-new")).count();
     proof.hit("create in doubt", create as u64);
     Ok(())
 }

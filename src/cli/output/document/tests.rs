@@ -24,7 +24,7 @@ fn key(text: &str) -> AccessKeyId {
     AccessKeyId::new(text).expect("valid")
 }
 
-fn summary(number: u128, standing: State) -> Summary {
+fn summary(number: u128, state: State) -> Summary {
     let store = StoreName::new("sqlite:/s.db").expect("valid");
     let spot = |name: &str| FieldRef { entry: EntryName::new(name).expect("valid"), location: Location::WholeValue };
     let opened = Opened {
@@ -46,7 +46,7 @@ fn summary(number: u128, standing: State) -> Summary {
         policy: Policy::default(),
     };
     let mut rotation = Rotation::open(RotationId::from_uuid(Uuid::from_u128(number)), opened);
-    rotation.standing = standing;
+    rotation.state = state;
     Summary { rotation, seq: 1, opened_at: at(0), updated_at: at(1) }
 }
 

@@ -1,4 +1,4 @@
-//! The facts that hold in each standing of a rotation, checked after each event.
+//! The facts that hold in each state of a rotation, checked after each event.
 
 use super::policy::MOST_CREATES;
 use super::record::Rotation;
@@ -6,20 +6,20 @@ use super::state::{Phase, Provenance};
 
 /// A fact that must hold and does not: a defect in rotator, or an edited journal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("in {standing}: {fact}")]
+#[error("in {state}: {fact}")]
 pub struct BrokenFact {
-    standing: &'static str,
+    state: &'static str,
     fact: &'static str,
 }
 
 impl Rotation {
-    /// Checks the facts of the standing.
+    /// Checks the facts of the state.
     ///
     /// # Errors
     /// [`BrokenFact`] names the first that does not hold.
     pub fn check_facts(&self) -> Result<(), BrokenFact> {
-        let standing = self.standing.name();
-        let claim = |holds: bool, fact: &'static str| if holds { Ok(()) } else { Err(BrokenFact { standing, fact }) };
+        let state = self.state.name();
+        let claim = |holds: bool, fact: &'static str| if holds { Ok(()) } else { Err(BrokenFact { state, fact }) };
         claim(!self.opened.places.is_empty(), "a rotation has at least one place")?;
         claim(
             self.opened.places.iter().all(|place| self.opened.stores.contains_key(&place.store)),
@@ -30,7 +30,7 @@ impl Rotation {
             "every sink follows a place",
         )?;
         claim(self.sinks.len() == self.opened.sinks.len(), "every sink's state is on record")?;
-        let Some(phase) = self.standing.phase() else { return Ok(()) };
+        let Some(phase) = self.state.phase() else { return Ok(()) };
         if let Some(made) = phase.made() {
             claim(made.key != self.opened.old_key, "the new key is not the old key")?;
             claim(self.creates > 0, "there is no new key without a create")?;
@@ -40,7 +40,7 @@ impl Rotation {
         match phase {
             Phase::Opened => claim(self.new_key.is_none(), "no key of ours exists"),
             Phase::CreatedNew { made } => claim(
-                made.deactivated.is_none() || made.claim == Provenance::Inferred,
+                made.deactivated.is_none() || made.provenance == Provenance::Inferred,
                 "only a key held on evidence is deactivated first",
             ),
             Phase::StoredNew { made, .. } => {
