@@ -104,12 +104,21 @@ impl HostEnv {
 
     /// `path` as an absolute path: below the home folder if it starts with `~/`, otherwise below `base`. `~name` is
     /// not supported. Links are not resolved, since the file need not exist.
-    pub(in crate::cli) fn absolute(&self, base: &Path, path: &Path) -> PathBuf {
+    ///
+    /// # Errors
+    /// [`CliError::usage`] if the home folder is needed and `HOME` does not say where it is.
+    pub(in crate::cli) fn absolute(&self, base: &Path, path: &Path) -> Result<PathBuf, CliError> {
         let home = self.variable("HOME").map(Path::new).filter(|home| home.is_absolute());
         let joined = match (path.strip_prefix("~"), home) {
             (Ok(below), Some(home)) => home.join(below),
-            (Ok(_) | Err(_), _) => base.join(path),
+            (Ok(_), None) => {
+                return Err(CliError::usage(
+                    format!("{} is below the home folder, and HOME is no absolute path in UTF-8", path.display()),
+                    "set HOME, or write the whole path",
+                ));
+            }
+            (Err(_), _) => base.join(path),
         };
-        std::path::absolute(&joined).unwrap_or(joined)
+        Ok(std::path::absolute(&joined).unwrap_or(joined))
     }
 }

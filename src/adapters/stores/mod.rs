@@ -20,3 +20,6 @@ pub(in crate::adapters) use backend::{after, read_each};
 pub use backend_store::BackendStore;
 pub use filtered_store::FilteredStore;
 pub use naming::Naming;
+
+/// The folder where a pod finds its service account.
+pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

@@ -135,7 +135,7 @@ fn stores_in<'a>(
     place: &'a Where<'a>,
     found: Option<&'a Found>,
 ) -> impl Iterator<Item = Statement> + 'a {
-    let is_there = |store: &StoreSettings| match (&store.account, place.configured) {
+    let is_there = |store: &StoreSettings| match (&store.table.account, place.configured) {
         (Some(account), Some(configured)) => configured.is_called(account),
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
@@ -190,7 +190,7 @@ fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<
 /// are sealed with a customer-managed KMS key, that key also has to allow `kms:Decrypt` and `kms:GenerateDataKey`.
 fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
     let Where { partition, account, .. } = place;
-    let region = store.region.as_deref().unwrap_or("*");
+    let region = store.table.region.as_deref().unwrap_or("*");
     let name = store.uri.name.as_str();
     let (begin, behind) = (format!("arn:{partition}"), format!("{region}:{account}"));
     let written = found.map(|found| found.natives(store));
@@ -248,7 +248,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
     };
     let remark = format!("{name}: see which entries there are; a list cannot be narrowed");
     statements.insert(0, Statement::new(format!("Store{number}List"), &[list], json!("*"), remark));
-    if !store.read_only && !in_parts.is_empty() {
+    if !store.table.read_only && !in_parts.is_empty() {
         let means = if found.is_some() {
             "the entries that hold pairs; what else gets a pair cannot be written"
         } else {
@@ -311,11 +311,11 @@ mod tests {
             serde_json::to_string(&document_of(of_store(1, store, &ACCOUNT, None)).document).expect("JSON")
         };
         let mut secrets = store("aws-secretsmanager:team/");
-        secrets.region = Some("eu-west-1".to_owned());
+        secrets.table.region = Some("eu-west-1".to_owned());
         let all = told(&secrets);
         assert!(all.contains(r#""Resource":["arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/*"]"#), "{all}");
         assert!(all.contains("UpdateSecretVersionStage") && all.contains("ListSecrets"), "{all}");
-        secrets.read_only = true;
+        secrets.table.read_only = true;
         assert!(!told(&secrets).contains("Put"));
         let parameters = told(&store("aws-ssm:/team"));
         assert!(

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::layers::Table;
+use super::file::AccountTable;
+use super::layers::Origin;
 use super::stores::StoreSettings;
-use super::values::{A_REGION, globs, is_region};
+use super::values::globs;
 use crate::adapters::aws::{Access, Role};
 use crate::cli::error::CliError;
 use crate::engine::account_label::Label;
@@ -47,22 +48,27 @@ impl AccountSettings {
 }
 
 /// Reads every `[[account]]` table, and checks the account settings of the stores against them.
-pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<AccountSettings>, CliError> {
+pub(super) fn read(
+    tables: &[AccountTable],
+    origin: Option<&Origin>,
+    stores: &[StoreSettings],
+) -> Result<Vec<AccountSettings>, CliError> {
+    let file = origin.map_or_else(String::new, ToString::to_string);
     let mut accounts: Vec<AccountSettings> = Vec::new();
     for table in tables {
-        let account = one(table, stores)?;
+        let account = one(table, &file, stores)?;
         let called = [account.label.name.as_deref(), account.label.id.as_ref().map(AccountId::as_str)];
         let twice = called.into_iter().flatten().find(|text| accounts.iter().any(|other| other.is_called(text)));
         if let Some(text) = twice {
             return Err(CliError::usage(
-                format!("two [[account]] tables in {} are called {text}", table.file.display()),
+                format!("two [[account]] tables in {file} are called {text}"),
                 "configure an account once; it may have several environments and stores",
             ));
         }
         accounts.push(account);
     }
     for store in stores {
-        let Some(account) = &store.account else { continue };
+        let Some(account) = &store.table.account else { continue };
         if !accounts.iter().any(|known| known.is_called(account)) {
             return Err(CliError::usage(
                 format!(
@@ -76,15 +82,14 @@ pub(super) fn read(tables: &[Table], stores: &[StoreSettings]) -> Result<Vec<Acc
     Ok(accounts)
 }
 
-fn one(table: &Table, stores: &[StoreSettings]) -> Result<AccountSettings, CliError> {
-    let file = table.file.display();
+fn one(table: &AccountTable, file: &str, stores: &[StoreSettings]) -> Result<AccountSettings, CliError> {
     let bad = |key: &str, text: &str, hint: &str| {
         CliError::usage(format!("{key} of [[account]] in {file} cannot be \"{text}\""), hint)
     };
-    let text = |key: &str| table.text(key).map(str::to_owned);
-    let given = table.text("id").map(|id| AccountId::new(id).map_err(|_| bad("id", id, "write its twelve digits")));
+    let number = |id: &String| AccountId::new(id.as_str()).map_err(|_| bad("id", id, "write its twelve digits"));
+    let given = table.id.as_ref().map(number);
     let given = given.transpose()?;
-    let role = match table.text("role") {
+    let role = match table.role.as_deref() {
         None => None,
         Some(arn) => {
             Some((arn, account_of(arn).ok_or_else(|| bad("role", arn, "write arn:aws:iam::DIGITS:role/NAME"))?))
@@ -103,30 +108,27 @@ fn one(table: &Table, stores: &[StoreSettings]) -> Result<AccountSettings, CliEr
             ));
         }
     };
-    for key in ["external_id", "session_name"] {
-        if let (Some(text), None) = (table.text(key), &role) {
+    for (key, value) in [("external_id", &table.external_id), ("session_name", &table.session_name)] {
+        if let (Some(text), None) = (value, &role) {
             return Err(bad(key, text, "only a role has a use for it"));
         }
     }
-    if let Some(region) = table.text("region").filter(|region| !is_region(region)) {
-        return Err(bad("region", region, A_REGION));
-    }
     let mut covered = BTreeSet::new();
-    for name in table.texts("stores") {
+    for name in &table.stores {
         let store = stores.iter().find(|store| store.uri.name.as_str() == name);
         let store = store.ok_or_else(|| bad("stores", name, "write the names of configured stores, or their URIs"))?;
         covered.insert(store.uri.name.clone());
     }
-    let environments = table.texts("environments");
+    let environments = &table.environments;
     Ok(AccountSettings {
-        label: Label { name: text("name"), id: Some(id) },
+        label: Label { name: table.name.clone(), id: Some(id) },
         access: Access {
-            profile: text("profile"),
-            region: text("region"),
+            profile: table.profile.clone(),
+            region: table.region.clone(),
             role: role.map(|(arn, _)| Role {
                 arn: arn.to_owned(),
-                external_id: text("external_id"),
-                session_name: text("session_name"),
+                external_id: table.external_id.clone(),
+                session_name: table.session_name.clone(),
             }),
         },
         covers: Covers {

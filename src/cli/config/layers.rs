@@ -1,44 +1,29 @@
-//! The layers of the configuration: the file, the environment above the file, the flags above both. This module knows
-//! which settings exist, and not what they mean.
+//! The layers of the configuration: the file, the environment above the file, the flags above both. Each layer is
+//! checked as a whole, also where a higher layer has another value.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::file::{AwsTable, FOLLOWS, File, OwnerTable, PolicyTable, SINK_FORMS};
+use super::read::{Problem, ReadError, keys_of, read};
+use super::store_uri;
 use crate::cli::error::CliError;
 
-/// Every setting, as (section, key); the section of a top-level key is empty.
-const SETTINGS: [(&str, &str); 23] = [
-    ("", "journal"),
-    ("", "store"),
-    ("", "trusted_groups"),
-    ("policy", "older_than"),
-    ("policy", "overlap"),
-    ("policy", "quarantine"),
-    ("policy", "settle"),
-    ("policy", "unclaimed_after"),
-    ("policy", "confirmations"),
-    ("policy", "proof_span"),
-    ("policy", "proof_timeout"),
-    ("policy", "spare_key"),
-    ("policy", "unclaimed"),
-    ("policy", "unread_ok"),
-    ("policy", "still_in_use"),
-    ("policy", "still_in_use_for"),
-    ("policy", "scan_interval"),
-    ("policy", "concurrency"),
-    ("policy", "rate"),
-    ("owner", "template"),
-    ("owner", "table"),
-    ("owner", "from"),
-    ("aws", "call_timeout"),
-];
+/// The sections of settings; the settings outside a section are at the top level.
+const SECTIONS: [&str; 3] = ["policy", "owner", "aws"];
+
+/// The tables that may be repeated. Except for `store`, they are no settings: no variable can replace them.
+const TABLES: [&str; 3] = ["store", "account", "sink"];
 
 /// Variables that are not settings of the file.
 const OTHER_VARIABLES: [&str; 4] = ["ROTATOR_CONFIG", "ROTATOR_STORE_KEY", "ROTATOR_STORE_NEW_KEY", "ROTATOR_LOG"];
 
 /// The prefix of variables for rotator's own tests.
 const TEST_VARIABLES: &str = "ROTATOR_TEST_";
+
+/// A setting as (section, key); the section of a top-level setting is empty.
+type Setting = (&'static str, &'static str);
 
 /// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,153 +46,108 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The value of a setting before it is parsed: one text, or several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RawSetting {
-    pub(super) texts: Vec<String>,
-    pub(super) origin: Origin,
-}
-
-/// The keys of a `[[store]]` table.
-const OF_A_STORE: [&str; 21] = [
-    "uri",
-    "name",
-    "scope",
-    "include",
-    "exclude",
-    "read_only",
-    "region",
-    "account",
-    "address",
-    "namespace",
-    "auth",
-    "auth_mount",
-    "role",
-    "token_file",
-    "secret_id_file",
-    "ca_file",
-    "kubeconfig",
-    "context",
-    "selector",
-    "allow_insecure_tls",
-    "env",
-];
-
-/// The keys of an `[[account]]` table.
-const OF_AN_ACCOUNT: [&str; 9] =
-    ["id", "name", "profile", "region", "role", "external_id", "session_name", "environments", "stores"];
-
-/// The keys of a `[[sink]]` table.
-const OF_A_SINK: [&str; 5] = ["uri", "name", "follows", "store", "env"];
-
-/// A `[[store]]`, `[[account]]` or `[[sink]]` table of the file.
-#[derive(Debug)]
-pub(super) struct Table {
-    pub(super) file: PathBuf,
-    values: BTreeMap<&'static str, Vec<String>>,
-}
-
-impl Table {
-    /// The texts of a key; empty if the key is missing.
-    pub(super) fn texts(&self, key: &str) -> &[String] {
-        self.values.get(key).map_or(&[], Vec::as_slice)
-    }
-
-    /// The only text of a key.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.texts(key).first().map(|text| text.trim())
-    }
-
-    fn of(path: &Path, what: &str, keys: &[&'static str], table: &toml::Table) -> Result<Self, CliError> {
-        let mut values = BTreeMap::new();
-        for (key, value) in table {
-            let Some(known) = keys.iter().find(|known| *known == key) else {
-                return Err(CliError::usage(
-                    format!("[[{what}]] in {} has `{key}`, which rotator does not know", path.display()),
-                    did_you_mean(key, keys.iter().map(|known| (*known).to_owned()), "remove it"),
-                ));
-            };
-            values.insert(*known, texts(path, what, known, value)?);
-        }
-        Ok(Self { file: path.to_owned(), values })
-    }
+/// Every setting, as the fields of the types name them.
+pub(super) fn settings() -> Vec<Setting> {
+    let top =
+        keys_of::<File>().iter().filter(|key| !SECTIONS.contains(key) && (**key == "store" || !TABLES.contains(key)));
+    let sections = [keys_of::<PolicyTable>(), keys_of::<OwnerTable>(), keys_of::<AwsTable>()];
+    let below =
+        SECTIONS.into_iter().zip(sections).flat_map(|(section, keys)| keys.iter().map(move |key| (section, *key)));
+    top.map(|key| ("", *key)).chain(below).collect()
 }
 
 /// All settings, each from its highest layer.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
-    given: BTreeMap<(&'static str, &'static str), RawSetting>,
-    /// The `[[store]]` tables, unless the environment or a flag names the stores.
-    stores: Vec<Table>,
-    accounts: Vec<Table>,
-    sinks: Vec<Table>,
+    merged: toml::Table,
+    /// The origin of each setting and of the repeated tables.
+    origins: BTreeMap<(String, String), Origin>,
 }
 
 impl Layers {
-    /// The value of a setting, if it is set.
-    pub(super) fn get(&self, section: &'static str, key: &'static str) -> Option<&RawSetting> {
-        self.given.get(&(section, key))
+    /// The settings of all layers.
+    pub(super) fn read(&self) -> Result<File, CliError> {
+        read(&self.merged).map_err(|error| {
+            let at = |index: usize| error.path.get(index).map_or("", String::as_str);
+            let setting = if SECTIONS.contains(&at(0)) { (at(0), at(1)) } else { ("", at(0)) };
+            let origin = self.origin(setting.0, setting.1).cloned();
+            explain(error, &origin.unwrap_or(Origin::File(PathBuf::new())))
+        })
     }
 
-    /// The `[[store]]` tables, if they determine the stores.
-    pub(super) fn stores(&self) -> &[Table] {
-        &self.stores
+    /// The layer of a setting; none if it is not set.
+    pub(super) fn origin(&self, section: &str, key: &str) -> Option<&Origin> {
+        self.origins.get(&(section.to_owned(), key.to_owned()))
     }
 
-    pub(super) fn accounts(&self) -> &[Table] {
-        &self.accounts
+    /// The origin of every setting that is set, as text.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (String, &Origin)> {
+        self.origins.iter().map(|((section, key), origin)| (in_words(section, key), origin))
     }
 
-    pub(super) fn sinks(&self) -> &[Table] {
-        &self.sinks
-    }
-
-    fn insert(&mut self, setting: (&'static str, &'static str), given: RawSetting) {
-        if setting == ("", "store") {
-            self.stores.clear();
+    fn insert(&mut self, section: &str, key: &str, value: toml::Value, origin: &Origin) {
+        self.origins.insert((section.to_owned(), key.to_owned()), origin.clone());
+        if section.is_empty() {
+            self.merged.insert(key.to_owned(), value);
+            return;
         }
-        self.given.insert(setting, given);
+        let table = self.merged.entry(section).or_insert_with(|| toml::Table::new().into());
+        if let Some(table) = table.as_table_mut() {
+            table.insert(key.to_owned(), value);
+        }
+    }
+
+    /// Adds a layer above the existing ones.
+    fn add(&mut self, layer: toml::Table, origin: &Origin) -> Result<(), CliError> {
+        read::<File>(&layer).map_err(|error| explain(error, origin))?;
+        for (name, value) in layer {
+            match value {
+                toml::Value::Table(section) if SECTIONS.contains(&name.as_str()) => {
+                    section.into_iter().for_each(|(key, value)| self.insert(&name, &key, value, origin));
+                }
+                value => self.insert("", &name, value, origin),
+            }
+        }
+        Ok(())
+    }
+
+    fn add_one(&mut self, (section, key): Setting, value: toml::Value, origin: &Origin) -> Result<(), CliError> {
+        let mut layer = Self::default();
+        layer.insert(section, key, value, origin);
+        self.add(layer.merged, origin)
     }
 
     /// Adds the values of a repeatable flag above the existing layers.
-    pub(super) fn flags(&mut self, section: &'static str, key: &'static str, flag: &'static str, values: &[String]) {
-        if !values.is_empty() {
-            self.insert((section, key), RawSetting { texts: values.to_vec(), origin: Origin::Flag(flag) });
+    pub(super) fn flags(&mut self, setting: Setting, flag: &'static str, values: &[String]) -> Result<(), CliError> {
+        if values.is_empty() {
+            return Ok(());
         }
+        let values = values.iter().map(|value| toml::Value::from(value.as_str())).collect();
+        self.add_one(setting, toml::Value::Array(values), &Origin::Flag(flag))
     }
 
     /// Adds the value of a flag above the existing layers.
-    pub(super) fn flag(&mut self, section: &'static str, key: &'static str, flag: &'static str, value: Option<&str>) {
-        if let Some(value) = value {
-            let given = RawSetting { texts: vec![value.to_owned()], origin: Origin::Flag(flag) };
-            self.insert((section, key), given);
-        }
+    pub(super) fn flag(&mut self, setting: Setting, flag: &'static str, value: Option<&str>) -> Result<(), CliError> {
+        value.map_or(Ok(()), |value| self.add_one(setting, toml::Value::from(value), &Origin::Flag(flag)))
     }
 
-    /// Adds the environment above the existing layers. A comma separates the items of a list.
+    /// Adds the environment above the existing layers. An empty variable counts as unset.
     pub(super) fn environment(&mut self, variables: &[(String, String)]) -> Result<(), CliError> {
+        let settings = settings();
         for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("ROTATOR_")) {
-            if OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES) {
+            let is_other = OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES);
+            if is_other || value.is_empty() {
                 continue;
             }
-            let Some(&(section, key)) = SETTINGS.iter().find(|setting| variable(**setting) == *name) else {
-                let known = SETTINGS.iter().map(|setting| variable(*setting));
+            let Some(&setting) = settings.iter().find(|setting| variable(**setting) == *name) else {
+                let known = settings.iter().map(|setting| variable(*setting));
                 let known = known.chain(OTHER_VARIABLES.map(str::to_owned));
                 return Err(CliError::usage(
                     format!("the environment has {name}, which rotator does not know"),
                     did_you_mean(name, known, "unset it"),
                 ));
             };
-            let list = matches!((section, key), ("policy", "unread_ok") | ("owner", "table") | ("", "trusted_groups"));
-            let texts = if (section, key) == ("", "store") {
-                // A URI may contain commas and blanks, but no line breaks.
-                value.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
-            } else if list {
-                value.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
-            } else {
-                vec![value.clone()]
-            };
-            self.insert((section, key), RawSetting { texts, origin: Origin::Environment(name.clone()) });
+            self.add_one(setting, of_variable(setting, value), &Origin::Environment(name.clone()))?;
         }
         Ok(())
     }
@@ -224,102 +164,90 @@ impl Layers {
                 "fix that line; `rotator init FILE` writes a valid file to compare with",
             )
         })?;
-        for (name, value) in table {
-            if name == "store" && value.as_array().is_some_and(|array| array.iter().any(toml::Value::is_table)) {
-                let texts = vec!["[[store]]".to_owned()];
-                self.insert(("", "store"), RawSetting { texts, origin: Origin::File(path.to_owned()) });
-                self.stores = tables(path, "store", &OF_A_STORE, &value, "[[store]] tables, or one list of URIs")?;
-                continue;
-            }
-            if name == "account" {
-                self.accounts = tables(path, "account", &OF_AN_ACCOUNT, &value, "[[account]] tables")?;
-                continue;
-            }
-            if name == "sink" {
-                self.sinks = tables(path, "sink", &OF_A_SINK, &value, "[[sink]] tables")?;
-                continue;
-            }
-            let sections = SETTINGS.iter().filter(|(section, _)| *section == name).count();
-            match value.as_table() {
-                Some(section) if sections > 0 => {
-                    for (key, value) in section {
-                        self.file_key(path, &name, key, value)?;
-                    }
-                }
-                Some(_) | None => self.file_key(path, "", &name, &value)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn file_key(&mut self, path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<(), CliError> {
-        let Some(&(section, key)) = SETTINGS.iter().find(|setting| **setting == (section, key)) else {
-            let name = in_words(section, key);
-            let known = SETTINGS.iter().map(|(section, key)| in_words(section, key));
-            let sections = ["[policy]", "[owner]", "[aws]", "[[account]]", "[[sink]]"].map(str::to_owned);
-            let known: Vec<String> = if section.is_empty() { known.chain(sections).collect() } else { known.collect() };
-            return Err(CliError::usage(
-                format!("{} has `{name}`, which rotator does not know", path.display()),
-                did_you_mean(&name, known.into_iter(), "remove it"),
-            ));
-        };
-        let texts = texts(path, section, key, value)?;
-        self.insert((section, key), RawSetting { texts, origin: Origin::File(path.to_owned()) });
-        Ok(())
+        self.add(table, &Origin::File(path.to_owned()))
     }
 }
 
-/// Reads all tables of one kind.
-fn tables(
-    path: &Path,
-    what: &str,
-    keys: &[&'static str],
-    value: &toml::Value,
-    wanted: &str,
-) -> Result<Vec<Table>, CliError> {
-    let wrong = || wrong_type(path, what, wanted);
-    let of = |table: &toml::Value| Table::of(path, what, keys, table.as_table().ok_or_else(wrong)?);
-    value.as_array().ok_or_else(wrong)?.iter().map(of).collect()
+/// The value of a variable: a comma separates the items of a list, and a line break the URIs of stores, which may
+/// contain commas and blanks.
+fn of_variable(setting: Setting, value: &str) -> toml::Value {
+    let items = || value.split(',').map(str::trim).filter(|text| !text.is_empty());
+    let list = |texts: &mut dyn Iterator<Item = &str>| toml::Value::Array(texts.map(toml::Value::from).collect());
+    match setting {
+        ("", "store") => list(&mut value.lines().filter(|line| !line.trim().is_empty())),
+        ("", "trusted_groups") | ("policy", "unread_ok") => list(&mut items()),
+        ("owner", "table") => {
+            let line = |line: &str| {
+                let (scope, user) = line.split_once('=').unwrap_or((line, ""));
+                (scope.to_owned(), toml::Value::from(user))
+            };
+            toml::Value::Table(items().map(line).collect())
+        }
+        _ => toml::Value::from(value),
+    }
+}
+
+/// What is wrong with a layer, and what to write instead.
+fn explain(error: ReadError, origin: &Origin) -> CliError {
+    let at = |index: usize| error.path.get(index).map_or("", String::as_str);
+    let table = TABLES.iter().find(|table| at(0) == **table && error.path.len() > 1);
+    let name = match (table, SECTIONS.contains(&at(0))) {
+        (Some(table), _) if at(2).is_empty() => (*table).to_owned(),
+        (Some(table), _) => format!("{} of [[{table}]]", at(2)),
+        (None, true) if error.path.len() > 1 => in_words(at(0), at(1)),
+        (None, _) => at(0).to_owned(),
+    };
+    match error.problem {
+        Problem::UnknownKey(key, known) => match table {
+            Some(table) => CliError::usage(
+                format!("[[{table}]] in {origin} has `{key}`, which rotator does not know"),
+                did_you_mean(&key, known.iter().map(|known| (*known).to_owned()), "remove it"),
+            ),
+            None => unknown_setting(at(0), &key, origin),
+        },
+        Problem::MissingKey(key) => {
+            let hint = match (table, key) {
+                (Some(&"sink"), "uri") => format!("write uri = \"…\" with one of {}", SINK_FORMS),
+                (_, "uri") => format!("write uri = \"…\" with one of {}", store_uri::FORMS),
+                (_, "follows") => FOLLOWS.to_owned(),
+                (_, key) => format!("write {key} = …"),
+            };
+            CliError::usage(format!("a [[{}]] in {origin} has no {key}", table.unwrap_or(&at(0))), hint)
+        }
+        Problem::WrongForm { wanted } => {
+            let wanted = match (TABLES.contains(&at(0)), error.path.len()) {
+                (true, ..=2) if at(0) != "store" => format!("[[{}]] tables", at(0)),
+                (false, ..=1) if SECTIONS.contains(&at(0)) => format!("a [{}] table", at(0)),
+                _ => wanted,
+            };
+            CliError::usage(format!("`{name}` in {origin} has the wrong form"), format!("write {wanted}"))
+        }
+        Problem::WrongValue { found, wanted } => {
+            let from = if table.is_some() { "in" } else { "from" };
+            CliError::usage(format!("{name} {from} {origin} cannot be \"{found}\""), format!("write {wanted}"))
+        }
+    }
+}
+
+fn unknown_setting(section: &str, key: &str, origin: &Origin) -> CliError {
+    let name = in_words(section, key);
+    let known = settings().into_iter().map(|(section, key)| in_words(section, key));
+    let sections = SECTIONS.map(|section| format!("[{section}]"));
+    let tables = ["[[account]]", "[[sink]]"].map(str::to_owned);
+    let known: Vec<String> =
+        if section.is_empty() { known.chain(sections).chain(tables).collect() } else { known.collect() };
+    CliError::usage(
+        format!("{origin} has `{name}`, which rotator does not know"),
+        did_you_mean(&name, known.into_iter(), "remove it"),
+    )
 }
 
 fn in_words(section: &str, key: &str) -> String {
     if section.is_empty() { key.to_owned() } else { format!("[{section}] {key}") }
 }
 
-/// Converts a value of the file to texts.
-fn texts(path: &Path, section: &str, key: &str, value: &toml::Value) -> Result<Vec<String>, CliError> {
-    let wrong = |wanted| wrong_type(path, &in_words(section, key), wanted);
-    if (section, key) == ("owner", "table") {
-        let table = value.as_table().ok_or_else(|| wrong("lines \"app/environment\" = \"user\""))?;
-        let line = |(scope, user): (&String, &toml::Value)| Some(format!("{scope}={}", user.as_str()?));
-        let lines: Option<Vec<String>> = table.iter().map(line).collect();
-        return lines.ok_or_else(|| wrong("lines \"app/environment\" = \"user\""));
-    }
-    if let Some(list) = value.as_array().filter(|_| {
-        ["unread_ok", "include", "exclude", "store", "environments", "stores", "follows", "env"].contains(&key)
-    }) {
-        let list: Option<Vec<String>> = list.iter().map(|text| text.as_str().map(str::to_owned)).collect();
-        return list.ok_or_else(|| wrong("a list of texts in quotes"));
-    }
-    if let Some(list) = value.as_array().filter(|_| (section, key) == ("", "trusted_groups")) {
-        let list: Option<Vec<String>> = list.iter().map(|id| id.as_integer().map(|id| id.to_string())).collect();
-        return list.ok_or_else(|| wrong("a list of group numbers, such as [2000]"));
-    }
-    if let Some(word) = value.as_bool().filter(|_| ["read_only", "allow_insecure_tls"].contains(&key)) {
-        return Ok(vec![word.to_string()]);
-    }
-    let text = value.as_str().map(str::to_owned);
-    let text = text.or_else(|| value.as_integer().map(|number| number.to_string()));
-    let text = text.or_else(|| value.as_float().map(|number| number.to_string()));
-    text.map(|text| vec![text]).ok_or_else(|| wrong("one value, in quotes where it is text"))
-}
-
-fn wrong_type(path: &Path, name: &str, wanted: &str) -> CliError {
-    CliError::usage(format!("`{name}` in {} has the wrong form", path.display()), format!("write {wanted}"))
-}
-
 /// The name of a setting's variable: `ROTATOR_<SECTION>_<KEY>`.
-fn variable((section, key): (&str, &str)) -> String {
+pub(super) fn variable((section, key): Setting) -> String {
     let separator = if section.is_empty() { "" } else { "_" };
     format!("ROTATOR_{section}{separator}{key}").to_ascii_uppercase()
 }
@@ -331,8 +259,8 @@ fn did_you_mean(name: &str, known: impl Iterator<Item = String>, otherwise: &str
     // Parts that all names have in common do not count, and the section may be missing.
     let bare = |text: &str| text.rsplit("] ").next().unwrap_or(text).trim_matches(['[', ']']).replace("ROTATOR_", "");
     let without_section = |text: &str| {
-        let sections = SETTINGS.iter().map(|(section, _)| format!("{}_", section.to_ascii_uppercase()));
-        let mut found = sections.filter(|section| section.len() > 1 && text.starts_with(section.as_str()));
+        let sections = SECTIONS.iter().map(|section| format!("{}_", section.to_ascii_uppercase()));
+        let mut found = sections.filter(|section| text.starts_with(section.as_str()));
         found.next().map_or_else(|| text.to_owned(), |section| text[section.len()..].to_owned())
     };
     let (name, like) = (bare(name), strsim::normalized_damerau_levenshtein);

@@ -2,9 +2,14 @@
 //! nothing.
 
 mod accounts;
+mod file;
+mod forms;
 mod layers;
 mod reach;
+mod read;
+mod schema;
 mod sinks;
+mod store_table;
 mod store_uri;
 mod stores;
 mod trusted_file;
@@ -29,11 +34,15 @@ use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;
+pub use forms::VaultAuth;
 use layers::Layers;
 pub use reach::{Reach, ReachKind};
+pub use schema::schema;
+use sinks::Sinks;
 pub use sinks::{SinkKind, SinkSettings};
+pub use store_table::StoreTable;
 pub use store_uri::{StoreKind, StoreUri};
-pub use stores::{KubernetesTable, StoreSettings, VaultTable};
+pub use stores::StoreSettings;
 pub(crate) use trusted_file::Found;
 pub use trusted_file::{FILE_NAME, Trust};
 
@@ -85,7 +94,7 @@ impl Config {
         // The file cannot determine whether it is trusted itself, so only the layers above it count.
         let mut above = Layers::default();
         above.environment(&host.variables)?;
-        ownership::trust_groups(values::trusted_groups(&above)?);
+        ownership::trust_groups(above.read()?.trusted_groups.0);
         let found = Found::look(global.config.as_deref(), host)?;
         let trust = found.as_ref().map(|found| found.trust(host)).transpose()?;
         let mut layers = match &found {
@@ -93,45 +102,47 @@ impl Config {
             None => Layers::default(),
         };
         layers.environment(&host.variables)?;
-        lay_flags(&mut layers, global, choice);
+        lay_flags(&mut layers, global, choice)?;
         let mut config = Self::of_layers(&layers, host)?;
         ownership::trust_groups(config.trusted_groups.clone());
         (config.file, config.trust) = (found.map(|found| found.path), trust);
         tracing::info!("the configuration is {}", config.origin());
+        for (setting, origin) in layers.origins() {
+            tracing::debug!("{setting} is from {origin}");
+        }
         Ok(config)
     }
 
-    /// Reads every setting.
+    /// Gives every setting its value.
     fn of_layers(layers: &Layers, host: &HostEnv) -> Result<Self, CliError> {
-        let policy = values::policy(layers)?;
-        let stores = stores::read(layers, host)?;
+        let file = layers.read()?;
+        let policy = values::policy(&file.policy)?;
+        let stores = stores::read(file.store, layers.origin("", "store"), host)?;
+        let sinks = Sinks { tables: &file.sink, origin: layers.origin("", "sink"), host };
         Ok(Self {
             file: None,
             trust: None,
-            journal: match layers.get("", "journal") {
-                Some(given) => {
-                    host.absolute(values::base(given, host), Path::new(values::not_empty("journal", given)?))
+            journal: match &file.journal {
+                Some(path) => {
+                    let origin = layers.origin("", "journal");
+                    let path = values::not_empty("journal", path, origin)?;
+                    host.absolute(values::base(origin, host), Path::new(path))?
                 }
                 None => host.default_journal()?,
             },
-            trusted_groups: values::trusted_groups(layers)?,
-            accounts: accounts::read(layers.accounts(), &stores)?,
-            sinks: sinks::read(layers.sinks(), &stores, host)?,
+            trusted_groups: file.trusted_groups.0,
+            accounts: accounts::read(&file.account, layers.origin("", "account"), &stores)?,
+            sinks: sinks.read(&stores)?,
             stores,
-            owner: values::owner(layers)?,
-            older_than: values::duration(layers, "policy", "older_than", Duration::ZERO)?,
+            owner: values::owner(file.owner, layers)?,
+            older_than: values::time(file.policy.older_than, Duration::ZERO),
             policy,
-            removal_is_set: ["overlap", "quarantine"].iter().any(|key| layers.get("policy", key).is_some()),
-            unread_ok: match layers.get("policy", "unread_ok") {
-                Some(given) => values::globs(&given.texts, "unread_ok")?,
-                None => GlobSet::empty(),
-            },
-            scan_interval: values::duration(layers, "policy", "scan_interval", SCAN_INTERVAL)?,
-            concurrency: values::number(layers, "concurrency", values::DEFAULT_CONCURRENCY, |n| {
-                (1..=values::MOST_CONCURRENCY).contains(n)
-            })?,
-            rate: values::rate(layers)?,
-            call_timeout: values::positive_duration(layers, "aws", "call_timeout", values::DEFAULT_CALL_TIMEOUT)?,
+            removal_is_set: file.policy.overlap.is_some() || file.policy.quarantine.is_some(),
+            unread_ok: values::globs(&file.policy.unread_ok, "unread_ok")?,
+            scan_interval: values::time(file.policy.scan_interval, SCAN_INTERVAL),
+            concurrency: file.policy.concurrency.map_or(values::DEFAULT_CONCURRENCY, |number| number.0 as usize),
+            rate: file.policy.rate.map(|rate| rate.0),
+            call_timeout: file.aws.call_timeout.map_or(values::DEFAULT_CALL_TIMEOUT, |time| time.0),
         })
     }
 
@@ -181,10 +192,10 @@ impl Config {
     }
 }
 
-fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) {
-    layers.flag("", "journal", "--journal", global.journal.as_deref());
-    layers.flags("", "store", "--store", &global.store);
-    layers.flag("owner", "template", "--owner-template", choice.owner_template.as_deref());
+fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) -> Result<(), CliError> {
+    layers.flag(("", "journal"), "--journal", global.journal.as_deref())?;
+    layers.flags(("", "store"), "--store", &global.store)?;
+    layers.flag(("owner", "template"), "--owner-template", choice.owner_template.as_deref())?;
     let policy = [
         ("older_than", "--older-than", &choice.older_than),
         ("overlap", "--overlap", &choice.overlap),
@@ -195,7 +206,5 @@ fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) {
         ("proof_timeout", "--proof-timeout", &choice.proof_timeout),
         ("concurrency", "--concurrency", &choice.concurrency),
     ];
-    for (key, flag, value) in policy {
-        layers.flag("policy", key, flag, value.as_deref());
-    }
+    policy.into_iter().try_for_each(|(key, flag, value)| layers.flag(("policy", key), flag, value.as_deref()))
 }

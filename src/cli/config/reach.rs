@@ -4,8 +4,10 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use super::layers::{Layers, Table};
-use super::sinks::{self, SinkKind};
+use super::file::AccountTable;
+use super::forms::VaultAuth;
+use super::layers::Layers;
+use super::sinks::{SinkKind, Sinks};
 use super::store_uri::StoreKind;
 use super::stores::{self, StoreSettings};
 use crate::adapters::ExecProgram;
@@ -47,26 +49,26 @@ impl fmt::Display for Reach {
 /// All actions of the file at `path`.
 pub(super) fn reach(layers: &Layers, path: &Path, host: &HostEnv) -> Result<Vec<Reach>, CliError> {
     let mut reaches = Reaches { folder: resolved(path.parent().unwrap_or(Path::new("/"))), all: Vec::new() };
-    if let Some(given) = layers.get("", "journal") {
+    let file = layers.read()?;
+    if let Some(journal) = &file.journal {
         let base = path.parent().unwrap_or(&host.folder);
-        for text in &given.texts {
-            reaches.file("the journal ", &host.absolute(base, Path::new(text)));
-        }
+        reaches.file("the journal ", &host.absolute(base, Path::new(journal))?);
     }
-    let stores = match layers.get("", "store") {
-        Some(_) => stores::read(layers, host)?,
+    let stores = match file.store {
+        Some(_) => stores::read(file.store, layers.origin("", "store"), host)?,
         None => Vec::new(),
     };
     stores.iter().for_each(|store| reaches.store(store));
-    for table in layers.sinks() {
-        match sinks::kind(table, host)? {
+    let sinks = Sinks { tables: &file.sink, origin: layers.origin("", "sink"), host };
+    for table in sinks.tables {
+        match sinks.kind(table)? {
             SinkKind::Exec(program) => {
-                let name = table.text("name").or(table.text("uri")).unwrap_or_default();
+                let name = table.name.as_ref().unwrap_or(&table.uri);
                 reaches.program(&format!("the sink {name}"), &program, &program.env);
             }
         }
     }
-    layers.accounts().iter().for_each(|account| reaches.account(account));
+    file.account.iter().for_each(|account| reaches.account(account));
     Ok(reaches.all)
 }
 
@@ -106,21 +108,21 @@ impl Reaches {
                 self.program(
                     &format!("{name}, which asks the servers that the encrypted files name"),
                     &program,
-                    &store.env,
+                    &store.table.env,
                 );
             }
-            StoreKind::Exec(program) => self.program(&format!("the store {name}"), program, &store.env),
+            StoreKind::Exec(program) => self.program(&format!("the store {name}"), program, &store.table.env),
             StoreKind::Vault(_) => self.vault(store),
             StoreKind::Kubernetes(_) => self.kubernetes(store),
             StoreKind::SecretsManager(_) | StoreKind::ParameterStore(_) => {
-                let region = store.region.as_deref().map_or_else(String::new, |region| format!(" in {region}"));
+                let region = store.table.region.as_deref().map_or_else(String::new, |region| format!(" in {region}"));
                 self.add(ReachKind::Contacts, false, format!("AWS{region} for {name}"));
             }
         }
     }
 
     fn vault(&mut self, store: &StoreSettings) {
-        let (name, table) = (&store.uri.name, &store.vault);
+        let (name, table) = (&store.uri.name, &store.table);
         let believed = table
             .ca_file
             .as_ref()
@@ -142,27 +144,28 @@ impl Reaches {
                 self.file(&format!("{key} "), file);
             }
         }
-        if table.auth.as_deref() == Some("kubernetes") && table.token_file.is_none() {
+        if table.auth == Some(VaultAuth::Kubernetes) && table.token_file.is_none() {
             self.add(ReachKind::Reads, true, format!("the token of the pod's service account, to log in for {name}"));
         }
     }
 
     fn kubernetes(&mut self, store: &StoreSettings) {
         let name = &store.uri.name;
-        let context = store.kubernetes.context.as_ref();
+        let context = store.table.context.as_ref();
         let context =
             context.map_or_else(|| "the current context".to_owned(), |context| format!("the context {context}"));
-        match &store.kubernetes.kubeconfig {
+        match &store.table.kubeconfig {
             Some(file) => {
                 self.file("the kubeconfig ", file);
                 let file = file.display();
-                let plugin = format!("the credential plugin that {file} names, if it names one{}", given(&store.env));
+                let plugin =
+                    format!("the credential plugin that {file} names, if it names one{}", given(&store.table.env));
                 self.add(ReachKind::Runs, true, plugin);
                 self.add(ReachKind::Contacts, true, format!("the cluster of {context} in {file} for {name}"));
             }
             None => {
-                if !store.env.is_empty() {
-                    let plugin = format!("the credential plugin of your kubeconfig{}", given(&store.env));
+                if !store.table.env.is_empty() {
+                    let plugin = format!("the credential plugin of your kubeconfig{}", given(&store.table.env));
                     self.add(ReachKind::Runs, true, plugin);
                 }
                 self.add(ReachKind::Contacts, false, format!("the cluster of {context} in your kubeconfig for {name}"));
@@ -170,9 +173,12 @@ impl Reaches {
         }
     }
 
-    fn account(&mut self, table: &Table) {
-        let part = |key: &str, before: &str| table.text(key).map_or_else(String::new, |text| format!("{before}{text}"));
-        let (id, role, profile) = (part("id", " "), part("role", " as "), part("profile", " with your AWS profile "));
+    fn account(&mut self, table: &AccountTable) {
+        let part = |text: &Option<String>, before: &str| {
+            text.as_ref().map_or_else(String::new, |text| format!("{before}{text}"))
+        };
+        let (id, role) = (part(&table.id, " "), part(&table.role, " as "));
+        let profile = part(&table.profile, " with your AWS profile ");
         self.add(ReachKind::Contacts, false, format!("IAM of AWS account{id}{role}{profile}"));
     }
 }

@@ -1,20 +1,16 @@
 //! `[[sink]]`: write-only targets of new pairs, and the entries that each follows.
 
-use std::path::Path;
-
 use globset::GlobSet;
 
-use super::layers::Table;
+use super::file::{FOLLOWS, SINK_FORMS, SinkTable};
+use super::layers::Origin;
 use super::store_uri::program_of;
 use super::stores::StoreSettings;
-use super::values::{A_VARIABLE, globs, variables};
+use super::values::{base, globs};
 use crate::adapters::ExecProgram;
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 use crate::types::name::{SinkName, StoreName};
-
-/// The forms a sink's URI may have.
-const FORMS: &str = "exec:COMMAND";
 
 /// The kind and the location of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,69 +31,69 @@ pub struct SinkSettings {
     pub of_store: Option<StoreName>,
 }
 
-/// Reads every `[[sink]]` table.
-pub(super) fn read(tables: &[Table], stores: &[StoreSettings], host: &HostEnv) -> Result<Vec<SinkSettings>, CliError> {
-    let mut sinks: Vec<SinkSettings> = Vec::new();
-    for table in tables {
-        let sink = one(table, stores, host)?;
-        if sinks.iter().any(|other| other.name == sink.name) {
-            return Err(CliError::usage(
-                format!("two [[sink]] tables in {} are called {}", table.file.display(), sink.name),
-                "give each a name of its own: the journal tells them apart by it",
-            ));
-        }
-        sinks.push(sink);
-    }
-    Ok(sinks)
+/// The `[[sink]]` tables and their file.
+#[derive(Clone, Copy)]
+pub(super) struct Sinks<'a> {
+    pub(super) tables: &'a [SinkTable],
+    pub(super) origin: Option<&'a Origin>,
+    pub(super) host: &'a HostEnv,
 }
 
-/// The kind of the sink of a table.
-pub(super) fn kind(table: &Table, host: &HostEnv) -> Result<SinkKind, CliError> {
-    let file = table.file.display();
-    let bad = |key: &str, text: &str, hint: &str| {
-        CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
-    };
-    match table.text("uri").map(|uri| (uri, uri.split_once(':'))) {
-        Some((_, Some(("exec", command)))) if !command.trim().is_empty() => {
-            let env = variables(table).map_err(|name| bad("env", &name, A_VARIABLE))?;
-            let base = table.file.parent().unwrap_or(Path::new("."));
-            Ok(SinkKind::Exec(ExecProgram { env, ..program_of(command, base, host) }))
+impl Sinks<'_> {
+    /// Reads every table.
+    pub(super) fn read(self, stores: &[StoreSettings]) -> Result<Vec<SinkSettings>, CliError> {
+        let mut sinks: Vec<SinkSettings> = Vec::new();
+        for table in self.tables {
+            let sink = self.one(table, stores)?;
+            if sinks.iter().any(|other| other.name == sink.name) {
+                return Err(CliError::usage(
+                    format!("two [[sink]] tables in {} are called {}", self.file(), sink.name),
+                    "give each a name of its own: the journal tells them apart by it",
+                ));
+            }
+            sinks.push(sink);
         }
-        Some((uri, Some(_) | None)) => Err(bad("uri", uri, &format!("this version of rotator knows {FORMS}"))),
-        None => Err(CliError::usage(
-            format!("a [[sink]] in {file} has no uri"),
-            format!("write uri = \"…\" with one of {FORMS}"),
-        )),
+        Ok(sinks)
     }
-}
 
-fn one(table: &Table, stores: &[StoreSettings], host: &HostEnv) -> Result<SinkSettings, CliError> {
-    let file = table.file.display();
-    let bad = |key: &str, text: &str, hint: &str| {
-        CliError::usage(format!("{key} of [[sink]] in {file} cannot be \"{text}\""), hint)
-    };
-    let missing = |key: &str, hint: &str| CliError::usage(format!("a [[sink]] in {file} has no {key}"), hint);
-    let kind = kind(table, host)?;
-    let name = table.text("name").or(table.text("uri")).unwrap_or_default();
-    let follows = table.texts("follows");
-    if follows.is_empty() {
-        return Err(missing(
-            "follows",
-            "write follows = [\"<app>/<environment>/<secret-name>\"]: whose pairs it is to have",
-        ));
-    }
-    let of_store = match table.text("store") {
-        None => None,
-        Some(name) => {
-            let store = stores.iter().find(|store| store.uri.name.as_str() == name);
-            let store = store.ok_or_else(|| bad("store", name, "write the name of a configured store, or its URI"))?;
-            Some(store.uri.name.clone())
+    /// The kind of the sink of a table.
+    pub(super) fn kind(self, table: &SinkTable) -> Result<SinkKind, CliError> {
+        match table.uri.split_once(':') {
+            Some(("exec", command)) if !command.trim().is_empty() => {
+                let program = program_of(command, base(self.origin, self.host), self.host)?;
+                Ok(SinkKind::Exec(ExecProgram { env: table.env.clone(), ..program }))
+            }
+            Some(_) | None => Err(self.bad("uri", &table.uri, &format!("this version of rotator knows {SINK_FORMS}"))),
         }
-    };
-    Ok(SinkSettings {
-        name: SinkName::new(name).map_err(|error| bad("name", name, &error.to_string()))?,
-        kind,
-        follows: globs(follows, "follows")?,
-        of_store,
-    })
+    }
+
+    fn one(self, table: &SinkTable, stores: &[StoreSettings]) -> Result<SinkSettings, CliError> {
+        let kind = self.kind(table)?;
+        let name = table.name.as_ref().unwrap_or(&table.uri);
+        if table.follows.is_empty() {
+            return Err(CliError::usage(format!("a [[sink]] in {} has no follows", self.file()), FOLLOWS));
+        }
+        let of_store = match &table.store {
+            None => None,
+            Some(name) => {
+                let store = stores.iter().find(|store| store.uri.name.as_str() == name);
+                let hint = "write the name of a configured store, or its URI";
+                Some(store.ok_or_else(|| self.bad("store", name, hint))?.uri.name.clone())
+            }
+        };
+        Ok(SinkSettings {
+            name: SinkName::new(name.as_str()).map_err(|error| self.bad("name", name, &error.to_string()))?,
+            kind,
+            follows: globs(&table.follows, "follows")?,
+            of_store,
+        })
+    }
+
+    fn file(self) -> String {
+        self.origin.map_or_else(String::new, ToString::to_string)
+    }
+
+    fn bad(self, key: &str, text: &str, hint: &str) -> CliError {
+        CliError::usage(format!("{key} of [[sink]] in {} cannot be \"{text}\"", self.file()), hint)
+    }
 }

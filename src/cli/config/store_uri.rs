@@ -72,7 +72,7 @@ impl StoreUri {
             }
             Some(("exec", rest)) => {
                 let name = StoreName::new(text).map_err(|error| unknown(error.to_string()))?;
-                Ok(Self { name, kind: StoreKind::Exec(program_of(rest, base, host)) })
+                Ok(Self { name, kind: StoreKind::Exec(program_of(rest, base, host)?) })
             }
             Some(("vault", rest)) if rest.starts_with("//") => Err(CliError::usage(
                 format!("the store `{shown}` names a host"),
@@ -161,12 +161,12 @@ fn named_by_arn(text: &str, scheme: &str, arn: &str) -> CliError {
 /// The program of a URI: words separated by blanks. A program name with a slash is a path, relative to `base`;
 /// another name is looked up in `PATH`. The program starts in `base`, so relative paths in its arguments start there,
 /// too.
-pub(super) fn program_of(words: &str, base: &Path, host: &HostEnv) -> ExecProgram {
+pub(super) fn program_of(words: &str, base: &Path, host: &HostEnv) -> Result<ExecProgram, CliError> {
     let mut program = ExecProgram { folder: Some(base.to_owned()), ..ExecProgram::of_words(words) };
     if let Some(first) = program.words.first_mut().filter(|first| first.contains('/')) {
-        *first = host.absolute(base, Path::new(first.as_str())).display().to_string();
+        *first = host.absolute(base, Path::new(first.as_str()))?.display().to_string();
     }
-    program
+    Ok(program)
 }
 
 /// The absolute path of a URI.
@@ -185,5 +185,5 @@ fn path_of(text: &str, scheme: &str, path: &str, base: &Path, host: &HostEnv) ->
     if path.is_empty() || path == ":memory:" {
         return Err(CliError::usage(format!("the store `{text}` names no file"), hint()));
     }
-    Ok(host.absolute(base, Path::new(path)))
+    host.absolute(base, Path::new(path))
 }

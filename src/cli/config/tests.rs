@@ -1,5 +1,7 @@
 //! Layers, origins, suggestions: what the configuration makes of what it is given.
 
+mod messages;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -286,19 +288,20 @@ fn there_may_be_several_stores_and_the_highest_layer_names_them_all() {
                 exclude = [\"shop/live/x*\"]\nread_only = true";
     let config = load(file, &[], &[]).expect("valid");
     let second = &config.stores[1];
-    assert!(second.read_only && second.exclude.is_match("shop/live/x1") && second.include.is_none());
+    assert!(second.table.read_only && second.exclude.is_match("shop/live/x1") && second.include.is_none());
     assert_eq!(second.naming.entry(".env").expect("a name").as_str(), "shop/live/.env");
     assert_eq!(names(config), ["sqlite:/a.db", "b"]);
     let list = load("store = [\"sqlite:/a.db\", \"file:/b\"]", &[], &[]).expect("valid");
     assert_eq!(names(list), ["sqlite:/a.db", "file:/b"]);
     let cluster = "[[store]]\nuri = \"kubernetes:shop\"\ncontext = \"live\"\nkubeconfig = \"/k\"\n[[store]]\nuri = \"kubernetes:\"";
     let cluster = load(cluster, &[], &[]).expect("valid");
-    let table = KubernetesTable {
+    let table = StoreTable {
+        uri: "kubernetes:shop".to_owned(),
         context: Some("live".to_owned()),
         kubeconfig: Some("/k".into()),
-        ..KubernetesTable::default()
+        ..StoreTable::default()
     };
-    assert_eq!(cluster.stores[0].kubernetes, table);
+    assert_eq!(cluster.stores[0].table, table);
     assert_eq!(names(cluster), ["kubernetes:shop", "kubernetes:"]);
     let variables = [("ROTATOR_STORE", "file:/c,d\nfile:/e")];
     assert_eq!(names(load(file, &variables, &[]).expect("valid")), ["file:/c,d", "file:/e"]);
@@ -330,12 +333,12 @@ fn the_tables_of_vault_and_kubernetes_take_every_key_of_their_own() {
                 role = \"r\"\ntoken_file = \"/t\"\nsecret_id_file = \"~/s\"\nca_file = \"c\"\n\
                 [[store]]\nuri = \"kubernetes:\"\nkubeconfig = \"k\"\ncontext = \"c\"\nselector = \"a=b\"";
     let config = load(file, &[], &[]).expect("valid");
-    let vault = &config.stores[0].vault;
+    let vault = &config.stores[0].table;
     assert_eq!((vault.address.as_deref(), vault.role.as_deref()), (Some("a"), Some("r")));
     assert_eq!(vault.token_file.as_deref(), Some(Path::new("/t")));
     assert!(vault.secret_id_file.as_deref().is_some_and(|file| file.ends_with("home/s")), "{vault:?}");
     assert!(vault.ca_file.as_deref().is_some_and(Path::is_absolute), "{vault:?}");
-    let cluster = &config.stores[1].kubernetes;
+    let cluster = &config.stores[1].table;
     assert_eq!(cluster.selector.as_deref(), Some("a=b"));
     assert!(cluster.kubeconfig.as_deref().is_some_and(Path::is_absolute), "{cluster:?}");
     let error = error("[[store]]\nuri = \"file:/a\"\nselector = \"a=b\"", &[], &[]);

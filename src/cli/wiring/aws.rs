@@ -36,7 +36,7 @@ impl AwsAccounts {
     /// The clients for the account of an AWS store.
     #[must_use]
     pub fn of_store(&self, store: &StoreSettings) -> &Aws {
-        let named = store.account.as_deref();
+        let named = store.table.account.as_deref();
         let account = self.accounts.iter().find(|(account, _)| named.is_some_and(|named| account.is_called(named)));
         account.map_or(&self.own, |(_, aws)| aws)
     }

@@ -15,18 +15,19 @@ pub(super) async fn open(
     store: &StoreSettings,
     namespace: &str,
 ) -> Result<Arc<dyn Backend>, CliError> {
-    use crate::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore, SERVICE_ACCOUNT};
+    use crate::adapters::stores::SERVICE_ACCOUNT;
+    use crate::adapters::stores::kubernetes::{KubernetesSettings, KubernetesStore};
 
     let variable = |name: &str| host.variable(name).map(str::to_owned);
-    let table = store.kubernetes.clone();
+    let table = &store.table;
     let settings = KubernetesSettings {
         namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
-        selector: table.selector,
-        kubeconfig: table.kubeconfig,
-        context: table.context,
+        selector: table.selector.clone(),
+        kubeconfig: table.kubeconfig.clone(),
+        context: table.context.clone(),
         service: variable("KUBERNETES_SERVICE_HOST").zip(variable("KUBERNETES_SERVICE_PORT")),
         service_account: SERVICE_ACCOUNT.into(),
-        env: store.env.clone(),
+        env: table.env.clone(),
         call_timeout: config.call_timeout,
     };
     Ok(Arc::new(KubernetesStore::open(settings).await.map_err(|error| kubernetes_failed(&error))?))

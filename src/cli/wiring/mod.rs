@@ -91,7 +91,7 @@ fn filtered(settings: &StoreSettings, store: Arc<dyn SecretStore>) -> Arc<dyn Se
         return store;
     }
     let (include, exclude) = (settings.include.clone(), settings.exclude.clone());
-    Arc::new(FilteredStore { store, include, exclude, read_only: settings.read_only })
+    Arc::new(FilteredStore { store, include, exclude, read_only: settings.table.read_only })
 }
 
 /// Opens all sinks at the same time, since each may be a program that calls a server. A failing sink affects only the

@@ -30,7 +30,7 @@ fn own_files(config: &Config) -> OwnFiles {
 
 /// Opens a `sops:` store.
 pub(super) async fn sops(config: &Config, settings: &StoreSettings, path: &Path) -> Result<SopsStore, CliError> {
-    let opened = SopsStore::open(path, "sops", settings.env.clone(), config.call_timeout).await;
+    let opened = SopsStore::open(path, "sops", settings.table.env.clone(), config.call_timeout).await;
     opened.map_err(|error| sops_failed(&error))
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn secrets_manager(
     settings: &StoreSettings,
     prefix: &str,
 ) -> Result<SecretsManagerStore, CliError> {
-    let opened = SecretsManagerStore::open(aws.of_store(settings), settings.region.as_deref(), prefix).await;
+    let opened = SecretsManagerStore::open(aws.of_store(settings), settings.table.region.as_deref(), prefix).await;
     opened.map_err(|error| aws_failed(&error))
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn parameter_store(
     settings: &StoreSettings,
     path: &str,
 ) -> Result<ParameterStore, CliError> {
-    let opened = ParameterStore::open(aws.of_store(settings), settings.region.as_deref(), path).await;
+    let opened = ParameterStore::open(aws.of_store(settings), settings.table.region.as_deref(), path).await;
     opened.map_err(|error| aws_failed(&error))
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn exec(
     settings: &StoreSettings,
     program: &ExecProgram,
 ) -> Result<ExecStore, CliError> {
-    let program = ExecProgram { env: settings.env.clone(), ..program.clone() };
+    let program = ExecProgram { env: settings.table.env.clone(), ..program.clone() };
     ExecStore::open(program, config.call_timeout).await.map_err(|error| {
         CliError::failed(
             format!("failed to {error}"),

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::adapters::stores::SERVICE_ACCOUNT;
 use crate::adapters::stores::vault::{Auth, VaultSettings, VaultStore, VaultStoreError};
-use crate::cli::config::{Config, StoreSettings, VaultTable};
+use crate::cli::config::{Config, StoreSettings, StoreTable, VaultAuth};
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
-
-/// Where a pod finds the token of its service account.
-const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Opens the store `vault:LOCATION` and logs in.
 pub(super) async fn open(
@@ -20,7 +18,7 @@ pub(super) async fn open(
     store: &StoreSettings,
     location: &str,
 ) -> Result<VaultStore, CliError> {
-    let settings = settings(location, &store.vault, host, config.call_timeout).map_err(|error| vault_failed(&error))?;
+    let settings = settings(location, &store.table, host, config.call_timeout).map_err(|error| vault_failed(&error))?;
     VaultStore::open(settings).await.map_err(|error| vault_failed(&error))
 }
 
@@ -41,7 +39,7 @@ fn vault_failed(error: &VaultStoreError) -> CliError {
 /// The settings from the location (`MOUNT[/PATH]`), the table and the environment; the table takes precedence.
 fn settings(
     location: &str,
-    table: &VaultTable,
+    table: &StoreTable,
     host: &HostEnv,
     call_timeout: Duration,
 ) -> Result<VaultSettings, VaultStoreError> {
@@ -64,11 +62,11 @@ fn variable(host: &HostEnv, name: &str) -> Option<String> {
     found.map(str::to_owned)
 }
 
-fn auth(table: &VaultTable, host: &HostEnv) -> Result<Auth, VaultStoreError> {
+fn auth(table: &StoreTable, host: &HostEnv) -> Result<Auth, VaultStoreError> {
     let missing = |what: &str| VaultStoreError::NoAuth { what: what.to_owned() };
     let mount = |default: &str| table.auth_mount.clone().unwrap_or_else(|| default.to_owned());
-    match table.auth.as_deref() {
-        None | Some("token") => {
+    match table.auth.unwrap_or_default() {
+        VaultAuth::Token => {
             let named = |name: &str| Some((host.variable(name)?.to_owned(), format!("the token in {name}")));
             let from_file = || {
                 let file = Path::new(host.variable("HOME")?).join(".vault-token");
@@ -81,7 +79,7 @@ fn auth(table: &VaultTable, host: &HostEnv) -> Result<Auth, VaultStoreError> {
                 missing("set VAULT_TOKEN or BAO_TOKEN, log in with `vault login`, or set auth of the [[store]]")
             })
         }
-        Some("approle") => Ok(Auth::AppRole {
+        VaultAuth::AppRole => Ok(Auth::AppRole {
             mount: mount("approle"),
             role_id: table
                 .role
@@ -90,16 +88,15 @@ fn auth(table: &VaultTable, host: &HostEnv) -> Result<Auth, VaultStoreError> {
                 .ok_or_else(|| missing("set role of the [[store]]"))?,
             secret_id: secret_id(table, host)?,
         }),
-        Some("kubernetes") => Ok(Auth::Kubernetes {
+        VaultAuth::Kubernetes => Ok(Auth::Kubernetes {
             mount: mount("kubernetes"),
             role: table.role.clone().ok_or_else(|| missing("set role of the [[store]]"))?,
-            token: table.token_file.clone().unwrap_or_else(|| PathBuf::from(SERVICE_ACCOUNT_TOKEN)),
+            token: table.token_file.clone().unwrap_or_else(|| Path::new(SERVICE_ACCOUNT).join("token")),
         }),
-        Some(other) => Err(missing(&format!("auth \"{other}\" is not valid; write token, approle or kubernetes"))),
     }
 }
 
-fn secret_id(table: &VaultTable, host: &HostEnv) -> Result<Zeroizing<String>, VaultStoreError> {
+fn secret_id(table: &StoreTable, host: &HostEnv) -> Result<Zeroizing<String>, VaultStoreError> {
     let missing = |what: String| VaultStoreError::NoAuth { what };
     if let Some(file) = &table.secret_id_file {
         let text = std::fs::read_to_string(file).map_err(|error| missing(format!("{}: {error}", file.display())))?;

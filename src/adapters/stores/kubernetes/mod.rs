@@ -32,7 +32,7 @@ use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 use api::{Answer, Api};
 use managed_elsewhere::managed_elsewhere;
-pub use settings::{KubernetesSettings, KubernetesStoreError, SERVICE_ACCOUNT};
+pub use settings::{KubernetesSettings, KubernetesStoreError};
 
 /// The number of Secrets that are read by name at the same time.
 const AT_ONCE: usize = 8;

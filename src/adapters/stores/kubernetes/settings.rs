@@ -18,9 +18,6 @@ use zeroize::Zeroizing;
 use crate::adapters::redact::url::shown_url;
 use crate::adapters::subprocess::environment::{self, Kind};
 
-/// The folder where a pod finds its service account.
-pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-
 const CONNECT: Duration = Duration::from_millis(3100);
 
 /// The time-out of a credential plugin, which includes an interactive login.
@@ -106,7 +103,8 @@ impl KubernetesSettings {
             Ok(kubeconfig) => Ok(Some(kubeconfig)),
             // No kubeconfig was named, and the default one does not exist.
             Err(KubeconfigError::ReadConfig(error, _))
-                if error.kind() == std::io::ErrorKind::NotFound && std::env::var_os("KUBECONFIG").is_none() =>
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && std::env::var_os("KUBECONFIG").is_none_or(|list| list.is_empty()) =>
             {
                 Ok(None)
             }

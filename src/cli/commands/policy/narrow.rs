@@ -8,11 +8,11 @@ use crate::cli::config::StoreSettings;
 /// The patterns for the own names of all entries that `include` matches; `*` if any name may match.
 pub(super) fn included(store: &StoreSettings) -> BTreeSet<String> {
     let any = || BTreeSet::from(["*".to_owned()]);
-    if store.include_patterns.is_empty() {
+    if store.table.include.is_empty() {
         return any();
     }
     let scope = store.naming.scope();
-    let patterns: BTreeSet<String> = store.include_patterns.iter().map(|pattern| native(pattern, scope)).collect();
+    let patterns: BTreeSet<String> = store.table.include.iter().map(|pattern| native(pattern, scope)).collect();
     if patterns.contains("*") { any() } else { patterns }
 }
 

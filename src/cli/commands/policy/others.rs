@@ -20,14 +20,15 @@ pub(super) fn of_vault(config: &Config, found: Option<&Found>) -> Result<Documen
         let (mount, below) =
             rest.split_once('/').map_or((rest, String::new()), |(mount, path)| (mount, format!("{path}/")));
         let written = found.map(|found| found.natives(store));
-        let everywhere: &[&str] = if store.read_only || written.is_some() { &["read"] } else { &["read", "update"] };
+        let everywhere: &[&str] =
+            if store.table.read_only || written.is_some() { &["read"] } else { &["read", "update"] };
         // Vault supports an asterisk at the end only.
         for pattern in narrow::included(store) {
             let begin = pattern.split('*').next().unwrap_or_default();
             let end = if begin.len() == pattern.len() { "" } else { "*" };
             paths.insert(format!("{mount}/data/{below}{begin}{end}"), json!({ "capabilities": everywhere }));
         }
-        for name in written.filter(|_| !store.read_only).unwrap_or_default() {
+        for name in written.filter(|_| !store.table.read_only).unwrap_or_default() {
             paths.insert(format!("{mount}/data/{below}{name}"), json!({ "capabilities": ["read", "update"] }));
         }
         paths.insert(format!("{mount}/metadata/{below}*"), json!({ "capabilities": ["list"] }));
@@ -60,9 +61,9 @@ pub(super) fn of_kubernetes(config: &Config, found: Option<&Found>) -> Result<Do
     for store in &config.stores {
         let StoreKind::Kubernetes(namespace) = &store.uri.kind else { continue };
         let of_it = writes.entry(namespace).or_default();
-        match found.filter(|_| !store.read_only) {
+        match found.filter(|_| !store.table.read_only) {
             Some(found) => of_it.secrets.extend(found.natives(store).iter().filter_map(|name| secret_of(name))),
-            None => of_it.any |= !store.read_only,
+            None => of_it.any |= !store.table.read_only,
         }
     }
     if writes.is_empty() {

@@ -1,0 +1,170 @@
+//! What rotator.toml may contain. The JSON Schema that `rotator schema config` prints is made from these types, so
+//! their doc comments are for the operators who write the file.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::forms::{
+    Groups, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Users, region, texts, variable_names,
+};
+use super::store_table::Stores;
+use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
+
+/// The configuration of rotator. Every setting may be missing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "rotator.toml")]
+pub(super) struct File {
+    /// The stores: one URI, a list of URIs, or `[[store]]` tables. By default the embedded store in the data folder.
+    pub(super) store: Option<Stores>,
+    /// The file that records every step. By default it is in the state folder.
+    pub(super) journal: Option<String>,
+    /// The numbers of groups whose members may write rotator's private files.
+    #[schemars(with = "Vec<u32>")]
+    pub(super) trusted_groups: Groups,
+    /// Which keys are due, and how each is replaced.
+    pub(super) policy: PolicyTable,
+    /// The IAM user of an entry.
+    pub(super) owner: OwnerTable,
+    /// Calls to AWS.
+    pub(super) aws: AwsTable,
+    /// The AWS accounts. By default only the account of the credentials in use.
+    pub(super) account: Vec<AccountTable>,
+    /// Targets that can be written and not read. They are updated after the stores.
+    pub(super) sink: Vec<SinkTable>,
+}
+
+/// Which keys are due, and how each is replaced.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PolicyTable {
+    /// A key is due at this age.
+    #[schemars(extend("default" = "0s"))]
+    pub(super) older_than: Option<Time>,
+    /// How long both keys stay active after the new one is stored.
+    #[schemars(extend("default" = "0s"))]
+    pub(super) overlap: Option<Time>,
+    /// How long the old key is inactive before it is deleted.
+    #[schemars(extend("default" = "0s"))]
+    pub(super) quarantine: Option<Time>,
+    /// How long to wait before a key that is missing from the list of IAM counts as absent.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) settle: Option<Time>,
+    /// How many times in a row a new pair must authenticate before it is stored.
+    #[schemars(extend("default" = 3))]
+    pub(super) confirmations: Option<Number<1, 100>>,
+    /// The time over which these proofs are spread.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) proof_span: Option<Time>,
+    /// When a new pair that AWS rejects is given up.
+    #[schemars(extend("default" = "2m"))]
+    pub(super) proof_timeout: Option<PositiveTime>,
+    /// What happens if a user has two keys already.
+    #[schemars(with = "String", extend("enum" = ["block", "delete-inactive"], "default" = "block"))]
+    pub(super) spare_key: Option<SpareKey>,
+    /// What happens to a key that rotator most likely created, after a lost reply.
+    #[schemars(with = "String", extend("enum" = ["reclaim", "report"], "default" = "reclaim"))]
+    pub(super) unclaimed: Option<Unclaimed>,
+    /// How long such a key is inactive before its last use is checked again and it is deleted.
+    #[schemars(extend("default" = "15m"))]
+    pub(super) unclaimed_after: Option<Time>,
+    /// Whether an old key that is still used after the overlap is waited for. By default it is, with an overlap.
+    #[schemars(with = "String", extend("enum" = ["ignore", "wait"]))]
+    pub(super) still_in_use: Option<StillInUse>,
+    /// How long an old key that is still used is waited for, before the rotation is blocked.
+    #[schemars(extend("default" = "7d"))]
+    pub(super) still_in_use_for: Option<Time>,
+    /// Patterns of entries that may be unreadable, because they hold no key.
+    #[serde(deserialize_with = "texts")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) unread_ok: Vec<String>,
+    /// With `--wait`: the shortest time between two reads of every entry.
+    #[schemars(extend("default" = "60s"))]
+    pub(super) scan_interval: Option<Time>,
+    /// How many calls may be in flight. IAM throttles far below the greatest value.
+    #[schemars(extend("default" = 16))]
+    pub(super) concurrency: Option<Number<1, 1024>>,
+    /// How many calls of one kind a second at most. By default there is no limit.
+    pub(super) rate: Option<Rate>,
+}
+
+/// The IAM user of an entry.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct OwnerTable {
+    /// The user that has the keys of `<app>/<environment>`.
+    #[schemars(extend("default" = "{app}/{environment}"))]
+    pub(super) template: Option<Template>,
+    /// Exceptions from the template: `"app/environment" = "user"`.
+    pub(super) table: Option<Users>,
+    /// Whether the template names the user, or AWS.
+    #[schemars(extend("default" = "literal"))]
+    pub(super) from: Option<OwnerSource>,
+}
+
+/// Calls to AWS.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AwsTable {
+    /// How long one call to AWS, Vault or Kubernetes may take.
+    #[schemars(extend("default" = "10s"))]
+    pub(super) call_timeout: Option<PositiveTime>,
+}
+
+/// One AWS account.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AccountTable {
+    /// The twelve digits of the account. By default those of `role`.
+    #[schemars(extend("type" = ["string", "integer"]))]
+    pub(super) id: Option<String>,
+    /// The name of the account in messages. By default its number.
+    pub(super) name: Option<String>,
+    /// The AWS profile with the credentials. By default the credentials in use.
+    pub(super) profile: Option<String>,
+    /// The region of the endpoint, and with it the partition.
+    #[serde(default, deserialize_with = "region")]
+    #[schemars(extend("pattern" = "^[a-z0-9-]+$"))]
+    pub(super) region: Option<String>,
+    /// The ARN of the role that is assumed.
+    pub(super) role: Option<String>,
+    /// The external id for the trust policy of the role.
+    pub(super) external_id: Option<String>,
+    /// The name of the session in CloudTrail.
+    #[schemars(extend("default" = "rotator"))]
+    pub(super) session_name: Option<String>,
+    /// Patterns of the `<app>/<environment>` whose keys the account may have. By default every one.
+    #[serde(deserialize_with = "texts")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) environments: Vec<String>,
+    /// The stores that may hold keys of the account, by name or URI. By default every one.
+    #[serde(deserialize_with = "texts")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) stores: Vec<String>,
+}
+
+/// One target that can be written and not read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SinkTable {
+    /// Which sink: `exec:COMMAND`.
+    pub(super) uri: String,
+    /// The name of the sink in the journal and in messages. By default the URI.
+    pub(super) name: Option<String>,
+    /// Patterns of the entries whose pairs the sink gets.
+    #[serde(deserialize_with = "texts")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) follows: Vec<String>,
+    /// Only entries of this store, by name or URI. By default of any store.
+    pub(super) store: Option<String>,
+    /// Names of further variables for the program.
+    #[serde(default, deserialize_with = "variable_names")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) env: Vec<String>,
+}
+
+/// The forms a sink's URI may have.
+pub(super) const SINK_FORMS: &str = "exec:COMMAND";
+
+/// The hint for a sink that follows nothing.
+pub(super) const FOLLOWS: &str = "write follows = [\"<app>/<environment>/<secret-name>\"]: whose pairs it is to have";

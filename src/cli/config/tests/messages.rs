@@ -1,0 +1,121 @@
+//! What the configuration says about a mistake, in which layer it is found, and what does not count as one.
+
+use std::path::Path;
+
+use super::{Config, HostEnv, Layers, Policy, embedded, error, host_of, load};
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let variables = [("ROTATOR_STORE", ""), ("ROTATOR_POLICY_SETTLE", ""), ("ROTATOR_LOG", ""), ("ROTATOR_CONFIG", "")];
+    let config = load("store = \"sqlite:s.db\"", &variables, &[]).expect("valid");
+    assert!(embedded(&config).ends_with("s.db") && config.policy == Policy::default(), "{config:?}");
+}
+
+#[test]
+fn a_path_below_a_home_folder_that_is_not_known_is_refused() {
+    let folder = Path::new("/nowhere");
+    // `HostEnv` has only the variables in UTF-8.
+    let host = HostEnv { variables: Vec::new(), ..host_of(folder, &[]) };
+    for file in ["store = \"file:~/x\"", "journal = \"~/j.db\"", "[[store]]\nuri = \"vault:x\"\nca_file = \"~/c\""] {
+        let mut layers = Layers::default();
+        layers.file(Path::new("/nowhere/rotator.toml"), &format!("{file}\n")).expect("read");
+        layers.flag(("", "journal"), "--journal", (!file.contains("journal")).then_some("/j.db")).expect("read");
+        let error = Config::of_layers(&layers, &host).expect_err("no HOME").to_string();
+        assert!(error.contains("HOME is no absolute path in UTF-8"), "{file}: {error}");
+    }
+}
+
+/// Each layer is checked as a whole, also where a higher layer has another value.
+#[test]
+fn a_value_that_a_higher_layer_replaces_is_checked_too() {
+    assert!(error("[policy]\nsettle = \"soon\"", &[], &["--settle", "1s"]).contains("rotator.toml"));
+    assert!(error("[[store]]\nuri = \"file:x\"\nenf = []", &[], &["--store", "file:y"]).contains("`enf`"));
+}
+
+/// The messages for each kind of mistake, word for word.
+#[test]
+fn a_message_names_the_key_the_file_and_what_to_write() {
+    for (file, message, hint) in [
+        (
+            "[policy]\nsettle = \"soon\"",
+            "[policy] settle from F cannot be \"soon\"",
+            "write a time such as 0s, 90s, 1h or 80d",
+        ),
+        (
+            "[policy]\nsettle = true",
+            "`[policy] settle` in F has the wrong form",
+            "write one value, in quotes where it is text",
+        ),
+        (
+            "[policy]\nconfirmations = 0",
+            "[policy] confirmations from F cannot be \"0\"",
+            "write a whole number from 1 to 100",
+        ),
+        ("[policy]\nunclaimed = \"x\"", "[policy] unclaimed from F cannot be \"x\"", "write \"reclaim\" or \"report\""),
+        (
+            "[policy]\nunread_ok = [1]",
+            "`[policy] unread_ok` in F has the wrong form",
+            "write a list of texts in quotes",
+        ),
+        (
+            "[policy]\nolder_then = 1",
+            "F has `[policy] older_then`, which rotator does not know",
+            "did you mean `[policy] older_than`? Otherwise remove it",
+        ),
+        ("policy = 1", "`policy` in F has the wrong form", "write a [policy] table"),
+        ("account = 1", "`account` in F has the wrong form", "write [[account]] tables"),
+        ("journal = \"\"", "journal from F cannot be \"\"", "name a file"),
+        ("store = [\"file:x\", 1]", "`store` in F has the wrong form", "write [[store]] tables, or one list of URIs"),
+        (
+            "[[store]]\nuri = \"vault:x\"\nauth = \"x\"",
+            "auth of [[store]] in F cannot be \"x\"",
+            "write \"token\", \"approle\" or \"kubernetes\"",
+        ),
+        (
+            "[[store]]\nuri = \"file:x\"\nread_only = 1",
+            "read_only of [[store]] in F cannot be \"1\"",
+            "write true or false",
+        ),
+        (
+            "[[store]]\nuri = \"file:x\"\nname = []",
+            "`name of [[store]]` in F has the wrong form",
+            "write one value, in quotes where it is text",
+        ),
+        (
+            "[[store]]\nuri = \"exec:x\"\nenv = [\"A=1\"]",
+            "env of [[store]] in F cannot be \"A=1\"",
+            "write the names of environment variables, such as [\"GH_TOKEN\"]",
+        ),
+        ("[[store]]\nname = \"x\"", "a [[store]] in F has no uri", "write uri = \"…\" with one of sqlite:PATH"),
+        (
+            "[[sink]]\nuri = \"exec:x\"",
+            "a [[sink]] in F has no follows",
+            "write follows = [\"<app>/<environment>/<secret-name>\"]",
+        ),
+        (
+            "[[sink]]\nuri = \"exec:x\"\nfolows = []",
+            "[[sink]] in F has `folows`, which rotator does not know",
+            "did you mean `follows`? Otherwise remove it",
+        ),
+        (
+            "trusted_groups = [\"staff\"]",
+            "trusted_groups from F cannot be \"staff\"",
+            "write the numbers of groups, such as [2000]",
+        ),
+        (
+            "[owner.table]\nshop = \"till\"",
+            "[owner] table from F cannot be \"shop=till\"",
+            "write lines \"app/environment\" = \"user\"",
+        ),
+    ] {
+        let said = Layers::default().file(Path::new("F"), file).err().map(|error| (error.message, error.hint));
+        let said = said.or_else(|| {
+            let mut layers = Layers::default();
+            layers.file(Path::new("F"), file).expect("read");
+            Config::of_layers(&layers, &host_of(Path::new("/x"), &[])).err().map(|error| (error.message, error.hint))
+        });
+        let (found, found_hint) = said.unwrap_or_else(|| panic!("{file} is read"));
+        assert_eq!(found, message, "{file}");
+        assert!(found_hint.starts_with(hint), "{file}: {found_hint}");
+    }
+}
