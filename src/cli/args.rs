@@ -118,6 +118,9 @@ pub enum Command {
         /// For this shell
         shell: clap_complete::Shell,
     },
+    /// Print a JSON Schema, for editors
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Print the manual page
     Man,
 }
@@ -299,6 +302,13 @@ pub enum StoreCommand {
         /// The entry, <app>/<environment>/<secret-name>
         name: EntryName,
     },
+}
+
+/// The schemas that `schema` prints.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Print the schema of rotator.toml
+    Config,
 }
 
 /// The options of `policy`.

@@ -23,7 +23,7 @@ use clap::Parser;
 use args::{Cli, Command};
 use commands::{
     abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, run, sandbox,
-    status, store,
+    schema, status, store,
 };
 use context::Context;
 use error::CliError;
@@ -73,6 +73,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Demo => demo::demo(context),
         Command::Sandbox(args) => sandbox::sandbox(context, args),
         Command::Completions { shell } => completions::completions(*shell),
+        Command::Schema(command) => schema::schema(command),
         Command::Man => man::man(),
     }
 }

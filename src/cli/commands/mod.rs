@@ -16,5 +16,6 @@ pub mod resolve;
 pub mod resume;
 pub mod run;
 pub mod sandbox;
+pub mod schema;
 pub mod status;
 pub mod store;
