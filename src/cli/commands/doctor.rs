@@ -190,13 +190,10 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
     let answers = Answers::of(session, with_keys.iter().map(|(store, entry)| (store, entry))).await;
     let one = |(name, number): (&StoreName, &usize)| {
         let is_read_only = session.stores.get(name).is_some_and(|store| store.capabilities().read_only);
-        let refused = answers.refusals().find(|(store, ..)| *store == name && !is_read_only);
-        if let Some((_, entry, why)) = refused {
-            let hint = "no key in that entry is rotated until then";
-            return Check::of(
-                "entries",
-                Err(CliError::failed(format!("{name}: {entry} cannot be written: {why}"), hint)),
-            );
+        let refused = answers.refusals().filter(|(store, ..)| *store == name && !is_read_only);
+        if let Some(message) = unwritable(refused.map(|(_, entry, why)| (entry, why)).collect()) {
+            let hint = "no key in such an entry is rotated until then";
+            return Check::of("entries", Err(CliError::failed(format!("{name}: {message}"), hint)));
         }
         let mut of_store = with_keys.iter().filter(|(store, _)| store == name);
         let writes = match (
@@ -215,6 +212,21 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
         Check { name: "entries", ok: true, message }
     };
     found.entries.iter().map(one).collect()
+}
+
+/// The maximum number of entries in one message.
+const MOST_ENTRIES: usize = 3;
+
+/// How many entries cannot be written, and why the first of them cannot.
+fn unwritable(refused: Vec<(&EntryName, &str)>) -> Option<String> {
+    if let [(entry, why)] = refused[..] {
+        return Some(format!("{entry} cannot be written: {why}"));
+    }
+    let first = refused.iter().take(MOST_ENTRIES).map(|(entry, why)| format!("\n{entry}: {why}"));
+    let more = refused.len().saturating_sub(MOST_ENTRIES);
+    let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
+    let first: String = first.collect();
+    (!refused.is_empty()).then(|| format!("{} entries cannot be written:{first}{more}", refused.len()))
 }
 
 /// Checks that each store can be opened and has an identity.
@@ -328,6 +340,16 @@ async fn last_use(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_entries_that_cannot_be_written_are_counted_and_the_first_are_named() {
+        let names = ["a/b/c", "a/b/d", "a/b/e", "a/b/f", "a/b/g"].map(|name| EntryName::new(name).expect("a name"));
+        let of = |count: usize| unwritable(names[..count].iter().map(|name| (name, "why")).collect());
+        assert_eq!(of(0), None);
+        assert_eq!(of(1).as_deref(), Some("a/b/c cannot be written: why"));
+        assert_eq!(of(2).as_deref(), Some("2 entries cannot be written:\na/b/c: why\na/b/d: why"));
+        assert!(of(5).is_some_and(|text| text.starts_with("5 entries") && text.ends_with("a/b/e: why\nand 2 more")));
+    }
 
     #[test]
     fn a_clock_that_aws_would_refuse_fails() {
