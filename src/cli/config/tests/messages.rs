@@ -32,82 +32,81 @@ fn a_value_that_a_higher_layer_replaces_is_checked_too() {
     assert!(error("[[store]]\nuri = \"file:x\"\nenf = []", &[], &["--store", "file:y"]).contains("`enf`"));
 }
 
+/// A file, what is said about it, and how the hint begins.
+const MESSAGES: [(&str, &str, &str); 19] = [
+    (
+        "[policy]\nsettle = \"soon\"",
+        "[policy] settle from F cannot be \"soon\"",
+        "write a time such as 0s, 90s, 1h or 80d",
+    ),
+    (
+        "[policy]\nsettle = true",
+        "`[policy] settle` in F has the wrong form",
+        "write one value, in quotes where it is text",
+    ),
+    (
+        "[policy]\nconfirmations = 0",
+        "[policy] confirmations from F cannot be \"0\"",
+        "write a whole number from 1 to 100",
+    ),
+    ("[policy]\nunclaimed = \"x\"", "[policy] unclaimed from F cannot be \"x\"", "write \"reclaim\" or \"report\""),
+    ("[policy]\nunread_ok = [1]", "`[policy] unread_ok` in F has the wrong form", "write a list of texts in quotes"),
+    (
+        "[policy]\nolder_then = 1",
+        "F has `[policy] older_then`, which rotator does not know",
+        "did you mean `[policy] older_than`? Otherwise remove it",
+    ),
+    ("policy = 1", "`policy` in F has the wrong form", "write a [policy] table"),
+    ("account = 1", "`account` in F has the wrong form", "write [[account]] tables"),
+    ("journal = \"\"", "journal from F cannot be \"\"", "name a file"),
+    ("store = [\"file:x\", 1]", "`store` in F has the wrong form", "write [[store]] tables, or one list of URIs"),
+    (
+        "[[store]]\nuri = \"vault:x\"\nauth = \"x\"",
+        "auth of [[store]] in F cannot be \"x\"",
+        "write \"token\", \"approle\" or \"kubernetes\"",
+    ),
+    (
+        "[[store]]\nuri = \"file:x\"\nread_only = 1",
+        "read_only of [[store]] in F cannot be \"1\"",
+        "write true or false",
+    ),
+    (
+        "[[store]]\nuri = \"file:x\"\nname = []",
+        "`name of [[store]]` in F has the wrong form",
+        "write one value, in quotes where it is text",
+    ),
+    (
+        "[[store]]\nuri = \"exec:x\"\nenv = [\"A=1\"]",
+        "env of [[store]] in F cannot be \"A=1\"",
+        "write the names of environment variables, such as [\"GH_TOKEN\"]",
+    ),
+    ("[[store]]\nname = \"x\"", "a [[store]] in F has no uri", "write uri = \"…\" with one of sqlite:PATH"),
+    (
+        "[[sink]]\nuri = \"exec:x\"",
+        "a [[sink]] in F has no follows",
+        "write follows = [\"<app>/<environment>/<secret-name>\"]",
+    ),
+    (
+        "[[sink]]\nuri = \"exec:x\"\nfolows = []",
+        "[[sink]] in F has `folows`, which rotator does not know",
+        "did you mean `follows`? Otherwise remove it",
+    ),
+    (
+        "trusted_groups = [\"staff\"]",
+        "trusted_groups from F cannot be \"staff\"",
+        "write the numbers of groups, such as [2000]",
+    ),
+    (
+        "[owner.table]\nshop = \"till\"",
+        "[owner] table from F cannot be \"shop=till\"",
+        "write lines \"app/environment\" = \"user\"",
+    ),
+];
+
 /// The messages for each kind of mistake, word for word.
 #[test]
 fn a_message_names_the_key_the_file_and_what_to_write() {
-    for (file, message, hint) in [
-        (
-            "[policy]\nsettle = \"soon\"",
-            "[policy] settle from F cannot be \"soon\"",
-            "write a time such as 0s, 90s, 1h or 80d",
-        ),
-        (
-            "[policy]\nsettle = true",
-            "`[policy] settle` in F has the wrong form",
-            "write one value, in quotes where it is text",
-        ),
-        (
-            "[policy]\nconfirmations = 0",
-            "[policy] confirmations from F cannot be \"0\"",
-            "write a whole number from 1 to 100",
-        ),
-        ("[policy]\nunclaimed = \"x\"", "[policy] unclaimed from F cannot be \"x\"", "write \"reclaim\" or \"report\""),
-        (
-            "[policy]\nunread_ok = [1]",
-            "`[policy] unread_ok` in F has the wrong form",
-            "write a list of texts in quotes",
-        ),
-        (
-            "[policy]\nolder_then = 1",
-            "F has `[policy] older_then`, which rotator does not know",
-            "did you mean `[policy] older_than`? Otherwise remove it",
-        ),
-        ("policy = 1", "`policy` in F has the wrong form", "write a [policy] table"),
-        ("account = 1", "`account` in F has the wrong form", "write [[account]] tables"),
-        ("journal = \"\"", "journal from F cannot be \"\"", "name a file"),
-        ("store = [\"file:x\", 1]", "`store` in F has the wrong form", "write [[store]] tables, or one list of URIs"),
-        (
-            "[[store]]\nuri = \"vault:x\"\nauth = \"x\"",
-            "auth of [[store]] in F cannot be \"x\"",
-            "write \"token\", \"approle\" or \"kubernetes\"",
-        ),
-        (
-            "[[store]]\nuri = \"file:x\"\nread_only = 1",
-            "read_only of [[store]] in F cannot be \"1\"",
-            "write true or false",
-        ),
-        (
-            "[[store]]\nuri = \"file:x\"\nname = []",
-            "`name of [[store]]` in F has the wrong form",
-            "write one value, in quotes where it is text",
-        ),
-        (
-            "[[store]]\nuri = \"exec:x\"\nenv = [\"A=1\"]",
-            "env of [[store]] in F cannot be \"A=1\"",
-            "write the names of environment variables, such as [\"GH_TOKEN\"]",
-        ),
-        ("[[store]]\nname = \"x\"", "a [[store]] in F has no uri", "write uri = \"…\" with one of sqlite:PATH"),
-        (
-            "[[sink]]\nuri = \"exec:x\"",
-            "a [[sink]] in F has no follows",
-            "write follows = [\"<app>/<environment>/<secret-name>\"]",
-        ),
-        (
-            "[[sink]]\nuri = \"exec:x\"\nfolows = []",
-            "[[sink]] in F has `folows`, which rotator does not know",
-            "did you mean `follows`? Otherwise remove it",
-        ),
-        (
-            "trusted_groups = [\"staff\"]",
-            "trusted_groups from F cannot be \"staff\"",
-            "write the numbers of groups, such as [2000]",
-        ),
-        (
-            "[owner.table]\nshop = \"till\"",
-            "[owner] table from F cannot be \"shop=till\"",
-            "write lines \"app/environment\" = \"user\"",
-        ),
-    ] {
+    for (file, message, hint) in MESSAGES {
         let said = Layers::default().file(Path::new("F"), file).err().map(|error| (error.message, error.hint));
         let said = said.or_else(|| {
             let mut layers = Layers::default();
