@@ -73,7 +73,7 @@ fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
     } else if has(Of::CredentialsStsAssumeRole) {
         of_profile(" by its role_arn")
     } else if has(Of::CredentialsProfileStsWebIdToken) || has(Of::CredentialsStsAssumeRoleWebId) {
-        match std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE") {
+        match std::env::var_os("AWS_WEB_IDENTITY_TOKEN_FILE").filter(|path| !path.is_empty()) {
             Some(_) => "a web identity, AWS_WEB_IDENTITY_TOKEN_FILE".to_owned(),
             None => of_profile(" by its web_identity_token_file"),
         }

@@ -149,7 +149,7 @@ impl Sops {
     fn at(&self, file: &Path) -> Command {
         let mut command = Command::new(&self.program);
         environment::restrict(&mut command, Kind::Sops, &self.env);
-        if std::env::var_os(CONFIG_VARIABLE).is_none() {
+        if std::env::var_os(CONFIG_VARIABLE).is_none_or(|path| path.is_empty()) {
             let folders = file.ancestors().skip(1);
             let config = folders.map(|folder| folder.join(CONFIG)).find(|config| config.is_file());
             command.arg("--config").arg(config.unwrap_or_else(|| PathBuf::from("/dev/null")));
