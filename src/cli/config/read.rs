@@ -188,9 +188,22 @@ impl<'de> Deserializer<'de> for Node<'_> {
         }
     }
 
+    /// Only a table has the fields of a struct. `serde` would read a list as the fields in their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ReadError> {
+        match self.0 {
+            toml::Value::Table(table) => TableNode(table).deserialize_any(visitor),
+            other => Err(de::Error::invalid_type(Unexpected::Other(other.type_str()), &visitor)),
+        }
+    }
+
     serde::forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple tuple_struct map
-        struct identifier ignored_any
+        identifier ignored_any
     }
 }
 
