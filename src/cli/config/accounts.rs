@@ -119,6 +119,7 @@ fn one(table: &AccountTable, file: &str, stores: &[StoreSettings]) -> Result<Acc
         let store = store.ok_or_else(|| bad("stores", name, "write the names of configured stores, or their URIs"))?;
         covered.insert(store.uri.name.clone());
     }
+    let patterns = |patterns: &[String]| globs(patterns, &format!("environments of [[account]] in {file}"));
     let environments = &table.environments;
     Ok(AccountSettings {
         label: Label { name: table.name.clone(), id: Some(id) },
@@ -132,7 +133,7 @@ fn one(table: &AccountTable, file: &str, stores: &[StoreSettings]) -> Result<Acc
             }),
         },
         covers: Covers {
-            environments: if environments.is_empty() { None } else { Some(globs(environments, "environments")?) },
+            environments: if environments.is_empty() { None } else { Some(patterns(environments)?) },
             stores: (!covered.is_empty()).then_some(covered),
         },
     })

@@ -138,7 +138,7 @@ impl Config {
             older_than: values::time(file.policy.older_than, Duration::ZERO),
             policy,
             removal_is_set: file.policy.overlap.is_some() || file.policy.quarantine.is_some(),
-            unread_ok: values::globs(&file.policy.unread_ok, "unread_ok")?,
+            unread_ok: values::unread_ok(&file.policy, layers)?,
             scan_interval: values::time(file.policy.scan_interval, SCAN_INTERVAL),
             concurrency: file.policy.concurrency.map_or(values::DEFAULT_CONCURRENCY, |number| number.0 as usize),
             rate: file.policy.rate.map(|rate| rate.0),

@@ -84,7 +84,7 @@ impl Sinks<'_> {
         Ok(SinkSettings {
             name: SinkName::new(name.as_str()).map_err(|error| self.bad("name", name, &error.to_string()))?,
             kind,
-            follows: globs(&table.follows, "follows")?,
+            follows: globs(&table.follows, &format!("follows of [[sink]] in {}", self.file()))?,
             of_store,
         })
     }

@@ -26,8 +26,7 @@ pub(super) fn read(
     let stores: Result<Vec<_>, CliError> = match given {
         Stores::Uris(uris) => {
             not_empty("store", uris.first().map_or("", |uri| uri.trim()), Some(origin))?;
-            let uris = uris.iter().map(|uri| StoreUri::parse(uri.trim(), base, host));
-            uris.map(|uri| uri.map(StoreSettings::whole)).collect()
+            uris.iter().map(|uri| located(uri.trim(), origin, base, host).map(StoreSettings::whole)).collect()
         }
         Stores::Tables(tables) => {
             tables.into_iter().map(|table| StoreSettings::of_table(table, origin, base, host)).collect()
@@ -36,6 +35,12 @@ pub(super) fn read(
     let stores = stores?;
     check_names(&stores, origin)?;
     Ok(stores)
+}
+
+/// Parses the URI of a store; an error names the origin, since the message of the URI does not.
+fn located(uri: &str, origin: &Origin, base: &Path, host: &HostEnv) -> Result<StoreUri, CliError> {
+    StoreUri::parse(uri, base, host)
+        .map_err(|error| CliError { message: format!("{} (from {origin})", error.message), ..error })
 }
 
 /// The settings of one store.
@@ -70,7 +75,7 @@ impl StoreSettings {
         let bad = |key: &str, text: &str, hint: &str| {
             CliError::usage(format!("{key} of [[store]] in {origin} cannot be \"{text}\""), hint)
         };
-        let mut uri = StoreUri::parse(&table.uri, base, host)?;
+        let mut uri = located(&table.uri, origin, base, host)?;
         if let Some(name) = &table.name {
             uri.name = StoreName::new(name.as_str()).map_err(|error| bad("name", name, &error.to_string()))?;
         }
@@ -84,10 +89,11 @@ impl StoreSettings {
         if let Some((key, text, hint)) = table.of_another_kind(&uri.kind) {
             return Err(bad(key, &text, hint));
         }
+        let patterns = |key: &str, patterns: &[String]| globs(patterns, &format!("{key} of [[store]] in {origin}"));
         Ok(Self {
             naming,
-            include: if table.include.is_empty() { None } else { Some(globs(&table.include, "include")?) },
-            exclude: globs(&table.exclude, "exclude")?,
+            include: if table.include.is_empty() { None } else { Some(patterns("include", &table.include)?) },
+            exclude: patterns("exclude", &table.exclude)?,
             table: table.with_absolute_paths(base, host)?,
             uri,
         })

@@ -77,6 +77,12 @@ pub(super) fn time(given: Option<Time>, default: Duration) -> Duration {
     given.map_or(default, |time| time.0)
 }
 
+/// The patterns of the entries that may be unreadable.
+pub(super) fn unread_ok(table: &PolicyTable, layers: &Layers) -> Result<GlobSet, CliError> {
+    let origin = layers.origin("policy", "unread_ok").map_or_else(String::new, |origin| format!(" from {origin}"));
+    globs(&table.unread_ok, &format!("[policy] unread_ok{origin}"))
+}
+
 /// Compiles a set of patterns.
 pub(super) fn globs(patterns: &[String], origin: &str) -> Result<GlobSet, CliError> {
     let mut set = GlobSetBuilder::new();

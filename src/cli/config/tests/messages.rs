@@ -16,7 +16,11 @@ fn a_path_below_a_home_folder_that_is_not_known_is_refused() {
     let folder = Path::new("/nowhere");
     // `HostEnv` has only the variables in UTF-8.
     let host = HostEnv { variables: Vec::new(), ..host_of(folder, &[]) };
-    for file in ["store = \"file:~/x\"", "journal = \"~/j.db\"", "[[store]]\nuri = \"vault:x\"\nca_file = \"~/c\""] {
+    for file in [
+        "store = \"file:~/x\"",
+        "store = \"file:/x\"\njournal = \"~/j.db\"",
+        "[[store]]\nuri = \"vault:x\"\nca_file = \"~/c\"",
+    ] {
         let mut layers = Layers::default();
         layers.file(Path::new("/nowhere/rotator.toml"), &format!("{file}\n")).expect("read");
         layers.flag(("", "journal"), "--journal", (!file.contains("journal")).then_some("/j.db")).expect("read");
@@ -33,7 +37,7 @@ fn a_value_that_a_higher_layer_replaces_is_checked_too() {
 }
 
 /// A file, what is said about it, and how the hint begins.
-const MESSAGES: [(&str, &str, &str); 19] = [
+const MESSAGES: [(&str, &str, &str); 25] = [
     (
         "[policy]\nsettle = \"soon\"",
         "[policy] settle from F cannot be \"soon\"",
@@ -57,6 +61,9 @@ const MESSAGES: [(&str, &str, &str); 19] = [
         "did you mean `[policy] older_than`? Otherwise remove it",
     ),
     ("policy = 1", "`policy` in F has the wrong form", "write a [policy] table"),
+    ("policy = [\"1d\"]", "`policy` in F has the wrong form", "write a [policy] table"),
+    ("[[policy]]\noverlap = \"1d\"", "`policy` in F has the wrong form", "write a [policy] table"),
+    ("account = [[\"123456789012\"]]", "`account` in F has the wrong form", "write [[account]] tables"),
     ("account = 1", "`account` in F has the wrong form", "write [[account]] tables"),
     ("journal = \"\"", "journal from F cannot be \"\"", "name a file"),
     ("store = [\"file:x\", 1]", "`store` in F has the wrong form", "write [[store]] tables, or one list of URIs"),
@@ -79,6 +86,21 @@ const MESSAGES: [(&str, &str, &str); 19] = [
         "[[store]]\nuri = \"exec:x\"\nenv = [\"A=1\"]",
         "env of [[store]] in F cannot be \"A=1\"",
         "write the names of environment variables, such as [\"GH_TOKEN\"]",
+    ),
+    (
+        "store = \"redis:x\"",
+        "the store `redis:x` has a form that rotator does not know (from F)",
+        "this version of rotator knows sqlite:PATH",
+    ),
+    (
+        "[[store]]\nuri = \"file:x\"\ninclude = [\"a[\"]",
+        "include of [[store]] in F: `a[` is not a valid pattern: unclosed character class; missing ']'",
+        "write for example 'app1/*'",
+    ),
+    (
+        "[policy]\nunread_ok = [\"a[\"]",
+        "[policy] unread_ok from F: `a[` is not a valid pattern: unclosed character class; missing ']'",
+        "write for example 'app1/*'",
     ),
     ("[[store]]\nname = \"x\"", "a [[store]] in F has no uri", "write uri = \"…\" with one of sqlite:PATH"),
     (
