@@ -101,12 +101,12 @@ impl Layers {
     fn add(&mut self, layer: toml::Table, origin: &Origin) -> Result<(), CliError> {
         read::<File>(&layer).map_err(|error| explain(error, origin))?;
         for (name, value) in layer {
-            match value {
-                toml::Value::Table(section) if SECTIONS.contains(&name.as_str()) => {
-                    section.into_iter().for_each(|(key, value)| self.insert(&name, &key, value, origin));
-                }
-                value => self.insert("", &name, value, origin),
-            }
+            let section = value.as_table().filter(|_| SECTIONS.contains(&name.as_str()));
+            let Some(section) = section else {
+                self.insert("", &name, value, origin);
+                continue;
+            };
+            section.iter().for_each(|(key, value)| self.insert(&name, key, value.clone(), origin));
         }
         Ok(())
     }

@@ -88,10 +88,7 @@ impl de::Error for ReadError {
     }
 
     fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
-        let found = match found {
-            Unexpected::Str(text) => text.to_owned(),
-            other => other.to_string(),
-        };
+        let found = if let Unexpected::Str(text) = found { text.to_owned() } else { found.to_string() };
         Self::new(Problem::WrongValue { found, wanted: wanted.to_string() })
     }
 
@@ -195,9 +192,9 @@ impl<'de> Deserializer<'de> for Node<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        match self.0 {
-            toml::Value::Table(table) => TableNode(table).deserialize_any(visitor),
-            other => Err(de::Error::invalid_type(Unexpected::Other(other.type_str()), &visitor)),
+        match self.0.as_table() {
+            Some(table) => TableNode(table).deserialize_any(visitor),
+            None => Err(de::Error::invalid_type(Unexpected::Other(self.0.type_str()), &visitor)),
         }
     }
 

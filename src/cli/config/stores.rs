@@ -100,6 +100,9 @@ impl StoreSettings {
     }
 }
 
+/// A setting, and its value if it is given.
+type Given = (&'static str, Option<String>);
+
 impl StoreTable {
     /// The first setting that a store of this kind has no use for: its key, its value, and why.
     fn of_another_kind(&self, kind: &StoreKind) -> Option<(&'static str, String, &'static str)> {
@@ -130,7 +133,7 @@ impl StoreTable {
             StoreKind::Exec(_) | StoreKind::Sops(_) => (false, false, false, true),
             StoreKind::Sqlite(_) | StoreKind::File(_) => (false, false, false, false),
         };
-        let groups: [(bool, &[(&'static str, Option<String>)], &'static str); 4] = [
+        let groups: [(bool, &[Given], &'static str); 4] = [
             (is_aws, &aws, "only an AWS store has a region and an account"),
             (is_vault, &vault, "only a vault: store has a use for it"),
             (is_kubernetes, &kubernetes, "only a kubernetes: store has a use for it"),
