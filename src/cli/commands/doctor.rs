@@ -251,7 +251,7 @@ async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Ch
 /// An unverified server certificate is a failure, unless the configuration permits it with `allow_insecure_tls`.
 fn is_meant(settings: &StoreSettings, why: &str) -> Result<String, CliError> {
     let message = format!("{}: {why}", settings.uri.name);
-    if settings.table.allow_insecure_tls {
+    if settings.table.allow_insecure_tls == Some(true) {
         return Ok(format!("warning: {message}; allow_insecure_tls says that this is meant"));
     }
     Err(CliError::failed(

@@ -7,6 +7,7 @@ use super::layers::Origin;
 use super::stores::StoreSettings;
 use super::values::globs;
 use crate::adapters::aws::{Access, Role};
+use crate::adapters::shown_url;
 use crate::cli::error::CliError;
 use crate::engine::account_label::Label;
 use crate::engine::accounts::Covers;
@@ -84,7 +85,7 @@ pub(super) fn read(
 
 fn one(table: &AccountTable, file: &str, stores: &[StoreSettings]) -> Result<AccountSettings, CliError> {
     let bad = |key: &str, text: &str, hint: &str| {
-        CliError::usage(format!("{key} of [[account]] in {file} cannot be \"{text}\""), hint)
+        CliError::usage(format!("{key} of [[account]] in {file} cannot be \"{}\"", shown_url(text)), hint)
     };
     let number = |id: &String| AccountId::new(id.as_str()).map_err(|_| bad("id", id, "write its twelve digits"));
     let given = table.id.as_ref().map(number);

@@ -147,7 +147,7 @@ impl<'de> Deserialize<'de> for Groups {
     }
 }
 
-/// The schema of one text, or a list of texts.
+/// One text, or a list of texts.
 #[derive(JsonSchema)]
 #[schemars(extend("type" = ["string", "array"], "items" = { "type": "string" }))]
 pub(super) struct OneOrMany(#[expect(dead_code, reason = "only the schema is used")] String);
@@ -157,7 +157,7 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     deserializer.deserialize_any(ListVisitor::<Quoted>::new("a list of texts in quotes"))
 }
 
-/// Reads the names of environment variables.
+/// Reads the names of environment variables. The error for `NAME=value` has no value, which may be a secret.
 pub(super) fn variable_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let wanted = "the names of environment variables, such as [\"GH_TOKEN\"]";
     let is_name = |name: &str| {
@@ -166,7 +166,10 @@ pub(super) fn variable_names<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     };
     let names = texts(deserializer)?;
     match names.iter().find(|name| !is_name(name)) {
-        Some(name) => Err(de::Error::invalid_value(Unexpected::Str(name), &wanted)),
+        Some(name) => {
+            let shown = name.split_once('=').map_or_else(|| name.clone(), |(name, _)| format!("{name}=…"));
+            Err(de::Error::invalid_value(Unexpected::Str(&shown), &wanted))
+        }
         None => Ok(names),
     }
 }

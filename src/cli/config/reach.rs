@@ -10,7 +10,7 @@ use super::layers::Layers;
 use super::sinks::{SinkKind, Sinks};
 use super::store_uri::StoreKind;
 use super::stores::{self, StoreSettings};
-use crate::adapters::ExecProgram;
+use crate::adapters::{ExecProgram, shown_url};
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 
@@ -129,7 +129,7 @@ impl Reaches {
             .map_or_else(String::new, |file| format!(", believing the certificates of {}", file.display()));
         match &table.address {
             Some(address) => {
-                let what = format!("{} for {name}, with your token or login{believed}", without_user(address));
+                let what = format!("{} for {name}, with your token or login{believed}", shown_url(address));
                 self.add(ReachKind::Contacts, true, what);
             }
             None => {
@@ -197,12 +197,4 @@ fn resolved(path: &Path) -> PathBuf {
         }
     }
     path.to_owned()
-}
-
-/// The URL without the user name and the password.
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let host = rest[..end].rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{}", &rest[end..])
 }

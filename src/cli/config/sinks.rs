@@ -7,7 +7,7 @@ use super::layers::Origin;
 use super::store_uri::program_of;
 use super::stores::StoreSettings;
 use super::values::{base, globs};
-use crate::adapters::ExecProgram;
+use crate::adapters::{ExecProgram, shown_url};
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
 use crate::types::name::{SinkName, StoreName};
@@ -94,6 +94,6 @@ impl Sinks<'_> {
     }
 
     fn bad(self, key: &str, text: &str, hint: &str) -> CliError {
-        CliError::usage(format!("{key} of [[sink]] in {} cannot be \"{text}\"", self.file()), hint)
+        CliError::usage(format!("{key} of [[sink]] in {} cannot be \"{}\"", self.file(), shown_url(text)), hint)
     }
 }

@@ -62,8 +62,8 @@ pub struct StoreTable {
     /// A label selector of Kubernetes. By default every Secret is used.
     pub selector: Option<String>,
     /// Whether the `insecure-skip-tls-verify` of the kubeconfig is intended.
-    #[serde(default)]
-    pub allow_insecure_tls: bool,
+    #[schemars(extend("default" = false))]
+    pub allow_insecure_tls: Option<bool>,
     /// Names of further variables for the program of the store.
     #[serde(default, deserialize_with = "variable_names")]
     #[schemars(with = "OneOrMany")]

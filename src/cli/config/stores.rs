@@ -8,6 +8,7 @@ use super::layers::Origin;
 use super::store_table::{StoreTable, Stores};
 use super::store_uri::{StoreKind, StoreUri};
 use super::values::{base, globs, not_empty};
+use crate::adapters::shown_url;
 use crate::adapters::stores::Naming;
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
@@ -73,7 +74,7 @@ impl StoreSettings {
     /// Reads a `[[store]]` table.
     fn of_table(table: StoreTable, origin: &Origin, base: &Path, host: &HostEnv) -> Result<Self, CliError> {
         let bad = |key: &str, text: &str, hint: &str| {
-            CliError::usage(format!("{key} of [[store]] in {origin} cannot be \"{text}\""), hint)
+            CliError::usage(format!("{key} of [[store]] in {origin} cannot be \"{}\"", shown_url(text)), hint)
         };
         let mut uri = located(&table.uri, origin, base, host)?;
         if let Some(name) = &table.name {
@@ -122,7 +123,7 @@ impl StoreTable {
             ("kubeconfig", path(&self.kubeconfig)),
             ("context", self.context.clone()),
             ("selector", self.selector.clone()),
-            ("allow_insecure_tls", self.allow_insecure_tls.then(|| "true".to_owned())),
+            ("allow_insecure_tls", self.allow_insecure_tls.map(|word| word.to_string())),
         ];
         let programs = [("env", self.env.first().cloned())];
         let (is_aws, is_vault, is_kubernetes, starts_a_program) = match kind {

@@ -11,6 +11,24 @@ fn an_empty_variable_counts_as_unset() {
     assert!(embedded(&config).ends_with("s.db") && config.policy == Policy::default(), "{config:?}");
 }
 
+/// A text that may hold a secret is not quoted as a whole.
+#[test]
+fn a_message_has_no_value_of_a_variable_and_no_user_of_a_url() {
+    for (file, shown) in [
+        ("[[store]]\nuri = \"exec:x\"\nenv = [\"A=hunter2\"]", "\"A=…\""),
+        ("[[sink]]\nuri = \"exec:x\"\nfollows = \"a\"\nenv = \"A=hunter2\"", "\"A=…\""),
+        ("[[store]]\nuri = \"file:x\"\naddress = \"https://root:hunter2@vault\"", "\"https://vault/\""),
+        ("[[store]]\nuri = \"https://root:hunter2@vault\"", "`https://vault/`"),
+        ("store = \"https://root:hunter2@vault\"", "`https://vault/`"),
+        ("[[sink]]\nuri = \"https://root:hunter2@forge\"\nfollows = \"a\"", "\"https://forge/\""),
+        ("[[sink]]\nuri = \"exec:x\"\nfollows = \"a\"\nstore = \"https://hunter2@x\"", "\"https://x/\""),
+        ("[[account]]\nid = \"111122223333\"\nstores = \"https://hunter2@x\"", "\"https://x/\""),
+    ] {
+        let error = error(file, &[], &[]);
+        assert!(error.contains(shown) && !error.contains("hunter2"), "{file}: {error}");
+    }
+}
+
 #[test]
 fn a_path_below_a_home_folder_that_is_not_known_is_refused() {
     let folder = Path::new("/nowhere");
@@ -37,7 +55,7 @@ fn a_value_that_a_higher_layer_replaces_is_checked_too() {
 }
 
 /// A file, what is said about it, and how the hint begins.
-const MESSAGES: [(&str, &str, &str); 25] = [
+const MESSAGES: [(&str, &str, &str); 26] = [
     (
         "[policy]\nsettle = \"soon\"",
         "[policy] settle from F cannot be \"soon\"",
@@ -78,13 +96,18 @@ const MESSAGES: [(&str, &str, &str); 25] = [
         "write true or false",
     ),
     (
+        "[[store]]\nuri = \"file:x\"\nallow_insecure_tls = false",
+        "allow_insecure_tls of [[store]] in F cannot be \"false\"",
+        "only a kubernetes: store has a use for it",
+    ),
+    (
         "[[store]]\nuri = \"file:x\"\nname = []",
         "`name of [[store]]` in F has the wrong form",
         "write one value, in quotes where it is text",
     ),
     (
         "[[store]]\nuri = \"exec:x\"\nenv = [\"A=1\"]",
-        "env of [[store]] in F cannot be \"A=1\"",
+        "env of [[store]] in F cannot be \"A=…\"",
         "write the names of environment variables, such as [\"GH_TOKEN\"]",
     ),
     (
