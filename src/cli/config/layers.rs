@@ -131,12 +131,12 @@ impl Layers {
         value.map_or(Ok(()), |value| self.add_one(setting, toml::Value::from(value), &Origin::Flag(flag)))
     }
 
-    /// Adds the environment above the existing layers. An empty variable counts as unset.
+    /// Adds the environment above the existing layers. An empty variable is a value: it must not replace a safe value of
+    /// the file by the default.
     pub(super) fn environment(&mut self, variables: &[(String, String)]) -> Result<(), CliError> {
         let settings = settings();
         for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("ROTATOR_")) {
-            let is_other = OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES);
-            if is_other || value.is_empty() {
+            if OTHER_VARIABLES.contains(&name.as_str()) || name.starts_with(TEST_VARIABLES) {
                 continue;
             }
             let Some(&setting) = settings.iter().find(|setting| variable(**setting) == *name) else {

@@ -2,13 +2,35 @@
 
 use std::path::Path;
 
-use super::{Config, HostEnv, Layers, Policy, embedded, error, host_of, load};
+use super::super::layers::{settings, variable};
+use super::{Config, HostEnv, Layers, Owner, error, host_of, load};
 
+/// The file has another value for each of these settings.
+const REPLACED: &str = "trusted_groups = [2000]\n[policy]\nunread_ok = [\"a/*\"]\n[owner.table]\n\"a/b\" = \"till\"";
+
+/// An empty variable is most likely a mistake: a safe value of the file must not be replaced by a default.
 #[test]
-fn an_empty_variable_counts_as_unset() {
-    let variables = [("ROTATOR_STORE", ""), ("ROTATOR_POLICY_SETTLE", ""), ("ROTATOR_LOG", ""), ("ROTATOR_CONFIG", "")];
-    let config = load("store = \"sqlite:s.db\"", &variables, &[]).expect("valid");
-    assert!(embedded(&config).ends_with("s.db") && config.policy == Policy::default(), "{config:?}");
+fn an_empty_variable_is_refused_unless_the_setting_is_a_list() {
+    for setting in settings() {
+        let name = variable(setting);
+        let loaded = load(REPLACED, &[(&name, "")], &[]);
+        if let ("", "trusted_groups") | ("policy", "unread_ok") | ("owner", "table") = setting {
+            let config = loaded.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let is_empty = match setting.1 {
+                "trusted_groups" => config.trusted_groups.is_empty(),
+                "unread_ok" => config.unread_ok.is_empty(),
+                _ => matches!(&config.owner, Owner::Table(users, _) if users.is_empty()),
+            };
+            assert!(is_empty, "{name}: {config:?}");
+        } else {
+            let error = loaded.expect_err(&name).to_string();
+            assert!(error.contains(&format!("({name}) cannot be \"\"")), "{error}");
+        }
+    }
+    assert!(error("", &[("ROTATOR_POLICY_OVERLAPP", "")], &[]).contains("ROTATOR_POLICY_OVERLAPP"));
+    // These variables are no settings.
+    let others = [("ROTATOR_LOG", ""), ("ROTATOR_CONFIG", ""), ("ROTATOR_STORE_KEY", "")];
+    load("", &others, &[]).expect("valid");
 }
 
 /// A text that may hold a secret is not quoted as a whole.
