@@ -49,7 +49,10 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
+    use super::super::file::{AccountTable, AwsTable, OwnerTable, PolicyTable, SinkTable};
     use super::super::layers::{Layers, settings};
+    use super::super::read::keys_of;
+    use super::super::store_table::StoreTable;
     use super::*;
     use crate::cli::config::Config;
     use crate::cli::host_env::HostEnv;
@@ -111,6 +114,11 @@ mod tests {
         Ok(())
     }
 
+    fn host() -> HostEnv {
+        let variables = vec![("HOME".to_owned(), "/home/me".to_owned())];
+        HostEnv { variables, folder: PathBuf::from("/"), ..HostEnv::default() }
+    }
+
     fn fits(text: &str) -> Result<(), String> {
         let value: Value = toml::from_str(text).map_err(|error| error.to_string())?;
         check(&schema(), &value, "rotator.toml")
@@ -136,7 +144,12 @@ mod tests {
         assert!(examples.len() >= 6, "only {} examples are read", examples.len());
         for (page, example) in examples {
             fits(&example).unwrap_or_else(|error| panic!("{page}: {error}"));
-            Layers::default().file(Path::new(&page), &example).unwrap_or_else(|error| panic!("{page}: {error}"));
+            let mut layers = Layers::default();
+            layers.file(Path::new(&page), &example).unwrap_or_else(|error| panic!("{page}: {error}"));
+            // `init` explains settings that exclude each other, and the examples of the other pages are parts of a file.
+            if page == "docs/configuration.md" {
+                Config::of_layers(&layers, &host()).unwrap_or_else(|error| panic!("{page}: {error}\n{example}"));
+            }
         }
     }
 
@@ -177,16 +190,35 @@ mod tests {
             count += 1;
         }
         assert!(count > 12, "only {count} defaults");
-        let host = HostEnv {
-            variables: vec![("HOME".to_owned(), "/home/me".to_owned())],
-            folder: PathBuf::from("/"),
-            ..HostEnv::default()
-        };
-        let of = |layers: &Layers| Config::of_layers(layers, &host).expect("valid");
+        let of = |layers: &Layers| Config::of_layers(layers, &host()).expect("valid");
         let (one, other) = (of(&layers), of(&Layers::default()));
         assert_eq!((one.policy, one.owner, one.older_than), (other.policy, other.owner, other.older_than));
         assert_eq!((one.concurrency, one.rate, one.call_timeout), (other.concurrency, other.rate, other.call_timeout));
         assert_eq!(one.scan_interval, other.scan_interval);
+    }
+
+    /// The keys of a table of the schema.
+    fn keys(table: &Value) -> BTreeSet<&str> {
+        table["properties"].as_object().expect("properties").keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_the_reader_knows() {
+        let schema = schema();
+        let top = &schema["properties"];
+        for (table, known) in [
+            (&schema, keys_of::<File>()),
+            (&top["policy"], keys_of::<PolicyTable>()),
+            (&top["owner"], keys_of::<OwnerTable>()),
+            (&top["aws"], keys_of::<AwsTable>()),
+            (&top["store"]["anyOf"][1]["items"], keys_of::<StoreTable>()),
+            (&top["account"]["items"], keys_of::<AccountTable>()),
+            (&top["sink"]["items"], keys_of::<SinkTable>()),
+        ] {
+            assert!(known.len() > 1 || known == ["call_timeout"], "{known:?}");
+            assert_eq!(keys(table), known.iter().copied().collect());
+            assert_eq!(table["additionalProperties"], false, "{known:?}");
+        }
     }
 
     /// The rows of a table of the page: the name of the setting, and its default.
