@@ -99,22 +99,7 @@ impl Snapshot {
     /// What is in flight.
     #[must_use]
     pub fn tally_in_flight(&self) -> Tally {
-        let mut tally = Tally::default();
-        for Summary { rotation, .. } in &self.open {
-            let keeps_failing = || {
-                self.campaign.as_ref().is_some_and(|campaign| campaign.notes.keeps_failing(&rotation.opened.old_key))
-            };
-            match rotation.state {
-                State::Blocked { .. } => tally.blocked += 1,
-                State::Settled { .. } | State::InDoubt { .. } if keeps_failing() => tally.stuck += 1,
-                State::Settled { .. } | State::InDoubt { .. } if rotation.waiting_until.is_some() => {
-                    tally.waiting += 1;
-                }
-                State::Settled { .. } | State::InDoubt { .. } => tally.failed += 1,
-                State::Closed { .. } => {}
-            }
-        }
-        tally
+        tally_of(self.open.iter().map(InFlight::of), self.campaign.as_ref())
     }
 
     /// The rotations with these ids among the open ones and those of the latest campaign; the other ids separately.
@@ -133,7 +118,47 @@ impl Snapshot {
     /// When the first of the waiting rotations continues.
     #[must_use]
     pub fn next_time(&self) -> Option<Timestamp> {
-        let settled = |summary: &&Summary| !matches!(summary.rotation.state, State::Blocked { .. });
-        self.open.iter().filter(settled).filter_map(|summary| summary.rotation.waiting_until).min()
+        next_time_of(self.open.iter().map(InFlight::of))
     }
+}
+
+/// What a tally needs of an open rotation.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct InFlight<'a> {
+    pub(in crate::cli) old_key: &'a AccessKeyId,
+    pub(in crate::cli) is_blocked: bool,
+    pub(in crate::cli) waiting_until: Option<Timestamp>,
+}
+
+impl<'a> InFlight<'a> {
+    pub(in crate::cli) fn of(summary: &'a Summary) -> Self {
+        let Summary { rotation, .. } = summary;
+        let is_blocked = match rotation.state {
+            State::Blocked { .. } => true,
+            State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => false,
+        };
+        Self { old_key: &rotation.opened.old_key, is_blocked, waiting_until: rotation.waiting_until }
+    }
+}
+
+/// What is in flight among these open rotations.
+pub(in crate::cli) fn tally_of<'a>(open: impl Iterator<Item = InFlight<'a>>, campaign: Option<&Campaign>) -> Tally {
+    let mut tally = Tally::default();
+    for rotation in open {
+        if rotation.is_blocked {
+            tally.blocked += 1;
+        } else if campaign.is_some_and(|campaign| campaign.notes.keeps_failing(rotation.old_key)) {
+            tally.stuck += 1;
+        } else if rotation.waiting_until.is_some() {
+            tally.waiting += 1;
+        } else {
+            tally.failed += 1;
+        }
+    }
+    tally
+}
+
+/// When the first of the waiting rotations continues.
+pub(in crate::cli) fn next_time_of<'a>(open: impl Iterator<Item = InFlight<'a>>) -> Option<Timestamp> {
+    open.filter(|rotation| !rotation.is_blocked).filter_map(|rotation| rotation.waiting_until).min()
 }

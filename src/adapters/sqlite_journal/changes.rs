@@ -27,6 +27,9 @@ pub(super) struct Append {
     blocked: bool,
     in_doubt: Option<&'static str>,
     watched_until: Option<i64>,
+    waiting_until: Option<String>,
+    last_error: Option<String>,
+    shown_bytes: Option<i64>,
     summary: String,
 }
 
@@ -39,6 +42,10 @@ impl Append {
             let message = format!("a line of rotation {line} has the state of rotation {after}, a defect of rotator");
             return Err(StorageError::failed(message));
         }
+        let summary = to_json(after)?;
+        let blocked = matches!(after.state, State::Blocked { .. });
+        // The columns do not show the reason of a block, and no sinks.
+        let in_short = !blocked && after.opened.sinks.is_empty();
         Ok(Self {
             id: after.id,
             seq: line.seq,
@@ -51,10 +58,13 @@ impl Append {
             new_key: after.new_key.as_ref().map(ToString::to_string),
             state: after.state.name(),
             open: !after.is_closed(),
-            blocked: matches!(after.state, State::Blocked { .. }),
+            blocked,
             in_doubt: after.state.intent().map(crate::rotation::intent::Intent::name),
             watched_until: after.watched_until().map(Timestamp::as_unix_seconds),
-            summary: to_json(after)?,
+            waiting_until: after.waiting_until.as_ref().map(ToString::to_string),
+            last_error: after.last_error.clone(),
+            shown_bytes: if in_short { i64::try_from(summary.len()).ok() } else { None },
+            summary,
         })
     }
 
@@ -67,17 +77,20 @@ impl Append {
         let seq = i64::try_from(self.seq).map_err(|_| conflict())?;
         connection.prepare_cached(
             "INSERT INTO rotation (id, campaign, account, user, old_key_id, new_key_id, state, open, blocked, in_doubt,
-                                   watched_until, opened_at, updated_at, seq, summary)
+                                   watched_until, waiting_until, last_error, shown_bytes, opened_at, updated_at, seq,
+                                   summary)
              VALUES (:id, :campaign, :account, :user, :old_key, :new_key, :state, :open, :blocked, :in_doubt,
-                     :watched_until, :at, :at, :seq, :summary)
+                     :watched_until, :waiting_until, :last_error, :shown_bytes, :at, :at, :seq, :summary)
              ON CONFLICT (id) DO UPDATE SET user = :user, new_key_id = :new_key, state = :state, open = :open,
-                     blocked = :blocked, in_doubt = :in_doubt, watched_until = :watched_until, updated_at = :at,
-                     seq = :seq, summary = :summary",
+                     blocked = :blocked, in_doubt = :in_doubt, watched_until = :watched_until,
+                     waiting_until = :waiting_until, last_error = :last_error, shown_bytes = :shown_bytes,
+                     updated_at = :at, seq = :seq, summary = :summary",
         )?
         .execute(named_params! {
                 ":id": id, ":campaign": self.campaign, ":account": self.account, ":user": self.user,
                 ":old_key": self.old_key, ":new_key": self.new_key, ":state": self.state, ":open": self.open,
                 ":blocked": self.blocked, ":in_doubt": self.in_doubt, ":watched_until": self.watched_until,
+                ":waiting_until": self.waiting_until, ":last_error": self.last_error, ":shown_bytes": self.shown_bytes,
                 ":at": self.at, ":seq": seq, ":summary": self.summary,
         })?;
         connection

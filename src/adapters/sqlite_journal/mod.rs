@@ -5,6 +5,7 @@
 
 mod changes;
 mod lock;
+mod overview;
 mod queries;
 mod reader;
 mod writer;

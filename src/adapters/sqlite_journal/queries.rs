@@ -27,8 +27,9 @@ pub(super) const KIND: Kind = Kind {
     migrations: &[
         include_str!("../../../migrations/0001_journal.sql"),
         include_str!("../../../migrations/0002_format.sql"),
+        include_str!("../../../migrations/0003_overview.sql"),
     ],
-    // The second migration changes no table.
+    // The second migration changes no table, and [`super::overview`] reads files without the third one.
     read_from: 1,
     inspect: refuse_newer,
     more_settings: &[],
@@ -116,7 +117,7 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), D
     }
 }
 
-fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>
+pub(super) fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -125,12 +126,12 @@ where
     text.parse().map_err(|source: T::Err| QueryError::Nonsense { column, source: source.into() })
 }
 
-fn number(row: &Row<'_>, column: &'static str) -> Result<u64, QueryError> {
+pub(super) fn number(row: &Row<'_>, column: &'static str) -> Result<u64, QueryError> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|source| QueryError::Nonsense { column, source: source.into() })
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -152,7 +153,7 @@ pub(super) fn lines(connection: &Connection, rotation: RotationId) -> Result<Vec
     })
 }
 
-fn read_summary(row: &Row<'_>) -> Result<Summary, QueryError> {
+pub(super) fn read_summary(row: &Row<'_>) -> Result<Summary, QueryError> {
     Ok(Summary {
         rotation: from_json(row, "summary")?,
         seq: number(row, "seq")?,

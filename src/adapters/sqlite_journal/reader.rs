@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::queries;
+use super::{overview, queries};
 use crate::journal::campaign::Campaign;
 use crate::journal::line::{Line, Summary};
+use crate::journal::overview::Overview;
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 
@@ -28,6 +29,14 @@ impl SyncReader {
     /// [`StorageError::Failed`] if the journal cannot be read.
     pub fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         queries::summaries(&self.connection, which).map_err(|error| error.at(&self.path))
+    }
+
+    /// The open rotations and the latest campaign, at one moment.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn overview(&self) -> Result<Overview, StorageError> {
+        overview::overview(&self.connection).map_err(|error| error.at(&self.path))
     }
 
     /// One summary.

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::adapters::private_file;
     use crate::adapters::sqlite;
-    use crate::adapters::sqlite_journal::queries;
+    use crate::adapters::sqlite_journal::{overview, queries};
     use crate::journal::store::RotationFilter;
     use crate::types::name::CampaignId;
     use crate::types::time::Timestamp;
@@ -274,11 +274,15 @@ mod tests {
             (RotationFilter::AbortedOf(campaign(1)), "rotation_campaign"),
             (RotationFilter::WatchedAfter(Timestamp::from_unix_seconds(0)), "rotation_watched"),
         ] {
-            let sql = format!("EXPLAIN QUERY PLAN {}", queries::summaries_sql(which));
-            let mut statement = connection.prepare(&sql).expect("valid");
-            let plan: String =
-                statement.raw_query().next().expect("asked").expect("a row").get("detail").expect("read");
-            assert!(plan.contains(index), "{which:?}: {plan}");
+            assert_asks(&connection, queries::summaries_sql(which), index);
         }
+        assert_asks(&connection, overview::OPEN, "rotation_open");
+    }
+
+    fn assert_asks(connection: &Connection, sql: &str, index: &str) {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let mut statement = connection.prepare(&sql).expect("valid");
+        let plan: String = statement.raw_query().next().expect("asked").expect("a row").get("detail").expect("read");
+        assert!(plan.contains(index), "{sql}: {plan}");
     }
 }

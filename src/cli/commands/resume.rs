@@ -57,8 +57,8 @@ pub(super) fn resume_rotations(
                 return Err(unknown(*id));
             }
         }
-        let open = store.summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
-        let to_do = open.iter().filter(|summary| ids.is_empty() || ids.contains(&summary.rotation.id)).count();
+        let open = store.open_ids().await.map_err(|error| storage_failed(&error))?;
+        let to_do = open.iter().filter(|id| ids.is_empty() || ids.contains(id)).count();
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, clock)?;
         // The local clock decides only whether AWS is asked.

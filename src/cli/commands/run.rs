@@ -84,7 +84,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
 /// Whether the journal has nothing that requires a call to AWS.
 async fn is_at_rest(held: &HeldJournal, clock: &Arc<dyn Clock>) -> Result<bool, CliError> {
     let store = held.journal.store();
-    let open = store.summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
+    let open = store.open_ids().await.map_err(|error| storage_failed(&error))?;
     // The local clock decides only whether AWS is asked.
     let watched = RotationFilter::WatchedAfter(clock.now().minus(LOOK_FOR_LATE_KEYS));
     let watched = store.summaries(watched).await.map_err(|error| storage_failed(&error))?;

@@ -167,7 +167,8 @@ impl Document {
 }
 
 impl RotationShown {
-    fn of(summary: &Summary) -> Self {
+    #[must_use]
+    pub fn of(summary: &Summary) -> Self {
         let Summary { rotation, opened_at, updated_at, .. } = summary;
         Self {
             id: rotation.id,

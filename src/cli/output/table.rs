@@ -1,11 +1,15 @@
 //! The tables for operators, and the notes below them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::document::{Counts, Document, DueShown, FollowerShown, PlanDocument, RotationShown, SkippedShown};
+use super::document::{
+    BlockShown, Counts, Document, DueShown, FollowerShown, PlanDocument, RotationShown, SinkShown, SkippedShown,
+};
 use super::terminal::printable;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
-use crate::types::name::{AccountId, SinkName, UserName};
+use crate::journal::overview::InShort;
+use crate::types::name::{AccessKeyId, AccountId, RotationId, SinkName, UserName};
+use crate::types::time::Timestamp;
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy)]
@@ -42,35 +46,92 @@ impl Whose {
     }
 }
 
-/// The rotations as a table, with the reasons of blocks, waits and failures below it.
+/// What the table shows of a rotation.
+pub struct RotationRow<'a> {
+    pub id: RotationId,
+    pub account: &'a AccountId,
+    pub user: &'a UserName,
+    pub old_key_id: &'a AccessKeyId,
+    pub new_key_id: Option<&'a AccessKeyId>,
+    pub state: &'a str,
+    pub in_doubt: Option<&'a str>,
+    pub blocked: Option<&'a BlockShown>,
+    pub waiting_until: Option<Timestamp>,
+    pub last_error: Option<&'a str>,
+    pub sinks: &'a [SinkShown],
+}
+
+impl<'a> RotationRow<'a> {
+    #[must_use]
+    pub fn of(rotation: &'a RotationShown) -> Self {
+        Self {
+            id: rotation.id,
+            account: &rotation.account,
+            user: &rotation.user,
+            old_key_id: &rotation.old_key_id,
+            new_key_id: rotation.new_key_id.as_ref(),
+            state: rotation.state,
+            in_doubt: rotation.in_doubt,
+            blocked: rotation.blocked.as_ref(),
+            waiting_until: rotation.waiting_until,
+            last_error: rotation.last_error.as_deref(),
+            sinks: &rotation.sinks,
+        }
+    }
+
+    #[must_use]
+    pub fn in_short(rotation: &'a InShort) -> Self {
+        Self {
+            id: rotation.id,
+            account: &rotation.account,
+            user: &rotation.user,
+            old_key_id: &rotation.old_key,
+            new_key_id: rotation.new_key.as_ref(),
+            state: &rotation.state,
+            in_doubt: rotation.in_doubt.as_deref(),
+            blocked: None,
+            waiting_until: rotation.waiting_until,
+            last_error: rotation.last_error.as_deref(),
+            sinks: &[],
+        }
+    }
+}
+
+/// The rotations of a document as a table.
 #[must_use]
 pub fn rotations(document: &Document, paint: Paint) -> String {
-    if document.rotations.is_empty() {
+    rotation_rows(&document.rotations.iter().map(RotationRow::of).collect::<Vec<_>>(), paint)
+}
+
+/// The rotations as a table, with the reasons of blocks, waits and failures below it.
+#[must_use]
+pub fn rotation_rows(rotations: &[RotationRow<'_>], paint: Paint) -> String {
+    if rotations.is_empty() {
         return String::new();
     }
-    let whose = Whose::of(document.rotations.iter().map(|rotation| &rotation.account));
-    let rows = document.rotations.iter().map(|rotation| {
+    let whose = Whose::of(rotations.iter().map(|rotation| rotation.account));
+    let rows = rotations.iter().map(|rotation| {
         [
             rotation.id.to_string(),
-            whose.name(&rotation.user, &rotation.account),
+            whose.name(rotation.user, rotation.account),
             rotation.old_key_id.to_string(),
-            rotation.new_key_id.as_ref().map_or("-", |key| key.as_str()).to_owned(),
+            rotation.new_key_id.map_or("-", |key| key.as_str()).to_owned(),
             state(rotation),
         ]
     });
     let mut text = columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], rows, paint);
-    text.push_str(&notes(&document.rotations, whose, paint));
-    text.push_str(&sinks(&document.rotations, whose));
+    text.push_str(&notes(rotations, whose, paint));
+    text.push_str(&sinks(rotations, whose));
     text
 }
 
 /// The last acknowledged write of each sink.
-fn sinks(rotations: &[RotationShown], whose: Whose) -> String {
+fn sinks(rotations: &[RotationRow<'_>], whose: Whose) -> String {
     let mut lines: BTreeMap<(&SinkName, &str), Vec<String>> = BTreeMap::new();
     for (rotation, sink) in
         rotations.iter().flat_map(|rotation| rotation.sinks.iter().map(move |sink| (rotation, sink)))
     {
-        let has_new = sink.acknowledged_key_id.is_some() && sink.acknowledged_key_id == rotation.new_key_id;
+        let has_new = sink.acknowledged_key_id.is_some() && sink.acknowledged_key_id.as_ref() == rotation.new_key_id;
         let what = match (sink.left, has_new, rotation.state) {
             (true, ..) => "is not waited for any more, for",
             (false, true, _) => "took the new pair of",
@@ -78,7 +139,7 @@ fn sinks(rotations: &[RotationShown], whose: Whose) -> String {
             (false, false, "stored-new" | "deactivated-old") => "has not taken the new pair of",
             (false, false, _) => continue,
         };
-        let user = whose.name(&rotation.user, &rotation.account);
+        let user = whose.name(rotation.user, rotation.account);
         lines.entry((&sink.follower.sink, what)).or_default().push(user);
     }
     let mut text = String::new();
@@ -97,7 +158,7 @@ fn in_short(mut names: Vec<String>) -> String {
     format!("{}{more}", names.join(", "))
 }
 
-fn state(rotation: &RotationShown) -> String {
+fn state(rotation: &RotationRow<'_>) -> String {
     let mut state = rotation.state.to_owned();
     if let Some(intent) = rotation.in_doubt {
         state.push_str(&format!(", {intent} in doubt"));
@@ -114,31 +175,33 @@ fn state(rotation: &RotationShown) -> String {
 const MOST_NAMED: usize = 5;
 
 /// The notes below the table: a paragraph for each block, then a line for each other reason, with its users.
-fn notes(rotations: &[RotationShown], whose: Whose, paint: Paint) -> String {
+fn notes(rotations: &[RotationRow<'_>], whose: Whose, paint: Paint) -> String {
     let mut text = String::new();
-    let mut lines: Vec<(&str, &str, Vec<&RotationShown>)> = Vec::new();
+    let mut lines: Vec<(&str, &str, Vec<&RotationRow<'_>>)> = Vec::new();
+    let mut numbers: HashMap<(&str, &str), usize> = HashMap::new();
     for rotation in rotations {
         if let Some(blocked) = &rotation.blocked {
-            let user = whose.name(&rotation.user, &rotation.account);
+            let user = whose.name(rotation.user, rotation.account);
             let (word, user) = (paint.red("blocked"), printable(&user));
             let (message, command) = (printable(&blocked.message), printable(&blocked.command));
             text.push_str(&format!("\n{word} {user}: {message}\n  {command}\n"));
             continue;
         }
-        let Some(why) = &rotation.last_error else { continue };
+        let Some(why) = rotation.last_error else { continue };
         let kind = match (rotation.waiting_until, rotation.state) {
             (None, "deleted-old") => continue,
             (Some(_), _) => "waiting",
             (None, state @ ("aborted" | "gone")) => state,
             (None, _) => "last error",
         };
-        match lines.iter_mut().find(|(of, for_this, _)| *of == kind && *for_this == why) {
+        let number = *numbers.entry((kind, why)).or_insert(lines.len());
+        match lines.get_mut(number) {
             Some((_, _, rotations)) => rotations.push(rotation),
             None => lines.push((kind, why, vec![rotation])),
         }
     }
     for (number, (kind, why, rotations)) in lines.into_iter().enumerate() {
-        let name = |rotation: &&RotationShown| whose.name(&rotation.user, &rotation.account);
+        let name = |rotation: &&RotationRow<'_>| whose.name(rotation.user, rotation.account);
         let named = in_short(rotations.iter().map(name).collect());
         let space = if number == 0 { "\n" } else { "" };
         text.push_str(&format!("{space}{kind} {}: {}\n", printable(&named), printable(why)));

@@ -1,0 +1,95 @@
+//! Reads what `status` shows from columns that each line keeps up to date, and from JSON only where they do not suffice.
+
+use rusqlite::{Connection, Row};
+
+use super::queries::{self, QueryError, all, number, parse, read_summary};
+use crate::journal::campaign::Campaign;
+use crate::journal::line::Summary;
+use crate::journal::overview::{ClosedCounts, InShort, OpenRotation, Overview};
+use crate::journal::store::RotationFilter;
+use crate::rotation::event::Ending;
+use crate::rotation::state::State;
+
+/// The version of a file that has the columns.
+const HAS_COLUMNS: i64 = 3;
+
+/// The open rotations. The JSON is null where the columns show everything. Another version may have written a summary
+/// without them, and it would hardly have the same size.
+pub(super) const OPEN: &str = "
+    SELECT id, account, user, old_key_id, new_key_id, state, in_doubt, waiting_until, last_error, seq, opened_at,
+           updated_at, CASE WHEN shown_bytes IS NOT octet_length(summary) THEN summary END AS summary
+    FROM rotation INDEXED BY rotation_open WHERE open = 1 ORDER BY number";
+
+/// The open rotations and the latest campaign, of one moment.
+pub(super) fn overview(connection: &Connection) -> Result<Overview, QueryError> {
+    // All statements see the same state.
+    let _transaction = connection.unchecked_transaction()?;
+    let campaign = queries::last_campaign(connection)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let open = match version {
+        HAS_COLUMNS.. => all(connection, OPEN, [], open_rotation)?,
+        _ => whole(queries::summaries(connection, RotationFilter::Open)?),
+    };
+    let Some(campaign) = campaign else { return Ok(Overview { open, ..Overview::default() }) };
+    let closed = match version {
+        HAS_COLUMNS.. => closed(connection, &campaign)?,
+        _ => counted(&queries::summaries(connection, RotationFilter::Campaign(campaign.id))?),
+    };
+    let unopened = unopened(connection, &campaign, closed)?;
+    Ok(Overview { campaign: Some(campaign), open, closed, unopened })
+}
+
+fn whole(summaries: Vec<Summary>) -> Vec<OpenRotation> {
+    summaries.into_iter().map(|summary| OpenRotation::Whole(Box::new(summary))).collect()
+}
+
+fn open_rotation(row: &Row<'_>) -> Result<OpenRotation, QueryError> {
+    if row.get_ref("summary")?.as_str_or_null().is_ok_and(|summary| summary.is_some()) {
+        return Ok(OpenRotation::Whole(Box::new(read_summary(row)?)));
+    }
+    let optional =
+        |column: &'static str| row.get_ref(column).map(|value| value.data_type() != rusqlite::types::Type::Null);
+    Ok(OpenRotation::InShort(Box::new(InShort {
+        id: parse(row, "id")?,
+        account: parse(row, "account")?,
+        user: parse(row, "user")?,
+        old_key: parse(row, "old_key_id")?,
+        new_key: if optional("new_key_id")? { Some(parse(row, "new_key_id")?) } else { None },
+        state: row.get("state")?,
+        in_doubt: row.get("in_doubt")?,
+        waiting_until: if optional("waiting_until")? { Some(parse(row, "waiting_until")?) } else { None },
+        last_error: row.get("last_error")?,
+    })))
+}
+
+fn closed(connection: &Connection, campaign: &Campaign) -> Result<ClosedCounts, QueryError> {
+    let sql = "SELECT ending, rotations FROM closed_counter WHERE campaign = ?1";
+    let found = all(connection, sql, [campaign.id.to_string()], |row| {
+        Ok((row.get::<_, String>("ending")?, usize::try_from(number(row, "rotations")?).unwrap_or(usize::MAX)))
+    })?;
+    let of = |ending: Ending| found.iter().find(|(name, _)| name == ending.name()).map_or(0, |(_, number)| *number);
+    Ok(ClosedCounts { done: of(Ending::DeletedOld), aborted: of(Ending::Aborted), gone: of(Ending::Gone) })
+}
+
+fn counted(summaries: &[Summary]) -> ClosedCounts {
+    let mut counts = ClosedCounts::default();
+    for Summary { rotation, .. } in summaries {
+        match rotation.state {
+            State::Closed { ending: Ending::DeletedOld } => counts.done += 1,
+            State::Closed { ending: Ending::Aborted } => counts.aborted += 1,
+            State::Closed { ending: Ending::Gone } => counts.gone += 1,
+            State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => {}
+        }
+    }
+    counts
+}
+
+/// The number of due keys that the campaign has not opened. Only a campaign that was cut off, or has rotations that gave
+/// up, needs its rotations for this.
+fn unopened(connection: &Connection, campaign: &Campaign, closed: ClosedCounts) -> Result<usize, QueryError> {
+    if campaign.closed || (campaign.notes.unopened.is_empty() && closed.aborted == 0) {
+        return Ok(0);
+    }
+    let rotations = queries::summaries(connection, RotationFilter::Campaign(campaign.id))?;
+    Ok(campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation)).len())
+}
