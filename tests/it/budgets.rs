@@ -3,13 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::discovery::{Needles, StoredEntry, discover};
+use rotator::journal::store::JournalStore;
 use rotator::sandbox::Action;
 use rotator::types::name::{AccessKeyId, EntryName, StoreName};
 use rotator::types::secret::SecretValue;
+use rotator::types::time::Timestamp;
 
 use crate::support::allocations::bytes;
 use crate::support::program::{Program, sandbox_with_slashes, user_with_entries};
+use crate::support::rotations::{Story, campaign_id, rotation_id};
 
 /// Rotations in one run.
 const KEYS: u64 = 40;
@@ -23,6 +27,9 @@ const LINES: u64 = 7;
 
 /// The memory in bytes that the search of 1 KB of ordinary text allocates at most.
 const SEARCH_OF_A_KILOBYTE: u64 = 6_000;
+
+/// The memory in bytes that `status` allocates at most to read one open rotation. To parse its JSON takes several times that.
+const STATUS_OF_AN_OPEN_ROTATION: u64 = 2_000;
 
 /// The memory in bytes that discovery allocates at most for each entry of 1 KB.
 const DISCOVERY_OF_AN_ENTRY: u64 = 45_000;
@@ -112,4 +119,36 @@ fn discovery_is_linear_in_the_number_of_keys() {
     let (small, large) = (of(200), of(800));
     assert!(small / 200 < DISCOVERY_OF_AN_ENTRY, "{} bytes for each entry", small / 200);
     assert!(large < small * 9 / 2, "{small} bytes for 200 entries, {large} for 800");
+}
+
+#[tokio::test]
+async fn status_parses_no_json_and_reads_no_closed_rotation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.db");
+    let read = || {
+        let reader = SqliteJournal::open_read_only(&path).expect("opens").expect("is there");
+        reader.overview().expect("read");
+        let (overview, allocated) = bytes(|| reader.overview().expect("read"));
+        assert_eq!(overview.open.len() as u64, KEYS);
+        allocated
+    };
+    let journal = SqliteJournal::open(&path).expect("opens");
+    journal.begin_campaign(campaign_id(1), Timestamp::from_unix_seconds(0)).await.expect("begun");
+    for number in 1..=KEYS {
+        let (line, after) = Story::new(rotation_id(number.into()), campaign_id(1), number).open();
+        journal.append(line, &after).await.expect("appended");
+    }
+    let few = read();
+    for number in KEYS + 1..=KEYS + 100 {
+        let mut story = Story::new(rotation_id(number.into()), campaign_id(1), number);
+        let (line, after) = story.open();
+        journal.append(line, &after).await.expect("appended");
+        for (line, after) in story.finish(10_000 + number) {
+            journal.append(line, &after).await.expect("appended");
+        }
+    }
+    let many = read();
+    assert!(few / KEYS < STATUS_OF_AN_OPEN_ROTATION, "{} bytes for each open rotation", few / KEYS);
+    // The counts of the campaign have one row more.
+    assert!(many < few + 500, "{few} bytes without closed rotations, {many} with 100");
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rotator::adapters::sqlite_journal::SqliteJournal;
+use rotator::journal::overview::OpenRotation;
 use rotator::journal::store::{JournalStore, RotationFilter};
 use rotator::journal::write_ahead::replay;
 use rotator::rotation::event::Event;
@@ -106,7 +107,7 @@ async fn earlier_builds_refuse_a_present_journal() {
     let file = Connection::open(&path).expect("opens");
     // All that those builds look at.
     let version: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
     for column in ["event FROM entry", "summary FROM rotation"] {
         let text: String = file.query_row(&format!("SELECT {column}"), [], |row| row.get(0)).expect("read");
         assert!(text.starts_with(r#"{"format":2,"#), "{column}: {text}");
@@ -123,6 +124,12 @@ async fn a_journal_of_the_first_version_is_read_and_continued() {
         "DROP TRIGGER entry_never_changed;
          UPDATE entry SET event = json_remove(event, '$.format');
          UPDATE rotation SET summary = json_remove(summary, '$.format');
+         DROP TABLE closed_counter;
+         DROP TRIGGER closed_counted;
+         DROP TRIGGER closed_recounted;
+         ALTER TABLE rotation DROP COLUMN waiting_until;
+         ALTER TABLE rotation DROP COLUMN last_error;
+         ALTER TABLE rotation DROP COLUMN shown_bytes;
          PRAGMA user_version = 1;",
     )
     .expect("as the first version wrote it");
@@ -130,10 +137,14 @@ async fn a_journal_of_the_first_version_is_read_and_continued() {
     let before = std::fs::read(&path).expect("read");
     let reader = SqliteJournal::open_read_only(&path).expect("opens").expect("is there");
     let summaries = reader.summaries(RotationFilter::Open).expect("read");
+    let whole = vec![OpenRotation::Whole(Box::new(summaries[0].clone()))];
+    assert_eq!(reader.overview().expect("read").open, whole);
     drop(reader);
     assert_eq!(std::fs::read(&path).expect("read"), before, "reading changes nothing");
     let journal = SqliteJournal::open(&path).expect("opens");
     let lines = journal.lines(rotation_id(1)).await.expect("read");
     assert_eq!(lines.len(), 2);
     assert_eq!(replay(rotation_id(1), &lines).expect("replays"), summaries[0].rotation);
+    let reader = SqliteJournal::open_read_only(&path).expect("opens").expect("is there");
+    assert_eq!(reader.overview().expect("read").open, whole, "its columns are still empty");
 }

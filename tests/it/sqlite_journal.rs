@@ -7,8 +7,15 @@ use std::sync::Arc;
 
 use rotator::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal};
 use rotator::adapters::{DatabaseError, FileError};
+use rotator::journal::line::Summary;
+use rotator::journal::overview::{ClosedCounts, InShort, OpenRotation, Overview};
 use rotator::journal::store::{JournalStore, RotationFilter};
-use rotator::rotation::event::Event;
+use rotator::journal::write_ahead::replay;
+use rotator::rotation::event::{Ending, Event};
+use rotator::rotation::record::Rotation;
+use rotator::rotation::state::State;
+use rotator::types::name::CampaignId;
+use rotator::types::time::Timestamp;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -139,6 +146,87 @@ async fn counters_follow_every_line() {
         }
         assert_eq!(counters(&fixture.path), expected);
     }
+}
+
+/// Compares what `status` reads from columns with a replay of the lines.
+async fn assert_overview_is_the_replay(path: &Path, journal: &SqliteJournal, campaign: CampaignId) -> Overview {
+    let reader = SqliteJournal::open_read_only(path).expect("opens").expect("is there");
+    let overview = reader.overview().expect("read");
+    let (mut open, mut closed) = (Vec::new(), ClosedCounts::default());
+    for Summary { rotation: Rotation { id, .. }, .. } in reader.summaries(RotationFilter::All).expect("read") {
+        let rotation = replay(id, &journal.lines(id).await.expect("read")).expect("replays");
+        match rotation.state {
+            State::Closed { ending } if rotation.opened.campaign == campaign => match ending {
+                Ending::DeletedOld => closed.done += 1,
+                Ending::Aborted => closed.aborted += 1,
+                Ending::Gone => closed.gone += 1,
+            },
+            State::Closed { .. } => {}
+            State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => open.push(rotation),
+        }
+    }
+    assert_eq!(overview.closed, closed);
+    assert_eq!(overview.open.len(), open.len());
+    for (shown, rotation) in overview.open.iter().zip(&open) {
+        match shown {
+            OpenRotation::Whole(summary) => assert_eq!(summary.rotation, *rotation),
+            OpenRotation::InShort(shown) => {
+                let expected = InShort {
+                    id: rotation.id,
+                    account: rotation.opened.account.clone(),
+                    user: rotation.opened.user.clone(),
+                    old_key: rotation.opened.old_key.clone(),
+                    new_key: rotation.new_key.clone(),
+                    state: rotation.state.name().to_owned(),
+                    in_doubt: rotation.state.intent().map(|intent| intent.name().to_owned()),
+                    waiting_until: rotation.waiting_until,
+                    last_error: rotation.last_error.clone(),
+                };
+                assert_eq!(**shown, expected);
+            }
+        }
+    }
+    overview
+}
+
+#[tokio::test]
+async fn what_status_reads_from_columns_is_what_a_replay_says() {
+    let fixture = fixture();
+    let journal = SqliteJournal::open(&fixture.path).expect("opens");
+    journal.begin_campaign(campaign_id(1), Timestamp::from_unix_seconds(0)).await.expect("begun");
+    open_rotations(&journal, 3).await;
+    let mut waiting = Story::new(rotation_id(3), campaign_id(1), 3);
+    waiting.open();
+    for until in [None, Some(Timestamp::from_unix_seconds(1_700_000_000))] {
+        let (line, after) = waiting.next(Event::Deferred { why: "not now".to_owned(), until });
+        journal.append(line, &after).await.expect("appended");
+    }
+    let mut story = Story::new(rotation_id(2), campaign_id(1), 2);
+    story.open();
+    for (line, after) in story.finish(7) {
+        journal.append(line, &after).await.expect("appended");
+        let overview = assert_overview_is_the_replay(&fixture.path, &journal, campaign_id(1)).await;
+        for open in &overview.open {
+            match open {
+                OpenRotation::InShort(_) => {}
+                OpenRotation::Whole(summary) => {
+                    assert!(matches!(summary.rotation.state, State::Blocked { .. }), "{summary:?}");
+                }
+            }
+        }
+    }
+    drop(journal);
+    // The row has another summary than the columns belong to, as if another version had written it.
+    let file = Connection::open(&fixture.path).expect("opens");
+    file.execute("UPDATE rotation SET summary = summary || ' ' WHERE open = 1", []).expect("edited");
+    drop(file);
+    let journal = SqliteJournal::open(&fixture.path).expect("opens");
+    let overview = assert_overview_is_the_replay(&fixture.path, &journal, campaign_id(1)).await;
+    assert!(overview.open.iter().all(|open| matches!(open, OpenRotation::Whole(_))), "{overview:?}");
+    let file = Connection::open(&fixture.path).expect("opens");
+    file.execute("UPDATE rotation SET summary = '{}' WHERE open = 1", []).expect("edited");
+    let reader = SqliteJournal::open_read_only(&fixture.path).expect("opens").expect("is there");
+    reader.overview().expect_err("a summary that rotator did not write is an error");
 }
 
 #[test]

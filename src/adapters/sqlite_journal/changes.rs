@@ -28,7 +28,7 @@ pub(super) struct Append {
     in_doubt: Option<&'static str>,
     watched_until: Option<i64>,
     waiting_until: Option<String>,
-    last_error: Option<String>,
+    why: Option<String>,
     shown_bytes: Option<i64>,
     summary: String,
 }
@@ -62,7 +62,7 @@ impl Append {
             in_doubt: after.state.intent().map(crate::rotation::intent::Intent::name),
             watched_until: after.watched_until().map(Timestamp::as_unix_seconds),
             waiting_until: after.waiting_until.as_ref().map(ToString::to_string),
-            last_error: after.last_error.clone(),
+            why: after.last_error.clone(),
             shown_bytes: if in_short { i64::try_from(summary.len()).ok() } else { None },
             summary,
         })
@@ -90,7 +90,7 @@ impl Append {
                 ":id": id, ":campaign": self.campaign, ":account": self.account, ":user": self.user,
                 ":old_key": self.old_key, ":new_key": self.new_key, ":state": self.state, ":open": self.open,
                 ":blocked": self.blocked, ":in_doubt": self.in_doubt, ":watched_until": self.watched_until,
-                ":waiting_until": self.waiting_until, ":last_error": self.last_error, ":shown_bytes": self.shown_bytes,
+                ":waiting_until": self.waiting_until, ":last_error": self.why, ":shown_bytes": self.shown_bytes,
                 ":at": self.at, ":seq": seq, ":summary": self.summary,
         })?;
         connection

@@ -1,8 +1,10 @@
 //! Reads what `status` shows from columns that each line keeps up to date, and from JSON only where they do not suffice.
 
+use std::str::FromStr;
+
 use rusqlite::{Connection, Row};
 
-use super::queries::{self, QueryError, all, number, parse, read_summary};
+use super::queries::{self, QueryError, all, number, read_summary};
 use crate::journal::campaign::Campaign;
 use crate::journal::line::Summary;
 use crate::journal::overview::{ClosedCounts, InShort, OpenRotation, Overview};
@@ -22,6 +24,8 @@ pub(super) const OPEN: &str = "
 
 /// The open rotations and the latest campaign, of one moment.
 pub(super) fn overview(connection: &Connection) -> Result<Overview, QueryError> {
+    // Each page is read once.
+    connection.pragma_update(None, "cache_size", 64)?;
     // All statements see the same state.
     let _transaction = connection.unchecked_transaction()?;
     let campaign = queries::last_campaign(connection)?;
@@ -43,23 +47,43 @@ fn whole(summaries: Vec<Summary>) -> Vec<OpenRotation> {
     summaries.into_iter().map(|summary| OpenRotation::Whole(Box::new(summary))).collect()
 }
 
+/// Reads the columns by number: a search for each name would take as long as everything else.
 fn open_rotation(row: &Row<'_>) -> Result<OpenRotation, QueryError> {
-    if row.get_ref("summary")?.as_str_or_null().is_ok_and(|summary| summary.is_some()) {
+    if optional(row, 12, "summary")?.is_some() {
         return Ok(OpenRotation::Whole(Box::new(read_summary(row)?)));
     }
-    let optional =
-        |column: &'static str| row.get_ref(column).map(|value| value.data_type() != rusqlite::types::Type::Null);
     Ok(OpenRotation::InShort(Box::new(InShort {
-        id: parse(row, "id")?,
-        account: parse(row, "account")?,
-        user: parse(row, "user")?,
-        old_key: parse(row, "old_key_id")?,
-        new_key: if optional("new_key_id")? { Some(parse(row, "new_key_id")?) } else { None },
-        state: row.get("state")?,
-        in_doubt: row.get("in_doubt")?,
-        waiting_until: if optional("waiting_until")? { Some(parse(row, "waiting_until")?) } else { None },
-        last_error: row.get("last_error")?,
+        id: text(row, 0, "id")?,
+        account: text(row, 1, "account")?,
+        user: text(row, 2, "user")?,
+        old_key: text(row, 3, "old_key_id")?,
+        new_key: optional(row, 4, "new_key_id")?.map(|key| parsed(key, "new_key_id")).transpose()?,
+        state: text(row, 5, "state")?,
+        in_doubt: optional(row, 6, "in_doubt")?.map(str::to_owned),
+        waiting_until: optional(row, 7, "waiting_until")?.map(|time| parsed(time, "waiting_until")).transpose()?,
+        last_error: optional(row, 8, "last_error")?.map(str::to_owned),
     })))
+}
+
+fn optional<'r>(row: &'r Row<'_>, number: usize, column: &'static str) -> Result<Option<&'r str>, QueryError> {
+    let value = row.get_ref(number)?;
+    value.as_str_or_null().map_err(|source| QueryError::Nonsense { column, source: source.into() })
+}
+
+fn text<T>(row: &Row<'_>, number: usize, column: &'static str) -> Result<T, QueryError>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    parsed(optional(row, number, column)?.unwrap_or_default(), column)
+}
+
+fn parsed<T>(text: &str, column: &'static str) -> Result<T, QueryError>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|source: T::Err| QueryError::Nonsense { column, source: source.into() })
 }
 
 fn closed(connection: &Connection, campaign: &Campaign) -> Result<ClosedCounts, QueryError> {

@@ -1,6 +1,6 @@
 //! The properties of a journal file and the queries of its tables. Nothing here writes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -14,6 +14,7 @@ use crate::journal::line::{self, FormError};
 use crate::journal::line::{Line, Summary};
 use crate::journal::store::{RotationFilter, StorageError};
 use crate::rotation::event::Event;
+use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// The properties of a journal file.
@@ -99,25 +100,45 @@ fn from_json<T: Serialize + DeserializeOwned>(row: &Row<'_>, column: &'static st
 /// Refuses a journal with unknown lines of a newer rotator about an open rotation or the last campaign: this version
 /// would ignore them. Damage is reported when the line is needed, and affects its own rotation only.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
-    let lines = "SELECT entry.event FROM rotation INDEXED BY rotation_open
-                 JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1";
-    let damaged_or = |looked| match looked {
-        Err(QueryError::Nonsense { .. }) => Ok(()),
-        Ok(()) | Err(QueryError::Newer(_) | QueryError::Sqlite(_)) => looked,
+    let look = || {
+        let lines = texts(
+            connection,
+            "SELECT entry.event FROM rotation INDEXED BY rotation_open
+             JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1",
+        )?;
+        let summaries = texts(connection, "SELECT summary FROM rotation INDEXED BY rotation_open WHERE open = 1")?;
+        // Thousands of open rotations are a large part of the start of a command.
+        let unknown = std::thread::scope(|scope| {
+            let other = scope.spawn(|| first_unknown::<Rotation>(&summaries));
+            first_unknown::<Event>(&lines).or(other.join().unwrap_or_default())
+        });
+        match unknown {
+            Some(how) => Err(QueryError::Newer(how)),
+            None => last_campaign(connection).map(drop),
+        }
     };
-    let looked = all(connection, lines, [], |row| damaged_or(from_json::<Event>(row, "event").map(drop)))
-        .and_then(|_| {
-            all(connection, summaries_sql(RotationFilter::Open), [], |row| damaged_or(read_summary(row).map(drop)))
-        })
-        .and_then(|_| damaged_or(last_campaign(connection).map(drop)));
-    match looked {
+    match look() {
         Ok(()) | Err(QueryError::Nonsense { .. }) => Ok(()),
         Err(QueryError::Newer(how)) => Err(newer(path, &how)),
         Err(QueryError::Sqlite(source)) => Err(DatabaseError::sqlite(path, &KIND, "read", source)),
     }
 }
 
-pub(super) fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>
+fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>, QueryError> {
+    all(connection, sql, [], |row| Ok(row.get(0)?))
+}
+
+/// What the first of these texts has that only a newer rotator knows. Most lines of different rotations are equal, and
+/// are parsed once.
+fn first_unknown<T: Serialize + DeserializeOwned>(texts: &[String]) -> Option<FormError> {
+    let different: HashSet<&String> = texts.iter().collect();
+    different.into_iter().find_map(|text| match line::read::<T>(text) {
+        Err(error @ (FormError::NewerFormat { .. } | FormError::Unknown { .. })) => Some(error),
+        Err(FormError::Nonsense(_)) | Ok(_) => None,
+    })
+}
+
+fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,

@@ -149,7 +149,7 @@ fn skipped(overview: &Overview) -> &[LeftAloneNote] {
     overview.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
 }
 
-/// Adds what stands below the table.
+/// Adds the text below the table.
 fn end(text: &mut String, skipped: &[LeftAloneNote], counts: Counts, tally: Tally, next: Option<Timestamp>) {
     let due: Vec<_> = skipped.iter().filter(|note| note.due).cloned().collect();
     text.push_str(&table::skipped_in_short(&due));

@@ -1,5 +1,6 @@
 //! The tables for operators, and the notes below them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::document::{
@@ -318,27 +319,43 @@ fn entries(places: &[PlaceNote]) -> String {
 }
 
 fn columns<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>, paint: Paint) -> String {
-    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| printable(&cell).into_owned())).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].len()]).max().unwrap_or_default()
+    let mut widths = head.map(str::len);
+    let printable_cell = |(cell, width): (String, &mut usize)| {
+        let cell = match printable(&cell) {
+            Cow::Borrowed(_) => cell,
+            Cow::Owned(cell) => cell,
+        };
+        let length = width_of(&cell);
+        *width = length.max(*width);
+        (cell, length)
     };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |cells: [&str; N]| {
-        let mut line = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            let gap = " ".repeat(width.saturating_sub(cell.chars().count()) + 2);
-            line.push_str(cell);
-            line.push_str(&gap);
-        }
-        line.trim_end().to_owned()
-    };
-    let mut text = paint.bold(&line(head)) + "\n";
+    let rows: Vec<Vec<(String, usize)>> =
+        rows.map(|row| row.into_iter().zip(&mut widths).map(printable_cell).collect()).collect();
+    let mut line = String::new();
+    add_line(&mut line, head.iter().map(|cell| (*cell, cell.len())), &widths);
+    let mut text = paint.bold(&line) + "\n";
+    text.reserve(rows.len() * widths.iter().map(|width| width + 2).sum::<usize>());
     for row in &rows {
-        text.push_str(&line(row.each_ref().map(String::as_str)));
+        add_line(&mut text, row.iter().map(|(cell, length)| (cell.as_str(), *length)), &widths);
         text.push('\n');
     }
     text
+}
+
+/// The number of characters.
+fn width_of(cell: &str) -> usize {
+    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
+}
+
+/// Adds a line of cells, each with its number of characters, without space at the end.
+fn add_line<'a>(text: &mut String, cells: impl Iterator<Item = (&'a str, usize)>, widths: &[usize]) {
+    let start = text.len();
+    for ((cell, length), width) in cells.zip(widths) {
+        text.push_str(cell);
+        text.extend(std::iter::repeat_n(' ', width.saturating_sub(length) + 2));
+    }
+    let end = text.get(start..).map_or(start, |line| start + line.trim_end().len());
+    text.truncate(end);
 }
 
 #[cfg(test)]

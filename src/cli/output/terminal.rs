@@ -97,6 +97,10 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
 }
 
 fn written_out(text: &str, write: impl Fn(char) -> String) -> Cow<'_, str> {
+    // This is the usual case, and fast.
+    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return Cow::Borrowed(text);
+    }
     // Bidirectional control characters change the order of the text after them.
     let harmful = |c: char| {
         (c.is_control() && c != '\n')
