@@ -61,7 +61,7 @@ fn a_part_of_a_secret_is_found_and_so_is_one_behind_what_is_shown() {
     }
     let far = format!("{}{SECRET}", "x ".repeat(20_000));
     assert_eq!(shown(&far, &[SECRET]), withheld, "looked at before it is cut");
-    // The cut of what is looked at leaves a part of it in.
+    // A part of the secret is before the end of what is searched.
     let cut = format!("{}{SECRET}", "x".repeat(LOOKED_AT - 10));
     assert_eq!(shown(&cut, &[SECRET]), withheld);
     let behind = format!("{}{SECRET}", "x".repeat(LOOKED_AT));
@@ -111,7 +111,7 @@ fn the_refusal_of_one_entry_is_compared_with_the_values_of_the_others() {
     assert_eq!(told.message, format!("HTTP 500: {WITHHELD}"));
 }
 
-/// Each byte of the words with each byte of the secret would be thousands of millions of steps.
+/// Comparing each byte of the words with each byte of the secret would take thousands of millions of steps.
 #[test]
 fn a_large_secret_is_streamed_once() {
     let secret = "abcdefghijklmnopqrstuvwxyz".repeat(1000);

@@ -69,7 +69,7 @@ fn a_file_gets_its_name_with_all_of_its_log_or_not_at_all() {
     let mut reader = None;
     let fill = |connection: &Connection| {
         connection.pragma_update(None, "busy_timeout", 1)?;
-        // As where the disk is full just then: something keeps the log from being taken in.
+        // A reader prevents the checkpoint, as a full disk does.
         let other = Connection::open(connection.path().expect("a file"))?;
         other.execute_batch("BEGIN; SELECT n FROM one")?;
         reader = Some(other);

@@ -63,7 +63,7 @@ fn body(operation: &str) -> String {
     )
 }
 
-/// AWS's own words for what is not there.
+/// The message of AWS about something that does not exist.
 fn missing(message: &str) -> Vec<u8> {
     http(404, &error_body("NoSuchEntity").replace("words", message))
 }

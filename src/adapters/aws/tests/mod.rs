@@ -1,4 +1,4 @@
-//! The adapter against answers in canned bytes, on loopback. Effects need a journal, as everywhere.
+//! The adapter against fixed responses of a server on loopback. An effect needs a journal here, too.
 mod client;
 mod create;
 mod effects;
@@ -133,7 +133,7 @@ impl Clock for Stopped {
     async fn sleep(&self, _: Duration) {}
 }
 
-/// A journal that keeps nothing: these tests ask what the adapter made of an answer.
+/// A journal that keeps nothing: these tests check only how the adapter reads a response.
 struct Forgetful;
 
 #[async_trait]
@@ -183,7 +183,7 @@ impl JournalStore for Forgetful {
     }
 }
 
-/// A source that has none.
+/// A provider without credentials.
 fn no_credentials() -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(NoCredentials)
 }

@@ -52,7 +52,7 @@ impl Responder {
         Self { url, requests, connections }
     }
 
-    /// Every request answered the same way.
+    /// A server that sends the same response to each request.
     pub(super) fn always(bytes: Vec<u8>) -> Self {
         Self::start(move |_| Reply::Bytes(bytes.clone()))
     }
@@ -108,17 +108,17 @@ pub(super) fn http(status: u16, body: &str) -> Vec<u8> {
     raw(status, &format!("Date: {DATE}\r\nx-amzn-RequestId: req-1\r\nContent-Length: {}\r\n", body.len()), body)
 }
 
-/// One without a clock.
+/// An HTTP answer without a clock.
 pub(super) fn http_without_date(status: u16, body: &str) -> Vec<u8> {
     raw(status, &format!("Content-Length: {}\r\n", body.len()), body)
 }
 
-/// One with these headers.
+/// An HTTP answer with these headers.
 pub(super) fn raw(status: u16, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} Whatever\r\nContent-Type: text/xml\r\n{headers}\r\n{body}").into_bytes()
 }
 
-/// An error document as IAM and STS word it.
+/// An error document in the format of IAM and STS.
 pub(super) fn error(status: u16, code: &str) -> Vec<u8> {
     http(status, &error_body(code))
 }

@@ -1,4 +1,4 @@
-//! The store below its port. (Writes through the journal's door: `tests/it/embedded_store.rs`.)
+//! The store below its port. `tests/it/embedded_store.rs` has the writes that are journaled first.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -329,7 +329,7 @@ fn a_lock_is_a_no_and_a_failed_commit_is_uncertain() {
     let busy = store.inner.submit(Work::Replace(vec![write(A, &before, "two")]));
     assert!(matches!(busy, Err(WriteError::NotWritten(StoreError::Database(DatabaseError::Busy { .. })))), "{busy:?}");
     assert_eq!(held(&store, A).expect("reading goes on").0, "one");
-    // A foreign key that is looked at in COMMIT and not before.
+    // SQLite checks this foreign key in COMMIT, and not before.
     other
         .execute_batch(
             "ROLLBACK;

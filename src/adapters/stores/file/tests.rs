@@ -221,7 +221,7 @@ async fn a_leftover_is_removed_by_a_writer_and_never_by_a_reader() {
     assert!(!folder.path().join("shop").join(LEFT).exists(), "a leftover stays");
 }
 
-/// The names of all entries, each with how it reads.
+/// The names of all entries, each with the result of reading it.
 async fn told(store: &FileStore) -> Vec<(String, &'static str)> {
     let mut all = store.read_all().await.expect("read");
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -260,7 +260,7 @@ async fn a_link_is_left_out_only_where_its_target_is_read() {
     assert!(read.iter().all(|reading| matches!(reading, Reading::Unreadable(_))), "a link was followed: {read:?}");
 }
 
-/// As the kubelet makes it: a Secret that is mounted as a folder.
+/// A Secret that is mounted as a folder, as the kubelet writes it.
 fn volume() -> tempfile::TempDir {
     let folder = folder(&[("mount/..2026_01/env", "a"), ("mount/..2026_01/deeper/env", "b"), ("plain", "c")]);
     let mount = folder.path().join("mount");
@@ -285,7 +285,7 @@ async fn a_volume_of_kubernetes_is_read_under_names_that_stay_and_never_written(
     );
     let refused = store.inner.to_write(&name, &store.inner.own.now());
     assert!(matches!(refused, Err(Failure::Refused(refusal)) if refusal.kind == RefusalKind::Denied));
-    // The kubelet swaps the link, and removes the content of before.
+    // The kubelet replaces the link, and removes the former content.
     fs::create_dir(mount.join("..2026_02")).expect("made");
     fs::write(mount.join("..2026_02/env"), "z").expect("written");
     std::os::unix::fs::symlink("..2026_02", mount.join("..data_tmp")).expect("linked");
@@ -297,7 +297,7 @@ async fn a_volume_of_kubernetes_is_read_under_names_that_stay_and_never_written(
     assert!(matches!(&read[0], Reading::Managed { value, .. } if value.expose() == b"z"));
 }
 
-/// However often the link is swapped meanwhile, a pass has seen one content whole.
+/// A pass reads one content as a whole, even if the link is replaced several times meanwhile.
 #[tokio::test]
 async fn a_swap_of_the_content_of_a_volume_begins_the_pass_anew() {
     let folder = folder(&[("..one/id", "1"), ("..one/secret", "1"), ("..two/id", "2"), ("..two/secret", "2")]);
@@ -356,7 +356,7 @@ async fn all_locks_are_held_before_the_first_file_is_written() {
     for name in ["a", "b", "c"] {
         assert_eq!(fs::read_to_string(path(name)).expect("there"), "old", "{name}");
     }
-    // Before a key is made for it, the same is seen.
+    // The check before a key is created finds the same.
     let names = ["a", "b", "c"].map(str::to_owned);
     let answers = store.writable(&names).await;
     assert!(

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::adapters::private_file;
 
-/// Name, version, what is sealed, and the same of the value from before.
+/// The name, the version and the sealed value of a row, and the previous sealed value and its version.
 type StoredRow = (String, i64, Vec<u8>, Option<Vec<u8>>, Option<i64>);
 
 /// Every row of the table, read from the file.
@@ -168,13 +168,13 @@ fn a_rekey_that_is_cut_off_anywhere_leaves_a_store_that_opens() {
     fixture.made().set(entry(A), value("a1")).expect("set");
     let (key_file, next) = (key::file_of(&fixture.path), private_file::with_suffix(&fixture.path, ".key.next"));
     let old_key = std::fs::read(&key_file).expect("read");
-    // Before the commit: the new key is there, and nothing is sealed under it.
+    // Before the commit: the file of the new key exists, and no value is sealed under the new key.
     let unused = key::make_next(&fixture.path).expect("made");
     drop(unused);
     assert_eq!(held(&fixture.made(), A).expect("is there").0, "a1");
     assert_eq!(std::fs::read(&key_file).expect("read"), old_key);
     EmbeddedStore::rekey(&fixture.path, None, None).expect("the key that was left behind is in nobody's way");
-    // After it: the new key has not got its name yet.
+    // After the commit: the file of the new key is not renamed yet.
     let new_key = std::fs::read(&key_file).expect("read");
     std::fs::rename(&key_file, &next).expect("renamed");
     std::fs::write(&key_file, &old_key).expect("written");
@@ -201,7 +201,7 @@ fn a_key_that_is_given_is_replaced_by_one_that_is_given() {
 fn a_key_file_that_cannot_be_removed_is_reported_after_the_store_has_its_new_key() {
     let fixture = Fixture::new();
     drop(EmbeddedStore::open_or_create(&fixture.path, key(1)).expect("created"));
-    // Something that is no key file is in its place.
+    // A folder is at the path of the key file.
     std::fs::create_dir(key::file_of(&fixture.path)).expect("created");
     let error = EmbeddedStore::rekey(&fixture.path, key(1), key(2)).expect_err("it cannot be removed");
     assert!(matches!(error, RekeyError::KeyFile(_)), "{error}");
