@@ -106,12 +106,14 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), D
             "SELECT entry.event FROM rotation INDEXED BY rotation_open
              JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1",
         )?;
-        let summaries = texts(connection, "SELECT summary FROM rotation INDEXED BY rotation_open WHERE open = 1")?;
         // Thousands of open rotations are a large part of the start of a command.
         let unknown = std::thread::scope(|scope| {
-            let other = scope.spawn(|| first_unknown::<Rotation>(&summaries));
-            first_unknown::<Event>(&lines).or(other.join().unwrap_or_default())
-        });
+            let of_lines = scope.spawn(|| first_unknown::<Event>(&lines));
+            let summaries = "SELECT summary FROM rotation INDEXED BY rotation_open WHERE open = 1";
+            let of_summaries = first_unknown::<Rotation>(&texts(connection, summaries)?);
+            let of_lines = of_lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, QueryError>(of_lines.or(of_summaries))
+        })?;
         match unknown {
             Some(how) => Err(QueryError::Newer(how)),
             None => last_campaign(connection).map(drop),
