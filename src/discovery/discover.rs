@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use zeroize::Zeroizing;
 
 use super::connection;
@@ -14,6 +15,7 @@ use super::limits::{LARGEST_DOCUMENT, MOST_PAIRS};
 use super::nested;
 use super::pairing::{ByValue, Pair, Paired, Seen, TooMuch, pair};
 use super::references::{self, Ids};
+use super::relevance;
 use super::siblings;
 use super::splice::{Rehearsed, SpliceError, rehearse_all};
 use super::sweep;
@@ -57,15 +59,23 @@ pub fn discover(entries: &[StoredEntry]) -> Findings {
     let mut sorted: Vec<&StoredEntry> = entries.iter().collect();
     sorted.sort_by_key(|entry| (&entry.store, &entry.name));
     let mut scan = Scan::default();
+    let read: Vec<(Ids, Apart)> = sorted.par_iter().map(|entry| read_entry(entry)).collect();
     let mut ids = Vec::with_capacity(sorted.len());
-    for entry in &sorted {
-        let Ids { ids: of_this, are_more } = references::ids(&entry.value, MOST_PAIRS);
-        if are_more {
+    let mut apart = Vec::with_capacity(sorted.len());
+    for (entry, (of_this, parts)) in sorted.iter().zip(read) {
+        if of_this.are_more {
             scan.leave_whole(entry);
         }
-        ids.push(of_this);
+        ids.push(of_this.ids);
+        apart.push((*entry, parts));
     }
-    for together in sorted.chunk_by(|one, two| one.store == two.store && one.name.scope() == two.name.scope()) {
+    let mut apart = apart.into_iter().peekable();
+    while let Some((first, parts)) = apart.next() {
+        let mut together = vec![(first, parts)];
+        let is_together = |other: &StoredEntry| other.store == first.store && other.name.scope() == first.name.scope();
+        while let Some(next) = apart.next_if(|(next, _)| is_together(next)) {
+            together.push(next);
+        }
         scan.environment(together);
     }
     let values = sorted.iter().map(|entry| ((&entry.store, &entry.name), &entry.value)).collect();
@@ -94,26 +104,24 @@ struct Scan {
 
 impl Scan {
     /// All entries of one `<app>/<environment>` in one store.
-    fn environment(&mut self, entries: &[&StoredEntry]) {
+    fn environment(&mut self, entries: Vec<(&StoredEntry, Apart)>) {
         let mut whole = Vec::new();
-        for entry in entries {
-            let is_taken_apart = !self.left_whole.contains(&(entry.store.clone(), entry.name.clone()));
-            if !is_taken_apart || entry.value.expose().len() > LARGEST_DOCUMENT {
-                continue;
-            }
-            match take_apart(entry) {
-                Ok(Taken { paired, whole: seen, is_text }) => {
+        let first = entries.first().map(|(first, _)| *first);
+        for (entry, apart) in entries {
+            match apart {
+                Apart::Not => {}
+                Apart::Taken(Taken { paired, whole: seen, is_text }) => {
                     self.collect(&entry.store, paired);
                     whole.extend(seen);
                     if !is_text && Label::of_entry(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
                         self.leave(None, &entry.store, vec![sweep::whole_value(&entry.name)], WhyLeftAlone::NotUtf8);
                     }
                 }
-                Err(TooMuch) => self.leave_whole(entry),
+                Apart::TooMuch => self.leave_whole(entry),
             }
         }
         // Of one text an entry: here nothing is held against all others.
-        if let (Some(first), Ok(paired)) = (entries.first(), pair(whole, ByValue::No)) {
+        if let (Some(first), Ok(paired)) = (first, pair(whole, ByValue::No)) {
             self.collect(&first.store, paired);
         }
     }
@@ -230,6 +238,40 @@ struct Taken {
     /// The one text that it is, named by the entry.
     whole: Option<Seen>,
     is_text: bool,
+}
+
+/// What one value says on its own.
+enum Apart {
+    /// Nothing about a key, or too much to be taken apart.
+    Not,
+    Taken(Taken),
+    TooMuch,
+}
+
+/// Returns the ids in one entry, and takes it apart.
+fn read_entry(entry: &StoredEntry) -> (Ids, Apart) {
+    let ids = references::ids(&entry.value, MOST_PAIRS);
+    if ids.are_more || entry.value.expose().len() > LARGEST_DOCUMENT {
+        return (ids, Apart::Not);
+    }
+    if !relevance::may_be_relevant(entry) {
+        assert!(!cfg!(test) || says_nothing(&take_apart(entry)), "{} was passed over", entry.name);
+        return (ids, Apart::Not);
+    }
+    let apart = match take_apart(entry) {
+        Ok(Taken { paired, whole, is_text }) => {
+            Apart::Taken(Taken { paired, whole: whole.filter(Seen::may_be_half), is_text })
+        }
+        Err(TooMuch) => Apart::TooMuch,
+    };
+    (ids, apart)
+}
+
+/// Returns whether a value holds nothing about a key: what the check of its relevance claims.
+fn says_nothing(taken: &Result<Taken, TooMuch>) -> bool {
+    let Ok(Taken { paired, whole, is_text }) = taken else { return false };
+    let is_half = whole.as_ref().is_some_and(Seen::may_be_half);
+    *is_text && !is_half && paired.pairs.is_empty() && paired.left_alone.is_empty()
 }
 
 fn take_apart(entry: &StoredEntry) -> Result<Taken, TooMuch> {

@@ -21,6 +21,7 @@ mod limits;
 mod nested;
 mod pairing;
 mod references;
+mod relevance;
 mod siblings;
 mod signature;
 mod skip_reason;

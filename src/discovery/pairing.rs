@@ -84,7 +84,7 @@ pub(super) fn pair(mut seen: Vec<Seen>, by_value: ByValue) -> Result<Paired, Too
 
 impl Seen {
     /// Whether it may be of interest at all.
-    fn may_be_half(&self) -> bool {
+    pub(super) fn may_be_half(&self) -> bool {
         self.label.is_some() || key_format::has_id_form(self.text()) || key_format::has_secret_form(self.text())
     }
 

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
 use super::large::{STOPPED, WhileTimeIsLeft};
 use crate::discovery::{Candidate, Needles, Searched, StoredEntry, discover};
 use crate::engine::executor::fact_age::Span;
@@ -174,20 +176,10 @@ async fn scan(
     for store in &context.stores.all {
         let listed = context.stores.limiter.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
         let mut naming = BTreeSet::new();
-        for (entry, reading) in &listed {
-            if context.stop.time_is_over(context.clock) {
-                return Err(CallError::new(CallErrorKind::Unavailable, STOPPED));
-            }
+        let searched: Vec<_> =
+            listed.par_iter().map(|(_, reading)| search(context, &needles, reading)).collect::<Result<_, _>>()?;
+        for ((entry, _), (mut found, why)) in listed.iter().zip(searched) {
             let label = || context.stores.describe(store.name(), entry);
-            let (mut found, why) = match reading {
-                Reading::Value { value, .. } | Reading::Managed { value, .. } => outcome(needles.search(value)),
-                Reading::Large(large) => match large.open() {
-                    Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, context.stop, context.clock))),
-                    Err(why) => (BTreeSet::new(), Some(why)),
-                },
-                Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),
-                Reading::Missing => (BTreeSet::new(), None),
-            };
             if found.iter().any(|key| keys.get(*key).is_some_and(|copies_matter| *copies_matter)) {
                 naming.insert(entry.scope().to_owned());
             }
@@ -210,6 +202,26 @@ async fn scan(
     copies.retain(|key, _| keys.contains_key(key));
     tracing::debug!(keys = keys.len(), "read every entry of every store");
     Ok((named, unreadable, copies))
+}
+
+/// Returns the keys that the content of one entry names, and why it may name others.
+fn search<'n>(
+    context: &ScanContext<'_>,
+    needles: &'n Needles,
+    reading: &Reading,
+) -> Result<(BTreeSet<&'n AccessKeyId>, Option<String>), CallError> {
+    if context.stop.time_is_over(context.clock) {
+        return Err(CallError::new(CallErrorKind::Unavailable, STOPPED));
+    }
+    Ok(match reading {
+        Reading::Value { value, .. } | Reading::Managed { value, .. } => outcome(needles.search(value)),
+        Reading::Large(large) => match large.open() {
+            Ok(value) => outcome(needles.search(&WhileTimeIsLeft::new(&*value, context.stop, context.clock))),
+            Err(why) => (BTreeSet::new(), Some(why)),
+        },
+        Reading::Unreadable(why) => (BTreeSet::new(), Some(why.clone())),
+        Reading::Missing => (BTreeSet::new(), None),
+    })
 }
 
 fn outcome(searched: Searched<'_>) -> (BTreeSet<&AccessKeyId>, Option<String>) {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::discovery::{Candidate, Needles, Searched as SearchedValue, Source, StoredEntry};
 use crate::engine::observe::large::{STOPPED, WhileTimeIsLeft};
 use crate::engine::session::Session;
@@ -78,16 +80,25 @@ pub(super) fn search(
     let values = entries.iter().map(|entry| (&entry.store, &entry.name, In::Memory(&entry.value)));
     let large = large.iter().map(|entry| (&entry.store, &entry.name, In::Store(&entry.value)));
     let unread = unread.iter().map(|(store, name)| (store, name, In::Nothing));
-    for (store, name, value) in values.chain(large).chain(unread) {
-        let (in_value, unopened) = match value {
-            In::Memory(_) if session.stop.time_is_over(&*session.clock) => (BTreeSet::new(), Some(STOPPED.to_owned())),
-            In::Memory(value) => of_value(&needles, value),
-            In::Store(value) => match value.open() {
-                Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, &session.stop, &*session.clock)),
-                Err(why) => (BTreeSet::new(), Some(why)),
-            },
-            In::Nothing => (BTreeSet::new(), None),
-        };
+    let all: Vec<_> = values.chain(large).chain(unread).collect();
+    let found: Vec<_> = all
+        .into_par_iter()
+        .map(|(store, name, value)| {
+            let found = match value {
+                In::Memory(_) if session.stop.time_is_over(&*session.clock) => {
+                    (BTreeSet::new(), Some(STOPPED.to_owned()))
+                }
+                In::Memory(value) => of_value(&needles, value),
+                In::Store(value) => match value.open() {
+                    Ok(value) => of_value(&needles, &WhileTimeIsLeft::new(&*value, &session.stop, &*session.clock)),
+                    Err(why) => (BTreeSet::new(), Some(why)),
+                },
+                In::Nothing => (BTreeSet::new(), None),
+            };
+            (store, name, found)
+        })
+        .collect();
+    for (store, name, (in_value, unopened)) in found {
         searched.unopened.extend(unopened.map(|why| (store.clone(), name.clone(), why)));
         let is_place = |key: &AccessKeyId| {
             let mut places = by_key[key].places.iter().filter(|place| place.store == *store);

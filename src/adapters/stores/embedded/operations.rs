@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 use std::time::SystemTime;
 
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{NOT_LAST, StoreError};
@@ -230,7 +231,7 @@ impl Inner {
             let rows = rows.into_iter().map(|row| (row.name.clone(), Some(row))).zip(written);
             Ok(rows.chain(removed).unzip::<_, _, Vec<_>, Vec<_>>())
         })?;
-        let readings = rows.into_iter().zip(written).map(|((name, row), written)| {
+        let readings = rows.into_par_iter().zip(written).map(|((name, row), written)| {
             let reading = self.reading(row.as_ref(), &written);
             Ok((self.entry(name)?, reading))
         });
