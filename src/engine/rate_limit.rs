@@ -94,7 +94,8 @@ impl Lane {
     }
 }
 
-/// Limits the rate of calls. Each account has one limiter, and all stores share one. All limiters share their slots.
+/// Limits the rate of calls. Each account has one limiter, and all stores share one. The limiters of the accounts share
+/// their slots.
 pub struct RateLimiter {
     slots: Arc<Semaphore>,
     lanes: Mutex<HashMap<Operation, Lane>>,

@@ -96,6 +96,8 @@ impl Session {
         let guarded: Vec<_> = stores.into_iter().map(|store| guard_store(store, &failures)).collect();
         let own_of_stores = guarded.iter().map(|(store, own)| (store.name().clone(), own.clone())).collect();
         let all: Vec<_> = guarded.into_iter().map(|(store, _)| store).collect();
+        // The stores have slots of their own: a store in a file must not keep a slot from a call that takes far longer.
+        let slots = Arc::new(Semaphore::new(options.concurrency.max(1)));
         let limiter = RateLimiter::new(slots, options.rate, clock.clone());
         let mut dates = accounts.reachable().iter().map(|account| account.caller.at);
         let aws_clock = AwsClock::new(dates.next().unwrap_or_else(|| clock.now()), clock.monotonic());

@@ -11,7 +11,7 @@ use super::fact_age::Span;
 use super::state::{Advance, Executor, StopReason, Unseen};
 use crate::engine::admission::Ticket;
 use crate::engine::observe::prove::prove_once;
-use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::rate_limit::{Operation, Permit, Priority};
 use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::rotation::decide::Query;
 use crate::rotation::decide::{Step, next_step};
@@ -105,7 +105,7 @@ impl Executor<'_> {
             if !self.may_begin(&rotation, &intent) {
                 return Ok(Advance::stop(journal, StopReason::Stopped));
             }
-            return Box::pin(self.send(journal, again, permit)).await;
+            return Box::pin(self.send(journal, again, permit, ticket)).await;
         }
     }
 
@@ -113,7 +113,8 @@ impl Executor<'_> {
         &mut self,
         journal: RotationJournal,
         intent: Intent,
-        permit: crate::engine::rate_limit::Permit<'_>,
+        permit: Permit<'_>,
+        ticket: Ticket<'_>,
     ) -> Ended {
         let (session, iam) = (self.session, &self.account.ports.iam);
         let user = journal.rotation().opened.user.clone();
@@ -128,6 +129,8 @@ impl Executor<'_> {
         };
         let over = move |result: Result<Timestamp, Failure>| {
             permit.release_after(&result);
+            // The unit ends with the answer. The next one need not wait until the outcome is in the journal.
+            drop(ticket);
             // Only AWS responses advance `AwsClock`.
             result.map(|at| session.saw_date(at))
         };
