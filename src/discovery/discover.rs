@@ -110,7 +110,8 @@ impl Scan {
         for (entry, apart) in entries {
             match apart {
                 Apart::Not => {}
-                Apart::Taken(Taken { paired, whole: seen, is_text }) => {
+                Apart::Taken(taken) => {
+                    let Taken { paired, whole: seen, is_text } = *taken;
                     self.collect(&entry.store, paired);
                     whole.extend(seen);
                     if !is_text && Label::of_entry(entry.name.secret_name()).is_some_and(|label| label.is_certain()) {
@@ -244,7 +245,7 @@ struct Taken {
 enum Apart {
     /// Nothing about a key, or too much to be taken apart.
     Not,
-    Taken(Taken),
+    Taken(Box<Taken>),
     TooMuch,
 }
 
@@ -260,7 +261,7 @@ fn read_entry(entry: &StoredEntry) -> (Ids, Apart) {
     }
     let apart = match take_apart(entry) {
         Ok(Taken { paired, whole, is_text }) => {
-            Apart::Taken(Taken { paired, whole: whole.filter(Seen::may_be_half), is_text })
+            Apart::Taken(Box::new(Taken { paired, whole: whole.filter(Seen::may_be_half), is_text }))
         }
         Err(TooMuch) => Apart::TooMuch,
     };

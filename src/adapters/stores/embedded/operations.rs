@@ -202,12 +202,12 @@ impl Inner {
     }
 
     /// The content of a row; `written` is the last version of this entry, unless it is unknown.
-    fn reading(&self, row: Option<&Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
+    fn reading(&self, row: Option<Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
         match (row, written) {
             (_, Err(error)) => Reading::Unreadable(format!("failed to {error}")),
             (None, Ok(None)) => Reading::Missing,
-            (Some(row), Ok(written)) if is_last(row, *written) => {
-                match self.sealer.open(&row.name, row.version, &row.sealed) {
+            (Some(row), Ok(written)) if is_last(&row, *written) => {
+                match self.sealer.open_in_place(&row.name, row.version, row.sealed) {
                     Ok(value) => Reading::Value { version: Version(row.version.to_string()), value },
                     Err(_) => Reading::Unreadable(
                         "it cannot be unsealed: something else wrote to it; set it again with `rotator store set`"
@@ -232,7 +232,7 @@ impl Inner {
             Ok(rows.chain(removed).unzip::<_, _, Vec<_>, Vec<_>>())
         })?;
         let readings = rows.into_par_iter().zip(written).map(|((name, row), written)| {
-            let reading = self.reading(row.as_ref(), &written);
+            let reading = self.reading(row, &written);
             Ok((self.entry(name)?, reading))
         });
         let mut readings: Vec<_> = readings.collect::<Result<_, StoreError>>()?;
@@ -249,7 +249,7 @@ impl Inner {
         self.look(|inner, transaction, versions| {
             let read = |entry: &EntryName| {
                 let row = table::one(transaction, entry).map_err(|error| inner.failed("read", error))?;
-                Ok(inner.reading(row.as_ref(), &inner.written(versions, entry.as_str())))
+                Ok(inner.reading(row, &inner.written(versions, entry.as_str())))
             };
             entries.iter().map(read).collect()
         })

@@ -1,7 +1,7 @@
 //! Sealing with XChaCha20-Poly1305 under the key of the store. Each value has a random nonce of 192 bits and is bound
 //! to the store, the entry and the version, so a sealed value that is moved does not open.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
 use super::key::StoreKey;
@@ -53,9 +53,20 @@ impl Sealer {
     }
 
     pub(super) fn open(&self, name: &str, version: i64, sealed: &[u8]) -> Result<SecretValue, SealError> {
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or(SealError)?;
-        let payload = Payload { msg: ciphertext, aad: &self.bound_to(name, version) };
-        self.cipher.decrypt(&XNonce::from(*nonce), payload).map(SecretValue::new).map_err(|_| SealError)
+        self.open_in_place(name, version, sealed.to_vec())
+    }
+
+    /// Opens a sealed value in its own memory: a scan opens a whole store, which would need the memory twice.
+    pub(super) fn open_in_place(
+        &self,
+        name: &str,
+        version: i64,
+        mut sealed: Vec<u8>,
+    ) -> Result<SecretValue, SealError> {
+        let nonce = XNonce::from(*sealed.first_chunk::<NONCE>().ok_or(SealError)?);
+        sealed.drain(..NONCE);
+        let opened = self.cipher.decrypt_in_place(&nonce, &self.bound_to(name, version), &mut sealed);
+        opened.map(|()| SecretValue::new(sealed)).map_err(|_| SealError)
     }
 
     /// A sealed value that only the right key opens, with a name that no entry can have. It records whether the store
