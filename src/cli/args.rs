@@ -158,7 +158,7 @@ pub struct ChoiceArgs {
     /// When to discard a new pair that does not prove itself
     #[arg(long, value_name = "TIME")]
     pub proof_timeout: Option<String>,
-    /// How many calls may be in flight at the same time
+    /// How many calls to AWS, and how many to the stores, may be in flight at the same time
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
 }
@@ -200,7 +200,7 @@ pub struct ResumeArgs {
     /// comes first
     #[arg(long)]
     pub waiting_ok: bool,
-    /// How many calls may be in flight at the same time
+    /// How many calls to AWS, and how many to the stores, may be in flight at the same time
     #[arg(long, value_name = "N")]
     pub concurrency: Option<String>,
 }

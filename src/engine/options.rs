@@ -9,7 +9,7 @@ use crate::rotation::record::Rotation;
 pub type Watcher = Arc<dyn Fn(&Rotation) + Send + Sync>;
 
 pub struct EngineOptions {
-    /// The number of calls in flight.
+    /// The number of calls in flight to all accounts, and to all stores.
     pub concurrency: usize,
     /// The number of calls of one operation in a second.
     pub rate: Option<f64>,

@@ -81,7 +81,7 @@ pub(super) struct PolicyTable {
     /// With `--wait`: the shortest time between two reads of every entry.
     #[schemars(extend("default" = "60s"))]
     pub(super) scan_interval: Option<Time>,
-    /// How many calls may be in flight. IAM throttles far below the greatest value.
+    /// How many calls to AWS, and how many to the stores, may be in flight. IAM throttles far below the greatest value.
     #[schemars(extend("default" = 16))]
     pub(super) concurrency: Option<Number<1, 1024>>,
     /// How many calls of one kind a second at most. By default there is no limit.

@@ -77,7 +77,7 @@ pub struct Config {
     pub unread_ok: GlobSet,
     /// With `--wait`, the least time between the starts of two scans of all entries.
     pub scan_interval: Duration,
-    /// The maximum number of calls in flight.
+    /// The maximum number of calls in flight to AWS, and to the stores.
     pub concurrency: usize,
     /// The maximum number of calls per second and operation.
     pub rate: Option<f64>,
