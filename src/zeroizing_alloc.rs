@@ -28,23 +28,13 @@ unsafe impl GlobalAlloc for WipedOnFree {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block belongs to the caller until it is freed, and has `layout.size()` bytes.
+        // SAFETY: the block belongs to the caller until it is freed, and has `layout.size()` bytes. As far as the compiler
+        // knows, the empty assembly reads the block, so the compiler must not remove the write before it. (`zeroize`
+        // writes one byte after the other.)
         unsafe {
-            wipe(block, layout.size());
+            std::ptr::write_bytes(block, 0, layout.size());
+            std::arch::asm!("/* {0} */", in(reg) block, options(nostack, preserves_flags, readonly));
             INNER.dealloc(block, layout);
         }
-    }
-}
-
-/// Overwrites a block with zeros as fast as memset. `zeroize` writes one byte after the other.
-///
-/// # Safety
-/// The block has `size` bytes that may be written.
-unsafe fn wipe(block: *mut u8, size: usize) {
-    // SAFETY: the caller's promise. As far as the compiler knows, the empty assembly reads the block, so the compiler
-    // must not remove the write before it.
-    unsafe {
-        std::ptr::write_bytes(block, 0, size);
-        std::arch::asm!("/* {0} */", in(reg) block, options(nostack, preserves_flags, readonly));
     }
 }

@@ -255,7 +255,7 @@ fn read_entry(entry: &StoredEntry) -> (Ids, Apart) {
     if ids.are_more || entry.value.expose().len() > LARGEST_DOCUMENT {
         return (ids, Apart::Not);
     }
-    if !relevance::may_be_relevant(entry) {
+    if !relevance::may_be_relevant(&entry.name, &entry.value) {
         assert!(!cfg!(test) || says_nothing(&take_apart(entry)), "{} was passed over", entry.name);
         return (ids, Apart::Not);
     }

@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::discover::StoredEntry;
 use super::label::Label;
+use crate::types::name::EntryName;
+use crate::types::secret::SecretValue;
 
 /// Every name with a [`Label`] contains one of the first four words, and every id that discovery finds by its form
 /// begins with one of the next two. A backslash may stand for any letter.
@@ -24,10 +25,10 @@ static RELEVANT: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 });
 
 /// Returns whether the entry may hold a pair, half a pair, or something to report.
-pub(super) fn may_be_relevant(entry: &StoredEntry) -> bool {
-    let text = entry.value.expose();
+pub(super) fn may_be_relevant(name: &EntryName, value: &SecretValue) -> bool {
+    let text = value.expose();
     // Letters beyond ASCII may become ASCII in small letters, and there are blanks among them.
-    if !text.is_ascii() || Label::of_entry(entry.name.secret_name()).is_some() {
+    if !text.is_ascii() || Label::of_entry(name.secret_name()).is_some() {
         return true;
     }
     let visible = text.iter().filter(|byte| !byte.is_ascii_whitespace()).take(FEW_BYTES + 1).count();
@@ -37,23 +38,20 @@ pub(super) fn may_be_relevant(entry: &StoredEntry) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::name::{EntryName, StoreName};
-    use crate::types::secret::SecretValue;
 
-    fn entry(name: &str, text: &str) -> StoredEntry {
-        let (store, name) = (StoreName::new("s").expect("valid"), EntryName::new(name).expect("valid"));
-        StoredEntry { store, name, value: SecretValue::new(text.as_bytes().to_vec()) }
+    fn is_relevant(name: &str, text: &str) -> bool {
+        may_be_relevant(&EntryName::new(name).expect("valid"), &SecretValue::new(text.as_bytes().to_vec()))
     }
 
     #[test]
     fn only_a_text_without_any_sign_of_a_key_is_irrelevant() {
         let plain = "a setting of the service, line by line; ".repeat(4);
-        assert!(!may_be_relevant(&entry("a/b/notes", &plain)));
+        assert!(!is_relevant("a/b/notes", &plain));
         for sign in ["Access", "KEY", "secret", "Token", "AKIA", "ASIA", "\\u0041", "é", "\u{212a}ey"] {
-            assert!(may_be_relevant(&entry("a/b/notes", &format!("{plain}{sign}"))), "{sign}");
+            assert!(is_relevant("a/b/notes", &format!("{plain}{sign}")), "{sign}");
         }
-        assert!(may_be_relevant(&entry("a/b/AWS_SECRET_ACCESS_KEY", &plain)));
+        assert!(is_relevant("a/b/AWS_SECRET_ACCESS_KEY", &plain));
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzzzzzzzzzz";
-        assert!(may_be_relevant(&entry("a/b/notes", &format!("\" {}{secret}\"", " ".repeat(500)))));
+        assert!(is_relevant("a/b/notes", &format!("\" {}{secret}\"", " ".repeat(500))));
     }
 }
