@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,19 +102,13 @@ fn from_json<T: Serialize + DeserializeOwned>(row: &Row<'_>, column: &'static st
 /// would ignore them. Damage is reported when the line is needed, and affects its own rotation only.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
     let look = || {
-        let lines = texts(
-            connection,
-            "SELECT entry.event FROM rotation INDEXED BY rotation_open
-             JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1",
-        )?;
-        // Thousands of open rotations are a large part of the start of a command.
-        let unknown = std::thread::scope(|scope| {
-            let of_lines = scope.spawn(|| first_unknown::<Event>(&lines));
-            let summaries = "SELECT summary FROM rotation INDEXED BY rotation_open WHERE open = 1";
-            let of_summaries = first_unknown::<Rotation>(&texts(connection, summaries)?);
-            let of_lines = of_lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            Ok::<_, QueryError>(of_lines.or(of_summaries))
-        })?;
+        let lines = "SELECT entry.event FROM rotation INDEXED BY rotation_open
+                     JOIN entry ON entry.rotation = rotation.id WHERE rotation.open = 1";
+        let summaries = "SELECT summary FROM rotation INDEXED BY rotation_open WHERE open = 1";
+        let unknown = match first_unknown::<Event>(connection, lines)? {
+            None => first_unknown::<Rotation>(connection, summaries)?,
+            unknown => unknown,
+        };
         match unknown {
             Some(how) => Err(QueryError::Newer(how)),
             None => last_campaign(connection).map(drop),
@@ -126,18 +121,31 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), D
     }
 }
 
-fn texts(connection: &Connection, sql: &str) -> Result<Vec<String>, QueryError> {
-    all(connection, sql, [], |row| Ok(row.get(0)?))
-}
+/// How many texts are in memory at once while they are checked.
+const CHECKED_AT_ONCE: usize = 10_000;
 
-/// What the first of these texts has that only a newer rotator knows. Most lines of different rotations are equal, and
-/// are parsed once.
-fn first_unknown<T: Serialize + DeserializeOwned>(texts: &[String]) -> Option<FormError> {
-    let different: HashSet<&String> = texts.iter().collect();
-    different.into_iter().find_map(|text| match line::read::<T>(text) {
-        Err(error @ (FormError::NewerFormat { .. } | FormError::Unknown { .. })) => Some(error),
-        Err(FormError::Nonsense(_)) | Ok(_) => None,
-    })
+/// Returns what one of these texts has that only a newer rotator knows. Thousands of open rotations are a large part of
+/// the start of a command, so that all cores check them. Most lines of different rotations are equal, and are parsed
+/// once.
+fn first_unknown<T: Serialize + DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+) -> Result<Option<FormError>, QueryError> {
+    let mut statement = connection.prepare(sql)?;
+    let mut texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+    loop {
+        let some: HashSet<String> = texts.by_ref().take(CHECKED_AT_ONCE).collect::<Result<_, _>>()?;
+        if some.is_empty() {
+            return Ok(None);
+        }
+        let unknown = some.par_iter().find_map_any(|text| match line::read::<T>(text) {
+            Err(error @ (FormError::NewerFormat { .. } | FormError::Unknown { .. })) => Some(error),
+            Err(FormError::Nonsense(_)) | Ok(_) => None,
+        });
+        if unknown.is_some() {
+            return Ok(unknown);
+        }
+    }
 }
 
 fn parse<T>(row: &Row<'_>, column: &'static str) -> Result<T, QueryError>
