@@ -82,6 +82,23 @@ fn a_store_that_reads_for_eight_seconds_is_waited_for() {
     }
 }
 
+/// One call to AWS at a time, and one to the stores. A slow store must not keep the only slot from a call to AWS.
+#[test]
+fn calls_to_a_slow_store_and_to_aws_do_not_wait_for_one_another() {
+    let took = |aws, store_read| {
+        play(async {
+            let account = Account::slow(12, Slowness { aws, store_read });
+            run(&account, &Run { concurrency: 1, ..Run::default() }).await;
+            assert_eq!(account.active_old_keys(), 0);
+            account.clock.now()
+        })
+    };
+    let (short, long) = (Duration::from_millis(1), Duration::from_millis(200));
+    let one_after_the_other = took(long, short) + took(short, long);
+    let both = took(long, long);
+    assert!(both < one_after_the_other.mul_f64(0.9), "{both:?}, and one after the other {one_after_the_other:?}");
+}
+
 /// A store that is slower than any removal may wait: nothing is removed, and the slow read is named.
 #[test]
 fn a_store_that_is_too_slow_stops_removals_and_its_read_is_named() {
