@@ -1,9 +1,10 @@
-//! `init`: writes a rotator.toml to start with. It makes no store: the operator may name another one in the file. It
-//! never overwrites a file. The new file is trusted, as after `rotator allow`.
+//! `init`: writes a rotator.toml to start with, and makes the embedded store if it is missing. It never overwrites a
+//! file. The new file is trusted, as after `rotator allow`.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 
+use super::store::open_or_make;
 use crate::cli::args::InitArgs;
 use crate::cli::config::Found;
 use crate::cli::context::Context;
@@ -16,7 +17,7 @@ const TEMPLATE: &str = include_str!("init/rotator.toml");
 /// Runs `rotator init`.
 ///
 /// # Errors
-/// Exit code 2 if the file exists already, 1 if it cannot be written.
+/// Exit code 2 if the file exists already, 1 if the file or the store cannot be made.
 pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     let path = &args.file;
     // A configuration file that is found and not valid is reported before another one is written. A file that is
@@ -45,10 +46,10 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
         // The template does nothing that requires permission, so the failure is only a warning.
         context.terminal.warn(&format!("rotator: warning: {error}"));
     }
-    context.config(&Default::default())?;
+    let config = context.config(&Default::default())?;
+    open_or_make(context, &config)?;
     context.terminal.say(&format!(
-        "wrote {}; next: set [owner] and the store in it, or fill the embedded store with `rotator store import FILE`; then \
-         `rotator doctor`",
+        "wrote {}; next: set [owner] in it, fill the store with `rotator store import FILE`, then `rotator doctor`",
         path.display()
     ));
     Ok(Exit::Done)
