@@ -255,7 +255,7 @@ fn read_entry(entry: &StoredEntry) -> (Ids, Apart) {
     if ids.are_more || entry.value.expose().len() > LARGEST_DOCUMENT {
         return (ids, Apart::Not);
     }
-    if !relevance::may_be_relevant(&entry.name, &entry.value) {
+    if ids.ids.is_empty() && !relevance::may_be_relevant(&entry.name, &entry.value) {
         assert!(!cfg!(test) || says_nothing(&take_apart(entry)), "{} was passed over", entry.name);
         return (ids, Apart::Not);
     }
@@ -387,5 +387,7 @@ mod left_alone_tests;
 mod limits_tests;
 #[cfg(test)]
 mod others_tests;
+#[cfg(test)]
+mod relevance_tests;
 #[cfg(test)]
 mod tests;

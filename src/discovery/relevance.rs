@@ -1,8 +1,8 @@
-//! Tells, without taking a value apart, that it cannot say anything about a key. Most values of a store are of that
-//! kind, and taking a document apart is twenty times slower than this look at it.
+//! Tells that a value cannot say anything about a key, without taking it apart. Most values of a store are of that kind,
+//! and taking a document apart is twenty times slower than this check.
 //!
-//! A mistake costs a finding, so every doubt counts as relevant. The tests take apart what is judged irrelevant, too,
-//! and compare.
+//! A value with an id in any encoding is never asked about. A mistake would cost a finding, so every doubt counts as
+//! relevant. The unit tests take each irrelevant value apart nevertheless, and fail if that finds anything.
 
 use std::sync::LazyLock;
 
@@ -12,8 +12,8 @@ use super::label::Label;
 use crate::types::name::EntryName;
 use crate::types::secret::SecretValue;
 
-/// Every name with a [`Label`] contains one of the first four words, and every id that discovery finds by its form
-/// begins with one of the next two. A backslash may stand for any letter.
+/// Each name with a [`Label`] contains one of the first four words. Each id that discovery finds by its form begins with
+/// one of the next two. A backslash may be a part of an escape, which stands for any letter.
 const SIGNS: [&str; 7] = ["access", "key", "secret", "token", "AKIA", "ASIA", "\\"];
 
 /// Of a text with fewer visible bytes the whole may be one secret, perhaps in quotes.
