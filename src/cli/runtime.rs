@@ -14,6 +14,7 @@ use super::output::terminal::Terminal;
 use crate::adapters::kill_every_program;
 use crate::engine::shutdown::{STOP_WITHIN, Stop};
 use crate::journal::clock::Clock;
+use crate::types::error_text::with_causes;
 
 /// The exit code of the first signal.
 #[derive(Debug, Clone, Default)]
@@ -87,6 +88,19 @@ async fn next(signals: &mut Option<Signal>) {
 /// The least number of threads that run tasks.
 const LEAST_WORKERS: usize = 2;
 
+/// Starts the threads that search the stores. Started at the first search, a failure, such as a limit of threads, would
+/// be a panic while a new key may be in memory.
+fn start_search_threads() -> Result<(), CliError> {
+    match rayon::ThreadPoolBuilder::new().build_global() {
+        // Without a source the error says that the threads have been started before.
+        Err(error) if std::error::Error::source(&error).is_some() => Err(CliError::failed(
+            format!("the threads that search the stores could not start: {}", with_causes(&error)),
+            "nothing was changed; allow this process more threads (`ulimit -u`, or the limit of the container)",
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Runs an asynchronous command to its end.
 pub(in crate::cli) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -96,6 +110,7 @@ pub(in crate::cli) fn block_on<T>(future: impl Future<Output = Result<T, CliErro
     if !is_set && std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() < LEAST_WORKERS) {
         builder.worker_threads(LEAST_WORKERS);
     }
+    start_search_threads()?;
     let runtime = builder.enable_all().build().map_err(|error| {
         CliError::failed(format!("the asynchronous runtime could not start: {error}"), "nothing was changed; try again")
     })?;
