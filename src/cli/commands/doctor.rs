@@ -126,7 +126,7 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     let session = match Box::pin(wiring::connect(config, &context.host, &clock, &stop, false, context.terminal)).await {
         Ok(session) => session,
         Err(error) => {
-            checks.push(Check::of("credentials", Err(error)));
+            checks.push(credentials_not_checked(&checks, error));
             return checks;
         }
     };
@@ -227,6 +227,15 @@ fn unwritable(refused: Vec<(&EntryName, &str)>) -> Option<String> {
     let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
     let first: String = first.collect();
     (!refused.is_empty()).then(|| format!("{} entries cannot be written:{first}{more}", refused.len()))
+}
+
+/// Reports why no session exists. A store that cannot be opened has its own line already.
+fn credentials_not_checked(checks: &[Check], error: CliError) -> Check {
+    let check = Check::of("credentials", Err(error));
+    if checks.iter().any(|other| other.message == check.message) {
+        return Check { message: "not checked: rotator asks AWS after every store is open".to_owned(), ..check };
+    }
+    check
 }
 
 /// Checks that each store can be opened and has an identity.
@@ -340,6 +349,16 @@ async fn last_use(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_that_cannot_be_opened_is_reported_once() {
+        let failed = |why: &str| CliError::failed(format!("store a: {why}"), "open it");
+        let stores = [Check::of("store", Err(failed("it does not exist")))];
+        let same = credentials_not_checked(&stores, failed("it does not exist"));
+        assert!(!same.ok && same.message.starts_with("not checked"), "{}", same.message);
+        let other = credentials_not_checked(&stores, failed("no credentials"));
+        assert!(!other.ok && other.message.contains("no credentials"), "{}", other.message);
+    }
 
     #[test]
     fn the_entries_that_cannot_be_written_are_counted_and_the_first_are_named() {
