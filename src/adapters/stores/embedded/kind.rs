@@ -6,7 +6,7 @@ use crate::adapters::sqlite::Kind;
 pub(super) const KIND: Kind = Kind {
     what: "store",
     remedy: "restore it from a backup, together with its key",
-    how_made: "check the path; `rotator store set` or `rotator store import` makes one",
+    how_made: "check the path; `rotator init` or `rotator store import` makes one",
     // "rotS"
     application_id: 0x726f_7453,
     migrations: &[

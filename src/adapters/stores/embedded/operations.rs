@@ -185,7 +185,7 @@ impl Inner {
             return Err(StoreError::NotLast { path: self.path.clone(), entry: entry.clone() });
         }
         let Some(row) = row else { return Ok(None) };
-        let opened = self.sealer.open(entry.as_str(), row.version, &row.sealed);
+        let opened = self.sealer.open_in_place(entry.as_str(), row.version, row.sealed);
         opened.map(Some).map_err(|_| StoreError::Unsealable { path: self.path.clone(), entry: entry.clone() })
     }
 
