@@ -15,8 +15,8 @@ use crate::rotation::state::State;
 /// The version of a file that has the columns.
 const HAS_COLUMNS: i64 = 3;
 
-/// The open rotations. The JSON is null where the columns show everything. Another version may have written a summary
-/// without them, and it would hardly have the same size.
+/// The open rotations. The JSON is null where the columns show everything. A summary that something else wrote after the
+/// columns has another size. It is parsed, so that what only a newer rotator knows in it is noticed.
 pub(super) const OPEN: &str = "
     SELECT id, account, user, old_key_id, new_key_id, state, in_doubt, waiting_until, last_error, seq, opened_at,
            updated_at, CASE WHEN shown_bytes IS NOT octet_length(summary) THEN summary END AS summary

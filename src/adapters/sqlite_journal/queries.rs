@@ -278,3 +278,23 @@ pub(super) fn last_seq(connection: &Connection, rotation: &str) -> Result<u64, Q
     let found = all(connection, "SELECT seq FROM rotation WHERE id = ?1", [rotation], |row| number(row, "seq"))?;
     Ok(found.into_iter().next().unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All lines are checked, also those that come after the first batch.
+    #[test]
+    fn a_newer_line_behind_thousands_of_known_ones_is_found() {
+        let connection = Connection::open_in_memory().expect("opens");
+        let all = |last: &str| {
+            format!(
+                "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {CHECKED_AT_ONCE})
+                 SELECT '{{\"format\":1,\"number\":' || n || '}}' FROM number UNION ALL SELECT '{last}'"
+            )
+        };
+        let found = |last: &str| first_unknown::<Event>(&connection, &all(last)).expect("read");
+        assert!(found("damage").is_none());
+        assert!(matches!(found(r#"{"format":1000000}"#), Some(FormError::NewerFormat { .. })));
+    }
+}
