@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::file::{AwsTable, FOLLOWS, File, OwnerTable, PolicyTable, SINK_FORMS};
+use super::file::{AwsTable, FOLLOWS, File, OwnerTable, PolicyTable, SINK_FORMS, STORE_FORMS};
 use super::read::{Problem, ReadError, keys_of, read};
-use super::store_uri;
 use crate::cli::error::CliError;
 
 /// The sections of settings; the settings outside a section are at the top level.
@@ -208,7 +207,7 @@ fn explain(error: ReadError, origin: &Origin) -> CliError {
         Problem::MissingKey(key) => {
             let hint = match (table, key) {
                 (Some(&"sink"), "uri") => format!("write uri = \"…\" with one of {}", SINK_FORMS),
-                (_, "uri") => format!("write uri = \"…\" with one of {}", store_uri::FORMS),
+                (_, "uri") => format!("write uri = \"…\" with one of {}", STORE_FORMS),
                 (_, "follows") => FOLLOWS.to_owned(),
                 (_, key) => format!("write {key} = …"),
             };

@@ -9,8 +9,6 @@ mod reach;
 mod read;
 mod schema;
 mod sinks;
-mod store_table;
-mod store_uri;
 mod stores;
 mod trusted_file;
 mod values;
@@ -34,15 +32,14 @@ use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;
+pub use file::StoreTable;
 pub use forms::VaultAuth;
 use layers::Layers;
 pub use reach::{Reach, ReachKind};
 pub use schema::schema;
 use sinks::Sinks;
 pub use sinks::{SinkKind, SinkSettings};
-pub use store_table::StoreTable;
-pub use store_uri::{StoreKind, StoreUri};
-pub use stores::StoreSettings;
+pub use stores::{StoreKind, StoreSettings, StoreUri};
 pub(crate) use trusted_file::Found;
 pub use trusted_file::{FILE_NAME, Trust};
 
@@ -97,10 +94,10 @@ impl Config {
         ownership::trust_groups(above.read()?.trusted_groups.0);
         let found = Found::look(global.config.as_deref(), host)?;
         let trust = found.as_ref().map(|found| found.trust(host)).transpose()?;
-        let mut layers = match &found {
-            Some(found) => found.layers()?,
-            None => Layers::default(),
-        };
+        let mut layers = Layers::default();
+        if let Some(found) = &found {
+            layers.file(&found.path, &found.text)?;
+        }
         layers.environment(&host.variables)?;
         lay_flags(&mut layers, global, choice)?;
         let mut config = Self::of_layers(&layers, host)?;

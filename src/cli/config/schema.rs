@@ -49,10 +49,9 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
-    use super::super::file::{AccountTable, AwsTable, OwnerTable, PolicyTable, SinkTable};
+    use super::super::file::{AccountTable, AwsTable, OwnerTable, PolicyTable, SinkTable, StoreTable};
     use super::super::layers::{Layers, settings};
     use super::super::read::keys_of;
-    use super::super::store_table::StoreTable;
     use super::*;
     use crate::cli::config::Config;
     use crate::cli::host_env::HostEnv;

@@ -118,13 +118,6 @@ impl Found {
         }
     }
 
-    /// The settings of the file, without the environment.
-    pub(super) fn layers(&self) -> Result<Layers, CliError> {
-        let mut layers = Layers::default();
-        layers.file(&self.path, &self.text)?;
-        Ok(layers)
-    }
-
     /// Decides why the file is trusted.
     ///
     /// # Errors
@@ -154,7 +147,9 @@ impl Found {
 
     /// What the file would run, read and contact.
     pub(crate) fn reach(&self, host: &HostEnv) -> Result<Vec<Reach>, CliError> {
-        reach(&self.layers()?, &self.path, host)
+        let mut layers = Layers::default();
+        layers.file(&self.path, &self.text)?;
+        reach(&layers, &self.path, host)
     }
 
     /// Which other user may change the file, if any.
