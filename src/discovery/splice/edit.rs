@@ -8,9 +8,9 @@ use zeroize::Zeroizing;
 use super::reading::{Document, ReadPairError, parts, text_of};
 use crate::discovery::document;
 use crate::discovery::field::Field;
-use crate::types::name::EntryName;
+use crate::types::name::{AccessKeyId, EntryName};
 use crate::types::place::{FieldRef, Location, Place};
-use crate::types::secret::SecretValue;
+use crate::types::secret::{SecretKey, SecretValue};
 
 /// Why a new pair could not be spliced in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,20 @@ struct Edits<'a> {
     edits: Vec<Edit<'a>>,
     has_id: bool,
     has_secret: bool,
+}
+
+/// Returns the new values of the entries of `places`, all of one store, whose pairs may share a document. Each entry occurs
+/// once, in the order in which the entries are to be written: secrets only, then both halves, then ids only.
+///
+/// # Errors
+/// [`SpliceError`] where the new pair cannot be written so that, read again, only the pair differs.
+pub fn splice_all<'v>(
+    places: &[&Place],
+    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
+    new_id: &AccessKeyId,
+    new_secret: &SecretKey,
+) -> Result<Vec<(EntryName, SecretValue)>, SpliceError> {
+    splice_texts(places, value_of, new_id.as_str(), new_secret.expose())
 }
 
 pub(super) fn splice_texts<'v>(

@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::discovery::discover::{StoredEntry, discover};
-use crate::types::name::StoreName;
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::Place;
+use crate::types::secret::{SecretKey, SecretValue};
 
 const OLD: (&str, &str, &str) = (
     "AKIAABCDEFGHIJ234567",

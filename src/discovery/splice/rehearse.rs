@@ -1,11 +1,11 @@
-//! Trying to write a made-up pair in place of each of many keys: each entry is written and read again once for all keys in it,
-//! as long as that succeeds.
+//! Trying to write a made-up pair, before any key is created. For many keys at once, each entry is written and read again
+//! once for all keys in it, as long as that succeeds.
 
 use std::collections::BTreeMap;
 
-use super::edit::{Edit, MADE_UP_ID, MADE_UP_SECRET, SpliceError, changes, splice_entry};
-use super::reading::{Document, text_of};
-use crate::discovery::references::Needles;
+use super::edit::{Edit, MADE_UP_ID, MADE_UP_SECRET, SpliceError, changes, splice_entry, splice_texts};
+use super::reading::{Document, read_pair, text_of};
+use crate::discovery::references::{Needles, names};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 use crate::types::secret::SecretValue;
@@ -13,6 +13,24 @@ use crate::types::secret::SecretValue;
 /// How many bytes may be read again to find out which keys of an entry cannot be replaced; and for each byte of it.
 const READ_AGAIN: usize = 32 * 1024 * 1024;
 const READ_AGAIN_FOR_EACH: usize = 8;
+
+/// Tries [`super::splice_all`] with a made-up pair that has every character a real one may have, before any key is
+/// created. `places` are all places of one key in one store.
+///
+/// # Errors
+/// As [`super::splice_all`]; [`SpliceError::StillReferenced`] if an entry would still contain the old id.
+pub fn rehearse_splice<'v>(
+    places: &[&Place],
+    value_of: impl Fn(&EntryName) -> Option<&'v SecretValue>,
+) -> Result<(), SpliceError> {
+    let values = splice_texts(places, &value_of, MADE_UP_ID, MADE_UP_SECRET)?;
+    let Some(first) = places.first() else { return Ok(()) };
+    let Some(old_id) = read_pair(first, &value_of)?.id else { return Ok(()) };
+    match values.into_iter().find(|(_, value)| names(value, &old_id)) {
+        Some((entry, _)) => Err(SpliceError::StillReferenced { entry }),
+        None => Ok(()),
+    }
+}
 
 /// A key with its places, and why a new pair could not be written there.
 pub(crate) struct Rehearsed<'k> {

@@ -8,8 +8,9 @@ use super::edit::{Edit, only_these_changed};
 use super::reading::Document;
 use super::*;
 use crate::discovery::field::Unclear;
-use crate::types::name::StoreName;
-use crate::types::place::{FieldRef, Location};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::place::{FieldRef, Location, Place};
+use crate::types::secret::{SecretKey, SecretValue};
 
 const NEW_ID: &str = "AKIANEWNEWNEWNEWNEW2";
 const NEW_SECRET: &str = "NEW+/secretaccesskeyNEW+/secretaccesskey";
