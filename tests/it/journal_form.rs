@@ -107,7 +107,7 @@ async fn earlier_builds_refuse_a_present_journal() {
     let file = Connection::open(&path).expect("opens");
     // All that those builds look at.
     let version: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
     for column in ["event FROM entry", "summary FROM rotation"] {
         let text: String = file.query_row(&format!("SELECT {column}"), [], |row| row.get(0)).expect("read");
         assert!(text.starts_with(r#"{"format":2,"#), "{column}: {text}");
@@ -124,6 +124,8 @@ async fn a_journal_of_the_first_version_is_read_and_continued() {
         "DROP TRIGGER entry_never_changed;
          UPDATE entry SET event = json_remove(event, '$.format');
          UPDATE rotation SET summary = json_remove(summary, '$.format');
+         DROP INDEX rotation_open;
+         CREATE INDEX rotation_open ON rotation (number) WHERE open = 1;
          DROP TABLE closed_counter;
          DROP TRIGGER closed_counted;
          DROP TRIGGER closed_recounted;
@@ -147,4 +149,25 @@ async fn a_journal_of_the_first_version_is_read_and_continued() {
     assert_eq!(replay(rotation_id(1), &lines).expect("replays"), summaries[0].rotation);
     let reader = SqliteJournal::open_read_only(&path).expect("opens").expect("is there");
     assert_eq!(reader.overview().expect("read").open, whole, "its columns are still empty");
+}
+
+#[tokio::test]
+async fn a_journal_with_the_first_index_of_open_rotations_is_read_and_continued() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.db");
+    one_open(&path).await;
+    let overview = || SqliteJournal::open_read_only(&path).expect("opens").expect("is there").overview().expect("read");
+    let shown = overview();
+    assert!(matches!(shown.open[..], [OpenRotation::InShort(_)]), "{shown:?}");
+    let first = "CREATE INDEX rotation_open ON rotation (number) WHERE open = 1";
+    let file = Connection::open(&path).expect("opens");
+    let index = || file.query_row("SELECT sql FROM sqlite_schema WHERE name = 'rotation_open'", [], |row| row.get(0));
+    let present: String = index().expect("read");
+    file.execute_batch(&format!("DROP INDEX rotation_open; {first}; PRAGMA user_version = 3")).expect("as it was");
+    let before = std::fs::read(&path).expect("read");
+    assert_eq!(overview(), shown);
+    assert_eq!(std::fs::read(&path).expect("read"), before, "reading changes nothing");
+    drop(SqliteJournal::open(&path).expect("opens"));
+    assert_eq!(index().expect("read"), present);
+    assert_eq!(overview(), shown);
 }

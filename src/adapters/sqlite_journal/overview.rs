@@ -15,12 +15,16 @@ use crate::rotation::state::State;
 /// The version of a file that has the columns.
 const HAS_COLUMNS: i64 = 3;
 
-/// The open rotations. The JSON is null where the columns show everything. A summary that something else wrote after the
-/// columns has another size. It is parsed, so that what only a newer rotator knows in it is noticed.
+/// The open rotations. The index has all of it, so that no row of the table is read. The last column is whether the others
+/// show everything. A summary that something else wrote after the columns has another size. It is parsed, so that what
+/// only a newer rotator knows in it is noticed.
 pub(super) const OPEN: &str = "
-    SELECT id, account, user, old_key_id, new_key_id, state, in_doubt, waiting_until, last_error, seq, opened_at,
-           updated_at, CASE WHEN shown_bytes IS NOT octet_length(summary) THEN summary END AS summary
+    SELECT id, account, user, old_key_id, new_key_id, state, in_doubt, waiting_until, last_error, number,
+           shown_bytes IS length(CAST(summary AS BLOB))
     FROM rotation INDEXED BY rotation_open WHERE open = 1 ORDER BY number";
+
+/// The row of one open rotation.
+const WHOLE: &str = "SELECT seq, opened_at, updated_at, summary FROM rotation WHERE number = ?1";
 
 /// The open rotations and the latest campaign, of one moment.
 pub(super) fn overview(connection: &Connection) -> Result<Overview, QueryError> {
@@ -31,7 +35,7 @@ pub(super) fn overview(connection: &Connection) -> Result<Overview, QueryError> 
     let campaign = queries::last_campaign(connection)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let open = match version {
-        HAS_COLUMNS.. => all(connection, OPEN, [], open_rotation)?,
+        HAS_COLUMNS.. => all(connection, OPEN, [], |row| open_rotation(connection, row))?,
         _ => whole(queries::summaries(connection, RotationFilter::Open)?),
     };
     let Some(campaign) = campaign else { return Ok(Overview { open, ..Overview::default() }) };
@@ -48,9 +52,14 @@ fn whole(summaries: Vec<Summary>) -> Vec<OpenRotation> {
 }
 
 /// Reads the columns by number: a search for each name would take as long as everything else.
-fn open_rotation(row: &Row<'_>) -> Result<OpenRotation, QueryError> {
-    if optional(row, 12, "summary")?.is_some() {
-        return Ok(OpenRotation::Whole(Box::new(read_summary(row)?)));
+fn open_rotation(connection: &Connection, row: &Row<'_>) -> Result<OpenRotation, QueryError> {
+    let (number, is_shown): (i64, bool) = (row.get(9)?, row.get(10)?);
+    if !is_shown {
+        let mut statement = connection.prepare_cached(WHOLE)?;
+        let whole = statement.query_and_then([number], read_summary)?.next();
+        return whole
+            .ok_or(rusqlite::Error::QueryReturnedNoRows)?
+            .map(|summary| OpenRotation::Whole(Box::new(summary)));
     }
     Ok(OpenRotation::InShort(Box::new(InShort {
         id: text(row, 0, "id")?,

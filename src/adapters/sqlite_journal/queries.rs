@@ -30,8 +30,9 @@ pub(super) const KIND: Kind = Kind {
         include_str!("../../../migrations/0001_journal.sql"),
         include_str!("../../../migrations/0002_format.sql"),
         include_str!("../../../migrations/0003_overview.sql"),
+        include_str!("../../../migrations/0004_open.sql"),
     ],
-    // The second migration changes no table, and [`super::overview`] reads files without the third one.
+    // The second migration changes no table, and [`super::overview`] reads files without the later ones.
     read_from: 1,
     inspect: refuse_newer,
     more_settings: &[],

@@ -279,6 +279,22 @@ mod tests {
         assert_asks(&connection, overview::OPEN, "rotation_open");
     }
 
+    /// The rows have the JSON, and a page of the file has two of them.
+    #[test]
+    fn status_reads_the_index_of_open_rotations_and_not_their_rows() {
+        let (_fixture, connection) = fixture();
+        let root: i64 = connection
+            .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'rotation'", [], |row| row.get(0))
+            .expect("a table");
+        let mut statement = connection.prepare(&format!("EXPLAIN {}", overview::OPEN)).expect("valid");
+        let steps = statement.query_map([], |row| Ok((row.get(1)?, row.get(2)?, row.get(3)?))).expect("asked");
+        let steps: Vec<(String, i64, i64)> = steps.collect::<Result<_, _>>().expect("read");
+        let opened = |(step, _, page): &&(String, i64, i64)| step == "OpenRead" && *page == root;
+        let Some((_, table, _)) = steps.iter().find(opened) else { return };
+        let of_rows = |(step, cursor, _): &&(String, i64, i64)| step == "Column" && cursor == table;
+        assert_eq!(steps.iter().filter(of_rows).count(), 0, "{steps:?}");
+    }
+
     fn assert_asks(connection: &Connection, sql: &str, index: &str) {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = connection.prepare(&sql).expect("valid");
