@@ -29,7 +29,7 @@ const WHOLE: &str = "SELECT seq, opened_at, updated_at, summary FROM rotation WH
 /// The open rotations and the latest campaign, of one moment.
 pub(super) fn overview(connection: &Connection) -> Result<Overview, QueryError> {
     // Each page is read once.
-    connection.pragma_update(None, "cache_size", 64)?;
+    connection.pragma_update(None, "cache_size", 16)?;
     // All statements see the same state.
     let _transaction = connection.unchecked_transaction()?;
     let campaign = queries::last_campaign(connection)?;

@@ -112,11 +112,12 @@ impl<'a> Shown<'a> {
     fn text(&self, context: &Context) -> Vec<u8> {
         let Self { overview, whole, tally } = self;
         let mut whole = whole.iter();
-        let rows = overview.open.iter().filter_map(|open| match open {
+        let mut rows = Vec::with_capacity(overview.open.len());
+        rows.extend(overview.open.iter().filter_map(|open| match open {
             OpenRotation::Whole(_) => whole.next().map(RotationRow::of),
             OpenRotation::InShort(rotation) => Some(RotationRow::in_short(rotation)),
-        });
-        let mut text = table::rotation_rows(&rows.collect::<Vec<_>>(), Paint(context.terminal.color));
+        }));
+        let mut text = table::rotation_rows(&rows, Paint(context.terminal.color));
         if !text.is_empty() {
             text.push('\n');
         }

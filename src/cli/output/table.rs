@@ -1,6 +1,5 @@
 //! The tables for operators, and the notes below them.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::document::{
@@ -318,25 +317,38 @@ fn entries(places: &[PlaceNote]) -> String {
     names.join(", ")
 }
 
+/// The number of bytes that few cells exceed. The memory for more cells than there are is never touched.
+const USUAL_CELL: usize = 32;
+
 fn columns<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>, paint: Paint) -> String {
     let mut widths = head.map(str::len);
-    let printable_cell = |(cell, width): (String, &mut usize)| {
-        let cell = match printable(&cell) {
-            Cow::Borrowed(_) => cell,
-            Cow::Owned(cell) => cell,
-        };
-        let length = width_of(&cell);
-        *width = length.max(*width);
-        (cell, length)
-    };
-    let rows: Vec<Vec<(String, usize)>> =
-        rows.map(|row| row.into_iter().zip(&mut widths).map(printable_cell).collect()).collect();
+    // All cells are in one text, since a thousand rows of strings take half a megabyte. The numbers of bytes and of
+    // characters of each cell are kept.
+    let most = rows.size_hint().0;
+    let (mut cells, mut sizes) = (String::with_capacity(most * N * USUAL_CELL), Vec::with_capacity(most));
+    for row in rows {
+        let mut number = 0;
+        sizes.push(row.map(|cell| {
+            let cell = printable(&cell);
+            cells.push_str(&cell);
+            let length = width_of(&cell);
+            widths[number] = length.max(widths[number]);
+            number += 1;
+            (cell.len(), length)
+        }));
+    }
     let mut line = String::new();
     add_line(&mut line, head.iter().map(|cell| (*cell, cell.len())), &widths);
     let mut text = paint.bold(&line) + "\n";
-    text.reserve(rows.len() * widths.iter().map(|width| width + 2).sum::<usize>());
-    for row in &rows {
-        add_line(&mut text, row.iter().map(|(cell, length)| (cell.as_str(), *length)), &widths);
+    text.reserve(sizes.len() * widths.iter().map(|width| width + 2).sum::<usize>());
+    let mut rest = cells.as_str();
+    for row in &sizes {
+        let row = row.map(|(bytes, length)| {
+            let (cell, others) = rest.split_at(bytes);
+            rest = others;
+            (cell, length)
+        });
+        add_line(&mut text, row.into_iter(), &widths);
         text.push('\n');
     }
     text
