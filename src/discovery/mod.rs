@@ -6,6 +6,7 @@
 //!
 //! Nothing here puts stored text into a message, except key ids, entry names, and the names of keys and variables.
 
+mod apart;
 mod connection;
 mod decode;
 mod discover;
@@ -18,6 +19,7 @@ mod key_format;
 mod label;
 mod left_alone;
 mod limits;
+mod mentions;
 mod nested;
 mod pairing;
 mod references;
@@ -33,10 +35,11 @@ mod wiped;
 mod yaml;
 
 pub use decode::Unopened;
-pub use discover::{Candidate, Findings, StoredEntry, discover};
+pub use discover::{Candidate, Discovered, Discovery, Findings, StoredEntry, Values, discover};
 pub use field::Unclear;
 pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
 pub use limits::{LARGEST_DOCUMENT, MOST_PAIRS};
+pub use mentions::{Mention, Mentions};
 pub use references::{Needles, Searched, names};
 pub use skip_reason::SkipReason;
 pub use source::Source;

@@ -100,6 +100,12 @@ impl Needles {
         Self { ids, of_aws, others, automaton }
     }
 
+    /// Returns whether there is no id to seek.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
     /// Searches a value.
     #[must_use]
     pub fn search(&self, value: &dyn Source) -> Searched<'_> {
@@ -154,27 +160,66 @@ impl Needles {
 }
 
 /// Ids that a value or a name has, as far as their form alone shows them.
+#[derive(Default)]
 pub(super) struct Ids {
     pub(super) ids: BTreeSet<AccessKeyId>,
     /// Whether there are more than were asked for: these are some of them.
     pub(super) are_more: bool,
 }
 
-/// The ids in `value`, but not more than `most`.
-pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
-    let mut found = Ids { ids: BTreeSet::new(), are_more: false };
-    decode(value, &mut |text| {
-        let mut of_this = key_format::ids_within(text);
-        while !found.are_more
-            && let Some(id) = of_this.next()
-        {
-            found.are_more = found.ids.len() == most && !found.ids.contains(&id);
-            if !found.are_more {
-                found.ids.insert(id);
+/// A text in a value or a name with the length and a prefix of an id that AWS makes, whatever precedes and follows it.
+/// Hardly any value has one by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LikeId([u8; OF_AWS]);
+
+impl LikeId {
+    /// The prefixes end in these letters, which hardly any text has.
+    const END_OF_PREFIX: &[u8; 2] = b"IA";
+    const PREFIXES: [[u8; 4]; 3] = [*b"AKIA", *b"ASIA", *b"ABIA"];
+
+    fn begins(text: &[u8]) -> Option<Self> {
+        let text = text.first_chunk::<OF_AWS>()?;
+        let is_like = Self::PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        is_like.then_some(Self(*text))
+    }
+
+    /// Returns the id as such a text. `None`: it has another form, so [`named`] does not see it.
+    pub(super) fn of(id: &AccessKeyId) -> Option<Self> {
+        let id = id.as_str().as_bytes();
+        Self::begins(id).filter(|_| id.len() == OF_AWS)
+    }
+}
+
+/// What a value names, before anybody asks for a key.
+pub(super) struct Named {
+    pub(super) ids: Ids,
+    /// Each text like an id, in any encoding. [`Needles`] for such an id find it in the same values.
+    pub(super) like_ids: BTreeSet<LikeId>,
+    /// Why there may be more.
+    pub(super) unopened: Option<Unopened>,
+}
+
+/// Reads all that `value` names, but not more than `most` ids.
+pub(super) fn named(value: &dyn Source, most: usize) -> Named {
+    let (mut ids, mut like_ids) = (Ids::default(), BTreeSet::new());
+    let unopened = decode(value, &mut |text| {
+        for end in memmem::find_iter(text, LikeId::END_OF_PREFIX) {
+            let Some(at) = end.checked_sub(LikeId::END_OF_PREFIX.len()) else { continue };
+            like_ids.extend(LikeId::begins(&text[at..]));
+            let Some(id) = key_format::id_at(text, at).filter(|_| !ids.are_more) else { continue };
+            ids.are_more = ids.ids.len() == most && !ids.ids.contains(&id);
+            if !ids.are_more {
+                ids.ids.insert(id);
             }
         }
     });
-    found
+    Named { ids, like_ids, unopened }
+}
+
+/// The ids in `value`, but not more than `most`.
+pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
+    named(value, most).ids
 }
 
 /// The bytes with `%XX` taken off; `None` where the text has no such escape.

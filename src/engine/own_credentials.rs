@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::account_label::Label;
@@ -15,7 +16,7 @@ use crate::journal::write_ahead::{Journaled, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
 use crate::ports::identity::{Caller, Identity, WhoIs};
-use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
+use crate::ports::secret_store::{Capabilities, Parts, Reading, Readings, SecretStore, Writable, Write};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::observed::KeysSeen;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
@@ -219,8 +220,13 @@ impl SecretStore for Guarded<dyn SecretStore> {
         self.own.call(self.inner.identity()).await
     }
 
-    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+    async fn read_all(&self) -> Result<Readings, CallError> {
         self.own.call(self.inner.read_all()).await
+    }
+
+    async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
+        let parts = self.own.call(self.inner.read_parts()).await?;
+        Ok(parts.then(|part| self.own.call(std::future::ready(part))).boxed())
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {

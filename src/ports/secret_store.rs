@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
 
 use super::call::CallError;
 use crate::discovery::Source;
@@ -103,6 +104,13 @@ pub struct Write {
     pub value: SecretValue,
 }
 
+/// Entries with their content.
+pub type Readings = Vec<(EntryName, Reading)>;
+
+/// All entries of a store, a part at a time. The values are in the order of names. Entries without a value may follow at
+/// the end. After an error there is no further part.
+pub type Parts<'s> = BoxStream<'s, Result<Readings, CallError>>;
+
 /// A secret store.
 #[async_trait]
 pub trait SecretStore: Send + Sync {
@@ -131,7 +139,14 @@ pub trait SecretStore: Send + Sync {
     async fn identity(&self) -> Result<StoreIdentity, CallError>;
 
     /// Reads every entry in the order of names, in one pass that begins after the call.
-    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError>;
+    async fn read_all(&self) -> Result<Readings, CallError>;
+
+    /// Reads every entry as [`read_all`](Self::read_all) does, but without all of them in memory at once, where the store
+    /// can do that.
+    async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
+        let all = self.read_all().await?;
+        Ok(stream::once(std::future::ready(Ok(all))).boxed())
+    }
 
     /// Reads these entries, in this order.
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError>;

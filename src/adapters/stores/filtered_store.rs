@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use globset::GlobSet;
 
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::CallError;
-use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
+use crate::ports::secret_store::{Capabilities, Parts, Reading, Readings, SecretStore, Writable, Write};
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 use crate::types::secret::SecretValue;
@@ -21,6 +22,13 @@ pub struct FilteredStore {
     pub exclude: GlobSet,
     /// Whether the store is never written.
     pub read_only: bool,
+}
+
+impl FilteredStore {
+    fn includes(&self, entry: &EntryName) -> bool {
+        let included = self.include.as_ref().is_none_or(|patterns| patterns.is_match(entry.as_str()));
+        included && !self.exclude.is_match(entry.as_str())
+    }
 }
 
 #[async_trait]
@@ -50,13 +58,19 @@ impl SecretStore for FilteredStore {
         self.store.identity().await
     }
 
-    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+    async fn read_all(&self) -> Result<Readings, CallError> {
         let mut entries = self.store.read_all().await?;
-        entries.retain(|(entry, _)| {
-            let included = self.include.as_ref().is_none_or(|patterns| patterns.is_match(entry.as_str()));
-            included && !self.exclude.is_match(entry.as_str())
-        });
+        entries.retain(|(entry, _)| self.includes(entry));
         Ok(entries)
+    }
+
+    async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
+        let parts = self.store.read_parts().await?;
+        let included = |mut part: Readings| {
+            part.retain(|(entry, _)| self.includes(entry));
+            part
+        };
+        Ok(parts.map(move |part| part.map(included)).boxed())
     }
 
     // Reading by name is not restricted, so that a rotation continues after a change of the configuration.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::tests::{ID, SECRET, candidates, entries, entry, left_alone};
 use super::*;
+use crate::discovery::LARGEST_DOCUMENT;
 
 /// The `number`th of many ids.
 fn id(number: usize) -> String {

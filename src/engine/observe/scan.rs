@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use super::environments::Environments;
 use super::large::{STOPPED, WhileTimeIsLeft};
 use crate::discovery::{Candidate, Needles, Searched, StoredEntry, discover};
 use crate::engine::executor::fact_age::Span;
 use crate::engine::options::EngineOptions;
-use crate::engine::rate_limit::{Operation, Priority};
+use crate::engine::rate_limit::Priority;
 use crate::engine::shutdown::Stop;
 use crate::engine::stores::Stores;
 use crate::journal::clock::Clock;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::Reading;
+use crate::ports::secret_store::{Reading, Readings};
 use crate::rotation::observed::ScanSeen;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::Phase;
-use crate::types::name::{AccessKeyId, EntryName, StoreName};
+use crate::types::name::{AccessKeyId, StoreName};
 use crate::types::place::Place;
 
 /// The default of [`EngineOptions::scan_interval`].
@@ -174,29 +175,34 @@ async fn scan(
     let needles = Needles::new(keys.keys());
     let (mut named, mut unreadable, mut copies) = (Named::new(), Vec::new(), Copies::new());
     for store in &context.stores.all {
-        let listed = context.stores.limiter.read_of(Priority::Scan, Operation::Store, || store.read_all()).await?;
-        let mut naming = BTreeSet::new();
-        let searched: Vec<_> =
-            listed.par_iter().map(|(_, reading)| search(context, &needles, reading)).collect::<Result<_, _>>()?;
-        for ((entry, _), (mut found, why)) in listed.iter().zip(searched) {
-            let label = || context.stores.describe(store.name(), entry);
-            if found.iter().any(|key| keys.get(*key).is_some_and(|copies_matter| *copies_matter)) {
-                naming.insert(entry.scope().to_owned());
+        let mut environments = Environments::of(context.stores, &**store, Priority::Scan).await?;
+        // Two environments of a store may hold the same key, so the environments with copies are judged together.
+        let mut with_copies = Vec::new();
+        while let Some(part) = environments.next().await? {
+            let mut naming = BTreeSet::new();
+            let searched: Vec<_> =
+                part.par_iter().map(|(_, reading)| search(context, &needles, reading)).collect::<Result<_, _>>()?;
+            for ((entry, _), (mut found, why)) in part.iter().zip(searched) {
+                let label = || context.stores.describe(store.name(), entry);
+                if found.iter().any(|key| keys.get(*key).is_some_and(|copies_matter| *copies_matter)) {
+                    naming.insert(entry.scope().to_owned());
+                }
+                found.extend(needles.in_name(entry));
+                for key in found {
+                    named.entry(key.clone()).or_default().push(label());
+                }
+                let ignored = context.options.unread_ok.is_match(entry.as_str());
+                if let Some(why) = why.filter(|_| !ignored) {
+                    tracing::warn!("{} cannot be read: {why}", label());
+                    unreadable.push(label());
+                }
             }
-            found.extend(needles.in_name(entry));
-            for key in found {
-                named.entry(key.clone()).or_default().push(label());
-            }
-            let ignored = context.options.unread_ok.is_match(entry.as_str());
-            if let Some(why) = why.filter(|_| !ignored) {
-                tracing::warn!("{} cannot be read: {why}", label());
-                unreadable.push(label());
+            if !store.capabilities().read_only {
+                with_copies.extend(values_of(store.name(), part, &naming));
             }
         }
-        if !store.capabilities().read_only {
-            for Candidate { key_id, places } in pairs_in(store.name(), listed, &naming) {
-                copies.entry(key_id).or_default().extend(places);
-            }
+        for Candidate { key_id, places } in discover(&with_copies).candidates {
+            copies.entry(key_id).or_default().extend(places);
         }
     }
     copies.retain(|key, _| keys.contains_key(key));
@@ -228,14 +234,14 @@ fn outcome(searched: Searched<'_>) -> (BTreeSet<&AccessKeyId>, Option<String>) {
     (searched.named, searched.unopened.map(|why| why.to_string()))
 }
 
-/// Finds the editable pairs in these environments of a store.
-fn pairs_in(store: &StoreName, listed: Vec<(EntryName, Reading)>, scopes: &BTreeSet<String>) -> Vec<Candidate> {
-    let entries = listed.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
+/// Returns the editable values in these environments of a store.
+fn values_of(store: &StoreName, part: Readings, scopes: &BTreeSet<String>) -> Vec<StoredEntry> {
+    let entries = part.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
     let values = entries.filter_map(|(name, reading)| match reading {
         Reading::Value { value, .. } => Some(StoredEntry { store: store.clone(), name, value }),
         Reading::Managed { .. } | Reading::Large(_) | Reading::Missing | Reading::Unreadable(_) => None,
     });
-    discover(&values.collect::<Vec<_>>()).candidates
+    values.collect()
 }
 
 #[cfg(test)]

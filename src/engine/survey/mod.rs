@@ -2,6 +2,7 @@
 
 pub mod choice;
 mod consider;
+mod everything;
 mod found;
 mod left_as_is;
 pub(in crate::engine) mod obstacles;
@@ -17,36 +18,19 @@ use uuid::Uuid;
 
 use self::choice::{Choice, Names, unmatched};
 use self::consider::{Answer, consider};
+use self::everything::{Everything, left_in, read_everything};
 pub use self::found::{Confirmations, Due, MadeKeys, Survey, Taken, place_notes};
 use self::left_as_is::Judged;
-use self::obstacles::{LargeEntry, NotOurs, Obstacles, Searched, fixed, search};
+use self::obstacles::{Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
-use crate::discovery::{Candidate, LeftAlone, SkipReason, StoredEntry, discover, left_in_large, read_pairs};
-use crate::engine::observe::large::WhileTimeIsLeft;
+use crate::discovery::{Candidate, Discovered, SkipReason, Values, read_pairs};
 use crate::engine::observe::writable::Answers;
-use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::ports::call::CallError;
-use crate::ports::secret_store::Reading;
 use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
 use crate::types::place::Place;
 use crate::types::secret::SecretKey;
-
-/// Returns the keys that large values name. The search reports a value that cannot be opened.
-fn left_in(session: &Session, large: &[LargeEntry]) -> Vec<LeftAlone> {
-    let mut left_alone = Vec::new();
-    for LargeEntry { store, name, value } in large {
-        if let Ok(value) = value.open() {
-            left_alone.extend(left_in_large(
-                store,
-                name,
-                &WhileTimeIsLeft::new(&*value, &session.stop, &*session.clock),
-            ));
-        }
-    }
-    left_alone
-}
 
 /// Reads every entry, finds the keys and asks IAM about each.
 ///
@@ -54,16 +38,16 @@ fn left_in(session: &Session, large: &[LargeEntry]) -> Vec<LeftAlone> {
 /// A store cannot be read. Its entries may hold a copy of any key.
 pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
-    let Everything { entries, large, not_ours, mut unread, count } = read_everything(session).await?;
+    let everything = read_everything(session).await?;
+    let Searched { elsewhere, unopened } = search(session, &everything).await?;
+    let Everything { discovered, large, not_ours, mut unread, count } = everything;
+    let Discovered { mut findings, values, .. } = discovered;
     survey.entries = count;
-    let mut findings = discover(&entries);
     findings.left_alone.extend(left_in(session, &large));
-    let unread_names: Vec<_> = unread.iter().map(|(store, entry, _)| (store.clone(), entry.clone())).collect();
-    let Searched { elsewhere, unopened } = search(session, &entries, &large, &unread_names, &findings.candidates);
     unread.extend(unopened);
     let may_name_any = report_unread(session, &unread, &mut survey);
-    let secrets = read_secrets(&entries, &findings.candidates);
-    drop(entries);
+    let secrets = read_secrets(&values, &findings.candidates);
+    drop(values);
     let mut names: Vec<Names> = taken.names.clone();
     let mut found: BTreeSet<AccessKeyId> = findings.candidates.iter().map(|found| found.key_id.clone()).collect();
     let left_alone = std::mem::take(&mut findings.left_alone);
@@ -128,53 +112,6 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
     Ok(survey)
 }
 
-/// All entries of all stores.
-#[derive(Default)]
-struct Everything {
-    entries: Vec<StoredEntry>,
-    large: Vec<LargeEntry>,
-    not_ours: NotOurs,
-    /// The entries that could not be read, with the reason.
-    unread: Vec<(StoreName, EntryName, String)>,
-    /// The number of entries of each store.
-    count: BTreeMap<StoreName, usize>,
-}
-
-async fn read_everything(session: &Session) -> Result<Everything, CallError> {
-    let mut all = Everything::default();
-    for store in &session.stores.all {
-        let listed = session.stores.limiter.read(Operation::Store, || store.read_all()).await?;
-        all.count.insert(store.name().clone(), listed.len());
-        for (name, reading) in listed {
-            let read = match reading {
-                // A transient failure must not hold a rotation back.
-                Reading::Unreadable(why) => {
-                    let again =
-                        session.stores.limiter.read(Operation::Store, || store.read(std::slice::from_ref(&name))).await;
-                    match again.ok().and_then(|mut again| again.pop()) {
-                        Some(read @ (Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_))) => read,
-                        Some(Reading::Missing | Reading::Unreadable(_)) | None => Reading::Unreadable(why),
-                    }
-                }
-                read @ (Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_) | Reading::Missing) => read,
-            };
-            match read {
-                Reading::Value { value, .. } => {
-                    all.entries.push(StoredEntry { store: store.name().clone(), name, value });
-                }
-                Reading::Managed { value, why, .. } => {
-                    all.not_ours.insert((store.name().clone(), name.clone()), why);
-                    all.entries.push(StoredEntry { store: store.name().clone(), name, value });
-                }
-                Reading::Large(value) => all.large.push(LargeEntry { store: store.name().clone(), name, value }),
-                Reading::Missing => {}
-                Reading::Unreadable(why) => all.unread.push((store.name().clone(), name, why)),
-            }
-        }
-    }
-    Ok(all)
-}
-
 /// Reports each entry that could not be read. Returns descriptions of those that may name any key.
 fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], survey: &mut Survey) -> Vec<String> {
     let mut may_name_any = Vec::new();
@@ -200,10 +137,9 @@ fn report_unread(session: &Session, unread: &[(StoreName, EntryName, String)], s
 }
 
 /// Returns the present secret of each candidate. Every place of a candidate holds the same one.
-fn read_secrets(entries: &[StoredEntry], candidates: &[Candidate]) -> Vec<Option<SecretKey>> {
-    let values: BTreeMap<_, _> = entries.iter().map(|entry| ((&entry.store, &entry.name), &entry.value)).collect();
+fn read_secrets(values: &Values, candidates: &[Candidate]) -> Vec<Option<SecretKey>> {
     // A candidate has at least one place.
     let places: Vec<&Place> = candidates.iter().filter_map(|candidate| candidate.places.first()).collect();
-    let read = read_pairs(&places, |store, name| values.get(&(store, name)).copied());
+    let read = read_pairs(&places, |store, name| values.get(store, name));
     read.into_iter().map(|pair| pair.ok().map(|pair| pair.secret)).collect()
 }

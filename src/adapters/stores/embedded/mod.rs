@@ -9,6 +9,7 @@ mod key;
 mod kind;
 mod open;
 mod operations;
+mod parts;
 mod queue;
 mod rekey;
 mod seal;
@@ -18,12 +19,13 @@ mod versions;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 
 use super::file::writable::writable_in_place;
 use crate::adapters::sqlite::DatabaseError;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Capabilities, Reading, SecretStore, Writable, Write};
+use crate::ports::secret_store::{Capabilities, Parts, Reading, Readings, SecretStore, Writable, Write};
 use crate::types::error_text::with_causes;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
@@ -32,6 +34,7 @@ pub use key::StoreKey;
 pub use open::EmbeddedStore;
 use open::Inner;
 pub use operations::Listed;
+use parts::{Pass, READ_AHEAD};
 use queue::Work;
 pub use rekey::RekeyError;
 use table::WriteError;
@@ -83,8 +86,19 @@ impl SecretStore for EmbeddedStore {
         self.blocking(|inner| inner.check_still_there().map(|()| inner.sealer.identity().clone())).await
     }
 
-    async fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, CallError> {
+    async fn read_all(&self) -> Result<Readings, CallError> {
         self.blocking(Inner::read_all).await
+    }
+
+    async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
+        let (sender, parts) = tokio::sync::mpsc::channel(READ_AHEAD);
+        let inner = Arc::clone(&self.inner);
+        let reading = tokio::task::spawn_blocking(move || inner.read_parts(|part| sender.blocking_send(part).is_ok()));
+        let mut pass = Pass { store: self.name.clone(), parts, reading: Some(reading) };
+        // A store that cannot be read at all fails here, where the caller tries again.
+        let first = pass.next().await.transpose()?;
+        let others = stream::unfold(pass, |mut pass| async { pass.next().await.map(|part| (part, pass)) });
+        Ok(stream::iter(first.map(Ok)).chain(others).boxed())
     }
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {

@@ -1,10 +1,8 @@
 //! The operations on a store. They block: the port runs them on a separate thread, `rotator store` directly.
 
-use std::collections::BTreeSet;
 use std::sync::MutexGuard;
 use std::time::SystemTime;
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{NOT_LAST, StoreError};
@@ -202,7 +200,7 @@ impl Inner {
     }
 
     /// The content of a row; `written` is the last version of this entry, unless it is unknown.
-    fn reading(&self, row: Option<Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
+    pub(super) fn reading(&self, row: Option<Row>, written: &Result<Option<Written>, StoreError>) -> Reading {
         match (row, written) {
             (_, Err(error)) => Reading::Unreadable(format!("failed to {error}")),
             (None, Ok(None)) => Reading::Missing,
@@ -217,27 +215,6 @@ impl Inner {
             }
             (None | Some(_), Ok(_)) => Reading::Unreadable(NOT_LAST.to_owned()),
         }
-    }
-
-    pub(super) fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, StoreError> {
-        // The transaction ends before anything is unsealed, so writers need not wait for that.
-        let (rows, written) = self.look(|inner, transaction, versions| {
-            let rows = table::all(transaction).map_err(|error| inner.failed("read", error))?;
-            let written: Vec<_> = rows.iter().map(|row| inner.written(versions, &row.name)).collect();
-            let all = versions.all().map_err(|error| inner.unversioned("read", error))?;
-            let there: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-            let removed: Vec<_> = all.into_iter().filter(|(name, _)| !there.contains(name.as_str())).collect();
-            let removed = removed.into_iter().map(|(name, written)| ((name, None), Ok(Some(written))));
-            let rows = rows.into_iter().map(|row| (row.name.clone(), Some(row))).zip(written);
-            Ok(rows.chain(removed).unzip::<_, _, Vec<_>, Vec<_>>())
-        })?;
-        let readings = rows.into_par_iter().zip(written).map(|((name, row), written)| {
-            let reading = self.reading(row, &written);
-            Ok((self.entry(name)?, reading))
-        });
-        let mut readings: Vec<_> = readings.collect::<Result<_, StoreError>>()?;
-        readings.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(readings)
     }
 
     /// The last version of this entry.

@@ -123,9 +123,19 @@ pub(super) fn reseal(connection: &Connection, row: &Row, previous: Option<&Row>)
     connection.execute(sql, (&row.name, &row.sealed, previous.map(|row| &row.sealed))).map(|_| ())
 }
 
-pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<Row>> {
+/// Gives every row to `take`, in the order of names, until it returns `false`.
+pub(super) fn each<E: From<rusqlite::Error>>(
+    connection: &Connection,
+    mut take: impl FnMut(Row) -> Result<bool, E>,
+) -> Result<(), E> {
     let mut statement = connection.prepare_cached("SELECT name, version, sealed FROM entry ORDER BY name")?;
-    statement.query_map([], read_row)?.collect()
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !take(read_row(row)?)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn one(connection: &Connection, name: &EntryName) -> rusqlite::Result<Option<Row>> {

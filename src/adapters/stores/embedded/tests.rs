@@ -12,6 +12,7 @@ use crate::adapters::private_file::{self, FileError};
 use crate::ports::secret_store::Version;
 use crate::types::secret::SecretValue;
 
+mod parts;
 mod versions;
 
 struct Fixture {

@@ -5,6 +5,8 @@
 //! bucket for each entry, and the head. Replacing the whole file by an older one is not noticed, since nothing
 //! outside the file records its state.
 
+mod index;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
@@ -13,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::seal::{SealError, Sealer};
 use super::table::{self, Row, Written};
+pub(super) use index::Index;
 
 /// The sealing name of the head, which no entry can have.
 const HEAD: &str = "\0versions";

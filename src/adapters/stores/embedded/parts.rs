@@ -1,0 +1,128 @@
+//! Reads every entry, a part at a time, so that a large store is never in memory at once.
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rusqlite::TransactionBehavior;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
+
+use super::error::StoreError;
+use super::kind::KIND;
+use super::open::Inner;
+use super::table::{self, Row, Written};
+use super::versions::Index;
+use super::{call_kind, failed_to};
+use crate::adapters::sqlite;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::secret_store::{Reading, Readings};
+use crate::types::name::{EntryName, StoreName};
+
+/// How many sealed bytes are in a part, about.
+const PART: usize = 512 * 1024;
+
+/// How many parts may wait for the reader.
+pub(super) const READ_AHEAD: usize = 2;
+
+/// Why a pass ended early.
+enum Ended {
+    Failed(StoreError),
+    Read(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Ended {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl Inner {
+    /// Gives each part to `take`, until it returns `false`. All parts show the store at one moment. The pass has a
+    /// connection of its own, so writers need not wait for its end.
+    pub(super) fn read_parts(&self, mut take: impl FnMut(Readings) -> bool) -> Result<(), StoreError> {
+        self.check_still_there()?;
+        let mut connection = sqlite::open_again_to_read(&self.path, &KIND)?;
+        self.check_still_there()?;
+        let failed = |error| self.failed("read", error);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+        let index = Index::read(&self.sealer, &transaction);
+        let mut index = index.map_err(|error| self.unversioned("read", error))?;
+        let (mut rows, mut size, mut is_wanted) = (Vec::new(), 0, true);
+        let read = table::each(&transaction, |row| {
+            size += row.sealed.len();
+            rows.push(row);
+            if size >= PART {
+                size = 0;
+                let part = self.part(std::mem::take(&mut rows), &mut index).map_err(Ended::Failed)?;
+                is_wanted = take(part);
+            }
+            Ok(is_wanted)
+        });
+        read.map_err(|ended| match ended {
+            Ended::Failed(error) => error,
+            Ended::Read(error) => self.failed("read", error),
+        })?;
+        if !is_wanted {
+            return Ok(());
+        }
+        let mut last = self.part(rows, &mut index)?;
+        let removed = index.without_row(&self.sealer, &transaction);
+        for (name, written) in removed.map_err(|error| self.unversioned("read", error))? {
+            last.push((self.entry(name)?, self.reading(None, &Ok(Some(written)))));
+        }
+        take(last);
+        Ok(())
+    }
+
+    /// Unseals these rows.
+    fn part(&self, rows: Vec<Row>, index: &mut Index) -> Result<Readings, StoreError> {
+        let known = &*index;
+        let unsealed = rows.into_par_iter().map(|row| {
+            let found = known.find(&row.name).map_err(|error| self.unversioned("read", error));
+            let entry = self.entry(row.name.clone())?;
+            let written =
+                found.map(|found| found.map(|found| (found, Written { version: found.version, previous: None })));
+            let place = written.as_ref().ok().and_then(|written| written.map(|(found, _)| found));
+            let reading = self.reading(Some(row), &written.map(|written| written.map(|(_, written)| written)));
+            Ok((place, (entry, reading)))
+        });
+        let unsealed: Vec<_> = unsealed.collect::<Result<_, StoreError>>()?;
+        let mut part = Vec::with_capacity(unsealed.len());
+        for (place, reading) in unsealed {
+            index.saw(place);
+            part.push(reading);
+        }
+        Ok(part)
+    }
+
+    pub(super) fn read_all(&self) -> Result<Vec<(EntryName, Reading)>, StoreError> {
+        let mut all = Vec::new();
+        self.read_parts(|part| {
+            all.extend(part);
+            true
+        })?;
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(all)
+    }
+}
+
+/// One pass over all entries, which another thread makes.
+pub(super) struct Pass {
+    pub(super) store: StoreName,
+    pub(super) parts: Receiver<Readings>,
+    /// The thread, until its result has been taken.
+    pub(super) reading: Option<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Pass {
+    /// The next part. `None`: the pass has read everything.
+    pub(super) async fn next(&mut self) -> Option<Result<Readings, CallError>> {
+        if let Some(part) = self.parts.recv().await {
+            return Some(Ok(part));
+        }
+        // The channel also closes if the thread fails or panics. What is missing then must not pass for an absence.
+        match self.reading.take()?.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(CallError::new(call_kind(&error), failed_to(&error)))),
+            Err(_) => Some(Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.store)))),
+        }
+    }
+}
