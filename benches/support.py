@@ -8,6 +8,7 @@ import random
 import shutil
 import string
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.parse
@@ -97,19 +98,44 @@ class Measured:
         self.stdout, self.stderr = stdout, stderr
 
 
-def measured(command, env, stdin=None):
+class Launcher:
+    """A small process that starts the measured commands. Linux counts the memory of the process that starts a command
+    as the first peak of that command, and this process holds the entries of whole stores."""
+
+    PROGRAM = """
+import json, os, subprocess, sys, time
+for line in sys.stdin:
+    wanted = json.loads(line)
+    with open(wanted["out"], "wb") as out, open(wanted["err"], "wb") as err:
+        began = time.monotonic()
+        process = subprocess.Popen(wanted["command"], env=wanted["env"], stdin=subprocess.DEVNULL,
+                                   stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+    print(json.dumps([wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024,
+                      os.waitstatus_to_exitcode(status)]), flush=True)
+"""
+
+    def __init__(self):
+        self.process = subprocess.Popen([sys.executable, "-S", "-c", self.PROGRAM], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, command, env):
+        with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+            wanted = {"command": list(command), "env": env, "out": out.name, "err": err.name}
+            self.process.stdin.write(json.dumps(wanted) + "\n")
+            self.process.stdin.flush()
+            took = json.loads(self.process.stdout.readline())
+            return Measured(*took, *(file.read().decode(errors="replace") for file in (out, err)))
+
+
+# Started first, while this process is small.
+LAUNCHER = Launcher()
+
+
+def measured(command, env):
     """Runs the command to its end, and returns what it took."""
-    out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
-    began = time.monotonic()
-    process = subprocess.Popen(command, env=env, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    texts = []
-    for file in (out, err):
-        file.seek(0)
-        texts.append(file.read().decode(errors="replace"))
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode, *texts)
+    return LAUNCHER.run(command, env)
 
 
 class Rotator:

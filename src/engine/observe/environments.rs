@@ -10,7 +10,8 @@ use crate::ports::secret_store::{Parts, Readings, SecretStore};
 
 /// All entries of a store, in parts that hold whole environments.
 pub(in crate::engine) struct Environments<'s> {
-    parts: Parts<'s>,
+    /// After the end or an error it is empty.
+    parts: Option<Parts<'s>>,
     /// The last environment that was read, whose other entries may be in the next part.
     incomplete: Readings,
 }
@@ -26,7 +27,7 @@ impl<'s> Environments<'s> {
         priority: Priority,
     ) -> Result<Self, CallError> {
         let parts = stores.limiter.read_of(priority, Operation::Store, || store.read_parts()).await?;
-        Ok(Self { parts, incomplete: Vec::new() })
+        Ok(Self { parts: Some(parts), incomplete: Vec::new() })
     }
 
     /// Returns the next part. `None`: the store has been read to its end.
@@ -34,14 +35,11 @@ impl<'s> Environments<'s> {
     /// # Errors
     /// The rest of the store cannot be read.
     pub(in crate::engine) async fn next(&mut self) -> Result<Option<Readings>, CallError> {
-        while let Some(part) = self.parts.next().await.transpose()? {
-            let mut part = if self.incomplete.is_empty() {
-                part
-            } else {
-                let mut all = std::mem::take(&mut self.incomplete);
-                all.extend(part);
-                all
-            };
+        while let Some(mut parts) = self.parts.take() {
+            let Some(next) = parts.next().await.transpose()? else { break };
+            self.parts = Some(parts);
+            let mut part = std::mem::take(&mut self.incomplete);
+            part.extend(next);
             let last = part.last().map(|(name, _)| name.scope().to_owned());
             let whole = part.iter().rposition(|(name, _)| last.as_deref() != Some(name.scope())).map_or(0, |at| at + 1);
             self.incomplete = part.split_off(whole);
@@ -71,7 +69,9 @@ mod tests {
         let parts = names.iter().map(|names| Ok(names.iter().map(|name| entry(name)).collect()));
         let error = fails.then(|| Err(CallError::new(CallErrorKind::Unavailable, "no answer")));
         let all: Vec<Result<Readings, CallError>> = parts.chain(error).collect();
-        let mut environments = Environments { parts: stream::iter(all).boxed(), incomplete: Vec::new() };
+        // This stream panics if it is asked again after its end.
+        let parts = stream::unfold(all.into_iter(), |mut all| async { all.next().map(|part| (part, all)) });
+        let mut environments = Environments { parts: Some(parts.boxed()), incomplete: Vec::new() };
         let mut read = Vec::new();
         loop {
             match environments.next().await {
