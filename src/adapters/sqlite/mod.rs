@@ -155,18 +155,6 @@ pub(super) fn open_read_only(path: &Path, kind: &Kind) -> Result<Connection, Dat
     Ok(connection)
 }
 
-/// Opens a second connection, for reading, to a file that this process has open for writing. A long read of it holds
-/// back no writer.
-///
-/// The header is not checked again: that check closes the file, which would release the locks of the first connection.
-pub(super) fn open_again_to_read(path: &Path, kind: &Kind) -> Result<Connection, DatabaseError> {
-    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let connection = opened.map_err(|source| DatabaseError::sqlite(path, kind, "open", source))?;
-    settings::apply(&connection, path, kind, READER)?;
-    settings::assert_whose(&connection, path, kind)?;
-    Ok(connection)
-}
-
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     // NO_MUTEX: Rust restricts a connection to one thread at a time already.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use super::private_file;
 use super::sqlite::{self, DatabaseError};
@@ -37,6 +38,8 @@ pub struct SqliteJournal {
     path: Arc<Path>,
     // This is dropped before the writer, so that the writer's connection is the last one and applies the log.
     reader: Arc<Mutex<Connection>>,
+    /// The right to read.
+    turn: Semaphore,
     writer: Writer,
 }
 
@@ -55,7 +58,7 @@ impl SqliteJournal {
         let reader = sqlite::open_read_only(&path, &KIND)?;
         let path: Arc<Path> = path.into();
         let writer = Writer::start(Arc::clone(&path), writer)?;
-        Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
+        Ok(Self { path, reader: Arc::new(Mutex::new(reader)), turn: Semaphore::new(1), writer })
     }
 
     /// Checks that the journal can be written, or created, without a change.
@@ -100,6 +103,8 @@ impl SqliteJournal {
         Q: FnOnce(&Connection) -> Result<T, queries::QueryError> + Send + 'static,
     {
         let (reader, path) = (Arc::clone(&self.reader), Arc::clone(&self.path));
+        // The other reads would each hold a thread and wait for the connection. The semaphore is never closed.
+        let _turn = self.turn.acquire().await;
         let reading = tokio::task::spawn_blocking(move || {
             // A read that panicked has changed nothing.
             let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,6 @@
 //! The writes of rotations. Writes that arrive while another transaction is committed are in the next one, all together:
 //! a thousand rotations at once need a few dozen transactions and not two thousand.
 
-use std::sync::PoisonError;
-use std::sync::mpsc;
-
 use rusqlite::{Connection, Transaction};
 
 use super::error::StoreError;
@@ -12,41 +9,11 @@ use super::queue::{Waiting, Work};
 use super::table::{self, TransactionError, WriteError, Written};
 use super::versions::{Versions, is_last};
 
-/// The maximum number of writes in one transaction.
-const MOST_AT_ONCE: usize = 256;
-
 /// The versions of the entries of one piece of work, as they were before it, in its order. `None`: it leaves the entry.
 type Before = Vec<Option<Written>>;
 
 impl Inner {
-    /// Does the work in one transaction with all other work that waits.
-    pub(super) fn submit(&self, work: Work) -> Result<(), WriteError> {
-        self.check_still_there()?;
-        let (answer, heard) = mpsc::sync_channel(1);
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Waiting { work, answer });
-        let Ok(mut connection) = self.connection.lock() else {
-            // No thread can use the connection any more. The work may be what the thread that panicked was at.
-            return heard.try_recv().unwrap_or_else(|_| Err(self.defect()));
-        };
-        loop {
-            if let Ok(result) = heard.try_recv() {
-                return result;
-            }
-            let together: Vec<Waiting> = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = waiting.len().min(MOST_AT_ONCE);
-                waiting.drain(..count).collect()
-            };
-            if together.is_empty() {
-                // Each piece of work is answered by the thread that took it, before that thread gives the connection
-                // back. It did not if it panicked.
-                return Err(self.defect());
-            }
-            self.perform(&mut connection, together);
-        }
-    }
-
-    fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {
+    pub(super) fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {
         let work: Vec<&Work> = together.iter().map(|waiting| &waiting.work).collect();
         let results = match self.commit(connection, &work) {
             Ok(results) => results,
@@ -63,13 +30,9 @@ impl Inner {
             Err(TransactionError::Commit(error)) => work.iter().map(|_| Err(self.uncertain(&error))).collect(),
         };
         for (waiting, result) in together.into_iter().zip(results) {
-            // The channel has room for the one answer, and its receiver waits for the connection.
+            // The caller may have stopped waiting; its work is done nevertheless.
             drop(waiting.answer.send(result));
         }
-    }
-
-    fn defect(&self) -> WriteError {
-        WriteError::Uncertain(StoreError::Poisoned { path: self.path.clone() })
     }
 
     fn uncertain(&self, error: &rusqlite::Error) -> WriteError {

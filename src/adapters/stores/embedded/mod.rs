@@ -45,6 +45,8 @@ impl EmbeddedStore {
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CallError> {
         let inner = Arc::clone(&self.inner);
+        // The semaphore is never closed.
+        let _turn = self.inner.reader.acquire().await;
         match tokio::task::spawn_blocking(move || work(&inner)).await {
             Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), failed_to(&error))),
             Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
@@ -117,25 +119,23 @@ impl SecretStore for EmbeddedStore {
             let message = format!("{} was given what is meant for {}, a defect of rotator", self.name, order.store());
             return refused(RefusalKind::Other, message);
         }
-        let inner = Arc::clone(&self.inner);
-        match tokio::task::spawn_blocking(move || inner.submit(Work::Replace(batch))).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(WriteError::Stale(entry))) => {
+        match self.inner.write(Work::Replace(batch)).await {
+            Ok(()) => Ok(()),
+            Err(WriteError::Stale(entry)) => {
                 refused(RefusalKind::Stale, format!("{entry} in {} has changed since it was read", self.name))
             }
-            Ok(Err(WriteError::NotWritten(error))) => refused(RefusalKind::Other, failed_to(&error)),
-            Ok(Err(WriteError::Uncertain(error))) => Err(Failure::Unknown(failed_to(&error))),
-            Err(_) => Err(Failure::Unknown(format!("{} gave no answer to a write", self.name))),
+            Err(WriteError::NotWritten(error)) => refused(RefusalKind::Other, failed_to(&error)),
+            Err(WriteError::Uncertain(error)) => Err(Failure::Unknown(failed_to(&error))),
         }
     }
 
     async fn forget_previous(&self, entries: &[EntryName]) -> Result<(), CallError> {
-        let work = Work::Forget(entries.to_vec());
-        let forget = |inner: &Inner| match inner.submit(work) {
+        match self.inner.write(Work::Forget(entries.to_vec())).await {
             Ok(()) | Err(WriteError::Stale(_)) => Ok(()),
-            Err(WriteError::NotWritten(error) | WriteError::Uncertain(error)) => Err(error),
-        };
-        self.blocking(forget).await
+            Err(WriteError::NotWritten(error) | WriteError::Uncertain(error)) => {
+                Err(CallError::new(call_kind(&error), failed_to(&error)))
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::{EmbeddedStoreError, KeyOrigin};
 use super::key::{self, StoreKey};
 use super::kind::KIND;
-use super::queue::Waiting;
+use super::queue::Queue;
 use super::seal::Sealer;
 use super::table;
 use super::versions::{Cache, Versions, VersionsError};
@@ -31,7 +31,9 @@ pub(super) struct Inner {
     /// Locked only by the holder of the connection.
     pub(super) cache: Mutex<Cache>,
     /// The writes that wait for the connection.
-    pub(super) waiting: Mutex<Vec<Waiting>>,
+    pub(super) queue: Mutex<Queue>,
+    /// One reader at a time: the others would each hold a thread and wait for the connection.
+    pub(super) reader: tokio::sync::Semaphore,
 }
 
 impl EmbeddedStore {
@@ -101,8 +103,9 @@ impl EmbeddedStore {
             Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
         let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
-        let (connection, cache, waiting) = (Mutex::new(connection), Mutex::default(), Mutex::default());
-        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, waiting }) })
+        let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Mutex::default());
+        let reader = tokio::sync::Semaphore::new(1);
+        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue, reader }) })
     }
 
     /// The same store with another name.

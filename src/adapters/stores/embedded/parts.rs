@@ -39,7 +39,7 @@ impl Inner {
     /// connection of its own, so writers need not wait for its end.
     pub(super) fn read_parts(&self, mut take: impl FnMut(Readings) -> bool) -> Result<(), StoreError> {
         self.check_still_there()?;
-        let mut connection = sqlite::open_again_to_read(&self.path, &KIND)?;
+        let mut connection = sqlite::open_read_only(&self.path, &KIND)?;
         self.check_still_there()?;
         let failed = |error| self.failed("read", error);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;

@@ -13,6 +13,7 @@ use crate::ports::secret_store::Version;
 use crate::types::secret::SecretValue;
 
 mod parts;
+mod queue;
 mod versions;
 
 struct Fixture {
@@ -39,6 +40,17 @@ impl Fixture {
     fn bytes(&self) -> Vec<u8> {
         let files = std::fs::read_dir(self.path.parent().expect("a folder")).expect("listed");
         files.flat_map(|file| std::fs::read(file.expect("listed").path()).expect("read")).collect()
+    }
+}
+
+impl Inner {
+    /// Does the work without a runtime.
+    fn submit(&self, work: Work) -> Result<(), WriteError> {
+        let (answer, is_served) = self.enqueue(work);
+        if !is_served {
+            self.serve();
+        }
+        answer.blocking_recv().expect("an answer")
     }
 }
 
@@ -149,7 +161,7 @@ fn writes_at_the_same_time_are_few_transactions_and_each_gets_its_own_answer() {
             threads.spawn(|| store.inner.submit(work))
         });
         let works: Vec<_> = works.collect();
-        while store.inner.waiting.lock().expect("sound").len() < names.len() {
+        while store.inner.waiting() < names.len() {
             std::thread::yield_now();
         }
         drop(connection);

@@ -1,0 +1,55 @@
+//! Writes of many rotations at once.
+
+use super::*;
+
+/// Writes at the same time.
+const WRITES: usize = 200;
+
+fn with_entries() -> (Fixture, Arc<Inner>, Vec<Work>) {
+    let fixture = Fixture::new();
+    let store = fixture.made();
+    let names: Vec<String> = (0..WRITES).map(|number| format!("app{number}/live/key")).collect();
+    store.import(names.iter().map(|name| (entry(name), value("one"))).collect()).expect("imported");
+    let work = names.iter().map(|name| Work::Replace(vec![write(name, &version(&store, name), "two")])).collect();
+    (fixture, store.inner, work)
+}
+
+#[test]
+fn writes_that_wait_do_not_hold_a_thread_each() {
+    let (_fixture, inner, work) = with_entries();
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(2).build().expect("a runtime");
+    let connection = inner.connection.lock().expect("sound");
+    let writes: Vec<_> = work
+        .into_iter()
+        .map(|work| {
+            let inner = Arc::clone(&inner);
+            runtime.spawn(async move { inner.write(work).await })
+        })
+        .collect();
+    while inner.waiting() < WRITES {
+        std::thread::yield_now();
+    }
+    // One of the two threads waits for the connection. The other one is free.
+    runtime.block_on(async { tokio::task::spawn_blocking(|| ()).await }).expect("a thread is free");
+    drop(connection);
+    for write in writes {
+        runtime.block_on(write).expect("ends").expect("written");
+    }
+    assert_eq!(inner.waiting(), 0);
+}
+
+#[tokio::test]
+async fn no_write_waits_for_an_answer_after_a_panic() {
+    let (_fixture, inner, work) = with_entries();
+    let holder = Arc::clone(&inner);
+    let panicked = std::thread::spawn(move || {
+        let _connection = holder.connection.lock().expect("sound");
+        panic!("a defect");
+    });
+    assert!(panicked.join().is_err());
+    for work in work.into_iter().take(3) {
+        let result = inner.write(work).await;
+        assert!(matches!(&result, Err(WriteError::Uncertain(StoreError::Poisoned { .. }))), "{result:?}");
+    }
+    assert_eq!(inner.waiting(), 0);
+}
