@@ -69,7 +69,7 @@ impl Snapshot {
 
     /// The document that shows `shown`.
     #[must_use]
-    pub fn document<'s>(&'s self, shown: &'s [Summary]) -> Document {
+    pub fn document<'s>(&'s self, shown: impl IntoIterator<Item = &'s Summary> + Clone) -> Document {
         let counted = self.open.iter().chain(&self.of_campaign);
         let campaign = self.campaign.as_ref().map(|campaign| campaign.id);
         Document::new(campaign, shown, counted, self.skipped(), self.tally().needs_operator())
@@ -104,12 +104,12 @@ impl Snapshot {
 
     /// The rotations with these ids among the open ones and those of the latest campaign; the other ids separately.
     #[must_use]
-    pub fn find(&self, ids: &[RotationId]) -> (Vec<Summary>, Vec<RotationId>) {
+    pub fn find(&self, ids: &[RotationId]) -> (Vec<&Summary>, Vec<RotationId>) {
         let mut found = Vec::new();
         let mut missing: BTreeSet<RotationId> = ids.iter().copied().collect();
         for summary in self.open.iter().chain(&self.of_campaign) {
             if missing.remove(&summary.rotation.id) {
-                found.push(summary.clone());
+                found.push(summary);
             }
         }
         (found, missing.into_iter().collect())

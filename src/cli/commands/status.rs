@@ -178,7 +178,7 @@ fn advice(tally: Tally, next: Option<Timestamp>) -> String {
 
 /// The output if there is no journal.
 fn empty(context: &Context) -> Vec<u8> {
-    let document = Snapshot::default().document(&[]);
+    let document = Snapshot::default().document(std::iter::empty());
     if context.terminal.is_json() { to_bytes(&document) } else { b"nothing in flight\n".to_vec() }
 }
 

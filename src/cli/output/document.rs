@@ -150,7 +150,7 @@ impl Document {
     #[must_use]
     pub fn new<'s>(
         campaign: Option<CampaignId>,
-        shown: &'s [Summary],
+        shown: impl IntoIterator<Item = &'s Summary> + Clone,
         counted: impl IntoIterator<Item = &'s Summary>,
         skipped: &[LeftAloneNote],
         needs_operator: usize,
@@ -158,9 +158,9 @@ impl Document {
         Self {
             version: VERSION,
             campaign,
-            rotations: shown.iter().map(RotationShown::of).collect(),
+            rotations: shown.clone().into_iter().map(RotationShown::of).collect(),
             skipped: skipped.iter().map(SkippedShown::of).collect(),
-            counts: Counts { needs_operator, ..Counts::of(shown.iter().chain(counted)) },
+            counts: Counts { needs_operator, ..Counts::of(shown.into_iter().chain(counted)) },
             error: None,
         }
     }

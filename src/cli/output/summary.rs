@@ -12,7 +12,6 @@ use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
 use crate::cli::wiring::journal::storage_failed;
 use crate::engine::report::Report;
-use crate::journal::line::Summary;
 use crate::journal::store::SharedStore;
 use crate::types::name::RotationId;
 
@@ -50,8 +49,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     if command == CommandKind::Resume && report.left_alone.is_empty() {
         report.left_alone = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
     }
-    let shown = shown(&report, &snapshot, store).await?;
-    let mut document = snapshot.document(&shown);
+    let mut document = document_of(&report, &snapshot, store).await?;
     document.error =
         failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
     let tally = match command {
@@ -96,20 +94,18 @@ fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     }
 }
 
-/// The rotations that this command changed, and all others in flight.
-async fn shown(report: &Report, snapshot: &Snapshot, store: &SharedStore) -> Result<Vec<Summary>, CliError> {
-    let (mut shown, elsewhere) = snapshot.find(&report.touched);
-    for id in elsewhere {
-        shown.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
+/// The document that shows the rotations that this command changed, and all others in flight.
+async fn document_of(report: &Report, snapshot: &Snapshot, store: &SharedStore) -> Result<Document, CliError> {
+    let (mut shown, missing) = snapshot.find(&report.touched);
+    let mut elsewhere = Vec::new();
+    for id in missing {
+        elsewhere.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
     }
     let touched: BTreeSet<RotationId> = report.touched.iter().copied().collect();
-    for summary in &snapshot.open {
-        if !touched.contains(&summary.rotation.id) {
-            shown.push(summary.clone());
-        }
-    }
+    shown.extend(snapshot.open.iter().filter(|summary| !touched.contains(&summary.rotation.id)));
+    shown.extend(&elsewhere);
     shown.sort_by_key(|summary| summary.rotation.id);
-    Ok(shown)
+    Ok(snapshot.document(shown.iter().copied()))
 }
 
 /// Prints the failures that the table does not show.

@@ -14,10 +14,11 @@ pub(in crate::engine) mod skip;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt};
 use uuid::Uuid;
 
 use self::choice::{Choice, Names, unmatched};
-use self::consider::{Answer, consider};
+use self::consider::{Answer, Considered, consider};
 use self::everything::{Everything, left_in, read_everything};
 pub use self::found::{Confirmations, Due, MadeKeys, Survey, Taken, place_notes};
 use self::left_as_is::Judged;
@@ -60,7 +61,7 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
         let obstacles = Obstacles { elsewhere, unread: &may_name_any, fixed: fixed(session, &not_ours, candidate) };
         consider(session, &lists, choice, taken, candidate, obstacles)
     });
-    let answers = futures_util::future::join_all(asking).await;
+    let answers: Vec<Considered> = stream::iter(asking).buffered(most_at_once(session)).collect().await;
     let to_open = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
     let writable = Answers::of_candidates(session, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
@@ -110,6 +111,12 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
     survey.unmatched_exclude = unmatched(&choice.exclude, &names);
     Ok(survey)
+}
+
+/// How many keys are asked about at once. More than there are calls in flight, so that no slot is idle; not all of many
+/// thousands, because each takes memory while it waits.
+fn most_at_once(session: &Session) -> usize {
+    session.options.concurrency.max(1) * 4
 }
 
 /// Reports each entry that could not be read. Returns descriptions of those that may name any key.
