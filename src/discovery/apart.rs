@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::connection;
-use super::discover::StoredEntry;
 use super::document;
+use super::entry::StoredEntry;
 use super::field::{Field, Group};
 use super::key_format;
 use super::label::Label;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::apart::{Apart, Taken, read_entry};
+use super::entry::StoredEntry;
 use super::key_format;
 use super::label::Label;
 use super::left_alone::{LeftAlone, WhyLeftAlone};
@@ -17,17 +18,6 @@ use super::sweep;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::{FieldRef, Place};
 use crate::types::secret::SecretValue;
-
-/// An entry as it was read.
-#[derive(Debug)]
-pub struct StoredEntry {
-    /// The store it was read from.
-    pub store: StoreName,
-    /// Its name.
-    pub name: EntryName,
-    /// Its value.
-    pub value: SecretValue,
-}
 
 /// A key that may be rotated once IAM has confirmed it: every place that holds it, all with the same secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

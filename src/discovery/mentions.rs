@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::discover::StoredEntry;
+use super::decode::Unopened;
+use super::entry::StoredEntry;
 use super::references::{self, LikeId};
-use crate::discovery::Unopened;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 
 /// An entry that names an id.

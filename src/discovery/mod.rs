@@ -12,6 +12,7 @@ mod decode;
 mod discover;
 mod document;
 mod dotenv;
+mod entry;
 mod escapes;
 mod field;
 mod json;
@@ -35,7 +36,8 @@ mod wiped;
 mod yaml;
 
 pub use decode::Unopened;
-pub use discover::{Candidate, Discovered, Discovery, Findings, StoredEntry, Values, discover};
+pub use discover::{Candidate, Discovered, Discovery, Findings, Values, discover};
+pub use entry::StoredEntry;
 pub use field::Unclear;
 pub use left_alone::{Ambiguity, Instead, LeftAlone, WhyLeftAlone};
 pub use limits::{LARGEST_DOCUMENT, MOST_PAIRS};

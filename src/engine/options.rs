@@ -23,3 +23,11 @@ pub struct EngineOptions {
     pub unread_ok: globset::GlobSet,
     pub watcher: Option<Watcher>,
 }
+
+impl EngineOptions {
+    /// How many keys a survey asks about at once. More than there are calls in flight, so that no slot is idle; not all of
+    /// many thousands, because each takes memory while it waits.
+    pub(super) fn keys_asked_about_at_once(&self) -> usize {
+        self.concurrency.max(1) * 4
+    }
+}

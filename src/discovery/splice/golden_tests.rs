@@ -2,7 +2,7 @@
 //! found in it, and that only the bytes of the pair differ afterwards.
 
 use super::*;
-use crate::discovery::discover::{StoredEntry, discover};
+use crate::discovery::{StoredEntry, discover};
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 use crate::types::secret::{SecretKey, SecretValue};

@@ -3,15 +3,24 @@
 
 use std::collections::BTreeMap;
 
-use super::obstacles::{LargeEntry, NotOurs};
 use crate::discovery::{Discovered, Discovery, LeftAlone, StoredEntry, left_in_large};
 use crate::engine::observe::environments::Environments;
 use crate::engine::observe::large::{STOPPED, WhileTimeIsLeft};
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::Session;
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::secret_store::{Reading, Readings, SecretStore};
+use crate::ports::secret_store::{LargeValue, Reading, Readings, SecretStore};
 use crate::types::name::{EntryName, StoreName};
+
+/// Entries that another program manages, with that program.
+pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
+
+/// An entry whose value is not in memory.
+pub(super) struct LargeEntry {
+    pub(super) store: StoreName,
+    pub(super) name: EntryName,
+    pub(super) value: LargeValue,
+}
 
 /// What all entries of all stores hold.
 pub(super) struct Everything {

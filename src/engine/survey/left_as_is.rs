@@ -8,7 +8,6 @@ use futures_util::stream::{self, StreamExt};
 use super::choice::{Choice, Names};
 use super::consider::{Answer, Considered, consider};
 use super::found::{Survey, Taken, place_note};
-use super::most_at_once;
 use super::obstacles::Obstacles;
 use super::ownership::Lists;
 use crate::discovery::{Candidate, LeftAlone, WhyLeftAlone};
@@ -58,7 +57,8 @@ impl Judged {
             let obstacles = Obstacles { elsewhere: None, unread: &[], fixed: None };
             consider(session, lists, choice, taken, candidate, obstacles)
         });
-        let answers: Vec<Considered> = stream::iter(asking).buffered(most_at_once(session)).collect().await;
+        let answers: Vec<Considered> =
+            stream::iter(asking).buffered(session.options.keys_asked_about_at_once()).collect().await;
         let mut judged = Self::default();
         for (candidate, considered) in found.iter().zip(answers) {
             judged.take(&candidate.key_id, considered);

@@ -61,7 +61,8 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
         let obstacles = Obstacles { elsewhere, unread: &may_name_any, fixed: fixed(session, &not_ours, candidate) };
         consider(session, &lists, choice, taken, candidate, obstacles)
     });
-    let answers: Vec<Considered> = stream::iter(asking).buffered(most_at_once(session)).collect().await;
+    let answers: Vec<Considered> =
+        stream::iter(asking).buffered(session.options.keys_asked_about_at_once()).collect().await;
     let to_open = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
     let writable = Answers::of_candidates(session, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
@@ -111,12 +112,6 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
     survey.unmatched_exclude = unmatched(&choice.exclude, &names);
     Ok(survey)
-}
-
-/// How many keys are asked about at once. More than there are calls in flight, so that no slot is idle; not all of many
-/// thousands, because each takes memory while it waits.
-fn most_at_once(session: &Session) -> usize {
-    session.options.concurrency.max(1) * 4
 }
 
 /// Reports each entry that could not be read. Returns descriptions of those that may name any key.

@@ -5,18 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use super::everything::Everything;
+use super::everything::{Everything, LargeEntry, NotOurs};
 use crate::discovery::{Candidate, Mention, Needles, Searched as SearchedValue, Source};
 use crate::engine::observe::environments::Environments;
 use crate::engine::observe::large::WhileTimeIsLeft;
 use crate::engine::rate_limit::Priority;
 use crate::engine::session::Session;
 use crate::ports::call::CallError;
-use crate::ports::secret_store::{LargeValue, Reading};
+use crate::ports::secret_store::Reading;
 use crate::types::name::{AccessKeyId, EntryName, StoreName};
-
-/// Entries that another program manages, with that program.
-pub(super) type NotOurs = BTreeMap<(StoreName, EntryName), String>;
 
 /// What in the stores prevents a rotation.
 pub(super) struct Obstacles<'a> {
@@ -37,13 +34,6 @@ pub(super) fn fixed(session: &Session, not_ours: &NotOurs, candidate: &Candidate
         let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
         why.map(|why| format!("{} is not rotator's to write: {why}", session.stores.describe(&place.store, &place.id)))
     })
-}
-
-/// An entry whose value is not in memory.
-pub(super) struct LargeEntry {
-    pub(super) store: StoreName,
-    pub(super) name: EntryName,
-    pub(super) value: LargeValue,
 }
 
 /// The result of the search for the candidates' keys in all entries.

@@ -1,19 +1,76 @@
 //! The writes of rotations. Writes that arrive while another transaction is committed are in the next one, all together:
 //! a thousand rotations at once need a few dozen transactions and not two thousand.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Transaction};
+use tokio::sync::oneshot;
 
 use super::error::StoreError;
 use super::open::Inner;
-use super::queue::{Waiting, Work};
+use super::queue::{Answer, Serving, Waiting, Work, locked};
 use super::table::{self, TransactionError, WriteError, Written};
 use super::versions::{Versions, is_last};
+
+/// The maximum number of writes in one transaction.
+const MOST_AT_ONCE: usize = 256;
 
 /// The versions of the entries of one piece of work, as they were before it, in its order. `None`: it leaves the entry.
 type Before = Vec<Option<Written>>;
 
 impl Inner {
-    pub(super) fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {
+    /// Does the work in one transaction with all other work that waits.
+    pub(super) async fn write(self: &Arc<Self>, work: Work) -> Result<(), WriteError> {
+        let (answer, is_served) = self.enqueue(work);
+        if !is_served {
+            let inner = Arc::clone(self);
+            // It answers each caller itself.
+            drop(tokio::task::spawn_blocking(move || inner.serve()));
+        }
+        // A thread that panics drops the answers. The work may be what it was at.
+        answer.await.unwrap_or_else(|_| Err(self.defect()))
+    }
+
+    /// Returns where the answer will be, and whether a thread serves the queue. Otherwise the caller must see to it that
+    /// one does.
+    pub(super) fn enqueue(&self, work: Work) -> (Answer, bool) {
+        let (answer, heard) = oneshot::channel();
+        let mut queue = locked(&self.queue);
+        queue.waiting.push(Waiting { work, answer });
+        (heard, std::mem::replace(&mut queue.is_served, true))
+    }
+
+    /// Does all work that waits.
+    pub(super) fn serve(&self) {
+        let mut serving = Serving { queue: &self.queue, is_over: false };
+        // After a panic no thread can use the connection any more, and no caller gets an answer.
+        let Ok(mut connection) = self.connection.lock() else { return };
+        loop {
+            let together: Vec<Waiting> = {
+                let mut queue = locked(&self.queue);
+                if queue.waiting.is_empty() {
+                    // Under the same lock as the check, so that no write is left behind.
+                    queue.is_served = false;
+                    serving.is_over = true;
+                    return;
+                }
+                let count = queue.waiting.len().min(MOST_AT_ONCE);
+                queue.waiting.drain(..count).collect()
+            };
+            self.perform(&mut connection, together);
+        }
+    }
+
+    fn defect(&self) -> WriteError {
+        WriteError::Uncertain(StoreError::Poisoned { path: self.path.clone() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        locked(&self.queue).waiting.len()
+    }
+
+    fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {
         let work: Vec<&Work> = together.iter().map(|waiting| &waiting.work).collect();
         let results = match self.commit(connection, &work) {
             Ok(results) => results,

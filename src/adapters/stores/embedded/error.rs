@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use super::kind::KIND;
 use crate::adapters::private_file::FileError;
 use crate::adapters::sqlite::DatabaseError;
+use crate::ports::call::CallErrorKind;
+use crate::types::error_text::with_causes;
 use crate::types::name::{EntryName, InvalidName};
 
 /// The length of a key in bytes.
@@ -93,4 +95,25 @@ pub enum StoreError {
     /// A defect ended an earlier operation.
     #[error("use the store {} after a defect of rotator; start rotator again", path.display())]
     Poisoned { path: PathBuf },
+}
+
+/// The message for the operator.
+pub(super) fn failed_to(error: &StoreError) -> String {
+    format!("failed to {}", with_causes(error))
+}
+
+/// The kind of the failed call.
+pub(super) fn call_kind(error: &StoreError) -> CallErrorKind {
+    match error {
+        StoreError::Database(DatabaseError::Busy { .. }) => CallErrorKind::Unavailable,
+        StoreError::Database(_)
+        | StoreError::Replaced { .. }
+        | StoreError::Unsealable { .. }
+        | StoreError::Unsealed { .. }
+        | StoreError::NotLast { .. }
+        | StoreError::Versions { .. }
+        | StoreError::NoRandomness { .. }
+        | StoreError::Nonsense { .. }
+        | StoreError::Poisoned { .. } => CallErrorKind::Other,
+    }
 }

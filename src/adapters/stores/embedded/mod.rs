@@ -5,6 +5,7 @@
 
 mod batches;
 mod error;
+mod index;
 mod key;
 mod kind;
 mod open;
@@ -22,14 +23,13 @@ use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 
 use super::file::writable::writable_in_place;
-use crate::adapters::sqlite::DatabaseError;
 use crate::journal::write_ahead::WriteOrder;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Capabilities, Parts, Reading, Readings, SecretStore, Writable, Write};
-use crate::types::error_text::with_causes;
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::{EntryName, StoreIdentity, StoreName};
 pub use error::{EmbeddedStoreError, KeyOrigin, MalformedKey, StoreError};
+use error::{call_kind, failed_to};
 pub use key::StoreKey;
 pub use open::EmbeddedStore;
 use open::Inner;
@@ -51,26 +51,6 @@ impl EmbeddedStore {
             Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), failed_to(&error))),
             Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
         }
-    }
-}
-
-/// The message for the operator.
-fn failed_to(error: &StoreError) -> String {
-    format!("failed to {}", with_causes(error))
-}
-
-fn call_kind(error: &StoreError) -> CallErrorKind {
-    match error {
-        StoreError::Database(DatabaseError::Busy { .. }) => CallErrorKind::Unavailable,
-        StoreError::Database(_)
-        | StoreError::Replaced { .. }
-        | StoreError::Unsealable { .. }
-        | StoreError::Unsealed { .. }
-        | StoreError::NotLast { .. }
-        | StoreError::Versions { .. }
-        | StoreError::NoRandomness { .. }
-        | StoreError::Nonsense { .. }
-        | StoreError::Poisoned { .. } => CallErrorKind::Other,
     }
 }
 

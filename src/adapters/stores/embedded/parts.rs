@@ -5,12 +5,11 @@ use rusqlite::TransactionBehavior;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
-use super::error::StoreError;
+use super::error::{StoreError, call_kind, failed_to};
+use super::index::Index;
 use super::kind::KIND;
 use super::open::Inner;
 use super::table::{self, Row, Written};
-use super::versions::Index;
-use super::{call_kind, failed_to};
 use crate::adapters::sqlite;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::secret_store::{Reading, Readings};

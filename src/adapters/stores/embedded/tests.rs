@@ -9,7 +9,9 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::adapters::private_file::{self, FileError};
+use crate::adapters::sqlite::DatabaseError;
 use crate::ports::secret_store::Version;
+use crate::types::error_text::with_causes;
 use crate::types::secret::SecretValue;
 
 mod parts;

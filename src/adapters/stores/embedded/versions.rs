@@ -5,8 +5,6 @@
 //! bucket for each entry, and the head. Replacing the whole file by an older one is not noticed, since nothing
 //! outside the file records its state.
 
-mod index;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
@@ -15,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use super::seal::{SealError, Sealer};
 use super::table::{self, Row, Written};
-pub(super) use index::Index;
 
 /// The sealing name of the head, which no entry can have.
 const HEAD: &str = "\0versions";
@@ -42,7 +39,7 @@ impl From<SealError> for VersionsError {
     }
 }
 
-type Bucket = BTreeMap<String, Written>;
+pub(super) type Bucket = BTreeMap<String, Written>;
 
 /// What was read or committed last, so that it is not unsealed again for each operation. A version is never used for
 /// two contents, so content of the current version is current.
@@ -118,17 +115,27 @@ impl<'a> Versions<'a> {
         Ok(bucket.get(name).copied())
     }
 
+    /// The numbers of the buckets that exist.
+    pub(super) fn numbers(&self) -> Vec<u8> {
+        self.head.buckets.keys().copied().collect()
+    }
+
+    /// Takes a bucket out of the cache.
+    pub(super) fn forget(&mut self, number: u8) {
+        self.cache.buckets.remove(&number);
+    }
+
     /// The last versions of all entries whose buckets are valid.
     pub(super) fn all(&mut self) -> Result<Vec<(String, Written)>, VersionsError> {
         let mut all = Vec::new();
-        for number in self.head.buckets.keys().copied().collect::<Vec<_>>() {
+        for number in self.numbers() {
             all.extend(self.bucket(number)?.into_iter().flatten().map(|(name, written)| (name.clone(), *written)));
         }
         Ok(all)
     }
 
     /// The bucket; `None` if it is not the one that was written last.
-    fn bucket(&mut self, number: u8) -> Result<Option<&Bucket>, VersionsError> {
+    pub(super) fn bucket(&mut self, number: u8) -> Result<Option<&Bucket>, VersionsError> {
         if self.changed.contains_key(&number) {
             return Ok(self.changed.get(&number));
         }

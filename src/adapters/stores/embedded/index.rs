@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
-use super::super::seal::Sealer;
-use super::super::table::Written;
-use super::{Bucket, Cache, Versions, VersionsError};
+use super::seal::Sealer;
+use super::table::Written;
+use super::versions::{Bucket, Cache, Versions, VersionsError};
 
 /// The versions as one transaction sees them. A bucket that is not the one that was written last is `None`.
-pub(in super::super) struct Index(BTreeMap<u8, Option<Vec<Known>>>);
+pub(super) struct Index(BTreeMap<u8, Option<Vec<Known>>>);
 
 /// The part of SHA-256 of a name that identifies it within its bucket. Two names with the same part would have to be
 /// sought with 2^64 attempts.
@@ -24,20 +24,20 @@ struct Known {
 
 /// Where in the index an entry is.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Found {
+pub(super) struct Found {
     bucket: u8,
     at: usize,
-    pub(in super::super) version: i64,
+    pub(super) version: i64,
 }
 
 impl Index {
-    pub(in super::super) fn read(sealer: &Sealer, connection: &Connection) -> Result<Self, VersionsError> {
+    pub(super) fn read(sealer: &Sealer, connection: &Connection) -> Result<Self, VersionsError> {
         let mut cache = Cache::default();
         let mut versions = Versions::read(sealer, connection, &mut cache)?;
         let mut buckets = BTreeMap::new();
-        for number in versions.head.buckets.keys().copied().collect::<Vec<_>>() {
+        for number in versions.numbers() {
             buckets.insert(number, versions.bucket(number)?.map(known));
-            versions.cache.buckets.clear();
+            versions.forget(number);
         }
         Ok(Self(buckets))
     }
@@ -46,7 +46,7 @@ impl Index {
     ///
     /// # Errors
     /// [`VersionsError::Foreign`] if the versions that would contain it are not those that were written last.
-    pub(in super::super) fn find(&self, name: &str) -> Result<Option<Found>, VersionsError> {
+    pub(super) fn find(&self, name: &str) -> Result<Option<Found>, VersionsError> {
         let (bucket, name) = digest(name);
         let Some(known) = self.0.get(&bucket) else { return Ok(None) };
         let known = known.as_ref().ok_or(VersionsError::Foreign)?;
@@ -55,7 +55,7 @@ impl Index {
     }
 
     /// Records that an entry has a row.
-    pub(in super::super) fn saw(&mut self, found: Option<Found>) {
+    pub(super) fn saw(&mut self, found: Option<Found>) {
         let Some(Found { bucket, at, .. }) = found else { return };
         if let Some(known) = self.0.get_mut(&bucket).and_then(|known| known.as_mut()?.get_mut(at)) {
             known.has_row = true;
@@ -63,7 +63,7 @@ impl Index {
     }
 
     /// Returns the entries whose rows are missing.
-    pub(in super::super) fn without_row(
+    pub(super) fn without_row(
         &self,
         sealer: &Sealer,
         connection: &Connection,
