@@ -5,6 +5,7 @@
 //! that `run` in a loop converges.
 
 mod closing;
+mod early;
 mod failing;
 mod late_keys;
 mod old_pair;
@@ -12,9 +13,9 @@ mod old_pair;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use self::early::EarlyProofs;
 use self::failing::take_down;
 use self::old_pair::{Tried, prove_old};
 use super::error::CampaignError;
@@ -22,7 +23,7 @@ use super::executor::{Begin, advance};
 use super::report::{Opening, Report, collect, collect_opened};
 use super::session::Session;
 use super::survey::choice::{Choice, Names};
-use super::survey::{Due, Survey, Taken, place_notes, survey};
+use super::survey::{Due, Survey, Taken, place_notes, survey_with};
 use super::tasks::for_each;
 use crate::discovery::SkipReason;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
@@ -33,10 +34,6 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::policy::SpareKey;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
-
-/// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
-/// discards them. A proof takes seconds in which no call is in flight.
-const IN_HAND_PER_CALL: usize = 16;
 
 /// How many rotations may be under way at once, for each call in flight. The others have not begun, and take little
 /// memory.
@@ -78,7 +75,7 @@ impl Engine {
     /// [`CampaignError`] if the journal or a store cannot be read, or `--only` matches no key.
     pub async fn survey_now(&self, choice: &Choice) -> Result<Survey, CampaignError> {
         let campaign = self.journal.store().last_campaign().await?.filter(|campaign| !campaign.closed);
-        let survey = self.survey(choice, campaign.as_ref(), &[]).await?;
+        let survey = self.survey(choice, campaign.as_ref(), &[], &|_| ()).await?;
         survey.check_only()?;
         Ok(survey)
     }
@@ -118,10 +115,12 @@ impl Engine {
     ) -> Result<(), CampaignError> {
         let last = self.journal.store().last_campaign().await?;
         let open = last.clone().filter(|campaign| !campaign.closed);
-        let looking = Box::pin(self.look(choice, open.as_ref(), report));
+        let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
+        let unsure = failing.keys().chain(report.went.keys()).cloned().collect();
+        let early = EarlyProofs::new(&self.session, choice, limit, unsure);
+        let looking = Box::pin(self.look(choice, open.as_ref(), &early, report));
         let Some(mut survey) = looking.await? else { return Ok(()) };
         let seen = survey.keys();
-        let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
         let now = self.session.aws_now();
         failing::ask_about_contradictions(&mut survey, &failing, now);
         let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
@@ -171,7 +170,7 @@ impl Engine {
             Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
         });
         due.truncate(limit.unwrap_or(usize::MAX));
-        let rotated = self.open_each(id, due, choice, report).await?;
+        let rotated = self.open_each(id, due, choice, early, report).await?;
         // A key whose old pair was not proven needs an operator, and the campaign does not wait for it.
         let unproven = report.left_alone.split_off(notes.left_alone.len());
         notes.tried.extend(unproven.iter().filter_map(|note| Some((note.key_id.clone()?, now))));
@@ -190,9 +189,11 @@ impl Engine {
         &self,
         choice: &Choice,
         campaign: Option<&Campaign>,
+        early: &EarlyProofs,
         report: &mut Report,
     ) -> Result<Option<Survey>, CampaignError> {
-        let surveying = Box::pin(self.survey(choice, campaign, &report.touched));
+        let hear = |due: &Due| early.begin(due);
+        let surveying = Box::pin(self.survey(choice, campaign, &report.touched, &hear));
         // A survey changes nothing, and hundreds of its calls may be in the queue.
         let Some(survey) = self.session.stop.unless_asked(surveying).await else {
             report.stopped = true;
@@ -214,6 +215,7 @@ impl Engine {
         choice: &Choice,
         campaign: Option<&Campaign>,
         touched: &[RotationId],
+        hear: &(dyn Fn(&Due) + Sync),
     ) -> Result<Survey, CampaignError> {
         let store = self.journal.store();
         let open = store.summaries(RotationFilter::Open).await?;
@@ -229,23 +231,26 @@ impl Engine {
             // A rotation that has just closed was in flight when this run began.
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
         }
-        Ok(survey(&self.session, choice, &taken).await?)
+        Ok(survey_with(&self.session, choice, &taken, hear).await?)
     }
 
     /// Opens and advances a rotation for each key. Returns the keys whose rotation did not end `aborted`.
     async fn open_each(
         &self,
         campaign: CampaignId,
-        due: Vec<Due>,
+        mut due: Vec<Due>,
         choice: &Choice,
+        early: EarlyProofs,
         report: &mut Report,
     ) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         let not_spare = self.not_spare(choice).await?;
-        let in_hand = Arc::new(Semaphore::new(self.session.options.concurrency.max(1) * IN_HAND_PER_CALL));
+        let in_hand = early.in_hand.clone();
+        let early = early.first_of(&mut due);
         let keys: Vec<_> = due.iter().map(|due| (due.id, due.key.id.clone())).collect();
         let task = |due: Due, started| {
             let id = due.id;
             let (session, journal, in_hand) = (self.session.clone(), self.journal.clone(), in_hand.clone());
+            let begun = early.take(id);
             let opened = self.opened(campaign, &due, choice, &not_spare);
             let key = due.key.id.clone();
             async move {
@@ -256,7 +261,11 @@ impl Engine {
                     Ok(opened) => opened,
                     Err(why) => return (id, Ok(not_opened(&due, why))),
                 };
-                let (old_pair, place) = match prove_old(&session, &due, &opened.policy, &in_hand).await {
+                let tried = match begun {
+                    Some(begun) => begun.end().await,
+                    None => prove_old(&session, &due, &opened.policy, &in_hand, None).await,
+                };
+                let (old_pair, place) = match tried {
                     Tried::Proven { old_pair, place } => (old_pair, place),
                     Tried::Left(note) => return (id, Ok(Opening::Left(note))),
                     Tried::NotNow(why) => return (id, Ok(Opening::NotNow(key, why))),
@@ -303,20 +312,7 @@ impl Engine {
         choice: &Choice,
         not_spare: &BTreeSet<AccessKeyId>,
     ) -> Result<Opened, CallError> {
-        let mut stores = std::collections::BTreeMap::new();
-        for place in &due.places {
-            match self.session.stores.identities.get(&place.store) {
-                Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
-                Some(Err(error)) => {
-                    let said = format!("store {} does not say which one it is: {}", place.store, error.message);
-                    return Err(CallError::new(error.kind, said));
-                }
-                None => {
-                    let said = format!("store {} is not configured", place.store);
-                    return Err(CallError::new(CallErrorKind::Other, said));
-                }
-            };
-        }
+        let stores = self.session.identities_of_stores(due)?;
         Ok(Opened {
             campaign,
             account: due.account.clone(),

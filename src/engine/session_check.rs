@@ -2,6 +2,7 @@
 //! checked again after each sleep of `--wait`, which may last weeks. Each answer serves all rotations for a few
 //! seconds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::accounts::Account;
@@ -149,6 +150,28 @@ impl Session {
     pub(super) fn lacks_credentials_for(&self, due: &Due) -> bool {
         let mut stores = due.places.iter().map(|place| &place.store);
         self.account_failed(&due.account).is_some() || stores.any(|store| self.store_failed(store).is_some())
+    }
+
+    /// Returns the identities of the stores of this key.
+    ///
+    /// # Errors
+    /// A store did not return its identity when the session was connected.
+    pub(super) fn identities_of_stores(&self, due: &Due) -> Result<BTreeMap<StoreName, StoreIdentity>, CallError> {
+        let mut stores = BTreeMap::new();
+        for place in &due.places {
+            match self.stores.identities.get(&place.store) {
+                Some(Ok(identity)) => stores.insert(place.store.clone(), identity.clone()),
+                Some(Err(error)) => {
+                    let said = format!("store {} does not say which one it is: {}", place.store, error.message);
+                    return Err(CallError::new(error.kind, said));
+                }
+                None => {
+                    let said = format!("store {} is not configured", place.store);
+                    return Err(CallError::new(CallErrorKind::Other, said));
+                }
+            };
+        }
+        Ok(stores)
     }
 
     /// Returns why the credentials of this account are not used any more.

@@ -6,6 +6,7 @@ mod campaigns;
 mod codes;
 mod consent;
 mod credentials;
+mod early_proofs;
 mod environment;
 mod evidence;
 mod facts;

@@ -1,4 +1,4 @@
-//! The proof of the old pair at STS right before its rotation is opened. A key that IAM lists may be stored with a
+//! The proof of the old pair at STS before its rotation is opened. A key that IAM lists may be stored with a
 //! secret that belongs to another key.
 //!
 //! Only `run` proves a pair, because a proof counts as a use of the key. If the policy waits until the old key
@@ -74,8 +74,15 @@ enum Verdict {
 }
 
 /// Proves the pair of `due`. A permit is taken from `in_hand` for the duration of a call, and kept if the pair is
-/// proven. The wait before the second try holds no permit and no slot of the rate limiter.
-pub(super) async fn prove_old(session: &Session, due: &Due, policy: &Policy, in_hand: &Arc<Semaphore>) -> Tried {
+/// proven. The wait before the second try holds no permit and no slot of the rate limiter. `place`: the permit for the
+/// first call, if there is one already.
+pub(super) async fn prove_old(
+    session: &Session,
+    due: &Due,
+    policy: &Policy,
+    in_hand: &Arc<Semaphore>,
+    mut place: Option<OwnedSemaphorePermit>,
+) -> Tried {
     let (key, user) = (&due.key.id, &due.user);
     let Some(account) = session.accounts.of(&due.account) else {
         return Tried::NotNow(format!(
@@ -89,7 +96,10 @@ pub(super) async fn prove_old(session: &Session, due: &Due, policy: &Policy, in_
     let mut old_pair = OldPair::default();
     let mut first: Option<No> = None;
     loop {
-        let place = in_hand.clone().acquire_owned().await.ok();
+        let place = match place.take() {
+            Some(place) => Some(place),
+            None => in_hand.clone().acquire_owned().await.ok(),
+        };
         if session.stop.asked() {
             return Tried::Stopped;
         }

@@ -1,7 +1,9 @@
 //! Decides about one key that was found: whether it is chosen, confirmed by IAM, due, and free to be rotated.
 
+use std::sync::Arc;
+
 use super::choice::{Choice, MADE_LATELY, Names};
-use super::found::Taken;
+use super::found::{Due, Taken};
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
 use super::second_key::last_use;
@@ -12,7 +14,8 @@ use crate::engine::session::Session;
 use crate::rotation::observed::{KeyStatus, KeysSeen};
 use crate::rotation::policy::SpareKey;
 use crate::rotation::sink::Follower;
-use crate::types::name::{AccessKeyId, UserName};
+use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::secret::SecretKey;
 use crate::types::shell::quoted;
 use crate::types::time::words;
 
@@ -31,11 +34,28 @@ pub(super) struct Considered {
 
 /// Whether a key is to be rotated.
 pub(super) enum Answer {
-    /// The key is due, and these sinks follow its places.
-    Due(Confirmed, Vec<Follower>),
+    Due(Box<Due>),
     /// A rotation in flight has the key.
     InFlight,
     Skip(Skip),
+}
+
+impl Answer {
+    /// Tells `hear` of a key that is due.
+    pub(super) fn tell(&self, hear: &(dyn Fn(&Due) + Sync)) {
+        if let Self::Due(due) = self {
+            hear(due);
+        }
+    }
+}
+
+/// What is decided about: a candidate, its present secret, what prevents its rotation, and the id that its rotation
+/// would have.
+pub(super) struct Question<'a> {
+    pub(super) id: RotationId,
+    pub(super) candidate: &'a Candidate,
+    pub(super) secret: Option<SecretKey>,
+    pub(super) obstacles: Obstacles<'a>,
 }
 
 /// Decides about one candidate. Changes nothing.
@@ -44,9 +64,9 @@ pub(super) async fn consider(
     lists: &Lists,
     choice: &Choice,
     taken: &Taken,
-    candidate: &Candidate,
-    obstacles: Obstacles<'_>,
+    question: Question<'_>,
 ) -> Considered {
+    let Question { id: rotation, candidate, secret, obstacles } = question;
     let id = &candidate.key_id;
     let mut names = Names::of(&choice.owner, candidate);
     let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
@@ -78,9 +98,22 @@ pub(super) async fn consider(
         Err(skip) => return answered(Answer::Skip(skip), names),
     };
     match judge(session, choice, taken, candidate, obstacles, account, &confirmed).await {
-        Ok(sinks) => answered(Answer::Due(confirmed, sinks), names),
+        Ok(sinks) => answered(Answer::Due(Box::new(due(rotation, candidate, secret, confirmed, sinks))), names),
         Err(skip) => Considered { confirmed: Some(confirmed), ..answered(Answer::Skip(skip), names) },
     }
+}
+
+fn due(
+    id: RotationId,
+    candidate: &Candidate,
+    secret: Option<SecretKey>,
+    confirmed: Confirmed,
+    sinks: Vec<Follower>,
+) -> Due {
+    let Confirmed { account, user, key, keys, listed } = confirmed;
+    let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
+    let (secret, places) = (secret.map(Arc::new), candidate.places.clone());
+    Due { id, old_secret, account, user, key, listed: (keys, listed), secret, places, sinks }
 }
 
 /// Checks whether the age of a key makes it due.

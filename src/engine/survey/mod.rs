@@ -12,18 +12,18 @@ mod second_key;
 pub(in crate::engine) mod skip;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt};
 use uuid::Uuid;
 
 use self::choice::{Choice, Names, unmatched};
-use self::consider::{Answer, Considered, consider};
+use self::consider::{Answer, Considered, Question, consider};
 use self::everything::{Everything, left_in, read_everything};
 pub use self::found::{Confirmations, Due, MadeKeys, Survey, Taken, place_notes};
 use self::left_as_is::Judged;
 use self::obstacles::{Obstacles, Searched, fixed, search};
-use self::ownership::{Confirmed, Lists};
+use self::ownership::Lists;
 use crate::discovery::{Candidate, Discovered, SkipReason, Values, read_pairs};
 use crate::engine::observe::writable::Answers;
 use crate::engine::session::Session;
@@ -38,6 +38,17 @@ use crate::types::secret::SecretKey;
 /// # Errors
 /// A store cannot be read. Its entries may hold a copy of any key.
 pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result<Survey, CallError> {
+    survey_with(session, choice, taken, &|_| ()).await
+}
+
+/// Does the same. `hear` hears of each key as soon as IAM has confirmed it as due, while other keys are still asked
+/// about. A store may still refuse the key after that.
+pub(in crate::engine) async fn survey_with(
+    session: &Session,
+    choice: &Choice,
+    taken: &Taken,
+    hear: &(dyn Fn(&Due) + Sync),
+) -> Result<Survey, CallError> {
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
     let everything = read_everything(session).await?;
     let Searched { elsewhere, unopened } = search(session, &everything).await?;
@@ -56,10 +67,12 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
     let lists = Lists::default();
     let judged = Judged::ask(session, &lists, choice, taken, &left_alone, &findings.candidates).await;
     names.extend(judged.take_down(choice, left_alone, &mut survey));
-    let asking = findings.candidates.iter().map(|candidate| {
+    let asking = findings.candidates.iter().zip(secrets).map(|(candidate, secret)| {
         let elsewhere = elsewhere.get(&candidate.key_id);
         let obstacles = Obstacles { elsewhere, unread: &may_name_any, fixed: fixed(session, &not_ours, candidate) };
-        consider(session, &lists, choice, taken, candidate, obstacles)
+        let id = RotationId::from_uuid(Uuid::now_v7());
+        let question = Question { id, candidate, secret, obstacles };
+        consider(session, &lists, choice, taken, question).inspect(|one| one.answer.tell(hear))
     });
     let answers: Vec<Considered> =
         stream::iter(asking).buffered(session.options.keys_asked_about_at_once()).collect().await;
@@ -67,32 +80,25 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
     let writable = Answers::of_candidates(session, to_open.map(|(candidate, _)| candidate)).await;
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     let mut listed = Vec::new();
-    for ((candidate, considered), secret) in findings.candidates.iter().zip(answers).zip(secrets) {
+    for (candidate, considered) in findings.candidates.iter().zip(answers) {
         names.push(considered.names);
         survey.unread.extend(considered.not_asked);
-        if let Answer::Due(confirmed, _) = &considered.answer {
-            survey.confirmed.take(&confirmed.account, &confirmed.user, &candidate.places);
+        if let Answer::Due(due) = &considered.answer {
+            survey.confirmed.take(&due.account, &due.user, &candidate.places);
         }
         if let Some(confirmed) = &considered.confirmed {
             survey.confirmed.take(&confirmed.account, &confirmed.user, &candidate.places);
         }
         let answer = match considered.answer {
-            Answer::Due(confirmed, sinks) => match writable.check(session, candidate) {
-                Ok(()) => Answer::Due(confirmed, sinks),
+            Answer::Due(due) => match writable.check(session, candidate) {
+                Ok(()) => Answer::Due(due),
                 Err(skip) => Answer::Skip(skip),
             },
             Answer::InFlight | Answer::Skip(_) => considered.answer,
         };
         match answer {
             Answer::InFlight => {}
-            Answer::Due(Confirmed { account, user, key, keys, listed }, sinks) => {
-                let (whose, places) = ((account.clone(), user.clone()), candidate.places.clone());
-                let id = RotationId::from_uuid(Uuid::now_v7());
-                let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
-                let secret = secret.map(Arc::new);
-                let due = Due { id, old_secret, account, user, key, listed: (keys, listed), secret, places, sinks };
-                by_user.entry(whose).or_default().push(due);
-            }
+            Answer::Due(due) => by_user.entry((due.account.clone(), due.user.clone())).or_default().push(*due),
             Answer::Skip(skip) => {
                 if skip.recheck {
                     survey.unconfirmed.insert(candidate.key_id.clone(), skip.message.clone());

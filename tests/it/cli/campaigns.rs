@@ -165,8 +165,11 @@ fn a_key_that_keeps_failing_asks_for_an_operator_and_is_tried_once_a_day() {
     assert_eq!(creates(&bench), 3);
     bench.run(&["status", "--exit-code"]).code(4).prints("failed in 3 runs");
 
+    bench.sandbox.advance(HOUR);
+    let used = bench.sandbox.keys_of(FINE)[0].last_used.clone();
     bench.run(&run).code(4);
     assert_eq!(creates(&bench), 3, "one create a day");
+    assert_eq!(bench.sandbox.keys_of(FINE)[0].last_used, used, "and no proof until then");
     bench.sandbox.advance(25 * HOUR);
     bench.run(&run).code(4);
     assert_eq!(creates(&bench), 4, "it is looked at again");
