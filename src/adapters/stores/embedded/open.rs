@@ -17,6 +17,9 @@ use crate::adapters::private_file::{self, FileError, Others};
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::types::name::{InvalidName, StoreIdentity, StoreName};
 
+/// How many threads may wait for the connection to read.
+const READERS: usize = 8;
+
 pub struct EmbeddedStore {
     pub(super) name: StoreName,
     pub(super) inner: Arc<Inner>,
@@ -32,7 +35,8 @@ pub(super) struct Inner {
     pub(super) cache: Mutex<Cache>,
     /// The writes that wait for the connection.
     pub(super) queue: Mutex<Queue>,
-    /// One reader at a time: the others would each hold a thread and wait for the connection.
+    /// Few readers at a time: each holds a thread and waits for the connection. With one reader the thread would be idle
+    /// between two reads.
     pub(super) reader: tokio::sync::Semaphore,
 }
 
@@ -104,7 +108,7 @@ impl EmbeddedStore {
         }
         let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Mutex::default());
-        let reader = tokio::sync::Semaphore::new(1);
+        let reader = tokio::sync::Semaphore::new(READERS);
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue, reader }) })
     }
 
