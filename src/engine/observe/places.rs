@@ -201,7 +201,16 @@ pub async fn forget_previous(session: &Session, rotation: &Rotation) {
         let Some(store) = session.stores.get(name) else { continue };
         let places = rotation.opened.places.iter().filter(|place| place.store == *name);
         let entries: Vec<EntryName> = places.flat_map(Place::entries).cloned().collect();
-        if let Err(error) = session.stores.limiter.read(Operation::Store, || store.forget_previous(&entries)).await {
+        // The queue may be long, and the process must end in time after a signal.
+        let forgotten = tokio::select! {
+            biased;
+            forgotten = session.stores.limiter.read(Operation::Store, || store.forget_previous(&entries)) => forgotten,
+            () = session.leaving(true) => {
+                tracing::warn!(rotation = %rotation.id, "{name} keeps the previous values: a signal left no time for it");
+                return;
+            }
+        };
+        if let Err(error) = forgotten {
             tracing::warn!(rotation = %rotation.id, "{name} keeps the previous values: {error}");
         }
     }
