@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
-use tokio::sync::oneshot;
 
 use super::error::StoreError;
 use super::open::Inner;
-use super::queue::{Answer, Serving, Waiting, Work, locked};
+use super::queue::{self, Serving, Waiting, Work};
 use super::table::{self, TransactionError, WriteError, Written};
 use super::versions::{Versions, is_last};
 
@@ -21,53 +20,31 @@ type Before = Vec<Option<Written>>;
 impl Inner {
     /// Does the work in one transaction with all other work that waits.
     pub(super) async fn write(self: &Arc<Self>, work: Work) -> Result<(), WriteError> {
-        let (answer, is_served) = self.enqueue(work);
-        if !is_served {
+        let (answer, serving) = queue::add(&self.queue, work);
+        if let Some(serving) = serving {
             let inner = Arc::clone(self);
             // It answers each caller itself.
-            drop(tokio::task::spawn_blocking(move || inner.serve()));
+            drop(tokio::task::spawn_blocking(move || inner.serve(serving)));
         }
-        // A thread that panics drops the answers. The work may be what it was at.
+        // The answer is dropped if the thread panics or never starts. The work may be what it was at.
         answer.await.unwrap_or_else(|_| Err(self.defect()))
     }
 
-    /// Returns where the answer will be, and whether a thread serves the queue. Otherwise the caller must see to it that
-    /// one does.
-    pub(super) fn enqueue(&self, work: Work) -> (Answer, bool) {
-        let (answer, heard) = oneshot::channel();
-        let mut queue = locked(&self.queue);
-        queue.waiting.push(Waiting { work, answer });
-        (heard, std::mem::replace(&mut queue.is_served, true))
-    }
-
     /// Does all work that waits.
-    pub(super) fn serve(&self) {
-        let mut serving = Serving { queue: &self.queue, is_over: false };
+    pub(super) fn serve(&self, mut serving: Serving) {
         // After a panic no thread can use the connection any more, and no caller gets an answer.
         let Ok(mut connection) = self.connection.lock() else { return };
         loop {
-            let together: Vec<Waiting> = {
-                let mut queue = locked(&self.queue);
-                if queue.waiting.is_empty() {
-                    // Under the same lock as the check, so that no write is left behind.
-                    queue.is_served = false;
-                    serving.is_over = true;
-                    return;
-                }
-                let count = queue.waiting.len().min(MOST_AT_ONCE);
-                queue.waiting.drain(..count).collect()
-            };
+            let together = serving.take(MOST_AT_ONCE);
+            if together.is_empty() {
+                return;
+            }
             self.perform(&mut connection, together);
         }
     }
 
     fn defect(&self) -> WriteError {
         WriteError::Uncertain(StoreError::Poisoned { path: self.path.clone() })
-    }
-
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        locked(&self.queue).waiting.len()
     }
 
     fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {

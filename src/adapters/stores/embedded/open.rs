@@ -34,7 +34,7 @@ pub(super) struct Inner {
     /// Locked only by the holder of the connection.
     pub(super) cache: Mutex<Cache>,
     /// The writes that wait for the connection.
-    pub(super) queue: Mutex<Queue>,
+    pub(super) queue: Arc<Mutex<Queue>>,
     /// Few readers at a time: each holds a thread and waits for the connection. With one reader the thread would be idle
     /// between two reads.
     pub(super) reader: tokio::sync::Semaphore,
@@ -107,7 +107,7 @@ impl EmbeddedStore {
             Some(false) => begin_versions(&mut connection, &path, &sealer)?,
         }
         let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
-        let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Mutex::default());
+        let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Arc::default());
         let reader = tokio::sync::Semaphore::new(READERS);
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue, reader }) })
     }

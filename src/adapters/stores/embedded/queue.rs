@@ -1,7 +1,7 @@
 //! The queue of the writes that wait for the connection. One thread serves it, so that a thousand rotations at once do not
 //! need a thread each.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -9,12 +9,11 @@ use super::table::WriteError;
 use crate::ports::secret_store::Write;
 use crate::types::name::EntryName;
 
-/// The writes that wait.
+/// The writes that wait, and whether a thread serves them or is about to.
 #[derive(Default)]
 pub(super) struct Queue {
-    pub(super) waiting: Vec<Waiting>,
-    /// Whether a thread serves the queue, or is about to.
-    pub(super) is_served: bool,
+    waiting: Vec<Waiting>,
+    is_served: bool,
 }
 
 /// A write that waits for the connection.
@@ -34,24 +33,52 @@ pub(super) enum Work {
 /// The result of a queued write, once it is there.
 pub(super) type Answer = oneshot::Receiver<Result<(), WriteError>>;
 
-/// A thread serves the queue. If it ends early, because of a panic, then no waiting write gets an answer.
-pub(super) struct Serving<'q> {
-    pub(super) queue: &'q Mutex<Queue>,
-    /// Whether the queue was empty at the end.
-    pub(super) is_over: bool,
+/// Adds a write. Returns where its answer will be, and the duty to serve the queue if no thread has it.
+pub(super) fn add(queue: &Arc<Mutex<Queue>>, work: Work) -> (Answer, Option<Serving>) {
+    let (answer, heard) = oneshot::channel();
+    let mut locked = lock(queue);
+    locked.waiting.push(Waiting { work, answer });
+    let is_served = std::mem::replace(&mut locked.is_served, true);
+    (heard, (!is_served).then(|| Serving { queue: Arc::clone(queue), is_over: false }))
 }
 
-impl Drop for Serving<'_> {
+/// The duty to serve the queue until it is empty. If it is dropped before, because no thread could start or a thread
+/// panicked, then no waiting write gets an answer, and the next write has the duty.
+pub(super) struct Serving {
+    queue: Arc<Mutex<Queue>>,
+    is_over: bool,
+}
+
+impl Serving {
+    /// Takes at most `most` of the waiting writes. None of them: the duty is over.
+    pub(super) fn take(&mut self, most: usize) -> Vec<Waiting> {
+        let mut queue = lock(&self.queue);
+        if queue.waiting.is_empty() {
+            // Under the same lock as the check, so that no write is left behind.
+            queue.is_served = false;
+            self.is_over = true;
+        }
+        let count = queue.waiting.len().min(most);
+        queue.waiting.drain(..count).collect()
+    }
+}
+
+impl Drop for Serving {
     fn drop(&mut self) {
         if !self.is_over {
-            let mut queue = locked(self.queue);
+            let mut queue = lock(&self.queue);
             queue.is_served = false;
             queue.waiting.clear();
         }
     }
 }
 
-/// Locks the queue. A thread that panicked with the lock has left it whole.
-pub(super) fn locked(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+/// Locks the queue. No code panics while it has the lock.
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+pub(super) fn waiting(queue: &Mutex<Queue>) -> usize {
+    lock(queue).waiting.len()
 }

@@ -14,8 +14,8 @@ use crate::ports::secret_store::Version;
 use crate::types::error_text::with_causes;
 use crate::types::secret::SecretValue;
 
+mod at_once;
 mod parts;
-mod queue;
 mod versions;
 
 struct Fixture {
@@ -48,9 +48,9 @@ impl Fixture {
 impl Inner {
     /// Does the work without a runtime.
     fn submit(&self, work: Work) -> Result<(), WriteError> {
-        let (answer, is_served) = self.enqueue(work);
-        if !is_served {
-            self.serve();
+        let (answer, serving) = queue::add(&self.queue, work);
+        if let Some(serving) = serving {
+            self.serve(serving);
         }
         answer.blocking_recv().expect("an answer")
     }
@@ -163,7 +163,7 @@ fn writes_at_the_same_time_are_few_transactions_and_each_gets_its_own_answer() {
             threads.spawn(|| store.inner.submit(work))
         });
         let works: Vec<_> = works.collect();
-        while store.inner.waiting() < names.len() {
+        while queue::waiting(&store.inner.queue) < names.len() {
             std::thread::yield_now();
         }
         drop(connection);

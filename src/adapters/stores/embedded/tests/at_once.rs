@@ -26,7 +26,7 @@ fn writes_that_wait_do_not_hold_a_thread_each() {
             runtime.spawn(async move { inner.write(work).await })
         })
         .collect();
-    while inner.waiting() < WRITES {
+    while queue::waiting(&inner.queue) < WRITES {
         std::thread::yield_now();
     }
     // One of the two threads waits for the connection. The other one is free.
@@ -35,7 +35,7 @@ fn writes_that_wait_do_not_hold_a_thread_each() {
     for write in writes {
         runtime.block_on(write).expect("ends").expect("written");
     }
-    assert_eq!(inner.waiting(), 0);
+    assert_eq!(queue::waiting(&inner.queue), 0);
 }
 
 #[tokio::test]
@@ -51,5 +51,17 @@ async fn no_write_waits_for_an_answer_after_a_panic() {
         let result = inner.write(work).await;
         assert!(matches!(&result, Err(WriteError::Uncertain(StoreError::Poisoned { .. }))), "{result:?}");
     }
-    assert_eq!(inner.waiting(), 0);
+    assert_eq!(queue::waiting(&inner.queue), 0);
+}
+
+/// A runtime that shuts down starts no thread, and neither does a system that has reached its limit of threads.
+#[tokio::test]
+async fn no_write_waits_for_a_thread_that_never_starts() {
+    let (_fixture, inner, mut work) = with_entries();
+    let (first, serving) = queue::add(&inner.queue, work.remove(0));
+    let (second, other) = queue::add(&inner.queue, work.remove(0));
+    assert!(serving.is_some() && other.is_none());
+    drop(serving);
+    assert!(first.await.is_err() && second.await.is_err(), "both are answered by the loss of their channel");
+    inner.write(work.remove(0)).await.expect("the next write is served");
 }
