@@ -1,6 +1,6 @@
--- `status` shows open rotations from this index alone. The rows have the JSON, too, so that every second row is on another
--- page. The last column says whether the columns show the row in full: see `shown_bytes`. It counts bytes without
--- octet_length(), with which an SQLite before 3.43, as a shell may have it, could not open the file any more.
+-- `status` shows open rotations from this index alone. A row also contains the JSON, so a page
+-- holds only two rows. The last column says whether the columns show the row in full: see `shown_bytes`. It counts bytes without
+-- octet_length(): an SQLite before 3.43, such as that of an old sqlite3 shell, could not open a file that uses it.
 DROP INDEX rotation_open;
 CREATE INDEX rotation_open ON rotation (
     number, id, account, user, old_key_id, new_key_id, state, in_doubt, waiting_until, last_error,

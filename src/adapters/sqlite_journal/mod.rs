@@ -12,11 +12,11 @@ mod writer;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 
 use super::private_file;
 use super::sqlite::{self, DatabaseError};
@@ -38,8 +38,6 @@ pub struct SqliteJournal {
     path: Arc<Path>,
     // This is dropped before the writer, so that the writer's connection is the last one and applies the log.
     reader: Arc<Mutex<Connection>>,
-    /// The right to read.
-    turn: Semaphore,
     writer: Writer,
 }
 
@@ -58,7 +56,7 @@ impl SqliteJournal {
         let reader = sqlite::open_read_only(&path, &KIND)?;
         let path: Arc<Path> = path.into();
         let writer = Writer::start(Arc::clone(&path), writer)?;
-        Ok(Self { path, reader: Arc::new(Mutex::new(reader)), turn: Semaphore::new(1), writer })
+        Ok(Self { path, reader: Arc::new(Mutex::new(reader)), writer })
     }
 
     /// Checks that the journal can be written, or created, without a change.
@@ -103,13 +101,9 @@ impl SqliteJournal {
         Q: FnOnce(&Connection) -> Result<T, queries::QueryError> + Send + 'static,
     {
         let (reader, path) = (Arc::clone(&self.reader), Arc::clone(&self.path));
-        // The other reads would each hold a thread and wait for the connection. The semaphore is never closed.
-        let _turn = self.turn.acquire().await;
-        let reading = tokio::task::spawn_blocking(move || {
-            // A read that panicked has changed nothing.
-            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            query(&connection).map_err(|error| error.at(&path))
-        });
+        // Awaited before a thread is taken: otherwise each waiting read would hold a thread.
+        let connection = reader.lock_owned().await;
+        let reading = tokio::task::spawn_blocking(move || query(&connection).map_err(|error| error.at(&path)));
         reading.await.unwrap_or_else(|_| Err(StorageError::failed("reading the journal was cut off; try again")))
     }
 }

@@ -289,6 +289,7 @@ mod tests {
         let mut statement = connection.prepare(&format!("EXPLAIN {}", overview::OPEN)).expect("valid");
         let steps = statement.query_map([], |row| Ok((row.get(1)?, row.get(2)?, row.get(3)?))).expect("asked");
         let steps: Vec<(String, i64, i64)> = steps.collect::<Result<_, _>>().expect("read");
+        assert!(steps.iter().any(|(step, ..)| step == "OpenRead"), "the steps are read wrongly: {steps:?}");
         let opened = |(step, _, page): &&(String, i64, i64)| step == "OpenRead" && *page == root;
         let Some((_, table, _)) = steps.iter().find(opened) else { return };
         let of_rows = |(step, cursor, _): &&(String, i64, i64)| step == "Column" && cursor == table;

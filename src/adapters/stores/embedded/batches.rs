@@ -26,7 +26,8 @@ impl Inner {
             // It answers each caller itself.
             drop(tokio::task::spawn_blocking(move || inner.serve(serving)));
         }
-        // The answer is dropped if the thread panics or never starts. The work may be what it was at.
+        // The answer is dropped if the thread panics or never starts. The thread may have been
+        // doing this work.
         answer.await.unwrap_or_else(|_| Err(self.defect()))
     }
 

@@ -12,8 +12,8 @@ use super::versions::{Bucket, Cache, Versions, VersionsError};
 /// The versions as one transaction sees them. A bucket that is not the one that was written last is `None`.
 pub(super) struct Index(BTreeMap<u8, Option<Vec<Known>>>);
 
-/// The part of SHA-256 of a name that identifies it within its bucket. Two names with the same part would have to be
-/// sought with 2^64 attempts.
+/// The part of SHA-256 of a name that identifies it within its bucket. To find two names with the same
+/// digest takes about 2^64 attempts.
 type NameDigest = [u8; 16];
 
 struct Known {
@@ -55,7 +55,7 @@ impl Index {
     }
 
     /// Records that an entry has a row.
-    pub(super) fn saw(&mut self, found: Option<Found>) {
+    pub(super) fn has_row(&mut self, found: Option<Found>) {
         let Some(Found { bucket, at, .. }) = found else { return };
         if let Some(known) = self.0.get_mut(&bucket).and_then(|known| known.as_mut()?.get_mut(at)) {
             known.has_row = true;

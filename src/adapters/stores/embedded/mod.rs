@@ -46,8 +46,13 @@ impl EmbeddedStore {
     ) -> Result<T, CallError> {
         let inner = Arc::clone(&self.inner);
         // The semaphore is never closed.
-        let _turn = self.inner.reader.acquire().await;
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
+        let turn = Arc::clone(&inner.reader).acquire_owned().await;
+        let work = move || {
+            // The thread holds its turn until the end, also if the caller is gone.
+            let _turn = turn;
+            work(&inner)
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), failed_to(&error))),
             Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
         }

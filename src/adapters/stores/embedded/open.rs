@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::Semaphore;
 
 use super::error::{EmbeddedStoreError, KeyOrigin};
 use super::key::{self, StoreKey};
@@ -35,9 +36,9 @@ pub(super) struct Inner {
     pub(super) cache: Mutex<Cache>,
     /// The writes that wait for the connection.
     pub(super) queue: Arc<Mutex<Queue>>,
-    /// Few readers at a time: each holds a thread and waits for the connection. With one reader the thread would be idle
+    /// Few readers at a time: each holds a thread and waits for the connection. With one reader the connection would be idle
     /// between two reads.
-    pub(super) reader: tokio::sync::Semaphore,
+    pub(super) reader: Arc<Semaphore>,
 }
 
 impl EmbeddedStore {
@@ -108,7 +109,7 @@ impl EmbeddedStore {
         }
         let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Arc::default());
-        let reader = tokio::sync::Semaphore::new(READERS);
+        let reader = Arc::new(Semaphore::new(READERS));
         Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue, reader }) })
     }
 

@@ -1,5 +1,7 @@
 //! Reads every entry, a part at a time, so that a large store is never in memory at once.
 
+use std::ops::ControlFlow;
+
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rusqlite::TransactionBehavior;
 use tokio::sync::mpsc::Receiver;
@@ -18,20 +20,8 @@ use crate::types::name::{EntryName, StoreName};
 /// How many sealed bytes are in a part, about.
 const PART: usize = 512 * 1024;
 
-/// How many parts may wait for the reader.
+/// The number of parts that are read before the caller takes them.
 pub(super) const READ_AHEAD: usize = 2;
-
-/// Why a pass ended early.
-enum Ended {
-    Failed(StoreError),
-    Read(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Ended {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Read(error)
-    }
-}
 
 impl Inner {
     /// Gives each part to `take`, until it returns `false`. All parts show the store at one moment. The pass has a
@@ -44,23 +34,22 @@ impl Inner {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
         let index = Index::read(&self.sealer, &transaction);
         let mut index = index.map_err(|error| self.unversioned("read", error))?;
-        let (mut rows, mut size, mut is_wanted) = (Vec::new(), 0, true);
+        let (mut rows, mut size) = (Vec::new(), 0);
         let read = table::each(&transaction, |row| {
             size += row.sealed.len();
             rows.push(row);
-            if size >= PART {
-                size = 0;
-                let part = self.part(std::mem::take(&mut rows), &mut index).map_err(Ended::Failed)?;
-                is_wanted = take(part);
+            if size < PART {
+                return ControlFlow::Continue(());
             }
-            Ok(is_wanted)
+            size = 0;
+            match self.part(std::mem::take(&mut rows), &mut index).map(&mut take) {
+                Ok(true) => ControlFlow::Continue(()),
+                Ok(false) => ControlFlow::Break(Ok(())),
+                Err(error) => ControlFlow::Break(Err(error)),
+            }
         });
-        read.map_err(|ended| match ended {
-            Ended::Failed(error) => error,
-            Ended::Read(error) => self.failed("read", error),
-        })?;
-        if !is_wanted {
-            return Ok(());
+        if let ControlFlow::Break(ended) = read.map_err(failed)? {
+            return ended;
         }
         let mut last = self.part(rows, &mut index)?;
         let removed = index.without_row(&self.sealer, &transaction);
@@ -76,17 +65,16 @@ impl Inner {
         let known = &*index;
         let unsealed = rows.into_par_iter().map(|row| {
             let found = known.find(&row.name).map_err(|error| self.unversioned("read", error));
+            let place = found.as_ref().ok().copied().flatten();
+            let written = found.map(|found| found.map(|found| Written { version: found.version, previous: None }));
             let entry = self.entry(row.name.clone())?;
-            let written =
-                found.map(|found| found.map(|found| (found, Written { version: found.version, previous: None })));
-            let place = written.as_ref().ok().and_then(|written| written.map(|(found, _)| found));
-            let reading = self.reading(Some(row), &written.map(|written| written.map(|(_, written)| written)));
+            let reading = self.reading(Some(row), &written);
             Ok((place, (entry, reading)))
         });
         let unsealed: Vec<_> = unsealed.collect::<Result<_, StoreError>>()?;
         let mut part = Vec::with_capacity(unsealed.len());
         for (place, reading) in unsealed {
-            index.saw(place);
+            index.has_row(place);
             part.push(reading);
         }
         Ok(part)
@@ -103,7 +91,7 @@ impl Inner {
     }
 }
 
-/// One pass over all entries, which another thread makes.
+/// A pass over all entries that another thread makes.
 pub(super) struct Pass {
     pub(super) store: StoreName,
     pub(super) parts: Receiver<Readings>,
@@ -117,7 +105,7 @@ impl Pass {
         if let Some(part) = self.parts.recv().await {
             return Some(Ok(part));
         }
-        // The channel also closes if the thread fails or panics. What is missing then must not pass for an absence.
+        // The channel also closes if the thread fails or panics. Entries that were not read must not count as missing.
         match self.reading.take()?.await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(Err(CallError::new(call_kind(&error), failed_to(&error)))),

@@ -30,7 +30,7 @@ pub(super) enum Work {
     Forget(Vec<EntryName>),
 }
 
-/// The result of a queued write, once it is there.
+/// The receiver of the result of a queued write.
 pub(super) type Answer = oneshot::Receiver<Result<(), WriteError>>;
 
 /// Adds a write. Returns where its answer will be, and the duty to serve the queue if no thread has it.
@@ -50,7 +50,7 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Takes at most `most` of the waiting writes. None of them: the duty is over.
+    /// Takes at most `most` of the waiting writes. If it returns none, the duty is over.
     pub(super) fn take(&mut self, most: usize) -> Vec<Waiting> {
         let mut queue = lock(&self.queue);
         if queue.waiting.is_empty() {

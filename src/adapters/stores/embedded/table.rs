@@ -1,5 +1,7 @@
 //! The tables of the store. Values stay sealed here.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
@@ -123,19 +125,19 @@ pub(super) fn reseal(connection: &Connection, row: &Row, previous: Option<&Row>)
     connection.execute(sql, (&row.name, &row.sealed, previous.map(|row| &row.sealed))).map(|_| ())
 }
 
-/// Gives every row to `take`, in the order of names, until it returns `false`.
-pub(super) fn each<E: From<rusqlite::Error>>(
+/// Gives every row to `take`, in the order of names, until it breaks off.
+pub(super) fn each<B>(
     connection: &Connection,
-    mut take: impl FnMut(Row) -> Result<bool, E>,
-) -> Result<(), E> {
+    mut take: impl FnMut(Row) -> ControlFlow<B>,
+) -> rusqlite::Result<ControlFlow<B>> {
     let mut statement = connection.prepare_cached("SELECT name, version, sealed FROM entry ORDER BY name")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if !take(read_row(row)?)? {
-            break;
+        if let broken @ ControlFlow::Break(_) = take(read_row(row)?) {
+            return Ok(broken);
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 pub(super) fn one(connection: &Connection, name: &EntryName) -> rusqlite::Result<Option<Row>> {

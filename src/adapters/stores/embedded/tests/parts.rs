@@ -40,7 +40,7 @@ async fn the_parts_together_are_the_store() {
 }
 
 #[test]
-fn a_pass_shows_one_moment_and_holds_no_writer_back() {
+fn a_pass_shows_one_moment_and_no_writer_waits_for_it() {
     let (_fixture, store) = large();
     let last = entry(&format!("app{:04}/live/config", ENTRIES - 1));
     let (mut read, mut is_first) = (Vec::new(), true);
@@ -59,7 +59,7 @@ fn a_pass_shows_one_moment_and_holds_no_writer_back() {
 }
 
 #[test]
-fn a_pass_ends_when_nobody_wants_its_parts() {
+fn a_pass_ends_when_its_parts_are_not_taken() {
     let (_fixture, store) = large();
     let mut count = 0;
     let pass = store.inner.read_parts(|_| {
