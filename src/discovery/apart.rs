@@ -17,7 +17,7 @@ use super::siblings;
 use crate::types::name::AccessKeyId;
 use crate::types::place::{FieldRef, Location, Part};
 
-/// What was made of one value.
+/// The parts of one value.
 pub(super) struct Taken {
     pub(super) paired: Paired,
     /// The one text that it is, named by the entry.
@@ -25,7 +25,7 @@ pub(super) struct Taken {
     pub(super) is_text: bool,
 }
 
-/// What one value says on its own.
+/// What one value shows without the other entries.
 pub(super) enum Apart {
     /// Nothing about a key, or too much to be taken apart.
     Not,

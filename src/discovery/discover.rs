@@ -47,8 +47,8 @@ pub fn discover(entries: &[StoredEntry]) -> Findings {
     scan.finish(|store, entry| values.get(&(store, entry)).copied())
 }
 
-/// [`discover`] for entries that are not in memory at the same time. It keeps the values that hold a pair, and of all
-/// others only what they name.
+/// [`discover`] for entries that are not in memory at the same time. It keeps the values of entries with a pair or
+/// one half of it. Of every entry it keeps the ids that it names.
 #[derive(Default)]
 pub struct Discovery {
     scan: Scan,
@@ -102,11 +102,11 @@ struct Scan {
     pairs: BTreeMap<AccessKeyId, Vec<(StoreName, Pair)>>,
     findings: Findings,
     mentions: Mentions,
-    /// The entries in hand that hold a pair or a half of one.
+    /// The entries of the present call of `take` that hold a pair or one half of it.
     with_pairs: BTreeSet<(StoreName, EntryName)>,
-    /// Which ids have been reported in which of the entries in hand.
+    /// Which ids have been reported in which of these entries.
     told: BTreeSet<(StoreName, EntryName, AccessKeyId)>,
-    /// The entries in hand with too many pairs.
+    /// Those of these entries with too many pairs.
     left_whole: BTreeSet<(StoreName, EntryName)>,
 }
 

@@ -158,23 +158,21 @@ pub(super) fn is_temporary(id: &str) -> bool {
     id.len() == 20 && id.starts_with("ASIA")
 }
 
-/// Every id of a long-term or temporary key that occurs in `bytes`.
+/// Every id of a long-term or temporary key that occurs in `bytes`, each where it is not part of a longer word of
+/// capitals and digits. (A small letter before it may be the `n` of a JSON `\n`.)
 pub(super) fn ids_within(bytes: &[u8]) -> impl Iterator<Item = AccessKeyId> + '_ {
-    // Both prefixes end in these letters, which hardly any text has.
-    memchr::memmem::find_iter(bytes, b"IA").filter_map(move |end| id_at(bytes, end.checked_sub(2)?))
-}
-
-/// The id of a long-term or temporary key that begins at `at`, where it is not part of a longer word of capitals and
-/// digits. (A small letter before it may be the `n` of a JSON `\n`.)
-pub(super) fn id_at(bytes: &[u8], at: usize) -> Option<AccessKeyId> {
     const LENGTH: usize = 20;
     let is_capital = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-    let text = std::str::from_utf8(bytes.get(at..at + LENGTH)?).ok()?;
-    let apart = !is_capital(at.checked_sub(1).and_then(|before| bytes.get(before)));
-    if !apart || is_capital(bytes.get(at + LENGTH)) || !has_id_form(text) {
-        return None;
-    }
-    AccessKeyId::new(text).ok()
+    // Both prefixes end in these letters, which hardly any text has.
+    memchr::memmem::find_iter(bytes, b"IA").filter_map(move |end| {
+        let at = end.checked_sub(2)?;
+        let text = std::str::from_utf8(bytes.get(at..at + LENGTH)?).ok()?;
+        let apart = !is_capital(at.checked_sub(1).and_then(|before| bytes.get(before)));
+        if !apart || is_capital(bytes.get(at + LENGTH)) || !has_id_form(text) {
+            return None;
+        }
+        AccessKeyId::new(text).ok()
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Which entries name which ids, recorded while the entries are read, so that the places of a key that is found later need
-//! no second reading.
+//! Which entries name which ids, recorded while the entries are read, so that the stores need not
+//! be read again once the keys are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 

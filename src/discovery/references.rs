@@ -167,31 +167,44 @@ pub(super) struct Ids {
     pub(super) are_more: bool,
 }
 
-/// A text in a value or a name with the length and a prefix of an id that AWS makes, whatever precedes and follows it.
-/// Hardly any value has one by chance.
+impl Ids {
+    fn take(&mut self, text: &[u8], most: usize) {
+        let mut of_this = key_format::ids_within(text);
+        while !self.are_more
+            && let Some(id) = of_this.next()
+        {
+            self.are_more = self.ids.len() == most && !self.ids.contains(&id);
+            if !self.are_more {
+                self.ids.insert(id);
+            }
+        }
+    }
+}
+
+/// A text in a value or a name with the length and the prefix of the id of a long-term key that AWS makes, whatever
+/// precedes and follows it. Hardly any value has one by chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LikeId([u8; OF_AWS]);
 
 impl LikeId {
-    /// The prefixes end in these letters, which hardly any text has.
-    const END_OF_PREFIX: &[u8; 2] = b"IA";
-    const PREFIXES: [[u8; 4]; 3] = [*b"AKIA", *b"ASIA", *b"ABIA"];
+    fn at(text: &[u8]) -> Option<Self> {
+        let text = text.first_chunk::<OF_AWS>().filter(|text| text.starts_with(b"AKIA"))?;
+        text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').then_some(Self(*text))
+    }
 
-    fn begins(text: &[u8]) -> Option<Self> {
-        let text = text.first_chunk::<OF_AWS>()?;
-        let is_like = Self::PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        is_like.then_some(Self(*text))
+    fn within(text: &[u8]) -> impl Iterator<Item = Self> + '_ {
+        // One may begin within another one, as in `AKIAKIA`, and a search for the whole prefix would skip it.
+        memmem::find_iter(text, b"IA").filter_map(|end| Self::at(&text[end.checked_sub(2)?..]))
     }
 
     /// Returns the id as such a text. `None`: it has another form, so [`named`] does not see it.
     pub(super) fn of(id: &AccessKeyId) -> Option<Self> {
         let id = id.as_str().as_bytes();
-        Self::begins(id).filter(|_| id.len() == OF_AWS)
+        Self::at(id).filter(|_| id.len() == OF_AWS)
     }
 }
 
-/// What a value names, before anybody asks for a key.
+/// What a value names, recorded before any key is known.
 pub(super) struct Named {
     pub(super) ids: Ids,
     /// Each text like an id, in any encoding. [`Needles`] for such an id find it in the same values.
@@ -200,26 +213,21 @@ pub(super) struct Named {
     pub(super) unopened: Option<Unopened>,
 }
 
-/// Reads all that `value` names, but not more than `most` ids.
+/// Reads what `value`, which is in memory, names: at most `most` ids, and all texts like an id.
 pub(super) fn named(value: &dyn Source, most: usize) -> Named {
     let (mut ids, mut like_ids) = (Ids::default(), BTreeSet::new());
     let unopened = decode(value, &mut |text| {
-        for end in memmem::find_iter(text, LikeId::END_OF_PREFIX) {
-            let Some(at) = end.checked_sub(LikeId::END_OF_PREFIX.len()) else { continue };
-            like_ids.extend(LikeId::begins(&text[at..]));
-            let Some(id) = key_format::id_at(text, at).filter(|_| !ids.are_more) else { continue };
-            ids.are_more = ids.ids.len() == most && !ids.ids.contains(&id);
-            if !ids.are_more {
-                ids.ids.insert(id);
-            }
-        }
+        ids.take(text, most);
+        like_ids.extend(LikeId::within(text));
     });
     Named { ids, like_ids, unopened }
 }
 
 /// The ids in `value`, but not more than `most`.
 pub(super) fn ids(value: &dyn Source, most: usize) -> Ids {
-    named(value, most).ids
+    let mut ids = Ids::default();
+    decode(value, &mut |text| ids.take(text, most));
+    ids
 }
 
 /// The bytes with `%XX` taken off; `None` where the text has no such escape.

@@ -25,8 +25,8 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
-    /// How many keys a survey asks about at once. More than there are calls in flight, so that no slot is idle; not all of
-    /// many thousands, because each takes memory while it waits.
+    /// How many keys a survey asks about at once. More than the calls in flight, so that no slot is idle, and few, because
+    /// each takes memory while it waits.
     pub(super) fn keys_asked_about_at_once(&self) -> usize {
         self.concurrency.max(1) * 4
     }

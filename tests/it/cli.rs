@@ -16,6 +16,7 @@ mod journal;
 mod late_copies;
 mod left_as_is;
 mod operator_commands;
+mod other_ids;
 mod patterns;
 mod proofs;
 mod refusals;

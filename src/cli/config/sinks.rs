@@ -4,8 +4,7 @@ use globset::GlobSet;
 
 use super::file::{FOLLOWS, SINK_FORMS, SinkTable};
 use super::layers::Origin;
-use super::stores::StoreSettings;
-use super::stores::program_of;
+use super::stores::{StoreSettings, program_of};
 use super::values::{base, globs};
 use crate::adapters::{ExecProgram, shown_url};
 use crate::cli::error::CliError;

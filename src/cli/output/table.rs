@@ -317,7 +317,7 @@ fn entries(places: &[PlaceNote]) -> String {
     names.join(", ")
 }
 
-/// The number of bytes that few cells exceed. The memory for more cells than there are is never touched.
+/// The number of bytes that few cells exceed. Reserved memory that no cell needs is never written.
 const USUAL_CELL: usize = 32;
 
 fn columns<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>, paint: Paint) -> String {

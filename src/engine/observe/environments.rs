@@ -17,7 +17,8 @@ pub(in crate::engine) struct Environments<'s> {
 }
 
 impl<'s> Environments<'s> {
-    /// Begins to read a store.
+    /// Begins to read a store. The call has its slot of the rate limiter until the first part is there; further parts are
+    /// read ahead of it in the same pass.
     ///
     /// # Errors
     /// The store cannot be read.

@@ -211,7 +211,7 @@ async fn scan(
 }
 
 /// Returns the keys that the content of one entry names, and why it may name others.
-fn search<'n>(
+pub(in crate::engine) fn search<'n>(
     context: &ScanContext<'_>,
     needles: &'n Needles,
     reading: &Reading,
@@ -234,7 +234,7 @@ fn outcome(searched: Searched<'_>) -> (BTreeSet<&AccessKeyId>, Option<String>) {
     (searched.named, searched.unopened.map(|why| why.to_string()))
 }
 
-/// Returns the editable values in these environments of a store.
+/// Returns the editable values in the environments `scopes` of a store.
 fn values_of(store: &StoreName, part: Readings, scopes: &BTreeSet<String>) -> Vec<StoredEntry> {
     let entries = part.into_iter().filter(|(name, _)| scopes.contains(name.scope()));
     let values = entries.filter_map(|(name, reading)| match reading {

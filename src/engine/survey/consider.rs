@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::choice::{Choice, MADE_LATELY, Names};
 use super::found::{Due, Taken};
 use super::obstacles::Obstacles;
@@ -40,19 +42,8 @@ pub(super) enum Answer {
     Skip(Skip),
 }
 
-impl Answer {
-    /// Tells `hear` of a key that is due.
-    pub(super) fn tell(&self, hear: &(dyn Fn(&Due) + Sync)) {
-        if let Self::Due(due) = self {
-            hear(due);
-        }
-    }
-}
-
-/// What is decided about: a candidate, its present secret, what prevents its rotation, and the id that its rotation
-/// would have.
+/// A candidate, with its present secret and what prevents its rotation.
 pub(super) struct Question<'a> {
-    pub(super) id: RotationId,
     pub(super) candidate: &'a Candidate,
     pub(super) secret: Option<SecretKey>,
     pub(super) obstacles: Obstacles<'a>,
@@ -66,7 +57,7 @@ pub(super) async fn consider(
     taken: &Taken,
     question: Question<'_>,
 ) -> Considered {
-    let Question { id: rotation, candidate, secret, obstacles } = question;
+    let Question { candidate, secret, obstacles } = question;
     let id = &candidate.key_id;
     let mut names = Names::of(&choice.owner, candidate);
     let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
@@ -98,19 +89,14 @@ pub(super) async fn consider(
         Err(skip) => return answered(Answer::Skip(skip), names),
     };
     match judge(session, choice, taken, candidate, obstacles, account, &confirmed).await {
-        Ok(sinks) => answered(Answer::Due(Box::new(due(rotation, candidate, secret, confirmed, sinks))), names),
+        Ok(sinks) => answered(Answer::Due(Box::new(due(candidate, secret, confirmed, sinks))), names),
         Err(skip) => Considered { confirmed: Some(confirmed), ..answered(Answer::Skip(skip), names) },
     }
 }
 
-fn due(
-    id: RotationId,
-    candidate: &Candidate,
-    secret: Option<SecretKey>,
-    confirmed: Confirmed,
-    sinks: Vec<Follower>,
-) -> Due {
+fn due(candidate: &Candidate, secret: Option<SecretKey>, confirmed: Confirmed, sinks: Vec<Follower>) -> Due {
     let Confirmed { account, user, key, keys, listed } = confirmed;
+    let id = RotationId::from_uuid(Uuid::now_v7());
     let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
     let (secret, places) = (secret.map(Arc::new), candidate.places.clone());
     Due { id, old_secret, account, user, key, listed: (keys, listed), secret, places, sinks }
@@ -167,22 +153,7 @@ async fn judge(
         let message = format!("a rotation of another key of {user} is in flight");
         return Err(Skip::needs_operator(SkipReason::UserInFlight, message));
     }
-    if let Some(entries) = obstacles.elsewhere {
-        let message = format!(
-            "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
-             entry first",
-            entries.join(", ")
-        );
-        return Err(Skip::needs_operator(SkipReason::ReferencedElsewhere, message));
-    }
-    if let [first, others @ ..] = obstacles.unread {
-        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-        let message = format!(
-            "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
-             readable, or cover it by `[policy] unread_ok` if it holds no key"
-        );
-        return Err(Skip::needs_operator(SkipReason::UnreadableElsewhere, message));
-    }
+    named_nowhere_else(obstacles.elsewhere, obstacles.unread)?;
     if let Some(why) = obstacles.fixed {
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");
         return Err(Skip::needs_operator(SkipReason::ReadOnly, message));
@@ -196,6 +167,27 @@ async fn judge(
     }
     room(account, choice, taken, user, keys, id).await?;
     Ok(sinks)
+}
+
+/// Checks that no entry but its places names a key, or may name it.
+pub(super) fn named_nowhere_else(elsewhere: Option<&Vec<String>>, unread: &[String]) -> Result<(), Skip> {
+    if let Some(entries) = elsewhere {
+        let message = format!(
+            "{} also names it, in a form that cannot be rewritten: its old key could never be removed; change that \
+             entry first",
+            entries.join(", ")
+        );
+        return Err(Skip::needs_operator(SkipReason::ReferencedElsewhere, message));
+    }
+    if let [first, others @ ..] = unread {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        let message = format!(
+            "{first}{more} cannot be read and may name it, and its old key could not be removed then: have it made \
+             readable, or cover it by `[policy] unread_ok` if it holds no key"
+        );
+        return Err(Skip::needs_operator(SkipReason::UnreadableElsewhere, message));
+    }
+    Ok(())
 }
 
 /// Checks that the user has room for a new key. IAM allows a user two keys.

@@ -91,7 +91,7 @@ impl Reader {
 }
 
 /// Reads an entry a second time: a transient failure must not hold a rotation back.
-async fn read_again(session: &Session, store: &dyn SecretStore, name: &EntryName, why: String) -> Reading {
+pub(super) async fn read_again(session: &Session, store: &dyn SecretStore, name: &EntryName, why: String) -> Reading {
     let again = session.stores.limiter.read(Operation::Store, || store.read(std::slice::from_ref(name))).await;
     match again.ok().and_then(|mut again| again.pop()) {
         Some(read @ (Reading::Value { .. } | Reading::Managed { .. } | Reading::Large(_))) => read,

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
-use uuid::Uuid;
 
 use super::choice::{Choice, Names};
 use super::consider::{Answer, Considered, Question, consider};
@@ -14,7 +13,7 @@ use super::ownership::Lists;
 use crate::discovery::{Candidate, LeftAlone, WhyLeftAlone};
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
-use crate::types::name::{AccessKeyId, RotationId, StoreName};
+use crate::types::name::{AccessKeyId, StoreName};
 use crate::types::place::{FieldRef, Place};
 
 /// The answers of IAM about these keys.
@@ -56,9 +55,8 @@ impl Judged {
         let found: Vec<Candidate> = found.into_iter().map(|(key_id, places)| Candidate { key_id, places }).collect();
         let asking = found.iter().map(|candidate| {
             let obstacles = Obstacles { elsewhere: None, unread: &[], fixed: None };
-            // No rotation is opened for the key, so its secret is not needed, and the id is that of none.
-            let id = RotationId::from_uuid(Uuid::nil());
-            consider(session, lists, choice, taken, Question { id, candidate, secret: None, obstacles })
+            // No rotation is opened for the key, so its secret is not needed.
+            consider(session, lists, choice, taken, Question { candidate, secret: None, obstacles })
         });
         let answers: Vec<Considered> =
             stream::iter(asking).buffered(session.options.keys_asked_about_at_once()).collect().await;

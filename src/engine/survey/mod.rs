@@ -9,13 +9,13 @@ pub(in crate::engine) mod obstacles;
 pub mod owner_rule;
 pub(in crate::engine) mod ownership;
 mod second_key;
+mod second_reading;
 pub(in crate::engine) mod skip;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt};
-use uuid::Uuid;
 
 use self::choice::{Choice, Names, unmatched};
 use self::consider::{Answer, Considered, Question, consider};
@@ -23,13 +23,14 @@ use self::everything::{Everything, left_in, read_everything};
 pub use self::found::{Confirmations, Due, MadeKeys, Survey, Taken, place_notes};
 use self::left_as_is::Judged;
 use self::obstacles::{Obstacles, Searched, fixed, search};
-use self::ownership::Lists;
+use self::ownership::{Confirmed, Lists};
+use self::second_reading::SecondReading;
 use crate::discovery::{Candidate, Discovered, SkipReason, Values, read_pairs};
 use crate::engine::observe::writable::Answers;
 use crate::engine::session::Session;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::ports::call::CallError;
-use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
+use crate::types::name::{AccessKeyId, AccountId, EntryName, StoreName, UserName};
 use crate::types::place::Place;
 use crate::types::secret::SecretKey;
 
@@ -41,19 +42,19 @@ pub async fn survey(session: &Session, choice: &Choice, taken: &Taken) -> Result
     survey_with(session, choice, taken, &|_| ()).await
 }
 
-/// Does the same. `hear` hears of each key as soon as IAM has confirmed it as due, while other keys are still asked
-/// about. A store may still refuse the key after that.
+/// Does what [`survey`] does, and calls `on_due` with each key as soon as IAM has confirmed that it is due, while it is
+/// asked about other keys. The check whether the places can be written follows later.
 pub(in crate::engine) async fn survey_with(
     session: &Session,
     choice: &Choice,
     taken: &Taken,
-    hear: &(dyn Fn(&Due) + Sync),
+    on_due: &(dyn Fn(&Due) + Sync),
 ) -> Result<Survey, CallError> {
     let mut survey = Survey { in_flight: taken.in_flight.clone(), ..Survey::default() };
     let everything = read_everything(session).await?;
-    let Searched { elsewhere, unopened } = search(session, &everything).await?;
+    let Searched { elsewhere, unopened } = search(session, &everything);
     let Everything { discovered, large, not_ours, mut unread, count } = everything;
-    let Discovered { mut findings, values, .. } = discovered;
+    let Discovered { mut findings, values, mentions } = discovered;
     survey.entries = count;
     findings.left_alone.extend(left_in(session, &large));
     unread.extend(unopened);
@@ -70,17 +71,42 @@ pub(in crate::engine) async fn survey_with(
     let asking = findings.candidates.iter().zip(secrets).map(|(candidate, secret)| {
         let elsewhere = elsewhere.get(&candidate.key_id);
         let obstacles = Obstacles { elsewhere, unread: &may_name_any, fixed: fixed(session, &not_ours, candidate) };
-        let id = RotationId::from_uuid(Uuid::now_v7());
-        let question = Question { id, candidate, secret, obstacles };
-        consider(session, &lists, choice, taken, question).inspect(|one| one.answer.tell(hear))
+        let question = Question { candidate, secret, obstacles };
+        // The others are due only after a second reading.
+        let is_searched = mentions.of(&candidate.key_id).is_some();
+        consider(session, &lists, choice, taken, question).inspect(move |one| {
+            if let Answer::Due(due) = &one.answer
+                && is_searched
+            {
+                on_due(due);
+            }
+        })
     });
     let answers: Vec<Considered> =
         stream::iter(asking).buffered(session.options.keys_asked_about_at_once()).collect().await;
-    let to_open = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
-    let writable = Answers::of_candidates(session, to_open.map(|(candidate, _)| candidate)).await;
+    let due = findings.candidates.iter().zip(&answers).filter(|(_, one)| matches!(one.answer, Answer::Due(..)));
+    let due: Vec<&Candidate> = due.map(|(candidate, _)| candidate).collect();
+    let again = SecondReading::of(session, &mentions, &due).await?;
+    let writable = Answers::of_candidates(session, due.iter().copied()).await;
+    let listed = take_answers(session, &mut survey, &mut names, &findings.candidates, answers, (&again, &writable));
+    survey.left_alone.extend(second_key::notes(session, choice, taken, &listed, &found).await);
+    survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
+    survey.unmatched_exclude = unmatched(&choice.exclude, &names);
+    Ok(survey)
+}
+
+/// Takes the answer about each candidate. Returns the confirmed keys whose users may have a second key to report.
+fn take_answers(
+    session: &Session,
+    survey: &mut Survey,
+    names: &mut Vec<Names>,
+    candidates: &[Candidate],
+    answers: Vec<Considered>,
+    (again, writable): (&SecondReading, &Answers),
+) -> Vec<Confirmed> {
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     let mut listed = Vec::new();
-    for (candidate, considered) in findings.candidates.iter().zip(answers) {
+    for (candidate, considered) in candidates.iter().zip(answers) {
         names.push(considered.names);
         survey.unread.extend(considered.not_asked);
         if let Answer::Due(due) = &considered.answer {
@@ -90,7 +116,7 @@ pub(in crate::engine) async fn survey_with(
             survey.confirmed.take(&confirmed.account, &confirmed.user, &candidate.places);
         }
         let answer = match considered.answer {
-            Answer::Due(due) => match writable.check(session, candidate) {
+            Answer::Due(due) => match again.check(candidate).and_then(|()| writable.check(session, candidate)) {
                 Ok(()) => Answer::Due(due),
                 Err(skip) => Answer::Skip(skip),
             },
@@ -114,10 +140,7 @@ pub(in crate::engine) async fn survey_with(
         }
     }
     survey.due.extend(by_user.into_values().flatten());
-    survey.left_alone.extend(second_key::notes(session, choice, taken, &listed, &found).await);
-    survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
-    survey.unmatched_exclude = unmatched(&choice.exclude, &names);
-    Ok(survey)
+    listed
 }
 
 /// Reports each entry that could not be read. Returns descriptions of those that may name any key.
