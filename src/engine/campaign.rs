@@ -13,6 +13,7 @@ mod old_pair;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::early::EarlyProofs;
@@ -34,6 +35,11 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::policy::SpareKey;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
+
+/// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
+/// discards them. A proof takes seconds in which no call is in flight. Fewer than [`UNDER_WAY_PER_CALL`]: the rotations
+/// with an early proof, which hold these permits, are all under way first.
+const IN_HAND_PER_CALL: usize = 16;
 
 /// How many rotations may be under way at once, for each call in flight. The others have not begun, and take little
 /// memory.
@@ -117,7 +123,8 @@ impl Engine {
         let open = last.clone().filter(|campaign| !campaign.closed);
         let mut failing = last.as_ref().map(|campaign| campaign.notes.failing.clone()).unwrap_or_default();
         let unsure = failing.keys().chain(report.went.keys()).cloned().collect();
-        let early = EarlyProofs::new(&self.session, choice, limit, unsure);
+        let in_hand = Arc::new(Semaphore::new(self.session.options.concurrency.max(1) * IN_HAND_PER_CALL));
+        let early = EarlyProofs::new(&self.session, choice, limit, unsure, &in_hand);
         let looking = Box::pin(self.look(choice, open.as_ref(), &early, report));
         let Some(mut survey) = looking.await? else { return Ok(()) };
         let seen = survey.keys();
@@ -170,7 +177,7 @@ impl Engine {
             Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
         });
         due.truncate(limit.unwrap_or(usize::MAX));
-        let rotated = self.open_each(id, due, choice, early, report).await?;
+        let rotated = self.open_each(id, due, choice, (early, in_hand), report).await?;
         // A key whose old pair was not proven needs an operator, and the campaign does not wait for it.
         let unproven = report.left_alone.split_off(notes.left_alone.len());
         notes.tried.extend(unproven.iter().filter_map(|note| Some((note.key_id.clone()?, now))));
@@ -192,8 +199,8 @@ impl Engine {
         early: &EarlyProofs,
         report: &mut Report,
     ) -> Result<Option<Survey>, CampaignError> {
-        let hear = |due: &Due| early.begin(due);
-        let surveying = Box::pin(self.survey(choice, campaign, &report.touched, &hear));
+        let on_due = |due: &Due| early.begin(due);
+        let surveying = Box::pin(self.survey(choice, campaign, &report.touched, &on_due));
         // A survey changes nothing, and hundreds of its calls may be in the queue.
         let Some(survey) = self.session.stop.unless_asked(surveying).await else {
             report.stopped = true;
@@ -215,7 +222,7 @@ impl Engine {
         choice: &Choice,
         campaign: Option<&Campaign>,
         touched: &[RotationId],
-        hear: &(dyn Fn(&Due) + Sync),
+        on_due: &(dyn Fn(&Due) + Sync),
     ) -> Result<Survey, CampaignError> {
         let store = self.journal.store();
         let open = store.summaries(RotationFilter::Open).await?;
@@ -231,7 +238,7 @@ impl Engine {
             // A rotation that has just closed was in flight when this run began.
             taken.names.extend(store.summary(*id).await?.map(|summary| Names::of_rotation(&summary.rotation)));
         }
-        Ok(survey_with(&self.session, choice, &taken, hear).await?)
+        Ok(survey_with(&self.session, choice, &taken, on_due).await?)
     }
 
     /// Opens and advances a rotation for each key. Returns the keys whose rotation did not end `aborted`.
@@ -240,12 +247,11 @@ impl Engine {
         campaign: CampaignId,
         mut due: Vec<Due>,
         choice: &Choice,
-        early: EarlyProofs,
+        (early, in_hand): (EarlyProofs, Arc<Semaphore>),
         report: &mut Report,
     ) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         let not_spare = self.not_spare(choice).await?;
-        let in_hand = early.in_hand.clone();
-        let early = early.first_of(&mut due);
+        early.first_of(&mut due);
         let keys: Vec<_> = due.iter().map(|due| (due.id, due.key.id.clone())).collect();
         let task = |due: Due, started| {
             let id = due.id;

@@ -2,7 +2,7 @@
 //! The calls have a quota of their own at STS, which would not be used until the last key is confirmed.
 //!
 //! A proof changes nothing in IAM or in a store, but it counts as a use of the key. So it begins early only for a key
-//! whose rotation this run will certainly open if the survey does not skip it.
+//! whose rotation this run opens, unless the survey skips the key or a stop is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,16 +17,12 @@ use crate::engine::survey::choice::Choice;
 use crate::rotation::policy::Policy;
 use crate::types::name::{AccessKeyId, RotationId};
 
-/// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
-/// discards them. A proof takes seconds in which no call is in flight.
-const IN_HAND_PER_CALL: usize = 16;
-
-/// The proofs that were begun early. Those that are not taken end when this is dropped.
+/// The proofs that were begun early. Dropping this ends the proofs that no rotation has taken.
 pub(super) struct EarlyProofs {
     session: Arc<Session>,
     policy: Policy,
     /// The permits that bound how many new keys are in memory at once.
-    pub(super) in_hand: Arc<Semaphore>,
+    in_hand: Arc<Semaphore>,
     /// Whether each key that the survey finds due will be opened.
     opens_all: bool,
     /// The keys that failed before, and may be held back.
@@ -41,6 +37,7 @@ impl EarlyProofs {
         choice: &Choice,
         limit: Option<usize>,
         unsure: BTreeSet<AccessKeyId>,
+        in_hand: &Arc<Semaphore>,
     ) -> Self {
         // Under a limit the oldest keys are opened, which only the whole survey knows. A run opens nothing if one of
         // several patterns of `--only` matches no key; a single one matches the key itself.
@@ -48,7 +45,7 @@ impl EarlyProofs {
         Self {
             session: session.clone(),
             policy: choice.policy.clone(),
-            in_hand: Arc::new(Semaphore::new(session.options.concurrency.max(1) * IN_HAND_PER_CALL)),
+            in_hand: in_hand.clone(),
             opens_all: limit.is_none() && all_match,
             unsure,
             begun: Mutex::default(),
@@ -68,7 +65,7 @@ impl EarlyProofs {
         if session.lacks_credentials_for(due) || session.identities_of_stores(due).is_err() {
             return;
         }
-        // No task that waits for a permit is begun here: the permits may be those of proofs whose rotations begin later.
+        // An early proof never waits for a permit. A proof whose rotation begins after this one could hold it.
         let Ok(place) = self.in_hand.clone().try_acquire_owned() else { return };
         let (session, policy, in_hand) = (session.clone(), self.policy.clone(), self.in_hand.clone());
         let (id, due) = (due.id, due.clone());
@@ -76,16 +73,13 @@ impl EarlyProofs {
         self.begun().insert(id, EarlyProof(tokio::spawn(proof)));
     }
 
-    /// Moves the keys whose proofs have begun to the front of `due`, and ends all other proofs. Those proofs hold
-    /// permits that tasks behind them may wait for, and the key lists that they rest on are the oldest.
-    pub(super) fn first_of(self, due: &mut [Due]) -> Self {
-        {
-            let mut begun = self.begun();
-            let ids: BTreeSet<RotationId> = due.iter().map(|due| due.id).collect();
-            begun.retain(|id, _| ids.contains(id));
-            due.sort_by_key(|due| !begun.contains_key(&due.id));
-        }
-        self
+    /// Moves the keys whose proofs have begun to the front of `due`, and ends the proofs of all other keys. The early
+    /// proofs hold permits that later tasks wait for, and their key lists are the oldest.
+    pub(super) fn first_of(&self, due: &mut [Due]) {
+        let mut begun = self.begun();
+        let ids: BTreeSet<RotationId> = due.iter().map(|due| due.id).collect();
+        begun.retain(|id, _| ids.contains(id));
+        due.sort_by_key(|due| !begun.contains_key(&due.id));
     }
 
     /// Takes the proof of this rotation, if it has begun.

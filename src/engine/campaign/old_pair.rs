@@ -74,14 +74,14 @@ enum Verdict {
 }
 
 /// Proves the pair of `due`. A permit is taken from `in_hand` for the duration of a call, and kept if the pair is
-/// proven. The wait before the second try holds no permit and no slot of the rate limiter. `place`: the permit for the
-/// first call, if there is one already.
+/// proven. The wait before the second try holds no permit and no slot of the rate limiter. With `early`, a permit that was
+/// taken before, the proof keeps that permit until it ends, and never waits for one.
 pub(super) async fn prove_old(
     session: &Session,
     due: &Due,
     policy: &Policy,
     in_hand: &Arc<Semaphore>,
-    mut place: Option<OwnedSemaphorePermit>,
+    early: Option<OwnedSemaphorePermit>,
 ) -> Tried {
     let (key, user) = (&due.key.id, &due.user);
     let Some(account) = session.accounts.of(&due.account) else {
@@ -95,11 +95,15 @@ pub(super) async fn prove_old(
     };
     let mut old_pair = OldPair::default();
     let mut first: Option<No> = None;
+    let is_early = early.is_some();
+    let mut place = early;
     loop {
-        let place = match place.take() {
-            Some(place) => Some(place),
-            None => in_hand.clone().acquire_owned().await.ok(),
-        };
+        if place.is_none() {
+            place = tokio::select! {
+                place = in_hand.clone().acquire_owned() => place.ok(),
+                () = session.stop.wait() => return Tried::Stopped,
+            };
+        }
         if session.stop.asked() {
             return Tried::Stopped;
         }
@@ -123,7 +127,9 @@ pub(super) async fn prove_old(
             }
             Verdict::No(no) => no,
         };
-        drop(place);
+        if !is_early {
+            place = None;
+        }
         if matches!(no, No::NotAccepted(_)) && session.aws_now() < due.key.created.plus(policy.settle) {
             return Tried::NotNow(format!(
                 "key {key} of user {user} was created at {}, and AWS does not accept its pair yet; the next run tries it again",
