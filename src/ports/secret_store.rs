@@ -141,8 +141,8 @@ pub trait SecretStore: Send + Sync {
     /// Reads every entry in the order of names, in one pass that begins after the call.
     async fn read_all(&self) -> Result<Readings, CallError>;
 
-    /// Reads every entry as [`read_all`](Self::read_all) does, but without all of them in memory at once, where the store
-    /// can do that.
+    /// Reads every entry as [`read_all`](Self::read_all) does, but in parts, if the store can do that. The caller tries
+    /// again only what fails before the first part.
     async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
         let all = self.read_all().await?;
         Ok(stream::once(std::future::ready(Ok(all))).boxed())
