@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
+use aws_sdk_sts::config::{Builder, IdentityCache};
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 
 use super::client::Aws;
@@ -58,8 +59,8 @@ impl Identity for Aws {
         let call = Call::xml(OPERATION, format!("key {id}"));
         let response = ResponseCheck::default();
         let pair = Credentials::new(id.as_str(), secret.expose(), None, None, "rotator");
-        // The SDK gives an operation with its own credentials a separate identity cache, which ends with the call.
-        let config = aws_sdk_sts::config::Builder::new().credentials_provider(pair);
+        // The SDK would build an identity cache for this operation alone, and the pair signs one request.
+        let config = Builder::new().credentials_provider(pair).identity_cache(IdentityCache::no_cache());
         let request = self.sts.get_caller_identity().customize().config_override(config).interceptor(response.clone());
         let result = Box::pin(request.send()).await;
         let (output, seen) = match response.check(&call, result) {
