@@ -1,13 +1,14 @@
-//! The writes of rotations. Writes that arrive while another transaction is committed are in the next one, all together:
-//! a thousand rotations at once need a few dozen transactions and not two thousand.
+//! The reads and writes of rotations, one after the other. Writes that arrive while another transaction is committed are
+//! in the next one, all together: a thousand rotations at once need a few dozen transactions and not two thousand.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
 use super::error::StoreError;
 use super::open::Inner;
-use super::queue::{self, Serving, Waiting, Work};
+use super::queue::{self, Serving, WaitingWrite, Work};
 use super::table::{self, TransactionError, WriteError, Written};
 use super::versions::{Versions, is_last};
 
@@ -20,27 +21,48 @@ type Before = Vec<Option<Written>>;
 impl Inner {
     /// Does the work in one transaction with all other work that waits.
     pub(super) async fn write(self: &Arc<Self>, work: Work) -> Result<(), WriteError> {
-        let (answer, serving) = queue::add(&self.queue, work);
-        if let Some(serving) = serving {
-            let inner = Arc::clone(self);
-            // It answers each caller itself.
-            drop(tokio::task::spawn_blocking(move || inner.serve(serving)));
-        }
+        let (answer, serving) = queue::add_write(&self.queue, work);
+        self.start(serving);
         // The answer is dropped if the thread panics or never starts. The thread may have been
         // doing this work.
         answer.await.unwrap_or_else(|_| Err(self.defect()))
     }
 
-    /// Does all work that waits.
+    /// Reads when it is its turn. `None`: the thread panicked or did not start.
+    pub(super) async fn queued<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let inner = Arc::clone(self);
+        let (answer, serving) = queue::add_read(&self.queue, move || read(&inner));
+        self.start(serving);
+        answer.await.ok()
+    }
+
+    /// Starts the thread that has the duty.
+    fn start(self: &Arc<Self>, serving: Option<Serving>) {
+        if let Some(serving) = serving {
+            let inner = Arc::clone(self);
+            // It answers each caller itself.
+            drop(tokio::task::spawn_blocking(move || inner.serve(serving)));
+        }
+    }
+
+    /// Does all that waits.
     pub(super) fn serve(&self, mut serving: Serving) {
-        // After a panic no thread can use the connection any more, and no caller gets an answer.
-        let Ok(mut connection) = self.connection.lock() else { return };
-        loop {
-            let together = serving.take(MOST_AT_ONCE);
-            if together.is_empty() {
-                return;
+        while let Some(waiting) = serving.take(MOST_AT_ONCE) {
+            for read in waiting.reads {
+                // Only the caller of a read that panics gets no answer.
+                drop(panic::catch_unwind(AssertUnwindSafe(read)));
             }
-            self.perform(&mut connection, together);
+            if waiting.writes.is_empty() {
+                continue;
+            }
+            match self.connection.lock() {
+                Ok(mut connection) => self.perform(&mut connection, waiting.writes),
+                // After a panic no thread can use the connection any more.
+                Err(_) => waiting.writes.into_iter().for_each(|write| drop(write.answer.send(Err(self.defect())))),
+            }
         }
     }
 
@@ -48,7 +70,7 @@ impl Inner {
         WriteError::Uncertain(StoreError::Poisoned { path: self.path.clone() })
     }
 
-    fn perform(&self, connection: &mut Connection, together: Vec<Waiting>) {
+    fn perform(&self, connection: &mut Connection, together: Vec<WaitingWrite>) {
         let work: Vec<&Work> = together.iter().map(|waiting| &waiting.work).collect();
         let results = match self.commit(connection, &work) {
             Ok(results) => results,

@@ -40,21 +40,13 @@ pub use rekey::RekeyError;
 use table::WriteError;
 
 impl EmbeddedStore {
-    async fn blocking<T: Send + 'static>(
+    async fn queued<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CallError> {
-        let inner = Arc::clone(&self.inner);
-        // The semaphore is never closed.
-        let turn = Arc::clone(&inner.reader).acquire_owned().await;
-        let work = move || {
-            // The thread holds its turn until the end, also if the caller is gone.
-            let _turn = turn;
-            work(&inner)
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result.map_err(|error| CallError::new(call_kind(&error), failed_to(&error))),
-            Err(_) => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
+        match self.inner.queued(read).await {
+            Some(result) => result.map_err(|error| CallError::new(call_kind(&error), failed_to(&error))),
+            None => Err(CallError::new(CallErrorKind::Unavailable, format!("{} gave no answer", self.name))),
         }
     }
 }
@@ -70,11 +62,11 @@ impl SecretStore for EmbeddedStore {
     }
 
     async fn identity(&self) -> Result<StoreIdentity, CallError> {
-        self.blocking(|inner| inner.check_still_there().map(|()| inner.sealer.identity().clone())).await
+        self.queued(|inner| inner.check_still_there().map(|()| inner.sealer.identity().clone())).await
     }
 
     async fn read_all(&self) -> Result<Readings, CallError> {
-        self.blocking(Inner::read_all).await
+        self.queued(Inner::read_all).await
     }
 
     async fn read_parts(&self) -> Result<Parts<'_>, CallError> {
@@ -90,7 +82,7 @@ impl SecretStore for EmbeddedStore {
 
     async fn read(&self, entries: &[EntryName]) -> Result<Vec<Reading>, CallError> {
         let entries = entries.to_vec();
-        self.blocking(move |inner| inner.read(&entries)).await
+        self.queued(move |inner| inner.read(&entries)).await
     }
 
     async fn writable(&self, entries: &[EntryName]) -> Vec<Writable> {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::Semaphore;
 
 use super::error::{EmbeddedStoreError, KeyOrigin};
 use super::key::{self, StoreKey};
@@ -17,9 +16,6 @@ use super::versions::{Cache, Versions, VersionsError};
 use crate::adapters::private_file::{self, FileError, Others};
 use crate::adapters::sqlite::{self, DatabaseError};
 use crate::types::name::{InvalidName, StoreIdentity, StoreName};
-
-/// How many threads may wait for the connection to read.
-const READERS: usize = 8;
 
 pub struct EmbeddedStore {
     pub(super) name: StoreName,
@@ -34,11 +30,8 @@ pub(super) struct Inner {
     pub(super) connection: Mutex<Connection>,
     /// Locked only by the holder of the connection.
     pub(super) cache: Mutex<Cache>,
-    /// The writes that wait for the connection.
+    /// What waits for the connection.
     pub(super) queue: Arc<Mutex<Queue>>,
-    /// Few readers at a time: each holds a thread and waits for the connection. With one reader the connection would be idle
-    /// between two reads.
-    pub(super) reader: Arc<Semaphore>,
 }
 
 impl EmbeddedStore {
@@ -109,8 +102,7 @@ impl EmbeddedStore {
         }
         let file = file_at(&path).map_err(DatabaseError::from)?.ok_or_else(|| DatabaseError::missing(&path, &KIND))?;
         let (connection, cache, queue) = (Mutex::new(connection), Mutex::default(), Arc::default());
-        let reader = Arc::new(Semaphore::new(READERS));
-        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue, reader }) })
+        Ok(Self { name, inner: Arc::new(Inner { path, file, sealer, connection, cache, queue }) })
     }
 
     /// The same store with another name.

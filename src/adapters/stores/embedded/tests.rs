@@ -48,7 +48,7 @@ impl Fixture {
 impl Inner {
     /// Does the work without a runtime.
     fn submit(&self, work: Work) -> Result<(), WriteError> {
-        let (answer, serving) = queue::add(&self.queue, work);
+        let (answer, serving) = queue::add_write(&self.queue, work);
         if let Some(serving) = serving {
             self.serve(serving);
         }
@@ -155,8 +155,13 @@ fn writes_at_the_same_time_are_few_transactions_and_each_gets_its_own_answer() {
     let versions: Vec<Version> = names.iter().map(|name| version(&store, name)).collect();
     let commits = || table::last_version(&store.inner.connection.lock().expect("sound")).expect("read");
     let before = commits();
-    let connection = store.inner.connection.lock().expect("sound");
+    // A read that lasts until `go_on` is dropped.
+    let (go_on, gate) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (_answer, serving) = queue::add_read(&store.inner.queue, move || (begun.send(()), gate.recv()));
     let results: Vec<_> = std::thread::scope(|threads| {
+        threads.spawn(|| store.inner.serve(serving.expect("the first to wait")));
+        has_begun.recv().expect("the thread has begun");
         let works = names.iter().zip(&versions).enumerate().map(|(number, (name, read))| {
             let stale = Version("0".to_owned());
             let work = Work::Replace(vec![write(name, if number % 10 == 3 { &stale } else { read }, "two")]);
@@ -166,7 +171,7 @@ fn writes_at_the_same_time_are_few_transactions_and_each_gets_its_own_answer() {
         while queue::waiting(&store.inner.queue) < names.len() {
             std::thread::yield_now();
         }
-        drop(connection);
+        drop(go_on);
         works.into_iter().map(|work| work.join().expect("ends")).collect()
     });
     for (number, (result, name)) in results.iter().zip(&names).enumerate() {
