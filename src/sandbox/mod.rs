@@ -197,6 +197,23 @@ impl Sandbox {
         &self.admin
     }
 
+    /// Issues temporary credentials of an administrator: a key and its session token, as from a role. The sandbox
+    /// reports a user, and not a role, as their owner.
+    ///
+    /// # Errors
+    /// `EntityAlreadyExists` if a user of the sandbox is named `session`.
+    pub fn issue_session(&self) -> Result<(NewKey, String), ApiError> {
+        let mut state = self.shared.lock();
+        let (id, secret) = (account::random_key_id().as_str().replacen("AKIA", "ASIA", 1), account::random_secret());
+        let id = AccessKeyId::new(id).map_err(|error| ApiError::validation(error.to_string()))?;
+        let (same, token) = (SecretKey::new(secret.expose().to_owned()), account::random_secret().expose().to_owned());
+        state.model.create_user("session", "/", true)?;
+        let now = state.model.clock.now();
+        state.model.add_key("session", id.clone(), same, KeyStatus::Active, now)?;
+        state.session_tokens.insert(id.as_str().to_owned(), token.clone());
+        Ok((NewKey { id, secret }, token))
+    }
+
     /// Creates a user without permissions.
     ///
     /// # Errors

@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) observers: Vec<Observer>,
     pub(super) rate_limit: Option<f64>,
     pub(super) strict_signature_time: bool,
+    /// The session tokens of the temporary keys, by key id.
+    pub(super) session_tokens: HashMap<String, String>,
     held: Vec<Held>,
     buckets: HashMap<Action, Bucket>,
 }
@@ -83,6 +85,7 @@ impl Shared {
             rate_limit,
             strict_signature_time,
             held: Vec::new(),
+            session_tokens: HashMap::new(),
             buckets: HashMap::new(),
         };
         Self { state: Mutex::new(state), held: watch::Sender::new(0) }
@@ -287,8 +290,9 @@ impl State {
         body: &[u8],
     ) -> Result<Caller, ApiError> {
         let service = call.action.service();
-        // The sandbox issues no temporary credentials, so no session token is valid.
-        if parts.headers.contains_key("x-amz-security-token") {
+        // A session token belongs to the temporary key that it was issued with. Other keys have none.
+        let token = parts.headers.get("x-amz-security-token").map(hyper::header::HeaderValue::as_bytes);
+        if token != self.session_tokens.get(&signature.key_id).map(String::as_bytes) {
             return Err(ApiError::invalid_client_token_id());
         }
         let secret = self.model.signing_secret(&signature.key_id)?;

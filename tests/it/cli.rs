@@ -23,6 +23,7 @@ mod refusals;
 mod renames;
 mod rotating;
 mod second_key;
+mod sign_in;
 mod sinks;
 mod spare_key;
 mod stores;

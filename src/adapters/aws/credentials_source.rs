@@ -68,6 +68,8 @@ fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
         "a web identity, AWS_WEB_IDENTITY_TOKEN_FILE".to_owned()
     } else if has(Of::CredentialsSso) || has(Of::CredentialsProfileSso) {
         of_profile(&format!(" by SSO; `aws sso login --profile {}` begins another session", quoted(profile)))
+    } else if has(Of::CredentialsLogin) || has(Of::CredentialsProfileLogin) {
+        of_profile(&format!(" by `aws login`; `aws login --profile {}` begins another session", quoted(profile)))
     } else if has(Of::CredentialsProcess) || has(Of::CredentialsProfileProcess) {
         of_profile(" by its credential_process")
     } else if has(Of::CredentialsStsAssumeRole) {
@@ -216,24 +218,32 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
     let why = if keys.has("credential_process") {
         let how = exit.map_or_else(|| "failed".to_owned(), |exit| format!("ended with {exit}"));
         format!("its credential_process {how}; run the program by hand to see why (what it printed is not shown)")
-    } else if keys.has("sso_") && !cfg!(feature = "sso") {
-        format!(
-            "it signs in by SSO, and this build of rotator has no sso; build it with the feature `sso`, or set \
-             credential_process = aws configure export-credentials --profile {} in another profile and use that",
-            quoted(profile)
-        )
     } else if keys.has("sso_") {
-        format!("its SSO session is over or was never begun; run `aws sso login --profile {}`", quoted(profile))
+        session(profile, "SSO", "sso", cfg!(feature = "sso"), "aws sso login")
+    } else if keys.has("login_session") {
+        session(profile, "`aws login`", "login", cfg!(feature = "login"), "aws login")
     } else if keys.has("web_identity_token_file") {
         "the role of its web_identity_token_file could not be assumed".to_owned()
     } else if keys.has("role_arn") {
         "its role_arn could not be assumed; check its source_profile or credential_source".to_owned()
     } else {
         "it names no source of credentials that could be used (aws_access_key_id with aws_secret_access_key, \
-         credential_process, role_arn or sso_session)"
+         credential_process, role_arn, sso_session or login_session)"
             .to_owned()
     };
     format!("the AWS profile `{profile}` gave no credentials: {why}")
+}
+
+/// Describes a profile whose session has to be begun by a person. `how`: how it signs in.
+fn session(profile: &str, how: &str, feature: &str, is_built: bool, command: &str) -> String {
+    let profile = quoted(profile);
+    if is_built {
+        return format!("its session of {how} is over or was never begun; run `{command} --profile {profile}`");
+    }
+    format!(
+        "it signs in by {how}, and this build of rotator has no such support; build it with the feature `{feature}`, or \
+         set credential_process = aws configure export-credentials --profile {profile} in another profile and use that"
+    )
 }
 
 #[cfg(test)]
@@ -265,6 +275,8 @@ mod tests {
         assert_eq!(told(&[Of::CredentialsProfile]), "the AWS profile `dev`");
         let sso = told(&[Of::CredentialsSso, Of::CredentialsProfile]);
         assert!(sso.contains("`dev` by SSO") && sso.contains("aws sso login --profile dev"), "{sso}");
+        let login = told(&[Of::CredentialsProfileLogin, Of::CredentialsProfile]);
+        assert!(login.contains("by `aws login`") && login.contains("`aws login --profile dev`"), "{login}");
         assert!(told(&[Of::CredentialsProcess, Of::CredentialsProfile]).ends_with("credential_process"));
         assert!(told(&[Of::CredentialsProfile, Of::CredentialsStsAssumeRole]).ends_with("role_arn"));
         assert!(told(&[Of::CredentialsHttp]).contains("container"));
@@ -281,13 +293,18 @@ mod tests {
 
     #[test]
     fn the_command_names_the_profile_whatever_its_name() {
-        let end = if cfg!(feature = "sso") { "`" } else { " in another profile" };
+        let end = |is_built| if is_built { "`" } else { " in another profile" };
         for profile in HOSTILE {
             let told = where_from(profile, &[AwsCredentialFeature::CredentialsSso]);
             assert_says(&told, "` begins another session", &["aws", "sso", "login", "--profile", profile]);
-            let verb = if cfg!(feature = "sso") { ["sso", "login"] } else { ["configure", "export-credentials"] };
-            let failed = words(profile, &keys(&["sso_session"]), None);
-            assert_says(&failed, end, &[&["aws"], &verb[..], &["--profile", profile]].concat());
+            for (setting, is_built, login) in [
+                ("sso_session", cfg!(feature = "sso"), &["sso", "login"][..]),
+                ("login_session", cfg!(feature = "login"), &["login"]),
+            ] {
+                let command = if is_built { login } else { &["configure", "export-credentials"] };
+                let failed = words(profile, &keys(&[setting]), None);
+                assert_says(&failed, end(is_built), &[&["aws"], command, &["--profile", profile]].concat());
+            }
         }
     }
 

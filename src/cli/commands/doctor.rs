@@ -147,7 +147,9 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     }
     for account in session.accounts.reachable() {
         let caller = &account.caller;
-        checks.push(Check::of("credentials", Ok(format!("account {}, {}", caller.account, caller.arn))));
+        let source = account.ports.identity.credentials().map(|source| format!(", from {source}"));
+        let message = format!("account {}, {}{}", caller.account, caller.arn, source.unwrap_or_default());
+        checks.push(Check::of("credentials", Ok(message)));
     }
     let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
