@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::types::name::{AccessKeyId, EntryName, RotationId, SinkName};
+use crate::types::name::{AccessKeyId, EntryName, SinkName};
 
 /// Rotates the AWS access keys in a secret store, and survives a crash at any moment.
 #[derive(Debug, Parser)]
@@ -190,9 +190,9 @@ pub struct RunArgs {
 /// The options of `resume`.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// Resume only these rotations
-    #[arg(value_name = "ID")]
-    pub ids: Vec<RotationId>,
+    /// Resume only these rotations, each named by its user, one of its keys, its id, or a beginning that fits only one
+    #[arg(value_name = "ROTATION")]
+    pub rotations: Vec<String>,
     /// Wait for overlaps and quarantines to end
     #[arg(long)]
     pub wait: bool,
@@ -208,9 +208,10 @@ pub struct ResumeArgs {
 /// The options of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Show this rotation, even if it is closed
-    #[arg(value_name = "ID", conflicts_with = "all")]
-    pub id: Option<RotationId>,
+    /// Show this rotation, named by its user, one of its keys, its id, or a beginning that fits only one; the latest
+    /// closed one if none is in flight
+    #[arg(value_name = "ROTATION", conflicts_with = "all")]
+    pub rotation: Option<String>,
     /// Show closed rotations, too
     #[arg(long)]
     pub all: bool,
@@ -235,17 +236,17 @@ pub struct PlanArgs {
 /// The argument of `abort` and `reactivate`.
 #[derive(Debug, Args)]
 pub struct OneRotation {
-    /// The id of the rotation, as `rotator status` shows it
-    #[arg(value_name = "ID")]
-    pub id: RotationId,
+    /// The rotation: its user, one of its keys, its id, or a beginning that fits only one
+    #[arg(value_name = "ROTATION")]
+    pub rotation: String,
 }
 
 /// The options of `resolve`.
 #[derive(Debug, Args)]
 pub struct ResolveArgs {
-    /// The id of the rotation, as `rotator status` shows it
-    #[arg(value_name = "ID")]
-    pub id: RotationId,
+    /// The rotation: its user, one of its keys, its id, or a beginning that fits only one
+    #[arg(value_name = "ROTATION")]
+    pub rotation: String,
     #[command(flatten)]
     pub resolution: Resolution,
 }

@@ -15,6 +15,7 @@ mod interrupted;
 mod journal;
 mod late_copies;
 mod left_as_is;
+mod naming;
 mod operator_commands;
 mod other_ids;
 mod patterns;

@@ -234,7 +234,7 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
     format!("the AWS profile `{profile}` gave no credentials: {why}")
 }
 
-/// Describes a profile whose session has to be begun by a person. `how`: how it signs in.
+/// Describes a profile whose session an operator has to begin. `how`: how it signs in.
 fn session(profile: &str, how: &str, feature: &str, is_built: bool, command: &str) -> String {
     let profile = quoted(profile);
     if is_built {

@@ -9,21 +9,16 @@ use crate::cli::output::backup_hints;
 use crate::rotation::event::OperatorRequest;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
-use crate::types::name::RotationId;
 
 /// Runs `rotator abort`.
 ///
 /// # Errors
 /// Exit code 2 if there is no such open rotation, or if its new pair is stored: an abort would need the old secret,
 /// which rotator does not keep. Otherwise as `resume`.
-pub fn abort(context: &Context, id: RotationId) -> Result<Exit, CliError> {
-    submit(
-        context,
-        id,
-        |config, rotation| {
-            if may_abort(rotation) { Ok(OperatorRequest::Abort) } else { Err(too_late(config, rotation)) }
-        },
-    )
+pub fn abort(context: &Context, name: &str) -> Result<Exit, CliError> {
+    submit(context, name, |config, rotation| {
+        if may_abort(rotation) { Ok(OperatorRequest::Abort) } else { Err(too_late(config, rotation)) }
+    })
 }
 
 /// Whether the rotation may still be aborted. It may before `stored-new`, and later only if it is blocked for a

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod init;
 pub mod man;
+mod named_rotation;
 mod operator_request;
 pub mod plan;
 pub mod policy;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::named_rotation;
 use super::resume::resume_rotations;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::Config;
@@ -17,20 +18,19 @@ use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::record::Rotation;
 use crate::types::error_text::with_causes;
-use crate::types::name::RotationId;
 
 /// Journals the event that `request` returns for the rotation, then resumes the rotation.
 pub(super) fn submit(
     context: &Context,
-    id: RotationId,
+    name: &str,
     request: impl FnOnce(&Config, &Rotation) -> Result<OperatorRequest, CliError>,
 ) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let unknown =
-        || CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status` lists those in flight");
-    if journal::read(&config.journal)?.is_none() {
-        return Err(unknown());
-    }
+        || CliError::usage(format!("the journal knows no rotation {name}"), "`rotator status` lists those in flight");
+    let Some(reader) = journal::read(&config.journal)? else { return Err(unknown()) };
+    let id = named_rotation::in_flight(&reader, name)?;
+    drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
     block_on(Box::pin(async {

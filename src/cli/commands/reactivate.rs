@@ -6,26 +6,26 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::rotation::event::OperatorRequest;
 use crate::rotation::state::Phase;
-use crate::types::name::RotationId;
 
 /// Runs `rotator reactivate`.
 ///
 /// # Errors
 /// Exit code 2 unless rotator has deactivated the old key of this rotation; otherwise as `resume`.
-pub fn reactivate(context: &Context, id: RotationId) -> Result<Exit, CliError> {
-    submit(context, id, |_, rotation| match rotation.state.phase() {
+pub fn reactivate(context: &Context, name: &str) -> Result<Exit, CliError> {
+    submit(context, name, |_, rotation| match rotation.state.phase() {
         Some(Phase::DeactivatedOld { .. }) => {
             context.terminal.say(&format!(
                 "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
-                 only after this command: rotator resolve {id} --delete-key {}",
-                rotation.opened.old_key, rotation.opened.user, rotation.opened.old_key
+                 only after this command: rotator resolve {} --delete-key {}",
+                rotation.opened.old_key, rotation.opened.user, rotation.id, rotation.opened.old_key
             ));
             Ok(OperatorRequest::ReactivateOld)
         }
         Some(Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. }) | None => Err(CliError::usage(
             format!(
-                "rotator has not deactivated the old key {} of rotation {id}, which is {}",
+                "rotator has not deactivated the old key {} of rotation {}, which is {}",
                 rotation.opened.old_key,
+                rotation.id,
                 rotation.state.name()
             ),
             "there is nothing to reactivate; before stored-new, `rotator abort` gives a rotation up",

@@ -10,15 +10,15 @@ use crate::rotation::denied::Operation;
 use crate::rotation::event::OperatorRequest;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
-use crate::types::name::{AccessKeyId, RotationId, SinkName};
+use crate::types::name::{AccessKeyId, SinkName};
 
 /// Runs `rotator resolve`.
 ///
 /// # Errors
 /// Exit code 2 unless the rotation waits for a decision about that key, or its new pair is stored; otherwise as
 /// `resume`.
-pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Result<Exit, CliError> {
-    submit(context, id, |_, rotation| match (&resolution.delete_key, &resolution.keep_key, &resolution.leave_sink) {
+pub fn resolve(context: &Context, name: &str, resolution: &Resolution) -> Result<Exit, CliError> {
+    submit(context, name, |_, rotation| match (&resolution.delete_key, &resolution.keep_key, &resolution.leave_sink) {
         (None, None, None) if resolution.finish => finish(rotation),
         (Some(key), None, None) => {
             check_key(rotation, key)?;
@@ -27,6 +27,7 @@ pub fn resolve(context: &Context, id: RotationId, resolution: &Resolution) -> Re
         (None, Some(key), None) => {
             check_key(rotation, key)?;
             if *key == rotation.opened.old_key {
+                let id = rotation.id;
                 return Err(CliError::usage(
                     format!("{key} is the key that rotation {id} replaces: keeping it means giving the rotation up"),
                     format!("put the old pair back into every place, then `rotator abort {id}`"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::status;
+use super::{named_rotation, status};
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::{ChoiceArgs, ResumeArgs};
 use crate::cli::config::Config;
@@ -27,17 +27,19 @@ use crate::types::name::RotationId;
 pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     let choice = ChoiceArgs { concurrency: args.concurrency.clone(), ..ChoiceArgs::default() };
     let config = context.config(&choice)?;
-    if journal::read(&config.journal)?.is_none() {
-        if let Some(id) = args.ids.first() {
-            return Err(unknown(*id));
+    let Some(reader) = journal::read(&config.journal)? else {
+        if let Some(name) = args.rotations.first() {
+            return Err(unknown(name));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return status::print_empty(context);
-    }
+    };
+    let ids: Result<Vec<_>, _> = args.rotations.iter().map(|name| named_rotation::in_flight(&reader, name)).collect();
+    drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
     let end = End { command: CommandKind::Resume, waiting_ok: args.waiting_ok };
-    resume_rotations(context, &config, &clock, &held, &args.ids, args.wait, end)
+    resume_rotations(context, &config, &clock, &held, &ids?, args.wait, end)
 }
 
 /// Continues the rotations in flight, or only those with these `ids`, and prints the summary of `resume`.
@@ -54,7 +56,7 @@ pub(super) fn resume_rotations(
         let store = held.journal.store();
         for id in ids {
             if store.summary(*id).await.map_err(|error| storage_failed(&error))?.is_none() {
-                return Err(unknown(*id));
+                return Err(unknown(&id.to_string()));
             }
         }
         let open = store.open_ids().await.map_err(|error| storage_failed(&error))?;
@@ -80,6 +82,6 @@ pub(super) fn resume_rotations(
     }))
 }
 
-fn unknown(id: RotationId) -> CliError {
-    CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status --all` lists every one")
+fn unknown(name: &str) -> CliError {
+    CliError::usage(format!("the journal knows no rotation {name}"), "`rotator status --all` lists every one")
 }

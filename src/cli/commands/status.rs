@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::named_rotation;
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::cli::args::StatusArgs;
 use crate::cli::context::Context;
@@ -48,16 +49,16 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<Exit, CliError> {
 fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliError> {
     let config = context.config(&Default::default())?;
     let Some(reader) = journal::read(&config.journal)? else {
-        if let Some(id) = args.id {
+        if let Some(name) = &args.rotation {
             return Err(CliError::usage(
-                format!("there is no rotation {id}: there is no journal yet at {}", config.journal.display()),
+                format!("there is no rotation {name}: there is no journal yet at {}", config.journal.display()),
                 "name the journal with --journal, if it is elsewhere",
             ));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return Ok((empty(context), Exit::Done));
     };
-    if args.id.is_none() && !args.all && !context.terminal.is_json() {
+    if args.rotation.is_none() && !args.all && !context.terminal.is_json() {
         let overview = reader.overview().map_err(|error| storage_failed(&error))?;
         let shown = Shown::of(&overview);
         return Ok((shown.text(context), shown.tally.exit(args.waiting_ok)));
@@ -68,8 +69,9 @@ fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliErro
 }
 
 fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, snapshot: &Snapshot) -> Result<Vec<u8>, CliError> {
-    let shown = match (args.id, args.all) {
-        (Some(id), _) => {
+    let shown = match (&args.rotation, args.all) {
+        (Some(name), _) => {
+            let id = named_rotation::in_flight_or_closed(reader, name)?;
             let found = reader.summary(id).map_err(|error| storage_failed(&error))?;
             vec![found.ok_or_else(|| {
                 CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status --all` lists every one")
