@@ -48,7 +48,8 @@ pub struct Global {
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Whether to use colour: auto (on a terminal, unless NO_COLOR is set), always or never
+    /// Whether to use colour: auto (on a terminal that is not `dumb`, unless NO_COLOR is set, or if CLICOLOR_FORCE is
+    /// set), always or never
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     pub color: ColorWhen,
 }
@@ -75,7 +76,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal that is not `dumb`, unless `NO_COLOR` is set, or if `CLICOLOR_FORCE` is set.
     #[default]
     Auto,
     Always,

@@ -9,6 +9,7 @@ pub mod error;
 pub mod exit;
 pub mod host_env;
 pub mod logging;
+mod mistyped;
 pub mod output;
 pub mod panic_hook;
 mod passes;
@@ -38,6 +39,7 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are reported as errors, too. A closed stdout is not a failure.
+            let error = mistyped::with_hint(error);
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
         }

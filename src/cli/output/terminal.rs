@@ -23,15 +23,24 @@ pub struct Terminal {
     pub quiet: bool,
 }
 
+/// Whether to use colour if no flag says so. A `NO_COLOR` that is set and not empty (<https://no-color.org>) precedes a
+/// `CLICOLOR_FORCE` other than `0` (<https://bixense.com/clicolors/>), and both precede the terminal.
+fn auto_color<'v>(is_terminal: bool, variable: impl Fn(&str) -> Option<&'v str>) -> bool {
+    if variable("NO_COLOR").is_some() {
+        return false;
+    }
+    let is_forced = variable("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    is_forced || (is_terminal && variable("TERM").is_none_or(|value| value != "dumb"))
+}
+
 impl Terminal {
     /// The settings of this process.
     #[must_use]
     pub fn of_this_process(global: &Global, host: &HostEnv) -> Self {
-        let no_color = host.variable("NO_COLOR").is_some();
         let color = |terminal: bool| match global.color {
             ColorWhen::Always => true,
             ColorWhen::Never => false,
-            ColorWhen::Auto => terminal && !no_color,
+            ColorWhen::Auto => auto_color(terminal, |name| host.variable(name)),
         };
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
@@ -125,6 +134,23 @@ pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_environment_decides_about_colour_where_no_flag_does() {
+        for (variables, on_a_terminal, elsewhere) in [
+            (&[][..], true, false),
+            (&[("TERM", "xterm")], true, false),
+            (&[("TERM", "dumb")], false, false),
+            (&[("NO_COLOR", "1")], false, false),
+            (&[("CLICOLOR_FORCE", "1"), ("TERM", "dumb")], true, true),
+            (&[("CLICOLOR_FORCE", "0")], true, false),
+            (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false, false),
+        ] {
+            let variable = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+            assert_eq!(auto_color(true, variable), on_a_terminal, "{variables:?} on a terminal");
+            assert_eq!(auto_color(false, variable), elsewhere, "{variables:?} elsewhere");
+        }
+    }
 
     #[test]
     fn control_characters_are_written_out() {
