@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, RekeyError, StoreError};
 use crate::cli::args::StoreCommand;
-use crate::cli::config::Config;
+use crate::cli::config::{Config, StoreUri};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -168,6 +168,14 @@ fn read_all(mut from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
 /// Exit code 1 if the store can be neither opened nor made.
 pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<EmbeddedStore, CliError> {
     let (uri, path) = config.embedded()?;
+    open_or_make_at(context, uri, path)
+}
+
+/// Opens the embedded store at `path`, or makes it and reports that.
+///
+/// # Errors
+/// Exit code 1 if the store can be neither opened nor made.
+pub(super) fn open_or_make_at(context: &Context, uri: &StoreUri, path: &Path) -> Result<EmbeddedStore, CliError> {
     let was_there = path.exists();
     let key = embedded::store_key(&context.host)?;
     let own_key = key.is_some();
