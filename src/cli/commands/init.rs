@@ -57,9 +57,12 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     }
     let config = Config::of_text(&path, &text, &context.global, host)?;
     lines.iter().for_each(|line| context.terminal.say(line));
-    for Named { uri, .. } in &named {
-        if let Some(file) = uri.embedded_path() {
-            open_or_make_at(context, uri, file)?;
+    for Named { uri, written, .. } in &named {
+        let made = uri.embedded_path().map(|file| open_or_make_at(context, file)).transpose()?;
+        if let Some((_, Some(key))) = made {
+            let line = format!("made    {}", shown_url(written));
+            context.terminal.say(&cut(&line, WIDTH));
+            context.terminal.say(&format!("{INDENT}{key}: back up both"));
         }
     }
     write(&path, &args.file, &text)?;

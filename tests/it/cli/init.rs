@@ -106,6 +106,9 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
         }
     }
     assert!(!bench.path(".local").exists() && !bench.path("store.db").exists(), "no store is made");
+    // A file that two rules find is one store.
+    init(&bench, &[("AWS_SHARED_CREDENTIALS_FILE", ".env")], &["init", "other.toml"]).code(0);
+    assert_eq!(without_roots_own(stores(&bench, "other.toml")), ["file:.env", "file:config", "file:web/conf/live.yml"]);
     init(&bench, &[], &["-v", "status"]).code(0).says("`rotator allow` has recorded it as it is");
     // The keys are new.
     let mut plan = bench.command(&["plan", "--older-than", "0s"]);
@@ -142,6 +145,7 @@ fn init_takes_the_stores_that_are_named_and_makes_the_embedded_ones() {
     bench.write(".env", &dotenv(&key(&bench, "alice")));
     let named = ["--store", "sqlite:own.db", "--store", "aws-ssm:/shop", "init"];
     let ended = init(&bench, &[], &named).code(0).says("named   sqlite:own.db   by --store");
+    let ended = ended.says("made    sqlite:own.db\n        and, beside it, the key that seals it: back up both\n");
     assert!(!ended.stderr.contains(".env"), "it does not look: {}", ended.stderr);
     assert_eq!(stores(&bench, "rotator.toml"), ["sqlite:own.db", "aws-ssm:/shop"]);
     assert!(bench.path("own.db").exists(), "the named one is made");

@@ -41,7 +41,8 @@ impl Look<'_> {
             found.push(self.dotenv(item).await);
         }
         let folders = self.folders(&items).await;
-        found.extend(self.credentials(&folders).await);
+        let credentials = self.credentials(found.iter().chain(&folders)).await;
+        found.extend(credentials);
         found.extend(folders);
         found.extend(self.embedded());
         found.extend(self.variables());
@@ -101,16 +102,17 @@ impl Look<'_> {
         Found { stores, comment, ..Found::said(name, says) }
     }
 
-    /// The shared credentials file of AWS, unless a store of one of these folders has it.
-    async fn credentials(&self, folders: &[Found]) -> Option<Found> {
+    /// The shared credentials file of AWS, unless one of these stores has it: a variable may name a file in the working
+    /// directory.
+    async fn credentials(&self, others: impl Iterator<Item = &Found>) -> Option<Found> {
         let (shown, path) = self.aws_file("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")?;
         let sso = self.aws_file("AWS_CONFIG_FILE", "~/.aws/config").map_or(0, |(_, path)| sso_profiles(&path));
         let sso = (sso > 0).then(|| counted(sso, "SSO profile"));
         let Ok(metadata) = path.symlink_metadata() else {
             return sso.map(|sso| Found::said("~/.aws/config", format!("{sso}: no key to rotate")));
         };
-        let uris = folders.iter().flat_map(|folder| &folder.stores).filter_map(|uri| uri.strip_prefix("file:"));
-        let is_covered = uris.clone().any(|folder| path.starts_with(self.host.folder.join(folder)));
+        let mut uris = others.flat_map(|other| &other.stores).filter_map(|uri| uri.strip_prefix("file:"));
+        let is_covered = uris.any(|other| path.starts_with(self.host.folder.join(other)));
         if is_covered {
             return None;
         }
