@@ -101,9 +101,8 @@ fn not_writable(shown: &Path, error: &std::io::Error) -> CliError {
 
 /// Writes the file, or leaves none.
 fn write(path: &Path, shown: &Path, text: &str) -> Result<(), CliError> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => is_there(shown),
-        _ => not_writable(shown, &error),
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+        if error.kind() == ErrorKind::AlreadyExists { is_there(shown) } else { not_writable(shown, &error) }
     })?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| {
         // It was made a moment ago, and half of it is worse than none.
