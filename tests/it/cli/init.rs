@@ -152,7 +152,7 @@ fn init_takes_the_stores_that_are_named_and_makes_the_embedded_ones() {
     // In another folder a relative path would mean another file, and the file has to be named.
     std::fs::create_dir(bench.path("etc")).expect("made");
     let ended = init(&bench, &[("ROTATOR_STORE", "file:.env")], &["init", "etc/r.toml"]).code(0);
-    let ended = ended.says("named   file:.env").says("next    rotator plan --config etc/r.toml");
+    let ended = ended.says("named   file:/").says("next    rotator plan --config etc/r.toml");
     ended.says("this store");
     assert_eq!(
         stores(&bench, "etc/r.toml"),
