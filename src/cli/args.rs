@@ -106,7 +106,7 @@ pub enum Command {
     Doctor,
     /// Print the least IAM policy that this configuration needs, as JSON
     Policy(PolicyArgs),
-    /// Write a rotator.toml to start with
+    /// Look for stores that hold keys, and write a rotator.toml with them
     Init(InitArgs),
     /// Trust a rotator.toml of the working directory as it is now; shows what it would run, read and contact
     Allow(AllowArgs),

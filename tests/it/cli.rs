@@ -10,6 +10,7 @@ mod early_proofs;
 mod environment;
 mod evidence;
 mod facts;
+mod init;
 mod input;
 mod interrupted;
 mod journal;

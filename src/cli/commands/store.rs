@@ -168,17 +168,29 @@ fn read_all(mut from: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
 /// Exit code 1 if the store can be neither opened nor made.
 pub(super) fn open_or_make(context: &Context, config: &Config) -> Result<EmbeddedStore, CliError> {
     let (uri, path) = config.embedded()?;
+    let (store, made) = open_or_make_at(context, path)?;
+    if let Some(key) = made {
+        context.terminal.say(&format!("made the store {}, {key}: back up both", uri.name));
+    }
+    Ok(store)
+}
+
+/// Opens the embedded store at `path`, or makes it. If it was made, the text says where its key is.
+///
+/// # Errors
+/// Exit code 1 if the store can be neither opened nor made.
+pub(super) fn open_or_make_at(
+    context: &Context,
+    path: &Path,
+) -> Result<(EmbeddedStore, Option<&'static str>), CliError> {
     let was_there = path.exists();
     let key = embedded::store_key(&context.host)?;
     let own_key = key.is_some();
     let store = EmbeddedStore::open_or_create(path, key).map_err(|error| {
         CliError::failed(format!("failed to {}", with_causes(&error)), "name another with --store, or fix this one")
     })?;
-    if !was_there {
-        let key = if own_key { "sealed under ROTATOR_STORE_KEY" } else { "and, beside it, the key that seals it" };
-        context.terminal.say(&format!("made the store {}, {key}: back up both", uri.name));
-    }
-    Ok(store)
+    let key = if own_key { "sealed under ROTATOR_STORE_KEY" } else { "and, beside it, the key that seals it" };
+    Ok((store, (!was_there).then_some(key)))
 }
 
 fn missing(config: &Config, name: &EntryName) -> CliError {

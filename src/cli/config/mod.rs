@@ -110,6 +110,21 @@ impl Config {
         Ok(config)
     }
 
+    /// What a file with this content means: by itself, without the layers above it. That these layers and the file are
+    /// valid together is checked, too.
+    ///
+    /// # Errors
+    /// [`CliError::usage`] for a setting that is not valid, with its origin.
+    pub(crate) fn of_text(path: &Path, text: &str, global: &Global, host: &HostEnv) -> Result<Self, CliError> {
+        let mut layers = Layers::default();
+        layers.file(path, text)?;
+        let config = Self::of_layers(&layers, host)?;
+        layers.environment(&host.variables)?;
+        lay_flags(&mut layers, global, &ChoiceArgs::default())?;
+        Self::of_layers(&layers, host)?;
+        Ok(config)
+    }
+
     /// Gives every setting its value.
     fn of_layers(layers: &Layers, host: &HostEnv) -> Result<Self, CliError> {
         let file = layers.read()?;

@@ -164,8 +164,8 @@ fn policy_completions_man_init_and_help_work() {
         bench.run(&["completions", shell]).code(0).prints("reactivate");
     }
     bench.run(&["man"]).code(0).prints(".TH");
-    bench.run(&["init"]).code(0).says("wrote rotator.toml");
-    assert!(bench.path("store.db").exists(), "init makes the embedded store");
+    bench.run(&["init"]).code(0).says("wrote   rotator.toml");
+    assert!(bench.path("store.db").exists(), "init makes the embedded store that ROTATOR_STORE names");
     assert_eq!(bench.run(&["schema", "config"]).code(0).json()["title"], "rotator.toml");
     bench.run(&["init"]).code(2).says("overwrites nothing");
     bench.run(&["status"]).code(0);

@@ -213,7 +213,7 @@ fn at_a_terminal_it_is_asked_first() {
 fn the_file_that_init_writes_is_trusted() {
     let bench = Bench::new();
     let folder = bench.path("");
-    bench.run(&["init"]).code(0).says("wrote rotator.toml");
+    bench.run(&["init"]).code(0).says("wrote   rotator.toml");
     bench.run(&["-v", "status"]).code(0).says("`rotator allow` has recorded it as it is");
     let doctor = bench.run(&["doctor"]);
     assert!(doctor.stdout.contains("rotator.toml, trusted: `rotator allow` has recorded"), "{}", doctor.stdout);

@@ -50,7 +50,8 @@ impl Format {
 
 /// Whether sops has written these bytes. A truncated or changed file counts, so that its failing decryption is
 /// reported.
-pub(in crate::adapters::stores) fn is_encrypted(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_encrypted(bytes: &[u8]) -> bool {
     memmem::find(bytes, SEALED).is_some()
 }
 

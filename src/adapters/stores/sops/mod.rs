@@ -27,7 +27,8 @@ use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 use copy::Copy;
-use format::{Change, Format, is_encrypted};
+pub use format::is_encrypted;
+use format::{Change, Format};
 pub use program::SopsProgramError;
 use program::{Sops, SopsError};
 
