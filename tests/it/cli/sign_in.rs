@@ -1,4 +1,4 @@
-//! Profiles that somebody signs in to: IAM Identity Center (`aws sso login`) and `aws login`. The endpoints of both are
+//! Profiles that need a sign-in: IAM Identity Center (`aws sso login`) and `aws login`. The endpoints of both are
 //! played by a server on the loopback.
 
 use std::io::{BufRead, BufReader, Read, Write};
