@@ -48,8 +48,8 @@ pub struct Global {
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Whether to use colour: auto (on a terminal that is not `dumb`, unless NO_COLOR is set, or if CLICOLOR_FORCE is
-    /// set), always or never
+    /// Whether to use colour: always, never or auto (never if NO_COLOR is set; always if CLICOLOR_FORCE is set and not
+    /// 0; else on a terminal that is not `dumb`)
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     pub color: ColorWhen,
 }
@@ -76,7 +76,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
-    /// On a terminal that is not `dumb`, unless `NO_COLOR` is set, or if `CLICOLOR_FORCE` is set.
+    /// Never if `NO_COLOR` is set; always if `CLICOLOR_FORCE` is set and not `0`; else on a terminal that is not `dumb`.
     #[default]
     Auto,
     Always,
@@ -237,7 +237,7 @@ pub struct PlanArgs {
 /// The argument of `abort` and `reactivate`.
 #[derive(Debug, Args)]
 pub struct OneRotation {
-    /// The rotation: its user, one of its keys, its id, or a beginning that fits only one
+    /// The rotation: its user, one of its keys, its id, or the first characters of its id, at least 8
     #[arg(value_name = "ROTATION")]
     pub rotation: String,
 }
@@ -245,7 +245,7 @@ pub struct OneRotation {
 /// The options of `resolve`.
 #[derive(Debug, Args)]
 pub struct ResolveArgs {
-    /// The rotation: its user, one of its keys, its id, or a beginning that fits only one
+    /// The rotation: its user, one of its keys, its id, or the first characters of its id, at least 8
     #[arg(value_name = "ROTATION")]
     pub rotation: String,
     #[command(flatten)]

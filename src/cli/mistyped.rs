@@ -5,7 +5,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 
 /// A word of another tool, and what rotator has instead.
-const HINTS: [(&str, &str); 8] = [
+const HINTS: [(&str, &str); 7] = [
     ("rotate", "`rotator run` rotates every key that is due, and `rotator run --only USER` that of one user"),
     (
         "list",
@@ -22,7 +22,6 @@ const HINTS: [(&str, &str); 8] = [
         "--force",
         "nothing skips a check; `rotator status USER` shows what blocks a rotation, and the command that decides it",
     ),
-    ("--dry-run", "`rotator plan` shows what `run` would do, and changes nothing"),
 ];
 
 /// Adds the hint for a word of another tool, instead of the most similar word.

@@ -16,8 +16,8 @@ use crate::rotation::state::State;
 const HAS_COLUMNS: i64 = 3;
 
 /// The open rotations. The index contains all of these columns, so that no row of the table is read. The last column says
-/// whether the others show the whole rotation. A summary that something else wrote after the columns has another size. It is parsed, so that what
-/// only a newer rotator knows in it is noticed.
+/// whether the others show the whole rotation. A summary that something else wrote after the columns has another size. It
+/// is parsed, so that what only a newer rotator knows in it is noticed.
 pub(super) const OPEN: &str = "
     SELECT id, account, user, old_key_id, new_key_id, state, in_doubt, waiting_until, last_error, number,
            shown_bytes IS length(CAST(summary AS BLOB))

@@ -44,6 +44,10 @@ pub fn init(context: &Context, args: &InitArgs) -> Result<Exit, CliError> {
     }
     check_free(&path, &args.file)?;
     let look = Look { host, beside: path.parent() == Some(host.folder.as_path()) };
+    if !look.beside && host.folder.as_os_str().as_encoded_bytes().iter().any(u8::is_ascii_control) {
+        // Its path would be in the file.
+        return Err(CliError::usage("the name of the working directory has a control character", "run init elsewhere"));
+    }
     let named = named(context, look.beside)?;
     let (mut text, lines, stores) = if named.is_empty() {
         let found = block_on(async { Ok(look.look().await) })?;
@@ -95,7 +99,7 @@ fn is_there(shown: &Path) -> CliError {
 fn not_writable(shown: &Path, error: &std::io::Error) -> CliError {
     CliError::failed(
         format!("{} cannot be written: {error}", shown.display()),
-        "nothing was written; name another file: rotator init FILE",
+        "there is no new configuration file; name another: rotator init FILE",
     )
 }
 

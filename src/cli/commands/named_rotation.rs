@@ -11,39 +11,75 @@ use crate::types::name::RotationId;
 /// How many rotations a message lists.
 const MOST_LISTED: usize = 5;
 
+/// The least number of characters of an id that names a rotation.
+const LEAST_OF_ID: usize = 8;
+
+/// Which beginnings name a rotation, beside whole users, keys and ids.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// That of its user, of its keys or of its id.
+    OfAny,
+    /// That of its id. A command that decides something must not take the rotation of `shop-prod` for that of `shop`,
+    /// which has just ended.
+    OfId,
+}
+
 /// Returns the rotation in flight that `name` names. Whether a rotation with a whole id exists is not checked.
 ///
 /// # Errors
 /// Exit code 2 if `name` fits no rotation in flight or several; exit code 1 if the journal cannot be read.
-pub(super) fn in_flight(reader: &SyncReader, name: &str) -> Result<RotationId, CliError> {
-    if let Ok(id) = name.parse() {
+pub(super) fn in_flight(reader: &SyncReader, name: &str, beginning: Beginning) -> Result<RotationId, CliError> {
+    if let Some(id) = whole_id(name) {
         return Ok(id);
     }
     let open = reader.summaries(RotationFilter::Open).map_err(|error| storage_failed(&error))?;
-    one_of(&open, name)?.ok_or_else(|| none(&open, name))
+    match exactly(&open, name)? {
+        Some(id) => Ok(id),
+        None => beginning_with(&open, name, beginning)?.ok_or_else(|| none(&open, name)),
+    }
 }
 
-/// As [`in_flight`]. If none is in flight, it returns the latest closed rotation of this user or key.
+/// As [`in_flight`] with any beginning. The latest closed rotation of exactly this user or key comes before a rotation in
+/// flight that only begins with the name.
 ///
 /// # Errors
 /// As [`in_flight`].
 pub(super) fn in_flight_or_closed(reader: &SyncReader, name: &str) -> Result<RotationId, CliError> {
-    if let Ok(id) = name.parse() {
+    if let Some(id) = whole_id(name) {
         return Ok(id);
     }
     let open = reader.summaries(RotationFilter::Open).map_err(|error| storage_failed(&error))?;
-    if let Some(id) = one_of(&open, name)? {
+    if let Some(id) = exactly(&open, name)? {
         return Ok(id);
     }
     let all = reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?;
     let latest = all.iter().rev().map(|summary| &summary.rotation).find(|rotation| is_exactly(rotation, name));
-    latest.map(|rotation| rotation.id).ok_or_else(|| none(&open, name))
+    match latest {
+        Some(rotation) => Ok(rotation.id),
+        None => beginning_with(&open, name, Beginning::OfAny)?.ok_or_else(|| none(&open, name)),
+    }
 }
 
-fn one_of(open: &[Summary], name: &str) -> Result<Option<RotationId>, CliError> {
-    let rotations = || open.iter().map(|summary| &summary.rotation);
-    let exact: Vec<&Rotation> = rotations().filter(|rotation| is_exactly(rotation, name)).collect();
-    let found = if exact.is_empty() { rotations().filter(|rotation| begins(rotation, name)).collect() } else { exact };
+/// A user may be named by 32 digits, so an id has its hyphens.
+fn whole_id(name: &str) -> Option<RotationId> {
+    name.contains('-').then(|| name.parse().ok()).flatten()
+}
+
+fn exactly(open: &[Summary], name: &str) -> Result<Option<RotationId>, CliError> {
+    only_one(open, name, |rotation| is_exactly(rotation, name))
+}
+
+fn beginning_with(open: &[Summary], name: &str, beginning: Beginning) -> Result<Option<RotationId>, CliError> {
+    // Every name begins with an empty one, which an unset variable of a script gives.
+    only_one(open, name, |rotation| match beginning {
+        Beginning::OfAny => !name.is_empty() && begins(rotation, name),
+        Beginning::OfId => name.len() >= LEAST_OF_ID && rotation.id.to_string().starts_with(name),
+    })
+}
+
+fn only_one(open: &[Summary], name: &str, fits: impl Fn(&Rotation) -> bool) -> Result<Option<RotationId>, CliError> {
+    let found: Vec<&Rotation> =
+        open.iter().map(|summary| &summary.rotation).filter(|rotation| fits(rotation)).collect();
     match found[..] {
         [] => Ok(None),
         [one] => Ok(Some(one.id)),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::named_rotation;
+use super::named_rotation::{self, Beginning};
 use super::resume::resume_rotations;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::Config;
@@ -29,7 +29,7 @@ pub(super) fn submit(
     let unknown =
         || CliError::usage(format!("the journal knows no rotation {name}"), "`rotator status` lists those in flight");
     let Some(reader) = journal::read(&config.journal)? else { return Err(unknown()) };
-    let id = named_rotation::in_flight(&reader, name)?;
+    let id = named_rotation::in_flight(&reader, name, Beginning::OfId)?;
     drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;

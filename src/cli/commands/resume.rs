@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{named_rotation, status};
+use super::named_rotation::{self, Beginning};
+use super::status;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::{ChoiceArgs, ResumeArgs};
 use crate::cli::config::Config;
@@ -34,12 +35,13 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
         return status::print_empty(context);
     };
-    let ids: Result<Vec<_>, _> = args.rotations.iter().map(|name| named_rotation::in_flight(&reader, name)).collect();
+    let named = args.rotations.iter().map(|name| named_rotation::in_flight(&reader, name, Beginning::OfAny));
+    let ids: Vec<_> = named.collect::<Result<_, _>>()?;
     drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
     let end = End { command: CommandKind::Resume, waiting_ok: args.waiting_ok };
-    resume_rotations(context, &config, &clock, &held, &ids?, args.wait, end)
+    resume_rotations(context, &config, &clock, &held, &ids, args.wait, end)
 }
 
 /// Continues the rotations in flight, or only those with these `ids`, and prints the summary of `resume`.

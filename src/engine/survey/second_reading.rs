@@ -2,7 +2,7 @@
 //! has no form by which it could be recognized. IAM has confirmed each key by then, so with AWS itself there is no
 //! second reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -19,13 +19,13 @@ use crate::ports::call::CallError;
 use crate::ports::secret_store::{Reading, Readings, SecretStore};
 use crate::types::name::AccessKeyId;
 
-/// What the second reading found, by key. It has an item for each key that it searched for.
+/// What the second reading found, by key.
 #[derive(Default)]
 pub(super) struct SecondReading {
     elsewhere: BTreeMap<AccessKeyId, Vec<String>>,
     /// The entries that may name any of these keys, with the reason.
     unread: Vec<String>,
-    searched_for: Vec<AccessKeyId>,
+    searched_for: BTreeSet<AccessKeyId>,
 }
 
 impl SecondReading {

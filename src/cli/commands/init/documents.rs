@@ -27,10 +27,12 @@ const KINDS: [&str; 8] = ["yaml", "yml", "json", "env", "ini", "toml", "properti
 pub(super) struct Documents {
     /// Their names below the folder, in order.
     pub(super) names: Vec<String>,
-    /// Whether a folder was left out, so that a store of the whole folder would read more than was looked at.
+    /// Whether something was left out that makes a store of the whole folder large or unreadable.
     pub(super) left_out: bool,
     seen: usize,
     bytes: u64,
+    /// The size of all other files.
+    other_bytes: u64,
 }
 
 impl Documents {
@@ -43,20 +45,22 @@ impl Documents {
     }
 
     fn walk(&mut self, folder: &Path, at: &str, deeper: usize) -> Result<(), String> {
-        // What cannot be listed holds nothing that could be counted. `plan` reports it.
-        let Ok(items) = fs::read_dir(folder) else { return Ok(()) };
+        let Ok(items) = fs::read_dir(folder) else {
+            self.left_out = true;
+            return Ok(());
+        };
         for item in items.filter_map(Result::ok) {
             self.seen += 1;
             if self.seen > MOST_NAMES {
                 return Err(format!("more than {MOST_NAMES} files"));
             }
-            let (Ok(name), Ok(kind)) = (item.file_name().into_string(), item.file_type()) else { continue };
-            // A line break would leave its line in the output and in the file.
-            if name.contains(char::is_control) {
-                self.left_out |= kind.is_dir();
+            let (Ok(name), Ok(kind)) = (item.file_name().into_string(), item.file_type()) else {
+                self.left_out = true;
                 continue;
-            }
-            if kind.is_dir() && !is_looked_into(&name) {
+            };
+            // A line break would leave its line in the output and in the file. A link may make a store unreadable.
+            let is_safe = !name.contains(char::is_control) && (kind.is_file() || kind.is_dir());
+            if !is_safe || (kind.is_dir() && !is_looked_into(&name)) {
                 self.left_out = true;
             } else if kind.is_dir() && deeper == 0 {
                 return Err(format!("more than {DEEPEST} folders deep"));
@@ -65,6 +69,10 @@ impl Documents {
             } else if kind.is_file() && is_document(&name) {
                 self.bytes += item.metadata().map_or(0, |metadata| metadata.len());
                 self.names.push(format!("{at}{name}"));
+            } else {
+                // A store of the whole folder would read this file, too.
+                self.other_bytes += item.metadata().map_or(0, |metadata| metadata.len());
+                self.left_out |= self.other_bytes > MOST_BYTES;
             }
             if self.names.len() > MOST_DOCUMENTS {
                 return Err(format!("more than {MOST_DOCUMENTS} documents"));
@@ -113,6 +121,17 @@ mod tests {
         ["b/node_modules/d.json", ".git/e.json"].into_iter().for_each(write);
         let found = Documents::of(root.path()).expect("within the limits");
         assert_eq!((found.names.len(), found.left_out), (3, true));
+        for link in ["one.yaml", "b"] {
+            let other = tempfile::tempdir().expect("a folder");
+            fs::write(other.path().join("a.yaml"), "x").expect("written");
+            std::os::unix::fs::symlink("/nowhere", other.path().join(link)).expect("linked");
+            let found = Documents::of(other.path()).expect("within the limits");
+            assert_eq!((found.names.len(), found.left_out), (1, true), "{link}");
+        }
+        let large = tempfile::tempdir().expect("a folder");
+        let dump = fs::File::create(large.path().join("photo.png")).expect("made");
+        dump.set_len(MOST_BYTES + 1).expect("a file with a hole");
+        assert!(Documents::of(large.path()).expect("within the limits").left_out, "too large to be read each time");
         write("1/2/3/4/5/6/7/f.json");
         assert_eq!(Documents::of(root.path()).expect_err("too deep"), "more than 6 folders deep");
     }

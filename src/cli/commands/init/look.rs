@@ -192,10 +192,16 @@ impl Look<'_> {
     /// The embedded store in its default place, if it is in use: a file that names other stores would hide it.
     fn embedded(&self) -> Option<Found> {
         let path = self.host.default_store().ok().filter(|path| path.exists())?;
-        let entries = EmbeddedStore::open(&path, store_key(self.host).ok()?).ok()?.list().ok()?.len();
-        let (shown, noun) = (path.to_str()?, if entries == 1 { "entry" } else { "entries" });
-        let stores = vec![format!("sqlite:{shown}")];
-        (entries > 0).then(|| Found { stores, ..Found::said(shown, format!("{entries} {noun}, embedded store")) })
+        let shown = path.to_str()?;
+        let open = || EmbeddedStore::open(&path, store_key(self.host).ok()?).ok()?.list().ok();
+        let says = match open().map(|entries| entries.len()) {
+            Some(0) => return None,
+            Some(1) => "1 entry, embedded store".to_owned(),
+            Some(entries) => format!("{entries} entries, embedded store"),
+            // It may be in use, and a file without it would hide its keys. `plan` says why it does not open.
+            None => "embedded store, cannot be opened".to_owned(),
+        };
+        Some(Found { stores: vec![format!("sqlite:{shown}")], ..Found::said(shown, says) })
     }
 
     /// Servers that variables name. They are not asked.
