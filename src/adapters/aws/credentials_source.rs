@@ -49,7 +49,7 @@ impl Source {
     /// A description for operators; none before the first credentials.
     pub(super) fn in_words(&self) -> Option<String> {
         let features = self.features.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let source = where_from(&self.profile, &features);
+        let source = where_from(&self.profile, &signed_in_to(&self.profile, keys_of), &features);
         Some(match &self.role {
             Some(role) => format!("{source}, with the role {role} assumed by them"),
             None => source,
@@ -57,8 +57,9 @@ impl Source {
     }
 }
 
-/// Describes what the SDK reports about credentials, with the last link of the chain at the end.
-fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
+/// Describes what the SDK reports about credentials, with the last link of the chain at the end. `base` is the profile
+/// that an operator signs in to.
+fn where_from(profile: &str, base: &str, features: &[AwsCredentialFeature]) -> String {
     use AwsCredentialFeature as Of;
     let of_profile = |what: &str| format!("the AWS profile `{profile}`{what}");
     let has = |feature: Of| features.contains(&feature);
@@ -67,9 +68,9 @@ fn where_from(profile: &str, features: &[AwsCredentialFeature]) -> String {
     } else if has(Of::CredentialsEnvVarsStsWebIdToken) {
         "a web identity, AWS_WEB_IDENTITY_TOKEN_FILE".to_owned()
     } else if has(Of::CredentialsSso) || has(Of::CredentialsProfileSso) {
-        of_profile(&format!(" by SSO; `aws sso login --profile {}` begins another session", quoted(profile)))
+        of_profile(&format!(" by SSO; `aws sso login --profile {}` begins another session", quoted(base)))
     } else if has(Of::CredentialsLogin) || has(Of::CredentialsProfileLogin) {
-        of_profile(&format!(" by `aws login`; `aws login --profile {}` begins another session", quoted(profile)))
+        of_profile(&format!(" by `aws login`; `aws login --profile {}` begins another session", quoted(base)))
     } else if has(Of::CredentialsProcess) || has(Of::CredentialsProfileProcess) {
         of_profile(" by its credential_process")
     } else if has(Of::CredentialsStsAssumeRole) {
@@ -132,7 +133,7 @@ impl ProvideCredentials for Described {
             }
             had.map_err(|cause| {
                 let profile = &self.source.profile;
-                let words = words(profile, &keys_of(profile), exit_of(&cause).as_deref());
+                let words = words(profile, keys_of, exit_of(&cause).as_deref());
                 // The kind of the error determines how the caller handles it.
                 match cause {
                     cause @ CredentialsError::CredentialsNotLoaded(_) => {
@@ -162,11 +163,16 @@ fn exit_of(cause: &CredentialsError) -> Option<String> {
     })
 }
 
-/// The setting names of a profile, without values.
+/// The maximum number of profiles to follow from a role to the profile that an operator signs in to.
+const MOST_PROFILES: usize = 8;
+
+/// The setting names of a profile.
 struct Keys {
     files: Vec<PathBuf>,
     /// `None` if the profile does not exist.
     names: Option<Vec<String>>,
+    /// The profile whose credentials assume the role of this one. It is the only value that is kept.
+    source_profile: Option<String>,
 }
 
 impl Keys {
@@ -183,7 +189,7 @@ fn keys_of(profile: &str) -> Keys {
         named.unwrap_or_else(|| home.join(".aws").join(name))
     };
     let files = vec![file("AWS_CONFIG_FILE", "config"), file("AWS_SHARED_CREDENTIALS_FILE", "credentials")];
-    let mut names: Option<Vec<String>> = None;
+    let (mut names, mut source_profile): (Option<Vec<String>>, _) = (None, None);
     for text in files.iter().filter_map(|file| std::fs::read_to_string(file).ok()) {
         let mut is_inside = false;
         for line in text.lines() {
@@ -193,16 +199,28 @@ fn keys_of(profile: &str) -> Keys {
                 if is_inside {
                     names.get_or_insert_default();
                 }
-            } else if let (true, Some((name, _))) = (is_inside, line.split_once('=')) {
-                names.get_or_insert_default().push(name.trim().to_owned());
+            } else if let (true, Some((name, value))) = (is_inside, line.split_once('=')) {
+                let name = name.trim();
+                if name == "source_profile" {
+                    source_profile = Some(value.trim().to_owned());
+                }
+                names.get_or_insert_default().push(name.to_owned());
             }
         }
     }
-    Keys { files, names }
+    Keys { files, names, source_profile }
+}
+
+/// The profile that an operator signs in to: this one, or the one whose credentials assume its role in the end.
+fn signed_in_to(profile: &str, keys_of: impl Fn(&str) -> Keys) -> String {
+    let source = |profile: &String| keys_of(profile).source_profile.filter(|source| source != profile);
+    let profiles = std::iter::successors(Some(profile.to_owned()), source);
+    profiles.take(MOST_PROFILES).last().unwrap_or_else(|| profile.to_owned())
 }
 
 /// Describes what is missing, by what the profile names.
-fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
+fn words(profile: &str, keys_of: impl Fn(&str) -> Keys, exit: Option<&str>) -> String {
+    let keys = keys_of(profile);
     if keys.names.is_none() {
         let files: Vec<String> = keys.files.iter().map(|file| file.display().to_string()).collect();
         let files = files.join(" nor ");
@@ -218,14 +236,16 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
     let why = if keys.has("credential_process") {
         let how = exit.map_or_else(|| "failed".to_owned(), |exit| format!("ended with {exit}"));
         format!("its credential_process {how}; run the program by hand to see why (what it printed is not shown)")
-    } else if keys.has("sso_") {
-        session(profile, "SSO", "sso", cfg!(feature = "sso"), "aws sso login")
-    } else if keys.has("login_session") {
-        session(profile, "`aws login`", "login", cfg!(feature = "login"), "aws login")
+    } else if let Some(session) = session(profile, &keys) {
+        format!("its {session}")
     } else if keys.has("web_identity_token_file") {
         "the role of its web_identity_token_file could not be assumed".to_owned()
     } else if keys.has("role_arn") {
-        "its role_arn could not be assumed; check its source_profile or credential_source".to_owned()
+        let base = signed_in_to(profile, &keys_of);
+        match session(&base, &keys_of(&base)) {
+            Some(session) => format!("its role_arn could not be assumed by the profile `{base}`: the {session}"),
+            None => "its role_arn could not be assumed; check its source_profile or credential_source".to_owned(),
+        }
     } else {
         "it names no source of credentials that could be used (aws_access_key_id with aws_secret_access_key, \
          credential_process, role_arn, sso_session or login_session)"
@@ -234,16 +254,26 @@ fn words(profile: &str, keys: &Keys, exit: Option<&str>) -> String {
     format!("the AWS profile `{profile}` gave no credentials: {why}")
 }
 
-/// Describes a profile whose session an operator has to begin. `how`: how it signs in.
-fn session(profile: &str, how: &str, feature: &str, is_built: bool, command: &str) -> String {
+/// Describes the session of a profile that an operator signs in to. `None`: it is no such profile.
+fn session(profile: &str, keys: &Keys) -> Option<String> {
+    let (how, feature, is_built, command) = if keys.has("sso_") {
+        ("SSO", "sso", cfg!(feature = "sso"), "aws sso login")
+    } else if keys.has("login_session") {
+        ("`aws login`", "login", cfg!(feature = "login"), "aws login")
+    } else {
+        return None;
+    };
     let profile = quoted(profile);
-    if is_built {
-        return format!("its session of {how} is over or was never begun; run `{command} --profile {profile}`");
-    }
-    format!(
-        "it signs in by {how}, and this build of rotator has no such support; build it with the feature `{feature}`, or \
-         set credential_process = aws configure export-credentials --profile {profile} in another profile and use that"
-    )
+    Some(if is_built {
+        format!(
+            "session of {how} is over or was never begun, or AWS did not answer; run `{command} --profile {profile}`"
+        )
+    } else {
+        format!(
+            "session of {how} cannot be used by this build of rotator; build it with the feature `{feature}`, or set \
+             credential_process = aws configure export-credentials --profile {profile} in another profile and use that"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -252,25 +282,48 @@ mod tests {
     use crate::types::shell::real::{HOSTILE, assert_says};
 
     fn keys(names: &[&str]) -> Keys {
-        Keys { files: vec!["c".into(), "d".into()], names: Some(names.iter().map(|name| (*name).to_owned()).collect()) }
+        let names = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        Keys { files: vec!["c".into(), "d".into()], names, source_profile: None }
     }
 
     #[test]
     fn profile_and_source_are_named() {
-        let failed = words("dev", &keys(&["region", "credential_process"]), Some("3"));
+        let failed = words("dev", |_| keys(&["region", "credential_process"]), Some("3"));
         assert!(failed.contains("`dev`") && failed.contains("credential_process ended with 3"), "{failed}");
-        let sso = words("dev", &keys(&["sso_session"]), None);
+        let sso = words("dev", |_| keys(&["sso_session"]), None);
         assert!(sso.contains("`dev`") && sso.contains("sso"), "{sso}");
-        assert!(words("dev", &keys(&["role_arn", "source_profile"]), None).contains("role_arn"));
-        assert!(words("dev", &keys(&["region"]), None).contains("names no source"));
-        let missing = words("dve", &Keys { files: vec!["c".into(), "d".into()], names: None }, None);
+        assert!(words("dev", |_| keys(&["role_arn", "source_profile"]), None).contains("role_arn"));
+        assert!(words("dev", |_| keys(&["region"]), None).contains("names no source"));
+        let missing = words("dve", |_| Keys { names: None, ..keys(&[]) }, None);
         assert!(missing.contains("no AWS profile `dve`") && missing.contains("neither c nor d"), "{missing}");
+    }
+
+    #[test]
+    fn a_role_names_the_profile_to_sign_in_to() {
+        let of = |profile: &str| match profile {
+            "role" => Keys { source_profile: Some("between".to_owned()), ..keys(&["role_arn", "source_profile"]) },
+            "between" => Keys { source_profile: Some("staff".to_owned()), ..keys(&["role_arn", "source_profile"]) },
+            "itself" => Keys { source_profile: Some("itself".to_owned()), ..keys(&["role_arn", "source_profile"]) },
+            "loop" => Keys { source_profile: Some("pool".to_owned()), ..keys(&["role_arn", "source_profile"]) },
+            "pool" => Keys { source_profile: Some("loop".to_owned()), ..keys(&["role_arn", "source_profile"]) },
+            _ => keys(&["login_session"]),
+        };
+        assert_eq!(signed_in_to("role", of), "staff");
+        assert_eq!(signed_in_to("itself", of), "itself");
+        let failed = words("role", of, None);
+        assert!(failed.contains("by the profile `staff`"), "{failed}");
+        for profile in ["itself", "loop"] {
+            let failed = words(profile, of, None);
+            assert!(failed.contains("check its source_profile"), "{failed}");
+        }
+        let told = where_from("role", "staff", &[AwsCredentialFeature::CredentialsProfileSso]);
+        assert!(told.contains("`role` by SSO") && told.contains("--profile staff"), "{told}");
     }
 
     #[test]
     fn credentials_are_described_by_their_source() {
         use AwsCredentialFeature as Of;
-        let told = |features: &[Of]| where_from("dev", features);
+        let told = |features: &[Of]| where_from("dev", "dev", features);
         assert!(told(&[Of::CredentialsEnvVars]).contains("AWS_ACCESS_KEY_ID"));
         assert_eq!(told(&[Of::CredentialsProfile]), "the AWS profile `dev`");
         let sso = told(&[Of::CredentialsSso, Of::CredentialsProfile]);
@@ -295,14 +348,14 @@ mod tests {
     fn the_command_names_the_profile_whatever_its_name() {
         let end = |is_built| if is_built { "`" } else { " in another profile" };
         for profile in HOSTILE {
-            let told = where_from(profile, &[AwsCredentialFeature::CredentialsSso]);
+            let told = where_from("dev", profile, &[AwsCredentialFeature::CredentialsSso]);
             assert_says(&told, "` begins another session", &["aws", "sso", "login", "--profile", profile]);
             for (setting, is_built, login) in [
                 ("sso_session", cfg!(feature = "sso"), &["sso", "login"][..]),
                 ("login_session", cfg!(feature = "login"), &["login"]),
             ] {
                 let command = if is_built { login } else { &["configure", "export-credentials"] };
-                let failed = words(profile, &keys(&[setting]), None);
+                let failed = words(profile, |_| keys(&[setting]), None);
                 assert_says(&failed, end(is_built), &[&["aws"], command, &["--profile", profile]].concat());
             }
         }

@@ -138,6 +138,11 @@ fn a_session_of_identity_center_that_is_over_is_named_with_the_command_that_begi
     }
     std::fs::remove_file(bench.path(".aws").join(SSO_CACHE)).expect("removed");
     run(&bench, &["plan"], endpoint).code(1).says("`ops`").says(command);
+    let role = "[profile prod]\nrole_arn = arn:aws:iam::123456789012:role/rotator\nsource_profile = ops\n";
+    configure(&bench, &format!("{role}{SSO}"), SSO_CACHE, &of_sso("2020-01-01T00:00:00Z"));
+    let mut of_role = bench.command(&["plan"]);
+    of_role.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("AWS_PROFILE", "prod");
+    Ended::from(of_role.output().expect("it starts")).code(1).says("`prod`").says(command);
 }
 
 /// Credentials of `aws login` that are over: the SDK asks for others with the refresh token.

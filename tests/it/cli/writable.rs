@@ -136,7 +136,10 @@ fn a_profile_without_credentials_is_named_with_its_source() {
     bench.write(".aws/config", config);
     for (profile, words) in [
         ("broken", "`broken` gave no credentials: its credential_process ended with 3"),
-        ("corp", "its session of SSO is over or was never begun; run `aws sso login --profile corp`"),
+        (
+            "corp",
+            "its session of SSO is over or was never begun, or AWS did not answer; run `aws sso login --profile corp`",
+        ),
         ("brokn", "there is no AWS profile `brokn`"),
     ] {
         let mut command = bench.command(&["plan"]);
