@@ -36,7 +36,7 @@ pub struct Global {
     /// A secret store, for example sqlite:secrets.db or file:.env; may be given several times
     #[arg(long, global = true, value_name = "URI")]
     pub store: Vec<String>,
-    /// How results are printed on stdout: table or json
+    /// How results are printed on stdout: table, wide (a table with the ids of rotations and keys) or json
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub output: OutputFormat,
     /// How logs are printed on stderr: text or json
@@ -60,6 +60,8 @@ pub enum OutputFormat {
     /// Aligned columns and sentences.
     #[default]
     Table,
+    /// As `table`, with the ids of rotations and keys.
+    Wide,
     /// One JSON document.
     Json,
 }

@@ -15,19 +15,33 @@ pub struct CliError {
     pub exit: Exit,
     /// Whether rotator's own credentials failed: `run` then ends with 1, even if rotations are in flight.
     pub is_about_credentials: bool,
+    /// Whether the JSON document on stdout has the error.
+    pub is_in_document: bool,
 }
 
 impl CliError {
     /// An error of usage or configuration: exit code 2.
     #[must_use]
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit: Exit::Usage, is_about_credentials: false }
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            exit: Exit::Usage,
+            is_about_credentials: false,
+            is_in_document: false,
+        }
     }
 
     /// A failure outside any rotation: exit code 1.
     #[must_use]
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit: Exit::Failed, is_about_credentials: false }
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+            exit: Exit::Failed,
+            is_about_credentials: false,
+            is_in_document: false,
+        }
     }
 
     /// A failure of rotator's own credentials: exit code 1.

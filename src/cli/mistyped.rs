@@ -4,6 +4,8 @@
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 
+use super::error::CliError;
+
 /// A word of another tool, and what rotator has instead.
 const HINTS: [(&str, &str); 7] = [
     ("rotate", "`rotator run` rotates every key that is due, and `rotator run --only USER` that of one user"),
@@ -41,6 +43,15 @@ pub(in crate::cli) fn with_hint(mut error: clap::Error) -> clap::Error {
     error
 }
 
+/// The error of the command line for a JSON document: its first line, and the tips.
+pub(in crate::cli) fn as_error(error: &clap::Error) -> CliError {
+    let told = error.render().to_string();
+    let message = told.lines().next().unwrap_or_default();
+    let tips: Vec<&str> = told.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+    let hint = if tips.is_empty() { "see `rotator --help`".to_owned() } else { tips.join("; ") };
+    CliError::usage(message.strip_prefix("error: ").unwrap_or(message), hint)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -59,6 +70,9 @@ mod tests {
             assert_eq!(error.exit_code(), 2, "{word}");
         }
         let error = with_hint(Cli::try_parse_from(["rotator", "resmue"]).expect_err("refused"));
+        let shown = as_error(&error);
+        assert_eq!(shown.message, "unrecognized subcommand 'resmue'");
+        assert!(shown.hint.contains("'resume'"), "{}", shown.hint);
         assert!(error.render().to_string().contains("'resume'"), "another word keeps the most similar one");
     }
 }

@@ -30,32 +30,51 @@ use context::Context;
 use error::CliError;
 use exit::Exit;
 use host_env::{HostEnv, Startup};
-use output::terminal::Terminal;
+use output::document::{ErrorDocument, ErrorShown, to_bytes};
+use output::given;
+use output::progress;
+use output::terminal::{Terminal, to_stdout};
 
 /// Parses the arguments, runs the command and reports an error. Returns the exit code.
 #[must_use]
 pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let given: Vec<OsString> = args.collect();
+    let cli = match Cli::try_parse_from(&given) {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are reported as errors, too. A closed stdout is not a failure.
             let error = mistyped::with_hint(error);
+            if error.use_stderr() && asks_for_json(&given) {
+                let shown = mistyped::as_error(&error);
+                let _ = to_stdout(&to_bytes(&ErrorDocument::new(ErrorShown::of(&shown))));
+            }
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
         }
     };
     let host = HostEnv::of_this_process(startup);
     let terminal = Terminal::of_this_process(&cli.global, &host);
+    given::set(&cli.global);
     let context = Context { global: cli.global, host, terminal };
     let logging = logging::start(&context.global, &context.host, terminal.color_on_stderr);
     let result = logging.and_then(|()| dispatch(&context, &cli.command));
+    progress::end();
     match result {
         Ok(exit) => exit.code(),
         Err(error) => {
+            if terminal.is_json() && !error.is_in_document {
+                let _ = to_stdout(&to_bytes(&ErrorDocument::new(ErrorShown::of(&error))));
+            }
             terminal.warn(&format!("rotator: {error}"));
             error.exit.code()
         }
     }
+}
+
+/// Whether the arguments, which cannot be parsed, ask for JSON.
+fn asks_for_json(args: &[OsString]) -> bool {
+    let pairs = args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    pairs || args.iter().any(|arg| arg == "--output=json")
 }
 
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::{AT_ONCE, Config};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -13,6 +13,7 @@ use super::runtime::Signalled;
 use super::wiring;
 use super::wiring::journal::{HeldJournal, storage_failed};
 use crate::engine::error::CampaignError;
+use crate::engine::options::{Progress, Watcher};
 use crate::engine::own_credentials::{Pass, TRY_AGAIN, until_they_work};
 use crate::engine::report::Report;
 use crate::engine::session::Session;
@@ -28,6 +29,8 @@ pub(in crate::cli) struct Passes<'a> {
     pub(in crate::cli) clock: &'a Arc<dyn Clock>,
     pub(in crate::cli) stop: &'a Arc<Stop>,
     pub(in crate::cli) wait: bool,
+    /// Whether to say that old keys are deleted at once, before the first rotation is opened.
+    pub(in crate::cli) says_at_once: bool,
 }
 
 impl Passes<'_> {
@@ -37,12 +40,12 @@ impl Passes<'_> {
         &self,
         mut work: impl AsyncFnMut(Arc<Session>, &mut Report) -> Result<(), CliError>,
     ) -> (Report, Option<CliError>) {
-        let &Self { context, config, clock, stop, wait } = self;
+        let &Self { context, config, clock, stop, wait, .. } = self;
         let mut touched = BTreeSet::new();
         let pass = async || {
             let (mut report, mut failures) = (Report::default(), None);
             let done = async {
-                let connecting = wiring::connect(config, &context.host, clock, stop, wait, context.terminal);
+                let connecting = wiring::connect(config, &context.host, clock, stop, wait, self.watcher());
                 let session = Box::pin(connecting).await?;
                 failures = Some(session.failures.clone());
                 work(session, &mut report).await
@@ -67,6 +70,23 @@ impl Passes<'_> {
         let Pass { came_to: (mut report, failure), .. } = until_they_work(clock.as_ref(), stop, wait, say, pass).await;
         report.touched = touched.into_iter().collect();
         (report, failure)
+    }
+}
+
+impl Passes<'_> {
+    fn watcher(&self) -> Option<Watcher> {
+        let (terminal, shown) = (self.context.terminal, self.context.terminal.watcher());
+        if !self.says_at_once {
+            return shown;
+        }
+        Some(Arc::new(move |heard| {
+            if let Progress::Due(_) = heard {
+                terminal.say(AT_ONCE);
+            }
+            if let Some(shown) = &shown {
+                shown(heard);
+            }
+        }))
     }
 }
 

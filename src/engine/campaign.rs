@@ -21,6 +21,7 @@ use self::failing::take_down;
 use self::old_pair::{Tried, prove_old};
 use super::error::CampaignError;
 use super::executor::{Begin, advance};
+use super::options::Progress;
 use super::report::{Opening, Report, collect, collect_opened};
 use super::session::Session;
 use super::survey::choice::{Choice, Names};
@@ -177,6 +178,9 @@ impl Engine {
             Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
         });
         due.truncate(limit.unwrap_or(usize::MAX));
+        if let Some(watcher) = self.session.options.watcher.as_ref().filter(|_| !due.is_empty()) {
+            watcher(Progress::Due(due.len()));
+        }
         let rotated = self.open_each(id, due, choice, (early, in_hand), report).await?;
         // A key whose old pair was not proven needs an operator, and the campaign does not wait for it.
         let unproven = report.left_alone.split_off(notes.left_alone.len());

@@ -5,8 +5,17 @@ use std::time::Duration;
 
 use crate::rotation::record::Rotation;
 
-/// Hears of every change of a rotation, to show progress on a terminal.
-pub type Watcher = Arc<dyn Fn(&Rotation) + Send + Sync>;
+/// What a watcher hears.
+#[derive(Debug)]
+pub enum Progress<'a> {
+    /// This many rotations are about to be opened.
+    Due(usize),
+    /// A rotation has changed.
+    Changed(&'a Rotation),
+}
+
+/// Hears of the progress of a run, to show it on a terminal.
+pub type Watcher = Arc<dyn Fn(Progress<'_>) + Send + Sync>;
 
 pub struct EngineOptions {
     /// The number of calls in flight to all accounts, and to all stores.

@@ -42,6 +42,12 @@ impl Timestamp {
         Self(self.0.checked_sub(span).unwrap_or(jiff::Timestamp::MIN))
     }
 
+    /// The same moment on the clocks of a zone.
+    #[must_use]
+    pub fn in_zone(self, zone: &jiff::tz::TimeZone) -> jiff::ZonedDateTime {
+        self.0.to_zoned_datetime(zone.clone())
+    }
+
     /// How long after `earlier` this is; zero if it is before.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -123,7 +123,16 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
-    let session = match Box::pin(wiring::connect(config, &context.host, &clock, &stop, false, context.terminal)).await {
+    let session = match Box::pin(wiring::connect(
+        config,
+        &context.host,
+        &clock,
+        &stop,
+        false,
+        context.terminal.watcher(),
+    ))
+    .await
+    {
         Ok(session) => session,
         Err(error) => {
             checks.push(credentials_not_checked(&checks, error));

@@ -57,6 +57,6 @@ pub(super) fn submit(
         &held,
         &[id],
         false,
-        End { command: CommandKind::Resume, waiting_ok: false },
+        End { command: CommandKind::Decide, waiting_ok: false },
     )
 }

@@ -8,10 +8,13 @@ use crate::cli::config::{AT_ONCE, Config};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::{PlanDocument, to_bytes};
 use crate::cli::output::entry_counts;
-use crate::cli::output::table::{self, Paint};
-use crate::cli::output::terminal::to_stdout;
+use crate::cli::output::look::Look;
+use crate::cli::output::plan_table;
+use crate::cli::output::progress;
+use crate::cli::output::terminal::{text_to_stdout, to_stdout};
 use crate::cli::passes::campaign_failed;
 use crate::cli::runtime::block_on;
 use crate::cli::snapshot::{ReadMade, Snapshot};
@@ -19,7 +22,7 @@ use crate::cli::wiring;
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::engine::error::CampaignError;
 use crate::engine::shutdown::Stop;
-use crate::engine::survey::{Taken, survey};
+use crate::engine::survey::{Survey, Taken, survey};
 use crate::journal::clock::Clock;
 use crate::journal::store::{RotationFilter, StorageError};
 
@@ -34,7 +37,8 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
-        let session = Box::pin(wiring::connect(&config, &context.host, &clock, &stop, false, context.terminal)).await?;
+        let watcher = context.terminal.watcher();
+        let session = Box::pin(wiring::connect(&config, &context.host, &clock, &stop, false, watcher)).await?;
         survey(&session, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     entry_counts::say(&survey.entries, context.terminal);
@@ -42,35 +46,62 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
         context.terminal.warn(&warning);
     }
     survey.check_only().map_err(|error| campaign_failed(&error))?;
-    let document = PlanDocument::new(&survey.due, &survey.left_alone);
-    let number = document.due.len();
-    let in_flight = snapshot.open.len();
+    progress::end();
+    let look = context.terminal.look();
+    let document = PlanDocument::new(&survey, &choice.policy, look.times.now());
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&document))?;
     } else {
-        let mut text = table::plan(&document, Paint(context.terminal.color));
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        if in_flight > 0 {
-            text.push_str(&format!("{in_flight} in flight, which `rotator run` finishes first\n"));
-        }
-        text.push_str(&match number {
-            0 => "no key is due".to_owned(),
-            1 => "1 key is due: `rotator run` rotates it".to_owned(),
-            _ => format!("{number} keys are due: `rotator run` rotates them"),
-        });
-        text.push_str(&match survey.left_alone.iter().filter(|note| note.due).count() {
-            0 => "\n".to_owned(),
-            1 => "; 1 needs an operator, see above\n".to_owned(),
-            needs_operator => format!("; {needs_operator} need an operator, see above\n"),
-        });
-        to_stdout(text.as_bytes())?;
+        text_to_stdout(&text(&document, &survey, snapshot.open.len(), &look))?;
     }
-    if config.deletes_at_once() {
+    if config.deletes_at_once() && !document.due.is_empty() {
         context.terminal.say(AT_ONCE);
     }
     Ok(Exit::Done)
+}
+
+fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, look: &Look) -> String {
+    let mut text = plan_table::plan(document, look);
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    for line in plan_table::steps(&document.due, &look.times) {
+        text.push_str(&paragraph(&line, 2, look.width));
+    }
+    if in_flight > 0 {
+        text.push_str(&format!("{in_flight} in flight, which `rotator run` finishes first\n"));
+    }
+    text.push_str(&paragraph(&conclusion(document, survey, in_flight, look), 2, look.width));
+    text
+}
+
+/// What `run` would rotate, in one sentence.
+fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, look: &Look) -> String {
+    let number = document.due.len();
+    let needs_operator = document.skipped.iter().filter(|note| note.needs_operator).count();
+    let not_due: Vec<_> = document.skipped.iter().filter_map(|note| note.confirmed.as_ref()?.due_at).collect();
+    let entries: usize = survey.entries.values().sum();
+    let mut line = match (number, needs_operator) {
+        (0, 0) if entries == 0 => "the stores have no entries, so there is nothing to rotate".to_owned(),
+        (0, 0) if document.skipped.is_empty() && in_flight == 0 => {
+            format!("no AWS access key was found in {}", entry_counts::count(entries))
+        }
+        (0, 0) => "no key is due".to_owned(),
+        (0, _) => "nothing can be rotated".to_owned(),
+        (1, _) => "1 key is due: `rotator run` rotates it".to_owned(),
+        (_, _) => format!("{number} keys are due: `rotator run` rotates them"),
+    };
+    match needs_operator {
+        0 => {}
+        1 => line.push_str("; 1 needs an operator, see above"),
+        _ => line.push_str(&format!("; {needs_operator} need an operator, see above")),
+    }
+    if let Some(first) = not_due.iter().min() {
+        let number = not_due.len();
+        let verb = if number == 1 { "is" } else { "are" };
+        line.push_str(&format!("; {number} {verb} not due yet (the first {})", look.times.until_short(*first)));
+    }
+    line
 }
 
 /// Reads the journal, and derives the keys that `run` would not open because of it.

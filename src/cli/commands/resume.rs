@@ -73,7 +73,7 @@ pub(super) fn resume_rotations(
             let report = Report { touched: ids.to_vec(), ..Report::default() };
             return finish(context, end, report, None, &signalled, held).await;
         }
-        let passes = Passes { context, config, clock, stop: &stop, wait };
+        let passes = Passes { context, config, clock, stop: &stop, wait, says_at_once: false };
         let work = async |session, report: &mut Report| {
             let engine = Engine::new(session, held.journal.clone());
             *report = engine.resume(ids).await.map_err(|error| campaign_failed(&error))?;

@@ -10,9 +10,11 @@ use crate::cli::config::{AT_ONCE, Config};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::PlanDocument;
+use crate::cli::output::plan_table;
+use crate::cli::output::progress;
 use crate::cli::output::summary::CommandKind;
-use crate::cli::output::table::{self, Paint};
 use crate::cli::output::terminal::printable;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
@@ -36,9 +38,6 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let choice = config.choice(&args.choice)?;
     let asks = context.terminal.can_ask && !args.yes;
     let agreed = args.yes || asks || config.removal_is_set;
-    if config.deletes_at_once() && !asks && agreed {
-        context.terminal.say(AT_ONCE);
-    }
     if !agreed && journal::read(&config.journal)?.is_none() {
         status::print_empty(context)?;
         return Err(not_agreed());
@@ -53,7 +52,9 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
             return finish(context, end, Report::default(), Some(not_agreed()), &signalled, &held).await;
         }
         let (mut asked, mut declined) = (!asks, None);
-        let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait };
+        // Where the command asks, the question says so.
+        let says_at_once = config.deletes_at_once() && !asks;
+        let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once };
         let work = async |session, report: &mut Report| {
             let engine = Engine::new(session, held.journal.clone());
             if !agreed {
@@ -115,11 +116,17 @@ async fn ask_first(
     if survey.due.is_empty() {
         return Ok(None);
     }
-    let shown = PlanDocument::new(&survey.due, &survey.left_alone);
+    let look = context.terminal.look_on_stderr();
+    let shown = PlanDocument::new(&survey, &choice.policy, look.times.now());
     // It holds secrets, and the answer may take long.
     drop(survey);
     let terminal = context.terminal;
-    terminal.raw(&table::due(&shown.due, Paint(terminal.color_on_stderr)));
+    progress::pause();
+    terminal.raw(&plan_table::due(&shown.due, &look));
+    terminal.raw("\n");
+    for line in plan_table::steps(&shown.due, &look.times) {
+        terminal.raw(&paragraph(&line, 2, look.width));
+    }
     if config.deletes_at_once() {
         terminal.warn(AT_ONCE);
     }
@@ -130,11 +137,13 @@ async fn ask_first(
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     });
-    Ok(tokio::select! {
+    let declined = tokio::select! {
         answer = answer => match answer {
             Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => None,
             Ok(_) | Err(_) => Some("the answer was no"),
         },
         () = stop.wait() => Some("it was interrupted"),
-    })
+    };
+    progress::go_on();
+    Ok(declined)
 }

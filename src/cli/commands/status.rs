@@ -1,6 +1,6 @@
 //! `status`: shows the content of the journal. It only reads, and calls no server.
 
-use std::time::Duration;
+mod watch;
 
 use super::named_rotation;
 use crate::adapters::sqlite_journal::SyncReader;
@@ -8,21 +8,20 @@ use crate::cli::args::StatusArgs;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
-use crate::cli::output::document::{Counts, RotationShown, to_bytes};
-use crate::cli::output::table::{self, Paint, RotationRow};
-use crate::cli::output::terminal::to_stdout;
+use crate::cli::output::columns::paragraph;
+use crate::cli::output::document::{Counts, RotationShown, to_text};
+use crate::cli::output::look::Look;
+use crate::cli::output::rotation_table::{self, RotationRow};
+use crate::cli::output::story::story;
+use crate::cli::output::table;
+use crate::cli::output::terminal::{text_to_stdout, to_stdout};
 use crate::cli::snapshot::{InFlight, Snapshot, next_time_of, tally_of};
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::campaign::LeftAloneNote;
+use crate::journal::line::Summary;
 use crate::journal::overview::{ClosedCounts, OpenRotation, Overview};
 use crate::journal::store::RotationFilter;
 use crate::types::time::Timestamp;
-
-/// The interval of `--watch`.
-const EVERY: Duration = Duration::from_secs(2);
-
-/// Moves the cursor to the upper left corner and clears the screen.
-const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Runs `rotator status`.
 ///
@@ -35,18 +34,27 @@ pub fn status(context: &Context, args: &StatusArgs) -> Result<Exit, CliError> {
             "leave one of them out",
         ));
     }
-    loop {
-        let (text, exit) = look(context, args)?;
-        if !args.watch {
-            to_stdout(&text)?;
-            return Ok(if args.exit_code { exit } else { Exit::Done });
-        }
-        to_stdout(&[CLEAR.as_bytes(), &text].concat())?;
-        std::thread::sleep(EVERY);
+    if args.watch {
+        return watch::watch(context, args);
     }
+    let seen = look(context, args)?;
+    if context.terminal.is_json() {
+        to_stdout(seen.body.as_bytes())?;
+    } else {
+        text_to_stdout(&format!("{}{}", seen.body, seen.line))?;
+    }
+    Ok(if args.exit_code { seen.exit } else { Exit::Done })
 }
 
-fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliError> {
+/// What a reading of the journal shows.
+struct Seen {
+    body: String,
+    /// The counts, and what to run next.
+    line: String,
+    exit: Exit,
+}
+
+fn look(context: &Context, args: &StatusArgs) -> Result<Seen, CliError> {
     let config = context.config(&Default::default())?;
     let Some(reader) = journal::read(&config.journal)? else {
         if let Some(name) = &args.rotation {
@@ -56,40 +64,59 @@ fn look(context: &Context, args: &StatusArgs) -> Result<(Vec<u8>, Exit), CliErro
             ));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
-        return Ok((empty(context), Exit::Done));
+        return Ok(Seen { body: empty(context), line: String::new(), exit: Exit::Done });
     };
     if args.rotation.is_none() && !args.all && !context.terminal.is_json() {
         let overview = reader.overview().map_err(|error| storage_failed(&error))?;
         let shown = Shown::of(&overview);
-        return Ok((shown.text(context), shown.tally.exit(args.waiting_ok)));
+        let (body, line) = shown.text(context);
+        return Ok(Seen { body, line, exit: shown.tally.exit(args.waiting_ok) });
     }
     let snapshot = Snapshot::read(&reader).map_err(|error| storage_failed(&error))?;
-    let text = show(context, args, &reader, &snapshot)?;
-    Ok((text, snapshot.tally().exit(args.waiting_ok)))
+    let (body, line) = show(context, args, &reader, &snapshot)?;
+    Ok(Seen { body, line, exit: snapshot.tally().exit(args.waiting_ok) })
 }
 
-fn show(context: &Context, args: &StatusArgs, reader: &SyncReader, snapshot: &Snapshot) -> Result<Vec<u8>, CliError> {
+/// The text, and the line below it.
+fn show(
+    context: &Context,
+    args: &StatusArgs,
+    reader: &SyncReader,
+    snapshot: &Snapshot,
+) -> Result<(String, String), CliError> {
+    let look = context.terminal.look();
     let shown = match (&args.rotation, args.all) {
         (Some(name), _) => {
-            let id = named_rotation::in_flight_or_closed(reader, name)?;
-            let found = reader.summary(id).map_err(|error| storage_failed(&error))?;
-            vec![found.ok_or_else(|| {
-                CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status --all` lists every one")
-            })?]
+            let found = one(reader, name)?;
+            if !context.terminal.is_json() && !look.wide {
+                let lines = reader.lines(found.rotation.id).map_err(|error| storage_failed(&error))?;
+                return Ok((story(&found, &lines, &look), String::new()));
+            }
+            vec![found]
         }
         (None, true) => reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?,
         (None, false) => snapshot.open.clone(),
     };
     let document = snapshot.document(&shown);
     if context.terminal.is_json() {
-        return Ok(to_bytes(&document));
+        return Ok((to_text(&document), String::new()));
     }
-    let mut text = table::rotations(&document, Paint(context.terminal.color));
+    let mut text = rotation_table::rotations(&document, &look);
     if !text.is_empty() {
         text.push('\n');
     }
-    end(&mut text, snapshot.skipped(), document.counts, snapshot.tally(), snapshot.next_time());
-    Ok(text.into_bytes())
+    text.push_str(&skipped_keys(snapshot.skipped(), &look));
+    let line = last_line(document.counts, snapshot.tally(), snapshot.next_time(), &look);
+    Ok((text, line))
+}
+
+/// The rotation that is named.
+fn one(reader: &SyncReader, name: &str) -> Result<Summary, CliError> {
+    let id = named_rotation::in_flight_or_closed(reader, name)?;
+    let found = reader.summary(id).map_err(|error| storage_failed(&error))?;
+    found.ok_or_else(|| {
+        CliError::usage(format!("the journal knows no rotation {id}"), "`rotator status --all` lists every one")
+    })
 }
 
 /// What is shown of an [`Overview`].
@@ -111,7 +138,8 @@ impl<'a> Shown<'a> {
         Self { overview, whole: whole.collect(), tally: Tally { stuck, unopened: overview.unopened, ..in_flight } }
     }
 
-    fn text(&self, context: &Context) -> Vec<u8> {
+    fn text(&self, context: &Context) -> (String, String) {
+        let look = context.terminal.look();
         let Self { overview, whole, tally } = self;
         let mut whole = whole.iter();
         let mut rows = Vec::with_capacity(overview.open.len());
@@ -119,7 +147,7 @@ impl<'a> Shown<'a> {
             OpenRotation::Whole(_) => whole.next().map(RotationRow::of),
             OpenRotation::InShort(rotation) => Some(RotationRow::in_short(rotation)),
         }));
-        let mut text = table::rotation_rows(&rows, Paint(context.terminal.color));
+        let mut text = rotation_table::rotation_rows(rows, &look);
         if !text.is_empty() {
             text.push('\n');
         }
@@ -134,8 +162,8 @@ impl<'a> Shown<'a> {
             gone,
             needs_operator: tally.needs_operator(),
         };
-        end(&mut text, skipped(overview), counts, *tally, next_time_of(open()));
-        text.into_bytes()
+        text.push_str(&skipped_keys(skipped(overview), &look));
+        (text, last_line(counts, *tally, next_time_of(open()), &look))
     }
 }
 
@@ -152,16 +180,17 @@ fn skipped(overview: &Overview) -> &[LeftAloneNote] {
     overview.campaign.as_ref().map_or(&[], |campaign| &campaign.notes.left_alone)
 }
 
-/// Adds the text below the table.
-fn end(text: &mut String, skipped: &[LeftAloneNote], counts: Counts, tally: Tally, next: Option<Timestamp>) {
+/// The due keys without a rotation, each with the reason.
+fn skipped_keys(skipped: &[LeftAloneNote], look: &Look) -> String {
     let due: Vec<_> = skipped.iter().filter(|note| note.due).cloned().collect();
-    text.push_str(&table::skipped_in_short(&due));
-    text.push_str(&table::counts(counts));
-    text.push_str(&advice(tally, next));
-    text.push('\n');
+    table::skipped_in_short(&due, look)
 }
 
-fn advice(tally: Tally, next: Option<Timestamp>) -> String {
+fn last_line(counts: Counts, tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
+    paragraph(&format!("{}{}", table::counts(counts), advice(tally, next, look)), 2, look.width)
+}
+
+fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     let unopened = tally.unopened;
     let keys = match unopened {
         0 => String::new(),
@@ -172,20 +201,20 @@ fn advice(tally: Tally, next: Option<Timestamp>) -> String {
     let open = match (goes_on, tally.needs_operator() > 0, next) {
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
-        (true, _, Some(time)) => format!(": `rotator resume` continues after {time}"),
+        (true, _, Some(time)) => format!(": `rotator resume` continues after {}", look.times.local(time)),
         (true, _, None) => ": `rotator resume` continues".to_owned(),
     };
     open + &keys
 }
 
 /// The output if there is no journal.
-fn empty(context: &Context) -> Vec<u8> {
+fn empty(context: &Context) -> String {
     let document = Snapshot::default().document(std::iter::empty());
-    if context.terminal.is_json() { to_bytes(&document) } else { b"nothing in flight\n".to_vec() }
+    if context.terminal.is_json() { to_text(&document) } else { "nothing in flight\n".to_owned() }
 }
 
 /// Prints the output for a missing journal.
 pub(super) fn print_empty(context: &Context) -> Result<Exit, CliError> {
-    to_stdout(&empty(context))?;
+    to_stdout(empty(context).as_bytes())?;
     Ok(Exit::Done)
 }

@@ -1,14 +1,17 @@
 //! The JSON document of `run`, `resume` and `status`, and that of `plan`. It is an interface: fields are only added.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::terminal::printable_json;
-use crate::engine::survey::{Due, place_notes};
+use crate::cli::error::CliError;
+use crate::engine::survey::{ConfirmedKey, Survey, place_notes};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::rotation::event::Ending;
+use crate::rotation::policy::Policy;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::state::State;
@@ -39,8 +42,32 @@ pub struct Document {
 /// The error of a command.
 #[derive(Debug, Serialize)]
 pub struct ErrorShown {
+    /// The exit code.
+    pub code: u8,
     pub message: String,
+    /// What to do or run next.
     pub hint: String,
+}
+
+impl ErrorShown {
+    #[must_use]
+    pub fn of(error: &CliError) -> Self {
+        Self { code: error.exit.code(), message: error.message.clone(), hint: error.hint.clone() }
+    }
+}
+
+/// What a command prints that failed before it had a document of its own.
+#[derive(Debug, Serialize)]
+pub struct ErrorDocument {
+    version: u32,
+    pub error: ErrorShown,
+}
+
+impl ErrorDocument {
+    #[must_use]
+    pub const fn new(error: ErrorShown) -> Self {
+        Self { version: VERSION, error }
+    }
 }
 
 /// One rotation.
@@ -120,10 +147,35 @@ pub struct SkippedShown {
     pub key_id: Option<AccessKeyId>,
     /// The places of the key.
     pub places: Vec<PlaceNote>,
+    /// What IAM said about the key, if `plan` asked.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<ConfirmedShown>,
     /// A stable name.
     pub reason: String,
     /// A text for operators.
     pub message: String,
+    /// Whether the key is due, so that an operator is needed.
+    pub needs_operator: bool,
+}
+
+/// What IAM said about a skipped key.
+#[derive(Debug, Serialize)]
+pub struct ConfirmedShown {
+    pub account: AccountId,
+    /// The IAM user of the key.
+    pub user: UserName,
+    /// The creation time of the key in IAM.
+    pub created: Timestamp,
+    /// When its age will make it due, if it is not due yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+}
+
+impl ConfirmedShown {
+    fn of(key: &ConfirmedKey) -> Self {
+        let ConfirmedKey { account, user, created, due_at } = key.clone();
+        Self { account, user, created, due_at }
+    }
 }
 
 /// The number of rotations: all open ones, and the closed ones that are shown or belong to the latest campaign.
@@ -204,10 +256,12 @@ impl BlockShown {
 impl SkippedShown {
     #[must_use]
     pub fn of(note: &LeftAloneNote) -> Self {
-        let LeftAloneNote { key_id, places, reason, message, due: _ } = note;
+        let LeftAloneNote { key_id, places, reason, message, due } = note;
         Self {
             key_id: key_id.clone(),
             places: places.clone(),
+            confirmed: None,
+            needs_operator: *due,
             reason: reason.name().to_owned(),
             message: message.clone(),
         }
@@ -265,6 +319,14 @@ pub struct DueShown {
     pub key_id: AccessKeyId,
     /// The creation time of the key in IAM.
     pub created: Timestamp,
+    /// When the old key would stop working, if `run` began now.
+    pub old_key_off_at: Timestamp,
+    /// When the old key would be deleted, if `run` began now.
+    pub old_key_deleted_at: Timestamp,
+    #[serde(skip)]
+    pub overlap: Duration,
+    #[serde(skip)]
+    pub quarantine: Duration,
     /// The places of the pair.
     pub places: Vec<PlaceNote>,
     /// The sinks that follow these places.
@@ -287,30 +349,43 @@ impl FollowerShown {
 }
 
 impl PlanDocument {
-    /// The document for the result of a survey.
+    /// The document for the result of a survey, at this moment and with these rules for each rotation.
     #[must_use]
-    pub fn new(due: &[Due], skipped: &[LeftAloneNote]) -> Self {
-        let due = due.iter().map(|due| DueShown {
+    pub fn new(survey: &Survey, policy: &Policy, now: Timestamp) -> Self {
+        let due = survey.due.iter().map(|due| DueShown {
             account: due.account.clone(),
             user: due.user.clone(),
             key_id: due.key.id.clone(),
             created: due.key.created,
+            old_key_off_at: now.plus(policy.overlap),
+            old_key_deleted_at: now.plus(policy.overlap).plus(policy.quarantine),
+            overlap: policy.overlap,
+            quarantine: policy.quarantine,
             places: place_notes(&due.places),
             sinks: due.sinks.iter().map(|follower| FollowerShown::of(follower, &due.places)).collect(),
         });
-        let skipped = skipped.iter().map(SkippedShown::of).collect();
-        Self { version: VERSION, due: due.collect(), skipped }
+        let skipped = survey.left_alone.iter().map(|note| {
+            let confirmed = note.key_id.as_ref().and_then(|key| survey.skipped_keys.get(key)).map(ConfirmedShown::of);
+            SkippedShown { confirmed, ..SkippedShown::of(note) }
+        });
+        Self { version: VERSION, due: due.collect(), skipped: skipped.collect() }
     }
+}
+
+/// A document as text for stdout, with a final newline.
+#[must_use]
+pub fn to_text(document: &impl Serialize) -> String {
+    // The document consists of text, numbers and maps with text keys, so it can always be serialised.
+    let json = serde_json::to_string_pretty(document).unwrap_or_default();
+    let mut json = printable_json(&json).into_owned();
+    json.push('\n');
+    json
 }
 
 /// A document as bytes for stdout, with a final newline.
 #[must_use]
 pub fn to_bytes(document: &impl Serialize) -> Vec<u8> {
-    // The document consists of text, numbers and maps with text keys, so it can always be serialised.
-    let json = serde_json::to_string_pretty(document).unwrap_or_default();
-    let mut json = printable_json(&json).into_owned();
-    json.push('\n');
-    json.into_bytes()
+    to_text(document).into_bytes()
 }
 
 #[cfg(test)]

@@ -1,9 +1,16 @@
 //! The output for operators and for programs: tables, JSON documents, and writing them without a panic.
 
 pub mod backup_hints;
+pub mod columns;
 pub mod document;
 pub mod entry_counts;
+pub mod given;
+pub mod look;
+pub mod plan_table;
 pub mod progress;
+pub mod rotation_table;
+pub mod story;
 pub mod summary;
 pub mod table;
 pub mod terminal;
+pub mod times;

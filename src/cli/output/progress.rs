@@ -1,44 +1,242 @@
-//! A progress line on the terminal, which the next one overwrites and the end of the command erases.
+//! A progress line on the terminal: what is under way, how much of it is done, and for how long. The next line overwrites
+//! it, and so does any other output on stderr.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::terminal::printable;
-use crate::engine::options::Watcher;
+use super::times;
+use crate::engine::options::{Progress, Watcher};
+use crate::rotation::record::Rotation;
+use crate::rotation::state::{Phase, State};
 use crate::types::name::RotationId;
+use crate::types::time::Timestamp;
 
 /// Moves the cursor to the start of the line and clears the rest.
 const WIPE: &str = "\r\u{1b}[K";
 
-/// A watcher that shows each change of a rotation.
-#[must_use]
-pub fn watcher() -> Watcher {
-    #[derive(Default)]
-    struct Seen {
-        all: BTreeSet<RotationId>,
-        closed: BTreeSet<RotationId>,
-    }
-    let seen = Mutex::new(Seen::default());
-    Arc::new(move |rotation| {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.all.insert(rotation.id);
-        if rotation.is_closed() {
-            seen.closed.insert(rotation.id);
+/// The time between two lines where nothing changes. The time in the line goes on.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The least time between two lines. Thousands of changes in a second are not worth a line each.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// The line, if there is one. A process has one terminal.
+static LINE: Mutex<Option<Line>> = Mutex::new(None);
+
+struct Line {
+    work: Work,
+    began: Instant,
+    drawn: Option<Instant>,
+    is_paused: bool,
+    width: Option<usize>,
+}
+
+/// What is known of the work.
+#[derive(Debug, Default)]
+struct Work {
+    /// How many keys are due, once that is known.
+    due: Option<usize>,
+    rotations: BTreeMap<RotationId, Stage>,
+}
+
+/// What a rotation is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Making,
+    Proving,
+    Storing,
+    Removing,
+    Waiting(Timestamp),
+    Blocked,
+    Closed,
+}
+
+impl Stage {
+    fn of(rotation: &Rotation) -> Self {
+        let phase = match &rotation.state {
+            State::Blocked { .. } => return Self::Blocked,
+            State::Closed { .. } => return Self::Closed,
+            State::Settled { phase } | State::InDoubt { phase, .. } => phase,
+        };
+        match (rotation.waiting_until, phase, rotation.state.intent()) {
+            (Some(until), Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, None) => Self::Waiting(until),
+            (_, Phase::Opened, _) => Self::Making,
+            (_, Phase::CreatedNew { .. }, None) => Self::Proving,
+            (_, Phase::CreatedNew { .. }, Some(_)) => Self::Storing,
+            (_, Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }, _) => Self::Removing,
         }
-        let (closed, all) = (seen.closed.len(), seen.all.len());
-        let (user, state) = (printable(rotation.opened.user.as_str()).into_owned(), rotation.state.name());
-        show(&format!("{WIPE}{closed} of {all} closed; {user}: {state}"));
+    }
+}
+
+/// A watcher that shows each change of a rotation, on a terminal with this many columns.
+#[must_use]
+pub fn watcher(width: Option<usize>) -> Watcher {
+    let mut line = line();
+    let is_first = line.is_none();
+    let began = line.as_ref().map_or_else(Instant::now, |line| line.began);
+    *line = Some(Line { work: Work::default(), began, drawn: None, is_paused: false, width });
+    drop(line);
+    if is_first {
+        // Without this thread the line does not change while a call has no answer.
+        let drawing = std::thread::Builder::new().name("progress".to_owned()).spawn(|| {
+            while draw(EVERY) {
+                std::thread::sleep(EVERY);
+            }
+        });
+        drop(drawing);
+    }
+    Arc::new(|heard| {
+        let mut line = self::line();
+        let Some(line) = line.as_mut() else { return };
+        match heard {
+            Progress::Due(number) => line.work.due = Some(number),
+            Progress::Changed(rotation) => {
+                line.work.rotations.insert(rotation.id, Stage::of(rotation));
+            }
+        }
+        line.draw(LEAST);
     })
 }
 
-/// Erases the line.
-pub fn wipe() {
-    show(WIPE);
+/// Removes the line until the next change.
+pub fn hide() {
+    if let Some(line) = line().as_mut().filter(|line| line.drawn.is_some()) {
+        line.drawn = None;
+        show(WIPE);
+    }
+}
+
+/// Removes the line while the command asks something.
+pub fn pause() {
+    hide();
+    if let Some(line) = line().as_mut() {
+        line.is_paused = true;
+    }
+}
+
+/// Shows the line again.
+pub fn go_on() {
+    if let Some(line) = line().as_mut() {
+        line.is_paused = false;
+    }
+}
+
+/// Removes the line for good.
+pub fn end() {
+    if line().take().is_some_and(|line| line.drawn.is_some()) {
+        show(WIPE);
+    }
+}
+
+fn line() -> MutexGuard<'static, Option<Line>> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Draws the line if there is one, unless it is newer than `least`.
+fn draw(least: Duration) -> bool {
+    line().as_mut().map(|line| line.draw(least)).is_some()
+}
+
+impl Line {
+    fn draw(&mut self, least: Duration) {
+        if self.is_paused || self.drawn.is_some_and(|drawn| drawn.elapsed() < least) {
+            return;
+        }
+        let text = self.work.text(Timestamp::from_system(SystemTime::now()));
+        let line = fitted(&text, &clock(self.began.elapsed()), self.width);
+        show(&format!("{WIPE}{}", printable(&line)));
+        self.drawn = Some(Instant::now());
+    }
+}
+
+/// The text with the time at its end, cut to the width.
+fn fitted(text: &str, time: &str, width: Option<usize>) -> String {
+    // A line that fills the whole width would go on to the next one on some terminals.
+    let most = width.map_or(usize::MAX, |width| width.saturating_sub(time.len() + 4));
+    if text.chars().count() <= most {
+        return format!("{text}   {time}");
+    }
+    format!("{}…  {time}", text.chars().take(most.saturating_sub(1)).collect::<String>())
+}
+
+/// Minutes and seconds: `0:07`, `75:00`.
+fn clock(span: Duration) -> String {
+    format!("{}:{:02}", span.as_secs() / 60, span.as_secs() % 60)
+}
+
+impl Work {
+    fn text(&self, now: Timestamp) -> String {
+        if self.rotations.is_empty() {
+            return match self.due {
+                None => "reading the stores, asking IAM".to_owned(),
+                Some(1) => "checking 1 key that is due".to_owned(),
+                Some(due) => format!("checking {due} keys that are due"),
+            };
+        }
+        let number = |stage: fn(&Stage) -> bool| self.rotations.values().filter(|found| stage(found)).count();
+        let all = self.due.unwrap_or_default().max(self.rotations.len());
+        let mut parts = vec![format!("done {}/{all}", number(|stage| *stage == Stage::Closed))];
+        for (number, what) in [
+            (number(|stage| *stage == Stage::Making), "making new keys"),
+            (number(|stage| *stage == Stage::Proving), "proving new keys"),
+            (number(|stage| *stage == Stage::Storing), "storing"),
+            (number(|stage| *stage == Stage::Removing), "removing old keys"),
+            (number(|stage| *stage == Stage::Blocked), "blocked"),
+        ] {
+            if number > 0 {
+                parts.push(format!("{what}: {number}"));
+            }
+        }
+        let waits = self.rotations.values().filter_map(|stage| match stage {
+            Stage::Waiting(until) => Some(*until),
+            Stage::Making | Stage::Proving | Stage::Storing | Stage::Removing | Stage::Blocked | Stage::Closed => None,
+        });
+        if let Some(next) = waits.clone().min() {
+            let next =
+                if next > now { format!("next in {}", times::wait(next.since(now))) } else { "next now".to_owned() };
+            parts.push(format!("waiting: {} ({next})", waits.count()));
+        }
+        parts.join("   ")
+    }
 }
 
 fn show(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes());
     let _ = stderr.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(second)
+    }
+
+    #[test]
+    fn the_line_says_what_is_under_way() {
+        let mut work = Work::default();
+        assert_eq!(work.text(at(0)), "reading the stores, asking IAM");
+        work.due = Some(5);
+        assert_eq!(work.text(at(0)), "checking 5 keys that are due");
+        let stages = [Stage::Closed, Stage::Proving, Stage::Proving, Stage::Waiting(at(61)), Stage::Waiting(at(41))];
+        for (number, stage) in stages.into_iter().enumerate() {
+            work.rotations.insert(RotationId::from_uuid(uuid::Uuid::from_u128(number as u128)), stage);
+        }
+        assert_eq!(work.text(at(0)), "done 1/5   proving new keys: 2   waiting: 2 (next in 41 s)");
+        assert_eq!(work.text(at(50)), "done 1/5   proving new keys: 2   waiting: 2 (next now)");
+    }
+
+    #[test]
+    fn the_line_is_cut_to_the_width_and_keeps_the_time() {
+        assert_eq!(fitted("done 1/5", "0:07", None), "done 1/5   0:07");
+        assert_eq!(fitted("done 1/5", "0:07", Some(16)), "done 1/5   0:07");
+        let cut = fitted("done 1/5", "0:07", Some(14));
+        assert_eq!(cut, "done …  0:07");
+        assert_eq!(clock(Duration::from_secs(4500)), "75:00");
+    }
 }

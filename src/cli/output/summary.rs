@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::columns::paragraph;
 use super::document::{self, Document, ErrorShown};
 use super::entry_counts;
+use super::look::Look;
 use super::progress;
-use super::table::{self, Paint};
-use super::terminal::{Terminal, to_stdout};
+use super::rotation_table::{self, RotationRow};
+use super::table;
+use super::terminal::{Terminal, text_to_stdout, to_stdout};
+use super::times;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
 use crate::cli::snapshot::Snapshot;
@@ -19,8 +23,9 @@ use crate::types::name::RotationId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandKind {
     Run,
-    /// `resume`, `abort`, `reactivate` or `resolve`.
     Resume,
+    /// `abort`, `reactivate` or `resolve`: about one rotation.
+    Decide,
 }
 
 /// The outcome of a command.
@@ -42,21 +47,17 @@ pub struct CommandOutcome {
 /// The failure of the command, with the exit code that takes precedence; or a failure of the journal or of stdout.
 pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
     let CommandOutcome { command, waiting_ok, mut report, failure, signalled } = outcome;
-    if terminal.progress {
-        progress::wipe();
-    }
+    progress::end();
     let snapshot = Snapshot::take(store).await.map_err(|error| storage_failed(&error))?;
-    if command == CommandKind::Resume && report.left_alone.is_empty() {
+    if command != CommandKind::Run && report.left_alone.is_empty() {
         report.left_alone = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
     }
     let mut document = document_of(&report, &snapshot, store).await?;
-    document.error =
-        failure.as_ref().map(|error| ErrorShown { message: error.message.clone(), hint: error.hint.clone() });
     let tally = match command {
         // `status --exit-code` reports the same from now on.
         CommandKind::Run => snapshot.tally(),
         // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
-        CommandKind::Resume => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
+        CommandKind::Resume | CommandKind::Decide => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
     };
     entry_counts::say(&report.entries, terminal);
     let lacks_credentials = failure.as_ref().is_some_and(|error| error.is_about_credentials);
@@ -64,23 +65,29 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         true => exit,
         false => above_failure(exit, &snapshot, tally.exit(waiting_ok)),
     };
+    let exit = signalled.or_else(|| failure.as_ref().map(|failure| of_failure(failure.exit)));
+    let failure = failure.map(|error| CliError { exit: exit.unwrap_or(error.exit), is_in_document: true, ..error });
+    document.error = failure.as_ref().map(ErrorShown::of);
     say_troubles(&report, &document, terminal);
-    show(&document, &report, terminal).map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
-    if let Some(mut failure) = failure {
+    let look = terminal.look();
+    show(command, &document, &report, terminal, &look)
+        .map_err(|error| CliError { exit: of_failure(error.exit), ..error })?;
+    if let Some(failure) = failure {
         if !snapshot.open.is_empty() {
             let open = snapshot.open.len();
             let verb = if open == 1 { "rotation is" } else { "rotations are" };
             terminal.warn(&format!("{open} {verb} in flight: `rotator resume` continues"));
         }
-        failure.exit = signalled.unwrap_or_else(|| of_failure(failure.exit));
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
-    let line = last_line(command, exit, tally, &document, &snapshot);
+    let line = last_line(command, exit, tally, &document, &snapshot, &look);
+    let line = format!("{line}   ({})", times::took(terminal.began.elapsed()));
     if terminal.is_json() {
         terminal.say(&line);
     } else {
-        to_stdout(format!("{line}\n").as_bytes())?;
+        let line: String = line.lines().map(|line| paragraph(line, 2, look.width)).collect();
+        text_to_stdout(&line)?;
     }
     Ok(exit)
 }
@@ -121,28 +128,45 @@ fn say_troubles(report: &Report, document: &Document, terminal: Terminal) {
     }
 }
 
-fn show(document: &Document, report: &Report, terminal: Terminal) -> Result<(), CliError> {
+fn show(
+    command: CommandKind,
+    document: &Document,
+    report: &Report,
+    terminal: Terminal,
+    look: &Look,
+) -> Result<(), CliError> {
     if terminal.is_json() {
         return to_stdout(&document::to_bytes(document));
     }
-    let mut text = table::rotations(document, Paint(terminal.color));
-    if !report.left_alone.is_empty() {
+    let is_shown = |id| command != CommandKind::Decide || report.touched.contains(&id);
+    let rows = document.rotations.iter().filter(|rotation| is_shown(rotation.id)).map(RotationRow::of);
+    let mut text = rotation_table::rotation_rows(rows.collect(), look);
+    if !report.left_alone.is_empty() && command != CommandKind::Decide {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&table::skipped_in_short(&report.left_alone));
+        text.push_str(&table::skipped_in_short(&report.left_alone, look));
     }
     if !text.is_empty() {
         text.push('\n');
     }
-    to_stdout(text.as_bytes())
+    text_to_stdout(&text)
 }
 
-fn last_line(command: CommandKind, exit: Exit, tally: Tally, document: &Document, snapshot: &Snapshot) -> String {
+fn last_line(
+    command: CommandKind,
+    exit: Exit,
+    tally: Tally,
+    document: &Document,
+    snapshot: &Snapshot,
+    look: &Look,
+) -> String {
     let again = match command {
-        CommandKind::Resume if tally.waiting + tally.failed + tally.blocked > 0 => "`rotator resume`",
+        CommandKind::Resume | CommandKind::Decide if tally.waiting + tally.failed + tally.blocked > 0 => {
+            "`rotator resume`"
+        }
         // Only `run` opens what is due.
-        CommandKind::Run | CommandKind::Resume => "`rotator run`",
+        CommandKind::Run | CommandKind::Resume | CommandKind::Decide => "`rotator run`",
     };
     let mut line = table::counts(document.counts);
     let unopened = snapshot.unopened();
@@ -162,7 +186,7 @@ fn last_line(command: CommandKind, exit: Exit, tally: Tally, document: &Document
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
             match snapshot.next_time() {
-                Some(time) => line.push_str(&format!(": {again} again after {time}{see_above}")),
+                Some(time) => line.push_str(&format!(": {again} again after {}{see_above}", look.times.local(time))),
                 None => line.push_str(&format!(": {again} again{see_above}")),
             }
         }
@@ -171,12 +195,12 @@ fn last_line(command: CommandKind, exit: Exit, tally: Tally, document: &Document
         }
         Exit::Done => {
             if let Some(time) = snapshot.next_time() {
-                line.push_str(&format!(": {again} again after {time}"));
+                line.push_str(&format!(": {again} again after {}", look.times.local(time)));
             }
         }
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
-    if command == CommandKind::Resume && unopened > 0 {
+    if command != CommandKind::Run && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }

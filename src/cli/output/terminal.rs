@@ -3,10 +3,18 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::time::Instant;
 
+use super::columns::{Paint, paragraph};
+use super::given::with_flags;
+use super::look::Look;
+use super::progress;
+use super::times::Times;
 use crate::cli::args::{ColorWhen, Global, OutputFormat};
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
+use crate::engine::options::Watcher;
 
 /// How to write to stdout and stderr.
 #[derive(Debug, Clone, Copy)]
@@ -15,12 +23,17 @@ pub struct Terminal {
     pub format: OutputFormat,
     pub color: bool,
     pub color_on_stderr: bool,
+    /// The columns of stdout and of stderr. `None`: lines are not folded.
+    pub width: Option<usize>,
+    pub width_on_stderr: Option<usize>,
     /// Whether stderr is a terminal, so that progress may be shown.
     pub progress: bool,
     /// Whether the command can ask: stdin and stderr are a terminal.
     pub can_ask: bool,
     /// Whether only errors are printed.
     pub quiet: bool,
+    /// When the command began.
+    pub began: Instant,
 }
 
 /// Whether to use colour if no flag says so. A `NO_COLOR` that is set and not empty (<https://no-color.org>) precedes a
@@ -31,6 +44,17 @@ fn auto_color<'v>(is_terminal: bool, variable: impl Fn(&str) -> Option<&'v str>)
     }
     let is_forced = variable("CLICOLOR_FORCE").is_some_and(|value| value != "0");
     is_forced || (is_terminal && variable("TERM").is_none_or(|value| value != "dumb"))
+}
+
+/// No terminal is taken for narrower than this.
+const LEAST_WIDTH: usize = 40;
+
+/// The columns of `stream`: what `COLUMNS` says, else the width of the terminal; `None` if it is no terminal.
+fn width_of(stream: impl AsFd, is_terminal: bool, columns: Option<&str>) -> Option<usize> {
+    let said = columns.and_then(|columns| columns.parse().ok());
+    let seen = || is_terminal.then(|| rustix::termios::tcgetwinsize(stream).ok()).flatten();
+    let width = said.or_else(|| seen().map(|size| usize::from(size.ws_col)));
+    width.filter(|width| *width > 0).map(|width| width.max(LEAST_WIDTH))
 }
 
 impl Terminal {
@@ -47,9 +71,12 @@ impl Terminal {
             format: global.output,
             color: color(out),
             color_on_stderr: color(err),
+            width: width_of(io::stdout(), out, host.variable("COLUMNS")),
+            width_on_stderr: width_of(io::stderr(), err, host.variable("COLUMNS")),
             progress: err && !global.quiet && global.verbose == 0,
             can_ask: err && io::stdin().is_terminal(),
             quiet: global.quiet,
+            began: Instant::now(),
         }
     }
 
@@ -57,6 +84,25 @@ impl Terminal {
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.format == OutputFormat::Json
+    }
+
+    /// The layout of text on stdout.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let wide = self.format == OutputFormat::Wide;
+        Look { paint: Paint(self.color), width: self.width, wide, times: Times::here() }
+    }
+
+    /// The layout of text on stderr.
+    #[must_use]
+    pub fn look_on_stderr(&self) -> Look {
+        Look { paint: Paint(self.color_on_stderr), width: self.width_on_stderr, ..self.look() }
+    }
+
+    /// The progress line, if there is to be one.
+    #[must_use]
+    pub fn watcher(&self) -> Option<Watcher> {
+        self.progress.then(|| progress::watcher(self.width_on_stderr))
     }
 
     /// Prints a line on stderr, unless `--quiet` is set.
@@ -68,14 +114,17 @@ impl Terminal {
 
     /// Prints text on stderr that is escaped already.
     pub fn raw(&self, text: &str) {
+        progress::hide();
         let mut stderr = io::stderr().lock();
         let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
     /// Prints a line on stderr, even with `--quiet`.
     pub fn warn(&self, line: &str) {
+        progress::hide();
+        let text = paragraph(&with_flags(line), 2, self.width_on_stderr);
         let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "{}", printable(line));
+        let _ = stderr.write_all(printable(&text).as_bytes()).and_then(|()| stderr.flush());
     }
 }
 
@@ -121,6 +170,13 @@ fn written_out(text: &str, write: impl Fn(char) -> String) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if harmful(c) { write(c) } else { c.to_string() }).collect())
 }
 
+/// The lines of the terminal that stdout is.
+#[must_use]
+pub fn height() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
 /// Writes the result of a command.
 ///
 /// # Errors
@@ -129,6 +185,14 @@ pub fn to_stdout(bytes: &[u8]) -> Result<(), CliError> {
     print(bytes).map_err(|error| {
         CliError::failed(format!("the output could not be written: {error}"), "what was done is in `rotator status`")
     })
+}
+
+/// Writes text for an operator, with the flags of this command line in the commands that it suggests.
+///
+/// # Errors
+/// As [`to_stdout`].
+pub fn text_to_stdout(text: &str) -> Result<(), CliError> {
+    to_stdout(with_flags(text).as_bytes())
 }
 
 #[cfg(test)]

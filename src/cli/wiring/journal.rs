@@ -29,6 +29,7 @@ pub fn hold(path: &Path, clock: &Arc<dyn Clock>) -> Result<HeldJournal, CliError
             hint: "`rotator status` shows what it is doing".to_owned(),
             exit: Exit::Busy,
             is_about_credentials: false,
+            is_in_document: false,
         },
         LockError::File(_) => journal_failed(&error),
     })?;

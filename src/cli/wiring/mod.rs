@@ -16,12 +16,10 @@ use aws::{AwsAccounts, aws_failed};
 use super::config::{Config, SinkKind, SinkSettings, StoreKind, StoreSettings};
 use super::error::CliError;
 use super::host_env::HostEnv;
-use super::output::progress;
-use super::output::terminal::Terminal;
 use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
 use crate::engine::accounts::SessionError;
-use crate::engine::options::EngineOptions;
+use crate::engine::options::{EngineOptions, Watcher};
 use crate::engine::session::{Ports, Session};
 use crate::engine::shutdown::Stop;
 use crate::engine::sinks::SinkPorts;
@@ -118,7 +116,7 @@ pub async fn connect(
     clock: &Arc<dyn Clock>,
     stop: &Arc<Stop>,
     wait: bool,
-    terminal: Terminal,
+    watcher: Option<Watcher>,
 ) -> Result<Arc<Session>, CliError> {
     let Wired { aws, stores, sinks, own_keys } = build(config, host).await?;
     let ports = Ports { accounts: aws.ports(), own_keys, stores, sinks, clock: Arc::clone(clock) };
@@ -129,7 +127,7 @@ pub async fn connect(
         wait,
         scan_interval: config.scan_interval,
         unread_ok: config.unread_ok.clone(),
-        watcher: terminal.progress.then(progress::watcher),
+        watcher,
     };
     let mut session =
         Session::connect(ports, options, Arc::clone(stop)).await.map_err(|error| not_connected(&error))?;

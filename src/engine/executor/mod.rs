@@ -26,6 +26,7 @@ use crate::engine::accounts::Account;
 use crate::engine::backoff::OF_A_CALL;
 use crate::engine::observe::places::{Readings, forget_previous, put_back, read_places, staged_secret};
 use crate::engine::observe::prove::{ProofOptions, prove};
+use crate::engine::options::Progress;
 use crate::engine::rate_limit::{Operation, Priority};
 use crate::engine::session::{Mismatch, Session};
 use crate::engine::session_check::CheckError;
@@ -115,7 +116,7 @@ pub async fn advance(
         if journal.rotation().state != before
             && let Some(watcher) = &session.options.watcher
         {
-            watcher(journal.rotation());
+            watcher(Progress::Changed(journal.rotation()));
         }
         if let Some(stop) = stop {
             break stop;

@@ -111,7 +111,7 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
             return Ok(());
         }
         let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
-        return Err(Skip::new(SkipReason::NotDue, message));
+        return Err(Skip::not_before(key.created.plus(choice.older_than), SkipReason::NotDue, message));
     }
     if taken.made_by_campaign.contains(&key.id) {
         return Err(Skip::new(
@@ -124,7 +124,7 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
         Ok(made) if !made.contains(&key.id) => Ok(()),
         Ok(_) => {
             let message = "rotator made it less than 20 hours ago; --older-than 0s rotates it all the same";
-            Err(Skip::new(SkipReason::RecentlyRotated, message))
+            Err(Skip::not_before(key.created.plus(MADE_LATELY), SkipReason::RecentlyRotated, message))
         }
         Err(why) => Err(Skip::recheck(
             SkipReason::RecentlyRotated,

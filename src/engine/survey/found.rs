@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::choice::{Names, Unmatched};
+use super::ownership::Confirmed;
 use crate::engine::error::CampaignError;
 use crate::engine::executor::fact_age::Span;
 use crate::engine::sinks::{InSinks, in_sinks};
@@ -18,6 +19,7 @@ use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
 use crate::types::place::{FieldRef, Place};
 use crate::types::secret::{Fingerprint, SecretKey};
+use crate::types::time::Timestamp;
 
 /// A key that IAM confirmed and that is due.
 #[derive(Debug, Clone)]
@@ -44,6 +46,28 @@ impl Due {
     }
 }
 
+/// A key that the stores hold and IAM has confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmedKey {
+    pub account: AccountId,
+    pub user: UserName,
+    /// The creation time of the key in IAM.
+    pub created: Timestamp,
+    /// When its age will make it due, if it is not due yet.
+    pub due_at: Option<Timestamp>,
+}
+
+impl ConfirmedKey {
+    pub(super) fn of(confirmed: &Confirmed, due_at: Option<Timestamp>) -> Self {
+        let Confirmed { account, user, key, .. } = confirmed;
+        Self { account: account.clone(), user: user.clone(), created: key.created, due_at }
+    }
+
+    pub(super) fn of_due(due: &Due) -> Self {
+        Self { account: due.account.clone(), user: due.user.clone(), created: due.key.created, due_at: None }
+    }
+}
+
 /// What a survey found.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -67,6 +91,8 @@ pub struct Survey {
     pub entries: BTreeMap<StoreName, usize>,
     /// The users whose keys IAM confirmed, due or not, and the entries that hold their pairs.
     pub confirmed: Confirmations,
+    /// The skipped keys that IAM confirmed.
+    pub skipped_keys: BTreeMap<AccessKeyId, ConfirmedKey>,
 }
 
 /// The confirmed users, and the entries that hold their pairs.

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::choice::{Choice, Names};
 use super::consider::{Answer, Considered, Question, consider};
-use super::found::{Survey, Taken, place_note};
+use super::found::{ConfirmedKey, Survey, Taken, place_note};
 use super::obstacles::Obstacles;
 use super::ownership::Lists;
 use crate::discovery::{Candidate, LeftAlone, WhyLeftAlone};
@@ -27,6 +27,8 @@ pub(super) struct Judged {
     passed_over: BTreeSet<AccessKeyId>,
     /// Messages about keys without an answer that a pattern may mean.
     not_asked: Vec<String>,
+    /// What IAM said about the keys that it confirmed.
+    confirmed: BTreeMap<AccessKeyId, ConfirmedKey>,
     /// The keys that the next run checks again, with the reason.
     unconfirmed: BTreeMap<AccessKeyId, String>,
 }
@@ -74,6 +76,12 @@ impl Judged {
         if passed_over {
             self.passed_over.insert(id.clone());
         }
+        let kept = match (&answer, &confirmed) {
+            (Answer::Due(due), _) => Some(ConfirmedKey::of_due(due)),
+            (Answer::Skip(skip), Some(confirmed)) => Some(ConfirmedKey::of(confirmed, skip.due_at)),
+            (Answer::Skip(_), None) | (Answer::InFlight, _) => None,
+        };
+        self.confirmed.extend(kept.map(|kept| (id.clone(), kept)));
         let due = match answer {
             Answer::Due(..) => Some(true),
             Answer::InFlight => Some(false),
@@ -109,6 +117,7 @@ impl Judged {
         survey.unread.extend(self.not_asked);
         survey.passed_over.extend(self.passed_over);
         survey.unconfirmed.extend(self.unconfirmed);
+        survey.skipped_keys.extend(self.confirmed);
         names.extend(self.names);
         names
     }

@@ -20,7 +20,7 @@ use futures_util::stream::{self, StreamExt};
 use self::choice::{Choice, Names, unmatched};
 use self::consider::{Answer, Considered, Question, consider};
 use self::everything::{Everything, left_in, read_everything};
-pub use self::found::{Confirmations, Due, MadeKeys, Survey, Taken, place_notes};
+pub use self::found::{Confirmations, ConfirmedKey, Due, MadeKeys, Survey, Taken, place_notes};
 use self::left_as_is::Judged;
 use self::obstacles::{Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
@@ -89,7 +89,10 @@ pub(in crate::engine) async fn survey_with(
     let again = SecondReading::of(session, &mentions, &due).await?;
     let writable = Answers::of_candidates(session, due.iter().copied()).await;
     let listed = take_answers(session, &mut survey, &mut names, &findings.candidates, answers, (&again, &writable));
-    survey.left_alone.extend(second_key::notes(session, choice, taken, &listed, &found).await);
+    for (note, key) in second_key::notes(session, choice, taken, &listed, &found).await {
+        survey.skipped_keys.extend(note.key_id.clone().map(|id| (id, key)));
+        survey.left_alone.push(note);
+    }
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
     survey.unmatched_exclude = unmatched(&choice.exclude, &names);
     Ok(survey)
@@ -118,7 +121,10 @@ fn take_answers(
         let answer = match considered.answer {
             Answer::Due(due) => match again.check(candidate).and_then(|()| writable.check(session, candidate)) {
                 Ok(()) => Answer::Due(due),
-                Err(skip) => Answer::Skip(skip),
+                Err(skip) => {
+                    survey.skipped_keys.insert(candidate.key_id.clone(), ConfirmedKey::of_due(&due));
+                    Answer::Skip(skip)
+                }
             },
             Answer::InFlight | Answer::Skip(_) => considered.answer,
         };
@@ -131,6 +137,10 @@ fn take_answers(
                 }
                 if considered.passed_over {
                     survey.passed_over.insert(candidate.key_id.clone());
+                }
+                if let Some(confirmed) = &considered.confirmed {
+                    let kept = ConfirmedKey::of(confirmed, skip.due_at);
+                    survey.skipped_keys.insert(candidate.key_id.clone(), kept);
                 }
                 if skip.reason != SkipReason::Excluded && skip.reason != SkipReason::TwoKeys {
                     listed.extend(considered.confirmed);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::choice::Choice;
-use super::found::Taken;
+use super::found::{ConfirmedKey, Taken};
 use super::ownership::Confirmed;
 use crate::discovery::SkipReason;
 use crate::engine::accounts::Account;
@@ -17,14 +17,14 @@ use crate::types::shell::quoted;
 
 const UNKNOWN_USE: &str = "last use unknown";
 
-/// Returns a note for each such key of the users whose keys were `listed`. `found`: the keys that the stores hold.
+/// Returns a note for each such key of the users whose keys were `listed`, and what IAM said about it. `found`: the keys that the stores hold.
 pub(super) async fn notes(
     session: &Session,
     choice: &Choice,
     taken: &Taken,
     listed: &[Confirmed],
     found: &BTreeSet<AccessKeyId>,
-) -> Vec<LeftAloneNote> {
+) -> Vec<(LeftAloneNote, ConfirmedKey)> {
     let mut notes = Vec::new();
     for (id, (account, user, key)) in second_keys(taken, listed, found) {
         if session.signs_with(&id) || choice.exclude.match_any([id.as_str()]) {
@@ -34,7 +34,8 @@ pub(super) async fn notes(
         let is_unnamed = |named: Vec<String>| named.is_empty();
         let seen = session.scans.naming(&session.scan_context(), &id, session.clock.monotonic()).await;
         if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
-            notes.push(note(session, &account, &user, &key).await);
+            let note = note(session, &account, &user, &key).await;
+            notes.push((note, ConfirmedKey { account, user, created: key.created, due_at: None }));
         }
     }
     notes

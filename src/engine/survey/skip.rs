@@ -3,6 +3,7 @@
 use super::found::place_notes;
 use crate::discovery::{Candidate, SkipReason};
 use crate::journal::campaign::LeftAloneNote;
+use crate::types::time::Timestamp;
 
 /// The reason to skip a candidate, and whether it needs an operator.
 pub(in crate::engine) struct Skip {
@@ -10,19 +11,26 @@ pub(in crate::engine) struct Skip {
     pub(in crate::engine) message: String,
     pub(super) due: bool,
     pub(in crate::engine) recheck: bool,
+    /// When its age will make the key due.
+    pub(super) due_at: Option<Timestamp>,
 }
 
 impl Skip {
     pub(super) fn new(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, recheck: false }
+        Self { reason, message: message.into(), due: false, recheck: false, due_at: None }
     }
 
     pub(super) fn recheck(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: false, recheck: true }
+        Self { reason, message: message.into(), due: false, recheck: true, due_at: None }
     }
 
     pub(in crate::engine) fn needs_operator(reason: SkipReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), due: true, recheck: false }
+        Self { reason, message: message.into(), due: true, recheck: false, due_at: None }
+    }
+
+    /// The key is too young.
+    pub(super) fn not_before(due_at: Timestamp, reason: SkipReason, message: impl Into<String>) -> Self {
+        Self { due_at: Some(due_at), ..Self::new(reason, message) }
     }
 
     pub(super) const fn is_due(&self) -> bool {

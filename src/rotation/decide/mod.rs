@@ -12,6 +12,7 @@ pub(super) mod preconditions;
 mod reconcile;
 mod step;
 mod stored;
+pub mod waits;
 
 use self::reconcile::reconcile;
 use self::step::Decision;

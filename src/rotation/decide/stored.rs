@@ -5,6 +5,7 @@ use super::preconditions::{
     require_unreferenced,
 };
 use super::step::{Decision, Query, Requires, Step, block, end};
+use super::waits::{OVERLAP, QUARANTINE};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
 use crate::rotation::event::Ending;
@@ -27,7 +28,7 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     let at_operators_request = rotation.named.contains(old);
     let unfollowed = rotation.without_new(made);
     let due = rotation.followed_since(stored_at).plus(policy.overlap);
-    let overlap = || Step::Wait { until: due, why: "both keys stay active for the overlap".to_owned() };
+    let overlap = || Step::Wait { until: due, why: OVERLAP.to_owned() };
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_operators_request;
     if early(now) {
         // A revert is reported at once, not when the overlap is over.
@@ -246,7 +247,7 @@ pub(super) fn next_deactivated(
     let at_operators_request = rotation.named.contains(old);
     let quarantine = rotation.opened.policy.quarantine;
     let due = deactivated_at.plus(quarantine);
-    let quarantine = || Step::Wait { until: due, why: "the old key stays inactive for the quarantine".to_owned() };
+    let quarantine = || Step::Wait { until: due, why: QUARANTINE.to_owned() };
     if now < due && !at_operators_request {
         return Ok(quarantine());
     }

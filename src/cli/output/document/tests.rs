@@ -118,7 +118,8 @@ fn the_document_is_what_programs_rely_on() {
         }
       ],
       "reason": "two-keys",
-      "message": "m"
+      "message": "m",
+      "needs_operator": true
     }
   ],
   "counts": {

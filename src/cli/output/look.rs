@@ -1,0 +1,15 @@
+//! How results for an operator are laid out.
+
+use super::columns::Paint;
+use super::times::Times;
+
+/// The layout of text on stdout.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub paint: Paint,
+    /// The columns of the terminal. `None`: lines are not folded, since a program or a file takes them.
+    pub width: Option<usize>,
+    /// Whether the tables have the ids of rotations and keys.
+    pub wide: bool,
+    pub times: Times,
+}

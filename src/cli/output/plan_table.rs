@@ -1,0 +1,215 @@
+//! The table of `plan`: every key that was found, whether it is due, and why not.
+
+use std::collections::BTreeSet;
+
+use super::columns::{Cell, Style, columns, paragraph};
+use super::document::{DueShown, FollowerShown, PlanDocument, SkippedShown};
+use super::look::Look;
+use super::rotation_table::Whose;
+use super::table;
+use super::terminal::printable;
+use super::times::{self, Times};
+use crate::journal::campaign::PlaceNote;
+use crate::types::name::{AccountId, UserName};
+use crate::types::time::Timestamp;
+
+/// The due keys as a table.
+#[must_use]
+pub fn due(due: &[DueShown], look: &Look) -> String {
+    if due.is_empty() {
+        return String::new();
+    }
+    let whose = Whose::of(due.iter().map(|due| &due.account));
+    let several_stores = have_several_stores(due.iter().flat_map(|due| &due.places));
+    let rows: Vec<Row<'_>> = due.iter().map(|due| Row::of_due(due, several_stores)).collect();
+    let mut text = rows_as_table(&rows, whose, look);
+    for FollowerShown { sink, follows } in due.iter().flat_map(|due| &due.sinks) {
+        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(follows)));
+    }
+    text
+}
+
+/// All keys that were found, with the reasons below, and the skipped entries without a key.
+#[must_use]
+pub fn plan(plan: &PlanDocument, look: &Look) -> String {
+    let due_places = plan.due.iter().flat_map(|due| &due.places);
+    let several_stores = have_several_stores(due_places.chain(plan.skipped.iter().flat_map(|note| &note.places)));
+    let (keys, others): (Vec<_>, Vec<_>) = plan.skipped.iter().partition(|note| note.confirmed.is_some());
+    let mut rows: Vec<Row<'_>> = keys.iter().filter_map(|note| Row::of_skipped(note, several_stores, look)).collect();
+    rows.extend(plan.due.iter().map(|due| Row::of_due(due, several_stores)));
+    rows.sort_by_key(|row| (row.rank, row.user, row.account, row.key));
+    let mut number = 0;
+    for row in &mut rows {
+        if row.note.is_some() {
+            number += 1;
+            row.number = Some(number);
+        }
+    }
+    let whose = Whose::of(rows.iter().map(|row| row.account));
+    let mut text = if rows.is_empty() { String::new() } else { rows_as_table(&rows, whose, look) };
+    for FollowerShown { sink, follows } in plan.due.iter().flat_map(|due| &due.sinks) {
+        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(follows)));
+    }
+    for row in &rows {
+        if let (Some(number), Some(note)) = (row.number, row.note) {
+            let reason =
+                look.paint.with(if row.rank == BLOCKED { Style::Bad } else { Style::Plain }, note.reason.as_str());
+            let user = whose.name(row.user, row.account);
+            let message = format!("({number}) {}, {}: {}", printable(&user), "\u{1}", printable(&note.message));
+            let message = paragraph(&message, 4, look.width.map(|width| width.saturating_sub(note.reason.len())));
+            text.push_str(&format!("\n{}", message.replacen('\u{1}', &reason, 1)));
+        }
+    }
+    if !others.is_empty() {
+        let space = if text.is_empty() { "" } else { "\n" };
+        text.push_str(&format!("{space}{}\n", look.paint.with(Style::Bold, "skipped:")));
+        text.push_str(&table::skipped(others.into_iter(), look));
+    }
+    text
+}
+
+/// The steps of the keys that are due, with their times, as `run` would take them now.
+#[must_use]
+pub fn steps(due: &[DueShown], times: &Times) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for due in due {
+        let words = steps_of(due, times);
+        match groups.iter_mut().find(|(other, _)| *other == words) {
+            Some((_, users)) => users.push(due.user.as_str()),
+            None => groups.push((words, vec![due.user.as_str()])),
+        }
+    }
+    let whom = |users: &[&str], is_only| match (users, is_only) {
+        ([one], _) => (*one).to_owned(),
+        ([_, ..], true) => "each due key".to_owned(),
+        ([first, others @ ..], false) => format!("{first} and {} more", others.len()),
+        ([], _) => String::new(),
+    };
+    let is_only = groups.len() == 1;
+    groups.iter().map(|(words, users)| format!("{}: {words}", printable(&whom(users, is_only)))).collect()
+}
+
+fn steps_of(due: &DueShown, times: &Times) -> String {
+    let DueShown { overlap, quarantine, .. } = due;
+    let deleted = times.now().plus(*overlap).plus(*quarantine);
+    match (overlap.is_zero(), quarantine.is_zero()) {
+        (true, true) => "new key now; the old key is deleted as soon as the new one is stored and works".to_owned(),
+        (false, true) => format!(
+            "new key now; both keys work for {}; then the old key is deleted ({})",
+            times::wait(*overlap),
+            times.local(deleted)
+        ),
+        (true, false) => format!(
+            "new key now; then the old key is off for {}, and deleted on {}",
+            times::wait(*quarantine),
+            times.date(deleted)
+        ),
+        (false, false) => format!(
+            "new key now; both keys work for {}; then the old key is off for {}, and deleted on {}",
+            times::wait(*overlap),
+            times::wait(*quarantine),
+            times.date(deleted)
+        ),
+    }
+}
+
+/// The order of the rows.
+const BLOCKED: u8 = 0;
+const DUE: u8 = 1;
+const NOT_DUE: u8 = 2;
+
+struct Row<'a> {
+    rank: u8,
+    account: &'a AccountId,
+    user: &'a UserName,
+    key: &'a str,
+    created: Timestamp,
+    due: String,
+    place: String,
+    note: Option<&'a SkippedShown>,
+    number: Option<usize>,
+}
+
+impl<'a> Row<'a> {
+    fn of_due(due: &'a DueShown, several_stores: bool) -> Self {
+        Self {
+            rank: DUE,
+            account: &due.account,
+            user: &due.user,
+            key: due.key_id.as_str(),
+            created: due.created,
+            due: "now".to_owned(),
+            place: places(&due.places, several_stores),
+            note: None,
+            number: None,
+        }
+    }
+
+    fn of_skipped(note: &'a SkippedShown, several_stores: bool, look: &Look) -> Option<Self> {
+        let (confirmed, key) = (note.confirmed.as_ref()?, note.key_id.as_ref()?);
+        let (rank, due) = match confirmed.due_at {
+            _ if note.needs_operator => (BLOCKED, "blocked".to_owned()),
+            Some(at) => (NOT_DUE, look.times.until_short(at)),
+            None => (NOT_DUE, note.reason.clone()),
+        };
+        Some(Self {
+            rank,
+            account: &confirmed.account,
+            user: &confirmed.user,
+            key: key.as_str(),
+            created: confirmed.created,
+            due,
+            place: places(&note.places, several_stores),
+            // The column says it all of a key that is only too young.
+            note: (rank == BLOCKED || confirmed.due_at.is_none()).then_some(note),
+            number: None,
+        })
+    }
+}
+
+fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
+    let rows = rows.iter().map(|row| {
+        let style = match row.rank {
+            BLOCKED => Style::Bad,
+            DUE => Style::Waiting,
+            _ => Style::Plain,
+        };
+        let number = row.number.map(|number| format!(" ({number})")).unwrap_or_default();
+        [
+            Cell::from(whose.name(row.user, row.account)),
+            Cell::from(row.key),
+            Cell::from(look.times.age(row.created)),
+            Cell::new(style, format!("{}{number}", row.due)),
+            Cell::from(if row.place.is_empty() { "no store".to_owned() } else { row.place.clone() }),
+        ]
+    });
+    let flexible = [false, false, false, false, true];
+    columns(["USER", "KEY", "AGE", "DUE", "WHERE"], flexible, rows, look.paint, look.width)
+}
+
+fn have_several_stores<'a>(mut places: impl Iterator<Item = &'a PlaceNote>) -> bool {
+    let Some(first) = places.next() else { return false };
+    places.any(|other| other.store != first.store)
+}
+
+/// The entries, with the location in each unless it is the whole value, and the store if there are several. Several
+/// entries of one app and environment are counted.
+pub(super) fn places(places: &[PlaceNote], several_stores: bool) -> String {
+    let scope =
+        |place: &PlaceNote| place.entry.rsplit_once('/').map(|(scope, _)| (place.store.clone(), scope.to_owned()));
+    let mut names: Vec<String> = Vec::new();
+    for place in places {
+        let store = if several_stores { format!("{} ", place.store) } else { String::new() };
+        let beside = places.iter().filter(|other| scope(other) == scope(place));
+        let beside: BTreeSet<&str> = beside.map(|other| other.entry.as_str()).collect();
+        let name = match (beside.len(), scope(place), place.location.as_str()) {
+            (2.., Some((_, scope)), _) => format!("{store}{scope} ({} entries)", beside.len()),
+            (.., "whole value") => format!("{store}{}", place.entry),
+            (.., location) => format!("{store}{} {location}", place.entry),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}

@@ -1,0 +1,195 @@
+//! One rotation as a story: what happened and when, what comes next, and how to undo it.
+
+use super::columns::{Style, paragraph, wrap};
+use super::document::RotationShown;
+use super::look::Look;
+use super::plan_table::places;
+use super::rotation_table::{RotationRow, block, sinks_of, under_way};
+use super::terminal::printable;
+use super::times;
+use crate::journal::line::{Line, Summary};
+use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
+use crate::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
+use crate::rotation::intent::AfterDiscard;
+use crate::rotation::record::Rotation;
+use crate::rotation::state::{Phase, State};
+use crate::types::shell::quoted;
+use crate::types::time::Timestamp;
+
+/// The story of a rotation, from its lines in the journal.
+#[must_use]
+pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
+    let rotation = &summary.rotation;
+    let shown = RotationShown::of(summary);
+    let row = RotationRow::of(&shown);
+    let mut text = headline(rotation, look);
+    let zone = look.times.zone();
+    for (at, words) in told(lines) {
+        text.push_str(&entry(&look.times.column(at), &words, look));
+    }
+    if let Some(intent) = rotation.state.intent() {
+        let words =
+            format!("{}: the outcome is not known yet; `rotator resume` finds it out", under_way(intent.name()));
+        text.push_str(&entry("in doubt", &words, look));
+    }
+    if let Some(next) = next(rotation, look) {
+        text.push_str(&entry("then", &next, look));
+    }
+    if let Some(undo) = undo(rotation) {
+        text.push_str(&entry("to undo", &undo, look));
+    }
+    text.push_str(&entry("id", &format!("{}; times are in {zone}", rotation.id), look));
+    if let Some(blocked) = &shown.blocked {
+        text.push_str(&block(&row, blocked, true, &rotation.opened.user.to_string(), look));
+    } else if let Some(why) = rotation.last_error.as_ref().filter(|_| rotation.waiting_until.is_none()) {
+        text.push_str(&format!("\n{}", paragraph(&printable(why), 2, look.width)));
+    }
+    text.push_str(&sinks_of(&row, look));
+    text
+}
+
+fn headline(rotation: &Rotation, look: &Look) -> String {
+    let (word, style) = match &rotation.state {
+        State::Blocked { .. } => ("BLOCKED", Style::Bad),
+        State::Closed { .. } => match rotation.state.name() {
+            "deleted-old" => ("rotated", Style::Good),
+            "aborted" => ("given up", Style::Plain),
+            _ => ("gone", Style::Plain),
+        },
+        State::Settled { .. } | State::InDoubt { .. } if rotation.waiting_until.is_some() => {
+            ("waiting", Style::Waiting)
+        }
+        State::Settled { .. } | State::InDoubt { .. } => ("in flight", Style::Waiting),
+    };
+    let opened = &rotation.opened;
+    let new = rotation.new_key.as_ref().map_or("no new key yet", |key| key.as_str());
+    let user = printable(opened.user.as_str());
+    format!("{user}   {} -> {new}   {}\n", opened.old_key, look.paint.with(style, word))
+}
+
+/// The column of the times.
+const COLUMN: usize = 20;
+
+/// A line of the story: a time or a word, and a sentence beside it.
+fn entry(when: &str, words: &str, look: &Look) -> String {
+    let column = if when.len() > 8 { COLUMN } else { 12 };
+    let width = look.width.map(|width| width.saturating_sub(column));
+    let lines = wrap(&printable(words), width);
+    let lines = lines.join(&format!("\n{}", " ".repeat(column)));
+    format!("  {when:<width$}{lines}\n", width = column - 2)
+}
+
+/// What the lines tell an operator. Of equal sentences in a row only the last is told.
+fn told(lines: &[Line]) -> Vec<(Timestamp, String)> {
+    let mut told: Vec<(Timestamp, String)> = Vec::new();
+    let mut intended = None;
+    for line in lines {
+        if let Event::Intended(intent) = &line.event {
+            intended = Some(intent.name());
+        }
+        let Some(words) = words(&line.event, intended, line.at) else { continue };
+        if told.last().is_some_and(|(_, last)| *last == words) {
+            told.pop();
+        }
+        told.push((line.at, words));
+    }
+    told
+}
+
+fn words(event: &Event, intended: Option<&str>, at: Timestamp) -> Option<String> {
+    Some(match event {
+        Event::Opened(opened) => began(opened, at),
+        Event::Done(outcome) => done(outcome),
+        Event::NotDone(NotDone::Refused(refusal)) => {
+            format!("{}: refused: {}", under_way(intended.unwrap_or("an effect")), refusal.message)
+        }
+        Event::NotDone(NotDone::Seen) => {
+            format!("{}: it did not happen, as a look showed", under_way(intended.unwrap_or("an effect")))
+        }
+        Event::Intended(_) | Event::LookedOnce { .. } => return None,
+        Event::Disowned { key } => format!("the key {key} is not of this rotation, or gone"),
+        Event::Renamed { user } => format!("the user is now named {user}"),
+        Event::Withheld(denied) => {
+            format!(
+                "a right is missing ({} on {}): no new key until it is there",
+                denied.operation.name(),
+                denied.resource
+            )
+        }
+        Event::PlacesAdded { places, .. } => format!("{} more places of the old pair found", places.len()),
+        Event::PlacesLeft { places } => format!("{} of these hold another value by now", places.len()),
+        Event::Blocked(reason) => format!("BLOCKED: {}", reason.name()),
+        Event::Unblocked => "no longer blocked".to_owned(),
+        Event::Asked(asked) => match asked {
+            OperatorRequest::Abort => "asked to abort".to_owned(),
+            OperatorRequest::ReactivateOld => "asked to make the old key active again".to_owned(),
+            OperatorRequest::DeleteKey { key } => format!("asked to delete {key}"),
+            OperatorRequest::KeepKey { key } => format!("asked to keep {key}"),
+            OperatorRequest::LeaveSink { sink } => format!("asked not to wait for the sink {sink}"),
+        },
+        Event::LateKeySeen { key } => format!("the key {key} turned up late; it may be one of a lost create"),
+        Event::Deferred { why, until: Some(_) } if [OVERLAP, QUARANTINE].contains(&why.as_str()) => return None,
+        Event::Deferred { why, until: Some(_) } => format!("waits: {why}"),
+        Event::Deferred { why, until: None } => format!("failed for now: {why}"),
+        Event::Ended { ending, why } => format!("ended ({}): {why}", ending.name()),
+    })
+}
+
+fn began(opened: &Opened, at: Timestamp) -> String {
+    let age = at.since(opened.old_key_created);
+    let notes = crate::engine::survey::place_notes(&opened.places);
+    format!("opened: the key is {} old, in {}", times::one_unit(age), places(&notes, true))
+}
+
+fn done(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Created { key, .. } => format!("new key {key} made"),
+        Outcome::FoundCreated { key } => {
+            format!("the answer to the create was lost; {key} was found in IAM, and its secret is lost")
+        }
+        Outcome::Stored { .. } => "the new key works, and is stored in every place; both keys work".to_owned(),
+        Outcome::Restored => "the old pair is back in every place".to_owned(),
+        Outcome::Fenced { .. } => "no earlier write can land any more".to_owned(),
+        Outcome::SinkAcknowledged { key, .. } => format!("a sink took the pair of {key}"),
+        Outcome::OldDeactivated { .. } => "old key off; it can come back".to_owned(),
+        Outcome::OldReactivated { .. } => "old key on again".to_owned(),
+        Outcome::OldDeleted => "old key deleted".to_owned(),
+        Outcome::NewDeactivated { .. } => "new key off, since its secret is lost".to_owned(),
+        Outcome::NewReactivated => "new key on again".to_owned(),
+        Outcome::NewDiscarded { then: AfterDiscard::CreateAgain } => {
+            "deleted that new key; another one is made".to_owned()
+        }
+        Outcome::NewDiscarded { then: AfterDiscard::Abort } => "deleted the new key; the old one stays".to_owned(),
+        Outcome::NamedDeleted { key } => format!("deleted {key}"),
+    }
+}
+
+/// What comes next by itself.
+fn next(rotation: &Rotation, look: &Look) -> Option<String> {
+    let State::Settled { phase } = &rotation.state else { return None };
+    let until = rotation.waiting_until;
+    let when = until.map(|until| format!("{} ({})", look.times.local(until), look.times.until(until)));
+    let quarantine = rotation.opened.policy.quarantine;
+    let when = when.unwrap_or_else(|| "with the next `rotator resume`".to_owned());
+    Some(match phase {
+        Phase::Opened | Phase::CreatedNew { .. } => format!("it goes on {when}"),
+        Phase::StoredNew { .. } if quarantine.is_zero() => format!("old key deleted {when}"),
+        Phase::StoredNew { .. } => format!("old key off {when}; deleted {} later", times::wait(quarantine)),
+        Phase::DeactivatedOld { .. } => format!("old key deleted {when}"),
+    })
+}
+
+/// How to go back, as far as that is possible.
+fn undo(rotation: &Rotation) -> Option<String> {
+    let user = quoted(rotation.opened.user.as_str());
+    Some(match rotation.state.phase()? {
+        Phase::Opened | Phase::CreatedNew { .. } => format!("`rotator abort {user}`"),
+        Phase::StoredNew { .. } if rotation.opened.policy.quarantine.is_zero() => {
+            "put the old pair back into every place yourself, then `rotator resume`; rotator keeps no copy of the old \
+             secret"
+                .to_owned()
+        }
+        Phase::StoredNew { .. } => format!("`rotator reactivate {user}` once the old key is off"),
+        Phase::DeactivatedOld { .. } => format!("`rotator reactivate {user}`"),
+    })
+}
