@@ -24,6 +24,7 @@ mod proofs;
 mod refusals;
 mod renames;
 mod rotating;
+mod screens;
 mod second_key;
 mod sign_in;
 mod sinks;

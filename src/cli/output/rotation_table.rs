@@ -354,3 +354,6 @@ pub(super) fn block(
     };
     format!("\n{text}  {}\n", printable(&command))
 }
+
+#[cfg(test)]
+mod tests;

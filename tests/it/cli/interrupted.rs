@@ -209,7 +209,7 @@ fn a_signal_in_the_wait_for_a_fence_is_heard_at_once_with_a_key_in_hand() {
     let mut command = bench.command(&["run", "--wait"]);
     let run = command.env(store.0, store.1).spawn().expect("it starts");
     // A write of the new pair may still take effect until the fence time, so the wait takes 16 minutes.
-    let waits = || bench.run(&["status"]).stdout.contains("waits until");
+    let waits = || bench.run(&["status"]).stdout.contains("goes on in");
     let begun = std::time::Instant::now();
     while !waits() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{}", bench.run(&["status"]).stdout);

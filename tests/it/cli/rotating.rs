@@ -128,12 +128,12 @@ fn a_waiting_rotation_ends_with_three_and_says_until_when() {
     );
     assert_eq!(document["rotations"][0]["state"], "stored-new");
     assert!(document["rotations"][0]["waiting_until"].as_str().is_some_and(|time| time.ends_with('Z')));
-    bench.run(&["status"]).code(0).prints("waits until").prints("`rotator resume` continues after");
+    bench.run(&["status"]).code(0).prints("old key off in 1 h").prints("`rotator resume` continues after");
     bench.run(&["status", "--exit-code"]).code(3);
     bench.run(&["resume"]).code(3);
 
     bench.sandbox.advance(Duration::from_secs(3 * 3600));
-    bench.run(&["resume"]).code(3).prints("deactivated-old");
+    bench.run(&["resume"]).code(3).prints("old key off, can come back");
     assert!(bench.keeps_previous("app1/production"), "the previous value is kept until the rotation closes");
     bench.sandbox.advance(Duration::from_secs(8 * 24 * 3600));
     bench.run(&["resume"]).code(0).prints("1 rotated");

@@ -1,0 +1,163 @@
+//! What the table of rotations looks like, at several widths.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::cli::output::columns::Paint;
+
+const NOW: i64 = 1_700_000_000;
+
+fn look(width: Option<usize>, color: bool, wide: bool) -> Look {
+    Look { paint: Paint(color), width, wide, times: Times::at(Timestamp::from_unix_seconds(NOW), TimeZone::UTC) }
+}
+
+/// The names that the rows borrow.
+struct Names {
+    account: AccountId,
+    users: Vec<UserName>,
+    old: AccessKeyId,
+    new: AccessKeyId,
+    block: BlockShown,
+}
+
+const ID: &str = "01a21df5-5a61-76c3-a60a-efe63916d494";
+
+impl Names {
+    fn new(users: &[&str]) -> Self {
+        let key = |id: &str| AccessKeyId::new(id).expect("valid");
+        Self {
+            account: AccountId::new("123456789012").expect("valid"),
+            users: users.iter().map(|user| UserName::new(*user).expect("valid")).collect(),
+            old: key("AKIAOLDOLDOLDOLDOLDO"),
+            new: key("AKIANEWNEWNEWNEWNEWN"),
+            block: BlockShown {
+                reason: "spare-key",
+                message: "the user has a second key, AKIASPARESPARESPARES, and IAM allows no third: decide about it"
+                    .to_owned(),
+                command: format!("rotator resolve {ID} --delete-key AKIASPARESPARESPARES"),
+            },
+        }
+    }
+
+    fn row(&self, user: usize, state: &'static str) -> RotationRow<'_> {
+        RotationRow {
+            id: ID.parse().expect("valid"),
+            account: &self.account,
+            user: &self.users[user],
+            old_key_id: &self.old,
+            new_key_id: Some(&self.new),
+            state,
+            in_doubt: None,
+            blocked: None,
+            waiting_until: None,
+            last_error: None,
+            sinks: &[],
+        }
+    }
+
+    fn waiting(&self, user: usize, state: &'static str, seconds: u64) -> RotationRow<'_> {
+        let until = Timestamp::from_unix_seconds(NOW).plus(Duration::from_secs(seconds));
+        let why = if state == "stored-new" { OVERLAP } else { QUARANTINE };
+        RotationRow { waiting_until: Some(until), last_error: Some(why), ..self.row(user, state) }
+    }
+
+    /// One rotation of each kind, not in the order of the table.
+    fn rows(&self) -> Vec<RotationRow<'_>> {
+        vec![
+            self.row(0, "deleted-old"),
+            self.waiting(1, "deactivated-old", 601_000),
+            RotationRow { last_error: Some("IAM throttled the call"), ..self.row(2, "opened") },
+            RotationRow { in_doubt: Some("create-new"), new_key_id: None, ..self.row(3, "opened") },
+            self.waiting(4, "stored-new", 3_541),
+            RotationRow { blocked: Some(&self.block), ..self.row(5, "opened") },
+        ]
+    }
+}
+
+const USERS: [&str; 6] = ["alice", "shop-staging", "mailer", "cron", "shop-production", "web-prod"];
+
+#[test]
+fn what_needs_an_operator_comes_first_and_every_line_fits_80_columns() {
+    let names = Names::new(&USERS);
+    let expected = "\
+USER             STEP                       NEXT
+web-prod         BLOCKED  spare-key         see below
+cron             making the new key         outcome not known yet
+mailer           no new key yet             failed for now, see below
+shop-production  both keys work             old key off in 1 h
+shop-staging     old key off, can come back   deleted in 6 d 23 h
+alice            rotated, old key deleted   new key AKIANEWNEWNEWNEWNEWN
+
+blocked web-prod: the user has a second key, AKIASPARESPARESPARES, and IAM
+  allows no third: decide about it
+  rotator resolve web-prod --delete-key AKIASPARESPARESPARES
+
+failed for now mailer: IAM throttled the call
+";
+    let told = rotation_rows(names.rows(), &look(Some(80), false, false));
+    let squeezed =
+        |text: &str| text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+    assert_eq!(squeezed(&told), squeezed(expected), "{told}");
+    assert!(told.lines().all(|line| line.len() <= 80), "{told}");
+}
+
+#[test]
+fn a_narrow_terminal_folds_the_cells() {
+    let names = Names::new(&USERS);
+    let told = rotation_rows(names.rows(), &look(Some(48), false, false));
+    let is_command = |line: &str| line.starts_with("  rotator ");
+    assert!(told.lines().all(|line| line.len() <= 48 || is_command(line)), "{told}");
+    assert!(told.contains("  rotator resolve web-prod --delete-key AKIASPARESPARESPARES\n"), "{told}");
+}
+
+#[test]
+fn colours_say_what_the_words_say() {
+    let names = Names::new(&USERS);
+    let told = rotation_rows(names.rows(), &look(Some(80), true, false));
+    for coloured in [
+        "\u{1b}[31mBLOCKED  spare-key\u{1b}[0m",
+        "\u{1b}[33mboth keys work\u{1b}[0m",
+        "\u{1b}[32mrotated, old key deleted\u{1b}[0m",
+        "\u{1b}[31mno new key yet\u{1b}[0m",
+        "\n\u{1b}[31mblocked\u{1b}[0m web-prod:",
+    ] {
+        assert!(told.contains(coloured), "{coloured:?} in {told}");
+    }
+}
+
+#[test]
+fn the_wide_table_has_the_ids_and_the_states() {
+    let names = Names::new(&USERS);
+    let told = rotation_rows(names.rows(), &look(Some(40), false, true));
+    let head = told.lines().next().expect("a line");
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>().join(" "), "ROTATION USER OLD KEY NEW KEY STATE");
+    let line = told.lines().nth(1).expect("a line");
+    for word in [ID, "web-prod", "AKIAOLDOLDOLDOLDOLDO", "AKIANEWNEWNEWNEWNEWN", "opened, blocked: spare-key"] {
+        assert!(line.contains(word), "{word} in {line}");
+    }
+}
+
+#[test]
+fn two_rotations_of_one_name_are_named_by_their_ids() {
+    let names = Names::new(&["shop", "shop"]);
+    let blocked = |user| RotationRow { blocked: Some(&names.block), ..names.row(user, "opened") };
+    let told = rotation_rows(vec![blocked(0), blocked(1)], &look(None, false, false));
+    assert!(told.contains(&format!("rotator resolve {ID} --delete-key")), "{told}");
+    let one = rotation_rows(vec![blocked(0), names.row(1, "deleted-old")], &look(None, false, false));
+    assert!(one.contains("rotator resolve shop --delete-key"), "a closed rotation is not meant: {one}");
+}
+
+#[test]
+fn many_that_ended_well_are_counted() {
+    let users: Vec<String> = (0..30).map(|number| format!("user-{number:02}")).collect();
+    let names = Names::new(&users.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut rows: Vec<_> = (0..28).map(|user| names.row(user, "deleted-old")).collect();
+    rows.push(names.waiting(28, "stored-new", 60));
+    rows.push(RotationRow { last_error: Some("why"), ..names.row(29, "aborted") });
+    let told = rotation_rows(rows, &look(Some(80), false, false));
+    assert_eq!(told.lines().filter(|line| line.contains("rotated, old key deleted")).count(), MOST_DONE, "{told}");
+    assert!(told.contains("… and 8 more rotated (`rotator status --all`"), "{told}");
+    assert!(told.contains("user-28") && told.contains("user-29"), "{told}");
+}
