@@ -13,7 +13,7 @@ use tracing_subscriber::{Layer, fmt};
 use super::args::{Global, LogFormat};
 use super::error::CliError;
 use super::host_env::HostEnv;
-use super::output::terminal::{printable, printable_json};
+use super::output::printable::{printable, printable_json};
 
 /// The only log target whose level can be set.
 const OURS: &str = "rotator";

@@ -13,7 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
-use crate::cli::output::terminal::printable;
+use crate::cli::output::printable::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::types::shell::operand;
 

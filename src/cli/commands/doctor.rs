@@ -1,11 +1,13 @@
 //! `doctor`: checks everything that can be checked without a change, before the first create.
 
-use std::path::Path;
+mod local;
+mod shown;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
+use self::shown::{Check, Document, as_text};
 use super::plan::what_is_taken;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::{Config, StoreSettings};
@@ -14,12 +16,10 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::entry_counts;
-use crate::cli::output::terminal::printable;
-use crate::cli::output::terminal::to_stdout;
+use crate::cli::output::terminal::{text_to_stdout, to_stdout};
 use crate::cli::runtime::block_on;
 use crate::cli::wiring;
 use crate::cli::wiring::aws::AwsAccounts;
-use crate::cli::wiring::journal::{self, storage_failed};
 use crate::discovery::SkipReason;
 use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
@@ -29,7 +29,6 @@ use crate::engine::survey::owner_rule::Owner;
 use crate::engine::survey::{Due, Survey, survey};
 use crate::journal::campaign::LeftAloneNote;
 use crate::journal::clock::Clock;
-use crate::journal::store::RotationFilter;
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::LastUsed;
 use crate::ports::secret_store::Writable;
@@ -44,76 +43,29 @@ const SIGNATURE_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 /// A smaller difference of the clocks is not reported.
 const NOTICEABLE: Duration = Duration::from_secs(60);
 
-/// The result of one check.
-#[derive(Debug, Serialize)]
-struct Check {
-    name: &'static str,
-    ok: bool,
-    message: String,
-}
-
-impl Check {
-    fn of(name: &'static str, result: Result<String, CliError>) -> Self {
-        match result {
-            Ok(message) => Self { name, ok: true, message },
-            Err(error) => Self { name, ok: false, message: error.to_string() },
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Document {
-    version: u32,
-    checks: Vec<Check>,
-}
-
 /// Runs `rotator doctor`.
 ///
 /// # Errors
 /// Exit code 2 if the configuration is not valid, since every check needs it; 1 if stdout cannot be written.
 pub fn doctor(context: &Context) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
-    let mut checks = vec![Check::of("config", Ok(describe(&config))), Check::of("journal", journal(&config))];
+    let mut checks = vec![described(&config), Check::of("journal", local::journal(&config))];
     checks.extend(block_on(Box::pin(async { Ok(Box::pin(connections(context, &config)).await) }))?);
     let ok = checks.iter().all(|check| check.ok);
     if context.terminal.is_json() {
-        to_stdout(&to_bytes(&Document { version: 1, checks }))?;
+        to_stdout(&to_bytes(&Document::new(checks)))?;
     } else {
-        let lines = checks.iter().map(|check| {
-            let word = if check.ok { "ok  " } else { "FAIL" };
-            format!("{word}  {:<12} {}\n", check.name, printable(&check.message).replace('\n', "\n                  "))
-        });
-        let next = if ok { "`rotator plan` shows what would be rotated" } else { "fix what FAILs, then run it again" };
-        to_stdout(format!("{}\n{next}\n", lines.collect::<String>()).as_bytes())?;
+        text_to_stdout(&as_text(&checks, &context.terminal.look()))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-fn describe(config: &Config) -> String {
+fn described(config: &Config) -> Check {
     let file = config.origin();
-    let at_once =
-        if config.deletes_at_once() { "; no overlap and no quarantine: old keys are deleted at once" } else { "" };
-    format!("{file}{at_once}")
-}
-
-fn journal(config: &Config) -> Result<String, CliError> {
-    let path = config.journal.display();
-    let Some(reader) = journal::read(&config.journal)? else {
-        return writable_from(&config.journal).map(|()| format!("{path}: none yet, `rotator run` makes it"));
-    };
-    let open = reader.summaries(RotationFilter::Open).map_err(|error| storage_failed(&error))?.len();
-    Ok(format!("{path}: {open} in flight"))
-}
-
-/// Checks that a file can be made at the path, in the nearest of its folders that exists.
-fn writable_from(path: &Path) -> Result<(), CliError> {
-    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
-        CliError::failed(
-            format!("no journal can be made at {}: {}: {error}", path.display(), folder.display()),
-            "name another with --journal",
-        )
-    })
+    if config.deletes_at_once() {
+        return Check::warning("config", format!("{file}; no overlap and no quarantine: old keys are deleted at once"));
+    }
+    Check::of("config", Ok(file.to_string()))
 }
 
 async fn connections(context: &Context, config: &Config) -> Vec<Check> {
@@ -157,7 +109,9 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     for account in session.accounts.reachable() {
         let caller = &account.caller;
         let source = account.ports.identity.credentials().map(|source| format!(", from {source}"));
-        let message = format!("account {}, {}{}", caller.account, caller.arn, source.unwrap_or_default());
+        let endpoint = context.host.variable("AWS_ENDPOINT_URL").map(|url| format!(", at {url} (AWS_ENDPOINT_URL)"));
+        let (source, endpoint) = (source.unwrap_or_default(), endpoint.unwrap_or_default());
+        let message = format!("account {}, {}{source}{endpoint}", caller.account, caller.arn);
         checks.push(Check::of("credentials", Ok(message)));
     }
     let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
@@ -216,13 +170,25 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
             (_, true) => "; whether they can be written cannot be asked",
             (_, false) => "; those with a key can be written",
         };
-        let message = match number {
-            0 => format!("warning: {name}: {}", entry_counts::EMPTY),
-            _ => format!("{name}: {}{writes}", entry_counts::count(*number)),
+        if *number == 0 {
+            return Check::warning("entries", format!("{name}: {}", entry_counts::EMPTY));
+        }
+        let keys = match keys_of(found, name) {
+            0 => "no AWS access key".to_owned(),
+            1 => "1 key".to_owned(),
+            keys => format!("{keys} keys"),
         };
-        Check { name: "entries", ok: true, message }
+        Check::of("entries", Ok(format!("{name}: {}, {keys}{writes}", entry_counts::count(*number))))
     };
     found.entries.iter().map(one).collect()
+}
+
+/// How many keys of the survey the store holds.
+fn keys_of(found: &Survey, store: &StoreName) -> usize {
+    let due = found.due.iter().filter(|due| due.places.iter().any(|place| place.store == *store));
+    let due = due.map(|due| &due.key.id);
+    let skipped = found.left_alone.iter().filter(|note| note.places.iter().any(|place| place.store == store.as_str()));
+    due.chain(skipped.filter_map(|note| note.key_id.as_ref())).collect::<BTreeSet<_>>().len()
 }
 
 /// The maximum number of entries in one message.
@@ -262,23 +228,24 @@ async fn stores(context: &Context, config: &Config, aws: &AwsAccounts) -> Vec<Ch
             }),
             Err(error) => Err(error),
         };
-        checks.push(Check::of("store", asked));
-        checks.extend(unverified.map(|why| Check::of("tls", is_meant(settings, &why))));
+        checks.push(match local::who_may_read(&settings.uri.kind).filter(|_| asked.is_ok()) {
+            Some(warning) => Check::warning("store", format!("{name}: {warning}")),
+            None => Check::of("store", asked),
+        });
+        checks.extend(unverified.map(|why| is_meant(settings, &why)));
     }
     checks
 }
 
 /// An unverified server certificate is a failure, unless the configuration permits it with `allow_insecure_tls`.
-fn is_meant(settings: &StoreSettings, why: &str) -> Result<String, CliError> {
+fn is_meant(settings: &StoreSettings, why: &str) -> Check {
     let message = format!("{}: {why}", settings.uri.name);
     if settings.table.allow_insecure_tls == Some(true) {
-        return Ok(format!("warning: {message}; allow_insecure_tls says that this is meant"));
+        return Check::warning("tls", format!("{message}; allow_insecure_tls says that this is meant"));
     }
-    Err(CliError::failed(
-        message,
-        "put the cluster's certificate authority into the kubeconfig instead, or set allow_insecure_tls = true in the \
-         [[store]] if this is meant",
-    ))
+    let hint = "put the cluster's certificate authority into the kubeconfig instead, or set allow_insecure_tls = true in \
+                the [[store]] if this is meant";
+    Check::of("tls", Err(CliError::failed(message, hint)))
 }
 
 fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {

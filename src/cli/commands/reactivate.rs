@@ -6,6 +6,7 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::rotation::event::OperatorRequest;
 use crate::rotation::state::Phase;
+use crate::types::shell::quoted;
 
 /// Runs `rotator reactivate`.
 ///
@@ -16,8 +17,11 @@ pub fn reactivate(context: &Context, name: &str) -> Result<Exit, CliError> {
         Some(Phase::DeactivatedOld { .. }) => {
             context.terminal.say(&format!(
                 "the old key {} of {} is made active again; rotator will not deactivate it a second time, and deletes it \
-                 only after this command: rotator resolve {} --delete-key {}",
-                rotation.opened.old_key, rotation.opened.user, rotation.id, rotation.opened.old_key
+                 only after this command:\n  rotator resolve {} --delete-key {}",
+                rotation.opened.old_key,
+                rotation.opened.user,
+                quoted(rotation.opened.user.as_str()),
+                rotation.opened.old_key
             ));
             Ok(OperatorRequest::ReactivateOld)
         }

@@ -33,7 +33,7 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
             return Err(unknown(name));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
-        return status::print_empty(context);
+        return status::print_empty(context, None);
     };
     let named = args.rotations.iter().map(|name| named_rotation::in_flight(&reader, name, Beginning::OfAny));
     let ids: Vec<_> = named.collect::<Result<_, _>>()?;

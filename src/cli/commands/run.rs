@@ -13,9 +13,9 @@ use crate::cli::exit::Exit;
 use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::PlanDocument;
 use crate::cli::output::plan_table;
+use crate::cli::output::printable::printable;
 use crate::cli::output::progress;
 use crate::cli::output::summary::CommandKind;
-use crate::cli::output::terminal::printable;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
@@ -39,8 +39,9 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
     let asks = context.terminal.can_ask && !args.yes;
     let agreed = args.yes || asks || config.removal_is_set;
     if !agreed && journal::read(&config.journal)?.is_none() {
-        status::print_empty(context)?;
-        return Err(not_agreed());
+        let error = CliError { is_in_document: true, ..not_agreed() };
+        status::print_empty(context, Some(&error))?;
+        return Err(error);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;

@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
 use crate::cli::output::columns::paragraph;
-use crate::cli::output::document::{Counts, RotationShown, to_text};
+use crate::cli::output::document::{Counts, ErrorShown, RotationShown, to_text};
 use crate::cli::output::look::Look;
 use crate::cli::output::rotation_table::{self, RotationRow};
 use crate::cli::output::story::story;
@@ -64,7 +64,7 @@ fn look(context: &Context, args: &StatusArgs) -> Result<Seen, CliError> {
             ));
         }
         context.terminal.say(&format!("there is no journal yet at {}", config.journal.display()));
-        return Ok(Seen { body: empty(context), line: String::new(), exit: Exit::Done });
+        return Ok(Seen { body: empty(context, None), line: String::new(), exit: Exit::Done });
     };
     if args.rotation.is_none() && !args.all && !context.terminal.is_json() {
         let overview = reader.overview().map_err(|error| storage_failed(&error))?;
@@ -207,14 +207,18 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     open + &keys
 }
 
-/// The output if there is no journal.
-fn empty(context: &Context) -> String {
-    let document = Snapshot::default().document(std::iter::empty());
-    if context.terminal.is_json() { to_text(&document) } else { "nothing in flight\n".to_owned() }
+/// The output if there is no journal, and the error of the command if it has one.
+fn empty(context: &Context, error: Option<&CliError>) -> String {
+    if !context.terminal.is_json() {
+        return "nothing in flight\n".to_owned();
+    }
+    let mut document = Snapshot::default().document(std::iter::empty());
+    document.error = error.map(ErrorShown::of);
+    to_text(&document)
 }
 
 /// Prints the output for a missing journal.
-pub(super) fn print_empty(context: &Context) -> Result<Exit, CliError> {
-    to_stdout(empty(context).as_bytes())?;
+pub(super) fn print_empty(context: &Context, error: Option<&CliError>) -> Result<Exit, CliError> {
+    to_stdout(empty(context, error).as_bytes())?;
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! Text in columns, and paragraphs, that fit the width of a terminal.
 
-use super::terminal::printable;
+use super::printable::printable;
 
 /// Whether to use colours.
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +64,20 @@ const LEAST_WIDTH: usize = 14;
 /// The space between two columns.
 const GAP: usize = 2;
 
-/// A table. If it is wider than `width`, the widest of the columns that are `flexible` become narrower, and their cells
-/// have several lines.
+/// Whether a column becomes narrower where the table is too wide. Its cells have several lines then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fold {
+    Never,
+    First,
+    /// Only if the other columns do not suffice.
+    Last,
+}
+
+/// A table. If it is wider than `width`, the widest of the columns that fold become narrower.
 #[must_use]
 pub fn columns<const N: usize>(
     head: [&str; N],
-    flexible: [bool; N],
+    folds: [Fold; N],
     rows: impl Iterator<Item = [Cell; N]>,
     paint: Paint,
     width: Option<usize>,
@@ -90,7 +98,8 @@ pub fn columns<const N: usize>(
             (cell.len(), length, style)
         }));
     }
-    narrow(&mut widths, head, flexible, width);
+    narrow(&mut widths, head, folds.map(|fold| fold == Fold::First), width);
+    narrow(&mut widths, head, folds.map(|fold| fold != Fold::Never), width);
     let mut line = String::new();
     add_line(&mut line, head.map(|cell| (cell, cell.len(), Style::Plain)), &widths, Paint(false));
     let mut text = paint.with(Style::Bold, &line) + "\n";
@@ -133,7 +142,7 @@ fn add_row<const N: usize>(text: &mut String, row: [(&str, usize, Style); N], wi
     }
     let mut number = 0;
     let cells: [Vec<String>; N] = row.map(|(cell, ..)| {
-        let lines = wrap(cell, Some(widths[number]));
+        let lines = wrap_cell(cell, widths[number]);
         number += 1;
         lines
     });
@@ -168,6 +177,16 @@ fn add_line<const N: usize>(text: &mut String, cells: [(&str, usize, Style); N],
         }
         space += width.saturating_sub(length) + GAP;
     }
+}
+
+/// The lines of a cell. A word that is too wide is cut.
+fn wrap_cell(cell: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in wrap(cell, Some(width)) {
+        let letters: Vec<char> = line.chars().collect();
+        lines.extend(letters.chunks(width.max(1)).map(|part| part.iter().collect::<String>()));
+    }
+    lines
 }
 
 /// The lines of a paragraph. A word that is wider than a line stays whole, and so does a command between backticks or in
@@ -251,13 +270,13 @@ mod tests {
     fn table(width: Option<usize>) -> String {
         let rows = [["alice", "both keys work until noon", "now"], ["bob-the-builder", "done", "never again, I hope"]];
         let rows = rows.into_iter().map(|row| row.map(Cell::from));
-        columns(["USER", "STEP", "NEXT"], [false, true, true], rows, Paint(false), width)
+        columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, Paint(false), width)
     }
 
     #[test]
     fn columns_are_aligned_and_harmless() {
         let rows = [["a", "x\u{1b}y"], ["longer", "z"]].into_iter().map(|row| row.map(Cell::from));
-        let text = columns(["ONE", "TWO"], [false, false], rows, Paint(false), None);
+        let text = columns(["ONE", "TWO"], [Fold::Never, Fold::Never], rows, Paint(false), None);
         assert_eq!(text, "ONE     TWO\na       x\\u{1b}y\nlonger  z\n");
     }
 
@@ -278,13 +297,14 @@ bob-the-builder  done                 never again, I
                                       hope
 ";
         assert_eq!(table(Some(52)), narrow);
-        assert!(table(Some(1)).lines().all(|line| line.len() <= 15 + 2 * (LEAST_WIDTH + GAP)), "{}", table(Some(1)));
+        assert!(table(Some(1)).lines().all(|line| line.len() <= 3 * LEAST_WIDTH + 2 * GAP), "{}", table(Some(1)));
+        assert!(table(Some(1)).contains("bob-the-builde  done"), "{}", table(Some(1)));
     }
 
     #[test]
     fn colours_do_not_change_the_layout() {
         let rows = [[Cell::new(Style::Bad, "no"), Cell::from("x")], [Cell::from("longer"), Cell::from("y")]];
-        let text = columns(["A", "B"], [false, false], rows.into_iter(), Paint(true), None);
+        let text = columns(["A", "B"], [Fold::Never, Fold::Never], rows.into_iter(), Paint(true), None);
         assert_eq!(text, "\u{1b}[1mA       B\u{1b}[0m\n\u{1b}[31mno\u{1b}[0m      x\nlonger  y\n");
     }
 

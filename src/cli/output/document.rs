@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::terminal::printable_json;
+use super::printable::printable_json;
 use crate::cli::error::CliError;
 use crate::engine::survey::{ConfirmedKey, Survey, place_notes};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};

@@ -1,14 +1,14 @@
 //! The table of `plan`: every key that was found, whether it is due, and why not.
 
-use std::collections::BTreeSet;
-
-use super::columns::{Cell, Style, columns, paragraph};
+use super::columns::{Cell, Fold, Style, columns, paragraph};
 use super::document::{DueShown, FollowerShown, PlanDocument, SkippedShown};
 use super::look::Look;
+use super::places::places;
+use super::printable::printable;
 use super::rotation_table::Whose;
 use super::table;
-use super::terminal::printable;
 use super::times::{self, Times};
+use crate::discovery::SkipReason;
 use crate::journal::campaign::PlaceNote;
 use crate::types::name::{AccountId, UserName};
 use crate::types::time::Timestamp;
@@ -161,7 +161,7 @@ impl<'a> Row<'a> {
             due,
             place: places(&note.places, several_stores),
             // The column says it all of a key that is only too young.
-            note: (rank == BLOCKED || confirmed.due_at.is_none()).then_some(note),
+            note: (note.reason != SkipReason::NotDue.name()).then_some(note),
             number: None,
         })
     }
@@ -183,33 +183,11 @@ fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
             Cell::from(if row.place.is_empty() { "no store".to_owned() } else { row.place.clone() }),
         ]
     });
-    let flexible = [false, false, false, false, true];
+    let flexible = [Fold::Last, Fold::Never, Fold::Never, Fold::Never, Fold::First];
     columns(["USER", "KEY", "AGE", "DUE", "WHERE"], flexible, rows, look.paint, look.width)
 }
 
 fn have_several_stores<'a>(mut places: impl Iterator<Item = &'a PlaceNote>) -> bool {
     let Some(first) = places.next() else { return false };
     places.any(|other| other.store != first.store)
-}
-
-/// The entries, with the location in each unless it is the whole value, and the store if there are several. Several
-/// entries of one app and environment are counted.
-pub(super) fn places(places: &[PlaceNote], several_stores: bool) -> String {
-    let scope =
-        |place: &PlaceNote| place.entry.rsplit_once('/').map(|(scope, _)| (place.store.clone(), scope.to_owned()));
-    let mut names: Vec<String> = Vec::new();
-    for place in places {
-        let store = if several_stores { format!("{} ", place.store) } else { String::new() };
-        let beside = places.iter().filter(|other| scope(other) == scope(place));
-        let beside: BTreeSet<&str> = beside.map(|other| other.entry.as_str()).collect();
-        let name = match (beside.len(), scope(place), place.location.as_str()) {
-            (2.., Some((_, scope)), _) => format!("{store}{scope} ({} entries)", beside.len()),
-            (.., "whole value") => format!("{store}{}", place.entry),
-            (.., location) => format!("{store}{} {location}", place.entry),
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names.join(", ")
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::terminal::printable;
+use super::printable::printable;
 use super::times;
 use crate::engine::options::{Progress, Watcher};
 use crate::rotation::record::Rotation;

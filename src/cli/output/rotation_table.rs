@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::columns::{Cell, Style, columns, paragraph};
+use super::columns::{Cell, Fold, Style, columns, paragraph};
 use super::document::{BlockShown, Document, RotationShown, SinkShown};
 use super::look::Look;
-use super::terminal::printable;
+use super::printable::printable;
 use super::times::Times;
 use crate::journal::overview::InShort;
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
@@ -140,7 +140,7 @@ fn short<'r>(rows: impl Iterator<Item = &'r RotationRow<'r>>, whose: Whose, look
             Cell::from(next(rotation, &look.times)),
         ]
     });
-    columns(["USER", "STEP", "NEXT"], [false, true, true], rows, look.paint, look.width)
+    columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, look.paint, look.width)
 }
 
 /// The table with the ids and the names of the states. Its lines are never folded.
@@ -154,7 +154,7 @@ fn wide<'r>(rows: impl Iterator<Item = &'r RotationRow<'r>>, whose: Whose, look:
             Cell::new(style(rotation), state(rotation, &look.times)),
         ]
     });
-    columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], [false; 5], rows, look.paint, None)
+    columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], [Fold::Never; 5], rows, look.paint, None)
 }
 
 fn style(rotation: &RotationRow<'_>) -> Style {
@@ -167,29 +167,27 @@ fn style(rotation: &RotationRow<'_>) -> Style {
     }
 }
 
-/// What the rotation has reached, in words.
+/// The state, and what holds or happens in it, in words.
 fn step(rotation: &RotationRow<'_>) -> String {
-    if let Some(blocked) = rotation.blocked {
-        return format!("BLOCKED  {}", blocked.reason);
+    match (rotation.blocked, rotation.in_doubt) {
+        (Some(blocked), _) => format!("BLOCKED  {}", blocked.reason),
+        (None, Some(intent)) => format!("{}: {}", rotation.state, under_way(intent)),
+        (None, None) => reached(rotation.state),
     }
-    if let Some(intent) = rotation.in_doubt {
-        return under_way(intent).to_owned();
-    }
-    reached(rotation.state).to_owned()
 }
 
-/// What holds in a state.
-fn reached(state: &str) -> &str {
-    match state {
+fn reached(state: &str) -> String {
+    let words = match state {
         "opened" => "no new key yet",
-        "created-new" => "new key made, not stored",
+        "created-new" => "not stored yet",
         "stored-new" => "both keys work",
-        "deactivated-old" => "old key off, can come back",
-        "deleted-old" => "rotated, old key deleted",
-        "aborted" => "given up, old key kept",
-        "gone" => "user or old key is gone",
-        other => other,
-    }
+        "deactivated-old" => "old key off",
+        "deleted-old" => "rotated",
+        "aborted" => "old key kept",
+        "gone" => "no user or no key",
+        other => return other.to_owned(),
+    };
+    format!("{state}: {words}")
 }
 
 /// The effect that is under way, or whose outcome is not known.
@@ -222,20 +220,20 @@ fn next(rotation: &RotationRow<'_>, times: &Times) -> String {
     }
     match (rotation.waiting_until, rotation.in_doubt, rotation.last_error) {
         (Some(until), ..) if until <= times.now() => "now: rotator resume".to_owned(),
-        (Some(until), None, _) => format!("{} {}", to_come(rotation.state), times.until(until)),
-        (Some(until), Some(_), _) => format!("goes on {}", times.until(until)),
+        (Some(until), ..) => format!("{} {}", to_come(rotation.last_error), times.until(until)),
         (None, _, Some(_)) => "failed for now, see below".to_owned(),
         (None, Some(_), None) => "outcome not known yet".to_owned(),
         (None, None, None) => "rotator resume".to_owned(),
     }
 }
 
-fn to_come(state: &str) -> &'static str {
-    match state {
+/// What follows the usual waits.
+fn to_come(why: Option<&str>) -> &'static str {
+    match why {
         // Deactivated, or deleted where there is no quarantine: it stops working.
-        "stored-new" => "old key off",
-        "deactivated-old" => "deleted",
-        _ => "goes on",
+        Some(OVERLAP) => "old key off",
+        Some(QUARANTINE) => "deleted",
+        Some(_) | None => "goes on",
     }
 }
 
@@ -311,8 +309,8 @@ fn notes(rotations: &[RotationRow<'_>], whose: Whose, look: &Look) -> String {
             continue;
         }
         // The column says it all of the usual waits.
-        let is_told = |why: &&str| [OVERLAP, QUARANTINE].contains(why);
-        let Some(why) = rotation.last_error.filter(|why| !is_told(why)) else { continue };
+        let is_shown = |why: &&str| [OVERLAP, QUARANTINE].contains(why);
+        let Some(why) = rotation.last_error.filter(|why| !is_shown(why)) else { continue };
         let kind = match (rotation.waiting_until, rotation.state) {
             (None, "deleted-old") => continue,
             (Some(_), _) => "waiting",

@@ -3,13 +3,13 @@
 use super::columns::{Style, paragraph, wrap};
 use super::document::RotationShown;
 use super::look::Look;
-use super::plan_table::places;
+use super::places::places;
+use super::printable::printable;
 use super::rotation_table::{RotationRow, block, sinks_of, under_way};
-use super::terminal::printable;
 use super::times;
 use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
-use crate::rotation::event::{Event, NotDone, Opened, OperatorRequest, Outcome};
+use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Outcome};
 use crate::rotation::intent::AfterDiscard;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
@@ -24,7 +24,7 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
     let row = RotationRow::of(&shown);
     let mut text = headline(rotation, look);
     let zone = look.times.zone();
-    for (at, words) in told(lines) {
+    for (at, words) in sentences(lines) {
         text.push_str(&entry(&look.times.column(at), &words, look));
     }
     if let Some(intent) = rotation.state.intent() {
@@ -49,22 +49,23 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
 }
 
 fn headline(rotation: &Rotation, look: &Look) -> String {
-    let (word, style) = match &rotation.state {
-        State::Blocked { .. } => ("BLOCKED", Style::Bad),
-        State::Closed { .. } => match rotation.state.name() {
-            "deleted-old" => ("rotated", Style::Good),
-            "aborted" => ("given up", Style::Plain),
-            _ => ("gone", Style::Plain),
-        },
+    let state = rotation.state.name();
+    let (words, style) = match &rotation.state {
+        State::Blocked { reason, .. } => (format!("{state}, BLOCKED: {}", reason.name()), Style::Bad),
+        State::Closed { ending: Ending::DeletedOld } => (format!("{state}: rotated"), Style::Good),
+        State::Closed { ending: Ending::Aborted | Ending::Gone } => (state.to_owned(), Style::Plain),
         State::Settled { .. } | State::InDoubt { .. } if rotation.waiting_until.is_some() => {
-            ("waiting", Style::Waiting)
+            (format!("{state}, waiting"), Style::Waiting)
         }
-        State::Settled { .. } | State::InDoubt { .. } => ("in flight", Style::Waiting),
+        State::Settled { .. } | State::InDoubt { .. } => (format!("{state}, in flight"), Style::Waiting),
     };
     let opened = &rotation.opened;
     let new = rotation.new_key.as_ref().map_or("no new key yet", |key| key.as_str());
+    let keys = format!("{} -> {new}", opened.old_key);
     let user = printable(opened.user.as_str());
-    format!("{user}   {} -> {new}   {}\n", opened.old_key, look.paint.with(style, word))
+    let is_short = |width| user.chars().count() + keys.len() + words.len() + 6 <= width;
+    let space = if look.width.is_none_or(is_short) { "   " } else { "\n  " };
+    format!("{user}   {keys}{space}{}\n", look.paint.with(style, &words))
 }
 
 /// The column of the times.
@@ -79,21 +80,21 @@ fn entry(when: &str, words: &str, look: &Look) -> String {
     format!("  {when:<width$}{lines}\n", width = column - 2)
 }
 
-/// What the lines tell an operator. Of equal sentences in a row only the last is told.
-fn told(lines: &[Line]) -> Vec<(Timestamp, String)> {
-    let mut told: Vec<(Timestamp, String)> = Vec::new();
+/// What the lines say to an operator. Of equal sentences in a row only the last is shown.
+fn sentences(lines: &[Line]) -> Vec<(Timestamp, String)> {
+    let mut sentences: Vec<(Timestamp, String)> = Vec::new();
     let mut intended = None;
     for line in lines {
         if let Event::Intended(intent) = &line.event {
             intended = Some(intent.name());
         }
         let Some(words) = words(&line.event, intended, line.at) else { continue };
-        if told.last().is_some_and(|(_, last)| *last == words) {
-            told.pop();
+        if sentences.last().is_some_and(|(_, last)| *last == words) {
+            sentences.pop();
         }
-        told.push((line.at, words));
+        sentences.push((line.at, words));
     }
-    told
+    sentences
 }
 
 fn words(event: &Event, intended: Option<&str>, at: Timestamp) -> Option<String> {
@@ -173,6 +174,9 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     let when = when.unwrap_or_else(|| "with the next `rotator resume`".to_owned());
     Some(match phase {
         Phase::Opened | Phase::CreatedNew { .. } => format!("it goes on {when}"),
+        Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => {
+            format!("an operator decides about the old key {when}")
+        }
         Phase::StoredNew { .. } if quarantine.is_zero() => format!("old key deleted {when}"),
         Phase::StoredNew { .. } => format!("old key off {when}; deleted {} later", times::wait(quarantine)),
         Phase::DeactivatedOld { .. } => format!("old key deleted {when}"),
@@ -184,6 +188,7 @@ fn undo(rotation: &Rotation) -> Option<String> {
     let user = quoted(rotation.opened.user.as_str());
     Some(match rotation.state.phase()? {
         Phase::Opened | Phase::CreatedNew { .. } => format!("`rotator abort {user}`"),
+        Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => return None,
         Phase::StoredNew { .. } if rotation.opened.policy.quarantine.is_zero() => {
             "put the old pair back into every place yourself, then `rotator resume`; rotator keeps no copy of the old \
              secret"

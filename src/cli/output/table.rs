@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::columns::{Style, paragraph};
 use super::document::{Counts, SkippedShown};
 use super::look::Look;
-use super::plan_table::places;
-use super::terminal::printable;
+use super::places::places;
+use super::printable::printable;
 use crate::journal::campaign::LeftAloneNote;
 
 /// One line with the number of rotations of each kind.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::choice::{Names, Unmatched};
-use super::ownership::Confirmed;
 use crate::engine::error::CampaignError;
 use crate::engine::executor::fact_age::Span;
 use crate::engine::sinks::{InSinks, in_sinks};
@@ -58,11 +57,6 @@ pub struct ConfirmedKey {
 }
 
 impl ConfirmedKey {
-    pub(super) fn of(confirmed: &Confirmed, due_at: Option<Timestamp>) -> Self {
-        let Confirmed { account, user, key, .. } = confirmed;
-        Self { account: account.clone(), user: user.clone(), created: key.created, due_at }
-    }
-
     pub(super) fn of_due(due: &Due) -> Self {
         Self { account: due.account.clone(), user: due.user.clone(), created: due.key.created, due_at: None }
     }

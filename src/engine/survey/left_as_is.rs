@@ -78,7 +78,7 @@ impl Judged {
         }
         let kept = match (&answer, &confirmed) {
             (Answer::Due(due), _) => Some(ConfirmedKey::of_due(due)),
-            (Answer::Skip(skip), Some(confirmed)) => Some(ConfirmedKey::of(confirmed, skip.due_at)),
+            (Answer::Skip(skip), Some(confirmed)) => Some(confirmed.kept(skip.due_at)),
             (Answer::Skip(_), None) | (Answer::InFlight, _) => None,
         };
         self.confirmed.extend(kept.map(|kept| (id.clone(), kept)));

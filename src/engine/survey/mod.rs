@@ -139,7 +139,7 @@ fn take_answers(
                     survey.passed_over.insert(candidate.key_id.clone());
                 }
                 if let Some(confirmed) = &considered.confirmed {
-                    let kept = ConfirmedKey::of(confirmed, skip.due_at);
+                    let kept = confirmed.kept(skip.due_at);
                     survey.skipped_keys.insert(candidate.key_id.clone(), kept);
                 }
                 if skip.reason != SkipReason::Excluded && skip.reason != SkipReason::TwoKeys {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::found::ConfirmedKey;
 use super::owner_rule::Owner;
 use super::skip::Skip;
 use crate::discovery::{Candidate, SkipReason};
@@ -16,6 +17,7 @@ use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::observed::{KeySeen, KeysSeen};
 use crate::types::name::{AccountId, UserName};
 use crate::types::place::Place;
+use crate::types::time::Timestamp;
 
 /// A key that IAM lists for a user.
 pub(super) struct Confirmed {
@@ -26,6 +28,14 @@ pub(super) struct Confirmed {
     pub(super) keys: KeysSeen,
     /// When they were listed.
     pub(super) listed: Span,
+}
+
+impl Confirmed {
+    /// What is kept of it where the key is skipped. `due_at`: when its age will make it due.
+    pub(super) fn kept(&self, due_at: Option<Timestamp>) -> ConfirmedKey {
+        let Self { account, user, key, .. } = self;
+        ConfirmedKey { account: account.clone(), user: user.clone(), created: key.created, due_at }
+    }
 }
 
 /// The key lists of users in one survey. Each list is read once, regardless of how many pairs lead to its user.

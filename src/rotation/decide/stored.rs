@@ -5,7 +5,7 @@ use super::preconditions::{
     require_unreferenced,
 };
 use super::step::{Decision, Query, Requires, Step, block, end};
-use super::waits::{OVERLAP, QUARANTINE};
+use super::waits::{OLD_STAYS, OVERLAP, QUARANTINE};
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Denied;
 use crate::rotation::event::Ending;
@@ -28,7 +28,8 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState, stored_at: Timest
     let at_operators_request = rotation.named.contains(old);
     let unfollowed = rotation.without_new(made);
     let due = rotation.followed_since(stored_at).plus(policy.overlap);
-    let overlap = || Step::Wait { until: due, why: OVERLAP.to_owned() };
+    let stays = rotation.is_never_deactivated_again();
+    let overlap = || Step::Wait { until: due, why: if stays { OLD_STAYS } else { OVERLAP }.to_owned() };
     let early = |at: Timestamp| at < due && unfollowed.is_none() && !rotation.abort_asked && !at_operators_request;
     if early(now) {
         // A revert is reported at once, not when the overlap is over.

@@ -3,5 +3,9 @@
 /// After `stored-new`.
 pub const OVERLAP: &str = "both keys stay active for the overlap";
 
+/// The same after an operator has made the old key active again.
+pub const OLD_STAYS: &str =
+    "both keys stay active for the overlap; the old key was made active again, so an operator decides about it then";
+
 /// After the old key is deactivated.
 pub const QUARANTINE: &str = "the old key stays inactive for the quarantine";

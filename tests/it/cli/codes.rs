@@ -72,11 +72,8 @@ fn status_tells_of_a_blocked_rotation_beside_one_that_waits() {
     bench.run_with(&["store", "set", &format!("{STUCK}/AWS_ACCESS_KEY_ID")], &old).code(0);
     bench.run_with(&["store", "set", &format!("{STUCK}/AWS_SECRET_ACCESS_KEY")], &secret).code(0);
     bench.run(&["resume"]).code(3).prints("reverted");
-    let reported = bench
-        .run(&["status", "--exit-code"])
-        .prints("1 blocked")
-        .prints("1 waiting")
-        .prints("stored-new, blocked: reverted");
+    let reported =
+        bench.run(&["status", "--exit-code"]).prints("1 blocked").prints("1 waiting").prints("BLOCKED  reverted");
     reported.prints("1 needs an operator").prints("continues after").code(3);
     bench.run(&["status", "--exit-code", "--waiting-ok"]).code(4);
 }

@@ -133,21 +133,12 @@ fn a_waiting_rotation_ends_with_three_and_says_until_when() {
     bench.run(&["resume"]).code(3);
 
     bench.sandbox.advance(Duration::from_secs(3 * 3600));
-    bench.run(&["resume"]).code(3).prints("old key off, can come back");
+    bench.run(&["resume"]).code(3).prints("deactivated-old");
     assert!(bench.keeps_previous("app1/production"), "the previous value is kept until the rotation closes");
     bench.sandbox.advance(Duration::from_secs(8 * 24 * 3600));
     bench.run(&["resume"]).code(0).prints("1 rotated");
     assert!(!bench.keeps_previous("app1/production"), "and no longer");
     assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1);
-}
-
-#[test]
-fn there_is_one_line_for_all_that_wait_for_the_same() {
-    let bench = Bench::with_users(&["app1/production", "app2/production"]);
-    let ended = bench.run(&["run", "--overlap", "1h"]).code(3);
-    let reported: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("waiting ")).collect();
-    assert_eq!(reported.len(), 1, "{}", ended.stdout);
-    assert!(reported[0].contains("app1/production") && reported[0].contains("app2/production"), "{}", reported[0]);
 }
 
 #[test]

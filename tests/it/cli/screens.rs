@@ -36,7 +36,7 @@ fn every_table_and_note_fits_the_terminal() {
     let run = bench.at("80", &["run", "--overlap", "1h", "--quarantine", "7d"]).code(3);
     let run = run.prints("both keys work").prints("old key off in 1 h").prints("two keys already");
     fits(&run.stdout, 80);
-    for columns in ["80", "60"] {
+    for columns in ["80", "60", "40"] {
         let width = columns.parse().expect("a number");
         fits(&bench.at(columns, &["status"]).code(0).prints("both keys work").stdout, width);
         fits(&bench.at(columns, &["status", LONG]).code(0).prints("to undo").stdout, width);
@@ -56,7 +56,8 @@ fn the_status_of_one_rotation_is_its_story() {
     bench.run(&["run", "--overlap", "1h", "--quarantine", "7d"]).code(3);
     let new = bench.sandbox.keys_of("app1/production").into_iter().find(|key| key.id != old).expect("a new key").id;
     let story = bench.run(&["status", "app1/production"]).code(0);
-    let story = story.prints(&format!("app1/production   {old} -> {new}   waiting")).prints("opened: the key is");
+    let story =
+        story.prints(&format!("app1/production   {old} -> {new}   stored-new, waiting")).prints("opened: the key is");
     let story = story.prints(&format!("new key {new} made")).prints("stored in every place; both keys work");
     let story =
         story.prints("deleted 7 d later").prints("`rotator reactivate app1/production` once the old key is off");
@@ -70,7 +71,8 @@ fn the_status_of_one_rotation_is_its_story() {
     // The one rotation that a decision is about.
     bench.add("web/prod");
     bench.run(&["run", "--only", "web/*", "--overlap", "1h"]).code(3);
-    let decided = bench.run(&["reactivate", "app1/production"]).prints("BLOCKED  old-key-reactivated");
+    let decided = bench.run(&["reactivate", "app1/production"]).prints("app1/production").prints("stored-new");
+    let decided = decided.says("\n  rotator resolve app1/production --delete-key");
     assert!(!decided.stdout.contains("web/prod"), "{}", decided.stdout);
     bench
         .run(&["status", "app1/production"])
@@ -92,8 +94,8 @@ fn an_error_is_an_object_for_a_program() {
         let ended = bench.run(&[&["--output", "json"], args].concat()).code(code);
         let document = ended.json();
         assert_eq!(document["error"]["code"], code, "{args:?}: {document}");
-        let told = document["error"]["message"].as_str().expect("text");
-        assert!(told.contains(message), "{args:?}: {told}");
+        let text = document["error"]["message"].as_str().expect("text");
+        assert!(text.contains(message), "{args:?}: {text}");
         assert!(document["error"]["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{args:?}: {document}");
         assert!(!ended.stderr.is_empty(), "the log of a pipeline has it, too");
     }

@@ -1,6 +1,6 @@
 //! What `init` has found, as a line for the operator and as lines of the setting `store`.
 
-use crate::cli::output::terminal::printable;
+use crate::cli::output::printable::printable;
 
 /// The width of a line.
 pub(super) const WIDTH: usize = 80;

@@ -84,11 +84,11 @@ fn what_needs_an_operator_comes_first_and_every_line_fits_80_columns() {
     let expected = "\
 USER             STEP                       NEXT
 web-prod         BLOCKED  spare-key         see below
-cron             making the new key         outcome not known yet
-mailer           no new key yet             failed for now, see below
-shop-production  both keys work             old key off in 1 h
-shop-staging     old key off, can come back   deleted in 6 d 23 h
-alice            rotated, old key deleted   new key AKIANEWNEWNEWNEWNEWN
+cron             opened: making the new key outcome not known yet
+mailer           opened: no new key yet             failed for now, see below
+shop-production  stored-new: both keys work             old key off in 1 h
+shop-staging     deactivated-old: old key off   deleted in 6 d 23 h
+alice            deleted-old: rotated   new key AKIANEWNEWNEWNEWNEWN
 
 blocked web-prod: the user has a second key, AKIASPARESPARESPARES, and IAM
   allows no third: decide about it
@@ -96,55 +96,69 @@ blocked web-prod: the user has a second key, AKIASPARESPARESPARES, and IAM
 
 failed for now mailer: IAM throttled the call
 ";
-    let told = rotation_rows(names.rows(), &look(Some(80), false, false));
+    let text = rotation_rows(names.rows(), &look(Some(80), false, false));
     let squeezed =
         |text: &str| text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
-    assert_eq!(squeezed(&told), squeezed(expected), "{told}");
-    assert!(told.lines().all(|line| line.len() <= 80), "{told}");
+    assert_eq!(squeezed(&text), squeezed(expected), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
 }
 
 #[test]
 fn a_narrow_terminal_folds_the_cells() {
     let names = Names::new(&USERS);
-    let told = rotation_rows(names.rows(), &look(Some(48), false, false));
+    let text = rotation_rows(names.rows(), &look(Some(48), false, false));
     let is_command = |line: &str| line.starts_with("  rotator ");
-    assert!(told.lines().all(|line| line.len() <= 48 || is_command(line)), "{told}");
-    assert!(told.contains("  rotator resolve web-prod --delete-key AKIASPARESPARESPARES\n"), "{told}");
+    assert!(text.lines().all(|line| line.len() <= 48 || is_command(line)), "{text}");
+    assert!(text.contains("  rotator resolve web-prod --delete-key AKIASPARESPARESPARES\n"), "{text}");
 }
 
 #[test]
 fn colours_say_what_the_words_say() {
     let names = Names::new(&USERS);
-    let told = rotation_rows(names.rows(), &look(Some(80), true, false));
+    let text = rotation_rows(names.rows(), &look(Some(80), true, false));
     for coloured in [
         "\u{1b}[31mBLOCKED  spare-key\u{1b}[0m",
-        "\u{1b}[33mboth keys work\u{1b}[0m",
-        "\u{1b}[32mrotated, old key deleted\u{1b}[0m",
-        "\u{1b}[31mno new key yet\u{1b}[0m",
+        "\u{1b}[33mstored-new: both keys work\u{1b}[0m",
+        "\u{1b}[32mdeleted-old: rotated\u{1b}[0m",
+        "\u{1b}[31mopened: no new key yet\u{1b}[0m",
         "\n\u{1b}[31mblocked\u{1b}[0m web-prod:",
     ] {
-        assert!(told.contains(coloured), "{coloured:?} in {told}");
+        assert!(text.contains(coloured), "{coloured:?} in {text}");
     }
 }
 
 #[test]
 fn the_wide_table_has_the_ids_and_the_states() {
     let names = Names::new(&USERS);
-    let told = rotation_rows(names.rows(), &look(Some(40), false, true));
-    let head = told.lines().next().expect("a line");
+    let text = rotation_rows(names.rows(), &look(Some(40), false, true));
+    let head = text.lines().next().expect("a line");
     assert_eq!(head.split_whitespace().collect::<Vec<_>>().join(" "), "ROTATION USER OLD KEY NEW KEY STATE");
-    let line = told.lines().nth(1).expect("a line");
+    let line = text.lines().nth(1).expect("a line");
     for word in [ID, "web-prod", "AKIAOLDOLDOLDOLDOLDO", "AKIANEWNEWNEWNEWNEWN", "opened, blocked: spare-key"] {
         assert!(line.contains(word), "{word} in {line}");
     }
 }
 
 #[test]
+fn there_is_one_line_for_all_that_wait_for_the_same_and_none_for_the_usual_waits() {
+    let names = Names::new(&USERS);
+    let throttled = |user| RotationRow { last_error: Some("IAM throttled the call"), ..names.row(user, "opened") };
+    let rows = vec![throttled(0), throttled(1), names.waiting(2, "stored-new", 60)];
+    let text = rotation_rows(rows, &look(None, false, false));
+    assert!(text.ends_with("\n\nfailed for now alice, shop-staging: IAM throttled the call\n"), "{text}");
+    let mut unusual = names.waiting(2, "stored-new", 60);
+    unusual.last_error = Some("the old key was still used");
+    let text = rotation_rows(vec![unusual], &look(None, false, false));
+    assert!(text.contains("goes on in 1 min"), "{text}");
+    assert!(text.ends_with("\n\nwaiting mailer: the old key was still used\n"), "{text}");
+}
+
+#[test]
 fn two_rotations_of_one_name_are_named_by_their_ids() {
     let names = Names::new(&["shop", "shop"]);
     let blocked = |user| RotationRow { blocked: Some(&names.block), ..names.row(user, "opened") };
-    let told = rotation_rows(vec![blocked(0), blocked(1)], &look(None, false, false));
-    assert!(told.contains(&format!("rotator resolve {ID} --delete-key")), "{told}");
+    let text = rotation_rows(vec![blocked(0), blocked(1)], &look(None, false, false));
+    assert!(text.contains(&format!("rotator resolve {ID} --delete-key")), "{text}");
     let one = rotation_rows(vec![blocked(0), names.row(1, "deleted-old")], &look(None, false, false));
     assert!(one.contains("rotator resolve shop --delete-key"), "a closed rotation is not meant: {one}");
 }
@@ -156,8 +170,8 @@ fn many_that_ended_well_are_counted() {
     let mut rows: Vec<_> = (0..28).map(|user| names.row(user, "deleted-old")).collect();
     rows.push(names.waiting(28, "stored-new", 60));
     rows.push(RotationRow { last_error: Some("why"), ..names.row(29, "aborted") });
-    let told = rotation_rows(rows, &look(Some(80), false, false));
-    assert_eq!(told.lines().filter(|line| line.contains("rotated, old key deleted")).count(), MOST_DONE, "{told}");
-    assert!(told.contains("… and 8 more rotated (`rotator status --all`"), "{told}");
-    assert!(told.contains("user-28") && told.contains("user-29"), "{told}");
+    let text = rotation_rows(rows, &look(Some(80), false, false));
+    assert_eq!(text.lines().filter(|line| line.contains("deleted-old: rotated")).count(), MOST_DONE, "{text}");
+    assert!(text.contains("… and 8 more rotated (`rotator status --all`"), "{text}");
+    assert!(text.contains("user-28") && text.contains("user-29"), "{text}");
 }

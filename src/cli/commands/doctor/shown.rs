@@ -1,0 +1,110 @@
+//! The results of the checks, and how they are shown.
+
+use serde::Serialize;
+
+use crate::cli::error::CliError;
+use crate::cli::output::columns::{Style, paragraph};
+use crate::cli::output::look::Look;
+use crate::cli::output::printable::printable;
+
+/// The result of one check.
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) ok: bool,
+    /// Whether an operator should look at it, although it is no failure.
+    pub(super) warning: bool,
+    pub(super) message: String,
+}
+
+impl Check {
+    pub(super) fn of(name: &'static str, result: Result<String, CliError>) -> Self {
+        match result {
+            Ok(message) => Self { name, ok: true, warning: false, message },
+            Err(error) => Self { name, ok: false, warning: false, message: error.to_string() },
+        }
+    }
+
+    pub(super) const fn warning(name: &'static str, message: String) -> Self {
+        Self { name, ok: true, warning: true, message }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Document {
+    version: u32,
+    checks: Vec<Check>,
+}
+
+impl Document {
+    pub(super) const fn new(checks: Vec<Check>) -> Self {
+        Self { version: 1, checks }
+    }
+}
+
+/// The columns before a message.
+const COLUMN: usize = 19;
+
+/// The checks, each with its result, and what to do next.
+pub(super) fn as_text(checks: &[Check], look: &Look) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let (word, style) = match (check.ok, check.warning) {
+            (false, _) => ("FAIL", Style::Bad),
+            (true, true) => ("warn", Style::Waiting),
+            (true, false) => ("ok  ", Style::Good),
+        };
+        let width = look.width.map(|width| width.saturating_sub(COLUMN));
+        let message = paragraph(&printable(&check.message), 0, width);
+        let message = message.trim_end().replace('\n', &format!("\n{}", " ".repeat(COLUMN)));
+        text.push_str(&format!("{}  {:<12} {message}\n", look.paint.with(style, word), check.name));
+    }
+    let warnings = checks.iter().filter(|check| check.warning).count();
+    text.push_str(match (checks.iter().all(|check| check.ok), warnings) {
+        (false, _) => "\nfix what FAILs, then run it again\n",
+        (true, 0) => "\n`rotator plan` shows what would be rotated\n",
+        (true, _) => "\nlook at each `warn`; `rotator plan` shows what would be rotated\n",
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::cli::output::columns::Paint;
+    use crate::cli::output::times::Times;
+    use crate::types::time::Timestamp;
+
+    #[test]
+    fn each_check_is_a_paragraph_that_fits() {
+        let checks = [
+            Check::of("config", Ok("/a/rotator.toml".to_owned())),
+            Check::warning("entries", "files: it has no entries".to_owned()),
+            Check::of("journal", Err(CliError::failed("the journal cannot be written", "name another"))),
+        ];
+        let times = Times::at(Timestamp::from_unix_seconds(0), TimeZone::UTC);
+        let look = |width, color| Look { paint: Paint(color), width, wide: false, times: times.clone() };
+        let expected = "\
+ok    config       /a/rotator.toml
+warn  entries      files: it has no
+                   entries
+FAIL  journal      the journal cannot
+                   be written
+                     name another
+
+fix what FAILs, then run it again
+";
+        assert_eq!(as_text(&checks, &look(Some(38), false)), expected);
+        let coloured = as_text(&checks, &look(None, true));
+        assert!(
+            coloured.contains("\u{1b}[32mok  \u{1b}[0m") && coloured.contains("\u{1b}[31mFAIL\u{1b}[0m"),
+            "{coloured}"
+        );
+        assert!(
+            as_text(&checks[..2], &look(None, false))
+                .ends_with("look at each `warn`; `rotator plan` shows what would be rotated\n")
+        );
+    }
+}
