@@ -137,6 +137,9 @@ pub struct ChoiceArgs {
     /// Rotate no key whose entry, app/environment, user or id matches (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
+    /// Open at most this many rotations, the oldest keys first
+    #[arg(long, value_name = "N")]
+    pub limit: Option<String>,
     /// Rotate only keys at least this old, such as 80d
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<String>,
@@ -171,9 +174,6 @@ pub struct ChoiceArgs {
 pub struct RunArgs {
     #[command(flatten)]
     pub choice: ChoiceArgs,
-    /// Open at most this many rotations
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
     /// Wait for overlaps and quarantines to end, instead of leaving rotations in flight
     #[arg(long)]
     pub wait: bool,

@@ -132,7 +132,8 @@ pub(in crate::cli) fn campaign_failed(error: &CampaignError) -> CliError {
 /// The error for a pattern that matches nothing. It may be a typing error, or mean an entry that could not be read.
 fn nothing_matches(patterns: &[Unmatched], unread: &[String]) -> CliError {
     let named: Vec<String> = patterns.iter().map(|unmatched| format!("`{}`", unmatched.pattern)).collect();
-    let what = format!("{} of --only matches no key that was found or is in flight", named.join(", "));
+    let origin = patterns.first().map_or("--only", |unmatched| unmatched.origin.as_str());
+    let what = format!("{} of {origin} matches no key that was found or is in flight", named.join(", "));
     if let Some(first) = unread.first() {
         let more = if unread.len() > 1 { format!(" and {} more", unread.len() - 1) } else { String::new() };
         return CliError::failed(

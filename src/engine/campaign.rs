@@ -9,6 +9,7 @@ mod early;
 mod failing;
 mod late_keys;
 mod old_pair;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use uuid::Uuid;
 use self::early::EarlyProofs;
 use self::failing::take_down;
 use self::old_pair::{Tried, prove_old};
+pub use self::turns::hold_back;
+use self::turns::turn;
 use super::error::CampaignError;
 use super::executor::{Begin, advance};
 use super::options::Progress;
@@ -85,6 +88,16 @@ impl Engine {
         let survey = self.survey(choice, campaign.as_ref(), &[], &|_| ()).await?;
         survey.check_only()?;
         Ok(survey)
+    }
+
+    /// Does what [`hold_back`] does, with the notes of the last campaign.
+    ///
+    /// # Errors
+    /// [`CampaignError`] if the journal cannot be read.
+    pub async fn hold_back(&self, survey: &mut Survey, limit: Option<usize>) -> Result<(), CampaignError> {
+        let last = self.journal.store().last_campaign().await?;
+        hold_back(survey, limit, last.as_ref().map(|campaign| &campaign.notes));
+        Ok(())
     }
 
     /// Advances the rotations in flight, and reports late keys.
@@ -171,12 +184,7 @@ impl Engine {
         };
         report.campaign = Some(id);
         self.journal.store().note_campaign(id, notes.clone()).await?;
-        // Under `--limit` the oldest key is first. A key that failed counts as created at its last failure, so that it
-        // neither blocks the others nor stays behind them in a campaign that is open for months.
-        due.sort_by_cached_key(|due| {
-            let failed = so_far.get(&due.key.id).map(|failing| failing.last);
-            Some(due.key.created).max(failed).max(notes.tried.get(&due.key.id).copied())
-        });
+        due.sort_by_cached_key(|due| turn(&due.key, &so_far, &notes.tried));
         due.truncate(limit.unwrap_or(usize::MAX));
         if let Some(watcher) = self.session.options.watcher.as_ref().filter(|_| !due.is_empty()) {
             watcher(Progress::Due(due.len()));

@@ -3,6 +3,7 @@
 mod accounts;
 mod bench;
 mod campaigns;
+mod chosen;
 mod codes;
 mod consent;
 mod credentials;

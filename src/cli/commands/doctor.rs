@@ -128,7 +128,7 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
 
 /// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed.
 async fn look(config: &Config, session: &Session) -> Result<Survey, CliError> {
-    let choice = config.choice(&Default::default())?;
+    let choice = config.choice();
     let (_, taken) = what_is_taken(config)?;
     survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))
 }

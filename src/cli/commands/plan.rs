@@ -20,6 +20,7 @@ use crate::cli::runtime::block_on;
 use crate::cli::snapshot::{ReadMade, Snapshot};
 use crate::cli::wiring;
 use crate::cli::wiring::journal::{self, storage_failed};
+use crate::engine::campaign::hold_back;
 use crate::engine::error::CampaignError;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Survey, Taken, survey};
@@ -32,10 +33,10 @@ use crate::journal::store::{RotationFilter, StorageError};
 /// [`CliError`] if the journal, a store or AWS cannot be read.
 pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let config = context.config(args)?;
-    let choice = config.choice(args)?;
+    let choice = config.choice();
     let (snapshot, taken) = what_is_taken(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let survey = block_on(Box::pin(async {
+    let mut survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
         let watcher = context.terminal.watcher();
         let session = Box::pin(wiring::connect(&config, &context.host, &clock, &stop, false, watcher)).await?;
@@ -46,6 +47,8 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
         context.terminal.warn(&warning);
     }
     survey.check_only().map_err(|error| campaign_failed(&error))?;
+    let notes = snapshot.campaign.as_ref().map(|campaign| &campaign.notes);
+    hold_back(&mut survey, config.limit, notes);
     progress::end();
     let look = context.terminal.look();
     let document = PlanDocument::new(&survey, &choice.policy, look.times.now());
@@ -91,6 +94,9 @@ fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, look: 
         (1, _) => "1 key is due: `rotator run` rotates it".to_owned(),
         (_, _) => format!("{number} keys are due: `rotator run` rotates them"),
     };
+    if !document.held_back.is_empty() {
+        line.push_str(&format!("; the limit holds back {} more", document.held_back.len()));
+    }
     match needs_operator {
         0 => {}
         1 => line.push_str("; 1 needs an operator, see above"),

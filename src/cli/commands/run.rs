@@ -35,7 +35,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         return plan::plan(context, &args.choice);
     }
     let config = context.config(&args.choice)?;
-    let choice = config.choice(&args.choice)?;
+    let choice = config.choice();
     let asks = context.terminal.can_ask && !args.yes;
     let agreed = args.yes || asks || config.removal_is_set;
     if !agreed && journal::read(&config.journal)?.is_none() {
@@ -63,14 +63,14 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
                 return Err(not_agreed());
             }
             if !asked {
-                declined = ask_first(context, &config, &engine, &choice, args.limit, &stop).await?;
+                declined = ask_first(context, &config, &engine, &choice, &stop).await?;
                 asked = true;
             }
             if declined.is_some() {
                 return Ok(());
             }
             engine.finish_in_flight(&[], report).await.map_err(|error| campaign_failed(&error))?;
-            engine.open_due(&choice, args.limit, report).await.map_err(|error| campaign_failed(&error))
+            engine.open_due(&choice, config.limit, report).await.map_err(|error| campaign_failed(&error))
         };
         let (report, failure) = Box::pin(passes.make(work)).await;
         if let Some(why) = declined {
@@ -109,11 +109,10 @@ async fn ask_first(
     config: &Config,
     engine: &Engine,
     choice: &Choice,
-    limit: Option<usize>,
     stop: &Stop,
 ) -> Result<Option<&'static str>, CliError> {
     let mut survey = engine.survey_now(choice).await.map_err(|error| campaign_failed(&error))?;
-    survey.due.truncate(limit.unwrap_or(usize::MAX));
+    engine.hold_back(&mut survey, config.limit).await.map_err(|error| campaign_failed(&error))?;
     if survey.due.is_empty() {
         return Ok(None);
     }

@@ -10,8 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::forms::{
-    Groups, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Users, VaultAuth, region, texts,
-    variable_names,
+    Groups, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Users, VaultAuth, key_patterns, region,
+    texts, variable_names,
 };
 use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
 
@@ -110,6 +110,16 @@ pub struct StoreTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PolicyTable {
+    /// Only keys that match one of these patterns are rotated. By default every key.
+    #[serde(deserialize_with = "key_patterns")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) only: Vec<String>,
+    /// Keys that match one of these patterns are not rotated.
+    #[serde(deserialize_with = "key_patterns")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) exclude: Vec<String>,
+    /// How many rotations one run opens, the oldest keys first. By default there is no limit.
+    pub(super) limit: Option<Number<0, 1_000_000>>,
     /// A key is due at this age.
     #[schemars(extend("default" = "0s"))]
     pub(super) older_than: Option<Time>,

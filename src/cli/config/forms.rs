@@ -157,6 +157,16 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     deserializer.deserialize_any(ListVisitor::<Quoted>::new("a list of texts in quotes"))
 }
 
+/// Reads patterns of keys. An empty text is refused: an empty variable must not choose other keys than the file.
+pub(super) fn key_patterns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let patterns = texts(deserializer)?;
+    let wanted = "patterns of users, key ids, entries or <app>/<environment>, such as [\"shop/*\"]";
+    match patterns.iter().any(String::is_empty) {
+        true => Err(de::Error::invalid_value(Unexpected::Str(""), &wanted)),
+        false => Ok(patterns),
+    }
+}
+
 /// Reads the names of environment variables. The error for `NAME=value` has no value, which may be a secret.
 pub(super) fn variable_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let wanted = "the names of environment variables, such as [\"GH_TOKEN\"]";

@@ -175,6 +175,7 @@ fn of_variable(setting: Setting, value: &str) -> toml::Value {
     match setting {
         ("", "store") => list(&mut value.lines().filter(|line| !line.trim().is_empty())),
         ("", "trusted_groups") | ("policy", "unread_ok") => list(&mut items()),
+        ("policy", "only" | "exclude") if !value.trim().is_empty() => list(&mut items()),
         ("owner", "table") => {
             let line = |line: &str| {
                 let (scope, user) = line.split_once('=').unwrap_or((line, ""));

@@ -27,14 +27,14 @@ use super::error::CliError;
 use super::host_env::HostEnv;
 use crate::adapters::ownership;
 use crate::engine::observe::scan::SCAN_INTERVAL;
-use crate::engine::survey::choice::Choice;
+use crate::engine::survey::choice::{Choice, Patterns};
 use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Policy;
 
 pub use accounts::AccountSettings;
 pub use file::StoreTable;
 pub use forms::VaultAuth;
-use layers::Layers;
+use layers::{Layers, Origin};
 pub use reach::{Reach, ReachKind};
 pub use schema::schema;
 use sinks::Sinks;
@@ -64,8 +64,16 @@ pub struct Config {
     pub sinks: Vec<SinkSettings>,
     /// How the IAM user of an entry is found.
     pub owner: Owner,
+    /// Only keys that match one of these patterns are rotated. `None`: every key.
+    pub only: Option<Patterns>,
+    /// Keys that match one of these patterns are not rotated.
+    pub exclude: Patterns,
+    /// How many rotations one run opens.
+    pub limit: Option<usize>,
     /// The least age of a key that is due.
     pub older_than: Duration,
+    /// Whether the command line sets that age to zero, so that a key is due that rotator has just made.
+    pub again: bool,
     /// The policy of new rotations.
     pub policy: Policy,
     /// Whether a layer sets how long old keys stay; an explicit `0s` counts.
@@ -129,6 +137,7 @@ impl Config {
     fn of_layers(layers: &Layers, host: &HostEnv) -> Result<Self, CliError> {
         let file = layers.read()?;
         let policy = values::policy(&file.policy)?;
+        let older_than = values::time(file.policy.older_than, Duration::ZERO);
         let stores = stores::read(file.store, layers.origin("", "store"), host)?;
         let sinks = Sinks { tables: &file.sink, origin: layers.origin("", "sink"), host };
         Ok(Self {
@@ -147,7 +156,14 @@ impl Config {
             sinks: sinks.read(&stores)?,
             stores,
             owner: values::owner(file.owner, layers)?,
-            older_than: values::time(file.policy.older_than, Duration::ZERO),
+            only: match file.policy.only.as_slice() {
+                [] => None,
+                only => Some(values::patterns(only, "only", layers)?),
+            },
+            exclude: values::patterns(&file.policy.exclude, "exclude", layers)?,
+            limit: file.policy.limit.map(|limit| limit.0 as usize),
+            again: older_than.is_zero() && matches!(layers.origin("policy", "older_than"), Some(Origin::Flag(_))),
+            older_than,
             policy,
             removal_is_set: file.policy.overlap.is_some() || file.policy.quarantine.is_some(),
             unread_ok: values::unread_ok(&file.policy, layers)?,
@@ -168,19 +184,16 @@ impl Config {
     }
 
     /// The selection of keys and their policy.
-    ///
-    /// # Errors
-    /// [`CliError::usage`] for a pattern that is not valid.
-    pub fn choice(&self, args: &ChoiceArgs) -> Result<Choice, CliError> {
-        let only = if args.only.is_empty() { None } else { Some(values::patterns(&args.only, "--only")?) };
-        Ok(Choice {
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        Choice {
             owner: self.owner.clone(),
-            only,
-            exclude: values::patterns(&args.exclude, "--exclude")?,
+            only: self.only.clone(),
+            exclude: self.exclude.clone(),
             older_than: self.older_than,
-            again: args.older_than.is_some() && self.older_than.is_zero(),
+            again: self.again,
             policy: self.policy.clone(),
-        })
+        }
     }
 
     /// The first embedded store, which `rotator store` manages.
@@ -208,7 +221,10 @@ fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) -> Resul
     layers.flag(("", "journal"), "--journal", global.journal.as_deref())?;
     layers.flags(("", "store"), "--store", &global.store)?;
     layers.flag(("owner", "template"), "--owner-template", choice.owner_template.as_deref())?;
+    layers.flags(("policy", "only"), "--only", &choice.only)?;
+    layers.flags(("policy", "exclude"), "--exclude", &choice.exclude)?;
     let policy = [
+        ("limit", "--limit", &choice.limit),
         ("older_than", "--older-than", &choice.older_than),
         ("overlap", "--overlap", &choice.overlap),
         ("quarantine", "--quarantine", &choice.quarantine),

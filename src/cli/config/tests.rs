@@ -87,6 +87,9 @@ const EVERY_KEY: &str = r#"
 store = "sqlite:s.db"
 journal = "j.db"
 [policy]
+only = ["shop/*", "alice"]
+exclude = "shop/legacy"
+limit = 20
 older_than = "80d"
 overlap = "1h"
 quarantine = "7d"
@@ -117,6 +120,9 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
     let variables = [
         ("ROTATOR_STORE", "sqlite:s.db"),
         ("ROTATOR_JOURNAL", "j.db"),
+        ("ROTATOR_POLICY_ONLY", "shop/*, alice"),
+        ("ROTATOR_POLICY_EXCLUDE", "shop/legacy"),
+        ("ROTATOR_POLICY_LIMIT", "20"),
         ("ROTATOR_POLICY_OLDER_THAN", "80d"),
         ("ROTATOR_POLICY_OVERLAP", "1h"),
         ("ROTATOR_POLICY_QUARANTINE", "7d"),
@@ -144,6 +150,8 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         assert!(embedded(&config).ends_with("s.db") && embedded(&config).is_absolute(), "{:?}", config.stores);
         assert!(config.journal.ends_with("j.db") && config.journal.is_absolute(), "{:?}", config.journal);
         assert_eq!(config.older_than, S(80 * 24 * 3600));
+        assert_eq!(config.only.as_ref().expect("given").texts(), ["shop/*", "alice"]);
+        assert_eq!((config.exclude.texts(), config.limit), (&["shop/legacy".to_owned()][..], Some(20)));
         let policy = Policy {
             overlap: S(3600),
             quarantine: S(7 * 24 * 3600),
@@ -165,6 +173,20 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         let table = [("shop/production".to_owned(), "till".to_owned())].into();
         assert_eq!(config.owner, Owner::Table(table, "svc-{app}".to_owned()));
     }
+}
+
+#[test]
+fn a_flag_replaces_the_chosen_keys_of_the_environment_and_that_those_of_the_file() {
+    let file = "[policy]\nonly = [\"a/*\", \"b/*\"]\nexclude = \"b/x\"\nlimit = 3";
+    let variables = [("ROTATOR_POLICY_EXCLUDE", "d/*"), ("ROTATOR_POLICY_LIMIT", "2")];
+    let config = load(file, &variables, &["--only", "c/*", "--limit", "1"]).expect("valid");
+    assert_eq!((config.only.expect("given").texts(), config.limit), (&["c/*".to_owned()][..], Some(1)));
+    assert_eq!(config.exclude.texts(), ["d/*"]);
+    let config = load(file, &variables, &[]).expect("valid");
+    assert_eq!((config.only.expect("given").origin(), config.limit), ("[policy] only", Some(2)));
+    assert!(error("[policy]\nonly = \"[\"", &[], &[]).contains("[policy] only from /"));
+    assert!(error("", &[], &["--only", "["]).contains("--only: `[`"));
+    assert!(error("", &[], &["--limit", "some"]).contains("--limit"));
 }
 
 #[test]

@@ -92,9 +92,18 @@ pub(super) fn globs(patterns: &[String], origin: &str) -> Result<GlobSet, CliErr
     set.build().map_err(|error| not_a_pattern(None, error.kind(), origin))
 }
 
-/// Compiles the patterns of a flag.
-pub(super) fn patterns(texts: &[String], origin: &str) -> Result<Patterns, CliError> {
-    Patterns::new(texts).map_err(|(pattern, why)| not_a_pattern(pattern.as_deref(), &why, origin))
+/// Compiles the patterns of a setting that chooses keys.
+pub(super) fn patterns(texts: &[String], key: &str, layers: &Layers) -> Result<Patterns, CliError> {
+    let setting = format!("[policy] {key}");
+    let (called, origin) = match layers.origin("policy", key) {
+        Some(Origin::Flag(flag)) => ((*flag).to_owned(), (*flag).to_owned()),
+        Some(origin @ (Origin::File(_) | Origin::Environment(_))) => {
+            let from = format!("{setting} from {origin}");
+            (setting, from)
+        }
+        None => (setting.clone(), setting),
+    };
+    Patterns::new(texts, &called).map_err(|(pattern, why)| not_a_pattern(pattern.as_deref(), &why, &origin))
 }
 
 fn not_a_pattern(pattern: Option<&str>, why: &globset::ErrorKind, origin: &str) -> CliError {

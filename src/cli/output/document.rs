@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::printable::printable_json;
 use crate::cli::error::CliError;
-use crate::engine::survey::{ConfirmedKey, Survey, place_notes};
+use crate::engine::survey::{ConfirmedKey, Due, Survey, place_notes};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::rotation::event::Ending;
@@ -306,6 +306,8 @@ pub struct PlanDocument {
     version: u32,
     /// The keys that `run` would rotate.
     pub due: Vec<DueShown>,
+    /// The keys that are due as well, and that `limit` holds back.
+    pub held_back: Vec<DueShown>,
     /// What `run` would skip.
     pub skipped: Vec<SkippedShown>,
 }
@@ -334,6 +336,23 @@ pub struct DueShown {
     pub sinks: Vec<FollowerShown>,
 }
 
+impl DueShown {
+    fn of(due: &Due, policy: &Policy, now: Timestamp) -> Self {
+        Self {
+            account: due.account.clone(),
+            user: due.user.clone(),
+            key_id: due.key.id.clone(),
+            created: due.key.created,
+            old_key_off_at: now.plus(policy.overlap),
+            old_key_deleted_at: now.plus(policy.overlap).plus(policy.quarantine),
+            overlap: policy.overlap,
+            quarantine: policy.quarantine,
+            places: place_notes(&due.places),
+            sinks: due.sinks.iter().map(|follower| FollowerShown::of(follower, &due.places)).collect(),
+        }
+    }
+}
+
 /// A sink, and the entry that it follows.
 #[derive(Debug, Serialize)]
 pub struct FollowerShown {
@@ -352,23 +371,17 @@ impl PlanDocument {
     /// The document for the result of a survey, at this moment and with these rules for each rotation.
     #[must_use]
     pub fn new(survey: &Survey, policy: &Policy, now: Timestamp) -> Self {
-        let due = survey.due.iter().map(|due| DueShown {
-            account: due.account.clone(),
-            user: due.user.clone(),
-            key_id: due.key.id.clone(),
-            created: due.key.created,
-            old_key_off_at: now.plus(policy.overlap),
-            old_key_deleted_at: now.plus(policy.overlap).plus(policy.quarantine),
-            overlap: policy.overlap,
-            quarantine: policy.quarantine,
-            places: place_notes(&due.places),
-            sinks: due.sinks.iter().map(|follower| FollowerShown::of(follower, &due.places)).collect(),
-        });
+        let shown = |due: &[Due]| due.iter().map(|due| DueShown::of(due, policy, now)).collect();
         let skipped = survey.left_alone.iter().map(|note| {
             let confirmed = note.key_id.as_ref().and_then(|key| survey.skipped_keys.get(key)).map(ConfirmedShown::of);
             SkippedShown { confirmed, ..SkippedShown::of(note) }
         });
-        Self { version: VERSION, due: due.collect(), skipped: skipped.collect() }
+        Self {
+            version: VERSION,
+            due: shown(&survey.due),
+            held_back: shown(&survey.held_back),
+            skipped: skipped.collect(),
+        }
     }
 }
 

@@ -31,9 +31,11 @@ pub struct Choice {
     pub policy: Policy,
 }
 
-/// Patterns as in file names, of one flag.
+/// Patterns as in file names, of one flag or one setting.
 #[derive(Debug, Clone, Default)]
 pub struct Patterns {
+    /// The flag or the setting, for messages.
+    origin: String,
     texts: Vec<String>,
     set: GlobSet,
     any_case: GlobSet,
@@ -44,7 +46,7 @@ impl Patterns {
     ///
     /// # Errors
     /// The pattern that is not valid, if it is a single one, and the reason.
-    pub fn new(texts: &[String]) -> Result<Self, (Option<String>, globset::ErrorKind)> {
+    pub fn new(texts: &[String], origin: &str) -> Result<Self, (Option<String>, globset::ErrorKind)> {
         let build = |any_case: bool| {
             let mut set = GlobSetBuilder::new();
             for text in texts {
@@ -53,7 +55,13 @@ impl Patterns {
             }
             set.build().map_err(|error| (None, error.kind().clone()))
         };
-        Ok(Self { texts: texts.to_vec(), set: build(false)?, any_case: build(true)? })
+        Ok(Self { origin: origin.to_owned(), texts: texts.to_vec(), set: build(false)?, any_case: build(true)? })
+    }
+
+    /// Returns the flag or the setting, for messages.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     #[must_use]
@@ -137,19 +145,29 @@ impl Names {
 }
 
 impl Choice {
-    /// Returns whether `--exclude` leaves out a key with these names.
+    /// Returns whether `exclude` leaves out a key with these names.
     #[must_use]
     pub fn excludes(&self, names: &Names) -> bool {
         self.exclude.matches(names)
     }
 
-    /// Returns whether `--only` includes a key with these names.
+    /// Says what leaves out a key with these names.
+    #[must_use]
+    pub fn why_excluded(&self, names: &Names) -> String {
+        let by = match &self.only {
+            Some(only) if !self.excludes(names) => only.origin(),
+            Some(_) | None => self.exclude.origin(),
+        };
+        format!("left out by {by}")
+    }
+
+    /// Returns whether `only` includes a key with these names.
     #[must_use]
     pub fn takes(&self, names: &Names) -> bool {
         self.only.as_ref().is_none_or(|only| only.matches(names))
     }
 
-    /// Returns whether `--only` may include a key with these names when IAM has named its user.
+    /// Returns whether `only` may include a key with these names when IAM has named its user.
     #[must_use]
     pub fn may_take(&self, names: &Names) -> bool {
         // Another owner setting names the user before IAM confirms it.
@@ -157,10 +175,12 @@ impl Choice {
     }
 }
 
-/// A pattern of the command line that matches no key.
+/// A pattern that matches no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatched {
     pub pattern: String,
+    /// The flag or the setting that has the pattern.
+    pub origin: String,
     /// The most similar name, if there is any.
     pub nearest: Option<String>,
 }
@@ -170,7 +190,11 @@ pub struct Unmatched {
 pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
     let matched: BTreeSet<usize> = keys.iter().flat_map(|names| patterns.matching(names)).collect();
     let left = patterns.texts.iter().enumerate().filter(|(number, _)| !matched.contains(number));
-    left.map(|(_, pattern)| Unmatched { pattern: pattern.clone(), nearest: nearest(pattern, keys) }).collect()
+    let unmatched = |pattern: &String| {
+        let (pattern, nearest) = (pattern.clone(), nearest(pattern, keys));
+        Unmatched { pattern, origin: patterns.origin.clone(), nearest }
+    };
+    left.map(|(_, pattern)| unmatched(pattern)).collect()
 }
 
 /// Returns the name that is most similar to a pattern. Of equally similar names, a user name is returned.
@@ -203,7 +227,7 @@ mod tests {
 
     fn choice(owner: Owner, only: &[&str], exclude: &[&str]) -> Choice {
         let patterns = |texts: &[&str]| {
-            Patterns::new(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()).expect("valid")
+            Patterns::new(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), "--only").expect("valid")
         };
         let only = if only.is_empty() { None } else { Some(patterns(only)) };
         let (older_than, again, policy) = (Duration::ZERO, false, Policy::default());
@@ -254,10 +278,14 @@ mod tests {
     fn a_pattern_that_matches_nothing_is_named_with_what_is_nearest() {
         let keys = [confirmed(&Owner::Aws, "alice")];
         let only = choice(Owner::Aws, &["alice", "alise", "shop/prd/*"], &[]).only.expect("given");
-        let named =
-            |pattern: &str, nearest: &str| Unmatched { pattern: pattern.to_owned(), nearest: Some(nearest.to_owned()) };
+        let origin = "--only".to_owned();
+        let named = |pattern: &str, nearest: &str| Unmatched {
+            pattern: pattern.to_owned(),
+            origin: origin.clone(),
+            nearest: Some(nearest.to_owned()),
+        };
         assert_eq!(unmatched(&only, &keys), [named("alise", "alice"), named("shop/prd/*", "shop/prod")]);
-        let none = [Unmatched { pattern: "alice".to_owned(), nearest: None }];
+        let none = [Unmatched { pattern: "alice".to_owned(), origin: origin.clone(), nearest: None }];
         assert_eq!(unmatched(&choice(Owner::Aws, &["alice"], &[]).only.expect("given"), &[]), none);
     }
 }

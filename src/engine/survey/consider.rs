@@ -28,7 +28,7 @@ pub(super) struct Considered {
     pub(super) names: Names,
     /// The answer of IAM, if it was asked and confirmed the key.
     pub(super) confirmed: Option<Confirmed>,
-    /// Whether `--only` leaves the key out.
+    /// Whether `only` leaves the key out.
     pub(super) passed_over: bool,
     /// A message if AWS did not answer and a pattern may mean the key.
     pub(super) not_asked: Option<String>,
@@ -61,15 +61,15 @@ pub(super) async fn consider(
     let id = &candidate.key_id;
     let mut names = Names::of(&choice.owner, candidate);
     let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
-    let excluded = || Answer::Skip(Skip::new(SkipReason::Excluded, "left out by --only or --exclude"));
+    let excluded = |names: &Names| Answer::Skip(Skip::new(SkipReason::Excluded, choice.why_excluded(names)));
     if taken.in_flight.contains(id) {
         return answered(Answer::InFlight, names);
     }
     if choice.excludes(&names) && choice.only.is_none() {
-        return answered(excluded(), names);
+        return answered(excluded(&names), names);
     }
     if !choice.may_take(&names) {
-        return Considered { passed_over: !choice.excludes(&names), ..answered(excluded(), names) };
+        return Considered { passed_over: !choice.excludes(&names), ..answered(excluded(&names), names) };
     }
     if session.signs_with(id) {
         return answered(Answer::Skip(Skip::new(SkipReason::OwnKey, "rotator itself signs with this key")), names);
@@ -82,7 +82,7 @@ pub(super) async fn consider(
     if choice.excludes(&names) || !choice.takes(&names) {
         let unheard = asked.as_ref().err().filter(|skip| skip.reason.is_unheard());
         let not_asked = unheard.map(|skip| format!("{id} ({})", skip.message));
-        return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(), names) };
+        return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(&names), names) };
     }
     let (account, confirmed) = match asked {
         Ok(confirmed) => confirmed,

@@ -67,17 +67,19 @@ impl ConfirmedKey {
 pub struct Survey {
     /// Keys to rotate, by user.
     pub due: Vec<Due>,
+    /// Keys that are due as well, and that a limit holds back.
+    pub held_back: Vec<Due>,
     /// The keys and entries that are skipped.
     pub left_alone: Vec<LeftAloneNote>,
     /// The skipped keys that the next run checks again, because IAM contradicts itself about them. Each has the reason.
     pub unconfirmed: BTreeMap<AccessKeyId, String>,
-    /// The skipped keys that `--only` leaves out of this run.
+    /// The skipped keys that `only` leaves out of this run.
     pub passed_over: BTreeSet<AccessKeyId>,
     /// Keys of rotations in flight.
     pub(super) in_flight: BTreeSet<AccessKeyId>,
-    /// Patterns of `--only` that match no key.
+    /// Patterns of `only` that match no key.
     pub(super) unmatched_only: Vec<Unmatched>,
-    /// Patterns of `--exclude` that match no key.
+    /// Patterns of `exclude` that match no key.
     pub(super) unmatched_exclude: Vec<Unmatched>,
     /// What could not be read, and keys about which AWS did not answer. A pattern may mean one of them.
     pub(in crate::engine) unread: Vec<String>,
@@ -111,7 +113,7 @@ impl Confirmations {
 }
 
 impl Survey {
-    /// Checks that each pattern of `--only` matches a key.
+    /// Checks that each pattern of `only` matches a key.
     ///
     /// # Errors
     /// [`CampaignError::NothingMatches`] if a pattern does not match.
@@ -124,9 +126,9 @@ impl Survey {
 
     /// Returns warnings for the operator. They do not stop the run.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.unmatched_exclude.iter().map(|Unmatched { pattern, nearest }| {
+        self.unmatched_exclude.iter().map(|Unmatched { pattern, origin, nearest }| {
             let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
-            format!("`{pattern}` of --exclude matches no key that was found{nearest}")
+            format!("`{pattern}` of {origin} matches no key that was found{nearest}")
         })
     }
 

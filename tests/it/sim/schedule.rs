@@ -87,7 +87,7 @@ pub(crate) struct Run {
 }
 
 fn choice(setup: &Setup, run: &Run) -> Choice {
-    let only = run.only.as_ref().map(|only| Patterns::new(std::slice::from_ref(only)).expect("a pattern"));
+    let only = run.only.as_ref().map(|only| Patterns::new(std::slice::from_ref(only), "--only").expect("a pattern"));
     Choice {
         owner: Owner::default(),
         only,

@@ -24,7 +24,7 @@ pub(super) struct Found(pub(super) Confirmations);
 /// # Errors
 /// The errors of `plan`; [`CliError::usage`] if no key is found.
 pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError> {
-    let choice = config.choice(&Default::default())?;
+    let choice = config.choice();
     let (snapshot, taken) = what_is_taken(config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut confirmed = block_on(Box::pin(async {
