@@ -143,6 +143,9 @@ pub struct ChoiceArgs {
     /// Rotate only keys at least this old, such as 80d
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<String>,
+    /// Leave a key alone that is due and that no program has used for longer than this, such as 45d, or never
+    #[arg(long, value_name = "TIME")]
+    pub unused_for: Option<String>,
     /// How an entry names its IAM user, such as {app}-{environment}
     #[arg(long, value_name = "TEMPLATE")]
     pub owner_template: Option<String>,

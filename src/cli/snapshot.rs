@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use super::exit::Tally;
 use super::output::document::Document;
 use crate::adapters::sqlite_journal::SyncReader;
-use crate::engine::survey::MadeKeys;
+use crate::engine::survey::{MadeKeys, own_uses};
 use crate::journal::campaign::{Campaign, LeftAloneNote};
 use crate::journal::line::Summary;
 use crate::journal::store::{RotationFilter, SharedStore, StorageError};
+use crate::rotation::own_use::OwnUses;
 use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, RotationId, UserName};
 use crate::types::time::Timestamp;
@@ -32,6 +33,12 @@ impl MadeKeys for ReadMade {
     async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String> {
         let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reader.keys_made_for(user).map_err(|error| error.to_string())
+    }
+
+    async fn own_uses(&self, user: &UserName, key: &AccessKeyId) -> Result<OwnUses, String> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = reader.closed_rotations_of(user, key).map_err(|error| error.to_string())?;
+        Ok(own_uses(key, &closed))
     }
 
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, String> {

@@ -61,6 +61,7 @@ skip_reasons! {
     #[serde(rename = "made-lately")]
     RecentlyRotated => "recently-rotated",
     UserInFlight => "user-in-flight",
+    Unused => "unused",
     TwoKeys => "two-keys",
     SecondActiveKey => "second-active-key",
     #[serde(rename = "named-elsewhere")]

@@ -179,7 +179,8 @@ impl Engine {
                 report.left_alone = self.settle(last.id, notes).await?;
                 return Ok(());
             }
-            (None, None) if notes.unopened.is_empty() && !notes.left_alone.iter().any(|note| note.due) => return Ok(()),
+            // `status` shows what needs an operator, and counts the unused keys.
+            (None, None) if notes.unopened.is_empty() && !notes.left_alone.iter().any(is_shown_later) => return Ok(()),
             (None, _) => self.begin_campaign().await?,
         };
         report.campaign = Some(id);
@@ -387,6 +388,10 @@ fn kept(
     let mut waiting = campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation));
     waiting.retain(|key| passed_over.contains(key));
     waiting
+}
+
+fn is_shown_later(note: &LeftAloneNote) -> bool {
+    note.due || note.reason == SkipReason::Unused
 }
 
 /// Returns the rotations that gave up by themselves.

@@ -104,6 +104,9 @@ pub trait JournalStore: Send + Sync {
     /// The new keys of every rotation of one user, open or closed.
     async fn keys_made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, StorageError>;
 
+    /// The closed rotations of this user that replaced, tried or made this key, oldest first.
+    async fn closed_rotations_of(&self, user: &UserName, key: &AccessKeyId) -> Result<Vec<Summary>, StorageError>;
+
     /// The keys that a lost request of any rotation, open or closed, may still deactivate. Ids of keys are unique, so the
     /// user does not matter: it may have another name by now.
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError>;

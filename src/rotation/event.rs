@@ -79,7 +79,7 @@ pub enum UsedBefore {
 
 impl OldPair {
     /// How far the date that IAM tells of a use may be from the moment of the call itself.
-    const SAME_USE: Duration = Duration::from_secs(60);
+    pub(super) const SAME_USE: Duration = Duration::from_secs(60);
 
     /// Whether nothing was proven: the rotation was opened by a rotator that did not try old pairs.
     #[must_use]
@@ -87,12 +87,18 @@ impl OldPair {
         *self == Self::default()
     }
 
+    /// Returns whether this use is one of the proofs.
+    #[must_use]
+    pub(super) fn is_proof(&self, used: &KeyUse) -> bool {
+        let is_then = |proof: &Timestamp| used.at.since(*proof).max(proof.since(used.at)) <= Self::SAME_USE;
+        used.is_of_sts() && self.proofs.iter().any(is_then)
+    }
+
     /// Returns when another program used the key last, given the use that IAM reports: a call of STS at the time of a proof is the proof.
     #[must_use]
     pub fn last_use_by_others(&self, reported: Option<&KeyUse>) -> Option<Timestamp> {
         let reported = reported?;
-        let is_proof = |proof: &Timestamp| reported.at.since(*proof).max(proof.since(reported.at)) <= Self::SAME_USE;
-        if reported.service.as_deref() == Some("sts") && self.proofs.iter().any(is_proof) {
+        if self.is_proof(reported) {
             return match &self.last_used {
                 Some(UsedBefore::Last(before)) => Some(before.at),
                 Some(UsedBefore::Never) | None => None,

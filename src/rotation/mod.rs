@@ -13,6 +13,7 @@ pub mod intent;
 mod invariants;
 pub mod lost_create;
 pub mod observed;
+pub mod own_use;
 pub mod policy;
 pub mod record;
 mod rights;

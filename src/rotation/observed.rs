@@ -184,6 +184,12 @@ impl KeyUse {
     pub const fn at(at: Timestamp) -> Self {
         Self { at, service: None, region: None }
     }
+
+    /// Whether STS was called, as every proof does.
+    #[must_use]
+    pub fn is_of_sts(&self) -> bool {
+        self.service.as_deref() == Some("sts")
+    }
 }
 
 /// Who has a key, as `GetAccessKeyLastUsed` names its user and that user's own list bears it out.

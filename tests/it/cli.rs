@@ -33,4 +33,5 @@ mod spare_key;
 mod stores;
 mod trust;
 mod untouched;
+mod unused;
 mod writable;

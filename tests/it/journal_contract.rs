@@ -84,6 +84,7 @@ contract! {
     a_closed_rotation_is_watched_until_a_lost_create_is_over
     campaigns_are_kept
     a_campaign_knows_the_keys_it_made
+    the_closed_rotations_of_a_key_are_found
     keys_are_found_by_the_name_that_their_user_has_now
     keys_that_a_lost_request_may_deactivate_are_kept_after_the_end
     an_empty_journal_answers
@@ -281,6 +282,21 @@ async fn keys_are_found_by_the_name_that_their_user_has_now(subject: impl Subjec
     assert_eq!(subject.store().keys_made_for(&named("app1/prödüction")).await.expect("read"), []);
     let summary = subject.store().summary(rotation_id(1)).await.expect("read").expect("there");
     assert_eq!(summary.rotation.opened.user, named("till"));
+}
+
+async fn the_closed_rotations_of_a_key_are_found(subject: impl Subject) {
+    let mut story = begun(subject.store(), 1).await;
+    let user = story.rotation.opened.user.clone();
+    append_all(subject.store(), story.finish(31)).await;
+    let mut open = Story::new(rotation_id(2), campaign_id(1), 1);
+    append(subject.store(), open.open()).await.expect("appended");
+    let subject = subject.reopen();
+    let other = UserName::new("till").expect("valid");
+    for (user, key, found) in [(&user, 31, 1), (&user, 1, 1), (&user, 5, 0), (&other, 31, 0)] {
+        let rotations = subject.store().closed_rotations_of(user, &key_id(key)).await.expect("read");
+        assert_eq!(rotations.len(), found, "{user} {key}");
+        assert!(rotations.iter().all(|summary| summary.rotation.id == rotation_id(1)));
+    }
 }
 
 async fn keys_that_a_lost_request_may_deactivate_are_kept_after_the_end(subject: impl Subject) {

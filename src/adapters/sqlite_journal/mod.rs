@@ -155,6 +155,11 @@ impl JournalStore for SqliteJournal {
         self.read(move |connection| queries::keys_made_for(connection, &user)).await
     }
 
+    async fn closed_rotations_of(&self, user: &UserName, key: &AccessKeyId) -> Result<Vec<Summary>, StorageError> {
+        let (user, key) = (user.clone(), key.clone());
+        self.read(move |connection| queries::closed_rotations_of(connection, &user, &key)).await
+    }
+
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         self.read(queries::may_turn_inactive).await
     }

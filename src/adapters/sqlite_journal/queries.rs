@@ -266,6 +266,16 @@ pub(super) fn keys_made_for(connection: &Connection, user: &UserName) -> Result<
     all(connection, sql, [user.as_str()], |row| parse(row, "new_key_id"))
 }
 
+pub(super) fn closed_rotations_of(
+    connection: &Connection,
+    user: &UserName,
+    key: &AccessKeyId,
+) -> Result<Vec<Summary>, QueryError> {
+    let sql = "SELECT seq, opened_at, updated_at, summary FROM rotation INDEXED BY rotation_user
+               WHERE user = ?1 AND open = 0 AND (old_key_id = ?2 OR new_key_id = ?2) ORDER BY number";
+    all(connection, sql, [user.as_str(), key.as_str()], read_summary)
+}
+
 pub(super) fn may_turn_inactive(connection: &Connection) -> Result<BTreeSet<AccessKeyId>, QueryError> {
     // The field is absent from the JSON where it is empty, so that few summaries are read.
     let sql =

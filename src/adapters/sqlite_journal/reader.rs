@@ -71,6 +71,14 @@ impl SyncReader {
         queries::keys_made_for(&self.connection, user).map_err(|error| error.at(&self.path))
     }
 
+    /// The closed rotations of this user that replaced, tried or made this key, oldest first.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn closed_rotations_of(&self, user: &UserName, key: &AccessKeyId) -> Result<Vec<Summary>, StorageError> {
+        queries::closed_rotations_of(&self.connection, user, key).map_err(|error| error.at(&self.path))
+    }
+
     /// The keys that a lost request of any rotation, open or closed, may still deactivate.
     ///
     /// # Errors

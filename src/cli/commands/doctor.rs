@@ -283,8 +283,8 @@ async fn reading(
     let last_used = match last_use(session, due, left_alone).await {
         Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
             return Err(compare(format!(
-                "{}: without it rotator cannot tell whether an old key is still in use, nor what became of a create whose \
-                 reply was lost{stale}",
+                "{}: without it rotator cannot tell whether a key is in use, nor what became of a create whose reply was \
+                 lost{stale}",
                 error.message
             )));
         }
@@ -301,7 +301,8 @@ async fn reading(
 
 /// Whether this configuration asks questions that only the last use of a key answers.
 fn needs_last_use(config: &Config) -> bool {
-    config.policy.still_in_use == StillInUse::Wait
+    config.unused_for.is_some()
+        || config.policy.still_in_use == StillInUse::Wait
         || config.policy.unclaimed == Unclaimed::Reclaim
         || config.owner == Owner::Aws
 }

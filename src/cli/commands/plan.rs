@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::columns::paragraph;
-use crate::cli::output::document::{PlanDocument, to_bytes};
+use crate::cli::output::document::{PlanDocument, to_bytes, unused};
 use crate::cli::output::entry_counts;
 use crate::cli::output::look::Look;
 use crate::cli::output::plan_table;
@@ -96,6 +96,10 @@ fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, look: 
     };
     if !document.held_back.is_empty() {
         line.push_str(&format!("; the limit holds back {} more", document.held_back.len()));
+    }
+    match unused(&survey.left_alone) {
+        0 => {}
+        number => line.push_str(&format!("; {number} unused, see above")),
     }
     match needs_operator {
         0 => {}

@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
 use crate::cli::output::columns::paragraph;
-use crate::cli::output::document::{Counts, ErrorShown, RotationShown, to_text};
+use crate::cli::output::document::{Counts, ErrorShown, RotationShown, to_text, unused};
 use crate::cli::output::look::Look;
 use crate::cli::output::rotation_table::{self, RotationRow};
 use crate::cli::output::story::story;
@@ -161,6 +161,7 @@ impl<'a> Shown<'a> {
             aborted,
             gone,
             needs_operator: tally.needs_operator(),
+            unused: unused(skipped(overview)),
         };
         text.push_str(&skipped_keys(skipped(overview), &look));
         (text, last_line(counts, *tally, next_time_of(open()), &look))

@@ -10,8 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::forms::{
-    Groups, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Users, VaultAuth, key_patterns, region,
-    texts, variable_names,
+    Groups, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Unused, Users, VaultAuth, key_patterns,
+    region, texts, variable_names,
 };
 use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
 
@@ -123,6 +123,9 @@ pub(super) struct PolicyTable {
     /// A key is due at this age.
     #[schemars(extend("default" = "0s"))]
     pub(super) older_than: Option<Time>,
+    /// A due key that no program has used for longer than this is left alone, with the command that retires it.
+    #[schemars(extend("default" = "never"))]
+    pub(super) unused_for: Option<Unused>,
     /// How long both keys stay active after the new one is stored.
     #[schemars(extend("default" = "0s"))]
     pub(super) overlap: Option<Time>,

@@ -50,6 +50,14 @@ pub(super) struct Time(pub(super) Duration);
 #[schemars(with = "String")]
 pub(super) struct PositiveTime(pub(super) Duration);
 
+/// A time without a use, or never.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(with = "String")]
+pub(super) struct Unused(pub(super) Option<Duration>);
+
+/// The least time without a use. IAM reports a use with an unpublished delay of hours.
+const LEAST_UNUSED: Duration = Duration::from_secs(86_400);
+
 /// A whole number with its least and its greatest value.
 #[derive(Debug, Clone, Copy, JsonSchema)]
 #[schemars(extend("minimum" = LEAST, "maximum" = MOST))]
@@ -83,6 +91,17 @@ impl<'de> Deserialize<'de> for PositiveTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let time = |text: &str| humantime::parse_duration(text).ok().filter(|time| !time.is_zero()).map(Self);
         parsed(deserializer, "a time above 0, such as 10s, 2m or 1h", time)
+    }
+}
+
+impl<'de> Deserialize<'de> for Unused {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a time of at least 1d, such as 45d, or never", |text| match text {
+            "never" => Some(Self(None)),
+            time => {
+                humantime::parse_duration(time).ok().filter(|time| *time >= LEAST_UNUSED).map(|time| Self(Some(time)))
+            }
+        })
     }
 }
 

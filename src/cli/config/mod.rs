@@ -74,6 +74,8 @@ pub struct Config {
     pub older_than: Duration,
     /// Whether the command line sets that age to zero, so that a key is due that rotator has just made.
     pub again: bool,
+    /// After how long without a use a due key is left alone. `None`: never.
+    pub unused_for: Option<Duration>,
     /// The policy of new rotations.
     pub policy: Policy,
     /// Whether a layer sets how long old keys stay; an explicit `0s` counts.
@@ -164,6 +166,7 @@ impl Config {
             limit: file.policy.limit.map(|limit| limit.0 as usize),
             again: older_than.is_zero() && matches!(layers.origin("policy", "older_than"), Some(Origin::Flag(_))),
             older_than,
+            unused_for: file.policy.unused_for.and_then(|unused| unused.0),
             policy,
             removal_is_set: file.policy.overlap.is_some() || file.policy.quarantine.is_some(),
             unread_ok: values::unread_ok(&file.policy, layers)?,
@@ -192,6 +195,7 @@ impl Config {
             exclude: self.exclude.clone(),
             older_than: self.older_than,
             again: self.again,
+            unused_for: self.unused_for,
             policy: self.policy.clone(),
         }
     }
@@ -226,6 +230,7 @@ fn lay_flags(layers: &mut Layers, global: &Global, choice: &ChoiceArgs) -> Resul
     let policy = [
         ("limit", "--limit", &choice.limit),
         ("older_than", "--older-than", &choice.older_than),
+        ("unused_for", "--unused-for", &choice.unused_for),
         ("overlap", "--overlap", &choice.overlap),
         ("quarantine", "--quarantine", &choice.quarantine),
         ("settle", "--settle", &choice.settle),

@@ -91,6 +91,7 @@ only = ["shop/*", "alice"]
 exclude = "shop/legacy"
 limit = 20
 older_than = "80d"
+unused_for = "45d"
 overlap = "1h"
 quarantine = "7d"
 settle = "2m"
@@ -124,6 +125,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         ("ROTATOR_POLICY_EXCLUDE", "shop/legacy"),
         ("ROTATOR_POLICY_LIMIT", "20"),
         ("ROTATOR_POLICY_OLDER_THAN", "80d"),
+        ("ROTATOR_POLICY_UNUSED_FOR", "45d"),
         ("ROTATOR_POLICY_OVERLAP", "1h"),
         ("ROTATOR_POLICY_QUARANTINE", "7d"),
         ("ROTATOR_POLICY_SETTLE", "2m"),
@@ -150,6 +152,7 @@ fn every_key_can_be_set_in_the_file_and_in_the_environment() {
         assert!(embedded(&config).ends_with("s.db") && embedded(&config).is_absolute(), "{:?}", config.stores);
         assert!(config.journal.ends_with("j.db") && config.journal.is_absolute(), "{:?}", config.journal);
         assert_eq!(config.older_than, S(80 * 24 * 3600));
+        assert_eq!(config.unused_for, Some(S(45 * 24 * 3600)));
         assert_eq!(config.only.as_ref().expect("given").texts(), ["shop/*", "alice"]);
         assert_eq!((config.exclude.texts(), config.limit), (&["shop/legacy".to_owned()][..], Some(20)));
         let policy = Policy {
@@ -187,6 +190,16 @@ fn a_flag_replaces_the_chosen_keys_of_the_environment_and_that_those_of_the_file
     assert!(error("[policy]\nonly = \"[\"", &[], &[]).contains("[policy] only from /"));
     assert!(error("", &[], &["--only", "["]).contains("--only: `[`"));
     assert!(error("", &[], &["--limit", "some"]).contains("--limit"));
+}
+
+#[test]
+fn unused_for_is_a_day_at_least_or_never() {
+    let of = |file: &str, flags: &[&str]| load(file, &[], flags).expect("valid").unused_for;
+    assert_eq!((of("", &[]), of("[policy]\nunused_for = \"1d\"", &[])), (None, Some(S(86_400))));
+    assert_eq!(of("[policy]\nunused_for = \"45d\"", &["--unused-for", "never"]), None);
+    for text in ["23h", "0s", "off"] {
+        assert!(error("", &[], &["--unused-for", text]).contains("such as 45d, or never"), "{text}");
+    }
 }
 
 #[test]
@@ -290,6 +303,7 @@ fn the_file_that_init_writes_is_valid_as_it_is_and_uncommented() {
         (config.older_than, config.policy.overlap, config.policy.quarantine),
         (S(80 * 86400), S(3600), S(7 * 86400))
     );
+    assert_eq!(config.unused_for, Some(S(45 * 86400)));
     // Each setting in a comment is a real one, with its default where it says nothing else.
     let is_setting = |line: &&str| line.contains(" = ") || line.starts_with('[');
     let uncommented: String = template

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::last_used::LastUsedShown;
 use super::printable::printable_json;
 use crate::cli::error::CliError;
+use crate::discovery::SkipReason;
 use crate::engine::survey::{ConfirmedKey, Due, Survey, place_notes};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
@@ -169,12 +171,14 @@ pub struct ConfirmedShown {
     /// When its age will make it due, if it is not due yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
+    /// The last use of the key, or null if IAM was not asked or did not answer.
+    pub last_used: Option<LastUsedShown>,
 }
 
 impl ConfirmedShown {
     fn of(key: &ConfirmedKey) -> Self {
-        let ConfirmedKey { account, user, created, due_at } = key.clone();
-        Self { account, user, created, due_at }
+        let ConfirmedKey { account, user, created, due_at, last_use } = key.clone();
+        Self { account, user, created, due_at, last_used: last_use.as_ref().map(LastUsedShown::of) }
     }
 }
 
@@ -195,6 +199,8 @@ pub struct Counts {
     pub gone: usize,
     /// What needs an operator: blocked rotations, and keys without a rotation that continues.
     pub needs_operator: usize,
+    /// Keys that the last `run` left alone because no program uses them.
+    pub unused: usize,
 }
 
 impl Document {
@@ -212,7 +218,7 @@ impl Document {
             campaign,
             rotations: shown.clone().into_iter().map(RotationShown::of).collect(),
             skipped: skipped.iter().map(SkippedShown::of).collect(),
-            counts: Counts { needs_operator, ..Counts::of(shown.into_iter().chain(counted)) },
+            counts: Counts { needs_operator, unused: unused(skipped), ..Counts::of(shown.into_iter().chain(counted)) },
             error: None,
         }
     }
@@ -268,6 +274,12 @@ impl SkippedShown {
     }
 }
 
+/// The number of the keys among these that no program uses.
+#[must_use]
+pub fn unused(skipped: &[LeftAloneNote]) -> usize {
+    skipped.iter().filter(|note| note.reason == SkipReason::Unused).count()
+}
+
 /// A rotation that is blocked or closed does not wait for a time.
 fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
     match rotation.state {
@@ -321,6 +333,8 @@ pub struct DueShown {
     pub key_id: AccessKeyId,
     /// The creation time of the key in IAM.
     pub created: Timestamp,
+    /// The last use of the key, or null if IAM was not asked or did not answer.
+    pub last_used: Option<LastUsedShown>,
     /// When the old key would stop working, if `run` began now.
     pub old_key_off_at: Timestamp,
     /// When the old key would be deleted, if `run` began now.
@@ -343,6 +357,7 @@ impl DueShown {
             user: due.user.clone(),
             key_id: due.key.id.clone(),
             created: due.key.created,
+            last_used: due.last_use.as_ref().map(LastUsedShown::of),
             old_key_off_at: now.plus(policy.overlap),
             old_key_deleted_at: now.plus(policy.overlap).plus(policy.quarantine),
             overlap: policy.overlap,

@@ -5,6 +5,7 @@ pub mod columns;
 pub mod document;
 pub mod entry_counts;
 pub mod given;
+pub mod last_used;
 pub mod look;
 pub mod places;
 pub mod plan_table;

@@ -191,7 +191,13 @@ fn last_line(
             }
         }
         Exit::Done if command == CommandKind::Run && document.rotations.is_empty() => {
-            line = "nothing is in flight, and no key is due".to_owned();
+            line = match document.counts.unused {
+                0 => "nothing is in flight, and no key is due".to_owned(),
+                1 => "nothing is in flight; 1 key is due and unused: `rotator plan` says how to retire it".to_owned(),
+                unused => format!(
+                    "nothing is in flight; {unused} keys are due and unused: `rotator plan` says how to retire them"
+                ),
+            };
         }
         Exit::Done => {
             if let Some(time) = snapshot.next_time() {

@@ -12,7 +12,7 @@ use crate::journal::campaign::LeftAloneNote;
 /// One line with the number of rotations of each kind.
 #[must_use]
 pub fn counts(counts: Counts) -> String {
-    let Counts { in_flight, waiting, blocked, done, aborted, gone, needs_operator } = counts;
+    let Counts { in_flight, waiting, blocked, done, aborted, gone, needs_operator, unused } = counts;
     let mut parts = Vec::new();
     for (number, what) in [(done, "rotated"), (in_flight, "in flight"), (aborted, "aborted"), (gone, "gone")] {
         if number > 0 {
@@ -33,6 +33,9 @@ pub fn counts(counts: Counts) -> String {
         0 => {}
         1 => parts.push("1 needs an operator".to_owned()),
         _ => parts.push(format!("{needs_operator} need an operator")),
+    }
+    if unused > 0 {
+        parts.push(format!("{unused} unused"));
     }
     parts.join(", ")
 }
@@ -79,8 +82,9 @@ mod tests {
     #[test]
     fn counts_are_one_line() {
         assert_eq!(counts(Counts::default()), "nothing in flight");
-        let some = Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0, needs_operator: 1 };
-        assert_eq!(counts(some), "2 rotated, 3 in flight (1 waiting, 1 blocked), 1 needs an operator");
+        let some =
+            Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0, needs_operator: 1, unused: 4 };
+        assert_eq!(counts(some), "2 rotated, 3 in flight (1 waiting, 1 blocked), 1 needs an operator, 4 unused");
         let none = Counts { needs_operator: 2, ..Counts::default() };
         assert_eq!(counts(none), "nothing in flight, 2 need an operator");
     }

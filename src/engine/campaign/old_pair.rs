@@ -108,9 +108,12 @@ pub(super) async fn prove_old(
             return Tried::Stopped;
         }
         let asking = async {
-            // Only a wait for the other users of the key has to tell their use from this proof.
+            // A wait for the other users of the key has to tell their use from this proof.
             if first.is_none() && policy.still_in_use == StillInUse::Wait {
                 old_pair.last_used = last_use(account, key).await;
+            } else if first.is_none() {
+                // A later run may have to tell it, too, for `unused_for`.
+                old_pair.last_used = due.last_use.as_ref().and_then(|last_use| last_use.by_others.clone());
             }
             ask(session, account, due, secret, &mut old_pair).await
         };

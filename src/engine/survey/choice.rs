@@ -27,6 +27,8 @@ pub struct Choice {
     /// Whether a key that rotator made less than [`MADE_LATELY`] ago is due as well, because the command line sets age
     /// zero.
     pub again: bool,
+    /// After how long without a use a due key is left alone. `None`: never.
+    pub unused_for: Option<Duration>,
     /// The rules for a rotation.
     pub policy: Policy,
 }
@@ -231,7 +233,7 @@ mod tests {
         };
         let only = if only.is_empty() { None } else { Some(patterns(only)) };
         let (older_than, again, policy) = (Duration::ZERO, false, Policy::default());
-        Choice { owner, only, exclude: patterns(exclude), older_than, again, policy }
+        Choice { owner, only, exclude: patterns(exclude), older_than, again, unused_for: None, policy }
     }
 
     fn confirmed(owner: &Owner, user: &str) -> Names {

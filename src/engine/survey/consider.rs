@@ -10,6 +10,7 @@ use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
 use super::second_key::last_use;
 use super::skip::Skip;
+use super::unused;
 use crate::discovery::{Candidate, SkipReason};
 use crate::engine::accounts::Account;
 use crate::engine::session::Session;
@@ -32,6 +33,8 @@ pub(super) struct Considered {
     pub(super) passed_over: bool,
     /// A message if AWS did not answer and a pattern may mean the key.
     pub(super) not_asked: Option<String>,
+    /// Why the last use is not known, if `unused_for` depends on it.
+    pub(super) use_unknown: Option<String>,
 }
 
 /// Whether a key is to be rotated.
@@ -60,7 +63,14 @@ pub(super) async fn consider(
     let Question { candidate, secret, obstacles } = question;
     let id = &candidate.key_id;
     let mut names = Names::of(&choice.owner, candidate);
-    let answered = |answer, names| Considered { answer, names, confirmed: None, passed_over: false, not_asked: None };
+    let answered = |answer, names| Considered {
+        answer,
+        names,
+        confirmed: None,
+        passed_over: false,
+        not_asked: None,
+        use_unknown: None,
+    };
     let excluded = |names: &Names| Answer::Skip(Skip::new(SkipReason::Excluded, choice.why_excluded(names)));
     if taken.in_flight.contains(id) {
         return answered(Answer::InFlight, names);
@@ -84,22 +94,30 @@ pub(super) async fn consider(
         let not_asked = unheard.map(|skip| format!("{id} ({})", skip.message));
         return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(&names), names) };
     }
-    let (account, confirmed) = match asked {
+    let (account, mut confirmed) = match asked {
         Ok(confirmed) => confirmed,
         Err(skip) => return answered(Answer::Skip(skip), names),
     };
-    match judge(session, choice, taken, candidate, obstacles, account, &confirmed).await {
+    let mut use_unknown = None;
+    let judged = async {
+        is_due(choice, taken, &confirmed).await?;
+        use_unknown = check_last_use(choice, taken, account, &mut confirmed).await?;
+        judge(session, choice, taken, candidate, obstacles, account, &confirmed).await
+    };
+    let judged = judged.await;
+    let considered = match judged {
         Ok(sinks) => answered(Answer::Due(Box::new(due(candidate, secret, confirmed, sinks))), names),
         Err(skip) => Considered { confirmed: Some(confirmed), ..answered(Answer::Skip(skip), names) },
-    }
+    };
+    Considered { use_unknown, ..considered }
 }
 
 fn due(candidate: &Candidate, secret: Option<SecretKey>, confirmed: Confirmed, sinks: Vec<Follower>) -> Due {
-    let Confirmed { account, user, key, keys, listed } = confirmed;
+    let Confirmed { account, user, key, keys, listed, last_use, reported_use: _ } = confirmed;
     let id = RotationId::from_uuid(Uuid::now_v7());
     let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
     let (secret, places) = (secret.map(Arc::new), candidate.places.clone());
-    Due { id, old_secret, account, user, key, listed: (keys, listed), secret, places, sinks }
+    Due { id, old_secret, account, user, key, listed: (keys, listed), last_use, secret, places, sinks }
 }
 
 /// Checks whether the age of a key makes it due.
@@ -133,6 +151,41 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
     }
 }
 
+/// Checks that a key is active and old enough, and that no rotation of its user is in flight.
+async fn is_due(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
+    let Confirmed { account, user, key, .. } = confirmed;
+    if key.status != KeyStatus::Active {
+        let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
+        return Err(Skip::new(SkipReason::Inactive, message));
+    }
+    check_age(choice, taken, confirmed).await?;
+    if taken.users.contains(&(account.clone(), user.clone())) {
+        let message = format!("a rotation of another key of {user} is in flight");
+        return Err(Skip::needs_operator(SkipReason::UserInFlight, message));
+    }
+    Ok(())
+}
+
+/// Skips a due key that no program uses. Returns why the last use is not known, if `unused_for` depends on it.
+async fn check_last_use(
+    choice: &Choice,
+    taken: &Taken,
+    account: &Account,
+    confirmed: &mut Confirmed,
+) -> Result<Option<String>, Skip> {
+    if choice.unused_for.is_none() && confirmed.reported_use.is_none() {
+        return Ok(None);
+    }
+    let last_use = match unused::last_use(account, taken, confirmed).await {
+        Ok(last_use) => confirmed.last_use.insert(last_use).clone(),
+        Err(why) => return Ok(choice.unused_for.map(|_| why)),
+    };
+    match choice.unused_for {
+        Some(unused_for) => unused::check(confirmed, &last_use, unused_for).map(|()| None),
+        None => Ok(None),
+    }
+}
+
 async fn judge(
     session: &Session,
     choice: &Choice,
@@ -143,16 +196,7 @@ async fn judge(
     confirmed: &Confirmed,
 ) -> Result<Vec<Follower>, Skip> {
     let id = &candidate.key_id;
-    let Confirmed { user, key, keys, .. } = confirmed;
-    if key.status != KeyStatus::Active {
-        let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
-        return Err(Skip::new(SkipReason::Inactive, message));
-    }
-    check_age(choice, taken, confirmed).await?;
-    if taken.users.contains(&(confirmed.account.clone(), user.clone())) {
-        let message = format!("a rotation of another key of {user} is in flight");
-        return Err(Skip::needs_operator(SkipReason::UserInFlight, message));
-    }
+    let Confirmed { user, keys, .. } = confirmed;
     named_nowhere_else(obstacles.elsewhere, obstacles.unread)?;
     if let Some(why) = obstacles.fixed {
         let message = format!("{why}: have it rotated there, by hand or by what does so, or leave it out by --exclude");

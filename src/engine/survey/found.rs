@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::choice::{Names, Unmatched};
+use super::last_use::LastUse;
 use crate::engine::error::CampaignError;
 use crate::engine::executor::fact_age::Span;
 use crate::engine::sinks::{InSinks, in_sinks};
@@ -13,6 +14,7 @@ use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::journal::store::{JournalStore, SharedStore};
 use crate::rotation::observed::{KeySeen, KeysSeen};
+use crate::rotation::own_use::OwnUses;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
@@ -32,6 +34,8 @@ pub struct Due {
     pub key: KeySeen,
     /// All keys of the user, and when they were listed.
     pub(in crate::engine) listed: (KeysSeen, Span),
+    /// Its last use, if IAM was asked for it and answered.
+    pub last_use: Option<LastUse>,
     /// Its present secret, for the proof of the pair. It is overwritten when the last reference is dropped.
     pub secret: Option<Arc<SecretKey>>,
     pub places: Vec<Place>,
@@ -54,11 +58,19 @@ pub struct ConfirmedKey {
     pub created: Timestamp,
     /// When its age will make it due, if it is not due yet.
     pub due_at: Option<Timestamp>,
+    /// Its last use, if IAM was asked for it and answered.
+    pub last_use: Option<LastUse>,
 }
 
 impl ConfirmedKey {
     pub(super) fn of_due(due: &Due) -> Self {
-        Self { account: due.account.clone(), user: due.user.clone(), created: due.key.created, due_at: None }
+        Self {
+            account: due.account.clone(),
+            user: due.user.clone(),
+            created: due.key.created,
+            due_at: None,
+            last_use: due.last_use.clone(),
+        }
     }
 }
 
@@ -81,6 +93,8 @@ pub struct Survey {
     pub(super) unmatched_only: Vec<Unmatched>,
     /// Patterns of `exclude` that match no key.
     pub(super) unmatched_exclude: Vec<Unmatched>,
+    /// The due keys whose last use is not known although `unused_for` is set, each with the reason.
+    pub(super) use_unknown: BTreeMap<AccessKeyId, String>,
     /// What could not be read, and keys about which AWS did not answer. A pattern may mean one of them.
     pub(in crate::engine) unread: Vec<String>,
     /// How many entries each store has.
@@ -126,10 +140,21 @@ impl Survey {
 
     /// Returns warnings for the operator. They do not stop the run.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.unmatched_exclude.iter().map(|Unmatched { pattern, origin, nearest }| {
+        let unmatched = self.unmatched_exclude.iter().map(|Unmatched { pattern, origin, nearest }| {
             let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
             format!("`{pattern}` of {origin} matches no key that was found{nearest}")
-        })
+        });
+        unmatched.chain(self.use_unknown())
+    }
+
+    /// Warns that `unused_for` leaves none of these keys alone.
+    fn use_unknown(&self) -> Option<String> {
+        let (key, why) = self.use_unknown.first_key_value()?;
+        let more = match self.use_unknown.len() - 1 {
+            0 => String::new(),
+            more => format!(" and of {more} more"),
+        };
+        Some(format!("unused_for does not count for keys whose last use is not known: that of {key}{more} ({why})"))
     }
 
     /// Returns the keys that are due, that are passed over, or that have a rotation.
@@ -145,6 +170,9 @@ pub trait MadeKeys: Send + Sync {
     /// Returns the ids of the keys, or a message.
     async fn made_for(&self, user: &UserName) -> Result<Vec<AccessKeyId>, String>;
 
+    /// Returns rotator's own uses of a key, or a message.
+    async fn own_uses(&self, user: &UserName, key: &AccessKeyId) -> Result<OwnUses, String>;
+
     /// Returns the keys that a lost request may have deactivated, or a message.
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, String>;
 }
@@ -155,9 +183,24 @@ impl MadeKeys for SharedStore {
         self.keys_made_for(user).await.map_err(|error| error.to_string())
     }
 
+    async fn own_uses(&self, user: &UserName, key: &AccessKeyId) -> Result<OwnUses, String> {
+        let closed = self.closed_rotations_of(user, key).await.map_err(|error| error.to_string())?;
+        Ok(own_uses(key, &closed))
+    }
+
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, String> {
         JournalStore::may_turn_inactive(&**self).await.map_err(|error| error.to_string())
     }
+}
+
+/// Collects rotator's own uses of a key from its closed rotations, the oldest first.
+#[must_use]
+pub fn own_uses(key: &AccessKeyId, closed: &[Summary]) -> OwnUses {
+    let mut uses = OwnUses::default();
+    for Summary { rotation, opened_at, updated_at, .. } in closed {
+        uses.take(key, rotation, *opened_at, *updated_at);
+    }
+    uses
 }
 
 /// What a survey has to know from the journal.

@@ -10,7 +10,7 @@ use super::consider::{Answer, Considered, Question, consider};
 use super::found::{ConfirmedKey, Survey, Taken, place_note};
 use super::obstacles::Obstacles;
 use super::ownership::Lists;
-use crate::discovery::{Candidate, LeftAlone, WhyLeftAlone};
+use crate::discovery::{Candidate, LeftAlone, SkipReason, WhyLeftAlone};
 use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
 use crate::types::name::{AccessKeyId, StoreName};
@@ -21,6 +21,8 @@ use crate::types::place::{FieldRef, Place};
 pub(super) struct Judged {
     /// Whether each key is due. A key without an answer is missing.
     due: BTreeMap<AccessKeyId, bool>,
+    /// The keys that no program uses, each with the message.
+    unused: BTreeMap<AccessKeyId, String>,
     /// The names of the keys in a pattern.
     names: Vec<Names>,
     /// The keys that `--only` leaves out.
@@ -70,7 +72,7 @@ impl Judged {
     }
 
     fn take(&mut self, id: &AccessKeyId, considered: Considered) {
-        let Considered { answer, names, confirmed, passed_over, not_asked } = considered;
+        let Considered { answer, names, confirmed, passed_over, not_asked, use_unknown: _ } = considered;
         self.names.push(names);
         self.not_asked.extend(not_asked);
         if passed_over {
@@ -78,7 +80,7 @@ impl Judged {
         }
         let kept = match (&answer, &confirmed) {
             (Answer::Due(due), _) => Some(ConfirmedKey::of_due(due)),
-            (Answer::Skip(skip), Some(confirmed)) => Some(confirmed.kept(skip.due_at)),
+            (Answer::Skip(skip), Some(confirmed)) => Some(confirmed.shown(skip.due_at)),
             (Answer::Skip(_), None) | (Answer::InFlight, _) => None,
         };
         self.confirmed.extend(kept.map(|kept| (id.clone(), kept)));
@@ -91,6 +93,10 @@ impl Judged {
             }
             // The key is due, and something else prevents its rotation as well.
             Answer::Skip(skip) if skip.is_due() => confirmed.is_some().then_some(true),
+            Answer::Skip(skip) if skip.reason == SkipReason::Unused => {
+                self.unused.insert(id.clone(), skip.message);
+                Some(false)
+            }
             Answer::Skip(_) => Some(false),
         };
         self.due.extend(due.map(|due| (id.clone(), due)));
@@ -127,6 +133,15 @@ impl Judged {
         let due = alone.key_id.as_ref().filter(|_| alone.may_be_a_key_in_use()).and_then(|id| self.due.get(id));
         // One of two secrets is wrong, even if IAM gave no answer about the key.
         let is_broken = matches!(alone.why, WhyLeftAlone::TwoSecrets);
+        let unused = alone.key_id.as_ref().filter(|_| due.is_some()).and_then(|id| self.unused.get(id));
+        if let Some(why) = unused {
+            return LeftAloneNote {
+                reason: SkipReason::Unused.into(),
+                message: format!("{}; {why}", note.message),
+                due: false,
+                ..note
+            };
+        }
         match (due, &alone.key_id) {
             (Some(true), Some(id)) if !is_broken => LeftAloneNote {
                 due: true,

@@ -4,6 +4,7 @@ pub mod choice;
 mod consider;
 mod everything;
 mod found;
+mod last_use;
 mod left_as_is;
 pub(in crate::engine) mod obstacles;
 pub mod owner_rule;
@@ -11,6 +12,7 @@ pub(in crate::engine) mod ownership;
 mod second_key;
 mod second_reading;
 pub(in crate::engine) mod skip;
+mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +22,8 @@ use futures_util::stream::{self, StreamExt};
 use self::choice::{Choice, Names, unmatched};
 use self::consider::{Answer, Considered, Question, consider};
 use self::everything::{Everything, left_in, read_everything};
-pub use self::found::{Confirmations, ConfirmedKey, Due, MadeKeys, Survey, Taken, place_notes};
+pub use self::found::{Confirmations, ConfirmedKey, Due, MadeKeys, Survey, Taken, own_uses, place_notes};
+pub use self::last_use::LastUse;
 use self::left_as_is::Judged;
 use self::obstacles::{Obstacles, Searched, fixed, search};
 use self::ownership::{Confirmed, Lists};
@@ -112,6 +115,9 @@ fn take_answers(
     for (candidate, considered) in candidates.iter().zip(answers) {
         names.push(considered.names);
         survey.unread.extend(considered.not_asked);
+        if let Some(why) = considered.use_unknown {
+            survey.use_unknown.insert(candidate.key_id.clone(), why);
+        }
         if let Answer::Due(due) = &considered.answer {
             survey.confirmed.take(&due.account, &due.user, &candidate.places);
         }
@@ -139,7 +145,7 @@ fn take_answers(
                     survey.passed_over.insert(candidate.key_id.clone());
                 }
                 if let Some(confirmed) = &considered.confirmed {
-                    let kept = confirmed.kept(skip.due_at);
+                    let kept = confirmed.shown(skip.due_at);
                     survey.skipped_keys.insert(candidate.key_id.clone(), kept);
                 }
                 if skip.reason != SkipReason::Excluded && skip.reason != SkipReason::TwoKeys {

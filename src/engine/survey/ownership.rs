@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
 use super::found::ConfirmedKey;
+use super::last_use::LastUse;
 use super::owner_rule::Owner;
 use super::skip::Skip;
 use crate::discovery::{Candidate, SkipReason};
@@ -14,6 +15,8 @@ use crate::engine::executor::fact_age::Span;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::iam::LastUsed;
+use crate::rotation::event::UsedBefore;
 use crate::rotation::observed::{KeySeen, KeysSeen};
 use crate::types::name::{AccountId, UserName};
 use crate::types::place::Place;
@@ -28,13 +31,23 @@ pub(super) struct Confirmed {
     pub(super) keys: KeysSeen,
     /// When they were listed.
     pub(super) listed: Span,
+    /// The last use, if IAM reported it with the owner.
+    pub(super) reported_use: Option<UsedBefore>,
+    /// The last use, once it is known.
+    pub(super) last_use: Option<LastUse>,
 }
 
 impl Confirmed {
-    /// What is kept of it where the key is skipped. `due_at`: when its age will make it due.
-    pub(super) fn kept(&self, due_at: Option<Timestamp>) -> ConfirmedKey {
-        let Self { account, user, key, .. } = self;
-        ConfirmedKey { account: account.clone(), user: user.clone(), created: key.created, due_at }
+    /// Returns what a survey shows of the key. `due_at`: when its age will make it due, if it is not due yet.
+    pub(super) fn shown(&self, due_at: Option<Timestamp>) -> ConfirmedKey {
+        let reported = self.reported_use.clone().map(LastUse::of_others);
+        ConfirmedKey {
+            account: self.account.clone(),
+            user: self.user.clone(),
+            created: self.key.created,
+            due_at,
+            last_use: self.last_use.clone().or(reported),
+        }
     }
 }
 
@@ -61,11 +74,14 @@ pub(super) async fn ownership<'a>(
     candidate: &Candidate,
 ) -> Result<(&'a Account, Confirmed), Skip> {
     let account = account_of(session, candidate).await?;
-    let (user, (keys, listed)) = user_of(session, lists, account, owner, candidate).await?;
+    let (user, (keys, listed), reported_use) = user_of(session, lists, account, owner, candidate).await?;
     let Some(key) = keys.find(&candidate.key_id).cloned() else {
         return Err(stale(candidate, &user, None));
     };
-    Ok((account, Confirmed { account: account.caller.account.clone(), user, key, keys, listed }))
+    Ok((
+        account,
+        Confirmed { account: account.caller.account.clone(), user, key, keys, listed, reported_use, last_use: None },
+    ))
 }
 
 /// Finds the account of a key. If only one account is configured, its key list decides.
@@ -130,12 +146,12 @@ async fn user_of(
     account: &Account,
     owner: &Owner,
     candidate: &Candidate,
-) -> Result<(UserName, (KeysSeen, Span)), Skip> {
+) -> Result<(UserName, (KeysSeen, Span), Option<UsedBefore>), Skip> {
     let named: BTreeSet<UserName> = candidate.places.iter().filter_map(|place| owner.of(place)).collect();
     let mut absent = None;
     for user in &named {
         match lists.of(session, account, user).await {
-            Ok(listed) if listed.0.find(&candidate.key_id).is_some() => return Ok((user.clone(), listed)),
+            Ok(listed) if listed.0.find(&candidate.key_id).is_some() => return Ok((user.clone(), listed, None)),
             Ok(listed) => absent = absent.or(listed.0.keys.is_some().then(|| (user.clone(), listed))),
             Err(error) if error.kind == CallErrorKind::Invalid => {}
             Err(error) => return Err(not_listed(error)),
@@ -143,9 +159,9 @@ async fn user_of(
     }
     let last_used = || account.ports.iam.last_used(&candidate.key_id);
     let whose = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await;
-    let said = match whose {
-        Ok(Some(used)) => used.user,
-        Ok(None) => None,
+    let (said, reported) = match whose {
+        Ok(Some(LastUsed { user, used })) => (user, used.map_or(UsedBefore::Never, UsedBefore::Last)),
+        Ok(None) => (None, UsedBefore::Never),
         // The key list is the stronger source: the user exists, and the key is not in the list.
         Err(error) => {
             return Err(match absent {
@@ -161,7 +177,7 @@ async fn user_of(
         // User names are unique regardless of case, and IAM decides the spelling.
         Some(user) if named.is_empty() || is_spelt_otherwise(&user, &named) => {
             match lists.of(session, account, &user).await {
-                Ok(listed) if listed.0.find(&candidate.key_id).is_some() => Ok((user, listed)),
+                Ok(listed) if listed.0.find(&candidate.key_id).is_some() => Ok((user, listed, Some(reported))),
                 Ok(_) => Err(not_listed_yet(&user)),
                 Err(error) => Err(not_listed(error)),
             }
@@ -170,7 +186,7 @@ async fn user_of(
         Some(user) if absent.is_none() => Err(renamed(candidate, &named, &user)),
         Some(user) => Err(unknown_owner(candidate, &named, Some(&user), "")),
         None => match absent {
-            Some(confirmed) => Ok(confirmed),
+            Some((user, listed)) => Ok((user, listed, None)),
             None => Err(Skip::new(
                 SkipReason::UnknownToIam,
                 format!(

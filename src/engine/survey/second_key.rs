@@ -35,7 +35,7 @@ pub(super) async fn notes(
         let seen = session.scans.naming(&session.scan_context(), &id, session.clock.monotonic()).await;
         if seen.is_ok_and(|(mut seen, _)| is_unnamed(seen.named.remove(&id).unwrap_or_default())) {
             let note = note(session, &account, &user, &key).await;
-            notes.push((note, ConfirmedKey { account, user, created: key.created, due_at: None }));
+            notes.push((note, ConfirmedKey { account, user, created: key.created, due_at: None, last_use: None }));
         }
     }
     notes
@@ -128,7 +128,15 @@ mod tests {
         let confirmed = |other: KeySeen| {
             let keys = KeysSeen { at: now, keys: Some(vec![stored.clone(), other]) };
             let listed = Span { began: std::time::Duration::ZERO, ended: std::time::Duration::ZERO };
-            vec![Confirmed { account: account.clone(), user: user.clone(), key: stored.clone(), keys, listed }]
+            vec![Confirmed {
+                account: account.clone(),
+                user: user.clone(),
+                key: stored.clone(),
+                keys,
+                listed,
+                reported_use: None,
+                last_use: None,
+            }]
         };
         let found = BTreeSet::from([stored.id.clone(), key('C', KeyStatus::Active).id]);
         let number = |taken: &Taken, other| second_keys(taken, &confirmed(other), &found).len();

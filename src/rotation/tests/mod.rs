@@ -10,6 +10,7 @@ mod evidence;
 mod journal_form;
 mod late_copies;
 mod old_pair;
+mod own_use;
 mod preconditions;
 #[path = "../../../tests/it/support/proof.rs"]
 #[expect(dead_code, reason = "what draws and counts cases is for the integration tests")]

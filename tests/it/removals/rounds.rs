@@ -66,6 +66,7 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         only: None,
         exclude: Patterns::default(),
         again: false,
+        unused_for: None,
         older_than: Duration::ZERO,
         policy,
     };

@@ -233,6 +233,10 @@ impl JournalStore for Struck {
         self.inner.keys_made_for(user).await
     }
 
+    async fn closed_rotations_of(&self, user: &UserName, key: &AccessKeyId) -> Result<Vec<Summary>, StorageError> {
+        self.inner.closed_rotations_of(user, key).await
+    }
+
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         self.inner.may_turn_inactive().await
     }

@@ -94,6 +94,7 @@ fn choice(setup: &Setup, run: &Run) -> Choice {
         exclude: Patterns::default(),
         older_than: run.older_than,
         again: false,
+        unused_for: None,
         policy: setup.policy.clone(),
     }
 }

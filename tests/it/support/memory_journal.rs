@@ -124,6 +124,15 @@ impl JournalStore for MemoryJournal {
         Ok(self.kept().summaries.iter().filter(of_user).filter_map(|s| s.rotation.new_key.clone()).collect())
     }
 
+    async fn closed_rotations_of(&self, user: &UserName, key: &AccessKeyId) -> Result<Vec<Summary>, StorageError> {
+        let is_of_key = |summary: &&Summary| {
+            let rotation = &summary.rotation;
+            let has_key = rotation.opened.old_key == *key || rotation.new_key.as_ref() == Some(key);
+            rotation.is_closed() && rotation.opened.user == *user && has_key
+        };
+        Ok(self.kept().summaries.iter().filter(is_of_key).cloned().collect())
+    }
+
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         Ok(self.kept().summaries.iter().flat_map(|summary| summary.rotation.may_turn_inactive.clone()).collect())
     }

@@ -142,6 +142,10 @@ impl JournalStore for Forgetful {
         Ok(Vec::new())
     }
 
+    async fn closed_rotations_of(&self, _: &UserName, _: &AccessKeyId) -> Result<Vec<Summary>, StorageError> {
+        Ok(Vec::new())
+    }
+
     async fn may_turn_inactive(&self) -> Result<BTreeSet<AccessKeyId>, StorageError> {
         Ok(BTreeSet::new())
     }

@@ -129,7 +129,8 @@ fn the_document_is_what_programs_rely_on() {
     "done": 0,
     "aborted": 0,
     "gone": 0,
-    "needs_operator": 2
+    "needs_operator": 2,
+    "unused": 0
   }
 }
 "#;
@@ -156,7 +157,7 @@ fn each_rotation_counts_once_and_in_one_kind() {
     let document = Document::new(None, &shown, &counted, &[], 1);
     assert_eq!(
         document.counts,
-        Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 1, gone: 1, needs_operator: 1 }
+        Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 1, gone: 1, needs_operator: 1, unused: 0 }
     );
     assert_eq!(document.rotations.len(), 3);
     assert_eq!(document.rotations[1].waiting_until, Some(at(60)));
