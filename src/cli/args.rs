@@ -324,6 +324,9 @@ pub struct PolicyArgs {
     /// Print the policy for this account: its number, or the name of an [[account]]
     #[arg(long, value_name = "ACCOUNT")]
     pub account: Option<String>,
+    /// Print what an audit needs, with plan, doctor and status: no action that writes
+    #[arg(long)]
+    pub read_only: bool,
     /// Ask the stores and IAM, as `plan` does, and name only the users and the entries that have pairs
     #[arg(long)]
     pub found: bool,

@@ -1,6 +1,7 @@
 //! The real binary against the sandbox: its output, its exit codes and its refusals.
 
 mod accounts;
+mod audit;
 mod bench;
 mod campaigns;
 mod chosen;

@@ -1,5 +1,6 @@
 //! `policy`: prints the least rights that a configuration needs: an IAM policy for IAM and the AWS stores, a Vault
-//! policy, or the roles of a Kubernetes cluster. stdout gets the document, stderr the purpose of each part.
+//! policy, or the roles of a Kubernetes cluster. With `--read-only` it contains what `plan`, `doctor` and `status` need,
+//! and nothing that writes. stdout gets the document, stderr the purpose of each part.
 
 mod document;
 mod found;
@@ -31,9 +32,9 @@ pub fn policy(context: &Context, args: &PolicyArgs) -> Result<Exit, CliError> {
     let config = context.config(&Default::default())?;
     let found = if args.found { Some(found::ask(context, &config)?) } else { None };
     let Document { document, remarks } = match (args.vault, args.kubernetes) {
-        (true, _) => others::of_vault(&config, found.as_ref())?,
-        (_, true) => others::of_kubernetes(&config, found.as_ref())?,
-        (false, false) => document_of(of_aws(&config, args.account.as_deref(), found.as_ref())?),
+        (true, _) => others::of_vault(&config, args.read_only, found.as_ref())?,
+        (_, true) => others::of_kubernetes(&config, args.read_only, found.as_ref())?,
+        (false, false) => document_of(of_aws(&config, args, found.as_ref())?),
     };
     to_stdout(&to_bytes(&document))?;
     for remark in remarks {
@@ -72,28 +73,36 @@ struct Where<'a> {
     account: &'a str,
     /// The `[[account]]` table, if one is configured.
     configured: Option<&'a AccountSettings>,
+    /// Nothing is written: the policy is that of an audit.
+    read_only: bool,
 }
 
 impl<'a> Where<'a> {
-    fn of(configured: &'a AccountSettings) -> Self {
+    fn of(configured: &'a AccountSettings, read_only: bool) -> Self {
         let account = configured.label.id.as_ref().map_or("*", AccountId::as_str);
-        Where { partition: configured.partition(), account, configured: Some(configured) }
+        Where { partition: configured.partition(), account, configured: Some(configured), read_only }
+    }
+
+    /// An account without an `[[account]]` table.
+    fn without_table(account: &'a str, read_only: bool) -> Self {
+        Where { partition: "aws", account, configured: None, read_only }
     }
 }
 
-/// The statements that `account` needs. With several accounts and none named, what the credentials in use need to
-/// reach each of them.
-fn of_aws(config: &Config, account: Option<&str>, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
-    let Some(named) = account else {
+/// The statements that the named account needs. With several accounts and none named, what the credentials in use need
+/// to reach each of them.
+fn of_aws(config: &Config, args: &PolicyArgs, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
+    let read_only = args.read_only;
+    let Some(named) = args.account.as_deref() else {
         if config.accounts.is_empty() {
             // Without a table there is one account, which is that of the confirmed users.
             let account = found.and_then(Found::only_account).unwrap_or("*");
-            return Ok(in_account(config, &Where { partition: "aws", account, configured: None }, found));
+            return Ok(in_account(config, &Where::without_table(account, read_only), found));
         }
-        return own(config, found);
+        return own(config, read_only, found);
     };
     if let Some(configured) = config.accounts.iter().find(|known| known.is_called(named)) {
-        return Ok(in_account(config, &Where::of(configured), found));
+        return Ok(in_account(config, &Where::of(configured, read_only), found));
     }
     if AccountId::new(named).is_err() || !config.accounts.is_empty() {
         return Err(CliError::usage(
@@ -101,25 +110,29 @@ fn of_aws(config: &Config, account: Option<&str>, found: Option<&Found>) -> Resu
             "write the twelve digits of one, or the name or the id of an [[account]]",
         ));
     }
-    Ok(in_account(config, &Where { partition: "aws", account: named, configured: None }, found))
+    Ok(in_account(config, &Where::without_table(named, read_only), found))
 }
 
 /// The statements that the credentials in use need if accounts are configured: assuming each role, everything for an
 /// account without a role or a profile, and the stores outside of these accounts.
-fn own(config: &Config, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
+fn own(config: &Config, read_only: bool, found: Option<&Found>) -> Result<Vec<Statement>, CliError> {
     let roles = config.accounts.iter().filter(|account| account.access.profile.is_none());
     let roles: Vec<&str> =
         roles.filter_map(|account| account.access.role.as_ref()).map(|role| role.arn.as_str()).collect();
     let mut statements = Vec::new();
     if !roles.is_empty() {
-        let remark = "get into each account that is configured with a role";
+        let remark = if read_only {
+            "get into each account that is configured with a role; the role decides what is allowed there: name roles that have \
+             the policy of `rotator policy --read-only --account NAME`"
+        } else {
+            "get into each account that is configured with a role"
+        };
         statements.push(Statement::new("AssumeRoles", &["sts:AssumeRole"], json!(roles), remark));
     }
     for account in config.accounts.iter().filter(|account| account.uses_own_credentials()) {
-        statements.extend(in_account(config, &Where::of(account), found));
+        statements.extend(in_account(config, &Where::of(account, read_only), found));
     }
-    let own = Where { partition: "aws", account: "*", configured: None };
-    statements.extend(stores_in(config, &own, found));
+    statements.extend(stores_in(config, &Where::without_table("*", read_only), found));
     if statements.is_empty() {
         return Err(CliError::usage(
             "the credentials in use need no policy: each account has a profile of its own",
@@ -148,22 +161,9 @@ fn stores_in<'a>(
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html>).
 /// `sts:GetCallerIdentity` needs no permission.
 fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
-    let mut on_users = vec!["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"];
-    if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
-        on_users.push("iam:UpdateAccessKey");
-    }
     let users = users(&config.owner, place, found);
-    let means = match users.as_slice() {
-        [every] if every.ends_with(":user/*") => {
-            "; `user/*` is every user of the account: who has rotator's credentials can make a key of any of them, also of an \
-             administrator. `rotator policy --found` names the users that `plan` finds, and so do [owner.table] and \
-             [owner] template"
-        }
-        _ => "; a user that is not among them cannot be rotated: print the policy again when there are others",
-    };
-    let remark = format!("make, list, switch off and delete the keys of users{means}");
     let mut statements = vec![
-        Statement::new("RotateKeys", &on_users, json!(users), remark),
+        on_users(config, place.read_only, &users),
         // The call names a key and no user, so its permission cannot be narrowed to users by name.
         Statement::new(
             "WhoseAndLastUsed",
@@ -184,18 +184,42 @@ fn in_account(config: &Config, place: &Where<'_>, found: Option<&Found>) -> Vec<
     statements
 }
 
+/// The statement for the calls that name a user.
+fn on_users(config: &Config, read_only: bool, users: &[String]) -> Statement {
+    let is_every = matches!(users, [every] if every.ends_with(":user/*"));
+    if read_only {
+        let means = if is_every { "" } else { "; the keys of any other user are shown as `iam-failed`" };
+        let remark = format!("list the keys of users{means}");
+        return Statement::new("ListKeys", &["iam:ListAccessKeys"], json!(users), remark);
+    }
+    let mut actions = vec!["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"];
+    if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
+        actions.push("iam:UpdateAccessKey");
+    }
+    let means = if is_every {
+        "; `user/*` is every user of the account: who has rotator's credentials can make a key of any of them, also of an \
+         administrator. `rotator policy --found` names the users that `plan` finds, and so do [owner.table] and \
+         [owner] template"
+    } else {
+        "; a user that is not among them cannot be rotated: print the policy again when there are others"
+    };
+    let remark = format!("make, list, switch off and delete the keys of users{means}");
+    Statement::new("RotateKeys", &actions, json!(users), remark)
+}
+
 /// The statements for one AWS store
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html>,
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). For values that
 /// are sealed with a customer-managed KMS key, that key also has to allow `kms:Decrypt` and `kms:GenerateDataKey`.
 fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Option<&Found>) -> Vec<Statement> {
     let Where { partition, account, .. } = place;
+    let is_only_read = place.read_only || store.table.read_only;
     let region = store.table.region.as_deref().unwrap_or("*");
     let name = store.uri.name.as_str();
     let (begin, behind) = (format!("arn:{partition}"), format!("{region}:{account}"));
     let written = found.map(|found| found.natives(store));
     let mut statements = Vec::new();
-    let (list, write, in_parts): (_, &[&'static str], _) = match &store.uri.kind {
+    let (list, write, in_parts): (&[&'static str], &[&'static str], _) = match &store.uri.kind {
         StoreKind::SecretsManager(prefix) => {
             let arn = |pattern: &str| format!("{begin}:secretsmanager:{behind}:secret:{prefix}{pattern}");
             // AWS appends a hyphen and six characters to the name.
@@ -205,7 +229,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
                 .map(|pattern| if pattern.ends_with('*') { arn(pattern) } else { exact(pattern) })
                 .collect();
             let to_write = written.map_or_else(|| included.clone(), |names| names.iter().map(exact).collect());
-            let remark = "read every secret that the store holds: a key is removed only once none names it";
+            let remark = format!("read every secret that the store holds: {}", why_all_is_read(place.read_only));
             statements.push(Statement::new(
                 format!("Store{number}Read"),
                 &["secretsmanager:GetSecretValue"],
@@ -213,7 +237,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
                 format!("{name}: {remark}"),
             ));
             let write = &["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"];
-            ("secretsmanager:ListSecrets", write, to_write)
+            (&["secretsmanager:ListSecrets"], write, to_write)
         }
         StoreKind::ParameterStore(path) => {
             let path = path.trim_matches('/');
@@ -228,14 +252,16 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
             let included: BTreeSet<String> = narrow::included(store).iter().map(|pattern| below(pattern)).collect();
             let to_write =
                 written.map_or_else(|| included.clone(), |names| names.iter().map(|name| below(name)).collect());
-            let remark = "read every parameter below the path: a key is removed only once none names it";
+            let remark = format!("read every parameter below the path: {}", why_all_is_read(place.read_only));
             statements.push(Statement::new(
                 format!("Store{number}Read"),
                 &["ssm:GetParameters", "ssm:GetParametersByPath"],
                 json!(whole),
                 format!("{name}: {remark}"),
             ));
-            ("ssm:DescribeParameters", &["ssm:PutParameter"], to_write)
+            // The parameters are listed by their path. A write has to name the type, which it does not inherit.
+            let describe: &[&str] = if is_only_read { &[] } else { &["ssm:DescribeParameters"] };
+            (describe, &["ssm:PutParameter"], to_write)
         }
         StoreKind::Sqlite(_)
         | StoreKind::File(_)
@@ -246,9 +272,11 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
             return Vec::new();
         }
     };
-    let remark = format!("{name}: see which entries there are; a list cannot be narrowed");
-    statements.insert(0, Statement::new(format!("Store{number}List"), &[list], json!("*"), remark));
-    if !store.table.read_only && !in_parts.is_empty() {
+    if !list.is_empty() {
+        let remark = format!("{name}: see which entries there are; a list cannot be narrowed");
+        statements.insert(0, Statement::new(format!("Store{number}List"), list, json!("*"), remark));
+    }
+    if !is_only_read && !in_parts.is_empty() {
         let means = if found.is_some() {
             "the entries that hold pairs; what else gets a pair cannot be written"
         } else {
@@ -258,6 +286,11 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
         statements.push(Statement::new(format!("Store{number}Write"), write, json!(in_parts), remark));
     }
     statements
+}
+
+/// Why the whole of a store is read.
+const fn why_all_is_read(read_only: bool) -> &'static str {
+    if read_only { "a key may be in any" } else { "a key is removed only once none names it" }
 }
 
 /// The ARNs of the users. A user may have a path, which no entry contains.
@@ -298,8 +331,9 @@ mod tests {
     use crate::cli::config::StoreUri;
     use crate::cli::host_env::HostEnv;
 
-    const ANYWHERE: Where<'static> = Where { partition: "aws", account: "*", configured: None };
-    const ACCOUNT: Where<'static> = Where { partition: "aws", account: "123456789012", configured: None };
+    const ANYWHERE: Where<'static> = Where { partition: "aws", account: "*", configured: None, read_only: false };
+    const ACCOUNT: Where<'static> =
+        Where { partition: "aws", account: "123456789012", configured: None, read_only: false };
 
     fn store(uri: &str) -> StoreSettings {
         StoreSettings::whole(StoreUri::parse(uri, std::path::Path::new("/"), &HostEnv::default()).expect("valid"))

@@ -58,6 +58,12 @@ fn actions_of(policy: &Value) -> Vec<String> {
 impl Scene {
     /// One user, whose pair is in Secrets Manager and in Parameter Store, and rotator without any permission.
     async fn build() -> Self {
+        // As narrow as it can be.
+        Self::with_policy(&["policy", "--found"]).await
+    }
+
+    /// The same with the policy that this command prints. The administrator asks what there is to be found.
+    async fn with_policy(command: &[&str]) -> Self {
         let moto = Moto::start();
         let admin = moto.check_signatures().await;
         let iam = aws::iam(moto.addr(), &admin);
@@ -84,8 +90,7 @@ impl Scene {
                 .with("ROTATOR_STORE", "aws-secretsmanager:\naws-ssm:/apps")
                 .with("ROTATOR_OWNER_TEMPLATE", "{app}-{environment}")
         };
-        // As narrow as it can be. The administrator asks what there is to be found.
-        let policy = program(&admin).ends_with(0, &["policy", "--found"]).json();
+        let policy = program(&admin).ends_with(0, command).json();
         let program = program(&pairs[ROTATOR]);
         Self { moto, admin, program, policy }
     }
@@ -245,4 +250,38 @@ async fn without_the_right_to_write_the_old_pair_stays() {
         assert!(keys.len() == 2 && keys.contains(&before[0]), "{action}: {keys:?}");
         assert_eq!(scene.stored().await, [before[0].clone(), before[0].clone()], "{action}");
     }
+}
+
+/// An audit: `plan`, `doctor` and `status` see everything, and nothing can be changed.
+#[tokio::test]
+async fn an_audit_sees_everything_and_can_change_nothing() {
+    let scene = Scene::with_policy(&["policy", "--read-only", "--found"]).await;
+    let before = scene.keys().await;
+    scene.allow_all_but(None).await;
+    let due = |plan: &Value| plan["due"].as_array().expect("a list").len();
+    let plan = scene.program.ends_with(0, &["plan", "--output", "json"]).json();
+    assert_eq!((due(&plan), &plan["due"][0]["user"]), (1, &json!(USER)), "{plan:#}");
+    let places = plan["due"][0]["places"].to_string();
+    assert!(places.contains("aws-secretsmanager:") && places.contains("aws-ssm:/apps"), "{places}");
+    scene.program.ends_with(0, &["doctor"]);
+    scene.program.ends_with(0, &["status"]);
+
+    // Whatever the plan needs is needed.
+    let needed = [
+        "iam:ListAccessKeys",
+        "secretsmanager:ListSecrets",
+        "secretsmanager:GetSecretValue",
+        "ssm:GetParametersByPath",
+    ];
+    for action in needed {
+        scene.allow_all_but(Some(action)).await;
+        let ended = scene.program.rotator(&["plan", "--output", "json"]);
+        assert!(ended.code != Some(0) || due(&ended.json()) == 0, "without {action}: {ended:#?}");
+    }
+
+    scene.allow_all_but(None).await;
+    let ended = scene.run();
+    assert_ne!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(scene.keys().await, before);
+    assert_eq!(scene.stored().await, [before[0].clone(), before[0].clone()]);
 }

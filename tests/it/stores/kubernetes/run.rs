@@ -139,6 +139,19 @@ fn an_answer_that_is_lost_costs_no_key() {
     assert_eq!(scene.text("mail", ".env"), env_file(&scene.pair()));
 }
 
+/// With the rights of an audit the cluster says that a write would be refused, and `plan` reports so.
+#[test]
+fn an_audit_reads_everything_and_is_said_to_write_nothing() {
+    let (scene, old) = Scene::new();
+    let policy = scene.program.ends_with(0, &["policy", "--kubernetes", "--read-only"]).json();
+    scene.cluster.allows(policy["items"].as_array().expect("roles").clone());
+    let plan = scene.program.ends_with(0, &["plan", "--output", "json"]).json();
+    let skipped = &plan["skipped"][0];
+    assert_eq!((&skipped["key_id"], &skipped["reason"]), (&json!(old.id), &json!("not-writable")), "{plan:#}");
+    scene.program.rotator(&["run", "-q"]);
+    assert_eq!(scene.pair().id, old.id);
+}
+
 #[test]
 fn policy_has_a_role_for_each_namespace_and_less_where_nothing_is_written() {
     let (scene, _) = Scene::new();
