@@ -124,8 +124,8 @@ pub enum Command {
     /// Print a JSON Schema, for editors
     #[command(subcommand)]
     Schema(SchemaCommand),
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
 }
 
 /// The options that select keys and set the policy.
@@ -370,6 +370,14 @@ pub struct SandboxArgs {
     /// empty
     #[arg(long, value_name = "APP/ENVIRONMENT")]
     pub seed: Vec<String>,
+}
+
+/// The options of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for the program and for each command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 #[cfg(test)]

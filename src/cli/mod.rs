@@ -6,9 +6,12 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod error;
+mod examples;
 pub mod exit;
+mod help;
 pub mod host_env;
 pub mod logging;
+mod manual;
 mod mistyped;
 pub mod output;
 pub mod panic_hook;
@@ -19,9 +22,7 @@ pub mod wiring;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
-use args::{Cli, Command};
+use args::Command;
 use commands::{
     abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, run, sandbox,
     schema, status, store,
@@ -39,7 +40,7 @@ use output::terminal::{Terminal, to_stdout};
 #[must_use]
 pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
     let given: Vec<OsString> = args.collect();
-    let cli = match Cli::try_parse_from(&given) {
+    let cli = match help::parse(&given) {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are reported as errors, too. A closed stdout is not a failure.
@@ -95,6 +96,6 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Sandbox(args) => sandbox::sandbox(context, args),
         Command::Completions { shell } => completions::completions(*shell),
         Command::Schema(command) => schema::schema(command),
-        Command::Man => man::man(),
+        Command::Man(args) => man::man(context, args),
     }
 }
