@@ -11,6 +11,7 @@ mod hardening;
 mod journal_contract;
 mod journal_form;
 mod leaks;
+mod links;
 mod moto_limits;
 mod promises;
 mod prose;

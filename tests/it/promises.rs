@@ -70,42 +70,6 @@ fn each_test_that_the_documents_name_exists() {
     assert!(seen > 30, "only {seen} tests are named: this test reads the documents wrongly");
 }
 
-/// Returns the links of a document to files of the repository: the path, and the heading behind `#`.
-fn links(document: &str) -> impl Iterator<Item = (&str, &str)> {
-    let targets = document.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
-    targets.filter(|target| !target.starts_with("http")).map(|target| target.split_once('#').unwrap_or((target, "")))
-}
-
-/// The anchors of a document's headings, as GitHub makes them.
-fn anchors(document: &str) -> Vec<String> {
-    let is_kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | ' ');
-    let headings = document.lines().filter_map(|line| line.strip_prefix('#'));
-    let anchor = |heading: &str| {
-        let text: String = heading.trim_start_matches('#').trim().to_lowercase().chars().filter(is_kept).collect();
-        text.replace(' ', "-")
-    };
-    headings.map(anchor).collect()
-}
-
-#[test]
-fn each_link_of_the_documents_leads_to_a_file_and_a_heading() {
-    let (mut broken, mut seen) = (Vec::new(), 0);
-    let at_the_root = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(|name| root().join(name));
-    for document in documents(&root().join("docs")).into_iter().chain(at_the_root) {
-        let source = fs::read_to_string(&document).expect("UTF-8");
-        for (path, heading) in links(&source) {
-            let target = if path.is_empty() { document.clone() } else { document.with_file_name(path) };
-            let has_heading = || anchors(&fs::read_to_string(&target).expect("UTF-8")).iter().any(|at| at == heading);
-            if !target.exists() || !(heading.is_empty() || has_heading()) {
-                broken.push(format!("{}: {path}#{heading}", document.display()));
-            }
-            seen += 1;
-        }
-    }
-    assert!(broken.is_empty(), "these links lead nowhere:\n{}", broken.join("\n"));
-    assert!(seen > 50, "only {seen} links are found: this test reads the documents wrongly");
-}
-
 #[test]
 fn installed_packages_are_pinned_with_hashes() {
     let requirements = text("scripts/requirements.txt");
