@@ -82,6 +82,12 @@ skip_reasons! {
 }
 
 impl SkipReason {
+    /// The section of the manual about it, below the root of the repository.
+    #[must_use]
+    pub fn docs_section(self) -> String {
+        format!("docs/operations.md#skipped-{}", self.name())
+    }
+
     /// Whether AWS gave no answer about the key, so that the reason says nothing of the key itself.
     #[must_use]
     pub const fn is_unheard(self) -> bool {

@@ -171,6 +171,12 @@ impl BlockReason {
         }
     }
 
+    /// The section of the manual about it, below the root of the repository.
+    #[must_use]
+    pub fn docs_section(&self) -> String {
+        format!("docs/operations.md#blocked-{}", self.name())
+    }
+
     /// Whether an abort is a way out of it also after `stored-new`. The rotation may have no way forward, or the
     /// operator may already have undone it.
     #[must_use]
