@@ -28,4 +28,5 @@ mod stores;
 mod support;
 mod tidy;
 mod torture;
+mod tutorial;
 mod write_ahead;
