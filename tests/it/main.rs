@@ -3,6 +3,7 @@
 mod against_moto;
 mod budgets;
 mod cli;
+mod commands_in_documents;
 mod convergence;
 mod documents;
 mod embedded_store;
