@@ -47,7 +47,10 @@ pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -
         .map(|note| {
             let key = note.key_id.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
             let named = format!("{}{key}", places(&note.places, true));
-            let line = format!("  {}: {}", printable(named.trim_start()), printable(&note.message));
+            let mut line = format!("  {}: {}", printable(named.trim_start()), printable(&note.message));
+            if note.needs_operator {
+                line.push_str(&format!(" (see docs/operations.md#skipped-{})", note.reason));
+            }
             paragraph(&line, 4, look.width)
         })
         .collect()

@@ -93,6 +93,7 @@ alice            deleted-old: rotated   new key AKIANEWNEWNEWNEWNEWN
 blocked web-prod: the user has a second key, AKIASPARESPARESPARES, and IAM
   allows no third: decide about it
   rotator resolve web-prod --delete-key AKIASPARESPARESPARES
+  see docs/operations.md#blocked-spare-key
 
 failed for now mailer: IAM throttled the call
 ";
