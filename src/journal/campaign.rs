@@ -150,6 +150,17 @@ impl NotedReason {
     }
 }
 
+impl NotedReason {
+    /// Returns the reason, if this build knows it.
+    #[must_use]
+    pub const fn known(&self) -> Option<SkipReason> {
+        match self {
+            Self::Known(reason) => Some(*reason),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
 impl From<SkipReason> for NotedReason {
     fn from(reason: SkipReason) -> Self {
         Self::Known(reason)

@@ -11,7 +11,7 @@ pub(super) const FILES: [(&str, &str); 8] = [
     ),
     (
         "~/.config/rotator/rotator.toml",
-        "The configuration that is read if there is none in the working directory. $XDG_CONFIG_HOME replaces \
+        "The configuration that is read if the working directory has no rotator.toml. $XDG_CONFIG_HOME replaces \
          ~/.config.",
     ),
     ("/etc/rotator/rotator.toml", "The configuration that is read if there is no other."),

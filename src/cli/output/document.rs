@@ -140,6 +140,8 @@ pub struct BlockShown {
     pub message: String,
     /// The command that resolves the block.
     pub command: String,
+    /// The section of the manual about the reason.
+    pub docs: String,
 }
 
 /// A key or an entry that was skipped.
@@ -158,6 +160,9 @@ pub struct SkippedShown {
     pub message: String,
     /// Whether the key is due, so that an operator is needed.
     pub needs_operator: bool,
+    /// The section of the manual about the reason, if this build knows the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docs: Option<String>,
 }
 
 /// What IAM said about a skipped key.
@@ -200,7 +205,13 @@ pub struct Counts {
     /// What needs an operator: blocked rotations, and keys without a rotation that continues.
     pub needs_operator: usize,
     /// Keys that the last `run` left alone because no program uses them.
+    #[serde(skip_serializing_if = "is_zero")]
     pub unused: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Document {
@@ -251,9 +262,12 @@ impl RotationShown {
 impl BlockShown {
     fn of(rotation: &Rotation) -> Option<Self> {
         match &rotation.state {
-            State::Blocked { reason, .. } => {
-                Some(Self { reason: reason.name(), message: reason.message(), command: reason.command(rotation.id) })
-            }
+            State::Blocked { reason, .. } => Some(Self {
+                reason: reason.name(),
+                message: reason.message(),
+                command: reason.command(rotation.id),
+                docs: reason.docs_section(),
+            }),
             State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => None,
         }
     }
@@ -268,6 +282,7 @@ impl SkippedShown {
             places: places.clone(),
             confirmed: None,
             needs_operator: *due,
+            docs: reason.known().map(SkipReason::docs_section),
             reason: reason.name().to_owned(),
             message: message.clone(),
         }

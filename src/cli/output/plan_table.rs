@@ -56,7 +56,7 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
                 look.paint.with(if row.rank == BLOCKED { Style::Bad } else { Style::Plain }, note.reason.as_str());
             let user = whose.name(row.user, row.account);
             let message = format!("({number}) {}, {}: {}", printable(&user), "\u{1}", printable(&note.message));
-            let message = format!("{message} (see docs/operations.md#skipped-{})", note.reason);
+            let message = format!("{message}{}", table::see(note));
             let message = paragraph(&message, 4, look.width.map(|width| width.saturating_sub(note.reason.len())));
             text.push_str(&format!("\n{}", message.replacen('\u{1}', &reason, 1)));
         }

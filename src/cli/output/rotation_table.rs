@@ -350,7 +350,7 @@ pub(super) fn block(
         true => blocked.command.replace(&rotation.id.to_string(), &quoted(rotation.user.as_str())),
         false => blocked.command.clone(),
     };
-    format!("\n{text}  {}\n  see docs/operations.md#blocked-{}\n", printable(&command), blocked.reason)
+    format!("\n{text}  {}\n  see {}\n", printable(&command), blocked.docs)
 }
 
 #[cfg(test)]

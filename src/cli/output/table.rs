@@ -40,6 +40,11 @@ pub fn counts(counts: Counts) -> String {
     parts.join(", ")
 }
 
+/// Where the manual says more about the reason.
+pub(super) fn see(note: &SkippedShown) -> String {
+    note.docs.as_ref().map(|section| format!(" (see {section})")).unwrap_or_default()
+}
+
 /// The skipped keys, each with its reason.
 #[must_use]
 pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -> String {
@@ -49,7 +54,7 @@ pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -
             let named = format!("{}{key}", places(&note.places, true));
             let mut line = format!("  {}: {}", printable(named.trim_start()), printable(&note.message));
             if note.needs_operator {
-                line.push_str(&format!(" (see docs/operations.md#skipped-{})", note.reason));
+                line.push_str(&see(note));
             }
             paragraph(&line, 4, look.width)
         })

@@ -50,28 +50,8 @@ fn summary(number: u128, state: State) -> Summary {
     Summary { rotation, seq: 1, opened_at: at(0), updated_at: at(1) }
 }
 
-/// Programs read this: a change here must be an addition, in the manual too.
-#[test]
-fn the_document_is_what_programs_rely_on() {
-    let spare = BlockReason::SpareKey { key: key("AKIASPARESPARESPARES"), described: "inactive".to_owned() };
-    let mut blocked =
-        summary(16, State::Blocked { phase: Phase::Opened, intent: Some(Intent::StoreNew), reason: spare });
-    blocked.rotation.last_error = Some("why".to_owned());
-    blocked.rotation.new_key = Some(key("AKIANEWNEWNEWNEWNEWN"));
-    blocked.rotation.attempts = 2;
-    let note = LeftAloneNote {
-        key_id: None,
-        places: vec![PlaceNote {
-            store: "s".to_owned(),
-            entry: "a/b/c".to_owned(),
-            location: "whole value".to_owned(),
-        }],
-        reason: SkipReason::TwoKeys.into(),
-        message: "m".to_owned(),
-        due: true,
-    };
-    let document = Document::new(Some(CAMPAIGN), &[blocked], &[], &[note], 2);
-    let expected = r#"{
+/// What the test below makes.
+const EXPECTED: &str = r#"{
   "version": 1,
   "campaign": "00000000-0000-0000-0000-000000000001",
   "rotations": [
@@ -86,7 +66,8 @@ fn the_document_is_what_programs_rely_on() {
       "blocked": {
         "reason": "spare-key",
         "message": "MESSAGE",
-        "command": "rotator resolve 00000000-0000-0000-0000-000000000010 --delete-key AKIASPARESPARESPARES"
+        "command": "rotator resolve 00000000-0000-0000-0000-000000000010 --delete-key AKIASPARESPARESPARES",
+        "docs": "docs/operations.md#blocked-spare-key"
       },
       "waiting_until": null,
       "attempts": 2,
@@ -119,7 +100,8 @@ fn the_document_is_what_programs_rely_on() {
       ],
       "reason": "two-keys",
       "message": "m",
-      "needs_operator": true
+      "needs_operator": true,
+      "docs": "docs/operations.md#skipped-two-keys"
     }
   ],
   "counts": {
@@ -129,14 +111,35 @@ fn the_document_is_what_programs_rely_on() {
     "done": 0,
     "aborted": 0,
     "gone": 0,
-    "needs_operator": 2,
-    "unused": 0
+    "needs_operator": 2
   }
 }
 "#;
+
+/// Programs read this: a change here must be an addition, in the manual too.
+#[test]
+fn the_document_is_what_programs_rely_on() {
+    let spare = BlockReason::SpareKey { key: key("AKIASPARESPARESPARES"), described: "inactive".to_owned() };
+    let mut blocked =
+        summary(16, State::Blocked { phase: Phase::Opened, intent: Some(Intent::StoreNew), reason: spare });
+    blocked.rotation.last_error = Some("why".to_owned());
+    blocked.rotation.new_key = Some(key("AKIANEWNEWNEWNEWNEWN"));
+    blocked.rotation.attempts = 2;
+    let note = LeftAloneNote {
+        key_id: None,
+        places: vec![PlaceNote {
+            store: "s".to_owned(),
+            entry: "a/b/c".to_owned(),
+            location: "whole value".to_owned(),
+        }],
+        reason: SkipReason::TwoKeys.into(),
+        message: "m".to_owned(),
+        due: true,
+    };
+    let document = Document::new(Some(CAMPAIGN), &[blocked], &[], &[note], 2);
     let message = document.rotations[0].blocked.as_ref().expect("blocked").message.clone();
     let text = String::from_utf8(to_bytes(&document)).expect("text").replace(&message, "MESSAGE");
-    assert_eq!(text, expected);
+    assert_eq!(text, EXPECTED);
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl Names {
                 message: "the user has a second key, AKIASPARESPARESPARES, and IAM allows no third: decide about it"
                     .to_owned(),
                 command: format!("rotator resolve {ID} --delete-key AKIASPARESPARESPARES"),
+                docs: "docs/operations.md#blocked-spare-key".to_owned(),
             },
         }
     }
