@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::config::{AT_ONCE, Config};
+use super::config::{Config, warning_at_once};
 use super::context::Context;
 use super::error::CliError;
 use super::exit::Exit;
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Passes<'a> {
     pub(in crate::cli) clock: &'a Arc<dyn Clock>,
     pub(in crate::cli) stop: &'a Arc<Stop>,
     pub(in crate::cli) wait: bool,
-    /// Whether to say that old keys are deleted at once, before the first rotation is opened.
+    /// Whether to say which old keys are deleted at once, before the first rotation is opened.
     pub(in crate::cli) says_at_once: bool,
 }
 
@@ -80,8 +80,10 @@ impl Passes<'_> {
             return shown;
         }
         Some(Arc::new(move |heard| {
-            if let Progress::Due(_) = heard {
-                terminal.say(AT_ONCE);
+            if let Progress::Due { keys, at_once } = heard
+                && let Some(warning) = warning_at_once(at_once, keys)
+            {
+                terminal.say(&warning);
             }
             if let Some(shown) = &shown {
                 shown(heard);

@@ -188,7 +188,8 @@ impl Engine {
         due.sort_by_cached_key(|due| turn(&due.key, &so_far, &notes.tried));
         due.truncate(limit.unwrap_or(usize::MAX));
         if let Some(watcher) = self.session.options.watcher.as_ref().filter(|_| !due.is_empty()) {
-            watcher(Progress::Due(due.len()));
+            let at_once = due.iter().filter(|due| due.policy.deletes_at_once()).count();
+            watcher(Progress::Due { keys: due.len(), at_once });
         }
         let rotated = self.open_each(id, due, choice, (early, in_hand), report).await?;
         // A key whose old pair was not proven needs an operator, and the campaign does not wait for it.
@@ -270,7 +271,7 @@ impl Engine {
             let id = due.id;
             let (session, journal, in_hand) = (self.session.clone(), self.journal.clone(), in_hand.clone());
             let begun = early.take(id);
-            let opened = self.opened(campaign, &due, choice, &not_spare);
+            let opened = self.opened(campaign, &due, &not_spare);
             let key = due.key.id.clone();
             async move {
                 if session.lacks_credentials_for(&due) {
@@ -282,7 +283,7 @@ impl Engine {
                 };
                 let tried = match begun {
                     Some(begun) => begun.end().await,
-                    None => prove_old(&session, &due, &opened.policy, &in_hand, None).await,
+                    None => prove_old(&session, &due, &in_hand, None).await,
                 };
                 let (old_pair, place) = match tried {
                     Tried::Proven { old_pair, place } => (old_pair, place),
@@ -318,19 +319,13 @@ impl Engine {
     /// Returns the keys that no rotation may delete as inactive spare keys: a lost request of ours may be what
     /// deactivated them. Only a policy that deletes such keys needs to know them.
     async fn not_spare(&self, choice: &Choice) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-        match choice.policy.spare_key {
+        match choice.terms.policy.spare_key {
             SpareKey::DeleteInactive => self.journal.store().may_turn_inactive().await,
             SpareKey::Block => Ok(BTreeSet::new()),
         }
     }
 
-    fn opened(
-        &self,
-        campaign: CampaignId,
-        due: &Due,
-        choice: &Choice,
-        not_spare: &BTreeSet<AccessKeyId>,
-    ) -> Result<Opened, CallError> {
+    fn opened(&self, campaign: CampaignId, due: &Due, not_spare: &BTreeSet<AccessKeyId>) -> Result<Opened, CallError> {
         let stores = self.session.identities_of_stores(due)?;
         Ok(Opened {
             campaign,
@@ -344,7 +339,7 @@ impl Engine {
             stores,
             sinks: due.sinks.clone(),
             may_turn_inactive: not_spare.clone(),
-            policy: choice.policy.clone(),
+            policy: due.policy.clone(),
         })
     }
 

@@ -8,8 +8,9 @@ use crate::rotation::record::Rotation;
 /// What a watcher hears.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// This many rotations are about to be opened.
-    Due(usize),
+    /// This many rotations are about to be opened. Those `at_once` delete their old key as soon as every place holds the
+    /// new pair.
+    Due { keys: usize, at_once: usize },
     /// A rotation has changed.
     Changed(&'a Rotation),
 }

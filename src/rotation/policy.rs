@@ -102,6 +102,12 @@ fn is_usual(unclaimed_after: &Duration) -> bool {
 }
 
 impl Policy {
+    /// Whether an old key is deleted as soon as every place holds the new pair.
+    #[must_use]
+    pub const fn deletes_at_once(&self) -> bool {
+        self.overlap.is_zero() && self.quarantine.is_zero()
+    }
+
     /// From when on a look contradicts one of this moment, by AWS's dates: `settle` later. These are whole seconds, of
     /// which the first may have been as good as over: one more, or it could be a second less than was asked for.
     #[must_use]

@@ -75,6 +75,32 @@ impl std::str::FromStr for Timestamp {
     }
 }
 
+/// A day of the calendar, such as `2027-01-31`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Date(jiff::civil::Date);
+
+impl Date {
+    /// The end of the day, in UTC.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        let midnight = |day: jiff::civil::Date| jiff::tz::Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
+        Timestamp(self.0.tomorrow().ok().and_then(midnight).unwrap_or(jiff::Timestamp::MAX))
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::str::FromStr for Date {
+    type Err = jiff::Error;
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        jiff::civil::Date::strptime("%Y-%m-%d", text).map(Self)
+    }
+}
+
 /// Writes a span by its two largest units: `80d`, `2d 3h`, `1h 30m`. A span that is shorter than a second is shown
 /// in full.
 #[must_use]
@@ -103,6 +129,15 @@ pub fn words(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_ends_with_the_next_one_in_utc() {
+        let day: Date = "2024-02-29".parse().expect("valid");
+        assert_eq!((day.to_string(), day.end().to_string()), ("2024-02-29".into(), "2024-03-01T00:00:00Z".into()));
+        for text in ["2023-02-29", "2024-02-29T00:00", "tomorrow", "24-2-29x"] {
+            assert!(text.parse::<Date>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_moment_is_rfc_3339_in_utc() {

@@ -26,6 +26,7 @@ mod proofs;
 mod refusals;
 mod renames;
 mod rotating;
+mod rules;
 mod screens;
 mod second_key;
 mod sign_in;

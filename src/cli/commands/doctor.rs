@@ -25,6 +25,7 @@ use crate::engine::observe::writable::Answers;
 use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
+use crate::engine::survey::choice::Terms;
 use crate::engine::survey::owner_rule::Owner;
 use crate::engine::survey::{Due, Survey, survey};
 use crate::journal::campaign::LeftAloneNote;
@@ -301,10 +302,8 @@ async fn reading(
 
 /// Whether this configuration asks questions that only the last use of a key answers.
 fn needs_last_use(config: &Config) -> bool {
-    config.unused_for.is_some()
-        || config.policy.still_in_use == StillInUse::Wait
-        || config.policy.unclaimed == Unclaimed::Reclaim
-        || config.owner == Owner::Aws
+    let asks = |terms: &Terms| terms.unused_for.is_some() || terms.policy.still_in_use == StillInUse::Wait;
+    config.all_terms().iter().any(asks) || config.policy.unclaimed == Unclaimed::Reclaim || config.owner == Owner::Aws
 }
 
 /// Asks for the last use of a key that IAM has confirmed, if there is one.

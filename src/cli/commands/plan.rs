@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::ChoiceArgs;
-use crate::cli::config::{AT_ONCE, Config};
+use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
@@ -51,14 +51,14 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     hold_back(&mut survey, config.limit, notes);
     progress::end();
     let look = context.terminal.look();
-    let document = PlanDocument::new(&survey, &choice.policy, look.times.now());
+    let document = PlanDocument::new(&survey, look.times.now());
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&document))?;
     } else {
         text_to_stdout(&text(&document, &survey, snapshot.open.len(), &look))?;
     }
-    if config.deletes_at_once() && !document.due.is_empty() {
-        context.terminal.say(AT_ONCE);
+    if let Some(warning) = plan_table::warning_at_once(&document.due) {
+        context.terminal.say(&warning);
     }
     Ok(Exit::Done)
 }

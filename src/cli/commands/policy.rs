@@ -193,7 +193,8 @@ fn on_users(config: &Config, read_only: bool, users: &[String]) -> Statement {
         return Statement::new("ListKeys", &["iam:ListAccessKeys"], json!(users), remark);
     }
     let mut actions = vec!["iam:CreateAccessKey", "iam:DeleteAccessKey", "iam:ListAccessKeys"];
-    if !config.policy.quarantine.is_zero() || config.policy.unclaimed == Unclaimed::Reclaim {
+    let deactivates = config.all_terms().iter().any(|terms| !terms.policy.quarantine.is_zero());
+    if deactivates || config.policy.unclaimed == Unclaimed::Reclaim {
         actions.push("iam:UpdateAccessKey");
     }
     let means = if is_every {

@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         }
         let (mut asked, mut declined) = (!asks, None);
         // Where the command asks, the question says so.
-        let says_at_once = config.deletes_at_once() && !asks;
+        let says_at_once = !asks;
         let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once };
         let work = async |session, report: &mut Report| {
             let engine = Engine::new(session, held.journal.clone());
@@ -117,7 +117,7 @@ async fn ask_first(
         return Ok(None);
     }
     let look = context.terminal.look_on_stderr();
-    let shown = PlanDocument::new(&survey, &choice.policy, look.times.now());
+    let shown = PlanDocument::new(&survey, look.times.now());
     // It holds secrets, and the answer may take long.
     drop(survey);
     let terminal = context.terminal;
@@ -127,8 +127,8 @@ async fn ask_first(
     for line in plan_table::steps(&shown.due, &look.times) {
         terminal.raw(&paragraph(&line, 2, look.width));
     }
-    if config.deletes_at_once() {
-        terminal.warn(AT_ONCE);
+    if let Some(warning) = plan_table::warning_at_once(&shown.due) {
+        terminal.warn(&warning);
     }
     let number = shown.due.len();
     let keys = if number == 1 { "this key" } else { &format!("these {number} keys") };

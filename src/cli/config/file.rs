@@ -10,8 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::forms::{
-    Groups, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Unused, Users, VaultAuth, key_patterns,
-    region, texts, variable_names,
+    Groups, LastDay, Number, OneOrMany, OwnerSource, PositiveTime, Rate, Template, Time, Unused, Users, VaultAuth,
+    key_patterns, region, texts, variable_names,
 };
 use crate::rotation::policy::{SpareKey, StillInUse, Unclaimed};
 
@@ -33,6 +33,8 @@ pub(super) struct File {
     pub(super) owner: OwnerTable,
     /// Calls to AWS.
     pub(super) aws: AwsTable,
+    /// Other settings for some keys. The first rule that matches a key decides.
+    pub(super) rule: Vec<RuleTable>,
     /// The AWS accounts. By default only the account of the credentials in use.
     pub(super) account: Vec<AccountTable>,
     /// Targets that can be written and not read. They are updated after the stores.
@@ -173,6 +175,31 @@ pub(super) struct PolicyTable {
     pub(super) rate: Option<Rate>,
 }
 
+/// Other settings for some keys. What a rule leaves out comes from `[policy]`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleTable {
+    /// Patterns of the keys: users, key ids, entries or `<app>/<environment>`.
+    #[serde(rename = "match", deserialize_with = "key_patterns")]
+    #[schemars(with = "OneOrMany")]
+    pub(super) keys: Vec<String>,
+    /// A key is due at this age.
+    pub(super) older_than: Option<Time>,
+    /// A due key that no program has used for longer than this is left alone; or `never`.
+    pub(super) unused_for: Option<Unused>,
+    /// How long both keys stay active after the new one is stored.
+    pub(super) overlap: Option<Time>,
+    /// How long the old key is inactive before it is deleted.
+    pub(super) quarantine: Option<Time>,
+    /// Whether the keys are not rotated.
+    #[serde(default)]
+    pub(super) exclude: bool,
+    /// Why they are not rotated, for messages.
+    pub(super) reason: Option<String>,
+    /// The last day on which they are not rotated, in UTC. By default they are never rotated.
+    pub(super) until: Option<LastDay>,
+}
+
 /// The IAM user of an entry.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -257,6 +284,10 @@ pub(super) const SINK_FORMS: &str = "exec:COMMAND";
 
 /// The hint for a sink that follows nothing.
 pub(super) const FOLLOWS: &str = "write follows = [\"<app>/<environment>/<secret-name>\"]: whose pairs it is to have";
+
+/// The hint for a rule without patterns.
+pub(super) const MATCH: &str =
+    "write match = [\"shop/*\"]: the users, key ids, entries or <app>/<environment> of its keys";
 
 /// What is wanted of `store`.
 const STORES: &str = "[[store]] tables, or one list of URIs";

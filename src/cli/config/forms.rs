@@ -11,6 +11,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Unex
 
 use super::read::parsed;
 use crate::types::name::UserName;
+use crate::types::time::Date;
 
 /// How rotator logs in to Vault.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -54,6 +55,17 @@ pub(super) struct PositiveTime(pub(super) Duration);
 #[derive(Debug, Clone, Copy, JsonSchema)]
 #[schemars(with = "String")]
 pub(super) struct Unused(pub(super) Option<Duration>);
+
+/// The last day of an exclusion.
+#[derive(Debug, Clone, Copy, JsonSchema)]
+#[schemars(with = "String", extend("format" = "date"))]
+pub(super) struct LastDay(pub(super) Date);
+
+impl<'de> Deserialize<'de> for LastDay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer, "a day such as 2027-01-31", |text| text.parse().ok().map(Self))
+    }
+}
 
 /// The least time without a use. IAM reports a use with an unpublished delay of hours.
 const LEAST_UNUSED: Duration = Duration::from_secs(86_400);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::file::{AwsTable, FOLLOWS, File, OwnerTable, PolicyTable, SINK_FORMS, STORE_FORMS};
+use super::file::{AwsTable, FOLLOWS, File, MATCH, OwnerTable, PolicyTable, SINK_FORMS, STORE_FORMS};
 use super::read::{Problem, ReadError, keys_of, read};
 use crate::cli::error::CliError;
 
@@ -13,7 +13,7 @@ use crate::cli::error::CliError;
 const SECTIONS: [&str; 3] = ["policy", "owner", "aws"];
 
 /// The tables that may be repeated. Except for `store`, they are no settings: no variable can replace them.
-const TABLES: [&str; 3] = ["store", "account", "sink"];
+const TABLES: [&str; 4] = ["store", "rule", "account", "sink"];
 
 /// Variables that are not settings of the file.
 const OTHER_VARIABLES: [&str; 4] = ["ROTATOR_CONFIG", "ROTATOR_STORE_KEY", "ROTATOR_STORE_NEW_KEY", "ROTATOR_LOG"];
@@ -210,6 +210,7 @@ fn explain(error: ReadError, origin: &Origin) -> CliError {
                 (Some(&"sink"), "uri") => format!("write uri = \"…\" with one of {}", SINK_FORMS),
                 (_, "uri") => format!("write uri = \"…\" with one of {}", STORE_FORMS),
                 (_, "follows") => FOLLOWS.to_owned(),
+                (_, "match") => MATCH.to_owned(),
                 (_, key) => format!("write {key} = …"),
             };
             CliError::usage(format!("a [[{}]] in {origin} has no {key}", table.unwrap_or(&at(0))), hint)
@@ -233,7 +234,7 @@ fn unknown_setting(section: &str, key: &str, origin: &Origin) -> CliError {
     let name = in_words(section, key);
     let known = settings().into_iter().map(|(section, key)| in_words(section, key));
     let sections = SECTIONS.map(|section| format!("[{section}]"));
-    let tables = ["[[account]]", "[[sink]]"].map(str::to_owned);
+    let tables = ["[[rule]]", "[[account]]", "[[sink]]"].map(str::to_owned);
     let known: Vec<String> =
         if section.is_empty() { known.chain(sections).chain(tables).collect() } else { known.collect() };
     CliError::usage(

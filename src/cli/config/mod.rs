@@ -7,6 +7,7 @@ mod forms;
 mod layers;
 mod reach;
 mod read;
+mod rules;
 mod schema;
 mod sinks;
 mod stores;
@@ -27,7 +28,7 @@ use super::error::CliError;
 use super::host_env::HostEnv;
 use crate::adapters::ownership;
 use crate::engine::observe::scan::SCAN_INTERVAL;
-use crate::engine::survey::choice::{Choice, Patterns};
+use crate::engine::survey::choice::{Choice, Patterns, Rule, Terms};
 use crate::engine::survey::owner_rule::Owner;
 use crate::rotation::policy::Policy;
 
@@ -46,6 +47,19 @@ pub use trusted_file::{FILE_NAME, Trust};
 /// The warning that every command gives if old keys are deleted at once.
 pub const AT_ONCE: &str = "neither overlap nor quarantine is set: each old key is deleted at once, as soon as every \
                            place holds the new one";
+
+/// The warning for `keys` that are to be rotated, of which some are deleted `at_once`.
+#[must_use]
+pub fn warning_at_once(at_once: usize, keys: usize) -> Option<String> {
+    match at_once {
+        0 => None,
+        all if all == keys => Some(AT_ONCE.to_owned()),
+        some => Some(format!(
+            "neither overlap nor quarantine is set for {some} of these {keys} keys: each of their old keys is deleted at \
+             once, as soon as every place holds the new one"
+        )),
+    }
+}
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -78,7 +92,9 @@ pub struct Config {
     pub unused_for: Option<Duration>,
     /// The policy of new rotations.
     pub policy: Policy,
-    /// Whether a layer sets how long old keys stay; an explicit `0s` counts.
+    /// Other terms for some keys.
+    pub rules: Vec<Rule>,
+    /// Whether a layer sets how long old keys stay, apart from the rules; an explicit `0s` counts.
     pub removal_is_set: bool,
     /// Entries that rotator need not be able to read.
     pub unread_ok: GlobSet,
@@ -142,6 +158,14 @@ impl Config {
         let older_than = values::time(file.policy.older_than, Duration::ZERO);
         let stores = stores::read(file.store, layers.origin("", "store"), host)?;
         let sinks = Sinks { tables: &file.sink, origin: layers.origin("", "sink"), host };
+        let terms = Terms {
+            older_than,
+            again: older_than.is_zero() && matches!(layers.origin("policy", "older_than"), Some(Origin::Flag(_))),
+            unused_for: file.policy.unused_for.and_then(|unused| unused.0),
+            policy,
+        };
+        let rules = rules::read(&file.rule, &file.policy, &terms, layers)?;
+        let Terms { older_than, again, unused_for, policy } = terms;
         Ok(Self {
             file: None,
             trust: None,
@@ -164,10 +188,11 @@ impl Config {
             },
             exclude: values::patterns(&file.policy.exclude, "exclude", layers)?,
             limit: file.policy.limit.map(|limit| limit.0 as usize),
-            again: older_than.is_zero() && matches!(layers.origin("policy", "older_than"), Some(Origin::Flag(_))),
             older_than,
-            unused_for: file.policy.unused_for.and_then(|unused| unused.0),
+            again,
+            unused_for,
             policy,
+            rules,
             removal_is_set: file.policy.overlap.is_some() || file.policy.quarantine.is_some(),
             unread_ok: values::unread_ok(&file.policy, layers)?,
             scan_interval: values::time(file.policy.scan_interval, SCAN_INTERVAL),
@@ -193,11 +218,21 @@ impl Config {
             owner: self.owner.clone(),
             only: self.only.clone(),
             exclude: self.exclude.clone(),
-            older_than: self.older_than,
-            again: self.again,
-            unused_for: self.unused_for,
-            policy: self.policy.clone(),
+            terms: self.terms(),
+            rules: self.rules.clone(),
         }
+    }
+
+    /// The terms for the keys without a rule.
+    fn terms(&self) -> Terms {
+        let &Self { older_than, again, unused_for, ref policy, .. } = self;
+        Terms { older_than, again, unused_for, policy: policy.clone() }
+    }
+
+    /// The terms for the keys without a rule, and those of each rule.
+    #[must_use]
+    pub fn all_terms(&self) -> Vec<Terms> {
+        std::iter::once(self.terms()).chain(self.rules.iter().map(|rule| rule.terms.clone())).collect()
     }
 
     /// The first embedded store, which `rotator store` manages.
@@ -214,10 +249,10 @@ impl Config {
         })
     }
 
-    /// Whether an old key is deleted as soon as the new pair is in the store.
+    /// Whether an old key without a rule is deleted as soon as the new pair is in the store.
     #[must_use]
     pub const fn deletes_at_once(&self) -> bool {
-        self.policy.overlap.is_zero() && self.policy.quarantine.is_zero()
+        self.policy.deletes_at_once()
     }
 }
 

@@ -123,7 +123,9 @@ impl Node<'_> {
             toml::Value::String(text) => Some(text.trim().to_owned()),
             toml::Value::Integer(number) => Some(number.to_string()),
             toml::Value::Float(number) => Some(number.to_string()),
-            toml::Value::Boolean(_) | toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
+            // A day may be written without quotes.
+            toml::Value::Datetime(day) => Some(day.to_string()),
+            toml::Value::Boolean(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
         }
     }
 }

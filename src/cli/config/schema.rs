@@ -49,7 +49,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
-    use super::super::file::{AccountTable, AwsTable, OwnerTable, PolicyTable, SinkTable, StoreTable};
+    use super::super::file::{AccountTable, AwsTable, OwnerTable, PolicyTable, RuleTable, SinkTable, StoreTable};
     use super::super::layers::{Layers, settings};
     use super::super::read::keys_of;
     use super::*;
@@ -167,6 +167,10 @@ mod tests {
             "[[store]]\nuri = \"sqlite:x\"\nreadonly = true",
             "[[store]]\nuri = \"vault:x\"\nauth = \"password\"",
             "[[sink]]\nuri = \"exec:x\"",
+            "[[rule]]\nexclude = true",
+            "[[rule]]\nmatch = true",
+            "[[rule]]\nmatch = \"a\"\nsettle = \"1h\"",
+            "rule = 5",
             "account = 5",
         ] {
             assert!(fits(text).is_err(), "{text} fits");
@@ -211,6 +215,7 @@ mod tests {
             (&top["owner"], keys_of::<OwnerTable>()),
             (&top["aws"], keys_of::<AwsTable>()),
             (&top["store"]["anyOf"][1]["items"], keys_of::<StoreTable>()),
+            (&top["rule"]["items"], keys_of::<RuleTable>()),
             (&top["account"]["items"], keys_of::<AccountTable>()),
             (&top["sink"]["items"], keys_of::<SinkTable>()),
         ] {
@@ -241,13 +246,14 @@ mod tests {
             ("`[owner]`", &top["owner"]),
             ("`[aws]`", &top["aws"]),
             ("`[[store]]`", &top["store"]["anyOf"][1]["items"]),
+            ("`[[rule]]`", &top["rule"]["items"]),
             ("`[[account]]`", &top["account"]["items"]),
             ("`[[sink]]`", &top["sink"]["items"]),
         ] {
             let properties = table["properties"].as_object().unwrap_or_else(|| panic!("{section} has no properties"));
             let is_setting = |(key, value): &(&String, &Value)| {
                 section != "Top level"
-                    || (value["properties"].is_null() && !["account", "sink"].contains(&key.as_str()))
+                    || (value["properties"].is_null() && !["rule", "account", "sink"].contains(&key.as_str()))
             };
             let known: BTreeSet<&str> = properties.iter().filter(is_setting).map(|(key, _)| key.as_str()).collect();
             let rows = rows(&page, section);

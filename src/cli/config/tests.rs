@@ -1,6 +1,7 @@
 //! Layers, origins, suggestions: what the configuration makes of what it is given.
 
 mod messages;
+mod rules;
 
 use std::path::Path;
 use std::time::Duration;

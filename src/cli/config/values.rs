@@ -21,11 +21,16 @@ pub(super) const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The policy of new rotations.
 pub(super) fn policy(table: &PolicyTable) -> Result<Policy, CliError> {
     let default = Policy::default();
-    let overlap = time(table.overlap, default.overlap);
+    policy_with(table, time(table.overlap, default.overlap), time(table.quarantine, default.quarantine))
+}
+
+/// The policy of new rotations with this overlap and this quarantine.
+pub(super) fn policy_with(table: &PolicyTable, overlap: Duration, quarantine: Duration) -> Result<Policy, CliError> {
+    let default = Policy::default();
     let quiet = if overlap.is_zero() { StillInUse::Ignore } else { StillInUse::Wait };
     let policy = Policy {
         overlap,
-        quarantine: time(table.quarantine, default.quarantine),
+        quarantine,
         settle: time(table.settle, default.settle),
         unclaimed_after: time(table.unclaimed_after, default.unclaimed_after),
         confirmations: table.confirmations.map_or(default.confirmations, |number| number.0),
@@ -103,7 +108,12 @@ pub(super) fn patterns(texts: &[String], key: &str, layers: &Layers) -> Result<P
         }
         None => (setting.clone(), setting),
     };
-    Patterns::new(texts, &called).map_err(|(pattern, why)| not_a_pattern(pattern.as_deref(), &why, &origin))
+    compiled(texts, &called, &origin)
+}
+
+/// Compiles the patterns of the setting that is `called` so in messages about keys.
+pub(super) fn compiled(texts: &[String], called: &str, origin: &str) -> Result<Patterns, CliError> {
+    Patterns::new(texts, called).map_err(|(pattern, why)| not_a_pattern(pattern.as_deref(), &why, origin))
 }
 
 fn not_a_pattern(pattern: Option<&str>, why: &globset::ErrorKind, origin: &str) -> CliError {

@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::last_used::LastUsedShown;
 use super::printable::printable_json;
+use super::rule_shown::RuleShown;
 use crate::cli::error::CliError;
 use crate::discovery::SkipReason;
 use crate::engine::survey::{ConfirmedKey, Due, Survey, place_notes};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::rotation::event::Ending;
-use crate::rotation::policy::Policy;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::state::State;
@@ -163,6 +163,9 @@ pub struct SkippedShown {
     /// The section of the manual about the reason, if this build knows the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docs: Option<String>,
+    /// The rule that decides about the key, in a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleShown>,
 }
 
 /// What IAM said about a skipped key.
@@ -283,6 +286,7 @@ impl SkippedShown {
             confirmed: None,
             needs_operator: *due,
             docs: reason.known().map(SkipReason::docs_section),
+            rule: None,
             reason: reason.name().to_owned(),
             message: message.clone(),
         }
@@ -350,6 +354,8 @@ pub struct DueShown {
     pub created: Timestamp,
     /// The last use of the key, or null if IAM was not asked or did not answer.
     pub last_used: Option<LastUsedShown>,
+    /// The rule that decides about the key, or null.
+    pub rule: Option<RuleShown>,
     /// When the old key would stop working, if `run` began now.
     pub old_key_off_at: Timestamp,
     /// When the old key would be deleted, if `run` began now.
@@ -366,13 +372,15 @@ pub struct DueShown {
 }
 
 impl DueShown {
-    fn of(due: &Due, policy: &Policy, now: Timestamp) -> Self {
+    fn of(due: &Due, now: Timestamp) -> Self {
+        let policy = &due.policy;
         Self {
             account: due.account.clone(),
             user: due.user.clone(),
             key_id: due.key.id.clone(),
             created: due.key.created,
             last_used: due.last_use.as_ref().map(LastUsedShown::of),
+            rule: due.rule.as_ref().map(RuleShown::of),
             old_key_off_at: now.plus(policy.overlap),
             old_key_deleted_at: now.plus(policy.overlap).plus(policy.quarantine),
             overlap: policy.overlap,
@@ -398,13 +406,14 @@ impl FollowerShown {
 }
 
 impl PlanDocument {
-    /// The document for the result of a survey, at this moment and with these rules for each rotation.
+    /// The document for the result of a survey, at this moment.
     #[must_use]
-    pub fn new(survey: &Survey, policy: &Policy, now: Timestamp) -> Self {
-        let shown = |due: &[Due]| due.iter().map(|due| DueShown::of(due, policy, now)).collect();
+    pub fn new(survey: &Survey, now: Timestamp) -> Self {
+        let shown = |due: &[Due]| due.iter().map(|due| DueShown::of(due, now)).collect();
         let skipped = survey.left_alone.iter().map(|note| {
             let confirmed = note.key_id.as_ref().and_then(|key| survey.skipped_keys.get(key)).map(ConfirmedShown::of);
-            SkippedShown { confirmed, ..SkippedShown::of(note) }
+            let rule = note.key_id.as_ref().and_then(|key| survey.rules.get(key)).map(RuleShown::of);
+            SkippedShown { confirmed, rule, ..SkippedShown::of(note) }
         });
         Self {
             version: VERSION,

@@ -12,6 +12,7 @@ pub mod plan_table;
 pub mod printable;
 pub mod progress;
 pub mod rotation_table;
+pub mod rule_shown;
 pub mod story;
 pub mod summary;
 pub mod table;

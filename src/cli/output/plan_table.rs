@@ -8,6 +8,7 @@ use super::printable::printable;
 use super::rotation_table::Whose;
 use super::table;
 use super::times::{self, Times};
+use crate::cli::config;
 use crate::discovery::SkipReason;
 use crate::journal::campaign::PlaceNote;
 use crate::types::name::{AccountId, UserName};
@@ -67,6 +68,13 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
         text.push_str(&table::skipped(others.into_iter(), look));
     }
     text
+}
+
+/// Warns that old keys are deleted at once.
+#[must_use]
+pub fn warning_at_once(due: &[DueShown]) -> Option<String> {
+    let at_once = due.iter().filter(|due| due.overlap.is_zero() && due.quarantine.is_zero()).count();
+    config::warning_at_once(at_once, due.len())
 }
 
 /// The steps of the keys that are due, with their times, as `run` would take them now.

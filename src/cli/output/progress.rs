@@ -92,7 +92,7 @@ pub fn watcher(width: Option<usize>) -> Watcher {
         let mut line = self::line();
         let Some(line) = line.as_mut() else { return };
         match heard {
-            Progress::Due(number) => line.work.due = Some(number),
+            Progress::Due { keys, .. } => line.work.due = Some(keys),
             Progress::Changed(rotation) => {
                 line.work.rotations.insert(rotation.id, Stage::of(rotation));
             }

@@ -14,13 +14,11 @@ use super::old_pair::{Tried, prove_old};
 use crate::engine::session::Session;
 use crate::engine::survey::Due;
 use crate::engine::survey::choice::Choice;
-use crate::rotation::policy::Policy;
 use crate::types::name::{AccessKeyId, RotationId};
 
 /// The proofs that were begun early. Dropping this ends the proofs that no rotation has taken.
 pub(super) struct EarlyProofs {
     session: Arc<Session>,
-    policy: Policy,
     /// The permits that bound how many new keys are in memory at once.
     in_hand: Arc<Semaphore>,
     /// Whether each key that the survey finds due will be opened.
@@ -44,7 +42,6 @@ impl EarlyProofs {
         let all_match = choice.only.as_ref().is_none_or(|only| only.texts().len() == 1);
         Self {
             session: session.clone(),
-            policy: choice.policy.clone(),
             in_hand: in_hand.clone(),
             opens_all: limit.is_none() && all_match,
             unsure,
@@ -67,9 +64,9 @@ impl EarlyProofs {
         }
         // An early proof never waits for a permit. A proof whose rotation begins after this one could hold it.
         let Ok(place) = self.in_hand.clone().try_acquire_owned() else { return };
-        let (session, policy, in_hand) = (session.clone(), self.policy.clone(), self.in_hand.clone());
+        let (session, in_hand) = (session.clone(), self.in_hand.clone());
         let (id, due) = (due.id, due.clone());
-        let proof = async move { prove_old(&session, &due, &policy, &in_hand, Some(place)).await };
+        let proof = async move { prove_old(&session, &due, &in_hand, Some(place)).await };
         self.begun().insert(id, EarlyProof(tokio::spawn(proof)));
     }
 

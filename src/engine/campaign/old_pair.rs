@@ -17,7 +17,7 @@ use crate::engine::survey::{Due, place_notes};
 use crate::journal::campaign::LeftAloneNote;
 use crate::ports::identity::WhoIs;
 use crate::rotation::event::{OldPair, UsedBefore};
-use crate::rotation::policy::{Policy, StillInUse};
+use crate::rotation::policy::StillInUse;
 use crate::types::name::AccessKeyId;
 use crate::types::secret::SecretKey;
 use crate::types::time::Timestamp;
@@ -79,11 +79,10 @@ enum Verdict {
 pub(super) async fn prove_old(
     session: &Session,
     due: &Due,
-    policy: &Policy,
     in_hand: &Arc<Semaphore>,
     early: Option<OwnedSemaphorePermit>,
 ) -> Tried {
-    let (key, user) = (&due.key.id, &due.user);
+    let (key, user, policy) = (&due.key.id, &due.user, &due.policy);
     let Some(account) = session.accounts.of(&due.account) else {
         return Tried::NotNow(format!(
             "key {key} of user {user} was not rotated: account {} does not answer",

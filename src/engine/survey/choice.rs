@@ -1,15 +1,12 @@
-//! What the operator chose to rotate: patterns over the names of a key, ages, and the rules for a rotation.
+//! What the operator chose to rotate: patterns over the names of a key, and the terms for each key.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
+pub use super::names::{Names, Patterns, Unmatched, unmatched};
 use super::owner_rule::Owner;
-use crate::discovery::{Candidate, LeftAlone};
-use crate::rotation::policy::Policy;
-use crate::rotation::record::Rotation;
-use crate::types::name::UserName;
+pub use super::rules::{Exclusion, Rule, RuleName, Terms};
+use crate::types::name::AccessKeyId;
+use crate::types::time::Timestamp;
 
 /// How long a key that rotator made is not due again, if no age is set.
 pub const MADE_LATELY: Duration = Duration::from_secs(20 * 3600);
@@ -22,128 +19,10 @@ pub struct Choice {
     pub only: Option<Patterns>,
     /// Keys that match one of these patterns are not rotated.
     pub exclude: Patterns,
-    /// How old a key must be. Above zero, age alone decides.
-    pub older_than: Duration,
-    /// Whether a key that rotator made less than [`MADE_LATELY`] ago is due as well, because the command line sets age
-    /// zero.
-    pub again: bool,
-    /// After how long without a use a due key is left alone. `None`: never.
-    pub unused_for: Option<Duration>,
-    /// The rules for a rotation.
-    pub policy: Policy,
-}
-
-/// Patterns as in file names, of one flag or one setting.
-#[derive(Debug, Clone, Default)]
-pub struct Patterns {
-    /// The flag or the setting, for messages.
-    origin: String,
-    texts: Vec<String>,
-    set: GlobSet,
-    any_case: GlobSet,
-}
-
-impl Patterns {
-    /// Compiles these patterns.
-    ///
-    /// # Errors
-    /// The pattern that is not valid, if it is a single one, and the reason.
-    pub fn new(texts: &[String], origin: &str) -> Result<Self, (Option<String>, globset::ErrorKind)> {
-        let build = |any_case: bool| {
-            let mut set = GlobSetBuilder::new();
-            for text in texts {
-                let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
-                set.add(glob.map_err(|error| (Some(text.clone()), error.kind().clone()))?);
-            }
-            set.build().map_err(|error| (None, error.kind().clone()))
-        };
-        Ok(Self { origin: origin.to_owned(), texts: texts.to_vec(), set: build(false)?, any_case: build(true)? })
-    }
-
-    /// Returns the flag or the setting, for messages.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    #[must_use]
-    pub fn texts(&self) -> &[String] {
-        &self.texts
-    }
-
-    pub fn match_any<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
-        names.into_iter().any(|name| self.set.is_match(name))
-    }
-
-    /// Returns the numbers of the patterns that match this key. User names are unique regardless of case, and are
-    /// matched that way.
-    fn matching(&self, names: &Names) -> BTreeSet<usize> {
-        let by_user = names.users.iter().flat_map(|user| self.any_case.matches(user));
-        names.all().flat_map(|name| self.set.matches(name)).chain(by_user).collect()
-    }
-
-    fn matches(&self, names: &Names) -> bool {
-        self.match_any(names.all()) || names.users.iter().any(|user| self.any_case.is_match(user))
-    }
-}
-
-/// The names of a key in a pattern: its id, its entries, their `<app>/<environment>`, its user.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    /// The user names that the configuration derives from the places, and the confirmed one as IAM spells it.
-    users: BTreeSet<String>,
-    others: BTreeSet<String>,
-}
-
-impl Names {
-    /// Returns the names of a key that was found with its secret.
-    #[must_use]
-    pub fn of(owner: &Owner, candidate: &Candidate) -> Self {
-        let mut names = Self::default();
-        names.others.insert(candidate.key_id.to_string());
-        for place in &candidate.places {
-            names.users.extend(owner.of(place).map(|user| user.to_string()));
-            let (id, secret) = (&place.id.entry, &place.secret.entry);
-            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
-        }
-        names
-    }
-
-    /// Returns the names of a finding that cannot be rotated as it is.
-    #[must_use]
-    pub fn of_left_alone(found: &LeftAlone) -> Self {
-        let mut names = Self::default();
-        names.others.extend(found.key_id.iter().map(ToString::to_string));
-        for (_, spot) in &found.places {
-            names.others.extend([spot.entry.scope().to_owned(), spot.entry.to_string()]);
-        }
-        names
-    }
-
-    /// Returns the names of a rotation in flight.
-    #[must_use]
-    pub fn of_rotation(rotation: &Rotation) -> Self {
-        let opened = &rotation.opened;
-        let mut names = Self::default();
-        names.users.insert(opened.user.to_string());
-        names.others.insert(opened.old_key.to_string());
-        names.others.extend(rotation.new_key.iter().map(ToString::to_string));
-        for place in &opened.places {
-            let (id, secret) = (&place.id.entry, &place.secret.entry);
-            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
-        }
-        names
-    }
-
-    /// Adds the confirmed user.
-    pub fn add_user(&mut self, user: &UserName) {
-        self.users.insert(user.to_string());
-    }
-
-    /// Returns every name, user names first.
-    pub fn all(&self) -> impl Iterator<Item = &str> {
-        self.users.iter().chain(&self.others).map(String::as_str)
-    }
+    /// The terms for the keys without a rule.
+    pub terms: Terms,
+    /// Other terms for some keys. The first rule that matches a key decides.
+    pub rules: Vec<Rule>,
 }
 
 impl Choice {
@@ -175,48 +54,54 @@ impl Choice {
         // Another owner setting names the user before IAM confirms it.
         self.takes(names) || self.owner == Owner::Aws
     }
-}
 
-/// A pattern that matches no key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmatched {
-    pub pattern: String,
-    /// The flag or the setting that has the pattern.
-    pub origin: String,
-    /// The most similar name, if there is any.
-    pub nearest: Option<String>,
-}
-
-/// Returns the patterns that match no key.
-#[must_use]
-pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
-    let matched: BTreeSet<usize> = keys.iter().flat_map(|names| patterns.matching(names)).collect();
-    let left = patterns.texts.iter().enumerate().filter(|(number, _)| !matched.contains(number));
-    let unmatched = |pattern: &String| {
-        let (pattern, nearest) = (pattern.clone(), nearest(pattern, keys));
-        Unmatched { pattern, origin: patterns.origin.clone(), nearest }
-    };
-    left.map(|(_, pattern)| unmatched(pattern)).collect()
-}
-
-/// Returns the name that is most similar to a pattern. Of equally similar names, a user name is returned.
-fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
-    let plain = pattern.replace(['*', '?', '[', ']', '{', '}'], "").to_lowercase();
-    let of_users = keys.iter().flat_map(|names| &names.users);
-    let mut best: Option<(f64, &String)> = None;
-    for name in of_users.chain(keys.iter().flat_map(|names| &names.others)) {
-        let like = strsim::normalized_damerau_levenshtein(&plain, &name.to_lowercase());
-        if best.is_none_or(|(most, _)| like > most) {
-            best = Some((like, name));
-        }
+    /// Returns the rule that decides about a key with these names.
+    #[must_use]
+    pub fn rule_of(&self, names: &Names) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.keys.matches(names))
     }
-    best.map(|(_, name)| name.clone())
+
+    /// Returns the terms for a key with these names.
+    #[must_use]
+    pub fn terms_of(&self, names: &Names) -> &Terms {
+        self.rule_of(names).map_or(&self.terms, |rule| &rule.terms)
+    }
+
+    /// Returns the rule that leaves out a key with these names, as long as IAM has not named its user. Only the first rule
+    /// is sure to decide then.
+    pub(super) fn surely_excluding(&self, names: &Names, now: Timestamp) -> Option<&Rule> {
+        self.rules.first().filter(|rule| rule.excludes_at(now) && rule.keys.matches(names))
+    }
+
+    /// Returns the rule that leaves out a key with these names.
+    pub(super) fn excluding_rule(&self, names: &Names, now: Timestamp) -> Option<&Rule> {
+        self.rule_of(names).filter(|rule| rule.excludes_at(now))
+    }
+
+    /// Returns whether `exclude` or a rule leaves out a key of which only the id is known.
+    pub(super) fn excludes_id(&self, id: &AccessKeyId, now: Timestamp) -> bool {
+        let names = Names::of_id(id);
+        self.excludes(&names) || self.excluding_rule(&names, now).is_some()
+    }
+
+    /// Warns of exclusions that have ended, of which a key is among these.
+    pub(super) fn ended_exclusions(&self, keys: &[Names], now: Timestamp) -> Vec<String> {
+        let ended = self.rules.iter().filter_map(|rule| Some((rule, rule.ended(now)?)));
+        let decides =
+            |rule: &Rule| keys.iter().any(|names| self.rule_of(names).is_some_and(|first| first.number == rule.number));
+        ended.filter(|(rule, _)| decides(rule)).map(|(_, warning)| warning).collect()
+    }
 }
+
+#[cfg(test)]
+mod rules_tests;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::name::{AccessKeyId, EntryName, StoreName};
+    use crate::discovery::Candidate;
+    use crate::types::name::UserName;
+    use crate::types::name::{EntryName, StoreName};
     use crate::types::place::{FieldRef, Location, Place};
 
     fn candidate() -> Candidate {
@@ -232,8 +117,7 @@ mod tests {
             Patterns::new(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(), "--only").expect("valid")
         };
         let only = if only.is_empty() { None } else { Some(patterns(only)) };
-        let (older_than, again, policy) = (Duration::ZERO, false, Policy::default());
-        Choice { owner, only, exclude: patterns(exclude), older_than, again, unused_for: None, policy }
+        Choice { owner, only, exclude: patterns(exclude), terms: Terms::default(), rules: Vec::new() }
     }
 
     fn confirmed(owner: &Owner, user: &str) -> Names {

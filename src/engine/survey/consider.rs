@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::choice::{Choice, MADE_LATELY, Names};
+use super::choice::{Choice, MADE_LATELY, Names, Rule, Terms};
 use super::found::{Due, Taken};
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
@@ -81,6 +81,11 @@ pub(super) async fn consider(
     if !choice.may_take(&names) {
         return Considered { passed_over: !choice.excludes(&names), ..answered(excluded(&names), names) };
     }
+    let excluded_by = |rule: &Rule| Answer::Skip(Skip::new(SkipReason::Excluded, rule.why_excluded()));
+    let now = session.aws_now();
+    if let Some(rule) = choice.surely_excluding(&names, now) {
+        return answered(excluded_by(rule), names);
+    }
     if session.signs_with(id) {
         return answered(Answer::Skip(Skip::new(SkipReason::OwnKey, "rotator itself signs with this key")), names);
     }
@@ -94,42 +99,54 @@ pub(super) async fn consider(
         let not_asked = unheard.map(|skip| format!("{id} ({})", skip.message));
         return Considered { passed_over: !choice.excludes(&names), not_asked, ..answered(excluded(&names), names) };
     }
+    if let Some(rule) = choice.excluding_rule(&names, now) {
+        return answered(excluded_by(rule), names);
+    }
+    let rule = choice.rule_of(&names);
+    let terms = choice.terms_of(&names);
     let (account, mut confirmed) = match asked {
         Ok(confirmed) => confirmed,
         Err(skip) => return answered(Answer::Skip(skip), names),
     };
     let mut use_unknown = None;
     let judged = async {
-        is_due(choice, taken, &confirmed).await?;
-        use_unknown = check_last_use(choice, taken, account, &mut confirmed).await?;
-        judge(session, choice, taken, candidate, obstacles, account, &confirmed).await
+        is_due(terms, taken, &confirmed).await?;
+        use_unknown = check_last_use(terms, taken, account, &mut confirmed).await?;
+        judge(session, terms, taken, candidate, obstacles, account, &confirmed).await
     };
     let judged = judged.await;
     let considered = match judged {
-        Ok(sinks) => answered(Answer::Due(Box::new(due(candidate, secret, confirmed, sinks))), names),
+        Ok(sinks) => answered(Answer::Due(Box::new(due(candidate, secret, confirmed, sinks, (rule, terms)))), names),
         Err(skip) => Considered { confirmed: Some(confirmed), ..answered(Answer::Skip(skip), names) },
     };
     Considered { use_unknown, ..considered }
 }
 
-fn due(candidate: &Candidate, secret: Option<SecretKey>, confirmed: Confirmed, sinks: Vec<Follower>) -> Due {
+fn due(
+    candidate: &Candidate,
+    secret: Option<SecretKey>,
+    confirmed: Confirmed,
+    sinks: Vec<Follower>,
+    (rule, terms): (Option<&Rule>, &Terms),
+) -> Due {
     let Confirmed { account, user, key, keys, listed, last_use, reported_use: _ } = confirmed;
     let id = RotationId::from_uuid(Uuid::now_v7());
     let old_secret = secret.as_ref().and_then(|secret| secret.fingerprint(id));
     let (secret, places) = (secret.map(Arc::new), candidate.places.clone());
-    Due { id, old_secret, account, user, key, listed: (keys, listed), last_use, secret, places, sinks }
+    let (rule, policy) = (rule.map(Rule::name), terms.policy.clone());
+    Due { id, old_secret, account, user, key, listed: (keys, listed), last_use, secret, places, sinks, rule, policy }
 }
 
 /// Checks whether the age of a key makes it due.
-async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
+async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
     let Confirmed { user, key, keys, .. } = confirmed;
     let age = keys.at.since(key.created);
-    if !choice.older_than.is_zero() {
-        if age >= choice.older_than {
+    if !terms.older_than.is_zero() {
+        if age >= terms.older_than {
             return Ok(());
         }
-        let message = format!("it is {} old, and due at {}", words(age), words(choice.older_than));
-        return Err(Skip::not_before(key.created.plus(choice.older_than), SkipReason::NotDue, message));
+        let message = format!("it is {} old, and due at {}", words(age), words(terms.older_than));
+        return Err(Skip::not_before(key.created.plus(terms.older_than), SkipReason::NotDue, message));
     }
     if taken.made_by_campaign.contains(&key.id) {
         return Err(Skip::new(
@@ -137,7 +154,7 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
             "a campaign that was not complete when this run began has made it",
         ));
     }
-    let Some(made) = taken.made.as_ref().filter(|_| !choice.again && age < MADE_LATELY) else { return Ok(()) };
+    let Some(made) = taken.made.as_ref().filter(|_| !terms.again && age < MADE_LATELY) else { return Ok(()) };
     match made.made_for(user).await {
         Ok(made) if !made.contains(&key.id) => Ok(()),
         Ok(_) => {
@@ -152,13 +169,13 @@ async fn check_age(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Res
 }
 
 /// Checks that a key is active and old enough, and that no rotation of its user is in flight.
-async fn is_due(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
+async fn is_due(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Result<(), Skip> {
     let Confirmed { account, user, key, .. } = confirmed;
     if key.status != KeyStatus::Active {
         let message = format!("it is {}: a new one would enable what someone switched off", key.status.name());
         return Err(Skip::new(SkipReason::Inactive, message));
     }
-    check_age(choice, taken, confirmed).await?;
+    check_age(terms, taken, confirmed).await?;
     if taken.users.contains(&(account.clone(), user.clone())) {
         let message = format!("a rotation of another key of {user} is in flight");
         return Err(Skip::needs_operator(SkipReason::UserInFlight, message));
@@ -168,19 +185,19 @@ async fn is_due(choice: &Choice, taken: &Taken, confirmed: &Confirmed) -> Result
 
 /// Skips a due key that no program uses. Returns why the last use is not known, if `unused_for` depends on it.
 async fn check_last_use(
-    choice: &Choice,
+    terms: &Terms,
     taken: &Taken,
     account: &Account,
     confirmed: &mut Confirmed,
 ) -> Result<Option<String>, Skip> {
-    if choice.unused_for.is_none() && confirmed.reported_use.is_none() {
+    if terms.unused_for.is_none() && confirmed.reported_use.is_none() {
         return Ok(None);
     }
     let last_use = match unused::last_use(account, taken, confirmed).await {
         Ok(last_use) => confirmed.last_use.insert(last_use).clone(),
-        Err(why) => return Ok(choice.unused_for.map(|_| why)),
+        Err(why) => return Ok(terms.unused_for.map(|_| why)),
     };
-    match choice.unused_for {
+    match terms.unused_for {
         Some(unused_for) => unused::check(confirmed, &last_use, unused_for).map(|()| None),
         None => Ok(None),
     }
@@ -188,7 +205,7 @@ async fn check_last_use(
 
 async fn judge(
     session: &Session,
-    choice: &Choice,
+    terms: &Terms,
     taken: &Taken,
     candidate: &Candidate,
     obstacles: Obstacles<'_>,
@@ -209,7 +226,7 @@ async fn judge(
     if let Some(why) = session.sinks.detached(&taken.in_sinks, id, &candidate.places) {
         return Err(Skip::needs_operator(SkipReason::SinkRemoved, why));
     }
-    room(account, choice, taken, user, keys, id).await?;
+    room(account, terms, taken, user, keys, id).await?;
     Ok(sinks)
 }
 
@@ -237,7 +254,7 @@ pub(super) fn named_nowhere_else(elsewhere: Option<&Vec<String>>, unread: &[Stri
 /// Checks that the user has room for a new key. IAM allows a user two keys.
 async fn room(
     account: &Account,
-    choice: &Choice,
+    terms: &Terms,
     taken: &Taken,
     user: &UserName,
     keys: &KeysSeen,
@@ -250,7 +267,7 @@ async fn room(
                 format!("the journal does not say whether rotator deactivated the spare key {}: {why}", spare.id);
             Skip::recheck(SkipReason::TwoKeys, message)
         })?;
-    let deletable = choice.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
+    let deletable = terms.policy.spare_key == SpareKey::DeleteInactive && spare.status == KeyStatus::Inactive;
     if deletable && !by_us && keys.ids().len() == 2 {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::choice::{Names, Unmatched};
+use super::choice::{Names, RuleName, Unmatched};
 use super::last_use::LastUse;
 use crate::engine::error::CampaignError;
 use crate::engine::executor::fact_age::Span;
@@ -15,6 +15,7 @@ use crate::journal::line::Summary;
 use crate::journal::store::{JournalStore, SharedStore};
 use crate::rotation::observed::{KeySeen, KeysSeen};
 use crate::rotation::own_use::OwnUses;
+use crate::rotation::policy::Policy;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::Follower;
 use crate::types::name::{AccessKeyId, AccountId, EntryName, RotationId, StoreName, UserName};
@@ -40,6 +41,10 @@ pub struct Due {
     pub secret: Option<Arc<SecretKey>>,
     pub places: Vec<Place>,
     pub sinks: Vec<Follower>,
+    /// The rule that decides about the key.
+    pub rule: Option<RuleName>,
+    /// The policy of its rotation.
+    pub policy: Policy,
 }
 
 impl Due {
@@ -91,8 +96,12 @@ pub struct Survey {
     pub(super) in_flight: BTreeSet<AccessKeyId>,
     /// Patterns of `only` that match no key.
     pub(super) unmatched_only: Vec<Unmatched>,
-    /// Patterns of `exclude` that match no key.
+    /// Patterns of `exclude` and of rules that match no key.
     pub(super) unmatched_exclude: Vec<Unmatched>,
+    /// The rules that decide about keys.
+    pub rules: BTreeMap<AccessKeyId, RuleName>,
+    /// Warnings about exclusions that have ended.
+    pub(super) ended_exclusions: Vec<String>,
     /// The due keys whose last use is not known although `unused_for` is set, each with the reason.
     pub(super) use_unknown: BTreeMap<AccessKeyId, String>,
     /// What could not be read, and keys about which AWS did not answer. A pattern may mean one of them.
@@ -144,7 +153,7 @@ impl Survey {
             let nearest = nearest.as_ref().map(|name| format!("; the nearest name is {name}")).unwrap_or_default();
             format!("`{pattern}` of {origin} matches no key that was found{nearest}")
         });
-        unmatched.chain(self.use_unknown())
+        unmatched.chain(self.ended_exclusions.iter().cloned()).chain(self.use_unknown())
     }
 
     /// Warns that `unused_for` leaves none of these keys alone.

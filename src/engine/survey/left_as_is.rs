@@ -15,6 +15,7 @@ use crate::engine::session::Session;
 use crate::journal::campaign::LeftAloneNote;
 use crate::types::name::{AccessKeyId, StoreName};
 use crate::types::place::{FieldRef, Place};
+use crate::types::time::Timestamp;
 
 /// The answers of IAM about these keys.
 #[derive(Default)]
@@ -103,13 +104,20 @@ impl Judged {
     }
 
     /// Records all findings in the survey. Returns the names that a pattern can match.
-    pub(super) fn take_down(self, choice: &Choice, left_alone: Vec<LeftAlone>, survey: &mut Survey) -> Vec<Names> {
+    pub(super) fn take_down(
+        self,
+        choice: &Choice,
+        now: Timestamp,
+        left_alone: Vec<LeftAlone>,
+        survey: &mut Survey,
+    ) -> Vec<Names> {
         let mut names = Vec::new();
         for alone in left_alone {
             let of_this = Names::of_left_alone(&alone);
             // Each pair in the value may be in use, and IAM is not asked about them.
             let is_full = matches!(alone.why, WhyLeftAlone::TooManyPairs);
-            let due = is_full && choice.takes(&of_this) && !choice.excludes(&of_this);
+            let is_excluded = choice.excludes(&of_this) || choice.excluding_rule(&of_this, now).is_some();
+            let due = is_full && choice.takes(&of_this) && !is_excluded;
             names.push(of_this);
             let note = LeftAloneNote {
                 key_id: alone.key_id.clone(),

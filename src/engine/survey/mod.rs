@@ -6,9 +6,11 @@ mod everything;
 mod found;
 mod last_use;
 mod left_as_is;
+mod names;
 pub(in crate::engine) mod obstacles;
 pub mod owner_rule;
 pub(in crate::engine) mod ownership;
+pub mod rules;
 mod second_key;
 mod second_reading;
 pub(in crate::engine) mod skip;
@@ -70,7 +72,7 @@ pub(in crate::engine) async fn survey_with(
     found.extend(left_alone.iter().filter_map(|alone| alone.key_id.clone()));
     let lists = Lists::default();
     let judged = Judged::ask(session, &lists, choice, taken, &left_alone, &findings.candidates).await;
-    names.extend(judged.take_down(choice, left_alone, &mut survey));
+    names.extend(judged.take_down(choice, session.aws_now(), left_alone, &mut survey));
     let asking = findings.candidates.iter().zip(secrets).map(|(candidate, secret)| {
         let elsewhere = elsewhere.get(&candidate.key_id);
         let obstacles = Obstacles { elsewhere, unread: &may_name_any, fixed: fixed(session, &not_ours, candidate) };
@@ -91,19 +93,24 @@ pub(in crate::engine) async fn survey_with(
     let due: Vec<&Candidate> = due.map(|(candidate, _)| candidate).collect();
     let again = SecondReading::of(session, &mentions, &due).await?;
     let writable = Answers::of_candidates(session, due.iter().copied()).await;
-    let listed = take_answers(session, &mut survey, &mut names, &findings.candidates, answers, (&again, &writable));
+    let listed =
+        take_answers(session, choice, &mut survey, &mut names, &findings.candidates, answers, (&again, &writable));
     for (note, key) in second_key::notes(session, choice, taken, &listed, &found).await {
         survey.skipped_keys.extend(note.key_id.clone().map(|id| (id, key)));
         survey.left_alone.push(note);
     }
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
-    survey.unmatched_exclude = unmatched(&choice.exclude, &names);
+    let of_rules = choice.rules.iter().map(|rule| &rule.keys);
+    let unmatched = std::iter::once(&choice.exclude).chain(of_rules).flat_map(|patterns| unmatched(patterns, &names));
+    survey.unmatched_exclude = unmatched.collect();
+    survey.ended_exclusions = choice.ended_exclusions(&names, session.aws_now());
     Ok(survey)
 }
 
 /// Takes the answer about each candidate. Returns the confirmed keys whose users may have a second key to report.
 fn take_answers(
     session: &Session,
+    choice: &Choice,
     survey: &mut Survey,
     names: &mut Vec<Names>,
     candidates: &[Candidate],
@@ -113,6 +120,9 @@ fn take_answers(
     let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     let mut listed = Vec::new();
     for (candidate, considered) in candidates.iter().zip(answers) {
+        if let Some(rule) = choice.rule_of(&considered.names) {
+            survey.rules.insert(candidate.key_id.clone(), rule.name());
+        }
         names.push(considered.names);
         survey.unread.extend(considered.not_asked);
         if let Some(why) = considered.use_unknown {

@@ -27,7 +27,7 @@ pub(super) async fn notes(
 ) -> Vec<(LeftAloneNote, ConfirmedKey)> {
     let mut notes = Vec::new();
     for (id, (account, user, key)) in second_keys(taken, listed, found) {
-        if session.signs_with(&id) || choice.exclude.match_any([id.as_str()]) {
+        if session.signs_with(&id) || choice.excludes_id(&id, session.aws_now()) {
             continue;
         }
         // Discovery knows fewer forms than the search for a key id. If that search fails, the key is not reported.

@@ -9,7 +9,7 @@ use rotator::engine::options::EngineOptions;
 use rotator::engine::report::Report;
 use rotator::engine::session::{Ports, Session};
 use rotator::engine::shutdown::Stop;
-use rotator::engine::survey::choice::{Choice, Patterns};
+use rotator::engine::survey::choice::{Choice, Patterns, Terms};
 use rotator::engine::survey::owner_rule::Owner;
 use rotator::journal::write_ahead::Journal;
 use rotator::rotation::policy::Policy;
@@ -65,10 +65,8 @@ async fn engine(account: &Arc<Account>, run: &Run) -> Report {
         owner: Owner::Template("{app}-{environment}".to_owned()),
         only: None,
         exclude: Patterns::default(),
-        again: false,
-        unused_for: None,
-        older_than: Duration::ZERO,
-        policy,
+        terms: Terms { older_than: Duration::ZERO, policy, ..Terms::default() },
+        rules: Vec::new(),
     };
     let mut report = Report::default();
     engine.finish_in_flight(&[], &mut report).await.expect("the journal works");

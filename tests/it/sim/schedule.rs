@@ -13,7 +13,7 @@ use rotator::engine::report::Report;
 use rotator::engine::session::{Ports, Session};
 use rotator::engine::shutdown::Stop;
 use rotator::engine::sinks::SinkPorts;
-use rotator::engine::survey::choice::{Choice, Patterns};
+use rotator::engine::survey::choice::{Choice, Patterns, Terms};
 use rotator::engine::survey::owner_rule::Owner;
 use rotator::journal::line::Summary;
 use rotator::journal::store::{RotationFilter, SharedStore};
@@ -92,10 +92,8 @@ fn choice(setup: &Setup, run: &Run) -> Choice {
         owner: Owner::default(),
         only,
         exclude: Patterns::default(),
-        older_than: run.older_than,
-        again: false,
-        unused_for: None,
-        policy: setup.policy.clone(),
+        terms: Terms { older_than: run.older_than, policy: setup.policy.clone(), ..Terms::default() },
+        rules: Vec::new(),
     }
 }
 

@@ -1,0 +1,165 @@
+//! The names of a key, and patterns over them.
+
+use std::collections::BTreeSet;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::owner_rule::Owner;
+use crate::discovery::{Candidate, LeftAlone};
+use crate::rotation::record::Rotation;
+use crate::types::name::{AccessKeyId, UserName};
+
+/// Patterns as in file names, of one flag or one setting.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns {
+    /// The flag or the setting, for messages.
+    origin: String,
+    texts: Vec<String>,
+    set: GlobSet,
+    any_case: GlobSet,
+}
+
+impl Patterns {
+    /// Compiles these patterns.
+    ///
+    /// # Errors
+    /// The pattern that is not valid, if it is a single one, and the reason.
+    pub fn new(texts: &[String], origin: &str) -> Result<Self, (Option<String>, globset::ErrorKind)> {
+        let build = |any_case: bool| {
+            let mut set = GlobSetBuilder::new();
+            for text in texts {
+                let glob = GlobBuilder::new(text).case_insensitive(any_case).build();
+                set.add(glob.map_err(|error| (Some(text.clone()), error.kind().clone()))?);
+            }
+            set.build().map_err(|error| (None, error.kind().clone()))
+        };
+        Ok(Self { origin: origin.to_owned(), texts: texts.to_vec(), set: build(false)?, any_case: build(true)? })
+    }
+
+    /// Returns the flag or the setting, for messages.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    #[must_use]
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    pub fn match_any<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        names.into_iter().any(|name| self.set.is_match(name))
+    }
+
+    /// Returns the numbers of the patterns that match this key. User names are unique regardless of case, and are
+    /// matched that way.
+    fn matching(&self, names: &Names) -> BTreeSet<usize> {
+        let by_user = names.users.iter().flat_map(|user| self.any_case.matches(user));
+        names.all().flat_map(|name| self.set.matches(name)).chain(by_user).collect()
+    }
+
+    pub(super) fn matches(&self, names: &Names) -> bool {
+        self.match_any(names.all()) || names.users.iter().any(|user| self.any_case.is_match(user))
+    }
+}
+
+/// The names of a key in a pattern: its id, its entries, their `<app>/<environment>`, its user.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// The user names that the configuration derives from the places, and the confirmed one as IAM spells it.
+    users: BTreeSet<String>,
+    others: BTreeSet<String>,
+}
+
+impl Names {
+    /// Returns the names of a key that was found with its secret.
+    #[must_use]
+    pub fn of(owner: &Owner, candidate: &Candidate) -> Self {
+        let mut names = Self::default();
+        names.others.insert(candidate.key_id.to_string());
+        for place in &candidate.places {
+            names.users.extend(owner.of(place).map(|user| user.to_string()));
+            let (id, secret) = (&place.id.entry, &place.secret.entry);
+            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
+        }
+        names
+    }
+
+    /// Returns the names of a key of which only the id is known.
+    #[must_use]
+    pub fn of_id(id: &AccessKeyId) -> Self {
+        Self { others: [id.to_string()].into(), ..Self::default() }
+    }
+
+    /// Returns the names of a finding that cannot be rotated as it is.
+    #[must_use]
+    pub fn of_left_alone(found: &LeftAlone) -> Self {
+        let mut names = Self::default();
+        names.others.extend(found.key_id.iter().map(ToString::to_string));
+        for (_, spot) in &found.places {
+            names.others.extend([spot.entry.scope().to_owned(), spot.entry.to_string()]);
+        }
+        names
+    }
+
+    /// Returns the names of a rotation in flight.
+    #[must_use]
+    pub fn of_rotation(rotation: &Rotation) -> Self {
+        let opened = &rotation.opened;
+        let mut names = Self::default();
+        names.users.insert(opened.user.to_string());
+        names.others.insert(opened.old_key.to_string());
+        names.others.extend(rotation.new_key.iter().map(ToString::to_string));
+        for place in &opened.places {
+            let (id, secret) = (&place.id.entry, &place.secret.entry);
+            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
+        }
+        names
+    }
+
+    /// Adds the confirmed user.
+    pub fn add_user(&mut self, user: &UserName) {
+        self.users.insert(user.to_string());
+    }
+
+    /// Returns every name, user names first.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.users.iter().chain(&self.others).map(String::as_str)
+    }
+}
+
+/// A pattern that matches no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatched {
+    pub pattern: String,
+    /// The flag or the setting that has the pattern.
+    pub origin: String,
+    /// The most similar name, if there is any.
+    pub nearest: Option<String>,
+}
+
+/// Returns the patterns that match no key.
+#[must_use]
+pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
+    let matched: BTreeSet<usize> = keys.iter().flat_map(|names| patterns.matching(names)).collect();
+    let left = patterns.texts.iter().enumerate().filter(|(number, _)| !matched.contains(number));
+    let unmatched = |pattern: &String| {
+        let (pattern, nearest) = (pattern.clone(), nearest(pattern, keys));
+        Unmatched { pattern, origin: patterns.origin.clone(), nearest }
+    };
+    left.map(|(_, pattern)| unmatched(pattern)).collect()
+}
+
+/// Returns the name that is most similar to a pattern. Of equally similar names, a user name is returned.
+fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
+    let plain = pattern.replace(['*', '?', '[', ']', '{', '}'], "").to_lowercase();
+    let of_users = keys.iter().flat_map(|names| &names.users);
+    let mut best: Option<(f64, &String)> = None;
+    for name in of_users.chain(keys.iter().flat_map(|names| &names.others)) {
+        let like = strsim::normalized_damerau_levenshtein(&plain, &name.to_lowercase());
+        if best.is_none_or(|(most, _)| like > most) {
+            best = Some((like, name));
+        }
+    }
+    best.map(|(_, name)| name.clone())
+}
