@@ -89,6 +89,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Finish what is in flight, then rotate every key that is due
     Run(RunArgs),
+    /// Rotate the named keys now, whatever their age; with --now, as for a leaked key, without a wait
+    Rotate(RotateArgs),
     /// Continue what is in flight; open no rotation
     Resume(ResumeArgs),
     /// Show what is in flight, as the journal has it
@@ -189,6 +191,24 @@ pub struct RunArgs {
     pub dry_run: bool,
     /// Do not ask first; without a terminal, accept that old keys are deleted at once if no overlap or quarantine is
     /// set
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// The options of `rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    /// The keys: key ids, users, entries or app/environment. `exclude` still leaves keys out
+    #[arg(value_name = "KEY|USER", required = true)]
+    pub names: Vec<String>,
+    /// For a key that has leaked: delete the old key as soon as every place holds the new one and it works, without
+    /// overlap, quarantine or a wait for the last use; also ends the wait of a rotation in flight
+    #[arg(long)]
+    pub now: bool,
+    /// Wait for overlaps and quarantines to end
+    #[arg(long, conflicts_with = "now")]
+    pub wait: bool,
+    /// Do not ask first
     #[arg(short, long)]
     pub yes: bool,
 }

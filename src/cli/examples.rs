@@ -11,7 +11,7 @@ const fn example(line: &'static str, does: &'static str) -> Example {
 }
 
 /// The examples of each command, by its words behind `rotator`. The first is the program without a command.
-const EXAMPLES: [(&str, &[Example]); 25] = [
+const EXAMPLES: [(&str, &[Example]); 26] = [
     (
         "",
         &[
@@ -30,6 +30,13 @@ const EXAMPLES: [(&str, &[Example]); 25] = [
             example("rotator run --only 'shop/*' --limit 5", "begin with five keys of one application"),
             example("rotator run --waiting-ok --yes", "in a timer: waiting for a known time is no failure"),
             example("rotator run --dry-run --output json", "only show the plan, for a program"),
+        ],
+    ),
+    (
+        "rotate",
+        &[
+            example("rotator rotate alice", "rotate the key of this user, however young it is"),
+            example("rotator rotate AKIAIOSFODNN7EXAMPLE --now", "for a leaked key: replace it, and delete it at once"),
         ],
     ),
     (

@@ -7,8 +7,7 @@ use clap::error::{ContextKind, ContextValue};
 use super::error::CliError;
 
 /// A word of another tool, and what rotator has instead.
-const HINTS: [(&str, &str); 7] = [
-    ("rotate", "`rotator run` rotates every key that is due, and `rotator run --only USER` that of one user"),
+const HINTS: [(&str, &str); 6] = [
     (
         "list",
         "`rotator plan` lists the keys, `rotator status` what is in flight, `rotator store list` the embedded store",

@@ -24,8 +24,8 @@ use std::ffi::OsString;
 
 use args::Command;
 use commands::{
-    abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, run, sandbox,
-    schema, status, store,
+    abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, rotate, run,
+    sandbox, schema, status, store,
 };
 use context::Context;
 use error::CliError;
@@ -81,6 +81,7 @@ fn asks_for_json(args: &[OsString]) -> bool {
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => run::run(context, args),
+        Command::Rotate(args) => rotate::rotate(context, args),
         Command::Resume(args) => resume::resume(context, args),
         Command::Status(args) => status::status(context, args),
         Command::Plan(args) => plan::plan(context, &args.choice),

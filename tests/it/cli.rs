@@ -25,6 +25,7 @@ mod patterns;
 mod proofs;
 mod refusals;
 mod renames;
+mod rotate;
 mod rotating;
 mod rules;
 mod screens;

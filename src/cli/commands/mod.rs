@@ -3,6 +3,7 @@
 
 pub mod abort;
 pub mod allow;
+mod ask;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
@@ -15,6 +16,7 @@ pub mod policy;
 pub mod reactivate;
 pub mod resolve;
 pub mod resume;
+pub mod rotate;
 pub mod run;
 pub mod sandbox;
 pub mod schema;

@@ -1,20 +1,15 @@
 //! `run`: continues what is in flight, then opens a rotation for each key that is due.
 
-use std::io::BufRead;
 use std::sync::Arc;
 
+use super::ask::{Answer, ask};
 use super::{plan, status};
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::RunArgs;
-use crate::cli::config::{AT_ONCE, Config};
+use crate::cli::config::AT_ONCE;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::columns::paragraph;
-use crate::cli::output::document::PlanDocument;
-use crate::cli::output::plan_table;
-use crate::cli::output::printable::printable;
-use crate::cli::output::progress;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
@@ -22,7 +17,6 @@ use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
 use crate::engine::shutdown::Stop;
-use crate::engine::survey::choice::Choice;
 use crate::journal::clock::Clock;
 use crate::journal::store::RotationFilter;
 
@@ -63,7 +57,10 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
                 return Err(not_agreed());
             }
             if !asked {
-                declined = ask_first(context, &config, &engine, &choice, &stop).await?;
+                declined = match ask(context, &engine, Some(&choice), config.limit, &[], &stop).await? {
+                    Answer::Yes | Answer::NothingToAsk => None,
+                    Answer::No(why) => Some(why),
+                };
                 asked = true;
             }
             if declined.is_some() {
@@ -100,50 +97,4 @@ fn not_agreed() -> CliError {
         "set `[policy] overlap` or `quarantine` (ROTATOR_POLICY_OVERLAP, --overlap), for example to 1h, or to 0s if old \
          keys are to be deleted at once; or say --yes",
     )
-}
-
-/// Shows the plan and asks. Returns the reason if the answer is no. Finishing rotations that are in flight needs no
-/// confirmation.
-async fn ask_first(
-    context: &Context,
-    config: &Config,
-    engine: &Engine,
-    choice: &Choice,
-    stop: &Stop,
-) -> Result<Option<&'static str>, CliError> {
-    let mut survey = engine.survey_now(choice).await.map_err(|error| campaign_failed(&error))?;
-    engine.hold_back(&mut survey, config.limit).await.map_err(|error| campaign_failed(&error))?;
-    if survey.due.is_empty() {
-        return Ok(None);
-    }
-    let look = context.terminal.look_on_stderr();
-    let shown = PlanDocument::new(&survey, look.times.now());
-    // It holds secrets, and the answer may take long.
-    drop(survey);
-    let terminal = context.terminal;
-    progress::pause();
-    terminal.raw(&plan_table::due(&shown.due, &look));
-    terminal.raw("\n");
-    for line in plan_table::steps(&shown.due, &look.times) {
-        terminal.raw(&paragraph(&line, 2, look.width));
-    }
-    if let Some(warning) = plan_table::warning_at_once(&shown.due) {
-        terminal.warn(&warning);
-    }
-    let number = shown.due.len();
-    let keys = if number == 1 { "this key" } else { &format!("these {number} keys") };
-    terminal.raw(&printable(&format!("Rotate {keys}? [y/N] ")));
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| line)
-    });
-    let declined = tokio::select! {
-        answer = answer => match answer {
-            Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => None,
-            Ok(_) | Err(_) => Some("the answer was no"),
-        },
-        () = stop.wait() => Some("it was interrupted"),
-    };
-    progress::go_on();
-    Ok(declined)
 }

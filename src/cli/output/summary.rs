@@ -13,11 +13,11 @@ use super::terminal::{Terminal, text_to_stdout, to_stdout};
 use super::times;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
-use crate::cli::snapshot::Snapshot;
+use crate::cli::snapshot::{InFlight, Snapshot, tally_of};
 use crate::cli::wiring::journal::storage_failed;
-use crate::engine::report::Report;
+use crate::engine::report::{Report, Went};
 use crate::journal::store::SharedStore;
-use crate::types::name::RotationId;
+use crate::types::name::{AccessKeyId, RotationId};
 
 /// The kind of the command, which determines what to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum CommandKind {
     Resume,
     /// `abort`, `reactivate` or `resolve`: about one rotation.
     Decide,
+    /// `rotate`: about some rotations.
+    Rotate,
 }
 
 /// The outcome of a command.
@@ -49,7 +51,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     let CommandOutcome { command, waiting_ok, mut report, failure, signalled } = outcome;
     progress::end();
     let snapshot = Snapshot::take(store).await.map_err(|error| storage_failed(&error))?;
-    if command != CommandKind::Run && report.left_alone.is_empty() {
+    if matches!(command, CommandKind::Resume | CommandKind::Decide) && report.left_alone.is_empty() {
         report.left_alone = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
     }
     let mut document = document_of(&report, &snapshot, store).await?;
@@ -57,6 +59,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         // `status --exit-code` reports the same from now on.
         CommandKind::Run => snapshot.tally(),
         // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
+        CommandKind::Rotate => tally_of_the_named(&report, &snapshot),
         CommandKind::Resume | CommandKind::Decide => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
     };
     entry_counts::say(&report.entries, terminal);
@@ -90,6 +93,15 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         text_to_stdout(&line)?;
     }
     Ok(exit)
+}
+
+/// What is left to do for the keys that `rotate` was to rotate. Other rotations do not count.
+fn tally_of_the_named(report: &Report, snapshot: &Snapshot) -> Tally {
+    let open: Vec<_> = snapshot.open.iter().filter(|open| report.touched.contains(&open.rotation.id)).collect();
+    let tally = tally_of(open.iter().map(|open| InFlight::of(open)), snapshot.campaign.as_ref());
+    let is_open = |key: &AccessKeyId| open.iter().any(|open| open.rotation.opened.old_key == *key);
+    let failed = report.went.iter().filter(|(key, went)| matches!(went, Went::Failed { .. }) && !is_open(key));
+    Tally { stuck: tally.stuck + report.left_alone.len(), unopened: failed.count(), ..tally }
 }
 
 /// The exit code of a failure: that of the rotations in flight takes precedence over a failure outside any rotation,
@@ -138,7 +150,8 @@ fn show(
     if terminal.is_json() {
         return to_stdout(&document::to_bytes(document));
     }
-    let is_shown = |id| command != CommandKind::Decide || report.touched.contains(&id);
+    let is_of_some = matches!(command, CommandKind::Decide | CommandKind::Rotate);
+    let is_shown = |id| !is_of_some || report.touched.contains(&id);
     let rows = document.rotations.iter().filter(|rotation| is_shown(rotation.id)).map(RotationRow::of);
     let mut text = rotation_table::rotation_rows(rows.collect(), look);
     if !report.left_alone.is_empty() && command != CommandKind::Decide {
@@ -166,7 +179,8 @@ fn last_line(
             "`rotator resume`"
         }
         // Only `run` opens what is due.
-        CommandKind::Run | CommandKind::Resume | CommandKind::Decide => "`rotator run`",
+        CommandKind::Rotate if tally.needs_operator() == 0 => "`rotator resume`",
+        CommandKind::Run | CommandKind::Resume | CommandKind::Decide | CommandKind::Rotate => "`rotator run`",
     };
     let mut line = table::counts(document.counts);
     let unopened = snapshot.unopened();

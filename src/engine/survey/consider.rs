@@ -148,7 +148,7 @@ async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Resul
         let message = format!("it is {} old, and due at {}", words(age), words(terms.older_than));
         return Err(Skip::not_before(key.created.plus(terms.older_than), SkipReason::NotDue, message));
     }
-    if taken.made_by_campaign.contains(&key.id) {
+    if taken.made_by_campaign.contains(&key.id) && !terms.is_named {
         return Err(Skip::new(
             SkipReason::RecentlyRotated,
             "a campaign that was not complete when this run began has made it",

@@ -13,6 +13,8 @@ pub struct Terms {
     pub older_than: Duration,
     /// Whether a key that rotator made lately is due as well, because the command line sets age zero.
     pub again: bool,
+    /// Whether the operator named the key: then it is due, even if an open campaign made it.
+    pub is_named: bool,
     /// After how long without a use a due key is left alone. `None`: never.
     pub unused_for: Option<Duration>,
     /// The rules for a rotation.

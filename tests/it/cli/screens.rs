@@ -31,11 +31,11 @@ fn every_table_and_note_fits_the_terminal() {
     fits(&plan.stdout, 80);
     fits(&plan.stderr, 80);
     let run = bench.at("80", &["run", "--overlap", "1h", "--quarantine", "7d"]).code(3);
-    let run = run.prints("both keys work").prints("old key off in 1 h").prints("two keys already");
+    let run = run.prints("stored-new: both keys").prints("old key off in 1 h").prints("two keys already");
     fits(&run.stdout, 80);
     for columns in ["80", "60", "40"] {
         let width = columns.parse().expect("a number");
-        fits(&bench.at(columns, &["status"]).code(0).prints("both keys work").stdout, width);
+        fits(&bench.at(columns, &["status"]).code(0).prints("stored-new:").stdout, width);
         fits(&bench.at(columns, &["status", LONG]).code(0).prints("to undo").stdout, width);
     }
     // A pipe takes whole lines.

@@ -1,0 +1,82 @@
+//! The question before keys are rotated, with the plan above it.
+
+use std::io::BufRead;
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::output::columns::paragraph;
+use crate::cli::output::document::PlanDocument;
+use crate::cli::output::printable::printable;
+use crate::cli::output::{plan_table, progress};
+use crate::cli::passes::campaign_failed;
+use crate::engine::campaign::Engine;
+use crate::engine::shutdown::Stop;
+use crate::engine::survey::choice::Choice;
+use crate::rotation::record::Rotation;
+
+/// What was answered.
+pub(super) enum Answer {
+    Yes,
+    /// Why not.
+    No(&'static str),
+    /// No key is due, and no wait is to be ended.
+    NothingToAsk,
+}
+
+/// Shows what would be done and asks. `choice`: which rotations would be opened. `to_end`: the rotations in flight whose
+/// wait would be ended. Finishing rotations that are in flight needs no confirmation otherwise.
+pub(super) async fn ask(
+    context: &Context,
+    engine: &Engine,
+    choice: Option<&Choice>,
+    limit: Option<usize>,
+    to_end: &[Rotation],
+    stop: &Stop,
+) -> Result<Answer, CliError> {
+    let (terminal, look) = (context.terminal, context.terminal.look_on_stderr());
+    let mut plan = None;
+    if let Some(choice) = choice {
+        let mut survey = engine.survey_now(choice).await.map_err(|error| campaign_failed(&error))?;
+        engine.hold_back(&mut survey, limit).await.map_err(|error| campaign_failed(&error))?;
+        plan = Some(PlanDocument::new(&survey, look.times.now()));
+        // The survey holds secrets, and the answer may take long.
+    }
+    let due = plan.as_ref().map_or(&[][..], |plan| &plan.due);
+    if due.is_empty() && to_end.is_empty() {
+        return Ok(Answer::NothingToAsk);
+    }
+    progress::pause();
+    if !due.is_empty() {
+        terminal.raw(&plan_table::due(due, &look));
+        terminal.raw("\n");
+    }
+    for line in plan_table::steps(due, &look.times) {
+        terminal.raw(&paragraph(&line, 2, look.width));
+    }
+    for rotation in to_end {
+        let line = format!(
+            "{}: in flight; its wait ends now, and the old key {} is deleted after the last checks",
+            rotation.opened.user, rotation.opened.old_key
+        );
+        terminal.warn(&line);
+    }
+    if let Some(warning) = plan_table::warning_at_once(due) {
+        terminal.warn(&warning);
+    }
+    let number = due.len() + to_end.len();
+    let keys = if number == 1 { "this key" } else { &format!("these {number} keys") };
+    terminal.raw(&printable(&format!("Rotate {keys}? [y/N] ")));
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let answer = tokio::select! {
+        answer = answer => match answer {
+            Ok(Ok(line)) if ["y", "yes"].contains(&line.trim().to_lowercase().as_str()) => Answer::Yes,
+            Ok(_) | Err(_) => Answer::No("the answer was no"),
+        },
+        () = stop.wait() => Answer::No("it was interrupted"),
+    };
+    progress::go_on();
+    Ok(answer)
+}

@@ -1,0 +1,253 @@
+//! `rotate`: rotates the named keys, whatever their age; with `--now`, as for a key that has leaked, without a wait.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ask::{Answer, ask};
+use super::named_rotation::is_exactly;
+use crate::adapters::system_clock::SystemClock;
+use crate::cli::args::RotateArgs;
+use crate::cli::config::AT_ONCE;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::cli::output::summary::CommandKind;
+use crate::cli::passes::{End, Passes, campaign_failed, finish};
+use crate::cli::runtime::{self, block_on};
+use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
+use crate::discovery::SkipReason;
+use crate::engine::campaign::Engine;
+use crate::engine::error::CampaignError;
+use crate::engine::rate_limit::Operation;
+use crate::engine::report::Report;
+use crate::engine::session::Session;
+use crate::engine::shutdown::Stop;
+use crate::engine::survey::choice::{Choice, Patterns};
+use crate::engine::survey::rules::Terms;
+use crate::journal::campaign::LeftAloneNote;
+use crate::journal::clock::Clock;
+use crate::journal::line::Summary;
+use crate::journal::store::RotationFilter;
+use crate::rotation::event::{Event, OperatorRequest};
+use crate::rotation::policy::StillInUse;
+use crate::rotation::record::Rotation;
+use crate::rotation::state::{Phase, State};
+use crate::types::error_text::with_causes;
+use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::shell::quoted;
+
+/// What leaves out the keys that are not named, in the words of a note.
+const BY_NAME: &str = "the names of rotate";
+
+/// Runs `rotator rotate`.
+///
+/// # Errors
+/// Exit code 2 if a name fits nothing, or nothing says that old keys may be deleted at once; 4 if a named key cannot be
+/// rotated; otherwise as `run`.
+pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
+    let config = context.config(&Default::default())?;
+    let mut choice = config.choice();
+    for terms in std::iter::once(&mut choice.terms).chain(choice.rules.iter_mut().map(|rule| &mut rule.terms)) {
+        whatever_its_age(terms, args.now);
+    }
+    let asks = context.terminal.can_ask && !args.yes;
+    if !args.yes && !asks && (args.now || !config.removal_is_set) {
+        return Err(not_agreed(args.now));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let held = journal::hold(&config.journal, &clock)?;
+    block_on(Box::pin(async {
+        let stop = Arc::new(Stop::default());
+        let signalled = runtime::listen(context, &stop, &clock)?;
+        // Where the command asks, the question says so.
+        let says_at_once = !asks;
+        let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once };
+        let (mut asked, mut declined) = (!asks, None);
+        let work = async |session: Arc<Session>, report: &mut Report| {
+            let engine = Engine::new(Arc::clone(&session), held.journal.clone());
+            let named = Named::find(&held, &args.names).await?;
+            let choice = named.choice(&choice)?;
+            if !asked {
+                let in_flight = if args.now { named.in_flight.as_slice() } else { &[] };
+                declined = match ask(context, &engine, choice.as_ref(), None, in_flight, &stop).await? {
+                    Answer::Yes | Answer::NothingToAsk => None,
+                    Answer::No(why) => Some(why),
+                };
+                asked = true;
+            }
+            if declined.is_some() {
+                return Ok(());
+            }
+            named.advance(&held, &engine, args.now, report).await?;
+            let Some(choice) = choice else { return Ok(()) };
+            match engine.open_due(&choice, None, report).await {
+                Ok(()) => keep_the_named(report),
+                Err(CampaignError::NothingMatches { patterns, unread }) => {
+                    let key = patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern));
+                    return Err(match key {
+                        Some(key) => in_no_store(&session, &key).await,
+                        None => campaign_failed(&CampaignError::NothingMatches { patterns, unread }),
+                    });
+                }
+                Err(error) => return Err(campaign_failed(&error)),
+            }
+            Ok(())
+        };
+        let (report, failure) = Box::pin(passes.make(work)).await;
+        if let Some(why) = declined {
+            let exit = signalled.exit().unwrap_or(Exit::Failed);
+            let failed = CliError::failed(format!("nothing was changed: {why}"), "`rotator plan` shows more");
+            return Err(CliError { exit, ..failed });
+        }
+        let end = End { command: CommandKind::Rotate, waiting_ok: false };
+        finish(context, end, report, failure, &signalled, &held).await
+    }))
+}
+
+/// The terms under which a named key is rotated: its age and its last use do not count, and with `now` nothing is waited
+/// for but the proof of the new pair.
+fn whatever_its_age(terms: &mut Terms, now: bool) {
+    terms.older_than = Duration::ZERO;
+    terms.again = true;
+    terms.is_named = true;
+    terms.unused_for = None;
+    if now {
+        terms.policy.overlap = Duration::ZERO;
+        terms.policy.quarantine = Duration::ZERO;
+        terms.policy.still_in_use = StillInUse::Ignore;
+    }
+}
+
+/// The error where nothing says that deleting at once is meant, and there is no terminal to ask on.
+fn not_agreed(now: bool) -> CliError {
+    let why = match now {
+        true => "--now deletes the old key as soon as every place holds the new one and it works",
+        false => AT_ONCE,
+    };
+    CliError::usage(
+        format!("no rotation was opened: {why}, and there is no terminal to ask on"),
+        "say --yes if this is meant; without --now, `[policy] overlap` and `quarantine` keep the old key for a time",
+    )
+}
+
+/// What the names mean.
+struct Named {
+    /// The rotations in flight of a named user, old key or new key.
+    in_flight: Vec<Rotation>,
+    /// The names of keys that a rotation is to be opened for.
+    to_open: Vec<String>,
+}
+
+impl Named {
+    async fn find(held: &HeldJournal, names: &[String]) -> Result<Self, CliError> {
+        let open =
+            held.journal.store().summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
+        let open: Vec<Rotation> = open.into_iter().map(|Summary { rotation, .. }| rotation).collect();
+        let mut to_open = names.to_vec();
+        // A rotation of the user or of the old key does what is asked. A new key that has leaked needs another rotation.
+        to_open.retain(|name| {
+            let mut finished = open.iter().filter(|rotation| is_exactly(rotation, name));
+            !finished.any(|rotation| rotation.new_key.as_ref().is_none_or(|key| key.as_str() != name))
+        });
+        let is_named = |rotation: &Rotation| names.iter().any(|name| is_exactly(rotation, name));
+        Ok(Self { in_flight: open.into_iter().filter(is_named).collect(), to_open })
+    }
+
+    /// The choice of exactly these keys. `None`: every name is that of a rotation in flight.
+    fn choice(&self, choice: &Choice) -> Result<Option<Choice>, CliError> {
+        if self.to_open.is_empty() {
+            return Ok(None);
+        }
+        let exact: Vec<String> = self.to_open.iter().map(|name| globset::escape(name)).collect();
+        let only = Patterns::new(&exact, BY_NAME).map_err(|(name, why)| {
+            CliError::usage(format!("`{}` names no key: {why}", name.unwrap_or_default()), "name users or key ids")
+        })?;
+        Ok(Some(Choice { only: Some(only), ..choice.clone() }))
+    }
+
+    /// Advances the named rotations in flight; with `now`, past their waits.
+    async fn advance(
+        &self,
+        held: &HeldJournal,
+        engine: &Engine,
+        now: bool,
+        report: &mut Report,
+    ) -> Result<(), CliError> {
+        let ids: Vec<RotationId> = self.in_flight.iter().map(|rotation| rotation.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        engine.finish_in_flight(&ids, report).await.map_err(|error| campaign_failed(&error))?;
+        let mut waiting = Vec::new();
+        for id in ids.into_iter().filter(|_| now) {
+            let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
+            if let Some(Summary { rotation, .. }) = found.filter(|found| may_finish(&found.rotation)) {
+                finish_now(held, &rotation).await?;
+                waiting.push(id);
+            }
+        }
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        engine.finish_in_flight(&waiting, report).await.map_err(|error| campaign_failed(&error))?;
+        let once: BTreeSet<RotationId> = report.touched.iter().copied().collect();
+        report.touched = once.into_iter().collect();
+        Ok(())
+    }
+}
+
+/// Whether only a wait is between the rotation and the removal of its old key.
+fn may_finish(rotation: &Rotation) -> bool {
+    let is_blocked = matches!(rotation.state, State::Blocked { .. });
+    let is_stored = matches!(rotation.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+    is_stored && !is_blocked
+}
+
+/// Journals that the old key is to be deleted now, as `resolve --finish` does. Every check before a removal stays.
+async fn finish_now(held: &HeldJournal, rotation: &Rotation) -> Result<(), CliError> {
+    let failed = |error| CliError::failed(with_causes(&error), "look at `rotator status`, then run the command again");
+    let journal = held.journal.replay(rotation.id).await.map_err(failed)?;
+    let asked = OperatorRequest::DeleteKey { key: rotation.opened.old_key.clone() };
+    let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
+    Ok(())
+}
+
+fn as_key(name: &str) -> Option<AccessKeyId> {
+    AccessKeyId::new(name).ok().filter(|_| name.starts_with("AKIA"))
+}
+
+/// The error for a key that no store holds: it cannot be rotated, and only an operator knows what uses it.
+async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
+    let mut text = format!("no store holds the key {key}, so there is nothing to rotate it in");
+    let mut user = None;
+    for account in session.accounts.reachable() {
+        let last_used = || account.ports.iam.last_used(key);
+        if let Ok(Some(found)) = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await {
+            let Some(owner) = found.user else { continue };
+            let used = found.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at));
+            text.push_str(&format!("; IAM says that it is of user {owner}, {used}"));
+            user = Some(owner);
+        }
+    }
+    let word = user.map_or_else(|| "USER".to_owned(), |user| quoted(user.as_str()));
+    let hint = format!(
+        "if it has leaked, this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {word} \
+         --access-key-id {key} --status Inactive"
+    );
+    CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
+}
+
+/// Keeps the notes about the named keys. Each says why its key was not rotated, so each needs an operator.
+fn keep_the_named(report: &mut Report) {
+    let others = report.left_alone.iter().filter(|note| is_left_out_by_the_names(note));
+    let others: BTreeSet<AccessKeyId> = others.filter_map(|note| note.key_id.clone()).collect();
+    report.left_alone.retain(|note| note.key_id.as_ref().is_some_and(|key| !others.contains(key)));
+    for note in &mut report.left_alone {
+        note.due = true;
+    }
+}
+
+fn is_left_out_by_the_names(note: &LeftAloneNote) -> bool {
+    note.reason == SkipReason::Excluded && note.message == format!("left out by {BY_NAME}")
+}

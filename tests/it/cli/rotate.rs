@@ -1,0 +1,84 @@
+//! `rotate`: the named keys, whatever their age; `--now` for a key that has leaked.
+
+use super::bench::Bench;
+
+const USER: &str = "app1/production";
+
+/// Both keys would work for an hour.
+const AN_HOUR: (&str, &str) = ("ROTATOR_POLICY_OVERLAP", "1h");
+
+fn keys(bench: &Bench, user: &str) -> Vec<String> {
+    bench.sandbox.keys_of(user).iter().map(|key| key.id.to_string()).collect()
+}
+
+#[test]
+fn a_named_key_is_rotated_whatever_its_age_and_no_other() {
+    let bench = Bench::with_users(&[USER, "app2/production"]);
+    let (old, other) = (bench.key_of(USER), bench.key_of("app2/production"));
+    bench.run_in(("ROTATOR_POLICY_OLDER_THAN", "80d"), &["rotate", USER]).code(0).prints("1 rotated");
+    bench.assert_rotated(USER, &old);
+    assert_eq!(bench.key_of("app2/production"), other);
+    // rotator made the key a moment ago, which would keep `run` from it.
+    let new = bench.key_of(USER);
+    bench.run(&["rotate", &new]).code(0).prints("1 rotated");
+    bench.assert_rotated(USER, &new);
+    // Without --now the settings hold.
+    bench.run_in(AN_HOUR, &["rotate", USER]).code(3).prints("stored-new: both keys work");
+}
+
+#[test]
+fn a_leaked_key_is_replaced_without_a_wait_once_that_is_agreed_to() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.run_in(AN_HOUR, &["rotate", USER, "--now"]).code(2).says("--yes");
+    assert_eq!(keys(&bench, USER), [old.clone()], "nothing was changed");
+    bench.run_in(AN_HOUR, &["rotate", USER, "--now", "--yes"]).code(0).says("deleted at once").prints("1 rotated");
+    bench.assert_rotated(USER, &old);
+}
+
+#[test]
+fn a_wait_in_flight_ends_and_the_user_is_not_rotated_twice() {
+    let bench = Bench::with_users(&[USER, "app2/production"]);
+    let old = bench.key_of(USER);
+    bench.run_in(AN_HOUR, &["run"]).code(3).prints("2 in flight");
+    let new = keys(&bench, USER).into_iter().find(|key| *key != old).expect("a new key");
+    // The rotation of app2 waits on, and does not count.
+    let ended = bench.run_in(AN_HOUR, &["rotate", USER, "--now", "--yes"]).code(0).prints("deleted-old: rotated");
+    assert!(!ended.stdout.contains("app2/production"), "{}", ended.stdout);
+    assert_eq!(keys(&bench, USER), [new]);
+    assert_eq!(keys(&bench, "app2/production").len(), 2);
+}
+
+#[test]
+fn a_leaked_new_key_is_replaced_after_its_own_rotation() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.run_in(AN_HOUR, &["run"]).code(3);
+    let new = keys(&bench, USER).into_iter().find(|key| *key != old).expect("a new key");
+    bench.run_in(AN_HOUR, &["rotate", &new, "--now", "--yes"]).code(0).prints("2 rotated");
+    bench.assert_rotated(USER, &new);
+    assert_ne!(bench.key_of(USER), old);
+}
+
+#[test]
+fn what_cannot_be_rotated_needs_an_operator_and_is_named() {
+    let bench = Bench::with_users(&[USER, "app2/production"]);
+    bench.sandbox.create_key("app2/production").expect("a second key");
+    // A key in no store.
+    bench.sandbox.add_user("ci").expect("a user");
+    let unstored = bench.sandbox.create_key("ci").expect("a key").id.to_string();
+    let ended = bench.run(&["rotate", &unstored, "--now", "--yes"]).code(4).says("no store holds the key");
+    ended.says(&format!("aws iam update-access-key --user-name ci --access-key-id {unstored} --status Inactive"));
+    // A user with two keys.
+    let ended = bench.run(&["rotate", "app2/production", "--now", "--yes"]).code(4).prints("two keys already");
+    assert!(!ended.stdout.contains(USER), "{}", ended.stdout);
+    // An exclusion holds.
+    bench.run_in(("ROTATOR_POLICY_EXCLUDE", "app1/*"), &["rotate", USER, "--yes"]).code(4).prints("left out by");
+    // A name that nothing has.
+    bench.run(&["rotate", "app1/productoin"]).code(2).says("the nearest is").says(USER);
+    assert_eq!(keys(&bench, USER).len(), 1);
+    // Without a setting or a word, no old key is deleted at once.
+    let mut command = bench.command(&["rotate", USER]);
+    let output = command.env_remove("ROTATOR_POLICY_OVERLAP").output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+}
