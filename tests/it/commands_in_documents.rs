@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use rotator::cli::args::Cli;
 
 use super::promises::documents;

@@ -64,8 +64,13 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
         let says_at_once = !asks;
         let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once };
         let (mut asked, mut declined) = (!asks, None);
+        // The rotations of an earlier pass, which --wait repeats with new credentials.
+        let mut opened = Vec::new();
         let work = async |session: Arc<Session>, report: &mut Report| {
             let engine = Engine::new(Arc::clone(&session), held.journal.clone());
+            if !opened.is_empty() {
+                return engine.finish_in_flight(&opened, report).await.map_err(|error| campaign_failed(&error));
+            }
             let named = Named::find(&held, &args.names).await?;
             let choice = named.choice(&choice)?;
             if !asked {
@@ -82,7 +87,10 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
             named.advance(&held, &engine, args.now, report).await?;
             let Some(choice) = choice else { return Ok(()) };
             match engine.open_due(&choice, None, report).await {
-                Ok(()) => keep_the_named(report),
+                Ok(()) => {
+                    keep_the_named(report);
+                    opened.clone_from(&report.touched);
+                }
                 Err(CampaignError::NothingMatches { patterns, unread }) => {
                     let key = patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern));
                     return Err(match key {

@@ -160,12 +160,13 @@ impl Config {
         let sinks = Sinks { tables: &file.sink, origin: layers.origin("", "sink"), host };
         let terms = Terms {
             older_than,
+            is_named: false,
             again: older_than.is_zero() && matches!(layers.origin("policy", "older_than"), Some(Origin::Flag(_))),
             unused_for: file.policy.unused_for.and_then(|unused| unused.0),
             policy,
         };
         let rules = rules::read(&file.rule, &file.policy, &terms, layers)?;
-        let Terms { older_than, again, unused_for, policy } = terms;
+        let Terms { older_than, again, unused_for, policy, is_named: _ } = terms;
         Ok(Self {
             file: None,
             trust: None,
@@ -226,7 +227,7 @@ impl Config {
     /// The terms for the keys without a rule.
     fn terms(&self) -> Terms {
         let &Self { older_than, again, unused_for, ref policy, .. } = self;
-        Terms { older_than, again, unused_for, policy: policy.clone() }
+        Terms { older_than, again, is_named: false, unused_for, policy: policy.clone() }
     }
 
     /// The terms for the keys without a rule, and those of each rule.

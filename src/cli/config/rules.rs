@@ -46,6 +46,7 @@ fn one(
         terms: Terms {
             older_than: own("older_than", table.older_than).unwrap_or(terms.older_than),
             again: terms.again,
+            is_named: false,
             unused_for,
             policy: values::policy_with(policy, overlap, quarantine)?,
         },

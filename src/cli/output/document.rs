@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use super::error_document::{ErrorDocument, ErrorShown};
 use super::last_used::LastUsedShown;
 use super::printable::printable_json;
 use super::rule_shown::RuleShown;
-use crate::cli::error::CliError;
 use crate::discovery::SkipReason;
 use crate::engine::survey::{ConfirmedKey, Due, Survey, place_notes};
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
@@ -39,37 +39,6 @@ pub struct Document {
     /// Why the command could not do everything that was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorShown>,
-}
-
-/// The error of a command.
-#[derive(Debug, Serialize)]
-pub struct ErrorShown {
-    /// The exit code.
-    pub code: u8,
-    pub message: String,
-    /// What to do or run next.
-    pub hint: String,
-}
-
-impl ErrorShown {
-    #[must_use]
-    pub fn of(error: &CliError) -> Self {
-        Self { code: error.exit.code(), message: error.message.clone(), hint: error.hint.clone() }
-    }
-}
-
-/// What a command prints that failed before it had a document of its own.
-#[derive(Debug, Serialize)]
-pub struct ErrorDocument {
-    version: u32,
-    pub error: ErrorShown,
-}
-
-impl ErrorDocument {
-    #[must_use]
-    pub const fn new(error: ErrorShown) -> Self {
-        Self { version: VERSION, error }
-    }
 }
 
 /// One rotation.

@@ -4,6 +4,7 @@ pub mod backup_hints;
 pub mod columns;
 pub mod document;
 pub mod entry_counts;
+pub mod error_document;
 pub mod given;
 pub mod last_used;
 pub mod look;

@@ -2,10 +2,12 @@
 
 use super::columns::{Cell, Fold, Style, columns, paragraph};
 use super::document::{DueShown, FollowerShown, PlanDocument, SkippedShown};
+use super::last_used::LastUsedShown;
 use super::look::Look;
 use super::places::places;
 use super::printable::printable;
 use super::rotation_table::Whose;
+use super::rule_shown::RuleShown;
 use super::table;
 use super::times::{self, Times};
 use crate::cli::config;
@@ -133,6 +135,7 @@ struct Row<'a> {
     user: &'a UserName,
     key: &'a str,
     created: Timestamp,
+    last_used: Option<&'a LastUsedShown>,
     due: String,
     place: String,
     note: Option<&'a SkippedShown>,
@@ -147,7 +150,8 @@ impl<'a> Row<'a> {
             user: &due.user,
             key: due.key_id.as_str(),
             created: due.created,
-            due: "now".to_owned(),
+            last_used: due.last_used.as_ref(),
+            due: with_rule("now".to_owned(), due.rule.as_ref()),
             place: places(&due.places, several_stores),
             note: None,
             number: None,
@@ -167,7 +171,8 @@ impl<'a> Row<'a> {
             user: &confirmed.user,
             key: key.as_str(),
             created: confirmed.created,
-            due,
+            last_used: confirmed.last_used.as_ref(),
+            due: with_rule(due, note.rule.as_ref()),
             place: places(&note.places, several_stores),
             // The column says it all of a key that is only too young.
             note: (note.reason != SkipReason::NotDue.name()).then_some(note),
@@ -176,24 +181,57 @@ impl<'a> Row<'a> {
     }
 }
 
+/// The rule that decides about the key, if there is one.
+fn with_rule(due: String, rule: Option<&RuleShown>) -> String {
+    match rule {
+        Some(rule) => format!("{due}, rule {}", rule.number),
+        None => due,
+    }
+}
+
+/// The last use is a column where IAM was asked for one.
 fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
-    let rows = rows.iter().map(|row| {
+    let cells = rows.iter().map(|row| {
         let style = match row.rank {
             BLOCKED => Style::Bad,
             DUE => Style::Waiting,
             _ => Style::Plain,
         };
         let number = row.number.map(|number| format!(" ({number})")).unwrap_or_default();
-        [
-            Cell::from(whose.name(row.user, row.account)),
-            Cell::from(row.key),
-            Cell::from(look.times.age(row.created)),
-            Cell::new(style, format!("{}{number}", row.due)),
-            Cell::from(if row.place.is_empty() { "no store".to_owned() } else { row.place.clone() }),
-        ]
+        (
+            [
+                Cell::from(whose.name(row.user, row.account)),
+                Cell::from(row.key),
+                Cell::from(look.times.age(row.created)),
+            ],
+            Cell::from(row.last_used.map_or_else(|| "-".to_owned(), |used| last_used(used, &look.times))),
+            [
+                Cell::new(style, format!("{}{number}", row.due)),
+                Cell::from(if row.place.is_empty() { "no store" } else { row.place.as_str() }),
+            ],
+        )
     });
-    let flexible = [Fold::Last, Fold::Never, Fold::Never, Fold::Never, Fold::First];
-    columns(["USER", "KEY", "AGE", "DUE", "WHERE"], flexible, rows, look.paint, look.width)
+    let (never, place) = (Fold::Never, Fold::First);
+    if rows.iter().any(|row| row.last_used.is_some()) {
+        let cells = cells.map(|([user, key, age], used, [due, place])| [user, key, age, used, due, place]);
+        let folds = [Fold::Last, never, never, never, never, place];
+        return columns(["USER", "KEY", "AGE", "LAST USED", "DUE", "WHERE"], folds, cells, look.paint, look.width);
+    }
+    let cells = cells.map(|([user, key, age], _, [due, place])| [user, key, age, due, place]);
+    columns(
+        ["USER", "KEY", "AGE", "DUE", "WHERE"],
+        [Fold::Last, never, never, never, place],
+        cells,
+        look.paint,
+        look.width,
+    )
+}
+
+fn last_used(used: &LastUsedShown, times: &Times) -> String {
+    let Some(at) = used.at else { return "never".to_owned() };
+    let service = if used.by_rotator { Some("rotator") } else { used.service.as_deref() };
+    let service = service.map(|service| format!(", {service}")).unwrap_or_default();
+    format!("{}{service}", times.ago(at))
 }
 
 fn have_several_stores<'a>(mut places: impl Iterator<Item = &'a PlaceNote>) -> bool {

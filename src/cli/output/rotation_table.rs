@@ -112,7 +112,7 @@ pub fn rotation_rows(mut rotations: Vec<RotationRow<'_>>, look: &Look) -> String
     rotations.sort_by_key(|rotation| (rotation.rank(), rotation.user, rotation.account));
     let whose = Whose::of(rotations.iter().map(|rotation| rotation.account));
     let done = rotations.iter().filter(|rotation| rotation.state == "deleted-old").count();
-    let left_out = if done > MOST_DONE { done - MOST_DONE } else { 0 };
+    let left_out = done.saturating_sub(MOST_DONE);
     let mut to_leave_out = left_out;
     // The last rows are of the rotations that have ended.
     let shown = rotations.iter().rev().filter(|rotation| {

@@ -144,6 +144,9 @@ fn a_plan_has_the_date_of_each_step() {
     let bench = Bench::with_users(&["app1/production"]);
     let args = ["plan", "--overlap", "1h", "--quarantine", "7d"];
     bench.run(&args).code(0).prints("both keys work for 1 h; then the old key is off for 7 d, and deleted on");
+    let asked =
+        bench.at("80", &[&args[..], &["--unused-for", "45d"]].concat()).code(0).prints("LAST USED").prints("never");
+    fits(&asked.stdout, 80);
     let due = bench.run(&[&args[..], &["--output", "json"]].concat()).code(0).json()["due"][0].clone();
     let time = |name: &str| due[name].as_str().expect("text").parse::<jiff::Timestamp>().expect("a time").as_second();
     assert_eq!(time("old_key_deleted_at") - time("old_key_off_at"), 7 * 86_400);
