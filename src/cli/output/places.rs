@@ -4,24 +4,50 @@ use std::collections::BTreeSet;
 
 use crate::journal::campaign::PlaceNote;
 
-/// The entries, with the location in each unless it is the whole value, and the store if there are several. Several
-/// entries of one app and environment are counted.
+/// The entries, and the store if there are several. Several entries of one app and environment are counted. Of the
+/// locations in one entry the first is named, that of the key id.
 pub(super) fn places(places: &[PlaceNote], several_stores: bool) -> String {
-    let scope =
-        |place: &PlaceNote| place.entry.rsplit_once('/').map(|(scope, _)| (place.store.clone(), scope.to_owned()));
+    let scope = |place: &PlaceNote| Some((place.store.clone(), place.entry.rsplit_once('/')?.0.to_owned()));
+    let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut names: Vec<String> = Vec::new();
-    for place in places {
+    for place in places.iter().filter(|place| seen.insert((place.store.as_str(), place.entry.as_str()))) {
         let store = if several_stores { format!("{} ", place.store) } else { String::new() };
         let beside = places.iter().filter(|other| scope(other) == scope(place));
         let beside: BTreeSet<&str> = beside.map(|other| other.entry.as_str()).collect();
         let name = match (beside.len(), scope(place), place.location.as_str()) {
-            (2.., Some((_, scope)), _) => format!("{store}{scope} ({} entries)", beside.len()),
-            (.., "whole value") => format!("{store}{}", place.entry),
-            (.., location) => format!("{store}{} {location}", place.entry),
+            (2.., Some((_, scope)), _) => format!("{store}{} ({} entries)", in_short(&scope), beside.len()),
+            (.., "whole value") => format!("{store}{}", in_short(&place.entry)),
+            (.., location) => format!("{store}{} {location}", in_short(&place.entry)),
         };
         if !names.contains(&name) {
             names.push(name);
         }
     }
     names.join(", ")
+}
+
+/// A file that has no app and no environment has a `-` for each.
+fn in_short(entry: &str) -> &str {
+    entry.strip_prefix("-/-/").unwrap_or(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(store: &str, entry: &str, location: &str) -> PlaceNote {
+        PlaceNote { store: store.to_owned(), entry: entry.to_owned(), location: location.to_owned() }
+    }
+
+    #[test]
+    fn a_pair_is_named_in_short() {
+        let whole = |entry| place("s", entry, "whole value");
+        assert_eq!(places(&[whole("shop/prod/ID"), whole("shop/prod/SECRET")], false), "shop/prod (2 entries)");
+        assert_eq!(places(&[whole("shop/prod/ID")], true), "s shop/prod/ID");
+        let file = [place("f", "-/-/.env", "AWS_ACCESS_KEY_ID"), place("f", "-/-/.env", "AWS_SECRET_ACCESS_KEY")];
+        assert_eq!(places(&file, false), ".env AWS_ACCESS_KEY_ID");
+        let both = [&file[..], &[whole("a/b/c")]].concat();
+        assert_eq!(places(&both, true), "f .env AWS_ACCESS_KEY_ID, s a/b/c");
+        assert_eq!(places(&[], true), "");
+    }
 }

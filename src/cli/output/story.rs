@@ -63,9 +63,15 @@ fn headline(rotation: &Rotation, look: &Look) -> String {
     let new = rotation.new_key.as_ref().map_or("no new key yet", |key| key.as_str());
     let keys = format!("{} -> {new}", opened.old_key);
     let user = printable(opened.user.as_str());
-    let is_short = |width| user.chars().count() + keys.len() + words.len() + 6 <= width;
-    let space = if look.width.is_none_or(is_short) { "   " } else { "\n  " };
-    format!("{user}   {keys}{space}{}\n", look.paint.with(style, &words))
+    let widths = [user.chars().count(), keys.len(), words.len()];
+    let fits =
+        |parts: &[usize]| look.width.is_none_or(|width| parts.iter().map(|part| part + 3).sum::<usize>() - 3 <= width);
+    let (first, second) = match (fits(&widths), fits(&widths[..2])) {
+        (true, _) => ("   ", "   "),
+        (false, true) => ("   ", "\n  "),
+        (false, false) => ("\n  ", "\n  "),
+    };
+    format!("{user}{first}{keys}{second}{}\n", look.paint.with(style, &words))
 }
 
 /// The column of the times.
