@@ -123,7 +123,7 @@ pub enum Command {
         /// For this shell
         shell: clap_complete::Shell,
     },
-    /// Print a JSON Schema, for editors
+    /// Print a JSON Schema, for editors and programs
     #[command(subcommand)]
     Schema(SchemaCommand),
     /// Print the manual page, or write one for each command
@@ -336,6 +336,18 @@ pub enum StoreCommand {
 pub enum SchemaCommand {
     /// Print the schema of rotator.toml
     Config,
+    /// Print the schema of the document of run, status and the other commands about rotations
+    Run,
+    /// Print the schema of the document of plan and `run --dry-run`
+    Plan,
+    /// Print the schema of the document of doctor
+    Doctor,
+    /// Print the schema of the document of allow
+    Allow,
+    /// Print the schema of the document of `store list`
+    StoreList,
+    /// Print the schema of the document of a command that failed before it had one
+    Error,
 }
 
 /// The options of `policy`.

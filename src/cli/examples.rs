@@ -11,7 +11,7 @@ const fn example(line: &'static str, does: &'static str) -> Example {
 }
 
 /// The examples of each command, by its words behind `rotator`. The first is the program without a command.
-const EXAMPLES: [(&str, &[Example]); 26] = [
+const EXAMPLES: [(&str, &[Example]); 32] = [
     (
         "",
         &[
@@ -129,8 +129,23 @@ const EXAMPLES: [(&str, &[Example]); 26] = [
             "install them for every user of this machine",
         )],
     ),
-    ("schema", &[example("rotator schema config > rotator.schema.json", "let an editor check rotator.toml")]),
+    (
+        "schema",
+        &[
+            example("rotator schema config > rotator.schema.json", "let an editor check rotator.toml"),
+            example("rotator schema run", "print the form of the document that `run` and `status` print"),
+        ],
+    ),
     ("schema config", &[example("rotator schema config > rotator.schema.json", "let an editor check rotator.toml")]),
+    ("schema run", &[example("rotator schema run", "print the form of what `run --output json` prints")]),
+    ("schema plan", &[example("rotator schema plan", "print the form of what `plan --output json` prints")]),
+    ("schema doctor", &[example("rotator schema doctor", "print the form of what `doctor --output json` prints")]),
+    ("schema allow", &[example("rotator schema allow", "print the form of what `allow --output json` prints")]),
+    (
+        "schema store-list",
+        &[example("rotator schema store-list", "print the form of what `store list --output json` prints")],
+    ),
+    ("schema error", &[example("rotator schema error", "print the form of a failure under `--output json`")]),
     (
         "man",
         &[

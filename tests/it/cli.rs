@@ -28,6 +28,7 @@ mod renames;
 mod rotate;
 mod rotating;
 mod rules;
+mod schemas;
 mod screens;
 mod second_key;
 mod sign_in;

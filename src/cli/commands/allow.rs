@@ -4,7 +4,8 @@
 use std::io::BufRead;
 use std::path::Path;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::adapters::allowed::digest;
 use crate::cli::args::AllowArgs;
@@ -16,6 +17,29 @@ use crate::cli::output::document::to_bytes;
 use crate::cli::output::printable::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::types::shell::operand;
+
+/// What `allow` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "rotator: allow")]
+pub(super) struct Document<'a> {
+    /// Fields are only added under this version.
+    #[schemars(extend("const" = 1))]
+    version: u32,
+    /// The configuration file.
+    file: &'a Path,
+    /// The SHA-256 digest of its bytes.
+    sha256: String,
+    /// Who else may change the file, or null.
+    exposed: Option<String>,
+    /// The programs that the file would run.
+    runs: Vec<&'a str>,
+    /// The files that it would read.
+    reads: Vec<&'a str>,
+    /// The servers that it would contact.
+    contacts: Vec<&'a str>,
+    /// Whether the file is now allowed.
+    allowed: bool,
+}
 
 /// Runs `rotator allow`.
 ///
@@ -36,18 +60,17 @@ pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
         if args.yes {
             found.allow(host)?;
         }
-        let of =
-            |kind| reach.iter().filter(move |one: &&Reach| one.kind == kind).map(|one| &one.what).collect::<Vec<_>>();
-        to_stdout(&to_bytes(&json!({
-            "version": 1,
-            "file": found.path,
-            "sha256": digest(found.text.as_bytes()),
-            "exposed": exposed,
-            "runs": of(ReachKind::Runs),
-            "reads": of(ReachKind::Reads),
-            "contacts": of(ReachKind::Contacts),
-            "allowed": args.yes,
-        })))?;
+        let of = |kind| reach.iter().filter(|one| one.kind == kind).map(|one| one.what.as_str()).collect();
+        to_stdout(&to_bytes(&Document {
+            version: 1,
+            file: &found.path,
+            sha256: digest(found.text.as_bytes()),
+            exposed,
+            runs: of(ReachKind::Runs),
+            reads: of(ReachKind::Reads),
+            contacts: of(ReachKind::Contacts),
+            allowed: args.yes,
+        }))?;
         return if args.yes { Ok(Exit::Done) } else { Err(not_asked(&found.path)) };
     }
     to_stdout(printable(&shown(&found, &reach, exposed.as_deref())).as_bytes())?;

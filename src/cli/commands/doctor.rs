@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use self::shown::{Check, Document, as_text};
+pub(super) use self::shown::Document;
+use self::shown::{Check, as_text};
 use super::plan::what_is_taken;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::{Config, StoreSettings};

@@ -6,10 +6,11 @@ mod import;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, RekeyError, StoreError};
+use crate::adapters::stores::embedded::{EmbeddedStore, KeyOrigin, Listed, RekeyError, StoreError};
 use crate::cli::args::StoreCommand;
 use crate::cli::config::Config;
 use crate::cli::context::Context;
@@ -17,12 +18,42 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::printable::printable;
+use crate::cli::output::schema::Time;
 use crate::cli::output::terminal::to_stdout;
 use crate::cli::wiring::embedded;
 use crate::types::error_text::with_causes;
-use crate::types::name::EntryName;
+use crate::types::name::{EntryName, StoreName};
 use crate::types::secret::SecretValue;
 use crate::types::shell::operand;
+use crate::types::time::Timestamp;
+
+/// What `store list` prints.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "rotator: store list")]
+pub(super) struct Document {
+    /// Fields are only added under this version.
+    #[schemars(extend("const" = 1))]
+    version: u32,
+    /// The store.
+    #[schemars(with = "String")]
+    store: StoreName,
+    /// Its entries.
+    entries: Vec<EntryShown>,
+}
+
+/// An entry of the embedded store.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Entry")]
+struct EntryShown {
+    /// The name.
+    #[schemars(with = "String")]
+    name: EntryName,
+    /// Its version, which each write changes.
+    version: String,
+    /// When it was written.
+    #[schemars(with = "Time")]
+    updated_at: Timestamp,
+}
 
 /// Runs `rotator store …`.
 ///
@@ -68,10 +99,11 @@ fn list(context: &Context, config: &Config) -> Result<(), CliError> {
     let entries = store.list().map_err(|error| failed(&error))?;
     if context.terminal.is_json() {
         let entries: Vec<_> = entries
-            .iter()
-            .map(|listed| json!({ "name": listed.entry, "version": listed.version.0, "updated_at": listed.updated_at }))
+            .into_iter()
+            .map(|Listed { entry, version, updated_at }| EntryShown { name: entry, version: version.0, updated_at })
             .collect();
-        return to_stdout(&to_bytes(&json!({ "version": 1, "store": config.embedded()?.0.name, "entries": entries })));
+        let store = config.embedded()?.0.name.clone();
+        return to_stdout(&to_bytes(&Document { version: 1, store, entries }));
     }
     let names: String = entries.iter().map(|listed| format!("{}\n", listed.entry)).collect();
     // A program gets the names unescaped.

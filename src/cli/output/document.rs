@@ -1,34 +1,40 @@
-//! The JSON document of `run`, `resume` and `status`, and that of `plan`. It is an interface: fields are only added.
+//! The JSON document of `run`, `resume` and `status`, and those of `plan` and of a failure. They are an interface: fields
+//! are only added.
+
+mod plan;
+mod skipped;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::plan::VERSION;
+pub use self::plan::{DueShown, FollowerShown, PlanDocument};
+pub use self::skipped::{ConfirmedShown, SkippedShown};
 pub use super::error_document::{ErrorDocument, ErrorShown};
-use super::last_used::LastUsedShown;
 use super::printable::printable_json;
-use super::rule_shown::RuleShown;
+use super::schema::{Id, PlaceShown, Time};
 use crate::discovery::SkipReason;
-use crate::engine::survey::{ConfirmedKey, Due, Survey, place_notes};
+use crate::engine::survey::place_notes;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
 use crate::rotation::event::Ending;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::state::State;
-use crate::types::name::{AccessKeyId, AccountId, CampaignId, RotationId, SinkName, UserName};
-use crate::types::place::Place;
+use crate::types::name::{AccessKeyId, AccountId, CampaignId, RotationId, UserName};
 use crate::types::time::Timestamp;
 
-/// The version of both documents.
-const VERSION: u32 = 1;
-
-/// What `run`, `resume` and `status` print.
-#[derive(Debug, Serialize)]
+/// What `run`, `status` and the other commands about rotations print.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "rotator: rotations")]
 pub struct Document {
+    /// Fields are only added under this version.
+    #[schemars(extend("const" = 1))]
     version: u32,
     /// The latest campaign.
+    #[schemars(with = "Option<Id>")]
     pub campaign: Option<CampaignId>,
     /// The rotations, oldest first.
     pub rotations: Vec<RotationShown>,
@@ -38,51 +44,67 @@ pub struct Document {
     pub counts: Counts,
     /// Why the command could not do everything that was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ErrorShown")]
     pub error: Option<ErrorShown>,
 }
 
 /// One rotation.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Rotation")]
 pub struct RotationShown {
+    /// The id, by which the commands find the rotation.
+    #[schemars(with = "Id")]
     pub id: RotationId,
+    /// The number of the AWS account.
+    #[schemars(with = "String")]
     pub account: AccountId,
     /// The IAM user of the key.
+    #[schemars(with = "String")]
     pub user: UserName,
     /// The key that is replaced.
+    #[schemars(with = "String")]
     pub old_key_id: AccessKeyId,
     /// The new key, once it is known.
+    #[schemars(with = "Option<String>")]
     pub new_key_id: Option<AccessKeyId>,
-    /// The phase or the ending.
+    /// The phase (`opened`, `created-new`, `stored-new`, `deactivated-old`) or ending (`deleted-old`, `aborted`, `gone`).
     pub state: &'static str,
     /// The intent whose outcome is in doubt.
     pub in_doubt: Option<&'static str>,
     /// Why an operator is needed.
     pub blocked: Option<BlockShown>,
     /// When the rotation continues, if that time is known.
+    #[schemars(with = "Option<Time>")]
     pub waiting_until: Option<Timestamp>,
     /// The number of attempted effects.
     pub attempts: u32,
     /// Why the rotation waits, or the last failure.
     pub last_error: Option<String>,
     /// The places of the pair.
+    #[schemars(with = "Vec<PlaceShown>")]
     pub places: Vec<PlaceNote>,
     /// The sinks that follow these places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkShown>,
     /// The time of the local clock.
+    #[schemars(with = "Time")]
     pub opened_at: Timestamp,
     /// The time of the local clock.
+    #[schemars(with = "Time")]
     pub updated_at: Timestamp,
 }
 
 /// The state of a sink: the last write that its API acknowledged.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Sink")]
 pub struct SinkShown {
     #[serde(flatten)]
     pub follower: FollowerShown,
     /// The key that the sink acknowledged last in this rotation.
+    #[schemars(with = "Option<String>")]
     pub acknowledged_key_id: Option<AccessKeyId>,
     /// The time of that acknowledgement, by the clock of AWS.
+    #[schemars(with = "Option<Time>")]
     pub acknowledged_at: Option<Timestamp>,
     /// Whether an operator decided not to wait for the sink.
     pub left: bool,
@@ -101,7 +123,8 @@ impl SinkShown {
 }
 
 /// Why an operator is needed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Block")]
 pub struct BlockShown {
     /// A stable name.
     pub reason: &'static str,
@@ -113,54 +136,8 @@ pub struct BlockShown {
     pub docs: String,
 }
 
-/// A key or an entry that was skipped.
-#[derive(Debug, Serialize)]
-pub struct SkippedShown {
-    /// The key, if its id is known.
-    pub key_id: Option<AccessKeyId>,
-    /// The places of the key.
-    pub places: Vec<PlaceNote>,
-    /// What IAM said about the key, if `plan` asked.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub confirmed: Option<ConfirmedShown>,
-    /// A stable name.
-    pub reason: String,
-    /// A text for operators.
-    pub message: String,
-    /// Whether the key is due, so that an operator is needed.
-    pub needs_operator: bool,
-    /// The section of the manual about the reason, if this build knows the reason.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub docs: Option<String>,
-    /// The rule that decides about the key, in a plan.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<RuleShown>,
-}
-
-/// What IAM said about a skipped key.
-#[derive(Debug, Serialize)]
-pub struct ConfirmedShown {
-    pub account: AccountId,
-    /// The IAM user of the key.
-    pub user: UserName,
-    /// The creation time of the key in IAM.
-    pub created: Timestamp,
-    /// When its age will make it due, if it is not due yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub due_at: Option<Timestamp>,
-    /// The last use of the key, or null if IAM was not asked or did not answer.
-    pub last_used: Option<LastUsedShown>,
-}
-
-impl ConfirmedShown {
-    fn of(key: &ConfirmedKey) -> Self {
-        let ConfirmedKey { account, user, created, due_at, last_use } = key.clone();
-        Self { account, user, created, due_at, last_used: last_use.as_ref().map(LastUsedShown::of) }
-    }
-}
-
 /// The number of rotations: all open ones, and the closed ones that are shown or belong to the latest campaign.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counts {
     /// Rotations that are not closed.
     pub in_flight: usize,
@@ -176,7 +153,7 @@ pub struct Counts {
     pub gone: usize,
     /// What needs an operator: blocked rotations, and keys without a rotation that continues.
     pub needs_operator: usize,
-    /// Keys that the last `run` left alone because no program uses them.
+    /// Keys that the last `run` left alone because no program uses them; without any, this field is left out.
     #[serde(skip_serializing_if = "is_zero")]
     pub unused: usize,
 }
@@ -245,23 +222,6 @@ impl BlockShown {
     }
 }
 
-impl SkippedShown {
-    #[must_use]
-    pub fn of(note: &LeftAloneNote) -> Self {
-        let LeftAloneNote { key_id, places, reason, message, due } = note;
-        Self {
-            key_id: key_id.clone(),
-            places: places.clone(),
-            confirmed: None,
-            needs_operator: *due,
-            docs: reason.known().map(SkipReason::docs_section),
-            rule: None,
-            reason: reason.name().to_owned(),
-            message: message.clone(),
-        }
-    }
-}
-
 /// The number of the keys among these that no program uses.
 #[must_use]
 pub fn unused(skipped: &[LeftAloneNote]) -> usize {
@@ -297,99 +257,6 @@ impl Counts {
             }
         }
         counts
-    }
-}
-
-/// The document of `plan`.
-#[derive(Debug, Serialize)]
-pub struct PlanDocument {
-    version: u32,
-    /// The keys that `run` would rotate.
-    pub due: Vec<DueShown>,
-    /// The keys that are due as well, and that `limit` holds back.
-    pub held_back: Vec<DueShown>,
-    /// What `run` would skip.
-    pub skipped: Vec<SkippedShown>,
-}
-
-/// A key that is due.
-#[derive(Debug, Serialize)]
-pub struct DueShown {
-    pub account: AccountId,
-    /// The IAM user of the key.
-    pub user: UserName,
-    pub key_id: AccessKeyId,
-    /// The creation time of the key in IAM.
-    pub created: Timestamp,
-    /// The last use of the key, or null if IAM was not asked or did not answer.
-    pub last_used: Option<LastUsedShown>,
-    /// The rule that decides about the key, or null.
-    pub rule: Option<RuleShown>,
-    /// When the old key would stop working, if `run` began now.
-    pub old_key_off_at: Timestamp,
-    /// When the old key would be deleted, if `run` began now.
-    pub old_key_deleted_at: Timestamp,
-    #[serde(skip)]
-    pub overlap: Duration,
-    #[serde(skip)]
-    pub quarantine: Duration,
-    /// The places of the pair.
-    pub places: Vec<PlaceNote>,
-    /// The sinks that follow these places.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sinks: Vec<FollowerShown>,
-}
-
-impl DueShown {
-    fn of(due: &Due, now: Timestamp) -> Self {
-        let policy = &due.policy;
-        Self {
-            account: due.account.clone(),
-            user: due.user.clone(),
-            key_id: due.key.id.clone(),
-            created: due.key.created,
-            last_used: due.last_use.as_ref().map(LastUsedShown::of),
-            rule: due.rule.as_ref().map(RuleShown::of),
-            old_key_off_at: now.plus(policy.overlap),
-            old_key_deleted_at: now.plus(policy.overlap).plus(policy.quarantine),
-            overlap: policy.overlap,
-            quarantine: policy.quarantine,
-            places: place_notes(&due.places),
-            sinks: due.sinks.iter().map(|follower| FollowerShown::of(follower, &due.places)).collect(),
-        }
-    }
-}
-
-/// A sink, and the entry that it follows.
-#[derive(Debug, Serialize)]
-pub struct FollowerShown {
-    pub sink: SinkName,
-    pub follows: String,
-}
-
-impl FollowerShown {
-    fn of(follower: &Follower, places: &[Place]) -> Self {
-        let follows = places.get(follower.place).map_or_else(String::new, |place| place.id.entry.to_string());
-        Self { sink: follower.sink.clone(), follows }
-    }
-}
-
-impl PlanDocument {
-    /// The document for the result of a survey, at this moment.
-    #[must_use]
-    pub fn new(survey: &Survey, now: Timestamp) -> Self {
-        let shown = |due: &[Due]| due.iter().map(|due| DueShown::of(due, now)).collect();
-        let skipped = survey.left_alone.iter().map(|note| {
-            let confirmed = note.key_id.as_ref().and_then(|key| survey.skipped_keys.get(key)).map(ConfirmedShown::of);
-            let rule = note.key_id.as_ref().and_then(|key| survey.rules.get(key)).map(RuleShown::of);
-            SkippedShown { confirmed, rule, ..SkippedShown::of(note) }
-        });
-        Self {
-            version: VERSION,
-            due: shown(&survey.due),
-            held_back: shown(&survey.held_back),
-            skipped: skipped.collect(),
-        }
     }
 }
 

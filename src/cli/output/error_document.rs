@@ -1,14 +1,17 @@
 //! The error of a command as a JSON document.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::error::CliError;
 
 /// The error of a command.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
 pub struct ErrorShown {
     /// The exit code.
     pub code: u8,
+    /// A text for operators.
     pub message: String,
     /// What to do or run next.
     pub hint: String,
@@ -22,9 +25,13 @@ impl ErrorShown {
 }
 
 /// What a command prints that failed before it had a document of its own.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "rotator: a failure")]
 pub struct ErrorDocument {
+    /// Fields are only added under this version.
+    #[schemars(extend("const" = 1))]
     version: u32,
+    /// Why the command failed.
     pub error: ErrorShown,
 }
 

@@ -14,6 +14,7 @@ pub mod printable;
 pub mod progress;
 pub mod rotation_table;
 pub mod rule_shown;
+pub mod schema;
 pub mod story;
 pub mod summary;
 pub mod table;

@@ -1,11 +1,13 @@
 //! A rule of the configuration, as the JSON document of `plan` shows it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::survey::choice::RuleName;
 
 /// A rule of the configuration.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Rule")]
 pub struct RuleShown {
     /// Its number, from 1.
     pub number: usize,

@@ -38,7 +38,8 @@ fn config(more: &str) -> String {
     )
 }
 
-fn bench() -> Bench {
+/// Two users, and a sink that follows the first.
+pub(super) fn bench() -> Bench {
     let bench = Bench::with_users(&[USER, "app2/production"]).naming_its_file();
     bench.write("sink.py", SINK);
     bench.write("identity", "one");
@@ -46,7 +47,8 @@ fn bench() -> Bench {
     bench
 }
 
-fn run(bench: &Bench, args: &[&str]) -> Ended {
+/// Runs the binary, which waits two seconds for the sink.
+pub(super) fn run(bench: &Bench, args: &[&str]) -> Ended {
     let mut command = bench.command(args);
     command.env("ROTATOR_AWS_CALL_TIMEOUT", "2s").output().expect("it starts").into()
 }

@@ -1,5 +1,6 @@
 //! The results of the checks, and how they are shown.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::error::CliError;
@@ -8,12 +9,15 @@ use crate::cli::output::look::Look;
 use crate::cli::output::printable::printable;
 
 /// The result of one check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Check {
+    /// A stable name.
     pub(super) name: &'static str,
+    /// Whether the check succeeded.
     pub(super) ok: bool,
     /// Whether an operator should look at it, although it is no failure.
     pub(super) warning: bool,
+    /// A text for operators.
     pub(super) message: String,
 }
 
@@ -30,9 +34,14 @@ impl Check {
     }
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Document {
+/// What `doctor` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "rotator: doctor")]
+pub(in crate::cli::commands) struct Document {
+    /// Fields are only added under this version.
+    #[schemars(extend("const" = 1))]
     version: u32,
+    /// The checks, in the order in which they were made.
     checks: Vec<Check>,
 }
 
