@@ -59,7 +59,7 @@ impl<T: Into<String>> From<T> for Cell {
 const USUAL_CELL: usize = 32;
 
 /// No column is made narrower than this.
-const LEAST_WIDTH: usize = 14;
+const LEAST_WIDTH: usize = 11;
 
 /// The space between two columns.
 const GAP: usize = 2;
@@ -298,7 +298,7 @@ bob-the-builder  done                 never again, I
 ";
         assert_eq!(table(Some(52)), narrow);
         assert!(table(Some(1)).lines().all(|line| line.len() <= 3 * LEAST_WIDTH + 2 * GAP), "{}", table(Some(1)));
-        assert!(table(Some(1)).contains("bob-the-builde  done"), "{}", table(Some(1)));
+        assert!(table(Some(1)).contains("bob-the-bui  done"), "{}", table(Some(1)));
     }
 
     #[test]
