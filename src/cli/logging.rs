@@ -14,6 +14,7 @@ use super::args::{Global, LogFormat};
 use super::error::CliError;
 use super::host_env::HostEnv;
 use super::output::printable::{printable, printable_json};
+use super::output::progress;
 
 /// The only log target whose level can be set.
 const OURS: &str = "rotator";
@@ -80,6 +81,7 @@ struct Quiet(io::Stderr, Escape);
 
 impl Write for Quiet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        progress::hide();
         let text = String::from_utf8_lossy(bytes);
         let _ = self.0.write_all((self.1)(&text).as_bytes());
         Ok(bytes.len())

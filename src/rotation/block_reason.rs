@@ -296,8 +296,8 @@ impl BlockReason {
                 "this rotation has made as many keys as it may, and lost each; abort it and find out why".to_owned()
             }
             Self::CannotAbort { places } => format!(
-                "an abort was asked for, but {} holds the new pair; put the old pair back first, then resume; or continue with \
-                 the rotation after all: `rotator resolve` with --finish deletes the old key",
+                "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put \
+                 the new pair there and continue after all: `rotator resolve` with --finish deletes the old key",
                 places.join(", ")
             ),
             Self::AccessDenied { denied, state, finish, once_a_day } => lack(denied, state, *finish, *once_a_day),

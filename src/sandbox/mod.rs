@@ -276,6 +276,14 @@ impl Sandbox {
         self.shared.lock().model.update_access_key(user, id, status)
     }
 
+    /// Uses a key now, as a program that signs a call of STS with it.
+    ///
+    /// # Errors
+    /// `InvalidClientTokenId`, if there is no such key.
+    pub fn use_key(&self, id: &str) -> Result<(), ApiError> {
+        self.shared.lock().model.note_use(id, Service::Sts, "us-east-1").map(drop)
+    }
+
     /// Deletes a key without a call of the API.
     ///
     /// # Errors

@@ -45,9 +45,15 @@ fn too_late(config: &Config, rotation: &Rotation) -> CliError {
              secret may be here: {copies}",
             rotation.state.name()
         ),
-        format!(
-            "`rotator resume {id}` continues, `rotator resolve {id} --finish` deletes the old key now; to go back, put the \
-             old pair into every place yourself, then run `rotator resume {id}` and what it prints"
-        ),
+        match rotation.state.phase() {
+            Some(Phase::DeactivatedOld { .. }) => format!(
+                "`rotator reactivate {id}` makes the old key work again; `rotator resume {id}` continues, `rotator resolve \
+                 {id} --finish` deletes the old key now"
+            ),
+            Some(_) | None => format!(
+                "`rotator resume {id}` continues, `rotator resolve {id} --finish` deletes the old key now; to go back, put \
+                 the old pair into every place yourself, then run `rotator resume {id}` and what it prints"
+            ),
+        },
     )
 }

@@ -119,8 +119,8 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
     match Box::pin(look(config, &session)).await {
-        Ok(found) => {
-            checks.extend(writes(&session, &found).await);
+        Ok((found, in_flight)) => {
+            checks.extend(writes(&session, &found, in_flight).await);
             checks.extend(Box::pin(permissions(config, &session, &found)).await);
         }
         Err(error) => checks.push(Check::of("permissions", Err(error))),
@@ -128,11 +128,13 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     checks
 }
 
-/// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed.
-async fn look(config: &Config, session: &Session) -> Result<Survey, CliError> {
+/// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed. Returns also how many
+/// rotations are in flight.
+async fn look(config: &Config, session: &Session) -> Result<(Survey, usize), CliError> {
     let choice = config.choice();
-    let (_, taken) = what_is_taken(config)?;
-    survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))
+    let (snapshot, taken) = what_is_taken(config)?;
+    let found = survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))?;
+    Ok((found, snapshot.open.len()))
 }
 
 fn compare(message: String) -> CliError {
@@ -141,7 +143,7 @@ fn compare(message: String) -> CliError {
 
 /// Reports how many entries each store has, and whether the entries with a key can be written, including keys that
 /// are not due.
-async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
+async fn writes(session: &Session, found: &Survey, in_flight: usize) -> Vec<Check> {
     let due = found.due.iter().flat_map(|due| &due.places);
     let mut with_keys: Vec<(StoreName, EntryName)> = Vec::new();
     for place in due {
@@ -176,6 +178,7 @@ async fn writes(session: &Session, found: &Survey) -> Vec<Check> {
             return Check::warning("entries", format!("{name}: {}", entry_counts::EMPTY));
         }
         let keys = match keys_of(found, name) {
+            0 if in_flight > 0 => "no AWS access key but those in flight".to_owned(),
             0 => "no AWS access key".to_owned(),
             1 => "1 key".to_owned(),
             keys => format!("{keys} keys"),

@@ -26,6 +26,7 @@ use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Survey, Taken, survey};
 use crate::journal::clock::Clock;
 use crate::journal::store::{RotationFilter, StorageError};
+use crate::types::shell::quoted;
 
 /// Runs `rotator plan`.
 ///
@@ -55,12 +56,30 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&document))?;
     } else {
-        text_to_stdout(&text(&document, &survey, snapshot.open.len(), &look))?;
+        let text = text(&document, &survey, snapshot.open.len(), &look);
+        text_to_stdout(&text.replace("`rotator run`", &format!("`rotator run{}`", flags(args))))?;
     }
     if let Some(warning) = plan_table::warning_at_once(&document.due) {
         context.terminal.say(&warning);
     }
     Ok(Exit::Done)
+}
+
+/// The flags of this plan, for the run that does what it shows.
+fn flags(args: &ChoiceArgs) -> String {
+    let many =
+        |name: &str, values: &[String]| values.iter().map(|value| format!(" {name} {}", quoted(value))).collect();
+    let lists: [String; 2] = [many("--only", &args.only), many("--exclude", &args.exclude)];
+    let single = [
+        ("--limit", &args.limit),
+        ("--older-than", &args.older_than),
+        ("--unused-for", &args.unused_for),
+        ("--owner-template", &args.owner_template),
+        ("--overlap", &args.overlap),
+        ("--quarantine", &args.quarantine),
+    ];
+    let single = single.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", quoted(value.as_ref()?))));
+    lists.into_iter().chain(single).collect()
 }
 
 fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, look: &Look) -> String {

@@ -85,6 +85,7 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
                 return Ok(());
             }
             named.advance(&held, &engine, args.now, report).await?;
+            named.say_what_stays(context);
             let Some(choice) = choice else { return Ok(()) };
             match engine.open_due(&choice, None, report).await {
                 Ok(()) => {
@@ -205,11 +206,30 @@ impl Named {
     }
 }
 
+impl Named {
+    /// Says which keys are as they were, where a rotation in flight was all that was asked for.
+    fn say_what_stays(&self, context: &Context) {
+        for rotation in &self.in_flight {
+            let Some(new) =
+                rotation.new_key.as_ref().filter(|key| !self.to_open.iter().any(|name| key.as_str() == name))
+            else {
+                continue;
+            };
+            context.terminal.say(&format!(
+                "{}: the rotation in flight replaces {}; the key {new} that it made stays; if {new} itself has leaked:\n  \
+                 rotator rotate {new} --now",
+                rotation.opened.user, rotation.opened.old_key
+            ));
+        }
+    }
+}
+
 /// Whether only a wait is between the rotation and the removal of its old key.
 fn may_finish(rotation: &Rotation) -> bool {
     let is_blocked = matches!(rotation.state, State::Blocked { .. });
     let is_stored = matches!(rotation.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
-    is_stored && !is_blocked
+    // An operator who made the old key active again decides about it with `resolve`.
+    is_stored && !is_blocked && !rotation.is_never_deactivated_again()
 }
 
 /// Journals that the old key is to be deleted now, as `resolve --finish` does. Every check before a removal stays.

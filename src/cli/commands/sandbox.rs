@@ -120,6 +120,8 @@ pub(super) fn user_with_key(sandbox: &Sandbox, user: &str) -> Result<NewKey, Cli
         sandbox.delete_key(user, key.id.as_str())?;
         let created = sandbox.now() - jiff::SignedDuration::try_from(SEEDED_AGE).unwrap_or_default();
         sandbox.add_key(user, key.id.as_str(), key.secret.expose(), KeyStatus::Active, Some(created))?;
+        // A key that no program uses is another matter (`unused_for`).
+        sandbox.use_key(key.id.as_str())?;
         Ok(key)
     });
     made.map_err(|error| {

@@ -202,8 +202,10 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     let open = match (goes_on, tally.needs_operator() > 0, next) {
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
-        (true, _, Some(time)) => format!(": `rotator resume` continues after {}", look.times.local(time)),
-        (true, _, None) => ": `rotator resume` continues".to_owned(),
+        (true, _, Some(time)) if time > look.times.now() => {
+            format!(": `rotator resume` continues after {}", look.times.local(time))
+        }
+        (true, ..) => ": `rotator resume` continues".to_owned(),
     };
     open + &keys
 }

@@ -215,6 +215,12 @@ pub fn wrap(paragraph: &str, width: Option<usize>) -> Vec<String> {
 pub fn paragraph(text: &str, indent: usize, width: Option<usize>) -> String {
     let mut paragraph = String::with_capacity(text.len() + 1);
     for line in text.lines() {
+        if ["aws ", "rotator "].iter().any(|program| line.trim_start_matches(' ').starts_with(program)) {
+            // A command is to be pasted.
+            paragraph.push_str(line);
+            paragraph.push('\n');
+            continue;
+        }
         let own = line.len() - line.trim_start_matches(' ').len();
         let lines = wrap(line.trim_start_matches(' '), width.map(|width| width.saturating_sub(own + indent)));
         for (number, line) in lines.iter().enumerate() {
@@ -323,6 +329,7 @@ bob-the-builder  done                 never again, I
         assert_eq!(lines, expected);
         assert_eq!(paragraph("one two three", 2, Some(9)), "one two\n  three\n");
         assert_eq!(paragraph("one\n  two three", 2, Some(9)), "one\n  two\n    three\n");
+        assert_eq!(paragraph("x\n  rotator resume a b c", 2, Some(9)), "x\n  rotator resume a b c\n");
         assert_eq!(wrap("it took long (4.2 s)", Some(17)), ["it took long", "(4.2 s)"]);
         assert_eq!(wrap("a ` b", Some(3)), ["a `", "b"], "one backtick begins nothing");
         assert_eq!(wrap("", Some(3)), [""]);

@@ -1,5 +1,7 @@
 //! The table of `plan`: every key that was found, whether it is due, and why not.
 
+use std::collections::BTreeMap;
+
 use super::columns::{Cell, Fold, Style, columns, paragraph};
 use super::document::{DueShown, FollowerShown, PlanDocument, SkippedShown};
 use super::last_used::LastUsedShown;
@@ -63,6 +65,17 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
             let message = paragraph(&message, 4, look.width.map(|width| width.saturating_sub(note.reason.len())));
             text.push_str(&format!("\n{}", message.replacen('\u{1}', &reason, 1)));
         }
+    }
+    let (left_out, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|note| note.reason == SkipReason::Excluded.name());
+    let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();
+    for note in left_out {
+        *by_reason.entry(note.message.as_str()).or_default() += 1;
+    }
+    for (reason, number) in by_reason {
+        let keys = if number == 1 { "1 key is".to_owned() } else { format!("{number} keys are") };
+        let space = if text.is_empty() { "" } else { "\n" };
+        text.push_str(&format!("{space}{}", paragraph(&printable(&format!("{keys} {reason}")), 2, look.width)));
     }
     if !others.is_empty() {
         let space = if text.is_empty() { "" } else { "\n" };
@@ -211,16 +224,16 @@ fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
             ],
         )
     });
-    let (never, place) = (Fold::Never, Fold::First);
+    let (never, first) = (Fold::Never, Fold::First);
     if rows.iter().any(|row| row.last_used.is_some()) {
         let cells = cells.map(|([user, key, age], used, [due, place])| [user, key, age, used, due, place]);
-        let folds = [Fold::Last, never, never, never, never, place];
+        let folds = [Fold::Last, never, never, first, first, first];
         return columns(["USER", "KEY", "AGE", "LAST USED", "DUE", "WHERE"], folds, cells, look.paint, look.width);
     }
     let cells = cells.map(|([user, key, age], _, [due, place])| [user, key, age, due, place]);
     columns(
         ["USER", "KEY", "AGE", "DUE", "WHERE"],
-        [Fold::Last, never, never, never, place],
+        [Fold::Last, never, never, first, first],
         cells,
         look.paint,
         look.width,

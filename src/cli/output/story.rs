@@ -35,7 +35,8 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
     if let Some(next) = next(rotation, look) {
         text.push_str(&entry("then", &next, look));
     }
-    if let Some(undo) = undo(rotation) {
+    let is_blocked = matches!(rotation.state, State::Blocked { .. });
+    if let Some(undo) = undo(rotation).filter(|_| !is_blocked) {
         text.push_str(&entry("to undo", &undo, look));
     }
     text.push_str(&entry("id", &format!("{}; times are in {zone}", rotation.id), look));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::columns::paragraph;
-use super::document::{self, Document, ErrorShown};
+use super::document::{self, Counts, Document, ErrorShown};
 use super::entry_counts;
 use super::look::Look;
 use super::progress;
@@ -84,7 +84,7 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
-    let line = last_line(command, exit, tally, &document, &snapshot, &look);
+    let line = last_line(command, exit, tally, &document, &snapshot, (&report.touched, &look));
     let line = format!("{line}   ({})", times::took(terminal.began.elapsed()));
     if terminal.is_json() {
         terminal.say(&line);
@@ -166,13 +166,31 @@ fn show(
     text_to_stdout(&text)
 }
 
+/// The counts of the rotations that a command was about.
+fn counts_of(touched: &[RotationId], document: &Document, tally: Tally) -> Counts {
+    let mut counts = Counts { needs_operator: tally.needs_operator(), ..Counts::default() };
+    for rotation in document.rotations.iter().filter(|rotation| touched.contains(&rotation.id)) {
+        match rotation.state {
+            "deleted-old" => counts.done += 1,
+            "aborted" => counts.aborted += 1,
+            "gone" => counts.gone += 1,
+            _ => {
+                counts.in_flight += 1;
+                counts.blocked += usize::from(rotation.blocked.is_some());
+                counts.waiting += usize::from(rotation.waiting_until.is_some());
+            }
+        }
+    }
+    counts
+}
+
 fn last_line(
     command: CommandKind,
     exit: Exit,
     tally: Tally,
     document: &Document,
     snapshot: &Snapshot,
-    look: &Look,
+    (touched, look): (&[RotationId], &Look),
 ) -> String {
     let again = match command {
         CommandKind::Resume | CommandKind::Decide if tally.waiting + tally.failed + tally.blocked > 0 => {
@@ -182,7 +200,10 @@ fn last_line(
         CommandKind::Rotate if tally.needs_operator() == 0 => "`rotator resume`",
         CommandKind::Run | CommandKind::Resume | CommandKind::Decide | CommandKind::Rotate => "`rotator run`",
     };
-    let mut line = table::counts(document.counts);
+    let mut line = match command {
+        CommandKind::Run | CommandKind::Resume => table::counts(document.counts),
+        CommandKind::Decide | CommandKind::Rotate => table::counts(counts_of(touched, document, tally)),
+    };
     let unopened = snapshot.unopened();
     let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
     match exit {
@@ -194,12 +215,13 @@ fn last_line(
                 line.push_str(&format!("; interrupted: {again} continues"));
             }
         }
+        Exit::NeedsOperator if command == CommandKind::Rotate => line.push_str(", see above"),
         Exit::NeedsOperator => line.push_str(&format!(": see above; then {again} again")),
         Exit::InFlight => {
             if command == CommandKind::Run && unopened > 0 {
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
-            match snapshot.next_time() {
+            match snapshot.next_time().filter(|time| *time > look.times.now()) {
                 Some(time) => line.push_str(&format!(": {again} again after {}{see_above}", look.times.local(time))),
                 None => line.push_str(&format!(": {again} again{see_above}")),
             }
@@ -220,7 +242,7 @@ fn last_line(
         }
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
-    if command != CommandKind::Run && unopened > 0 {
+    if matches!(command, CommandKind::Resume | CommandKind::Decide) && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }

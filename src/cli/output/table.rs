@@ -68,7 +68,7 @@ pub fn skipped_in_short(notes: &[LeftAloneNote], look: &Look) -> String {
     let mut text = String::new();
     if !due.is_empty() {
         let due: Vec<SkippedShown> = due.into_iter().map(SkippedShown::of).collect();
-        let heading = look.paint.with(Style::Bad, "due but not rotated, each needs an operator:");
+        let heading = look.paint.with(Style::Bad, "not rotated, each needs an operator:");
         text.push_str(&format!("{heading}\n{}", skipped(due.iter(), look)));
     }
     let mut by_reason: BTreeMap<&str, usize> = BTreeMap::new();

@@ -133,6 +133,7 @@ impl Terminal {
 /// # Errors
 /// Any other failure of stdout, such as a full disk.
 pub fn print(bytes: &[u8]) -> io::Result<()> {
+    progress::hide();
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

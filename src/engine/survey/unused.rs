@@ -77,7 +77,7 @@ fn message(confirmed: &Confirmed, last_use: &LastUse, since: Timestamp, unused_f
     };
     format!(
         "key {id} of user {user} {used}{own}; unused_for is {}, and a rotation would make the key look new. If a \
-         program needs it, set unused_for = \"never\" for it in a [[rule]]; if nothing does, deactivate it: aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive",
+         program needs it, set unused_for = \"never\" for it in a [[rule]]; if nothing does, deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive)",
         words(unused_for)
     )
 }

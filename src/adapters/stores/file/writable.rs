@@ -19,6 +19,9 @@ use crate::ports::secret_store::Writable;
 /// The mode bit of a folder in which only the owner of a file, or of the folder, may replace the file.
 const STICKY: u32 = 0o1000;
 
+/// The mode bit of a folder that gives its group to new files.
+const SET_GROUP: u32 = 0o2000;
+
 /// Whether a file can be replaced.
 pub(super) fn writable(folder: &Folder, name: &OsStr) -> Writable {
     // A write would fail as well, and a scan has the better message.
@@ -124,10 +127,20 @@ impl Process {
 
     /// Why the replacement could not get the owner of the replaced file.
     fn owner(&self, of_folder: &Metadata, metadata: &Metadata) -> Option<String> {
-        // A folder with the set-group bit, and some file systems always, give a new file the group of the folder.
-        let groups = [self.group, of_folder.gid()];
-        let may_give = groups.contains(&metadata.gid()) || self.groups.contains(&metadata.gid());
-        let may = self.user == metadata.uid() && may_give || has(self.capabilities, CAP_CHOWN)?;
+        // On Linux a new file gets the group of a folder with the set-group bit only, elsewhere that of every folder
+        // (<https://man7.org/linux/man-pages/man2/open.2.html>, O_CREAT).
+        let is_of_folder = !cfg!(target_os = "linux") || of_folder.mode() & SET_GROUP != 0;
+        let is_given = is_of_folder && of_folder.gid() == metadata.gid();
+        let may_give = is_given || self.group == metadata.gid() || self.groups.contains(&metadata.gid());
+        let is_owner = self.user == metadata.uid();
+        let may = is_owner && may_give || has(self.capabilities, CAP_CHOWN)?;
+        if is_owner && !may {
+            return Some(format!(
+                "its group ({}) could not be kept, since the user that rotator runs as is not in that group; add the user \
+                 to the group, or give the file a group of that user (chgrp)",
+                metadata.gid()
+            ));
+        }
         (!may).then(|| {
             format!(
                 "its owner and group ({}:{}) could not be kept by the user that rotator runs as ({}:{}); run it as the \
@@ -203,6 +216,12 @@ mod tests {
         assert_eq!(refused(&other(user + 1, group, &[], 0)), (true, true), "another user");
         assert_eq!(refused(&other(user + 1, group, &[], 1 << CAP_FOWNER)), (false, true), "it may rename and not give");
         assert_eq!(refused(&other(user + 1, group, &[], 1 << CAP_FOWNER | 1 << CAP_CHOWN)), (false, false));
+        let not_in_group = other(user, group + 1, &[], 0);
+        assert_eq!(refused(&not_in_group).1, cfg!(target_os = "linux"), "the folder does not give its group");
+        assert!(!refused(&other(user, group + 1, &[group], 0)).1, "one of its groups");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2755)).expect("set");
+        let of_folder = fs::metadata(folder.path()).expect("there");
+        assert_eq!(not_in_group.owner(&of_folder, &metadata), None, "the folder gives its group");
         assert_eq!(refused(&Process { capabilities: None, ..other(user + 1, 0, &[], 0) }), (false, false), "not known");
         let opened = Folder::at(folder.path()).expect("opened");
         let asked = |name: &str| writable(&opened, OsStr::new(name));

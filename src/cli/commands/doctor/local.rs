@@ -9,6 +9,7 @@ use crate::cli::error::CliError;
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
+use crate::rotation::state::State;
 
 /// Checks that the journal can be read and written, that its file system is one that SQLite can lock, and that the
 /// configuration has every store and sink that the rotations in flight need.
@@ -34,7 +35,9 @@ pub(super) fn journal(config: &Config) -> Result<String, CliError> {
             "name it as it was when the rotation began; until then that rotation cannot go on",
         ));
     }
-    Ok(format!("{path}: {} in flight", open.len()))
+    let blocked = open.iter().filter(|open| matches!(open.rotation.state, State::Blocked { .. })).count();
+    let blocked = if blocked > 0 { format!(", {blocked} of them blocked (`rotator status`)") } else { String::new() };
+    Ok(format!("{path}: {} in flight{blocked}", open.len()))
 }
 
 /// What the rotations in flight need and the configuration does not name.
