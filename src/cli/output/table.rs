@@ -56,7 +56,7 @@ pub fn skipped<'n>(notes: impl Iterator<Item = &'n SkippedShown>, look: &Look) -
             if note.needs_operator {
                 line.push_str(&see(note));
             }
-            paragraph(&line, 4, look.width)
+            paragraph(&line, 2, look.width)
         })
         .collect()
 }

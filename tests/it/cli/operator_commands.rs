@@ -164,7 +164,7 @@ fn policy_completions_man_init_and_help_work() {
         bench.run(&["completions", shell]).code(0).prints("reactivate");
     }
     bench.run(&["man"]).code(0).prints(".TH ROTATOR 1").prints(".SH STATES");
-    bench.run(&["man", "--dir", "man/man1"]).code(0).says("wrote 26 pages to man/man1");
+    bench.run(&["man", "--dir", "man/man1"]).code(0).says("wrote 32 pages to man/man1");
     let page = std::fs::read_to_string(bench.path("man/man1/rotator-run.1")).expect("a page");
     assert!(page.contains(".TH ROTATOR\\-RUN 1") || page.contains(".TH ROTATOR-RUN 1"), "{page}");
     bench.run(&["man", "--dir", "man/man1/rotator.1/below"]).code(1).says("cannot be written");
