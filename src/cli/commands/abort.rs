@@ -9,6 +9,7 @@ use crate::cli::output::backup_hints;
 use crate::rotation::event::OperatorRequest;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
+use crate::types::shell::quoted;
 
 /// Runs `rotator abort`.
 ///
@@ -37,6 +38,8 @@ fn may_abort(rotation: &Rotation) -> bool {
 fn too_late(config: &Config, rotation: &Rotation) -> CliError {
     let (id, old, user) = (rotation.id, &rotation.opened.old_key, &rotation.opened.user);
     let new = rotation.new_key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    // A user has one rotation in flight.
+    let name = quoted(user.as_str());
     let copies = backup_hints::of_the_old_pair(config, rotation);
     CliError::usage(
         format!(
@@ -47,12 +50,12 @@ fn too_late(config: &Config, rotation: &Rotation) -> CliError {
         ),
         match rotation.state.phase() {
             Some(Phase::DeactivatedOld { .. }) => format!(
-                "`rotator reactivate {id}` makes the old key work again; `rotator resume {id}` continues, `rotator resolve \
-                 {id} --finish` deletes the old key now"
+                "`rotator reactivate {name}` makes the old key work again; `rotator resume {name}` continues, `rotator resolve \
+                 {name} --finish` deletes the old key now"
             ),
             Some(_) | None => format!(
-                "`rotator resume {id}` continues, `rotator resolve {id} --finish` deletes the old key now; to go back, put \
-                 the old pair into every place yourself, then run `rotator resume {id}` and what it prints"
+                "`rotator resume {name}` continues, `rotator resolve {name} --finish` deletes the old key now; to go back, put \
+                 the old pair into every place yourself, then run `rotator resume {name}` and what it prints"
             ),
         },
     )

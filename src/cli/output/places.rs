@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::journal::campaign::PlaceNote;
 
-/// The entries, and the store if there are several. Several entries of one app and environment are counted. Of the
+/// The entries, and the store if there are several. Entries of one app and environment that are an id or a secret as a
+/// whole are counted. Of the
 /// locations in one entry the first is named, that of the key id.
 pub(super) fn places(places: &[PlaceNote], several_stores: bool) -> String {
     let scope = |place: &PlaceNote| Some((place.store.clone(), place.entry.rsplit_once('/')?.0.to_owned()));
@@ -12,7 +13,9 @@ pub(super) fn places(places: &[PlaceNote], several_stores: bool) -> String {
     let mut names: Vec<String> = Vec::new();
     for place in places.iter().filter(|place| seen.insert((place.store.as_str(), place.entry.as_str()))) {
         let store = if several_stores { format!("{} ", short_store(&place.store)) } else { String::new() };
-        let beside = places.iter().filter(|other| scope(other) == scope(place));
+        // The id and the secret in entries of their own. Documents are named one by one.
+        let is_whole = |place: &PlaceNote| place.location == "whole value";
+        let beside = places.iter().filter(|other| is_whole(place) && is_whole(other) && scope(other) == scope(place));
         let beside: BTreeSet<&str> = beside.map(|other| other.entry.as_str()).collect();
         let file = place.store.strip_prefix("file:").filter(|path| path.ends_with(in_short(&place.entry)));
         let name = match (beside.len(), scope(place), place.location.as_str()) {
@@ -62,6 +65,8 @@ mod tests {
         let whole = |entry| place("s", entry, "whole value");
         assert_eq!(places(&[whole("shop/prod/ID"), whole("shop/prod/SECRET")], false), "shop/prod (2 entries)");
         assert_eq!(places(&[whole("shop/prod/ID")], true), "s shop/prod/ID");
+        let documents = [place("s", "a/b/compose.yml", "services.x"), place("s", "a/b/main.tf", "key")];
+        assert_eq!(places(&documents, false), "a/b/compose.yml services.x, a/b/main.tf key");
         let file = [place("f", "-/-/.env", "AWS_ACCESS_KEY_ID"), place("f", "-/-/.env", "AWS_SECRET_ACCESS_KEY")];
         assert_eq!(places(&file, false), ".env AWS_ACCESS_KEY_ID");
         let file_store = place("file:/home/u/.aws/credentials", "-/-/credentials", "[default] aws_access_key_id");

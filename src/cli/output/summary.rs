@@ -235,6 +235,8 @@ fn last_line(
                 ),
             };
         }
+        // The next time is that of other rotations.
+        Exit::Done if command == CommandKind::Rotate => {}
         Exit::Done => {
             if let Some(time) = snapshot.next_time() {
                 line.push_str(&format!(": {again} again after {}", look.times.local(time)));

@@ -14,7 +14,7 @@ fn an_abort_after_the_new_pair_is_stored_is_refused_and_says_where_the_old_secre
     bench.run(&["run", "--overlap", "1h"]).code(3);
     let (id, _) = bench.rotation_of("app1/production");
     let refused = bench.run(&["abort", &id]).code(2).says(&old).says("store get --previous");
-    refused.says(&format!("rotator resolve {id} --finish"));
+    refused.says("rotator resolve app1/production --finish");
     let previous = ["store", "get", "--previous", "app1/production/AWS_SECRET_ACCESS_KEY"];
     assert_eq!(bench.run(&previous).code(0).stdout, secret, "it is where the message says");
     assert_eq!(bench.rotation_of("app1/production").1, "stored-new", "nothing was asked of the rotation");
