@@ -1,6 +1,8 @@
 //! How moments are shown to an operator: ages and waits as spans, and absolute times in local time with the zone. JSON has
 //! UTC.
 
+use std::path::{Component, Path};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
@@ -19,10 +21,12 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 impl Times {
-    /// The present moment of the local clock, and the zone of the system (`TZ`, else `/etc/localtime`).
+    /// The present moment of the local clock, and the zone of the system.
     #[must_use]
     pub fn here() -> Self {
-        Self::at(Timestamp::from_system(SystemTime::now()), TimeZone::system())
+        static ZONE: OnceLock<TimeZone> = OnceLock::new();
+        let zone = ZONE.get_or_init(|| zone_of(std::env::var("TZ").ok().as_deref()));
+        Self::at(Timestamp::from_system(SystemTime::now()), zone.clone())
     }
 
     #[must_use]
@@ -88,6 +92,24 @@ impl Times {
     pub fn zone(&self) -> String {
         self.now.in_zone(&self.zone).strftime("%Z").to_string()
     }
+}
+
+/// The zone that `TZ` names, else that of `/etc/localtime`; UTC if there is none
+/// (<https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html>). One file is read: a search for the name of
+/// the zone in all of `/usr/share/zoneinfo` would take longer than `status`.
+fn zone_of(tz: Option<&str>) -> TimeZone {
+    let Some(name) = tz else { return zone_in(Path::new("/etc/localtime")) };
+    let name = name.strip_prefix(':').unwrap_or(name);
+    if name.is_empty() || Path::new(name).components().any(|part| part == Component::ParentDir) {
+        return TimeZone::UTC;
+    }
+    // An absolute path replaces the folder.
+    TimeZone::posix(name).unwrap_or_else(|_| zone_in(&Path::new("/usr/share/zoneinfo").join(name)))
+}
+
+fn zone_in(file: &Path) -> TimeZone {
+    let data = std::fs::read(file).ok();
+    data.and_then(|data| TimeZone::tzif("local", &data).ok()).unwrap_or(TimeZone::UTC)
 }
 
 /// A span as its largest unit, from a minute on.
@@ -172,6 +194,18 @@ mod tests {
     fn what_was_done_took_so_long() {
         for (millis, words) in [(0, "0.0 s"), (4_230, "4.2 s"), (72_900, "1 min 12 s"), (5_400_000, "1 h 30 min")] {
             assert_eq!(took(Duration::from_millis(millis)), words);
+        }
+    }
+
+    #[test]
+    fn the_zone_is_that_of_the_variable_or_of_one_file() {
+        let shown = |tz| Times::at(times("CET-1").now(), zone_of(tz)).zone();
+        assert_eq!(shown(Some("CET-1")), "CET");
+        for none in ["", ":", "Not/AZone", "../etc/passwd", "/etc/passwd"] {
+            assert_eq!(shown(Some(none)), "UTC", "{none}");
+        }
+        if Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists() {
+            assert_eq!([shown(Some("Asia/Tokyo")), shown(Some(":/usr/share/zoneinfo/Asia/Tokyo"))], ["JST", "JST"]);
         }
     }
 
