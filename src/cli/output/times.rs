@@ -94,7 +94,7 @@ impl Times {
     }
 }
 
-/// The zone that `TZ` names, else that of `/etc/localtime`; UTC if there is none
+/// The zone that `TZ` names, else that of `/etc/localtime`, else UTC
 /// (<https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap08.html>). One file is read: a search for the name of
 /// the zone in all of `/usr/share/zoneinfo` would take longer than `status`.
 fn zone_of(tz: Option<&str>) -> TimeZone {
