@@ -1,6 +1,6 @@
 //! What a run or resume did and found, gathered from the results of its executors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::task::JoinError;
 
@@ -26,6 +26,8 @@ pub struct Report {
     pub left_alone: Vec<LeftAloneNote>,
     /// Due keys that no rotation was opened for, because of `--limit`, a stop or a failure.
     pub unopened: usize,
+    /// The keys that `only` takes, if the stores were read for keys.
+    pub chosen: BTreeSet<AccessKeyId>,
     /// How many entries each store contained, if the stores were read for keys.
     pub entries: BTreeMap<StoreName, usize>,
     /// The result for each key that was tried.

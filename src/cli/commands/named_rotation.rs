@@ -90,7 +90,7 @@ fn only_one(open: &[Summary], name: &str, fits: impl Fn(&Rotation) -> bool) -> R
     }
 }
 
-pub(super) fn is_exactly(rotation: &Rotation, name: &str) -> bool {
+fn is_exactly(rotation: &Rotation, name: &str) -> bool {
     rotation.opened.user.as_str() == name || keys(rotation).any(|key| key == name)
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{Answer, ask};
-use super::named_rotation::is_exactly;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::RotateArgs;
 use crate::cli::config::AT_ONCE;
@@ -16,20 +15,19 @@ use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
-use crate::discovery::SkipReason;
 use crate::engine::campaign::Engine;
 use crate::engine::error::CampaignError;
 use crate::engine::rate_limit::Operation;
 use crate::engine::report::Report;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
-use crate::engine::survey::choice::{Choice, Patterns};
+use crate::engine::survey::choice::{Choice, Names, Patterns};
 use crate::engine::survey::rules::Terms;
-use crate::journal::campaign::LeftAloneNote;
+use crate::journal::campaign::PlaceNote;
 use crate::journal::clock::Clock;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
-use crate::rotation::event::{Event, OperatorRequest};
+use crate::rotation::event::{Ending, Event, OperatorRequest};
 use crate::rotation::policy::StillInUse;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
@@ -37,7 +35,7 @@ use crate::types::error_text::with_causes;
 use crate::types::name::{AccessKeyId, RotationId};
 use crate::types::shell::quoted;
 
-/// What leaves out the keys that are not named, in the words of a note.
+/// What chooses the keys, in the words of a message.
 const BY_NAME: &str = "the names of rotate";
 
 /// Runs `rotator rotate`.
@@ -72,7 +70,7 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
                 return engine.finish_in_flight(&opened, report).await.map_err(|error| campaign_failed(&error));
             }
             let named = Named::find(&held, &args.names).await?;
-            let choice = named.choice(&choice)?;
+            let choice = named.choice(&choice);
             if !asked {
                 let in_flight = if args.now { named.in_flight.as_slice() } else { &[] };
                 declined = match ask(context, &engine, choice.as_ref(), None, in_flight, &stop).await? {
@@ -85,23 +83,23 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
                 return Ok(());
             }
             named.advance(&held, &engine, args.now, report).await?;
-            named.say_what_stays(context);
+            named.say_what_stays(&held, context).await?;
             let Some(choice) = choice else { return Ok(()) };
             match engine.open_due(&choice, None, report).await {
                 Ok(()) => {
-                    keep_the_named(report);
+                    keep_the_named(report, choice.only.as_ref());
                     opened.clone_from(&report.touched);
+                    Ok(())
                 }
-                Err(CampaignError::NothingMatches { patterns, unread }) => {
-                    let key = patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern));
-                    return Err(match key {
+                // What could not be read may hold the key.
+                Err(CampaignError::NothingMatches { patterns, unread }) if unread.is_empty() => {
+                    Err(match patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern)) {
                         Some(key) => in_no_store(&session, &key).await,
                         None => campaign_failed(&CampaignError::NothingMatches { patterns, unread }),
-                    });
+                    })
                 }
-                Err(error) => return Err(campaign_failed(&error)),
+                Err(error) => Err(campaign_failed(&error)),
             }
-            Ok(())
         };
         let (report, failure) = Box::pin(passes.make(work)).await;
         if let Some(why) = declined {
@@ -142,37 +140,36 @@ fn not_agreed(now: bool) -> CliError {
 
 /// What the names mean.
 struct Named {
-    /// The rotations in flight of a named user, old key or new key.
+    /// The rotations in flight that a name fits.
     in_flight: Vec<Rotation>,
-    /// The names of keys that a rotation is to be opened for.
-    to_open: Vec<String>,
+    /// The names of keys that a rotation is to be opened for. `None`: each name is that of a rotation in flight.
+    to_open: Option<Patterns>,
 }
 
 impl Named {
+    /// A name fits a rotation as it fits a key: by the user, a key, an entry or its `<app>/<environment>`.
     async fn find(held: &HeldJournal, names: &[String]) -> Result<Self, CliError> {
         let open =
             held.journal.store().summaries(RotationFilter::Open).await.map_err(|error| storage_failed(&error))?;
-        let open: Vec<Rotation> = open.into_iter().map(|Summary { rotation, .. }| rotation).collect();
-        let mut to_open = names.to_vec();
-        // A rotation of the user or of the old key does what is asked. A new key that has leaked needs another rotation.
-        to_open.retain(|name| {
-            let mut finished = open.iter().filter(|rotation| is_exactly(rotation, name));
-            !finished.any(|rotation| rotation.new_key.as_ref().is_none_or(|key| key.as_str() != name))
-        });
-        let is_named = |rotation: &Rotation| names.iter().any(|name| is_exactly(rotation, name));
-        Ok(Self { in_flight: open.into_iter().filter(is_named).collect(), to_open })
+        let (mut in_flight, mut to_open): (Vec<Rotation>, _) = (Vec::new(), Vec::new());
+        for name in names {
+            let pattern = exactly(std::slice::from_ref(name))?;
+            let fits = |rotation: &&Rotation| pattern.matches(&Names::of_rotation(rotation));
+            let fitting: Vec<&Rotation> = open.iter().map(|open| &open.rotation).filter(fits).collect();
+            // A rotation of the user or of the old key does what is asked. A new key that has leaked needs another one.
+            let is_new_key = |rotation: &&Rotation| rotation.new_key.as_ref().is_some_and(|key| key.as_str() == name);
+            if fitting.iter().all(is_new_key) {
+                to_open.push(name.clone());
+            }
+            in_flight.extend(fitting.into_iter().cloned());
+        }
+        let to_open = if to_open.is_empty() { None } else { Some(exactly(&to_open)?) };
+        Ok(Self { in_flight, to_open })
     }
 
-    /// The choice of exactly these keys. `None`: every name is that of a rotation in flight.
-    fn choice(&self, choice: &Choice) -> Result<Option<Choice>, CliError> {
-        if self.to_open.is_empty() {
-            return Ok(None);
-        }
-        let exact: Vec<String> = self.to_open.iter().map(|name| globset::escape(name)).collect();
-        let only = Patterns::new(&exact, BY_NAME).map_err(|(name, why)| {
-            CliError::usage(format!("`{}` names no key: {why}", name.unwrap_or_default()), "name users or key ids")
-        })?;
-        Ok(Some(Choice { only: Some(only), ..choice.clone() }))
+    /// The choice of exactly the keys that a rotation is to be opened for.
+    fn choice(&self, choice: &Choice) -> Option<Choice> {
+        Some(Choice { only: Some(self.to_open.clone()?), ..choice.clone() })
     }
 
     /// Advances the named rotations in flight; with `now`, past their waits.
@@ -183,7 +180,8 @@ impl Named {
         now: bool,
         report: &mut Report,
     ) -> Result<(), CliError> {
-        let ids: Vec<RotationId> = self.in_flight.iter().map(|rotation| rotation.id).collect();
+        let ids: BTreeSet<RotationId> = self.in_flight.iter().map(|rotation| rotation.id).collect();
+        let ids: Vec<RotationId> = ids.into_iter().collect();
         if ids.is_empty() {
             return Ok(());
         }
@@ -207,29 +205,47 @@ impl Named {
 }
 
 impl Named {
-    /// Says which keys are as they were, where a rotation in flight was all that was asked for.
-    fn say_what_stays(&self, context: &Context) {
-        for rotation in &self.in_flight {
-            let Some(new) =
-                rotation.new_key.as_ref().filter(|key| !self.to_open.iter().any(|name| key.as_str() == name))
-            else {
-                continue;
-            };
+    /// Says which new keys stay, where all that was done was to continue the rotation that made them.
+    async fn say_what_stays(&self, held: &HeldJournal, context: &Context) -> Result<(), CliError> {
+        for Rotation { id, .. } in &self.in_flight {
+            let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
+            let Some(Summary { rotation, .. }) = found.filter(|found| has_stored(&found.rotation)) else { continue };
+            let is_replaced =
+                |key: &&AccessKeyId| !self.to_open.as_ref().is_some_and(|names| names.match_any([key.as_str()]));
+            let Some(new) = rotation.new_key.as_ref().filter(is_replaced) else { continue };
             context.terminal.say(&format!(
                 "{}: the rotation in flight replaces {}; the key {new} that it made stays; if {new} itself has leaked:\n  \
                  rotator rotate {new} --now",
                 rotation.opened.user, rotation.opened.old_key
             ));
         }
+        Ok(())
     }
+}
+
+/// Whether every place holds the new pair.
+fn has_stored(rotation: &Rotation) -> bool {
+    match &rotation.state {
+        State::Closed { ending } => *ending == Ending::DeletedOld,
+        State::Settled { phase } | State::InDoubt { phase, .. } | State::Blocked { phase, .. } => {
+            matches!(phase, Phase::StoredNew { .. } | Phase::DeactivatedOld { .. })
+        }
+    }
+}
+
+/// Patterns that match exactly these names.
+fn exactly(names: &[String]) -> Result<Patterns, CliError> {
+    let escaped: Vec<String> = names.iter().map(|name| globset::escape(name)).collect();
+    Patterns::new(&escaped, BY_NAME).map_err(|(name, why)| {
+        CliError::usage(format!("`{}` names no key: {why}", name.unwrap_or_default()), "name users or key ids")
+    })
 }
 
 /// Whether only a wait is between the rotation and the removal of its old key.
 fn may_finish(rotation: &Rotation) -> bool {
-    let is_blocked = matches!(rotation.state, State::Blocked { .. });
-    let is_stored = matches!(rotation.state.phase(), Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }));
+    let is_open = matches!(rotation.state, State::Settled { .. } | State::InDoubt { .. });
     // An operator who made the old key active again decides about it with `resolve`.
-    is_stored && !is_blocked && !rotation.is_never_deactivated_again()
+    is_open && has_stored(rotation) && !rotation.is_never_deactivated_again()
 }
 
 /// Journals that the old key is to be deleted now, as `resolve --finish` does. Every check before a removal stays.
@@ -258,6 +274,9 @@ async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
             user = Some(owner);
         }
     }
+    if session.signs_with(key) {
+        text.push_str("; rotator itself signs with it");
+    }
     let word = user.map_or_else(|| "USER".to_owned(), |user| quoted(user.as_str()));
     let hint = format!(
         "if it has leaked, this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {word} \
@@ -266,16 +285,18 @@ async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
     CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
 }
 
-/// Keeps the notes about the named keys. Each says why its key was not rotated, so each needs an operator.
-fn keep_the_named(report: &mut Report) {
-    let others = report.left_alone.iter().filter(|note| is_left_out_by_the_names(note));
-    let others: BTreeSet<AccessKeyId> = others.filter_map(|note| note.key_id.clone()).collect();
-    report.left_alone.retain(|note| note.key_id.as_ref().is_some_and(|key| !others.contains(key)));
+/// Keeps the notes about the named keys and entries. Each says why a key was not rotated, so each needs an operator.
+fn keep_the_named(report: &mut Report, names: Option<&Patterns>) {
+    let chosen = std::mem::take(&mut report.chosen);
+    let is_named = |place: &PlaceNote| {
+        let scope = place.entry.rsplit_once('/').map_or("", |(scope, _)| scope);
+        names.is_some_and(|names| names.match_any([place.entry.as_str(), scope]))
+    };
+    report.left_alone.retain(|note| match &note.key_id {
+        Some(key) => chosen.contains(key),
+        None => note.places.iter().any(is_named),
+    });
     for note in &mut report.left_alone {
         note.due = true;
     }
-}
-
-fn is_left_out_by_the_names(note: &LeftAloneNote) -> bool {
-    note.reason == SkipReason::Excluded && note.message == format!("left out by {BY_NAME}")
 }

@@ -237,7 +237,8 @@ fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
 }
 
 impl Counts {
-    fn of<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Self {
+    /// The counts of these rotations; each counts once.
+    pub(super) fn of<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Self {
         let each: BTreeMap<RotationId, &Rotation> =
             summaries.map(|summary| (summary.rotation.id, &summary.rotation)).collect();
         let mut counts = Self::default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::columns::paragraph;
-use super::document::{self, Counts, Document, ErrorShown};
+use super::document::{self, Counts, Document, ErrorShown, SkippedShown};
 use super::entry_counts;
 use super::look::Look;
 use super::progress;
@@ -54,14 +54,18 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     if matches!(command, CommandKind::Resume | CommandKind::Decide) && report.left_alone.is_empty() {
         report.left_alone = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
     }
-    let mut document = document_of(&report, &snapshot, store).await?;
+    let (mut document, own) = document_of(&report, &snapshot, store).await?;
     let tally = match command {
         // `status --exit-code` reports the same from now on.
         CommandKind::Run => snapshot.tally(),
-        // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
         CommandKind::Rotate => tally_of_the_named(&report, &snapshot),
+        // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
         CommandKind::Resume | CommandKind::Decide => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
     };
+    if command == CommandKind::Rotate {
+        document.skipped = report.left_alone.iter().map(SkippedShown::of).collect();
+        document.counts.needs_operator = tally.needs_operator();
+    }
     entry_counts::say(&report.entries, terminal);
     let lacks_credentials = failure.as_ref().is_some_and(|error| error.is_about_credentials);
     let of_failure = |exit| match lacks_credentials {
@@ -84,7 +88,8 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
-    let line = last_line(command, exit, tally, &document, &snapshot, (&report.touched, &look));
+    let own = Counts { needs_operator: tally.needs_operator(), ..own };
+    let line = last_line(command, exit, tally, &document, &snapshot, (own, &look));
     let line = format!("{line}   ({})", times::took(terminal.began.elapsed()));
     if terminal.is_json() {
         terminal.say(&line);
@@ -113,18 +118,24 @@ fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     }
 }
 
-/// The document that shows the rotations that this command changed, and all others in flight.
-async fn document_of(report: &Report, snapshot: &Snapshot, store: &SharedStore) -> Result<Document, CliError> {
+/// The document that shows the rotations that this command changed, and all others in flight; and the counts of those that
+/// it changed.
+async fn document_of(
+    report: &Report,
+    snapshot: &Snapshot,
+    store: &SharedStore,
+) -> Result<(Document, Counts), CliError> {
     let (mut shown, missing) = snapshot.find(&report.touched);
     let mut elsewhere = Vec::new();
     for id in missing {
         elsewhere.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
     }
+    shown.extend(&elsewhere);
+    let own = Counts::of(shown.iter().copied());
     let touched: BTreeSet<RotationId> = report.touched.iter().copied().collect();
     shown.extend(snapshot.open.iter().filter(|summary| !touched.contains(&summary.rotation.id)));
-    shown.extend(&elsewhere);
     shown.sort_by_key(|summary| summary.rotation.id);
-    Ok(snapshot.document(shown.iter().copied()))
+    Ok((snapshot.document(shown.iter().copied()), own))
 }
 
 /// Prints the failures that the table does not show.
@@ -166,31 +177,13 @@ fn show(
     text_to_stdout(&text)
 }
 
-/// The counts of the rotations that a command was about.
-fn counts_of(touched: &[RotationId], document: &Document, tally: Tally) -> Counts {
-    let mut counts = Counts { needs_operator: tally.needs_operator(), ..Counts::default() };
-    for rotation in document.rotations.iter().filter(|rotation| touched.contains(&rotation.id)) {
-        match rotation.state {
-            "deleted-old" => counts.done += 1,
-            "aborted" => counts.aborted += 1,
-            "gone" => counts.gone += 1,
-            _ => {
-                counts.in_flight += 1;
-                counts.blocked += usize::from(rotation.blocked.is_some());
-                counts.waiting += usize::from(rotation.waiting_until.is_some());
-            }
-        }
-    }
-    counts
-}
-
 fn last_line(
     command: CommandKind,
     exit: Exit,
     tally: Tally,
     document: &Document,
     snapshot: &Snapshot,
-    (touched, look): (&[RotationId], &Look),
+    (own, look): (Counts, &Look),
 ) -> String {
     let again = match command {
         CommandKind::Resume | CommandKind::Decide if tally.waiting + tally.failed + tally.blocked > 0 => {
@@ -202,7 +195,7 @@ fn last_line(
     };
     let mut line = match command {
         CommandKind::Run | CommandKind::Resume => table::counts(document.counts),
-        CommandKind::Decide | CommandKind::Rotate => table::counts(counts_of(touched, document, tally)),
+        CommandKind::Decide | CommandKind::Rotate => table::counts(own),
     };
     let unopened = snapshot.unopened();
     let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };

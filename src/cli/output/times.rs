@@ -66,17 +66,18 @@ impl Times {
     /// The local time with its zone, and the date if it is not today: `05:55:36 CET`, `2026-12-04 05:55 CET`.
     #[must_use]
     pub fn local(&self, then: Timestamp) -> String {
-        let (there, here) = (then.in_zone(&self.zone), self.now.in_zone(&self.zone));
-        let form = if there.date() == here.date() { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
-        there.strftime(form).to_string()
+        self.in_form(then, "%H:%M:%S %Z", "%Y-%m-%d %H:%M %Z")
     }
 
     /// The local time without the zone, for a column of times: `05:55:36`, and with the date if it is not today.
     #[must_use]
     pub fn column(&self, then: Timestamp) -> String {
+        self.in_form(then, "%H:%M:%S", "%Y-%m-%d %H:%M")
+    }
+
+    fn in_form(&self, then: Timestamp, today: &str, other_day: &str) -> String {
         let (there, here) = (then.in_zone(&self.zone), self.now.in_zone(&self.zone));
-        let form = if there.date() == here.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
-        there.strftime(form).to_string()
+        there.strftime(if there.date() == here.date() { today } else { other_day }).to_string()
     }
 
     /// The local date: `4 Dec`, with the year if it is another one.

@@ -92,6 +92,8 @@ pub struct Survey {
     pub unconfirmed: BTreeMap<AccessKeyId, String>,
     /// The skipped keys that `only` leaves out of this run.
     pub passed_over: BTreeSet<AccessKeyId>,
+    /// The keys that `only` takes, due or not; without `only` every key.
+    pub chosen: BTreeSet<AccessKeyId>,
     /// Keys of rotations in flight.
     pub(super) in_flight: BTreeSet<AccessKeyId>,
     /// Patterns of `only` that match no key.

@@ -26,7 +26,9 @@ pub(super) struct Judged {
     unused: BTreeMap<AccessKeyId, String>,
     /// The names of the keys in a pattern.
     names: Vec<Names>,
-    /// The keys that `--only` leaves out.
+    /// The keys that `only` takes.
+    chosen: BTreeSet<AccessKeyId>,
+    /// The keys that `only` leaves out.
     passed_over: BTreeSet<AccessKeyId>,
     /// Messages about keys without an answer that a pattern may mean.
     not_asked: Vec<String>,
@@ -67,13 +69,16 @@ impl Judged {
             stream::iter(asking).buffered(session.options.keys_asked_about_at_once()).collect().await;
         let mut judged = Self::default();
         for (candidate, considered) in found.iter().zip(answers) {
-            judged.take(&candidate.key_id, considered);
+            judged.take(choice, &candidate.key_id, considered);
         }
         judged
     }
 
-    fn take(&mut self, id: &AccessKeyId, considered: Considered) {
+    fn take(&mut self, choice: &Choice, id: &AccessKeyId, considered: Considered) {
         let Considered { answer, names, confirmed, passed_over, not_asked, use_unknown: _ } = considered;
+        if choice.takes(&names) {
+            self.chosen.insert(id.clone());
+        }
         self.names.push(names);
         self.not_asked.extend(not_asked);
         if passed_over {
@@ -117,7 +122,9 @@ impl Judged {
             // Each pair in the value may be in use, and IAM is not asked about them.
             let is_full = matches!(alone.why, WhyLeftAlone::TooManyPairs);
             let is_excluded = choice.excludes(&of_this) || choice.excluding_rule(&of_this, now).is_some();
-            let due = is_full && choice.takes(&of_this) && !is_excluded;
+            let is_chosen = choice.takes(&of_this);
+            let due = is_full && is_chosen && !is_excluded;
+            survey.chosen.extend(alone.key_id.clone().filter(|_| is_chosen));
             names.push(of_this);
             let note = LeftAloneNote {
                 key_id: alone.key_id.clone(),
@@ -129,6 +136,7 @@ impl Judged {
             survey.left_alone.push(if is_full { note } else { self.tell(&alone, note) });
         }
         survey.unread.extend(self.not_asked);
+        survey.chosen.extend(self.chosen);
         survey.passed_over.extend(self.passed_over);
         survey.unconfirmed.extend(self.unconfirmed);
         survey.skipped_keys.extend(self.confirmed);

@@ -96,7 +96,12 @@ pub(in crate::engine) async fn survey_with(
     let listed =
         take_answers(session, choice, &mut survey, &mut names, &findings.candidates, answers, (&again, &writable));
     for (note, key) in second_key::notes(session, choice, taken, &listed, &found).await {
-        survey.skipped_keys.extend(note.key_id.clone().map(|id| (id, key)));
+        if let Some(id) = &note.key_id {
+            if choice.takes(&Names::of_id(id).of_user(&key.user)) {
+                survey.chosen.insert(id.clone());
+            }
+            survey.skipped_keys.insert(id.clone(), key);
+        }
         survey.left_alone.push(note);
     }
     survey.unmatched_only = choice.only.as_ref().map(|only| unmatched(only, &names)).unwrap_or_default();
@@ -122,6 +127,9 @@ fn take_answers(
     for (candidate, considered) in candidates.iter().zip(answers) {
         if let Some(rule) = choice.rule_of(&considered.names) {
             survey.rules.insert(candidate.key_id.clone(), rule.name());
+        }
+        if choice.takes(&considered.names) {
+            survey.chosen.insert(candidate.key_id.clone());
         }
         names.push(considered.names);
         survey.unread.extend(considered.not_asked);

@@ -58,7 +58,9 @@ impl Patterns {
         names.all().flat_map(|name| self.set.matches(name)).chain(by_user).collect()
     }
 
-    pub(super) fn matches(&self, names: &Names) -> bool {
+    /// Returns whether a pattern matches this key.
+    #[must_use]
+    pub fn matches(&self, names: &Names) -> bool {
         self.match_any(names.all()) || names.users.iter().any(|user| self.any_case.is_match(user))
     }
 }
@@ -115,6 +117,12 @@ impl Names {
             names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
         }
         names
+    }
+
+    /// Returns the names with that of the user.
+    pub(super) fn of_user(mut self, user: &UserName) -> Self {
+        self.add_user(user);
+        self
     }
 
     /// Adds the confirmed user.

@@ -82,3 +82,40 @@ fn what_cannot_be_rotated_needs_an_operator_and_is_named() {
     let output = command.env_remove("ROTATOR_POLICY_OVERLAP").output().expect("it starts");
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn every_name_of_a_rotation_in_flight_ends_its_wait() {
+    for name in ["app1/production/AWS_ACCESS_KEY_ID", "app1/production", "APP1/Production"] {
+        let bench = Bench::with_users(&[USER]);
+        let old = bench.key_of(USER);
+        bench.run_in(AN_HOUR, &["run"]).code(3);
+        let new = keys(&bench, USER).into_iter().find(|key| *key != old).expect("a new key");
+        let ended = bench.run_in(AN_HOUR, &["rotate", name, "--now", "--yes"]).code(0).prints("1 rotated");
+        ended.says(&format!("the key {new} that it made stays")).says(&format!("rotator rotate {new} --now"));
+        assert_eq!(keys(&bench, USER), [new], "{name}");
+    }
+}
+
+#[test]
+fn keys_that_are_not_named_do_not_count_even_if_they_are_excluded() {
+    let bench = Bench::with_users(&[USER, "app2/production", "app3/production"]);
+    bench.sandbox.create_key("app3/production").expect("a second key, which would need an operator");
+    let exclude = ("ROTATOR_POLICY_EXCLUDE", "app2/*");
+    let document = bench.run_in(exclude, &["rotate", USER, "--yes", "--output", "json"]).code(0).json();
+    assert_eq!((&document["skipped"], &document["counts"]["needs_operator"]), (&serde_json::json!([]), &0.into()));
+    let document = bench.run_in(exclude, &["rotate", "app2/production", "--yes", "--output", "json"]).code(4).json();
+    assert_eq!(
+        (&document["skipped"][0]["needs_operator"], &document["counts"]["needs_operator"]),
+        (&true.into(), &1.into())
+    );
+}
+
+#[test]
+fn an_old_key_that_an_operator_made_active_again_stays() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.run(&["run", "--quarantine", "7d"]).code(3);
+    bench.run(&["reactivate", USER]).code(4);
+    bench.run(&["rotate", USER, "--now", "--yes"]).code(4).prints("BLOCKED  old-key-reactivated");
+    assert!(keys(&bench, USER).contains(&old), "only `resolve --delete-key` deletes it");
+}
