@@ -114,8 +114,10 @@ fn keys_that_are_not_named_do_not_count_even_if_they_are_excluded() {
 fn an_old_key_that_an_operator_made_active_again_stays() {
     let bench = Bench::with_users(&[USER]);
     let old = bench.key_of(USER);
-    bench.run(&["run", "--quarantine", "7d"]).code(3);
-    bench.run(&["reactivate", USER]).code(4);
-    bench.run(&["rotate", USER, "--now", "--yes"]).code(4).prints("BLOCKED  old-key-reactivated");
+    bench.run(&["run", "--overlap", "1h", "--quarantine", "7d"]).code(3);
+    bench.sandbox.advance(std::time::Duration::from_secs(3700));
+    bench.run(&["resume"]).code(3).prints("deactivated-old");
+    bench.run(&["reactivate", USER]).code(3).prints("stored-new");
+    bench.run(&["rotate", USER, "--now", "--yes"]).code(3);
     assert!(keys(&bench, USER).contains(&old), "only `resolve --delete-key` deletes it");
 }
