@@ -14,6 +14,9 @@ const GLOBAL_OPTIONS: [&str; 2] = [
     "--log-format text|json, -v, -q, --color WHEN: see `rotator --help`",
 ];
 
+/// A space at which clap folds no line. The examples have it, since a command is to be pasted.
+const NO_BREAK: &str = "\u{a0}";
+
 /// The definition of the command line, with examples.
 pub(in crate::cli) fn definition() -> Command {
     let root = Cli::command();
@@ -29,6 +32,54 @@ pub(in crate::cli) fn definition() -> Command {
 pub(in crate::cli) fn parse(line: &[OsString]) -> Result<Cli, clap::Error> {
     let matches = definition().try_get_matches_from(line)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut definition()))
+}
+
+/// A help or an error of clap, in lines that fit. clap itself folds no usage line and no error.
+pub(in crate::cli) fn shown(told: &clap::Error, color: bool, width: Option<usize>) -> String {
+    let told = told.render();
+    let told = if color { told.ansi().to_string() } else { told.to_string() };
+    let lines: String = told.lines().map(|line| folded(&with_whole_commands(line), width) + "\n").collect();
+    lines.replace(NO_BREAK, " ")
+}
+
+/// The line with its commands between backticks as words that are not folded.
+fn with_whole_commands(line: &str) -> String {
+    let parts = line.split('`').enumerate();
+    let parts = parts.map(|(number, part)| if number % 2 == 1 { part.replace(' ', NO_BREAK) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("`")
+}
+
+/// The line with breaks between words. The codes of colours have no width.
+fn folded(line: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| columns_of(line) > *width) else { return line.to_owned() };
+    let own = line.len() - line.trim_start_matches(' ').len();
+    let indent = own + if line.contains("Usage:") { "Usage: ".len() } else { 2 };
+    let (mut text, mut column) = (String::new(), 0);
+    for (number, word) in line.split(' ').enumerate() {
+        if column > own && column + 1 + columns_of(word) > width {
+            text.push('\n');
+            text.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if number > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += columns_of(word);
+    }
+    text
+}
+
+/// The number of characters without the codes of colours.
+fn columns_of(text: &str) -> usize {
+    let mut is_code = false;
+    let shown = text.chars().filter(|letter| {
+        is_code |= *letter == '\u{1b}';
+        let is_shown = !is_code;
+        is_code &= *letter != 'm';
+        is_shown
+    });
+    shown.count()
 }
 
 fn with_help(mut command: Command, words: &str, global: &[Arg]) -> Command {
@@ -55,7 +106,8 @@ fn block(command: &Command, words: &str) -> String {
     let heading = command.get_styles().get_header();
     let mut block = format!("{heading}Examples:{heading:#}");
     for example in examples::of(words) {
-        let _ = write!(block, "\n  {}\n      {}", example.line, example.does);
+        let line = example.line.replace(' ', NO_BREAK);
+        let _ = write!(block, "\n  {line}\n      {}", example.does);
     }
     block
 }
@@ -102,7 +154,8 @@ mod tests {
         for command in all {
             assert!(!examples::of(&command).is_empty(), "`rotator {command}` has no example");
             let line: Vec<&str> = ["rotator"].into_iter().chain(command.split_whitespace()).chain(["--help"]).collect();
-            let help = definition().try_get_matches_from(line).expect_err("help").render().to_string();
+            let help = definition().try_get_matches_from(line).expect_err("help");
+            let help = shown(&help, false, None);
             assert!(help.contains("\nExamples:\n  "), "{command}: {help}");
             let examples = help.split("\nExamples:\n").nth(1).unwrap_or_default();
             let examples = examples.split("\n\n").next().unwrap_or_default();
@@ -113,6 +166,22 @@ mod tests {
             assert_eq!(explains, command.is_empty(), "the global options are explained once: {help}");
             assert!(help.contains("--journal"), "and named everywhere: {help}");
         }
+    }
+
+    #[test]
+    fn a_usage_line_is_folded_and_an_example_is_not() {
+        let line = ["rotator", "resolve", "shop"];
+        let error = definition().try_get_matches_from(line).expect_err("refused");
+        let (plain, coloured) = (shown(&error, false, Some(40)), shown(&error, true, Some(40)));
+        for text in [&plain, &coloured] {
+            assert!(text.lines().all(|line| columns_of(line) <= 40 || !line.trim().contains(' ')), "{text}");
+        }
+        assert!(coloured.contains('\u{1b}') && coloured.lines().count() == plain.lines().count(), "{coloured}");
+        assert_eq!(folded(&with_whole_commands("a `b c` d"), Some(6)).replace(NO_BREAK, " "), "a\n  `b c`\n  d");
+        assert_eq!(folded("Usage: a bb ccc", Some(10)), "Usage: a\n       bb\n       ccc");
+        assert_eq!(folded("  tip: \u{1b}[1maa\u{1b}[0m bb", Some(9)), "  tip: \u{1b}[1maa\u{1b}[0m\n    bb");
+        let error = definition().try_get_matches_from(["rotator", "status", "--help"]).expect_err("help");
+        assert!(shown(&error, false, Some(20)).contains("\n  rotator status --exit-code --waiting-ok\n"));
     }
 
     /// Hidden in the help, a global option still works behind the command and before it.

@@ -22,7 +22,7 @@ pub mod wiring;
 
 use std::ffi::OsString;
 
-use args::Command;
+use args::{ColorWhen, Command};
 use commands::{
     abort, allow, completions, demo, doctor, init, man, plan, policy, reactivate, resolve, resume, rotate, run,
     sandbox, schema, status, store,
@@ -34,12 +34,13 @@ use host_env::{HostEnv, Startup};
 use output::document::{ErrorDocument, ErrorShown, to_bytes};
 use output::given;
 use output::progress;
-use output::terminal::{Terminal, to_stdout};
+use output::terminal::{self, Terminal, to_stdout};
 
 /// Parses the arguments, runs the command and reports an error. Returns the exit code.
 #[must_use]
 pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
     let given: Vec<OsString> = args.collect();
+    let host = HostEnv::of_this_process(startup);
     let cli = match help::parse(&given) {
         Ok(cli) => cli,
         Err(error) => {
@@ -49,11 +50,12 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
                 let shown = mistyped::as_error(&error);
                 let _ = to_stdout(&to_bytes(&ErrorDocument::new(ErrorShown::of(&shown))));
             }
-            let _ = error.print();
+            let _ = terminal::tell(error.use_stderr(), &host, color_of(&given), |color, width| {
+                help::shown(&error, color, width)
+            });
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code());
         }
     };
-    let host = HostEnv::of_this_process(startup);
     let terminal = Terminal::of_this_process(&cli.global, &host);
     given::set(&cli.global);
     let context = Context { global: cli.global, host, terminal };
@@ -76,6 +78,18 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
 fn asks_for_json(args: &[OsString]) -> bool {
     let pairs = args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
     pairs || args.iter().any(|arg| arg == "--output=json")
+}
+
+/// What the arguments, which cannot be parsed, say of colours.
+fn color_of(args: &[OsString]) -> ColorWhen {
+    let pairs = args.windows(2).filter(|pair| pair[0] == "--color").map(|pair| &pair[1]);
+    let said: Vec<&str> = pairs.filter_map(|value| value.to_str()).collect();
+    let joined = args.iter().filter_map(|arg| arg.to_str()?.strip_prefix("--color="));
+    match said.into_iter().chain(joined).last() {
+        Some("always") => ColorWhen::Always,
+        Some("never") => ColorWhen::Never,
+        Some(_) | None => ColorWhen::Auto,
+    }
 }
 
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {

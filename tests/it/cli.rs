@@ -33,6 +33,7 @@ mod screens;
 mod second_key;
 mod sign_in;
 mod sinks;
+mod snapshots;
 mod spare_key;
 mod stores;
 mod trust;

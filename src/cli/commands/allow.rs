@@ -13,6 +13,7 @@ use crate::cli::config::{FILE_NAME, Found, Reach, ReachKind};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::printable::printable;
 use crate::cli::output::terminal::to_stdout;
@@ -73,7 +74,8 @@ pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
         }))?;
         return if args.yes { Ok(Exit::Done) } else { Err(not_asked(&found.path)) };
     }
-    to_stdout(printable(&shown(&found, &reach, exposed.as_deref())).as_bytes())?;
+    let text = printable(&shown(&found, &reach, exposed.as_deref())).into_owned();
+    to_stdout(paragraph(&text, 2, context.terminal.look().width).as_bytes())?;
     if asks && !is_agreed(context) {
         return Err(CliError::failed("nothing was allowed: the answer was no", "the file stays as it is"));
     }

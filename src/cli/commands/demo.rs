@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::columns::paragraph;
 use crate::cli::output::printable::printable;
-use crate::cli::output::terminal::to_stdout;
+use crate::cli::output::terminal::{LEAST_WIDTH, to_stdout};
 use crate::cli::runtime::block_on;
 use crate::sandbox::{Action, Fault, FaultKind};
 
@@ -19,6 +20,9 @@ use scene::{Child, Scene};
 /// How long the first run may take until its new keys exist in IAM.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The text before each line of a command.
+const INDENT: &str = "  ";
+
 /// How many times `resume` may be needed.
 const MOST_TRIES: u32 = 10;
 
@@ -26,111 +30,129 @@ const MOST_TRIES: u32 = 10;
 ///
 /// # Errors
 /// Exit code 1 if a promise is broken.
-pub fn demo(_: &Context) -> Result<Exit, CliError> {
-    let scene = Scene::build()?;
-    prepare(&scene)?;
-    kill_between(&scene)?;
-    recover(&scene)?;
-    show_the_end(&scene)?;
+pub fn demo(context: &Context) -> Result<Exit, CliError> {
+    let width = context.terminal.look().width;
+    let scene = Scene::build(width.map(|width| width.saturating_sub(INDENT.len())))?;
+    let demo = Demo { scene: &scene, width };
+    demo.prepare()?;
+    demo.kill_between()?;
+    demo.recover()?;
+    demo.show_the_end()?;
     Ok(Exit::Done)
 }
 
-fn prepare(scene: &Scene) -> Result<(), CliError> {
-    tell("A look-alike of AWS IAM runs on this machine, and a new secret store is filled with these entries:\n")?;
-    let import = scene.rotator(&["store", "import", "-"], Some(&scene.secrets_as_json()))?;
-    expect(import.code == Some(0), "the import succeeds", &import)?;
-    indent(&scene.rotator(&["store", "list"], None)?.stdout)?;
-    let users = scene.users().len();
-    tell(&format!("\nFive apps, {users} of them with an AWS access key. Each key belongs to an IAM user.\n"))
+/// The demo on a terminal of this width.
+struct Demo<'a> {
+    scene: &'a Scene,
+    width: Option<usize>,
 }
 
-fn kill_between(scene: &Scene) -> Result<(), CliError> {
-    let users = scene.users().len();
-    tell("\n$ rotator run\n")?;
-    // The first call that is signed with a user's pair is the proof of the old pair. Later calls are proofs of new
-    // pairs, before they are stored. Holding those calls keeps every rotation between creating a key and storing it.
-    for user in scene.users() {
-        let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(user);
-        scene.sandbox.arm(proofs.nth(2).always());
+impl Demo<'_> {
+    fn prepare(&self) -> Result<(), CliError> {
+        let scene = self.scene;
+        self.tell("A look-alike of AWS IAM runs on this machine. A new secret store gets these entries:\n")?;
+        let import = scene.rotator(&["store", "import", "-"], Some(&scene.secrets_as_json()))?;
+        expect(import.code == Some(0), "the import succeeds", &import)?;
+        self.indent(&scene.rotator(&["store", "list"], None)?.stdout)?;
+        let users = scene.users().len();
+        self.tell(&format!("\nFive apps, {users} of them with an AWS access key. Each key belongs to an IAM user.\n"))
     }
-    let mut run = scene.spawn(&["run"])?;
-    let held = block_on(async { Ok(tokio::time::timeout(PATIENCE, scene.sandbox.held(users)).await.is_ok()) })?;
-    let killed = run.kill()?;
-    scene.sandbox.disarm_all();
-    scene.sandbox.release(None);
-    expect(held, "each user gets a new key before rotator is killed", &killed)?;
-    expect(killed.signal == Some(9), "rotator is killed by SIGKILL", &killed)?;
-    for user in scene.users() {
-        expect(scene.sandbox.keys_of(user).len() == 2, "the killed run has left two keys", &killed)?;
-        expect(scene.store_holds_the_old_pair(user)?, "the store still holds the old pair", &killed)?;
-    }
-    tell(&format!(
-        "  … killed (SIGKILL) just after IAM had made {users} new keys, and before any was stored.\n  \
-         The secrets of these new keys are lost for ever: nothing but IAM's one reply ever held them.\n  \
+
+    fn kill_between(&self) -> Result<(), CliError> {
+        let scene = self.scene;
+        let users = scene.users().len();
+        self.tell("\n$ rotator run\n")?;
+        // The first call that is signed with a user's pair is the proof of the old pair. Later calls are proofs of new
+        // pairs, before they are stored. Holding those calls keeps every rotation between creating a key and storing it.
+        for user in scene.users() {
+            let proofs = Fault::new(FaultKind::HoldUntilReleased).on(Action::GetCallerIdentity).for_user(user);
+            scene.sandbox.arm(proofs.nth(2).always());
+        }
+        let mut run = scene.spawn(&["run"])?;
+        let held = block_on(async { Ok(tokio::time::timeout(PATIENCE, scene.sandbox.held(users)).await.is_ok()) })?;
+        let killed = run.kill()?;
+        scene.sandbox.disarm_all();
+        scene.sandbox.release(None);
+        expect(held, "each user gets a new key before rotator is killed", &killed)?;
+        expect(killed.signal == Some(9), "rotator is killed by SIGKILL", &killed)?;
+        for user in scene.users() {
+            expect(scene.sandbox.keys_of(user).len() == 2, "the killed run has left two keys", &killed)?;
+            expect(scene.store_holds_the_old_pair(user)?, "the store still holds the old pair", &killed)?;
+        }
+        self.tell(&format!(
+            "  … killed (SIGKILL) when IAM had made {users} new keys, and none was stored yet.\n  \
+         Their secrets are lost for ever: only IAM's one reply ever held them.\n  \
          The apps have not noticed: the store still holds the old pairs, and they work.\n"
-    ))?;
-    tell("\n$ rotator status\n")?;
-    let status = scene.rotator(&["status"], None)?;
-    expect(status.code == Some(0), "status succeeds", &status)?;
-    indent(&status.stdout)
-}
-
-fn recover(scene: &Scene) -> Result<(), CliError> {
-    tell("\n$ rotator resume --wait\n")?;
-    let mut last = scene.rotator(&["resume", "--wait"], None)?;
-    for _ in 1..MOST_TRIES {
-        if last.code == Some(0) {
-            break;
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        last = scene.rotator(&["resume", "--wait"], None)?;
+        ))?;
+        self.tell("\n$ rotator status\n")?;
+        let status = scene.rotator(&["status"], None)?;
+        expect(status.code == Some(0), "status succeeds", &status)?;
+        self.indent(&status.stdout)
     }
-    expect(last.code == Some(0), "`rotator resume` ends", &last)?;
-    indent(&last.stdout)?;
-    tell(
-        "  The keys whose secrets were lost are deleted; others are made, proved and stored, and only then the old ones\n  \
-         deleted. Note that the new keys are not those of the killed run.\n",
-    )
-}
 
-fn show_the_end(scene: &Scene) -> Result<(), CliError> {
-    tell("\nEach rotation, as the journal has it:\n")?;
-    let status = scene.rotator(&["status", "--all", "--output", "json"], None)?;
-    let states = scene::states(&status.stdout)?;
-    expect(states.len() == scene.users().len(), "each user has one rotation", &status)?;
-    expect(states.iter().all(|(_, state)| state == "deleted-old"), "each rotation ends deleted-old", &status)?;
-    indent(&states.iter().map(|(user, state)| format!("{user}: {state}\n")).collect::<String>())?;
-
-    tell("\nWhat IAM and the store hold now:\n")?;
-    for user in scene.users() {
-        let keys = scene.sandbox.keys_of(user);
-        let [key] = keys.as_slice() else {
-            return Err(broken(&format!("{user} has one key, not {}", keys.len()), ""));
-        };
-        if !scene.store_holds_a_working_pair(user, key.id.as_str())? {
-            return Err(broken(&format!("the pair of {user} in the store is {} and works", key.id), ""));
+    fn recover(&self) -> Result<(), CliError> {
+        let scene = self.scene;
+        self.tell("\n$ rotator resume --wait\n")?;
+        let mut last = scene.rotator(&["resume", "--wait"], None)?;
+        for _ in 1..MOST_TRIES {
+            if last.code == Some(0) {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            last = scene.rotator(&["resume", "--wait"], None)?;
         }
-        if scene.old_id(user) == Some(key.id.as_str()) {
-            return Err(broken(&format!("the key of {user} is a new one"), ""));
-        }
-        indent(&format!("{user}: {} in IAM, the same in the store, and the stored pair works\n", key.id))?;
+        expect(last.code == Some(0), "`rotator resume` ends", &last)?;
+        self.indent(&last.stdout)?;
+        self.tell(
+            "  The keys whose secrets were lost are deleted; others are made, proved and\n  \
+         stored, and only then the old ones deleted. The new keys are not those of the\n  \
+         killed run.\n",
+        )
     }
-    for entry in scene.untouched() {
-        if !scene.is_unchanged(entry)? {
-            return Err(broken(&format!("{entry} is unchanged"), ""));
+
+    fn show_the_end(&self) -> Result<(), CliError> {
+        let scene = self.scene;
+        self.tell("\nEach rotation, as the journal has it:\n")?;
+        let status = scene.rotator(&["status", "--all", "--output", "json"], None)?;
+        let mut states = scene::states(&status.stdout)?;
+        states.sort();
+        expect(states.len() == scene.users().len(), "each user has one rotation", &status)?;
+        expect(states.iter().all(|(_, state)| state == "deleted-old"), "each rotation ends deleted-old", &status)?;
+        self.tell(&states.iter().map(|(user, state)| format!("  {user}: {state}\n")).collect::<String>())?;
+
+        self.tell("\nWhat IAM and the store hold now:\n")?;
+        for user in scene.users() {
+            let keys = scene.sandbox.keys_of(user);
+            let [key] = keys.as_slice() else {
+                return Err(broken(&format!("{user} has one key, not {}", keys.len()), ""));
+            };
+            if !scene.store_holds_a_working_pair(user, key.id.as_str())? {
+                return Err(broken(&format!("the pair of {user} in the store is {} and works", key.id), ""));
+            }
+            if scene.old_id(user) == Some(key.id.as_str()) {
+                return Err(broken(&format!("the key of {user} is a new one"), ""));
+            }
+            self.tell(&format!("  {user}: {} in IAM and in the store, and it works\n", key.id))?;
         }
-        indent(&format!("{entry}: not a byte has changed\n"))?;
+        for entry in scene.untouched() {
+            if !scene.is_unchanged(entry)? {
+                return Err(broken(&format!("{entry} is unchanged"), ""));
+            }
+            self.tell(&format!("  {entry}: not a byte has changed\n"))?;
+        }
+        self.tell("\nNothing of this is left behind. Next: `rotator init`, then `rotator doctor`.\n")
     }
-    tell("\nNothing of this is left behind. Next: `rotator init`, then `rotator doctor`.\n")
-}
 
-fn tell(text: &str) -> Result<(), CliError> {
-    to_stdout(text.as_bytes())
-}
+    fn tell(&self, text: &str) -> Result<(), CliError> {
+        to_stdout(paragraph(text, 2, self.width).as_bytes())
+    }
 
-fn indent(text: &str) -> Result<(), CliError> {
-    let lines: String = text.lines().map(|line| format!("  {}\n", printable(line))).collect();
-    to_stdout(lines.as_bytes())
+    /// What a command printed. It is folded already, for a terminal that is narrower by the indent.
+    fn indent(&self, text: &str) -> Result<(), CliError> {
+        let indent = if self.width.is_some_and(|width| width < LEAST_WIDTH + INDENT.len()) { "" } else { INDENT };
+        let lines: String = text.lines().map(|line| format!("{indent}{}\n", printable(line).trim_end())).collect();
+        to_stdout(lines.as_bytes())
+    }
 }
 
 fn expect(holds: bool, promise: &str, child: &Child) -> Result<(), CliError> {

@@ -59,7 +59,10 @@ impl<T: Into<String>> From<T> for Cell {
 const USUAL_CELL: usize = 32;
 
 /// No column is made narrower than this.
-const LEAST_WIDTH: usize = 11;
+const LEAST_WIDTH: usize = 12;
+
+/// A word of at most this length, such as the id of a key, is cut only if the table does not fit otherwise.
+const LONGEST_WHOLE: usize = 20;
 
 /// The space between two columns.
 const GAP: usize = 2;
@@ -98,37 +101,93 @@ pub fn columns<const N: usize>(
             (cell.len(), length, style)
         }));
     }
-    narrow(&mut widths, head, folds.map(|fold| fold == Fold::First), width);
-    narrow(&mut widths, head, folds.map(|fold| fold != Fold::Never), width);
+    if width.is_some_and(|width| widths.iter().sum::<usize>() + GAP * (N.saturating_sub(1)) > width) {
+        let least = head.map(|head| head.len().max(LEAST_WIDTH));
+        let mut whole = least;
+        for (number, longest) in longest_words(&cells, &sizes).into_iter().enumerate() {
+            // A name has the rest of the terminal.
+            whole[number] = if folds[number] == Fold::First { least[number].max(longest) } else { least[number] };
+        }
+        narrow(&mut widths, whole, folds.map(|fold| fold == Fold::First), width);
+        narrow(&mut widths, whole, folds.map(|fold| fold != Fold::Never), width);
+        narrow(&mut widths, least, folds.map(|fold| fold != Fold::Never), width);
+    }
+    let total = widths.iter().sum::<usize>() + GAP * (N.saturating_sub(1));
+    // A table in which nothing folds is as wide as it is.
+    if let Some(width) = width.filter(|width| total > *width && folds.iter().any(|fold| *fold != Fold::Never)) {
+        return blocks(head, &cells, &sizes, paint, width);
+    }
     let mut line = String::new();
     add_line(&mut line, head.map(|cell| (cell, cell.len(), Style::Plain)), &widths, Paint(false));
     let mut text = paint.with(Style::Bold, &line) + "\n";
     text.reserve(sizes.len() * widths.iter().map(|width| width + GAP).sum::<usize>());
     let mut rest = cells.as_str();
     for row in &sizes {
-        let row = row.map(|(bytes, length, style)| {
-            let (cell, others) = rest.split_at(bytes);
-            rest = others;
-            (cell, length, style)
-        });
+        let row = row.map(|(bytes, length, style)| (taken(&mut rest, bytes), length, style));
         add_row(&mut text, row, &widths, paint);
     }
     text
 }
 
-/// Takes from the widest flexible column until the table fits.
-fn narrow<const N: usize>(widths: &mut [usize; N], head: [&str; N], flexible: [bool; N], width: Option<usize>) {
+/// The next cell.
+fn taken<'a>(rest: &mut &'a str, bytes: usize) -> &'a str {
+    let (cell, others) = rest.split_at(bytes);
+    *rest = others;
+    cell
+}
+
+/// The rows one below the other, a line for each cell, where the terminal is too narrow for a table.
+fn blocks<const N: usize>(
+    head: [&str; N],
+    mut cells: &str,
+    sizes: &[[(usize, usize, Style); N]],
+    paint: Paint,
+    width: usize,
+) -> String {
+    let column = head.iter().map(|head| head.len()).max().unwrap_or_default() + GAP;
+    let indent = format!("\n{}", " ".repeat(column));
+    let mut text = String::new();
+    for row in sizes {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        for (head, (bytes, _, style)) in head.iter().zip(row) {
+            let cell = taken(&mut cells, *bytes);
+            if !cell.is_empty() {
+                let lines = wrap_cell(cell, width.saturating_sub(column));
+                let lines: Vec<String> = lines.iter().map(|line| paint.with(*style, line)).collect();
+                let head = paint.with(Style::Bold, head) + &" ".repeat(column - head.len());
+                text.push_str(&format!("{head}{}\n", lines.join(&indent)));
+            }
+        }
+    }
+    text
+}
+
+/// The longest word of each column, but for words that are longer than the id of a key.
+fn longest_words<const N: usize>(cells: &str, sizes: &[[(usize, usize, Style); N]]) -> [usize; N] {
+    let (mut longest, mut rest) = ([0; N], cells);
+    for row in sizes {
+        for (number, (bytes, ..)) in row.iter().enumerate() {
+            let words = taken(&mut rest, *bytes).split(' ').map(width_of).filter(|word| *word <= LONGEST_WHOLE);
+            longest[number] = words.max().unwrap_or_default().max(longest[number]);
+        }
+    }
+    longest
+}
+
+/// Takes from the widest flexible column until the table fits. `least` is how narrow a column may become.
+fn narrow<const N: usize>(widths: &mut [usize; N], least: [usize; N], flexible: [bool; N], width: Option<usize>) {
     let Some(width) = width else { return };
     loop {
         let total = widths.iter().sum::<usize>() + GAP * (N.saturating_sub(1));
-        let least = |number: usize| head[number].len().max(LEAST_WIDTH);
-        let widest = (0..N).filter(|number| flexible[*number] && widths[*number] > least(*number));
+        let widest = (0..N).filter(|number| flexible[*number] && widths[*number] > least[*number]);
         let Some(widest) = widest.max_by_key(|number| widths[*number]) else { return };
         if total <= width {
             return;
         }
         let next = (0..N).filter(|number| flexible[*number] && *number != widest).map(|number| widths[number]).max();
-        let down_to = next.filter(|next| *next < widths[widest]).unwrap_or(0).max(least(widest));
+        let down_to = next.filter(|next| *next < widths[widest]).unwrap_or(0).max(least[widest]);
         widths[widest] -= (total - width).min((widths[widest] - down_to).max(1));
     }
 }
@@ -303,8 +362,33 @@ bob-the-builder  done                 never again, I
                                       hope
 ";
         assert_eq!(table(Some(52)), narrow);
-        assert!(table(Some(1)).lines().all(|line| line.len() <= 3 * LEAST_WIDTH + 2 * GAP), "{}", table(Some(1)));
-        assert!(table(Some(1)).contains("bob-the-bui  done"), "{}", table(Some(1)));
+        assert!(table(Some(40)).contains("bob-the-buil  done"), "{}", table(Some(40)));
+        let blocks = "\
+USER  alice
+STEP  both keys work until noon
+NEXT  now
+
+USER  bob-the-builder
+STEP  done
+NEXT  never again, I hope
+";
+        assert_eq!(table(Some(39)), blocks);
+        assert!(table(Some(10)).lines().all(|line| line.len() <= 10), "{}", table(Some(10)));
+    }
+
+    #[test]
+    fn a_key_id_is_cut_last() {
+        let rows = [["payments-reconciliation/production", "deleted-old: rotated", "new key AKIAIOSFODNN7EXAMPLE"]];
+        let rows = |width| {
+            let rows = rows.into_iter().map(|row| row.map(Cell::from));
+            columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, Paint(false), Some(width))
+        };
+        for width in [80, 60, 50] {
+            let text = rows(width);
+            assert!(text.contains("AKIAIOSFODNN7EXAMPLE"), "{text}");
+            assert!(text.lines().all(|line| line.len() <= width), "{text}");
+        }
+        assert!(rows(40).lines().all(|line| line.len() <= 40), "{}", rows(40));
     }
 
     #[test]

@@ -24,22 +24,28 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
     let row = RotationRow::of(&shown);
     let mut text = headline(rotation, look);
     let zone = look.times.zone();
-    for (at, words) in sentences(lines) {
-        text.push_str(&entry(&look.times.column(at), &words, look));
+    let sentences: Vec<(String, String)> =
+        sentences(lines).into_iter().map(|(at, words)| (look.times.column(at), words)).collect();
+    // One column for all, also if some are of another day.
+    let longest = sentences.iter().map(|(at, _)| at.len()).max().unwrap_or_default();
+    let column = if longest > TIME.len() { LONG_COLUMN } else { COLUMN };
+    let entry = |when: &str, words: &str| entry(when, words, column, look);
+    for (at, words) in &sentences {
+        text.push_str(&entry(at, words));
     }
     if let Some(intent) = rotation.state.intent() {
         let words =
             format!("{}: the outcome is not known yet; `rotator resume` finds it out", under_way(intent.name()));
-        text.push_str(&entry("in doubt", &words, look));
+        text.push_str(&entry("in doubt", &words));
     }
     if let Some(next) = next(rotation, look) {
-        text.push_str(&entry("then", &next, look));
+        text.push_str(&entry("then", &next));
     }
     let is_blocked = matches!(rotation.state, State::Blocked { .. });
     if let Some(undo) = undo(rotation).filter(|_| !is_blocked) {
-        text.push_str(&entry("to undo", &undo, look));
+        text.push_str(&entry("to undo", &undo));
     }
-    text.push_str(&entry("id", &format!("{}; times are in {zone}", rotation.id), look));
+    text.push_str(&entry("id", &format!("{}; times are in {zone}", rotation.id)));
     if let Some(blocked) = &shown.blocked {
         text.push_str(&block(&row, blocked, true, &rotation.opened.user.to_string(), look));
     } else if let Some(why) = rotation.last_error.as_ref().filter(|_| rotation.waiting_until.is_none()) {
@@ -63,6 +69,11 @@ fn headline(rotation: &Rotation, look: &Look) -> String {
     let opened = &rotation.opened;
     let new = rotation.new_key.as_ref().map_or("no new key yet", |key| key.as_str());
     let keys = format!("{} -> {new}", opened.old_key);
+    // With an indent of its own.
+    let keys = match look.width {
+        Some(width) if keys.len() + 2 > width => format!("{} ->\n  {new}", opened.old_key),
+        Some(_) | None => keys,
+    };
     let user = printable(opened.user.as_str());
     let widths = [user.chars().count(), keys.len(), words.len()];
     let fits =
@@ -75,12 +86,15 @@ fn headline(rotation: &Rotation, look: &Look) -> String {
     format!("{user}{first}{keys}{second}{}\n", look.paint.with(style, &words))
 }
 
-/// The column of the times.
-const COLUMN: usize = 20;
+/// How wide a time of today is.
+const TIME: &str = "04:55:26";
+
+/// The column of the sentences, and the one beside times of other days.
+const COLUMN: usize = 12;
+const LONG_COLUMN: usize = 20;
 
 /// A line of the story: a time or a word, and a sentence beside it.
-fn entry(when: &str, words: &str, look: &Look) -> String {
-    let column = if when.len() > 8 { COLUMN } else { 12 };
+fn entry(when: &str, words: &str, column: usize, look: &Look) -> String {
     let width = look.width.map(|width| width.saturating_sub(column));
     let lines = wrap(&printable(words), width);
     let lines = lines.join(&format!("\n{}", " ".repeat(column)));

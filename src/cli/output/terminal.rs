@@ -46,8 +46,16 @@ fn auto_color<'v>(is_terminal: bool, variable: impl Fn(&str) -> Option<&'v str>)
     is_forced || (is_terminal && variable("TERM").is_none_or(|value| value != "dumb"))
 }
 
+fn has_color(asked: ColorWhen, is_terminal: bool, host: &HostEnv) -> bool {
+    match asked {
+        ColorWhen::Always => true,
+        ColorWhen::Never => false,
+        ColorWhen::Auto => auto_color(is_terminal, |name| host.variable(name)),
+    }
+}
+
 /// No terminal is taken for narrower than this.
-const LEAST_WIDTH: usize = 40;
+pub const LEAST_WIDTH: usize = 40;
 
 /// The columns of `stream`: what `COLUMNS` says, else the width of the terminal; `None` if it is no terminal.
 fn width_of(stream: impl AsFd, is_terminal: bool, columns: Option<&str>) -> Option<usize> {
@@ -61,11 +69,7 @@ impl Terminal {
     /// The settings of this process.
     #[must_use]
     pub fn of_this_process(global: &Global, host: &HostEnv) -> Self {
-        let color = |terminal: bool| match global.color {
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-            ColorWhen::Auto => auto_color(terminal, |name| host.variable(name)),
-        };
+        let color = |terminal: bool| has_color(global.color, terminal, host);
         let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         Self {
             format: global.output,
@@ -139,6 +143,28 @@ pub fn print(bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Writes what `text` returns for the colours and the columns of the stream, before the arguments are known.
+///
+/// # Errors
+/// A failure of the stream other than that it is closed.
+pub fn tell(
+    is_stderr: bool,
+    host: &HostEnv,
+    asked: ColorWhen,
+    text: impl FnOnce(bool, Option<usize>) -> String,
+) -> io::Result<()> {
+    let columns = host.variable("COLUMNS");
+    if !is_stderr {
+        let is_terminal = io::stdout().is_terminal();
+        let text = text(has_color(asked, is_terminal, host), width_of(io::stdout(), is_terminal, columns));
+        return print(text.as_bytes());
+    }
+    let is_terminal = io::stderr().is_terminal();
+    let text = text(has_color(asked, is_terminal, host), width_of(io::stderr(), is_terminal, columns));
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush())
 }
 
 /// The lines of the terminal that stdout is.

@@ -81,6 +81,11 @@ impl Bench {
         bench
     }
 
+    /// In this folder, with no user but the administrator.
+    pub(super) fn in_folder(folder: tempfile::TempDir) -> Self {
+        Self { folder, ..Self::new() }
+    }
+
     /// With the rotator.toml in its folder named to every command, not merely found by it.
     pub(super) fn naming_its_file(self) -> Self {
         Self { names_file: true, ..self }

@@ -14,6 +14,7 @@ pub(crate) mod memory_journal;
 pub(crate) mod moto;
 pub(crate) mod orders;
 pub(crate) mod other_process;
+pub(crate) mod printed;
 pub(crate) mod program;
 pub(crate) mod proof;
 pub(crate) mod root;

@@ -49,6 +49,8 @@ pub(super) struct Scene {
     folder: tempfile::TempDir,
     program: PathBuf,
     old: BTreeMap<&'static str, NewKey>,
+    /// The columns of what a command prints.
+    width: Option<usize>,
 }
 
 /// A child process that has ended.
@@ -85,7 +87,7 @@ fn failed(error: &std::io::Error) -> CliError {
 
 impl Scene {
     /// Makes a sandbox with a user and an old key for each app; the store is still empty.
-    pub(super) fn build() -> Result<Self, CliError> {
+    pub(super) fn build(width: Option<usize>) -> Result<Self, CliError> {
         // IAM itself accepts no slash in a user name; here the users have the names of their apps.
         let behaviour = Behaviour { allow_slash_in_user_names: true, ..Behaviour::default() };
         let sandbox = start(SandboxOptions { behaviour, ..SandboxOptions::default() })?;
@@ -96,7 +98,7 @@ impl Scene {
         let folder = tempfile::Builder::new().prefix("rotator-demo-").tempdir().map_err(|error| failed(&error))?;
         std::fs::write(folder.path().join(CONFIG), "").map_err(|error| failed(&error))?;
         let program = std::env::current_exe().map_err(|error| failed(&error))?;
-        Ok(Self { sandbox, folder, program, old })
+        Ok(Self { sandbox, folder, program, old, width })
     }
 
     /// The users, which have the names of their apps.
@@ -159,6 +161,9 @@ impl Scene {
         // AWS needs these waits and the sandbox does not.
         command.env("ROTATOR_POLICY_PROOF_SPAN", "0s").env("ROTATOR_POLICY_SETTLE", "1s");
         command.env("ROTATOR_POLICY_UNCLAIMED_AFTER", "1s").env("ROTATOR_POLICY_SCAN_INTERVAL", "0s");
+        if let Some(width) = self.width {
+            command.env("COLUMNS", width.to_string());
+        }
         // There may be no terminal to ask on, so the demo itself agrees that old keys are deleted at once.
         command.env("ROTATOR_POLICY_OVERLAP", "0s");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -263,7 +268,7 @@ mod tests {
 
     #[test]
     fn no_configuration_of_this_machine_is_read() {
-        let scene = Scene::build().expect("a scene");
+        let scene = Scene::build(None).expect("a scene");
         let command = scene.command(&["run"]);
         let set =
             |name: &str| command.get_envs().find(|(other, _)| *other == OsStr::new(name)).and_then(|(_, value)| value);

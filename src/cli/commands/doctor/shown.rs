@@ -54,6 +54,10 @@ impl Document {
 /// The columns before a message.
 const COLUMN: usize = 19;
 
+/// On a narrower terminal a message begins in a line of its own, with this indent.
+const NARROW: usize = 60;
+const INDENT: usize = 6;
+
 /// The checks, each with its result, and what to do next.
 pub(super) fn as_text(checks: &[Check], look: &Look) -> String {
     let mut text = String::new();
@@ -63,17 +67,26 @@ pub(super) fn as_text(checks: &[Check], look: &Look) -> String {
             (true, true) => ("warn", Style::Waiting),
             (true, false) => ("ok  ", Style::Good),
         };
-        let width = look.width.map(|width| width.saturating_sub(COLUMN));
+        let is_narrow = look.width.is_some_and(|width| width < NARROW);
+        let column = if is_narrow { INDENT } else { COLUMN };
+        let width = look.width.map(|width| width.saturating_sub(column));
         let message = paragraph(&printable(&check.message), 0, width);
-        let message = message.trim_end().replace('\n', &format!("\n{}", " ".repeat(COLUMN)));
-        text.push_str(&format!("{}  {:<12} {message}\n", look.paint.with(style, word), check.name));
+        let line = format!("\n{}", " ".repeat(column));
+        let message = message.trim_end().replace('\n', &line);
+        let word = look.paint.with(style, word);
+        text.push_str(&if is_narrow {
+            format!("{word}  {}{line}{message}\n", check.name)
+        } else {
+            format!("{word}  {:<12} {message}\n", check.name)
+        });
     }
     let warnings = checks.iter().filter(|check| check.warning).count();
-    text.push_str(match (checks.iter().all(|check| check.ok), warnings) {
-        (false, _) => "\nfix what FAILs, then run it again\n",
-        (true, 0) => "\n`rotator plan` shows what would be rotated\n",
-        (true, _) => "\nlook at each `warn`; `rotator plan` shows what would be rotated\n",
-    });
+    let last = match (checks.iter().all(|check| check.ok), warnings) {
+        (false, _) => "fix what FAILs, then run it again",
+        (true, 0) => "`rotator plan` shows what would be rotated",
+        (true, _) => "look at each `warn`; `rotator plan` shows what would be rotated",
+    };
+    text.push_str(&format!("\n{}", paragraph(last, 2, look.width)));
     text
 }
 
@@ -97,15 +110,25 @@ mod tests {
         let look = |width, color| Look { paint: Paint(color), width, wide: false, times: times.clone() };
         let expected = "\
 ok    config       /a/rotator.toml
-warn  entries      files: it has no
-                   entries
-FAIL  journal      the journal cannot
-                   be written
+warn  entries      files: it has no entries
+FAIL  journal      the journal cannot be written
                      name another
 
 fix what FAILs, then run it again
 ";
-        assert_eq!(as_text(&checks, &look(Some(38), false)), expected);
+        assert_eq!(as_text(&checks, &look(Some(60), false)), expected);
+        let expected = "\
+ok    config
+      /a/rotator.toml
+warn  entries
+      files: it has no entries
+FAIL  journal
+      the journal cannot be written
+        name another
+
+fix what FAILs, then run it again
+";
+        assert_eq!(as_text(&checks, &look(Some(40), false)), expected);
         let coloured = as_text(&checks, &look(None, true));
         assert!(
             coloured.contains("\u{1b}[32mok  \u{1b}[0m") && coloured.contains("\u{1b}[31mFAIL\u{1b}[0m"),

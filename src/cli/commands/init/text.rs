@@ -12,7 +12,7 @@ const STORE: &str = "# store = \"sqlite:secrets.db\"\n";
 const FROM: &str = "from = \"aws\"\n";
 
 /// Stores that `init` cannot look for, with the reason.
-const NOT_ASKED: &str = "init contacts no server, and has not looked into Secrets Manager and Parameter Store";
+const NOT_ASKED: &str = "init contacts no server, so it has not looked into these";
 
 /// The content with these stores.
 pub(super) fn with_named(uris: &[String]) -> String {
