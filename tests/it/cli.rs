@@ -6,6 +6,7 @@ mod bench;
 mod campaigns;
 mod chosen;
 mod codes;
+mod configuration_page;
 mod consent;
 mod credentials;
 mod early_proofs;

@@ -57,7 +57,8 @@ pub struct StoreTable {
     pub uri: String,
     /// The name of the store in the journal and in messages. By default the URI.
     pub name: Option<String>,
-    /// Every entry of the store belongs to this `<app>/<environment>`. By default the names of the entries say it.
+    /// Every entry of the store belongs to this `<app>/<environment>`. By default the names of the entries say it; those
+    /// of a `sqlite:` store always do.
     pub scope: Option<String>,
     /// Patterns of the entries that rotator sees. By default it sees every entry.
     #[serde(default, deserialize_with = "texts")]
@@ -80,20 +81,20 @@ pub struct StoreTable {
     pub address: Option<String>,
     /// The namespace of Vault. By default `BAO_NAMESPACE` or `VAULT_NAMESPACE`.
     pub namespace: Option<String>,
-    /// How rotator logs in to Vault.
+    /// How rotator logs in to Vault. The token is `BAO_TOKEN`, `VAULT_TOKEN` or the content of `~/.vault-token`.
     #[schemars(extend("default" = "token"))]
     pub auth: Option<VaultAuth>,
     /// Where the login method is mounted in Vault. By default at its name.
     pub auth_mount: Option<String>,
-    /// The role id of the AppRole, or the Kubernetes role.
+    /// The role id of the AppRole of Vault, or its Kubernetes role. By default `BAO_ROLE_ID` or `VAULT_ROLE_ID`.
     pub role: Option<String>,
-    /// The file with the token for `auth = "kubernetes"`. By default that of the pod's service account.
+    /// The file with the token for the `auth = "kubernetes"` of Vault. By default that of the pod's service account.
     pub token_file: Option<PathBuf>,
-    /// The file with the secret id of the AppRole. By default `BAO_SECRET_ID` or `VAULT_SECRET_ID`.
+    /// The file with the secret id of the AppRole of Vault. By default `BAO_SECRET_ID` or `VAULT_SECRET_ID`.
     pub secret_id_file: Option<PathBuf>,
     /// A file with the certificate authority of the Vault server. By default `BAO_CACERT` or `VAULT_CACERT`.
     pub ca_file: Option<PathBuf>,
-    /// The kubeconfig. By default the one that `kubectl` finds, or the service account of the pod.
+    /// The kubeconfig of a `kubernetes:` store. By default the one that `kubectl` finds, or the service account of the pod.
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig. By default its current context.
     pub context: Option<String>,
@@ -102,7 +103,7 @@ pub struct StoreTable {
     /// Whether the `insecure-skip-tls-verify` of the kubeconfig is intended.
     #[schemars(extend("default" = false))]
     pub allow_insecure_tls: Option<bool>,
-    /// Names of further variables for the program of the store.
+    /// Names of further variables for the program of an `exec:`, `sops:` or `kubernetes:` store.
     #[serde(default, deserialize_with = "variable_names")]
     #[schemars(with = "OneOrMany")]
     pub env: Vec<String>,
@@ -122,19 +123,21 @@ pub(super) struct PolicyTable {
     pub(super) exclude: Vec<String>,
     /// How many rotations one run opens, the oldest keys first. By default there is no limit.
     pub(super) limit: Option<Number<0, 1_000_000>>,
-    /// A key is due at this age.
+    /// A key is due at this age. With `0s` every key is, but for those that rotator made in the last 20 hours.
     #[schemars(extend("default" = "0s"))]
     pub(super) older_than: Option<Time>,
-    /// A due key that no program has used for longer than this is left alone, with the command that retires it.
+    /// A due key that no program has used for longer than this, at least `1d`, is left alone, with the command that
+    /// retires it.
     #[schemars(extend("default" = "never"))]
     pub(super) unused_for: Option<Unused>,
-    /// How long both keys stay active after the new one is stored.
+    /// How long both keys stay active after the new one is stored. Set it if services cache what they read.
     #[schemars(extend("default" = "0s"))]
     pub(super) overlap: Option<Time>,
-    /// How long the old key is inactive before it is deleted.
+    /// How long the old key is inactive before it is deleted. With `0s` it is deleted without that step.
     #[schemars(extend("default" = "0s"))]
     pub(super) quarantine: Option<Time>,
-    /// How long to wait before a key that is missing from the list of IAM counts as absent.
+    /// How long to wait before a key that is missing from the list of IAM counts as absent. IAM is eventually
+    /// consistent.
     #[schemars(extend("default" = "60s"))]
     pub(super) settle: Option<Time>,
     /// How many times in a row a new pair must authenticate before it is stored.
@@ -143,13 +146,14 @@ pub(super) struct PolicyTable {
     /// The time over which these proofs are spread.
     #[schemars(extend("default" = "10s"))]
     pub(super) proof_span: Option<Time>,
-    /// When a new pair that AWS rejects is given up.
+    /// When a new pair that AWS rejects is given up. Five times as long if AWS does not answer.
     #[schemars(extend("default" = "2m"))]
     pub(super) proof_timeout: Option<PositiveTime>,
-    /// What happens if a user has two keys already.
+    /// If a user has two keys already: `block` leaves it to you, `delete-inactive` deletes the other key if it is
+    /// inactive.
     #[schemars(with = "String", extend("enum" = ["block", "delete-inactive"], "default" = "block"))]
     pub(super) spare_key: Option<SpareKey>,
-    /// What happens to a key that rotator most likely created, after a lost reply.
+    /// A key that rotator most likely created, after a lost reply: `reclaim` discards it, `report` leaves it to you.
     #[schemars(with = "String", extend("enum" = ["reclaim", "report"], "default" = "reclaim"))]
     pub(super) unclaimed: Option<Unclaimed>,
     /// How long such a key is inactive before its last use is checked again and it is deleted.
@@ -185,7 +189,7 @@ pub(super) struct RuleTable {
     pub(super) keys: Vec<String>,
     /// A key is due at this age.
     pub(super) older_than: Option<Time>,
-    /// A due key that no program has used for longer than this is left alone; or `never`.
+    /// A due key that no program has used for longer than this is left alone. `never` rotates such keys, too.
     pub(super) unused_for: Option<Unused>,
     /// How long both keys stay active after the new one is stored.
     pub(super) overlap: Option<Time>,
@@ -196,7 +200,8 @@ pub(super) struct RuleTable {
     pub(super) exclude: bool,
     /// Why they are not rotated, for messages.
     pub(super) reason: Option<String>,
-    /// The last day on which they are not rotated, in UTC. By default they are never rotated.
+    /// The last day on which they are not rotated, in UTC. After it the rest of the rule counts, and `plan` and `run` say
+    /// so. By default they are never rotated.
     pub(super) until: Option<LastDay>,
 }
 
@@ -204,12 +209,12 @@ pub(super) struct RuleTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct OwnerTable {
-    /// The user that has the keys of `<app>/<environment>`.
+    /// The user that has the keys of `<app>/<environment>`. IAM allows no `/` in the name of a user.
     #[schemars(extend("default" = "{app}/{environment}"))]
     pub(super) template: Option<Template>,
     /// Exceptions from the template: `"app/environment" = "user"`.
     pub(super) table: Option<Users>,
-    /// Whether the template names the user, or AWS.
+    /// `literal`: the template and the table name the user. `aws`: `iam:GetAccessKeyLastUsed` says it, without both.
     #[schemars(extend("default" = "literal"))]
     pub(super) from: Option<OwnerSource>,
 }
@@ -218,7 +223,7 @@ pub(super) struct OwnerTable {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AwsTable {
-    /// How long one call to AWS, Vault or Kubernetes may take.
+    /// How long one call to AWS, Vault or Kubernetes may take. A program gets 30 s at least.
     #[schemars(extend("default" = "10s"))]
     pub(super) call_timeout: Option<PositiveTime>,
 }
@@ -234,11 +239,11 @@ pub(super) struct AccountTable {
     pub(super) name: Option<String>,
     /// The AWS profile with the credentials. By default the credentials in use.
     pub(super) profile: Option<String>,
-    /// The region of the endpoint, and with it the partition.
+    /// The region of the endpoint, and with it the partition. By default that of the SDK's own chain.
     #[serde(default, deserialize_with = "region")]
     #[schemars(extend("pattern" = "^[a-z0-9-]+$"))]
     pub(super) region: Option<String>,
-    /// The ARN of the role that is assumed.
+    /// The ARN of the role that is assumed. By default none is.
     pub(super) role: Option<String>,
     /// The external id for the trust policy of the role.
     pub(super) external_id: Option<String>,

@@ -43,17 +43,17 @@ pub(super) enum OwnerSource {
 
 /// A time.
 #[derive(Debug, Clone, Copy, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("title" = "time"))]
 pub(super) struct Time(pub(super) Duration);
 
 /// A time above 0.
 #[derive(Debug, Clone, Copy, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("title" = "time above 0"))]
 pub(super) struct PositiveTime(pub(super) Duration);
 
 /// A time without a use, or never.
 #[derive(Debug, Clone, Copy, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("title" = "time, or \"never\""))]
 pub(super) struct Unused(pub(super) Option<Duration>);
 
 /// The last day of an exclusion.

@@ -224,47 +224,4 @@ mod tests {
             assert_eq!(table["additionalProperties"], false, "{known:?}");
         }
     }
-
-    /// The rows of a table of the page: the name of the setting, and its default.
-    fn rows(page: &str, section: &str) -> Vec<(String, String)> {
-        let text = page.split("\n### ").find(|text| text.starts_with(section));
-        let text = text.unwrap_or_else(|| panic!("no section {section}")).split("\n## ").next().expect("text");
-        let mut lines = text.lines().filter(|line| line.starts_with('|'));
-        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-        let head = cells(lines.next().expect("a table"));
-        let at = head.iter().position(|cell| cell == "default").expect("a column of defaults");
-        lines.skip(1).map(|line| (cells(line)[1].trim_matches('`').to_owned(), cells(line)[at].clone())).collect()
-    }
-
-    #[test]
-    fn the_page_has_each_setting_with_its_default_and_no_other() {
-        let (page, schema) = (read("docs/configuration.md"), schema());
-        let top = &schema["properties"];
-        for (section, table) in [
-            ("Top level", &schema),
-            ("`[policy]`", &top["policy"]),
-            ("`[owner]`", &top["owner"]),
-            ("`[aws]`", &top["aws"]),
-            ("`[[store]]`", &top["store"]["anyOf"][1]["items"]),
-            ("`[[rule]]`", &top["rule"]["items"]),
-            ("`[[account]]`", &top["account"]["items"]),
-            ("`[[sink]]`", &top["sink"]["items"]),
-        ] {
-            let properties = table["properties"].as_object().unwrap_or_else(|| panic!("{section} has no properties"));
-            let is_setting = |(key, value): &(&String, &Value)| {
-                section != "Top level"
-                    || (value["properties"].is_null() && !["rule", "account", "sink"].contains(&key.as_str()))
-            };
-            let known: BTreeSet<&str> = properties.iter().filter(is_setting).map(|(key, _)| key.as_str()).collect();
-            let rows = rows(&page, section);
-            assert_eq!(rows.iter().map(|(key, _)| key.as_str()).collect::<BTreeSet<_>>(), known, "{section}");
-            for (key, default) in rows {
-                let of_schema = properties[&key].get("default").filter(|default| !default.is_array());
-                let text = of_schema.map(|text| text.as_str().map_or_else(|| text.to_string(), str::to_owned));
-                assert!(text.is_none_or(|text| default.contains(&text)), "{section} {key}: {default}: {of_schema:?}");
-                let is_required = table["required"].as_array().is_some_and(|keys| keys.contains(&key.as_str().into()));
-                assert_eq!(is_required, default == "required", "{section} {key}");
-            }
-        }
-    }
 }
