@@ -53,6 +53,12 @@ impl AllowedFiles {
         Ok(text.split_whitespace().next() == Some(digest(content).as_str()))
     }
 
+    /// Whether the file at `path` was recorded, whatever its content is now.
+    #[must_use]
+    pub fn knows(&self, path: &Path) -> bool {
+        self.record_of(path).symlink_metadata().is_ok()
+    }
+
     /// Records that the file at `path` is trusted with this content only.
     ///
     /// # Errors

@@ -205,6 +205,12 @@ pub struct RotateArgs {
     /// overlap, quarantine or a wait for the last use; also ends the wait of a rotation in flight
     #[arg(long)]
     pub now: bool,
+    /// How long both keys stay active after the new one is stored
+    #[arg(long, value_name = "TIME", conflicts_with = "now")]
+    pub overlap: Option<String>,
+    /// How long the old key stays inactive before it is deleted
+    #[arg(long, value_name = "TIME", conflicts_with = "now")]
+    pub quarantine: Option<String>,
     /// Wait for overlaps and quarantines to end
     #[arg(long, conflicts_with = "now")]
     pub wait: bool,

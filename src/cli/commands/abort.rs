@@ -1,5 +1,6 @@
 //! `abort`: gives up one rotation, if that is still possible.
 
+use super::named_rotation::called;
 use super::operator_request::submit;
 use crate::cli::config::Config;
 use crate::cli::context::Context;
@@ -36,16 +37,17 @@ fn may_abort(rotation: &Rotation) -> bool {
 }
 
 fn too_late(config: &Config, rotation: &Rotation) -> CliError {
-    let (id, old, user) = (rotation.id, &rotation.opened.old_key, &rotation.opened.user);
+    let (old, user) = (&rotation.opened.old_key, &rotation.opened.user);
     let new = rotation.new_key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
     // A user has one rotation in flight.
     let name = quoted(user.as_str());
     let copies = backup_hints::of_the_old_pair(config, rotation);
     CliError::usage(
         format!(
-            "rotation {id} is {}: every place holds the new pair{new} of {user}, and rotator keeps no copy of the old \
+            "{} is {}: every place holds the new pair{new}, and rotator keeps no copy of the old \
              secret, so it cannot restore the old pair; nothing was changed, and the old key {old} is still in IAM. A copy of the old \
              secret may be here: {copies}",
+            called(rotation),
             rotation.state.name()
         ),
         match rotation.state.phase() {

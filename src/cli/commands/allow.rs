@@ -34,7 +34,7 @@ pub(super) struct Document<'a> {
     exposed: Option<String>,
     /// The programs that the file would run.
     runs: Vec<&'a str>,
-    /// The files that it would read.
+    /// The files that it would read, and write if they are a store or the journal.
     reads: Vec<&'a str>,
     /// The servers that it would contact.
     contacts: Vec<&'a str>,

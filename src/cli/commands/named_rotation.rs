@@ -1,8 +1,10 @@
-//! Which rotation is meant: by its user, its old or new key, its id, or the beginning of one of these.
+//! Which rotation is meant: by its user, its old or new key, its id, the beginning of one of these, or an entry that the
+//! key is in.
 
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::cli::error::CliError;
 use crate::cli::wiring::journal::storage_failed;
+use crate::engine::survey::choice::Names;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
 use crate::rotation::record::Rotation;
@@ -53,7 +55,10 @@ pub(super) fn in_flight_or_closed(reader: &SyncReader, name: &str) -> Result<Rot
         return Ok(id);
     }
     let all = reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?;
-    let latest = all.iter().rev().map(|summary| &summary.rotation).find(|rotation| is_exactly(rotation, name));
+    let latest = |fits: fn(&Rotation, &str) -> bool| {
+        all.iter().rev().map(|summary| &summary.rotation).find(|rotation| fits(rotation, name))
+    };
+    let latest = latest(is_exactly).or_else(|| latest(is_in));
     match latest {
         Some(rotation) => Ok(rotation.id),
         None => beginning_with(&open, name, Beginning::OfAny)?.ok_or_else(|| none(&open, name)),
@@ -65,8 +70,12 @@ fn whole_id(name: &str) -> Option<RotationId> {
     name.contains('-').then(|| name.parse().ok()).flatten()
 }
 
+/// An entry and its `<app>/<environment>` name a rotation, too, as they name a key for `rotate` and `--only`.
 fn exactly(open: &[Summary], name: &str) -> Result<Option<RotationId>, CliError> {
-    only_one(open, name, |rotation| is_exactly(rotation, name))
+    match only_one(open, name, |rotation| is_exactly(rotation, name))? {
+        Some(id) => Ok(Some(id)),
+        None => only_one(open, name, |rotation| is_in(rotation, name)),
+    }
 }
 
 fn beginning_with(open: &[Summary], name: &str, beginning: Beginning) -> Result<Option<RotationId>, CliError> {
@@ -94,6 +103,10 @@ fn is_exactly(rotation: &Rotation, name: &str) -> bool {
     rotation.opened.user.as_str() == name || keys(rotation).any(|key| key == name)
 }
 
+fn is_in(rotation: &Rotation, name: &str) -> bool {
+    Names::of_rotation(rotation).has(name)
+}
+
 fn begins(rotation: &Rotation, name: &str) -> bool {
     rotation.opened.user.as_str().starts_with(name)
         || rotation.id.to_string().starts_with(name)
@@ -105,7 +118,7 @@ fn keys(rotation: &Rotation) -> impl Iterator<Item = &str> {
 }
 
 fn none(open: &[Summary], name: &str) -> CliError {
-    let message = format!("no rotation in flight is of the user, key or id `{name}`");
+    let message = format!("no rotation in flight is of the user, key, entry or id `{name}`");
     let all: Vec<&Rotation> = open.iter().map(|summary| &summary.rotation).collect();
     let hint = if all.is_empty() {
         "nothing is in flight; `rotator status --all` lists every rotation".to_owned()
@@ -113,6 +126,11 @@ fn none(open: &[Summary], name: &str) -> CliError {
         format!("in flight: {}", listed(&all))
     };
     CliError::usage(message, hint)
+}
+
+/// The rotation in a message, by its user and its old key.
+pub(super) fn called(rotation: &Rotation) -> String {
+    format!("the rotation of {} ({})", rotation.opened.user, rotation.opened.old_key)
 }
 
 /// The rotations, each by its user and its old key.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::named_rotation::{self, Beginning};
+use super::named_rotation::{self, Beginning, called};
 use super::resume::resume_rotations;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::Config;
@@ -18,6 +18,7 @@ use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::record::Rotation;
 use crate::types::error_text::with_causes;
+use crate::types::shell::quoted;
 
 /// Journals the event that `request` returns for the rotation, then resumes the rotation.
 pub(super) fn submit(
@@ -38,13 +39,17 @@ pub(super) fn submit(
         let rotation = found.ok_or_else(unknown)?.rotation;
         if rotation.is_closed() {
             return Err(CliError::usage(
-                format!("rotation {id} is closed ({}): nothing can be asked of it", rotation.state.name()),
+                format!("{} is closed ({}): nothing can be asked of it", called(&rotation), rotation.state.name()),
                 "`rotator status` lists those in flight",
             ));
         }
         let asked = request(&config, &rotation)?;
+        let user = quoted(rotation.opened.user.as_str());
         let failed = |error| {
-            CliError::failed(with_causes(&error), format!("look at `rotator status {id}`, then run the command again"))
+            CliError::failed(
+                with_causes(&error),
+                format!("look at `rotator status {user}`, then run the command again"),
+            )
         };
         let journal = held.journal.replay(id).await.map_err(failed)?;
         let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;

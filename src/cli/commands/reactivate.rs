@@ -1,5 +1,6 @@
 //! `reactivate`: makes the old key of a rotation active again.
 
+use super::named_rotation::called;
 use super::operator_request::submit;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -26,12 +27,7 @@ pub fn reactivate(context: &Context, name: &str) -> Result<Exit, CliError> {
             Ok(OperatorRequest::ReactivateOld)
         }
         Some(Phase::Opened | Phase::CreatedNew { .. } | Phase::StoredNew { .. }) | None => Err(CliError::usage(
-            format!(
-                "rotator has not deactivated the old key {} of rotation {}, which is {}",
-                rotation.opened.old_key,
-                rotation.id,
-                rotation.state.name()
-            ),
+            format!("{} is {}: rotator has not deactivated its old key", called(rotation), rotation.state.name()),
             "there is nothing to reactivate; before stored-new, `rotator abort` gives a rotation up",
         )),
     })

@@ -1,5 +1,6 @@
 //! `resolve`: decides what happens to a key that rotator must not touch on its own.
 
+use super::named_rotation::called;
 use super::operator_request::submit;
 use crate::cli::args::Resolution;
 use crate::cli::context::Context;
@@ -11,6 +12,7 @@ use crate::rotation::event::OperatorRequest;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::name::{AccessKeyId, SinkName};
+use crate::types::shell::quoted;
 
 /// Runs `rotator resolve`.
 ///
@@ -27,10 +29,10 @@ pub fn resolve(context: &Context, name: &str, resolution: &Resolution) -> Result
         (None, Some(key), None) => {
             check_key(rotation, key)?;
             if *key == rotation.opened.old_key {
-                let id = rotation.id;
+                let whole = called(rotation);
                 return Err(CliError::usage(
-                    format!("{key} is the key that rotation {id} replaces: keeping it means giving the rotation up"),
-                    format!("put the old pair back into every place, then `rotator abort {id}`"),
+                    format!("{key} is the old key of {whole}: keeping it means giving the rotation up"),
+                    format!("put the old pair back into every place, then `rotator abort {}`", user_of(rotation)),
                 ));
             }
             Ok(OperatorRequest::KeepKey { key: key.clone() })
@@ -48,14 +50,14 @@ pub fn resolve(context: &Context, name: &str, resolution: &Resolution) -> Result
 
 /// Translates `--finish` to the deletion of the old key. The checks before a deletion stay the same.
 fn finish(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
-    let (id, old) = (rotation.id, &rotation.opened.old_key);
+    let (user, old) = (user_of(rotation), &rotation.opened.old_key);
     match rotation.state.phase() {
         Some(Phase::StoredNew { .. } | Phase::DeactivatedOld { .. }) => {
             Ok(OperatorRequest::DeleteKey { key: old.clone() })
         }
         Some(Phase::Opened | Phase::CreatedNew { .. }) | None => Err(CliError::usage(
-            format!("rotation {id} is {}: no new pair is stored that could replace {old}", rotation.state.name()),
-            format!("`rotator resume {id}` continues, `rotator abort {id}` gives it up"),
+            format!("{} is {}: no new pair is stored that could replace it", called(rotation), rotation.state.name()),
+            format!("`rotator resume {user}` continues, `rotator abort {user}` gives it up"),
         )),
     }
 }
@@ -70,12 +72,12 @@ fn check_sink(rotation: &Rotation, sink: &SinkName) -> Result<(), CliError> {
         [] => "no sink follows its places".to_owned(),
         sinks => format!("name one of these: {}", sinks.join(", ")),
     };
-    Err(CliError::usage(format!("rotation {} writes no sink {sink}", rotation.id), hint))
+    Err(CliError::usage(format!("{} writes no sink {sink}", called(rotation)), hint))
 }
 
 /// Accepts only a key that the rotation asks about, so that a typing error cannot delete another key.
 fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
-    let id = rotation.id;
+    let (whole, user) = (called(rotation), user_of(rotation));
     let in_question = in_question(rotation);
     // This is checked first: a key with inferred provenance may be the one that the rotation asks about.
     if in_question.contains(key) {
@@ -83,18 +85,23 @@ fn check_key(rotation: &Rotation, key: &AccessKeyId) -> Result<(), CliError> {
     }
     if rotation.new_key.as_ref() == Some(key) {
         return Err(CliError::usage(
-            format!("{key} is the new key that rotation {id} itself made"),
-            format!("`rotator abort {id}` discards it, once no place holds it"),
+            format!("{key} is the new key that {whole} itself made"),
+            format!("`rotator abort {user}` discards it, once no place holds it"),
         ));
     }
     if in_question.is_empty() {
         return Err(CliError::usage(
-            format!("rotation {id} asks about no key"),
-            format!("`rotator status {id}` shows what it waits for"),
+            format!("{whole} asks about no key"),
+            format!("`rotator status {user}` shows what it waits for"),
         ));
     }
     let keys = in_question.iter().map(AccessKeyId::as_str).collect::<Vec<_>>().join(", ");
-    Err(CliError::usage(format!("rotation {id} does not ask about {key}, but about {keys}"), "name one of these"))
+    Err(CliError::usage(format!("{whole} does not ask about {key}, but about {keys}"), "name one of these"))
+}
+
+/// The user as a command names it. A user has one rotation in flight.
+fn user_of(rotation: &Rotation) -> String {
+    quoted(rotation.opened.user.as_str())
 }
 
 fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {

@@ -40,7 +40,9 @@ pub fn resume(context: &Context, args: &ResumeArgs) -> Result<Exit, CliError> {
     drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
-    let end = End { command: CommandKind::Resume, waiting_ok: args.waiting_ok };
+    // What was named is shown, and nothing else.
+    let command = if ids.is_empty() { CommandKind::Resume } else { CommandKind::Decide };
+    let end = End { command, waiting_ok: args.waiting_ok };
     resume_rotations(context, &config, &clock, &held, &ids, args.wait, end)
 }
 

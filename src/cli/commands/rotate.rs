@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ask::{Answer, ask};
 use crate::adapters::system_clock::SystemClock;
-use crate::cli::args::RotateArgs;
+use crate::cli::args::{ChoiceArgs, RotateArgs};
 use crate::cli::config::AT_ONCE;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -44,7 +44,8 @@ const BY_NAME: &str = "the names of rotate";
 /// Exit code 2 if a name fits nothing, or nothing says that old keys may be deleted at once; 4 if a named key cannot be
 /// rotated; otherwise as `run`.
 pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
-    let config = context.config(&Default::default())?;
+    let (overlap, quarantine) = (args.overlap.clone(), args.quarantine.clone());
+    let config = context.config(&ChoiceArgs { overlap, quarantine, ..ChoiceArgs::default() })?;
     let mut choice = config.choice();
     for terms in std::iter::once(&mut choice.terms).chain(choice.rules.iter_mut().map(|rule| &mut rule.terms)) {
         whatever_its_age(terms, args.now);

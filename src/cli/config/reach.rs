@@ -32,12 +32,15 @@ pub struct Reach {
     pub what: String,
     /// Whether a file that was merely found needs permission for the action.
     pub asks: bool,
+    /// Whether the file that is read is also written: a store or the journal.
+    pub writes: bool,
 }
 
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match self.kind {
             ReachKind::Runs => "runs",
+            ReachKind::Reads if self.writes => "reads and writes",
             ReachKind::Reads => "reads",
             ReachKind::Contacts => "contacts",
         };
@@ -51,7 +54,7 @@ pub(super) fn reach(layers: &Layers, path: &Path, host: &HostEnv) -> Result<Vec<
     let file = layers.read()?;
     if let Some(journal) = &file.journal {
         let base = path.parent().unwrap_or(&host.folder);
-        reaches.file("the journal ", &host.absolute(base, Path::new(journal))?);
+        reaches.file("the journal ", &host.absolute(base, Path::new(journal))?, true);
     }
     let stores = match file.store {
         Some(_) => stores::read(file.store, layers.origin("", "store"), host)?,
@@ -80,15 +83,19 @@ struct Reaches {
 impl Reaches {
     fn add(&mut self, kind: ReachKind, asks: bool, what: String) {
         // Each action is printed as one line: a text of the file must not add lines or hide others.
-        self.all.push(Reach { kind, what: what.replace('\n', "\\n"), asks });
+        self.all.push(Reach { kind, what: what.replace('\n', "\\n"), asks, writes: false });
     }
 
-    fn file(&mut self, what: &str, path: &Path) {
+    /// A file that is read; with `writes` it is written, too.
+    fn file(&mut self, what: &str, path: &Path, writes: bool) {
         let real = resolved(path);
         let climbs = real.components().any(|part| matches!(part, Component::ParentDir));
         let is_outside = climbs || !real.starts_with(&self.folder);
         let note = if is_outside { " outside its folder" } else { "" };
         self.add(ReachKind::Reads, is_outside, format!("{what}{}{note}", real.display()));
+        if let Some(last) = self.all.last_mut() {
+            last.writes = writes;
+        }
     }
 
     fn program(&mut self, of: &str, program: &ExecProgram, env: &[String]) {
@@ -96,12 +103,12 @@ impl Reaches {
     }
 
     fn store(&mut self, store: &StoreSettings) {
-        let name = &store.uri.name;
+        let (name, writes) = (&store.uri.name, !store.table.read_only);
         match &store.uri.kind {
-            StoreKind::Sqlite(path) => self.file("the embedded store ", path),
-            StoreKind::File(path) => self.file("", path),
+            StoreKind::Sqlite(path) => self.file("the embedded store ", path, writes),
+            StoreKind::File(path) => self.file("", path, writes),
             StoreKind::Sops(path) => {
-                self.file("", path);
+                self.file("", path, writes);
                 let program = ExecProgram::of_words("sops");
                 // Each encrypted file names the servers that are asked to decrypt it.
                 self.program(
@@ -140,7 +147,7 @@ impl Reaches {
             [("token_file", &table.token_file), ("secret_id_file", &table.secret_id_file), ("ca_file", &table.ca_file)];
         for (key, file) in files {
             if let Some(file) = file {
-                self.file(&format!("{key} "), file);
+                self.file(&format!("{key} "), file, false);
             }
         }
         if table.auth == Some(VaultAuth::Kubernetes) && table.token_file.is_none() {
@@ -155,7 +162,7 @@ impl Reaches {
             context.map_or_else(|| "the current context".to_owned(), |context| format!("the context {context}"));
         match &store.table.kubeconfig {
             Some(file) => {
-                self.file("the kubeconfig ", file);
+                self.file("the kubeconfig ", file, false);
                 let file = file.display();
                 let plugin =
                     format!("the credential plugin that {file} names, if it names one{}", given(&store.table.env));

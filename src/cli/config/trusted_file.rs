@@ -130,7 +130,7 @@ impl Found {
             return Ok(Trust::Allowed);
         }
         if let Some(why) = self.exposed()? {
-            return Err(self.refused(&why));
+            return Err(self.refused(&why, host));
         }
         if let Way::InPlace(folder) = self.way {
             return Ok(Trust::InPlace(folder));
@@ -142,7 +142,7 @@ impl Found {
         }
         let more = asks.len().saturating_sub(MOST_REASONS);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        Err(self.refused(&format!("it {}{more}", asks[..asks.len().min(MOST_REASONS)].join(", and "))))
+        Err(self.refused(&format!("it {}{more}", asks[..asks.len().min(MOST_REASONS)].join(", and ")), host))
     }
 
     /// What the file would run, read and contact.
@@ -209,9 +209,11 @@ impl Found {
         }
     }
 
-    fn refused(&self, why: &str) -> CliError {
+    fn refused(&self, why: &str, host: &HostEnv) -> CliError {
+        let was_allowed = allowed_files(host).is_some_and(|allowed| allowed.knows(&self.known_as()));
+        let changed = if was_allowed { "it has changed since `rotator allow` recorded it, and " } else { "" };
         CliError::usage(
-            format!("the configuration {} was {} and is not trusted: {why}", self.path.display(), self.way),
+            format!("the configuration {} was {} and is not trusted: {changed}{why}", self.path.display(), self.way),
             format!(
                 "`rotator allow` shows what it would run, read and contact, and records that you trust it as it is; or name \
                  it: rotator --config {}",

@@ -24,7 +24,7 @@ use crate::types::name::{AccessKeyId, RotationId};
 pub enum CommandKind {
     Run,
     Resume,
-    /// `abort`, `reactivate` or `resolve`: about one rotation.
+    /// `abort`, `reactivate`, `resolve`, or `resume` with names: about these rotations.
     Decide,
     /// `rotate`: about some rotations.
     Rotate,

@@ -72,7 +72,8 @@ impl Answers {
             let entry = place.entries().into_iter().find(of)?;
             let Writable::No(why) = self.about(&place.store, entry) else { return None };
             Some(format!(
-                "{} cannot be written: {why}; no new key is made for it until then",
+                "{} cannot be written: {why}; no new key is made for it until then (with rights only to read, as for an \
+                 audit, this is as it should be)",
                 session.stores.describe(&place.store, entry)
             ))
         });

@@ -151,7 +151,7 @@ async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Resul
     if taken.made_by_campaign.contains(&key.id) && !terms.is_named {
         return Err(Skip::new(
             SkipReason::RecentlyRotated,
-            "a campaign that was not complete when this run began has made it",
+            "an earlier run that has not rotated all of its keys yet has made it",
         ));
     }
     let Some(made) = taken.made.as_ref().filter(|_| !terms.again && age < MADE_LATELY) else { return Ok(()) };

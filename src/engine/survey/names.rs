@@ -119,6 +119,12 @@ impl Names {
         names
     }
 
+    /// Returns whether this is exactly one of the names. User names are unique regardless of case.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.others.contains(name) || self.users.iter().any(|user| user.eq_ignore_ascii_case(name))
+    }
+
     /// Returns the names with that of the user.
     pub(super) fn of_user(mut self, user: &UserName) -> Self {
         self.add_user(user);
