@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::adapters::aws::MfaCode;
 use crate::types::name::{AccessKeyId, EntryName, SinkName};
 
 /// Rotates the AWS access keys in a secret store, and survives a crash at any moment.
@@ -36,6 +37,10 @@ pub struct Global {
     /// A secret store, for example sqlite:secrets.db or file:.env; may be given several times
     #[arg(long, global = true, value_name = "URI")]
     pub store: Vec<String>,
+    /// The one-time code for a role that asks for MFA; it serves one role, once. Without it, rotator asks on the
+    /// terminal. This option is visible in the list of processes, and what is entered at the prompt is not
+    #[arg(long, global = true, value_name = "CODE", value_parser = mfa_code)]
+    pub mfa_code: Option<MfaCode>,
     /// How results are printed on stdout: table, wide (a table with the ids of rotations and keys) or json
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub output: OutputFormat,
@@ -52,6 +57,10 @@ pub struct Global {
     /// 0; else on a terminal that is not `dumb`)
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_possible_values = true)]
     pub color: ColorWhen,
+}
+
+fn mfa_code(text: &str) -> Result<MfaCode, &'static str> {
+    MfaCode::new(text).ok_or("a code has six digits")
 }
 
 /// The format of results on stdout.

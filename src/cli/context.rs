@@ -1,10 +1,13 @@
 //! What every command gets: the global options, the environment of the host and the terminal.
 
+use std::sync::Arc;
+
 use super::args::{ChoiceArgs, Global};
 use super::config::Config;
 use super::error::CliError;
 use super::host_env::HostEnv;
 use super::output::terminal::Terminal;
+use crate::adapters::aws::MfaSessions;
 
 /// The context of a command.
 pub struct Context {
@@ -13,6 +16,8 @@ pub struct Context {
     pub host: HostEnv,
     /// Where the command writes its output.
     pub terminal: Terminal,
+    /// The sessions of roles that ask for MFA.
+    pub mfa: Arc<MfaSessions>,
 }
 
 impl Context {

@@ -9,9 +9,10 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use super::args::Cli;
 use super::examples;
 
-const GLOBAL_OPTIONS: [&str; 2] = [
+const GLOBAL_OPTIONS: [&str; 3] = [
     "--config FILE, --journal FILE, --store URI, --output table|wide|json,",
-    "--log-format text|json, -v, -q, --color WHEN: see `rotator --help`",
+    "--mfa-code CODE, --log-format text|json, -v, -q, --color WHEN:",
+    "see `rotator --help`",
 ];
 
 /// A space at which clap folds no line. The examples have it, since a command is to be pasted.

@@ -12,15 +12,18 @@ mod help;
 pub mod host_env;
 pub mod logging;
 mod manual;
+mod mfa_prompt;
 mod mistyped;
 pub mod output;
 pub mod panic_hook;
 mod passes;
 pub mod runtime;
+mod session_end;
 pub mod snapshot;
 pub mod wiring;
 
 use std::ffi::OsString;
+use std::sync::Arc;
 
 use args::{ColorWhen, Command};
 use commands::{
@@ -35,6 +38,8 @@ use output::document::{ErrorDocument, ErrorShown, to_bytes};
 use output::given;
 use output::progress;
 use output::terminal::{self, Terminal, to_stdout};
+
+use crate::adapters::aws::MfaSessions;
 
 /// Parses the arguments, runs the command and reports an error. Returns the exit code.
 #[must_use]
@@ -58,7 +63,8 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
     };
     let terminal = Terminal::of_this_process(&cli.global, &host);
     given::set(&cli.global);
-    let context = Context { global: cli.global, host, terminal };
+    let mfa = Arc::new(MfaSessions::new(mfa_prompt::Codes::new(terminal, cli.global.mfa_code.clone())));
+    let context = Context { global: cli.global, host, terminal, mfa };
     let logging = logging::start(&context.global, &context.host, terminal.color_on_stderr);
     let result = logging.and_then(|()| dispatch(&context, &cli.command));
     progress::end();

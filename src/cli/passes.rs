@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::output::summary::{CommandKind, CommandOutcome, summarize};
 use super::runtime::Signalled;
+use super::session_end::Waits;
 use super::wiring;
 use super::wiring::journal::{HeldJournal, storage_failed};
 use crate::engine::error::CampaignError;
@@ -31,6 +32,8 @@ pub(in crate::cli) struct Passes<'a> {
     pub(in crate::cli) wait: bool,
     /// Whether to say which old keys are deleted at once, before the first rotation is opened.
     pub(in crate::cli) says_at_once: bool,
+    /// What may be waited for.
+    pub(in crate::cli) waits: Waits<'a>,
 }
 
 impl Passes<'_> {
@@ -40,13 +43,15 @@ impl Passes<'_> {
         &self,
         mut work: impl AsyncFnMut(Arc<Session>, &mut Report) -> Result<(), CliError>,
     ) -> (Report, Option<CliError>) {
-        let &Self { context, config, clock, stop, wait, .. } = self;
+        let &Self { context, config, clock, stop, wait, ref waits, .. } = self;
         let mut touched = BTreeSet::new();
         let pass = async || {
             let (mut report, mut failures) = (Report::default(), None);
             let done = async {
-                let connecting = wiring::connect(config, &context.host, clock, stop, wait, self.watcher());
+                context.mfa.forget_failures();
+                let connecting = wiring::connect(config, context, clock, stop, wait, self.watcher());
                 let session = Box::pin(connecting).await?;
+                waits.warn(&session, wait, context.terminal).await?;
                 failures = Some(session.failures.clone());
                 work(session, &mut report).await
             };
@@ -61,6 +66,8 @@ impl Passes<'_> {
                 None => Some(lacking(&failed)),
                 Some(error) => Some(CliError { is_about_credentials: !failed.is_empty(), ..error }),
             };
+            // Another pass would lack the same code.
+            let failed = if context.mfa.lacks_a_code() { Vec::new() } else { failed };
             Pass { came_to: (report, failure), failed }
         };
         let say = |failed: &[String]| {

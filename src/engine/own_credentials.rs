@@ -15,7 +15,7 @@ use crate::journal::clock::Clock;
 use crate::journal::write_ahead::{Journaled, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::iam::{Iam, LastUsed};
-use crate::ports::identity::{Caller, Identity, WhoIs};
+use crate::ports::identity::{Caller, Identity, SessionEnd, WhoIs};
 use crate::ports::secret_store::{Capabilities, Parts, Reading, Readings, SecretStore, Writable, Write};
 use crate::rotation::effect::{ChangeStatus, CreateNew, Created, DeleteKey};
 use crate::rotation::observed::KeysSeen;
@@ -191,6 +191,10 @@ impl Identity for Guarded<dyn Identity> {
 
     fn credentials(&self) -> Option<String> {
         self.inner.credentials()
+    }
+
+    fn session_end(&self) -> Option<SessionEnd> {
+        self.inner.session_end()
     }
 }
 

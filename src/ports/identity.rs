@@ -30,6 +30,16 @@ impl Caller {
     }
 }
 
+/// The end of a session that only an operator can begin again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEnd {
+    pub at: Timestamp,
+    /// Where the session is from, for messages.
+    pub source: String,
+    /// How another or a longer session begins.
+    pub hint: String,
+}
+
 /// The identity that a pair authenticates as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhoIs {
@@ -70,6 +80,11 @@ pub trait Identity: Send + Sync {
 
     /// Returns the source of the credentials in use for messages, such as a profile, or nothing if the source is unknown.
     fn credentials(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns when the session of the credentials in use ends, if that is known and only an operator can begin another.
+    fn session_end(&self) -> Option<SessionEnd> {
         None
     }
 

@@ -19,6 +19,7 @@ mod interrupted;
 mod journal;
 mod late_copies;
 mod left_as_is;
+mod mfa;
 mod naming;
 mod newcomer;
 mod operator_commands;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -30,6 +29,10 @@ use http_body_util::Limited;
 use hyper::Uri;
 
 use super::credentials_source::{Described, Source};
+use super::mfa::{MfaSessions, RoleWithMfa};
+use super::profile_file::of_environment;
+use super::profile_roles::{ProfileRoles, is_profile_in_use, of_profile};
+use super::settings::{AwsSettings, time_outs};
 use super::signing_keys::SigningKeys;
 use crate::adapters::bounds::LARGEST_ANSWER;
 
@@ -39,21 +42,6 @@ pub(super) const LAST_RESORT_REGION: &str = "us-east-1";
 /// How long an idle connection is kept. The outcome of a request on a connection that the server is closing is in
 /// doubt, so the time is short.
 const IDLE: Duration = Duration::from_secs(15);
-
-/// The time-outs of calls to AWS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AwsSettings {
-    /// The maximum duration of a call, including its credentials.
-    pub call_timeout: Duration,
-    /// The maximum duration of connecting.
-    pub connect_timeout: Duration,
-}
-
-impl Default for AwsSettings {
-    fn default() -> Self {
-        Self { call_timeout: Duration::from_secs(10), connect_timeout: Duration::from_millis(3100) }
-    }
-}
 
 /// Why no client is built. Each message follows "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,22 +94,42 @@ pub struct Aws {
     pub(super) signers: SigningKeys,
     /// The source of the credentials, unless the caller provided the chain.
     pub(super) source: Option<Source>,
+    /// The roles of the chain that ask for MFA, in the order in which they are assumed.
+    pub(super) roles: Vec<Arc<RoleWithMfa>>,
 }
 
 impl Aws {
     /// Builds the clients from the environment and the profile, without a call to an AWS service. The chain itself
-    /// may ask the metadata service of the machine for a region.
+    /// may ask the metadata service of the machine for a region. `sessions` has the roles that ask for MFA.
     ///
     /// # Errors
     /// [`ConnectError`] if the endpoint is not valid, secrets would be sent to it in the clear, or a setting is not
     /// applied.
-    pub async fn connect(settings: AwsSettings) -> Result<Self, ConnectError> {
+    pub async fn connect(settings: AwsSettings, sessions: &Arc<MfaSessions>) -> Result<Self, ConnectError> {
         let region = RegionProviderChain::default_provider().or_else(Region::from_static(LAST_RESORT_REGION));
         let signers = SigningKeys::default();
         let client = late(&signers);
         let chain = aws_config::defaults(BehaviorVersion::latest()).region(region).http_client(client).load().await;
-        let (chain, source) = described(&chain, None);
-        Ok(Self { signers, source: Some(source), ..Self::with_chain(&chain, settings).await? })
+        let roles = match is_profile_in_use().await {
+            true => of_profile(&of_environment(), &chain, settings, sessions).await,
+            false => None,
+        };
+        let (chain, source, roles) = described(&chain, None, roles);
+        Ok(Self { signers, source: Some(source), roles, ..Self::with_chain(&chain, settings).await? })
+    }
+
+    /// Begins the sessions of the roles that ask for MFA, which may ask an operator for codes. A session that does not
+    /// begin is reported by each later call.
+    pub async fn begin_sessions(&self) {
+        for role in &self.roles {
+            role.begin().await;
+        }
+    }
+
+    /// Why a session of a role that asks for MFA cannot be used, once it was to begin.
+    #[must_use]
+    pub fn session_failure(&self) -> Option<String> {
+        self.roles.iter().find_map(|role| role.failure())
     }
 
     /// Builds the clients from `chain`.
@@ -151,7 +159,7 @@ impl Aws {
             .build();
         let (iam, sts) = (aws_sdk_iam::Client::from_conf(iam), aws_sdk_sts::Client::from_conf(sts));
         let (chain, signers) = (chain.clone(), SigningKeys::default());
-        let aws = Self { iam, sts, chain, settings, assumed_with: None, signers, source: None };
+        let aws = Self { iam, sts, chain, settings, assumed_with: None, signers, source: None, roles: Vec::new() };
         aws.check_settings(settings)?;
         Ok(aws)
     }
@@ -174,28 +182,25 @@ impl Aws {
     }
 }
 
-/// The chain with errors that name the source of the credentials.
-pub(super) fn described(chain: &SdkConfig, profile: Option<&str>) -> (SdkConfig, Source) {
-    let source = Source::new(profile);
-    let chain = match chain.credentials_provider() {
+/// The chain with errors that name the source of the credentials. The credentials are those of `roles`, if there are any.
+pub(super) fn described(
+    chain: &SdkConfig,
+    profile: Option<&str>,
+    roles: Option<ProfileRoles>,
+) -> (SdkConfig, Source, Vec<Arc<RoleWithMfa>>) {
+    let (provider, roles) = match roles {
+        Some(ProfileRoles { provider, roles }) => (Some(provider), roles),
+        None => (chain.credentials_provider(), Vec::new()),
+    };
+    let source = Source::new(profile).with_device(roles.last().map(|last| last.role.device.as_str()));
+    let chain = match provider {
         Some(provider) => {
             let described = SharedCredentialsProvider::new(Described::new(provider, source.clone()));
             chain.to_builder().credentials_provider(described).build()
         }
         None => chain.clone(),
     };
-    (chain, source)
-}
-
-/// Every time-out of the SDK. By default the SDK sets no read time-out and no operation time-out: a call was still
-/// waiting after 90 s.
-pub(super) fn time_outs(settings: AwsSettings) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.call_timeout)
-        .operation_attempt_timeout(settings.call_timeout)
-        .operation_timeout(settings.call_timeout)
-        .build()
+    (chain, source, roles)
 }
 
 /// The SDK's default HTTP client for its credential chain, built at its first use: building it reads every

@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_credential_types::Credentials;
@@ -12,7 +11,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Provided;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
+use super::profile_file::{self, Profile, signed_in_to};
+use super::sso_session::end;
+use crate::ports::identity::SessionEnd;
 use crate::types::shell::quoted;
+use crate::types::time::Timestamp;
 
 /// The maximum number of causes to follow.
 const MOST_CAUSES: usize = 16;
@@ -21,19 +24,25 @@ const MOST_CAUSES: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     profile: String,
-    /// What the SDK reported about the latest credentials.
-    features: Arc<Mutex<Option<Vec<AwsCredentialFeature>>>>,
+    latest: Arc<Mutex<Option<Latest>>>,
     /// The role that is assumed with these credentials.
     role: Option<String>,
+    /// The MFA device whose code the last role asks for.
+    device: Option<String>,
+}
+
+/// What the SDK reported about the latest credentials.
+#[derive(Debug, Clone)]
+struct Latest {
+    features: Vec<AwsCredentialFeature>,
+    expiry: Option<Timestamp>,
 }
 
 impl Source {
     /// The source with the configured `profile`, otherwise the profile of the environment.
     pub(super) fn new(profile: Option<&str>) -> Self {
-        let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
-        let profile = profile.map(str::to_owned).or_else(of_environment);
-        let profile = profile.unwrap_or_else(|| "default".to_owned());
-        Self { profile, features: Arc::default(), role: None }
+        let profile = profile.map_or_else(profile_file::of_environment, str::to_owned);
+        Self { profile, latest: Arc::default(), role: None, device: None }
     }
 
     /// The source of credentials that assume a role.
@@ -41,18 +50,54 @@ impl Source {
         Self { role: Some(arn.to_owned()), ..self }
     }
 
+    /// The source of credentials whose last role asks for a code of this device.
+    pub(super) fn with_device(self, device: Option<&str>) -> Self {
+        Self { device: device.map(str::to_owned).or(self.device), ..self }
+    }
+
     fn saw(&self, credentials: &Credentials) {
         let features = credentials.get_property::<Vec<AwsCredentialFeature>>().cloned().unwrap_or_default();
-        *self.features.lock().unwrap_or_else(PoisonError::into_inner) = Some(features);
+        let latest = Latest { features, expiry: credentials.expiry().map(Timestamp::from_system) };
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(latest);
+    }
+
+    fn latest(&self) -> Option<Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A description for operators; none before the first credentials.
     pub(super) fn in_words(&self) -> Option<String> {
-        let features = self.features.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let source = where_from(&self.profile, &signed_in_to(&self.profile, keys_of), &features);
-        Some(match &self.role {
-            Some(role) => format!("{source}, with the role {role} assumed by them"),
-            None => source,
+        let Latest { features, .. } = self.latest()?;
+        let source = where_from(&self.profile, &signed_in_to(&self.profile, profile_file::read), &features);
+        let role =
+            self.role.as_ref().map_or_else(String::new, |role| format!(", with the role {role} assumed by them"));
+        let device = self.device.as_ref();
+        let device = device.map_or_else(String::new, |device| format!(", with a code of the MFA device {device}"));
+        Some(format!("{source}{role}{device}"))
+    }
+
+    /// When the session of these credentials ends, if that is known and only an operator can begin another. What the SDK
+    /// renews by itself does not end.
+    pub(super) fn session_end(&self) -> Option<SessionEnd> {
+        let Latest { features, expiry } = self.latest()?;
+        let has = |feature: AwsCredentialFeature| features.contains(&feature);
+        if has(AwsCredentialFeature::CredentialsEnvVars) {
+            let at = std::env::var("AWS_CREDENTIAL_EXPIRATION").ok()?.parse().ok()?;
+            let source = "the environment, AWS_ACCESS_KEY_ID".to_owned();
+            return Some(SessionEnd { at, source, hint: "set other credentials in the environment".to_owned() });
+        }
+        if !has(AwsCredentialFeature::CredentialsSso) && !has(AwsCredentialFeature::CredentialsProfileSso) {
+            return None;
+        }
+        let base = signed_in_to(&self.profile, profile_file::read);
+        // The credentials of a role may outlive the session that they were made with.
+        let at = end(&profile_file::read(&base))?.max(expiry?);
+        let at = Timestamp::from_unix_seconds(at.as_unix_seconds());
+        let source = format!("the AWS profile `{}` by SSO", self.profile);
+        Some(SessionEnd {
+            at,
+            source,
+            hint: format!("`aws sso login --profile {}` begins another session", quoted(&base)),
         })
     }
 }
@@ -103,6 +148,18 @@ pub(super) struct Trouble {
     cause: CredentialsError,
 }
 
+impl Trouble {
+    pub(super) fn new(words: String) -> Self {
+        Self { cause: CredentialsError::provider_error(words.clone()), words }
+    }
+}
+
+/// What this adapter has already said about a failure of credentials.
+pub(super) fn reported(error: &CredentialsError) -> Option<&Trouble> {
+    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| cause.source());
+    causes.by_ref().take(MOST_CAUSES).find_map(|cause| cause.downcast_ref::<Trouble>())
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words)
@@ -133,7 +190,8 @@ impl ProvideCredentials for Described {
             }
             had.map_err(|cause| {
                 let profile = &self.source.profile;
-                let words = words(profile, keys_of, exit_of(&cause).as_deref());
+                let words = reported(&cause).map(|trouble| trouble.words.clone());
+                let words = words.unwrap_or_else(|| words_of(profile, profile_file::read, exit_of(&cause).as_deref()));
                 // The kind of the error determines how the caller handles it.
                 match cause {
                     cause @ CredentialsError::CredentialsNotLoaded(_) => {
@@ -163,63 +221,8 @@ fn exit_of(cause: &CredentialsError) -> Option<String> {
     })
 }
 
-/// The maximum number of profiles to follow from a role to the profile that an operator signs in to.
-const MOST_PROFILES: usize = 8;
-
-/// The setting names of a profile.
-struct Keys {
-    files: Vec<PathBuf>,
-    /// `None` if the profile does not exist.
-    names: Option<Vec<String>>,
-    /// The profile whose credentials assume the role of this one. It is the only value that is kept.
-    source_profile: Option<String>,
-}
-
-impl Keys {
-    fn has(&self, name: &str) -> bool {
-        self.names.as_ref().is_some_and(|names| names.iter().any(|known| known.starts_with(name)))
-    }
-}
-
-/// The names of the settings of a profile (<https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>).
-fn keys_of(profile: &str) -> Keys {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let file = |variable: &str, name: &str| {
-        let named = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
-        named.unwrap_or_else(|| home.join(".aws").join(name))
-    };
-    let files = vec![file("AWS_CONFIG_FILE", "config"), file("AWS_SHARED_CREDENTIALS_FILE", "credentials")];
-    let (mut names, mut source_profile): (Option<Vec<String>>, _) = (None, None);
-    for text in files.iter().filter_map(|file| std::fs::read_to_string(file).ok()) {
-        let mut is_inside = false;
-        for line in text.lines() {
-            if let Some(section) = line.trim_end().strip_prefix('[').and_then(|line| line.split_once(']')) {
-                let section = section.0.trim();
-                is_inside = section.strip_prefix("profile").map(str::trim) == Some(profile) || section == profile;
-                if is_inside {
-                    names.get_or_insert_default();
-                }
-            } else if let (true, Some((name, value))) = (is_inside, line.split_once('=')) {
-                let name = name.trim();
-                if name == "source_profile" {
-                    source_profile = Some(value.trim().to_owned());
-                }
-                names.get_or_insert_default().push(name.to_owned());
-            }
-        }
-    }
-    Keys { files, names, source_profile }
-}
-
-/// The profile that an operator signs in to: this one, or the one whose credentials assume its role in the end.
-fn signed_in_to(profile: &str, keys_of: impl Fn(&str) -> Keys) -> String {
-    let source = |profile: &String| keys_of(profile).source_profile.filter(|source| source != profile);
-    let profiles = std::iter::successors(Some(profile.to_owned()), source);
-    profiles.take(MOST_PROFILES).last().unwrap_or_else(|| profile.to_owned())
-}
-
 /// Describes what is missing, by what the profile names.
-fn words(profile: &str, keys_of: impl Fn(&str) -> Keys, exit: Option<&str>) -> String {
+fn words_of(profile: &str, keys_of: impl Fn(&str) -> Profile, exit: Option<&str>) -> String {
     let keys = keys_of(profile);
     if keys.names.is_none() {
         let files: Vec<String> = keys.files.iter().map(|file| file.display().to_string()).collect();
@@ -255,7 +258,7 @@ fn words(profile: &str, keys_of: impl Fn(&str) -> Keys, exit: Option<&str>) -> S
 }
 
 /// Describes the session of a profile that an operator signs in to. `None`: it is no such profile.
-fn session(profile: &str, keys: &Keys) -> Option<String> {
+fn session(profile: &str, keys: &Profile) -> Option<String> {
     let (how, feature, is_built, command) = if keys.has("sso_") {
         ("SSO", "sso", cfg!(feature = "sso"), "aws sso login")
     } else if keys.has("login_session") {
@@ -278,42 +281,49 @@ fn session(profile: &str, keys: &Keys) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::types::shell::real::{HOSTILE, assert_says};
 
-    fn keys(names: &[&str]) -> Keys {
+    fn keys(names: &[&str]) -> Profile {
         let names = Some(names.iter().map(|name| (*name).to_owned()).collect());
-        Keys { files: vec!["c".into(), "d".into()], names, source_profile: None }
+        Profile { files: vec!["c".into(), "d".into()], names, ..Profile::default() }
+    }
+
+    fn of_role(source: &str) -> Profile {
+        let values = BTreeMap::from([("source_profile", source.to_owned())]);
+        Profile { values, ..keys(&["role_arn", "source_profile"]) }
     }
 
     #[test]
     fn profile_and_source_are_named() {
-        let failed = words("dev", |_| keys(&["region", "credential_process"]), Some("3"));
+        let failed = words_of("dev", |_| keys(&["region", "credential_process"]), Some("3"));
         assert!(failed.contains("`dev`") && failed.contains("credential_process ended with 3"), "{failed}");
-        let sso = words("dev", |_| keys(&["sso_session"]), None);
+        let sso = words_of("dev", |_| keys(&["sso_session"]), None);
         assert!(sso.contains("`dev`") && sso.contains("sso"), "{sso}");
-        assert!(words("dev", |_| keys(&["role_arn", "source_profile"]), None).contains("role_arn"));
-        assert!(words("dev", |_| keys(&["region"]), None).contains("names no source"));
-        let missing = words("dve", |_| Keys { names: None, ..keys(&[]) }, None);
+        assert!(words_of("dev", |_| keys(&["role_arn", "source_profile"]), None).contains("role_arn"));
+        assert!(words_of("dev", |_| keys(&["region"]), None).contains("names no source"));
+        let missing = words_of("dve", |_| Profile { names: None, ..keys(&[]) }, None);
         assert!(missing.contains("no AWS profile `dve`") && missing.contains("neither c nor d"), "{missing}");
     }
 
     #[test]
     fn a_role_names_the_profile_to_sign_in_to() {
         let of = |profile: &str| match profile {
-            "role" => Keys { source_profile: Some("between".to_owned()), ..keys(&["role_arn", "source_profile"]) },
-            "between" => Keys { source_profile: Some("staff".to_owned()), ..keys(&["role_arn", "source_profile"]) },
-            "itself" => Keys { source_profile: Some("itself".to_owned()), ..keys(&["role_arn", "source_profile"]) },
-            "loop" => Keys { source_profile: Some("pool".to_owned()), ..keys(&["role_arn", "source_profile"]) },
-            "pool" => Keys { source_profile: Some("loop".to_owned()), ..keys(&["role_arn", "source_profile"]) },
+            "role" => of_role("between"),
+            "between" => of_role("staff"),
+            "itself" => of_role("itself"),
+            "loop" => of_role("pool"),
+            "pool" => of_role("loop"),
             _ => keys(&["login_session"]),
         };
         assert_eq!(signed_in_to("role", of), "staff");
         assert_eq!(signed_in_to("itself", of), "itself");
-        let failed = words("role", of, None);
+        let failed = words_of("role", of, None);
         assert!(failed.contains("by the profile `staff`"), "{failed}");
         for profile in ["itself", "loop"] {
-            let failed = words(profile, of, None);
+            let failed = words_of(profile, of, None);
             assert!(failed.contains("check its source_profile"), "{failed}");
         }
         let told = where_from("role", "staff", &[AwsCredentialFeature::CredentialsProfileSso]);
@@ -355,7 +365,7 @@ mod tests {
                 ("login_session", cfg!(feature = "login"), &["login"]),
             ] {
                 let command = if is_built { login } else { &["configure", "export-credentials"] };
-                let failed = words(profile, |_| keys(&[setting]), None);
+                let failed = words_of(profile, |_| keys(&[setting]), None);
                 assert_says(&failed, end(is_built), &[&["aws"], command, &["--profile", profile]].concat());
             }
         }

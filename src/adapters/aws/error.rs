@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::credentials_source::Trouble;
 use super::error_codes::{CREDENTIALS, DENIED, SKEWED, THROTTLING, code_in_words, is_known};
+use super::refusal_text::{MfaRefusal, Missing};
 use super::response_check::{Recorded, ResponseCheck, SessionToken, WHOLE_JSON, is_word};
 use crate::adapters::redact::{Failed, Said, Secrets, Words};
 use crate::ports::call::{CallError, CallErrorKind};
@@ -81,31 +82,6 @@ enum Stage {
     Error(String),
 }
 
-/// What `NoSuchEntity` refers to, according to the message of AWS. No decision relies on the message alone: if it is
-/// unclear, the effect stays in doubt and the next list decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    User,
-    Key,
-    Unclear,
-}
-
-impl Missing {
-    /// Parses the message: "The user with name … cannot be found." or "The Access Key with id … cannot be found." A
-    /// user name may contain the other sentence, so the beginning decides.
-    fn of(message: Option<&str>) -> Self {
-        let message = message.unwrap_or_default().to_ascii_lowercase();
-        let begins = |words: &str| message.trim_start().starts_with(words);
-        if begins("the user with name ") {
-            Self::User
-        } else if begins("the access key with id ") {
-            Self::Key
-        } else {
-            Self::Unclear
-        }
-    }
-}
-
 /// Why a request was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NotSent {
@@ -145,6 +121,8 @@ pub(super) struct AwsCallError {
     skew: Duration,
     /// What a `NoSuchEntity` refers to.
     pub(super) missing: Missing,
+    /// Why a role that asks for MFA was not assumed.
+    pub(super) mfa: MfaRefusal,
 }
 
 impl AwsCallError {
@@ -159,8 +137,8 @@ impl AwsCallError {
         let (status, request_id, at) = (seen.status, seen.request_id, seen.at);
         let mut call = Box::new(call.clone());
         call.secrets.extend(seen.token);
-        let missing = Missing::Unclear;
-        Self { call, stage, status, request_id, at, skew, missing }
+        let (missing, mfa) = (Missing::Unclear, MfaRefusal::Other);
+        Self { call, stage, status, request_id, at, skew, missing, mfa }
     }
 
     /// The error code of a certain refusal: a 4xx response whose complete body contains one.
@@ -298,8 +276,8 @@ impl AwsCallError {
                 // part of it.
                 let answered = if is_known(code) { code.as_str() } else { "with a code that is not shown" };
                 words.and(format!(
-                    "the role could not be assumed (AWS answered {answered}), so nothing was sent; check its ARN, and that \
-                     its trust policy lets these credentials in"
+                    "the role could not be assumed (AWS answered {answered}), so nothing was sent; check its ARN, that \
+                     its trust policy lets these credentials in, and mfa_serial if it asks for MFA"
                 ))
             }
             Stage::NoAnswer(why) => words.and("no whole answer: ").theirs(&Said::of(why)),
@@ -361,8 +339,9 @@ impl ResponseCheck {
         } else {
             unproven(&seen, &error)
         };
-        let missing = Missing::of(error.as_service_error().and_then(ProvideErrorMetadata::message));
-        Err(AwsCallError { missing, ..AwsCallError::new(call, seen, stage) })
+        let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
+        let (missing, mfa) = (Missing::of(message), MfaRefusal::of(message));
+        Err(AwsCallError { missing, mfa, ..AwsCallError::new(call, seen, stage) })
     }
 }
 

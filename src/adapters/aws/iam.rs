@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use aws_sdk_iam::types::{AccessKey, AccessKeyMetadata, StatusType};
 
 use super::client::Aws;
-use super::error::{AwsCallError, Call, Missing};
+use super::error::{AwsCallError, Call};
+use super::refusal_text::Missing;
 use super::response_check::{Recorded, ResponseCheck, is_word};
 use crate::journal::write_ahead::Journaled;
 use crate::ports::call::{CallError, CallErrorKind};

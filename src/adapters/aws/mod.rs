@@ -23,17 +23,25 @@ mod credentials_source;
 mod error;
 mod error_codes;
 mod iam;
+mod mfa;
 mod parameter_store;
+mod profile_file;
+mod profile_roles;
+mod refusal_text;
 mod response_check;
 mod secrets_manager;
+mod settings;
 mod signing_keys;
+mod sso_session;
 mod store_clients;
 mod sts;
 
 pub use accounts::{Access, Role};
-pub use client::{Aws, AwsSettings, ConnectError};
+pub use client::{Aws, ConnectError};
+pub use mfa::{AskCode, CodeRequest, MfaCode, MfaSessions};
 pub use parameter_store::ParameterStore;
 pub use secrets_manager::SecretsManagerStore;
+pub use settings::AwsSettings;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{Region, SdkConfig};
 
-use super::client::{Aws, ConnectError, Probe, is_plain, one_pool, placeholder, time_outs};
+use super::client::{Aws, ConnectError, Probe, is_plain, one_pool, placeholder};
+use super::settings::time_outs;
 
 impl Aws {
     pub(super) async fn secrets_manager(

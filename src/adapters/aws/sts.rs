@@ -10,7 +10,7 @@ use super::client::Aws;
 use super::error::{AwsCallError, Call};
 use super::response_check::{Recorded, ResponseCheck};
 use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::identity::{Caller, Identity, UserResource, WhoIs};
+use crate::ports::identity::{Caller, Identity, SessionEnd, UserResource, WhoIs};
 use crate::types::name::{AccessKeyId, AccountId, UserId};
 use crate::types::secret::SecretKey;
 use crate::types::time::Timestamp;
@@ -35,7 +35,19 @@ impl Identity for Aws {
     }
 
     fn credentials(&self) -> Option<String> {
+        // What is reported about a session that did not begin names all of it.
+        if self.session_failure().is_some() {
+            return None;
+        }
         self.source.as_ref()?.in_words()
+    }
+
+    fn session_end(&self) -> Option<SessionEnd> {
+        // The last session is made with the ones before it, and outlives them.
+        let Some(last) = self.roles.last() else { return self.source.as_ref()?.session_end() };
+        let (at, source) =
+            (last.end()?, format!("{} with a code of the MFA device {}", last.role.whose, last.role.device));
+        Some(SessionEnd { at, source, hint: format!("{} makes it longer, if the role allows it", last.role.setting) })
     }
 
     async fn account_of(&self, id: &AccessKeyId) -> Result<Option<AccountId>, CallError> {

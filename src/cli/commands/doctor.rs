@@ -18,6 +18,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::document::to_bytes;
 use crate::cli::output::entry_counts;
 use crate::cli::output::terminal::{text_to_stdout, to_stdout};
+use crate::cli::output::times::Times;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring;
 use crate::cli::wiring::aws::AwsAccounts;
@@ -71,28 +72,20 @@ fn described(config: &Config) -> Check {
 }
 
 async fn connections(context: &Context, config: &Config) -> Vec<Check> {
-    let mut checks = match AwsAccounts::of(config).await {
+    let mut checks = match Box::pin(AwsAccounts::of(config, &context.mfa)).await {
         Ok(aws) => stores(context, config, &aws).await,
         Err(error) => return vec![Check::of("credentials", Err(error))],
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
-    let session = match Box::pin(wiring::connect(
-        config,
-        &context.host,
-        &clock,
-        &stop,
-        false,
-        context.terminal.watcher(),
-    ))
-    .await
-    {
-        Ok(session) => session,
-        Err(error) => {
-            checks.push(credentials_not_checked(&checks, error));
-            return checks;
-        }
-    };
+    let session =
+        match Box::pin(wiring::connect(config, context, &clock, &stop, false, context.terminal.watcher())).await {
+            Ok(session) => session,
+            Err(error) => {
+                checks.push(credentials_not_checked(&checks, error));
+                return checks;
+            }
+        };
     checks.extend(session.sinks.identities.iter().map(|(sink, identity)| {
         Check::of(
             "sink",
@@ -113,7 +106,8 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
         let source = account.ports.identity.credentials().map(|source| format!(", from {source}"));
         let endpoint = context.host.variable("AWS_ENDPOINT_URL").map(|url| format!(", at {url} (AWS_ENDPOINT_URL)"));
         let (source, endpoint) = (source.unwrap_or_default(), endpoint.unwrap_or_default());
-        let message = format!("account {}, {}{source}{endpoint}", caller.account, caller.arn);
+        let end = account.ports.identity.session_end().map(|end| until(end.at, context)).unwrap_or_default();
+        let message = format!("account {}, {}{source}{end}{endpoint}", caller.account, caller.arn);
         checks.push(Check::of("credentials", Ok(message)));
     }
     let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
@@ -126,6 +120,15 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
         Err(error) => checks.push(Check::of("permissions", Err(error))),
     }
     checks
+}
+
+/// When a session ends: in UTC for a program, else in local time.
+fn until(end: Timestamp, context: &Context) -> String {
+    if context.terminal.is_json() {
+        return format!(", until {end}");
+    }
+    let times = Times::here();
+    format!(", until {} ({})", times.local(end), times.until(end))
 }
 
 /// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed. Returns also how many

@@ -40,7 +40,7 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     let mut survey = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
         let watcher = context.terminal.watcher();
-        let session = Box::pin(wiring::connect(&config, &context.host, &clock, &stop, false, watcher)).await?;
+        let session = Box::pin(wiring::connect(&config, context, &clock, &stop, false, watcher)).await?;
         survey(&session, &choice, &taken).await.map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
     entry_counts::say(&survey.entries, context.terminal);

@@ -13,6 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
+use crate::cli::session_end::Waits;
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
@@ -75,7 +76,8 @@ pub(super) fn resume_rotations(
             let report = Report { touched: ids.to_vec(), ..Report::default() };
             return finish(context, end, report, None, &signalled, held).await;
         }
-        let passes = Passes { context, config, clock, stop: &stop, wait, says_at_once: false };
+        let waits = Waits { opened: None, in_flight: Some(ids), held };
+        let passes = Passes { context, config, clock, stop: &stop, wait, says_at_once: false, waits };
         let work = async |session, report: &mut Report| {
             let engine = Engine::new(session, held.journal.clone());
             *report = engine.resume(ids).await.map_err(|error| campaign_failed(&error))?;

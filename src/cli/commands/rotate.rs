@@ -14,6 +14,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
+use crate::cli::session_end::Waits;
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::Engine;
 use crate::engine::error::CampaignError;
@@ -61,7 +62,9 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
         let signalled = runtime::listen(context, &stop, &clock)?;
         // Where the command asks, the question says so.
         let says_at_once = !asks;
-        let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once };
+        let waits = Waits { opened: Some(&choice), in_flight: None, held: &held };
+        let passes =
+            Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once, waits };
         let (mut asked, mut declined) = (!asks, None);
         // The rotations of an earlier pass, which --wait repeats with new credentials.
         let mut opened = Vec::new();

@@ -13,6 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
+use crate::cli::session_end::Waits;
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
 use crate::engine::campaign::{Engine, LOOK_FOR_LATE_KEYS};
 use crate::engine::report::Report;
@@ -49,7 +50,9 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
         let (mut asked, mut declined) = (!asks, None);
         // Where the command asks, the question says so.
         let says_at_once = !asks;
-        let passes = Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once };
+        let waits = Waits { opened: Some(&choice), in_flight: Some(&[]), held: &held };
+        let passes =
+            Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once, waits };
         let work = async |session, report: &mut Report| {
             let engine = Engine::new(session, held.journal.clone());
             if !agreed {

@@ -1,6 +1,8 @@
 //! `[[account]]`: the AWS accounts whose keys are rotated, how each is reached, and which entries have its keys.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::file::AccountTable;
 use super::layers::Origin;
@@ -12,6 +14,7 @@ use crate::cli::error::CliError;
 use crate::engine::account_label::Label;
 use crate::engine::accounts::Covers;
 use crate::types::name::AccountId;
+use crate::types::time::words;
 
 /// The settings of one account.
 #[derive(Debug, Clone)]
@@ -109,10 +112,26 @@ fn one(table: &AccountTable, file: &str, stores: &[StoreSettings]) -> Result<Acc
             ));
         }
     };
-    for (key, value) in [("external_id", &table.external_id), ("session_name", &table.session_name)] {
+    let duration = table.session_duration.map(|duration| duration.0);
+    let length = duration.map(words);
+    let of_role = [
+        ("external_id", &table.external_id),
+        ("session_name", &table.session_name),
+        ("mfa_serial", &table.mfa_serial),
+        ("session_duration", &length),
+    ];
+    for (key, value) in of_role {
         if let (Some(text), None) = (value, &role) {
             return Err(bad(key, text, "only a role has a use for it"));
         }
+    }
+    if let Some(device) = table.mfa_serial.as_deref().filter(|device| !is_device(device)) {
+        let hint = "write arn:aws:iam::DIGITS:mfa/NAME, or the serial number of a hardware device; a passkey or security key \
+                    gives no code";
+        return Err(bad("mfa_serial", device, hint));
+    }
+    if let Some(length) = length.filter(|_| duration.is_some_and(|duration| !SESSION_DURATIONS.contains(&duration))) {
+        return Err(bad("session_duration", &length, "write a time from 15m to 12h that the role allows"));
     }
     let mut covered = BTreeSet::new();
     for name in &table.stores {
@@ -122,22 +141,36 @@ fn one(table: &AccountTable, file: &str, stores: &[StoreSettings]) -> Result<Acc
     }
     let patterns = |patterns: &[String]| globs(patterns, &format!("environments of [[account]] in {file}"));
     let environments = &table.environments;
+    let label = Label { name: table.name.clone(), id: Some(id) };
     Ok(AccountSettings {
-        label: Label { name: table.name.clone(), id: Some(id) },
         access: Access {
+            label: label.to_string(),
             profile: table.profile.clone(),
             region: table.region.clone(),
             role: role.map(|(arn, _)| Role {
                 arn: arn.to_owned(),
                 external_id: table.external_id.clone(),
                 session_name: table.session_name.clone(),
+                mfa_serial: table.mfa_serial.clone(),
+                session_duration: duration,
             }),
         },
+        label,
         covers: Covers {
             environments: if environments.is_empty() { None } else { Some(patterns(environments)?) },
             stores: (!covered.is_empty()).then_some(covered),
         },
     })
+}
+
+/// How long a session of a role may last (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
+const SESSION_DURATIONS: RangeInclusive<Duration> = Duration::from_secs(15 * 60)..=Duration::from_secs(12 * 3600);
+
+/// Whether this names an MFA device that gives codes, in the form of the same page.
+fn is_device(text: &str) -> bool {
+    let has_form = |c: char| c.is_ascii_alphanumeric() || "_+=/:,.@-".contains(c);
+    let gives_codes = !text.starts_with("arn:") || text.contains(":mfa/");
+    (9..=256).contains(&text.len()) && text.chars().all(has_form) && gives_codes
 }
 
 /// The account in the ARN of a role: `arn:<partition>:iam::<account>:role/<path><name>`.

@@ -250,6 +250,12 @@ pub(super) struct AccountTable {
     /// The name of the session in CloudTrail.
     #[schemars(extend("default" = "rotator"))]
     pub(super) session_name: Option<String>,
+    /// The MFA device whose code the role asks for: its ARN, or the serial number of a hardware device. By default the role
+    /// asks for none.
+    pub(super) mfa_serial: Option<String>,
+    /// How long the session of the role lasts, from `15m` to `12h`. The role must allow it.
+    #[schemars(extend("default" = "1h"))]
+    pub(super) session_duration: Option<PositiveTime>,
     /// Patterns of the `<app>/<environment>` whose keys the account may have. By default every one.
     #[serde(deserialize_with = "texts")]
     #[schemars(with = "OneOrMany")]

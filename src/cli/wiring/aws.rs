@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::adapters::aws::{Aws, AwsSettings};
+use crate::adapters::aws::{Aws, AwsSettings, MfaSessions};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::CliError;
 use crate::engine::accounts::AccountPorts;
 use crate::types::error_text::with_causes;
 use crate::types::name::AccessKeyId;
+
+/// What to do if a session that MFA is asked for did not begin.
+const NO_SESSION: &str = "without this session nothing is changed; docs/accounts.md, Roles that ask for MFA, says more";
 
 /// The clients of every account. None has made a call yet.
 pub struct AwsAccounts {
@@ -18,19 +21,43 @@ pub struct AwsAccounts {
 }
 
 impl AwsAccounts {
-    /// Builds the clients from the configuration and the SDK's default chain, without a call.
+    /// Builds the clients from the configuration and the SDK's default chain, without a call; only the sessions of roles
+    /// that ask for MFA are begun, one after the other, since an operator may have to enter a code for each. A session
+    /// that does not begin affects its own account only.
     ///
     /// # Errors
     /// Exit code 1 if an endpoint cannot be used.
-    pub async fn of(config: &Config) -> Result<Self, CliError> {
+    pub async fn of(config: &Config, mfa: &Arc<MfaSessions>) -> Result<Self, CliError> {
         let settings = AwsSettings { call_timeout: config.call_timeout, ..AwsSettings::default() };
-        let own = Aws::connect(settings).await.map_err(|error| aws_failed(&error))?;
+        let own = Box::pin(Aws::connect(settings, mfa)).await.map_err(|error| aws_failed(&error))?;
         let mut accounts = Vec::new();
         for account in &config.accounts {
-            let aws = Aws::of_account(&account.access, settings).await.map_err(|error| aws_failed(&error))?;
+            let aws =
+                Box::pin(Aws::of_account(&account.access, settings, mfa)).await.map_err(|error| aws_failed(&error))?;
             accounts.push((account.clone(), aws));
         }
-        Ok(Self { own, accounts })
+        let aws = Self { own, accounts };
+        let of_own = |store: &StoreSettings| store.uri.is_of_aws() && store.table.account.is_none();
+        if aws.accounts.is_empty() || config.stores.iter().any(of_own) {
+            aws.own.begin_sessions().await;
+        }
+        for (_, account) in &aws.accounts {
+            account.begin_sessions().await;
+        }
+        match aws.all_failed() {
+            Some(why) => Err(CliError::of_credentials(why, NO_SESSION)),
+            None => Ok(aws),
+        }
+    }
+
+    /// Why no account has a session that MFA is asked for, if none has.
+    fn all_failed(&self) -> Option<String> {
+        if self.accounts.is_empty() {
+            return self.own.session_failure();
+        }
+        let failures = self.accounts.iter().map(|(_, aws)| aws.session_failure());
+        let failures: Vec<String> = failures.collect::<Option<_>>()?;
+        Some(failures.join("; "))
     }
 
     /// The clients for the account of an AWS store.

@@ -14,8 +14,10 @@ use std::sync::Arc;
 use aws::{AwsAccounts, aws_failed};
 
 use super::config::{Config, SinkKind, SinkSettings, StoreKind, StoreSettings};
+use super::context::Context;
 use super::error::CliError;
 use super::host_env::HostEnv;
+use crate::adapters::aws::MfaSessions;
 use crate::adapters::sinks::exec::ExecSink;
 use crate::adapters::stores::{Backend, BackendStore, FilteredStore};
 use crate::engine::accounts::SessionError;
@@ -38,12 +40,12 @@ pub struct Wired {
     pub own_keys: BTreeSet<AccessKeyId>,
 }
 
-/// Builds what the configuration names. Each store has to exist; AWS is not called yet.
+/// Builds what the configuration names. Each store has to exist; AWS is called only to begin sessions that ask for MFA.
 ///
 /// # Errors
 /// Exit code 1 if a store is missing or cannot be opened, or if an endpoint cannot be used.
-pub async fn build(config: &Config, host: &HostEnv) -> Result<Wired, CliError> {
-    let aws = AwsAccounts::of(config).await?;
+pub async fn build(config: &Config, host: &HostEnv, mfa: &Arc<MfaSessions>) -> Result<Wired, CliError> {
+    let aws = Box::pin(AwsAccounts::of(config, mfa)).await?;
     let mut stores = Vec::new();
     for settings in &config.stores {
         let store = open_store(config, host, settings, &aws).await?;
@@ -112,13 +114,18 @@ async fn open_sinks(config: &Config) -> Vec<SinkPorts> {
 /// As [`build`]; exit code 1 if AWS does not answer.
 pub async fn connect(
     config: &Config,
-    host: &HostEnv,
+    context: &Context,
     clock: &Arc<dyn Clock>,
     stop: &Arc<Stop>,
     wait: bool,
     watcher: Option<Watcher>,
 ) -> Result<Arc<Session>, CliError> {
-    let Wired { aws, stores, sinks, own_keys } = build(config, host).await?;
+    let built = tokio::select! {
+        built = build(config, &context.host, &context.mfa) => built,
+        // An operator may leave a prompt for a code by a signal.
+        () = stop.wait() => Err(CliError::failed("it was interrupted before it began", "nothing was changed; run it again")),
+    };
+    let Wired { aws, stores, sinks, own_keys } = built?;
     let ports = Ports { accounts: aws.ports(), own_keys, stores, sinks, clock: Arc::clone(clock) };
     let options = EngineOptions {
         concurrency: config.concurrency,

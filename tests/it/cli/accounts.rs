@@ -268,6 +268,14 @@ fn an_invalid_account_table_is_refused_with_the_reason() {
         ("[[account]]\nrole = \"arn:aws:iam::111122223333:user/rotator\"\n".to_owned(), "role/NAME"),
         (format!("[[account]]\nrole = \"{role}\"\n[[account]]\nid = \"111122223333\"\n"), "are called 111122223333"),
         (format!("[[account]]\nrol = \"{role}\"\n"), "did you mean `role`"),
+        (
+            "[[account]]\nid = \"111122223333\"\nmfa_serial = \"arn:aws:iam::111122223333:mfa/me\"\n".to_owned(),
+            "only a role",
+        ),
+        ("[[account]]\nid = \"111122223333\"\nsession_duration = \"1h\"\n".to_owned(), "only a role"),
+        (format!("[[account]]\nrole = \"{role}\"\nmfa_serial = \"me\"\n"), "mfa/NAME"),
+        (format!("[[account]]\nrole = \"{role}\"\nmfa_serial = \"arn:aws:iam::1:u2f/user/me\"\n"), "gives no code"),
+        (format!("[[account]]\nrole = \"{role}\"\nsession_duration = \"13h\"\n"), "from 15m to 12h"),
         ("account = \"111122223333\"\n".to_owned(), "[[account]] tables"),
         ("[[store]]\nuri = \"aws-ssm:/x\"\naccount = \"shop\"\n".to_owned(), "there is no such [[account]]"),
     ] {

@@ -5,8 +5,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
+use rotator::sandbox::{Action, ApiError, Fault, FaultKind};
 use rotator::types::secret::NewKey;
+use rotator::types::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, Ended};
@@ -143,6 +146,82 @@ fn a_session_of_identity_center_that_is_over_is_named_with_the_command_that_begi
     let mut of_role = bench.command(&["plan"]);
     of_role.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("AWS_PROFILE", "prod");
     Ended::from(of_role.output().expect("it starts")).code(1).says("`prod`").says(command);
+}
+
+/// A portal that gives the credentials until `end`, in milliseconds.
+fn portal_until(key: &NewKey, token: &str, end: u64) -> StandIn {
+    let role = json!({
+        "accessKeyId": key.id, "secretAccessKey": key.secret.expose(), "sessionToken": token, "expiration": end,
+    });
+    StandIn::start(TOKEN, &json!({ "roleCredentials": role }))
+}
+
+#[test]
+fn a_session_that_ends_in_a_run_leaves_its_rotation_and_names_the_login_command() {
+    let (bench, key, token) = with_session();
+    let old = bench.key_of(USER);
+    configure(&bench, SSO, SSO_CACHE, &of_sso(LATER));
+    let portal = portal_until(&key, &token, 4_102_444_800_000);
+    let endpoint = ("AWS_ENDPOINT_URL_SSO", portal.url.as_str());
+    run(&bench, &["run", "--overlap", "1h"], endpoint).code(3);
+    bench.sandbox.advance(Duration::from_secs(4_000));
+    let expired = ApiError::new(403, "ExpiredToken", "The security token included in the request is expired");
+    bench.sandbox.arm(Fault::new(FaultKind::Refuse(expired)).on(Action::ListAccessKeys).always());
+    let ended = run(&bench, &["resume"], endpoint).code(1).says("ExpiredToken");
+    ended.says("`aws sso login --profile ops` begins another session").says("is blocked by nothing");
+    let document = bench.run(&["status", "--output", "json"]).code(0).json();
+    assert_eq!(document["rotations"][0]["blocked"], json!(null), "{document:#}");
+    bench.sandbox.disarm_all();
+    run(&bench, &["resume"], endpoint).code(0).prints("1 rotated");
+    bench.assert_rotated(USER, &old);
+}
+
+/// Starts a command that waits, which must say these words first, and then sends it SIGTERM.
+#[track_caller]
+fn says_at_the_start(bench: &Bench, args: &[&str], endpoint: (&str, &str), words: &[&str]) {
+    let mut command = bench.command(args);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    let mut child = command.env("AWS_PROFILE", "ops").env(endpoint.0, endpoint.1).spawn().expect("it starts");
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut text = String::new();
+    for _ in words {
+        said.read_line(&mut text).expect("it says something");
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .expect("sent");
+    said.read_to_string(&mut text).expect("read");
+    assert_eq!(child.wait().expect("it ends").code(), Some(143), "{text}");
+    for words in words {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+}
+
+#[test]
+fn a_session_that_ends_before_the_known_waits_do_is_named_at_the_start() {
+    let (bench, key, token) = with_session();
+    let now = Timestamp::from_system(SystemTime::now());
+    let end = Timestamp::from_unix_seconds(now.as_unix_seconds()).plus(Duration::from_secs(1800));
+    configure(&bench, SSO, SSO_CACHE, &of_sso(&end.to_string()));
+    let portal = portal_until(&key, &token, end.as_unix_seconds().unsigned_abs() * 1000);
+    let endpoint = ("AWS_ENDPOINT_URL_SSO", portal.url.as_str());
+    run(&bench, &["doctor"], endpoint).code(0).prints("begins another session, until ");
+    let json = run(&bench, &["doctor", "--output", "json"], endpoint).code(0);
+    assert!(json.stdout.contains(&format!(", until {end}")), "{}", json.stdout);
+    let words =
+        ["the session of the AWS profile `ops` by SSO ends at", "`aws sso login --profile ops` begins another session"];
+    says_at_the_start(&bench, &["run", "--wait", "--overlap", "2h"], endpoint, &words);
+    let ended = run(&bench, &["run", "--overlap", "2h"], endpoint).code(3);
+    assert!(!ended.stderr.contains("known waits"), "it does not wait for the overlap: {}", ended.stderr);
+    says_at_the_start(&bench, &["resume", "--wait"], endpoint, &words);
+    // The SDK renews such a session, so its end is not known.
+    let mut renewed = of_sso(&end.to_string());
+    for name in ["refreshToken", "clientId", "clientSecret"] {
+        renewed[name] = json!("x");
+    }
+    renewed["registrationExpiresAt"] = json!(LATER);
+    configure(&bench, SSO, SSO_CACHE, &renewed);
+    let doctor = run(&bench, &["doctor"], endpoint).code(0);
+    assert!(!doctor.stdout.contains(", until "), "{}", doctor.stdout);
 }
 
 /// Credentials of `aws login` that are over: the SDK asks for others with the refresh token.

@@ -18,7 +18,7 @@ const IDENTITY: &str = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn
 #[ignore = "a child of the other tests here, which give it its environment"]
 async fn child() {
     let Ok(expected) = std::env::var(EXPECT) else { return };
-    let outcome = match Aws::connect(AwsSettings::default()).await {
+    let outcome = match Aws::connect(AwsSettings::default(), &Default::default()).await {
         Err(error) => format!("failed to {error}"),
         Ok(aws) => match aws.caller().await {
             Err(error) => format!("connected, and failed to {error}"),

@@ -2,6 +2,7 @@
 mod client;
 mod create;
 mod effects;
+mod mfa;
 mod reads;
 mod responder;
 mod stores;

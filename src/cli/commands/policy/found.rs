@@ -30,7 +30,7 @@ pub(super) fn ask(context: &Context, config: &Config) -> Result<Found, CliError>
     let mut confirmed = block_on(Box::pin(async {
         let stop = Arc::new(Stop::default());
         let session =
-            Box::pin(wiring::connect(config, &context.host, &clock, &stop, false, context.terminal.watcher())).await?;
+            Box::pin(wiring::connect(config, context, &clock, &stop, false, context.terminal.watcher())).await?;
         let survey = survey(&session, &choice, &taken).await;
         survey.map(|survey| survey.confirmed).map_err(|error| campaign_failed(&CampaignError::Survey(error)))
     }))?;
