@@ -218,11 +218,22 @@ impl Play {
         let steps = steps.map(|Step { line, code, stdout, stderr }| Step {
             line: plain(&line),
             code,
-            stdout: plain(&stdout),
+            stdout: plain(&without_duration(&stdout)),
             stderr: plain(&stderr),
         });
         steps.collect()
     }
+}
+
+/// The text without how long the command took: its length decides where the line is folded.
+fn without_duration(text: &str) -> String {
+    let is_duration = |part: &str| part.ends_with(" s)") && part.starts_with(|letter: char| letter.is_ascii_digit());
+    let line = |line: &str| match line.rsplit_once('(').filter(|(_, part)| is_duration(part)) {
+        Some((before, _)) if before.trim().is_empty() => String::new(),
+        Some((before, _)) => before.trim_end().to_owned() + "\n",
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 /// The JSON document with the keys and rotations of a list by user. Their order in a document is that of random ids.

@@ -21,6 +21,8 @@ pub(super) fn setting_up(play: &mut Play) {
     for name in [".env", "config/mailer/app.yaml", "config/other.json"] {
         std::fs::set_permissions(play.bench.path(name), std::fs::Permissions::from_mode(0o600)).expect("set");
     }
+    // What was used a minute ago is shown in other words than what was used just now.
+    play.pass(3);
     play.tells(0, &["init"]);
     play.tells(2, &["init"]);
     let file = std::fs::read_to_string(play.bench.path("rotator.toml")).expect("written");
