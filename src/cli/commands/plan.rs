@@ -56,8 +56,8 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&document))?;
     } else {
-        let text = text(&document, &survey, snapshot.open.len(), &look);
-        text_to_stdout(&text.replace("`rotator run`", &format!("`rotator run{}`", flags(args))))?;
+        let run = format!("`rotator run{}`", flags(args));
+        text_to_stdout(&text(&document, &survey, snapshot.open.len(), &run, &look))?;
     }
     if let Some(warning) = plan_table::warning_at_once(&document.due) {
         context.terminal.say(&warning);
@@ -82,7 +82,8 @@ fn flags(args: &ChoiceArgs) -> String {
     lists.into_iter().chain(single).collect()
 }
 
-fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, look: &Look) -> String {
+/// `run`: the command that does what is shown.
+fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &str, look: &Look) -> String {
     let mut text = plan_table::plan(document, look);
     if !text.is_empty() {
         text.push('\n');
@@ -91,14 +92,14 @@ fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, look: &Look)
         text.push_str(&paragraph(&line, 2, look.width));
     }
     if in_flight > 0 {
-        text.push_str(&format!("{in_flight} in flight, which `rotator run` finishes first\n"));
+        text.push_str(&format!("{in_flight} in flight, which {run} finishes first\n"));
     }
-    text.push_str(&paragraph(&conclusion(document, survey, in_flight, look), 2, look.width));
+    text.push_str(&paragraph(&conclusion(document, survey, in_flight, run, look), 2, look.width));
     text
 }
 
 /// What `run` would rotate, in one sentence.
-fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, look: &Look) -> String {
+fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &str, look: &Look) -> String {
     let number = document.due.len();
     let needs_operator = document.skipped.iter().filter(|note| note.needs_operator).count();
     let not_due: Vec<_> = document.skipped.iter().filter_map(|note| note.confirmed.as_ref()?.due_at).collect();
@@ -110,8 +111,8 @@ fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, look: 
         }
         (0, 0) => "no key is due".to_owned(),
         (0, _) => "nothing can be rotated".to_owned(),
-        (1, _) => "1 key is due: `rotator run` rotates it".to_owned(),
-        (_, _) => format!("{number} keys are due: `rotator run` rotates them"),
+        (1, _) => format!("1 key is due: {run} rotates it"),
+        (_, _) => format!("{number} keys are due: {run} rotates them"),
     };
     if !document.held_back.is_empty() {
         line.push_str(&format!("; the limit holds back {} more", document.held_back.len()));

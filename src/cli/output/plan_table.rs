@@ -57,13 +57,9 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
     }
     for row in &rows {
         if let (Some(number), Some(note)) = (row.number, row.note) {
-            let reason =
-                look.paint.with(if row.rank == BLOCKED { Style::Bad } else { Style::Plain }, note.reason.as_str());
             let user = whose.name(row.user, row.account);
-            let message = format!("({number}) {}, {}: {}", printable(&user), "\u{1}", printable(&note.message));
-            let message = format!("{message}{}", table::see(note));
-            let message = paragraph(&message, 4, look.width.map(|width| width.saturating_sub(note.reason.len())));
-            text.push_str(&format!("\n{}", message.replacen('\u{1}', &reason, 1)));
+            let message = format!("({number}) {user}, {}: {}{}", note.reason, note.message, table::see(note));
+            text.push_str(&format!("\n{}", paragraph(&printable(&message), 4, look.width)));
         }
     }
     let (left_out, others): (Vec<_>, Vec<_>) =
