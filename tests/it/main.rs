@@ -31,3 +31,7 @@ mod tidy;
 mod torture;
 mod tutorial;
 mod write_ahead;
+
+/// Only the program has the allocator, and no test of its own: the unit tests of that file run here.
+#[path = "../../src/zeroizing_alloc.rs"]
+mod zeroizing_alloc;
