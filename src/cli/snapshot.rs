@@ -6,23 +6,26 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::exit::Tally;
-use super::output::document::Document;
+use super::output::document::gathered::Gathered;
+use super::output::document::{Counts, Document};
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::engine::survey::{MadeKeys, own_uses};
 use crate::journal::campaign::{Campaign, LeftAloneNote};
 use crate::journal::line::Summary;
+use crate::journal::overview::CampaignCounts;
 use crate::journal::store::{RotationFilter, SharedStore, StorageError};
 use crate::rotation::own_use::OwnUses;
 use crate::rotation::state::State;
-use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::name::{AccessKeyId, UserName};
 use crate::types::time::Timestamp;
 
-/// The open rotations, and the latest campaign with its rotations.
+/// The open rotations, and the latest campaign.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     pub campaign: Option<Campaign>,
     pub open: Vec<Summary>,
-    pub of_campaign: Vec<Summary>,
+    /// What is counted of the campaign.
+    pub(in crate::cli) counts: CampaignCounts,
 }
 
 /// The keys that rotations created, from a journal that is open for reading.
@@ -54,11 +57,11 @@ impl Snapshot {
     /// [`StorageError`] if the journal cannot be read.
     pub async fn take(store: &SharedStore) -> Result<Self, StorageError> {
         let campaign = store.last_campaign().await?;
-        let of_campaign = match &campaign {
-            Some(campaign) => store.summaries(RotationFilter::Campaign(campaign.id)).await?,
-            None => Vec::new(),
+        let counts = match &campaign {
+            Some(campaign) => store.counts_of(campaign).await?,
+            None => CampaignCounts::default(),
         };
-        Ok(Self { campaign, open: store.summaries(RotationFilter::Open).await?, of_campaign })
+        Ok(Self { campaign, open: store.summaries(RotationFilter::Open).await?, counts })
     }
 
     /// Reads the state from a journal that is open for reading.
@@ -67,19 +70,27 @@ impl Snapshot {
     /// [`StorageError`] if the journal cannot be read.
     pub fn read(reader: &SyncReader) -> Result<Self, StorageError> {
         let campaign = reader.last_campaign()?;
-        let of_campaign = match &campaign {
-            Some(campaign) => reader.summaries(RotationFilter::Campaign(campaign.id))?,
-            None => Vec::new(),
+        let counts = match &campaign {
+            Some(campaign) => reader.counts_of(campaign)?,
+            None => CampaignCounts::default(),
         };
-        Ok(Self { campaign, open: reader.summaries(RotationFilter::Open)?, of_campaign })
+        Ok(Self { campaign, open: reader.summaries(RotationFilter::Open)?, counts })
     }
 
-    /// The document that shows `shown`.
+    /// Where rotations that are shown are gathered.
     #[must_use]
-    pub fn document<'s>(&'s self, shown: impl IntoIterator<Item = &'s Summary> + Clone) -> Document {
-        let counted = self.open.iter().chain(&self.of_campaign);
+    pub fn gathered(&self) -> Gathered {
+        Gathered::new(self.campaign.as_ref().map(|campaign| campaign.id))
+    }
+
+    /// The document that shows these rotations.
+    #[must_use]
+    pub fn document(&self, shown: Gathered) -> Document {
+        let mut counts = Counts::of(self.open.iter().map(|summary| &summary.rotation));
+        counts.add(self.counts.closed);
+        counts.add(shown.closed_elsewhere);
         let campaign = self.campaign.as_ref().map(|campaign| campaign.id);
-        Document::new(campaign, shown, counted, self.skipped(), self.tally().needs_operator())
+        Document::new(campaign, shown.rotations, counts, self.skipped(), self.tally().needs_operator())
     }
 
     /// What the last `run` skipped.
@@ -90,9 +101,8 @@ impl Snapshot {
 
     /// The number of due keys that the latest campaign has not opened yet, and that need only another `run`.
     #[must_use]
-    pub fn unopened(&self) -> usize {
-        let Some(campaign) = self.campaign.as_ref().filter(|campaign| !campaign.closed) else { return 0 };
-        campaign.still_to_open(self.of_campaign.iter().map(|summary| &summary.rotation)).len()
+    pub const fn unopened(&self) -> usize {
+        self.counts.unopened
     }
 
     /// What is in flight, and the keys without a rotation as of the last run.
@@ -107,19 +117,6 @@ impl Snapshot {
     #[must_use]
     pub fn tally_in_flight(&self) -> Tally {
         tally_of(self.open.iter().map(InFlight::of), self.campaign.as_ref())
-    }
-
-    /// The rotations with these ids among the open ones and those of the latest campaign; the other ids separately.
-    #[must_use]
-    pub fn find(&self, ids: &[RotationId]) -> (Vec<&Summary>, Vec<RotationId>) {
-        let mut found = Vec::new();
-        let mut missing: BTreeSet<RotationId> = ids.iter().copied().collect();
-        for summary in self.open.iter().chain(&self.of_campaign) {
-            if missing.remove(&summary.rotation.id) {
-                found.push(summary);
-            }
-        }
-        (found, missing.into_iter().collect())
     }
 
     /// When the first of the waiting rotations continues.

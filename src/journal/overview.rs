@@ -2,6 +2,9 @@
 
 use super::campaign::Campaign;
 use super::line::Summary;
+use crate::rotation::event::Ending;
+use crate::rotation::record::Rotation;
+use crate::rotation::state::State;
 use crate::types::name::{AccessKeyId, AccountId, RotationId, UserName};
 use crate::types::time::Timestamp;
 
@@ -11,10 +14,27 @@ pub struct Overview {
     pub campaign: Option<Campaign>,
     /// The rotations that are not closed, oldest first.
     pub open: Vec<OpenRotation>,
-    /// The closed rotations of the campaign.
+    /// What is counted of the campaign.
+    pub counts: CampaignCounts,
+}
+
+/// What is counted of a campaign.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct CampaignCounts {
+    /// Its closed rotations.
     pub closed: ClosedCounts,
-    /// The number of due keys that the campaign has not opened yet.
+    /// The number of due keys that it has not opened yet, and that need only another `run`.
     pub unopened: usize,
+}
+
+impl CampaignCounts {
+    /// Counts the rotations of this campaign.
+    #[must_use]
+    pub fn of(campaign: &Campaign, rotations: &[Summary]) -> Self {
+        let each = || rotations.iter().map(|summary| &summary.rotation);
+        let unopened = if campaign.closed { 0 } else { campaign.still_to_open(each()).len() };
+        Self { closed: ClosedCounts::of(each()), unopened }
+    }
 }
 
 /// An open rotation.
@@ -48,4 +68,23 @@ pub struct ClosedCounts {
     pub done: usize,
     pub aborted: usize,
     pub gone: usize,
+}
+
+impl ClosedCounts {
+    /// Counts the closed ones among these rotations.
+    pub fn of<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> Self {
+        let mut counts = Self::default();
+        rotations.for_each(|rotation| counts.take(rotation));
+        counts
+    }
+
+    /// Counts this rotation if it is closed.
+    pub const fn take(&mut self, rotation: &Rotation) {
+        match rotation.state {
+            State::Closed { ending: Ending::DeletedOld } => self.done += 1,
+            State::Closed { ending: Ending::Aborted } => self.aborted += 1,
+            State::Closed { ending: Ending::Gone } => self.gone += 1,
+            State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => {}
+        }
+    }
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::campaign::{Campaign, CampaignNotes};
 use super::line::{Line, Summary};
+use super::overview::CampaignCounts;
 use crate::rotation::record::Rotation;
 use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 use crate::types::time::Timestamp;
@@ -81,6 +82,20 @@ pub trait JournalStore: Send + Sync {
     /// The rotations that are not closed, oldest first.
     async fn open_ids(&self) -> Result<Vec<RotationId>, StorageError> {
         Ok(self.summaries(RotationFilter::Open).await?.into_iter().map(|summary| summary.rotation.id).collect())
+    }
+
+    /// The summaries of these rotations, as far as they exist, in this order.
+    async fn summaries_of(&self, ids: &[RotationId]) -> Result<Vec<Summary>, StorageError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.summary(*id).await?);
+        }
+        Ok(found)
+    }
+
+    /// What is counted of a campaign.
+    async fn counts_of(&self, campaign: &Campaign) -> Result<CampaignCounts, StorageError> {
+        Ok(CampaignCounts::of(campaign, &self.summaries(RotationFilter::Campaign(campaign.id)).await?))
     }
 
     /// One summary.

@@ -7,10 +7,11 @@ use rotator::adapters::sqlite_journal::SqliteJournal;
 use rotator::discovery::SkipReason;
 use rotator::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote, PlaceNote};
 use rotator::journal::line::Line;
+use rotator::journal::overview::{CampaignCounts, ClosedCounts};
 use rotator::journal::store::{JournalStore, RotationFilter, StorageError};
 use rotator::rotation::event::{Ending, Event, Opened};
 use rotator::rotation::record::Rotation;
-use rotator::types::name::{RotationId, UserName};
+use rotator::types::name::{AccessKeyId, RotationId, UserName};
 
 use crate::support::memory_journal::MemoryJournal;
 use crate::support::rotations::{Story, campaign_id, key_id, moment, rotation_id};
@@ -84,6 +85,7 @@ contract! {
     a_closed_rotation_is_watched_until_a_lost_create_is_over
     campaigns_are_kept
     a_campaign_knows_the_keys_it_made
+    what_is_counted_of_a_campaign
     the_closed_rotations_of_a_key_are_found
     keys_are_found_by_the_name_that_their_user_has_now
     keys_that_a_lost_request_may_deactivate_are_kept_after_the_end
@@ -269,6 +271,39 @@ async fn a_campaign_knows_the_keys_it_made(subject: impl Subject) {
     assert_eq!(subject.store().keys_made_by(campaign_id(1)).await.expect("read"), [key_id(31)]);
     assert_eq!(subject.store().keys_made_by(campaign_id(2)).await.expect("read"), [key_id(33)]);
     assert_eq!(subject.store().keys_made_by(campaign_id(3)).await.expect("read"), []);
+}
+
+/// The key of an unopened rotation counts, unless a rotation of the campaign has served it since.
+async fn what_is_counted_of_a_campaign(subject: impl Subject) {
+    let store = subject.store();
+    for number in [1, 2] {
+        store.begin_campaign(campaign_id(number), moment(1)).await.expect("begun");
+    }
+    append_all(store, begun(store, 1).await.finish(31)).await;
+    let ended = begun(store, 2).await.next(Event::Ended { ending: Ending::Gone, why: "gone".to_owned() });
+    append(store, ended).await.expect("appended");
+    let ended = begun(store, 3).await.next(Event::Ended { ending: Ending::Aborted, why: "aborted".to_owned() });
+    append(store, ended).await.expect("appended");
+    begun(store, 4).await;
+    let mut other = Story::new(rotation_id(5), campaign_id(2), 5);
+    append(store, other.open()).await.expect("appended");
+    append_all(store, other.finish(35)).await;
+    let subject = subject.reopen();
+    let counts = async |unopened: Vec<AccessKeyId>, number, closed| {
+        let notes = CampaignNotes { unopened, ..CampaignNotes::default() };
+        let campaign = Campaign { id: campaign_id(number), began_at: moment(1), closed, notes };
+        let CampaignCounts { closed: ClosedCounts { done, aborted, gone }, unopened } =
+            subject.store().counts_of(&campaign).await.expect("read");
+        (done, aborted, gone, unopened)
+    };
+    // The key of rotation 3, which gave up, waits as well.
+    assert_eq!(counts(vec![key_id(1), key_id(8), key_id(9)], 1, false).await, (1, 1, 1, 3));
+    assert_eq!(counts(vec![key_id(8)], 1, true).await, (1, 1, 1, 0), "a closed campaign opens none");
+    assert_eq!(counts(vec![key_id(8)], 2, false).await, (1, 0, 0, 1));
+    assert_eq!(counts(Vec::new(), 3, false).await, (0, 0, 0, 0));
+    let wanted = [5, 9, 1].map(rotation_id);
+    let found = subject.store().summaries_of(&wanted).await.expect("read");
+    assert_eq!(found.iter().map(|summary| summary.rotation.id).collect::<Vec<_>>(), [5, 1].map(rotation_id));
 }
 
 async fn keys_are_found_by_the_name_that_their_user_has_now(subject: impl Subject) {

@@ -165,7 +165,7 @@ async fn assert_overview_is_the_replay(path: &Path, journal: &SqliteJournal, cam
             State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => open.push(rotation),
         }
     }
-    assert_eq!(overview.closed, closed);
+    assert_eq!(overview.counts.closed, closed);
     assert_eq!(overview.open.len(), open.len());
     for (shown, rotation) in overview.open.iter().zip(&open) {
         match shown {

@@ -22,6 +22,7 @@ use super::private_file;
 use super::sqlite::{self, DatabaseError};
 use crate::journal::campaign::{Campaign, CampaignNotes};
 use crate::journal::line::{Line, Summary};
+use crate::journal::overview::CampaignCounts;
 use crate::journal::store::{JournalStore, RotationFilter, StorageError};
 use crate::rotation::record::Rotation;
 use crate::types::error_text::with_causes;
@@ -120,6 +121,16 @@ impl JournalStore for SqliteJournal {
 
     async fn summaries(&self, which: RotationFilter) -> Result<Vec<Summary>, StorageError> {
         self.read(move |connection| queries::summaries(connection, which)).await
+    }
+
+    async fn summaries_of(&self, ids: &[RotationId]) -> Result<Vec<Summary>, StorageError> {
+        let ids = ids.to_vec();
+        self.read(move |connection| queries::summaries_of(connection, &ids)).await
+    }
+
+    async fn counts_of(&self, campaign: &Campaign) -> Result<CampaignCounts, StorageError> {
+        let campaign = campaign.clone();
+        self.read(move |connection| overview::counts(connection, &campaign)).await
     }
 
     async fn open_ids(&self) -> Result<Vec<RotationId>, StorageError> {

@@ -7,10 +7,9 @@ use rusqlite::{Connection, Row};
 use super::queries::{self, QueryError, all, number, read_summary};
 use crate::journal::campaign::Campaign;
 use crate::journal::line::Summary;
-use crate::journal::overview::{ClosedCounts, InShort, OpenRotation, Overview};
+use crate::journal::overview::{CampaignCounts, ClosedCounts, InShort, OpenRotation, Overview};
 use crate::journal::store::RotationFilter;
 use crate::rotation::event::Ending;
-use crate::rotation::state::State;
 
 /// The version of a file that has the columns.
 const HAS_COLUMNS: i64 = 3;
@@ -38,13 +37,25 @@ pub(super) fn overview(connection: &Connection) -> Result<Overview, QueryError> 
         HAS_COLUMNS.. => all(connection, OPEN, [], |row| open_rotation(connection, row))?,
         _ => whole(queries::summaries(connection, RotationFilter::Open)?),
     };
-    let Some(campaign) = campaign else { return Ok(Overview { open, ..Overview::default() }) };
-    let closed = match version {
-        HAS_COLUMNS.. => closed(connection, &campaign)?,
-        _ => counted(&queries::summaries(connection, RotationFilter::Campaign(campaign.id))?),
-    };
-    let unopened = unopened(connection, &campaign, closed)?;
-    Ok(Overview { campaign: Some(campaign), open, closed, unopened })
+    let counts = campaign.as_ref().map(|campaign| counts(connection, campaign)).transpose()?;
+    Ok(Overview { campaign, open, counts: counts.unwrap_or_default() })
+}
+
+/// What is counted of a campaign. Its rotations are read only if a column does not suffice.
+pub(super) fn counts(connection: &Connection, campaign: &Campaign) -> Result<CampaignCounts, QueryError> {
+    let whole = || queries::summaries(connection, RotationFilter::Campaign(campaign.id));
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < HAS_COLUMNS {
+        return Ok(CampaignCounts::of(campaign, &whole()?));
+    }
+    let closed = closed(connection, campaign)?;
+    // Only a campaign that was cut off, or has rotations that gave up, needs its rotations for this.
+    let has_opened_all = campaign.closed || (campaign.notes.unopened.is_empty() && closed.aborted == 0);
+    if has_opened_all {
+        Ok(CampaignCounts { closed, unopened: 0 })
+    } else {
+        Ok(CampaignCounts::of(campaign, &whole()?))
+    }
 }
 
 fn whole(summaries: Vec<Summary>) -> Vec<OpenRotation> {
@@ -102,27 +113,4 @@ fn closed(connection: &Connection, campaign: &Campaign) -> Result<ClosedCounts, 
     })?;
     let of = |ending: Ending| found.iter().find(|(name, _)| name == ending.name()).map_or(0, |(_, number)| *number);
     Ok(ClosedCounts { done: of(Ending::DeletedOld), aborted: of(Ending::Aborted), gone: of(Ending::Gone) })
-}
-
-fn counted(summaries: &[Summary]) -> ClosedCounts {
-    let mut counts = ClosedCounts::default();
-    for Summary { rotation, .. } in summaries {
-        match rotation.state {
-            State::Closed { ending: Ending::DeletedOld } => counts.done += 1,
-            State::Closed { ending: Ending::Aborted } => counts.aborted += 1,
-            State::Closed { ending: Ending::Gone } => counts.gone += 1,
-            State::Settled { .. } | State::InDoubt { .. } | State::Blocked { .. } => {}
-        }
-    }
-    counts
-}
-
-/// The number of due keys that the campaign has not opened. Only a campaign that was cut off, or has rotations that gave
-/// up, needs its rotations for this.
-fn unopened(connection: &Connection, campaign: &Campaign, closed: ClosedCounts) -> Result<usize, QueryError> {
-    if campaign.closed || (campaign.notes.unopened.is_empty() && closed.aborted == 0) {
-        return Ok(0);
-    }
-    let rotations = queries::summaries(connection, RotationFilter::Campaign(campaign.id))?;
-    Ok(campaign.still_to_open(rotations.iter().map(|summary| &summary.rotation)).len())
 }

@@ -243,6 +243,12 @@ pub(super) fn summary(connection: &Connection, rotation: RotationId) -> Result<O
     Ok(all(connection, sql, [rotation.to_string()], read_summary)?.into_iter().next())
 }
 
+/// The summaries of these rotations, as far as they exist, in this order.
+pub(super) fn summaries_of(connection: &Connection, ids: &[RotationId]) -> Result<Vec<Summary>, QueryError> {
+    let found = ids.iter().map(|id| summary(connection, *id));
+    found.filter_map(Result::transpose).collect()
+}
+
 pub(super) fn last_campaign(connection: &Connection) -> Result<Option<Campaign>, QueryError> {
     let sql = "SELECT id, began_at, closed, notes FROM campaign ORDER BY number DESC LIMIT 1";
     let found = all(connection, sql, [], |row| {

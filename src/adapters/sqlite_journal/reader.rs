@@ -8,9 +8,9 @@ use rusqlite::Connection;
 use super::{overview, queries};
 use crate::journal::campaign::Campaign;
 use crate::journal::line::{Line, Summary};
-use crate::journal::overview::Overview;
+use crate::journal::overview::{CampaignCounts, Overview};
 use crate::journal::store::{RotationFilter, StorageError};
-use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::name::{AccessKeyId, CampaignId, RotationId, UserName};
 
 /// A journal that is open for reading. Its calls block, so they must not run in an asynchronous task.
 pub struct SyncReader {
@@ -37,6 +37,22 @@ impl SyncReader {
     /// [`StorageError::Failed`] if the journal cannot be read.
     pub fn overview(&self) -> Result<Overview, StorageError> {
         overview::overview(&self.connection).map_err(|error| error.at(&self.path))
+    }
+
+    /// What is counted of a campaign.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn counts_of(&self, campaign: &Campaign) -> Result<CampaignCounts, StorageError> {
+        overview::counts(&self.connection, campaign).map_err(|error| error.at(&self.path))
+    }
+
+    /// The new keys of every rotation of one campaign.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`] if the journal cannot be read.
+    pub fn keys_made_by(&self, id: CampaignId) -> Result<Vec<AccessKeyId>, StorageError> {
+        queries::keys_made_by(&self.connection, id).map_err(|error| error.at(&self.path))
     }
 
     /// One summary.

@@ -139,12 +139,14 @@ pub(super) fn what_is_taken(config: &Config) -> Result<(Snapshot, Taken), CliErr
     let Some(reader) = journal::read(&config.journal)? else { return Ok(Default::default()) };
     let read = || {
         let all = if config.sinks.is_empty() { Vec::new() } else { reader.summaries(RotationFilter::All)? };
-        Ok((Snapshot::read(&reader)?, all))
+        let snapshot = Snapshot::read(&reader)?;
+        let made_by_campaign = match snapshot.campaign.as_ref().filter(|campaign| !campaign.closed) {
+            Some(campaign) => reader.keys_made_by(campaign.id)?,
+            None => Vec::new(),
+        };
+        Ok((snapshot, all, made_by_campaign))
     };
-    let (snapshot, all) = read().map_err(|error: StorageError| storage_failed(&error))?;
-    let is_open = snapshot.campaign.as_ref().is_some_and(|campaign| !campaign.closed);
-    let of_campaign = if is_open { &snapshot.of_campaign[..] } else { &[] };
-    let made_by_campaign = of_campaign.iter().filter_map(|summary| summary.rotation.new_key.clone());
+    let (snapshot, all, made_by_campaign) = read().map_err(|error: StorageError| storage_failed(&error))?;
     let made = Arc::new(ReadMade(Mutex::new(reader)));
     let taken = Taken::from_journal(&snapshot.open, &all, made_by_campaign, made);
     Ok((snapshot, taken))

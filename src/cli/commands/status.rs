@@ -97,7 +97,7 @@ fn show(
         (None, true) => reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?,
         (None, false) => snapshot.open.clone(),
     };
-    let document = snapshot.document(&shown);
+    let document = snapshot.document(snapshot.gathered().with(&shown));
     if context.terminal.is_json() {
         return Ok((to_text(&document), String::new()));
     }
@@ -135,7 +135,11 @@ impl<'a> Shown<'a> {
         });
         let in_flight = tally_of(overview.open.iter().map(in_flight), overview.campaign.as_ref());
         let stuck = skipped(overview).iter().filter(|note| note.due).count();
-        Self { overview, whole: whole.collect(), tally: Tally { stuck, unopened: overview.unopened, ..in_flight } }
+        Self {
+            overview,
+            whole: whole.collect(),
+            tally: Tally { stuck, unopened: overview.counts.unopened, ..in_flight },
+        }
     }
 
     fn text(&self, context: &Context) -> (String, String) {
@@ -152,7 +156,7 @@ impl<'a> Shown<'a> {
             text.push('\n');
         }
         let open = || overview.open.iter().map(in_flight);
-        let ClosedCounts { done, aborted, gone } = overview.closed;
+        let ClosedCounts { done, aborted, gone } = overview.counts.closed;
         let counts = Counts {
             in_flight: overview.open.len(),
             waiting: open().filter(|rotation| !rotation.is_blocked && rotation.waiting_until.is_some()).count(),
@@ -215,7 +219,7 @@ fn empty(context: &Context, error: Option<&CliError>) -> String {
     if !context.terminal.is_json() {
         return "nothing in flight\n".to_owned();
     }
-    let mut document = Snapshot::default().document(std::iter::empty());
+    let mut document = Snapshot::default().document(Default::default());
     document.error = error.map(ErrorShown::of);
     to_text(&document)
 }

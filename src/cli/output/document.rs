@@ -1,10 +1,9 @@
 //! The JSON document of `run`, `resume` and `status`, and those of `plan` and of a failure. They are an interface: fields
 //! are only added.
 
+pub mod gathered;
 mod plan;
 mod skipped;
-
-use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,7 +18,7 @@ use crate::discovery::SkipReason;
 use crate::engine::survey::place_notes;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
-use crate::rotation::event::Ending;
+use crate::journal::overview::ClosedCounts;
 use crate::rotation::record::Rotation;
 use crate::rotation::sink::{Follower, SinkState};
 use crate::rotation::state::State;
@@ -164,21 +163,21 @@ const fn is_zero(number: &usize) -> bool {
 }
 
 impl Document {
-    /// The document that shows `shown`; `counted` is included in the counts.
+    /// The document with these rotations; `counts` counts them, and what else is in flight or closed.
     #[must_use]
-    pub fn new<'s>(
+    pub fn new(
         campaign: Option<CampaignId>,
-        shown: impl IntoIterator<Item = &'s Summary> + Clone,
-        counted: impl IntoIterator<Item = &'s Summary>,
+        rotations: Vec<RotationShown>,
+        counts: Counts,
         skipped: &[LeftAloneNote],
         needs_operator: usize,
     ) -> Self {
         Self {
             version: VERSION,
             campaign,
-            rotations: shown.clone().into_iter().map(RotationShown::of).collect(),
+            rotations,
             skipped: skipped.iter().map(SkippedShown::of).collect(),
-            counts: Counts { needs_operator, unused: unused(skipped), ..Counts::of(shown.into_iter().chain(counted)) },
+            counts: Counts { needs_operator, unused: unused(skipped), ..counts },
             error: None,
         }
     }
@@ -237,27 +236,37 @@ fn waiting_until(rotation: &Rotation) -> Option<Timestamp> {
 }
 
 impl Counts {
-    /// The counts of these rotations; each counts once.
-    pub(super) fn of<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Self {
-        let each: BTreeMap<RotationId, &Rotation> =
-            summaries.map(|summary| (summary.rotation.id, &summary.rotation)).collect();
+    /// The counts of these rotations.
+    pub fn of<'a>(rotations: impl Iterator<Item = &'a Rotation>) -> Self {
         let mut counts = Self::default();
-        for rotation in each.values() {
-            match &rotation.state {
-                State::Settled { .. } | State::InDoubt { .. } => {
-                    counts.in_flight += 1;
-                    counts.waiting += usize::from(waiting_until(rotation).is_some());
-                }
-                State::Blocked { .. } => {
-                    counts.in_flight += 1;
-                    counts.blocked += 1;
-                }
-                State::Closed { ending: Ending::DeletedOld } => counts.done += 1,
-                State::Closed { ending: Ending::Aborted } => counts.aborted += 1,
-                State::Closed { ending: Ending::Gone } => counts.gone += 1,
+        rotations.for_each(|rotation| counts.take(rotation));
+        counts
+    }
+
+    /// Counts this rotation.
+    pub(super) fn take(&mut self, rotation: &Rotation) {
+        match rotation.state {
+            State::Settled { .. } | State::InDoubt { .. } => {
+                self.in_flight += 1;
+                self.waiting += usize::from(waiting_until(rotation).is_some());
+            }
+            State::Blocked { .. } => {
+                self.in_flight += 1;
+                self.blocked += 1;
+            }
+            State::Closed { .. } => {
+                let mut closed = ClosedCounts::default();
+                closed.take(rotation);
+                self.add(closed);
             }
         }
-        counts
+    }
+
+    /// Adds closed rotations.
+    pub const fn add(&mut self, ClosedCounts { done, aborted, gone }: ClosedCounts) {
+        self.done += done;
+        self.aborted += aborted;
+        self.gone += gone;
     }
 }
 

@@ -1,7 +1,5 @@
 //! The end of `run`, `resume` and the operator commands: the result on stdout, and the exit code.
 
-use std::collections::BTreeSet;
-
 use super::columns::paragraph;
 use super::document::{self, Counts, Document, ErrorShown, SkippedShown};
 use super::entry_counts;
@@ -17,7 +15,10 @@ use crate::cli::snapshot::{InFlight, Snapshot, tally_of};
 use crate::cli::wiring::journal::storage_failed;
 use crate::engine::report::{Report, Went};
 use crate::journal::store::SharedStore;
-use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::name::AccessKeyId;
+
+/// How many rotations are in memory at once as the journal has them.
+const READ_AT_ONCE: usize = 256;
 
 /// The kind of the command, which determines what to run next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,17 +126,15 @@ async fn document_of(
     snapshot: &Snapshot,
     store: &SharedStore,
 ) -> Result<(Document, Counts), CliError> {
-    let (mut shown, missing) = snapshot.find(&report.touched);
-    let mut elsewhere = Vec::new();
-    for id in missing {
-        elsewhere.extend(store.summary(id).await.map_err(|error| storage_failed(&error))?);
+    let mut shown = snapshot.gathered();
+    for some in report.touched.chunks(READ_AT_ONCE) {
+        let some = store.summaries_of(some).await.map_err(|error| storage_failed(&error))?;
+        some.iter().for_each(|summary| shown.take(summary));
     }
-    shown.extend(&elsewhere);
-    let own = Counts::of(shown.iter().copied());
-    let touched: BTreeSet<RotationId> = report.touched.iter().copied().collect();
-    shown.extend(snapshot.open.iter().filter(|summary| !touched.contains(&summary.rotation.id)));
-    shown.sort_by_key(|summary| summary.rotation.id);
-    Ok((snapshot.document(shown.iter().copied()), own))
+    let (own, touched) = (shown.counts, shown.ids());
+    let mut shown = shown.with(snapshot.open.iter().filter(|summary| !touched.contains(&summary.rotation.id)));
+    shown.rotations.sort_by_key(|rotation| rotation.id);
+    Ok((snapshot.document(shown), own))
 }
 
 /// Prints the failures that the table does not show.

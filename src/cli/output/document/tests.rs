@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::gathered::Gathered;
 use super::*;
+use crate::cli::snapshot::Snapshot;
 use crate::discovery::SkipReason;
+use crate::journal::campaign::{Campaign, CampaignNotes};
+use crate::journal::overview::CampaignCounts;
 use crate::rotation::block_reason::BlockReason;
-use crate::rotation::event::{OldPair, Opened};
+use crate::rotation::event::{Ending, OldPair, Opened};
 use crate::rotation::intent::Intent;
 use crate::rotation::policy::Policy;
 use crate::rotation::state::Phase;
@@ -136,7 +140,8 @@ fn the_document_is_what_programs_rely_on() {
         message: "m".to_owned(),
         due: true,
     };
-    let document = Document::new(Some(CAMPAIGN), &[blocked], &[], &[note], 2);
+    let shown = Gathered::new(Some(CAMPAIGN)).with([&blocked]);
+    let document = Document::new(Some(CAMPAIGN), shown.rotations, shown.counts, &[note], 2);
     let message = document.rotations[0].blocked.as_ref().expect("blocked").message.clone();
     let text = String::from_utf8(to_bytes(&document)).expect("text").replace(&message, "MESSAGE");
     assert_eq!(text, EXPECTED);
@@ -148,21 +153,27 @@ fn each_rotation_counts_once_and_in_one_kind() {
     let mut waiting = open(2);
     waiting.rotation.waiting_until = Some(at(60));
     let closed = |number, ending| summary(number, State::Closed { ending });
-    let shown = [open(1), waiting, closed(3, Ending::DeletedOld)];
-    let counted = [
-        open(1),
-        closed(3, Ending::DeletedOld),
-        closed(4, Ending::DeletedOld),
-        closed(5, Ending::Aborted),
-        closed(6, Ending::Gone),
-        summary(7, State::Blocked { phase: Phase::Opened, intent: None, reason: BlockReason::TooManyCreates }),
-    ];
-    let document = Document::new(None, &shown, &counted, &[], 1);
+    let blocked =
+        summary(7, State::Blocked { phase: Phase::Opened, intent: None, reason: BlockReason::TooManyCreates });
+    let mut elsewhere = closed(4, Ending::Gone);
+    elsewhere.rotation.opened.campaign = CampaignId::from_uuid(Uuid::from_u128(99));
+    let of_campaign = [closed(3, Ending::DeletedOld), closed(5, Ending::Aborted), closed(6, Ending::DeletedOld)];
+    let notes = CampaignNotes::default();
+    let campaign = Campaign { id: CAMPAIGN, began_at: at(0), closed: true, notes };
+    let snapshot = Snapshot {
+        counts: CampaignCounts::of(&campaign, &of_campaign),
+        campaign: Some(campaign),
+        open: vec![open(1), waiting.clone(), blocked],
+    };
+    let shown = snapshot.gathered().with([&open(1), &waiting, &of_campaign[0], &elsewhere]);
+    let own = Counts { in_flight: 2, waiting: 1, done: 1, gone: 1, ..Counts::default() };
+    assert_eq!(shown.counts, own);
+    let document = snapshot.document(shown);
     assert_eq!(
         document.counts,
         Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 1, gone: 1, needs_operator: 1, unused: 0 }
     );
-    assert_eq!(document.rotations.len(), 3);
+    assert_eq!(document.rotations.len(), 4);
     assert_eq!(document.rotations[1].waiting_until, Some(at(60)));
 }
 
@@ -170,5 +181,5 @@ fn each_rotation_counts_once_and_in_one_kind() {
 fn a_closed_rotation_waits_for_nothing() {
     let mut closed = summary(1, State::Closed { ending: Ending::Aborted });
     closed.rotation.waiting_until = Some(at(60));
-    assert_eq!(Document::new(None, &[closed], &[], &[], 0).rotations[0].waiting_until, None);
+    assert_eq!(Gathered::default().with([&closed]).rotations[0].waiting_until, None);
 }
