@@ -198,6 +198,9 @@ fn last_line(
     };
     let unopened = snapshot.unopened();
     let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
+    // The time is that of other rotations where this one has ended.
+    let is_of_others = command == CommandKind::Decide && own.in_flight == 0 && !snapshot.open.is_empty();
+    let others = if is_of_others { "; others are in flight" } else { "" };
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
             if tally == Tally::default() {
@@ -214,8 +217,10 @@ fn last_line(
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
             match snapshot.next_time().filter(|time| *time > look.times.now()) {
-                Some(time) => line.push_str(&format!(": {again} again after {}{see_above}", look.times.local(time))),
-                None => line.push_str(&format!(": {again} again{see_above}")),
+                Some(time) => {
+                    line.push_str(&format!("{others}: {again} again after {}{see_above}", look.times.local(time)));
+                }
+                None => line.push_str(&format!("{others}: {again} again{see_above}")),
             }
         }
         Exit::Done if command == CommandKind::Run && document.rotations.is_empty() => {
@@ -231,7 +236,7 @@ fn last_line(
         Exit::Done if command == CommandKind::Rotate => {}
         Exit::Done => {
             if let Some(time) = snapshot.next_time() {
-                line.push_str(&format!(": {again} again after {}", look.times.local(time)));
+                line.push_str(&format!("{others}: {again} again after {}", look.times.local(time)));
             }
         }
         Exit::Failed | Exit::Usage | Exit::Busy => {}
