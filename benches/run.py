@@ -170,10 +170,22 @@ def plans(rounds):
     return rows
 
 
-def many_entries(rounds):
+def growth(rounds):
+    """A run of 100,000 keys beside runs of 1,000."""
+    few = [rotate(1000, 0, seed + 1) for seed in range(rounds)]
+    many = rotate(100_000)
+    ratio = (100_000 / many.wall) / (1000 / median(walls(few)))
+    return [
+        Goal("100,000 keys, 0 ms: wall time in s", f"{many.wall:.0f}", "", None),
+        Goal("keys a second ÷ those of 1,000 keys", f"{ratio:.2f}", "≥ 0.85", ratio >= 0.85),
+        Goal("resident memory in MiB, 100,000 keys", f"{many.peak_mib:.0f}", "≤ 64", many.peak_mib <= 64),
+    ]
+
+
+def many_entries(rounds, count):
     made = users(100)
     entries = entries_of(made)
-    for number in range(200_000 - len(entries)):
+    for number in range(count - len(entries)):
         text = f"{number} The password of the database is not here. " + "configuration of a service, line by line; " * 20
         entries[f"noise{number % 2000:04}/live/entry{number}"] = text[:900]
     size = sum(map(len, entries.values())) / 1e6
@@ -183,7 +195,7 @@ def many_entries(rounds):
         took = [rotator.run("plan") for _ in range(rounds)]
     rate, memory = size / median(walls(took)), max(run.peak_mib for run in took)
     return [
-        Goal("`plan` over 200,000 entries of 0.9 KB: wall time in s", spread(walls(took)), "", None),
+        Goal(f"`plan` over {count:,} entries of 0.9 KB: wall time in s", spread(walls(took)), "", None),
         Goal("MB a second", f"{rate:.0f}", "≥ 100", rate >= 100),
         Goal("resident memory in MiB", f"{memory:.0f}", "≤ 64", memory <= 64),
     ]
@@ -345,7 +357,9 @@ def main():
     parts = {
         "latency": lambda: latencies(rounds), "zero": lambda: without_latency(rounds),
         "large": lambda: ten_thousand(1 if chosen.quick else max(1, rounds // 2)),
-        "plan": lambda: plans(rounds), "entries": lambda: many_entries(min(rounds, 3)),
+        "plan": lambda: plans(rounds), "entries": lambda: many_entries(min(rounds, 3), 200_000),
+        "million": lambda: many_entries(1, 20_000 if chosen.quick else 1_000_000),
+        "growth": lambda: growth(min(rounds, 3)) if not chosen.quick else [],
         "throttle": lambda: throttled(min(rounds, 3)), "propagation": lambda: propagation(min(rounds, 3)),
         "journal": lambda: journal_on_disk(rounds), "busy": lambda: busy(rounds),
         "status": lambda: large_journal(rounds, 20_000 if chosen.quick else 1_000_000), "size": size,
