@@ -88,6 +88,9 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
             }
             named.advance(&held, &engine, args.now, report).await?;
             named.say_what_stays(&held, context).await?;
+            if args.now {
+                named.say_what_still_waits(&held, context).await?;
+            }
             let Some(choice) = choice else { return Ok(()) };
             match engine.open_due(&choice, None, report).await {
                 Ok(()) => {
@@ -221,6 +224,24 @@ impl Named {
                 "{}: the rotation in flight replaces {}; the key {new} that it made stays; if {new} itself has leaked:\n  \
                  rotator rotate {new} --now",
                 rotation.opened.user, rotation.opened.old_key
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Named {
+    /// Says of which rotations the waits are not ended: their new pair is not stored yet, and they keep the overlap and the
+    /// quarantine that they were opened with.
+    async fn say_what_still_waits(&self, held: &HeldJournal, context: &Context) -> Result<(), CliError> {
+        for Rotation { id, .. } in &self.in_flight {
+            let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
+            let waits = |found: &Summary| !found.rotation.is_closed() && !has_stored(&found.rotation);
+            let Some(Summary { rotation, .. }) = found.filter(waits) else { continue };
+            let (user, name) = (&rotation.opened.user, quoted(rotation.opened.user.as_str()));
+            context.terminal.say(&format!(
+                "{user}: no new pair is stored yet, so --now has ended no wait of the rotation in flight; once \
+                 `rotator status {name}` shows stored-new, run this again:\n  rotator rotate {name} --now"
             ));
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! `rotate`: the named keys, whatever their age; `--now` for a key that has leaked.
 
+use rotator::sandbox::{Action, Fault, FaultKind};
+
 use super::bench::Bench;
 
 const USER: &str = "app1/production";
@@ -81,6 +83,23 @@ fn what_cannot_be_rotated_needs_an_operator_and_is_named() {
     let mut command = bench.command(&["rotate", USER]);
     let output = command.env_remove("ROTATOR_POLICY_OVERLAP").output().expect("it starts");
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// The wait after a lost create cannot be ended, and the rotation keeps its overlap.
+#[test]
+fn where_no_new_pair_is_stored_now_is_to_be_said_again() {
+    let bench = Bench::with_users(&[USER]);
+    let old = bench.key_of(USER);
+    bench.sandbox.arm(Fault::new(FaultKind::LostReplyBefore).on(Action::CreateAccessKey));
+    bench.run_in(AN_HOUR, &["run"]).code(3).prints("making the new key");
+    let again = "run this again:\n  rotator rotate app1/production --now";
+    bench.run_in(AN_HOUR, &["rotate", USER, "--now", "--yes"]).code(3).says("no new pair is stored yet").says(again);
+    assert!(keys(&bench, USER).contains(&old));
+    bench.sandbox.advance(std::time::Duration::from_secs(3600));
+    bench.run_in(AN_HOUR, &["resume"]).code(3).prints("stored-new");
+    let ended = bench.run_in(AN_HOUR, &["rotate", USER, "--now", "--yes"]).code(0).prints("deleted-old: rotated");
+    assert!(!ended.stderr.contains("run this again"), "{}", ended.stderr);
+    assert!(!keys(&bench, USER).contains(&old));
 }
 
 #[test]
