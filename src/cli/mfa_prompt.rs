@@ -104,7 +104,7 @@ mod tests {
         assert!(given.code(&request).await.is_ok());
         let why = given.code(&request).await.expect_err("it is spent");
         assert!(why.contains("accepts a code once"), "{why}");
-        let why = codes(None).code(&request).await.expect_err("there is none");
+        let why = codes(None).code(&request).await.expect_err("no code is given");
         assert!(why.contains("--mfa-code"), "{why}");
     }
 

@@ -87,10 +87,7 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
                 return Ok(());
             }
             named.advance(&held, &engine, args.now, report).await?;
-            named.say_what_stays(&held, context).await?;
-            if args.now {
-                named.say_what_still_waits(&held, context).await?;
-            }
+            named.say_what_stays(&held, args.now, context).await?;
             let Some(choice) = choice else { return Ok(()) };
             match engine.open_due(&choice, None, report).await {
                 Ok(()) => {
@@ -212,36 +209,29 @@ impl Named {
 }
 
 impl Named {
-    /// Says which new keys stay, where all that was done was to continue the rotation that made them.
-    async fn say_what_stays(&self, held: &HeldJournal, context: &Context) -> Result<(), CliError> {
+    /// Says what the command leaves as it is: the new keys that the rotations in flight made, and with `now` the waits of
+    /// those that have not stored one yet. They keep the overlap and the quarantine that they were opened with.
+    async fn say_what_stays(&self, held: &HeldJournal, now: bool, context: &Context) -> Result<(), CliError> {
         for Rotation { id, .. } in &self.in_flight {
             let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
-            let Some(Summary { rotation, .. }) = found.filter(|found| has_stored(&found.rotation)) else { continue };
+            let Some(Summary { rotation, .. }) = found else { continue };
+            let (user, name) = (&rotation.opened.user, quoted(rotation.opened.user.as_str()));
+            if !has_stored(&rotation) {
+                if now && !rotation.is_closed() {
+                    context.terminal.say(&format!(
+                        "{user}: no new pair is stored yet, so --now has ended no wait of the rotation in flight; once \
+                         `rotator status {name}` shows stored-new, run this again:\n  rotator rotate {name} --now"
+                    ));
+                }
+                continue;
+            }
             let is_replaced =
                 |key: &&AccessKeyId| !self.to_open.as_ref().is_some_and(|names| names.match_any([key.as_str()]));
             let Some(new) = rotation.new_key.as_ref().filter(is_replaced) else { continue };
             context.terminal.say(&format!(
-                "{}: the rotation in flight replaces {}; the key {new} that it made stays; if {new} itself has leaked:\n  \
+                "{user}: the rotation in flight replaces {}; the key {new} that it made stays; if {new} itself has leaked:\n  \
                  rotator rotate {new} --now",
-                rotation.opened.user, rotation.opened.old_key
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Named {
-    /// Says of which rotations the waits are not ended: their new pair is not stored yet, and they keep the overlap and the
-    /// quarantine that they were opened with.
-    async fn say_what_still_waits(&self, held: &HeldJournal, context: &Context) -> Result<(), CliError> {
-        for Rotation { id, .. } in &self.in_flight {
-            let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
-            let waits = |found: &Summary| !found.rotation.is_closed() && !has_stored(&found.rotation);
-            let Some(Summary { rotation, .. }) = found.filter(waits) else { continue };
-            let (user, name) = (&rotation.opened.user, quoted(rotation.opened.user.as_str()));
-            context.terminal.say(&format!(
-                "{user}: no new pair is stored yet, so --now has ended no wait of the rotation in flight; once \
-                 `rotator status {name}` shows stored-new, run this again:\n  rotator rotate {name} --now"
+                rotation.opened.old_key
             ));
         }
         Ok(())

@@ -28,7 +28,7 @@ impl AskCode for Entered {
         assert_eq!((request.whose, request.device), ("the AWS profile `ops`", DEVICE));
         self.refused.lock().expect("sound").push(request.refused.map(str::to_owned));
         let code = self.codes.lock().expect("sound").pop();
-        code.and_then(MfaCode::new).ok_or_else(|| "there is none".to_owned())
+        code.and_then(MfaCode::new).ok_or_else(|| "no code is left".to_owned())
     }
 
     fn can_ask(&self) -> bool {
