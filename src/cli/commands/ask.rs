@@ -55,7 +55,7 @@ pub(super) async fn ask(
     }
     for rotation in to_end {
         let line = format!(
-            "{}: in flight; its wait ends now, and the old key {} is deleted after the last checks",
+            "{}: in flight; it waits no longer, and the old key {} is deleted after the last checks",
             rotation.opened.user, rotation.opened.old_key
         );
         terminal.warn(&line);

@@ -10,7 +10,7 @@ use crate::rotation::block_reason::BlockReason;
 use crate::rotation::denied::Operation;
 use crate::rotation::event::OperatorRequest;
 use crate::rotation::record::Rotation;
-use crate::rotation::state::{Phase, State};
+use crate::rotation::state::{Phase, Provenance, State};
 use crate::types::name::{AccessKeyId, SinkName};
 use crate::types::shell::quoted;
 
@@ -110,6 +110,8 @@ fn in_question(rotation: &Rotation) -> Vec<AccessKeyId> {
     if rotation.is_never_deactivated_again() {
         keys.push(rotation.opened.old_key.clone());
     }
+    // Only evidence says that rotator made it.
+    keys.extend(rotation.made().filter(|made| made.provenance == Provenance::Inferred).map(|made| made.key.clone()));
     let State::Blocked { reason, .. } = &rotation.state else { return keys };
     match reason {
         BlockReason::SpareKey { key, .. } | BlockReason::OldKeyReactivated { key } => keys.push(key.clone()),

@@ -28,6 +28,7 @@ use crate::journal::campaign::PlaceNote;
 use crate::journal::clock::Clock;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
+use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Ending, Event, OperatorRequest};
 use crate::rotation::policy::StillInUse;
 use crate::rotation::record::Rotation;
@@ -189,19 +190,20 @@ impl Named {
         if ids.is_empty() {
             return Ok(());
         }
-        engine.finish_in_flight(&ids, report).await.map_err(|error| campaign_failed(&error))?;
-        let mut waiting = Vec::new();
-        for id in ids.into_iter().filter(|_| now) {
-            let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
-            if let Some(Summary { rotation, .. }) = found.filter(|found| may_finish(&found.rotation)) {
-                finish_now(held, &rotation).await?;
-                waiting.push(id);
-            }
+        if now {
+            // What is asked for before the new pair is stored counts once it is.
+            request_delete(held, &ids, |rotation| !has_stored(rotation)).await?;
         }
-        if waiting.is_empty() {
+        engine.finish_in_flight(&ids, report).await.map_err(|error| campaign_failed(&error))?;
+        if !now {
             return Ok(());
         }
-        engine.finish_in_flight(&waiting, report).await.map_err(|error| campaign_failed(&error))?;
+        // After a look: only that shows whether an operator made the old key active again.
+        let requested = request_delete(held, &ids, |_| true).await?;
+        if requested.is_empty() {
+            return Ok(());
+        }
+        engine.finish_in_flight(&requested, report).await.map_err(|error| campaign_failed(&error))?;
         let once: BTreeSet<RotationId> = report.touched.iter().copied().collect();
         report.touched = once.into_iter().collect();
         Ok(())
@@ -209,30 +211,35 @@ impl Named {
 }
 
 impl Named {
-    /// Says what the command leaves as it is: the new keys that the rotations in flight made, and with `now` the waits of
-    /// those that have not stored one yet. They keep the overlap and the quarantine that they were opened with.
+    /// Says what the command leaves for later: an old key that is not deleted yet although `now` asked for it, and the new
+    /// keys that the rotations in flight made.
     async fn say_what_stays(&self, held: &HeldJournal, now: bool, context: &Context) -> Result<(), CliError> {
         for Rotation { id, .. } in &self.in_flight {
             let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
             let Some(Summary { rotation, .. }) = found else { continue };
-            let (user, name) = (&rotation.opened.user, quoted(rotation.opened.user.as_str()));
-            if !has_stored(&rotation) {
-                if now && !rotation.is_closed() {
-                    context.terminal.say(&format!(
-                        "{user}: no new pair is stored yet, so --now has ended no wait of the rotation in flight; once \
-                         `rotator status {name}` shows stored-new, run this again:\n  rotator rotate {name} --now"
-                    ));
-                }
-                continue;
+            let (user, old) = (&rotation.opened.user, &rotation.opened.old_key);
+            if rotation.named.contains(old) && !rotation.is_closed() {
+                context.terminal.say(&format!(
+                    "{user}: it is on record that {old} is to be deleted without a wait, as soon as every place holds a \
+                     new pair that works"
+                ));
+            }
+            if now && rotation.is_aborted() {
+                context.terminal.say(&format!(
+                    "{user}: the rotation in flight ended aborted, so {old} is still in every place; to replace it:\n  \
+                     rotator rotate {} --now",
+                    quoted(user.as_str())
+                ));
             }
             let is_replaced =
                 |key: &&AccessKeyId| !self.to_open.as_ref().is_some_and(|names| names.match_any([key.as_str()]));
-            let Some(new) = rotation.new_key.as_ref().filter(is_replaced) else { continue };
-            context.terminal.say(&format!(
-                "{user}: the rotation in flight replaces {}; the key {new} that it made stays; if {new} itself has leaked:\n  \
-                 rotator rotate {new} --now",
-                rotation.opened.old_key
-            ));
+            let stays = rotation.new_key.as_ref().filter(|_| has_stored(&rotation)).filter(is_replaced);
+            if let Some(new) = stays {
+                context.terminal.say(&format!(
+                    "{user}: the rotation in flight replaces {old}; the key {new} that it made stays; if {new} itself has \
+                     leaked:\n  rotator rotate {new} --now"
+                ));
+            }
         }
         Ok(())
     }
@@ -256,20 +263,40 @@ fn exactly(names: &[String]) -> Result<Patterns, CliError> {
     })
 }
 
-/// Whether only a wait is between the rotation and the removal of its old key.
-fn may_finish(rotation: &Rotation) -> bool {
-    let is_open = matches!(rotation.state, State::Settled { .. } | State::InDoubt { .. });
-    // An operator who made the old key active again decides about it with `resolve`.
-    is_open && has_stored(rotation) && !rotation.is_never_deactivated_again()
+/// Whether a request to delete the old key without a wait ends nothing but waits. What an operator has decided about that
+/// key or must decide about its user stays: it is changed by `resolve` only.
+fn takes_the_request(rotation: &Rotation) -> bool {
+    let is_asked = match &rotation.state {
+        State::Closed { .. } => return false,
+        State::Settled { .. } | State::InDoubt { .. } => false,
+        State::Blocked { reason, .. } => {
+            matches!(reason, BlockReason::UserNotFound { .. } | BlockReason::OldKeyReactivated { .. })
+        }
+    };
+    !is_asked && !rotation.is_never_deactivated_again() && !rotation.named.contains(&rotation.opened.old_key)
 }
 
-/// Journals that the old key is to be deleted now, as `resolve --finish` does. Every check before a removal stays.
-async fn finish_now(held: &HeldJournal, rotation: &Rotation) -> Result<(), CliError> {
+/// Journals for the chosen rotations that the old key is to be deleted without a wait, as `resolve --finish` does. Every
+/// check before a removal stays. Returns the rotations that were not asked for it before.
+async fn request_delete(
+    held: &HeldJournal,
+    ids: &[RotationId],
+    is_chosen: impl Fn(&Rotation) -> bool,
+) -> Result<Vec<RotationId>, CliError> {
     let failed = |error| CliError::failed(with_causes(&error), "look at `rotator status`, then run the command again");
-    let journal = held.journal.replay(rotation.id).await.map_err(failed)?;
-    let asked = OperatorRequest::DeleteKey { key: rotation.opened.old_key.clone() };
-    let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
-    Ok(())
+    let mut requested = Vec::new();
+    for id in ids {
+        let found = held.journal.store().summary(*id).await.map_err(|error| storage_failed(&error))?;
+        let Some(Summary { rotation, .. }) = found else { continue };
+        if !takes_the_request(&rotation) || !is_chosen(&rotation) {
+            continue;
+        }
+        let journal = held.journal.replay(*id).await.map_err(failed)?;
+        let asked = OperatorRequest::DeleteKey { key: rotation.opened.old_key };
+        let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
+        requested.push(*id);
+    }
+    Ok(requested)
 }
 
 fn as_key(name: &str) -> Option<AccessKeyId> {

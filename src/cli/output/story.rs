@@ -188,17 +188,26 @@ fn done(outcome: &Outcome) -> String {
 
 /// What comes next by itself.
 fn next(rotation: &Rotation, look: &Look) -> Option<String> {
-    let State::Settled { phase } = &rotation.state else { return None };
+    const NO_WAIT: &str = "old key deleted without a wait, once every place holds a new pair that works";
+    let is_named = rotation.named.contains(&rotation.opened.old_key);
+    let phase = match &rotation.state {
+        State::Settled { phase } => phase,
+        State::InDoubt { phase: Phase::Opened | Phase::CreatedNew { .. }, .. } if is_named => {
+            return Some(NO_WAIT.to_owned());
+        }
+        State::InDoubt { .. } | State::Blocked { .. } | State::Closed { .. } => return None,
+    };
     let until = rotation.waiting_until;
     let when = until.map(|until| format!("{} ({})", look.times.local(until), look.times.until(until)));
     let quarantine = rotation.opened.policy.quarantine;
     let when = when.unwrap_or_else(|| "with the next `rotator resume`".to_owned());
     Some(match phase {
+        Phase::Opened | Phase::CreatedNew { .. } if is_named => format!("it goes on {when}; {NO_WAIT}"),
         Phase::Opened | Phase::CreatedNew { .. } => format!("it goes on {when}"),
         Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => {
             format!("an operator decides about the old key {when}")
         }
-        Phase::StoredNew { .. } if quarantine.is_zero() => format!("old key deleted {when}"),
+        Phase::StoredNew { .. } if is_named || quarantine.is_zero() => format!("old key deleted {when}"),
         Phase::StoredNew { .. } => format!("old key off {when}; deleted {} later", times::wait(quarantine)),
         Phase::DeactivatedOld { .. } => format!("old key deleted {when}"),
     })

@@ -1,5 +1,5 @@
-//! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `unclaimed_after`, fence,
-//! look once more, discard it. Whatever speaks against it being ours gives it back.
+//! `created-new` on mere evidence: the key bears the marks of a lost reply. Deactivate it, wait `unclaimed_after`
+//! (or `settle`, after an operator named it), fence, look once more, discard it. Whatever speaks against it being ours gives it back.
 
 use super::preconditions::{
     require_fence_passed, require_keys, require_last_used, require_readable_places, require_scan, require_unreferenced,
@@ -11,6 +11,7 @@ use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::observed::{KeyStatus, Observed};
 use crate::rotation::record::Rotation;
 use crate::rotation::state::NewKeyState;
+use crate::types::shell::quoted;
 
 pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step> {
     let Decision { rotation, observed, now, .. } = decision;
@@ -25,19 +26,25 @@ pub(super) fn next(decision: Decision<'_>, made: &NewKeyState) -> Requires<Step>
         return Ok(Step::Execute(Intent::DeactivateNew { key: key.clone() }));
     };
     let policy = &rotation.opened.policy;
-    let due = policy.unclaimed_since(deactivated);
+    // Last use is reported late. Who names the key knows without it that nothing uses it.
+    let is_named = rotation.named.contains(key);
+    let due = if is_named { policy.settled_after(deactivated) } else { policy.unclaimed_since(deactivated) };
     if keys.at < due {
         // A use that shows up meanwhile is reported at once: the program that needs the key fails until then.
-        if !rotation.named.contains(key) && require_last_used(observed, key)?.is_some() {
+        if !is_named && require_last_used(observed, key)?.is_some() {
             return Ok(give_back(made));
         }
-        let why = format!("{key} is inactive and is looked at once more before it is deleted");
+        let user = quoted(rotation.opened.user.as_str());
+        let shorter =
+            format!("; if no other program made it, `rotator resolve {user} --delete-key {key}` shortens the wait");
+        let shorter = if is_named { "" } else { &shorter };
+        let why = format!("{key} is inactive and is looked at once more before it is deleted{shorter}");
         return Ok(Step::Wait { until: due, why });
     }
     require_readable_places(observed)?;
     require_fence_passed(made, now)?;
     nobody_has_it(rotation, made, observed)?;
-    if seen.status == KeyStatus::Active && !rotation.named.contains(key) {
+    if seen.status == KeyStatus::Active && !is_named {
         let why = "it bore the marks of ours and was deactivated, and was made active again".to_owned();
         return Ok(block(BlockReason::UnclaimedKeys { keys: vec![key.clone()], why }));
     }

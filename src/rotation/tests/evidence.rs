@@ -123,6 +123,21 @@ fn last_use_is_asked_for_twice_as_far_apart_as_the_policy_says() {
 }
 
 #[test]
+fn a_key_that_an_operator_has_named_waits_for_settle_only() {
+    let (mut world, mut rotation, found) = held_on_evidence(&Policy::default());
+    world.told.clear();
+    let off_since = world.now;
+    rotation = apply(&rotation, &Event::Asked(OperatorRequest::DeleteKey { key: found.clone() })).expect("open");
+    assert_eq!(world.drive(&mut rotation), Left::Closed(Ending::DeletedOld));
+    let discarded = world.told.iter().find_map(|(now, step)| {
+        matches!(step, Step::Execute(Intent::DiscardNew { key, .. }) if *key == found).then_some(*now)
+    });
+    let waited = discarded.expect("discarded") - off_since;
+    // `settle`, and the fence.
+    assert!((60..=200).contains(&waited), "{waited} s");
+}
+
+#[test]
 fn a_key_that_a_refused_create_may_have_made_is_not_called_a_strangers() {
     let limit = Refusal::new(RefusalKind::LimitExceeded, "no");
     let doubled = [Event::Intended(created()), Event::NotDone(NotDone::Refused(limit))];

@@ -88,10 +88,13 @@ impl Model {
         }
         for key in &state.users[user].keys {
             let is_made = facts.made.is_some_and(|(made, _)| made == key.id);
-            // The old key is named after a block only: before, the command would be a mistake.
-            if (key.id != facts.old || facts.is_blocked()) && (!is_made || facts.made.is_some_and(|(_, heard)| !heard))
-            {
-                words.extend([Says::DeleteKey(key.id), Says::KeepKey(key.id)]);
+            if !is_made || facts.made.is_some_and(|(_, heard)| !heard) {
+                // `rotate --now` names the old key in any phase.
+                words.push(Says::DeleteKey(key.id));
+                // To keep it, before a block, would be a mistake.
+                if key.id != facts.old || facts.is_blocked() {
+                    words.push(Says::KeepKey(key.id));
+                }
             }
         }
         words.retain(|says| self.machine.says(rotation, *says) != rotation);
