@@ -37,6 +37,12 @@ impl AllowedFiles {
         Self { folder }
     }
 
+    /// The folder of the records.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether the file at `path` is trusted with this content.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The environment, the working directory and the user, and the default folders for files. Only this file reads the
 //! environment for the command line and the configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -119,6 +119,39 @@ impl HostEnv {
             }
             (Err(_), _) => base.join(path),
         };
-        Ok(std::path::absolute(&joined).unwrap_or(joined))
+        Ok(without_parents(std::path::absolute(&joined).unwrap_or(joined)))
+    }
+}
+
+/// The path without `..`, as far as the folders before each exist: what is shown and what the journal records is then one path.
+/// Links are followed there, as the system does.
+fn without_parents(path: PathBuf) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part != Component::ParentDir {
+            plain.push(part);
+            continue;
+        }
+        let Ok(folder) = plain.canonicalize() else { return path };
+        plain = folder.parent().map_or_else(|| folder.clone(), Path::to_owned);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_no_parent_folder_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().canonicalize().expect("there");
+        std::fs::create_dir_all(root.join("a/b")).expect("made");
+        std::os::unix::fs::symlink(root.join("a/b"), root.join("link")).expect("made");
+        assert_eq!(without_parents(root.join("a/../x/.env")), root.join("x/.env"));
+        assert_eq!(without_parents(root.join("a/b/../../.env")), root.join(".env"));
+        assert_eq!(without_parents(root.join("link/../.env")), root.join("a/.env"), "as the system finds it");
+        assert_eq!(without_parents(root.join("none/../.env")), root.join("none/../.env"));
+        assert_eq!(without_parents(PathBuf::from("/../etc")), PathBuf::from("/etc"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
-use super::output::columns::paragraph;
+use super::output::paragraph::paragraph;
 use super::output::printable::printable;
 use super::output::progress;
 use super::output::terminal::Terminal;

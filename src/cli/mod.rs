@@ -62,7 +62,7 @@ pub fn main(args: impl Iterator<Item = OsString>, startup: Startup) -> u8 {
         }
     };
     let terminal = Terminal::of_this_process(&cli.global, &host);
-    given::set(&cli.global);
+    given::set(&cli.global, &cli.command);
     let mfa = Arc::new(MfaSessions::new(mfa_prompt::Codes::new(terminal, cli.global.mfa_code.clone())));
     let context = Context { global: cli.global, host, terminal, mfa };
     let logging = logging::start(&context.global, &context.host, terminal.color_on_stderr);

@@ -123,7 +123,9 @@ pub(in crate::cli) async fn finish(
     signalled: &Signalled,
     held: &HeldJournal,
 ) -> Result<Exit, CliError> {
-    let outcome = CommandOutcome { command, waiting_ok, report, failure, signalled: signalled.exit() };
+    let roles_without_code = if context.mfa.lacks_a_code() { context.mfa.roles() } else { 0 };
+    let outcome =
+        CommandOutcome { command, waiting_ok, report, failure, signalled: signalled.exit(), roles_without_code };
     summarize(outcome, held.journal.store(), context.terminal).await
 }
 
@@ -153,7 +155,7 @@ fn nothing_matches(patterns: &[Unmatched], unread: &[String]) -> CliError {
     let nearest = patterns.iter().filter_map(|one| Some(format!("`{}` for `{}`", one.nearest.as_ref()?, one.pattern)));
     let nearest: Vec<String> = nearest.collect();
     let hint = if nearest.is_empty() {
-        "no rotation was opened; the stores hold no access key".to_owned()
+        "no rotation was opened; `rotator plan` lists every key that was found".to_owned()
     } else {
         format!("no rotation was opened; the nearest is {}; `rotator plan` lists every key", nearest.join(", "))
     };

@@ -119,6 +119,12 @@ impl Snapshot {
         tally_of(self.open.iter().map(InFlight::of), self.campaign.as_ref())
     }
 
+    /// How many of the waiting rotations have reached the time that they wait for.
+    #[must_use]
+    pub fn ready(&self, now: Timestamp) -> usize {
+        ready_of(self.open.iter().map(InFlight::of), now)
+    }
+
     /// When the first of the waiting rotations continues.
     #[must_use]
     pub fn next_time(&self) -> Option<Timestamp> {
@@ -165,4 +171,26 @@ pub(in crate::cli) fn tally_of<'a>(open: impl Iterator<Item = InFlight<'a>>, cam
 /// When the first of the waiting rotations continues.
 pub(in crate::cli) fn next_time_of<'a>(open: impl Iterator<Item = InFlight<'a>>) -> Option<Timestamp> {
     open.filter(|rotation| !rotation.is_blocked).filter_map(|rotation| rotation.waiting_until).min()
+}
+
+/// How many of the waiting rotations have reached the time that they wait for.
+pub(in crate::cli) fn ready_of<'a>(open: impl Iterator<Item = InFlight<'a>>, now: Timestamp) -> usize {
+    let is_ready = |open: &InFlight<'_>| !open.is_blocked && open.waiting_until.is_some_and(|until| until <= now);
+    open.filter(is_ready).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_is_ready_from_the_time_that_it_waits_for() {
+        let key = AccessKeyId::new("AKIAABCDEFGHIJKLMNOP").expect("valid");
+        let at = Timestamp::from_unix_seconds;
+        let waits = |until, is_blocked| InFlight { old_key: &key, is_blocked, waiting_until: until };
+        let open =
+            [waits(Some(at(9)), false), waits(Some(at(10)), false), waits(Some(at(9)), true), waits(None, false)];
+        let ready = |now| ready_of(open.into_iter(), at(now));
+        assert_eq!([ready(8), ready(9), ready(10)], [0, 1, 2]);
+    }
 }

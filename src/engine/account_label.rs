@@ -1,6 +1,13 @@
-//! How messages name an account.
+//! How messages name an account and a rotation.
 
+use crate::rotation::record::Rotation;
 use crate::types::name::AccountId;
+
+/// The rotation in a message, by its user and its old key. Its id says nothing to an operator.
+#[must_use]
+pub fn called(rotation: &Rotation) -> String {
+    format!("the rotation of {} ({})", rotation.opened.user, rotation.opened.old_key)
+}
 
 /// The configured name and number of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::account_label::called;
 use super::accounts::{Account, AccountPorts, Accounts, SessionError};
 use super::aws_clock::AwsClock;
 use super::observe::scan::{ScanContext, Scans};
@@ -177,23 +178,21 @@ impl Session {
     }
 
     fn configured_account(&self, rotation: &Rotation) -> Result<&Account, String> {
-        let (id, wanted) = (rotation.id, &rotation.opened.account);
+        let (whose, wanted) = (called(rotation), &rotation.opened.account);
         if let Some(account) = self.accounts.of(wanted) {
             return Ok(account);
         }
         let changed_nothing = format!("nothing was changed; use credentials of {wanted} and run `rotator resume`");
         let [first, others @ ..] = self.accounts.reachable() else {
-            return Err(format!("no account answers, and rotation {id} is of account {wanted}: {changed_nothing}"));
+            return Err(format!("no account answers, and {whose} is of account {wanted}: {changed_nothing}"));
         };
         if let Some(why) = self.accounts.why_unreachable(wanted) {
-            return Err(format!(
-                "rotation {id} is of account {wanted}, which cannot be used ({why}): {changed_nothing}"
-            ));
+            return Err(format!("{whose} is of account {wanted}, which cannot be used ({why}): {changed_nothing}"));
         }
         let others = others.iter().map(|other| format!(" and {}", other.caller.account)).collect::<String>();
         let Caller { account, arn, .. } = &first.caller;
         Err(format!(
-            "the credentials in use are of account {account} ({arn}){others}, but rotation {id} is of account {wanted}: \
+            "the credentials in use are of account {account} ({arn}){others}, but {whose} is of account {wanted}: \
              {changed_nothing}"
         ))
     }
@@ -202,8 +201,7 @@ impl Session {
 /// Words what to do about a store that is not the recorded one.
 pub(super) fn elsewhere(rotation: &Rotation, store: &StoreName, here: &str) -> String {
     format!(
-        "store {store} {here}, and rotation {} has places in it: nothing was changed; bring that store back and run \
-         `rotator resume`",
-        rotation.id
+        "store {store} {here}, and {} has places in it: nothing was changed; bring that store back and run `rotator resume`",
+        called(rotation)
     )
 }

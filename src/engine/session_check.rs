@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::account_label::called;
 use super::accounts::Account;
 use super::aws_clock::CONFIRMED_AFTER;
 use super::rate_limit::Operation;
@@ -97,7 +98,7 @@ impl Session {
     }
 
     async fn same_account(&self, rotation: &Rotation, account: &Account) -> Result<(), CheckError> {
-        let (id, wanted) = (rotation.id, &rotation.opened.account);
+        let (whose, wanted) = (called(rotation), &rotation.opened.account);
         let mut asked = self.recent.accounts.lock().await;
         let now = self.clock.monotonic();
         let who = account.caller.arn.clone();
@@ -109,7 +110,7 @@ impl Session {
         self.saw_date(caller.at);
         if caller.account != *wanted {
             return Err(CheckError::WrongSession(format!(
-                "the credentials in use are of account {} ({}) now, but rotation {id} is of account {wanted}: nothing \
+                "the credentials in use are of account {} ({}) now, but {whose} is of account {wanted}: nothing \
                  was changed; use credentials of {wanted} and run `rotator resume`",
                 caller.account, caller.arn
             )));

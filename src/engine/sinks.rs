@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::stores::in_short;
 use crate::ports::call::CallError;
 use crate::ports::sink::Sink;
 use crate::rotation::record::Rotation;
@@ -94,7 +95,12 @@ impl Sinks {
                 let sink = ports.sink.name().clone();
                 let identity = match self.identities.get(&sink) {
                     Some(Ok(identity)) => identity.clone(),
-                    Some(Err(error)) => return Err(format!("the sink {sink} follows {}: {error}", place.id.entry)),
+                    Some(Err(error)) => {
+                        return Err(format!(
+                            "the sink {sink} follows {}: {error}",
+                            in_short(&place.id.entry.to_string())
+                        ));
+                    }
                     None => {
                         return Err(format!(
                             "the sink {sink} follows {}, and was not asked what it is",

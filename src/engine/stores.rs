@@ -21,9 +21,49 @@ impl Stores {
         self.all.iter().find(|store| store.name() == name)
     }
 
-    /// Names an entry in a message: with its store where several are configured.
+    /// Names an entry, or a spot in it, in a message: with its store where several are configured.
     #[must_use]
     pub fn describe(&self, store: &StoreName, entry: &impl std::fmt::Display) -> String {
-        if self.all.len() > 1 { format!("{entry} in {store}") } else { entry.to_string() }
+        described(store, &entry.to_string(), self.all.len() > 1)
+    }
+}
+
+/// The name of an entry, or of a spot in it, without the `-` that stands for an app and for an environment.
+pub(super) fn in_short(entry: &str) -> &str {
+    entry.strip_prefix("-/-/").unwrap_or(entry)
+}
+
+/// A file that has no app and no environment has a `-` for each in its name, and is known to the operator by its path.
+fn described(store: &StoreName, entry: &str, with_store: bool) -> String {
+    let file = entry.strip_prefix("-/-/");
+    let whole_path = file.and_then(|file| {
+        let (name, spot) = file.split_once(" at ").map_or((file, None), |(name, spot)| (name, Some(spot)));
+        let path = store.as_str().strip_prefix("file:").filter(|path| path.ends_with(&format!("/{name}")))?;
+        Some(spot.map_or_else(|| path.to_owned(), |spot| format!("{path} at {spot}")))
+    });
+    let entry = in_short(entry);
+    match whole_path {
+        // The store is this file.
+        Some(path) => path,
+        None if with_store => format!("{entry} in {store}"),
+        None => entry.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_an_app_is_named_by_its_path() {
+        let shown =
+            |store: &str, entry, with_store| described(&StoreName::new(store).expect("valid"), entry, with_store);
+        let file = "file:/srv/shop/.env";
+        assert_eq!(shown(file, "-/-/.env", true), "/srv/shop/.env");
+        assert_eq!(shown(file, "-/-/.env at AWS_ACCESS_KEY_ID", false), "/srv/shop/.env at AWS_ACCESS_KEY_ID");
+        assert_eq!(shown("file:/srv/shop", "-/-/.env at KEY", false), ".env at KEY");
+        assert_eq!(shown("file:/srv/shop", "-/-/.env", true), ".env in file:/srv/shop");
+        assert_eq!(shown("sqlite:/srv/x.db", "shop/live/ID", true), "shop/live/ID in sqlite:/srv/x.db");
+        assert_eq!(shown("sqlite:/srv/x.db", "shop/live/ID", false), "shop/live/ID");
     }
 }

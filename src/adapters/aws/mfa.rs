@@ -112,6 +112,12 @@ impl MfaSessions {
         !self.codes.can_ask() && !self.locked().values().all(is_usable)
     }
 
+    /// The number of roles that a code was asked for. One code serves one role.
+    #[must_use]
+    pub fn roles(&self) -> usize {
+        self.locked().len()
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

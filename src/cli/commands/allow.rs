@@ -13,8 +13,8 @@ use crate::cli::config::{FILE_NAME, Found, Reach, ReachKind};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::to_bytes;
+use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::printable::printable;
 use crate::cli::output::terminal::to_stdout;
 use crate::types::shell::operand;
@@ -82,10 +82,12 @@ pub fn allow(context: &Context, args: &AllowArgs) -> Result<Exit, CliError> {
     if !asks && !args.yes {
         return Err(not_asked(&found.path));
     }
-    found.allow(host)?;
-    context
-        .terminal
-        .say(&format!("{} is allowed as it is now; once it has changed, allow it again", found.path.display()));
+    let records = found.allow(host)?;
+    context.terminal.say(&format!(
+        "{} is allowed as it is now, which is recorded for this user in {}; once it has changed, allow it again",
+        found.path.display(),
+        records.display()
+    ));
     Ok(Exit::Done)
 }
 

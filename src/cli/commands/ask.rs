@@ -4,8 +4,8 @@ use std::io::BufRead;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::PlanDocument;
+use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::printable::printable;
 use crate::cli::output::{plan_table, progress};
 use crate::cli::passes::campaign_failed;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::columns::paragraph;
+use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::printable::printable;
 use crate::cli::output::terminal::{LEAST_WIDTH, to_stdout};
 use crate::cli::runtime::block_on;

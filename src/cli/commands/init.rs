@@ -224,7 +224,8 @@ fn say_next(context: &Context, shown: &Path, path: &Path, stores: usize) {
         say(format!("{INDENT}or make an embedded store: store = \"sqlite:secrets.db\", and then"));
         say(format!("{INDENT}rotator store import{flags} FILE"));
     } else {
-        say(format!("next    rotator plan{flags}         changes nothing"));
+        say(format!("next    rotator doctor{flags}       changes nothing"));
+        say(format!("then    rotator plan{flags}         changes nothing"));
     }
     if !context.global.store.is_empty() && context.host.variable("ROTATOR_STORE").is_some() {
         say("note    ROTATOR_STORE is set, and counts instead of the stores in the file".to_owned());

@@ -4,6 +4,7 @@
 use crate::adapters::sqlite_journal::SyncReader;
 use crate::cli::error::CliError;
 use crate::cli::wiring::journal::storage_failed;
+pub(super) use crate::engine::account_label::called;
 use crate::engine::survey::choice::Names;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
@@ -126,11 +127,6 @@ fn none(open: &[Summary], name: &str) -> CliError {
         format!("in flight: {}", listed(&all))
     };
     CliError::usage(message, hint)
-}
-
-/// The rotation in a message, by its user and its old key.
-pub(super) fn called(rotation: &Rotation) -> String {
-    format!("the rotation of {} ({})", rotation.opened.user, rotation.opened.old_key)
 }
 
 /// The rotations, each by its user and its old key.

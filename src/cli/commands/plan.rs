@@ -8,10 +8,11 @@ use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::{PlanDocument, to_bytes, unused};
 use crate::cli::output::entry_counts;
+use crate::cli::output::given;
 use crate::cli::output::look::Look;
+use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::plan_table;
 use crate::cli::output::progress;
 use crate::cli::output::terminal::{text_to_stdout, to_stdout};
@@ -26,7 +27,6 @@ use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Survey, Taken, survey};
 use crate::journal::clock::Clock;
 use crate::journal::store::{RotationFilter, StorageError};
-use crate::types::shell::quoted;
 
 /// Runs `rotator plan`.
 ///
@@ -56,30 +56,13 @@ pub fn plan(context: &Context, args: &ChoiceArgs) -> Result<Exit, CliError> {
     if context.terminal.is_json() {
         to_stdout(&to_bytes(&document))?;
     } else {
-        let run = format!("`rotator run{}`", flags(args));
+        let run = format!("`rotator run{}`", given::choice_flags(args));
         text_to_stdout(&text(&document, &survey, snapshot.open.len(), &run, &look))?;
     }
     if let Some(warning) = plan_table::warning_at_once(&document.due) {
         context.terminal.say(&warning);
     }
     Ok(Exit::Done)
-}
-
-/// The flags of this plan, for the run that does what it shows.
-fn flags(args: &ChoiceArgs) -> String {
-    let many =
-        |name: &str, values: &[String]| values.iter().map(|value| format!(" {name} {}", quoted(value))).collect();
-    let lists: [String; 2] = [many("--only", &args.only), many("--exclude", &args.exclude)];
-    let single = [
-        ("--limit", &args.limit),
-        ("--older-than", &args.older_than),
-        ("--unused-for", &args.unused_for),
-        ("--owner-template", &args.owner_template),
-        ("--overlap", &args.overlap),
-        ("--quarantine", &args.quarantine),
-    ];
-    let single = single.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", quoted(value.as_ref()?))));
-    lists.into_iter().chain(single).collect()
 }
 
 /// `run`: the command that does what is shown.

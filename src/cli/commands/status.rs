@@ -8,14 +8,14 @@ use crate::cli::args::StatusArgs;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
-use crate::cli::output::columns::paragraph;
 use crate::cli::output::document::{Counts, ErrorShown, RotationShown, to_text, unused};
 use crate::cli::output::look::Look;
+use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::rotation_table::{self, RotationRow};
 use crate::cli::output::story::story;
 use crate::cli::output::table;
 use crate::cli::output::terminal::{text_to_stdout, to_stdout};
-use crate::cli::snapshot::{InFlight, Snapshot, next_time_of, tally_of};
+use crate::cli::snapshot::{InFlight, Snapshot, next_time_of, ready_of, tally_of};
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::campaign::LeftAloneNote;
 use crate::journal::line::Summary;
@@ -106,7 +106,13 @@ fn show(
         text.push('\n');
     }
     text.push_str(&skipped_keys(snapshot.skipped(), &look));
-    let line = last_line(document.counts, snapshot.tally(), snapshot.next_time(), &look);
+    let tally = (snapshot.tally(), snapshot.ready(look.times.now()));
+    let (counts, closed) = match args.all {
+        // The closed rotations are shown above.
+        true => (document.counts, ClosedCounts::default()),
+        false => (in_flight_of(document.counts), snapshot.counts.closed),
+    };
+    let line = last_line(counts, closed, tally, snapshot.next_time(), &look);
     Ok((text, line))
 }
 
@@ -156,19 +162,17 @@ impl<'a> Shown<'a> {
             text.push('\n');
         }
         let open = || overview.open.iter().map(in_flight);
-        let ClosedCounts { done, aborted, gone } = overview.counts.closed;
         let counts = Counts {
             in_flight: overview.open.len(),
             waiting: open().filter(|rotation| !rotation.is_blocked && rotation.waiting_until.is_some()).count(),
             blocked: tally.blocked,
-            done,
-            aborted,
-            gone,
             needs_operator: tally.needs_operator(),
             unused: unused(skipped(overview)),
+            ..Counts::default()
         };
         text.push_str(&skipped_keys(skipped(overview), &look));
-        (text, last_line(counts, *tally, next_time_of(open()), &look))
+        let tally = (*tally, ready_of(open(), look.times.now()));
+        (text, last_line(counts, overview.counts.closed, tally, next_time_of(open()), &look))
     }
 }
 
@@ -191,8 +195,24 @@ fn skipped_keys(skipped: &[LeftAloneNote], look: &Look) -> String {
     table::skipped_in_short(&due, look)
 }
 
-fn last_line(counts: Counts, tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
-    paragraph(&format!("{}{}", table::counts(counts), advice(tally, next, look)), 2, look.width)
+/// The counts without those of closed rotations.
+fn in_flight_of(counts: Counts) -> Counts {
+    Counts { done: 0, aborted: 0, gone: 0, ..counts }
+}
+
+/// What is in flight, then the closed rotations of the campaign. `ready`: how many have reached the time that they wait for.
+fn last_line(
+    counts: Counts,
+    closed: ClosedCounts,
+    (tally, ready): (Tally, usize),
+    next: Option<Timestamp>,
+    look: &Look,
+) -> String {
+    let mut line = format!("{}{}", table::counts(counts, ready), advice(tally, next, look));
+    if let Some(campaign) = table::campaign(closed, counts) {
+        line.push_str(&format!("\n{campaign}"));
+    }
+    line.lines().map(|line| paragraph(line, 2, look.width)).collect()
 }
 
 fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {

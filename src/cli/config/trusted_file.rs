@@ -185,7 +185,7 @@ impl Found {
     }
 
     /// Records that this user trusts the file as it is.
-    pub(crate) fn allow(&self, host: &HostEnv) -> Result<(), CliError> {
+    pub(crate) fn allow(&self, host: &HostEnv) -> Result<PathBuf, CliError> {
         let allowed = allowed_files(host).ok_or_else(|| {
             CliError::usage(
                 "neither XDG_STATE_HOME nor HOME says where to record what is allowed",
@@ -197,7 +197,8 @@ impl Found {
                 format!("{} is not allowed: failed to {}", self.path.display(), with_causes(&error)),
                 format!("fix the cause, or name the file: rotator --config {}", quoted(&self.path)),
             )
-        })
+        })?;
+        Ok(allowed.folder().to_owned())
     }
 
     /// The path under which the file is recorded; it does not depend on links in the path of the folder.

@@ -1,5 +1,6 @@
-//! Text in columns, and paragraphs, that fit the width of a terminal.
+//! Text in columns that fit the width of a terminal.
 
+use super::paragraph::{width_of, wrap};
 use super::printable::printable;
 
 /// Whether to use colours.
@@ -64,6 +65,13 @@ const LEAST_WIDTH: usize = 12;
 /// A word of at most this length, such as the id of a key, is cut only if the table does not fit otherwise.
 const LONGEST_WHOLE: usize = 20;
 
+/// A name of at most this length is not cut on a terminal of at least the usual width.
+const LONGEST_NAME: usize = 32;
+const USUAL_WIDTH: usize = 80;
+
+/// The space before a cell that has a line of its own below its row.
+const BELOW: &str = "  ";
+
 /// The space between two columns.
 const GAP: usize = 2;
 
@@ -74,6 +82,8 @@ pub enum Fold {
     First,
     /// Only if the other columns do not suffice.
     Last,
+    /// The last column, which has a line of its own below each row where the table is too wide with all words whole.
+    Below,
 }
 
 /// A table. If it is wider than `width`, the widest of the columns that fold become narrower.
@@ -101,32 +111,93 @@ pub fn columns<const N: usize>(
             (cell.len(), length, style)
         }));
     }
-    if width.is_some_and(|width| widths.iter().sum::<usize>() + GAP * (N.saturating_sub(1)) > width) {
-        let least = head.map(|head| head.len().max(LEAST_WIDTH));
-        let mut whole = least;
-        for (number, longest) in longest_words(&cells, &sizes).into_iter().enumerate() {
-            // A name has the rest of the terminal.
-            whole[number] = if folds[number] == Fold::First { least[number].max(longest) } else { least[number] };
-        }
-        narrow(&mut widths, whole, folds.map(|fold| fold == Fold::First), width);
-        narrow(&mut widths, whole, folds.map(|fold| fold != Fold::Never), width);
-        narrow(&mut widths, least, folds.map(|fold| fold != Fold::Never), width);
+    let mut is_below = false;
+    if width.is_some_and(|width| total(&widths) > width) {
+        is_below = fold(&mut widths, head, folds, longest_words(&cells, &sizes), width);
     }
-    let total = widths.iter().sum::<usize>() + GAP * (N.saturating_sub(1));
     // A table in which nothing folds is as wide as it is.
-    if let Some(width) = width.filter(|width| total > *width && folds.iter().any(|fold| *fold != Fold::Never)) {
+    let folds_at_all = folds.iter().any(|fold| *fold != Fold::Never);
+    if let Some(width) = width.filter(|width| total(&widths) > *width && folds_at_all) {
         return blocks(head, &cells, &sizes, paint, width);
     }
     let mut line = String::new();
-    add_line(&mut line, head.map(|cell| (cell, cell.len(), Style::Plain)), &widths, Paint(false));
+    let mut head = head.map(|cell| (cell, cell.len(), Style::Plain));
+    let head_below = take_last(&mut head, is_below);
+    add_line(&mut line, head, &widths, Paint(false));
     let mut text = paint.with(Style::Bold, &line) + "\n";
+    if is_below {
+        text.push_str(&format!("{}\n", paint.with(Style::Bold, &format!("{BELOW}{head_below}"))));
+    }
     text.reserve(sizes.len() * widths.iter().map(|width| width + GAP).sum::<usize>());
     let mut rest = cells.as_str();
     for row in &sizes {
-        let row = row.map(|(bytes, length, style)| (taken(&mut rest, bytes), length, style));
+        let mut row = row.map(|(bytes, length, style)| (taken(&mut rest, bytes), length, style));
+        let cell = take_last(&mut row, is_below);
         add_row(&mut text, row, &widths, paint);
+        if is_below {
+            let lines = wrap_cell(cell, width.unwrap_or(usize::MAX).saturating_sub(BELOW.len()));
+            text.extend(lines.iter().map(|line| format!("{BELOW}{line}\n")));
+        }
     }
     text
+}
+
+/// The text of the last cell, which is then empty, if it is to stand below its row.
+fn take_last<'c, const N: usize>(row: &mut [(&'c str, usize, Style); N], is_below: bool) -> &'c str {
+    row.last_mut().filter(|_| is_below).map_or("", |last| std::mem::take(last).0)
+}
+
+/// The width of a table. A column without a width has no space before it.
+fn total(widths: &[usize]) -> usize {
+    let columns = widths.iter().filter(|width| **width > 0).count();
+    widths.iter().sum::<usize>() + GAP * columns.saturating_sub(1)
+}
+
+/// Makes the columns narrower until they fit. Returns whether the last one is to stand below; its width is 0 then. `longest`: of
+/// each column the longest word, and the longest that is not longer than the id of a key.
+fn fold<const N: usize>(
+    widths: &mut [usize; N],
+    head: [&str; N],
+    folds: [Fold; N],
+    longest: [(usize, usize); N],
+    width: Option<usize>,
+) -> bool {
+    let least = head.map(|head| head.len().max(LEAST_WIDTH));
+    let is_usual = width.is_none_or(|width| width >= USUAL_WIDTH);
+    let (mut whole, mut least_of_names) = (least, least);
+    for (number, (longest, of_usual)) in longest.into_iter().enumerate() {
+        match folds[number] {
+            Fold::First => whole[number] = head[number].len().max(of_usual),
+            Fold::Below => whole[number] = head[number].len().max(longest),
+            // A name has the rest of the terminal.
+            Fold::Last | Fold::Never if is_usual => {
+                least_of_names[number] = least[number].max(longest.min(LONGEST_NAME));
+                whole[number] = least_of_names[number];
+            }
+            Fold::Last | Fold::Never => {}
+        }
+    }
+    let is_not_a_name = folds.map(|fold| !matches!(fold, Fold::Last | Fold::Never));
+    let all = folds.map(|fold| fold != Fold::Never);
+    if folds[N.saturating_sub(1)] == Fold::Below {
+        let fits = |widths: &[usize; N]| width.is_none_or(|width| total(widths) <= width);
+        let (mut beside, mut below) = (*widths, *widths);
+        narrow(&mut beside, whole, is_not_a_name, width);
+        below[N.saturating_sub(1)] = 0;
+        narrow(&mut below, whole, all, width);
+        if fits(&beside) || fits(&below) {
+            let is_below = !fits(&beside);
+            *widths = if is_below { below } else { beside };
+            return is_below;
+        }
+    }
+    for number in (0..N).filter(|number| folds[*number] == Fold::First) {
+        whole[number] = whole[number].max(least[number]);
+    }
+    narrow(widths, whole, is_not_a_name, width);
+    narrow(widths, whole, all, width);
+    narrow(widths, least_of_names, all, width);
+    false
 }
 
 /// The next cell.
@@ -164,13 +235,18 @@ fn blocks<const N: usize>(
     text
 }
 
-/// The longest word of each column, but for words that are longer than the id of a key.
-fn longest_words<const N: usize>(cells: &str, sizes: &[[(usize, usize, Style); N]]) -> [usize; N] {
-    let (mut longest, mut rest) = ([0; N], cells);
+/// The longest word of each column, and the longest that is not longer than the id of a key.
+fn longest_words<const N: usize>(cells: &str, sizes: &[[(usize, usize, Style); N]]) -> [(usize, usize); N] {
+    let (mut longest, mut rest) = ([(0, 0); N], cells);
     for row in sizes {
         for (number, (bytes, ..)) in row.iter().enumerate() {
-            let words = taken(&mut rest, *bytes).split(' ').map(width_of).filter(|word| *word <= LONGEST_WHOLE);
-            longest[number] = words.max().unwrap_or_default().max(longest[number]);
+            let (of_all, of_usual) = &mut longest[number];
+            for word in taken(&mut rest, *bytes).split(' ').map(width_of) {
+                *of_all = word.max(*of_all);
+                if word <= LONGEST_WHOLE {
+                    *of_usual = word.max(*of_usual);
+                }
+            }
         }
     }
     longest
@@ -180,7 +256,7 @@ fn longest_words<const N: usize>(cells: &str, sizes: &[[(usize, usize, Style); N
 fn narrow<const N: usize>(widths: &mut [usize; N], least: [usize; N], flexible: [bool; N], width: Option<usize>) {
     let Some(width) = width else { return };
     loop {
-        let total = widths.iter().sum::<usize>() + GAP * (N.saturating_sub(1));
+        let total = total(widths);
         let widest = (0..N).filter(|number| flexible[*number] && widths[*number] > least[*number]);
         let Some(widest) = widest.max_by_key(|number| widths[*number]) else { return };
         if total <= width {
@@ -217,15 +293,10 @@ fn add_row<const N: usize>(text: &mut String, row: [(&str, usize, Style); N], wi
     }
 }
 
-/// The number of characters.
-fn width_of(cell: &str) -> usize {
-    if cell.is_ascii() { cell.len() } else { cell.chars().count() }
-}
-
 /// Adds a line of cells, each with its number of characters, without space at the end.
 fn add_line<const N: usize>(text: &mut String, cells: [(&str, usize, Style); N], widths: &[usize; N], paint: Paint) {
     let mut space = 0;
-    for ((cell, length, style), width) in cells.into_iter().zip(widths) {
+    for ((cell, length, style), width) in cells.into_iter().zip(widths).filter(|(_, width)| **width > 0) {
         if length > 0 {
             text.extend(std::iter::repeat_n(' ', space));
             space = 0;
@@ -248,174 +319,5 @@ fn wrap_cell(cell: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The lines of a paragraph. A word that is wider than a line stays whole, and so does a command between backticks or in
-/// brackets, so that it can be pasted.
-#[must_use]
-pub fn wrap(paragraph: &str, width: Option<usize>) -> Vec<String> {
-    let Some(width) = width.filter(|width| width_of(paragraph) > *width) else { return vec![paragraph.to_owned()] };
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in words(paragraph) {
-        let space = usize::from(!line.is_empty());
-        if !line.is_empty() && width_of(&line) + space + width_of(word) > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines
-}
-
-/// A paragraph as lines that fit, the second and later ones indented. A line break in it stays one.
-#[must_use]
-pub fn paragraph(text: &str, indent: usize, width: Option<usize>) -> String {
-    let mut paragraph = String::with_capacity(text.len() + 1);
-    for line in text.lines() {
-        if ["aws ", "rotator "].iter().any(|program| line.trim_start_matches(' ').starts_with(program)) {
-            // A command is to be pasted.
-            paragraph.push_str(line);
-            paragraph.push('\n');
-            continue;
-        }
-        let own = line.len() - line.trim_start_matches(' ').len();
-        let lines = wrap(line.trim_start_matches(' '), width.map(|width| width.saturating_sub(own + indent)));
-        for (number, line) in lines.iter().enumerate() {
-            let indent = if number == 0 { own } else { own + indent };
-            paragraph.extend(std::iter::repeat_n(' ', indent));
-            paragraph.push_str(line);
-            paragraph.push('\n');
-        }
-    }
-    paragraph
-}
-
-/// The words, where a command counts as one.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(' ');
-        if rest.is_empty() {
-            return None;
-        }
-        let end = end_of_word(rest);
-        let (word, others) = rest.split_at(end);
-        rest = others;
-        Some(word)
-    })
-}
-
-fn end_of_word(text: &str) -> usize {
-    let mut closing: Option<char> = None;
-    for (at, c) in text.char_indices() {
-        match closing {
-            Some(end) if c == end => closing = None,
-            Some(_) => {}
-            None if c == ' ' => return at,
-            None if c == '`' => closing = text.get(at + 1..).filter(|rest| rest.contains('`')).map(|_| '`'),
-            None if c == '(' => {
-                let inside = text.get(at + 1..).filter(|rest| rest.starts_with("aws ") || rest.starts_with("rotator "));
-                // A command, or how long something took.
-                let inside =
-                    inside.or_else(|| text.get(at + 1..).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())));
-                closing = inside.filter(|rest| rest.contains(')')).map(|_| ')');
-            }
-            None => {}
-        }
-    }
-    text.len()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(width: Option<usize>) -> String {
-        let rows = [["alice", "both keys work until noon", "now"], ["bob-the-builder", "done", "never again, I hope"]];
-        let rows = rows.into_iter().map(|row| row.map(Cell::from));
-        columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, Paint(false), width)
-    }
-
-    #[test]
-    fn columns_are_aligned_and_harmless() {
-        let rows = [["a", "x\u{1b}y"], ["longer", "z"]].into_iter().map(|row| row.map(Cell::from));
-        let text = columns(["ONE", "TWO"], [Fold::Never, Fold::Never], rows, Paint(false), None);
-        assert_eq!(text, "ONE     TWO\na       x\\u{1b}y\nlonger  z\n");
-    }
-
-    #[test]
-    fn a_table_that_is_too_wide_is_folded_in_its_flexible_columns() {
-        let wide = "\
-USER             STEP                       NEXT
-alice            both keys work until noon  now
-bob-the-builder  done                       never again, I hope
-";
-        assert_eq!(table(None), wide);
-        assert_eq!(table(Some(80)), wide);
-        let narrow = "\
-USER             STEP                 NEXT
-alice            both keys work       now
-                 until noon
-bob-the-builder  done                 never again, I
-                                      hope
-";
-        assert_eq!(table(Some(52)), narrow);
-        assert!(table(Some(40)).contains("bob-the-buil  done"), "{}", table(Some(40)));
-        let blocks = "\
-USER  alice
-STEP  both keys work until noon
-NEXT  now
-
-USER  bob-the-builder
-STEP  done
-NEXT  never again, I hope
-";
-        assert_eq!(table(Some(39)), blocks);
-        assert!(table(Some(10)).lines().all(|line| line.len() <= 10), "{}", table(Some(10)));
-    }
-
-    #[test]
-    fn a_key_id_is_cut_last() {
-        let rows = [["payments-reconciliation/production", "deleted-old: rotated", "new key AKIAIOSFODNN7EXAMPLE"]];
-        let rows = |width| {
-            let rows = rows.into_iter().map(|row| row.map(Cell::from));
-            columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, Paint(false), Some(width))
-        };
-        for width in [80, 60, 50] {
-            let text = rows(width);
-            assert!(text.contains("AKIAIOSFODNN7EXAMPLE"), "{text}");
-            assert!(text.lines().all(|line| line.len() <= width), "{text}");
-        }
-        assert!(rows(40).lines().all(|line| line.len() <= 40), "{}", rows(40));
-    }
-
-    #[test]
-    fn colours_do_not_change_the_layout() {
-        let rows = [[Cell::new(Style::Bad, "no"), Cell::from("x")], [Cell::from("longer"), Cell::from("y")]];
-        let text = columns(["A", "B"], [Fold::Never, Fold::Never], rows.into_iter(), Paint(true), None);
-        assert_eq!(text, "\u{1b}[1mA       B\u{1b}[0m\n\u{1b}[31mno\u{1b}[0m      x\nlonger  y\n");
-    }
-
-    #[test]
-    fn a_paragraph_is_folded_between_words_and_never_within_a_command() {
-        let text =
-            "user a has a key: delete it (aws iam delete-access-key --user-name a) or run `rotator resume a` now";
-        let lines = wrap(text, Some(24));
-        let expected = [
-            "user a has a key: delete",
-            "it",
-            "(aws iam delete-access-key --user-name a)",
-            "or run",
-            "`rotator resume a` now",
-        ];
-        assert_eq!(lines, expected);
-        assert_eq!(paragraph("one two three", 2, Some(9)), "one two\n  three\n");
-        assert_eq!(paragraph("one\n  two three", 2, Some(9)), "one\n  two\n    three\n");
-        assert_eq!(paragraph("x\n  rotator resume a b c", 2, Some(9)), "x\n  rotator resume a b c\n");
-        assert_eq!(wrap("it took long (4.2 s)", Some(17)), ["it took long", "(4.2 s)"]);
-        assert_eq!(wrap("a ` b", Some(3)), ["a `", "b"], "one backtick begins nothing");
-        assert_eq!(wrap("", Some(3)), [""]);
-    }
-}
+mod tests;

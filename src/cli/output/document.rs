@@ -4,6 +4,7 @@
 pub mod gathered;
 mod plan;
 mod skipped;
+mod way_out;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -210,12 +211,10 @@ impl RotationShown {
 impl BlockShown {
     fn of(rotation: &Rotation) -> Option<Self> {
         match &rotation.state {
-            State::Blocked { reason, .. } => Some(Self {
-                reason: reason.name(),
-                message: reason.message(),
-                command: reason.command(rotation.id),
-                docs: reason.docs_section(),
-            }),
+            State::Blocked { reason, .. } => {
+                let (message, command) = way_out::of(rotation, reason);
+                Some(Self { reason: reason.name(), message, command, docs: reason.docs_section() })
+            }
             State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => None,
         }
     }

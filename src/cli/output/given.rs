@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::cli::args::Global;
+use crate::cli::args::{ChoiceArgs, Command, Global};
 use crate::types::shell::quoted;
 
 /// The flags, with a space before each. A process has one command line.
@@ -15,9 +15,38 @@ static FLAGS: OnceLock<String> = OnceLock::new();
 const COMMANDS: [&str; 10] =
     ["abort", "doctor", "plan", "policy", "reactivate", "resolve", "resume", "rotate", "run", "status"];
 
+/// The flags of this `run` that choose its keys.
+static CHOICE: OnceLock<String> = OnceLock::new();
+
 /// Remembers the flags of this process.
-pub(in crate::cli) fn set(global: &Global) {
+pub(in crate::cli) fn set(global: &Global, command: &Command) {
     let _ = FLAGS.set(flags(global.config.as_deref(), global.journal.as_deref(), &global.store));
+    if let Command::Run(args) = command {
+        let _ = CHOICE.set(choice_flags(&args.choice));
+    }
+}
+
+/// The flags of this command line with which `plan` shows the keys that it chose and skipped.
+#[must_use]
+pub fn for_plan() -> &'static str {
+    CHOICE.get().map_or("", String::as_str)
+}
+
+/// The flags that choose keys, with a space before each, for the `plan` or the `run` of the same keys.
+pub(in crate::cli) fn choice_flags(args: &ChoiceArgs) -> String {
+    let many =
+        |name: &str, values: &[String]| values.iter().map(|value| format!(" {name} {}", quoted(value))).collect();
+    let lists: [String; 2] = [many("--only", &args.only), many("--exclude", &args.exclude)];
+    let single = [
+        ("--limit", &args.limit),
+        ("--older-than", &args.older_than),
+        ("--unused-for", &args.unused_for),
+        ("--owner-template", &args.owner_template),
+        ("--overlap", &args.overlap),
+        ("--quarantine", &args.quarantine),
+    ];
+    let single = single.into_iter().filter_map(|(name, value)| Some(format!(" {name} {}", quoted(value.as_ref()?))));
+    lists.into_iter().chain(single).collect()
 }
 
 fn flags(config: Option<&Path>, journal: Option<&str>, stores: &[String]) -> String {

@@ -8,6 +8,7 @@ pub mod error_document;
 pub mod given;
 pub mod last_used;
 pub mod look;
+pub mod paragraph;
 pub mod places;
 pub mod plan_table;
 pub mod printable;

@@ -48,7 +48,7 @@ fn last_of(path: &str, number: usize) -> &str {
 }
 
 /// A file that has no app and no environment has a `-` for each.
-fn in_short(entry: &str) -> &str {
+pub(super) fn in_short(entry: &str) -> &str {
     entry.strip_prefix("-/-/").unwrap_or(entry)
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Cell, Fold, Style, columns, paragraph};
+use super::columns::{Cell, Fold, Style, columns};
 use super::document::{DueShown, FollowerShown, PlanDocument, SkippedShown};
 use super::last_used::LastUsedShown;
 use super::look::Look;
-use super::places::places;
+use super::paragraph::paragraph;
+use super::places::{in_short, places};
 use super::printable::printable;
 use super::rotation_table::Whose;
 use super::rule_shown::RuleShown;
@@ -29,7 +30,7 @@ pub fn due(due: &[DueShown], look: &Look) -> String {
     let rows: Vec<Row<'_>> = due.iter().map(|due| Row::of_due(due, several_stores)).collect();
     let mut text = rows_as_table(&rows, whose, look);
     for FollowerShown { sink, follows } in due.iter().flat_map(|due| &due.sinks) {
-        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(follows)));
+        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(in_short(follows))));
     }
     text
 }
@@ -53,7 +54,7 @@ pub fn plan(plan: &PlanDocument, look: &Look) -> String {
     let whose = Whose::of(rows.iter().map(|row| row.account));
     let mut text = if rows.is_empty() { String::new() } else { rows_as_table(&rows, whose, look) };
     for FollowerShown { sink, follows } in plan.due.iter().flat_map(|due| &due.sinks) {
-        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(follows)));
+        text.push_str(&format!("sink {} follows {}\n", printable(sink.as_str()), printable(in_short(follows))));
     }
     for row in &rows {
         if let (Some(number), Some(note)) = (row.number, row.note) {
@@ -122,13 +123,13 @@ fn steps_of(due: &DueShown, times: &Times) -> String {
         (true, false) => format!(
             "new key now; then the old key is off for {}, and deleted on {}",
             times::wait(*quarantine),
-            times.date(deleted)
+            times.date_to_come(deleted)
         ),
         (false, false) => format!(
             "new key now; both keys work for {}; then the old key is off for {}, and deleted on {}",
             times::wait(*overlap),
             times::wait(*quarantine),
-            times.date(deleted)
+            times.date_to_come(deleted)
         ),
     }
 }
@@ -220,16 +221,16 @@ fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
             ],
         )
     });
-    let (never, first) = (Fold::Never, Fold::First);
+    let (never, first, below) = (Fold::Never, Fold::First, Fold::Below);
     if rows.iter().any(|row| row.last_used.is_some()) {
         let cells = cells.map(|([user, key, age], used, [due, place])| [user, key, age, used, due, place]);
-        let folds = [Fold::Last, never, never, first, first, first];
+        let folds = [Fold::Last, never, never, first, first, below];
         return columns(["USER", "KEY", "AGE", "LAST USED", "DUE", "WHERE"], folds, cells, look.paint, look.width);
     }
     let cells = cells.map(|([user, key, age], _, [due, place])| [user, key, age, due, place]);
     columns(
         ["USER", "KEY", "AGE", "DUE", "WHERE"],
-        [Fold::Last, never, never, first, first],
+        [Fold::Last, never, never, first, below],
         cells,
         look.paint,
         look.width,
@@ -239,7 +240,7 @@ fn rows_as_table(rows: &[Row<'_>], whose: Whose, look: &Look) -> String {
 fn last_used(used: &LastUsedShown, times: &Times) -> String {
     let Some(at) = used.at else { return "never".to_owned() };
     let service = if used.by_rotator { Some("rotator") } else { used.service.as_deref() };
-    let service = service.map(|service| format!(", {service}")).unwrap_or_default();
+    let service = service.map(|service| format!(" ({service})")).unwrap_or_default();
     format!("{}{service}", times.ago(at))
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::columns::{Cell, Fold, Style, columns, paragraph};
+use super::columns::{Cell, Fold, Style, columns};
 use super::document::{BlockShown, Document, RotationShown, SinkShown};
 use super::look::Look;
+use super::paragraph::paragraph;
 use super::printable::printable;
 use super::times::Times;
 use crate::journal::overview::InShort;
@@ -176,7 +177,8 @@ fn step(rotation: &RotationRow<'_>) -> String {
     }
 }
 
-fn reached(state: &str) -> String {
+/// A state, and what holds in it.
+pub(super) fn reached(state: &str) -> String {
     let words = match state {
         "opened" => "no new key yet",
         "created-new" => "not stored yet",

@@ -1,11 +1,12 @@
 //! One rotation as a story: what happened and when, what comes next, and how to undo it.
 
-use super::columns::{Style, paragraph, wrap};
+use super::columns::Style;
 use super::document::RotationShown;
 use super::look::Look;
+use super::paragraph::{paragraph, wrap};
 use super::places::places;
 use super::printable::printable;
-use super::rotation_table::{RotationRow, block, sinks_of, under_way};
+use super::rotation_table::{RotationRow, block, reached, sinks_of, under_way};
 use super::times;
 use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
@@ -60,19 +61,26 @@ fn headline(rotation: &Rotation, look: &Look) -> String {
     let (words, style) = match &rotation.state {
         State::Blocked { reason, .. } => (format!("{state}, BLOCKED: {}", reason.name()), Style::Bad),
         State::Closed { ending: Ending::DeletedOld } => (format!("{state}: rotated"), Style::Good),
-        State::Closed { ending: Ending::Aborted | Ending::Gone } => (state.to_owned(), Style::Plain),
+        State::Closed { ending: Ending::Aborted | Ending::Gone } => (reached(state), Style::Plain),
+        State::Settled { .. } | State::InDoubt { .. } if rotation.abort_asked => {
+            (format!("{state}, to be aborted"), Style::Waiting)
+        }
         State::Settled { .. } | State::InDoubt { .. } if rotation.waiting_until.is_some() => {
             (format!("{state}, waiting"), Style::Waiting)
         }
         State::Settled { .. } | State::InDoubt { .. } => (format!("{state}, in flight"), Style::Waiting),
     };
     let opened = &rotation.opened;
-    let new = rotation.new_key.as_ref().map_or("no new key yet", |key| key.as_str());
-    let keys = format!("{} -> {new}", opened.old_key);
-    // With an indent of its own.
-    let keys = match look.width {
-        Some(width) if keys.len() + 2 > width => format!("{} ->\n  {new}", opened.old_key),
-        Some(_) | None => keys,
+    let old = &opened.old_key;
+    let keys = match &rotation.new_key {
+        // With an indent of its own.
+        Some(new) if look.width.is_some_and(|width| old.as_str().len() + new.as_str().len() + 6 > width) => {
+            format!("{old} ->\n  {new}")
+        }
+        Some(new) => format!("{old} -> {new}"),
+        // No new key is to come.
+        None if rotation.is_closed() || rotation.abort_asked => old.to_string(),
+        None => format!("{old} -> no new key yet"),
     };
     let user = printable(opened.user.as_str());
     let widths = [user.chars().count(), keys.len(), words.len()];
@@ -192,6 +200,7 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     let is_named = rotation.named.contains(&rotation.opened.old_key);
     let phase = match &rotation.state {
         State::Settled { phase } => phase,
+        State::InDoubt { phase, .. } if rotation.abort_asked => phase,
         State::InDoubt { phase: Phase::Opened | Phase::CreatedNew { .. }, .. } if is_named => {
             return Some(NO_WAIT.to_owned());
         }
@@ -201,6 +210,9 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     let when = until.map(|until| format!("{} ({})", look.times.local(until), look.times.until(until)));
     let quarantine = rotation.opened.policy.quarantine;
     let when = when.unwrap_or_else(|| "with the next `rotator resume`".to_owned());
+    if rotation.abort_asked {
+        return Some(aborted(rotation, phase, &when));
+    }
     Some(match phase {
         Phase::Opened | Phase::CreatedNew { .. } if is_named => format!("it goes on {when}; {NO_WAIT}"),
         Phase::Opened | Phase::CreatedNew { .. } => format!("it goes on {when}"),
@@ -213,9 +225,28 @@ fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     })
 }
 
+/// What an abort that was asked for removes, and what it leaves.
+fn aborted(rotation: &Rotation, phase: &Phase, when: &str) -> String {
+    let old = &rotation.opened.old_key;
+    match phase {
+        Phase::Opened => format!("aborted {when}: no new key is left, and the old key {old} stays in every place"),
+        Phase::CreatedNew { made } => {
+            format!("aborted {when}: the new key {} is deleted, and the old key {old} stays in every place", made.key)
+        }
+        Phase::StoredNew { made, .. } | Phase::DeactivatedOld { made, .. } => format!(
+            "aborted {when}: if every place holds the old pair again, the new key {} is deleted, and the old key {old} stays",
+            made.key
+        ),
+    }
+}
+
 /// How to go back, as far as that is possible.
 fn undo(rotation: &Rotation) -> Option<String> {
     let user = quoted(rotation.opened.user.as_str());
+    if rotation.abort_asked {
+        rotation.state.phase()?;
+        return Some(format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"));
+    }
     Some(match rotation.state.phase()? {
         Phase::Opened | Phase::CreatedNew { .. } => format!("`rotator abort {user}`"),
         Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => return None,

@@ -1,9 +1,10 @@
 //! The end of `run`, `resume` and the operator commands: the result on stdout, and the exit code.
 
-use super::columns::paragraph;
 use super::document::{self, Counts, Document, ErrorShown, SkippedShown};
 use super::entry_counts;
+use super::given;
 use super::look::Look;
+use super::paragraph::paragraph;
 use super::progress;
 use super::rotation_table::{self, RotationRow};
 use super::table;
@@ -11,9 +12,10 @@ use super::terminal::{Terminal, text_to_stdout, to_stdout};
 use super::times;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
-use crate::cli::snapshot::{InFlight, Snapshot, tally_of};
+use crate::cli::snapshot::{InFlight, Snapshot, ready_of, tally_of};
 use crate::cli::wiring::journal::storage_failed;
 use crate::engine::report::{Report, Went};
+use crate::journal::line::Summary;
 use crate::journal::store::SharedStore;
 use crate::types::name::AccessKeyId;
 
@@ -42,6 +44,8 @@ pub struct CommandOutcome {
     pub failure: Option<CliError>,
     /// The exit code of the first signal, if there was one.
     pub signalled: Option<Exit>,
+    /// The number of roles that ask for a code of an MFA device, if one of them got none.
+    pub roles_without_code: usize,
 }
 
 /// Prints the outcome and determines the exit code.
@@ -49,7 +53,7 @@ pub struct CommandOutcome {
 /// # Errors
 /// The failure of the command, with the exit code that takes precedence; or a failure of the journal or of stdout.
 pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: Terminal) -> Result<Exit, CliError> {
-    let CommandOutcome { command, waiting_ok, mut report, failure, signalled } = outcome;
+    let CommandOutcome { command, waiting_ok, mut report, failure, signalled, roles_without_code } = outcome;
     progress::end();
     let snapshot = Snapshot::take(store).await.map_err(|error| storage_failed(&error))?;
     if matches!(command, CommandKind::Resume | CommandKind::Decide) && report.left_alone.is_empty() {
@@ -84,14 +88,23 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
         if !snapshot.open.is_empty() {
             let open = snapshot.open.len();
             let verb = if open == 1 { "rotation is" } else { "rotations are" };
-            terminal.warn(&format!("{open} {verb} in flight: `rotator resume` continues"));
+            let resume = match roles_without_code {
+                0 => "`rotator resume` continues",
+                1 => {
+                    "`rotator resume --mfa-code CODE` continues, or `rotator resume` on a terminal, which asks for the code"
+                }
+                _ => "`rotator resume` on a terminal continues, which asks for each code",
+            };
+            terminal.warn(&format!("{open} {verb} in flight: {resume}"));
         }
         return Err(failure);
     }
     let exit = signalled.unwrap_or_else(|| tally.exit(waiting_ok));
     let own = Counts { needs_operator: tally.needs_operator(), ..own };
-    let line = last_line(command, exit, tally, &document, &snapshot, (own, &look));
-    let line = format!("{line}   ({})", times::took(terminal.began.elapsed()));
+    let line = last_line(command, exit, tally, &document, &snapshot, (own, &report, &look));
+    let (first, more) =
+        line.split_once('\n').map_or((line.as_str(), String::new()), |(first, more)| (first, format!("\n{more}")));
+    let line = format!("{first}   ({}){more}", times::took(terminal.began.elapsed()));
     if terminal.is_json() {
         terminal.say(&line);
     } else {
@@ -101,9 +114,14 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     Ok(exit)
 }
 
+/// The rotations of the command that are in flight.
+fn of_the_named<'s>(report: &Report, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Summary> {
+    snapshot.open.iter().filter(|open| report.touched.contains(&open.rotation.id))
+}
+
 /// What is left to do for the keys that `rotate` was to rotate. Other rotations do not count.
 fn tally_of_the_named(report: &Report, snapshot: &Snapshot) -> Tally {
-    let open: Vec<_> = snapshot.open.iter().filter(|open| report.touched.contains(&open.rotation.id)).collect();
+    let open: Vec<_> = of_the_named(report, snapshot).collect();
     let tally = tally_of(open.iter().map(|open| InFlight::of(open)), snapshot.campaign.as_ref());
     let is_open = |key: &AccessKeyId| open.iter().any(|open| open.rotation.opened.old_key == *key);
     let failed = report.went.iter().filter(|(key, went)| matches!(went, Went::Failed { .. }) && !is_open(key));
@@ -145,7 +163,8 @@ fn say_troubles(report: &Report, document: &Document, terminal: Terminal) {
         if told && !terminal.is_json() {
             continue;
         }
-        let whose = rotation.map(|rotation| format!("{} ({}): ", rotation.user, rotation.id)).unwrap_or_default();
+        let whose =
+            rotation.map(|rotation| format!("{} ({}): ", rotation.user, rotation.old_key_id)).unwrap_or_default();
         terminal.warn(&format!("{whose}{why}"));
     }
 }
@@ -176,13 +195,36 @@ fn show(
     text_to_stdout(&text)
 }
 
+/// What `run` or `resume`, which work on all that is in flight, did; and the numbers of the campaign, if they are others.
+fn of_all(own: Counts, all: Counts, snapshot: &Snapshot, ready: usize) -> (String, Option<String>) {
+    let Counts { done, aborted, gone, .. } = own;
+    let line = table::counts(Counts { done, aborted, gone, ..all }, ready);
+    (line, table::campaign(snapshot.counts.closed, own))
+}
+
+/// What a command about some rotations did. Others may be in flight.
+fn of_some(own: Counts, ready: usize) -> String {
+    table::counts(own, ready).replacen("nothing in flight", "nothing rotated", 1)
+}
+
+/// The line of a `run` that found nothing to do.
+fn nothing_due(unused: usize) -> String {
+    let (keys, them) = match unused {
+        0 => return "nothing is in flight, and no key is due".to_owned(),
+        1 => ("1 key is".to_owned(), "it"),
+        unused => (format!("{unused} keys are"), "them"),
+    };
+    let flags = given::for_plan();
+    format!("nothing is in flight; {keys} due and unused: `rotator plan{flags}` says how to retire {them}")
+}
+
 fn last_line(
     command: CommandKind,
     exit: Exit,
     tally: Tally,
     document: &Document,
     snapshot: &Snapshot,
-    (own, look): (Counts, &Look),
+    (own, report, look): (Counts, &Report, &Look),
 ) -> String {
     let again = match command {
         CommandKind::Resume | CommandKind::Decide if tally.waiting + tally.failed + tally.blocked > 0 => {
@@ -192,14 +234,16 @@ fn last_line(
         CommandKind::Rotate if tally.needs_operator() == 0 => "`rotator resume`",
         CommandKind::Run | CommandKind::Resume | CommandKind::Decide | CommandKind::Rotate => "`rotator run`",
     };
-    let mut line = match command {
-        CommandKind::Run | CommandKind::Resume => table::counts(document.counts),
-        CommandKind::Decide | CommandKind::Rotate => table::counts(own),
+    let is_of_some = matches!(command, CommandKind::Decide | CommandKind::Rotate);
+    let now = look.times.now();
+    let (mut line, mut campaign) = match is_of_some {
+        true => (of_some(own, ready_of(of_the_named(report, snapshot).map(InFlight::of), now)), None),
+        false => of_all(own, document.counts, snapshot, snapshot.ready(now)),
     };
     let unopened = snapshot.unopened();
     let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
     // The time is that of other rotations where this one has ended.
-    let is_of_others = command == CommandKind::Decide && own.in_flight == 0 && !snapshot.open.is_empty();
+    let is_of_others = is_of_some && own.in_flight == 0 && !snapshot.open.is_empty();
     let others = if is_of_others { "; others are in flight" } else { "" };
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
@@ -210,7 +254,7 @@ fn last_line(
                 line.push_str(&format!("; interrupted: {again} continues"));
             }
         }
-        Exit::NeedsOperator if command == CommandKind::Rotate => line.push_str(", see above"),
+        Exit::NeedsOperator if command == CommandKind::Rotate => line.push_str(&format!(", see above{others}")),
         Exit::NeedsOperator => line.push_str(&format!(": see above; then {again} again")),
         Exit::InFlight => {
             if command == CommandKind::Run && unopened > 0 {
@@ -224,16 +268,11 @@ fn last_line(
             }
         }
         Exit::Done if command == CommandKind::Run && document.rotations.is_empty() => {
-            line = match document.counts.unused {
-                0 => "nothing is in flight, and no key is due".to_owned(),
-                1 => "nothing is in flight; 1 key is due and unused: `rotator plan` says how to retire it".to_owned(),
-                unused => format!(
-                    "nothing is in flight; {unused} keys are due and unused: `rotator plan` says how to retire them"
-                ),
-            };
+            campaign = None;
+            line = nothing_due(document.counts.unused);
         }
         // The next time is that of other rotations.
-        Exit::Done if command == CommandKind::Rotate => {}
+        Exit::Done if command == CommandKind::Rotate => line.push_str(others),
         Exit::Done => {
             if let Some(time) = snapshot.next_time() {
                 line.push_str(&format!("{others}: {again} again after {}", look.times.local(time)));
@@ -245,5 +284,6 @@ fn last_line(
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }
+    campaign.into_iter().for_each(|campaign| line.push_str(&format!("\n{campaign}")));
     line
 }

@@ -2,24 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Style, paragraph};
+use super::columns::Style;
 use super::document::{Counts, SkippedShown};
+use super::given;
 use super::look::Look;
+use super::paragraph::paragraph;
 use super::places::places;
 use super::printable::printable;
 use crate::journal::campaign::LeftAloneNote;
+use crate::journal::overview::ClosedCounts;
 
-/// One line with the number of rotations of each kind.
+/// One line with the number of rotations of each kind. `ready`: of those that wait for a time, how many have reached it.
 #[must_use]
-pub fn counts(counts: Counts) -> String {
+pub fn counts(counts: Counts, ready: usize) -> String {
     let Counts { in_flight, waiting, blocked, done, aborted, gone, needs_operator, unused } = counts;
+    let waiting = waiting.saturating_sub(ready);
     let mut parts = Vec::new();
     for (number, what) in [(done, "rotated"), (in_flight, "in flight"), (aborted, "aborted"), (gone, "gone")] {
         if number > 0 {
             parts.push(format!("{number} {what}"));
         }
-        if what == "in flight" && (waiting > 0 || blocked > 0) {
-            let some = [(waiting, "waiting"), (blocked, "blocked")];
+        if what == "in flight" && waiting + ready + blocked > 0 {
+            let some = [(ready, "ready"), (waiting, "waiting"), (blocked, "blocked")];
             let some: Vec<_> = some.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
             if let Some(last) = parts.last_mut() {
                 last.push_str(&format!(" ({})", some.join(", ")));
@@ -38,6 +42,17 @@ pub fn counts(counts: Counts) -> String {
         parts.push(format!("{unused} unused"));
     }
     parts.join(", ")
+}
+
+/// The closed rotations of the latest campaign, where they are not `shown` as those of the command.
+#[must_use]
+pub fn campaign(of_campaign: ClosedCounts, shown: Counts) -> Option<String> {
+    let ClosedCounts { done, aborted, gone } = of_campaign;
+    if (done, aborted, gone) == (shown.done, shown.aborted, shown.gone) || done + aborted + gone == 0 {
+        return None;
+    }
+    let closed = Counts { done, aborted, gone, ..Counts::default() };
+    Some(format!("the latest campaign so far: {}", counts(closed, 0)))
 }
 
 /// Where the manual says more about the reason.
@@ -77,7 +92,7 @@ pub fn skipped_in_short(notes: &[LeftAloneNote], look: &Look) -> String {
     }
     if !by_reason.is_empty() {
         let reasons: Vec<_> = by_reason.iter().map(|(reason, number)| format!("{number} {reason}")).collect();
-        let line = format!("skipped: {} (`rotator plan` says which, and why)", reasons.join(", "));
+        let line = format!("skipped: {} (`rotator plan{}` says which, and why)", reasons.join(", "), given::for_plan());
         text.push_str(&paragraph(&line, 2, look.width));
     }
     text
@@ -89,11 +104,26 @@ mod tests {
 
     #[test]
     fn counts_are_one_line() {
-        assert_eq!(counts(Counts::default()), "nothing in flight");
+        assert_eq!(counts(Counts::default(), 0), "nothing in flight");
         let some =
             Counts { in_flight: 3, waiting: 1, blocked: 1, done: 2, aborted: 0, gone: 0, needs_operator: 1, unused: 4 };
-        assert_eq!(counts(some), "2 rotated, 3 in flight (1 waiting, 1 blocked), 1 needs an operator, 4 unused");
+        assert_eq!(
+            counts(some, 1),
+            "2 rotated, 3 in flight (1 ready, 1 blocked), 1 needs an operator, 4 unused",
+            "nothing waits for a time that has come"
+        );
+        assert_eq!(counts(some, 0), "2 rotated, 3 in flight (1 waiting, 1 blocked), 1 needs an operator, 4 unused");
         let none = Counts { needs_operator: 2, ..Counts::default() };
-        assert_eq!(counts(none), "nothing in flight, 2 need an operator");
+        assert_eq!(counts(none, 0), "nothing in flight, 2 need an operator");
+    }
+
+    #[test]
+    fn the_numbers_of_the_campaign_are_named_where_they_are_not_those_of_the_command() {
+        let of_campaign = ClosedCounts { done: 13, aborted: 1, gone: 0 };
+        let own = Counts { done: 4, in_flight: 2, ..Counts::default() };
+        let words = campaign(of_campaign, own);
+        assert_eq!(words.as_deref(), Some("the latest campaign so far: 13 rotated, 1 aborted"));
+        assert_eq!(campaign(of_campaign, Counts { done: 13, aborted: 1, ..own }), None);
+        assert_eq!(campaign(ClosedCounts::default(), own), None);
     }
 }

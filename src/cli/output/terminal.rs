@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use super::columns::{Paint, paragraph};
+use super::columns::Paint;
 use super::given::with_flags;
 use super::look::Look;
+use super::paragraph::paragraph;
 use super::printable::printable;
 use super::progress;
 use super::times::Times;

@@ -17,6 +17,7 @@ pub struct Times {
 }
 
 const MINUTE: u64 = 60;
+const TWO_MINUTES: u64 = 2 * MINUTE;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
@@ -57,10 +58,10 @@ impl Times {
         short(then.since(self.now)).map_or_else(|| "now".to_owned(), |span| format!("in {span}"))
     }
 
-    /// How long ago: `2d ago`, or `now`.
+    /// How long ago: `2d ago`, or `just now`.
     #[must_use]
     pub fn ago(&self, then: Timestamp) -> String {
-        short(self.now.since(then)).map_or_else(|| "now".to_owned(), |span| format!("{span} ago"))
+        short(self.now.since(then)).map_or_else(|| "just now".to_owned(), |span| format!("{span} ago"))
     }
 
     /// The local time with its zone, and the date if it is not today: `05:55:36 CET`, `2026-12-04 05:55 CET`.
@@ -78,6 +79,16 @@ impl Times {
     fn in_form(&self, then: Timestamp, today: &str, other_day: &str) -> String {
         let (there, here) = (then.in_zone(&self.zone), self.now.in_zone(&self.zone));
         there.strftime(if there.date() == here.date() { today } else { other_day }).to_string()
+    }
+
+    /// The local date, `4 Dec`; if that is less than a day away, with the time: `28 Nov at 00:30 CET`.
+    #[must_use]
+    pub fn date_to_come(&self, then: Timestamp) -> String {
+        let date = self.date(then);
+        if then.since(self.now).as_secs() >= DAY {
+            return date;
+        }
+        format!("{date} at {}", then.in_zone(&self.zone).strftime("%H:%M %Z"))
     }
 
     /// The local date: `4 Dec`, with the year if it is another one.
@@ -131,7 +142,7 @@ pub fn one_unit(span: Duration) -> String {
     short(span).unwrap_or_else(|| format!("{}s", span.as_secs()))
 }
 
-/// A wait, rounded up: `41 s`, `59 min`, `1 h 30 min`, `6 d 23 h`.
+/// A wait, rounded up: `41 s`, `119 s`, `59 min`, `1 h 30 min`, `6 d 23 h`.
 #[must_use]
 pub fn wait(span: Duration) -> String {
     let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
@@ -143,7 +154,9 @@ pub fn wait(span: Duration) -> String {
         // A minute more or less is of no interest in a day.
         DAY.. => two((DAY, "d"), (HOUR, "h"), seconds.div_ceil(HOUR) * HOUR),
         HOUR.. => two((HOUR, "h"), (MINUTE, "min"), seconds.div_ceil(MINUTE) * MINUTE),
-        MINUTE.. => match seconds.div_ceil(MINUTE) {
+        // Rounded up to two minutes, 61 s would be twice as long.
+        MINUTE => "1 min".to_owned(),
+        TWO_MINUTES.. => match seconds.div_ceil(MINUTE) {
             60 => "1 h".to_owned(),
             minutes => format!("{minutes} min"),
         },
@@ -176,7 +189,10 @@ mod tests {
             (0, "0 s"),
             (41, "41 s"),
             (60, "1 min"),
-            (61, "2 min"),
+            (61, "61 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (121, "3 min"),
             (3541, "1 h"),
             (3600, "1 h"),
             (5400, "1 h 30 min"),
@@ -222,7 +238,9 @@ mod tests {
         assert_eq!(times.local(before(60)), "23:29:00 CET");
         let later = now.plus(Duration::from_secs(3600));
         assert_eq!([times.local(later), times.column(later)], ["2026-11-28 00:30 CET", "2026-11-28 00:30"]);
-        assert_eq!(times.date(later), "28 Nov");
+        assert_eq!([times.date(later), times.date_to_come(later)], ["28 Nov", "28 Nov at 00:30 CET"]);
+        assert_eq!(times.date_to_come(now.plus(Duration::from_secs(DAY))), "28 Nov");
+        assert_eq!([times.ago(now), times.ago(before(59))], ["just now", "just now"]);
         assert_eq!(times.date(now.plus(Duration::from_secs(60 * 86_400))), "26 Jan 2027");
         assert_eq!(times.zone(), "CET");
     }

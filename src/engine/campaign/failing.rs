@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::discovery::SkipReason;
+use crate::engine::account_label::called;
 use crate::engine::report::Went;
 use crate::journal::campaign::{CampaignNotes, Failing, LeftAloneNote, PlaceNote};
 use crate::journal::line::Summary;
+use crate::rotation::record::Rotation;
 use crate::rotation::state::State;
-use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::name::AccessKeyId;
 use crate::types::time::Timestamp;
 
 use crate::engine::survey::{Survey, place_notes};
@@ -64,11 +66,12 @@ pub(super) fn note(
     key: &AccessKeyId,
     places: Vec<PlaceNote>,
     failing: &Failing,
-    open: Option<RotationId>,
+    open: Option<&Rotation>,
 ) -> LeftAloneNote {
     let next = match open {
-        Some(id) => format!(
-            "rotation {id} is open: remove the cause, then `rotator resume {id}`, or give it up: `rotator abort {id}`"
+        Some(rotation) => format!(
+            "{} is open: remove the cause, then `rotator resume {key}`, or give it up: `rotator abort {key}`",
+            called(rotation)
         ),
         None => {
             "rotator tries it again, with one new key a day at most: remove the cause, then `rotator run`, or leave \
@@ -109,7 +112,7 @@ pub(super) fn ask_an_operator(notes: &mut CampaignNotes, open: &[Summary]) {
             Some(rotation) => place_notes(&rotation.opened.places),
             None => before.map(|note| note.places).unwrap_or_default(),
         };
-        notes.left_alone.push(note(&key, places, &failing, rotation.map(|rotation| rotation.id)));
+        notes.left_alone.push(note(&key, places, &failing, rotation));
     }
 }
 

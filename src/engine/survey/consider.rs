@@ -8,7 +8,7 @@ use super::choice::{Choice, MADE_LATELY, Names, Rule, Terms};
 use super::found::{Due, Taken};
 use super::obstacles::Obstacles;
 use super::ownership::{Confirmed, Lists, ownership};
-use super::second_key::last_use;
+use super::second_key::{advice, last_use};
 use super::skip::Skip;
 use super::unused;
 use crate::discovery::{Candidate, SkipReason};
@@ -149,16 +149,21 @@ async fn check_age(terms: &Terms, taken: &Taken, confirmed: &Confirmed) -> Resul
         return Err(Skip::not_before(key.created.plus(terms.older_than), SkipReason::NotDue, message));
     }
     if taken.made_by_campaign.contains(&key.id) && !terms.is_named {
-        return Err(Skip::new(
-            SkipReason::RecentlyRotated,
-            "an earlier run that has not rotated all of its keys yet has made it",
-        ));
+        let message = format!(
+            "rotator made it in the campaign that is still open, and no run rotates it before that has closed; `rotator rotate \
+             {}` does",
+            quoted(user.as_str())
+        );
+        return Err(Skip::new(SkipReason::RecentlyRotated, message));
     }
     let Some(made) = taken.made.as_ref().filter(|_| !terms.again && age < MADE_LATELY) else { return Ok(()) };
     match made.made_for(user).await {
         Ok(made) if !made.contains(&key.id) => Ok(()),
         Ok(_) => {
-            let message = "rotator made it less than 20 hours ago; --older-than 0s rotates it all the same";
+            let message = format!(
+                "rotator made it less than 20 hours ago; `rotator rotate {}` rotates it all the same",
+                quoted(user.as_str())
+            );
             Err(Skip::not_before(key.created.plus(MADE_LATELY), SkipReason::RecentlyRotated, message))
         }
         Err(why) => Err(Skip::recheck(
@@ -284,14 +289,11 @@ async fn room(
         return Err(Skip::needs_operator(SkipReason::TwoKeys, message));
     }
     let message = format!(
-        "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): delete it \
-         if nothing needs it (aws iam delete-access-key --user-name {user} --access-key-id {}), or set `[policy] \
-         spare_key = \"delete-inactive\"` and deactivate it; if rotator made one of the two and its journal was lost, \
-         name the journal with --journal",
+        "user {user} has two keys already, and IAM allows no third; the spare is {} ({}, created {}, {used}): {}",
         spare.id,
         spare.status.name(),
         spare.created,
-        spare.id
+        advice(user, spare)
     );
     Err(Skip::needs_operator(SkipReason::TwoKeys, message))
 }

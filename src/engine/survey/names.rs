@@ -148,7 +148,7 @@ pub struct Unmatched {
     pub pattern: String,
     /// The flag or the setting that has the pattern.
     pub origin: String,
-    /// The most similar name, if there is any.
+    /// The most similar name, if one is near.
     pub nearest: Option<String>,
 }
 
@@ -164,14 +164,23 @@ pub fn unmatched(patterns: &Patterns, keys: &[Names]) -> Vec<Unmatched> {
     left.map(|(_, pattern)| unmatched(pattern)).collect()
 }
 
-/// Returns the name that is most similar to a pattern. Of equally similar names, a user name is returned.
+/// How similar a name must be to be suggested: 1 is the same.
+const NEAR: f64 = 0.6;
+
+/// A pattern with at least this number of letters is near to each name that contains it.
+const PART: usize = 3;
+
+/// Returns the name that is most similar to a pattern, if one is near. Of equally similar names, a user name is returned.
 fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
     let plain = pattern.replace(['*', '?', '[', ']', '{', '}'], "").to_lowercase();
     let of_users = keys.iter().flat_map(|names| &names.users);
     let mut best: Option<(f64, &String)> = None;
     for name in of_users.chain(keys.iter().flat_map(|names| &names.others)) {
-        let like = strsim::normalized_damerau_levenshtein(&plain, &name.to_lowercase());
-        if best.is_none_or(|(most, _)| like > most) {
+        let name_in_lower_case = name.to_lowercase();
+        let is_part = plain.len() >= PART && name_in_lower_case.contains(&plain);
+        let like = strsim::normalized_damerau_levenshtein(&plain, &name_in_lower_case);
+        let like = if is_part { like.max(NEAR) } else { like };
+        if like >= NEAR && best.is_none_or(|(most, _)| like > most) {
             best = Some((like, name));
         }
     }

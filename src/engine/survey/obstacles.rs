@@ -25,7 +25,8 @@ pub(super) struct Obstacles<'a> {
 pub(super) fn fixed(session: &Session, not_ours: &NotOurs, candidate: &Candidate) -> Option<String> {
     candidate.places.iter().find_map(|place| {
         if session.stores.get(&place.store).is_some_and(|store| store.capabilities().read_only) {
-            return Some(format!("{} is in {}, which rotator may only read", place.id, place.store));
+            let place_shown = session.stores.describe(&place.store, &place.id);
+            return Some(format!("{place_shown} is in {}, which rotator may only read", place.store));
         }
         let why = place.entries().into_iter().find_map(|entry| not_ours.get(&(place.store.clone(), entry.clone())));
         why.map(|why| format!("{} is not rotator's to write: {why}", session.stores.describe(&place.store, &place.id)))

@@ -83,14 +83,30 @@ async fn note(session: &Session, account: &AccountId, user: &UserName, key: &Key
 }
 
 fn message(user: &UserName, key: &KeySeen, used: &str) -> String {
-    let (word, id) = (quoted(user.as_str()), &key.id);
     format!(
-        "user {user} has this second active key (created {}, {used}), which no entry of a store names: was a rotation \
-         interrupted and its journal lost? With that journal, `rotator resume --journal FILE` continues. Otherwise, if nothing needs \
-         the key, deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive) and \
-         later delete it (aws iam delete-access-key --user-name {word} --access-key-id {id}); if something does, store it or \
-         leave it out with --exclude {id}",
-        key.created
+        "user {user} has this second active key (created {}, {used}), which no entry of a store names, and IAM allows no \
+         third: {}",
+        key.created,
+        advice(user, key)
+    )
+}
+
+/// What an operator may do about a second key of a user, which leaves no room for a new one.
+pub(super) fn advice(user: &UserName, spare: &KeySeen) -> String {
+    let (word, id) = (quoted(user.as_str()), &spare.id);
+    let delete = format!("delete it (aws iam delete-access-key --user-name {word} --access-key-id {id})");
+    let retire = match spare.status {
+        KeyStatus::Active => format!(
+            "deactivate it (aws iam update-access-key --user-name {word} --access-key-id {id} --status Inactive) and some days \
+             later {delete}"
+        ),
+        KeyStatus::Inactive | KeyStatus::Expired | KeyStatus::Other => delete,
+    };
+    format!(
+        "if nothing needs {id}, {retire}; with `[policy] spare_key = \"delete-inactive\"` rotator deletes it once it is \
+         inactive and the room is needed; if something needs it, that needs a user of its own, and --exclude {word} leaves \
+         this one out until then; if rotator made one of the two keys and its journal was lost, `rotator resume --journal \
+         FILE` with that journal continues"
     )
 }
 
@@ -114,9 +130,11 @@ mod tests {
             let message = message(&UserName::new(user).expect("valid"), &key, "never used");
             let words = |verb| ["aws", "iam", verb, "--user-name", user, "--access-key-id", key.id.as_str()];
             let inactive = [&words("update-access-key")[..], &["--status", "Inactive"]].concat();
-            let (deactivate, delete) = message.split_once(" and later").expect("two commands");
+            let (deactivate, delete) = message.split_once(" and some days later").expect("two commands");
             assert_says(deactivate, ")", &inactive);
-            assert_says(delete, "); if something does", &words("delete-access-key"));
+            assert_says(delete, "); with `[policy]", &words("delete-access-key"));
+            let inactive = KeySeen { status: KeyStatus::Inactive, ..key.clone() };
+            assert!(!advice(&UserName::new(user).expect("valid"), &inactive).contains("deactivate it"));
         }
     }
 

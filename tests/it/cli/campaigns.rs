@@ -115,7 +115,11 @@ fn a_recently_rotated_key_is_not_due_unless_an_age_says_so() {
     let bench = Bench::with_users(&[FINE]);
     bench.run(&["run"]).code(0);
     bench.run(&["run"]).code(0).prints("no key is due").prints("recently-rotated");
-    bench.run(&["plan"]).code(0).prints("no key is due").prints("--older-than 0s");
+    bench
+        .run(&["plan"])
+        .code(0)
+        .prints("no key is due")
+        .prints(&format!("`rotator rotate {FINE}` rotates it all the same"));
     bench.run(&["doctor"]).code(0).prints("keys due: 0");
     bench.run_in(("ROTATOR_POLICY_OLDER_THAN", "0s"), &["run"]).code(0).prints("no key is due");
     assert_eq!(creates(&bench), 1);
@@ -124,6 +128,46 @@ fn a_recently_rotated_key_is_not_due_unless_an_age_says_so() {
     bench.sandbox.advance(2 * HOUR);
     bench.run_in(("ROTATOR_POLICY_OLDER_THAN", "1h"), &["run"]).code(0);
     assert_eq!(creates(&bench), 3, "above zero, age alone decides");
+}
+
+#[test]
+fn a_key_of_the_open_campaign_says_how_it_is_rotated_and_which_plan_shows_it() {
+    let bench = Bench::with_users(&[FINE, MOVED]);
+    let old = bench.key_of(FINE);
+    bench.run(&["run", "--limit", "1"]).code(3);
+    let first = if bench.key_of(FINE) == old { MOVED } else { FINE };
+    bench.run(&["run", "--overlap", "1h"]).code(3);
+    // The campaign is open, so the key that it made is not due, whatever the flag says.
+    let run = ["run", "--older-than", "0s", "--overlap", "1h"];
+    let skipped = bench.run(&run).code(3).prints("skipped: 1 recently-rotated");
+    skipped.prints("`rotator plan --older-than 0s --overlap 1h` says which");
+    let plan = bench.run(&["plan", "--older-than", "0s", "--overlap", "1h"]).code(0).prints("recently-rotated");
+    plan.prints("the campaign that is still open").prints(&format!("`rotator rotate {first}` does"));
+    bench.run(&["rotate", first, "--yes"]).code(0).prints("1 rotated; others are in flight");
+}
+
+#[test]
+fn the_numbers_of_the_campaign_are_not_those_of_the_command() {
+    let bench = Bench::with_users(&[FINE, MOVED]);
+    bench.run(&["run", "--limit", "1"]).code(3).prints("1 rotated, 1 due but not rotated yet");
+    let second = bench.run(&["run", "--overlap", "1h"]).code(3);
+    let second = second.prints("\nthe latest campaign so far: 1 rotated\n");
+    assert!(second.stdout.contains("\n1 in flight (1 waiting): "), "{}", second.stdout);
+    bench.sandbox.advance(2 * HOUR);
+    bench
+        .run(&["status"])
+        .code(0)
+        .prints("1 in flight (1 waiting)")
+        .prints("\nthe latest campaign so far: 1 rotated\n");
+    let resumed = bench.run(&["resume"]).code(0).prints("\n1 rotated");
+    drop(resumed.prints("\nthe latest campaign so far: 2 rotated\n"));
+    let nothing = bench.run(&["resume"]).code(0);
+    assert!(nothing.stdout.starts_with("nothing in flight"), "{}", nothing.stdout);
+    drop(nothing.prints("the latest campaign so far: 2 rotated"));
+    bench.run(&["run", "--older-than", "0s", "--overlap", "1h", "--only", FINE]).code(3);
+    bench.sandbox.create_key(MOVED).expect("a second key");
+    let refused = bench.run(&["rotate", MOVED, "--yes"]).code(4);
+    refused.prints("nothing rotated, 1 needs an operator, see above; others are in flight");
 }
 
 #[test]

@@ -85,7 +85,8 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
         "wrote   rotator.toml: these ",
         "1 h overlap",
         "7 d quarantine",
-        "next    rotator plan ",
+        "next    rotator doctor ",
+        "then    rotator plan ",
     ] {
         assert!(ended.stderr.contains(line), "no {line:?} in:\n{}", ended.stderr);
     }
@@ -152,7 +153,7 @@ fn init_takes_the_stores_that_are_named_and_makes_the_embedded_ones() {
     // In another folder a relative path would mean another file, and the file has to be named.
     std::fs::create_dir(bench.path("etc")).expect("made");
     let ended = init(&bench, &[("ROTATOR_STORE", "file:.env")], &["init", "etc/r.toml"]).code(0);
-    let ended = ended.says("named   file:/").says("next    rotator plan --config etc/r.toml");
+    let ended = ended.says("named   file:/").says("next    rotator doctor --config etc/r.toml");
     ended.says("this store");
     assert_eq!(
         stores(&bench, "etc/r.toml"),

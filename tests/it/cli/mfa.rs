@@ -313,6 +313,8 @@ fn a_session_that_ends_leaves_the_rotation_to_another_code() {
     let ended = scene.run(&["resume", "--wait", "--mfa-code", ANOTHER]).code(1);
     let ended = ended.says("the session of the AWS profile `ops` that began with a code").says("has ended");
     assert!(ended.stderr.contains("run `rotator resume` with another code"), "{}", ended.stderr);
+    let ended = ended.says("1 rotation is in flight: `rotator resume --mfa-code CODE` continues");
+    drop(ended);
     let document = scene.bench.run(&["status", "--output", "json"]).code(0).json();
     assert_eq!(document["rotations"][0]["blocked"], serde_json::json!(null), "{document:#}");
     *scene.sts.end.lock().expect("sound") = LATER;

@@ -35,11 +35,52 @@ fn an_operator_who_put_the_old_pair_back_may_abort() {
     bench.run(&["resolve", &id, "--delete-key", &old]).code(2).says("asks about no key");
     bench.run_with(&["store", "set", "app1/production/AWS_ACCESS_KEY_ID"], &old).code(0);
     bench.run_with(&["store", "set", "app1/production/AWS_SECRET_ACCESS_KEY"], &secret).code(0);
-    bench.run(&["resume", &id]).code(4).prints("reverted");
+    let blocked = bench.run(&["resume", &id]).code(4).prints("reverted").prints("\n  rotator abort app1/production\n");
+    blocked.prints("`rotator rotate app1/production`");
     bench.run(&["abort", &id]);
     bench.run(&["resume", &id, "--wait"]).code(0).prints("aborted");
     assert_eq!(bench.key_of("app1/production"), old);
     assert_eq!(bench.sandbox.keys_of("app1/production").len(), 1, "the new key is gone");
+}
+
+#[test]
+fn a_place_that_still_holds_the_new_pair_is_a_way_forward() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let old = bench.key_of("app1/production");
+    let secret = bench.run(&["store", "get", "app1/production/AWS_SECRET_ACCESS_KEY"]).code(0).stdout;
+    let copy = serde_json::json!({
+        "copy/production/AWS_ACCESS_KEY_ID": old,
+        "copy/production/AWS_SECRET_ACCESS_KEY": secret,
+    });
+    bench.run_with(&["store", "import", "-"], &copy.to_string()).code(0);
+    bench.run(&["run", "--overlap", "1h"]).code(3);
+    for (name, value) in [("AWS_ACCESS_KEY_ID", &old), ("AWS_SECRET_ACCESS_KEY", &secret)] {
+        bench.run_with(&["store", "set", &format!("app1/production/{name}")], value).code(0);
+    }
+    bench.run(&["resume"]).code(4).prints("reverted").prints("\n  rotator resume app1/production\n");
+    for (name, value) in [("AWS_ACCESS_KEY_ID", &old), ("AWS_SECRET_ACCESS_KEY", &secret)] {
+        bench.run_with(&["store", "set", &format!("copy/production/{name}")], value).code(0);
+    }
+    bench.run(&["resume"]).code(4).prints("\n  rotator abort app1/production\n");
+}
+
+#[test]
+fn an_abort_that_waits_says_what_goes_and_what_stays() {
+    let bench = Bench::with_users(&["app1/production"]);
+    let old = bench.key_of("app1/production");
+    let lost = rotator::sandbox::Fault::new(rotator::sandbox::FaultKind::LostReplyAfter);
+    bench.sandbox.arm(lost.on(rotator::sandbox::Action::CreateAccessKey));
+    bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["run"]).code(3);
+    bench.run(&["abort", "app1/production"]).code(3);
+    let story = bench.run(&["status", "app1/production"]).code(0).prints("to be aborted").prints("aborted ");
+    let story = story.prints(&format!("the old key {old} stays in every place")).prints("to undo   an abort stays");
+    assert!(!story.stdout.contains("no new key yet") && !story.stdout.contains("goes on"), "{}", story.stdout);
+    for _ in 0..3 {
+        bench.sandbox.advance(std::time::Duration::from_secs(7200));
+        bench.run(&["resume"]);
+    }
+    let story = bench.run(&["status", "app1/production"]).code(0).prints("aborted: old key kept");
+    assert!(!story.stdout.contains("no new key yet"), "{}", story.stdout);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn journal_lost() -> (Bench, String) {
 fn it_is_reported_by_run_plan_and_doctor_though_no_key_is_due() {
     let (bench, old) = journal_lost();
     let young = ["--older-than", "80d"];
-    let reported = bench.run(&[&["run"], &young[..]].concat()).code(4).prints(&old).prints("journal lost");
+    let reported = bench.run(&[&["run"], &young[..]].concat()).code(4).prints(&old).prints("its journal was lost");
     reported.prints("aws iam delete-access-key").prints("1 needs an operator");
     bench.run(&["status", "--exit-code"]).code(4).prints(&old);
     bench.run(&[&["plan"], &young[..]].concat()).code(0).prints(&old).prints("1 needs an operator");

@@ -63,7 +63,11 @@ fn a_found_file_that_runs_a_program_is_refused_by_every_command() {
     // Both ways on.
     let file = bench.path("rotator.toml").display().to_string();
     run(&bench, &["status", "--config", &file]).code(0);
-    run(&bench, &["allow", "--yes"]).code(0).prints("runs `").says("is allowed as it is now");
+    run(&bench, &["allow", "--yes"])
+        .code(0)
+        .prints("runs `")
+        .says("is allowed as it is now, which is recorded for this user in ")
+        .says("/allowed;");
     run(&bench, &["doctor"]).code(1);
     assert!(bench.path("ran").exists(), "the program is run once its file is allowed");
 }

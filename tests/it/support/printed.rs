@@ -42,6 +42,7 @@ pub(crate) fn in_columns(line: &str) -> String {
             _ if token.starts_with("AKIA") => ("KEY", 1),
             _ if is_id && next(1) == "-" && next(8).len() == 12 => ("ID", 9),
             _ if is_id => ("ID", 1),
+            "just" if next(1) == " " && next(2) == "now" => ("TIME", 3),
             "now" | "new" => ("TIME", 1),
             _ if unit_of(token) && next(1) == " " && next(2) == "ago" => ("TIME", 3),
             _ if unit_of(token) => ("TIME", 1),

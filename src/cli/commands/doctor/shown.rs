@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::error::CliError;
-use crate::cli::output::columns::{Style, paragraph};
+use crate::cli::output::columns::Style;
 use crate::cli::output::look::Look;
+use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::printable::printable;
 
 /// The result of one check.
