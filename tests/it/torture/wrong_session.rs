@@ -50,10 +50,10 @@ impl From {
             Self::UnknownKey | Self::KeySwitchedOff => &["InvalidClientTokenId"],
             Self::WrongSecret => &["SignatureDoesNotMatch"],
             Self::NoPermission => &["AccessDenied"],
-            Self::AnotherAccount => &[HOME, ABROAD],
+            Self::AnotherAccount => &[HOME, ABROAD, "the rotation of "],
             Self::NobodyListens => &["GetCallerIdentity"],
             Self::NoStore | Self::WrongStoreKey => &["store.db"],
-            Self::AnotherStore => &["is another store (identity ", "recorded was "],
+            Self::AnotherStore => &["is another store (identity ", "recorded was ", "and the rotation of "],
         }
     }
 }
