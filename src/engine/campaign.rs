@@ -9,6 +9,7 @@ mod early;
 mod failing;
 mod late_keys;
 mod old_pair;
+mod opening;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -19,13 +20,12 @@ use uuid::Uuid;
 
 use self::early::EarlyProofs;
 use self::failing::take_down;
-use self::old_pair::{Tried, prove_old};
 pub use self::turns::hold_back;
 use self::turns::turn;
 use super::error::CampaignError;
-use super::executor::{Begin, advance};
+use super::executor::{Advanced, Begin, advance};
 use super::options::Progress;
-use super::report::{Opening, Report, collect, collect_opened};
+use super::report::{Report, collect};
 use super::session::Session;
 use super::survey::choice::{Choice, Names};
 use super::survey::{Due, Survey, Taken, place_notes, survey_with};
@@ -34,10 +34,7 @@ use crate::discovery::SkipReason;
 use crate::journal::campaign::{Campaign, CampaignNotes, LeftAloneNote};
 use crate::journal::line::Summary;
 use crate::journal::store::{RotationFilter, StorageError};
-use crate::journal::write_ahead::Journal;
-use crate::ports::call::{CallError, CallErrorKind};
-use crate::rotation::event::{OldPair, Opened};
-use crate::rotation::policy::SpareKey;
+use crate::journal::write_ahead::{Journal, JournalError};
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
@@ -105,22 +102,42 @@ impl Engine {
     /// # Errors
     /// [`CampaignError`] if the journal fails outside any rotation.
     pub async fn finish_in_flight(&self, ids: &[RotationId], report: &mut Report) -> Result<(), CampaignError> {
+        // What they did before is over, so one scan serves all of them.
+        let since = Some(self.session.clock.monotonic());
         let open = self.journal.store().open_ids().await?;
-        let wanted = open.into_iter().filter(|id| ids.is_empty() || ids.contains(id));
+        let wanted: Vec<RotationId> = open.into_iter().filter(|id| ids.is_empty() || ids.contains(id)).collect();
+        if wanted.len() > self.most_under_way() {
+            self.look_for_all(&wanted).await?;
+        }
         let task = |id, started| {
-            let (session, journal) = (self.session.clone(), self.journal.clone());
-            async move {
-                let result = match journal.replay(id).await {
-                    Ok(journal) => Box::pin(advance(&session, journal, Begin { started, ..Begin::default() })).await,
-                    Err(error) => Err(error),
-                };
-                (id, result)
-            }
+            let advanced = self.replayed(id, Begin { started, since, ..Begin::default() });
+            async move { (id, advanced.await) }
         };
         for_each(wanted, self.most_under_way(), task, |ended| collect(ended, report)).await;
         report.touched.sort();
         // This includes rotations that have just closed, because the next run may start much later.
         if self.session.stop.asked() { Ok(()) } else { self.report_late_keys(report).await }
+    }
+
+    /// Makes the first scan search for the keys of all these rotations. Most of them begin after it, and each would need
+    /// another scan if the first one had not searched for its key.
+    async fn look_for_all(&self, ids: &[RotationId]) -> Result<(), StorageError> {
+        for part in ids.chunks(self.most_under_way()) {
+            for Summary { rotation, .. } in self.journal.store().summaries_of(part).await? {
+                self.session.scans.look_for(&rotation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Advances one rotation in flight as far as possible now.
+    fn replayed(
+        &self,
+        id: RotationId,
+        begin: Begin,
+    ) -> impl Future<Output = Result<Advanced, JournalError>> + Send + 'static {
+        let (session, journal) = (self.session.clone(), self.journal.clone());
+        async move { Box::pin(advance(&session, journal.replay(id).await?, begin)).await }
     }
 
     /// Opens a rotation for each key that is due, and advances each as far as possible now.
@@ -256,92 +273,9 @@ impl Engine {
         Ok(survey_with(&self.session, choice, &taken, on_due).await?)
     }
 
-    /// Opens and advances a rotation for each key. Returns the keys whose rotation did not end `aborted`.
-    async fn open_each(
-        &self,
-        campaign: CampaignId,
-        mut due: Vec<Due>,
-        choice: &Choice,
-        (early, in_hand): (EarlyProofs, Arc<Semaphore>),
-        report: &mut Report,
-    ) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-        let not_spare = self.not_spare(choice).await?;
-        early.first_of(&mut due);
-        let keys: Vec<_> = due.iter().map(|due| (due.id, due.key.id.clone())).collect();
-        let task = |due: Due, started| {
-            let id = due.id;
-            let (session, journal, in_hand) = (self.session.clone(), self.journal.clone(), in_hand.clone());
-            let begun = early.take(id);
-            let opened = self.opened(campaign, &due, &not_spare);
-            let key = due.key.id.clone();
-            async move {
-                if session.lacks_credentials_for(&due) {
-                    return (id, Ok(Opening::NoCredentials));
-                }
-                let opened = match opened {
-                    Ok(opened) => opened,
-                    Err(why) => return (id, Ok(not_opened(&due, why))),
-                };
-                let tried = match begun {
-                    Some(begun) => begun.end().await,
-                    None => prove_old(&session, &due, &in_hand, None).await,
-                };
-                let (old_pair, place) = match tried {
-                    Tried::Proven { old_pair, place } => (old_pair, place),
-                    Tried::Left(note) => return (id, Ok(Opening::Left(note))),
-                    Tried::NotNow(why) => return (id, Ok(Opening::NotNow(key, why))),
-                    Tried::Stopped => return (id, Ok(Opening::Stopped)),
-                };
-                if session.lacks_credentials_for(&due) {
-                    return (id, Ok(Opening::NoCredentials));
-                }
-                let begin = Begin { started, place, listed: Some(due.into_listed()) };
-                let result = match journal.open(id, Opened { old_pair, ..opened }).await {
-                    Ok(journal) => Box::pin(advance(&session, journal, begin))
-                        .await
-                        .map(|advanced| Opening::Advanced(Box::new(advanced))),
-                    Err(error) => Err(error),
-                };
-                (id, result)
-            }
-        };
-        let mut opened = BTreeSet::new();
-        let take = |ended| opened.extend(collect_opened(ended, report));
-        for_each(due, self.most_under_way(), task, take).await;
-        report.touched.sort();
-        Ok(keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect())
-    }
-
     /// How many rotations may be under way at once. Those that wait for a proof hold no slot of the rate limiter.
     fn most_under_way(&self) -> usize {
         self.session.options.concurrency.max(1) * UNDER_WAY_PER_CALL
-    }
-
-    /// Returns the keys that no rotation may delete as inactive spare keys: a lost request of ours may be what
-    /// deactivated them. Only a policy that deletes such keys needs to know them.
-    async fn not_spare(&self, choice: &Choice) -> Result<BTreeSet<AccessKeyId>, StorageError> {
-        match choice.terms.policy.spare_key {
-            SpareKey::DeleteInactive => self.journal.store().may_turn_inactive().await,
-            SpareKey::Block => Ok(BTreeSet::new()),
-        }
-    }
-
-    fn opened(&self, campaign: CampaignId, due: &Due, not_spare: &BTreeSet<AccessKeyId>) -> Result<Opened, CallError> {
-        let stores = self.session.identities_of_stores(due)?;
-        Ok(Opened {
-            campaign,
-            account: due.account.clone(),
-            user: due.user.clone(),
-            old_key: due.key.id.clone(),
-            old_secret: due.old_secret.clone(),
-            old_key_created: due.key.created,
-            old_pair: OldPair::default(),
-            places: due.places.clone(),
-            stores,
-            sinks: due.sinks.clone(),
-            may_turn_inactive: not_spare.clone(),
-            policy: due.policy.clone(),
-        })
     }
 
     pub(in crate::engine) async fn begin_campaign(&self) -> Result<CampaignId, StorageError> {
@@ -349,23 +283,6 @@ impl Engine {
         self.journal.store().begin_campaign(id, self.journal.clock().now()).await?;
         Ok(id)
     }
-}
-
-/// No rotation is opened where a store does not return its identity. A missing right needs an operator, who can grant
-/// it.
-fn not_opened(due: &Due, why: CallError) -> Opening {
-    let key = &due.key.id;
-    let said = format!("key {key} of user {} was not rotated: {}", due.user, why.message);
-    if why.kind != CallErrorKind::Denied {
-        return Opening::NotNow(key.clone(), said);
-    }
-    Opening::Left(Box::new(LeftAloneNote {
-        key_id: Some(key.clone()),
-        places: place_notes(&due.places),
-        reason: SkipReason::AccessDenied.into(),
-        message: format!("{said}; nothing was changed: have the right granted, then `rotator run`"),
-        due: true,
-    }))
 }
 
 /// Returns the keys that `--only` leaves out of this run and that still wait to be opened. The notes that need an

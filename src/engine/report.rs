@@ -133,7 +133,7 @@ fn take_in(id: RotationId, result: Result<Advanced, JournalError>, report: &mut 
         // The cause is where rotator was run, not the key.
         StopReason::WrongSession(why) => report.troubles.push((Some(id), why)),
         StopReason::Stopped => report.stopped = true,
-        StopReason::AtRest | StopReason::Waiting(_) => {
+        StopReason::AtRest | StopReason::Waiting(_) | StopReason::Stored => {
             report.went.insert(key.clone(), Went::Well);
         }
     }

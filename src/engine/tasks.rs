@@ -1,7 +1,9 @@
 //! Runs a task for each of many rotations, and bounds how many are under way at once.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -15,27 +17,100 @@ pub(super) async fn for_each<I, F, T>(
     items: impl IntoIterator<Item = I>,
     most: usize,
     task: impl Fn(I, Option<Started>) -> F,
-    mut take: impl FnMut(Result<T, JoinError>),
+    take: impl FnMut(Result<T, JoinError>),
 ) where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
+    let whole = |item, started| {
+        let task = task(item, started);
+        async { Part::Whole(task.await) }
+    };
+    let rest = Rest { gather: |_| 0, now: || Duration::ZERO, task: |never: Never, _, _| async move { match never {} } };
+    in_two_parts(items, most, whole, rest, take).await;
+}
+
+enum Never {}
+
+/// The result of the first part of a task.
+pub(super) enum Part<T, P> {
+    /// There is no second part.
+    Whole(T),
+    /// The second part is to be done for this, together with that of others.
+    First(P),
+}
+
+/// The second parts of tasks.
+pub(super) struct Rest<N, C, S> {
+    /// How many second parts are gathered before they begin, if this many tasks have ended.
+    pub(super) gather: N,
+    /// The monotonic time.
+    pub(super) now: C,
+    /// Does a second part. It is given when the last first part of those that are gathered had ended.
+    pub(super) task: S,
+}
+
+/// As [`for_each`], with tasks that may have a second part. Second parts are gathered, so that they can share what is read for
+/// all of them at once. They begin before further first parts do.
+pub(super) async fn in_two_parts<I, P, F, S, T>(
+    items: impl IntoIterator<Item = I>,
+    most: usize,
+    first: impl Fn(I, Option<Started>) -> F,
+    rest: Rest<impl Fn(usize) -> usize, impl Fn() -> Duration, impl Fn(P, Duration, Option<Started>) -> S>,
+    mut take: impl FnMut(Result<T, JoinError>),
+) where
+    F: Future<Output = Part<T, P>> + Send + 'static,
+    S: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+    P: Send + 'static,
+{
     let under_way = Arc::new(Semaphore::new(most));
     let mut tasks = JoinSet::new();
-    for item in items {
-        // The semaphore is never closed.
-        let mut started = under_way.clone().try_acquire_owned().ok();
-        while started.is_none() {
-            tokio::select! {
-                Some(ended) = tasks.join_next() => take(ended),
-                permit = under_way.clone().acquire_owned() => started = permit.ok(),
+    let mut items = items.into_iter();
+    let (mut gathered, mut ready, mut ended) = (Vec::new(), VecDeque::new(), 0);
+    loop {
+        let next = if ready.is_empty() { items.next() } else { None };
+        if next.is_some() || !ready.is_empty() {
+            // The semaphore is never closed.
+            let mut started = under_way.clone().try_acquire_owned().ok();
+            while started.is_none() {
+                tokio::select! {
+                    Some(result) = tasks.join_next() => take_part(result, &mut gathered, &mut ended, &mut take),
+                    permit = under_way.clone().acquire_owned() => started = permit.ok(),
+                }
             }
+            if let Some(item) = next {
+                tasks.spawn(first(item, started));
+            } else if let Some((part, since)) = ready.pop_front() {
+                let second = (rest.task)(part, since, started);
+                tasks.spawn(async { Part::Whole(second.await) });
+            }
+        } else if let Some(result) = tasks.join_next().await {
+            // All the others are waited for, because the last second parts begin together.
+            take_part(result, &mut gathered, &mut ended, &mut take);
+            continue;
+        } else if gathered.is_empty() {
+            return;
         }
-        tasks.spawn(task(item, started));
+        if tasks.is_empty() || (!gathered.is_empty() && gathered.len() >= (rest.gather)(ended)) {
+            let now = (rest.now)();
+            ready.extend(gathered.drain(..).map(|part| (part, now)));
+        }
     }
-    while let Some(ended) = tasks.join_next().await {
-        take(ended);
+}
+
+fn take_part<T, P>(
+    result: Result<Part<T, P>, JoinError>,
+    gathered: &mut Vec<P>,
+    ended: &mut usize,
+    take: &mut impl FnMut(Result<T, JoinError>),
+) {
+    match result {
+        Ok(Part::First(part)) => return gathered.push(part),
+        Ok(Part::Whole(whole)) => take(Ok(whole)),
+        Err(error) => take(Err(error)),
     }
+    *ended += 1;
 }
 
 #[cfg(test)]
@@ -67,5 +142,44 @@ mod tests {
         assert_eq!(peak.load(Ordering::SeqCst), 4);
         ended.sort_unstable();
         assert_eq!(ended, (0..40).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn second_parts_are_gathered_and_begin_before_further_first_parts() {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let clock = AtomicUsize::new(0);
+        let say = |word: String| {
+            let told = told.clone();
+            async move { told.lock().expect("no panic").push(word) }
+        };
+        let first = |number: usize, started: Option<Started>| {
+            let said = say(format!("first {number}"));
+            async move {
+                said.await;
+                drop(started);
+                // The third one has no second part.
+                if number == 2 { Part::Whole(number) } else { Part::First(number) }
+            }
+        };
+        let second = |number: usize, since: Duration, started: Option<Started>| {
+            let said = say(format!("second {number} since {}", since.as_secs()));
+            async move {
+                said.await;
+                drop(started);
+                number
+            }
+        };
+        let now = || Duration::from_secs(clock.fetch_add(1, Ordering::SeqCst) as u64);
+        let mut ended = Vec::new();
+        // One at a time, so that the order is known.
+        let rest = Rest { gather: |ended: usize| 2 + ended, now, task: second };
+        in_two_parts(0..6, 1, first, rest, |result| ended.push(result.expect("ends"))).await;
+        ended.sort_unstable();
+        assert_eq!(ended, [0, 1, 2, 3, 4, 5]);
+        let told = told.lock().expect("no panic").clone();
+        let at = |word: &str| told.iter().position(|told| told.starts_with(word)).expect("told");
+        assert!(at("first 1") < at("second 0") && at("second 1") < at("first 4"), "{told:?}");
+        // The last ones are fewer than are gathered.
+        assert!(at("first 5") < at("second 4 since 1") && at("first 5") < at("second 5 since 1"), "{told:?}");
     }
 }

@@ -8,6 +8,7 @@ mod convergence;
 mod documents;
 mod embedded_store;
 mod foreign_files;
+mod gathered_removals;
 mod hardening;
 mod journal_contract;
 mod journal_form;

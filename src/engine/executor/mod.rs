@@ -58,6 +58,11 @@ pub struct Begin {
     pub place: Option<OwnedSemaphorePermit>,
     /// The keys of the user as the survey listed them, and when.
     pub(in crate::engine) listed: Option<(KeysSeen, Span)>,
+    /// Whether to leave the removal of the old key to another executor of this process.
+    pub leaves_removal: bool,
+    /// When the rotation had reached its present state at the latest, by the monotonic clock. `None`: it may have reached it
+    /// just now.
+    pub since: Option<Duration>,
 }
 
 /// Advances one rotation as far as possible now.
@@ -67,7 +72,7 @@ pub struct Begin {
 pub async fn advance(
     session: &Session,
     journal: RotationJournal,
-    Begin { started, place, listed }: Begin,
+    Begin { started, place, listed, leaves_removal, since }: Begin,
 ) -> Result<Advanced, JournalError> {
     let (account, unsure) = match session.account_for(journal.rotation()) {
         Ok(account) => (account, false),
@@ -77,7 +82,8 @@ pub async fn advance(
             return Ok(Advanced { rotation: journal.shared(), stopped: StopReason::WrongSession(why) });
         }
     };
-    let (observed, facts, since) = (Observed::default(), Facts::default(), session.clock.monotonic());
+    let (observed, facts) = (Observed::default(), Facts::default());
+    let since = since.unwrap_or_else(|| session.clock.monotonic());
     let mut executor = Executor {
         session,
         account,
@@ -121,9 +127,13 @@ pub async fn advance(
         if let Some(stop) = stop {
             break stop;
         }
+        if leaves_removal && waits_for_a_scan_only(journal.rotation()) {
+            break StopReason::Stored;
+        }
     };
     let journal = executor.leave(journal, &stopped).await?;
     if journal.rotation().is_closed() {
+        session.scans.forget(journal.rotation());
         forget_previous(session, journal.rotation()).await;
     }
     Ok(Advanced { rotation: journal.shared(), stopped })
@@ -282,9 +292,11 @@ impl Executor<'_> {
     async fn leave(&mut self, journal: RotationJournal, stopped: &StopReason) -> Result<RotationJournal, JournalError> {
         match stopped {
             StopReason::FailedForNow(why) | StopReason::NoCredentials(why) => defer(journal, why.clone(), None).await,
-            StopReason::AtRest | StopReason::Waiting(_) | StopReason::Stopped | StopReason::WrongSession(_) => {
-                Ok(journal)
-            }
+            StopReason::AtRest
+            | StopReason::Waiting(_)
+            | StopReason::Stopped
+            | StopReason::Stored
+            | StopReason::WrongSession(_) => Ok(journal),
         }
     }
 
@@ -394,6 +406,12 @@ impl Executor<'_> {
         let used = used.map_err(|error| Unseen::of(error, denied))?;
         Ok(used.and_then(|used| used.used))
     }
+}
+
+/// Whether the rotation is where only the final checks are between it and the removal of its old key.
+fn waits_for_a_scan_only(rotation: &Rotation) -> bool {
+    let State::Settled { phase: Phase::StoredNew { made, .. } } = &rotation.state else { return false };
+    rotation.overlap().is_zero() && rotation.without_new(made).is_none()
 }
 
 /// Journals why a rotation is left as it is, unless its last line has the same reason.

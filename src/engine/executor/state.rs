@@ -35,6 +35,8 @@ pub enum StopReason {
     NoCredentials(String),
     /// A stop was asked for.
     Stopped,
+    /// The new pair is stored, and the executor was asked to leave the removal of the old key to another one.
+    Stored,
     /// The session is not the one that the rotation was opened for. The text is for the operator.
     WrongSession(String),
 }

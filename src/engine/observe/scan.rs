@@ -93,6 +93,15 @@ impl Scans {
         }
     }
 
+    /// Makes later scans search no longer for the keys of this rotation, which is closed. A key that another rotation asks about
+    /// is searched for again.
+    pub(in crate::engine) fn forget(&self, rotation: &Rotation) {
+        let mut keys = lock(&self.keys);
+        for key in rotation.keys().chain(&rotation.new_key) {
+            keys.remove(key);
+        }
+    }
+
     /// Returns the entries that name `key`, from a scan that began at `since` or later and is fresh enough for a
     /// removal now.
     ///
