@@ -166,6 +166,7 @@ impl Failed {
     }
 
     /// Appends rotator's own text.
+    #[cfg_attr(not(feature = "kubernetes"), expect(dead_code, reason = "only the Kubernetes store adds words"))]
     pub(in crate::adapters) fn and(self, words: &str) -> Self {
         Self { words: self.words.and(words), ..self }
     }

@@ -44,6 +44,7 @@ pub(in crate::adapters) enum Kind {
     /// `sops`, to decrypt or to change an encrypted file.
     Sops,
     /// The credential plugin that a kubeconfig names.
+    #[cfg_attr(not(feature = "kubernetes"), expect(dead_code, reason = "only the Kubernetes store has such programs"))]
     CredentialPlugin,
 }
 
@@ -54,6 +55,7 @@ pub(in crate::adapters) fn restrict(command: &mut Command, kind: Kind, named: &[
 }
 
 /// The variables of this process that a program of this kind does not get, for a library that starts the program.
+#[cfg_attr(not(feature = "kubernetes"), expect(dead_code, reason = "only the Kubernetes store needs it"))]
 pub(in crate::adapters) fn withheld(kind: Kind, named: &[String]) -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| !is_passed(name, kind, named)).collect()

@@ -92,6 +92,7 @@ fn cut(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Vault,
+    #[cfg_attr(not(feature = "kubernetes"), expect(dead_code, reason = "its tests are those of the Kubernetes store"))]
     Kubernetes,
     /// Of AWS: the code and the request's id are what `codes` has for this request, since nothing else is ever shown.
     Json,
