@@ -169,6 +169,21 @@ impl AwsCallError {
             })
     }
 
+    /// Whether the operation as a whole is refused, so that another one may still be allowed: its right is missing, or the
+    /// endpoint does not know it.
+    pub(super) fn is_of_operation(&self) -> bool {
+        let by_code = match self.refusal_code() {
+            // This code is about one value.
+            Some("DecryptionFailure") => false,
+            Some("UnknownOperationException" | "InvalidAction") => true,
+            Some(_) | None => self.is_denied(),
+        };
+        // Gateways and look-alikes answer with these. AWS's own JSON protocol uses 400 and 500.
+        let by_status = !self.is_skewed() && matches!(self.status, Some(403..=405 | 501));
+        let by_other = matches!(self.call_error_kind(), CallErrorKind::Throttled | CallErrorKind::Credentials);
+        (by_code || by_status) && !by_other
+    }
+
     /// Whether the credentials that signed, or should sign, are the cause.
     pub(super) fn is_about_credentials(&self) -> bool {
         match &self.stage {

@@ -29,6 +29,7 @@ mod profile_file;
 mod profile_roles;
 mod refusal_text;
 mod response_check;
+mod secret_batches;
 mod secrets_manager;
 mod settings;
 mod signing_keys;

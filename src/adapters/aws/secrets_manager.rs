@@ -19,26 +19,26 @@ use uuid::Uuid;
 use super::client::{Aws, ConnectError};
 use super::error::{AwsCallError, Call};
 use super::response_check::ResponseCheck;
+use super::secret_batches::{Batches, CURRENT, Content, content};
 use crate::adapters::bounds::{Budget, MOST_PAGES, TooLarge};
 use crate::adapters::redact::{Failed, Heard, Secrets, settled};
 use crate::adapters::stores::{Backend, NativeWrite, after, read_each};
 use crate::journal::write_ahead::{IntentLine, WriteOrder};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::ports::identity::Identity;
-use crate::ports::secret_store::{Capabilities, Reading, Version};
+use crate::ports::secret_store::{Capabilities, Reading};
 use crate::types::failure::{Failure, Refusal, RefusalKind};
 use crate::types::name::StoreIdentity;
 use crate::types::secret::SecretValue;
 
 /// The label of a value that is not yet current.
 const STAGED: &str = "ROTATOR_STAGED";
-const CURRENT: &str = "AWSCURRENT";
 /// AWS moves this label to the version that was current before
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>).
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// The number of values that are read at the same time. The quota of `GetSecretValue` is 10,000 calls a second
-/// (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
+/// The number of values that are read at the same time, each with a call of its own. The quota of `GetSecretValue` is
+/// 10,000 calls a second (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>).
 const AT_ONCE: usize = 16;
 
 /// The maximum page size.
@@ -47,6 +47,7 @@ const PAGE: i32 = 100;
 /// The secrets of one region whose names have a prefix.
 pub struct SecretsManagerStore {
     client: Client,
+    batches: Batches,
     prefix: String,
     region: String,
     /// The client that reports the account.
@@ -64,7 +65,8 @@ impl SecretsManagerStore {
     pub async fn open(aws: &Aws, region: Option<&str>, prefix: &str) -> Result<Self, ConnectError> {
         let client = aws.secrets_manager(region).await?;
         let region = client.config().region().map_or_else(String::new, ToString::to_string);
-        Ok(Self { client, prefix: prefix.to_owned(), region, aws: aws.clone() })
+        let batches = Batches::new(client.clone());
+        Ok(Self { client, batches, prefix: prefix.to_owned(), region, aws: aws.clone() })
     }
 
     async fn list(&self, budget: &Budget) -> Result<Listed, CallError> {
@@ -123,7 +125,7 @@ impl SecretsManagerStore {
         secret.deleted_date().is_none().then_some((name, why))
     }
 
-    async fn value(&self, name: &str, label: &str, budget: &Budget) -> Result<Option<(Version, SecretValue)>, Failed> {
+    async fn value(&self, name: &str, label: &str, budget: &Budget) -> Result<Option<Content>, Failed> {
         let name = format!("{}{name}", self.prefix);
         let call = Call::json("GetSecretValue", format!("secret {name}"));
         let response = ResponseCheck::default();
@@ -145,13 +147,11 @@ impl SecretsManagerStore {
         let incomplete =
             || CallError::new(CallErrorKind::Unavailable, format!("call {call}: the answer has no version"));
         let id = output.version_id.ok_or_else(incomplete)?;
-        let (kind, bytes) = match (output.secret_string, output.secret_binary) {
-            (Some(text), _) => ("text", text.into_bytes()),
-            (None, Some(blob)) => ("binary", blob.into_inner()),
-            (None, None) => return Ok(None),
-        };
-        budget.take(bytes.len()).map_err(|why| self.too_large(why))?;
-        Ok(Some((Version(format!("{kind} {id}")), SecretValue::new(bytes))))
+        let content = content(&id, output.secret_string, output.secret_binary);
+        if let Some((_, value)) = &content {
+            budget.take(value.expose().len()).map_err(|why| self.too_large(why))?;
+        }
+        Ok(content)
     }
 
     async fn heard(&self, name: String, budget: &Budget) -> Result<Heard, Failed> {
@@ -161,6 +161,26 @@ impl SecretsManagerStore {
             Err(failed) if failed.kind == CallErrorKind::Denied => Ok(Heard::Unreadable(failed.words())),
             Err(failed) => Err(failed),
         }
+    }
+
+    /// All of these secrets, with as few calls as possible.
+    async fn heard_together(
+        &self,
+        names: impl Iterator<Item = &String>,
+        budget: &Budget,
+    ) -> Result<Vec<(String, Result<Heard, Failed>)>, CallError> {
+        let names: Vec<String> = names.map(|name| format!("{}{name}", self.prefix)).collect();
+        let mut read = self.batches.read(&names, budget).await.map_err(|why| self.too_large(why))?;
+        let (mut heard, mut rest) = (Vec::new(), Vec::new());
+        for full in names {
+            let name = full[self.prefix.len()..].to_owned();
+            match read.remove(&full) {
+                Some((version, value)) => heard.push((name, Ok(Reading::Value { version, value }.into()))),
+                None => rest.push(name),
+            }
+        }
+        heard.extend(read_each(rest, AT_ONCE, |name| self.heard(name, budget).boxed()).await);
+        Ok(heard)
     }
 
     /// The values with a label that readers do not request.
@@ -270,9 +290,10 @@ impl Backend for SecretsManagerStore {
     async fn read_all(&self) -> Result<Vec<(String, Reading)>, CallError> {
         let budget = Budget::of_a_scan();
         let listed = self.list(&budget).await?;
-        let heard = read_each(listed.keys().cloned(), AT_ONCE, |name| self.heard(name, &budget).boxed()).await;
+        let heard = self.heard_together(listed.keys(), &budget).await?;
         let mut all = settled(heard, Vec::new())?;
         all.retain(|(_, reading)| !matches!(reading, Reading::Missing));
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
         let ours = |(name, reading): (String, Reading)| match (listed.get(&name), reading) {
             (Some(Some(why)), Reading::Value { version, value }) => {
                 (name, Reading::Managed { version, value, why: (*why).to_owned() })

@@ -104,6 +104,21 @@ pub(in crate::adapters) fn after(written: usize, failure: Failure) -> Failure {
 const MOST_TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// Repeats a read while it is throttled, with a pause before each new try.
+pub(in crate::adapters) async fn with_pauses<'a, T>(
+    read: impl Fn() -> BoxFuture<'a, Result<T, Failed>>,
+) -> Result<T, Failed> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..MOST_TRIES {
+        match read().await {
+            Err(failed) if failed.kind == CallErrorKind::Throttled => tokio::time::sleep(pause).await,
+            other => return other,
+        }
+        pause *= 2;
+    }
+    read().await
+}
+
 /// Reads the entries separately, `at_once` at the same time, and returns them in their order. `redact::settled`
 /// converts the result to readings.
 pub(in crate::adapters) async fn read_each<'a>(
@@ -115,16 +130,8 @@ pub(in crate::adapters) async fn read_each<'a>(
     for name in names {
         let read = &read;
         pending.push(async move {
-            let mut pause = FIRST_PAUSE;
-            for _ in 1..MOST_TRIES {
-                match read(name.clone()).await {
-                    Err(failed) if failed.kind == CallErrorKind::Throttled => tokio::time::sleep(pause).await,
-                    other => return (name, other),
-                }
-                pause *= 2;
-            }
-            let last = read(name.clone()).await;
-            (name, last)
+            let heard = with_pauses(|| read(name.clone())).await;
+            (name, heard)
         });
     }
     futures_util::stream::iter(pending).buffered(at_once.max(1)).collect().await

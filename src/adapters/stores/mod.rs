@@ -16,7 +16,7 @@ pub mod sops;
 pub mod vault;
 
 pub use backend::{Backend, NativeWrite};
-pub(in crate::adapters) use backend::{after, read_each};
+pub(in crate::adapters) use backend::{after, read_each, with_pauses};
 pub use backend_store::BackendStore;
 pub use filtered_store::FilteredStore;
 pub use naming::Naming;

@@ -208,6 +208,9 @@ fn on_users(config: &Config, read_only: bool, users: &[String]) -> Statement {
     Statement::new("RotateKeys", &actions, json!(users), remark)
 }
 
+/// The right to read many secrets with one call. It gives access to no value.
+const READ_TOGETHER: &str = "secretsmanager:BatchGetSecretValue";
+
 /// The statements for one AWS store
 /// (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html>,
 /// <https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html>). For values that
@@ -238,7 +241,8 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
                 format!("{name}: {remark}"),
             ));
             let write = &["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"];
-            (&["secretsmanager:ListSecrets"], write, to_write)
+            // Neither of these two has a resource to name.
+            (&[READ_TOGETHER, "secretsmanager:ListSecrets"], write, to_write)
         }
         StoreKind::ParameterStore(path) => {
             let path = path.trim_matches('/');
@@ -274,7 +278,7 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
         }
     };
     if !list.is_empty() {
-        let remark = format!("{name}: see which entries there are; a list cannot be narrowed");
+        let remark = format!("{name}: {}", why_listed(number, list));
         statements.insert(0, Statement::new(format!("Store{number}List"), list, json!("*"), remark));
     }
     if !is_only_read && !in_parts.is_empty() {
@@ -287,6 +291,17 @@ fn of_store(number: usize, store: &StoreSettings, place: &Where<'_>, found: Opti
         statements.push(Statement::new(format!("Store{number}Write"), write, json!(in_parts), remark));
     }
     statements
+}
+
+/// What the rights are for that name no entry.
+fn why_listed(number: usize, list: &[&str]) -> String {
+    if !list.contains(&READ_TOGETHER) {
+        return "see which entries there are; a list cannot be narrowed".to_owned();
+    }
+    format!(
+        "see which secrets there are, and read 20 of them with one call; neither can be narrowed, and such a call returns only \
+         what Store{number}Read allows, too. Without {READ_TOGETHER} each secret is read with a call of its own"
+    )
 }
 
 /// Why the whole of a store is read.
@@ -351,7 +366,10 @@ mod tests {
         assert!(all.contains(r#""Resource":["arn:aws:secretsmanager:eu-west-1:123456789012:secret:team/*"]"#), "{all}");
         assert!(all.contains("UpdateSecretVersionStage") && all.contains("ListSecrets"), "{all}");
         secrets.table.read_only = true;
-        assert!(!told(&secrets).contains("Put"));
+        let read_only = told(&secrets);
+        assert!(!read_only.contains("Put"));
+        let list = r#""Action":["secretsmanager:BatchGetSecretValue","secretsmanager:ListSecrets"],"Resource":"*""#;
+        assert!(all.contains(list) && read_only.contains(list), "{all} {read_only}");
         let parameters = told(&store("aws-ssm:/team"));
         assert!(
             parameters.contains(

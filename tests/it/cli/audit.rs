@@ -45,7 +45,7 @@ fn reads(action: &str) -> bool {
     let verb = action.rsplit(':').next().unwrap_or_default();
     action == "sts:AssumeRole"
         || ["read", "list", "get"].contains(&verb)
-        || ["Get", "List", "Describe"].iter().any(|begin| verb.starts_with(begin))
+        || ["Get", "BatchGet", "List", "Describe"].iter().any(|begin| verb.starts_with(begin))
 }
 
 fn run(bench: &Bench, args: &[&str]) -> Ended {

@@ -2,6 +2,7 @@
 //! [`conforms`].
 
 mod aws;
+mod batches;
 mod endless;
 mod exec;
 #[cfg(feature = "kubernetes")]

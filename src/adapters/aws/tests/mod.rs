@@ -5,6 +5,7 @@ mod effects;
 mod mfa;
 mod reads;
 mod responder;
+mod secret_batches;
 mod stores;
 mod sts;
 

@@ -9,15 +9,15 @@ use crate::ports::secret_store::Reading;
 
 /// An error as the JSON protocol has it: its status is 400 whatever it means. (The responder's date is years back, and
 /// these codes may mean just that.)
-fn json_error(code: &str) -> Vec<u8> {
+pub(super) fn json_error(code: &str) -> Vec<u8> {
     http_without_date(400, &format!("{{\"__type\":\"{code}\",\"message\":\"no\"}}"))
 }
 
-fn asks(request: &Request, operation: &str) -> bool {
+pub(super) fn asks(request: &Request, operation: &str) -> bool {
     request.head.lines().any(|line| line.to_ascii_lowercase().starts_with("x-amz-target:") && line.ends_with(operation))
 }
 
-fn told(all: &[(String, Reading)]) -> Vec<(&str, &'static str)> {
+pub(super) fn told(all: &[(String, Reading)]) -> Vec<(&str, &'static str)> {
     let kind = |reading: &Reading| match reading {
         Reading::Value { .. } => "value",
         Reading::Managed { .. } => "not ours",

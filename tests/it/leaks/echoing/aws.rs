@@ -150,6 +150,8 @@ async fn stores_of_aws_that_quote_are_not_quoted() {
         Some(
             match operation {
                 "ListSecrets" => json!({ "SecretList": [{ "Name": "a" }, { "Name": "b" }] }),
+                "BatchGetSecretValue" => json!({ "SecretValues": [
+                { "Name": "a", "VersionId": "v1", "VersionStages": ["AWSCURRENT"], "SecretString": NEIGHBOUR }] }),
                 "GetSecretValue" => json!({ "Name": "a", "VersionId": "v1", "SecretString": NEIGHBOUR }),
                 "PutSecretValue" => json!({ "Name": "a", "VersionId": "v2" }),
                 "GetParametersByPath" => json!({ "NextToken": "x", "Parameters": [
@@ -168,12 +170,11 @@ async fn stores_of_aws_that_quote_are_not_quoted() {
     let cases = cases.chain([(403, Encoding::Plain), (500, Encoding::Json), (500, Encoding::Base64(1))]);
     for word in [NEW, NEIGHBOUR, &SESSION[..44]] {
         for (status, encoding) in cases.clone() {
+            let writes_a_secret = &["PutSecretValue", "UpdateSecretVersionStage"][..];
             let stores = [
-                (
-                    &secrets,
-                    (&["ListSecrets", "GetSecretValue"][..], &["PutSecretValue", "UpdateSecretVersionStage"][..]),
-                    "text v1",
-                ),
+                // The refusal of the other secret is compared with the value of the batch.
+                (&secrets, (&["ListSecrets", "BatchGetSecretValue"][..], writes_a_secret), "text v1"),
+                (&secrets, (&["ListSecrets", "GetSecretValue"][..], writes_a_secret), "text v1"),
                 (
                     &parameters,
                     (&["GetParametersByPath"][..], &["DescribeParameters", "GetParameters", "PutParameter"][..]),
