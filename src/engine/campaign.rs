@@ -162,6 +162,10 @@ impl Engine {
         let now = self.session.aws_now();
         failing::ask_about_contradictions(&mut survey, &failing, now);
         let Survey { due, mut left_alone, unconfirmed, passed_over, .. } = survey;
+        if choice.terms.is_named {
+            // A command about some keys says nothing of the others.
+            left_alone.retain(|note| note.key_id.as_ref().is_none_or(|key| !passed_over.contains(key)));
+        }
         let before: Vec<Summary> = match &open {
             Some(campaign) => self.journal.store().summaries(RotationFilter::Campaign(campaign.id)).await?,
             None => Vec::new(),

@@ -297,7 +297,8 @@ impl BlockReason {
             }
             Self::CannotAbort { places } => format!(
                 "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put \
-                 the new pair there and continue after all: `rotator resolve` with --finish deletes the old key",
+                 the new pair into every place and continue after all: `rotator resolve` with --finish takes the abort back, and \
+                 deletes the old key without a wait",
                 places.join(", ")
             ),
             Self::AccessDenied { denied, state, finish, once_a_day } => lack(denied, state, *finish, *once_a_day),

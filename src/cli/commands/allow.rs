@@ -101,7 +101,7 @@ fn no_file() -> CliError {
 fn not_asked(path: &Path) -> CliError {
     CliError::usage(
         "nothing was allowed: there is no terminal to ask on",
-        format!("read what is listed above, then run: rotator allow --yes {}", operand(path)),
+        format!("read what is listed above, then run:\n  rotator allow --yes {}", operand(path)),
     )
 }
 

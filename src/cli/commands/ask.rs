@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
-use crate::cli::output::document::PlanDocument;
+use crate::cli::output::document::{DueShown, PlanDocument};
 use crate::cli::output::paragraph::paragraph;
 use crate::cli::output::printable::printable;
 use crate::cli::output::{plan_table, progress};
@@ -13,6 +13,7 @@ use crate::engine::campaign::Engine;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::Choice;
 use crate::rotation::record::Rotation;
+use crate::types::name::AccessKeyId;
 
 /// What was answered.
 pub(super) enum Answer {
@@ -23,8 +24,13 @@ pub(super) enum Answer {
     NothingToAsk,
 }
 
+/// Of a rotation in flight, either key may be the one that has leaked.
+fn the_other(new: &AccessKeyId) -> String {
+    format!("; its new key {new} stays: if that one has leaked, answer no, and run `rotator rotate {new} --now`")
+}
+
 /// Shows what would be done and asks. `choice`: which rotations would be opened. `to_end`: the rotations in flight whose
-/// wait would be ended. Finishing rotations that are in flight needs no confirmation otherwise.
+/// wait would be ended. `warning`: what is said of the keys that are due. Finishing rotations that are in flight needs no confirmation otherwise.
 pub(super) async fn ask(
     context: &Context,
     engine: &Engine,
@@ -32,6 +38,7 @@ pub(super) async fn ask(
     limit: Option<usize>,
     to_end: &[Rotation],
     stop: &Stop,
+    warning: impl Fn(&[DueShown]) -> Option<String>,
 ) -> Result<Answer, CliError> {
     let (terminal, look) = (context.terminal, context.terminal.look_on_stderr());
     let mut plan = None;
@@ -55,12 +62,14 @@ pub(super) async fn ask(
     }
     for rotation in to_end {
         let line = format!(
-            "{}: in flight; it waits no longer, and the old key {} is deleted after the last checks",
-            rotation.opened.user, rotation.opened.old_key
+            "{}: in flight; it waits no longer, and the old key {} is deleted after the last checks{}",
+            rotation.opened.user,
+            rotation.opened.old_key,
+            rotation.new_key.as_ref().map(the_other).unwrap_or_default()
         );
         terminal.warn(&line);
     }
-    if let Some(warning) = plan_table::warning_at_once(due) {
+    if let Some(warning) = warning(due) {
         terminal.warn(&warning);
     }
     let number = due.len() + to_end.len();

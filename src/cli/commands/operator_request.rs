@@ -18,6 +18,7 @@ use crate::journal::clock::Clock;
 use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::record::Rotation;
 use crate::types::error_text::with_causes;
+use crate::types::name::AccessKeyId;
 use crate::types::shell::quoted;
 
 /// Journals the event that `request` returns for the rotation, then resumes the rotation.
@@ -34,7 +35,7 @@ pub(super) fn submit(
     drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
-    block_on(Box::pin(async {
+    let named = block_on(Box::pin(async {
         let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
         let rotation = found.ok_or_else(unknown)?.rotation;
         if rotation.is_closed() {
@@ -52,10 +53,11 @@ pub(super) fn submit(
             )
         };
         let journal = held.journal.replay(id).await.map_err(failed)?;
+        let named = if let OperatorRequest::DeleteKey { key } = &asked { Some(key.clone()) } else { None };
         let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
-        Ok(())
+        Ok(named)
     }))?;
-    resume_rotations(
+    let exit = resume_rotations(
         context,
         &config,
         &clock,
@@ -63,5 +65,27 @@ pub(super) fn submit(
         &[id],
         false,
         End { command: CommandKind::Decide, waiting_ok: false },
+    )?;
+    if let Some(key) = named {
+        let found = block_on(Box::pin(async {
+            held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))
+        }))?;
+        let open = found.map(|found| found.rotation).filter(|rotation| !rotation.is_closed());
+        if let Some(rotation) = open.filter(|rotation| rotation.named.contains(&key)) {
+            let words = if key == rotation.opened.old_key { on_record(&key) } else { later(&key) };
+            context.terminal.say(&format!("{}: {words}", rotation.opened.user));
+        }
+    }
+    Ok(exit)
+}
+
+/// What an operator has asked for and a later `resume` does.
+pub(super) fn on_record(old: &AccessKeyId) -> String {
+    format!(
+        "it is on record that {old} is to be deleted without a wait, as soon as every place holds a new pair that works"
     )
+}
+
+fn later(key: &AccessKeyId) -> String {
+    format!("it is on record that {key} is to be deleted, as soon as no check before that speaks against it")
 }

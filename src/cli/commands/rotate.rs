@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{Answer, ask};
+use super::operator_request::on_record;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::{ChoiceArgs, RotateArgs};
 use crate::cli::config::AT_ONCE;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::document::DueShown;
+use crate::cli::output::plan_table;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::session_end::Waits;
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
+use crate::discovery::SkipReason;
 use crate::engine::campaign::Engine;
 use crate::engine::error::CampaignError;
 use crate::engine::rate_limit::Operation;
@@ -24,18 +28,23 @@ use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::{Choice, Names, Patterns};
 use crate::engine::survey::rules::Terms;
-use crate::journal::campaign::PlaceNote;
+use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::journal::clock::Clock;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Ending, Event, OperatorRequest};
+use crate::rotation::observed::KeyUse;
 use crate::rotation::policy::StillInUse;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::error_text::with_causes;
-use crate::types::name::{AccessKeyId, RotationId};
+use crate::types::name::{AccessKeyId, RotationId, UserName};
 use crate::types::shell::quoted;
+
+/// What `--now` means for the old keys.
+const WITHOUT_WAIT: &str = "--now uses neither overlap nor quarantine: each old key is deleted at once, as soon \
+                                       as every place holds the new one";
 
 /// What chooses the keys, in the words of a message.
 const BY_NAME: &str = "the names of rotate";
@@ -62,7 +71,10 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
         let stop = Arc::new(Stop::default());
         let signalled = runtime::listen(context, &stop, &clock)?;
         // Where the command asks, the question says so.
-        let says_at_once = !asks;
+        let says_at_once = !asks && !args.now;
+        if !asks && args.now {
+            context.terminal.say(WITHOUT_WAIT);
+        }
         let waits = Waits { opened: Some(&choice), in_flight: None, held: &held };
         let passes =
             Passes { context, config: &config, clock: &clock, stop: &stop, wait: args.wait, says_at_once, waits };
@@ -78,7 +90,8 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
             let choice = named.choice(&choice);
             if !asked {
                 let in_flight = if args.now { named.in_flight.as_slice() } else { &[] };
-                declined = match ask(context, &engine, choice.as_ref(), None, in_flight, &stop).await? {
+                let warning = if args.now { without_wait } else { plan_table::warning_at_once };
+                declined = match ask(context, &engine, choice.as_ref(), None, in_flight, &stop, warning).await? {
                     Answer::Yes | Answer::NothingToAsk => None,
                     Answer::No(why) => Some(why),
                 };
@@ -90,21 +103,12 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
             named.advance(&held, &engine, args.now, report).await?;
             named.say_what_stays(&held, args.now, context).await?;
             let Some(choice) = choice else { return Ok(()) };
-            match engine.open_due(&choice, None, report).await {
-                Ok(()) => {
-                    keep_the_named(report, choice.only.as_ref());
-                    opened.clone_from(&report.touched);
-                    Ok(())
-                }
-                // What could not be read may hold the key.
-                Err(CampaignError::NothingMatches { patterns, unread }) if unread.is_empty() => {
-                    Err(match patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern)) {
-                        Some(key) => in_no_store(&session, &key).await,
-                        None => campaign_failed(&CampaignError::NothingMatches { patterns, unread }),
-                    })
-                }
-                Err(error) => Err(campaign_failed(&error)),
+            open_named(&session, &engine, &choice, report).await?;
+            if args.now {
+                say_what_still_works(&session, report, context).await;
             }
+            opened.clone_from(&report.touched);
+            Ok(())
         };
         let (report, failure) = Box::pin(passes.make(work)).await;
         if let Some(why) = declined {
@@ -115,6 +119,29 @@ pub fn rotate(context: &Context, args: &RotateArgs) -> Result<Exit, CliError> {
         let end = End { command: CommandKind::Rotate, waiting_ok: false };
         finish(context, end, report, failure, &signalled, &held).await
     }))
+}
+
+/// What is said before keys are rotated with `--now`.
+fn without_wait(due: &[DueShown]) -> Option<String> {
+    (!due.is_empty()).then(|| WITHOUT_WAIT.to_owned())
+}
+
+/// Opens rotations of the named keys that are in no rotation.
+async fn open_named(session: &Session, engine: &Engine, choice: &Choice, report: &mut Report) -> Result<(), CliError> {
+    match engine.open_due(choice, None, report).await {
+        Ok(()) => {
+            keep_the_named(report, choice.only.as_ref());
+            Ok(())
+        }
+        // What could not be read may hold the key.
+        Err(CampaignError::NothingMatches { patterns, unread }) if unread.is_empty() => {
+            Err(match patterns.iter().find_map(|unmatched| as_key(&unmatched.pattern)) {
+                Some(key) => in_no_store(session, &key).await,
+                None => campaign_failed(&CampaignError::NothingMatches { patterns, unread }),
+            })
+        }
+        Err(error) => Err(campaign_failed(&error)),
+    }
 }
 
 /// The terms under which a named key is rotated: its age and its last use do not count, and with `now` nothing is waited
@@ -219,10 +246,10 @@ impl Named {
             let Some(Summary { rotation, .. }) = found else { continue };
             let (user, old) = (&rotation.opened.user, &rotation.opened.old_key);
             if rotation.named.contains(old) && !rotation.is_closed() {
-                context.terminal.say(&format!(
-                    "{user}: it is on record that {old} is to be deleted without a wait, as soon as every place holds a \
-                     new pair that works"
-                ));
+                context.terminal.say(&format!("{user}: {}", on_record(old)));
+            }
+            if now && !matches!(rotation.state.phase(), None | Some(Phase::DeactivatedOld { .. })) {
+                context.terminal.say(&still_works(user, old));
             }
             if now && rotation.is_aborted() {
                 context.terminal.say(&format!(
@@ -299,6 +326,42 @@ async fn request_delete(
     Ok(requested)
 }
 
+/// What to do about a key that may have leaked and that was not replaced.
+fn still_works(user: &UserName, key: &AccessKeyId) -> String {
+    format!(
+        "{user}: {key} still works; if it is abused now, this turns it off, and what uses it stops working:\n  \
+         aws iam update-access-key --user-name {} --access-key-id {key} --status Inactive",
+        quoted(user.as_str())
+    )
+}
+
+/// The user of a key and its last use, if an account knows the key.
+async fn owner_of(session: &Session, key: &AccessKeyId) -> Option<(UserName, Option<KeyUse>)> {
+    for account in session.accounts.reachable() {
+        let last_used = || account.ports.iam.last_used(key);
+        if let Ok(Some(found)) = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await
+            && let Some(user) = found.user
+        {
+            return Some((user, found.used));
+        }
+    }
+    None
+}
+
+/// Says which of the named keys were left alone, although they may have leaked.
+async fn say_what_still_works(session: &Session, report: &Report, context: &Context) {
+    let is_of_iam = |note: &&LeftAloneNote| {
+        let reasons =
+            [SkipReason::TemporaryKey, SkipReason::UnknownToIam, SkipReason::OtherAccount, SkipReason::Inactive];
+        !reasons.iter().any(|reason| note.reason == *reason)
+    };
+    for key in report.left_alone.iter().filter(is_of_iam).filter_map(|note| note.key_id.as_ref()) {
+        if let Some((user, _)) = owner_of(session, key).await {
+            context.terminal.say(&still_works(&user, key));
+        }
+    }
+}
+
 fn as_key(name: &str) -> Option<AccessKeyId> {
     AccessKeyId::new(name).ok().filter(|_| name.starts_with("AKIA"))
 }
@@ -306,20 +369,15 @@ fn as_key(name: &str) -> Option<AccessKeyId> {
 /// The error for a key that no store holds: it cannot be rotated, and only an operator knows what uses it.
 async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
     let mut text = format!("no store holds the key {key}, so there is nothing to rotate it in");
-    let mut user = None;
-    for account in session.accounts.reachable() {
-        let last_used = || account.ports.iam.last_used(key);
-        if let Ok(Some(found)) = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await {
-            let Some(owner) = found.user else { continue };
-            let used = found.used.map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at));
-            text.push_str(&format!("; IAM says that it is of user {owner}, {used}"));
-            user = Some(owner);
-        }
+    let owner = owner_of(session, key).await;
+    if let Some((owner, used)) = &owner {
+        let used = used.as_ref().map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at));
+        text.push_str(&format!("; IAM says that it is of user {owner}, {used}"));
     }
     if session.signs_with(key) {
         text.push_str("; rotator itself signs with it");
     }
-    let word = user.map_or_else(|| "USER".to_owned(), |user| quoted(user.as_str()));
+    let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
     let hint = format!(
         "if it has leaked, this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {word} \
          --access-key-id {key} --status Inactive"

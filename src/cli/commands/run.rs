@@ -10,6 +10,7 @@ use crate::cli::config::AT_ONCE;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
+use crate::cli::output::plan_table;
 use crate::cli::output::summary::CommandKind;
 use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
@@ -60,10 +61,13 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<Exit, CliError> {
                 return Err(not_agreed());
             }
             if !asked {
-                declined = match ask(context, &engine, Some(&choice), config.limit, &[], &stop).await? {
-                    Answer::Yes | Answer::NothingToAsk => None,
-                    Answer::No(why) => Some(why),
-                };
+                declined =
+                    match ask(context, &engine, Some(&choice), config.limit, &[], &stop, plan_table::warning_at_once)
+                        .await?
+                    {
+                        Answer::Yes | Answer::NothingToAsk => None,
+                        Answer::No(why) => Some(why),
+                    };
                 asked = true;
             }
             if declined.is_some() {

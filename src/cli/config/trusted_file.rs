@@ -217,7 +217,7 @@ impl Found {
             format!("the configuration {} was {} and is not trusted: {changed}{why}", self.path.display(), self.way),
             format!(
                 "`rotator allow` shows what it would run, read and contact, and records that you trust it as it is; or name \
-                 it: rotator --config {}",
+                 it:\n  rotator --config {}",
                 quoted(&self.path)
             ),
         )

@@ -76,6 +76,13 @@ fn what_cannot_be_rotated_needs_an_operator_and_is_named() {
     // A user with two keys.
     let ended = bench.run(&["rotate", "app2/production", "--now", "--yes"]).code(4).prints("two keys already");
     assert!(!ended.stdout.contains(USER), "{}", ended.stdout);
+    let leaked = bench.run(&["store", "get", "app2/production/AWS_ACCESS_KEY_ID"]).code(0).stdout;
+    ended.says(&format!("{leaked} still works")).says(&format!(
+        "  aws iam update-access-key --user-name app2/production --access-key-id {leaked} --status Inactive"
+    ));
+    // Without --now there is no hurry.
+    let ended = bench.run(&["rotate", "app2/production", "--yes"]).code(4);
+    assert!(!ended.stderr.contains("still works"), "{}", ended.stderr);
     // An exclusion holds.
     bench.run_in(("ROTATOR_POLICY_EXCLUDE", "app1/*"), &["rotate", USER, "--yes"]).code(4).prints("left out by");
     // A name that nothing has.
@@ -193,6 +200,34 @@ fn keys_that_are_not_named_do_not_count_even_if_they_are_excluded() {
         (&document["skipped"][0]["needs_operator"], &document["counts"]["needs_operator"]),
         (&true.into(), &1.into())
     );
+}
+
+/// What only was not named is left out by no setting, and the commands after it do not count it.
+#[test]
+fn keys_that_are_not_named_are_not_excluded_afterwards() {
+    let bench = Bench::with_users(&[USER, "app2/production"]);
+    bench.run_in(AN_HOUR, &["rotate", USER, "--yes"]).code(3);
+    for command in [&["resume"][..], &["status"]] {
+        let ended = bench.run(command);
+        assert!(!ended.stdout.contains("excluded"), "{command:?}: {}", ended.stdout);
+    }
+}
+
+#[test]
+fn a_request_that_a_block_holds_up_is_said_to_be_on_record() {
+    let bench = Bench::with_users(&[USER]);
+    let entries = ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"].map(|name| format!("{USER}/{name}"));
+    let before = entries.each_ref().map(|entry| bench.run(&["store", "get", entry]).code(0).stdout);
+    bench.run_in(AN_HOUR, &["run"]).code(3);
+    for (entry, value) in entries.iter().zip(&before) {
+        bench.run_with(&["store", "set", entry], value).code(0);
+    }
+    let old = &before[1];
+    bench.run(&["resume"]).code(4).prints("reverted");
+    let on_record = format!("{old} is to be deleted without a wait");
+    bench.run(&["resolve", USER, "--finish"]).code(4).says(&on_record);
+    let ended = bench.run(&["rotate", USER, "--now", "--yes"]).code(4).says(&on_record);
+    ended.says(&format!("{old} still works"));
 }
 
 #[test]
