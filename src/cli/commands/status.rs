@@ -226,7 +226,8 @@ fn advice(tally: Tally, next: Option<Timestamp>, look: &Look) -> String {
     let open = match (goes_on, tally.needs_operator() > 0, next) {
         (false, false, _) => String::new(),
         (false, true, _) => ": see above".to_owned(),
-        (true, _, Some(time)) if time > look.times.now() => {
+        // Others can go on now.
+        (true, _, Some(time)) if time > look.times.now() && tally.failed == 0 => {
             format!(": `rotator resume` continues after {}", look.times.local(time))
         }
         (true, ..) => ": `rotator resume` continues".to_owned(),
@@ -248,4 +249,23 @@ fn empty(context: &Context, error: Option<&CliError>) -> String {
 pub(super) fn print_empty(context: &Context, error: Option<&CliError>) -> Result<Exit, CliError> {
     to_stdout(empty(context, error).as_bytes())?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::cli::output::columns::Paint;
+    use crate::cli::output::times::Times;
+
+    #[test]
+    fn a_time_is_named_only_where_nothing_can_go_on_before_it() {
+        let now = Timestamp::from_unix_seconds(1_700_000_000);
+        let look = Look { paint: Paint(false), width: None, wide: false, times: Times::at(now, TimeZone::UTC) };
+        let later = Some(now.plus(std::time::Duration::from_secs(3_600)));
+        let said = |waiting, failed| advice(Tally { waiting, failed, ..Tally::default() }, later, &look);
+        assert!(said(2, 0).contains("continues after"), "{}", said(2, 0));
+        assert_eq!(said(2, 1), ": `rotator resume` continues");
+    }
 }
