@@ -42,9 +42,16 @@ pub fn open(config: &Config, host: &HostEnv) -> Result<EmbeddedStore, CliError> 
 
 pub(super) fn open_at(path: &Path, host: &HostEnv) -> Result<EmbeddedStore, CliError> {
     EmbeddedStore::open(path, store_key(host)?).map_err(|error| {
-        CliError::failed(
-            format!("failed to {}", with_causes(&error)),
-            "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
-        )
+        // Only where no store is configured is this the path, unless it is configured as well.
+        let is_default = host.default_store().is_ok_and(|default| default == path) && !path.exists();
+        let hint = match is_default {
+            true => {
+                "this is the store where nothing names another one: go to the folder of your rotator.toml, or name that file with \
+                 --config or a store with --store or ROTATOR_STORE; to begin, `rotator init` writes a rotator.toml, and \
+                 `rotator store import FILE` fills a new store"
+            }
+            false => "name your store with --store or ROTATOR_STORE, or fill a new one with `rotator store import FILE`",
+        };
+        CliError::failed(format!("failed to {}", with_causes(&error)), hint)
     })
 }

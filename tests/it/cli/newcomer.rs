@@ -110,3 +110,16 @@ fn allow_says_which_files_are_written() {
         assert!(shown.lines().any(is_said), "{words} {file}: {shown}");
     }
 }
+
+#[test]
+fn where_no_store_is_configured_the_missing_one_is_said_to_be_the_default() {
+    let bench = Bench::new();
+    let plan: super::bench::Ended =
+        bench.command(&["plan"]).env_remove("ROTATOR_STORE").output().expect("it starts").into();
+    // Root has its store in a folder of the machine, where one may be.
+    if !std::path::Path::new("/var/lib/rotator/store.db").exists() {
+        plan.code(1).says("go to the folder of your rotator.toml").says("`rotator init` writes");
+    }
+    let named = bench.run(&["--store", "sqlite:none.db", "plan"]).code(1).says("name your store");
+    assert!(!named.stderr.contains("go to the folder"), "{}", named.stderr);
+}
