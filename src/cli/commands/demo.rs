@@ -105,8 +105,8 @@ impl Demo<'_> {
         self.indent(&last.stdout)?;
         self.tell(
             "  The keys whose secrets were lost are deleted; others are made, proved and\n  \
-         stored, and only then the old ones deleted. The new keys are not those of the\n  \
-         killed run.\n",
+         stored, and only then the old ones deleted.\n  \
+         The new keys are not those of the killed run.\n",
         )
     }
 
@@ -132,7 +132,7 @@ impl Demo<'_> {
             if scene.old_id(user) == Some(key.id.as_str()) {
                 return Err(broken(&format!("the key of {user} is a new one"), ""));
             }
-            self.tell(&format!("  {user}: {} in IAM and in the store, and it works\n", key.id))?;
+            self.tell(&format!("  {user}: {} in IAM and in the store; it works\n", key.id))?;
         }
         for entry in scene.untouched() {
             if !scene.is_unchanged(entry)? {
