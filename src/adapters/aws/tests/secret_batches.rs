@@ -220,6 +220,19 @@ async fn a_doubtful_value_of_a_batch_is_not_believed() {
     }
 }
 
+/// Has 45 secrets, and answers each batch so.
+fn without_batches(answer: Vec<u8>) -> Responder {
+    Responder::start(move |request| {
+        if asks(request, "ListSecrets") {
+            listed(&many(45))
+        } else if asks(request, BATCH) {
+            Reply::Bytes(answer.clone())
+        } else {
+            alone(&asked_for(request)[0])
+        }
+    })
+}
+
 #[tokio::test]
 async fn a_batch_that_is_refused_is_not_tried_again() {
     for refusal in [
@@ -229,15 +242,7 @@ async fn a_batch_that_is_refused_is_not_tried_again() {
         http_without_date(501, "{\"__type\":\"InternalFailure\",\"message\":\"not implemented\"}"),
     ] {
         let shown = String::from_utf8_lossy(&refusal).into_owned();
-        let responder = Responder::start(move |request| {
-            if asks(request, "ListSecrets") {
-                listed(&many(45))
-            } else if asks(request, BATCH) {
-                Reply::Bytes(refusal.clone())
-            } else {
-                alone(&asked_for(request)[0])
-            }
-        });
+        let responder = without_batches(refusal);
         let store = store(&responder, "team/").await;
         for pass in 1..=2 {
             let all = store.read_all().await.expect("read as before");
@@ -258,15 +263,7 @@ async fn after_a_failed_batch_the_rest_of_the_pass_is_read_one_by_one() {
         http(200, "{\"SecretValues\":[{\"Na"),
     ] {
         let shown = String::from_utf8_lossy(&failure).into_owned();
-        let responder = Responder::start(move |request| {
-            if asks(request, "ListSecrets") {
-                listed(&many(45))
-            } else if asks(request, BATCH) {
-                Reply::Bytes(failure.clone())
-            } else {
-                alone(&asked_for(request)[0])
-            }
-        });
+        let responder = without_batches(failure);
         let store = store(&responder, "team/").await;
         for pass in 1..=2 {
             let all = store.read_all().await.expect("read as before");
