@@ -30,7 +30,8 @@ fn the_other(new: &AccessKeyId) -> String {
 }
 
 /// Shows what would be done and asks. `choice`: which rotations would be opened. `to_end`: the rotations in flight whose
-/// wait would be ended. `warning`: what is said of the keys that are due. Finishing rotations that are in flight needs no confirmation otherwise.
+/// wait would be ended. `warning`: what is said of the keys that are due. Finishing rotations that are in flight needs no
+/// confirmation otherwise.
 pub(super) async fn ask(
     context: &Context,
     engine: &Engine,

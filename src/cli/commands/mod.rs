@@ -8,6 +8,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod init;
+mod leaked_key;
 pub mod man;
 mod named_rotation;
 mod operator_request;

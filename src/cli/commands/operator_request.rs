@@ -87,5 +87,7 @@ pub(super) fn on_record(old: &AccessKeyId) -> String {
 }
 
 fn later(key: &AccessKeyId) -> String {
-    format!("it is on record that {key} is to be deleted, as soon as no check before that speaks against it")
+    format!(
+        "it is on record that {key} is to be deleted; `rotator resume` deletes it once the checks of a removal pass"
+    )
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{Answer, ask};
+use super::leaked_key::{in_no_store, say_what_still_works, still_works};
 use super::operator_request::on_record;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::args::{ChoiceArgs, RotateArgs};
@@ -19,27 +20,24 @@ use crate::cli::passes::{End, Passes, campaign_failed, finish};
 use crate::cli::runtime::{self, block_on};
 use crate::cli::session_end::Waits;
 use crate::cli::wiring::journal::{self, HeldJournal, storage_failed};
-use crate::discovery::SkipReason;
 use crate::engine::campaign::Engine;
 use crate::engine::error::CampaignError;
-use crate::engine::rate_limit::Operation;
 use crate::engine::report::Report;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::choice::{Choice, Names, Patterns};
 use crate::engine::survey::rules::Terms;
-use crate::journal::campaign::{LeftAloneNote, PlaceNote};
+use crate::journal::campaign::PlaceNote;
 use crate::journal::clock::Clock;
 use crate::journal::line::Summary;
 use crate::journal::store::RotationFilter;
 use crate::rotation::block_reason::BlockReason;
 use crate::rotation::event::{Ending, Event, OperatorRequest};
-use crate::rotation::observed::KeyUse;
 use crate::rotation::policy::StillInUse;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::error_text::with_causes;
-use crate::types::name::{AccessKeyId, RotationId, UserName};
+use crate::types::name::{AccessKeyId, RotationId};
 use crate::types::shell::quoted;
 
 /// What `--now` means for the old keys.
@@ -248,7 +246,7 @@ impl Named {
             if rotation.named.contains(old) && !rotation.is_closed() {
                 context.terminal.say(&format!("{user}: {}", on_record(old)));
             }
-            if now && !matches!(rotation.state.phase(), None | Some(Phase::DeactivatedOld { .. })) {
+            if now && old_key_may_work(&rotation) {
                 context.terminal.say(&still_works(user, old));
             }
             if now && rotation.is_aborted() {
@@ -270,6 +268,18 @@ impl Named {
         }
         Ok(())
     }
+}
+
+/// Whether the old key works, as far as the rotation knows.
+fn old_key_may_work(rotation: &Rotation) -> bool {
+    let is_off = match &rotation.state {
+        State::Blocked { reason, .. } => matches!(
+            reason,
+            BlockReason::OldKeyNotActive { .. } | BlockReason::OldKeyGone { .. } | BlockReason::UserNotFound { .. }
+        ),
+        State::Settled { .. } | State::InDoubt { .. } | State::Closed { .. } => false,
+    };
+    !is_off && !matches!(rotation.state.phase(), None | Some(Phase::DeactivatedOld { .. }))
 }
 
 /// Whether every place holds the new pair.
@@ -326,63 +336,8 @@ async fn request_delete(
     Ok(requested)
 }
 
-/// What to do about a key that may have leaked and that was not replaced.
-fn still_works(user: &UserName, key: &AccessKeyId) -> String {
-    format!(
-        "{user}: {key} still works; if it is abused now, this turns it off, and what uses it stops working:\n  \
-         aws iam update-access-key --user-name {} --access-key-id {key} --status Inactive",
-        quoted(user.as_str())
-    )
-}
-
-/// The user of a key and its last use, if an account knows the key.
-async fn owner_of(session: &Session, key: &AccessKeyId) -> Option<(UserName, Option<KeyUse>)> {
-    for account in session.accounts.reachable() {
-        let last_used = || account.ports.iam.last_used(key);
-        if let Ok(Some(found)) = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await
-            && let Some(user) = found.user
-        {
-            return Some((user, found.used));
-        }
-    }
-    None
-}
-
-/// Says which of the named keys were left alone, although they may have leaked.
-async fn say_what_still_works(session: &Session, report: &Report, context: &Context) {
-    let is_of_iam = |note: &&LeftAloneNote| {
-        let reasons =
-            [SkipReason::TemporaryKey, SkipReason::UnknownToIam, SkipReason::OtherAccount, SkipReason::Inactive];
-        !reasons.iter().any(|reason| note.reason == *reason)
-    };
-    for key in report.left_alone.iter().filter(is_of_iam).filter_map(|note| note.key_id.as_ref()) {
-        if let Some((user, _)) = owner_of(session, key).await {
-            context.terminal.say(&still_works(&user, key));
-        }
-    }
-}
-
 fn as_key(name: &str) -> Option<AccessKeyId> {
     AccessKeyId::new(name).ok().filter(|_| name.starts_with("AKIA"))
-}
-
-/// The error for a key that no store holds: it cannot be rotated, and only an operator knows what uses it.
-async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
-    let mut text = format!("no store holds the key {key}, so there is nothing to rotate it in");
-    let owner = owner_of(session, key).await;
-    if let Some((owner, used)) = &owner {
-        let used = used.as_ref().map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at));
-        text.push_str(&format!("; IAM says that it is of user {owner}, {used}"));
-    }
-    if session.signs_with(key) {
-        text.push_str("; rotator itself signs with it");
-    }
-    let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
-    let hint = format!(
-        "if it has leaked, this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {word} \
-         --access-key-id {key} --status Inactive"
-    );
-    CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
 }
 
 /// Keeps the notes about the named keys and entries. Each says why a key was not rotated, so each needs an operator.

@@ -1,0 +1,68 @@
+//! A key that may have leaked and is not replaced: what is said of it, and how to turn it off.
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::exit::Exit;
+use crate::discovery::SkipReason;
+use crate::engine::rate_limit::Operation;
+use crate::engine::report::Report;
+use crate::engine::session::Session;
+use crate::journal::campaign::LeftAloneNote;
+use crate::rotation::observed::KeyUse;
+use crate::types::name::{AccessKeyId, UserName};
+use crate::types::shell::quoted;
+
+/// What to do about a key that may have leaked and that was not replaced.
+pub(super) fn still_works(user: &UserName, key: &AccessKeyId) -> String {
+    format!(
+        "{user}: {key} still works; if it is abused now, this turns it off, and what uses it stops working:\n  \
+         aws iam update-access-key --user-name {} --access-key-id {key} --status Inactive",
+        quoted(user.as_str())
+    )
+}
+
+/// The user of a key and its last use, if an account knows the key.
+async fn owner_of(session: &Session, key: &AccessKeyId) -> Option<(UserName, Option<KeyUse>)> {
+    for account in session.accounts.reachable() {
+        let last_used = || account.ports.iam.last_used(key);
+        if let Ok(Some(found)) = account.limiter.read(Operation::GetAccessKeyLastUsed, last_used).await
+            && let Some(user) = found.user
+        {
+            return Some((user, found.used));
+        }
+    }
+    None
+}
+
+/// Says which of the named keys were left alone, although they may have leaked.
+pub(super) async fn say_what_still_works(session: &Session, report: &Report, context: &Context) {
+    let is_of_iam = |note: &&LeftAloneNote| {
+        let reasons =
+            [SkipReason::TemporaryKey, SkipReason::UnknownToIam, SkipReason::OtherAccount, SkipReason::Inactive];
+        !reasons.iter().any(|reason| note.reason == *reason)
+    };
+    for key in report.left_alone.iter().filter(is_of_iam).filter_map(|note| note.key_id.as_ref()) {
+        if let Some((user, _)) = owner_of(session, key).await {
+            context.terminal.say(&still_works(&user, key));
+        }
+    }
+}
+
+/// The error for a key that no store holds: it cannot be rotated, and only an operator knows what uses it.
+pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliError {
+    let mut text = format!("no store holds the key {key}, so there is nothing to rotate it in");
+    let owner = owner_of(session, key).await;
+    if let Some((owner, used)) = &owner {
+        let used = used.as_ref().map_or_else(|| "never used".to_owned(), |used| format!("last used {}", used.at));
+        text.push_str(&format!("; IAM says that it is of user {owner}, {used}"));
+    }
+    if session.signs_with(key) {
+        text.push_str("; rotator itself signs with it");
+    }
+    let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
+    let hint = format!(
+        "if it has leaked, this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {word} \
+         --access-key-id {key} --status Inactive"
+    );
+    CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
+}
