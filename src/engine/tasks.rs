@@ -66,35 +66,34 @@ pub(super) async fn in_two_parts<I, P, F, S, T>(
 {
     let under_way = Arc::new(Semaphore::new(most));
     let mut tasks = JoinSet::new();
-    let mut items = items.into_iter();
+    let mut items = items.into_iter().peekable();
     let (mut gathered, mut ready, mut ended) = (Vec::new(), VecDeque::new(), 0);
     loop {
-        let next = if ready.is_empty() { items.next() } else { None };
-        if next.is_some() || !ready.is_empty() {
-            // The semaphore is never closed.
-            let mut started = under_way.clone().try_acquire_owned().ok();
-            while started.is_none() {
-                tokio::select! {
-                    Some(result) = tasks.join_next() => take_part(result, &mut gathered, &mut ended, &mut take),
-                    permit = under_way.clone().acquire_owned() => started = permit.ok(),
-                }
+        // The semaphore is never closed.
+        let mut started = None;
+        while started.is_none() {
+            // What has ended is taken first: it may decide what begins next.
+            tokio::select! {
+                biased;
+                Some(result) = tasks.join_next() => take_part(result, &mut gathered, &mut ended, &mut take),
+                permit = under_way.clone().acquire_owned() => started = permit.ok(),
             }
-            if let Some(item) = next {
-                tasks.spawn(first(item, started));
-            } else if let Some((part, since)) = ready.pop_front() {
-                let second = (rest.task)(part, since, started);
-                tasks.spawn(async { Part::Whole(second.await) });
-            }
+        }
+        let last = items.peek().is_none() && tasks.is_empty();
+        if last || (!gathered.is_empty() && gathered.len() >= (rest.gather)(ended)) {
+            let now = (rest.now)();
+            ready.extend(gathered.drain(..).map(|part| (part, now)));
+        }
+        if let Some((part, since)) = ready.pop_front() {
+            let second = (rest.task)(part, since, started);
+            tasks.spawn(async { Part::Whole(second.await) });
+        } else if let Some(item) = items.next() {
+            tasks.spawn(first(item, started));
         } else if let Some(result) = tasks.join_next().await {
             // All the others are waited for, because the last second parts begin together.
             take_part(result, &mut gathered, &mut ended, &mut take);
-            continue;
-        } else if gathered.is_empty() {
+        } else {
             return;
-        }
-        if tasks.is_empty() || (!gathered.is_empty() && gathered.len() >= (rest.gather)(ended)) {
-            let now = (rest.now)();
-            ready.extend(gathered.drain(..).map(|part| (part, now)));
         }
     }
 }
@@ -176,10 +175,20 @@ mod tests {
         in_two_parts(0..6, 1, first, rest, |result| ended.push(result.expect("ends"))).await;
         ended.sort_unstable();
         assert_eq!(ended, [0, 1, 2, 3, 4, 5]);
-        let told = told.lock().expect("no panic").clone();
-        let at = |word: &str| told.iter().position(|told| told.starts_with(word)).expect("told");
-        assert!(at("first 1") < at("second 0") && at("second 1") < at("first 4"), "{told:?}");
-        // The last ones are fewer than are gathered.
-        assert!(at("first 5") < at("second 4 since 1") && at("first 5") < at("second 5 since 1"), "{told:?}");
+        let order = [
+            "first 0",
+            "first 1",
+            "second 0 since 0",
+            "second 1 since 0",
+            "first 2",
+            "first 3",
+            "first 4",
+            "first 5",
+            // These are fewer than are gathered, and they are the last.
+            "second 3 since 1",
+            "second 4 since 1",
+            "second 5 since 1",
+        ];
+        assert_eq!(*told.lock().expect("no panic"), order);
     }
 }
