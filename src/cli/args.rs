@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use self::rotations::{
-    ChoiceArgs, OneRotation, PlanArgs, Resolution, ResolveArgs, ResumeArgs, RotateArgs, RunArgs, StatusArgs,
+    AbortArgs, ChoiceArgs, OneRotation, PlanArgs, Resolution, ResolveArgs, ResumeArgs, RotateArgs, RunArgs, StatusArgs,
 };
 use crate::adapters::aws::MfaCode;
 use crate::types::name::EntryName;
@@ -119,7 +119,11 @@ pub enum Command {
     /// Every place holds the old pair until the new one is stored. After that, rotator cannot put it back, since it keeps
     /// no copy of the old secret: put it into every place yourself, let `rotator resume` find it there, which blocks the
     /// rotation, and then abort it.
-    Abort(OneRotation),
+    ///
+    /// While an abort waits or is blocked, it can be taken back: with --undo, the rotation continues as before. With
+    /// `rotator resolve ROTATION --finish` or `rotator rotate USER --now` it continues, too, and the old key is deleted
+    /// without a wait.
+    Abort(AbortArgs),
     /// Make the old key of one rotation active again; rotator does not deactivate it a second time
     Reactivate(OneRotation),
     /// Decide what happens to a key that rotator must not touch on its own, or to the rotation

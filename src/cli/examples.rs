@@ -80,7 +80,13 @@ const EXAMPLES: [(&str, &[Example]); 32] = [
     ("store import", &[example("rotator store import secrets.json", "set all entries of a JSON object")]),
     ("store rekey", &[example("rotator store rekey", "seal all entries under a new key")]),
     ("store rm", &[example("rotator store rm shop/live/OLD_NAME", "remove one entry")]),
-    ("abort", &[example("rotator abort shop-live", "discard the new key of this user; the old one stays")]),
+    (
+        "abort",
+        &[
+            example("rotator abort shop-live", "discard the new key of this user; the old one stays"),
+            example("rotator abort shop-live --undo", "not after all: continue, with both keys until the overlap ends"),
+        ],
+    ),
     ("reactivate", &[example("rotator reactivate shop-live", "a service still needs the old key: switch it on again")]),
     (
         "resolve",

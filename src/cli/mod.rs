@@ -105,7 +105,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, CliError> {
         Command::Resume(args) => resume::resume(context, args),
         Command::Status(args) => status::status(context, args),
         Command::Plan(args) => plan::plan(context, &args.choice),
-        Command::Abort(one) => abort::abort(context, &one.rotation),
+        Command::Abort(args) => abort::abort(context, args),
         Command::Reactivate(one) => reactivate::reactivate(context, &one.rotation),
         Command::Resolve(args) => resolve::resolve(context, &args.rotation, &args.resolution),
         Command::Store(command) => store::store(context, command),

@@ -42,7 +42,7 @@ impl CampaignCounts {
 pub enum OpenRotation {
     /// One whose row in the table needs a few fields only.
     InShort(Box<InShort>),
-    /// One that is blocked, has sinks, or was written by an earlier version.
+    /// One that is blocked or given up, has sinks, or was written by an earlier version.
     Whole(Box<Summary>),
 }
 

@@ -253,7 +253,8 @@ impl BlockReason {
                 places.join(", ")
             ),
             Self::OldKeyGone { key, places } => format!(
-                "{} holds the old pair again, but IAM does not list {key} any more; put the new pair back, then resume",
+                "{} holds the old pair again, whose key {key} is not in IAM any more: programs that read it fail; put the new \
+                 pair back, then resume",
                 places.join(", ")
             ),
             Self::StillReferenced { key, entries } => {
@@ -297,8 +298,7 @@ impl BlockReason {
             }
             Self::CannotAbort { places } => format!(
                 "an abort was asked for, but {} does not hold the old pair; put the old pair back there, then resume; or put \
-                 the new pair into every place and continue after all: `rotator resolve` with --finish takes the abort back, and \
-                 deletes the old key without a wait",
+                 the new pair into every place and take the abort back: `rotator abort` with --undo",
                 places.join(", ")
             ),
             Self::AccessDenied { denied, state, finish, once_a_day } => lack(denied, state, *finish, *once_a_day),

@@ -216,6 +216,8 @@ pub enum NotDone {
 pub enum OperatorRequest {
     /// `rotator abort ID`.
     Abort,
+    /// `rotator abort ID --undo`: the abort that was asked for is taken back.
+    TakeAbortBack,
     /// `rotator reactivate ID`.
     ReactivateOld,
     /// `rotator resolve ID --delete-key KEY`.

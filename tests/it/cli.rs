@@ -39,6 +39,7 @@ mod sinks;
 mod snapshots;
 mod spare_key;
 mod stores;
+mod taken_back;
 mod trust;
 mod untouched;
 mod unused;

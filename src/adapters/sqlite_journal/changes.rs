@@ -44,8 +44,8 @@ impl Append {
         }
         let summary = to_json(after)?;
         let blocked = matches!(after.state, State::Blocked { .. });
-        // The columns do not show the reason of a block, and no sinks.
-        let in_short = !blocked && after.opened.sinks.is_empty();
+        // The columns show neither the reason of a block, nor sinks, nor that an operator gave the rotation up.
+        let in_short = !blocked && after.opened.sinks.is_empty() && !after.abort_asked;
         Ok(Self {
             id: after.id,
             seq: line.seq,

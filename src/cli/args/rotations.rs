@@ -139,6 +139,17 @@ pub struct PlanArgs {
     pub choice: ChoiceArgs,
 }
 
+/// The options of `abort`.
+#[derive(Debug, Args)]
+pub struct AbortArgs {
+    #[command(flatten)]
+    pub one: OneRotation,
+    /// Take back an abort that was asked for and is not done yet: the rotation continues as before, with its overlap and
+    /// quarantine
+    #[arg(long)]
+    pub undo: bool,
+}
+
 /// The argument of `abort` and `reactivate`.
 #[derive(Debug, Args)]
 pub struct OneRotation {

@@ -2,12 +2,14 @@
 
 use super::named_rotation::called;
 use super::operator_request::submit;
+use crate::cli::args::AbortArgs;
 use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::backup_hints;
 use crate::rotation::event::OperatorRequest;
+use crate::rotation::intent::Intent;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::shell::quoted;
@@ -16,11 +18,31 @@ use crate::types::shell::quoted;
 ///
 /// # Errors
 /// Exit code 2 if there is no such open rotation, or if its new pair is stored: an abort would need the old secret,
-/// which rotator does not keep. Otherwise as `resume`.
-pub fn abort(context: &Context, name: &str) -> Result<Exit, CliError> {
-    submit(context, name, |config, rotation| {
-        if may_abort(rotation) { Ok(OperatorRequest::Abort) } else { Err(too_late(config, rotation)) }
+/// which rotator does not keep; or with `--undo`, if there is no abort that can be taken back. Otherwise as `resume`.
+pub fn abort(context: &Context, args: &AbortArgs) -> Result<Exit, CliError> {
+    submit(context, &args.one.rotation, |config, rotation| match (args.undo, may_abort(rotation)) {
+        (true, _) => take_back(rotation),
+        (false, true) => Ok(OperatorRequest::Abort),
+        (false, false) => Err(too_late(config, rotation)),
     })
+}
+
+/// An abort can be taken back until the new key is being discarded.
+fn take_back(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
+    let (whole, user) = (called(rotation), quoted(rotation.opened.user.as_str()));
+    if !rotation.abort_asked {
+        return Err(CliError::usage(
+            format!("no abort of {whole} was asked for, so there is nothing to take back"),
+            format!("`rotator status {user}` shows what comes next"),
+        ));
+    }
+    if let Some(Intent::DiscardNew { key, .. }) = rotation.state.intent() {
+        return Err(CliError::usage(
+            format!("the new key {key} of {whole} is being deleted: the abort cannot be taken back any more"),
+            format!("`rotator resume {user}` ends it; then `rotator rotate {user}` begins another rotation"),
+        ));
+    }
+    Ok(OperatorRequest::TakeAbortBack)
 }
 
 /// Whether the rotation may still be aborted. It may before `stored-new`, and later only if it is blocked for a

@@ -92,6 +92,10 @@ pub struct RotationShown {
     /// The time of the local clock.
     #[schemars(with = "Time")]
     pub updated_at: Timestamp,
+    /// Whether an operator gave it up, and that is not done yet. Only the text shows it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub is_being_undone: bool,
 }
 
 /// The state of a sink: the last write that its API acknowledged.
@@ -204,6 +208,7 @@ impl RotationShown {
             sinks: SinkShown::of(rotation),
             opened_at: *opened_at,
             updated_at: *updated_at,
+            is_being_undone: rotation.abort_asked && !rotation.is_closed(),
         }
     }
 }

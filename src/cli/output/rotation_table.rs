@@ -44,6 +44,8 @@ pub struct RotationRow<'a> {
     pub waiting_until: Option<Timestamp>,
     pub last_error: Option<&'a str>,
     pub sinks: &'a [SinkShown],
+    /// Whether an operator gave it up, and that is not done yet.
+    pub is_being_undone: bool,
 }
 
 impl<'a> RotationRow<'a> {
@@ -61,6 +63,7 @@ impl<'a> RotationRow<'a> {
             waiting_until: rotation.waiting_until,
             last_error: rotation.last_error.as_deref(),
             sinks: &rotation.sinks,
+            is_being_undone: rotation.is_being_undone,
         }
     }
 
@@ -78,6 +81,8 @@ impl<'a> RotationRow<'a> {
             waiting_until: rotation.waiting_until,
             last_error: rotation.last_error.as_deref(),
             sinks: &[],
+            // The columns of the journal show no rotation in short that is.
+            is_being_undone: false,
         }
     }
 
@@ -173,6 +178,8 @@ fn step(rotation: &RotationRow<'_>) -> String {
     match (rotation.blocked, rotation.in_doubt) {
         (Some(blocked), _) => format!("BLOCKED  {}", blocked.reason),
         (None, Some(intent)) => format!("{}: {}", rotation.state, under_way(intent)),
+        // None is to come.
+        (None, None) if rotation.is_being_undone && rotation.state == "opened" => "opened: no new key".to_owned(),
         (None, None) => reached(rotation.state),
     }
 }
@@ -220,7 +227,11 @@ fn next(rotation: &RotationRow<'_>, times: &Times) -> String {
         let new = rotation.new_key_id.filter(|_| rotation.state == "deleted-old");
         return new.map(|key| format!("new key {key}")).unwrap_or_default();
     }
+    let undone = rotation.is_being_undone;
     match (rotation.waiting_until, rotation.in_doubt, rotation.last_error) {
+        (Some(until), ..) if undone && until > times.now() => format!("being undone, next {}", times.until(until)),
+        (None, _, Some(_)) if undone => "being undone, see below".to_owned(),
+        _ if undone => "being undone: rotator resume".to_owned(),
         (Some(until), ..) if until <= times.now() => "now: rotator resume".to_owned(),
         (Some(until), ..) => format!("{} {}", to_come(rotation.last_error), times.until(until)),
         (None, _, Some(_)) => "failed for now, see below".to_owned(),
@@ -287,6 +298,9 @@ fn state(rotation: &RotationRow<'_>, times: &Times) -> String {
         state.push_str(&format!(", blocked: {}", blocked.reason));
     } else if let Some(until) = rotation.waiting_until {
         state.push_str(&format!(", waits until {}", times.local(until)));
+    }
+    if rotation.is_being_undone {
+        state.push_str(", being undone");
     }
     state
 }

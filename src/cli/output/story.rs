@@ -11,7 +11,7 @@ use super::times;
 use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
 use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Outcome};
-use crate::rotation::intent::AfterDiscard;
+use crate::rotation::intent::{AfterDiscard, Intent};
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::shell::quoted;
@@ -43,8 +43,8 @@ pub fn story(summary: &Summary, lines: &[Line], look: &Look) -> String {
         text.push_str(&entry("then", &next));
     }
     let is_blocked = matches!(rotation.state, State::Blocked { .. });
-    if let Some(undo) = undo(rotation).filter(|_| !is_blocked) {
-        text.push_str(&entry("to undo", &undo));
+    if !is_blocked {
+        undo(rotation).iter().for_each(|(what, how)| text.push_str(&entry(what, how)));
     }
     text.push_str(&entry("id", &format!("{}; times are in {zone}", rotation.id)));
     if let Some(blocked) = &shown.blocked {
@@ -152,6 +152,7 @@ fn words(event: &Event, intended: Option<&str>, at: Timestamp) -> Option<String>
         Event::Unblocked => "no longer blocked".to_owned(),
         Event::Asked(asked) => match asked {
             OperatorRequest::Abort => "asked to abort".to_owned(),
+            OperatorRequest::TakeAbortBack => "took the abort back".to_owned(),
             OperatorRequest::ReactivateOld => "asked to make the old key active again".to_owned(),
             OperatorRequest::DeleteKey { key } => format!("asked to delete {key}"),
             OperatorRequest::KeepKey { key } => format!("asked to keep {key}"),
@@ -179,7 +180,7 @@ fn done(outcome: &Outcome) -> String {
         }
         Outcome::Stored { .. } => "the new key works, and is stored in every place; both keys work".to_owned(),
         Outcome::Restored => "the old pair is back in every place".to_owned(),
-        Outcome::Fenced { .. } => "no earlier write can land any more".to_owned(),
+        Outcome::Fenced { .. } => "made sure that no write from before can still change the store".to_owned(),
         Outcome::SinkAcknowledged { key, .. } => format!("a sink took the pair of {key}"),
         Outcome::OldDeactivated { .. } => "old key off; it can come back".to_owned(),
         Outcome::OldReactivated { .. } => "old key on again".to_owned(),
@@ -240,22 +241,28 @@ fn aborted(rotation: &Rotation, phase: &Phase, when: &str) -> String {
     }
 }
 
-/// How to go back, as far as that is possible.
-fn undo(rotation: &Rotation) -> Option<String> {
+/// How to go back, as far as that is possible. To make the old key active again is less: the places keep the new pair.
+fn undo(rotation: &Rotation) -> Vec<(&'static str, String)> {
     let user = quoted(rotation.opened.user.as_str());
+    let Some(phase) = rotation.state.phase() else { return Vec::new() };
     if rotation.abort_asked {
-        rotation.state.phase()?;
-        return Some(format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"));
+        let is_late = matches!(rotation.state.intent(), Some(Intent::DiscardNew { .. }));
+        let how = match is_late {
+            true => format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"),
+            false => format!("`rotator abort {user} --undo` takes the abort back, and the rotation continues"),
+        };
+        return vec![("to undo", how)];
     }
-    Some(match rotation.state.phase()? {
-        Phase::Opened | Phase::CreatedNew { .. } => format!("`rotator abort {user}`"),
-        Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => return None,
-        Phase::StoredNew { .. } if rotation.opened.policy.quarantine.is_zero() => {
-            "put the old pair back into every place yourself, then `rotator resume`; rotator keeps no copy of the old \
-             secret"
-                .to_owned()
-        }
-        Phase::StoredNew { .. } => format!("`rotator reactivate {user}` once the old key is off"),
-        Phase::DeactivatedOld { .. } => format!("`rotator reactivate {user}`"),
-    })
+    let put_back = format!(
+        "put the old pair back into every place yourself, then `rotator resume {user}`, which says how to go on; rotator keeps \
+         no copy of the old secret"
+    );
+    let reactivate = format!("`rotator reactivate {user}` makes it work again; the places keep the new pair");
+    match phase {
+        Phase::Opened | Phase::CreatedNew { .. } => vec![("to undo", format!("`rotator abort {user}`"))],
+        Phase::StoredNew { .. } if rotation.is_never_deactivated_again() => Vec::new(),
+        Phase::StoredNew { .. } if rotation.opened.policy.quarantine.is_zero() => vec![("to undo", put_back)],
+        Phase::StoredNew { .. } => vec![("to undo", put_back), ("old key", format!("once it is off, {reactivate}"))],
+        Phase::DeactivatedOld { .. } => vec![("old key", reactivate)],
+    }
 }

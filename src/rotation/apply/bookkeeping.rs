@@ -147,9 +147,10 @@ fn gives_the_user_up(before: &Rotation, asked: &OperatorRequest) -> bool {
         && match asked {
             OperatorRequest::Abort => true,
             OperatorRequest::DeleteKey { key } => *key == before.opened.old_key,
-            OperatorRequest::ReactivateOld | OperatorRequest::KeepKey { .. } | OperatorRequest::LeaveSink { .. } => {
-                false
-            }
+            OperatorRequest::TakeAbortBack
+            | OperatorRequest::ReactivateOld
+            | OperatorRequest::KeepKey { .. }
+            | OperatorRequest::LeaveSink { .. } => false,
         }
 }
 
@@ -159,6 +160,10 @@ fn record_asked(next: &mut Rotation, asked: &OperatorRequest) {
         OperatorRequest::Abort => {
             next.abort_asked = true;
             next.named.remove(&next.opened.old_key);
+        }
+        OperatorRequest::TakeAbortBack => {
+            next.abort_asked = false;
+            next.user_given_up = false;
         }
         OperatorRequest::ReactivateOld => {
             next.reactivate_asked = true;

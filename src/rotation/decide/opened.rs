@@ -73,7 +73,7 @@ fn nothing_may_land(rotation: &Rotation, now: Timestamp) -> Requires<()> {
     match rotation.probe {
         Some(Probe::Lost) => Err(Step::Execute(Intent::FenceStore)),
         Some(Probe::Fenced(until)) if now < until => {
-            Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })
+            Err(Step::Wait { until, why: "a write that was under way may still change the store".to_owned() })
         }
         Some(Probe::Fenced(_)) | None => Ok(()),
     }

@@ -247,7 +247,7 @@ pub(super) fn require_fence_passed(made: &NewKeyState, now: Timestamp) -> Requir
     match made.fenced {
         None => Err(Step::Execute(Intent::FenceStore)),
         Some(until) if now < until => {
-            Err(Step::Wait { until, why: "a write that was under way may still land in the store".to_owned() })
+            Err(Step::Wait { until, why: "a write that was under way may still change the store".to_owned() })
         }
         Some(_) => Ok(()),
     }

@@ -91,7 +91,7 @@ fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, memory: InMem
     let (follower, state) = (&rotation.opened.sinks[sink], &rotation.sinks[sink]);
     match state.others_may_land_until(key) {
         Some(until) if until > now => {
-            let why = format!("a write of another pair that was sent to {} may still land there", follower.sink);
+            let why = format!("a write of another pair that was sent to {} may still change it", follower.sink);
             Step::Wait { until, why }
         }
         Some(_) | None => {
@@ -105,9 +105,7 @@ fn write_sink(rotation: &Rotation, sink: usize, key: &AccessKeyId, memory: InMem
 fn sinks_are_quiet(rotation: &Rotation, now: Timestamp) -> Requires<()> {
     let latest = rotation.sinks.iter().filter_map(SinkState::may_land_until).max();
     match latest.filter(|until| *until > now) {
-        Some(until) => {
-            Err(Step::Wait { until, why: "a write that was sent to a sink may still land there".to_owned() })
-        }
+        Some(until) => Err(Step::Wait { until, why: "a write that was sent to a sink may still change it".to_owned() }),
         None => Ok(()),
     }
 }

@@ -158,7 +158,7 @@ fn a_key_that_a_refused_create_may_have_made_is_not_called_a_strangers() {
 #[test]
 fn what_the_store_said_is_told_at_the_end_and_not_what_was_waited_for() {
     let refused = Refusal::new(RefusalKind::Other, "the store answered HTTP 403");
-    let waits = "a write that was under way may still land in the store".to_owned();
+    let waits = "a write that was under way may still change the store".to_owned();
     let refusals = (0..MOST_REFUSED_WRITES)
         .flat_map(|_| [Event::Intended(Intent::StoreNew), Event::NotDone(NotDone::Refused(refused.clone()))]);
     let mut events: Vec<Event> = refusals.collect();

@@ -285,6 +285,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::PlacesAdded { places: vec![late_copies::copy()], stores: opened(Policy::default()).stores },
         Event::PlacesLeft { places: vec![late_copies::copy()] },
         asked(OperatorRequest::Abort),
+        asked(OperatorRequest::TakeAbortBack),
         asked(OperatorRequest::ReactivateOld),
         asked(OperatorRequest::LeaveSink { sink: follower().sink }),
         Event::LateKeySeen { key: key(STRANGER) },

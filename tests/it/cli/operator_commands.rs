@@ -73,7 +73,9 @@ fn an_abort_that_waits_says_what_goes_and_what_stays() {
     bench.run_in(("ROTATOR_POLICY_SETTLE", "1h"), &["run"]).code(3);
     bench.run(&["abort", "app1/production"]).code(3);
     let story = bench.run(&["status", "app1/production"]).code(0).prints("to be aborted").prints("aborted ");
-    let story = story.prints(&format!("the old key {old} stays in every place")).prints("to undo   an abort stays");
+    let story = story
+        .prints(&format!("the old key {old} stays in every place"))
+        .prints("to undo   `rotator abort app1/production --undo`");
     assert!(!story.stdout.contains("no new key yet") && !story.stdout.contains("goes on"), "{}", story.stdout);
     for _ in 0..3 {
         bench.sandbox.advance(std::time::Duration::from_secs(7200));

@@ -104,6 +104,7 @@ pub(super) enum RefusalKindHashed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Says {
     Abort,
+    TakeAbortBack,
     Reactivate,
     DeleteKey(KeyId),
     KeepKey(KeyId),
@@ -231,6 +232,7 @@ impl Machine {
         }
         let asked = match says {
             Says::Abort => OperatorRequest::Abort,
+            Says::TakeAbortBack => OperatorRequest::TakeAbortBack,
             Says::Reactivate => OperatorRequest::ReactivateOld,
             Says::DeleteKey(key) => OperatorRequest::DeleteKey { key: name(key) },
             Says::KeepKey(key) => OperatorRequest::KeepKey { key: name(key) },

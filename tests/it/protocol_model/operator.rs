@@ -83,6 +83,9 @@ impl Model {
         let facts = self.machine.facts(rotation).clone();
         let Some(phase) = facts.phase else { return Vec::new() };
         let mut words = vec![Says::Abort];
+        if self.machine.rotation(rotation).abort_asked {
+            words.push(Says::TakeAbortBack);
+        }
         if phase == PhaseIs::DeactivatedOld {
             words.push(Says::Reactivate);
         }

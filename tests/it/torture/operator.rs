@@ -236,6 +236,8 @@ impl Operator {
                 command
             }
             "too-many-creates" | "wrong-identity" | "user-not-found" => command,
+            // It works as the places are.
+            "cannot-abort" if command.ends_with("--undo") => command,
             "cannot-abort" | "old-key-not-active" => {
                 self.restores_old(scene)?;
                 command

@@ -55,6 +55,7 @@ impl Names {
             waiting_until: None,
             last_error: None,
             sinks: &[],
+            is_being_undone: false,
         }
     }
 
