@@ -20,6 +20,7 @@ mod journal;
 mod late_copies;
 mod left_as_is;
 mod mfa;
+mod named_only;
 mod naming;
 mod newcomer;
 mod operator_commands;

@@ -1,5 +1,6 @@
 //! `resume`: continues the rotations that are in flight, and opens none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::named_rotation::{self, Beginning};
@@ -83,7 +84,11 @@ pub(super) fn resume_rotations(
             *report = engine.resume(ids).await.map_err(|error| campaign_failed(&error))?;
             Ok(())
         };
-        let (report, failure) = Box::pin(passes.make(work)).await;
+        let (mut report, failure) = Box::pin(passes.make(work)).await;
+        // The result is about what was named, also where a failure came before it.
+        if !ids.is_empty() {
+            report.touched = ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        }
         finish(context, end, report, failure, &signalled, held).await
     }))
 }

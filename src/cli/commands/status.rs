@@ -97,7 +97,9 @@ fn show(
         (None, true) => reader.summaries(RotationFilter::All).map_err(|error| storage_failed(&error))?,
         (None, false) => snapshot.open.clone(),
     };
-    let document = snapshot.document(snapshot.gathered().with(&shown));
+    let mut shown = snapshot.gathered().with(&shown);
+    shown.sort();
+    let document = snapshot.document(shown);
     if context.terminal.is_json() {
         return Ok((to_text(&document), String::new()));
     }

@@ -118,7 +118,7 @@ pub fn columns<const N: usize>(
     // A table in which nothing folds is as wide as it is.
     let folds_at_all = folds.iter().any(|fold| *fold != Fold::Never);
     if let Some(width) = width.filter(|width| total(&widths) > *width && folds_at_all) {
-        return blocks(head, &cells, &sizes, paint, width);
+        return blocks((head, folds), &cells, &sizes, paint, width);
     }
     let mut line = String::new();
     let mut head = head.map(|cell| (cell, cell.len(), Style::Plain));
@@ -209,7 +209,7 @@ fn taken<'a>(rest: &mut &'a str, bytes: usize) -> &'a str {
 
 /// The rows one below the other, a line for each cell, where the terminal is too narrow for a table.
 fn blocks<const N: usize>(
-    head: [&str; N],
+    (head, folds): ([&str; N], [Fold; N]),
     mut cells: &str,
     sizes: &[[(usize, usize, Style); N]],
     paint: Paint,
@@ -222,10 +222,12 @@ fn blocks<const N: usize>(
         if !text.is_empty() {
             text.push('\n');
         }
-        for (head, (bytes, _, style)) in head.iter().zip(row) {
+        for ((head, fold), (bytes, _, style)) in head.iter().zip(folds).zip(row) {
             let cell = taken(&mut cells, *bytes);
             if !cell.is_empty() {
-                let lines = wrap_cell(cell, width.saturating_sub(column));
+                // An id stays whole.
+                let is_whole = fold == Fold::Never && !cell.contains(' ');
+                let lines = wrap_cell(cell, if is_whole { usize::MAX } else { width.saturating_sub(column) });
                 let lines: Vec<String> = lines.iter().map(|line| paint.with(*style, line)).collect();
                 let head = paint.with(Style::Bold, head) + &" ".repeat(column - head.len());
                 text.push_str(&format!("{head}{}\n", lines.join(&indent)));

@@ -36,7 +36,7 @@ pub struct Document {
     /// The latest campaign.
     #[schemars(with = "Option<Id>")]
     pub campaign: Option<CampaignId>,
-    /// The rotations, oldest first.
+    /// The rotations, by user, account, old key, and oldest first.
     pub rotations: Vec<RotationShown>,
     /// What the last `run` skipped.
     pub skipped: Vec<SkippedShown>,
@@ -210,6 +210,13 @@ impl RotationShown {
             updated_at: *updated_at,
             is_being_undone: rotation.abort_asked && !rotation.is_closed(),
         }
+    }
+}
+
+impl RotationShown {
+    /// What lists of rotations are sorted by.
+    fn place_in_lists(&self) -> (&UserName, &AccountId, &AccessKeyId, RotationId) {
+        (&self.user, &self.account, &self.old_key_id, self.id)
     }
 }
 

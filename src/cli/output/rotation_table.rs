@@ -46,6 +46,8 @@ pub struct RotationRow<'a> {
     pub sinks: &'a [SinkShown],
     /// Whether an operator gave it up, and that is not done yet.
     pub is_being_undone: bool,
+    /// When it ended, in a list of what has ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 impl<'a> RotationRow<'a> {
@@ -64,6 +66,7 @@ impl<'a> RotationRow<'a> {
             last_error: rotation.last_error.as_deref(),
             sinks: &rotation.sinks,
             is_being_undone: rotation.is_being_undone,
+            ended_at: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl<'a> RotationRow<'a> {
             sinks: &[],
             // The columns of the journal show no rotation in short that is.
             is_being_undone: false,
+            ended_at: None,
         }
     }
 
@@ -103,10 +107,14 @@ impl<'a> RotationRow<'a> {
 /// The number of rotations that have ended well and get a row, where there are more.
 const MOST_DONE: usize = 20;
 
-/// The rotations of a document as a table.
+/// The rotations of a document as a table, those that have ended with their time and both keys: a user may have several.
 #[must_use]
 pub fn rotations(document: &Document, look: &Look) -> String {
-    rotation_rows(document.rotations.iter().map(RotationRow::of).collect(), look)
+    let row = |rotation| {
+        let row = RotationRow::of(rotation);
+        RotationRow { ended_at: row.is_closed().then_some(rotation.updated_at), ..row }
+    };
+    rotation_rows(document.rotations.iter().map(row).collect(), look)
 }
 
 /// The rotations as a table, with the reasons of blocks, waits and failures below it.
@@ -115,7 +123,9 @@ pub fn rotation_rows(mut rotations: Vec<RotationRow<'_>>, look: &Look) -> String
     if rotations.is_empty() {
         return String::new();
     }
-    rotations.sort_by_key(|rotation| (rotation.rank(), rotation.user, rotation.account));
+    rotations.sort_by_key(|rotation| {
+        (rotation.rank(), rotation.user, rotation.account, rotation.ended_at, rotation.old_key_id, rotation.id)
+    });
     let whose = Whose::of(rotations.iter().map(|rotation| rotation.account));
     let done = rotations.iter().filter(|rotation| rotation.state == "deleted-old").count();
     let left_out = done.saturating_sub(MOST_DONE);
@@ -149,7 +159,8 @@ fn short<'r>(rows: impl Iterator<Item = &'r RotationRow<'r>>, whose: Whose, look
     columns(["USER", "STEP", "NEXT"], [Fold::Last, Fold::First, Fold::First], rows, look.paint, look.width)
 }
 
-/// The table with the ids and the names of the states. Its lines are never folded.
+/// The table with the ids and the names of the states. Where it is wider than the terminal, each rotation has a line for each
+/// column: neither an id nor a word is cut.
 fn wide<'r>(rows: impl Iterator<Item = &'r RotationRow<'r>>, whose: Whose, look: &Look) -> String {
     let rows = rows.map(|rotation| {
         [
@@ -160,7 +171,8 @@ fn wide<'r>(rows: impl Iterator<Item = &'r RotationRow<'r>>, whose: Whose, look:
             Cell::new(style(rotation), state(rotation, &look.times)),
         ]
     });
-    columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], [Fold::Never; 5], rows, look.paint, None)
+    let folds = [Fold::Never, Fold::Never, Fold::Never, Fold::Never, Fold::First];
+    columns(["ROTATION", "USER", "OLD KEY", "NEW KEY", "STATE"], folds, rows, look.paint, look.width)
 }
 
 fn style(rotation: &RotationRow<'_>) -> Style {
@@ -225,6 +237,10 @@ fn next(rotation: &RotationRow<'_>, times: &Times) -> String {
     }
     if rotation.is_closed() {
         let new = rotation.new_key_id.filter(|_| rotation.state == "deleted-old");
+        if let Some(at) = rotation.ended_at {
+            let new = new.map(|key| format!(" -> {key}")).unwrap_or_default();
+            return format!("{} {}{new}", times.column(at), rotation.old_key_id);
+        }
         return new.map(|key| format!("new key {key}")).unwrap_or_default();
     }
     let undone = rotation.is_being_undone;
@@ -298,6 +314,9 @@ fn state(rotation: &RotationRow<'_>, times: &Times) -> String {
         state.push_str(&format!(", blocked: {}", blocked.reason));
     } else if let Some(until) = rotation.waiting_until {
         state.push_str(&format!(", waits until {}", times.local(until)));
+    }
+    if let Some(at) = rotation.ended_at {
+        state.push_str(&format!(" at {}", times.local(at)));
     }
     if rotation.is_being_undone {
         state.push_str(", being undone");

@@ -12,7 +12,7 @@ use super::terminal::{Terminal, text_to_stdout, to_stdout};
 use super::times;
 use crate::cli::error::CliError;
 use crate::cli::exit::{Exit, Tally};
-use crate::cli::snapshot::{InFlight, Snapshot, ready_of, tally_of};
+use crate::cli::snapshot::{InFlight, Snapshot, next_time_of, ready_of, tally_of};
 use crate::cli::wiring::journal::storage_failed;
 use crate::engine::report::{Report, Went};
 use crate::journal::line::Summary;
@@ -59,13 +59,17 @@ pub async fn summarize(outcome: CommandOutcome, store: &SharedStore, terminal: T
     if matches!(command, CommandKind::Resume | CommandKind::Decide) && report.left_alone.is_empty() {
         report.left_alone = snapshot.skipped().iter().filter(|note| note.due).cloned().collect();
     }
-    let (mut document, own) = document_of(&report, &snapshot, store).await?;
+    let (mut document, own) = document_of(command, &report, &snapshot, store).await?;
     let tally = match command {
         // `status --exit-code` reports the same from now on.
         CommandKind::Run => snapshot.tally(),
         CommandKind::Rotate => tally_of_the_named(&report, &snapshot),
         // `resume` checks no key without a rotation, and what the last `run` reported about those may be outdated.
-        CommandKind::Resume | CommandKind::Decide => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
+        CommandKind::Resume => Tally { unopened: report.aborted, ..snapshot.tally_in_flight() },
+        CommandKind::Decide => {
+            let named = of_the_named(&report, &snapshot).map(InFlight::of);
+            Tally { unopened: report.aborted, ..tally_of(named, snapshot.campaign.as_ref()) }
+        }
     };
     if command == CommandKind::Rotate {
         document.skipped = report.left_alone.iter().map(SkippedShown::of).collect();
@@ -137,9 +141,10 @@ fn above_failure(failure: Exit, snapshot: &Snapshot, tally: Exit) -> Exit {
     }
 }
 
-/// The document that shows the rotations that this command changed, and all others in flight; and the counts of those that
-/// it changed.
+/// The document that shows the rotations that this command changed, and all others in flight unless it named these; and the
+/// counts of those that it changed.
 async fn document_of(
+    command: CommandKind,
     report: &Report,
     snapshot: &Snapshot,
     store: &SharedStore,
@@ -150,8 +155,9 @@ async fn document_of(
         some.iter().for_each(|summary| shown.take(summary));
     }
     let (own, touched) = (shown.counts, shown.ids());
-    let mut shown = shown.with(snapshot.open.iter().filter(|summary| !touched.contains(&summary.rotation.id)));
-    shown.rotations.sort_by_key(|rotation| rotation.id);
+    let others = snapshot.open.iter().filter(|summary| !touched.contains(&summary.rotation.id));
+    let mut shown = shown.with(others.filter(|_| command != CommandKind::Decide));
+    shown.sort();
     Ok((snapshot.document(shown), own))
 }
 
@@ -241,10 +247,13 @@ fn last_line(
         false => of_all(own, document.counts, snapshot, snapshot.ready(now)),
     };
     let unopened = snapshot.unopened();
-    let see_above = if tally.needs_operator() > 0 { " (what needs an operator is above)" } else { "" };
-    // The time is that of other rotations where this one has ended.
-    let is_of_others = is_of_some && own.in_flight == 0 && !snapshot.open.is_empty();
-    let others = if is_of_others { "; others are in flight" } else { "" };
+    let see_above = if tally.needs_operator() > 0 { "; what needs an operator is above" } else { "" };
+    let next = match is_of_some {
+        true => next_time_of(of_the_named(report, snapshot).map(InFlight::of)),
+        false => snapshot.next_time(),
+    };
+    let has_others = is_of_some && own.in_flight == 0 && !snapshot.open.is_empty();
+    let others = if has_others { "; others are in flight" } else { "" };
     match exit {
         Exit::HungUp | Exit::Interrupted | Exit::Terminated => {
             if tally == Tally::default() {
@@ -260,7 +269,7 @@ fn last_line(
             if command == CommandKind::Run && unopened > 0 {
                 line.push_str(&format!(", {unopened} due but not rotated yet"));
             }
-            match snapshot.next_time().filter(|time| *time > look.times.now()) {
+            match next.filter(|time| *time > look.times.now()) {
                 Some(time) => {
                     line.push_str(&format!("{others}: {again} again after {}{see_above}", look.times.local(time)));
                 }
@@ -271,16 +280,13 @@ fn last_line(
             campaign = None;
             line = nothing_due(document.counts.unused);
         }
-        // The next time is that of other rotations.
-        Exit::Done if command == CommandKind::Rotate => line.push_str(others),
-        Exit::Done => {
-            if let Some(time) = snapshot.next_time() {
-                line.push_str(&format!("{others}: {again} again after {}", look.times.local(time)));
-            }
-        }
+        Exit::Done => match next {
+            Some(time) => line.push_str(&format!(": {again} again after {}", look.times.local(time))),
+            None => line.push_str(others),
+        },
         Exit::Failed | Exit::Usage | Exit::Busy => {}
     }
-    if matches!(command, CommandKind::Resume | CommandKind::Decide) && unopened > 0 {
+    if command == CommandKind::Resume && unopened > 0 {
         let keys = if unopened == 1 { "1 due key is" } else { &format!("{unopened} due keys are") };
         line.push_str(&format!("\n{keys} not rotated yet: `rotator run` does that"));
     }

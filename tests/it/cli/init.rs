@@ -76,7 +76,7 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
     let ended = init(&bench, &variables, &["init"]).code(0);
     for line in [
         "found   .env                 1 key\n",
-        "found   .env.example         no AWS key\n",
+        "read    .env.example         has no AWS key\n",
         "found   ~/.aws/credentials   2 keys ([default], [deploy]), 1 SSO profile\n",
         "found   config/              1 key in 1 of 2 files\n",
         "found   web/                 1 key in 1 of 1 file\n",

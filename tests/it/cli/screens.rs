@@ -62,13 +62,14 @@ fn the_status_of_one_rotation_is_its_story() {
         story.prints(&format!("app1/production   {old} -> {new}   stored-new, waiting")).prints("opened: the key is");
     let story = story.prints(&format!("new key {new} made")).prints("stored in every place; both keys work");
     let story =
-        story.prints("deleted 7 d later").prints("`rotator reactivate app1/production` once the old key is off");
+        story.prints("deleted 7 d later").prints("once it is off, `rotator reactivate app1/production` makes it");
     assert!(story.stdout.contains("then      old key off ") && story.stdout.contains("(in 1 h)"), "{}", story.stdout);
 
     bench.sandbox.advance(Duration::from_secs(3700));
     bench.run(&["resume"]).code(3);
     let story = bench.run(&["status", "app1/production"]).code(0).prints("old key off; it can come back");
-    let story = story.prints("then      old key deleted").prints("to undo   `rotator reactivate app1/production`\n");
+    let story =
+        story.prints("then      old key deleted").prints("old key   `rotator reactivate app1/production` makes it");
     drop(story);
     // The one rotation that a decision is about.
     bench.add("web/prod");

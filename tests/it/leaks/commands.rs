@@ -74,7 +74,7 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     run(&mut trawl, &["status", id], 0);
     run(&mut trawl, &["abort", id], 2);
     run(&mut trawl, &["resolve", id, "--delete-key", old], 2);
-    run(&mut trawl, &["resolve", id, "--finish"], 3);
+    run(&mut trawl, &["resolve", id, "--finish"], 0);
     sandbox.advance(Duration::from_secs(2 * 3600));
     run(&mut trawl, &["resume"], 0);
     // Its keys were made a moment ago.
@@ -82,7 +82,7 @@ fn tour(proof: &mut Proof, loudness: &[&str], slow: bool) {
     guarded.guard_store(&program);
     let waiting = rotations(&program);
     // This rotation is blocked now. The other one waits and continues by itself.
-    run(&mut trawl, &["reactivate", &waiting[0].0], 3);
+    run(&mut trawl, &["reactivate", &waiting[0].0], 4);
     trawl.run(&program, loudness, &["resume", "--output", "json"]);
     run(&mut trawl, &["status", "--all"], 0);
     run(&mut trawl, &["status", "--all", "--output", "json", "--exit-code"], 3);

@@ -11,6 +11,12 @@ const LONGEST_NAME: usize = 40;
 /// The text before the name.
 const FOUND: &str = "found   ";
 
+/// The text before the name of a file in which there is nothing to rotate.
+const READ: &str = "read    ";
+
+/// What is said of such a file.
+pub(super) const NO_KEY: &str = "has no AWS key";
+
 /// One thing that was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -36,7 +42,8 @@ pub(super) fn lines(found: &[Found]) -> Vec<String> {
     let names: Vec<String> = found.iter().map(|one| cut(&printable(&one.name), LONGEST_NAME)).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let line = |(one, name): (&Found, &String)| {
-        cut(&format!("{FOUND}{name:width$}   {}", printable(&one.says)), WIDTH).trim_end().to_owned()
+        let verb = if one.says == NO_KEY { READ } else { FOUND };
+        cut(&format!("{verb}{name:width$}   {}", printable(&one.says)), WIDTH).trim_end().to_owned()
     };
     found.iter().zip(&names).map(line).collect()
 }

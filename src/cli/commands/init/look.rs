@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::count::{Counted, count};
 use super::documents::{Documents, is_dotenv, is_looked_into};
-use super::found::{Found, counted};
+use super::found::{Found, NO_KEY, counted};
 use crate::adapters::stores::embedded::EmbeddedStore;
 use crate::cli::host_env::HostEnv;
 use crate::cli::wiring::embedded::store_key;
@@ -96,7 +96,7 @@ impl Look<'_> {
         } else if counted.unread > 0 {
             ("cannot be read".to_owned(), Vec::new())
         } else {
-            ("no AWS key".to_owned(), Vec::new())
+            (NO_KEY.to_owned(), Vec::new())
         };
         let comment = (counted.sealed > 0).then(|| (format!("sops:{path}"), SEALED));
         Found { stores, comment, ..Found::said(name, says) }

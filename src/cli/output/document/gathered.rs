@@ -42,6 +42,12 @@ impl Gathered {
         }
     }
 
+    /// Sorts the rotations by user, account and old key. The order of their ids is that of their openings, which a run
+    /// makes in any order.
+    pub fn sort(&mut self) {
+        self.rotations.sort_by(|one, other| one.place_in_lists().cmp(&other.place_in_lists()));
+    }
+
     /// The ids of the rotations.
     #[must_use]
     pub fn ids(&self) -> BTreeSet<RotationId> {

@@ -56,6 +56,7 @@ impl Names {
             last_error: None,
             sinks: &[],
             is_being_undone: false,
+            ended_at: None,
         }
     }
 
@@ -133,7 +134,13 @@ fn colours_say_what_the_words_say() {
 #[test]
 fn the_wide_table_has_the_ids_and_the_states() {
     let names = Names::new(&USERS);
-    let text = rotation_rows(names.rows(), &look(Some(40), false, true));
+    // A terminal that is too narrow for the table: no id is cut, and no word of a state.
+    let text = rotation_rows(names.rows(), &look(Some(80), false, true));
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    for line in [format!("ROTATION  {ID}"), "NEW KEY   AKIANEWNEWNEWNEWNEWN".to_owned()] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+    let text = rotation_rows(names.rows(), &look(None, false, true));
     let head = text.lines().next().expect("a line");
     assert_eq!(head.split_whitespace().collect::<Vec<_>>().join(" "), "ROTATION USER OLD KEY NEW KEY STATE");
     let line = text.lines().nth(1).expect("a line");
