@@ -90,7 +90,7 @@ impl AllowedFiles {
 /// SHA-256, in hexadecimal digits.
 #[must_use]
 pub fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&Sha256::digest(content))
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl Engine {
         let mut so_far = failing.clone();
         take_down(&mut so_far, &report.went, now);
         let may_be_opened = |due: &Due| so_far.get(&due.key.id).is_none_or(|failing| failing.may_be_opened(now));
-        let (mut due, held_back): (Vec<Due>, Vec<Due>) = due.into_iter().partition(may_be_opened);
+        let (mut due, held_back): (Vec<_>, Vec<_>) = due.into_iter().partition(|due| may_be_opened(due));
         let held_back = held_back.iter().filter_map(|due| Some((due, so_far.get(&due.key.id)?)));
         left_alone.extend(held_back.map(|(due, why)| failing::note(&due.key.id, place_notes(&due.places), why, None)));
         report.left_alone.clone_from(&left_alone);

@@ -41,7 +41,7 @@ impl SecretKey {
             hash.update(b"rotator secret v1\0");
             hash.update(rotation.as_uuid().as_bytes());
             hash.update(self.expose().as_bytes());
-            Fingerprint(hash.finalize_reset().iter().map(|byte| format!("{byte:02x}")).collect())
+            Fingerprint(base16ct::lower::encode_string(&hash.finalize_reset()))
         })
     }
 

@@ -14,7 +14,7 @@ pub(super) fn end(profile: &Profile) -> Option<Timestamp> {
 
     // <https://docs.aws.amazon.com/sdkref/latest/guide/understanding-sso.html>: the name of the file is this hash.
     let session = profile.get("sso_session").or_else(|| profile.get("sso_start_url"))?;
-    let name: String = Sha1::digest(session.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = base16ct::lower::encode_string(&Sha1::digest(session.as_bytes()));
     let home = std::env::var_os("HOME").map(PathBuf::from)?;
     let file = home.join(".aws/sso/cache").join(format!("{name}.json"));
     end_in(&Zeroizing::new(std::fs::read_to_string(file).ok()?))

@@ -316,7 +316,7 @@ fn needs_last_use(config: &Config) -> bool {
 /// Asks for the last use of a key that IAM has confirmed, if there is one.
 async fn last_use(
     session: &Session,
-    due: &[Due],
+    due: &[Box<Due>],
     left_alone: &[LeftAloneNote],
 ) -> Option<Result<Option<LastUsed>, CallError>> {
     let (account, key) = match (due.first(), session.accounts.reachable()) {

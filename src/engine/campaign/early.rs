@@ -72,7 +72,7 @@ impl EarlyProofs {
 
     /// Moves the keys whose proofs have begun to the front of `due`, and ends the proofs of all other keys. The early
     /// proofs hold permits that later tasks wait for, and their key lists are the oldest.
-    pub(super) fn first_of(&self, due: &mut [Due]) {
+    pub(super) fn first_of(&self, due: &mut [Box<Due>]) {
         let mut begun = self.begun();
         let ids: BTreeSet<RotationId> = due.iter().map(|due| due.id).collect();
         begun.retain(|id, _| ids.contains(id));

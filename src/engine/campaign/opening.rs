@@ -29,10 +29,11 @@ const GATHERED_FROM: usize = 4;
 
 impl Engine {
     /// Opens and advances a rotation for each key. Returns the keys whose rotation did not end `aborted`.
+    #[expect(clippy::vec_box, reason = "the boxes are those of the survey")]
     pub(super) async fn open_each(
         &self,
         campaign: CampaignId,
-        mut due: Vec<Due>,
+        mut due: Vec<Box<Due>>,
         choice: &Choice,
         (early, in_hand): (EarlyProofs, Arc<Semaphore>),
         report: &mut Report,
@@ -43,7 +44,7 @@ impl Engine {
         let at_once = self.most_under_way();
         // With `--wait` a rotation of another policy may hold the last ones up for days, and the scans have an interval.
         let gathers = !self.session.options.wait && keys.len() > at_once * GATHERED_FROM;
-        let open = |(number, due): (usize, Due), started| {
+        let open = |(number, due): (usize, Box<Due>), started| {
             let id = due.id;
             let leaves_removal = gathers && number >= at_once;
             let begin = Begin { started, leaves_removal, ..Begin::default() };
@@ -75,7 +76,7 @@ impl Engine {
     /// Proves the old pair of one key, opens its rotation and advances it.
     fn open_one(
         &self,
-        due: Due,
+        due: Box<Due>,
         opened: Result<Opened, CallError>,
         begun: Option<EarlyProof>,
         in_hand: Arc<Semaphore>,

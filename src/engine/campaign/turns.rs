@@ -24,7 +24,7 @@ pub fn hold_back(survey: &mut Survey, limit: Option<usize>, last: Option<&Campai
     let Some(limit) = limit else { return };
     let none = CampaignNotes::default();
     let CampaignNotes { failing, tried, .. } = last.unwrap_or(&none);
-    let mut order: Vec<&Due> = survey.due.iter().collect();
+    let mut order: Vec<&Box<Due>> = survey.due.iter().collect();
     order.sort_by_cached_key(|due| turn(&due.key, failing, tried));
     let opened: BTreeSet<AccessKeyId> = order.into_iter().take(limit).map(|due| due.key.id.clone()).collect();
     let due = std::mem::take(&mut survey.due);

@@ -28,7 +28,7 @@ pub(super) struct Considered {
     /// The names of the key in a pattern.
     pub(super) names: Names,
     /// The answer of IAM, if it was asked and confirmed the key.
-    pub(super) confirmed: Option<Confirmed>,
+    pub(super) confirmed: Option<Box<Confirmed>>,
     /// Whether `only` leaves the key out.
     pub(super) passed_over: bool,
     /// A message if AWS did not answer and a pattern may mean the key.
@@ -117,7 +117,7 @@ pub(super) async fn consider(
     let judged = judged.await;
     let considered = match judged {
         Ok(sinks) => answered(Answer::Due(Box::new(due(candidate, secret, confirmed, sinks, (rule, terms)))), names),
-        Err(skip) => Considered { confirmed: Some(confirmed), ..answered(Answer::Skip(skip), names) },
+        Err(skip) => Considered { confirmed: Some(Box::new(confirmed)), ..answered(Answer::Skip(skip), names) },
     };
     Considered { use_unknown, ..considered }
 }

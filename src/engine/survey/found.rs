@@ -82,10 +82,10 @@ impl ConfirmedKey {
 /// What a survey found.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Keys to rotate, by user.
-    pub due: Vec<Due>,
+    /// Keys to rotate, by user. There may be a hundred thousand, so a sort moves pointers only.
+    pub due: Vec<Box<Due>>,
     /// Keys that are due as well, and that a limit holds back.
-    pub held_back: Vec<Due>,
+    pub held_back: Vec<Box<Due>>,
     /// The keys and entries that are skipped.
     pub left_alone: Vec<LeftAloneNote>,
     /// The skipped keys that the next run checks again, because IAM contradicts itself about them. Each has the reason.

@@ -16,7 +16,7 @@ mod second_reading;
 pub(in crate::engine) mod skip;
 mod unused;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt};
@@ -35,7 +35,7 @@ use crate::engine::observe::writable::Answers;
 use crate::engine::session::Session;
 use crate::journal::campaign::{LeftAloneNote, PlaceNote};
 use crate::ports::call::CallError;
-use crate::types::name::{AccessKeyId, AccountId, EntryName, StoreName, UserName};
+use crate::types::name::{AccessKeyId, EntryName, StoreName};
 use crate::types::place::Place;
 use crate::types::secret::SecretKey;
 
@@ -122,7 +122,6 @@ fn take_answers(
     answers: Vec<Considered>,
     (again, writable): (&SecondReading, &Answers),
 ) -> Vec<Confirmed> {
-    let mut by_user: BTreeMap<(AccountId, UserName), Vec<Due>> = BTreeMap::new();
     let mut listed = Vec::new();
     for (candidate, considered) in candidates.iter().zip(answers) {
         if let Some(rule) = choice.rule_of(&considered.names) {
@@ -154,7 +153,7 @@ fn take_answers(
         };
         match answer {
             Answer::InFlight => {}
-            Answer::Due(due) => by_user.entry((due.account.clone(), due.user.clone())).or_default().push(*due),
+            Answer::Due(due) => survey.due.push(due),
             Answer::Skip(skip) => {
                 if skip.recheck {
                     survey.unconfirmed.insert(candidate.key_id.clone(), skip.message.clone());
@@ -167,13 +166,13 @@ fn take_answers(
                     survey.skipped_keys.insert(candidate.key_id.clone(), kept);
                 }
                 if skip.reason != SkipReason::Excluded && skip.reason != SkipReason::TwoKeys {
-                    listed.extend(considered.confirmed);
+                    listed.extend(considered.confirmed.map(|confirmed| *confirmed));
                 }
                 survey.left_alone.push(skip.about(candidate));
             }
         }
     }
-    survey.due.extend(by_user.into_values().flatten());
+    survey.due.sort_by(|a, b| (&a.account, &a.user).cmp(&(&b.account, &b.user)));
     listed
 }
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use smol_str::SmolStr;
 
 use super::owner_rule::Owner;
 use crate::discovery::{Candidate, LeftAlone};
 use crate::rotation::record::Rotation;
-use crate::types::name::{AccessKeyId, UserName};
+use crate::types::name::{AccessKeyId, EntryName, UserName};
+use crate::types::place::Place;
 
 /// Patterns as in file names, of one flag or one setting.
 #[derive(Debug, Clone, Default)]
@@ -69,8 +71,24 @@ impl Patterns {
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     /// The user names that the configuration derives from the places, and the confirmed one as IAM spells it.
-    users: BTreeSet<String>,
-    others: BTreeSet<String>,
+    users: Distinct,
+    others: Distinct,
+}
+
+/// A few names, each once. A run has two of these for each key.
+#[derive(Debug, Clone, Default)]
+struct Distinct(Vec<SmolStr>);
+
+impl Distinct {
+    fn add(&mut self, name: &str) {
+        if !self.0.iter().any(|known| known == name) {
+            self.0.push(name.into());
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(SmolStr::as_str)
+    }
 }
 
 impl Names {
@@ -78,11 +96,10 @@ impl Names {
     #[must_use]
     pub fn of(owner: &Owner, candidate: &Candidate) -> Self {
         let mut names = Self::default();
-        names.others.insert(candidate.key_id.to_string());
+        names.add(&candidate.key_id);
         for place in &candidate.places {
-            names.users.extend(owner.of(place).map(|user| user.to_string()));
-            let (id, secret) = (&place.id.entry, &place.secret.entry);
-            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
+            owner.of(place).iter().for_each(|user| names.add_user(user));
+            names.add_place(place);
         }
         names
     }
@@ -90,17 +107,17 @@ impl Names {
     /// Returns the names of a key of which only the id is known.
     #[must_use]
     pub fn of_id(id: &AccessKeyId) -> Self {
-        Self { others: [id.to_string()].into(), ..Self::default() }
+        let mut names = Self::default();
+        names.add(id);
+        names
     }
 
     /// Returns the names of a finding that cannot be rotated as it is.
     #[must_use]
     pub fn of_left_alone(found: &LeftAlone) -> Self {
         let mut names = Self::default();
-        names.others.extend(found.key_id.iter().map(ToString::to_string));
-        for (_, spot) in &found.places {
-            names.others.extend([spot.entry.scope().to_owned(), spot.entry.to_string()]);
-        }
+        found.key_id.iter().for_each(|id| names.add(id));
+        found.places.iter().for_each(|(_, spot)| names.add_entry(&spot.entry));
         names
     }
 
@@ -109,20 +126,31 @@ impl Names {
     pub fn of_rotation(rotation: &Rotation) -> Self {
         let opened = &rotation.opened;
         let mut names = Self::default();
-        names.users.insert(opened.user.to_string());
-        names.others.insert(opened.old_key.to_string());
-        names.others.extend(rotation.new_key.iter().map(ToString::to_string));
-        for place in &opened.places {
-            let (id, secret) = (&place.id.entry, &place.secret.entry);
-            names.others.extend([id.scope().to_owned(), id.to_string(), secret.to_string()]);
-        }
+        names.add_user(&opened.user);
+        names.add(&opened.old_key);
+        rotation.new_key.iter().for_each(|id| names.add(id));
+        opened.places.iter().for_each(|place| names.add_place(place));
         names
+    }
+
+    fn add(&mut self, id: &AccessKeyId) {
+        self.others.add(id.as_str());
+    }
+
+    fn add_place(&mut self, place: &Place) {
+        self.add_entry(&place.id.entry);
+        self.add_entry(&place.secret.entry);
+    }
+
+    fn add_entry(&mut self, entry: &EntryName) {
+        self.others.add(entry.scope());
+        self.others.add(entry.as_str());
     }
 
     /// Returns whether this is exactly one of the names. User names are unique regardless of case.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.others.contains(name) || self.users.iter().any(|user| user.eq_ignore_ascii_case(name))
+        self.others.iter().any(|other| other == name) || self.users.iter().any(|user| user.eq_ignore_ascii_case(name))
     }
 
     /// Returns the names with that of the user.
@@ -133,12 +161,12 @@ impl Names {
 
     /// Adds the confirmed user.
     pub fn add_user(&mut self, user: &UserName) {
-        self.users.insert(user.to_string());
+        self.users.add(user.as_str());
     }
 
     /// Returns every name, user names first.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        self.users.iter().chain(&self.others).map(String::as_str)
+        self.users.iter().chain(self.others.iter())
     }
 }
 
@@ -173,9 +201,9 @@ const PART: usize = 3;
 /// Returns the name that is most similar to a pattern, if one is near. Of equally similar names, a user name is returned.
 fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
     let plain = pattern.replace(['*', '?', '[', ']', '{', '}'], "").to_lowercase();
-    let of_users = keys.iter().flat_map(|names| &names.users);
-    let mut best: Option<(f64, &String)> = None;
-    for name in of_users.chain(keys.iter().flat_map(|names| &names.others)) {
+    let of_users = keys.iter().flat_map(|names| names.users.iter());
+    let mut best: Option<(f64, &str)> = None;
+    for name in of_users.chain(keys.iter().flat_map(|names| names.others.iter())) {
         let name_in_lower_case = name.to_lowercase();
         let is_part = plain.len() >= PART && name_in_lower_case.contains(&plain);
         let like = strsim::normalized_damerau_levenshtein(&plain, &name_in_lower_case);
@@ -184,5 +212,5 @@ fn nearest(pattern: &str, keys: &[Names]) -> Option<String> {
             best = Some((like, name));
         }
     }
-    best.map(|(_, name)| name.clone())
+    best.map(|(_, name)| name.to_owned())
 }

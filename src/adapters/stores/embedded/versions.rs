@@ -6,6 +6,7 @@
 //! outside the file records its state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ pub(super) type Bucket = BTreeMap<String, Written>;
 /// two contents, so content of the current version is current.
 #[derive(Default)]
 pub(super) struct Cache {
-    head: Option<(i64, Head)>,
+    head: Option<(i64, Arc<Head>)>,
     buckets: BTreeMap<u8, (i64, Bucket)>,
 }
 
@@ -62,7 +63,8 @@ pub(super) struct Versions<'a> {
     sealer: &'a Sealer,
     connection: &'a Connection,
     cache: &'a mut Cache,
-    head: Head,
+    /// That of the cache until it changes.
+    head: Arc<Head>,
     /// The buckets that do not open, or are not those that were written last.
     foreign: BTreeSet<u8>,
     changed: BTreeMap<u8, Bucket>,
@@ -78,10 +80,10 @@ impl<'a> Versions<'a> {
     ) -> Result<Self, VersionsError> {
         let (version, sealed) = table::versions(connection)?.ok_or(VersionsError::Foreign)?;
         let head = match &cache.head {
-            Some((known, head)) if *known == version => head.clone(),
+            Some((known, head)) if *known == version => Arc::clone(head),
             Some(_) | None => {
-                let head: Head = opened(sealer, HEAD, version, &sealed).ok_or(VersionsError::Foreign)?;
-                cache.head = Some((version, head.clone()));
+                let head: Arc<Head> = Arc::new(opened(sealer, HEAD, version, &sealed).ok_or(VersionsError::Foreign)?);
+                cache.head = Some((version, Arc::clone(&head)));
                 head
             }
         };
@@ -96,7 +98,7 @@ impl<'a> Versions<'a> {
     ) -> Result<Self, VersionsError> {
         let head = Head { last: table::last_version(connection)?, ..Head::default() };
         *cache = Cache::default();
-        let mut versions = Self::with(sealer, connection, cache, head);
+        let mut versions = Self::with(sealer, connection, cache, Arc::new(head));
         table::forget_buckets(connection)?;
         for (name, written) in table::all_versions(connection)? {
             versions.changed.entry(bucket_of(&name)).or_default().insert(name, written);
@@ -104,7 +106,7 @@ impl<'a> Versions<'a> {
         Ok(versions)
     }
 
-    fn with(sealer: &'a Sealer, connection: &'a Connection, cache: &'a mut Cache, head: Head) -> Self {
+    fn with(sealer: &'a Sealer, connection: &'a Connection, cache: &'a mut Cache, head: Arc<Head>) -> Self {
         let (foreign, changed) = (BTreeSet::new(), BTreeMap::new());
         Self { sealer, connection, cache, head, foreign, changed, is_counted: false }
     }
@@ -160,11 +162,12 @@ impl<'a> Versions<'a> {
 
     /// A version that was never used in this store.
     pub(super) fn next(&mut self) -> Result<i64, VersionsError> {
+        let head = Arc::make_mut(&mut self.head);
         if !std::mem::replace(&mut self.is_counted, true) {
-            self.head.last = self.head.last.max(table::last_version(self.connection)?);
+            head.last = head.last.max(table::last_version(self.connection)?);
         }
-        self.head.last += 1;
-        Ok(self.head.last)
+        head.last += 1;
+        Ok(head.last)
     }
 
     /// Records the version of this entry; `None` if the entry is removed.
@@ -192,11 +195,11 @@ impl<'a> Versions<'a> {
             let version = self.next()?;
             let sealed = sealed(self.sealer, &name_of(number), version, &bucket)?;
             table::set_bucket(self.connection, number, &sealed)?;
-            self.head.buckets.insert(number, version);
+            Arc::make_mut(&mut self.head).buckets.insert(number, version);
             written.buckets.insert(number, (version, bucket));
         }
         let version = self.next()?;
-        let sealed = sealed(self.sealer, HEAD, version, &self.head)?;
+        let sealed = sealed(self.sealer, HEAD, version, &*self.head)?;
         table::set_last_version(self.connection, version)?;
         table::set_versions(self.connection, version, &sealed)?;
         written.head = Some((version, self.head));

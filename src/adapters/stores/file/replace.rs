@@ -69,8 +69,7 @@ fn content(file: &mut File) -> io::Result<(Version, SecretValue)> {
         // The file has grown since the check.
         return Err(too_large());
     }
-    let digest = Sha256::digest(value.expose());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = base16ct::lower::encode_string(&Sha256::digest(value.expose()));
     let version = format!("{digest} {} {}.{:09}", metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
     Ok((Version(version), value))
 }
@@ -176,7 +175,7 @@ impl<'f> Beside<'f> {
     fn new(folder: &'f Folder, target: &OsStr, bytes: &[u8]) -> io::Result<Self> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random numbers"))?;
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let random = base16ct::lower::encode_string(&random);
         let name = OsString::from(format!(".{}{MARK}{random}", target.to_string_lossy()));
         let mut file = folder.make(&name)?;
         let beside = Self { folder, name, file: file.try_clone()?, in_place: false };

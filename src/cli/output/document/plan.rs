@@ -114,7 +114,7 @@ impl PlanDocument {
     /// The document for the result of a survey, at this moment.
     #[must_use]
     pub fn new(survey: &Survey, now: Timestamp) -> Self {
-        let shown = |due: &[Due]| due.iter().map(|due| DueShown::of(due, now)).collect();
+        let shown = |due: &[Box<Due>]| due.iter().map(|due| DueShown::of(due, now)).collect();
         let skipped = survey.left_alone.iter().map(|note| {
             let confirmed = note.key_id.as_ref().and_then(|key| survey.skipped_keys.get(key)).map(ConfirmedShown::of);
             let rule = note.key_id.as_ref().and_then(|key| survey.rules.get(key)).map(RuleShown::of);
