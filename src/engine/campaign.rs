@@ -15,6 +15,7 @@ mod turns;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -110,8 +111,8 @@ impl Engine {
             self.look_for_all(&wanted).await?;
         }
         let task = |id, started| {
-            let advanced = self.replayed(id, Begin { started, since, ..Begin::default() });
-            async move { (id, advanced.await) }
+            let begin = Begin { started, since, ..Begin::default() };
+            self.replayed(id, begin).map(move |advanced| (id, advanced))
         };
         for_each(wanted, self.most_under_way(), task, |ended| collect(ended, report)).await;
         report.touched.sort();

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
@@ -22,10 +23,7 @@ pub(super) async fn for_each<I, F, T>(
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    let whole = |item, started| {
-        let task = task(item, started);
-        async { Part::Whole(task.await) }
-    };
+    let whole = |item, started| task(item, started).map(Part::Whole);
     let rest = Rest { gather: |_| 0, now: || Duration::ZERO, task: |never: Never, _, _| async move { match never {} } };
     in_two_parts(items, most, whole, rest, take).await;
 }
@@ -85,8 +83,7 @@ pub(super) async fn in_two_parts<I, P, F, S, T>(
             ready.extend(gathered.drain(..).map(|part| (part, now)));
         }
         if let Some((part, since)) = ready.pop_front() {
-            let second = (rest.task)(part, since, started);
-            tasks.spawn(async { Part::Whole(second.await) });
+            tasks.spawn((rest.task)(part, since, started).map(Part::Whole));
         } else if let Some(item) = items.next() {
             tasks.spawn(first(item, started));
         } else if let Some(result) = tasks.join_next().await {

@@ -179,11 +179,11 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] if it is not.
     pub async fn open(&self, id: RotationId, opened: Opened) -> Result<RotationJournal, JournalError> {
-        let rotation = Rotation::open(id, opened.clone());
+        let rotation = Arc::new(Rotation::open(id, opened.clone()));
         rotation.check_facts().map_err(|fact| JournalError::Illegal { rotation: id, source: fact.into() })?;
         let line = Line { rotation: id, seq: 1, at: self.clock.now(), event: Event::Opened(Box::new(opened)) };
         self.store.append(line, &rotation).await?;
-        Ok(RotationJournal { journal: self.clone(), rotation: Arc::new(rotation), seq: 1 })
+        Ok(RotationJournal { journal: self.clone(), rotation, seq: 1 })
     }
 
     /// A rotation as its lines tell it.
@@ -289,8 +289,10 @@ impl RotationJournal {
         let Self { journal, rotation, seq } = self;
         let id = rotation.id;
         let next = apply(&rotation, &event).map_err(|source| JournalError::Illegal { rotation: id, source })?;
+        // A rotation is large, and a thousand may wait for their lines to be durable.
+        let next = Arc::new(next);
         let line = Line { rotation: id, seq: seq + 1, at: journal.clock.now(), event };
         journal.store.append(line, &next).await?;
-        Ok(Self { journal, rotation: Arc::new(next), seq: seq + 1 })
+        Ok(Self { journal, rotation: next, seq: seq + 1 })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 
 use super::Engine;
@@ -50,18 +51,15 @@ impl Engine {
             let begin = Begin { started, leaves_removal, ..Begin::default() };
             let opened = self.opened(campaign, &due, &not_spare);
             let opening = self.open_one(due, opened, early.take(id), in_hand.clone(), begin);
-            async move {
-                match opening.await {
-                    Ok(Opening::Advanced(advanced)) if matches!(advanced.stopped, StopReason::Stored) => {
-                        Part::First(id)
-                    }
-                    result => Part::Whole((id, result)),
-                }
-            }
+            // An `async` block would contain the future twice.
+            opening.map(move |result| match result {
+                Ok(Opening::Advanced(advanced)) if matches!(advanced.stopped, StopReason::Stored) => Part::First(id),
+                result => Part::Whole((id, result)),
+            })
         };
         let remove = |id, since, started| {
-            let advanced = self.replayed(id, Begin { started, since: Some(since), ..Begin::default() });
-            async move { (id, advanced.await.map(|advanced| Opening::Advanced(Box::new(advanced)))) }
+            let begin = Begin { started, since: Some(since), ..Begin::default() };
+            self.replayed(id, begin).map(move |ended| (id, ended.map(|ended| Opening::Advanced(Box::new(ended)))))
         };
         let clock = &self.session.clock;
         let gather = |ended: usize| (ended * 3).max(at_once * GATHERED_FROM);

@@ -28,7 +28,7 @@ impl Executor<'_> {
         let may_write = |place: &Place| {
             place.entries().into_iter().all(|entry| !matches!(writable.about(&place.store, entry), Writable::No(_)))
         };
-        let mut as_places = rotation.clone();
+        let mut as_places = Box::new(rotation.clone());
         as_places.opened.places = places.iter().filter(|place| may_write(place)).cloned().collect();
         let readings = read_places(session, &as_places, Priority::Ordinary).await;
         let seen = as_places.opened.places.into_iter().zip(readings.shows);

@@ -215,8 +215,11 @@ impl Executor<'_> {
     async fn scan_again(&mut self, rotation: &Rotation) -> Result<(), Unseen> {
         let keys = self.observed.scan.take().map(|scan| scan.named).unwrap_or_default();
         self.facts.scan = None;
+        let session = self.session;
         for (key, _) in keys {
-            match self.session.stop.unless_asked(self.look(rotation, Query::Scan(key))).await {
+            // On the heap: this future contains what it waits for twice.
+            let scanned = Box::pin(self.look(rotation, Query::Scan(key)));
+            match session.stop.unless_asked(scanned).await {
                 Some(seen) => seen?,
                 None => return Ok(()),
             }
