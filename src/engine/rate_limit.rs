@@ -47,6 +47,8 @@ pub enum Operation {
     DeleteAccessKey,
     GetCallerIdentity,
     GetAccessKeyInfo,
+    GetRole,
+    SimulatePrincipalPolicy,
     Store,
 }
 

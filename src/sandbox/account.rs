@@ -2,7 +2,7 @@
 //!
 //! This module has no sockets and no AWS messages; the rules are in `iam_model`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -55,8 +55,41 @@ pub(super) struct User {
     pub(super) created: Timestamp,
     /// Whether the user may call every action. Any other user may only ask for its identity.
     pub(super) administrator: bool,
+    /// The name of the session, if this is a role that is assumed.
+    pub(super) session: Option<String>,
+    /// The actions that are not allowed, such as `iam:CreateAccessKey`; true if a policy denies one expressly.
+    pub(super) denied: BTreeMap<String, bool>,
     /// The keys of the user, the oldest first.
     pub(super) keys: Vec<AccessKeyId>,
+}
+
+/// Whether an action is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Allowed,
+    /// A policy denies it.
+    ExplicitDeny,
+    /// No policy allows it.
+    ImplicitDeny,
+}
+
+impl Decision {
+    /// The decision about an action such as `iam:CreateAccessKey`.
+    pub(super) fn about(user: &User, action: &str) -> Self {
+        match (user.denied.get(action), user.administrator) {
+            (Some(true), _) => Self::ExplicitDeny,
+            (Some(false), _) | (None, false) => Self::ImplicitDeny,
+            (None, true) => Self::Allowed,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::ExplicitDeny => "explicitDeny",
+            Self::ImplicitDeny => "implicitDeny",
+        }
+    }
 }
 
 /// An access key without its secret.

@@ -54,10 +54,12 @@ pub enum Action {
     ListUsers,
     GetCallerIdentity,
     GetAccessKeyInfo,
+    GetRole,
+    SimulatePrincipalPolicy,
 }
 
 impl Action {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::CreateAccessKey,
         Self::ListAccessKeys,
         Self::UpdateAccessKey,
@@ -69,6 +71,8 @@ impl Action {
         Self::ListUsers,
         Self::GetCallerIdentity,
         Self::GetAccessKeyInfo,
+        Self::GetRole,
+        Self::SimulatePrincipalPolicy,
     ];
 
     /// The name of the call in AWS.
@@ -86,6 +90,8 @@ impl Action {
             Self::ListUsers => "ListUsers",
             Self::GetCallerIdentity => "GetCallerIdentity",
             Self::GetAccessKeyInfo => "GetAccessKeyInfo",
+            Self::GetRole => "GetRole",
+            Self::SimulatePrincipalPolicy => "SimulatePrincipalPolicy",
         }
     }
 
@@ -107,7 +113,9 @@ impl Action {
             | Self::CreateUser
             | Self::GetUser
             | Self::DeleteUser
-            | Self::ListUsers => Service::Iam,
+            | Self::ListUsers
+            | Self::GetRole
+            | Self::SimulatePrincipalPolicy => Service::Iam,
             Self::GetCallerIdentity | Self::GetAccessKeyInfo => Service::Sts,
         }
     }

@@ -58,6 +58,15 @@ struct SeededKey {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Denial {
+    user: String,
+    action: String,
+    #[serde(default)]
+    explicit: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct NewFault {
     kind: Kind,
     action: Option<String>,
@@ -159,6 +168,11 @@ fn route(parts: &Parts, body: &[u8], shared: &Shared) -> Result<Value, ApiError>
         ("POST", "rename") => {
             let NewName { user, name } = read(body)?;
             shared.lock().model.rename_user(&user, &name)?;
+            Ok(json!({}))
+        }
+        ("POST", "deny") => {
+            let Denial { user, action, explicit } = read(body)?;
+            shared.lock().model.deny(&user, &action, explicit)?;
             Ok(json!({}))
         }
         ("POST", "keys") => add_key(&mut shared.lock(), read(body)?),

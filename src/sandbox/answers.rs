@@ -36,13 +36,15 @@ pub(super) fn answer(
         Action::ListUsers => call.list_users(model),
         Action::GetCallerIdentity => call.get_caller_identity(model),
         Action::GetAccessKeyInfo => call.get_access_key_info(model),
+        Action::GetRole => call.get_role(model),
+        Action::SimulatePrincipalPolicy => call.simulate(model),
     }
 }
 
-struct Call<'a> {
-    caller: &'a Caller,
-    action: Action,
-    params: &'a Params,
+pub(super) struct Call<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) action: Action,
+    pub(super) params: &'a Params,
     request_id: &'a str,
 }
 
@@ -194,7 +196,7 @@ impl<'a> Call<'a> {
         Ok(id)
     }
 
-    fn required(&self, name: &str, member: &str) -> Result<&'a str, ApiError> {
+    pub(super) fn required(&self, name: &str, member: &str) -> Result<&'a str, ApiError> {
         self.params.get(name).ok_or_else(|| ApiError::constraint(member, None, "not be null"))
     }
 
@@ -209,7 +211,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn success(&self, result: impl FnOnce(&mut Xml)) -> Vec<u8> {
+    pub(super) fn success(&self, result: impl FnOnce(&mut Xml)) -> Vec<u8> {
         success(self.action.service(), self.action.name(), self.request_id, Some(result))
     }
 
@@ -223,7 +225,7 @@ fn user_fields(xml: &mut Xml, model: &IamModel, user: &User) {
     xml.text("Arn", &model.arn(user)).text("CreateDate", &date(user.created));
 }
 
-fn paging(xml: &mut Xml, marker: Option<&str>) {
+pub(super) fn paging(xml: &mut Xml, marker: Option<&str>) {
     xml.text("IsTruncated", if marker.is_some() { "true" } else { "false" });
     if let Some(marker) = marker {
         xml.text("Marker", marker);
@@ -231,6 +233,6 @@ fn paging(xml: &mut Xml, marker: Option<&str>) {
 }
 
 /// Formats a date, with a precision of a second.
-fn date(time: Timestamp) -> String {
+pub(super) fn date(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -56,6 +56,11 @@ impl ApiError {
         Self::new(400, "InvalidAction", format!("Could not find operation {action} for version {version}"))
     }
 
+    pub(super) fn invalid_entity_arn(arn: &str) -> Self {
+        let message = format!("Invalid Entity Arn: {arn} does not clearly define entity type and name.");
+        Self::new(400, "InvalidInput", message)
+    }
+
     pub(super) fn invalid_client_token_id() -> Self {
         Self::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
     }
@@ -70,6 +75,10 @@ impl ApiError {
 
     pub(super) fn no_such_key(id: &str) -> Self {
         Self::new(404, "NoSuchEntity", format!("The Access Key with id {id} cannot be found."))
+    }
+
+    pub(super) fn no_such_role(name: &str) -> Self {
+        Self::new(404, "NoSuchEntity", format!("The role with name {name} cannot be found."))
     }
 
     pub(super) fn no_such_user(name: &str) -> Self {

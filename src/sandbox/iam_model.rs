@@ -12,7 +12,7 @@ use crate::types::name::{AccessKeyId, AccountId};
 use crate::types::secret::{NewKey, SecretKey};
 
 use super::account::{
-    Clock, Key, KeyStatus, KeySummary, LastUse, User, Uses, random_key_id, random_secret, random_user_id,
+    Clock, Decision, Key, KeyStatus, KeySummary, LastUse, User, Uses, random_key_id, random_secret, random_user_id,
 };
 use super::action::{Action, Service};
 use super::error::ApiError;
@@ -45,7 +45,6 @@ pub(super) struct Caller {
     pub(super) user: String,
     pub(super) user_id: String,
     pub(super) arn: String,
-    administrator: bool,
 }
 
 /// One page of a list.
@@ -73,8 +72,11 @@ impl IamModel {
         Self { account, behaviour, clock: Clock::default(), users, keys, next_serial: 1 }
     }
 
-    /// The ARN of a user.
+    /// The ARN of a user, or of the session of a role.
     pub(super) fn arn(&self, user: &User) -> String {
+        if let Some(session) = &user.session {
+            return format!("arn:aws:sts::{}:assumed-role/{}/{session}", self.account, user.name);
+        }
         format!("arn:aws:iam::{}:user{}{}", self.account, user.path, user.name)
     }
 
@@ -96,18 +98,23 @@ impl IamModel {
         let key = key.ok_or_else(ApiError::invalid_client_token_id)?;
         key.uses.note(LastUse { at, service, region: region.to_owned() }, lag);
         let user = &self.users[&key.owner];
-        let (arn, administrator) = (self.arn(user), user.administrator);
-        Ok(Caller { user: user.name.clone(), user_id: user.id.clone(), arn, administrator })
+        Ok(Caller { user: user.name.clone(), user_id: user.id.clone(), arn: self.arn(user) })
     }
 
     /// Whether `caller` may call `action` on `resource`. IAM denies what no policy allows, except that
     /// `GetCallerIdentity` needs no permission
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
     pub(super) fn authorize(&self, caller: &Caller, action: Action, resource: &str) -> Result<(), ApiError> {
-        if caller.administrator || action == Action::GetCallerIdentity {
+        if action == Action::GetCallerIdentity {
             return Ok(());
         }
-        Err(ApiError::access_denied(&caller.arn, action, resource))
+        let name = format!("{}:{}", action.service().name(), action.name());
+        match self.users.get(&caller.user.to_lowercase()).map(|user| Decision::about(user, &name)) {
+            Some(Decision::Allowed) => Ok(()),
+            Some(Decision::ExplicitDeny | Decision::ImplicitDeny) | None => {
+                Err(ApiError::access_denied(&caller.arn, action, resource))
+            }
+        }
     }
 
     /// The name of the user whose key this is.
@@ -131,13 +138,33 @@ impl IamModel {
         }
         let (id, created) = (random_user_id(), self.clock.now());
         let (name, path) = (name.to_owned(), path.to_owned());
-        let user = User { name, path, id, created, administrator, keys: Vec::new() };
+        let (session, denied) = (None, BTreeMap::new());
+        let user = User { name, path, id, created, administrator, session, denied, keys: Vec::new() };
         Ok(self.users.entry(handle).or_insert(user))
     }
 
     pub(super) fn user(&self, name: &str) -> Result<&User, ApiError> {
         self.check_user_name(name)?;
         self.users.get(&name.to_lowercase()).ok_or_else(|| ApiError::no_such_user(name))
+    }
+
+    /// Takes an action away from a user or a role: `explicit` denies it, as a statement of a policy can, and otherwise
+    /// no policy allows it.
+    pub(super) fn deny(&mut self, name: &str, action: &str, explicit: bool) -> Result<(), ApiError> {
+        self.user(name)?;
+        if let Some(user) = self.users.get_mut(&name.to_lowercase()) {
+            user.denied.insert(action.to_owned(), explicit);
+        }
+        Ok(())
+    }
+
+    /// Creates a role with all permissions that is assumed for a session.
+    pub(super) fn create_role(&mut self, name: &str, path: &str, session: &str) -> Result<(), ApiError> {
+        self.create_user(name, path, true)?;
+        if let Some(role) = self.users.get_mut(&name.to_lowercase()) {
+            role.session = Some(session.to_owned());
+        }
+        Ok(())
     }
 
     pub(super) fn delete_user(&mut self, name: &str) -> Result<(), ApiError> {

@@ -16,6 +16,7 @@
 //! | `GET /_sandbox/state` | | account, clock, users with their keys, counts of calls, armed faults, held calls |
 //! | `POST /_sandbox/users` | `{"name", "path"?, "administrator"?}` | creates a user |
 //! | `POST /_sandbox/rename` | `{"user", "name"}` | renames a user |
+//! | `POST /_sandbox/deny` | `{"user", "action", "explicit"?}` | takes an action such as `iam:CreateAccessKey` away from a user |
 //! | `POST /_sandbox/keys` | `{"user", "id"?, "secret"?, "status"?, "created"?}` | creates a key; `{"id", "secret"}` |
 //! | `POST /_sandbox/population` | `{"users": [{"user", "id"?, "secret"?, "status"?, "created"?}]}` | creates many users, each with one key; `{"added": n}` |
 //! | `POST /_sandbox/behaviour` | `{"rate_limit"?, "new_keys_invalid_for_milliseconds"?}` | limits the calls per second and action, and delays new keys |
@@ -42,6 +43,7 @@ mod query;
 mod reply;
 mod server;
 mod signature;
+mod simulation;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -203,13 +205,26 @@ impl Sandbox {
     /// # Errors
     /// `EntityAlreadyExists` if a user of the sandbox is named `session`.
     pub fn issue_session(&self) -> Result<(NewKey, String), ApiError> {
+        self.shared.lock().model.create_user("session", "/", true)?;
+        self.temporary_key("session")
+    }
+
+    /// Issues temporary credentials of a role with all permissions. The role counts as a user of the same name.
+    ///
+    /// # Errors
+    /// `EntityAlreadyExists` if a user of the sandbox has the name of the role, or as `CreateUser`.
+    pub fn issue_session_of_role(&self, role: &str, path: &str) -> Result<(NewKey, String), ApiError> {
+        self.shared.lock().model.create_role(role, path, "session")?;
+        self.temporary_key(role)
+    }
+
+    fn temporary_key(&self, user: &str) -> Result<(NewKey, String), ApiError> {
         let mut state = self.shared.lock();
         let (id, secret) = (account::random_key_id().as_str().replacen("AKIA", "ASIA", 1), account::random_secret());
         let id = AccessKeyId::new(id).map_err(|error| ApiError::validation(error.to_string()))?;
         let (same, token) = (SecretKey::new(secret.expose().to_owned()), account::random_secret().expose().to_owned());
-        state.model.create_user("session", "/", true)?;
         let now = state.model.clock.now();
-        state.model.add_key("session", id.clone(), same, KeyStatus::Active, now)?;
+        state.model.add_key(user, id.clone(), same, KeyStatus::Active, now)?;
         state.session_tokens.insert(id.as_str().to_owned(), token.clone());
         Ok((NewKey { id, secret }, token))
     }
@@ -220,6 +235,15 @@ impl Sandbox {
     /// As `CreateUser`.
     pub fn add_user(&self, name: &str) -> Result<(), ApiError> {
         self.shared.lock().model.create_user(name, "/", false).map(|_| ())
+    }
+
+    /// Takes an action such as `iam:CreateAccessKey` away from a user or a role: `explicit` denies it, as a statement of a
+    /// policy can, and otherwise no policy allows it. The action need not be one that the sandbox supports.
+    ///
+    /// # Errors
+    /// `NoSuchEntity`.
+    pub fn deny(&self, user: &str, action: &str, explicit: bool) -> Result<(), ApiError> {
+        self.shared.lock().model.deny(user, action, explicit)
     }
 
     /// Deletes a user with all keys, without a call of the API. The name may be reused afterwards.

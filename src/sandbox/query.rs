@@ -32,6 +32,13 @@ impl Params {
     }
 }
 
+impl Params {
+    /// The members of a list parameter: `name.member.1`, `name.member.2` and so on.
+    pub(super) fn list(&self, name: &str) -> Vec<&str> {
+        (1..).map_while(|number| self.get(&format!("{name}.member.{number}"))).collect()
+    }
+}
+
 fn percent_decode(text: &[u8]) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
@@ -120,6 +127,8 @@ mod tests {
     fn parameters_are_decoded() {
         let params = Params::parse(b"Action=GetUser&UserName=a%2Bb+c%C3%A9&Empty=&Bare").expect("well formed");
         assert_eq!(params.get("UserName"), Some("a+b cé"));
+        let list = Params::parse(b"A.member.1=x&A.member.2=y&A.member.4=z").expect("well formed");
+        assert_eq!((list.list("A"), list.list("B")), (vec!["x", "y"], vec![]));
         assert_eq!((params.get("Empty"), params.get("Bare"), params.get("Other")), (Some(""), Some(""), None));
         for malformed in [&b"a=%4"[..], b"a=%zz", b"a=%ff"] {
             assert_eq!(Params::parse(malformed).expect_err("malformed").code, "MalformedQueryString");

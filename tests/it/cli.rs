@@ -29,6 +29,7 @@ mod patterns;
 mod proofs;
 mod refusals;
 mod renames;
+mod rights;
 mod rotate;
 mod rotating;
 mod rules;

@@ -33,6 +33,7 @@ mod secret_batches;
 mod secrets_manager;
 mod settings;
 mod signing_keys;
+mod simulation;
 mod sso_session;
 mod store_clients;
 mod sts;
@@ -43,6 +44,7 @@ pub use mfa::{AskCode, CodeRequest, MfaCode, MfaSessions};
 pub use parameter_store::ParameterStore;
 pub use secrets_manager::SecretsManagerStore;
 pub use settings::AwsSettings;
+pub use simulation::{Decision, Simulated, Verdict};
 
 #[cfg(test)]
 mod tests;

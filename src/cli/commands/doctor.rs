@@ -1,15 +1,19 @@
 //! `doctor`: checks everything that can be checked without a change, before the first create.
 
 mod local;
+mod permissions;
+mod rights;
 mod shown;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use self::permissions::compare;
 pub(super) use self::shown::Document;
 use self::shown::{Check, as_text};
 use super::plan::what_is_taken;
+use super::policy::Found;
 use crate::adapters::system_clock::SystemClock;
 use crate::cli::config::{Config, StoreSettings};
 use crate::cli::context::Context;
@@ -24,18 +28,11 @@ use crate::cli::wiring;
 use crate::cli::wiring::aws::AwsAccounts;
 use crate::discovery::SkipReason;
 use crate::engine::observe::writable::Answers;
-use crate::engine::rate_limit::Operation;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
-use crate::engine::survey::choice::Terms;
-use crate::engine::survey::owner_rule::Owner;
-use crate::engine::survey::{Due, Survey, survey};
-use crate::journal::campaign::LeftAloneNote;
+use crate::engine::survey::{Survey, survey};
 use crate::journal::clock::Clock;
-use crate::ports::call::{CallError, CallErrorKind};
-use crate::ports::iam::LastUsed;
 use crate::ports::secret_store::Writable;
-use crate::rotation::policy::{StillInUse, Unclaimed};
 use crate::types::name::{EntryName, StoreName};
 use crate::types::time::Timestamp;
 
@@ -72,10 +69,11 @@ fn described(config: &Config) -> Check {
 }
 
 async fn connections(context: &Context, config: &Config) -> Vec<Check> {
-    let mut checks = match Box::pin(AwsAccounts::of(config, &context.mfa)).await {
-        Ok(aws) => stores(context, config, &aws).await,
+    let aws = match Box::pin(AwsAccounts::of(config, &context.mfa)).await {
+        Ok(aws) => aws,
         Err(error) => return vec![Check::of("credentials", Err(error))],
     };
+    let mut checks = stores(context, config, &aws).await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let stop = Arc::new(Stop::default());
     let session =
@@ -113,9 +111,9 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
     let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
     match Box::pin(look(config, &session)).await {
-        Ok((found, in_flight)) => {
-            checks.extend(writes(&session, &found, in_flight).await);
-            checks.extend(Box::pin(permissions(config, &session, &found)).await);
+        Ok(Seen { survey, found, in_flight }) => {
+            checks.extend(writes(&session, &survey, in_flight).await);
+            checks.extend(Box::pin(permissions::of(config, &session, &aws, &survey, found.as_ref())).await);
         }
         Err(error) => checks.push(Check::of("permissions", Err(error))),
     }
@@ -131,17 +129,21 @@ fn until(end: Timestamp, context: &Context) -> String {
     format!(", until {} ({})", times.local(end), times.until(end))
 }
 
-/// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed. Returns also how many
-/// rotations are in flight.
-async fn look(config: &Config, session: &Session) -> Result<(Survey, usize), CliError> {
-    let choice = config.choice();
-    let (snapshot, taken) = what_is_taken(config)?;
-    let found = survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))?;
-    Ok((found, snapshot.open.len()))
+/// What a search has seen.
+struct Seen {
+    survey: Survey,
+    /// The users and entries that rotations are about, if there are any.
+    found: Option<Found>,
+    in_flight: usize,
 }
 
-fn compare(message: String) -> CliError {
-    CliError::failed(message, "compare what is allowed with `rotator policy`")
+/// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed.
+async fn look(config: &Config, session: &Session) -> Result<Seen, CliError> {
+    let choice = config.choice();
+    let (snapshot, taken) = what_is_taken(config)?;
+    let survey = survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))?;
+    let found = Found::with_open(survey.confirmed.clone(), taken.users, &snapshot);
+    Ok(Seen { survey, found, in_flight: snapshot.open.len() })
 }
 
 /// Reports how many entries each store has, and whether the entries with a key can be written, including keys that
@@ -266,69 +268,6 @@ fn same_time(aws: Timestamp, here: Timestamp) -> Result<String, CliError> {
         ));
     }
     Ok(if apart >= NOTICEABLE { format!("{words}: better set it, with NTP for example") } else { words })
-}
-
-/// Reports whether IAM answered for every key, and what an operator has to resolve.
-async fn permissions(config: &Config, session: &Session, found: &Survey) -> Vec<Check> {
-    let mut checks = vec![Check::of("permissions", reading(config, session, found).await)];
-    for note in found.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
-        checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
-    }
-    checks
-}
-
-async fn reading(
-    config: &Config,
-    session: &Session,
-    Survey { due, left_alone, .. }: &Survey,
-) -> Result<String, CliError> {
-    let of_iam = [SkipReason::IamFailed, SkipReason::OwnerUnknown, SkipReason::AccountUnknown];
-    if let Some(note) = left_alone.iter().find(|note| of_iam.iter().any(|reason| note.reason == *reason)) {
-        return Err(compare(note.message.clone()));
-    }
-    let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);
-    let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
-    let last_used = match last_use(session, due, left_alone).await {
-        Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
-            return Err(compare(format!(
-                "{}: without it rotator cannot tell whether a key is in use, nor what became of a create whose reply was \
-                 lost{stale}",
-                error.message
-            )));
-        }
-        Some(Err(error)) => format!(" except for this: {}", error.message),
-        Some(Ok(_)) | None => String::new(),
-    };
-    Ok(format!(
-        "keys due: {}, skipped: {}; reading is allowed{last_used}, and whether creating and deleting are shows only \
-         when it is done: compare with `rotator policy`{stale}",
-        due.len(),
-        left_alone.len()
-    ))
-}
-
-/// Whether this configuration asks questions that only the last use of a key answers.
-fn needs_last_use(config: &Config) -> bool {
-    let asks = |terms: &Terms| terms.unused_for.is_some() || terms.policy.still_in_use == StillInUse::Wait;
-    config.all_terms().iter().any(asks) || config.policy.unclaimed == Unclaimed::Reclaim || config.owner == Owner::Aws
-}
-
-/// Asks for the last use of a key that IAM has confirmed, if there is one.
-async fn last_use(
-    session: &Session,
-    due: &[Box<Due>],
-    left_alone: &[LeftAloneNote],
-) -> Option<Result<Option<LastUsed>, CallError>> {
-    let (account, key) = match (due.first(), session.accounts.reachable()) {
-        (Some(due), _) => (session.accounts.of(&due.account)?, &due.key.id),
-        (None, [only]) => {
-            let is_confirmed =
-                |note: &&LeftAloneNote| note.reason == SkipReason::NotDue || note.reason == SkipReason::RecentlyRotated;
-            (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
-        }
-        (None, _) => return None,
-    };
-    Some(account.limiter.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(key)).await)
 }
 
 #[cfg(test)]

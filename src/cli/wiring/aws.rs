@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::adapters::aws::{Aws, AwsSettings, MfaSessions};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
 use crate::cli::error::CliError;
+use crate::engine::account_label::Label;
 use crate::engine::accounts::AccountPorts;
 use crate::types::error_text::with_causes;
 use crate::types::name::AccessKeyId;
@@ -66,6 +67,20 @@ impl AwsAccounts {
         let named = store.table.account.as_deref();
         let account = self.accounts.iter().find(|(account, _)| named.is_some_and(|named| account.is_called(named)));
         account.map_or(&self.own, |(_, aws)| aws)
+    }
+
+    /// The clients of an account that is called so, and its table. The account of the credentials in use has no table.
+    #[must_use]
+    pub fn of_label(&self, label: &Label) -> (Option<&AccountSettings>, &Aws) {
+        let account = self.accounts.iter().find(|(account, _)| account.label == *label);
+        account.map_or((None, &self.own), |(account, aws)| (Some(account), aws))
+    }
+
+    /// The clients of the credentials in use, if a store in AWS is reached with them and no account of the configuration is.
+    #[must_use]
+    pub fn of_stores_only(&self, config: &Config) -> Option<&Aws> {
+        let is_of_own = |store: &StoreSettings| store.uri.is_of_aws() && store.table.account.is_none();
+        (!self.accounts.is_empty() && config.stores.iter().any(is_of_own)).then_some(&self.own)
     }
 
     /// The keys that rotator signs with, for every account, reachable or not, and for the AWS stores.

@@ -117,7 +117,7 @@ pub struct Survey {
 }
 
 /// The confirmed users, and the entries that hold their pairs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Confirmations {
     pub users: BTreeSet<(AccountId, UserName)>,
     pub entries: BTreeSet<(StoreName, EntryName)>,

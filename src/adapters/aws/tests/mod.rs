@@ -6,6 +6,7 @@ mod mfa;
 mod reads;
 mod responder;
 mod secret_batches;
+mod simulation;
 mod stores;
 mod sts;
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::document::Document;
 use super::found::Found;
-use super::{narrow, why_all_is_read};
+use super::narrow;
+use super::statements::why_all_is_read;
 use crate::cli::config::{Config, StoreKind};
 use crate::cli::error::CliError;
 

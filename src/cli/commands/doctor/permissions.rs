@@ -1,0 +1,141 @@
+//! What IAM lets rotator read, which was just done, and what it would let rotator change.
+
+use super::rights::{self, Rights};
+use super::shown::Check;
+use crate::cli::commands::policy::Found;
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::wiring::aws::AwsAccounts;
+use crate::discovery::SkipReason;
+use crate::engine::rate_limit::Operation;
+use crate::engine::session::Session;
+use crate::engine::survey::choice::Terms;
+use crate::engine::survey::owner_rule::Owner;
+use crate::engine::survey::{Due, Survey};
+use crate::journal::campaign::LeftAloneNote;
+use crate::ports::call::{CallError, CallErrorKind};
+use crate::ports::iam::LastUsed;
+use crate::rotation::policy::{StillInUse, Unclaimed};
+
+/// An error with the place where the needed rights are.
+pub(super) fn compare(message: String) -> CliError {
+    CliError::failed(message, "compare what is allowed with `rotator policy`")
+}
+
+/// Reports whether IAM answered for every key, whether a rotation may change what it has to, and what an operator has to
+/// resolve.
+pub(super) async fn of(
+    config: &Config,
+    session: &Session,
+    aws: &AwsAccounts,
+    survey: &Survey,
+    found: Option<&Found>,
+) -> Vec<Check> {
+    let mut checks = vec![match reading(config, session, survey).await {
+        Ok(read) => {
+            let rights = rights::ask(config, session, aws, found, needs_last_use(config)).await;
+            with_rights(read, rights)
+        }
+        Err(error) => Check::of("permissions", Err(error)),
+    }];
+    for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
+        checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
+    }
+    checks
+}
+
+/// What could be read, and what must be looked at although it could.
+struct Read {
+    counts: String,
+    except: String,
+    stale: String,
+}
+
+/// One check for all accounts: the worst answer decides.
+fn with_rights(read: Read, rights: Vec<(String, Rights)>) -> Check {
+    let Read { counts, except, stale } = read;
+    let (mut is_denied, mut is_unsure, mut is_untested) = (false, false, false);
+    let mut lines = String::new();
+    let mut left_out = String::new();
+    for (account, rights) in rights {
+        match rights {
+            Rights::Allowed(rest) => left_out.push_str(&rest),
+            Rights::Untested(why) => {
+                is_untested = true;
+                lines.push_str(&format!(
+                    "\n{account}whether creating and deleting are cannot be tested in advance: compare with \
+                     `rotator policy` ({why})"
+                ));
+            }
+            Rights::Unsure(why) => {
+                is_unsure = true;
+                lines.push_str(&format!("\n{account}IAM simulates that a rotation lacks rights:{why}"));
+            }
+            Rights::Denied(why) => {
+                is_denied = true;
+                lines.push_str(&format!("\n{account}IAM denies what a rotation needs:{why}"));
+            }
+        }
+    }
+    let simulated = if is_denied || is_unsure || is_untested {
+        String::new()
+    } else {
+        format!(", and so is what a rotation changes, as IAM simulates it{left_out}")
+    };
+    let message = format!("{counts}; reading is allowed{except}{simulated}{lines}{stale}");
+    match (is_denied, is_unsure) {
+        (true, _) => Check::of("permissions", Err(compare(message))),
+        (false, true) => Check::warning("permissions", format!("{message}\ncompare with `rotator policy`")),
+        (false, false) => Check::of("permissions", Ok(message)),
+    }
+}
+
+async fn reading(
+    config: &Config,
+    session: &Session,
+    Survey { due, left_alone, .. }: &Survey,
+) -> Result<Read, CliError> {
+    let of_iam = [SkipReason::IamFailed, SkipReason::OwnerUnknown, SkipReason::AccountUnknown];
+    if let Some(note) = left_alone.iter().find(|note| of_iam.iter().any(|reason| note.reason == *reason)) {
+        return Err(compare(note.message.clone()));
+    }
+    let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);
+    let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
+    let last_used = match last_use(session, due, left_alone).await {
+        Some(Err(error)) if error.kind == CallErrorKind::Denied && needs_last_use(config) => {
+            return Err(compare(format!(
+                "{}: without it rotator cannot tell whether a key is in use, nor what became of a create whose reply was \
+                 lost{stale}",
+                error.message
+            )));
+        }
+        Some(Err(error)) => format!(" except for this: {}", error.message),
+        Some(Ok(_)) | None => String::new(),
+    };
+    let counts = format!("keys due: {}, skipped: {}", due.len(), left_alone.len());
+    Ok(Read { counts, except: last_used, stale })
+}
+
+/// Whether this configuration asks questions that only the last use of a key answers.
+fn needs_last_use(config: &Config) -> bool {
+    let asks = |terms: &Terms| terms.unused_for.is_some() || terms.policy.still_in_use == StillInUse::Wait;
+    config.all_terms().iter().any(asks) || config.policy.unclaimed == Unclaimed::Reclaim || config.owner == Owner::Aws
+}
+
+/// Asks for the last use of a key that IAM has confirmed, if there is one.
+async fn last_use(
+    session: &Session,
+    due: &[Box<Due>],
+    left_alone: &[LeftAloneNote],
+) -> Option<Result<Option<LastUsed>, CallError>> {
+    let (account, key) = match (due.first(), session.accounts.reachable()) {
+        (Some(due), _) => (session.accounts.of(&due.account)?, &due.key.id),
+        (None, [only]) => {
+            let is_confirmed =
+                |note: &&LeftAloneNote| note.reason == SkipReason::NotDue || note.reason == SkipReason::RecentlyRotated;
+            (only, left_alone.iter().find(is_confirmed)?.key_id.as_ref()?)
+        }
+        (None, _) => return None,
+    };
+    Some(account.limiter.read(Operation::GetAccessKeyLastUsed, || account.ports.iam.last_used(key)).await)
+}
