@@ -3,7 +3,9 @@
 //! A new value is first stored with the label `ROTATOR_STAGED`, then `AWSCURRENT` is moved to it from the version
 //! that was read. AWS refuses the move if another version is current, so it is a compare-and-set
 //! (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>). Readers
-//! request `AWSCURRENT` and never see a staged value; after a crash rotator finds the new pair there.
+//! request `AWSCURRENT` and never see a staged value; after a crash rotator finds the new pair there. The label stays on
+//! the version until the next write: removing it would be one more effect with an outcome in doubt, and what is read by
+//! it counts only if it is the pair of the rotation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
