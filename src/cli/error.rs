@@ -4,6 +4,10 @@ use std::fmt;
 
 use super::exit::Exit;
 
+/// The ends of hints that lead to `doctor`, which `doctor` itself leaves out.
+pub const OR_DOCTOR: &str = ", or run `rotator doctor`";
+pub const DOCTOR_FOR_THE_REST: &str = "; `rotator doctor` checks the rest";
+
 /// Why a command failed, with a hint.
 #[derive(Debug)]
 pub struct CliError {

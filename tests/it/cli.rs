@@ -9,6 +9,7 @@ mod codes;
 mod configuration_page;
 mod consent;
 mod credentials;
+mod doctor;
 mod early_proofs;
 mod environment;
 mod evidence;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use self::permissions::compare;
+use self::permissions::Seen;
 pub(super) use self::shown::Document;
 use self::shown::{Check, as_text};
 use super::plan::what_is_taken;
@@ -19,19 +19,23 @@ use crate::cli::config::{Config, StoreSettings};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::document::to_bytes;
+use crate::cli::output::counted::Counted;
+use crate::cli::output::document::{PlanDocument, to_bytes};
 use crate::cli::output::entry_counts;
 use crate::cli::output::terminal::{text_to_stdout, to_stdout};
 use crate::cli::output::times::Times;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring;
-use crate::cli::wiring::aws::AwsAccounts;
+use crate::cli::wiring::aws::{AwsAccounts, aws_failed};
 use crate::discovery::SkipReason;
+use crate::engine::accounts::SessionError;
+use crate::engine::campaign::hold_back;
 use crate::engine::observe::writable::Answers;
 use crate::engine::session::Session;
 use crate::engine::shutdown::Stop;
 use crate::engine::survey::{Survey, survey};
 use crate::journal::clock::Clock;
+use crate::ports::identity::{Caller, Identity};
 use crate::ports::secret_store::Writable;
 use crate::types::name::{EntryName, StoreName};
 use crate::types::time::Timestamp;
@@ -80,7 +84,7 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
         match Box::pin(wiring::connect(config, context, &clock, &stop, false, context.terminal.watcher())).await {
             Ok(session) => session,
             Err(error) => {
-                checks.push(credentials_not_checked(&checks, error));
+                checks.extend(without_session(context, &aws, &checks, error).await);
                 return checks;
             }
         };
@@ -100,24 +104,62 @@ async fn connections(context: &Context, config: &Config) -> Vec<Check> {
         checks.push(Check::of("credentials", Err(CliError::failed(format!("account {label}: {error}"), hint))));
     }
     for account in session.accounts.reachable() {
-        let caller = &account.caller;
-        let source = account.ports.identity.credentials().map(|source| format!(", from {source}"));
-        let endpoint = context.host.variable("AWS_ENDPOINT_URL").map(|url| format!(", at {url} (AWS_ENDPOINT_URL)"));
-        let (source, endpoint) = (source.unwrap_or_default(), endpoint.unwrap_or_default());
-        let end = account.ports.identity.session_end().map(|end| until(end.at, context)).unwrap_or_default();
-        let message = format!("account {}, {}{source}{end}{endpoint}", caller.account, caller.arn);
-        checks.push(Check::of("credentials", Ok(message)));
+        checks.push(credentials(context, &account.caller, account.ports.identity.as_ref()));
     }
     let newest = session.accounts.reachable().iter().map(|account| account.caller.at).max();
     checks.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
-    match Box::pin(look(config, &session)).await {
-        Ok(Seen { survey, found, in_flight }) => {
-            checks.extend(writes(&session, &survey, in_flight).await);
-            checks.extend(Box::pin(permissions::of(config, &session, &aws, &survey, found.as_ref())).await);
+    match Box::pin(look(context, config, &session)).await {
+        Ok(seen) => {
+            checks.extend(writes(&session, &seen.survey, seen.in_flight).await);
+            checks.extend(Box::pin(permissions::of(config, &session, &aws, seen)).await);
         }
-        Err(error) => checks.push(Check::of("permissions", Err(error))),
+        Err(error) => checks.push(not_looked(&checks, error)),
     }
     checks
+}
+
+/// Whose credentials are in use, and where they are from.
+fn credentials(context: &Context, caller: &Caller, identity: &dyn Identity) -> Check {
+    let source = identity.credentials().map(|source| format!(", from {source}")).unwrap_or_default();
+    let endpoint = context.host.variable("AWS_ENDPOINT_URL").map(|url| format!(", at {url} (AWS_ENDPOINT_URL)"));
+    let end = identity.session_end().map(|end| until(end.at, context)).unwrap_or_default();
+    let endpoint = endpoint.unwrap_or_default();
+    Check::of("credentials", Ok(format!("account {}, {}{source}{end}{endpoint}", caller.account, caller.arn)))
+}
+
+/// Checks the credentials and the clock although a store cannot be opened. Without such a store, `error` is about AWS.
+async fn without_session(context: &Context, aws: &AwsAccounts, checks: &[Check], error: CliError) -> Vec<Check> {
+    if !has_failed(checks, &["store"]) {
+        return vec![Check::of("credentials", Err(error))];
+    }
+    let mut more = Vec::new();
+    let mut newest = None;
+    for account in aws.ports() {
+        more.push(match account.identity.caller().await {
+            Ok(caller) => {
+                newest = newest.max(Some(caller.at));
+                credentials(context, &caller, account.identity.as_ref())
+            }
+            Err(error) => Check::of("credentials", Err(aws_failed(&SessionError::Caller(error)))),
+        });
+    }
+    more.extend(newest.map(|at| Check::of("clock", same_time(at, Timestamp::from_system(SystemTime::now())))));
+    more.push(permissions_not_checked());
+    more
+}
+
+fn has_failed(checks: &[Check], names: &[&str]) -> bool {
+    checks.iter().any(|check| !check.ok && names.contains(&check.name))
+}
+
+/// The keys could not be looked for. The cause is reported once.
+fn not_looked(checks: &[Check], error: CliError) -> Check {
+    if has_failed(checks, &["store", "journal"]) { permissions_not_checked() } else { Check::of("entries", Err(error)) }
+}
+
+fn permissions_not_checked() -> Check {
+    let message = "not checked: rotator asks IAM about the keys once it can read the journal and every store";
+    Check::warning("permissions", message.to_owned())
 }
 
 /// When a session ends: in UTC for a program, else in local time.
@@ -129,27 +171,26 @@ fn until(end: Timestamp, context: &Context) -> String {
     format!(", until {} ({})", times.local(end), times.until(end))
 }
 
-/// What a search has seen.
-struct Seen {
-    survey: Survey,
-    /// The users and entries that rotations are about, if there are any.
-    found: Option<Found>,
-    in_flight: usize,
-}
-
 /// Reads every entry and asks IAM about every key, as `plan` does, which proves that both are allowed.
-async fn look(config: &Config, session: &Session) -> Result<Seen, CliError> {
+async fn look(context: &Context, config: &Config, session: &Session) -> Result<Seen, CliError> {
     let choice = config.choice();
     let (snapshot, taken) = what_is_taken(config)?;
-    let survey = survey(session, &choice, &taken).await.map_err(|error| compare(error.to_string()))?;
+    let hint = "docs/stores.md says what each store needs, and `rotator policy` the rights";
+    let mut survey =
+        survey(session, &choice, &taken).await.map_err(|error| CliError::failed(error.to_string(), hint))?;
     let found = Found::with_open(survey.confirmed.clone(), taken.users, &snapshot);
-    Ok(Seen { survey, found, in_flight: snapshot.open.len() })
+    let notes = snapshot.campaign.as_ref().map(|campaign| &campaign.notes);
+    hold_back(&mut survey, config.limit, notes);
+    let counts = Counted::of(&PlanDocument::new(&survey, Timestamp::from_system(SystemTime::now()))).in_words();
+    let variables = ["ROTATOR_OWNER_TEMPLATE", "ROTATOR_OWNER_TABLE"];
+    let owner_variable = variables.into_iter().find(|name| context.host.variable(name).is_some());
+    Ok(Seen { survey, found, in_flight: snapshot.open.len(), counts, owner_variable })
 }
 
 /// Reports how many entries each store has, and whether the entries with a key can be written, including keys that
 /// are not due.
 async fn writes(session: &Session, found: &Survey, in_flight: usize) -> Vec<Check> {
-    let due = found.due.iter().flat_map(|due| &due.places);
+    let due = found.due.iter().chain(&found.held_back).flat_map(|due| &due.places);
     let mut with_keys: Vec<(StoreName, EntryName)> = Vec::new();
     for place in due {
         with_keys.extend(place.entries().into_iter().map(|entry| (place.store.clone(), entry.clone())));
@@ -195,7 +236,8 @@ async fn writes(session: &Session, found: &Survey, in_flight: usize) -> Vec<Chec
 
 /// How many keys of the survey the store holds.
 fn keys_of(found: &Survey, store: &StoreName) -> usize {
-    let due = found.due.iter().filter(|due| due.places.iter().any(|place| place.store == *store));
+    let due =
+        found.due.iter().chain(&found.held_back).filter(|due| due.places.iter().any(|place| place.store == *store));
     let due = due.map(|due| &due.key.id);
     let skipped = found.left_alone.iter().filter(|note| note.places.iter().any(|place| place.store == store.as_str()));
     due.chain(skipped.filter_map(|note| note.key_id.as_ref())).collect::<BTreeSet<_>>().len()
@@ -214,15 +256,6 @@ fn unwritable(refused: Vec<(&EntryName, &str)>) -> Option<String> {
     let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
     let first: String = first.collect();
     (!refused.is_empty()).then(|| format!("{} entries cannot be written:{first}{more}", refused.len()))
-}
-
-/// Reports why no session exists. A store that cannot be opened has its own line already.
-fn credentials_not_checked(checks: &[Check], error: CliError) -> Check {
-    let check = Check::of("credentials", Err(error));
-    if checks.iter().any(|other| other.message == check.message) {
-        return Check { message: "not checked: rotator asks AWS after every store is open".to_owned(), ..check };
-    }
-    check
 }
 
 /// Checks that each store can be opened and has an identity.
@@ -276,12 +309,11 @@ mod tests {
 
     #[test]
     fn a_store_that_cannot_be_opened_is_reported_once() {
-        let failed = |why: &str| CliError::failed(format!("store a: {why}"), "open it");
-        let stores = [Check::of("store", Err(failed("it does not exist")))];
-        let same = credentials_not_checked(&stores, failed("it does not exist"));
-        assert!(!same.ok && same.message.starts_with("not checked"), "{}", same.message);
-        let other = credentials_not_checked(&stores, failed("no credentials"));
-        assert!(!other.ok && other.message.contains("no credentials"), "{}", other.message);
+        let failed = || CliError::failed("store a: it does not exist", "open it");
+        let after = not_looked(&[Check::of("store", Err(failed()))], failed());
+        assert!(after.ok && after.warning && after.message.starts_with("not checked"), "{}", after.message);
+        let alone = not_looked(&[Check::of("store", Ok("a".to_owned()))], failed());
+        assert!(!alone.ok && alone.message.contains("does not exist"), "{}", alone.message);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::cli::config::Config;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
-use crate::cli::output::document::{PlanDocument, to_bytes, unused};
+use crate::cli::output::counted::Counted;
+use crate::cli::output::document::{PlanDocument, to_bytes};
 use crate::cli::output::entry_counts;
 use crate::cli::output::given;
 use crate::cli::output::look::Look;
@@ -83,11 +84,9 @@ fn text(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &str, l
 
 /// What `run` would rotate, in one sentence.
 fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &str, look: &Look) -> String {
-    let number = document.due.len();
-    let needs_operator = document.skipped.iter().filter(|note| note.needs_operator).count();
-    let not_due: Vec<_> = document.skipped.iter().filter_map(|note| note.confirmed.as_ref()?.due_at).collect();
+    let Counted { due, held_back, unused, needs_operator, not_due } = Counted::of(document);
     let entries: usize = survey.entries.values().sum();
-    let mut line = match (number, needs_operator) {
+    let mut line = match (due, needs_operator) {
         (0, 0) if entries == 0 => "the stores have no entries, so there is nothing to rotate".to_owned(),
         (0, 0) if document.skipped.is_empty() && in_flight == 0 => {
             format!("no AWS access key was found in {}", entry_counts::count(entries))
@@ -95,12 +94,12 @@ fn conclusion(document: &PlanDocument, survey: &Survey, in_flight: usize, run: &
         (0, 0) => "no key is due".to_owned(),
         (0, _) => "nothing can be rotated".to_owned(),
         (1, _) => format!("1 key is due: {run} rotates it"),
-        (_, _) => format!("{number} keys are due: {run} rotates them"),
+        (_, _) => format!("{due} keys are due: {run} rotates them"),
     };
-    if !document.held_back.is_empty() {
-        line.push_str(&format!("; the limit holds back {} more", document.held_back.len()));
+    if held_back > 0 {
+        line.push_str(&format!("; the limit holds back {held_back} more"));
     }
-    match unused(&survey.left_alone) {
+    match unused {
         0 => {}
         number => line.push_str(&format!("; {number} unused, see above")),
     }

@@ -2,6 +2,7 @@
 
 pub mod backup_hints;
 pub mod columns;
+pub mod counted;
 pub mod document;
 pub mod entry_counts;
 pub mod error_document;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::adapters::aws::{Aws, AwsSettings, MfaSessions};
 use crate::cli::config::{AccountSettings, Config, StoreSettings};
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, OR_DOCTOR};
 use crate::engine::account_label::Label;
 use crate::engine::accounts::AccountPorts;
 use crate::types::error_text::with_causes;
@@ -117,9 +117,9 @@ impl AwsAccounts {
 }
 
 /// The error if AWS cannot be called.
-pub(super) fn aws_failed(error: &dyn std::error::Error) -> CliError {
+pub fn aws_failed(error: &dyn std::error::Error) -> CliError {
     CliError::failed(
         format!("failed to {}", with_causes(error)),
-        "nothing was changed; check AWS_PROFILE, AWS_REGION and the credentials, or run `rotator doctor`",
+        format!("nothing was changed; check AWS_PROFILE, AWS_REGION and the credentials{OR_DOCTOR}"),
     )
 }

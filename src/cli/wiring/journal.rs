@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::adapters::sqlite_journal::{JournalLock, LockError, SqliteJournal, SyncReader};
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, DOCTOR_FOR_THE_REST};
 use crate::cli::exit::Exit;
 use crate::journal::clock::Clock;
 use crate::journal::store::StorageError;
@@ -46,10 +46,7 @@ pub fn read(path: &Path) -> Result<Option<SyncReader>, CliError> {
 }
 
 fn journal_failed(error: &dyn std::error::Error) -> CliError {
-    CliError::failed(
-        format!("failed to {}", with_causes(error)),
-        "nothing was changed; `rotator doctor` checks the rest",
-    )
+    CliError::failed(format!("failed to {}", with_causes(error)), format!("nothing was changed{DOCTOR_FOR_THE_REST}"))
 }
 
 /// The error of a command for a failing read or write of the open journal.

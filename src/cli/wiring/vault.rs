@@ -10,6 +10,7 @@ use crate::adapters::stores::vault::{Auth, VaultSettings, VaultStore, VaultStore
 use crate::cli::config::{Config, StoreSettings, StoreTable, VaultAuth};
 use crate::cli::error::CliError;
 use crate::cli::host_env::HostEnv;
+use crate::types::name::StoreName;
 
 /// Opens the store `vault:LOCATION` and logs in.
 pub(super) async fn open(
@@ -18,13 +19,16 @@ pub(super) async fn open(
     store: &StoreSettings,
     location: &str,
 ) -> Result<VaultStore, CliError> {
-    let settings = settings(location, &store.table, host, config.call_timeout).map_err(|error| vault_failed(&error))?;
-    VaultStore::open(settings).await.map_err(|error| vault_failed(&error))
+    let failed = |error: VaultStoreError| vault_failed(&store.uri.name, &error);
+    let settings = settings(location, &store.table, host, config.call_timeout).map_err(failed)?;
+    VaultStore::open(settings).await.map_err(failed)
 }
 
-fn vault_failed(error: &VaultStoreError) -> CliError {
-    let (message, hint) =
-        (format!("failed to {error}"), "nothing was changed; docs/configuration.md has the settings of vault:");
+fn vault_failed(store: &StoreName, error: &VaultStoreError) -> CliError {
+    let (message, hint) = (
+        format!("{store}: failed to {error}"),
+        "nothing was changed; docs/configuration.md has the settings of vault:",
+    );
     match error {
         VaultStoreError::Login(_) => CliError::failed(message, hint),
         VaultStoreError::Refused { .. } => CliError::of_credentials(message, hint),

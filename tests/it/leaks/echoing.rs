@@ -92,7 +92,7 @@ fn document(secret: &str) -> String {
 fn a_planted_echo_is_found() {
     let sought = Secrets::new([("it".to_owned(), NEW)]);
     for encoding in crate::support::echo::ENCODINGS {
-        let words = format!("Vault could not write it: {}", encoding.of(&document(NEW)));
+        let words = format!("Vault did not write it: {}", encoding.of(&document(NEW)));
         assert!(!sought.found_in(words.as_bytes()).is_empty(), "{encoding:?}");
     }
 }

@@ -92,7 +92,7 @@ impl Answer {
     /// The error of a call that was to `do_what`.
     pub(super) fn error(&self, do_what: &str) -> Failed {
         let (kind, meaning) = self.meaning();
-        let words = Words::ours(format!("Vault could not {do_what}: {meaning} (HTTP {})", self.status));
+        let words = Words::ours(format!("Vault did not {do_what}: {meaning} (HTTP {})", self.status));
         Failed::new(kind, words.because(&self.said()))
     }
 
@@ -200,7 +200,7 @@ impl Api {
                 known: None,
             }),
             Some(_) | None => {
-                let error = answer.error("log in").told(&Secrets::default().tokens(self.secrets()));
+                let error = answer.error("accept the login").told(&Secrets::default().tokens(self.secrets()));
                 Err(if error.kind.is_transient() { error } else { failed(error.message) })
             }
         }

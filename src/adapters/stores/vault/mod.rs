@@ -128,7 +128,7 @@ impl VaultStore {
         let path = ["sys", "internal", "ui", "mounts", &self.mount];
         let answer = self.api.call(Method::GET, &path, None, &Budget::of_a_scan()).await?;
         let Answer { status: 200, body, .. } = answer else {
-            return Err(self.told(answer.error(&format!("ask what is mounted at {}", self.mount))));
+            return Err(self.told(answer.error(&format!("say what is mounted at {}", self.mount))));
         };
         let text = |pointer| body.pointer(pointer).and_then(Value::as_str);
         if text("/data/path").is_some_and(|path| path.trim_matches('/') != self.mount.trim_matches('/')) {

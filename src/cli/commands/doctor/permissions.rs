@@ -24,24 +24,51 @@ pub(super) fn compare(message: String) -> CliError {
 
 /// Reports whether IAM answered for every key, whether a rotation may change what it has to, and what an operator has to
 /// resolve.
-pub(super) async fn of(
-    config: &Config,
-    session: &Session,
-    aws: &AwsAccounts,
-    survey: &Survey,
-    found: Option<&Found>,
-) -> Vec<Check> {
-    let mut checks = vec![match reading(config, session, survey).await {
+pub(super) async fn of(config: &Config, session: &Session, aws: &AwsAccounts, seen: Seen) -> Vec<Check> {
+    let Seen { survey, found, .. } = &seen;
+    let mut checks = vec![match reading(config, session, &seen).await {
         Ok(read) => {
-            let rights = rights::ask(config, session, aws, found, needs_last_use(config)).await;
+            let rights = rights::ask(config, session, aws, found.as_ref(), needs_last_use(config)).await;
             with_rights(read, rights)
         }
         Err(error) => Check::of("permissions", Err(error)),
     }];
+    for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::OwnKey) {
+        checks.push(Check::of("keys", Ok(own_key(note))));
+    }
     for note in survey.left_alone.iter().filter(|note| note.reason == SkipReason::SecondActiveKey) {
         checks.push(Check::of("keys", Err(CliError::failed(note.message.clone(), "`rotator plan` shows every key"))));
     }
     checks
+}
+
+/// What a search has seen.
+pub(super) struct Seen {
+    pub(super) survey: Survey,
+    /// The users and entries that rotations are about, if there are any.
+    pub(super) found: Option<Found>,
+    pub(super) in_flight: usize,
+    /// How many keys there are, as `plan` counts them.
+    pub(super) counts: String,
+    /// The variable that names owners, if one is set. It overrides the file.
+    pub(super) owner_variable: Option<&'static str>,
+}
+
+/// The owner of a key is not known: which setting leads to it, and not what the policy allows.
+fn owner_unknown(message: String, variable: Option<&str>) -> CliError {
+    let more = "docs/operations.md, Skipped: owner-unknown, says more; `rotator plan` shows every key";
+    let hint = match variable {
+        Some(name) => format!("{name} is set and overrides rotator.toml: correct it, or unset it first; {more}"),
+        None => more.to_owned(),
+    };
+    CliError::failed(message, hint)
+}
+
+/// The key that rotator itself uses, and where it is.
+fn own_key(LeftAloneNote { key_id, places, message, .. }: &LeftAloneNote) -> String {
+    let key = key_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let places: Vec<String> = places.iter().map(|place| format!("{} {}", place.store, place.entry)).collect();
+    format!("{key} in {}: {message}, so it is never rotated", places.join(", "))
 }
 
 /// What could be read, and what must be looked at although it could.
@@ -90,14 +117,12 @@ fn with_rights(read: Read, rights: Vec<(String, Rights)>) -> Check {
     }
 }
 
-async fn reading(
-    config: &Config,
-    session: &Session,
-    Survey { due, left_alone, .. }: &Survey,
-) -> Result<Read, CliError> {
+async fn reading(config: &Config, session: &Session, seen: &Seen) -> Result<Read, CliError> {
+    let Survey { due, left_alone, .. } = &seen.survey;
     let of_iam = [SkipReason::IamFailed, SkipReason::OwnerUnknown, SkipReason::AccountUnknown];
     if let Some(note) = left_alone.iter().find(|note| of_iam.iter().any(|reason| note.reason == *reason)) {
-        return Err(compare(note.message.clone()));
+        let (message, is_about_owner) = (note.message.clone(), note.reason == SkipReason::OwnerUnknown);
+        return Err(if is_about_owner { owner_unknown(message, seen.owner_variable) } else { compare(message) });
     }
     let stale = left_alone.iter().filter(|note| note.reason == SkipReason::NotConfirmed);
     let stale: String = stale.map(|note| format!("\n{}", note.message)).collect();
@@ -112,8 +137,7 @@ async fn reading(
         Some(Err(error)) => format!(" except for this: {}", error.message),
         Some(Ok(_)) | None => String::new(),
     };
-    let counts = format!("keys due: {}, skipped: {}", due.len(), left_alone.len());
-    Ok(Read { counts, except: last_used, stale })
+    Ok(Read { counts: seen.counts.clone(), except: last_used, stale })
 }
 
 /// Whether this configuration asks questions that only the last use of a key answers.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::cli::error::CliError;
+use crate::cli::error::{CliError, DOCTOR_FOR_THE_REST, OR_DOCTOR};
 use crate::cli::output::columns::Style;
 use crate::cli::output::look::Look;
 use crate::cli::output::paragraph::paragraph;
@@ -26,7 +26,12 @@ impl Check {
     pub(super) fn of(name: &'static str, result: Result<String, CliError>) -> Self {
         match result {
             Ok(message) => Self { name, ok: true, warning: false, message },
-            Err(error) => Self { name, ok: false, warning: false, message: error.to_string() },
+            Err(mut error) => {
+                for end in [OR_DOCTOR, DOCTOR_FOR_THE_REST] {
+                    error.hint = error.hint.replace(end, "");
+                }
+                Self { name, ok: false, warning: false, message: error.to_string() }
+            }
         }
     }
 
