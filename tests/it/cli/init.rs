@@ -56,7 +56,7 @@ fn without_roots_own(mut stores: Vec<String>) -> Vec<String> {
 #[test]
 fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
     let bench = Bench::new();
-    let keys: Vec<_> = ["alice", "bob", "carol", "dave", "erin", "frank"].map(|user| key(&bench, user)).into();
+    let keys: Vec<_> = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"].map(|user| key(&bench, user)).into();
     for folder in [".aws", "config/mailer", "web/node_modules/x", "web/conf", ".hidden"] {
         std::fs::create_dir_all(bench.path(folder)).expect("made");
     }
@@ -69,6 +69,8 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
     bench.write(".aws/config", "[default]\nregion = eu-west-1\n[profile sso]\nsso_session = corp\n[sso-session corp]\nsso_start_url = https://x\n");
     bench.write("config/mailer/app.yaml", &yaml(&keys[3]));
     bench.write("config/other.json", "{}");
+    bench.write("docker-compose.yml", &yaml(&keys[6]));
+    bench.write("package.json", "{}");
     bench.write("web/conf/live.yml", &yaml(&keys[4]));
     bench.write("web/node_modules/x/test.yml", &yaml(&keys[5]));
     bench.write(".hidden/app.yaml", &yaml(&keys[5]));
@@ -77,6 +79,7 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
     for line in [
         "found   .env                 1 key\n",
         "read    .env.example         has no AWS key\n",
+        "found   docker-compose.yml   1 key\n",
         "found   ~/.aws/credentials   2 keys ([default], [deploy]), 1 SSO profile\n",
         "found   config/              1 key in 1 of 2 files\n",
         "found   web/                 1 key in 1 of 1 file\n",
@@ -90,7 +93,9 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
     ] {
         assert!(ended.stderr.contains(line), "no {line:?} in:\n{}", ended.stderr);
     }
-    let wanted = ["file:.env", "file:~/.aws/credentials", "file:config", "file:web/conf/live.yml"];
+    assert!(!ended.stderr.contains("package.json"), "a file without keys is shown:\n{}", ended.stderr);
+    let wanted =
+        ["file:.env", "file:docker-compose.yml", "file:~/.aws/credentials", "file:config", "file:web/conf/live.yml"];
     assert_eq!(without_roots_own(stores(&bench, "rotator.toml")), wanted);
     let text = file(&bench, "rotator.toml");
     for line in [
@@ -109,15 +114,22 @@ fn init_finds_what_is_there_and_plan_reads_what_it_wrote() {
     assert!(!bench.path(".local").exists() && !bench.path("store.db").exists(), "no store is made");
     // A file that two rules find is one store.
     init(&bench, &[("AWS_SHARED_CREDENTIALS_FILE", ".env")], &["init", "other.toml"]).code(0);
-    assert_eq!(without_roots_own(stores(&bench, "other.toml")), ["file:.env", "file:config", "file:web/conf/live.yml"]);
+    let wanted = ["file:.env", "file:docker-compose.yml", "file:config", "file:web/conf/live.yml"];
+    assert_eq!(without_roots_own(stores(&bench, "other.toml")), wanted);
     init(&bench, &[], &["-v", "status"]).code(0).says("`rotator allow` has recorded it as it is");
     // The keys are new.
     let mut plan = bench.command(&["plan", "--older-than", "0s"]);
     let plan: Ended = plan.env_remove("ROTATOR_STORE").output().expect("it starts").into();
     let plan = plan.code(0);
-    for (user, is_found) in
-        [("alice", true), ("bob", true), ("carol", true), ("dave", true), ("erin", true), ("frank", false)]
-    {
+    for (user, is_found) in [
+        ("alice", true),
+        ("bob", true),
+        ("carol", true),
+        ("dave", true),
+        ("erin", true),
+        ("frank", false),
+        ("grace", true),
+    ] {
         assert_eq!(plan.stdout.contains(user), is_found, "{user}: {}", plan.stdout);
     }
 }

@@ -8,13 +8,13 @@ use std::path::Path;
 const DEEPEST: usize = 6;
 
 /// The maximum number of documents in one folder.
-const MOST_DOCUMENTS: usize = 1_000;
+pub(super) const MOST_DOCUMENTS: usize = 1_000;
 
 /// The maximum number of names in one folder.
 const MOST_NAMES: usize = 20_000;
 
 /// The maximum size of all documents of one folder, which are in memory at the same time.
-const MOST_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Folders of downloaded and built files.
 const LEFT_OUT: [&str; 2] = ["node_modules", "target"];
@@ -95,7 +95,8 @@ pub(super) fn is_dotenv(name: &str) -> bool {
     name == ".env" || name.starts_with(".env.")
 }
 
-fn is_document(name: &str) -> bool {
+/// Whether this is the name of a document that may hold keys.
+pub(super) fn is_document(name: &str) -> bool {
     let kind = Path::new(name).extension().and_then(|kind| kind.to_str());
     is_dotenv(name) || (!name.starts_with('.') && kind.is_some_and(|kind| KINDS.contains(&kind)))
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::count::{Counted, count};
-use super::documents::{Documents, is_dotenv, is_looked_into};
+use super::documents::{Documents, MOST_BYTES, MOST_DOCUMENTS, is_document, is_dotenv, is_looked_into};
 use super::found::{Found, NO_KEY, counted};
 use crate::adapters::stores::embedded::EmbeddedStore;
 use crate::cli::host_env::HostEnv;
@@ -40,6 +40,7 @@ impl Look<'_> {
         for item in items.iter().filter(|item| is_dotenv(&item.name) && !item.kind.is_dir()) {
             found.push(self.dotenv(item).await);
         }
+        found.extend(self.documents(&items).await);
         let folders = self.folders(&items).await;
         let credentials = self.credentials(found.iter().chain(&folders)).await;
         found.extend(credentials);
@@ -85,6 +86,25 @@ impl Look<'_> {
             return Found::said(&item.name, "cannot be read");
         };
         self.file(&item.name, &self.written(&item.name), &counted)
+    }
+
+    /// The other documents of the working directory that hold keys. Those without keys are not shown: a folder of source
+    /// code has many.
+    async fn documents(&self, items: &[Item]) -> Vec<Found> {
+        let documents =
+            items.iter().filter(|item| item.kind.is_file() && !is_dotenv(&item.name) && is_document(&item.name));
+        let mut found = Vec::new();
+        for item in documents.take(MOST_DOCUMENTS) {
+            let path = self.host.folder.join(&item.name);
+            if path.metadata().is_ok_and(|metadata| metadata.len() > MOST_BYTES) {
+                found.push(Found::said(&item.name, format!("not read: more than {} MiB", MOST_BYTES / 1024 / 1024)));
+            } else if let Ok(counted) = count(&path, std::slice::from_ref(&item.name)).await
+                && (counted.has_keys() || counted.sealed > 0)
+            {
+                found.push(self.file(&item.name, &self.written(&item.name), &counted));
+            }
+        }
+        found
     }
 
     /// What is said of one file, and its store.
