@@ -120,7 +120,8 @@ pub enum Command {
     /// no copy of the old secret: put it into every place yourself, let `rotator resume` find it there, which blocks the
     /// rotation, and then abort it.
     ///
-    /// While an abort waits or is blocked, it can be taken back: with --undo, the rotation continues as before. With
+    /// While an abort waits or is blocked, it can be taken back: with --undo, the rotation continues as before,
+    /// but for an earlier request to delete the old key without a wait, which has to be made again. With
     /// `rotator resolve ROTATION --finish` or `rotator rotate USER --now` it continues, too, and the old key is deleted
     /// without a wait.
     Abort(AbortArgs),

@@ -15,6 +15,7 @@ use crate::cli::passes::End;
 use crate::cli::runtime::block_on;
 use crate::cli::wiring::journal::{self, storage_failed};
 use crate::journal::clock::Clock;
+use crate::journal::line::Line;
 use crate::rotation::event::{Event, OperatorRequest};
 use crate::rotation::record::Rotation;
 use crate::types::error_text::with_causes;
@@ -35,7 +36,7 @@ pub(super) fn submit(
     drop(reader);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let held = journal::hold(&config.journal, &clock)?;
-    let named = block_on(Box::pin(async {
+    let asked = block_on(Box::pin(async {
         let found = held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))?;
         let rotation = found.ok_or_else(unknown)?.rotation;
         if rotation.is_closed() {
@@ -53,9 +54,8 @@ pub(super) fn submit(
             )
         };
         let journal = held.journal.replay(id).await.map_err(failed)?;
-        let named = if let OperatorRequest::DeleteKey { key } = &asked { Some(key.clone()) } else { None };
-        let _ = journal.note(Event::Asked(asked)).await.map_err(failed)?;
-        Ok(named)
+        let _ = journal.note(Event::Asked(asked.clone())).await.map_err(failed)?;
+        Ok(asked)
     }))?;
     let exit = resume_rotations(
         context,
@@ -66,17 +66,43 @@ pub(super) fn submit(
         false,
         End { command: CommandKind::Decide, waiting_ok: false },
     )?;
-    if let Some(key) = named {
-        let found = block_on(Box::pin(async {
-            held.journal.store().summary(id).await.map_err(|error| storage_failed(&error))
-        }))?;
-        let open = found.map(|found| found.rotation).filter(|rotation| !rotation.is_closed());
-        if let Some(rotation) = open.filter(|rotation| rotation.named.contains(&key)) {
-            let words = if key == rotation.opened.old_key { on_record(&key) } else { later(&key) };
-            context.terminal.say(&format!("{}: {words}", rotation.opened.user));
-        }
+    let (found, lines) = block_on(Box::pin(async {
+        let store = held.journal.store();
+        let found = store.summary(id).await.map_err(|error| storage_failed(&error))?;
+        Ok((found, store.lines(id).await.map_err(|error| storage_failed(&error))?))
+    }))?;
+    if let Some(rotation) = found.map(|found| found.rotation).filter(|rotation| !rotation.is_closed())
+        && let Some(words) = still_asked(&asked, &rotation, &lines)
+    {
+        context.terminal.say(&format!("{}: {words}", rotation.opened.user));
     }
     Ok(exit)
+}
+
+/// What is said of a request when the rotation is still open after it.
+fn still_asked(asked: &OperatorRequest, rotation: &Rotation, lines: &[Line]) -> Option<String> {
+    let old = &rotation.opened.old_key;
+    match asked {
+        OperatorRequest::DeleteKey { key } if !rotation.named.contains(key) => None,
+        OperatorRequest::DeleteKey { key } if key == old => Some(on_record(key)),
+        OperatorRequest::DeleteKey { key } => Some(later(key)),
+        OperatorRequest::TakeAbortBack => {
+            let of_old =
+                |line: &Line| matches!(&line.event, Event::Asked(OperatorRequest::DeleteKey { key }) if key == old);
+            let again = match lines.iter().any(of_old) {
+                true => format!(
+                    "; the abort ended the request to delete {old} without a wait, and `rotator rotate {} --now` makes it again",
+                    quoted(rotation.opened.user.as_str())
+                ),
+                false => String::new(),
+            };
+            Some(format!("the abort is taken back{again}"))
+        }
+        OperatorRequest::Abort
+        | OperatorRequest::ReactivateOld
+        | OperatorRequest::KeepKey { .. }
+        | OperatorRequest::LeaveSink { .. } => None,
+    }
 }
 
 /// What an operator has asked for and a later `resume` does.

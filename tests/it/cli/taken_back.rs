@@ -95,9 +95,18 @@ fn an_abort_that_waits_is_called_so_and_can_be_taken_back() {
     bench.run(&["status", USER]).code(0).prints("to be aborted").prints(&undo);
     bench.run(&["abort", "--help"]).code(0).prints("--undo").prints("--finish");
 
-    bench.run(&["abort", USER, "--undo"]).code(3);
+    let ended = bench.run(&["abort", USER, "--undo"]).code(3).says("the abort is taken back");
+    assert!(!ended.stderr.contains("without a wait"), "{}", ended.stderr);
     let text = bench.run(&["status"]).code(0).stdout;
     assert!(!text.contains("undone"), "{text}");
+
+    bench.run(&["rotate", USER, "--now", "--yes"]).code(3).says("it is on record");
+    bench.run(&["abort", USER]).code(3);
+    bench
+        .run(&["abort", USER, "--undo"])
+        .code(3)
+        .says(&format!("the abort ended the request to delete {old} without a wait"))
+        .says(&format!("`rotator rotate {USER} --now` makes it again"));
     for _ in 0..4 {
         bench.sandbox.advance(Duration::from_secs(7200));
         bench.run(&["resume"]);
