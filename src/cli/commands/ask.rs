@@ -73,9 +73,7 @@ pub(super) async fn ask(
     if let Some(warning) = warning(due) {
         terminal.warn(&warning);
     }
-    let number = due.len() + to_end.len();
-    let keys = if number == 1 { "this key" } else { &format!("these {number} keys") };
-    terminal.raw(&printable(&format!("Rotate {keys}? [y/N] ")));
+    terminal.raw(&printable(&question(due.len(), to_end.len())));
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
@@ -89,4 +87,32 @@ pub(super) async fn ask(
     };
     progress::go_on();
     Ok(answer)
+}
+
+/// The question, for keys that are to be rotated, and for rotations in flight that are to wait no longer.
+fn question(rotate: usize, end: usize) -> String {
+    let these = |number: usize, keys: &str| match number {
+        1 => format!("this {keys}"),
+        number => format!("these {number} {keys}s"),
+    };
+    match (rotate, end) {
+        (rotate, 0) => format!("Rotate {}? [y/N] ", these(rotate, "key")),
+        (0, end) => format!("Delete {} without a wait? [y/N] ", these(end, "old key")),
+        (rotate, end) => {
+            format!("Rotate {}, and delete {} without a wait? [y/N] ", these(rotate, "key"), these(end, "old key"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::question;
+
+    #[test]
+    fn the_question_says_what_an_answer_does() {
+        assert_eq!(question(1, 0), "Rotate this key? [y/N] ");
+        assert_eq!(question(3, 0), "Rotate these 3 keys? [y/N] ");
+        assert_eq!(question(0, 1), "Delete this old key without a wait? [y/N] ");
+        assert_eq!(question(1, 2), "Rotate this key, and delete these 2 old keys without a wait? [y/N] ");
+    }
 }
