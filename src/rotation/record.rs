@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::denied::Denied;
 use super::event::{Ending, Opened};
+use super::intent::Intent;
 use super::lost_create::LostCreate;
 use super::sink::{Follower, SinkState};
 use super::state::{NewKeyState, Phase, State};
@@ -231,6 +232,15 @@ impl Rotation {
     #[must_use]
     pub const fn is_never_deactivated_again(&self) -> bool {
         self.reactivate_asked || self.reactivated
+    }
+
+    /// The new key that is being deleted, if one is. Its deletion may have been sent, so it cannot be taken back.
+    #[must_use]
+    pub fn discards(&self) -> Option<&AccessKeyId> {
+        match self.state.intent() {
+            Some(Intent::DiscardNew { key, .. }) => Some(key),
+            Some(_) | None => None,
+        }
     }
 
     /// Until when a lost create of this rotation is watched; also after it closed.

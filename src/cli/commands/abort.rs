@@ -9,7 +9,6 @@ use crate::cli::error::CliError;
 use crate::cli::exit::Exit;
 use crate::cli::output::backup_hints;
 use crate::rotation::event::OperatorRequest;
-use crate::rotation::intent::Intent;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::shell::quoted;
@@ -36,7 +35,7 @@ fn take_back(rotation: &Rotation) -> Result<OperatorRequest, CliError> {
             format!("`rotator status {user}` shows what comes next"),
         ));
     }
-    if let Some(Intent::DiscardNew { key, .. }) = rotation.state.intent() {
+    if let Some(key) = rotation.discards() {
         return Err(CliError::usage(
             format!("the new key {key} of {whole} is being deleted: the abort cannot be taken back any more"),
             format!("`rotator resume {user}` ends it; then `rotator rotate {user}` begins another rotation"),

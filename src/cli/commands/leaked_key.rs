@@ -14,10 +14,14 @@ use crate::types::shell::quoted;
 
 /// What to do about a key that may have leaked and that was not replaced.
 pub(super) fn still_works(user: &UserName, key: &AccessKeyId) -> String {
+    format!("{user}: {key} still works; if it is abused now, {}", turned_off_by(&quoted(user.as_str()), key))
+}
+
+/// The command that turns a key off. `user` is a word of the shell.
+fn turned_off_by(user: &str, key: &AccessKeyId) -> String {
     format!(
-        "{user}: {key} still works; if it is abused now, this turns it off, and what uses it stops working:\n  \
-         aws iam update-access-key --user-name {} --access-key-id {key} --status Inactive",
-        quoted(user.as_str())
+        "this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {user} --access-key-id \
+         {key} --status Inactive"
     )
 }
 
@@ -60,9 +64,6 @@ pub(super) async fn in_no_store(session: &Session, key: &AccessKeyId) -> CliErro
         text.push_str("; rotator itself signs with it");
     }
     let word = owner.map_or_else(|| "USER".to_owned(), |(user, _)| quoted(user.as_str()));
-    let hint = format!(
-        "if it has leaked, this turns it off, and what uses it stops working:\n  aws iam update-access-key --user-name {word} \
-         --access-key-id {key} --status Inactive"
-    );
+    let hint = format!("if it has leaked, {}", turned_off_by(&word, key));
     CliError { exit: Exit::NeedsOperator, ..CliError::failed(text, hint) }
 }

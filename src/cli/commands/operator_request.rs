@@ -66,15 +66,16 @@ pub(super) fn submit(
         false,
         End { command: CommandKind::Decide, waiting_ok: false },
     )?;
-    let (found, lines) = block_on(Box::pin(async {
+    // The work is done and shown: a journal that cannot be read now does not change its result.
+    let after = block_on(Box::pin(async {
         let store = held.journal.store();
-        let found = store.summary(id).await.map_err(|error| storage_failed(&error))?;
-        Ok((found, store.lines(id).await.map_err(|error| storage_failed(&error))?))
-    }))?;
-    if let Some(rotation) = found.map(|found| found.rotation).filter(|rotation| !rotation.is_closed())
-        && let Some(words) = still_asked(&asked, &rotation, &lines)
+        Ok((store.summary(id).await.ok().flatten(), store.lines(id).await.unwrap_or_default()))
+    }));
+    if let Ok((Some(found), lines)) = after
+        && !found.rotation.is_closed()
+        && let Some(words) = still_asked(&asked, &found.rotation, &lines)
     {
-        context.terminal.say(&format!("{}: {words}", rotation.opened.user));
+        context.terminal.say(&format!("{}: {words}", found.rotation.opened.user));
     }
     Ok(exit)
 }

@@ -11,7 +11,7 @@ use super::times;
 use crate::journal::line::{Line, Summary};
 use crate::rotation::decide::waits::{OVERLAP, QUARANTINE};
 use crate::rotation::event::{Ending, Event, NotDone, Opened, OperatorRequest, Outcome};
-use crate::rotation::intent::{AfterDiscard, Intent};
+use crate::rotation::intent::AfterDiscard;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::{Phase, State};
 use crate::types::shell::quoted;
@@ -246,10 +246,9 @@ fn undo(rotation: &Rotation) -> Vec<(&'static str, String)> {
     let user = quoted(rotation.opened.user.as_str());
     let Some(phase) = rotation.state.phase() else { return Vec::new() };
     if rotation.abort_asked {
-        let is_late = matches!(rotation.state.intent(), Some(Intent::DiscardNew { .. }));
-        let how = match is_late {
-            true => format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"),
-            false => format!("`rotator abort {user} --undo` takes the abort back, and the rotation continues"),
+        let how = match rotation.discards() {
+            Some(_) => format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"),
+            None => format!("`rotator abort {user} --undo` takes the abort back, and the rotation continues"),
         };
         return vec![("to undo", how)];
     }

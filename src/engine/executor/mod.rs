@@ -6,6 +6,8 @@ mod credentials;
 mod effects;
 mod entry_writes;
 pub(in crate::engine) mod fact_age;
+#[cfg(test)]
+mod future_sizes;
 mod late_copies;
 mod refused;
 mod removal;

@@ -204,7 +204,7 @@ fn the_last_word_of_a_person_counts() {
     let abort = say(&delete, OperatorRequest::Abort);
     assert!(abort.abort_asked && abort.named.is_empty());
     let goes_on = say(&abort, OperatorRequest::TakeAbortBack);
-    assert_eq!(goes_on, stored, "as if nobody had asked, so with its waits");
+    assert_eq!(goes_on, stored, "the waits are those of before the requests");
     let keep = say(
         &say(&stored, OperatorRequest::DeleteKey { key: key(STRANGER) }),
         OperatorRequest::KeepKey { key: key(STRANGER) },

@@ -109,7 +109,9 @@ fn with_rights(read: Read, rights: Vec<(String, Rights)>) -> Check {
     } else {
         format!(", and so is what a rotation changes, as IAM simulates it{left_out}")
     };
-    let message = format!("{counts}; reading is allowed{except}{simulated}{lines}{stale}");
+    // A right that is denied may be one of reading that this search did not need.
+    let read = if is_denied { "what was read is allowed" } else { "reading is allowed" };
+    let message = format!("{counts}; {read}{except}{simulated}{lines}{stale}");
     match (is_denied, is_unsure) {
         (true, _) => Check::of("permissions", Err(compare(message))),
         (false, true) => Check::warning("permissions", format!("{message}\ncompare with `rotator policy`")),
