@@ -25,6 +25,11 @@ const TRIES: usize = 3;
 /// store and the delete.
 const LINES: u64 = 7;
 
+/// The pages that the eleven lines after the first one of a rotation change at most, each in a commit of its own: five or
+/// six for each line. These are the row of the rotation, the line, an index of each, and a counter or a page beside the
+/// row.
+const PAGES_OF_ELEVEN_LINES: u64 = 60;
+
 /// The memory in bytes that the search of 1 KB of ordinary text allocates at most.
 const SEARCH_OF_A_KILOBYTE: u64 = 6_000;
 
@@ -151,4 +156,33 @@ async fn status_parses_no_json_and_reads_no_closed_rotation() {
     assert!(few / KEYS < STATUS_OF_AN_OPEN_ROTATION, "{} bytes for each open rotation", few / KEYS);
     // The counts of the campaign have one row more.
     assert!(many < few + 500, "{few} bytes without closed rotations, {many} with 100");
+}
+
+/// Every changed page is written twice, and a run writes tens of them for each rotation.
+#[tokio::test]
+async fn a_journal_line_changes_few_pages() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal.db");
+    let journal = SqliteJournal::open(&path).expect("opens");
+    journal.begin_campaign(campaign_id(1), Timestamp::from_unix_seconds(0)).await.expect("begun");
+    // Enough that no two of the pages are the same.
+    let mut stories: Vec<Story> =
+        (1..=200).map(|number| Story::new(rotation_id(number.into()), campaign_id(1), number)).collect();
+    for story in &mut stories {
+        let (line, after) = story.open();
+        journal.append(line, &after).await.expect("appended");
+    }
+    let file = rusqlite::Connection::open(&path).expect("opens");
+    let busy: i64 = file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("applied");
+    assert_eq!(busy, 0);
+    let lines = stories[99].finish(10_000);
+    assert_eq!(lines.len(), 11);
+    for (line, after) in lines {
+        journal.append(line, &after).await.expect("appended");
+    }
+    let page: u32 = file.query_row("PRAGMA page_size", [], |row| row.get(0)).expect("read");
+    let log = std::fs::metadata(folder.path().join("journal.db-wal")).expect("is there").len();
+    // The log has a header of 32 bytes, and one of 24 bytes before each page (<https://sqlite.org/fileformat2.html#walformat>).
+    let pages = (log - 32) / (u64::from(page) + 24);
+    assert!(pages <= PAGES_OF_ELEVEN_LINES, "{pages} pages for 11 lines");
 }

@@ -6,6 +6,7 @@ use super::queries::{self, QueryError, to_json};
 use crate::journal::campaign::CampaignNotes;
 use crate::journal::line::Line;
 use crate::journal::store::StorageError;
+use crate::rotation::event::Event;
 use crate::rotation::record::Rotation;
 use crate::rotation::state::State;
 use crate::types::name::{CampaignId, RotationId};
@@ -20,6 +21,8 @@ pub(super) struct Append {
     campaign: String,
     account: String,
     user: String,
+    /// Whether the line may have changed the user.
+    renames: bool,
     old_key: String,
     new_key: Option<String>,
     state: &'static str,
@@ -54,6 +57,7 @@ impl Append {
             campaign: after.opened.campaign.to_string(),
             account: after.opened.account.to_string(),
             user: after.opened.user.to_string(),
+            renames: matches!(line.event, Event::Renamed { .. }),
             old_key: after.opened.old_key.to_string(),
             new_key: after.new_key.as_ref().map(ToString::to_string),
             state: after.state.name(),
@@ -75,27 +79,57 @@ impl Append {
             return Err(conflict());
         }
         let seq = i64::try_from(self.seq).map_err(|_| conflict())?;
-        connection.prepare_cached(
-            "INSERT INTO rotation (id, campaign, account, user, old_key_id, new_key_id, state, open, blocked, in_doubt,
-                                   watched_until, waiting_until, last_error, shown_bytes, opened_at, updated_at, seq,
-                                   summary)
-             VALUES (:id, :campaign, :account, :user, :old_key, :new_key, :state, :open, :blocked, :in_doubt,
-                     :watched_until, :waiting_until, :last_error, :shown_bytes, :at, :at, :seq, :summary)
-             ON CONFLICT (id) DO UPDATE SET user = :user, new_key_id = :new_key, state = :state, open = :open,
-                     blocked = :blocked, in_doubt = :in_doubt, watched_until = :watched_until,
-                     waiting_until = :waiting_until, last_error = :last_error, shown_bytes = :shown_bytes,
-                     updated_at = :at, seq = :seq, summary = :summary",
-        )?
-        .execute(named_params! {
+        if self.seq == 1 {
+            self.insert(connection, &id)?
+        } else {
+            self.update(connection, &id, seq)?
+        }
+        connection
+            .prepare_cached("INSERT INTO entry (rotation, seq, at, event) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((&id, seq, &self.at, &self.event))?;
+        Ok(())
+    }
+
+    fn insert(&self, connection: &Connection, id: &str) -> Result<(), Stopped> {
+        connection
+            .prepare_cached(
+                "INSERT INTO rotation (id, campaign, account, user, old_key_id, new_key_id, state, open, blocked, in_doubt,
+                                       watched_until, waiting_until, last_error, shown_bytes, opened_at, updated_at, seq,
+                                       summary)
+                 VALUES (:id, :campaign, :account, :user, :old_key, :new_key, :state, :open, :blocked, :in_doubt,
+                         :watched_until, :waiting_until, :last_error, :shown_bytes, :at, :at, 1, :summary)",
+            )?
+            .execute(named_params! {
                 ":id": id, ":campaign": self.campaign, ":account": self.account, ":user": self.user,
                 ":old_key": self.old_key, ":new_key": self.new_key, ":state": self.state, ":open": self.open,
                 ":blocked": self.blocked, ":in_doubt": self.in_doubt, ":watched_until": self.watched_until,
                 ":waiting_until": self.waiting_until, ":last_error": self.why, ":shown_bytes": self.shown_bytes,
-                ":at": self.at, ":seq": seq, ":summary": self.summary,
-        })?;
+                ":at": self.at, ":summary": self.summary,
+            })?;
+        Ok(())
+    }
+
+    /// Only the columns that change are named: SQLite writes a page of each index that has a named column.
+    fn update(&self, connection: &Connection, id: &str, seq: i64) -> Result<(), Stopped> {
         connection
-            .prepare_cached("INSERT INTO entry (rotation, seq, at, event) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((&id, seq, &self.at, &self.event))?;
+            .prepare_cached(
+                "UPDATE rotation SET new_key_id = :new_key, state = :state, open = :open, blocked = :blocked,
+                        in_doubt = :in_doubt, watched_until = :watched_until, waiting_until = :waiting_until,
+                        last_error = :last_error, shown_bytes = :shown_bytes, updated_at = :at, seq = :seq,
+                        summary = :summary
+                 WHERE id = :id",
+            )?
+            .execute(named_params! {
+                ":id": id, ":new_key": self.new_key, ":state": self.state, ":open": self.open,
+                ":blocked": self.blocked, ":in_doubt": self.in_doubt, ":watched_until": self.watched_until,
+                ":waiting_until": self.waiting_until, ":last_error": self.why, ":shown_bytes": self.shown_bytes,
+                ":at": self.at, ":seq": seq, ":summary": self.summary,
+            })?;
+        if self.renames {
+            connection
+                .prepare_cached("UPDATE rotation SET user = ?2 WHERE id = ?1 AND user <> ?2")?
+                .execute((id, &self.user))?;
+        }
         Ok(())
     }
 }
