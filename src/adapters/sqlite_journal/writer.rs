@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -22,6 +23,14 @@ use crate::types::error_text::with_causes;
 
 /// The maximum number of changes in one transaction.
 const MOST_AT_ONCE: usize = 512;
+
+/// From how many changes in a transaction the next one waits for [`GATHERING`].
+const MANY: usize = 8;
+
+/// How long changes are gathered while many rotations are under way. A transaction takes about as long on a fast disk, and
+/// writes each changed page whatever the number of changes in it: with this pause there are half as many transactions, and
+/// a run at a latency of 0 ms takes a twentieth less CPU. A change that comes alone never waits.
+const GATHERING: Duration = Duration::from_millis(1);
 
 struct Job {
     change: Change,
@@ -44,7 +53,7 @@ impl Writer {
         let mut state = State { path: Arc::clone(&path), connection, commits: Arc::clone(&commits), broken: None };
         let thread = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || state.serve(&queue))
+            .spawn(move || state.serve(&queue, || thread::sleep(GATHERING)))
             .map_err(FileError::io(&path, "start a thread for"))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), commits, changes: AtomicU64::new(0) })
     }
@@ -85,10 +94,16 @@ struct State {
 }
 
 impl State {
-    fn serve(&mut self, queue: &Receiver<Job>) {
+    /// `pause` is called before a transaction if the one before it had many changes.
+    fn serve(&mut self, queue: &Receiver<Job>, pause: impl Fn()) {
+        let mut many = false;
         while let Ok(first) = queue.recv() {
+            if many {
+                pause();
+            }
             let mut jobs = vec![first];
             jobs.extend(queue.try_iter().take(MOST_AT_ONCE - 1));
+            many = jobs.len() >= MANY;
             let (changes, answers): (Vec<_>, Vec<_>) = jobs.into_iter().map(|job| (job.change, job.answer)).unzip();
             let results = self.write(&changes);
             for (answer, result) in answers.into_iter().zip(results) {
@@ -150,6 +165,8 @@ struct Failed {
 #[cfg(test)]
 mod tests {
     use super::super::queries::KIND;
+    use std::sync::Mutex;
+
     use super::*;
     use crate::adapters::private_file;
     use crate::adapters::sqlite;
@@ -194,6 +211,42 @@ mod tests {
         let went: Vec<bool> = results.iter().map(Result::is_ok).collect();
         assert_eq!(went, [true, false, true, false, true]);
         assert_eq!((campaigns(&fixture), state.commits.load(Ordering::Relaxed)), (3, 1));
+    }
+
+    #[test]
+    fn others_are_waited_for_only_after_many_changes_at_once() {
+        let (fixture, connection) = fixture();
+        let path = Arc::clone(&fixture.path);
+        let mut state = State { path, connection, commits: Arc::default(), broken: None };
+        let commits = Arc::clone(&state.commits);
+        let (jobs, queue) = mpsc::channel();
+        let send = |jobs: &Sender<Job>, number| {
+            let (answer, heard) = oneshot::channel();
+            jobs.send(Job { change: begin(number), answer }).expect("sent");
+            heard
+        };
+        let written = |heard: oneshot::Receiver<Result<(), StorageError>>| {
+            heard.blocking_recv().expect("answered").expect("written")
+        };
+        let first: Vec<_> = (1..=MANY as u128).map(|number| send(&jobs, number)).collect();
+        let (meanwhile, pauses) = (Mutex::new(Some(jobs.clone())), AtomicU64::new(0));
+        let pause = || {
+            pauses.fetch_add(1, Ordering::Relaxed);
+            if let Some(jobs) = meanwhile.lock().expect("sound").take() {
+                drop([send(&jobs, 101), send(&jobs, 102)]);
+            }
+        };
+        thread::scope(|scope| {
+            let state = &mut state;
+            scope.spawn(move || state.serve(&queue, pause));
+            first.into_iter().for_each(written);
+            // The first one waits for others, the second one comes alone.
+            written(send(&jobs, 100));
+            written(send(&jobs, 103));
+            drop(jobs);
+        });
+        assert_eq!((commits.load(Ordering::Relaxed), pauses.load(Ordering::Relaxed)), (3, 1));
+        assert_eq!(campaigns(&fixture), MANY as i64 + 4);
     }
 
     #[tokio::test]
