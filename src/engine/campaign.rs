@@ -39,13 +39,12 @@ use crate::journal::write_ahead::{Journal, JournalError};
 use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
 /// How many new keys may be in memory at once, for each call in flight. A crash loses all of them, and `resume`
-/// discards them. A proof takes seconds in which no call is in flight. Fewer than [`UNDER_WAY_PER_CALL`]: the rotations
-/// with an early proof, which hold these permits, are all under way first.
+/// discards them. A proof takes seconds in which no call is in flight.
 const IN_HAND_PER_CALL: usize = 16;
 
-/// How many rotations may be under way at once, for each call in flight. The others have not begun, and take little
-/// memory.
-const UNDER_WAY_PER_CALL: usize = 20;
+/// How many rotations may be under way at once, for each call in flight. Those that wait for their new keys to work do
+/// not count. The others have not begun, and take little memory.
+const UNDER_WAY_PER_CALL: usize = 4;
 
 /// How long after the last moment at which a lost `CreateAccessKey` could be executed the keys of its user are checked
 /// for the late key.

@@ -9,8 +9,8 @@ use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
-/// The right of a task to be under way. It is dropped when the task ends, or when its rotation begins a wait that may
-/// take days.
+/// The right of a task to be under way. It is dropped when the task ends, or when its rotation begins to wait without a
+/// call in flight.
 pub type Started = OwnedSemaphorePermit;
 
 /// Runs `task` for each item, in order, and at most `most` of them at once. `take` gets each result as it comes.
@@ -48,8 +48,13 @@ pub(super) struct Rest<N, C, S> {
     pub(super) task: S,
 }
 
+/// How many second parts are gathered for each one that may still come, once every first part has begun. One slow first
+/// part does not keep all others waiting.
+const GATHERED_FOR_EACH_TO_COME: usize = 7;
+
 /// As [`for_each`], with tasks that may have a second part. Second parts are gathered, so that they can share what is read for
-/// all of them at once. They begin before further first parts do.
+/// all of them at once. First and second parts begin in turn, so that there is work while the last second parts are
+/// gathered.
 pub(super) async fn in_two_parts<I, P, F, S, T>(
     items: impl IntoIterator<Item = I>,
     most: usize,
@@ -63,9 +68,10 @@ pub(super) async fn in_two_parts<I, P, F, S, T>(
     P: Send + 'static,
 {
     let under_way = Arc::new(Semaphore::new(most));
-    let mut tasks = JoinSet::new();
+    let (mut firsts, mut seconds) = (JoinSet::new(), JoinSet::new());
     let mut items = items.into_iter().peekable();
     let (mut gathered, mut ready, mut ended) = (Vec::new(), VecDeque::new(), 0);
+    let mut first_is_next = true;
     loop {
         // The semaphore is never closed.
         let mut started = None;
@@ -73,25 +79,43 @@ pub(super) async fn in_two_parts<I, P, F, S, T>(
             // What has ended is taken first: it may decide what begins next.
             tokio::select! {
                 biased;
-                Some(result) = tasks.join_next() => take_part(result, &mut gathered, &mut ended, &mut take),
+                Some(result) = next_ended(&mut firsts, &mut seconds) => {
+                    take_part(result, &mut gathered, &mut ended, &mut take);
+                }
                 permit = under_way.clone().acquire_owned() => started = permit.ok(),
             }
         }
-        let last = items.peek().is_none() && tasks.is_empty();
-        if last || (!gathered.is_empty() && gathered.len() >= (rest.gather)(ended)) {
+        let most_to_come = if items.peek().is_some() { usize::MAX } else { firsts.len() };
+        let wanted = (rest.gather)(ended).min(most_to_come.saturating_mul(GATHERED_FOR_EACH_TO_COME));
+        if gathered.len() >= wanted {
             let now = (rest.now)();
             ready.extend(gathered.drain(..).map(|part| (part, now)));
         }
-        if let Some((part, since)) = ready.pop_front() {
-            tasks.spawn((rest.task)(part, since, started).map(Part::Whole));
-        } else if let Some(item) = items.next() {
-            tasks.spawn(first(item, started));
-        } else if let Some(result) = tasks.join_next().await {
-            // All the others are waited for, because the last second parts begin together.
+        first_is_next |= ready.is_empty();
+        if let Some(item) = items.next_if(|_| first_is_next) {
+            first_is_next = false;
+            firsts.spawn(first(item, started));
+        } else if let Some((part, since)) = ready.pop_front() {
+            first_is_next = true;
+            seconds.spawn((rest.task)(part, since, started));
+        } else if let Some(result) = next_ended(&mut firsts, &mut seconds).await {
             take_part(result, &mut gathered, &mut ended, &mut take);
         } else {
             return;
         }
+    }
+}
+
+/// Waits for the next part that ends. `None`: no part is under way.
+async fn next_ended<T: 'static, P: 'static>(
+    firsts: &mut JoinSet<Part<T, P>>,
+    seconds: &mut JoinSet<T>,
+) -> Option<Result<Part<T, P>, JoinError>> {
+    tokio::select! {
+        biased;
+        Some(result) = firsts.join_next() => Some(result),
+        Some(result) = seconds.join_next() => Some(result.map(Part::Whole)),
+        else => None,
     }
 }
 
@@ -141,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn second_parts_are_gathered_and_begin_before_further_first_parts() {
+    async fn second_parts_are_gathered_and_begin_in_turn_with_first_parts() {
         let told = Arc::new(std::sync::Mutex::new(Vec::new()));
         let clock = AtomicUsize::new(0);
         let say = |word: String| {
@@ -176,8 +200,8 @@ mod tests {
             "first 0",
             "first 1",
             "second 0 since 0",
-            "second 1 since 0",
             "first 2",
+            "second 1 since 0",
             "first 3",
             "first 4",
             "first 5",
@@ -187,5 +211,30 @@ mod tests {
             "second 5 since 1",
         ];
         assert_eq!(*told.lock().expect("no panic"), order);
+    }
+
+    #[tokio::test]
+    async fn one_slow_first_part_does_not_keep_the_others_waiting() {
+        let second_ended = Arc::new(tokio::sync::Notify::new());
+        let first = |number: usize, _| {
+            let second_ended = second_ended.clone();
+            async move {
+                if number == 0 {
+                    second_ended.notified().await;
+                }
+                Part::First(number)
+            }
+        };
+        let second = |number: usize, _, _| {
+            second_ended.notify_one();
+            std::future::ready(number)
+        };
+        let mut ended = Vec::new();
+        let rest = Rest { gather: |_| usize::MAX, now: || Duration::ZERO, task: second };
+        let all =
+            in_two_parts(0..=GATHERED_FOR_EACH_TO_COME, 20, first, rest, |result| ended.push(result.expect("ends")));
+        tokio::time::timeout(Duration::from_secs(20), all).await.expect("the second parts of the others begin");
+        assert_eq!(ended.last(), Some(&0));
+        assert_eq!(ended.len(), GATHERED_FOR_EACH_TO_COME + 1);
     }
 }

@@ -4,29 +4,39 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Engine;
 use super::early::{EarlyProof, EarlyProofs};
 use super::old_pair::{Tried, prove_old};
 use crate::discovery::SkipReason;
-use crate::engine::executor::{Begin, StopReason, advance};
+use crate::engine::executor::{Advanced, Begin, advance};
 use crate::engine::report::{Opening, Report, collect_opened};
 use crate::engine::survey::choice::Choice;
 use crate::engine::survey::{Due, place_notes};
 use crate::engine::tasks::{Part, Rest, in_two_parts};
 use crate::journal::campaign::LeftAloneNote;
 use crate::journal::store::StorageError;
-use crate::journal::write_ahead::JournalError;
+use crate::journal::write_ahead::{JournalError, RotationJournal};
 use crate::ports::call::{CallError, CallErrorKind};
 use crate::rotation::event::{OldPair, Opened};
 use crate::rotation::policy::SpareKey;
-use crate::types::name::{AccessKeyId, CampaignId};
+use crate::types::name::{AccessKeyId, CampaignId, RotationId};
 
-/// From how many times the rotations that are under way at once removals are gathered. Each removal needs a scan of every
-/// entry that began after its new pair was stored, so that the scans of a large run would take more time than all else.
-/// The first rotations end before that, and show whether keys can be removed at all.
-const GATHERED_FROM: usize = 4;
+/// How many times as many removals are gathered as rotations have ended. Each removal needs a scan of every entry that
+/// began after its new pair was stored, so that the scans of a large run would take more time than all else. The first
+/// rotations are not gathered, and show whether keys can be removed at all.
+const GATHERED_FOR_EACH_ENDED: usize = 2;
+
+/// How many of the rotations whose removals are gathered stay in memory, for each call in flight. The others are read
+/// from the journal again.
+const KEPT_PER_CALL: usize = 64;
+
+/// A rotation whose removal is gathered.
+struct Gathered {
+    id: RotationId,
+    journal: Option<(RotationJournal, OwnedSemaphorePermit)>,
+}
 
 impl Engine {
     /// Opens and advances a rotation for each key. Returns the keys whose rotation did not end `aborted`.
@@ -44,7 +54,8 @@ impl Engine {
         let keys: Vec<_> = due.iter().map(|due| (due.id, due.key.id.clone())).collect();
         let at_once = self.most_under_way();
         // With `--wait` a rotation of another policy may hold the last ones up for days, and the scans have an interval.
-        let gathers = !self.session.options.wait && keys.len() > at_once * GATHERED_FROM;
+        let gathers = !self.session.options.wait;
+        let kept = Arc::new(Semaphore::new(self.session.options.concurrency.max(1) * KEPT_PER_CALL));
         let open = |(number, due): (usize, Box<Due>), started| {
             let id = due.id;
             let leaves_removal = gathers && number >= at_once;
@@ -52,23 +63,42 @@ impl Engine {
             let opened = self.opened(campaign, &due, &not_spare);
             let opening = self.open_one(due, opened, early.take(id), in_hand.clone(), begin);
             // An `async` block would contain the future twice.
+            let kept = kept.clone();
             opening.map(move |result| match result {
-                Ok(Opening::Advanced(advanced)) if matches!(advanced.stopped, StopReason::Stored) => Part::First(id),
+                Ok(Opening::Advanced(mut advanced)) => match advanced.left.take() {
+                    Some(journal) => {
+                        Part::First(Gathered { id, journal: Some(journal).zip(kept.try_acquire_owned().ok()) })
+                    }
+                    None => Part::Whole((id, Ok(Opening::Advanced(advanced)))),
+                },
                 result => Part::Whole((id, result)),
             })
         };
-        let remove = |id, since, started| {
+        let remove = |Gathered { id, journal }, since, started| {
             let begin = Begin { started, since: Some(since), ..Begin::default() };
-            self.replayed(id, begin).map(move |ended| (id, ended.map(|ended| Opening::Advanced(Box::new(ended)))))
+            let ended = self.removed(id, journal, begin);
+            ended.map(move |ended| (id, ended.map(|ended| Opening::Advanced(Box::new(ended)))))
         };
         let clock = &self.session.clock;
-        let gather = |ended: usize| (ended * 3).max(at_once * GATHERED_FROM);
+        let gather = |ended: usize| (ended * GATHERED_FOR_EACH_ENDED).max(at_once);
         let rest = Rest { gather, now: || clock.monotonic(), task: remove };
         let mut opened = BTreeSet::new();
         let take = |ended| opened.extend(collect_opened(ended, report));
         in_two_parts(due.into_iter().enumerate(), at_once, open, rest, take).await;
         report.touched.sort();
         Ok(keys.into_iter().filter(|(id, _)| opened.contains(id)).map(|(_, key)| key).collect())
+    }
+
+    /// Advances a rotation whose removal was gathered.
+    fn removed(
+        &self,
+        id: RotationId,
+        journal: Option<(RotationJournal, OwnedSemaphorePermit)>,
+        begin: Begin,
+    ) -> impl Future<Output = Result<Advanced, JournalError>> + Send + 'static {
+        let session = self.session.clone();
+        let Some((journal, _kept)) = journal else { return self.replayed(id, begin).left_future() };
+        async move { Box::pin(advance(&session, journal, begin)).await }.right_future()
     }
 
     /// Proves the old pair of one key, opens its rotation and advances it.

@@ -53,7 +53,8 @@ const MOST_STEPS: usize = 400;
 /// What a rotation begins with.
 #[derive(Default)]
 pub struct Begin {
-    /// The right to be under way. It is given back when the rotation begins to wait for a known time.
+    /// The right to be under way. It is given back when the rotation begins to wait: for a known time, for its new key to
+    /// work, or before another try.
     pub started: Option<Started>,
     /// One of the permits that bound how many new keys are in memory at once. It is given back as soon as no new key can
     /// be in memory only.
@@ -81,7 +82,8 @@ pub async fn advance(
         // The store is asked again in the loop: a denial counts at the second time.
         Err(Mismatch::StoreDenied(account)) => (account, true),
         Err(Mismatch::WrongSession(why)) => {
-            return Ok(Advanced { rotation: journal.shared(), stopped: StopReason::WrongSession(why) });
+            let stopped = StopReason::WrongSession(why);
+            return Ok(Advanced { rotation: journal.shared(), stopped, left: None });
         }
     };
     let (observed, facts) = (Observed::default(), Facts::default());
@@ -108,7 +110,7 @@ pub async fn advance(
     if let Err(why) = session.confirm_time(account).await {
         let stopped = executor.why_stopped(journal.rotation(), why);
         let journal = executor.leave(journal, &stopped).await?;
-        return Ok(Advanced { rotation: journal.shared(), stopped });
+        return Ok(Advanced { rotation: journal.shared(), stopped, left: None });
     }
     let stopped = loop {
         if executor.steps >= MOST_STEPS {
@@ -138,7 +140,9 @@ pub async fn advance(
         session.scans.forget(journal.rotation());
         forget_previous(session, journal.rotation()).await;
     }
-    Ok(Advanced { rotation: journal.shared(), stopped })
+    let rotation = journal.shared();
+    let left = matches!(stopped, StopReason::Stored).then_some(journal);
+    Ok(Advanced { rotation, stopped, left })
 }
 
 impl Executor<'_> {
@@ -240,6 +244,7 @@ impl Executor<'_> {
             tracing::warn!(rotation = %journal.rotation().id, "{why}; it is looked at again later");
             return self.sleep_towards(journal, until).await;
         }
+        self.started = None;
         tokio::select! {
             () = self.session.clock.sleep(OF_A_CALL.after(self.failures)) => {}
             () = self.session.stop.wait() => {}
@@ -345,7 +350,9 @@ impl Executor<'_> {
                 let began = session.clock.monotonic();
                 let denied = rotation.is_known_to_lack(&Denied::of_proof(rotation, &made.key, ""));
                 let how = ProofOptions { times, span, denied };
-                let proof = prove(session, self.account, opened, &made.key, secret, how).await;
+                // AWS takes seconds until it knows a new key, and this rotation costs nothing meanwhile.
+                let on_wait = || self.started = None;
+                let proof = prove(session, self.account, opened, &made.key, secret, how, on_wait).await;
                 let span = Span { began, ended: session.clock.monotonic() };
                 if stored {
                     (self.observed.stored_pair, self.facts.stored_pair) = (Some(proof), Some(span));

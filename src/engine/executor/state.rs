@@ -58,11 +58,12 @@ impl Advance {
 }
 
 /// A rotation that was advanced as far as possible now.
-#[derive(Debug)]
 pub struct Advanced {
     pub rotation: Arc<Rotation>,
     /// Why the rotation was not advanced further.
     pub stopped: StopReason,
+    /// The journal of the rotation, if the removal of its old key is left to another executor.
+    pub(in crate::engine) left: Option<RotationJournal>,
 }
 
 /// What is known and held of one rotation while it is advanced.

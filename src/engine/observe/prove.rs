@@ -65,6 +65,8 @@ pub(in crate::engine) async fn prove_once(
 
 /// Tries the pair until it has answered as many times in a row as `how` says.
 ///
+/// `on_wait` is called before each wait, in which no call is in flight.
+///
 /// `InvalidClientTokenId` right after a create is normal; a new key has been seen to answer, then fail, then answer.
 pub async fn prove(
     session: &Session,
@@ -73,6 +75,7 @@ pub async fn prove(
     id: &AccessKeyId,
     secret: &SecretKey,
     how: ProofOptions,
+    mut on_wait: impl FnMut() + Send,
 ) -> Proof {
     let clock = &session.clock;
     let began = clock.monotonic();
@@ -98,6 +101,7 @@ pub async fn prove(
                 if in_a_row >= confirmations {
                     return Proof::Passed;
                 }
+                on_wait();
                 clock.sleep(gap).await;
                 continue;
             }
@@ -125,6 +129,7 @@ pub async fn prove(
             break;
         }
         failures += 1;
+        on_wait();
         clock.sleep(BACKOFF.after(failures)).await;
     }
     Proof::TimedOut(last)
