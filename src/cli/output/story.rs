@@ -198,7 +198,7 @@ fn done(outcome: &Outcome) -> String {
 /// What comes next by itself.
 fn next(rotation: &Rotation, look: &Look) -> Option<String> {
     const NO_WAIT: &str = "old key deleted without a wait, once every place holds a new pair that works";
-    let is_named = rotation.named.contains(&rotation.opened.old_key);
+    let is_named = rotation.is_hurried();
     let phase = match &rotation.state {
         State::Settled { phase } => phase,
         State::InDoubt { phase, .. } if rotation.abort_asked => phase,
@@ -248,6 +248,10 @@ fn undo(rotation: &Rotation) -> Vec<(&'static str, String)> {
     if rotation.abort_asked {
         let how = match rotation.discards() {
             Some(_) => format!("an abort stays; `rotator rotate {user}` rotates the key afterwards"),
+            None if rotation.named.contains(&rotation.opened.old_key) => format!(
+                "`rotator abort {user} --undo` takes the abort back; the old key is then deleted without a wait, as was asked \
+                 for before"
+            ),
             None => format!("`rotator abort {user} --undo` takes the abort back, and the rotation continues"),
         };
         return vec![("to undo", how)];
